@@ -6,9 +6,43 @@ be checked and summarized without it.
 
 from importlib import import_module
 from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cnncli.kernels import (
+        activations,
+        constraints,
+        conv2d,
+        dense,
+        dropout,
+        losses,
+        merge,
+        optimizers,
+        penalties,
+        pooling,
+        random,
+        reduce,
+        softmax,
+    )
+
+__all__ = [
+    "activations",
+    "constraints",
+    "conv2d",
+    "dense",
+    "dropout",
+    "losses",
+    "merge",
+    "optimizers",
+    "penalties",
+    "pooling",
+    "random",
+    "reduce",
+    "softmax",
+]
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name.startswith("_"):
-        raise AttributeError(name)
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return import_module(f"{__name__}.{name}")

@@ -11,7 +11,8 @@ A kernel file reads top-down: planner (arrays' places in, steps out), then its w
 
     def scale(x: Tensor, out: Tensor, factor: float) -> list[Step]:
         '''out = factor · x. x, out: real, any shape.'''
-        return [scale_worker.step(out.dtype, chunks(out.size), x=x.address, out=out.address, size=out.size, factor=factor)]
+        places = {"x": x.address, "out": out.address}
+        return [scale_worker.step(out.dtype, chunks(out.size), **places, size=out.size, factor=factor)]
 
     @worker(SCALE)
     def scale_worker(real):

@@ -1,0 +1,1 @@
+"""Declarations → nodes with shapes → fused program with its buffers."""

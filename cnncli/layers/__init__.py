@@ -1,0 +1,1 @@
+"""The Keras vocabulary: declarations of layers, activations, initializers, regularizers, constraints and losses."""

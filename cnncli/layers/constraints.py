@@ -1,0 +1,85 @@
+"""Constraints: what a weight is forced back to after each update (keras/src/constraints/constraints.py)."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator, Field, PlainSerializer
+
+from cnncli import kernels
+from cnncli.errors import ShapeError
+from cnncli.layers.declaration import Declaration, Registry
+from cnncli.ops.ir import Shape
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Step, Tensor
+
+
+def _axes(value: object) -> object:
+    if isinstance(value, int):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+Axes = Annotated[tuple[int, ...], BeforeValidator(_axes), Field(min_length=1)]
+
+
+class Constraint(Declaration):
+    """What a weight is forced back to after each update."""
+
+    def check(self, shape: Shape) -> None:
+        """Raises ShapeError where the constraint has an axis that a weight of `shape` has not."""
+        for axis in getattr(self, "axis", ()):
+            if not -len(shape) <= axis < len(shape):
+                raise ShapeError(
+                    f"{type(self).__name__}'s axis must lie within the weight's shape {shape}; received axis={axis}"
+                )
+
+    def steps(self, weight: "Tensor") -> "list[Step]":
+        """The kernel's steps that constrain `weight` in place."""
+        raise NotImplementedError
+
+
+CONSTRAINTS = Registry("constraint", Constraint)
+
+
+def _parse(value: object) -> Constraint | None:
+    return None if value is None else CONSTRAINTS.parse(value)
+
+
+ConstraintField = Annotated[Constraint | None, BeforeValidator(_parse), PlainSerializer(CONSTRAINTS.dump)]
+
+
+@CONSTRAINTS.register
+class MaxNorm(Constraint):
+    """Scale down where the norm over `axis` exceeds `max_value`."""
+
+    max_value: float = Field(default=2.0, gt=0)
+    axis: Axes = (0,)
+
+    def steps(self, weight: "Tensor") -> "list[Step]":
+        return kernels.constraints.max_norm(weight, self.max_value, normalized(self.axis, weight))
+
+
+@CONSTRAINTS.register
+class NonNeg(Constraint):
+    """Negative elements become 0."""
+
+    aliases = ("nonneg",)
+
+    def steps(self, weight: "Tensor") -> "list[Step]":
+        return kernels.constraints.non_neg(weight)
+
+
+@CONSTRAINTS.register
+class UnitNorm(Constraint):
+    """Scale so that the norm over `axis` is 1."""
+
+    axis: Axes = (0,)
+
+    def steps(self, weight: "Tensor") -> "list[Step]":
+        return kernels.constraints.unit_norm(weight, normalized(self.axis, weight))
+
+
+def normalized(axes: Sequence[int], weight: "Tensor") -> tuple[int, ...]:
+    """The axes as distinct numbers from 0."""
+    return tuple(sorted({axis % len(weight.shape) for axis in axes}))

@@ -1,0 +1,95 @@
+"""Convolutional layers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
+
+from cnncli.errors import ShapeError
+from cnncli.layers.constraints import ConstraintField
+from cnncli.layers.core import regularized
+from cnncli.layers.declaration import Pair, PositiveInt
+from cnncli.layers.fields import ActivationName, DataFormat, Padding
+from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
+from cnncli.layers.layer import LAYERS, Example, Layer, Weight
+from cnncli.layers.regularizers import RegularizerField
+from cnncli.ops.builder import Builder
+from cnncli.ops.ir import Shape, Value
+from cnncli.ops.window import Window
+
+
+def _example(image: Shape, **arguments: Any) -> Example:
+    return Example({"filters": 4, "kernel_size": 3, **arguments}, [image])
+
+
+@LAYERS.register
+class Conv2D(Layer):
+    """Convolution of an image (height, width, channels) with `filters` kernels (Keras Conv2D)."""
+
+    filters: PositiveInt
+    kernel_size: Pair
+    strides: Pair = (1, 1)
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
+    dilation_rate: Pair = (1, 1)
+    groups: PositiveInt = 1
+    activation: ActivationName = "linear"
+    use_bias: bool = True
+    kernel_initializer: InitializerField = Field(default_factory=GlorotUniform)
+    bias_initializer: InitializerField = Field(default_factory=Zeros)
+    kernel_regularizer: RegularizerField = None
+    bias_regularizer: RegularizerField = None
+    activity_regularizer: RegularizerField = None
+    kernel_constraint: ConstraintField = None
+    bias_constraint: ConstraintField = None
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((7, 6, 2)),
+        _example((7, 6, 2), padding="same", strides=2, activation="relu"),
+        _example((8, 9, 1), padding="same", strides=[2, 3], kernel_size=[3, 2], use_bias=False),
+        _example((9, 8, 2), dilation_rate=2, activation="tanh"),
+        _example((9, 8, 2), dilation_rate=[1, 2], padding="same", kernel_size=4, activation="sigmoid"),
+        _example((6, 6, 4), groups=2, padding="same", kernel_regularizer="l2"),
+        _example((5, 5, 4), groups=4, kernel_size=1, strides=3, activity_regularizer={"l2": {"l2": 0.1}}),
+        _example((5, 6, 3), kernel_size=2, activation="softmax", bias_regularizer={"l1": {"l1": 0.05}}),
+    )
+
+    @model_validator(mode="after")
+    def _strides_or_dilation(self) -> "Conv2D":
+        if self.strides != (1, 1) and self.dilation_rate != (1, 1):
+            raise PydanticCustomError(
+                "strides_and_dilation",
+                "strides above 1 do not go with a dilation_rate above 1; received strides={strides}, "
+                "dilation_rate={dilation}",
+                {"strides": list(self.strides), "dilation": list(self.dilation_rate)},
+            )
+        if self.filters % self.groups:
+            raise PydanticCustomError(
+                "groups",
+                "filters must be divisible by groups; received filters={filters}, groups={groups}",
+                {"filters": self.filters, "groups": self.groups},
+            )
+        return self
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        channels = _channels(inputs[0])
+        if channels % self.groups:
+            raise ShapeError(
+                f"the input's channels must be divisible by groups; received {channels} channels, groups={self.groups}"
+            )
+        shape = (*self.kernel_size, channels // self.groups, self.filters)
+        kernel = Weight(shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
+        bias = Weight((self.filters,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        window = Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+        y = build.conv2d(inputs[0], build.weight("kernel"), build.optional_weight("bias"), window, self.groups)
+        return regularized(build, build.activation(y, self.activation), self.activity_regularizer)
+
+
+def _channels(image: Shape) -> int:
+    if len(image) != 3:
+        raise ShapeError(f"the input must be an image (height, width, channels); received shape {image}")
+    return image[2]

@@ -1,0 +1,96 @@
+"""Dense, Flatten, Activation, Dropout."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import ClassVar
+
+from pydantic import Field
+
+from cnncli.layers.constraints import ConstraintField
+from cnncli.layers.declaration import Fraction, PositiveInt
+from cnncli.layers.fields import ActivationName, DataFormat
+from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
+from cnncli.layers.layer import LAYERS, Example, Layer, Weight
+from cnncli.layers.regularizers import Regularizer, RegularizerField
+from cnncli.ops.builder import Builder
+from cnncli.ops.ir import Shape, Value
+
+
+@LAYERS.register
+class Dense(Layer):
+    """Fully connected: activation(x · kernel + bias) over the last axis (Keras Dense)."""
+
+    units: PositiveInt
+    activation: ActivationName = "linear"
+    use_bias: bool = True
+    kernel_initializer: InitializerField = Field(default_factory=GlorotUniform)
+    bias_initializer: InitializerField = Field(default_factory=Zeros)
+    kernel_regularizer: RegularizerField = None
+    bias_regularizer: RegularizerField = None
+    activity_regularizer: RegularizerField = None
+    kernel_constraint: ConstraintField = None
+    bias_constraint: ConstraintField = None
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example({"units": 4}, [(7,)]),
+        Example({"units": 3, "activation": "tanh", "use_bias": False}, [(2, 3, 5)]),
+        Example({"units": 3, "activation": "softmax", "kernel_regularizer": {"l2": {"l2": 0.02}}}, [(4,)]),
+        Example({"units": 2, "activation": "sigmoid", "activity_regularizer": {"l1": {"l1": 0.1}}}, [(4,)]),
+        Example({"units": 5, "activation": "relu", "bias_regularizer": {"l1_l2": {"l1": 0.1, "l2": 0.1}}}, [(3,)]),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        kernel = Weight(
+            (inputs[0][-1], self.units), self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
+        )
+        bias = Weight((self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
+        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        y = build.dense(inputs[0], build.weight("kernel"), build.optional_weight("bias"))
+        return regularized(build, build.activation(y, self.activation), self.activity_regularizer)
+
+
+@LAYERS.register
+class Flatten(Layer):
+    """Any shape to one axis, in row-major order (Keras Flatten)."""
+
+    data_format: DataFormat = "channels_last"
+
+    examples: ClassVar[Sequence[Example]] = (Example({}, [(3, 4, 2)]), Example({}, [(5,)]))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.reshape(inputs[0], (prod(inputs[0].shape),))
+
+
+@LAYERS.register
+class Activation(Layer):
+    """An activation function as a layer of its own (Keras Activation)."""
+
+    activation: ActivationName
+
+    examples: ClassVar[Sequence[Example]] = tuple(
+        Example({"activation": name}, [(3, 4, 5)]) for name in ("linear", "relu", "sigmoid", "tanh", "softmax")
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.activation(inputs[0], self.activation)
+
+
+@LAYERS.register
+class Dropout(Layer):
+    """While training, sets a share `rate` of the elements to 0 and scales the others by 1/(1−rate) (Keras Dropout)."""
+
+    rate: Fraction
+
+    examples: ClassVar[Sequence[Example]] = (Example({"rate": 0.4}, [(5, 4, 3)]), Example({"rate": 0.0}, [(5,)]))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.dropout(inputs[0], self.rate)
+
+
+def regularized(build: Builder, y: Value, activity: Regularizer | None) -> Value:
+    """y itself, after its activity regularizer's penalty has been added to the objective."""
+    if activity is not None:
+        build.penalty(y, *activity.amounts)
+    return y

@@ -1,0 +1,54 @@
+"""Pooling layers."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from cnncli.layers.declaration import Pair
+from cnncli.layers.fields import DataFormat, Padding
+from cnncli.layers.layer import LAYERS, Example, Layer
+from cnncli.ops.builder import Builder
+from cnncli.ops.ir import Shape, Value
+from cnncli.ops.window import Window
+
+
+def _example(image: Shape, **arguments: Any) -> Example:
+    return Example(arguments, [image])
+
+
+class _Pooling2D(Layer):
+    pool_size: Pair = (2, 2)
+    strides: Pair | None = None
+    padding: Padding = "valid"
+    data_format: DataFormat = "channels_last"
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((6, 7, 3)),
+        _example((7, 7, 2), pool_size=3, strides=2, padding="same"),
+        _example((8, 7, 1), pool_size=[2, 3], strides=1),
+        _example((5, 6, 2), pool_size=2, strides=[1, 3], padding="same"),
+    )
+
+    @property
+    def window(self) -> Window:
+        """The window; without strides the windows lie side by side, as in Keras."""
+        return Window(self.pool_size, self.strides or self.pool_size, self.padding)
+
+
+@LAYERS.register
+class MaxPooling2D(_Pooling2D):
+    """The maximum of each window of an image (Keras MaxPooling2D)."""
+
+    aliases = ("MaxPool2D", "max_pool2d")
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.max_pool2d(inputs[0], self.window)
+
+
+@LAYERS.register
+class AveragePooling2D(_Pooling2D):
+    """The mean of each window of an image, over the cells inside it (Keras AveragePooling2D)."""
+
+    aliases = ("AvgPool2D", "avg_pool2d")
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.average_pool2d(inputs[0], self.window)

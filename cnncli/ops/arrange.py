@@ -1,0 +1,77 @@
+"""Operations that only move data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+from cnncli import kernels
+from cnncli.errors import ShapeError
+from cnncli.ops.elementwise import listed
+from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class Reshape(Op):
+    """The same elements in the same order under another shape: no work at all."""
+
+    shape: Shape
+    is_view: ClassVar[bool] = True
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        if prod(self.shape) != inputs[0].size:
+            raise ShapeError(f"the number of elements must stay; received {inputs[0].shape} for {self.shape}")
+        return (Value(self.shape, inputs[0].batched, inputs[0].dtype),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(Reshape(call.inputs[0].shape), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return []
+
+
+@dataclass(frozen=True)
+class Concatenate(Op):
+    """Values side by side along `axis`, counted from 0 without the batch axis."""
+
+    axis: int
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        first, axis = inputs[0].shape, self.axis
+        if any(value.shape[:axis] + value.shape[axis + 1 :] != first[:axis] + first[axis + 1 :] for value in inputs):
+            raise ShapeError(f"all inputs must agree except along the joined axis; received {listed(inputs)}")
+        return (Value((*first[:axis], sum(value.shape[axis] for value in inputs), *first[axis + 1 :])),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        grads: list[Value | None] = []
+        start = 0
+        for value, wanted in zip(call.inputs, needed, strict=True):
+            grads.append(tape.emit(Slice(self.axis, start, value.shape[self.axis]), grad) if wanted else None)
+            start += value.shape[self.axis]
+        return grads
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.merge.concatenate(inputs, outputs[0], self.axis + 1)
+
+
+@dataclass(frozen=True)
+class Slice(Op):
+    """`size` cells along `axis` (without the batch axis), from `start`."""
+
+    axis: int
+    start: int
+    size: int
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        shape = inputs[0].shape
+        return (Value((*shape[: self.axis], self.size, *shape[self.axis + 1 :])),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.merge.slice_axis(inputs[0], outputs[0], self.axis + 1, self.start)

@@ -1,0 +1,85 @@
+"""The builder layers lower with: one method an operation, in Keras' words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cnncli.ops.arrange import Concatenate, Reshape
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.dense import Dense
+from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
+from cnncli.ops.ir import Shape, Tape, Value
+from cnncli.ops.losses import Penalty
+from cnncli.ops.pooling import AveragePool2D, MaxPool2D
+from cnncli.ops.window import Window
+
+
+@dataclass
+class Builder(Tape):
+    """A tape with a method an operation.
+
+    `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
+    that is being lowered, by Keras' names; `clock` is (seed, step), int64.
+    """
+
+    training: bool = False
+    own: Mapping[str, Value] = field(default_factory=dict)
+    clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
+    streams: int = 0
+
+    def weight(self, name: str) -> Value:
+        """The lowered layer's weight `name`."""
+        return self.own[name]
+
+    def optional_weight(self, name: str) -> Value | None:
+        """The lowered layer's weight `name`; None where it does without."""
+        return self.own.get(name)
+
+    def conv2d(self, x: Value, kernel: Value, bias: Value | None, window: Window, groups: int = 1) -> Value:
+        """Convolution of an image (H,W,C) with a kernel (kh,kw,C/groups,F)."""
+        return self.emit(Conv2D(window, groups), x, kernel, *_given(bias))
+
+    def dense(self, x: Value, kernel: Value, bias: Value | None) -> Value:
+        """Product over the last axis with a kernel (in, units)."""
+        return self.emit(Dense(), x, kernel, *_given(bias))
+
+    def max_pool2d(self, x: Value, window: Window) -> Value:
+        """The maximum of each window of an image."""
+        return self.emit(MaxPool2D(window), x)
+
+    def average_pool2d(self, x: Value, window: Window) -> Value:
+        """The mean of each window of an image, over the cells inside it."""
+        return self.emit(AveragePool2D(window), x)
+
+    def activation(self, x: Value, name: str) -> Value:
+        """An activation by its Keras name."""
+        if name == "linear":
+            return x
+        return self.emit(Softmax() if name == "softmax" else Activation(name), x)
+
+    def dropout(self, x: Value, rate: float) -> Value:
+        """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""
+        self.streams += 1
+        return self.emit(Dropout(rate, self.streams), x, self.clock) if self.training and rate else x
+
+    def reshape(self, x: Value, shape: Shape) -> Value:
+        """The same elements under another shape."""
+        return self.emit(Reshape(shape), x)
+
+    def add(self, *xs: Value) -> Value:
+        """The sum of values of one shape."""
+        return self.emit(Add(), *xs)
+
+    def concatenate(self, *xs: Value, axis: int) -> Value:
+        """Values side by side along `axis`, counted from 0 without the batch axis."""
+        return self.emit(Concatenate(axis), *xs)
+
+    def penalty(self, x: Value, l1: float, l2: float) -> None:
+        """Add l1·Σ|x| + l2·Σx² of a weight or an activity to the objective."""
+        if l1 or l2:
+            self.emit(Penalty(l1, l2, x.batched), x)
+
+
+def _given(value: Value | None) -> tuple[Value, ...]:
+    return () if value is None else (value,)

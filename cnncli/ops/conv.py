@@ -1,0 +1,104 @@
+"""Convolution, channels last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnncli import kernels
+from cnncli.errors import ShapeError
+from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.reduce import SumRows
+from cnncli.ops.window import Window
+
+if TYPE_CHECKING:
+    from cnncli.kernels.conv2d import Geometry
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class Conv2D(Op):
+    """(x (H,W,C), kernel (kh,kw,C/groups,F)[, bias (F,)]) → (OH,OW,F): cross-correlation, as Keras' Conv2D."""
+
+    window: Window
+    groups: int = 1
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        image, kernel = image_shape(inputs[0]), inputs[1].shape
+        if image[2] != kernel[2] * self.groups or kernel[3] % self.groups:
+            raise ShapeError(
+                f"input channels and filters must be divisible by groups; "
+                f"received {image[2]} channels and {kernel[3]} filters for groups={self.groups}"
+            )
+        return (Value((*self.window.output(image[0], image[1]), kernel[3])),)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * (2 * self.window.cells * call.inputs[1].shape[2] + (len(call.inputs) > 2))
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        x, kernel, *bias = call.inputs
+        grads: list[Value | None] = [None] * len(call.inputs)
+        if needed[1]:
+            grads[1] = tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
+        if bias and needed[2]:
+            grads[2] = tape.emit(SumRows(), grad)
+        if needed[0]:
+            grads[0] = tape.emit(Conv2DGradInput(self.window, self.groups, x.shape), grad, kernel)
+        return grads
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, kernel, *bias = inputs
+        geometry = _geometry(self.window, self.groups, x.shape[1:])
+        return kernels.conv2d.forward(x, kernel, bias[0] if bias else None, outputs[0], geometry)
+
+
+@dataclass(frozen=True)
+class Conv2DGradInput(Op):
+    """(grad (OH,OW,F), kernel) → the gradient of the input, (H,W,C): the adjoint of Conv2D."""
+
+    window: Window
+    groups: int
+    image: Shape
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value(self.image),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size * 2 * self.window.cells * call.inputs[1].shape[2]
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        geometry = _geometry(self.window, self.groups, self.image)
+        return kernels.conv2d.grad_input(inputs[0], inputs[1], outputs[0], geometry)
+
+
+@dataclass(frozen=True)
+class Conv2DGradWeight(Op):
+    """(x (H,W,C), grad (OH,OW,F)) → the gradient of the kernel, summed over the batch."""
+
+    window: Window
+    groups: int
+    kernel: Shape
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value(self.kernel, batched=False),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[1].size * 2 * self.window.cells * self.kernel[2]
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        geometry = _geometry(self.window, self.groups, inputs[0].shape[1:])
+        return kernels.conv2d.grad_weight(inputs[0], inputs[1], outputs[0], geometry, scratch)
+
+
+def image_shape(x: Value) -> tuple[int, int, int]:
+    """The (height, width, channels) of an image value; raises ShapeError for anything else."""
+    if len(x.shape) != 3:
+        raise ShapeError(f"the input must be an image (height, width, channels); received shape {x.shape}")
+    return x.shape[0], x.shape[1], x.shape[2]
+
+
+def _geometry(window: Window, groups: int, image: Shape) -> Geometry:
+    padding = window.padding_before(image[0], image[1])
+    return kernels.conv2d.Geometry(window.strides, padding, window.dilation, groups)

@@ -1,0 +1,39 @@
+"""Reverse-mode differentiation: appends to a tape the calls that compute the objective's gradient."""
+
+from collections.abc import Iterable, Mapping
+
+from cnncli.ops.elementwise import Add
+from cnncli.ops.ir import Tape, Value
+
+
+def differentiate(tape: Tape, wanted: Iterable[Value]) -> Mapping[Value, Value | None]:
+    """The gradient of the sum of all roots on `tape` with respect to each of `wanted`; None where it has no influence.
+
+    A value read several times gets the sum of its gradients, added in reverse program order.
+    """
+    wanted = list(wanted)
+    active = set(wanted)
+    forward = list(tape.calls)
+    for call in forward:
+        if any(value in active for value in call.inputs):
+            active.update(call.outputs)
+    parts: dict[Value, list[Value]] = {}
+
+    def total(value: Value) -> Value | None:
+        grads = parts.get(value, [])
+        if len(grads) > 1:
+            grads[:] = [tape.emit(Add(), *grads)]
+        return grads[0] if grads else None
+
+    for call in reversed(forward):
+        if call.output not in active:
+            continue
+        with tape.owned_by(call.owner):
+            grad = total(call.output)
+            if grad is None and not call.op.is_root:
+                continue
+            needed = [value in active for value in call.inputs]
+            for value, part in zip(call.inputs, call.op.gradient(tape, call, grad, needed), strict=True):
+                if value in active and part is not None:
+                    parts.setdefault(value, []).append(part)
+    return {value: total(value) for value in wanted}

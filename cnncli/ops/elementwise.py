@@ -1,0 +1,114 @@
+"""Operations that work element by element, or along the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnncli import kernels
+from cnncli.errors import ShapeError
+from cnncli.ops.ir import Call, Op, Tape, Value
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class _Elementwise(Op):
+    """The output has the first input's shape and may take its memory."""
+
+    overwrites: ClassVar[int | None] = 0
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size
+
+
+@dataclass(frozen=True)
+class Activation(_Elementwise):
+    """y = f(x) for an f whose derivative follows from y: "relu", "sigmoid", "tanh"."""
+
+    kind: str
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(ActivationGrad(self.kind), grad, call.output),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.activations.forward(self.kind, inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class ActivationGrad(_Elementwise):
+    """(grad, y) → grad·f′, with f′ from the activation's output y."""
+
+    kind: str
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.activations.backward(self.kind, inputs[1], inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class Softmax(_Elementwise):
+    """exp(x)/Σexp(x) along the last axis."""
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(SoftmaxGrad(), grad, call.output),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.softmax.forward(inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class SoftmaxGrad(_Elementwise):
+    """(grad, y) → y·(grad − Σ grad·y), y being softmax's output."""
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.softmax.backward(inputs[1], inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class Dropout(_Elementwise):
+    """(x, clock) → x/(1−rate) where kept, else 0 (Srivastava et al. 2014, inverted).
+
+    `clock` is (seed, step), int64. What is kept is a pure function of it, `stream` and the element's position, so the
+    derivative draws the same mask again and nothing is saved.
+    """
+
+    rate: float
+    stream: int
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return tape.emit(self, grad, call.inputs[1]), None
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.dropout.apply(inputs[0], outputs[0], inputs[1], self.rate, self.stream)
+
+
+@dataclass(frozen=True)
+class Add(_Elementwise):
+    """The sum of one or more values of one shape, added in order."""
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        if len({value.shape for value in inputs}) > 1:
+            raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
+        return (inputs[0].like(),)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * (len(call.inputs) - 1)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        return [grad] * len(call.inputs)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.merge.add(inputs, outputs[0])
+
+
+def listed(values: Sequence[Value]) -> str:
+    """The shapes of `values` for a message."""
+    return ", ".join(str(value.shape) for value in values)

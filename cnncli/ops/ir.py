@@ -1,0 +1,120 @@
+"""The intermediate representation: values, operations on them, and the tape that records the calls.
+
+A `Value` is an array that will exist when the program runs; it has a shape, but no memory. An `Op` holds the constants
+of an operation and says four things of it: the values it makes (`infer`), its work (`flops`), its derivative as further
+calls (`gradient`), and its kernel's steps once every value has its place (`steps`). A `Call` is one use of an op.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from math import prod
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+Shape = tuple[int, ...]
+"""Without the batch axis for batched values: an image is (height, width, channels)."""
+
+REAL = "real"
+"""The dtype of weights and activations, float32 or float64, settled when a program is planned."""
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """One array of a program. Compared by identity: two values are never the same by accident."""
+
+    shape: Shape
+    batched: bool = True
+    dtype: str = REAL
+    label: str = ""
+
+    @property
+    def size(self) -> int:
+        """The number of elements, of one sample if batched."""
+        return prod(self.shape)
+
+    def like(self, *, dtype: str = REAL) -> Value:
+        """A new value of the same shape."""
+        return Value(self.shape, self.batched, dtype)
+
+
+@dataclass(frozen=True, eq=False)
+class Call:
+    """One operation of a program: `outputs = op(*inputs)`. `owner` names the layer it was lowered from."""
+
+    op: Op
+    inputs: tuple[Value, ...]
+    outputs: tuple[Value, ...]
+    owner: str = ""
+
+    @property
+    def output(self) -> Value:
+        """The result proper; further outputs are what the derivative needs."""
+        return self.outputs[0]
+
+    @property
+    def flops(self) -> int:
+        """Floating-point operations for one sample."""
+        return self.op.flops(self)
+
+
+@dataclass(frozen=True)
+class Op:
+    """One kind of operation; the fields are its constants."""
+
+    is_root: ClassVar[bool] = False
+    """True for a term of the objective: its gradient starts here, with nothing coming in."""
+    is_view: ClassVar[bool] = False
+    """True if the output is the input's memory under another shape."""
+    overwrites: ClassVar[int | None] = None
+    """The input whose memory the output may take, where nobody reads that input afterwards."""
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        """The values this op makes of `inputs`; raises ShapeError where they do not fit."""
+        raise NotImplementedError
+
+    def flops(self, call: Call) -> int:
+        """Floating-point operations for one sample; a multiply-add counts two."""
+        return 0
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        """The gradient with respect to each input, given that of the output (None for a root).
+
+        `needed` says which are wanted; the others may be None.
+        """
+        raise NotImplementedError
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        """The kernel's steps on placed arrays; batched ones have their batch axis first."""
+        raise NotImplementedError
+
+
+@dataclass
+class Tape:
+    """Calls in program order, each after the calls it reads from."""
+
+    calls: list[Call] = field(default_factory=list)
+    owner: str = ""
+
+    def emit(self, op: Op, *inputs: Value) -> Value:
+        """Append a call and return its output."""
+        return self.emit_all(op, *inputs)[0]
+
+    def emit_all(self, op: Op, *inputs: Value) -> tuple[Value, ...]:
+        """Append a call and return all it makes."""
+        call = Call(op, inputs, op.infer(*inputs), self.owner)
+        self.calls.append(call)
+        return call.outputs
+
+    @contextmanager
+    def owned_by(self, owner: str) -> Iterator[None]:
+        """Calls emitted inside belong to the layer `owner`."""
+        before, self.owner = self.owner, owner
+        try:
+            yield
+        finally:
+            self.owner = before

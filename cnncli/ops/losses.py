@@ -1,0 +1,110 @@
+"""Terms of the objective: losses of a batch and penalties on weights and activities.
+
+A loss takes (prediction, target, sample weight) and gives each sample's weighted loss, shape (); the objective is their
+mean over the batch plus the penalties. These ops are roots: their derivative is that of the objective.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnncli import kernels
+from cnncli.errors import ShapeError
+from cnncli.ops.ir import Call, Op, Tape, Value
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+FUSED = {"softmax_cross_entropy": "cross_entropy", "sigmoid_cross_entropy": "binary_cross_entropy"}
+"""Losses that take logits and also give the probabilities, and what each is after the activation."""
+
+
+@dataclass(frozen=True)
+class Loss(Op):
+    """(prediction, target, weight ()) → the weighted loss of each sample, shape () [, probabilities].
+
+    `kind` names the kernel: "cross_entropy", "binary_cross_entropy", "mean_squared_error", or one of FUSED.
+    """
+
+    kind: str
+    smoothing: float = 0.0
+    is_root: ClassVar[bool] = True
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        prediction, target, _ = inputs
+        if prediction.shape != target.shape:
+            raise ShapeError(f"prediction and target must have one shape; received {prediction.shape}, {target.shape}")
+        loss = Value(())
+        return (loss, prediction.like()) if self.kind in FUSED else (loss,)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        prediction, target, weight = call.inputs
+        saved = call.outputs[1] if self.kind in FUSED else prediction
+        return tape.emit(LossGrad(self.kind, self.smoothing), saved, target, weight), None, None
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        if self.kind == "mean_squared_error":
+            return kernels.losses.mean_squared_error(*inputs, outputs[0])
+        return getattr(kernels.losses, self.kind)(*inputs, self.smoothing, *outputs)  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class LossGrad(Op):
+    """(prediction or probabilities, target, weight) → the gradient of the batch's mean loss."""
+
+    kind: str
+    smoothing: float
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        if self.kind == "mean_squared_error":
+            return kernels.losses.mean_squared_error_gradient(*inputs, outputs[0])
+        steps = getattr(kernels.losses, f"{self.kind}_gradient")
+        return steps(*inputs, self.smoothing, outputs[0])  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True)
+class Penalty(Op):
+    """x → l1·Σ|x| + l2·Σx², shape (1,); of a batched x (an activity) divided by the batch size, as Keras does."""
+
+    l1: float
+    l2: float
+    batched: bool
+    is_root: ClassVar[bool] = True
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value((1,), batched=False),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        return (tape.emit(PenaltyGrad(self.l1, self.l2, self.batched), call.inputs[0]),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.penalties.value(
+            inputs[0], outputs[0], self.l1, self.l2, _scale(self.batched, inputs[0]), scratch
+        )
+
+
+@dataclass(frozen=True)
+class PenaltyGrad(Op):
+    """x → the gradient of Penalty: l1·sign(x) + 2·l2·x, divided by the batch size if `batched`."""
+
+    l1: float
+    l2: float
+    batched: bool
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.penalties.gradient(inputs[0], outputs[0], self.l1, self.l2, _scale(self.batched, inputs[0]))
+
+
+def _scale(batched: bool, x: Tensor) -> float:
+    return 1 / x.shape[0] if batched else 1.0

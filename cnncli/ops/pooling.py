@@ -1,0 +1,97 @@
+"""Maximum and average over windows of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnncli import kernels
+from cnncli.ops.conv import image_shape
+from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.window import Window
+
+if TYPE_CHECKING:
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class MaxPool2D(Op):
+    """x (H,W,C) → the maximum of each window (OH,OW,C), and which cell of it won (int32); padding never wins."""
+
+    window: Window
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        out = _pooled(self.window, inputs[0])
+        return out, out.like(dtype="int32")
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * self.window.cells
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(MaxPool2DGrad(self.window, call.inputs[0].shape), grad, call.outputs[1]),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        window = _window(self.window, inputs[0].shape[1:])
+        return kernels.pooling.max_forward(inputs[0], outputs[0], outputs[1], window)
+
+
+@dataclass(frozen=True)
+class MaxPool2DGrad(Op):
+    """(grad (OH,OW,C), winner) → (H,W,C): each gradient goes to the cell that won."""
+
+    window: Window
+    image: Shape
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value(self.image),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.pooling.max_backward(inputs[0], inputs[1], outputs[0], _window(self.window, self.image))
+
+
+@dataclass(frozen=True)
+class AveragePool2D(Op):
+    """x (H,W,C) → the mean over the cells of each window that lie inside the image, (OH,OW,C)."""
+
+    window: Window
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (_pooled(self.window, inputs[0]),)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * self.window.cells
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(AveragePool2DGrad(self.window, call.inputs[0].shape), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.pooling.average_forward(inputs[0], outputs[0], _window(self.window, inputs[0].shape[1:]))
+
+
+@dataclass(frozen=True)
+class AveragePool2DGrad(Op):
+    """grad (OH,OW,C) → (H,W,C): each gradient is shared among the cells inside the image."""
+
+    window: Window
+    image: Shape
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value(self.image),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size * self.window.cells
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.pooling.average_backward(inputs[0], outputs[0], _window(self.window, self.image))
+
+
+def _pooled(window: Window, x: Value) -> Value:
+    height, width, channels = image_shape(x)
+    return Value((*window.output(height, width), channels))
+
+
+def _window(window: Window, image: Shape) -> kernels.pooling.Window:
+    return kernels.pooling.Window(window.size, window.strides, window.padding_before(image[0], image[1]))

@@ -1,0 +1,1 @@
+"""YAML text → validated declarations, each knowing its line and column; blocks; overrides."""

@@ -1,0 +1,1 @@
+"""Metrics, optimizers, callbacks, the loop, checkpoints, the run directory."""
