@@ -27,7 +27,7 @@ def plan(
     """Place all values of `calls` but the `placed` ones; the `kept` ones outlive the program. `size` is in bytes.
 
     A view shares its input's memory, an elementwise operation takes that of an input nobody reads afterwards. The rest
-    is placed largest first, at the lowest offset free for the value's whole life (Pisarchyk & Lee 2020, greedy by size).
+    is placed largest first, at the lowest offset free for the value's whole life (Pisarchyk & Lee 2020).
     """
     owners: dict[Value, Value] = {}
     for call in calls:
