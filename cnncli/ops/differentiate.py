@@ -11,7 +11,8 @@ def differentiate(
 ) -> Mapping[Value, Value | None]:
     """The gradient of the objective with respect to each of `wanted`; None for one without influence on it.
 
-    The objective is the sum of all roots on `tape`, and of Σ value·cotangent for each pair in `cotangents`. A value read several times gets the sum of its gradients, added in reverse program order.
+    The objective is the sum of all roots on `tape`, and of Σ value·cotangent for each pair in `cotangents`. A value
+    read several times gets the sum of its gradients, added in reverse program order.
     """
     wanted = list(wanted)
     active = set(wanted)

@@ -135,7 +135,10 @@ def test_loading_names_the_tensor_that_does_not_fit():
 def test_shape_errors_name_the_rule_the_value_and_the_node():
     for entry, text in (
         (("pool", ("input",), "MaxPooling2D", {"pool_size": 9}), "pool: with padding 'valid' a window must not be"),
-        (("conv", ("input",), "Conv2D", {"filters": 4, "kernel_size": 1, "groups": 4}), "received 2 channels, groups=4"),
+        (
+            ("conv", ("input",), "Conv2D", {"filters": 4, "kernel_size": 1, "groups": 4}),
+            "received 2 channels, groups=4",
+        ),
         (("add", ("input",), "Add", {}), "Add takes at least 2 inputs; received 1"),
         (("join", ("input", "input"), "Concatenate", {"axis": 0}), "axis must be one of 1 … 3"),
         (("c", ("input",), "Dense", {"units": 2, "kernel_constraint": {"max_norm": {"axis": 2}}}), "received axis=2"),

@@ -96,5 +96,3 @@ def gradients_agree(got: Sequence[np.ndarray], expected: Sequence[np.ndarray], t
     """Whether all elements agree within `tolerance` of the largest gradient."""
     scale = max(1.0, *(float(np.abs(array).max(initial=0.0)) for array in expected))
     return all(np.allclose(a, b, rtol=0, atol=tolerance * scale) for a, b in zip(got, expected, strict=True))
-
-

@@ -22,9 +22,7 @@ def activated(y, name):
 
 
 def conv2d(layer, x, kernel, bias=None):
-    before, out = padding_and_output(
-        x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding
-    )
+    before, out = padding_and_output(x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
     geometry = (layer.strides, before, layer.dilation_rate, layer.groups)
     return activated(convolution.forward(x, kernel, bias, out, geometry), layer.activation)
 
