@@ -123,7 +123,7 @@ def correlate_worker(real):  # type: ignore[no-untyped-def]
         for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
             image, row = line // p.rows, line % p.rows
             out = p.out + line * p.columns * p.filters * item
-            start(out, p.columns, p.filters, p.bias, real)
+            start(out, p.columns, p.filters * item, p.bias)
             for i in range(p.kh):
                 y = row * p.sy - p.top + i * p.dy
                 if y % p.zy != 0 or y < 0 or y // p.zy >= p.height:
@@ -169,7 +169,7 @@ def weight_worker(real):  # type: ignore[no-untyped-def]
         units = p.kh * p.kw * inner
         first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
         out = p.out + part * units * p.filters * item
-        start(out + first * p.filters * item, last - first, p.filters, 0, real)
+        start(out + first * p.filters * item, last - first, p.filters * item, 0)
         for line in range(part * p.batch // p.partials * p.rows, (part + 1) * p.batch // p.partials * p.rows):
             image, row = line // p.rows, line % p.rows
             for tap in range(first // inner, (last - 1) // inner + 1):

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from cnncli.kernels.reduce import ITEM, PARTIALS, accumulate, partial_sums
+from cnncli.kernels.reduce import ITEM, PARTIALS, accumulate, partial_sums, start
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 GRAIN = 1 << 16
@@ -114,21 +114,14 @@ def product_worker(real):  # type: ignore[no-untyped-def]
         top = chunk // column_tiles % row_tiles * p.row_tile
         bottom = min(p.rows, top + p.row_tile)
         part = chunk // column_tiles // row_tiles
-        start = part * p.images // p.partials * p.per_image
-        stop = (part + 1) * p.images // p.partials * p.per_image
+        first = part * p.images // p.partials * p.per_image
+        last = (part + 1) * p.images // p.partials * p.per_image
 
         out = p.out + (part * p.rows * p.columns + left) * item
         for r in range(top, bottom):
-            total = view(out + r * p.columns * item, width, real)
-            if p.bias != 0:
-                bias = view(p.bias + left * item, width, real)
-                for c in range(width):
-                    total[c] = bias[c]
-            else:
-                for c in range(width):
-                    total[c] = 0
+            start(out + r * p.columns * item, 1, width * item, p.bias + left * item if p.bias != 0 else 0)
         depth = max(8, BLOCK // width)
-        for k in range(start, stop, depth):
+        for k in range(first, last, depth):
             for r in range(top, bottom):
                 accumulate(
                     out + r * p.columns * item,
@@ -137,7 +130,7 @@ def product_worker(real):  # type: ignore[no-untyped-def]
                     p.step * item,
                     p.b + (k * p.columns + left) * item,
                     p.columns * item,
-                    min(depth, stop - k),
+                    min(depth, last - k),
                     real,
                 )
 

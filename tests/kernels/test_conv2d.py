@@ -44,7 +44,7 @@ def random_case(seed: int, dtype: str) -> Case:
     same = bool(rng.integers(2))
     height, width = extent(rng, same), extent(rng, same)
     groups, batch = int(rng.choice([1, 1, 1, 2, 3])), int(rng.choice([1, 2, 3, 9]))
-    inner, filters = int(rng.choice([1, 2, 3, 5, 8])), int(rng.choice([1, 3, 4, 7, 16, 21]))
+    inner, filters = int(rng.choice([1, 2, 3, 5, 8])), int(rng.choice([1, 3, 4, 7, 16, 21, 53, 85]))
     return Case(
         normal(rng, dtype, batch, height[0], width[0], inner * groups),
         normal(rng, dtype, height[1], width[1], inner, filters * groups),
