@@ -43,24 +43,27 @@ def dropout_worker(real):  # type: ignore[no-untyped-def]
     def dropout(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, DROPOUT)
         start, stop = span(chunk, p.size)
-        x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
+        out, size = view(p.out, p.size, real)[start:stop], stop - start
+        if p.x != p.out:
+            # Copied first, so that the loop below sees one array: under two names LLVM would not vectorize it.
+            x = view(p.x, p.size, real)[start:stop]
+            for i in range(size):
+                out[i] = x[i]
         clock = view(p.clock, 2, types.int64)
         seed, step = types.uint64(clock[0]), types.uint64(clock[1])
         stream, first, threshold = types.uint64(p.stream), start // 4, types.uint64(p.threshold)
         step_low, step_high, key_low, key_high = step & WORD, step >> HALF, seed & WORD, seed >> HALF
         zero, keep = real(0), real(p.keep)
-        size = stop - start
         for b in range(size // 4):
             words = philox(types.uint64(first + b) & WORD, stream, step_low, step_high, key_low, key_high)
             i = 4 * b
-            out[i] = x[i] / keep if words[0] >= threshold else zero
-            out[i + 1] = x[i + 1] / keep if words[1] >= threshold else zero
-            out[i + 2] = x[i + 2] / keep if words[2] >= threshold else zero
-            out[i + 3] = x[i + 3] / keep if words[3] >= threshold else zero
+            out[i] = out[i] / keep if words[0] >= threshold else zero
+            out[i + 1] = out[i + 1] / keep if words[1] >= threshold else zero
+            out[i + 2] = out[i + 2] / keep if words[2] >= threshold else zero
+            out[i + 3] = out[i + 3] / keep if words[3] >= threshold else zero
         b = size // 4
         words = philox(types.uint64(first + b) & WORD, stream, step_low, step_high, key_low, key_high)
-        for j in range(size % 4):
-            i = 4 * b + j
-            out[i] = x[i] / keep if words[j] >= threshold else zero
+        for i in range(4 * b, size):
+            out[i] = out[i] / keep if words[i % 4] >= threshold else zero
 
     return dropout

@@ -67,8 +67,8 @@ def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
     return c0, c1, c2, c3
 
 
-philox = njit(inline="always")(_philox)
-"""`_philox` compiled, for workers."""
+philox = njit(forceinline=True)(_philox)
+"""`_philox` compiled, for workers. Only inlined does a loop over blocks vectorize."""
 
 
 def bits(seed: int, stream: int, step: int, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
