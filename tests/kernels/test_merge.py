@@ -66,9 +66,9 @@ def test_the_comparison_notices_a_wrong_order_or_axis():
     a, b, out = np.array([[1.0, 2]]), np.array([[3.0, 4]]), np.empty((1, 4))
     run(merge.concatenate(tensors(a, b), *tensors(out), 1))
     assert not np.array_equal(out, np.concatenate([b, a], 1))
-    big, small = np.array([1e17]), np.array([3.0])
+    big, minus, small = np.array([1e17]), np.array([-1e17]), np.array([3.0])
     total = np.empty(1)
-    run(merge.add(tensors(big, -big, small), *tensors(total)))
+    run(merge.add(tensors(big, minus, small), *tensors(total)))
     assert total[0] == 3
     assert not agree(total, (big + small) - big)
 
