@@ -40,6 +40,9 @@ from numba.extending import intrinsic
 
 from cnncli.kernels import cache
 
+# omp enters a parallel region in microseconds, workqueue in a hundred of them.
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+
 REALS = {"float32": types.float32, "float64": types.float64}
 SIGNATURE = types.void(types.intp, types.intp, types.intp)
 SPAN = 16384
@@ -86,6 +89,16 @@ class Scratch:
         """The address of thread 0's `size` bytes and the distance in bytes to the next thread's."""
         stride = -(-size // 64) * 64
         return self.take(stride * self.threads), stride
+
+
+def set_threads(count: int) -> None:
+    """Let programs use `count` threads. Raises ValueError for more than Numba was started with."""
+    numba.set_num_threads(count)
+
+
+def threads() -> int:
+    """How many threads programs use."""
+    return int(numba.get_num_threads())
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:
