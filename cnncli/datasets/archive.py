@@ -58,14 +58,11 @@ def headers(path: Path) -> dict[str, Header]:
                     f"{path}: an archive's arrays must take at most {LARGEST_ARCHIVE:,} bytes; these take {total:,}"
                 )
             return {header.key: header for header in (_header(path, archive, member) for member in members)}
-    except FileNotFoundError:
-        raise CnncliError(f"{path}: no such file") from None
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
-    # Encrypted or oddly compressed members are RuntimeError and NotImplementedError in zipfile; zlib.error is no OSError.
     except CnncliError:
         raise
-    except Exception as error:
+    except Exception as error:  # beside BadZipFile, damage shows as zlib.error, RuntimeError, NotImplementedError, …
         raise CnncliError(f"{path}: is not a readable NumPy archive (.npz): {error}") from None
 
 

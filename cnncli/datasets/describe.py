@@ -1,17 +1,15 @@
 """What a data source holds, found out without NumPy and without reading the data."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import floor
 from pathlib import Path
 
-from cnncli.datasets.archive import SplitHeaders, headers, splits
 from cnncli.datasets.files import shipped
 from cnncli.datasets.section import DataSection
-from cnncli.errors import CnncliError, DeclarationError
+from cnncli.errors import DeclarationError
 
-EMBEDDED = {"mnist5k": ("mnist5k.npz", 10)}
-"""Datasets that are shipped: their file, and how many classes they have."""
 DOWNLOADED = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10")
 """Datasets that a user may well name, and that are not shipped."""
 
@@ -30,13 +28,16 @@ class Description:
     dtype: str
 
 
+EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8")}
+"""Datasets that are shipped as `data/<name>.npz`; written out, because to open an archive would cost `check` 10 ms."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """A dataset that was found: its name or absolute path, its file, and its classes where they are known."""
+    """A dataset that was found: its name or absolute path, and its file."""
 
     name: str
     file: Path
-    classes: int | None = None
 
 
 def describe(data: DataSection, base: Path) -> Description:
@@ -46,19 +47,33 @@ def describe(data: DataSection, base: Path) -> Description:
     CnncliError for a file that can't be read.
     """
     source = find(data.dataset, base)
-    labelled = data.targets == "labels"
-    found = splits(source.file, headers(source.file), labelled=labelled)
-    counts = sizes(data, source, found)
+    known = EMBEDDED.get(source.name)
+    if known is None:
+        known = _described(source, labelled=data.targets == "labels")
+    classes = known.classes if data.targets == "labels" else None
+    samples = sizes(known.samples, data.validation_split)
+    return Description(source.name, known.input_shape, classes, samples, known.dtype)
+
+
+def _described(source: Source, *, labelled: bool) -> Description:
+    from cnncli.datasets import archive  # here, because it needs zipfile: see EMBEDDED
+
+    found = archive.splits(source.file, archive.headers(source.file), labelled=labelled)
     first = next(iter(found.values())).x
-    shape = first.shape[1:] if len(first.shape) == 4 else (*first.shape[1:], 1)
-    return Description(source.name, shape, source.classes if labelled else None, counts, first.dtype)
+    return Description(
+        source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, first.dtype
+    )
+
+
+def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """(H, W, C) of images (N, H, W) or (N, H, W, C)."""
+    return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
 def find(dataset: str, base: Path) -> Source:
     """The file behind a name or a path. Raises DeclarationError, with what is near, where there is none."""
     if dataset in EMBEDDED:
-        name, classes = EMBEDDED[dataset]
-        return Source(dataset, shipped("data") / name, classes)
+        return Source(dataset, shipped("data") / f"{dataset}.npz")
     path = (base / dataset).resolve()
     if dataset.endswith(".npz"):
         if not path.is_file():
@@ -76,26 +91,22 @@ def find(dataset: str, base: Path) -> Source:
     raise DeclarationError(f"unknown dataset {dataset!r}{near or '; known are mnist5k and files ending in .npz'}")
 
 
-def sizes(data: DataSection, source: Source, found: dict[str, SplitHeaders]) -> dict[str, int]:
+def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
     """The number of images of each split once `validation_split` is taken off the training rows (as Keras does)."""
-    counts = {name: split.count for name, split in found.items()}
-    if not data.validation_split:
-        return counts
+    if not validation_split or "train" not in counts:
+        return dict(counts)
     if "validation" in counts:
         raise DeclarationError(
-            f"validation_split must be left out where the data has its own x_val; received {data.validation_split}"
+            f"validation_split must be left out where the data has its own x_val; received {validation_split}"
         )
-    if "train" not in counts:
-        raise CnncliError(f"{source.name}: validation_split needs x_train, which the file does not have")
-    kept = floor(counts["train"] * (1 - data.validation_split))
-    if not 0 < kept < counts["train"]:
+    total = counts["train"]
+    kept = floor(total * (1 - validation_split))
+    if not 0 < kept < total:
         raise DeclarationError(
-            f"validation_split must leave training and validation at least one of {counts['train']:,} images each; "
-            f"received {data.validation_split}"
+            f"validation_split must leave training and validation at least one of {total:,} images each; "
+            f"received {validation_split}"
         )
-    counts = {"train": kept, "validation": counts["train"] - kept, **counts}
-    counts["train"] = kept
-    return counts
+    return {"train": kept, "validation": total - kept} | {key: counts[key] for key in counts if key != "train"}
 
 
 def _near(name: str, known: list[str]) -> str:
