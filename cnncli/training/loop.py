@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class BatchDone:
-    """One batch of an epoch (both from 1) is trained; `loss` is the epoch's mean so far."""
+    """One batch of an epoch (both from 1) is trained; `loss` is the mean of this sitting's batches so far."""
 
     epoch: int
     batch: int
@@ -151,6 +151,7 @@ class Trainer:
         """The batches of the epoch that are still to do."""
         state, fit = self.state, self.job.fit
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
+        done, running = state.sums.samples, 0.0
         for portion in list(portions(self.count, fit.batch_size))[state.batch :]:
             n = self.train_feed.fill(rows[portion])
             self.network.train_step(n, self.job.seed, state.step + 1)
@@ -161,7 +162,9 @@ class Trainer:
             state.batch += 1
             self.hyper[:] = self.job.optimizer.hyper(state.step)
             self.update.run()
-            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, state.sums.means()["loss"]))
+            running += loss
+            mean = running / (state.sums.samples - done)
+            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, mean))
             self._heed()
 
     def _validate(self) -> dict[str, float]:
@@ -225,6 +228,12 @@ class Trainer:
         slots = [runtime.tensor(arena.data) for arena in self.slots.values()]
         steps = self.job.optimizer.steps(weights, gradients, slots, runtime.tensor(self.hyper))
         return runtime.Program([*steps, *self.network.constraint_steps()])
+
+
+def prepare(network: Network, n: int) -> None:
+    """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
+    network.train_step(n, 0, 0)
+    network.evaluate(n)
 
 
 def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
