@@ -12,4 +12,4 @@ def layers() -> dict[str, type[Layer]]:
     """The layers by class name, those of installed packages (entry-point group "cnncli.layers") included."""
     for point in entry_points(group="cnncli.layers"):
         point.load()
-    return LAYERS.classes
+    return dict(sorted(LAYERS.classes.items()))
