@@ -60,16 +60,19 @@ def headers(path: Path) -> dict[str, Header]:
             return {header.key: header for header in (_header(path, archive, member) for member in members)}
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
-    except CnncliError:
-        raise
-    except Exception as error:  # beside BadZipFile, damage shows as zlib.error, RuntimeError, NotImplementedError, …
+    except zipfile.BadZipFile as error:
         raise CnncliError(f"{path}: is not a readable NumPy archive (.npz): {error}") from None
 
 
 def _header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
     key = member.filename.removesuffix(".npy")
-    with archive.open(member) as file:
-        shape, code, offset = _parse(path, key, file)
+    try:
+        with archive.open(member) as file:
+            shape, code, offset = _parse(path, key, file)
+    except CnncliError:
+        raise
+    except Exception as error:  # damage shows as BadZipFile, zlib.error, RuntimeError, NotImplementedError, …
+        raise CnncliError(f"{path}: {key} can't be read: {error}") from None
     if code[1] not in INTEGERS + FLOATS:
         raise CnncliError(f"{path}: {key} must hold numbers; it holds dtype {code!r}, which is never read")
     size = offset + prod(shape) * int(code[2:])
@@ -95,6 +98,8 @@ def _parse(path: Path, key: str, file: IO[bytes]) -> tuple[tuple[int, ...], str,
         shape, code = header["shape"], header["descr"]
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
         raise CnncliError(f"{path}: {key}'s header can't be read") from None
+    if code == "|O":
+        raise CnncliError(f"{path}: {key} must hold numbers; it holds Python objects, which are never read")
     if not _is_code(code) or not _is_shape(shape):
         raise CnncliError(f"{path}: {key} must be a plain array of numbers; received shape {shape!r}, dtype {code!r}")
     return shape, code, 8 + width + length

@@ -205,7 +205,8 @@ class Trainer:
         return self.state.best_epoch
 
     def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
-        checkpoint.save(self.run.best, ModelFile(weights, {**self.job.about, "epoch": str(epoch)}))
+        ordered = {name: weights[name] for name in self.network.weights.segments}  # a checkpoint's extras come sorted
+        checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
         self.state.callbacks = [watcher.state for watcher in self.watchers]
