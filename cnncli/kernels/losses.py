@@ -172,9 +172,10 @@ def _gradient(gradient_worker: Worker, arrays: Mapping[str, Tensor], smoothing: 
 
 
 @njit(inline="always")
-def _clip(p):  # type: ignore[no-untyped-def]
-    """p within [1e-7, 1 − 1e-7]; NaN stays."""
-    return EPSILON if p < EPSILON else (1 - EPSILON if p > 1 - EPSILON else p)
+def _clip(p, real):  # type: ignore[no-untyped-def]
+    """p within [1e-7, 1 − 1e-7], rounded to the dtype as in Keras (1 − 1.19e-7 in float32); NaN stays."""
+    low, high = types.float64(real(EPSILON)), types.float64(real(1 - EPSILON))
+    return low if p < low else (high if p > high else p)
 
 
 @worker(LOSS)
@@ -248,7 +249,7 @@ def cross_entropy_worker(real):  # type: ignore[no-untyped-def]
                 for c in range(classes):
                     mass += q[c]
                 for c in range(classes):
-                    total -= (t[c] * keep + share) * log(_clip(q[c] / mass))
+                    total -= (t[c] * keep + share) * log(_clip(q[c] / mass, real))
             loss[n] = total / p.positions * weight[n]
 
     return cross_entropy
@@ -271,10 +272,10 @@ def cross_entropy_gradient_worker(real):  # type: ignore[no-untyped-def]
                 mass += probabilities[c]
             for c in range(classes):
                 q = probabilities[c] / mass
-                reached += t[c] * keep + share if q == _clip(q) else 0.0
+                reached += t[c] * keep + share if q == _clip(q, real) else 0.0
             for c in range(classes):
                 q = probabilities[c] / mass
-                own = (t[c] * keep + share) / q if q == _clip(q) else 0.0
+                own = (t[c] * keep + share) / q if q == _clip(q, real) else 0.0
                 gradient[c] = (reached - own) / mass * scale
 
     return cross_entropy_gradient
@@ -298,7 +299,7 @@ def element_loss_worker(real, kind):  # type: ignore[no-untyped-def]
                     total += max(x, real(0)) - x * wanted + log1p(exp(-abs(x)))
                     probabilities[n, i] = logistic(x, real(1))
                 elif kind == BINARY:
-                    q = _clip(types.float64(x))
+                    q = _clip(types.float64(x), real)
                     total -= wanted * log(q) + (1 - wanted) * log1p(-q)
                 else:
                     total += (x - wanted) * (x - wanted)
@@ -324,7 +325,7 @@ def binary_gradient_worker(real):  # type: ignore[no-untyped-def]
             for i in range(end - start):
                 q = types.float64(probabilities[i])
                 slope = (q - (t[i] * keep + share)) / (q * (1 - q))
-                gradient[i] = 0.0 if q < EPSILON or q > 1 - EPSILON else slope * scale
+                gradient[i] = slope * scale if q == _clip(q, real) else 0.0
             start = end
 
     return binary_cross_entropy_gradient

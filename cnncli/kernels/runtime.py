@@ -18,11 +18,14 @@ A kernel file reads top-down: planner (arrays' places in, steps out), then its w
     def scale_worker(real):
         def scale(parameters, chunk, thread):
             p = fields(parameters, SCALE)
-            x, out = view(p.x, p.size, real), view(p.out, p.size, real)
             start, stop = span(chunk, p.size)
-            for i in range(start, stop):
-                out[i] = x[i] * real(p.factor)
+            x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
+            factor = real(p.factor)
+            for i in range(stop - start):
+                out[i] = x[i] * factor
         return scale
+
+(Loops from 0 over slices, with constants taken out of the block first, are what LLVM vectorizes.)
 
 Chunks run in any order and on any thread, so a chunk writes only what no other chunk writes. Memory reached through an
 address is invisible to Numba's alias analysis in a parallel body, which is why the driver hands on integers only.

@@ -4,9 +4,10 @@ import numba
 import numpy as np
 
 from cnncli.kernels.runtime import SPAN, run, tensor
+from tests.kernels.support import DTYPES, SHAPES
 
-DTYPES = ["float32", "float64"]
-SHAPES = 300
+__all__ = ["DTYPES", "agree", "assert_agree", "draw", "same_bits_on_1_and_2_threads", "shapes", "tensors"]
+
 ROUNDING = {"float32": 2e-5, "float64": 1e-12}
 
 

@@ -141,9 +141,12 @@ def test_probabilities_of_0_and_1_cost_what_the_clip_says_and_pass_no_gradient(d
         weight=np.ones(2, dtype),
         smoothing=[0.0],
     )
-    worst, best = -np.log(1e-7), -np.log(1 - 1e-7)
+    bounds = np.array([1e-7, 1 - 1e-7], dtype).astype(np.float64)  # as Keras, the nearest numbers of the dtype
+    ones, zeros = -np.log(bounds), -np.log(1 - bounds[::-1])  # what wrong and right outputs cost, by their target
+    expected = {"cross_entropy": ones, "binary_cross_entropy": (ones + zeros) / 2}
+    assert expected.keys() == set(FROM_PROBABILITIES)
     for name in FROM_PROBABILITIES:
-        assert loss(name, given)[0] == pytest.approx([worst, best], rel=1e-6)
+        assert loss(name, given)[0] == pytest.approx(expected[name], rel=1e-6)
         assert not gradient(name, given, given.x).any()
 
 
