@@ -51,7 +51,7 @@ def command(
         options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
         changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
         if resume is not None:
-            given = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
+            given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
             given |= {"--batch-size": batch_size, "--seed": seed}
             loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs)
         elif spec is not None:

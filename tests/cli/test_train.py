@@ -48,8 +48,8 @@ def child_environment():
 def cnncli_process(folder, *arguments):
     """Run the command in `folder` in a process of its own, away from any terminal."""
     command = [sys.executable, "-m", "cnncli", *map(str, arguments)]
-    options = {"capture_output": True, "text": True, "timeout": 120, "check": False}
-    return subprocess.run(command, cwd=folder, env=child_environment(), **options)
+    environment = child_environment()
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
 def cnncli(folder, *arguments):
