@@ -102,7 +102,7 @@ def _train(
         return
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
-        result = train(plan, dataset, Place(resume and resume.resolve(), weights, output), threads, follower)
+        result = train(plan, dataset, Place(resume, weights, output), threads, follower)
     _close(result, mode, named=output is not None)
     _judge(spec, result)
 
@@ -117,24 +117,16 @@ def header(spec: Spec, dataset: "Dataset", threads: int) -> str:
     return f"{spec.name}: {count:,} parameters · {images} ({source}) · {cores} · seed {spec.seed}"
 
 
-def shown(path: Path) -> str:
-    """A path as the user may type it: relative where it is below the working directory."""
-    here = Path.cwd()
-    path = path if path.is_absolute() else here / path
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
-
-
 def _close(result: "Result", mode: str, *, named: bool) -> None:
-    run = shown(result.run)
     if mode == "json":
         test = None if result.test is None else dict(result.test)
-        emit({"event": "end", "run": run, "weights_digest": result.digest, "epoch": result.epoch, "test": test})
+        emit({"event": "end", "run": result.run, "weights_digest": result.digest, "epoch": result.epoch, "test": test})
         return
     if result.test is not None:
         click.echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
-    click.echo(f"run   {run}")
+    click.echo(f"run   {result.run}")
     if mode == "text":
-        click.echo(f"next  cnncli evaluate{f' {run}' if named else ''}")
+        click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
 
 
 def _judge(spec: Spec, result: "Result") -> None:

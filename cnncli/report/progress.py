@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Mapping
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -70,8 +71,9 @@ class Follower:
 
 
 def emit(event: Mapping[str, Any]) -> None:
-    """Print one line of JSON."""
-    click.echo(json.dumps(event, ensure_ascii=False))
+    """Print one line of JSON; a figure that is not finite, for which JSON has no word, is null."""
+    words = {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in event.items()}
+    click.echo(json.dumps(words, ensure_ascii=False))
 
 
 class Bar:

@@ -3,12 +3,15 @@
 import fcntl
 import json
 import os
+import platform
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
+from cnncli import __version__
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.checkpoint import sync, write
 
@@ -26,6 +29,12 @@ class Run:
         except OSError:
             os.close(self.descriptor)
             raise UsageError(f"{path}: another process is training in this run") from None
+
+    @property
+    def shown(self) -> str:
+        """The path as a user may type it: relative where it is below the working directory."""
+        here, path = Path.cwd(), self.path.absolute()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
     @property
     def spec(self) -> Path:
@@ -93,11 +102,6 @@ def reopen(path: Path) -> Run:
 
 def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
     """What the figures of a run may depend on. `data` is the digest of the data."""
-    import platform
-    from importlib.metadata import version
-
-    from cnncli import __version__
-
     packages = ("numpy", "numba", "llvmlite", "safetensors")
     return {
         "cnncli": __version__,

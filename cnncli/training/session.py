@@ -3,12 +3,14 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
+from shlex import quote
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.section import DataSection
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, DivergedError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint
@@ -50,12 +52,12 @@ class Place:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training ended with. `epoch`: the one whose weights the run hands out; `digest`: theirs.
+    """What a training ended with. `run`: its folder, as a user may type it. `epoch`: the one whose weights the run hands out; `digest`: theirs.
 
     `figures`: that epoch's, without its number. `test`: those of the test split, under their plain names.
     """
 
-    run: Path
+    run: str
     epoch: int
     digest: str
     figures: Mapping[str, float]
@@ -97,8 +99,10 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
         if dataset.test is not None:
             feed = Feed(dataset.test, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
             test = evaluate(network, feed, plan.compile.metrics)
+            if not isfinite(test["loss"]):
+                raise DivergedError(f"the loss on the test images is {test['loss']} with the weights of epoch {epoch}")
         figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
-        return Result(run.path, epoch, best.digest, figures, test)
+        return Result(run.shown, epoch, best.digest, figures, test)
     finally:
         run.close()
 
@@ -126,5 +130,5 @@ def _job(plan: Plan, dataset: Dataset, run: Run) -> Job:
         plan.fit,
         plan.seed,
         about,
-        f"cnncli train --resume {run.path}",
+        f"cnncli train --resume {quote(run.shown)}",
     )

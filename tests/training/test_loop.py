@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun
-from cnncli.training import checkpoint
+from cnncli.training import checkpoint, loop
+from cnncli.training.evaluation import evaluate
 from cnncli.training.loop import BatchDone, EpochDone, Stopped
 from tests.training import small
 
@@ -77,6 +78,19 @@ def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, w
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_number_of_threads_changes_no_bit(data, whole, threads):
     small.run(small.plan(data), data / "run", threads=threads)
+    assert files(data / "run") == whole
+
+
+def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch):
+    def interrupting(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate", interrupting)
+    with pytest.raises(InterruptedRun, match=f"^interrupted in epoch 1 after batch {BATCHES} of {BATCHES}"):
+        small.run(small.plan(data), data / "run")
+    monkeypatch.undo()
+    small.run(small.plan(data), resume=data / "run")
     assert files(data / "run") == whole
 
 
