@@ -40,9 +40,9 @@ class Plan:
 
 @dataclass(frozen=True)
 class Place:
-    """Where a training begins and what it leaves. `resume`: the run to go on with; `weights`: a model file to begin at;
+    """Where a training begins and what it leaves.
 
-    `output`: the new run's folder, instead of a dated one.
+    `resume`: the run to go on with. `weights`: a model file to begin at. `output`: the new run's folder, if not dated.
     """
 
     resume: Path | None = None
