@@ -52,8 +52,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training ended with. `run`: its folder, as a user may type it. `epoch`: the one whose weights the run hands out; `digest`: theirs.
+    """What a training ended with.
 
+    `run`: its folder, as a user may type it. `epoch`: the one whose weights the run hands out; `digest`: theirs.
     `figures`: that epoch's, without its number. `test`: those of the test split, under their plain names.
     """
 
