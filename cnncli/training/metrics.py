@@ -1,14 +1,32 @@
-"""Metrics: names as in Keras; each is a mean over samples."""
+"""Metrics: names as in Keras; each is a mean over samples, counted as a sum that batches add to."""
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field, PlainSerializer
 
-from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.declaration import Declaration, Registry, snake_case
+
+if TYPE_CHECKING:
+    from numpy import float32, float64
+    from numpy.typing import NDArray
+
+    Real = NDArray[float32] | NDArray[float64]
 
 
 class Metric(Declaration):
     """A figure to report beside the loss."""
+
+    better: ClassVar[Literal["min", "max"]] = "max"
+    """Which way is better: what EarlyStopping's `mode: auto` goes by."""
+
+    @property
+    def figure(self) -> str:
+        """The name it is reported under."""
+        return snake_case(type(self).__name__)
+
+    def total(self, predictions: "Real", targets: "Real") -> float:
+        """The sum over the samples, in float64. predictions, targets: real (n, …) of one shape."""
+        raise NotImplementedError
 
 
 METRICS = Registry("metric", Metric)
@@ -21,9 +39,19 @@ class Accuracy(Metric):
 
     aliases = ("acc",)
 
+    def total(self, predictions: "Real", targets: "Real") -> float:
+        if predictions.shape[-1] == 1:
+            return BinaryAccuracy().total(predictions, targets)
+        right = predictions.argmax(-1) == targets.argmax(-1)
+        return float(right.sum() / (right.size // len(right)))
+
 
 @METRICS.register
 class BinaryAccuracy(Metric):
     """The share of outputs on the right side of `threshold`."""
 
     threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+
+    def total(self, predictions: "Real", targets: "Real") -> float:
+        right = (predictions > self.threshold) == targets
+        return float(right.sum() / (right.size // len(right)))

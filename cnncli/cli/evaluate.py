@@ -1,0 +1,96 @@
+"""`cnncli evaluate`: how good a trained model is, and at what it fails."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.cli.model_target import Target, find_model
+from cnncli.datasets.describe import find
+from cnncli.errors import CnncliError, UsageError
+from cnncli.report.progress import emit, figures_line
+from cnncli.spec.spec import Spec, parse
+from cnncli.training import threads as cpus
+from cnncli.training.expectations import Expectation
+
+if TYPE_CHECKING:
+    from cnncli.report.evaluation import Evaluation
+    from cnncli.training.checkpoint import ModelFile
+
+
+@click.command()
+@click.argument("model", required=False, type=click.Path(path_type=Path))
+@click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name or a file.")
+@click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    *,
+    model: Path | None,
+    data: str | None,
+    conditions: tuple[str, ...],
+    junit: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
+    expectations = [Expectation.parse(text) for text in conditions]
+    target = find_model(model)
+    cpus.settle(threads)
+    from cnncli.report.evaluation import judge, misclassified_csv, print_evaluation
+    from cnncli.report.evaluation import junit as junit_report
+    from cnncli.training import checkpoint
+
+    file = checkpoint.load(target.file)
+    evaluation = _evaluate(file, target, data)
+    written = None
+    if evaluation.confusion is not None and target.run is not None:
+        written = target.run / "misclassified.csv"
+        checkpoint.write(written, misclassified_csv(evaluation.mistakes).encode())
+    if junit is not None:
+        checkpoint.write(junit, junit_report(evaluation, expectations))
+    if as_json:
+        emit({**evaluation.document(), "model": str(target.file)})
+    else:
+        about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
+        click.echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
+        print_evaluation(evaluation)
+        if evaluation.confusion is not None:
+            place = f": {written}" if written else ""
+            click.echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
+    judge(expectations, evaluation.named_figures())
+
+
+def _evaluate(file: "ModelFile", target: Target, data: str | None) -> "Evaluation":
+    from cnncli.datasets.batches import Feed
+    from cnncli.datasets.load import load
+    from cnncli.graph.network import Network
+    from cnncli.report.evaluation import examine
+
+    spec = _spec(file, target, data)
+    dataset = load(spec.data, Path())
+    split = "test" if dataset.test is not None else "validation"
+    rows = dataset.splits.get(split)
+    if rows is None:
+        raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no x_test and no x_val")
+    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
+    network.load(file.weights)
+    feed = Feed(rows, spec.data.rescale, spec.compile.loss, network.inputs, network.targets)
+    names = json.loads(file.metadata.get("class_names", "[]"))
+    return examine(network, feed, spec.compile.metrics, split, names)
+
+
+def _spec(file: "ModelFile", target: Target, data: str | None) -> Spec:
+    """The spec in a model file, with the data replaced by `data`; what is about training alone does not matter here."""
+    try:
+        resolved = json.loads(file.metadata["spec"])
+        resolved["fit"]["callbacks"] = []
+        resolved["expect"] = {}
+        if data is not None:
+            resolved["data"]["dataset"] = find(data, Path.cwd()).name
+            resolved["data"]["validation_split"] = 0.0
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{target.file}: carries no spec that can be read") from None
+    return parse(json.dumps(resolved, ensure_ascii=False), str(target.file), check_data=False)

@@ -1,0 +1,60 @@
+"""What MODEL names where weights are needed: a run, a model file, or a spec (its newest run)."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from cnncli.errors import UsageError
+from cnncli.spec.spec import load
+
+RUNS = Path("runs")
+MODEL_FILES = ("best.safetensors", "last.safetensors")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model file, and the run it is in, if any."""
+
+    file: Path
+    run: Path | None
+
+
+def find_model(argument: Path | None) -> Target:
+    """The model file that `argument` names; without one that of the newest run, named on standard error.
+
+    Raises UsageError where there is none.
+    """
+    if argument is None:
+        run = newest(RUNS.glob("*/*"))
+        if run is None:
+            raise UsageError("there is no run under runs/ yet; name a run, a model file or a spec")
+        click.echo(f"model: {run}", err=True)
+        return _in(run)
+    if argument.is_dir():
+        return _in(argument)
+    if not argument.exists():
+        raise UsageError(f"{argument}: no such run, model file or spec")
+    if argument.suffix in (".yaml", ".yml"):
+        name = load(argument).name
+        run = newest((RUNS / name).glob("*"))
+        if run is None:
+            raise UsageError(f"{argument}: no run of {name!r} is under runs/ yet; `cnncli train {argument}` makes one")
+        click.echo(f"model: {run}", err=True)
+        return _in(run)
+    inside = (argument.parent / "spec.yaml").is_file()
+    return Target(argument, argument.parent if inside else None)
+
+
+def newest(folders: Iterable[Path]) -> Path | None:
+    """The run that began last."""
+    runs = [path for path in folders if (path / "spec.yaml").is_file() and not path.is_symlink()]
+    return max(runs, key=lambda run: (run.name[:15], (run / "spec.yaml").stat().st_mtime_ns), default=None)
+
+
+def _in(run: Path) -> Target:
+    for name in MODEL_FILES:
+        if (run / name).is_file():
+            return Target(run / name, run)
+    raise UsageError(f"{run}: has no {' and no '.join(MODEL_FILES)}: is it a run?")

@@ -1,0 +1,137 @@
+"""`cnncli train`: from a spec to a run. NumPy and Numba are imported once the number of threads is settled."""
+
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.errors import CnncliError, UsageError
+from cnncli.graph.model import lower
+from cnncli.report.progress import Follower, emit, figures_line
+from cnncli.spec.spec import Spec, load
+from cnncli.training import threads as cpus
+
+if TYPE_CHECKING:
+    from cnncli.datasets.load import Dataset
+    from cnncli.training.session import Result
+
+
+@click.command()
+@click.argument("spec", required=False, type=click.Path(path_type=Path))
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--output", type=click.Path(path_type=Path), help="The run's folder itself; new or empty.")
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; it knows its spec.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file.")
+@click.option("--epochs", type=click.IntRange(0), help="How many epochs in all; 0 writes the first weights as a run.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
+@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What every random number follows from.")
+@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
+@click.option("--quiet", is_flag=True, help="Only the closing lines.")
+def command(
+    *,
+    spec: Path | None,
+    overrides: tuple[str, ...],
+    output: Path | None,
+    resume: Path | None,
+    weights: Path | None,
+    epochs: int | None,
+    batch_size: int | None,
+    threads: int | None,
+    seed: int | None,
+    dry_run: bool,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Train the model of SPEC and leave a run behind."""
+    mode = "json" if as_json else "quiet" if quiet else "text"
+    try:
+        options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
+        changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
+        if resume is not None:
+            given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
+            given |= {"--batch-size": batch_size, "--seed": seed}
+            loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs)
+        elif spec is not None:
+            loaded = load(spec, changes)
+        else:
+            raise UsageError("train needs a SPEC, or --resume RUN")
+        _train(loaded, mode, threads=cpus.settle(threads), resume=resume, weights=weights, output=output, dry=dry_run)
+    except CnncliError as error:
+        if as_json:
+            emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
+        raise
+
+
+def _resumed(run: Path, given: list[str], epochs: int | None) -> Spec:
+    """The spec of a run, with its epochs grown to `epochs`."""
+    if given:
+        raise UsageError(f"--resume goes on with what the run's own spec says; it does not go with {', '.join(given)}")
+    path = run / "spec.yaml"
+    if not path.is_file():
+        raise UsageError(f"{run}: {'is no run: it has no spec.yaml' if run.is_dir() else 'no such run'}")
+    spec = load(path)
+    if epochs is None or epochs == spec.fit.epochs:
+        return spec
+    if epochs < spec.fit.epochs:
+        raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
+    return load(path, [f"fit.epochs={epochs}"])
+
+
+def _train(
+    spec: Spec,
+    mode: str,
+    *,
+    threads: int,
+    resume: Path | None,
+    weights: Path | None,
+    output: Path | None,
+    dry: bool,
+) -> None:
+    from cnncli.training.session import Place, Plan, read_data, train
+
+    base = spec.path.parent if spec.path else Path()
+    resolved = spec.resolved()
+    plan = Plan(spec.name, spec.seed, spec.data, base, spec.model, spec.compile, spec.fit, spec.to_yaml(), resolved)
+    dataset = read_data(plan)
+    if mode == "text":
+        click.echo(header(spec, dataset, threads))
+    if dry:
+        return
+    with Follower(spec.fit.epochs, mode) as follower:
+        follower.notice("compiling kernels …")
+        result = train(plan, dataset, Place(resume, weights, output), threads, follower)
+    _close(result, mode, named=output is not None)
+    _judge(spec, result)
+
+
+def header(spec: Spec, dataset: "Dataset", threads: int) -> str:
+    """`mnist: 225,034 parameters · 3,600 training, … (mnist5k) · 2 threads · seed 42`."""
+    count = sum(prod(parameter.weight.shape) for parameter in lower(spec.model).parameters)
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    images = ", ".join(f"{len(split):,} {words[name]}" for name, split in dataset.splits.items())
+    source = Path(dataset.source).name
+    cores = f"{threads} thread{'s' * (threads > 1)}"
+    return f"{spec.name}: {count:,} parameters · {images} ({source}) · {cores} · seed {spec.seed}"
+
+
+def _close(result: "Result", mode: str, *, named: bool) -> None:
+    if mode == "json":
+        test = None if result.test is None else dict(result.test)
+        emit({"event": "end", "run": result.run, "weights_digest": result.digest, "epoch": result.epoch, "test": test})
+        return
+    if result.test is not None:
+        click.echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
+    click.echo(f"run   {result.run}")
+    if mode == "text":
+        click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
+
+
+def _judge(spec: Spec, result: "Result") -> None:
+    """Raise ExpectationError, with every condition and its figure, where one is not met."""
+    figures = {**result.figures, **{f"test_{name}": value for name, value in (result.test or {}).items()}}
+    from cnncli.report.evaluation import judge
+
+    judge(spec.expect, figures)

@@ -1,0 +1,146 @@
+"""Data in memory: images and labels of each split, checked."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.archive import SplitHeaders, headers, splits
+from cnncli.datasets.describe import find, sizes
+from cnncli.datasets.section import DataSection
+from cnncli.errors import CnncliError
+
+Array = np.ndarray[Any, Any]
+MOST_CLASSES = 1 << 20
+"""Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows `start` and on of the array `key` of `source`.
+
+    x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or float32 (N, …), dense targets; or None where the
+    target is the input.
+    """
+
+    x: Array
+    y: Array | None
+    source: str
+    key: str
+    start: int = 0
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    @property
+    def place(self) -> str:
+        """What an error about the labels names."""
+        return f"{self.source}: {'y' + self.key[1:]}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What there is to train on, to choose by and to judge by.
+
+    `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
+    arrays of the source, before any splitting.
+    """
+
+    source: str
+    train: Split | None
+    validation: Split | None
+    test: Split | None
+    classes: tuple[str, ...]
+    digest: str
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Those that there are, by "train", "validation", "test"."""
+        pairs = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in pairs.items() if split is not None}
+
+
+def load(data: DataSection, base: Path) -> Dataset:
+    """Read what `data` names; relative paths are relative to `base`.
+
+    Raises DeclarationError as `describe` does; CnncliError, naming file, array and row, for data that break a rule.
+    """
+    source = find(data.dataset, base)
+    arrays = headers(source.file)
+    found = splits(source.file, arrays, labelled=data.targets == "labels")
+    state = hashlib.sha256()
+    made = {}
+    for name, split in found.items():
+        x = _images(source.file, _read(source.file, split.x.key, state), split)
+        y = None if split.y is None else _labels(source.file, _read(source.file, split.y.key, state), split.y.key)
+        made[name] = Split(x, y, source.name, split.x.key)
+    counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
+    if "validation" in counts and "validation" not in made:
+        whole, kept = made["train"], counts["train"]
+        made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
+    classes = _classes([split.y for split in made.values() if split.y is not None])
+    digest = f"sha256:{state.hexdigest()}"
+    return Dataset(source.name, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
+
+
+def _read(path: Path, key: str, state: "hashlib._Hash") -> Array:
+    """The array `key`, C-contiguous in the machine's byte order, added to the digest."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            array = archive[key]
+    except MemoryError:
+        raise CnncliError(f"{path}: {key} does not fit into memory") from None
+    except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
+        raise CnncliError(f"{path}: {key} can't be read: {error}") from None
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    state.update(repr((key, array.dtype.name, array.shape)).encode())
+    state.update(array.data)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _images(path: Path, x: Array, split: SplitHeaders) -> Array:
+    if x.ndim == 3:
+        x = x[..., None]
+    return x if x.dtype == np.uint8 else _finite(path, split.x.key, x)
+
+
+def _finite(path: Path, key: str, array: Array) -> Array:
+    """`array` as float32. Raises CnncliError naming the first row with a value that is not finite there."""
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, np.float32)
+    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if bad.size:
+        row = array[bad[0]].reshape(-1)
+        value = row[~np.isfinite(row)][0]
+        raise CnncliError(f"{path}: {key} must hold finite float32 numbers; row {bad[0]} has {value}")
+    return array
+
+
+def _labels(path: Path, y: Array, key: str) -> Array:
+    if y.dtype.kind == "f":
+        return _finite(path, key, y.reshape(-1, 1) if y.ndim == 1 else y)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind == "i" and y.min() < 0:
+        row = int(np.argmax((y < 0).reshape(len(y), -1).any(axis=1)))
+        raise CnncliError(f"{path}: {key} must hold class numbers of at least 0; row {row} has {y[row].min()}")
+    if y.ndim == 1:
+        if y.dtype.kind == "u" and y.max() > np.iinfo(np.int64).max:
+            raise CnncliError(f"{path}: {key} must hold class numbers; row {int(y.argmax())} has {y.max()}")
+        return y.astype(np.int64)
+    return np.ascontiguousarray(y, np.float32)
+
+
+def _part(split: Split, start: int, stop: int) -> Split:
+    y = None if split.y is None else split.y[start:stop]
+    return Split(split.x[start:stop], y, split.source, split.key, start)
+
+
+def _classes(labels: list[Array]) -> tuple[str, ...]:
+    """The classes' names, which are their numbers: up to the greatest, or one a column of two-dimensional rows."""
+    numbers = [int(y.max()) for y in labels if y.dtype.kind == "i"]
+    columns = [y.shape[1] for y in labels if y.dtype.kind == "f" and y.ndim == 2]
+    count = min(max(numbers) + 1, MOST_CLASSES) if numbers else max(columns, default=0)
+    return tuple(str(number) for number in range(count)) if count > 1 else ()

@@ -1,0 +1,202 @@
+"""How good a model is: figures, a row a class, the confusion matrix, the samples it gets wrong."""
+
+import csv
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cnncli.datasets.batches import Feed
+from cnncli.datasets.load import Split
+from cnncli.errors import ExpectationError
+from cnncli.graph.network import Network
+from cnncli.training.evaluation import evaluate
+from cnncli.training.expectations import Expectation
+from cnncli.training.metrics import Metric
+
+Array = np.ndarray[Any, Any]
+LARGEST_MATRIX = 20
+"""Classes; with more, the most frequent confusions are listed instead."""
+
+
+@dataclass(frozen=True)
+class ClassRow:
+    """One class. A ratio without a denominator is None."""
+
+    name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A sample (its row in the source's array) given a wrong class, with the probability of that class."""
+
+    index: int
+    label: str
+    predicted: str
+    probability: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome on one split. `confusion`: int64 (true class, predicted class); None where there are no classes."""
+
+    split: str
+    samples: int
+    figures: Mapping[str, float]
+    classes: Sequence[str]
+    confusion: Array | None
+    mistakes: Sequence[Mistake]
+
+    def rows(self) -> list[ClassRow]:
+        """Precision, recall and F1 of each class."""
+        if self.confusion is None:
+            return []
+        right = self.confusion.diagonal().tolist()
+        predicted, support = self.confusion.sum(0).tolist(), self.confusion.sum(1).tolist()
+        return [
+            ClassRow(name, _ratio(hit, given), _ratio(hit, true), _ratio(2 * hit, given + true), true)
+            for name, hit, given, true in zip(self.classes, right, predicted, support, strict=True)
+        ]
+
+    def named_figures(self) -> dict[str, float]:
+        """What `--expect` may name: each figure plainly, and with the prefix of its split (`test_`, `val_`)."""
+        prefix = {"validation": "val", "test": "test"}[self.split]
+        return {**self.figures, **{f"{prefix}_{name}": value for name, value in self.figures.items()}}
+
+    def document(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        confusion = None if self.confusion is None else self.confusion.tolist()
+        classes = [vars(row) for row in self.rows()]
+        about = {"samples": self.samples, "split": self.split, "misclassified": len(self.mistakes)}
+        return {**self.figures, **about, "classes": classes, "confusion": confusion}
+
+
+def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str, names: Sequence[str]) -> Evaluation:
+    """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the classes'."""
+    outputs = network.targets.shape[1:]
+    count = _class_count(network, feed.split)
+    classes = [*names[:count], *map(str, range(len(names[:count]), count))]
+    confusion = np.zeros((count, count), np.int64)
+    mistakes: list[Mistake] = []
+
+    def count_batch(rows: slice) -> None:
+        n = rows.stop - rows.start
+        scores, targets = network.predictions[:n], network.targets[:n]
+        if outputs == (1,):
+            predicted, labels = (scores[:, 0] > 0.5).astype(np.int64), (targets[:, 0] > 0.5).astype(np.int64)
+            sure = np.where(predicted == 1, scores[:, 0], 1 - scores[:, 0])
+        else:
+            predicted, labels = scores.argmax(1), targets.argmax(1)
+            sure = scores.max(1)
+        np.add.at(confusion, (labels, predicted), 1)
+        for i in np.flatnonzero(predicted != labels):
+            index = feed.split.start + rows.start + int(i)
+            mistakes.append(Mistake(index, classes[labels[i]], classes[predicted[i]], float(sure[i])))
+
+    figures = evaluate(network, feed, metrics, after_batch=count_batch if count else lambda rows: None)
+    return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes)
+
+
+def judge(expectations: Sequence[Expectation], figures: Mapping[str, float]) -> None:
+    """Raise ExpectationError, with every condition and its figure, where one is not met or has no figure."""
+    held = {str(one): one.figure in figures and one.holds(figures[one.figure]) for one in expectations}
+    if not all(held.values()):
+        lines = [
+            f"  {one}: {figures[one.figure]:.6g}{'' if held[str(one)] else ', not met'}"
+            if one.figure in figures
+            else f"  {one}: there is no such figure; there are {', '.join(figures)}"
+            for one in expectations
+        ]
+        raise ExpectationError("\n".join(["the run does not meet what is expected of it", *lines]))
+
+
+def print_evaluation(evaluation: Evaluation) -> None:
+    """The table of classes and the confusion matrix, on standard output."""
+    rows = evaluation.rows()
+    if evaluation.confusion is None or not rows:
+        return
+    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    table = Table(box=box.SIMPLE, title=None)
+    table.add_column("class")
+    for name in ("precision", "recall", "F1", "samples"):
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(row.name, *map(_share, (row.precision, row.recall, row.f1)), f"{row.support:,}")
+    console.print(table)
+    console.print(_matrix(evaluation.classes, evaluation.confusion))
+
+
+def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
+    """The misclassified samples as CSV, in the order of the data."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["index", "label", "predicted", "probability"])
+    for mistake in mistakes:
+        writer.writerow([mistake.index, mistake.label, mistake.predicted, f"{mistake.probability:.6g}"])
+    return text.getvalue()
+
+
+def junit(evaluation: Evaluation, expectations: Sequence[Expectation]) -> bytes:
+    """A JUnit report: a test case for each expectation, or one for the evaluation itself."""
+    figures = evaluation.named_figures()
+    failed = [one for one in expectations if one.figure not in figures or not one.holds(figures[one.figure])]
+    count = max(1, len(expectations))
+    suite = ElementTree.Element("testsuite", name="cnncli evaluate", tests=str(count), failures=str(len(failed)))
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, value in figures.items():
+        ElementTree.SubElement(properties, "property", name=name, value=repr(value))
+    if not expectations:
+        ElementTree.SubElement(suite, "testcase", classname="cnncli", name=f"evaluate {evaluation.split}")
+    for one in expectations:
+        case = ElementTree.SubElement(suite, "testcase", classname="cnncli", name=str(one))
+        if one in failed:
+            message = f"{one.figure} is {figures.get(one.figure, 'not there')}"
+            ElementTree.SubElement(case, "failure", message=message)
+    return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"
+
+
+def _class_count(network: Network, split: Split) -> int:
+    """The number of classes that outputs and labels speak of; 0 where they are no classes."""
+    outputs = network.targets.shape[1:]
+    if split.y is None or len(outputs) != 1:
+        return 0
+    if outputs == (1,):
+        return 2 if network.loss.kind == "binary_cross_entropy" else 0
+    return outputs[0] if network.loss.classes or split.y.dtype.kind == "i" else 0
+
+
+def _matrix(classes: Sequence[str], confusion: Array) -> Table:
+    if len(classes) > LARGEST_MATRIX:
+        wrong = confusion - np.diag(confusion.diagonal())
+        table = Table("class", "taken for", "times", box=box.SIMPLE)
+        for place in np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_MATRIX]:
+            true, predicted = divmod(int(place), len(classes))
+            if wrong[true, predicted]:
+                table.add_row(classes[true], classes[predicted], f"{wrong[true, predicted]:,}")
+        return table
+    table = Table(box=box.SIMPLE)
+    table.add_column("true \\ predicted")
+    for name in classes:
+        table.add_column(name, justify="right")
+    for name, row in zip(classes, confusion.tolist(), strict=True):
+        table.add_row(name, *(str(times) if times else "·" for times in row))
+    return table
+
+
+def _ratio(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def _share(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"

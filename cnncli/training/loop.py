@@ -1,0 +1,241 @@
+"""The training loop: epochs of batches, from wherever the state stands to the end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.load import Dataset
+from cnncli.errors import CnncliError, DivergedError
+from cnncli.graph.arena import Arena
+from cnncli.graph.network import Network
+from cnncli.kernels import runtime
+from cnncli.training import checkpoint
+from cnncli.training.checkpoint import ModelFile
+from cnncli.training.evaluation import Sums, evaluate, portions
+from cnncli.training.interruption import Interruption
+from cnncli.training.metrics import Metric
+from cnncli.training.optimizers import Optimizer
+from cnncli.training.run import Run
+from cnncli.training.sections import FitSection
+from cnncli.training.state import State
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class BatchDone:
+    """One batch of an epoch (both from 1) is trained; `loss` is the mean of this sitting's batches so far."""
+
+    epoch: int
+    batch: int
+    batches: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochDone:
+    """An epoch is trained, validated and saved. `images_per_second`: of training alone, without validation."""
+
+    figures: Mapping[str, float]
+    seconds: float
+    images_per_second: float
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """A callback ended the training after this epoch (from 1)."""
+
+    epoch: int
+    callback: str
+
+
+Event = BatchDone | EpochDone | Stopped
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, how long. `about`: the metadata of its model files. `resume`: the command to go on."""
+
+    dataset: Dataset
+    rescale: float | str
+    optimizer: Optimizer
+    metrics: Sequence[Metric]
+    fit: FitSection
+    seed: int
+    about: Mapping[str, str]
+    resume: str
+
+
+class Trainer:
+    """Trains `network`, whose weights are set, and leaves checkpoints and figures in `run`.
+
+    Raises CnncliError where the data do not fit the network.
+    """
+
+    def __init__(self, network: Network, job: Job, run: Run, report: Callable[[Event], None]) -> None:
+        self.network, self.job, self.run, self.report = network, job, run, report
+        self.interruption = Interruption(job.resume)
+        train, validation = job.dataset.train, job.dataset.validation
+        if train is None:
+            raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no x_train")
+        self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
+        self.train_feed = self._feed(train)
+        self.validation_feed = None if validation is None else self._feed(validation)
+        directions = {metric.figure: metric.better for metric in job.metrics}
+        self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
+        shapes = {name: tensor.shape for name, tensor in network.weights.tensors().items()}
+        self.slots = {name: Arena(shapes, network.dtype) for name in job.optimizer.slots}
+        self.hyper: Array = np.zeros(len(job.optimizer.hyper(1)), np.float64)
+        self.update = self._update()
+        self.state = State(job.dataset.digest)
+
+    def restore(self, saved: ModelFile) -> None:
+        """Stand where a checkpoint stood. Raises CnncliError for one of another model or other data."""
+        try:
+            state = State.parse(saved.metadata["state"])
+        except (KeyError, TypeError, ValueError):
+            raise CnncliError(f"{self.run.last}: is a model file, but no checkpoint to resume from") from None
+        if state.data != self.job.dataset.digest:
+            raise CnncliError(
+                f"the data must be those that the run began with; {self.job.dataset.source} has changed since"
+            )
+        self.network.load(saved.weights)
+        for name, arena in self.slots.items():
+            arena.load(_under(f"optimizer/{name}/", saved.extra))
+        for number, (watcher, remembered) in enumerate(zip(self.watchers, state.callbacks, strict=True)):
+            watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
+        self.state = state
+        self.run.rewrite(state.history)
+
+    def train(self) -> int:
+        """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
+
+        Raises DivergedError; InterruptedRun after a signal, with everything saved.
+        """
+        with self.interruption:
+            if not self.run.last.exists():
+                self._save()
+            while self.state.epoch < self.job.fit.epochs and not self.state.stopped:
+                self._epoch()
+        return self._hand_out()
+
+    def _epoch(self) -> None:
+        start, done = perf_counter(), self.state.sums.samples
+        self._train_epoch()
+        seconds, trained = perf_counter() - start, self.state.sums.samples - done
+        figures = {"epoch": self.state.epoch + 1, **self.state.sums.means(), **self._validate()}
+        self._check_weights()
+        state = self.state
+        stopping = [w for w in self.watchers if w.epoch_end(state.epoch, figures, self.network.weights.tensors())]
+        state.epoch, state.batch, state.sums, state.stopped = state.epoch + 1, 0, Sums(), bool(stopping)
+        state.history.append(figures)
+        loss = figures.get("val_loss")
+        if loss is None or state.best_loss is None or loss < state.best_loss:
+            state.best_loss, state.best_epoch = loss, state.epoch
+            self._save_best(self.network.weights.tensors(), state.epoch)
+        self._save()
+        self.run.append(figures)
+        self.report(EpochDone(figures, perf_counter() - start, trained / seconds if trained else 0.0))
+        for watcher in stopping:
+            declared = self.job.fit.callbacks[self.watchers.index(watcher)]
+            self.report(Stopped(state.epoch, type(declared).__name__))
+        if self.interruption.signal is not None:
+            raise self.interruption.stop(f"after epoch {state.epoch}")
+
+    def _train_epoch(self) -> None:
+        """The batches of the epoch that are still to do."""
+        state, fit = self.state, self.job.fit
+        rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
+        done, running = state.sums.samples, 0.0
+        for portion in list(portions(self.count, fit.batch_size))[state.batch :]:
+            n = self.train_feed.fill(rows[portion])
+            self.network.train_step(n, self.job.seed, state.step + 1)
+            loss = state.sums.add(self.network, n, self.job.metrics)
+            if not isfinite(loss):
+                raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
+            state.step += 1
+            state.batch += 1
+            self.hyper[:] = self.job.optimizer.hyper(state.step)
+            self.update.run()
+            running += loss
+            mean = running / (state.sums.samples - done)
+            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, mean))
+            self._heed()
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation_feed is None:
+            return {}
+        figures = evaluate(self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._heed())
+        if not isfinite(figures["loss"]):
+            raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
+        return {f"val_{name}": value for name, value in figures.items()}
+
+    def _check_weights(self) -> None:
+        if not np.isfinite(self.network.weights.data).all():
+            raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        kept = f"those of epoch {self.state.epoch}" if self.state.epoch else "the first ones"
+        return DivergedError(
+            f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
+        )
+
+    def _heed(self) -> None:
+        """Between batches: save and end if a signal has come."""
+        if self.interruption.signal is not None:
+            self._save()
+            state = self.state
+            raise self.interruption.stop(f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}")
+
+    def _hand_out(self) -> int:
+        """See that `best` is what the run hands out; the epoch of its weights."""
+        chosen = [watcher for watcher in self.watchers if watcher.restored is not None]
+        if chosen:
+            restored = chosen[-1].restored
+            assert restored is not None
+            self._save_best(chosen[-1].tensors, restored + 1)
+            return restored + 1
+        if not self.state.epoch:
+            self._save_best(self.network.weights.tensors(), 0)
+        return self.state.best_epoch
+
+    def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+        ordered = {name: weights[name] for name in self.network.weights.segments}  # a checkpoint's extras come sorted
+        checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
+
+    def _save(self) -> None:
+        self.state.callbacks = [watcher.state for watcher in self.watchers]
+        extra = {
+            f"optimizer/{slot}/{name}": tensor
+            for slot, arena in self.slots.items()
+            for name, tensor in arena.tensors().items()
+        }
+        for number, watcher in enumerate(self.watchers):
+            extra |= {f"callback/{number}/{name}": tensor for name, tensor in watcher.tensors.items()}
+        about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
+        checkpoint.save(self.run.last, ModelFile(self.network.weights.tensors(), about, extra))
+
+    def _feed(self, split: Any) -> Feed:
+        return Feed(split, self.job.rescale, self.network.loss, self.network.inputs, self.network.targets)
+
+    def _update(self) -> runtime.Program:
+        """One compiled pass: the optimizer, then the constraints."""
+        weights, gradients = runtime.tensor(self.network.weights.data), runtime.tensor(self.network.gradients.data)
+        slots = [runtime.tensor(arena.data) for arena in self.slots.values()]
+        steps = self.job.optimizer.steps(weights, gradients, slots, runtime.tensor(self.hyper))
+        return runtime.Program([*steps, *self.network.constraint_steps()])
+
+
+def prepare(network: Network, n: int) -> None:
+    """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
+    network.train_step(n, 0, 0)
+    network.evaluate(n)
+
+
+def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

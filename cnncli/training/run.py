@@ -1,0 +1,165 @@
+"""The run directory: what a training leaves behind, and the place it is resumed from."""
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cnncli import __version__
+from cnncli.errors import CnncliError, UsageError
+from cnncli.training.checkpoint import sync, write
+
+RUNS = Path("runs")
+
+
+class Run:
+    """A run directory, held by this process until it is closed or ends: two trainings can't write into one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            os.close(self.descriptor)
+            raise UsageError(f"{path}: another process is training in this run") from None
+
+    @property
+    def shown(self) -> str:
+        """The path as a user may type it: relative where it is below the working directory."""
+        here, path = Path.cwd(), self.path.absolute()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    @property
+    def spec(self) -> Path:
+        """The resolved spec, itself trainable."""
+        return self.path / "spec.yaml"
+
+    @property
+    def best(self) -> Path:
+        """The model file that the run hands out."""
+        return self.path / "best.safetensors"
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that the run is resumed from."""
+        return self.path / "last.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        """A line of JSON an epoch."""
+        return self.path / "metrics.jsonl"
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        os.close(self.descriptor)
+
+    def append(self, figures: Mapping[str, float]) -> None:
+        """Add an epoch's line. Raises CnncliError where that fails."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(_line(figures))
+        except OSError as error:
+            raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
+
+    def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Make the lines exactly those of `history`: what an interruption left beyond it goes."""
+        write(self.metrics, "".join(map(_line, history)).encode())
+
+
+def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
+    """Make a new run: `output` itself, or runs/<name>/<YYYYMMDD-HHMMSS>, and write what is known before training.
+
+    Raises UsageError where `output` has something in it; CnncliError where nothing can be written.
+    """
+    try:
+        run = Run(_empty(output) if output else _dated(RUNS / name))
+    except OSError as error:
+        raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}") from None
+    write(run.spec, spec.encode())
+    write(run.path / "environment.json", _document(environment))
+    write(run.path / "splits.json", _document(splits))
+    run.rewrite([])
+    if not output:
+        _point(run.path)
+    return run
+
+
+def reopen(path: Path) -> Run:
+    """The run at `path`, to go on with. Raises UsageError where there is none."""
+    path = path.resolve() if path.is_symlink() else path
+    if not (path / "spec.yaml").is_file():
+        what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
+        raise UsageError(f"{path}: {what}")
+    return Run(path)
+
+
+def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
+    """What the figures of a run may depend on. `data` is the digest of the data."""
+    packages = ("numpy", "numba", "llvmlite", "safetensors")
+    return {
+        "cnncli": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "platform": platform.platform(),
+        "cpu": _cpu() or platform.machine(),
+        "threads": threads,
+        "seed": seed,
+        "data_digest": data,
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def _cpu() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def _empty(output: Path) -> Path:
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise UsageError(f"--output must be an empty folder or a new one; {output} has something in it")
+    output.mkdir(parents=True, exist_ok=True)
+    return output
+
+
+def _dated(folder: Path) -> Path:
+    """A new folder named by the second; a second run within it gets -2, and so on."""
+    folder.mkdir(parents=True, exist_ok=True)
+    ignore = RUNS / ".gitignore"
+    if not ignore.exists():
+        ignore.write_text("*\n", encoding="utf-8")
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    for number in count(1):
+        path = folder / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError
+
+
+def _point(path: Path) -> None:
+    """Let `latest` name this run; at no instant does it name nothing."""
+    temporary = path.parent / f".latest.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(path.name)
+    temporary.replace(path.parent / "latest")
+    sync(path.parent)
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    return json.dumps(figures) + "\n"
+
+
+def _document(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()

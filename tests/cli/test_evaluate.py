@@ -1,0 +1,113 @@
+import csv
+import json
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from tests.cli.test_train import SPEC, cnncli
+from tests.training import small
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with two runs of different seeds; the second is the newest."""
+    path = tmp_path_factory.mktemp("trained")
+    small.write_data(path)
+    (path / "bars.yaml").write_text(SPEC)
+    for seed in (1, 2):
+        assert cnncli(path, "train", "bars.yaml", "--seed", seed, "--epochs", 1).returncode == 0
+    return path
+
+
+def runs(folder):
+    return sorted(path for path in (folder / "runs/bars").iterdir() if not path.is_symlink())
+
+
+def test_the_newest_run_is_evaluated_and_named(folder):
+    done = cnncli(folder, "evaluate", "--json")
+    document = json.loads(done.stdout)
+    newest = runs(folder)[-1].relative_to(folder)
+    assert done.stderr == f"model: {newest}\n"
+    assert document["model"] == f"{newest}/best.safetensors"
+    assert (document["samples"], document["split"]) == (9, "test")
+    assert {"loss", "accuracy"} <= set(document)
+
+
+def test_a_run_a_model_file_and_a_spec_name_the_same_figures(folder):
+    first, newest = runs(folder)
+    figures = [
+        json.loads(cnncli(folder, "evaluate", model, "--json").stdout)["loss"]
+        for model in (newest, newest / "best.safetensors", folder / "runs/bars/latest", "bars.yaml", first)
+    ]
+    assert len(set(figures[:4])) == 1
+    assert figures[4] != figures[0]
+
+
+def test_the_figures_are_those_that_training_ended_with(folder):
+    end = json.loads(cnncli(folder, "train", "bars.yaml", "--json", "--output", "own").stdout.splitlines()[-1])
+    document = json.loads(cnncli(folder, "evaluate", "own", "--json").stdout)
+    assert {name: document[name] for name in end["test"]} == end["test"]
+
+
+def test_the_misclassified_samples_are_a_file_that_agrees_with_the_confusion_matrix(folder):
+    newest = runs(folder)[-1]
+    document = json.loads(cnncli(folder, "evaluate", newest, "--json").stdout)
+    confusion = np.array(document["confusion"])
+    with np.load(folder / "bars.npz") as arrays:
+        labels = arrays["y_test"]
+    assert confusion.sum(1).tolist() == np.bincount(labels, minlength=2).tolist()
+    assert document["accuracy"] == confusion.trace() / 9
+    with (newest / "misclassified.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["index", "label", "predicted", "probability"]
+    assert len(rows) == 9 - confusion.trace() == document["misclassified"]
+    for row in rows:
+        assert int(row["label"]) == labels[int(row["index"])] != int(row["predicted"])
+        assert 0.5 <= float(row["probability"]) <= 1
+
+
+def test_people_get_the_figures_a_row_a_class_and_the_matrix(folder):
+    done = cnncli(folder, "evaluate", runs(folder)[-1])
+    lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
+    assert done.stdout.startswith("test  loss ")
+    assert lines[1] == ["class", "precision", "recall", "F1", "samples"]
+    assert ["true", "\\", "predicted", "0", "1"] in lines
+    assert lines[-1][0] == "misclassified"
+
+
+def test_other_data_can_be_judged(folder):
+    with np.load(folder / "bars.npz") as arrays:
+        np.savez(folder / "other.npz", x_test=arrays["x_train"][:20], y_test=arrays["y_train"][:20])
+        np.savez(folder / "train.npz", x_train=arrays["x_train"], y_train=arrays["y_train"])
+    run = runs(folder)[-1]
+    assert json.loads(cnncli(folder, "evaluate", run, "--data", "other.npz", "--json").stdout)["samples"] == 20
+    done = cnncli(folder, "evaluate", run, "--data", "train.npz")
+    assert done.returncode == 1
+    assert done.stderr.endswith("train.npz: there is nothing to evaluate on: it has no x_test and no x_val\n")
+    assert "did you mean 'other.npz'?" in cnncli(folder, "evaluate", run, "--data", "othre.npz").stderr
+
+
+def test_conditions_decide_the_exit_code_and_the_junit_report(folder):
+    run = runs(folder)[-1]
+    arguments = ("--expect", "test_accuracy>=0", "--expect", "loss < 0", "--junit", "report.xml")
+    done = cnncli(folder, "evaluate", run, *arguments)
+    assert done.returncode == 4
+    assert "loss < 0.0: " in done.stderr
+    suite = ElementTree.parse(folder / "report.xml").getroot()
+    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    cases = {case.get("name"): case.find("failure") is not None for case in suite.iter("testcase")}
+    assert cases == {"test_accuracy >= 0.0": False, "loss < 0.0": True}
+    assert cnncli(folder, "evaluate", run, "--expect", "accuracy>=0").returncode == 0
+
+
+def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
+    assert cnncli(tmp_path, "evaluate").stderr == (
+        "error: there is no run under runs/ yet; name a run, a model file or a spec\n"
+    )
+    assert cnncli(folder, "evaluate", "nothing").stderr == "error: nothing: no such run, model file or spec\n"
+    broken = tmp_path / "broken.safetensors"
+    broken.write_bytes((runs(folder)[0] / "best.safetensors").read_bytes()[:-7])
+    done = cnncli(folder, "evaluate", broken)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "is truncated" in done.stderr

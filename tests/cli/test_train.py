@@ -1,0 +1,244 @@
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+from contextlib import chdir, redirect_stderr, redirect_stdout
+from pathlib import Path
+from unittest.mock import patch
+
+import numba
+import pytest
+import yaml
+
+from cnncli.cli import main
+from tests.training import small
+
+SPEC = """\
+name: bars
+seed: 3
+data:
+  dataset: bars.npz
+  validation_split: 0.1
+model:
+  layers:
+    - Conv2D: {filters: 3, kernel_size: 3, activation: relu}
+    - MaxPooling2D
+    - Flatten
+    - Dense: {units: 2, activation: softmax}
+compile:
+  optimizer: adam
+  loss: categorical_crossentropy
+  metrics: [accuracy]
+fit:
+  epochs: 2
+  batch_size: 8
+"""
+ROOT = Path(__file__).parents[2]
+
+
+def child_environment():
+    """A child process imports this package, and the tests'."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
+
+
+def cnncli_process(folder, *arguments):
+    """Run the command in `folder` in a process of its own, away from any terminal."""
+    command = [sys.executable, "-m", "cnncli", *map(str, arguments)]
+    environment = child_environment()
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def cnncli(folder, *arguments):
+    """Run the command in `folder` in this process, with the threads that Numba was started with."""
+    threads = {"NUMBA_NUM_THREADS": str(numba.config.NUMBA_NUM_THREADS)}
+    out, err = io.StringIO(), io.StringIO()
+    with chdir(folder), patch.dict(os.environ, threads), redirect_stdout(out), redirect_stderr(err):
+        try:
+            main.main([*map(str, arguments)], prog_name="cnncli")
+        except SystemExit as leaving:
+            code = leaving.code
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
+
+
+@pytest.fixture
+def folder(tmp_path):
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_training_prints_a_line_an_epoch_and_what_is_left(folder):
+    done = cnncli_process(folder, "train", "bars.yaml", "--threads", 1)
+    number = r"\d+\.?\d*(e-\d+)?"
+    epoch = rf"loss {number}  accuracy {number}  val_loss {number}  val_accuracy {number}  [\d,]+ images/s"
+    expected = [
+        r"bars: 86 parameters · 45 training, 5 validation, 9 test \(bars\.npz\) · 1 thread · seed 3",
+        rf"epoch 1/2  {epoch}",
+        rf"epoch 2/2  {epoch}",
+        rf"test  loss {number}  accuracy {number}  \(weights of epoch [12]\)",
+        r"run   runs/bars/\d{8}-\d{6}",
+        r"next  cnncli evaluate",
+    ]
+    assert done.returncode == 0
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert len(lines) == len(expected)
+    for line, pattern in zip(lines, expected, strict=True):
+        assert re.fullmatch(pattern, line), line
+    run = folder / lines[-2].removeprefix("run   ")
+    assert {path.name for path in run.iterdir()} == {
+        "spec.yaml",
+        "environment.json",
+        "splits.json",
+        "metrics.jsonl",
+        "best.safetensors",
+        "last.safetensors",
+    }
+    kept = yaml.safe_load((run / "spec.yaml").read_text())
+    assert kept["data"]["dataset"] == str(folder / "bars.npz")
+    assert kept["model"]["input_shape"] == [8, 8, 1]
+
+
+def test_the_spec_a_run_keeps_is_trainable_and_gives_the_same_weights(folder):
+    first = cnncli(folder, "train", "bars.yaml", "--json", "--output", "a")
+    second = cnncli_process(folder, "train", "a/spec.yaml", "--json", "--output", "b", "--threads", 3)
+    ends = [json.loads(done.stdout.splitlines()[-1]) for done in (first, second)]
+    assert ends[0]["weights_digest"] == ends[1]["weights_digest"]
+    assert (ends[0]["run"], ends[1]["run"]) == ("a", "b")
+
+
+def test_json_has_a_line_an_epoch_and_an_end(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--json", "--set", "compile.optimizer=sgd", "--seed", 5)
+    *epochs, end = map(json.loads, done.stdout.splitlines())
+    figures = ["loss", "accuracy", "val_loss", "val_accuracy", "seconds", "images_per_second"]
+    assert [list(event) for event in epochs] == [["event", "epoch", *figures]] * 2
+    assert [event["epoch"] for event in epochs] == [1, 2]
+    assert end["event"] == "end"
+    assert re.fullmatch("sha256:[0-9a-f]{64}", end["weights_digest"])
+    assert set(end["test"]) == {"loss", "accuracy"}
+    lines = [json.loads(line) for line in (folder / end["run"] / "metrics.jsonl").read_text().splitlines()]
+    assert lines == [{key: event[key] for key in ("epoch", *figures[:4])} for event in epochs]
+
+
+def test_errors_are_events_too_and_end_with_their_exit_code(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--json", "--set", "compile.optimizer={SGD: {learning_rate: 1e30}}")
+    event = json.loads(done.stdout.splitlines()[-1])
+    assert (event["event"], event["exit_code"], done.returncode) == ("error", 3, 3)
+    assert "smaller learning_rate" in event["message"]
+    assert done.stderr == f"error: {event['message']}\n"
+
+
+def test_a_dry_run_checks_and_writes_nothing(folder):
+    before = sorted(folder.iterdir())
+    done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--epochs", 5)
+    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
+    assert sorted(folder.iterdir()) == before
+
+
+def test_quiet_keeps_the_closing_lines(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--quiet", "--epochs", 1)
+    assert [line.split()[0] for line in done.stdout.splitlines()] == ["test", "run"]
+
+
+def test_an_expectation_that_is_not_met_is_exit_code_4_and_lists_every_figure(folder):
+    (folder / "bars.yaml").write_text(SPEC + 'expect:\n  test_accuracy: "<= 1"\n  val_loss: "< 0"\n')
+    done = cnncli(folder, "train", "bars.yaml", "--epochs", 1, "--output", "run")
+    assert done.returncode == 4
+    first, *rest = done.stderr.splitlines()
+    assert first == "error: the run does not meet what is expected of it"
+    assert re.fullmatch(r"  test_accuracy <= 1\.0: 0\.\d+", rest[0])
+    assert re.fullmatch(r"  val_loss < 0\.0: \d\.\d+, not met", rest[1])
+    assert (folder / "run/best.safetensors").is_file()
+
+
+def interrupted(folder, *arguments):
+    """Start a long training, send SIGINT once the first epoch is told, and wait; its exit code and standard error."""
+    command = [sys.executable, "-m", "cnncli", "train", *arguments]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=child_environment(), **streams) as process:
+        while not process.stdout.readline().startswith("epoch"):
+            pass
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_ctrl_c_saves_and_names_the_command_that_goes_on(folder):
+    code, errors = interrupted(folder, "bars.yaml", "--epochs", "10000")
+    assert code == 130
+    match = re.fullmatch(
+        r"error: interrupted (in epoch \d+ after batch \d of 6|after epoch \d+); all is saved\. "
+        r"To go on: cnncli train --resume (runs/bars/\d{8}-\d{6})\n",
+        errors,
+    )
+    assert match, errors
+    run = match[2]
+    done = len((folder / run / "metrics.jsonl").read_text().splitlines())
+    (folder / run / "spec.yaml").write_text((folder / run / "spec.yaml").read_text().replace("10000", str(done + 1)))
+    resumed = cnncli(folder, "train", "--resume", run)
+    assert resumed.returncode == 0
+    lines = [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == list(range(1, done + 2))
+
+
+def test_a_resumed_runs_epochs_may_grow_but_not_shrink(folder):
+    cnncli(folder, "train", "bars.yaml", "--output", "grown", "--epochs", 1)
+    assert cnncli(folder, "train", "--resume", "grown", "--epochs", 3).returncode == 0
+    whole = cnncli(folder, "train", "bars.yaml", "--output", "whole", "--epochs", 3, "--set", "name=bars")
+    assert whole.returncode == 0
+    for name in ("best.safetensors", "last.safetensors", "metrics.jsonl", "spec.yaml"):
+        assert (folder / "grown" / name).read_bytes() == (folder / "whole" / name).read_bytes()
+    shrunk = cnncli(folder, "train", "--resume", "grown", "--epochs", 2)
+    assert (shrunk.returncode, shrunk.stderr) == (
+        2,
+        "error: a resumed run's epochs may only grow: it has 3; received 2\n",
+    )
+
+
+MISUSES = [
+    ((), "error: train needs a SPEC, or --resume RUN\n"),
+    (("--resume", "nowhere"), "error: nowhere: no such run\n"),
+    (
+        ("bars.yaml", "--resume", "x", "--seed", 1),
+        "error: --resume goes on with what the run's own spec says; it does not go with SPEC, --seed\n",
+    ),
+    (
+        ("bars.yaml", "--output", "."),
+        "error: --output must be an empty folder or a new one; . has something in it\n",
+    ),
+    (("bars.yaml", "--weights", "bars.npz"), "error: bars.npz: is not a safetensors file\n"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), MISUSES)
+def test_misuse_is_one_line_and_leaves_nothing(folder, arguments, expected):
+    done = cnncli(folder, "train", *arguments)
+    assert done.stderr == expected
+    assert done.returncode == (1 if "--weights" in arguments else 2)
+    assert not (folder / "runs").exists()
+
+
+def test_a_terminal_is_told_that_kernels_are_compiled_and_sees_a_bar(folder):
+    """Standard error on a pseudo-terminal; standard output stays plain lines."""
+    master, terminal = pty.openpty()
+    environment = {**child_environment(), "TERM": "xterm"}
+    environment.pop("NO_COLOR", None)
+    command = [sys.executable, "-m", "cnncli", "train", "bars.yaml", "--epochs", "1"]
+    done = subprocess.run(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True
+    )
+    os.close(terminal)
+    shown = b""
+    try:
+        while chunk := os.read(master, 4096):
+            shown += chunk
+    except OSError:  # what Linux says once the other end is closed
+        pass
+    os.close(master)
+    assert shown.decode().startswith("compiling kernels …")
+    assert "epoch 1/1" in shown.decode()
+    assert "\x1b" not in done.stdout

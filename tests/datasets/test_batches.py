@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+
+from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.load import Split
+from cnncli.errors import CnncliError
+from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+
+
+def feed(x, y, outputs, loss=None, *, rescale="auto", start=0):
+    inputs = np.full((4, *x.shape[1:]), 9, np.float32)
+    targets = np.full((4, *outputs), 9, np.float32)
+    return Feed(Split(x, y, "own.npz", "x_train", start), rescale, loss or CategoricalCrossentropy(), inputs, targets)
+
+
+LEVELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
+FLOATS = np.linspace(-3, 3, 8, dtype=np.float32).reshape(4, 2, 1, 1)
+
+
+def test_uint8_is_divided_by_255_in_float32_to_the_bit():
+    made = feed(LEVELS, np.zeros(4, np.int64), (3,))
+    assert made.fill(slice(0, 4)) == 4
+    assert np.array_equal(made.inputs, LEVELS.astype(np.float32) / 255)
+
+
+def test_floats_are_left_alone_and_a_number_multiplies_whatever_comes():
+    made = feed(FLOATS, np.zeros(4, np.int64), (3,))
+    made.fill(slice(0, 4))
+    assert np.array_equal(made.inputs, FLOATS)
+    for images in (FLOATS, LEVELS):
+        made = feed(images, np.zeros(4, np.int64), (3,), rescale=0.5)
+        made.fill(slice(0, 4))
+        assert np.array_equal(made.inputs, images.astype(np.float32) * np.float32(0.5))
+
+
+def test_class_numbers_become_one_hot_rows_and_other_rows_stay():
+    made = feed(LEVELS, np.array([2, 0, 1, 2]), (3,))
+    assert made.fill(np.array([3, 1])) == 2
+    assert made.targets.tolist() == [[0, 0, 1], [1, 0, 0], [9, 9, 9], [9, 9, 9]]
+    assert np.array_equal(made.inputs[0], LEVELS[3].astype(np.float32) / 255)
+
+
+def test_class_numbers_stand_for_themselves_where_there_is_one_output():
+    for loss in (MeanSquaredError(), BinaryCrossentropy()):
+        made = feed(LEVELS, np.array([1, 0, 1, 1]), (1,), loss)
+        made.fill(slice(1, 3))
+        assert made.targets[:2].tolist() == [[0], [1]]
+
+
+def test_dense_rows_are_taken_as_they_are():
+    made = feed(LEVELS, np.array([[0.5, 2], [1, 3], [0, 0], [4, 5]], np.float32), (2,), MeanSquaredError())
+    made.fill(slice(0, 2))
+    assert made.targets[:2].tolist() == [[0.5, 2], [1, 3]]
+
+
+def test_the_target_of_an_autoencoder_is_the_scaled_input():
+    made = feed(LEVELS, None, (8, 8, 1), MeanSquaredError())
+    made.fill(slice(0, 4))
+    assert np.array_equal(made.targets, LEVELS.astype(np.float32) / 255)
+
+
+ROWS = np.zeros((4, 2), np.float32)
+MISTAKES = [
+    (
+        (LEVELS, np.array([0, 3, 1, 2]), (3,)),
+        "own.npz: y_train must hold class numbers below 3, the number of the model's outputs; row 11 has 3",
+    ),
+    (
+        (LEVELS, ROWS, (3,)),
+        "own.npz: y_train must hold class numbers (whole numbers) or rows of the model's outputs (3,); "
+        "received float32 rows (2,)",
+    ),
+    (
+        (LEVELS, np.array([0, 1, 2, 1]), (1,), BinaryCrossentropy()),
+        "own.npz: y_train must hold targets between 0 and 1 for BinaryCrossentropy; row 12 has 2",
+    ),
+    (
+        (LEVELS, ROWS - 1, (2,)),
+        "own.npz: y_train must hold targets between 0 and 1 for CategoricalCrossentropy; row 10 has -1.0",
+    ),
+    (
+        (LEVELS, None, (3,)),
+        "with `targets: input` the model's output must have its input's shape (8, 8, 1); received (3,)",
+    ),
+    (
+        (LEVELS, np.zeros(4, np.int64), (2, 2)),
+        "own.npz: y_train holds class numbers, but the model's outputs are (2, 2)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("arguments", "expected"), MISTAKES)
+def test_data_that_do_not_fit_the_network_are_named(arguments, expected):
+    with pytest.raises(CnncliError) as caught:
+        feed(*arguments, start=10)
+    assert str(caught.value) == expected
+
+
+def test_images_of_another_shape_are_named():
+    split = Split(LEVELS, np.zeros(4, np.int64), "own.npz", "x_test")
+    arrays = np.zeros((4, 5, 5, 1), np.float32), np.zeros((4, 3), np.float32)
+    with pytest.raises(CnncliError, match=r"x_test must hold images of the model's shape \(5, 5, 1\); received \(8, 8"):
+        Feed(split, "auto", CategoricalCrossentropy(), *arrays)
+
+
+def test_an_epochs_order_is_a_permutation_that_only_seed_and_epoch_decide():
+    first = order(100, 7, 3, shuffle=True)
+    assert sorted(first.tolist()) == list(range(100))
+    assert np.array_equal(order(100, 7, 3, shuffle=True), first)
+    assert not np.array_equal(order(100, 7, 4, shuffle=True), first)
+    assert not np.array_equal(order(100, 8, 3, shuffle=True), first)
+    assert order(5, 7, 3, shuffle=False).tolist() == [0, 1, 2, 3, 4]

@@ -1,0 +1,32 @@
+import numpy as np
+import pytest
+
+from cnncli.errors import ExpectationError
+from cnncli.report.evaluation import Evaluation, Mistake, judge, misclassified_csv
+from cnncli.training.expectations import Expectation
+
+
+def test_precision_recall_and_f1_are_those_counted_by_hand():
+    confusion = np.array([[3, 1, 0], [2, 4, 0], [1, 0, 0]])
+    made = Evaluation("test", 11, {"loss": 1.0}, ["a", "b", "c"], confusion, [])
+    first, second, third = made.rows()
+    assert (first.precision, first.recall, first.f1) == (3 / 6, 3 / 4, 2 * 3 / (6 + 4))
+    assert (second.precision, second.recall, second.support) == (4 / 5, 4 / 6, 6)
+    assert (third.precision, third.recall, third.f1) == (None, 0.0, 0.0)
+
+
+def test_misclassified_samples_are_written_in_the_order_of_the_data():
+    text = misclassified_csv([Mistake(3, "a", "b,c", 0.75), Mistake(9, "b", "a", 0.5)])
+    assert text == 'index,label,predicted,probability\n3,a,"b,c",0.75\n9,b,a,0.5\n'
+
+
+def test_every_condition_is_told_when_one_is_not_met():
+    conditions = [Expectation("accuracy", ">=", 0.9), Expectation("loss", "<", 1.0), Expectation("f1", ">", 0.0)]
+    judge(conditions[1:2], {"loss": 0.5})
+    with pytest.raises(ExpectationError) as caught:
+        judge(conditions, {"accuracy": 0.8, "loss": 0.5})
+    assert str(caught.value).splitlines()[1:] == [
+        "  accuracy >= 0.9: 0.8, not met",
+        "  loss < 1.0: 0.5",
+        "  f1 > 0.0: there is no such figure; there are accuracy, loss",
+    ]

@@ -1,0 +1,64 @@
+"""A small training for the tests: 45 images of two shapes, six batches an epoch, every kind of state."""
+
+from pathlib import Path
+
+import numpy as np
+
+from cnncli.datasets.section import DataSection
+from cnncli.graph.model import INPUT, Model, Node
+from cnncli.layers.vocabulary import LAYERS
+from cnncli.training.sections import CompileSection, FitSection
+from cnncli.training.session import Place, Plan, read_data, train
+
+LAYERS_USED = (
+    ("conv2d", {"Conv2D": {"filters": 3, "kernel_size": 3, "activation": "relu", "kernel_regularizer": "l2"}}),
+    ("max_pooling2d", "MaxPooling2D"),
+    ("flatten", "Flatten"),
+    ("dropout", {"Dropout": {"rate": 0.3}}),
+    ("dense", {"Dense": {"units": 2, "activation": "softmax"}}),
+)
+
+
+def write_data(folder, *, scale=1.0):
+    """Bars that lie or stand, with noise: 50 training images, 9 to test."""
+    random = np.random.RandomState(0)
+    x = random.rand(59, 8, 8).astype(np.float32)
+    y = random.randint(0, 2, 59)
+    for image, label in zip(x, y, strict=True):
+        place = random.randint(1, 7)
+        image[(place, slice(None)) if label else (slice(None), place)] += 1.5
+    x *= scale
+    np.savez(folder / "bars.npz", x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
+
+
+def model():
+    """The layers as a chain."""
+    names = [INPUT, *(name for name, _ in LAYERS_USED)]
+    layers = [LAYERS.parse(entry) for _, entry in LAYERS_USED]
+    return Model(
+        (8, 8, 1), tuple(Node(*node) for node in zip(names[1:], layers, [(n,) for n in names[:-1]], strict=True))
+    )
+
+
+def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="adam", seed=3):
+    """A plan on the data in `folder`."""
+    if callbacks is None:
+        callbacks = [{"EarlyStopping": {"patience": 2, "restore_best_weights": True}}]
+    compiled = {"optimizer": optimizer, "loss": "categorical_crossentropy", "metrics": ["accuracy"]}
+    return Plan(
+        "small",
+        seed,
+        DataSection(dataset="bars.npz", validation_split=validation_split),
+        Path(folder),
+        model(),
+        CompileSection.model_validate(compiled),
+        FitSection.model_validate({"epochs": epochs, "batch_size": 8, "callbacks": callbacks}),
+        "name: small\n",
+        {"name": "small"},
+    )
+
+
+def run(plan, folder=None, *, resume=None, weights=None, report=lambda event: None, threads=2):
+    """Train a plan into `folder`, or resume the run there."""
+    place = Place(resume=resume, weights=weights, output=folder)
+    return train(plan, read_data(plan), place, threads, report)

@@ -1,0 +1,221 @@
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+from cnncli.errors import CnncliError, DivergedError, InterruptedRun
+from cnncli.training import checkpoint, loop
+from cnncli.training.evaluation import evaluate
+from cnncli.training.loop import BatchDone, EpochDone, Stopped
+from tests.training import small
+
+BATCHES = 6
+
+
+@pytest.fixture
+def data(tmp_path):
+    small.write_data(tmp_path)
+    return tmp_path
+
+
+def interrupter(after, number=signal.SIGINT, times=1):
+    """A report that sends a signal to this process once `after` batches are trained."""
+    trained = []
+
+    def report(event):
+        if isinstance(event, BatchDone):
+            trained.append(event)
+            if len(trained) == after:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+
+    return report
+
+
+def files(run):
+    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors", "metrics.jsonl")}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """The files of a run that nothing interrupted."""
+    folder = tmp_path_factory.mktemp("whole")
+    small.write_data(folder)
+    small.run(small.plan(folder), folder / "run")
+    return files(folder / "run")
+
+
+@pytest.mark.parametrize("after", [1, 3, BATCHES, BATCHES + 2, 2 * BATCHES, 3 * BATCHES - 1, 3 * BATCHES])
+def test_an_interrupted_run_that_is_resumed_ends_with_the_same_bytes(data, whole, after):
+    plan = small.plan(data)
+    with pytest.raises(InterruptedRun) as caught:
+        small.run(plan, data / "run", report=interrupter(after))
+    assert caught.value.exit_code == 130
+    assert str(caught.value).endswith(f"To go on: cnncli train --resume {data}/run")
+    small.run(plan, resume=data / "run")
+    assert files(data / "run") == whole
+
+
+def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, whole):
+    plan = small.plan(data)
+    with pytest.raises(InterruptedRun):
+        small.run(plan, data / "run", report=interrupter(2))
+    interruptions = 1
+    for _ in range(3 * BATCHES):
+        try:
+            small.run(plan, resume=data / "run", report=interrupter(2, signal.SIGTERM))
+        except InterruptedRun as error:
+            assert error.exit_code == 143
+            interruptions += 1
+        else:
+            break
+    assert interruptions == 3 * BATCHES / 2
+    assert files(data / "run") == whole
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_the_number_of_threads_changes_no_bit(data, whole, threads):
+    small.run(small.plan(data), data / "run", threads=threads)
+    assert files(data / "run") == whole
+
+
+def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch):
+    def interrupting(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGINT)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(loop, "evaluate", interrupting)
+    with pytest.raises(InterruptedRun, match=f"^interrupted in epoch 1 after batch {BATCHES} of {BATCHES}"):
+        small.run(small.plan(data), data / "run")
+    monkeypatch.undo()
+    small.run(small.plan(data), resume=data / "run")
+    assert files(data / "run") == whole
+
+
+def test_a_run_that_ended_can_grow(data, whole):
+    short, long = small.plan(data, epochs=1), small.plan(data)
+    small.run(short, data / "run")
+    small.run(long, resume=data / "run")
+    assert files(data / "run") == whole
+
+
+def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
+    with pytest.raises(InterruptedRun, match=r"^stopped at once") as caught:
+        small.run(small.plan(data), data / "run", report=interrupter(BATCHES + 2, signal.SIGTERM, times=2))
+    assert caught.value.exit_code == 143
+    assert json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])["epoch"] == 1
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_the_lines_of_epochs_that_a_checkpoint_does_not_know_are_not_doubled(data, whole):
+    plan = small.plan(data)
+    with pytest.raises(InterruptedRun):
+        small.run(plan, data / "run", report=interrupter(BATCHES + 1))
+    with (data / "run/metrics.jsonl").open("a") as file:
+        file.write('{"epoch": 2, "loss": 5}\n{"epoch"')
+    small.run(plan, resume=data / "run")
+    assert files(data / "run") == whole
+
+
+def test_data_that_changed_can_not_be_trained_on_further(data):
+    with pytest.raises(InterruptedRun):
+        small.run(small.plan(data), data / "run", report=interrupter(2))
+    small.write_data(data, scale=0.5)
+    with pytest.raises(CnncliError, match=r"the data must be those that the run began with; .*bars\.npz has changed"):
+        small.run(small.plan(data), resume=data / "run")
+
+
+def test_a_model_file_is_no_checkpoint(data):
+    small.run(small.plan(data, epochs=1), data / "run")
+    (data / "run/best.safetensors").replace(data / "run/last.safetensors")
+    with pytest.raises(CnncliError, match=r"is a model file, but no checkpoint to resume from"):
+        small.run(small.plan(data, epochs=2), resume=data / "run")
+
+
+def test_an_epochs_figures_are_means_over_its_samples(data):
+    """With a learning rate of 0 every batch sees the same weights, so the mean does not depend on the batches."""
+    plan = small.plan(data, epochs=1, callbacks=[], optimizer={"SGD": {"learning_rate": 0.0}})
+    means = []
+    small.run(plan, data / "run", report=means.append)
+    epoch = means[-1].figures
+    assert [event.batch for event in means[:-1]] == list(range(1, BATCHES + 1))
+    assert epoch["loss"] == pytest.approx(means[-2].loss, rel=1e-12)
+    assert epoch["accuracy"] * 45 == pytest.approx(round(epoch["accuracy"] * 45), abs=1e-9)
+    kernel = checkpoint.load(data / "run/best.safetensors").weights["conv2d/kernel"]
+    assert epoch["val_loss"] > 0.01 * float((kernel.astype(np.float64) ** 2).sum())
+
+
+def test_best_is_the_lowest_val_loss_and_the_epoch_is_named(data):
+    plan = small.plan(data, epochs=6, callbacks=[], optimizer={"Adam": {"learning_rate": 0.05}})
+    result = small.run(plan, data / "run")
+    losses = [json.loads(line)["val_loss"] for line in (data / "run/metrics.jsonl").read_text().splitlines()]
+    assert len(losses) == 6
+    assert result.epoch == 1 + losses.index(min(losses))
+    assert result.figures["val_loss"] == min(losses)
+    assert checkpoint.load(data / "run/best.safetensors").metadata["epoch"] == str(result.epoch)
+
+
+def test_without_validation_best_is_the_last(data):
+    result = small.run(small.plan(data, validation_split=0.0, callbacks=[]), data / "run")
+    best, last = (checkpoint.load(data / f"run/{name}.safetensors") for name in ("best", "last"))
+    assert (result.epoch, best.digest, last.digest) == (3, result.digest, result.digest)
+    assert set(result.figures) == {"loss", "accuracy"}
+
+
+def test_early_stopping_ends_the_run_and_hands_out_the_weights_it_restores(data):
+    stopping = {"EarlyStopping": {"monitor": "loss", "min_delta": 100.0, "patience": 2, "restore_best_weights": True}}
+    events = []
+    result = small.run(small.plan(data, epochs=9, callbacks=[stopping]), data / "run", report=events.append)
+    assert events[-1] == Stopped(3, "EarlyStopping")
+    assert result.epoch == 1
+    first = small.run(small.plan(data, epochs=1, callbacks=[]), data / "first")
+    assert result.digest == first.digest
+    resumed = small.run(small.plan(data, epochs=20, callbacks=[stopping]), resume=data / "run")
+    assert (resumed.epoch, resumed.digest) == (1, result.digest)
+
+
+@pytest.mark.parametrize("after", [BATCHES - 1, BATCHES + 4, 3 * BATCHES])
+def test_weights_kept_for_restoring_outlive_an_interruption(data, after):
+    stopping = {"EarlyStopping": {"monitor": "loss", "min_delta": 100.0, "patience": 2, "restore_best_weights": True}}
+    plan = small.plan(data, epochs=9, callbacks=[stopping])
+    small.run(plan, data / "whole")
+    with pytest.raises(InterruptedRun):
+        small.run(plan, data / "run", report=interrupter(after))
+    small.run(plan, resume=data / "run")
+    assert files(data / "run") == files(data / "whole")
+
+
+def test_no_epochs_leave_the_first_weights_as_a_run(data):
+    result = small.run(small.plan(data, epochs=0), data / "run")
+    assert result.epoch == 0
+    assert result.test is not None
+    assert (data / "run/metrics.jsonl").read_text() == ""
+    again = small.run(small.plan(data, epochs=0, seed=4), data / "other", weights=data / "run/best.safetensors")
+    assert again.digest == result.digest
+    assert small.run(small.plan(data, epochs=0, seed=4), data / "seed").digest != result.digest
+
+
+def test_a_loss_that_is_not_finite_ends_the_run_and_keeps_the_last_good_weights(data):
+    plan = small.plan(data, epochs=5, callbacks=[], optimizer={"SGD": {"learning_rate": 1e30}})
+    with pytest.raises(DivergedError, match=r"^(the loss is (nan|inf) in epoch 1, batch \d|the weights .* epoch 1)"):
+        small.run(plan, data / "run")
+    kept = checkpoint.load(data / "run/last.safetensors")
+    assert kept.digest == small.run(small.plan(data, epochs=0), data / "none").digest
+
+
+def test_weights_of_another_model_are_refused_before_a_run_is_made(data):
+    other = {"conv2d/kernel": np.zeros((3, 3, 1, 3), np.float32)}
+    checkpoint.save(data / "other.safetensors", checkpoint.ModelFile(other, {}))
+    with pytest.raises(CnncliError, match=r"'conv2d/bias' is missing"):
+        small.run(small.plan(data), data / "run", weights=data / "other.safetensors")
+    assert not (data / "run").exists()
+
+
+def test_images_per_second_count_training_alone(data):
+    events = []
+    small.run(small.plan(data, epochs=1), data / "run", report=events.append)
+    done = events[-1]
+    assert isinstance(done, EpochDone)
+    assert done.images_per_second > 45 / done.seconds

@@ -1,0 +1,65 @@
+import json
+
+import pytest
+
+from cnncli.errors import UsageError
+from cnncli.training.run import create, environment, reopen
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def new(output=None):
+    return create("digits", output, "name: digits\n", environment(2, 7, "sha256:0"), {"train": {"start": 0}})
+
+
+def test_a_run_has_its_spec_environment_and_splits_from_the_beginning(here):
+    run = new()
+    assert run.path.parent.as_posix() == "runs/digits"
+    assert run.spec.read_text() == "name: digits\n"
+    about = json.loads((run.path / "environment.json").read_text())
+    assert (about["threads"], about["seed"], about["data_digest"]) == (2, 7, "sha256:0")
+    assert json.loads((run.path / "splits.json").read_text()) == {"train": {"start": 0}}
+    assert run.metrics.read_text() == ""
+    assert (here / "runs/.gitignore").read_text() == "*\n"
+
+
+def test_runs_of_one_second_are_told_apart_and_latest_is_the_last():
+    paths = [new().path for _ in range(4)]
+    assert len(set(paths)) == 4
+    assert (paths[0].parent / "latest").resolve() == paths[-1].resolve()
+
+
+def test_output_is_the_run_itself_and_must_be_new_or_empty(here):
+    (here / "mine").mkdir()
+    run = new(here / "mine")
+    assert run.path == here / "mine"
+    assert not (here / "runs").exists()
+    with pytest.raises(UsageError, match=r"--output must be an empty folder or a new one; .*mine has something in it"):
+        new(here / "mine")
+
+
+def test_a_run_is_written_by_one_process_at_a_time():
+    run = new()
+    with pytest.raises(UsageError, match=r"another process is training in this run"):
+        reopen(run.path)
+    run.close()
+    reopen(run.path).close()
+
+
+def test_what_is_no_run_can_not_be_reopened(here):
+    with pytest.raises(UsageError, match=r"nowhere: no such run"):
+        reopen(here / "nowhere")
+    with pytest.raises(UsageError, match=r"is no run: it has no spec\.yaml"):
+        reopen(here)
+
+
+def test_rewriting_the_figures_drops_what_an_interruption_left_beyond_them():
+    run = new()
+    for epoch in (1, 2, 3):
+        run.append({"epoch": epoch, "loss": 1 / epoch})
+    run.rewrite([{"epoch": 1, "loss": 1.0}])
+    assert run.metrics.read_text() == '{"epoch": 1, "loss": 1.0}\n'
