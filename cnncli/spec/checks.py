@@ -39,7 +39,13 @@ def check_unused(model: Model, places: dict[str, Place], problems: Problems) -> 
 
 
 def check_output(
-    model: Model, shape: Shape, loss: Loss, data: DataSection, description: Description | None, place: Place,
+    model: Model,
+    shape: Shape,
+    loss: Loss,
+    data: DataSection,
+    *,
+    description: Description | None,
+    place: Place,
     problems: Problems,
 ) -> None:
     """The last layer against the loss and the data."""
@@ -52,19 +58,26 @@ def check_output(
     if data.targets == "input":
         if shape != model.input_shape:
             problems.add(
-                place, f"with `targets: input` the last layer must give the input's shape {_list(model.input_shape)}; "
-                f"received {_list(shape)}"
+                place,
+                f"with `targets: input` the last layer must give the input's shape {_list(model.input_shape)}; "
+                f"received {_list(shape)}",
             )
         return
     if len(shape) != 1:
-        problems.add(place, f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
-                     "a Flatten may be missing")
+        problems.add(
+            place,
+            f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
+            "a Flatten may be missing",
+        )
         return
     classes = description.classes if description is not None else None
     (units,) = shape
     if loss.classes and units == 1:
-        problems.add(place, f"{name} needs an output for each class; the last layer gives 1 "
-                     "(for two classes with one output there is binary_crossentropy)")
+        problems.add(
+            place,
+            f"{name} needs an output for each class; the last layer gives 1 "
+            "(for two classes with one output there is binary_crossentropy)",
+        )
     elif classes is not None and units != classes and (loss.classes or units != 1):
         problems.add(place, f"the data has {classes} classes, the last layer gives {units}")
     elif classes is not None and classes > 2 and units == 1 and isinstance(loss, BinaryCrossentropy):

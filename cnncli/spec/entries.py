@@ -76,15 +76,19 @@ def example_arguments(layer: str, received: str = "") -> str:
 def _kind_and_arguments(item: Tree, problems: Problems) -> tuple[Scalar, Mapping] | None:
     if isinstance(item, Scalar) and isinstance(item.value, str):
         return None if _mistaken(item, problems) else (item, Mapping(item.place, ()))
-    if not isinstance(item, Mapping) or not item.entries:
+    if isinstance(item, Mapping) and len(item.entries) == 1:
+        return _named(item.entries[0], problems)
+    if isinstance(item, Mapping) and item.entries:
+        _several(item, problems)
+    else:
         received = "nothing" if is_null(item) else "something else"
         problems.add(item.place, f"each entry must be a layer, like `- Dense: {{units: 10}}`; received {received}")
-        return None
-    first = item.entries[0]
-    if len(item.entries) > 1:
-        _several(item, problems)
-        return None
-    if _mistaken(first.key, problems):
+    return None
+
+
+def _named(first: Entry, problems: Problems) -> tuple[Scalar, Mapping] | None:
+    after = str(first.value.value) if isinstance(first.value, Scalar) else ""
+    if _mistaken(first.key, problems, after):
         return None
     if isinstance(first.value, Mapping):
         return first.key, first.value
@@ -120,12 +124,14 @@ def _several(item: Mapping, problems: Problems) -> None:
         )
 
 
-def _mistaken(kind: Scalar, problems: Problems) -> bool:
-    """Whether the name is one of the likely mistakes, which is then noted."""
+def _mistaken(kind: Scalar, problems: Problems, after: str = "") -> bool:
+    """Whether the name is one of the likely mistakes, which is then noted. `after` is what its colon is followed by."""
     text = str(kind.value)
     if LAYERS.find(text) is not None and text[:1].isupper():
         return False
     layer, _, received = text.partition("(") if "(" in text else text.partition("{")
+    if after and received:
+        received = f"{received}: {after}"
     message = told(text, ENTRIES, example=example_arguments(layer.split()[0] if layer.split() else "", received))
     if message:
         problems.add(kind.place, message)
@@ -165,8 +171,9 @@ def _set_name(entry: LayerEntry, value: Tree, problems: Problems) -> None:
     text = value.value if isinstance(value, Scalar) else None
     if not isinstance(text, str) or not _NAME.fullmatch(text):
         problems.add(
-            value.place, "name must be a text of letters, digits, _ and -, beginning with a letter; received "
-            + (repr(text) if isinstance(value, Scalar) else "something else")
+            value.place,
+            "name must be a text of letters, digits, _ and -, beginning with a letter; received "
+            + (repr(text) if isinstance(value, Scalar) else "something else"),
         )
     elif text in RESERVED:
         problems.add(value.place, f"the name '{text}' is reserved; it says what an entry reads")

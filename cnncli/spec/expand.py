@@ -148,7 +148,9 @@ class _Expander:
         kind, output = str(entry.kind.value), None
         repeat = entry.repeat or 1
         if repeat > 1 and sources is not None and len(sources) > 1:
-            self.problems.add(entry.place, f"repeat chains copies, so {kind} must have one input; received {len(sources)}")
+            self.problems.add(
+                entry.place, f"repeat chains copies, so {kind} must have one input; received {len(sources)}"
+            )
             repeat = 1
         for i in range(repeat):
             if entry.name is None:
@@ -188,9 +190,7 @@ class _Expander:
             return f"layers are written in CamelCase: write {cls.__name__}, not {kind}"
         return f"there is no block '{kind}'{suggestion(kind, [*self.blocks, *LAYERS.classes])}"
 
-    def _use(
-        self, block: Block, entry: LayerEntry, scope: _Scope, name: str, sources: list[str] | None
-    ) -> str | None:
+    def _use(self, block: Block, entry: LayerEntry, scope: _Scope, name: str, sources: list[str] | None) -> str | None:
         kind = str(block.name.value)
         if kind in scope.chain or len(scope.chain) >= DEEPEST_BLOCKS:
             chain = " → ".join((*scope.chain[-4:], kind))
@@ -214,7 +214,10 @@ class _Expander:
             sources[0] if len(sources) == 1 else None,
             note,
             block,
-            {key: _noted(value, note) if key not in entry.arguments.names() else value for key, value in arguments.items()},
+            {
+                key: _noted(value, note) if key not in entry.arguments.names() else value
+                for key, value in arguments.items()
+            },
             (*scope.chain, kind),
         )
         if len(sources) == 1:

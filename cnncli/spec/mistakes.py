@@ -13,7 +13,7 @@ Table = Sequence[tuple[str, str]]
 LINES: Table = (
     (
         r"^\s*(?:- )?(?P<key>[\w.]+):\s*(?P<at>>=?\s*[-+.\d]\S*)\s*(?:#.*)?$",
-        "a condition must be in quotes, because > means something else in YAML: write `{key}: \"{at}\"`",
+        'a condition must be in quotes, because > means something else in YAML: write `{key}: "{at}"`',
     ),
     (
         r"^\s*(?P<at>- (?P<layer>[A-Z]\w*) ?(?P<arguments>\{.*\}))\s*(?:#.*)?$",
@@ -36,7 +36,10 @@ LINES: Table = (
 """Lines at which the YAML parser gave up; `at` is where to point."""
 
 SYNTAX: Table = (
-    ("mapping values are not allowed", "a key is not expected here: does the line above lack its colon, or is this indented too deep?"),
+    (
+        "mapping values are not allowed",
+        "a key is not expected here: does the line above lack its colon, or is this indented too deep?",
+    ),
     ("could not find expected ':'", "a key needs a colon and a value: write `key: value`"),
     ("expected <block end>, but found '-'", "a list item is not expected here: is it indented too little?"),
     ("expected <block end>", "this does not go on with what is above it: the indentation must be the same"),
@@ -44,7 +47,7 @@ SYNTAX: Table = (
     (r"expected ',' or '\}'", "the mapping that begins with {{ has no closing }} (or a comma is missing)"),
     ("unexpected end of stream", "a quote is opened and never closed"),
     ("document separator", "a quote is opened and never closed"),
-    (r"found unknown escape character '(?P<letter>.)'", "\"\\{letter}\" is no escape; use single quotes for a backslash"),
+    (r"found unknown escape character '(?P<letter>.)'", '"\\{letter}" is no escape; use single quotes for a backslash'),
     (r"found undefined alias '?(?P<name>[^']*)'?", "the alias *{name} has no anchor &{name} before it"),
     (r"cannot start any token|character '%'", "a value that begins with this character must be in quotes"),
     ("tag|directive", "YAML tags and directives are not used in a spec"),
@@ -131,6 +134,9 @@ KEYS: dict[str, str] = {
     "beta1": "beta_1",
     "beta2": "beta_2",
     "eps": "epsilon",
+    "optimiser": "optimizer",
+    "metric": "metrics",
+    "callback": "callbacks",
 }
 """Other frameworks' (and old Keras') words for keys."""
 
@@ -140,10 +146,10 @@ NEEDLESS: dict[str, str] = {
     "input_dim": "the number of inputs comes from the layer before",
     "input_shape": "it belongs under `model`: `input_shape: [28, 28, 1]`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
-    "augment": "not in this version yet",
-    "augmentation": "not in this version yet",
+    "augment": "augmentation is not in this version yet",
+    "augmentation": "augmentation is not in this version yet",
     "steps_per_epoch": "an epoch is one pass over the training data",
-    "weight_decay": "not in this version",
+    "weight_decay": "it is not in this version",
 }
 """Keys that are wrong for a reason worth saying."""
 
@@ -237,6 +243,7 @@ def told(text: str, table: Table, **more: str) -> str:
     return ""
 
 
-def is_later(kind: str, name: str) -> bool:
-    """True for what Keras has under this name and this version has not."""
-    return name in LATER.get(kind, "").split()
+def later_name(kind: str, name: str) -> str:
+    """Keras' spelling of `name` where Keras has it and this version has not, else nothing."""
+    names = LATER.get(kind, "").split()
+    return name if name in names else next((known for known in names if known.lower() == name.lower()), "")

@@ -1,6 +1,7 @@
 """`--set KEY=VALUE`: a dotted path into the resolved form, changed before validation and checked like the file."""
 
-from collections.abc import Iterable, Sequence as AnySequence
+from collections.abc import Iterable
+from collections.abc import Sequence as AnySequence
 
 from cnncli.layers.declaration import Declaration, snake_case
 from cnncli.layers.layer import LAYERS
@@ -46,7 +47,7 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
             problems.add(place, f"'{name}' has no keys, so '{'.'.join(path)}' can't be set")
             return tree
         else:
-            new = _into(old, rest, value, SECTIONS.get(name), problems, name)
+            new = _into(old, rest, value, SECTIONS.get(name), problems, owner=name)
     else:
         if name in ("model", "expect") or name in SECTIONS:
             problems.add(place, f"'{name}' is a section; set one of its keys, like {name}.{'…'}")
@@ -78,7 +79,7 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
     kind, arguments = item.entries[0].key, item.entries[0].value
     if key == kind.value and len(path) > 3:
         path = [*path[:2], *path[3:]]
-    changed = _into(arguments, path[2:], value, LAYERS.find(str(kind.value)), problems, target)
+    changed = _into(arguments, path[2:], value, LAYERS.find(str(kind.value)), problems, owner=target)
     items = list(layers.items)
     items[index] = Mapping(item.place, (Entry(kind, changed),))
     key_scalar = model.entry("layers")
@@ -87,7 +88,7 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
 
 
 def _into(
-    tree: Tree, path: AnySequence[str], value: Tree, cls: type[Declaration] | None, problems: Problems, owner: str
+    tree: Tree, path: AnySequence[str], value: Tree, cls: type[Declaration] | None, problems: Problems, *, owner: str
 ) -> Tree:
     """`tree`, the arguments of a `cls`, with `value` at `path`."""
     name, rest = path[0], path[1:]
@@ -135,7 +136,7 @@ def _into_declaration(old: Tree, path: AnySequence[str], value: Tree, problems: 
     if len(path) > 1 and cls is not None and path[0] in (entry.name, cls.__name__, snake_case(cls.__name__)):
         path = path[1:]
     arguments = Mapping(entry.value.place, ()) if is_null(entry.value) else entry.value
-    return Mapping(old.place, (Entry(entry.key, _into(arguments, path, value, cls, problems, entry.name)),))
+    return Mapping(old.place, (Entry(entry.key, _into(arguments, path, value, cls, problems, owner=entry.name)),))
 
 
 def _default(cls: type[Declaration] | None, name: str, place: Place) -> Tree | None:

@@ -24,7 +24,9 @@ class Problems:
 
     def add(self, place: Place, message: str) -> None:
         """Note a problem. The same one in several uses of a block is told once."""
-        self.found.setdefault((place.override, place.line, place.column, message), []).append(place.note)
+        notes = self.found.setdefault((place.override, place.line, place.column, message), [])
+        if place.note not in notes:
+            notes.append(place.note)
 
     def at(self, place: Place) -> str:
         """file:line:column."""
@@ -35,7 +37,7 @@ class Problems:
         lines = re.split(LINE_BREAK, self.text)
         texts = []
         for (override, line, column, message), notes in sorted(self.found.items()):
-            more = f" (and in {len(notes) - 1} more)" if len(notes) > 1 else ""
+            more = f" (and in {len(notes) - 1} more use{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
             if override:
                 texts.append(f"{override}: {message}{notes[0]}{more}")
                 continue
@@ -51,7 +53,7 @@ class Problems:
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """"; did you mean 'x'?" for the nearest of `known`, or nothing."""
+    """ "; did you mean 'x'?" for the nearest of `known`, or nothing."""
     from difflib import get_close_matches  # here because only a spec with problems needs it
 
     known = list(known)

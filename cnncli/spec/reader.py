@@ -1,7 +1,7 @@
 """YAML text → tree with places, by the core schema of YAML 1.2 and within limits.
 
-PyYAML reads `1e-3` as a text, `no` as False, `1:30` as 90, `010` as 8 and keeps the last of two equal keys; here only its
-event stream is used, and values are made of it by the rules of https://yaml.org/spec/1.2.2/#103-core-schema.
+PyYAML reads `1e-3` as a text, `no` as False, `1:30` as 90, `010` as 8 and keeps the last of two equal keys; here only
+its event stream is used, and values are made of it by the rules of https://yaml.org/spec/1.2.2/#103-core-schema.
 """
 
 import re
@@ -137,9 +137,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.tag is not None:
-            self.problems.add(
-                self._place(event), f"YAML tags are not used in a spec; received {_tag(event.tag)!r}"
-            )
+            self.problems.add(self._place(event), f"YAML tags are not used in a spec; received {_tag(event.tag)!r}")
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         before, outside, self.deepest = self.nodes, self.deepest, depth
@@ -198,7 +196,9 @@ class _Composer:
                 self.problems.add(self._place(event), "a key must be a text; received a list or a mapping")
             elif not isinstance(key.value, str):
                 shown = getattr(event, "value", "") or "nothing"
-                self.problems.add(key.place, f"a key must be a text; received {shown} (put it in quotes if it is a text)")
+                self.problems.add(
+                    key.place, f"a key must be a text; received {shown} (put it in quotes if it is a text)"
+                )
             elif key.value == "<<" and not getattr(event, "style", None):
                 self.problems.add(key.place, "merge keys (<<) are not used in a spec; write the keys out")
             elif key.value in entries:

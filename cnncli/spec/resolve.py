@@ -55,9 +55,11 @@ def _entry(entry: dict[str, Any]) -> str:
 def _wrapped(text: str, first: str, further: str) -> list[str]:
     if '"' in text:
         return [first + text]
-    return textwrap.wrap(
+    text = text.replace(": ", ":\0")  # a key and its value stay on one line
+    lines = textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
     )
+    return [line.replace("\0", " ") for line in lines]
 
 
 def _flow(value: Any) -> str:

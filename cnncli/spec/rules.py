@@ -1,6 +1,7 @@
 """pydantic's errors in plain words: the rule, then the value received, at the place of the value."""
 
-from collections.abc import Iterable, Mapping as AnyMapping
+from collections.abc import Iterable
+from collections.abc import Mapping as AnyMapping
 from typing import Any
 
 from cnncli.layers.constraints import CONSTRAINTS
@@ -10,7 +11,7 @@ from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS
 from cnncli.spec.entries import MENDED
-from cnncli.spec.mistakes import KEYS, NAMES, NEEDLESS, VALUES, is_later, told
+from cnncli.spec.mistakes import KEYS, NAMES, NEEDLESS, VALUES, later_name, told
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks import CALLBACKS
@@ -43,9 +44,16 @@ def unknown_key(entry: Entry, owner: str, known: Iterable[str], elsewhere: AnyMa
         return f"{owner} takes no '{name}': {NEEDLESS[name]}"
     if KEYS.get(name) in known:
         return f"unknown key '{name}' in {owner}; here it is called '{KEYS[name]}'"
-    home = next((section for section, keys in elsewhere.items() if name in keys), None)
-    if home is not None:
-        return f"`{name}` belongs under `{home}`"
+    for word in (name, KEYS.get(name, name)):
+        home = next((section for section, keys in elsewhere.items() if word in keys), None)
+        if home is not None:
+            return f"`{name}` belongs under `{home}`" + (f", where it is called `{word}`" if word != name else "")
+    if elsewhere:
+        for kind in ("optimizer", "callback"):
+            for declared in REGISTRIES[kind]:
+                word = KEYS.get(name, name)
+                if word in declared.model_fields:
+                    return f"`{name}` is an argument of the {kind}: like {{{declared.__name__}: {{{word}: …}}}}"
     return f"unknown key '{name}' in {owner}" + (suggestion(name, known) or f"; known: {', '.join(known)}")
 
 
@@ -54,13 +62,14 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     known = list(known)
     registry = REGISTRIES.get(kind)
     meant = NAMES.get(name, name)
-    if is_later(kind, meant):
-        called = f" ({meant} in Keras)" if meant != name else ""
+    later = later_name(kind, meant)
+    if later:
+        called = f" ({later} in Keras)" if later != name else ""
         return f"{kind} '{name}'{called} is not in this version; it has {', '.join(known)}"
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; here it is called '{meant}'"
     hint = told(name, VALUES, argument=_first_argument(registry, name))
-    spellings = [*known, *(registry.spellings if registry else ())]
+    spellings = [*known, *(registry.spellings if registry and kind != "layer" else ())]
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
 
 
@@ -117,6 +126,8 @@ def _broken(error: Error, cls: type[Declaration], field: str, node: Tree, owner:
         return f"{field} {error['msg']}; {received}"
     if error["type"] == "declaration":
         return f"{field} {error['msg'].partition(' ')[2]}; {received}"
+    if isinstance(value, str) and not hint and _type(cls, field) == "array":
+        received += f": write [{value}]"
     choices = [str(choice) for choice in _schema(cls, field).get("enum", [])]
     if error["type"] == "literal_error" and isinstance(value, str) and not hint:
         received += suggestion(value, choices)
@@ -187,15 +198,16 @@ def _words(schema: AnyMapping[str, Any]) -> str:
     kind = schema.get("type")
     if schema.get("reference"):
         return f"the name of {_article(schema['reference'])}, or such a name with its arguments"
-    if "enum" in schema:
-        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
-    if "const" in schema:
-        return str(schema["const"])
+    if "enum" in schema or "const" in schema:
+        choices = ", ".join(str(choice) for choice in schema.get("enum", [schema.get("const")]))
+        return f"one of {choices}" if "enum" in schema else choices
     if "prefixItems" in schema:
         one = _words(schema["prefixItems"][0])
         return f"{one}, or a list of {len(schema['prefixItems'])} of them"
     if kind == "array":
-        return f"a list; each item is {_words(schema.get('items', {}))}"
+        items = schema.get("items", {})
+        reference = items.get("$ref", "").rpartition("/")[2]
+        return f"a list of {snake_case(reference)}s" if reference else f"a list; each item is {_words(items)}"
     if kind in ("integer", "number"):
         return _number(schema, whole=kind == "integer")
     return {"boolean": "true or false", "string": "a text"}.get(str(kind), "something else")
@@ -209,7 +221,7 @@ def _number(schema: AnyMapping[str, Any], *, whole: bool) -> str:
     bounds = [
         f"of at least {least:g}" if least is not None else "",
         f"above {above:g}" if above is not None else "",
-        f"and at most {most}" if most is not None else "",
+        f"and at most {'2^63 − 1' if most == 2**63 - 1 else most}" if most is not None else "",
         f"and below {below:g}" if below is not None else "",
     ]
     return " ".join(["a whole number" if whole else "a number", *filter(None, bounds)])

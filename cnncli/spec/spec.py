@@ -55,7 +55,7 @@ class Spec:
 def load(path: str | Path, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
     """Read a spec file. Raises SpecError with all its problems, UsageError where there is no such file."""
     path = Path(path)
-    return _parse(_text(path), str(path), overrides, path.parent, path, check_data)
+    return _parse(_text(path), str(path), overrides, path.parent, path=path, check_data=check_data)
 
 
 def parse(text: str, filename: str, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
@@ -63,10 +63,12 @@ def parse(text: str, filename: str, overrides: Iterable[str] = (), *, check_data
 
     Without `check_data` the dataset is not looked at (it need not be there), if the spec says the input's shape.
     """
-    return _parse(text, filename, overrides, Path(filename).parent, None, check_data)
+    return _parse(text, filename, overrides, Path(filename).parent, path=None, check_data=check_data)
 
 
-def _parse(text: str, filename: str, overrides: Iterable[str], base: Path, path: Path | None, check_data: bool) -> Spec:
+def _parse(
+    text: str, filename: str, overrides: Iterable[str], base: Path, *, path: Path | None, check_data: bool
+) -> Spec:
     text = text.removeprefix("\ufeff")
     problems = Problems(filename, text)
     tree = read(text, problems)
@@ -105,7 +107,9 @@ def _text(path: Path) -> str:
 
 def _near(path: Path) -> str:
     """Spec files that may have been meant."""
-    found = [file for folder in (path.parent, Path("configs")) if folder.is_dir() for file in sorted(folder.glob("*.yaml"))]
+    found = [
+        file for folder in (path.parent, Path("configs")) if folder.is_dir() for file in sorted(folder.glob("*.yaml"))
+    ]
     by_name = {file.name: str(file) for file in reversed(found)} | {file.stem: str(file) for file in reversed(found)}
     hint = suggestion(path.name, by_name)
     if hint:

@@ -20,7 +20,7 @@ from cnncli.spec.entries import MENDED
 from cnncli.spec.expand import expand
 from cnncli.spec.mistakes import told
 from cnncli.spec.problems import Problems
-from cnncli.spec.sections import KEYS_OF, MODEL_KEYS, REQUIRED, SECTIONS, TOP_KEYS, Head, ModelSection
+from cnncli.spec.sections import KEYS_OF, MODEL_KEYS, REQUIRED, TOP_KEYS, Head, ModelSection
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null, plain
 from cnncli.training.expectations import Expectation
 from cnncli.training.sections import CompileSection, FitSection
@@ -70,8 +70,9 @@ def _flat(tree: Mapping, problems: Problems) -> Mapping:
         problems.add(entry.key.place, "model must have a list of layers under `layers`")
         return tree
     if not isinstance(layers.value, Sequence) or not layers.value.items:
-        problems.add(layers.key.place, f"layers must be a list with at least one layer; "
-                     f"received {rules.shown(layers.value)}")
+        problems.add(
+            layers.key.place, f"layers must be a list with at least one layer; received {rules.shown(layers.value)}"
+        )
         return tree
     flat = expand(layers.value, model.get("blocks"), problems)
     return tree.replaced(entry.key, model.without("blocks").replaced(layers.key, flat))
@@ -135,8 +136,8 @@ class _Validation:
         name = entry.value.value if entry and isinstance(entry.value, Scalar) else None
         if entry and isinstance(name, str) and not is_plain_name(name):
             self.problems.add(
-                entry.value.place, f"name must be a plain file name, without / and not beginning with a dot; "
-                f"received {name!r}"
+                entry.value.place,
+                f"name must be a plain file name, without / and not beginning with a dot; received {name!r}",
             )
 
     def _section(self, name: str, cls: type[D]) -> D | None:
@@ -203,7 +204,11 @@ class _Validation:
         return description
 
     def _model(
-        self, shape: Shape | None, compiled: CompileSection | None, data: DataSection | None, description: Description | None
+        self,
+        shape: Shape | None,
+        compiled: CompileSection | None,
+        data: DataSection | None,
+        description: Description | None,
     ) -> Model | None:
         section = self.tree.get("model")
         if section is not None and not isinstance(section, Mapping):
@@ -225,7 +230,13 @@ class _Validation:
         if lowered is not None and last is not None and last.name in lowered.outputs and compiled and data:
             output = lowered.outputs[last.name].shape
             checks.check_output(
-                model, output, compiled.loss, data, description, self.places[last.name], self.problems
+                model,
+                output,
+                compiled.loss,
+                data,
+                description=description,
+                place=self.places[last.name],
+                problems=self.problems,
             )
         return model
 
@@ -236,7 +247,7 @@ class _Validation:
         assert isinstance(arguments, Mapping)
         name, inputs = plain(arguments)["name"], plain(arguments)["inputs"]
         cls = rules.REGISTRIES["layer"].find(str(kind.value))
-        if cls is None or cls.__name__ != kind.value and str(kind.value)[:1].islower():
+        if cls is None or (cls.__name__ != kind.value and str(kind.value)[:1].islower()):
             known = rules.REGISTRIES["layer"].classes
             self.problems.add(kind.place, rules.unknown_name("layer", str(kind.value), known))
             return None
@@ -285,9 +296,9 @@ def is_plain_name(name: str) -> bool:
 def _no_mapping(name: str, section: Tree) -> str:
     keys = ", ".join(KEYS_OF.get(name, MODEL_KEYS))
     text = section.value if isinstance(section, Scalar) else None
-    hint = told(text, ((r"^(?P<key>\w+) (?P<value>\S+)", "; a colon is missing: write `{key}: {value}`"),)) if isinstance(
-        text, str
-    ) else ""
+    hint = (
+        told(text, ((r"^(?P<key>\w+) (?P<value>\S+)", "; a colon is missing: write `{key}: {value}`"),))
+        if isinstance(text, str)
+        else ""
+    )
     return f"{name} must be a mapping with keys among {keys}; received {rules.shown(section)}{hint}"
-
-
