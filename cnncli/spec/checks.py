@@ -22,7 +22,9 @@ def lowered_model(model: Model, places: dict[str, Place], problems: Problems) ->
     before = len(problems)
 
     def report(node: Node, error: DeclarationError) -> None:
-        problems.add(places[node.name], f"{type(node.layer).__name__}: {error}")
+        kind = type(node.layer).__name__
+        text = str(error) if str(error).startswith(kind) else f"{kind}: {error}"
+        problems.add(places[node.name], text)
 
     lowered = lower(model, report=report)
     return lowered if len(problems) == before else None

@@ -56,13 +56,25 @@ class _Scope:
                 return name
 
 
-def expand(layers: Sequence, blocks: Tree | None, problems: Problems) -> Sequence:
-    """The flat list. Entries whose problems are noted may be missing from it."""
+def expand(layers: Sequence, blocks: Tree | None, problems: Problems) -> tuple[Sequence, str | None]:
+    """The flat list, and the name of the layer that gives the output.
+
+    Entries whose problems are noted may be missing from the list; the name is None where the last one is.
+    """
     expander = _Expander(problems)
     if blocks is not None and not is_null(blocks):
         expander.declare(blocks)
-    expander.layers(layers, _Scope("", {"input": "input"}, "input"))
-    return Sequence(layers.place, tuple(expander.flat))
+    try:
+        output = expander.layers(layers, _Scope("", {"input": "input"}, "input"))
+    except _TooManyError as error:
+        problems.add(error.entry.place, f"a model must not have more than {MOST_LAYERS:,} layers")
+        return Sequence(layers.place, ()), None
+    return Sequence(layers.place, tuple(expander.flat)), output
+
+
+class _TooManyError(Exception):
+    def __init__(self, entry: LayerEntry) -> None:
+        self.entry = entry
 
 
 class _Expander:
@@ -70,6 +82,7 @@ class _Expander:
         self.problems = problems
         self.blocks: dict[str, Block] = {}
         self.flat: list[Mapping] = []
+        self.taken: set[str] = set()
 
     def declare(self, blocks: Tree) -> None:
         """Read the signatures."""
@@ -139,8 +152,6 @@ class _Expander:
         for entry in entries:
             output = None if entry is None else self._place(entry, scope, later)
             scope.previous = output or ""
-            if len(self.flat) > MOST_LAYERS:
-                return None
         return output
 
     def _place(self, entry: LayerEntry, scope: _Scope, later: set[str]) -> str | None:
@@ -157,15 +168,13 @@ class _Expander:
                 local = scope.automatic(kind)
             else:
                 local = f"{entry.name.value}_{i + 1}" if entry.repeat else str(entry.name.value)
-            if local in scope.names:
+            if local in scope.names or scope.prefix + local in self.taken:
                 place = entry.name.place if entry.name else entry.place
                 self.problems.add(place, f"the name '{local}' is taken by an earlier entry")
+                return None
             output = self._one(entry, scope, local, sources)
             scope.names[local] = output or ""
             sources = None if output is None else [output]
-            if len(self.flat) > MOST_LAYERS:
-                self.problems.add(entry.place, f"a model must not have more than {MOST_LAYERS:,} layers")
-                return None
         if entry.name is not None:
             scope.names[str(entry.name.value)] = output or ""
         return output
@@ -178,17 +187,17 @@ class _Expander:
         if kind[:1].islower():
             self.problems.add(entry.place, self._no_block(kind))
             return None
-        if sources is not None:
-            self.flat.append(flat(entry, name, sources))
-            return name
-        self.flat.append(flat(entry, name, []))
-        return None
+        if len(self.flat) == MOST_LAYERS:
+            raise _TooManyError(entry)
+        self.flat.append(flat(entry, name, sources or []))
+        self.taken.add(name)
+        return None if sources is None else name
 
     def _no_block(self, kind: str) -> str:
         cls = LAYERS.find(kind)
         if cls is not None:
             return f"layers are written in CamelCase: write {cls.__name__}, not {kind}"
-        return f"there is no block '{kind}'{suggestion(kind, [*self.blocks, *LAYERS.classes])}"
+        return f"there is no block '{kind}'{suggestion(kind, LAYERS.classes) or near(kind, list(self.blocks))}"
 
     def _use(self, block: Block, entry: LayerEntry, scope: _Scope, name: str, sources: list[str] | None) -> str | None:
         kind = str(block.name.value)

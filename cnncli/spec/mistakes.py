@@ -31,7 +31,7 @@ LINES: Table = (
         r"^\s*(?:- )?(?P<at>(?P<key>[A-Za-z_]\w*):(?P<value>[^\s:#{}\[\]]+))\s*(?:#.*)?$",
         "a space is missing after the colon: write `{key}: {value}`",
     ),
-    (r"(?P<at>:\s*[%@`].*)$", "a value that begins with %, @ or ` must be in quotes"),
+    (r":\s*(?P<at>[%@`].*)$", "a value that begins with %, @ or ` must be in quotes"),
 )
 """Lines at which the YAML parser gave up; `at` is where to point."""
 

@@ -8,7 +8,7 @@ from cnncli.layers.layer import LAYERS
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.reader import read
 from cnncli.spec.rules import REGISTRIES
-from cnncli.spec.sections import SECTIONS, TOP_KEYS
+from cnncli.spec.sections import MODEL_KEYS, SECTIONS, TOP_KEYS
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 
@@ -50,7 +50,9 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
             new = _into(old, rest, value, SECTIONS.get(name), problems, owner=name)
     else:
         if name in ("model", "expect") or name in SECTIONS:
-            problems.add(place, f"'{name}' is a section; set one of its keys, like {name}.{'…'}")
+            keys = SECTIONS[name].model_fields if name in SECTIONS else {"model": MODEL_KEYS}.get(name, ["loss"])
+            example = f"{name}.{next(iter(keys))}"
+            problems.add(place, f"'{name}' is a section; set one of its keys, like {example}")
             return tree
         new = value
     return tree.replaced(Scalar(place, name), new)

@@ -54,7 +54,7 @@ def unknown_key(entry: Entry, owner: str, known: Iterable[str], elsewhere: AnyMa
                 word = KEYS.get(name, name)
                 if word in declared.model_fields:
                     return f"`{name}` is an argument of the {kind}: like {{{declared.__name__}: {{{word}: …}}}}"
-    return f"unknown key '{name}' in {owner}" + (suggestion(name, known) or f"; known: {', '.join(known)}")
+    return f"unknown key '{name}' in {owner}" + (suggestion(name, known) or _known(known))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
@@ -162,7 +162,7 @@ def _shown(tree: Tree) -> str:
 
 
 def _known(known: list[str]) -> str:
-    return f"; known: {', '.join(known)}"
+    return f"; known: {', '.join(known)}" if known else "; it takes none"
 
 
 def _first_argument(registry: Registry[Any] | None, name: str) -> str:
@@ -207,7 +207,7 @@ def _words(schema: AnyMapping[str, Any]) -> str:
     if kind == "array":
         items = schema.get("items", {})
         reference = items.get("$ref", "").rpartition("/")[2]
-        return f"a list of {snake_case(reference)}s" if reference else f"a list; each item is {_words(items)}"
+        return f"a list of {snake_case(reference)}s" if reference else f"a list, each item {_words(items)}"
     if kind in ("integer", "number"):
         return _number(schema, whole=kind == "integer")
     return {"boolean": "true or false", "string": "a text"}.get(str(kind), "something else")

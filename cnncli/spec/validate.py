@@ -54,28 +54,29 @@ def validate(
         received = "an empty file" if is_null(tree) else rules.shown(tree)
         problems.add(tree.place, f"a spec must be a mapping with the keys {', '.join(TOP_KEYS)}; received {received}")
         return None
-    tree = overrides.apply(_flat(tree, problems), sets, problems)
+    flat, output = _flat(tree, problems)
+    tree = overrides.apply(flat, sets, problems)
     _check_keys(tree, problems)
-    return _Validation(tree, base, problems, check_data).parts()
+    return _Validation(tree, base, problems, output=output, check_data=check_data).parts()
 
 
-def _flat(tree: Mapping, problems: Problems) -> Mapping:
-    """The spec with its blocks written out."""
+def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
+    """The spec with its blocks written out, and the name of the layer that gives the output."""
     entry = tree.entry("model")
     if entry is None or not isinstance(entry.value, Mapping):
-        return tree
+        return tree, None
     model = entry.value
     layers = model.entry("layers")
     if layers is None:
         problems.add(entry.key.place, "model must have a list of layers under `layers`")
-        return tree
+        return tree, None
     if not isinstance(layers.value, Sequence) or not layers.value.items:
         problems.add(
             layers.key.place, f"layers must be a list with at least one layer; received {rules.shown(layers.value)}"
         )
-        return tree
-    flat = expand(layers.value, model.get("blocks"), problems)
-    return tree.replaced(entry.key, model.without("blocks").replaced(layers.key, flat))
+        return tree, None
+    flat, output = expand(layers.value, model.get("blocks"), problems)
+    return tree.replaced(entry.key, model.without("blocks").replaced(layers.key, flat)), output
 
 
 def _check_keys(tree: Mapping, problems: Problems) -> None:
@@ -96,8 +97,9 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
 
 
 class _Validation:
-    def __init__(self, tree: Mapping, base: Path, problems: Problems, check_data: bool) -> None:
-        self.tree, self.base, self.problems, self.check_data = tree, base, problems, check_data
+    def __init__(self, tree: Mapping, base: Path, problems: Problems, *, output: str | None, check_data: bool) -> None:
+        self.tree, self.base, self.problems = tree, base, problems
+        self.output, self.check_data = output, check_data
         self.places: dict[str, Place] = {}
 
     def parts(self) -> Parts | None:
@@ -217,25 +219,27 @@ class _Validation:
         if not isinstance(layers, Sequence):
             return None
         before = len(self.problems)
-        nodes = [self._node(item) for item in layers.items]
-        whole = len(self.problems) == before
-        valid = [node for node in nodes if node is not None]
-        if shape is None or not valid:
+        nodes = [node for node in map(self._node, layers.items) if node is not None]
+        if shape is None or not nodes:
             return None
-        model = Model(shape, tuple(valid))
-        if whole and len(valid) == len(nodes):
+        model = Model(shape, tuple(nodes))
+        if len(self.problems) == before and self.output == nodes[-1].name:
             checks.check_unused(model, self.places, self.problems)
         lowered = checks.lowered_model(model, self.places, self.problems)
-        last = nodes[-1]
-        if lowered is not None and last is not None and last.name in lowered.outputs and compiled and data:
-            output = lowered.outputs[last.name].shape
+        if (
+            lowered is not None
+            and self.output == nodes[-1].name
+            and self.output in lowered.outputs
+            and compiled
+            and data
+        ):
             checks.check_output(
                 model,
-                output,
+                lowered.output.shape,
                 compiled.loss,
                 data,
                 description=description,
-                place=self.places[last.name],
+                place=self.places[self.output],
                 problems=self.problems,
             )
         return model
@@ -252,9 +256,6 @@ class _Validation:
             self.problems.add(kind.place, rules.unknown_name("layer", str(kind.value), known))
             return None
         layer = self._declared(cls, arguments.without("name", "inputs"), str(kind.value), kind.place)
-        if name in self.places:
-            self.problems.add(kind.place, f"the name '{name}' is taken by an earlier entry")
-            return None
         self.places[name] = kind.place
         return Node(name, layer, tuple(inputs)) if layer is not None and inputs else None
 
