@@ -40,6 +40,7 @@ SYNTAX: Table = (
         "mapping values are not allowed",
         "a key is not expected here: does the line above lack its colon, or is this indented too deep?",
     ),
+    ("sequence entries are not allowed", "a list item is not expected here: a list begins on a line of its own"),
     ("could not find expected ':'", "a key needs a colon and a value: write `key: value`"),
     ("expected <block end>, but found '-'", "a list item is not expected here: is it indented too little?"),
     ("expected <block end>", "this does not go on with what is above it: the indentation must be the same"),

@@ -54,10 +54,12 @@ def validate(
         received = "an empty file" if is_null(tree) else rules.shown(tree)
         problems.add(tree.place, f"a spec must be a mapping with the keys {', '.join(TOP_KEYS)}; received {received}")
         return None
+    before = len(problems)
     flat, output = _flat(tree, problems)
+    whole = len(problems) == before
     tree = overrides.apply(flat, sets, problems)
     _check_keys(tree, problems)
-    return _Validation(tree, base, problems, output=output, check_data=check_data).parts()
+    return _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data).parts()
 
 
 def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
@@ -97,9 +99,11 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
 
 
 class _Validation:
-    def __init__(self, tree: Mapping, base: Path, problems: Problems, *, output: str | None, check_data: bool) -> None:
+    def __init__(
+        self, tree: Mapping, base: Path, problems: Problems, *, output: str | None, whole: bool, check_data: bool
+    ) -> None:
         self.tree, self.base, self.problems = tree, base, problems
-        self.output, self.check_data = output, check_data
+        self.output, self.whole, self.check_data = output, whole, check_data
         self.places: dict[str, Place] = {}
 
     def parts(self) -> Parts | None:
@@ -223,7 +227,7 @@ class _Validation:
         if shape is None or not nodes:
             return None
         model = Model(shape, tuple(nodes))
-        if len(self.problems) == before and self.output == nodes[-1].name:
+        if self.whole and len(self.problems) == before:
             checks.check_unused(model, self.places, self.problems)
         lowered = checks.lowered_model(model, self.places, self.problems)
         if (
