@@ -65,9 +65,7 @@ fit:
   epochs: many
 """
     places = [problem.split(" ")[0] for problem in problems_of(text)]
-    assert places == [
-        f"f.yaml:{place}:" for place in ("3:7", "4:25", "7:7", "7:16", "7:42", "9:38", "11:11")
-    ]
+    assert places == [f"f.yaml:{place}:" for place in ("3:7", "4:25", "7:7", "7:16", "7:42", "9:38", "11:11")]
 
 
 @pytest.mark.parametrize(
@@ -100,7 +98,10 @@ def test_wide_characters_and_tabs_before_the_caret_keep_their_width() -> None:
 def test_every_line_break_of_yaml_counts() -> None:
     text = "seed: -1\r\nepochs: 1\rtrain: 2\u2028network: 3\n"
     assert [problem.split(": ")[0] for problem in problems_of(text)][-4:] == [
-        "f.yaml:1:7", "f.yaml:2:1", "f.yaml:3:1", "f.yaml:4:1"
+        "f.yaml:1:7",
+        "f.yaml:2:1",
+        "f.yaml:3:1",
+        "f.yaml:4:1",
     ]
 
 
