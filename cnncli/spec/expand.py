@@ -1,29 +1,16 @@
 """Blocks and repetitions written out: what is left is a flat list of layers, each with its name and its inputs."""
 
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cnncli.layers.declaration import snake_case
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.entries import MENDED, OF_ENTRIES, LayerEntry, flat, near, parse_entry
+from cnncli.spec.blocks import PARAMETER, Block, declared
+from cnncli.spec.entries import MENDED, LayerEntry, flat, near, parse_entry
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 MOST_LAYERS = 10_000
 DEEPEST_BLOCKS = 30
-_PARAMETER = re.compile(r"[A-Za-z_]\w*")
-
-
-@dataclass(slots=True)
-class Block:
-    """A block's signature: parameters with their defaults (None: required), inputs by name, layers."""
-
-    name: Scalar
-    parameters: dict[str, Tree | None]
-    inputs: list[str]
-    layers: Sequence
-    used: set[str] = field(default_factory=set)
 
 
 @dataclass(slots=True)
@@ -61,9 +48,8 @@ def expand(layers: Sequence, blocks: Tree | None, problems: Problems) -> tuple[S
 
     Entries whose problems are noted may be missing from the list; the name is None where the last one is.
     """
-    expander = _Expander(problems)
-    if blocks is not None and not is_null(blocks):
-        expander.declare(blocks)
+    known = declared(blocks, problems) if blocks is not None and not is_null(blocks) else {}
+    expander = _Expander(known, problems)
     try:
         output = expander.layers(layers, _Scope("", {"input": "input"}, "input"))
     except _TooManyError as error:
@@ -78,67 +64,10 @@ class _TooManyError(Exception):
 
 
 class _Expander:
-    def __init__(self, problems: Problems) -> None:
-        self.problems = problems
-        self.blocks: dict[str, Block] = {}
+    def __init__(self, blocks: dict[str, Block], problems: Problems) -> None:
+        self.blocks, self.problems = blocks, problems
         self.flat: list[Mapping] = []
         self.taken: set[str] = set()
-
-    def declare(self, blocks: Tree) -> None:
-        """Read the signatures."""
-        if not isinstance(blocks, Mapping):
-            self.problems.add(blocks.place, "blocks must be a mapping of names to blocks")
-            return
-        for entry in blocks:
-            if not re.fullmatch(r"[a-z_][a-z0-9_]*", entry.name) or entry.name in OF_ENTRIES:
-                self.problems.add(
-                    entry.key.place,
-                    f"a block's name must be in snake_case; received '{entry.name}' (layers are CamelCase)",
-                )
-                continue
-            block = self._block(entry)
-            if block is not None:
-                self.blocks[entry.name] = block
-
-    def _block(self, entry: Entry) -> Block | None:
-        body, layers = entry.value, None
-        if isinstance(body, Mapping):
-            layers = body.get("layers")
-            for other in body:
-                if other.name not in ("parameters", "inputs", "layers"):
-                    known = suggestion(other.name, ("parameters", "inputs", "layers"))
-                    self.problems.add(other.key.place, f"unknown key '{other.name}' in block '{entry.name}'{known}")
-        if not isinstance(body, Mapping) or not isinstance(layers, Sequence) or not layers.items:
-            place = layers.place if layers is not None else entry.key.place
-            self.problems.add(place, f"block '{entry.name}' must have a list of layers under `layers`")
-            return None
-        inputs = []
-        for item in _items(body.get("inputs")):
-            if isinstance(item, Scalar) and isinstance(item.value, str) and _PARAMETER.fullmatch(item.value):
-                inputs.append(item.value)
-            else:
-                self.problems.add(item.place, "inputs of a block are names, like [below, skip]")
-        return Block(entry.key, self._parameters(body.get("parameters")), inputs, layers)
-
-    def _parameters(self, tree: Tree | None) -> dict[str, Tree | None]:
-        parameters: dict[str, Tree | None] = {}
-        items: Iterable[Tree] = _items(tree)
-        if isinstance(tree, Mapping):
-            items = [Mapping(entry.key.place, (entry,)) for entry in tree]
-        for item in items:
-            default = None
-            key = item
-            if isinstance(item, Mapping) and len(item.entries) == 1:
-                key, default = item.entries[0].key, item.entries[0].value
-            name = key.value if isinstance(key, Scalar) else None
-            if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
-                self.problems.add(item.place, "parameters are names, like [filters, strides: 1]")
-            elif name in OF_ENTRIES or name in parameters:
-                why = "is here twice" if name in parameters else "is a key of every entry"
-                self.problems.add(key.place, f"the parameter '{name}' {why}; choose another name")
-            else:
-                parameters[name] = default
-        return parameters
 
     def layers(self, sequence: Sequence, scope: _Scope) -> str | None:
         """Write out a list of entries; the name of the last one's output."""
@@ -304,7 +233,7 @@ class _Expander:
         if not isinstance(tree.value, str) or not tree.value.startswith("$"):
             return tree
         name = tree.value[1:]
-        if not _PARAMETER.fullmatch(name):
+        if not PARAMETER.fullmatch(name):
             self.problems.add(
                 tree.place, f"$name stands for a whole value, without arithmetic; received {tree.value!r}"
             )
@@ -317,12 +246,6 @@ class _Expander:
             known = near(name, list(scope.block.parameters))
             self.problems.add(tree.place, f"block '{scope.block.name.value}' has no parameter '{name}'{known}")
         return Scalar(tree.place, MENDED)
-
-
-def _items(tree: Tree | None) -> Iterable[Tree]:
-    if tree is None or is_null(tree):
-        return ()
-    return tree.items if isinstance(tree, Sequence) else (tree,)
 
 
 def _names(entry: LayerEntry) -> set[str]:
