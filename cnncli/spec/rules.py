@@ -69,6 +69,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; here it is called '{meant}'"
     hint = told(name, VALUES, argument=_first_argument(registry, name))
+    if hint in ("write true", "write false", "leave out the quotes"):
+        hint = ""
     spellings = [*known, *(registry.spellings if registry and kind != "layer" else ())]
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
 
@@ -207,10 +209,17 @@ def _words(schema: AnyMapping[str, Any]) -> str:
     if kind == "array":
         items = schema.get("items", {})
         reference = items.get("$ref", "").rpartition("/")[2]
-        return f"a list of {snake_case(reference)}s" if reference else f"a list, each item {_words(items)}"
+        return f"a list of {snake_case(reference)}s" if reference else f"a list{_length(schema)}, each {_words(items)}"
     if kind in ("integer", "number"):
         return _number(schema, whole=kind == "integer")
     return {"boolean": "true or false", "string": "a text"}.get(str(kind), "something else")
+
+
+def _length(schema: AnyMapping[str, Any]) -> str:
+    least, most = schema.get("minItems", 0), schema.get("maxItems")
+    if most is not None:
+        return f" of {least} to {most} items"
+    return f" of at least {least} item{'s' * (least > 1)}" if least else ""
 
 
 def _number(schema: AnyMapping[str, Any], *, whole: bool) -> str:
