@@ -19,7 +19,7 @@ def layers() -> dict[str, type[Layer]]:
 
         for point in entry_points(group=GROUP):
             point.load()
-    return LAYERS.classes
+    return dict(sorted(LAYERS.classes.items()))
 
 
 def _mentions_group(folder: Path) -> bool:

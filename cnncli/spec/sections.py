@@ -24,7 +24,7 @@ class ModelSection(Declaration):
     """What `model` holds besides layers and blocks."""
 
     input_shape: (
-        Annotated[tuple[PositiveInt, ...], BeforeValidator(_tuple), Field(min_length=1, max_length=4)] | None
+        Annotated[tuple[PositiveInt, ...], Field(min_length=1, max_length=4), BeforeValidator(_tuple)] | None
     ) = None
 
 
