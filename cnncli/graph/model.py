@@ -96,7 +96,7 @@ def lower(
             continue
         try:
             with builder.owned_by(node.name):
-                outputs[node.name] = _lower_node(builder, node, [outputs[name] for name in node.inputs], parameters)
+                outputs[node.name] = lower_node(builder, node, [outputs[name] for name in node.inputs], parameters)
         except DeclarationError as error:
             if report is None:
                 raise type(error)(f"{node.name}: {error}") from None
@@ -119,7 +119,8 @@ def summarize(model: Model, lowered: Lowered) -> list[LayerSummary]:
     ]
 
 
-def _lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters: list[Parameter]) -> Value:
+def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters: list[Parameter]) -> Value:
+    """Lower one node on `builder`, its weights added to `parameters`; raises DeclarationError where it does not fit."""
     least, most = node.layer.arity
     if not least <= len(inputs) <= (most or len(inputs)):
         wanted = "exactly 1" if most == 1 else f"at least {least}"

@@ -9,21 +9,19 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cnncli.kernels import (
-        activations,
-        constraints,
-        conv2d,
-        dense,
-        dropout,
-        losses,
-        merge,
-        optimizers,
-        penalties,
-        pooling,
-        random,
-        reduce,
-        softmax,
-    )
+    import cnncli.kernels.activations as activations
+    import cnncli.kernels.constraints as constraints
+    import cnncli.kernels.conv2d as conv2d
+    import cnncli.kernels.dense as dense
+    import cnncli.kernels.dropout as dropout
+    import cnncli.kernels.losses as losses
+    import cnncli.kernels.merge as merge
+    import cnncli.kernels.optimizers as optimizers
+    import cnncli.kernels.penalties as penalties
+    import cnncli.kernels.pooling as pooling
+    import cnncli.kernels.random as random
+    import cnncli.kernels.reduce as reduce
+    import cnncli.kernels.softmax as softmax
 
 __all__ = [
     "activations",

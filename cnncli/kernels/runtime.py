@@ -18,16 +18,20 @@ A kernel file reads top-down: planner (arrays' places in, steps out), then its w
     def scale_worker(real):
         def scale(parameters, chunk, thread):
             p = fields(parameters, SCALE)
-            x, out = view(p.x, p.size, real), view(p.out, p.size, real)
             start, stop = span(chunk, p.size)
-            for i in range(start, stop):
-                out[i] = x[i] * real(p.factor)
+            x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
+            factor = real(p.factor)
+            for i in range(stop - start):
+                out[i] = x[i] * factor
         return scale
+
+(Loops from 0 over slices, with constants taken out of the block first, are what LLVM vectorizes.)
 
 Chunks run in any order and on any thread, so a chunk writes only what no other chunk writes. Memory reached through an
 address is invisible to Numba's alias analysis in a parallel body, which is why the driver hands on integers only.
 """
 
+import os
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -39,6 +43,12 @@ from numba import carray, cfunc, njit, prange, types
 from numba.extending import intrinsic
 
 from cnncli.kernels import cache
+
+# A thread that waits by spinning takes the core from the one it waits for, wherever another process runs, too: training
+# has been seen to be ten times slower beside one busy process. Read by libgomp when the first program runs.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+# omp enters a parallel region in microseconds, workqueue in a hundred of them.
+numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 REALS = {"float32": types.float32, "float64": types.float64}
 SIGNATURE = types.void(types.intp, types.intp, types.intp)
@@ -86,6 +96,16 @@ class Scratch:
         """The address of thread 0's `size` bytes and the distance in bytes to the next thread's."""
         stride = -(-size // 64) * 64
         return self.take(stride * self.threads), stride
+
+
+def set_threads(count: int) -> None:
+    """Let programs use `count` threads. Raises ValueError for more than Numba was started with."""
+    numba.set_num_threads(count)
+
+
+def threads() -> int:
+    """How many threads programs use."""
+    return int(numba.get_num_threads())
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:
@@ -188,15 +208,35 @@ def _call(typing_context, address, parameters, chunk, thread):  # type: ignore[n
     return types.void(types.intp, types.intp, types.intp, types.intp), generate
 
 
-@njit([types.void(types.Array(types.int64, 2, "C"))], parallel=True, cache=cache.ENABLED)
-def _drive(steps):  # type: ignore[no-untyped-def]
+@intrinsic
+def _next(typing_context, address):  # type: ignore[no-untyped-def]
+    """The integer at `address`, which becomes one more: atomic, so that no two threads get the same."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        word = ir.IntType(64)
+        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "monotonic")
+
+    return types.intp(types.intp), generate
+
+
+@njit([types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)], parallel=True, cache=cache.ENABLED)
+def _drive(steps, counter, threads):  # type: ignore[no-untyped-def]
+    """Run each step; where it has several chunks, threads take the next one as they get free.
+
+    So a core that somebody else uses too does less of the work. Who does what changes no bit.
+    """
     for s in range(steps.shape[0]):
         address, parameters, count = steps[s, 0], steps[s, 1], steps[s, 2]
-        if count == 1:
-            _call(address, parameters, 0, 0)
+        if count == 1 or threads == 1:
+            for chunk in range(count):
+                _call(address, parameters, chunk, 0)
         else:
-            for chunk in prange(count):
-                _call(address, parameters, chunk, numba.get_thread_id())
+            view(counter, 1, types.int64)[0] = 0
+            for thread in prange(min(threads, count)):
+                chunk = _next(counter)
+                while chunk < count:
+                    _call(address, parameters, chunk, thread)
+                    chunk = _next(counter)
 
 
 class Program:
@@ -207,10 +247,11 @@ class Program:
         self.table = np.array(
             [(step.worker, step.parameters.ctypes.data, step.chunks) for step in steps], np.int64
         ).reshape(-1, 3)
+        self.counter = np.zeros(1, np.int64)
 
     def run(self) -> None:
         """Run every step, in order, in one compiled call."""
-        _drive(self.table)
+        _drive(self.table, self.counter.ctypes.data, threads())
 
 
 def run(steps: Sequence[Step]) -> None:

@@ -16,13 +16,13 @@ def _example(image: Shape, **arguments: Any) -> Example:
 
 
 class _Pooling2D(Layer):
-    pool_size: Pair = (2, 2)
+    pool_size: Pair
     strides: Pair | None = None
     padding: Padding = "valid"
     data_format: DataFormat = "channels_last"
 
     examples: ClassVar[Sequence[Example]] = (
-        _example((6, 7, 3)),
+        _example((6, 7, 3), pool_size=2),
         _example((7, 7, 2), pool_size=3, strides=2, padding="same"),
         _example((8, 7, 1), pool_size=[2, 3], strides=1),
         _example((5, 6, 2), pool_size=2, strides=[1, 3], padding="same"),
@@ -39,6 +39,8 @@ class MaxPooling2D(_Pooling2D):
     """The maximum of each window of an image (Keras MaxPooling2D)."""
 
     aliases = ("MaxPool2D", "max_pool2d")
+
+    pool_size: Pair = (2, 2)
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.max_pool2d(inputs[0], self.window)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.dense import Dense
@@ -26,7 +27,7 @@ class Builder(Tape):
     training: bool = False
     own: Mapping[str, Value] = field(default_factory=dict)
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
-    streams: int = 0
+    dropouts: int = 0
 
     def weight(self, name: str) -> Value:
         """The lowered layer's weight `name`."""
@@ -60,8 +61,9 @@ class Builder(Tape):
 
     def dropout(self, x: Value, rate: float) -> Value:
         """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""
-        self.streams += 1
-        return self.emit(Dropout(rate, self.streams), x, self.clock) if self.training and rate else x
+        stream = streams.DROPOUT + self.dropouts
+        self.dropouts += 1
+        return self.emit(Dropout(rate, stream), x, self.clock) if self.training and rate else x
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """The same elements under another shape."""

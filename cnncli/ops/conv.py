@@ -70,7 +70,7 @@ class Conv2DGradInput(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         geometry = _geometry(self.window, self.groups, self.image)
-        return kernels.conv2d.grad_input(inputs[0], inputs[1], outputs[0], geometry)
+        return kernels.conv2d.grad_input(inputs[0], inputs[1], outputs[0], geometry, scratch)
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ class DenseGradInput(Op):
         return call.inputs[0].size * 2 * self.shape[-1]
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.dense.grad_input(inputs[0], inputs[1], outputs[0])
+        return kernels.dense.grad_input(inputs[0], inputs[1], outputs[0], scratch)
 
 
 @dataclass(frozen=True)

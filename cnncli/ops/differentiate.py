@@ -6,10 +6,13 @@ from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Tape, Value
 
 
-def differentiate(tape: Tape, wanted: Iterable[Value]) -> Mapping[Value, Value | None]:
-    """The gradient of the sum of all roots on `tape` with respect to each of `wanted`; None where it has no influence.
+def differentiate(
+    tape: Tape, wanted: Iterable[Value], cotangents: Mapping[Value, Value] | None = None
+) -> Mapping[Value, Value | None]:
+    """The gradient of the objective with respect to each of `wanted`; None for one without influence on it.
 
-    A value read several times gets the sum of its gradients, added in reverse program order.
+    The objective is the sum of all roots on `tape`, and of Σ value·cotangent for each pair in `cotangents`. A value
+    read several times gets the sum of its gradients, added in reverse program order.
     """
     wanted = list(wanted)
     active = set(wanted)
@@ -17,7 +20,7 @@ def differentiate(tape: Tape, wanted: Iterable[Value]) -> Mapping[Value, Value |
     for call in forward:
         if any(value in active for value in call.inputs):
             active.update(call.outputs)
-    parts: dict[Value, list[Value]] = {}
+    parts = {value: [cotangent] for value, cotangent in (cotangents or {}).items()}
 
     def total(value: Value) -> Value | None:
         grads = parts.get(value, [])

@@ -49,7 +49,7 @@ class Loss(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         if self.kind == "mean_squared_error":
-            return kernels.losses.mean_squared_error(*inputs, outputs[0])
+            return kernels.losses.mean_squared_error(inputs[0], inputs[1], inputs[2], outputs[0])
         return getattr(kernels.losses, self.kind)(*inputs, self.smoothing, *outputs)  # type: ignore[no-any-return]
 
 
@@ -65,7 +65,7 @@ class LossGrad(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         if self.kind == "mean_squared_error":
-            return kernels.losses.mean_squared_error_gradient(*inputs, outputs[0])
+            return kernels.losses.mean_squared_error_gradient(inputs[0], inputs[1], inputs[2], outputs[0])
         steps = getattr(kernels.losses, f"{self.kind}_gradient")
         return steps(*inputs, self.smoothing, outputs[0])  # type: ignore[no-any-return]
 

@@ -1,0 +1,58 @@
+"""Arenas: many tensors in one flat array, so that an update is one pass and a checkpoint one write."""
+
+from collections.abc import Mapping, Sequence
+from math import prod
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnncli.errors import CnncliError
+from cnncli.graph.memory import ALIGNMENT
+from cnncli.graph.program import aligned
+from cnncli.ops.ir import Shape
+
+Array = np.ndarray[Any, Any]
+
+
+class Segment(NamedTuple):
+    """One tensor's place: the first element's index in the flat array, and its shape."""
+
+    offset: int
+    shape: Shape
+
+
+class Arena:
+    """Tensors by name in one flat zeroed array; each starts at a multiple of 64 bytes, the gaps stay 0."""
+
+    def __init__(self, shapes: Mapping[str, Shape] | Sequence[tuple[str, Shape]], dtype: str) -> None:
+        itemsize = np.dtype(dtype).itemsize
+        step, offset = ALIGNMENT // itemsize, 0
+        self.segments: dict[str, Segment] = {}
+        for name, shape in dict(shapes).items():
+            self.segments[name] = Segment(offset, tuple(shape))
+            offset += -(-prod(shape) // step) * step
+        self.data: Array = aligned(offset * itemsize).view(dtype)
+
+    def __getitem__(self, name: str) -> Array:
+        offset, shape = self.segments[name]
+        return self.data[offset : offset + prod(shape)].reshape(shape)
+
+    def tensors(self) -> dict[str, Array]:
+        """Every tensor by name, in order; views, not copies."""
+        return {name: self[name] for name in self.segments}
+
+    def load(self, tensors: Mapping[str, Array]) -> None:
+        """Copy `tensors` in. Raises CnncliError, before anything is copied, where names or shapes differ."""
+        for name, segment in self.segments.items():
+            if name not in tensors:
+                raise CnncliError(f"the weights must hold every tensor of the model; {name!r} is missing")
+            if tensors[name].shape != segment.shape:
+                raise CnncliError(
+                    f"the weights must have the model's shapes; received {tensors[name].shape} for {name!r}, "
+                    f"which is {segment.shape}"
+                )
+        extra = [name for name in tensors if name not in self.segments]
+        if extra:
+            raise CnncliError(f"the weights must belong to the model; it has no {', '.join(map(repr, extra))}")
+        for name, array in tensors.items():
+            self[name][...] = array

@@ -1,0 +1,70 @@
+"""Fusion: rewrites of the forward operations, before differentiation.
+
+A rewrite looks at one call and its surroundings and says what should stand in its place, or None. A fused operation is
+one like any other; what it replaces is its reference.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from cnncli.ops.elementwise import Activation, Softmax
+from cnncli.ops.ir import Call, Op, Value
+from cnncli.ops.losses import Loss
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a rewrite may ask: who makes a value, and how often it is read."""
+
+    makers: Mapping[Value, Call]
+    reads: Mapping[Value, int]
+
+
+Rewrite = Callable[[Call, Surroundings], tuple[Call, set[Call]] | None]
+"""(call, surroundings) → the call in its place, and the calls that are then no longer needed."""
+
+
+def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
+    """Loss ∘ activation as one operation on the logits, with the stable gradient; it also gives the probabilities.
+
+    This is what Keras computes in graph mode, whatever else reads the probabilities.
+    """
+
+    def rewrite(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
+        if not isinstance(call.op, Loss) or call.op.kind != kind:
+            return None
+        prediction, target, weight = call.inputs
+        maker = around.makers.get(prediction)
+        if maker is None or maker.op != activation:
+            return None
+        alone = around.reads[prediction] == 1
+        probabilities = prediction if alone else prediction.like()
+        inputs = (maker.inputs[0], target, weight)
+        return replace(call, op=replace(call.op, kind=fused), inputs=inputs, outputs=(call.output, probabilities)), (
+            {maker} if alone else set()
+        )
+
+    return rewrite
+
+
+REWRITES: Sequence[Rewrite] = (
+    loss_from_logits("cross_entropy", Softmax(), "softmax_cross_entropy"),
+    loss_from_logits("binary_cross_entropy", Activation("sigmoid"), "sigmoid_cross_entropy"),
+)
+
+
+def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite] = REWRITES) -> list[Call]:
+    """The calls after every rewrite that applies; the values they make and read keep their identity."""
+    fused = list(calls)
+    for rewrite in rewrites:
+        reads = Counter(value for call in fused for value in call.inputs)
+        around = Surroundings({value: call for call in fused for value in call.outputs}, reads)
+        gone: set[Call] = set()
+        for position, call in enumerate(fused):
+            result = rewrite(call, around)
+            if result is not None:
+                fused[position] = result[0]
+                gone |= result[1]
+        fused = [call for call in fused if call not in gone]
+    return fused

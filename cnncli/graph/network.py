@@ -1,0 +1,156 @@
+"""A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from math import fsum
+from typing import Any
+
+import numpy as np
+
+from cnncli.graph.arena import Arena
+from cnncli.graph.fusion import fuse
+from cnncli.graph.model import Lowered, Model, lower
+from cnncli.graph.program import Program, aligned
+from cnncli.kernels import runtime
+from cnncli.kernels.runtime import Step
+from cnncli.layers.losses import Loss
+from cnncli.ops import streams
+from cnncli.ops.differentiate import differentiate
+from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.losses import Penalty
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One of the three programs, and the values the host reads after it."""
+
+    program: Program
+    prediction: Value
+    loss: Value | None
+    penalties: tuple[Value, ...]
+
+
+class Network:
+    """A model with its weights and gradients, able to run up to `batch_size` samples at a time.
+
+    Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
+    read `predictions`, `losses`, `gradients`. Everything is real (`dtype`), batch axis first; nothing is allocated
+    after the first call for an n.
+    """
+
+    def __init__(
+        self, model: Model, loss: Loss, *, batch_size: int, dtype: str = "float32", threads: int | None = None
+    ) -> None:
+        self.model, self.loss, self.batch_size, self.dtype = model, loss, batch_size, dtype
+        self.threads = threads or runtime.threads()
+        runtime.set_threads(self.threads)
+        lowered = lower(model, training=True)
+        self.parameters = lowered.parameters
+        shapes = {parameter.name: parameter.weight.shape for parameter in self.parameters}
+        self.weights, self.gradients = Arena(shapes, dtype), Arena(shapes, dtype)
+        self.inputs: Array = np.zeros((batch_size, *model.input_shape), dtype)
+        self.targets: Array = np.zeros((batch_size, *lowered.output.shape), dtype)
+        self.sample_weight: Array = np.ones(batch_size, dtype)
+        self.clock: Array = np.zeros(2, np.int64)
+        self.memory: Array = aligned(0)
+        self.runs: dict[str, _Run] = {}
+        self.current: _Run | None = None
+
+    def initialize(self, seed: int) -> None:
+        """Draw every weight anew from its initializer: a pure function of the model and `seed`."""
+        for number, parameter in enumerate(self.parameters):
+            drawn = parameter.weight.initializer.draw(parameter.weight.shape, seed, streams.WEIGHTS + number)
+            self.weights[parameter.name][...] = drawn
+
+    def load(self, tensors: Mapping[str, Array]) -> None:
+        """Take weights by name. Raises CnncliError where names or shapes are not the model's."""
+        self.weights.load(tensors)
+
+    def train_step(self, n: int, seed: int, step: int) -> None:
+        """Forward and backward of the first `n` rows: fills `gradients` with those of the mean loss plus penalties.
+
+        `seed` and `step` key the dropout masks.
+        """
+        self.clock[:] = seed, step
+        self._run("train", n)
+
+    def evaluate(self, n: int) -> None:
+        """Inference and loss of the first `n` rows."""
+        self._run("evaluate", n)
+
+    def predict(self, n: int) -> None:
+        """Inference of the first `n` rows."""
+        self._run("predict", n)
+
+    @property
+    def predictions(self) -> Array:
+        """(batch_size, *output_shape): the outputs of the last call."""
+        assert self.current is not None
+        return self.current.program.read(self.current.prediction)
+
+    @property
+    def losses(self) -> Array:
+        """(batch_size,): each row's weighted loss in the last `train_step` or `evaluate`."""
+        assert self.current is not None
+        assert self.current.loss is not None
+        return self.current.program.read(self.current.loss)
+
+    def penalty(self) -> float:
+        """The sum of all regularizers' penalties in the last `train_step` or `evaluate`."""
+        run = self.current
+        assert run is not None
+        return fsum(float(run.program.read(value)[0]) for value in run.penalties)
+
+    def constraint_steps(self) -> list[Step]:
+        """Steps that force every constrained weight back; to be run after each update."""
+        return [
+            step
+            for parameter in self.parameters
+            if parameter.weight.constraint is not None
+            for step in parameter.weight.constraint.steps(runtime.tensor(self.weights[parameter.name]))
+        ]
+
+    def _run(self, kind: str, n: int) -> None:
+        if kind not in self.runs:
+            self.runs[kind] = self._plan(kind)
+            size = max(run.program.size for run in self.runs.values())
+            if size > self.memory.size:
+                self.memory = aligned(size)
+            for run in self.runs.values():
+                run.program.attach(self.memory)
+        self.current = self.runs[kind]
+        self.current.program.run(n)
+
+    def _plan(self, kind: str) -> _Run:
+        """The operations of one kind of run, in their places. They share one block of memory: one runs at a time."""
+        lowered = lower(self.model, training=kind == "train")
+        target, weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
+        placed = self._placed(lowered)
+        calls: list[Call] = lowered.builder.calls
+        loss = None
+        if kind != "predict":
+            loss = lowered.builder.emit(self.loss.operation(), lowered.output, target, weight)
+            placed |= {target: self.targets, weight: self.sample_weight}
+            calls = fuse(calls)
+        penalties = tuple(call.output for call in calls if isinstance(call.op, Penalty))
+        if kind == "predict":
+            calls, penalties = [call for call in calls if not isinstance(call.op, Penalty)], ()
+        if kind == "train":
+            tape = Tape(list(calls))
+            grads = differentiate(tape, [parameter.value for parameter in lowered.parameters])
+            calls = tape.calls
+            for parameter in lowered.parameters:
+                grad = grads[parameter.value]
+                if grad is not None:
+                    placed[grad] = self.gradients[parameter.name]
+        kept = [lowered.output, *penalties, *([] if loss is None else [loss])]
+        program = Program(calls, placed, kept, capacity=self.batch_size, dtype=self.dtype, threads=self.threads)
+        return _Run(program, lowered.output, loss, penalties)
+
+    def _placed(self, lowered: Lowered) -> dict[Value, Array]:
+        placed = {lowered.input: self.inputs, lowered.builder.clock: self.clock}
+        for parameter in lowered.parameters:
+            placed[parameter.value] = self.weights[parameter.name]
+        return placed

@@ -1,0 +1,88 @@
+"""The program: calls with every buffer in its place, as steps that run in one compiled call."""
+
+from collections.abc import Collection, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from cnncli.graph import memory
+from cnncli.kernels import runtime
+from cnncli.kernels.runtime import Scratch, Step, Tensor
+from cnncli.ops.ir import REAL, Call, Value
+
+Array = np.ndarray[Any, Any]
+
+
+class Program:
+    """Operations planned for up to `capacity` samples.
+
+    `placed` gives the array of every value that lies elsewhere (inputs, weights, gradients), with room for `capacity`
+    samples; `kept` are values the host reads after a run. The rest shares the memory handed to `attach`, `size` bytes.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        placed: Mapping[Value, Array],
+        kept: Collection[Value],
+        *,
+        capacity: int,
+        dtype: str,
+        threads: int,
+    ) -> None:
+        self.calls, self.placed, self.capacity, self.dtype, self.threads = calls, placed, capacity, dtype, threads
+        self.layout = memory.plan(calls, placed, kept, self._size)
+        self.scratch_at = -(-self.layout.total // memory.ALIGNMENT) * memory.ALIGNMENT
+        self.block: Array = np.empty(0, np.uint8)
+        self.bound: dict[int, runtime.Program] = {}
+        needed = [self._steps(call, capacity)[1] for call in calls]
+        self.size = self.scratch_at + max(needed, default=0)
+
+    def attach(self, block: Array) -> None:
+        """Use `block` (at least `size` bytes, aligned to 64) as memory; several programs may share one."""
+        self.block, self.bound = block, {}
+
+    def run(self, n: int) -> None:
+        """Run on the first `n` samples; the steps for an `n` are planned once."""
+        if n not in self.bound:
+            self.bound[n] = runtime.Program([step for call in self.calls for step in self._steps(call, n)[0]])
+        self.bound[n].run()
+
+    def tensor(self, value: Value, n: int) -> Tensor:
+        """Where `value` lies, its first `n` samples if batched."""
+        owner = self.layout.owner(value)
+        base, offset = (self.placed[owner], 0) if owner in self.placed else (self.block, self.layout.offsets[owner])
+        return Tensor(base.ctypes.data + offset, self._shape(value, n), self._dtype(value))
+
+    def read(self, value: Value) -> Array:
+        """A view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
+        owner = self.layout.owner(value)
+        shape = self._shape(value, self.capacity)
+        if owner in self.placed:
+            return self.placed[owner].reshape(shape)
+        start = self.layout.offsets[owner]
+        return self.block[start : start + self._size(value)].view(self._dtype(value)).reshape(shape)
+
+    def _size(self, value: Value) -> int:
+        return prod(self._shape(value, self.capacity)) * np.dtype(self._dtype(value)).itemsize
+
+    def _dtype(self, value: Value) -> str:
+        return self.dtype if value.dtype == REAL else value.dtype
+
+    @staticmethod
+    def _shape(value: Value, n: int) -> tuple[int, ...]:
+        return (n, *value.shape) if value.batched else value.shape
+
+    def _steps(self, call: Call, n: int) -> tuple[list[Step], int]:
+        scratch = Scratch(self.block.ctypes.data + self.scratch_at, self.threads)
+        inputs = [self.tensor(value, n) for value in call.inputs]
+        outputs = [self.tensor(value, n) for value in call.outputs]
+        return call.op.steps(inputs, outputs, scratch), scratch.used
+
+
+def aligned(size: int) -> Array:
+    """`size` bytes of zeroed memory, uint8, starting at a multiple of 64."""
+    raw = np.zeros(size + memory.ALIGNMENT, np.uint8)
+    start = -raw.ctypes.data % memory.ALIGNMENT
+    return raw[start : start + size]

@@ -1,0 +1,113 @@
+"""Adding, joining and cutting arrays. All arrays of a call: float32 or float64, one dtype."""
+
+from collections.abc import Sequence
+from math import prod
+
+import numpy as np
+from numba import types
+
+from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+
+ADD = block("out size count")
+COPY = block("x out size run x_stride x_offset out_stride out_offset")
+
+
+def add(inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
+    """out = ((inputs[0] + inputs[1]) + inputs[2]) + …; one shape; `out` may be any of the inputs.
+
+    Raises ValueError without inputs.
+    """
+    if not inputs:
+        raise ValueError("add takes at least one input; received none")
+    step = add_worker.step(out.dtype, chunks(out.size), out=out.address, size=out.size, count=len(inputs))
+    addresses = np.array([x.address for x in inputs], np.int64)
+    # The block of a step may be longer than its record: the inputs' addresses follow it.
+    return [step._replace(parameters=np.concatenate([step.parameters.view(np.int64), addresses]))]
+
+
+def concatenate(inputs: Sequence[Tensor], out: Tensor, axis: int) -> list[Step]:
+    """out = the inputs one after the other along `axis` (the batch axis is 0; negative counts from the end)."""
+    axis %= len(out.shape)
+    inner = prod(out.shape[axis + 1 :])
+    steps, start = [], 0
+    for x in inputs:
+        run = x.shape[axis] * inner
+        steps.append(_copy(x, out, run, (run, 0), (out.shape[axis] * inner, start)))
+        start += run
+    return steps
+
+
+def slice_axis(x: Tensor, out: Tensor, axis: int, start: int) -> list[Step]:
+    """out = x[start : start + out.shape[axis]] along `axis`: the inverse of `concatenate`, and its derivative.
+
+    Raises ValueError where the slice leaves x.
+    """
+    axis %= len(x.shape)
+    inner, length = prod(x.shape[axis + 1 :]), out.shape[axis]
+    if not 0 <= start <= x.shape[axis] - length:
+        raise ValueError(f"a slice of {length} must lie within axis {axis} of {x.shape}; received start={start}")
+    return [_copy(x, out, length * inner, (x.shape[axis] * inner, start * inner), (length * inner, 0))]
+
+
+def _copy(x: Tensor, out: Tensor, run: int, source: tuple[int, int], target: tuple[int, int]) -> Step:
+    """Copy runs of `run` elements from x to out; `source` and `target`: (distance between runs, first run's place)."""
+    size = min(x.size, out.size)
+    return copy_worker.step(
+        out.dtype,
+        chunks(size),
+        x=x.address,
+        out=out.address,
+        size=size,
+        run=run,
+        x_stride=source[0],
+        x_offset=source[1],
+        out_stride=target[0],
+        out_offset=target[1],
+    )
+
+
+@worker(ADD)
+def add_worker(real):  # type: ignore[no-untyped-def]
+    """Sum one span; two inputs, the usual case, in a loop that vectorizes."""
+    width = real.bitwidth // 8
+
+    def add(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, ADD)
+        start, stop = span(chunk, p.size)
+        count, size = p.count, stop - start
+        addresses = view(parameters + 24, count, types.int64)
+        out, first = view(p.out, p.size, real)[start:stop], view(addresses[0], p.size, real)[start:stop]
+        if count == 2:
+            second = view(addresses[1], p.size, real)[start:stop]
+            for i in range(size):
+                out[i] = first[i] + second[i]
+        else:
+            # All inputs of an element are read before it is written: `out` may be the last of them.
+            for i in range(size):
+                total = first[i]
+                for k in range(1, count):
+                    total += view(addresses[k] + (start + i) * width, 1, real)[0]
+                out[i] = total
+
+    return add
+
+
+@worker(COPY)
+def copy_worker(real):  # type: ignore[no-untyped-def]
+    """Copy the elements of one span, run by run."""
+
+    def copy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, COPY)
+        start, stop = span(chunk, p.size)
+        while start < stop:
+            number, place = start // p.run, start % p.run
+            size = min(stop - start, p.run - place)
+            first = p.x_offset + number * p.x_stride + place
+            x = view(p.x, first + size, real)[first:]
+            first = p.out_offset + number * p.out_stride + place
+            out = view(p.out, first + size, real)[first:]
+            for i in range(size):
+                out[i] = x[i]
+            start += size
+
+    return copy

@@ -1,0 +1,97 @@
+"""L1 and L2 penalties of one array. `x`: float32 or float64, any shape."""
+
+from numba import types
+
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+
+PARTS, LANES = 8, 16
+VALUE = block("x size part partials lanes l1:f l2:f")
+FINISH = block("partials count out scale:f")
+GRADIENT = block("x out size l1:f l2:f")
+
+
+def value(x: Tensor, out: Tensor, l1: float, l2: float, scale: float, scratch: Scratch) -> list[Step]:
+    """out = scale · (l1 Σ|x| + l2 Σx²). out: one element.
+
+    Summed in float64: at most 8 parts of x, 16 lanes in each, lanes and parts added in order.
+    """
+    count = min(PARTS, chunks(x.size))
+    part = -(-x.size // count)
+    partials, lanes = scratch.take(8 * PARTS), scratch.take(8 * LANES * PARTS)
+    return [
+        value_worker.step(
+            x.dtype, count, x=x.address, size=x.size, part=part, partials=partials, lanes=lanes, l1=l1, l2=l2
+        ),
+        finish_worker.step(out.dtype, 1, partials=partials, count=count, out=out.address, scale=scale),
+    ]
+
+
+def gradient(x: Tensor, out: Tensor, l1: float, l2: float, scale: float) -> list[Step]:
+    """out = scale · (l1 sign(x) + 2 l2 x), with sign(0) = 0. out: shape of x, may be x."""
+    return [
+        gradient_worker.step(
+            out.dtype,
+            chunks(out.size),
+            x=x.address,
+            out=out.address,
+            size=out.size,
+            l1=scale * l1,
+            l2=scale * l2,
+        )
+    ]
+
+
+@worker(VALUE)
+def value_worker(real):  # type: ignore[no-untyped-def]
+    """One part's sum of l1|x| + l2x²."""
+
+    def penalty(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, VALUE)
+        start, stop = chunk * p.part, min(p.size, (chunk + 1) * p.part)
+        lanes = view(p.lanes + chunk * 8 * LANES, LANES, types.float64)
+        l1, l2, end = p.l1, p.l2, p.size
+        for j in range(LANES):
+            lanes[j] = 0
+        while start < stop:
+            row = view(p.x, end, real)[start : min(stop, start + LANES)]
+            for j in range(row.size):
+                size = abs(types.float64(row[j]))
+                lanes[j] += l1 * size + l2 * (size * size)
+            start += LANES
+        total = types.float64(0)
+        for j in range(LANES):
+            total += lanes[j]
+        view(p.partials, PARTS, types.float64)[chunk] = total
+
+    return penalty
+
+
+@worker(FINISH)
+def finish_worker(real):  # type: ignore[no-untyped-def]
+    """Add the parts in order."""
+
+    def finish(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, FINISH)
+        partials = view(p.partials, p.count, types.float64)
+        total = types.float64(0)
+        for k in range(p.count):
+            total += partials[k]
+        view(p.out, 1, real)[0] = p.scale * total
+
+    return finish
+
+
+@worker(GRADIENT)
+def gradient_worker(real):  # type: ignore[no-untyped-def]
+    """The gradient of one span."""
+
+    def penalty_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, GRADIENT)
+        start, stop = span(chunk, p.size)
+        x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
+        l1, twice_l2, zero = real(p.l1), real(2 * p.l2), real(0)
+        for i in range(stop - start):
+            sign = l1 if x[i] > 0 else (-l1 if x[i] < 0 else zero)
+            out[i] = sign + twice_l2 * x[i]
+
+    return penalty_gradient

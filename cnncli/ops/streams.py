@@ -1,0 +1,7 @@
+"""Random streams: numbers that keep the uses of one seed apart (see kernels/random.py)."""
+
+SHUFFLE = 0
+DROPOUT = 1 << 16
+"""Plus the number of the dropout in the model."""
+WEIGHTS = 1 << 24
+"""Plus the number of the weight in the model."""

@@ -1,0 +1,75 @@
+"""The reference page, made from the declarations: `python -m cnncli.report.reference > docs/reference.md`."""
+
+import inspect
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic_core import PydanticUndefined
+
+from cnncli.datasets.section import DataSection
+from cnncli.layers.constraints import CONSTRAINTS
+from cnncli.layers.declaration import Declaration, Registry, snake_case
+from cnncli.layers.initializers import INITIALIZERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.regularizers import REGULARIZERS
+from cnncli.layers.vocabulary import layers
+from cnncli.training.callbacks import CALLBACKS
+from cnncli.training.metrics import METRICS
+from cnncli.training.optimizers import OPTIMIZERS
+from cnncli.training.sections import CompileSection, FitSection
+
+CHAPTERS: tuple[tuple[str, Registry[Any]], ...] = (
+    ("Initializers", INITIALIZERS),
+    ("Regularizers", REGULARIZERS),
+    ("Constraints", CONSTRAINTS),
+    ("Losses", LOSSES),
+    ("Optimizers", OPTIMIZERS),
+    ("Metrics", METRICS),
+    ("Callbacks", CALLBACKS),
+)
+
+
+def page() -> str:
+    """The whole page in Markdown."""
+    lines = ["# Reference", "", "Made from the code by `python -m cnncli.report.reference`; do not edit.", ""]
+    lines += _chapter("Layers", layers().values())
+    for title, registry in CHAPTERS:
+        lines += _chapter(title, registry)
+    lines += ["## Sections of a spec", ""]
+    for name, section in (("data", DataSection), ("compile", CompileSection), ("fit", FitSection)):
+        lines += [f"### `{name}`", "", *_declaration(section)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _chapter(title: str, classes: Iterable[type[Declaration]]) -> Iterator[str]:
+    yield from (f"## {title}", "")
+    for cls in classes:
+        names = ", ".join(f"`{name}`" for name in (cls.__name__, snake_case(cls.__name__), *cls.aliases))
+        yield from (f"### {names}" if title != "Layers" else f"### `{cls.__name__}`", "", *_declaration(cls))
+
+
+def _declaration(cls: type[Declaration]) -> Iterator[str]:
+    yield from ((inspect.getdoc(cls) or "").replace("\n", " "), "")
+    if not cls.model_fields:
+        return
+    yield from ("| key | default |", "|---|---|")
+    for name, field in cls.model_fields.items():
+        yield f"| `{name}` | {_default(field)} |"
+    yield ""
+
+
+def _default(field: Any) -> str:
+    if field.is_required():
+        return "required"
+    value = field.get_default(call_default_factory=True)
+    if value is PydanticUndefined or value is None:
+        return "none"
+    if isinstance(value, Declaration):
+        return f"`{snake_case(type(value).__name__)}`"
+    if isinstance(value, bool):
+        return f"`{str(value).lower()}`"
+    return f"`{list(value)}`" if isinstance(value, tuple) else f"`{value}`"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -1,0 +1,174 @@
+"""Whole networks: graphs with branches, penalties and dropout, checked by float64 finite differences and by hand."""
+
+import numpy as np
+import pytest
+
+from cnncli.errors import CnncliError, ShapeError
+from cnncli.graph.model import Model, Node, lower, summarize
+from cnncli.graph.network import Network
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import layers
+
+layers()
+
+
+def model(input_shape, *entries):
+    """Nodes from (name, inputs, layer, arguments)."""
+    nodes = [Node(name, LAYERS.parse({kind: arguments}), inputs) for name, inputs, kind, arguments in entries]
+    return Model(input_shape, tuple(nodes))
+
+
+def branches(classes=3):
+    return model(
+        (6, 6, 2),
+        ("a", ("input",), "Conv2D", {"filters": 4, "kernel_size": 3, "padding": "same", "activation": "tanh"}),
+        ("b", ("a",), "Conv2D", {"filters": 4, "kernel_size": 1, "kernel_regularizer": {"L2": {"l2": 0.1}}}),
+        ("drop", ("b",), "Dropout", {"rate": 0.3}),
+        ("sum", ("a", "drop", "a"), "Add", {}),
+        ("join", ("sum", "b", "input"), "Concatenate", {}),
+        ("pool", ("join",), "MaxPooling2D", {}),
+        ("flat", ("pool",), "Flatten", {}),
+        ("out", ("flat",), "Dense", {"units": classes, "activation": "softmax", "activity_regularizer": "l2"}),
+    )
+
+
+def filled(network, n, classes=3, seed=0):
+    random = np.random.default_rng(seed)
+    network.inputs[:n] = random.normal(size=(n, *network.inputs.shape[1:]))
+    network.targets[:n] = np.eye(classes)[random.integers(0, classes, n)]
+    return network
+
+
+def objective(network, n):
+    network.train_step(n, 11, 5)
+    return float(network.losses[:n].sum() / n) + network.penalty()
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"])
+def test_gradients_of_a_branched_network_are_the_finite_differences(loss):
+    network = Network(branches(), LOSSES.parse(loss), batch_size=5, dtype="float64")
+    network.initialize(3)
+    filled(network, 4)
+    network.sample_weight[:] = [1, 0.5, 2, 0, 1]
+    objective(network, 4)
+    gradients = network.gradients.data.copy()
+    random = np.random.default_rng(1)
+    used = np.concatenate([np.arange(s.offset, s.offset + np.prod(s.shape)) for s in network.weights.segments.values()])
+    for index in random.choice(used, 60, replace=False):
+        before = network.weights.data[index]
+        network.weights.data[index] = before + 1e-6
+        above = objective(network, 4)
+        network.weights.data[index] = before - 1e-6
+        slope = (above - objective(network, 4)) / 2e-6
+        network.weights.data[index] = before
+        assert slope == pytest.approx(gradients[index], abs=1e-6)
+
+
+def test_a_smaller_batch_gives_the_same_rows_as_a_larger_one():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=8)
+    network.initialize(0)
+    filled(network, 8)
+    network.predict(8)
+    whole = network.predictions.copy()
+    network.predict(3)
+    assert np.array_equal(network.predictions[:3], whole[:3])
+    network.evaluate(3)
+    np.testing.assert_allclose(network.predictions[:3], whole[:3], rtol=1e-6)
+
+
+def test_dropout_is_at_work_only_in_training_and_keyed_by_the_step():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    network.initialize(0)
+    filled(network, 4)
+    seen = []
+    for seed, step in ((1, 1), (1, 1), (1, 2), (2, 1)):
+        network.train_step(4, seed, step)
+        seen.append(network.predictions.copy())
+    network.evaluate(4)
+    assert np.array_equal(seen[0], seen[1])
+    for other in (seen[2], seen[3], network.predictions):
+        assert not np.array_equal(seen[0], other)
+
+
+def test_views_handed_out_stay_valid_when_another_program_is_planned():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    network.initialize(0)
+    filled(network, 4)
+    network.predict(4)
+    held, copy = network.predictions, network.predictions.copy()
+    before = network.memory
+    network.train_step(4, 0, 1)
+    assert network.memory is not before, "the larger program must have moved the memory, or this shows nothing"
+    assert np.array_equal(held, copy)
+
+
+def test_padding_between_tensors_stays_zero():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    network.initialize(0)
+    filled(network, 4)
+    network.train_step(4, 0, 1)
+    gaps = np.ones(network.gradients.data.size, bool)
+    for offset, shape in network.gradients.segments.values():
+        assert offset * 4 % 64 == 0
+        gaps[offset : offset + np.prod(shape)] = False
+    assert gaps.any()
+    assert not network.gradients.data[gaps].any()
+
+
+def test_loading_names_the_tensor_that_does_not_fit():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    good = {name: array + 1 for name, array in network.weights.tensors().items()}
+    network.load(good)
+    assert network.weights["b/kernel"][0, 0, 0, 0] == 1
+    for change, text in (
+        ({"b/kernel": None}, "'b/kernel' is missing"),
+        ({"b/kernel": np.zeros((1, 1, 4, 5))}, "received (1, 1, 4, 5) for 'b/kernel', which is (1, 1, 4, 4)"),
+        ({"c/kernel": np.zeros(3)}, "it has no 'c/kernel'"),
+    ):
+        changed = {name: array for name, array in {**good, **change}.items() if array is not None}
+        with pytest.raises(CnncliError, match=text.replace("(", r"\(").replace(")", r"\)")):
+            network.load(changed)
+    assert network.weights["b/kernel"][0, 0, 0, 0] == 1
+
+
+def test_shape_errors_name_the_rule_the_value_and_the_node():
+    for entry, text in (
+        (("pool", ("input",), "MaxPooling2D", {"pool_size": 9}), "pool: with padding 'valid' a window must not be"),
+        (
+            ("conv", ("input",), "Conv2D", {"filters": 4, "kernel_size": 1, "groups": 4}),
+            "received 2 channels, groups=4",
+        ),
+        (("add", ("input",), "Add", {}), "Add takes at least 2 inputs; received 1"),
+        (("join", ("input", "input"), "Concatenate", {"axis": 0}), "axis must be one of 1 … 3"),
+        (("c", ("input",), "Dense", {"units": 2, "kernel_constraint": {"max_norm": {"axis": 2}}}), "received axis=2"),
+    ):
+        with pytest.raises(ShapeError, match=text):
+            lower(model((6, 6, 2), entry))
+
+
+def test_all_faulty_nodes_are_reported_and_the_rest_is_lowered():
+    net = model(
+        (6, 6, 2),
+        ("bad", ("input",), "MaxPooling2D", {"pool_size": 9}),
+        ("follows", ("bad",), "Flatten", {}),
+        ("good", ("input",), "Flatten", {}),
+        ("worse", ("good",), "MaxPooling2D", {}),
+    )
+    seen = []
+    lowered = lower(net, report=lambda node, error: seen.append(node.name))
+    assert seen == ["bad", "worse"]
+    assert list(lowered.outputs) == ["input", "good"]
+
+
+def test_the_summary_counts_parameters_and_flops_as_by_hand():
+    net = model(
+        (28, 28, 1),
+        ("conv", ("input",), "Conv2D", {"filters": 32, "kernel_size": 3}),
+        ("flat", ("conv",), "Flatten", {}),
+        ("dense", ("flat",), "Dense", {"units": 10, "use_bias": False}),
+    )
+    rows = summarize(net, lower(net))
+    assert [row.parameters for row in rows] == [3 * 3 * 32 + 32, 0, 26 * 26 * 32 * 10]
+    assert [row.flops for row in rows] == [26 * 26 * 32 * (2 * 9 + 1), 0, 2 * 26 * 26 * 32 * 10]
+    assert [row.output_shape for row in rows] == [(26, 26, 32), (21632,), (10,)]

@@ -1,0 +1,174 @@
+"""Convolution and its two gradients agree with the twin, are adjoint, and do not depend on threads or batch."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from cnncli.kernels import conv2d
+from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.runtime import Scratch, tensor
+from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
+from tests.reference import convolution
+
+
+class Case(NamedTuple):
+    """Arrays of one random convolution."""
+
+    x: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray | None
+    grad: np.ndarray
+    geometry: Geometry
+
+    @property
+    def terms(self) -> int:
+        """The longest sum in any of the three operations."""
+        return max(self.kernel.size, self.grad.size)
+
+
+def extent(rng: np.random.Generator, same: bool) -> tuple[int, ...]:
+    """One axis: (image, kernel, stride, padding before, dilation, output), as Keras' `same` or `valid` has it."""
+    kernel, stride, dilation = (int(rng.integers(1, 4)) for _ in range(3))
+    reach = (kernel - 1) * dilation + 1
+    image = int(rng.integers(1 if same else reach, reach + 8))
+    if same:
+        out = -(-image // stride)
+        return image, kernel, stride, max(0, (out - 1) * stride + reach - image) // 2, dilation, out
+    return image, kernel, stride, 0, dilation, (image - reach) // stride + 1
+
+
+def random_case(seed: int, dtype: str) -> Case:
+    """A convolution with small random sizes."""
+    rng = np.random.default_rng(seed)
+    same = bool(rng.integers(2))
+    height, width = extent(rng, same), extent(rng, same)
+    groups, batch = int(rng.choice([1, 1, 1, 2, 3])), int(rng.choice([1, 2, 3, 9]))
+    inner, filters = int(rng.choice([1, 2, 3, 5, 8])), int(rng.choice([1, 3, 4, 7, 16, 21, 53, 85]))
+    return Case(
+        normal(rng, dtype, batch, height[0], width[0], inner * groups),
+        normal(rng, dtype, height[1], width[1], inner, filters * groups),
+        normal(rng, dtype, filters * groups) if rng.integers(2) else None,
+        normal(rng, dtype, batch, height[5], width[5], filters * groups),
+        Geometry(*((height[k], width[k]) for k in (2, 3, 4)), groups),
+    )
+
+
+def forward(case: Case, threads: int = 2) -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.grad.shape)
+    bias = None if case.bias is None else tensor(case.bias)
+    execute(lambda _: conv2d.forward(tensor(case.x), tensor(case.kernel), bias, tensor(out), case.geometry), threads)
+    return out
+
+
+def grad_input(case: Case, threads: int = 2) -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.x.shape)
+    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
+    execute(lambda scratch: conv2d.grad_input(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.kernel.shape)
+    arrays = tensor(case.x), tensor(case.grad), tensor(out)
+    execute(lambda scratch: conv2d.grad_weight(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+OPERATIONS = (forward, grad_input, grad_weight)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_three_agree_with_the_definition(dtype: str) -> None:
+    for seed in range(SHAPES):
+        case = random_case(seed, dtype)
+        x, kernel, bias, grad, geometry = case
+        assert_close(forward(case), convolution.forward(x, kernel, bias, grad.shape[1:3], geometry), case.terms)
+        assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
+        assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
+
+
+def test_a_hand_computed_convolution() -> None:
+    x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
+    kernel = np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)
+    case = Case(x, kernel, np.array([10.0]), np.zeros((1, 2, 2, 1)), Geometry((1, 1), (0, 0), (1, 1), 1))
+    np.testing.assert_array_equal(forward(case).ravel(), [6, 6, 6, 6])
+    np.testing.assert_array_equal(grad_weight(case._replace(grad=np.ones((1, 2, 2, 1)))).ravel(), [12, 16, 24, 28])
+
+
+def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
+    for seed in range(100):
+        case = random_case(seed, "float64")._replace(bias=None)
+        product = np.vdot(forward(case), case.grad)
+        scale = 1e-13 * (1 + np.linalg.norm(forward(case)) * np.linalg.norm(case.grad))
+        assert abs(np.vdot(case.x, grad_input(case)) - product) < scale
+        assert abs(np.vdot(case.kernel, grad_weight(case)) - product) < scale
+
+
+def test_pixels_that_no_tap_reaches_get_zero_gradient() -> None:
+    rng = np.random.default_rng(0)
+    x, kernel, grad = (normal(rng, "float32", *shape) for shape in ((1, 8, 8, 2), (1, 1, 2, 3), (1, 3, 3, 3)))
+    gradient = grad_input(Case(x, kernel, None, grad, Geometry((3, 3), (0, 0), (1, 1), 1)))
+    reached = np.zeros((8, 8), bool)
+    reached[::3, ::3] = True
+    assert (gradient[0, reached] != 0).all()
+    assert (gradient[0, ~reached] == 0).all()
+
+
+def large_case(batch: int) -> Case:
+    """Large enough for several chunks in each operation, even for one image."""
+    rng = np.random.default_rng(1)
+    x, kernel, bias = normal(rng, "float32", 11, 21, 20, 9), normal(rng, "float32", 3, 3, 9, 37), None
+    grad = normal(rng, "float32", 11, 21, 20, 37)
+    return Case(x[:batch], kernel, bias, grad[:batch], Geometry((1, 1), (1, 1), (1, 1), 1))
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("batch", [1, 11])
+def test_one_and_two_threads_give_the_same_bits(operation, batch: int) -> None:
+    case = large_case(batch)
+    np.testing.assert_array_equal(operation(case, 1), operation(case, 2))
+
+
+@pytest.mark.parametrize("operation", [forward, grad_input])
+def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
+    np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
+
+
+def test_one_large_image_is_divided_among_threads() -> None:
+    case, scratch = large_case(1), Scratch(0, 2)
+    steps = conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(case.grad), case.geometry)
+    steps += conv2d.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
+    steps += conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
+    assert all(step.chunks > 1 for step in steps)
+
+
+def test_scratch_does_not_fall_when_the_batch_grows() -> None:
+    used = []
+    for batch in range(1, 12):
+        case, scratch = large_case(batch), Scratch(0, 2)
+        conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
+        used.append(scratch.used)
+    assert used == sorted(used)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_the_comparison_notices_one_wrong_element(operation) -> None:
+    case = random_case(0, "float32")
+    actual = operation(case)
+    wrong = actual.astype(np.float64)
+    wrong.flat[-1] += 0.01
+    assert_close(actual, actual.astype(np.float64), case.terms)
+    with pytest.raises(AssertionError):
+        assert_close(actual, wrong, case.terms)
+
+
+def test_the_comparison_notices_a_shifted_padding() -> None:
+    x, kernel, bias, grad, geometry = large_case(1)
+    shifted = geometry._replace(padding=(1, 0))
+    with pytest.raises(AssertionError):
+        assert_close(
+            forward(Case(x, kernel, bias, grad, shifted)),
+            convolution.forward(x, kernel, bias, grad.shape[1:3], geometry),
+            kernel.size,
+        )

@@ -1,0 +1,97 @@
+"""The naive twin of every layer: its formula in float64 NumPy, from the twins of the kernels."""
+
+from math import ceil
+
+import numpy as np
+
+from tests.reference import activations, convolution, dense, pooling
+
+
+def padding_and_output(size, window, strides, dilation, padding):
+    """Per axis: the padding before, and the number of positions, by Keras' formulas."""
+    extent = [(k - 1) * d + 1 for k, d in zip(window, dilation, strict=True)]
+    if padding == "valid":
+        return (0, 0), tuple((n - e) // s + 1 for n, e, s in zip(size, extent, strides, strict=True))
+    out = tuple(ceil(n / s) for n, s in zip(size, strides, strict=True))
+    total = [max(0, (o - 1) * s + e - n) for n, e, s, o in zip(size, extent, strides, out, strict=True)]
+    return tuple(t // 2 for t in total), out
+
+
+def activated(y, name):
+    return y if name == "linear" else getattr(activations, name)(y)
+
+
+def conv2d(layer, x, kernel, bias=None):
+    before, out = padding_and_output(x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
+    geometry = (layer.strides, before, layer.dilation_rate, layer.groups)
+    return activated(convolution.forward(x, kernel, bias, out, geometry), layer.activation)
+
+
+def pool(forward):
+    def twin(layer, x):
+        strides = layer.strides or layer.pool_size
+        before, out = padding_and_output(x.shape[1:3], layer.pool_size, strides, (1, 1), layer.padding)
+        return forward(x, out, (layer.pool_size, strides, before))
+
+    return twin
+
+
+TWINS = {
+    "Conv2D": conv2d,
+    "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
+    "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
+    "AveragePooling2D": pool(pooling.average_forward),
+    "Flatten": lambda layer, x: x.reshape(len(x), -1),
+    "Activation": lambda layer, x: activated(x, layer.activation),
+    "Dropout": lambda layer, x: x,
+    "Add": lambda layer, *xs: sum(xs),
+    "Concatenate": lambda layer, *xs: np.concatenate(xs, layer.axis),
+}
+"""By class name: (layer, *inputs, *weights) → the output at inference."""
+
+OPTIONS = {
+    "Conv2D": {
+        "kernel_size": [1, 3, [2, 3], 4],
+        "strides": [1, 2, [1, 3]],
+        "padding": ["valid", "same"],
+        "dilation_rate": [1, 2, [2, 1]],
+        "groups": [1, 2],
+        "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
+        "use_bias": [True, False],
+        "kernel_regularizer": [None, {"L2": {"l2": 0.05}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
+        "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
+        "activity_regularizer": [None, {"L2": {"l2": 0.3}}],
+    },
+    "Dense": {
+        "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
+        "use_bias": [True, False],
+        "kernel_regularizer": [None, {"L1": {"l1": 0.05}}],
+        "bias_regularizer": [None, {"L2": {"l2": 0.1}}],
+        "activity_regularizer": [None, {"L1": {"l1": 0.3}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
+    },
+    "MaxPooling2D": {
+        "pool_size": [1, 2, 3, [2, 3]],
+        "strides": [None, 1, 2, [3, 1]],
+        "padding": ["valid", "same"],
+    },
+    "AveragePooling2D": {
+        "pool_size": [1, 2, 3, [2, 3]],
+        "strides": [None, 1, 2, [3, 1]],
+        "padding": ["valid", "same"],
+    },
+    "Dropout": {"rate": [0.0, 0.25, 0.9]},
+    "Activation": {"activation": ["linear", "relu", "sigmoid", "tanh", "softmax"]},
+    "Concatenate": {"axis": [1, 3, -1, -2]},
+}
+"""By class name: the values of each option that changes the numbers; tried in pairs."""
+
+BASES = {
+    "Conv2D": ({"filters": 4}, [(6, 7, 4)]),
+    "Dense": ({"units": 3}, [(4,)]),
+    "MaxPooling2D": ({}, [(6, 7, 2)]),
+    "AveragePooling2D": ({}, [(6, 7, 2)]),
+    "Dropout": ({}, [(4, 5)]),
+    "Activation": ({}, [(3, 4)]),
+    "Concatenate": ({}, [(3, 3, 3), (3, 3, 3)]),
+}
+"""By class name: the required arguments and the input shapes that the options are tried with."""

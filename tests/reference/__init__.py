@@ -1,0 +1,1 @@
+"""The slow, obvious NumPy twin of every kernel."""
