@@ -49,7 +49,7 @@ class Registry(Generic[D]):
         """A declaration from a name or a mapping of one name to its arguments.
 
         Raises PydanticCustomError of type "unknown_name" (context: kind, name, known), "declaration" (kind), or
-        "nested" (context: path, errors: those of the arguments, as ValidationError.errors() gives them).
+        "nested" (context: kind, path, errors: those of the arguments, as ValidationError.errors() gives them).
         """
         if isinstance(value, self.base):
             return value
@@ -65,7 +65,7 @@ class Registry(Generic[D]):
         try:
             return cls.model_validate(arguments)
         except ValidationError as error:
-            nested = {"path": [name], "errors": error.errors(include_url=False)}
+            nested = {"kind": self.kind, "path": [name], "errors": error.errors(include_url=False)}
             raise PydanticCustomError("nested", "the arguments of {path} are wrong", nested) from None
 
     def dump(self, declaration: D | None) -> str | dict[str, Any] | None:

@@ -1,15 +1,33 @@
-"""Every layer known by name: importing this module fills the registry, entry points of other packages included."""
+"""Every layer known by name: importing this module fills the registry, `layers` adds those of other packages."""
 
-from importlib.metadata import entry_points
+import sys
+from functools import cache
+from pathlib import Path
 
 from cnncli.layers import convolution, core, merging, pooling
 from cnncli.layers.layer import LAYERS, Layer
 
 BUILT_IN = (convolution, core, merging, pooling)
+GROUP = "cnncli.layers"
 
 
+@cache
 def layers() -> dict[str, type[Layer]]:
     """The layers by class name, those of installed packages (entry-point group "cnncli.layers") included."""
-    for point in entry_points(group="cnncli.layers"):
-        point.load()
+    if any(_mentions_group(Path(folder)) for folder in sys.path):
+        from importlib.metadata import entry_points  # costs as much as all the layers: only where there is one to load
+
+        for point in entry_points(group=GROUP):
+            point.load()
     return dict(sorted(LAYERS.classes.items()))
+
+
+def _mentions_group(folder: Path) -> bool:
+    try:
+        return any(
+            f"[{GROUP}]" in file.read_text(encoding="utf-8", errors="replace")
+            for pattern in ("*.dist-info", "*.egg-info")
+            for file in folder.glob(f"{pattern}/entry_points.txt")
+        )
+    except OSError:
+        return False

@@ -1,0 +1,130 @@
+"""The command line: knows the commands by name, imports one only to run it, and turns errors into exit codes.
+
+Results go to standard output, errors and notices to standard error. Exit codes: 0 done, 1 failed while running, 2 wrong
+usage or spec, 3 diverged, 4 `expect` not met, 130 and 143 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import click
+
+from cnncli import __version__
+from cnncli.errors import CnncliError, SpecError
+
+COMMANDS = {
+    "train": ("cnncli.cli.train", "Train the network of a spec."),
+    "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
+    "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
+    "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
+}
+"""Name → the module that has it as `command`, and its one-line summary."""
+
+
+class Commands(click.Group):
+    """A group whose commands are imported when they are run."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command, imported now."""
+        if cmd_name not in COMMANDS:
+            return None
+        _skip_plugins()
+        command: click.Command = import_module(COMMANDS[cmd_name][0]).command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands with their summaries, from the table alone."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command of a command line; a name that is not known gets the nearest one suggested."""
+        if args[0] not in COMMANDS and not args[0].startswith("-"):
+            from cnncli.spec.problems import suggestion
+
+            ctx.fail(f"there is no command '{args[0]}'{suggestion(args[0], COMMANDS) or '; see cnncli --help'}")
+        return super().resolve_command(ctx, args)
+
+    def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
+        """Run, and turn every error into its text on standard error and its exit code."""
+        kwargs["standalone_mode"] = False
+        if not standalone_mode:
+            return super().main(*args, **kwargs)
+        sys.exit(exit_code_of(lambda: super(Commands, self).main(*args, **kwargs)))
+
+
+def exit_code_of(run: Callable[[], Any]) -> int:
+    """Run it; the exit code, after the error (if any) was told on standard error."""
+    try:
+        done = run()
+        sys.stdout.flush()
+        code = done if isinstance(done, int) else 0
+    except click.exceptions.Exit as leaving:
+        code = leaving.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("error: interrupted", err=True)
+        code = 130
+    except BrokenPipeError:
+        _drop_output()
+        code = 1
+    except CnncliError as error:
+        tell(error)
+        code = error.exit_code
+    except Exception as error:
+        _report_bug(error)
+        code = 1
+    return code
+
+
+def tell(error: CnncliError) -> None:
+    """The error on standard error: a spec's problems and how many there are, or one line."""
+    if isinstance(error, SpecError):
+        count = len(error.problems)
+        click.echo("\n".join(error.problems), err=True)
+        click.echo(f"error: {count} problem{'s' * (count > 1)} in the spec; nothing was done", err=True)
+    else:
+        click.echo(f"error: {error}", err=True)
+
+
+def _report_bug(error: Exception) -> None:
+    if os.environ.get("CNNCLI_DEBUG") == "1":
+        import traceback
+
+        traceback.print_exception(error)
+    said = " ".join(str(error).split())
+    click.echo(
+        f"error: a bug in cnncli: {type(error).__name__}: {said}; please report it, with the traceback that "
+        "CNNCLI_DEBUG=1 shows",
+        err=True,
+    )
+
+
+def _skip_plugins() -> None:
+    """Keep pydantic from looking for plugins: that alone imports importlib.metadata, a tenth of a `check`."""
+    loader = ModuleType("pydantic.plugin._loader")
+    loader.get_plugins = tuple  # type: ignore[attr-defined]
+    sys.modules.setdefault(loader.__name__, loader)
+
+
+def _drop_output() -> None:
+    """Nobody reads on: what is still buffered goes nowhere, without a complaint at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, message="cnncli %(version)s")
+def main() -> None:
+    """Train convolutional networks from one YAML file, on the CPU you already have."""

@@ -1,0 +1,55 @@
+"""`cnncli check`: everything that is wrong with specs."""
+
+import json
+from math import prod
+from typing import Any
+
+import click
+
+from cnncli.cli import tell
+from cnncli.errors import CnncliError, SpecError
+from cnncli.graph.model import lower
+from cnncli.spec.spec import Spec, load
+
+
+@click.command("check")
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")
+def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
+    """Tell everything that is wrong with specs, all at once, each with file:line:column."""
+    worst = 0
+    for path in specs:
+        try:
+            facts = _facts(path, load(path, overrides))
+            error = None
+        except CnncliError as found:
+            error, facts = found, _failure(path, found)
+            worst = max(worst, found.exit_code)
+        if as_json:
+            click.echo(json.dumps(facts))
+        elif error is not None:
+            tell(error)
+        else:
+            click.echo(
+                f"{path}: ok · {facts['parameters']:,} parameters · {facts['layers']} "
+                f"layer{'s' * (facts['layers'] != 1)} · {facts['dataset']}"
+            )
+    return worst
+
+
+def _facts(path: str, spec: Spec) -> dict[str, Any]:
+    parameters = sum(prod(parameter.weight.shape) for parameter in lower(spec.model).parameters)
+    return {
+        "spec": path,
+        "ok": True,
+        "parameters": parameters,
+        "layers": len(spec.model.nodes),
+        "dataset": spec.data.dataset,
+        "problems": [],
+    }
+
+
+def _failure(path: str, error: CnncliError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, SpecError) else [str(error)]
+    return {"spec": path, "ok": False, "problems": [problem.partition("\n")[0] for problem in problems]}

@@ -1,0 +1,26 @@
+"""`cnncli summary`: a model layer by layer."""
+
+import json
+import sys
+
+import click
+
+from cnncli.cli.target import find_spec
+
+
+@click.command("summary")
+@click.argument("target", metavar="[SPEC|MODEL]", required=False)
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
+def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show a model layer by layer: output shapes, parameters, FLOPs of one image, totals.
+
+    The model is that of a spec, a run or a model file; left out, that of the newest run under runs/.
+    """
+    spec = find_spec(target, overrides)
+    from cnncli.report.summary import print_summary, summary_data
+
+    if as_json:
+        click.echo(json.dumps(summary_data(spec.model)))
+    else:
+        print_summary(spec.name, spec.model, sys.stdout)

@@ -1,0 +1,75 @@
+"""The summary of a model: a table for people, plain data for programs."""
+
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.table import Table
+
+from cnncli.graph.model import INPUT, LayerSummary, Model, lower, summarize
+
+BYTES = 4
+"""Of one float32 weight."""
+WIDEST_PLAIN = 200
+
+
+def summary_data(model: Model) -> dict[str, Any]:
+    """What `summary --json` prints. FLOPs are those of one sample forward."""
+    rows = summarize(model, lower(model))
+    parameters = sum(row.parameters for row in rows)
+    return {
+        "layers": [
+            {
+                "name": row.name,
+                "type": row.type,
+                "output_shape": list(row.output_shape),
+                "parameters": row.parameters,
+                "flops": row.flops,
+            }
+            for row in rows
+        ],
+        "parameters": parameters,
+        "trainable_parameters": parameters,
+        "flops": sum(row.flops for row in rows),
+    }
+
+
+def print_summary(name: str, model: Model, file: TextIO) -> None:
+    """The table on `file`; without colour where it is no terminal or NO_COLOR is set."""
+    rows = summarize(model, lower(model))
+    console = Console(file=file, highlight=False)
+    if not console.is_terminal:
+        console = Console(file=file, highlight=False, width=WIDEST_PLAIN)
+    table = Table(title=f"{name} · input {_shape(model.input_shape)}", title_justify="left")
+    table.add_column("Layer (type)", overflow="fold")
+    for column in ("Output shape", "Parameters", "FLOPs"):
+        table.add_column(column, justify="right", no_wrap=True)
+    chain = _is_chain(rows)
+    if not chain:
+        table.add_column("Connected to", overflow="fold")
+    for row in rows:
+        cells = [f"{row.name} ({row.type})", _shape(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"]
+        table.add_row(*cells, *(() if chain else (", ".join(row.inputs),)))
+    console.print(table)
+    parameters = sum(row.parameters for row in rows)
+    console.print(
+        f"{parameters:,} parameters, all trainable · {_big(parameters * BYTES)}B of weights · "
+        f"{_big(sum(row.flops for row in rows))}FLOPs an image forward"
+    )
+
+
+def _is_chain(rows: Sequence[LayerSummary]) -> bool:
+    before = [INPUT, *(row.name for row in rows)]
+    return all(row.inputs == (name,) for row, name in zip(rows, before, strict=False))
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+def _big(amount: float) -> str:
+    for prefix in ("", "k", "M", "G"):
+        if amount < 999.5:
+            return f"{amount:.3g} {prefix}"
+        amount /= 1000
+    return f"{amount:,.4g} T"

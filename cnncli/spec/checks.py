@@ -1,0 +1,147 @@
+"""Rules across sections: the model against its data and its loss, callbacks and expectations against the figures."""
+
+from collections.abc import Sequence
+
+from cnncli.datasets.describe import Description
+from cnncli.datasets.section import DataSection
+from cnncli.errors import DeclarationError
+from cnncli.graph.model import Lowered, Model, Node, lower
+from cnncli.layers.core import Activation, Dense
+from cnncli.layers.declaration import snake_case
+from cnncli.layers.losses import BinaryCrossentropy, Loss
+from cnncli.ops.ir import Shape
+from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.tree import Place
+from cnncli.training.callbacks import EarlyStopping
+from cnncli.training.expectations import Expectation
+from cnncli.training.sections import CompileSection, FitSection
+
+
+def lowered_model(model: Model, places: dict[str, Place], problems: Problems) -> Lowered | None:
+    """The model as operations; None where a layer does not fit, which is then noted."""
+    before = len(problems)
+
+    def report(node: Node, error: DeclarationError) -> None:
+        kind = type(node.layer).__name__
+        text = str(error) if str(error).startswith(kind) else f"{kind}: {error}"
+        problems.add(places[node.name], text)
+
+    lowered = lower(model, report=report)
+    return lowered if len(problems) == before else None
+
+
+def check_unused(model: Model, places: dict[str, Place], problems: Problems) -> None:
+    """Every output but the last one's must be read."""
+    read = {name for node in model.nodes for name in node.inputs}
+    for node in model.nodes[:-1]:
+        if node.name not in read:
+            problems.add(
+                places[node.name], f"nothing reads the output of '{node.name}': name it in a later entry's inputs"
+            )
+
+
+def check_output(
+    model: Model,
+    shape: Shape,
+    loss: Loss,
+    data: DataSection,
+    *,
+    description: Description | None,
+    place: Place,
+    problems: Problems,
+) -> None:
+    """The last layer against the loss and the data."""
+    last = model.nodes[-1].layer
+    softmax = isinstance(last, Dense | Activation) and last.activation == "softmax"
+    if softmax and shape[-1] == 1:
+        problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
+        return
+    name = snake_case(type(loss).__name__)
+    if data.targets == "input":
+        if shape != model.input_shape:
+            problems.add(
+                place,
+                f"with `targets: input` the last layer must give the input's shape {_list(model.input_shape)}; "
+                f"received {_list(shape)}",
+            )
+        return
+    if len(shape) != 1:
+        problems.add(
+            place,
+            f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
+            "a Flatten may be missing",
+        )
+        return
+    classes = description.classes if description is not None else None
+    (units,) = shape
+    if loss.classes and units == 1:
+        problems.add(
+            place,
+            f"{name} needs an output for each class; the last layer gives 1 "
+            "(for two classes with one output there is binary_crossentropy)",
+        )
+    elif classes is not None and units != classes and (loss.classes or units != 1):
+        problems.add(place, f"the data has {classes} classes, the last layer gives {units}")
+    elif classes is not None and classes > 2 and units == 1 and isinstance(loss, BinaryCrossentropy):
+        problems.add(place, f"{name} with one output tells two classes apart; the data has {classes} classes")
+
+
+class Figures:
+    """The figures a run of this spec gives."""
+
+    def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
+        own = ["loss", *(snake_case(type(metric).__name__) for metric in compiled.metrics)]
+        self.own, self.validation, self.test = own, validation, test
+
+    def each_epoch(self) -> list[str]:
+        """Those that callbacks can watch."""
+        return [*self.own, *(f"val_{name}" for name in self.own if self.validation)]
+
+    def at_the_end(self) -> list[str]:
+        """Those that can be expected."""
+        return [*self.each_epoch(), *(f"test_{name}" for name in self.own if self.test)]
+
+    def missing(self, name: str, known: Sequence[str]) -> str:
+        """What to say of a figure that is not among `known`; empty where it is."""
+        if name in known:
+            return ""
+        if name.removeprefix("val_") in self.own and not self.validation:
+            return f"'{name}' needs validation data: add `validation_split: 0.1` under `data`"
+        if name.removeprefix("test_") in self.own and not self.test:
+            return f"'{name}' needs test data, which this dataset has not"
+        if name.startswith("test_") and known == self.each_epoch():
+            return f"'{name}' is known only after training; known each epoch: {', '.join(known)}"
+        return f"there is no figure '{name}'{suggestion(name, known) or '; known: ' + ', '.join(known)}"
+
+
+def check_callbacks(fit: FitSection, figures: Figures, places: Sequence[Place], problems: Problems) -> None:
+    """A callback can only watch a figure of each epoch. `places` are those of the monitors."""
+    for callback, place in zip(fit.callbacks, places, strict=True):
+        if isinstance(callback, EarlyStopping):
+            message = figures.missing(callback.monitor, figures.each_epoch())
+            if message:
+                problems.add(place, f"EarlyStopping's monitor: {message}")
+
+
+def check_expectations(
+    expect: Sequence[Expectation], figures: Figures, places: Sequence[Place], problems: Problems
+) -> None:
+    """A run must give what it is judged by."""
+    for expectation, place in zip(expect, places, strict=True):
+        message = figures.missing(expectation.figure, figures.at_the_end())
+        if message:
+            problems.add(place, message)
+
+
+def check_metrics(compiled: CompileSection, places: Sequence[Place], problems: Problems) -> None:
+    """No figure may be there twice."""
+    seen: set[str] = set()
+    for metric, place in zip(compiled.metrics, places, strict=True):
+        name = snake_case(type(metric).__name__)
+        if name in seen:
+            problems.add(place, f"the metric '{name}' is here twice")
+        seen.add(name)
+
+
+def _list(shape: Shape) -> str:
+    return str(list(shape))

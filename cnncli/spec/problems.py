@@ -1,0 +1,71 @@
+"""The problems of one spec: collected with their places, told all at once."""
+
+import re
+from collections.abc import Iterable
+from unicodedata import east_asian_width
+
+from cnncli.errors import SpecError
+from cnncli.spec.tree import Place
+
+LINE_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
+"""What YAML counts as the end of a line."""
+WIDEST = 120
+
+
+class Problems:
+    """Collects problems of the text `text`, known to the user as `filename`."""
+
+    def __init__(self, filename: str, text: str) -> None:
+        self.filename, self.text = filename, text
+        self.found: dict[tuple[str, int, int, str], list[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self.found)
+
+    def add(self, place: Place, message: str) -> None:
+        """Note a problem. The same one in several uses of a block is told once."""
+        notes = self.found.setdefault((place.override, place.line, place.column, message), [])
+        if place.note not in notes:
+            notes.append(place.note)
+
+    def at(self, place: Place) -> str:
+        """file:line:column."""
+        return f"{self.filename}:{place.line}:{place.column}"
+
+    def rendered(self) -> list[str]:
+        """A text for each problem, sorted by place: `file:line:column: message`, the source line, a caret."""
+        lines = re.split(LINE_BREAK, self.text)
+        texts = []
+        for (override, line, column, message), notes in sorted(self.found.items()):
+            more = f" (and in {len(notes) - 1} more use{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
+            if override:
+                texts.append(f"{override}: {message}{notes[0]}{more}")
+                continue
+            texts.append(f"{self.filename}:{line}:{column}: {message}{notes[0]}{more}")
+            if line <= len(lines) and lines[line - 1].strip():
+                texts[-1] += "\n" + _pointed(lines[line - 1], column)
+        return texts
+
+    def raise_any(self) -> None:
+        """Raise SpecError if there is a problem."""
+        if self.found:
+            raise SpecError(self.rendered())
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """ "; did you mean 'x'?" for the nearest of `known`, or nothing."""
+    from difflib import get_close_matches  # here because only a spec with problems needs it
+
+    known = list(known)
+    lowered = {word.lower(): word for word in reversed(known)}
+    near = get_close_matches(name, known, 1, 0.6) or [
+        lowered[word] for word in get_close_matches(name.lower(), lowered, 1, 0.6)
+    ]
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def _pointed(source: str, column: int) -> str:
+    start = max(0, column - 1 - WIDEST * 2 // 3) if len(source) > WIDEST else 0
+    before = source[start : column - 1]
+    blank = "".join("\t" if c == "\t" else "  " if east_asian_width(c) in "WF" else " " for c in before)
+    return f"  {source[start : start + WIDEST]}\n  {blank}^"

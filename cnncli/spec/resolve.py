@@ -1,0 +1,79 @@
+"""Declarations as plain data with every default in it, and plain data as readable YAML."""
+
+import json
+import re
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+from cnncli.layers.declaration import Declaration
+from cnncli.spec.reader import scalar_value
+
+WIDTH = 110
+_PLAIN = re.compile(r"[A-Za-z_][\w./+-]*", re.ASCII)
+
+
+def arguments(declaration: Declaration) -> dict[str, Any]:
+    """Every field of a declaration, defaults included."""
+    return {name: _data(getattr(declaration, name)) for name in type(declaration).model_fields}
+
+
+def named(declaration: Declaration, **more: Any) -> dict[str, Any]:
+    """`{Class: {…all arguments}}`; `more` come first."""
+    return {type(declaration).__name__: {**more, **arguments(declaration)}}
+
+
+def to_yaml(data: Mapping[str, Any]) -> str:
+    """A resolved spec as YAML: sections as blocks, each layer, callback or argument in flow style."""
+    lines: list[str] = []
+    for key, value in data.items():
+        if not isinstance(value, Mapping) or not value:
+            lines.append(f"{_scalar(key)}: {_flow(value)}")
+            continue
+        lines.append(f"{_scalar(key)}:")
+        for inner, item in value.items():
+            if isinstance(item, list) and item and isinstance(item[0], dict):
+                lines.append(f"  {_scalar(inner)}:")
+                for entry in item:
+                    lines += _wrapped(_entry(entry), "    - ", "        ")
+            else:
+                lines += _wrapped(f"{_scalar(inner)}: {_flow(item)}", "  ", "      ")
+    return "\n".join(lines) + "\n"
+
+
+def _data(value: Any) -> Any:
+    if isinstance(value, Declaration):
+        return named(value)
+    return [_data(item) for item in value] if isinstance(value, tuple | list) else value
+
+
+def _entry(entry: dict[str, Any]) -> str:
+    ((name, given),) = entry.items()
+    return f"{_scalar(name)}: {_flow(given)}"
+
+
+def _wrapped(text: str, first: str, further: str) -> list[str]:
+    if '"' in text:
+        return [first + text]
+    text = text.replace(": ", ":\0")  # a key and its value stay on one line
+    lines = textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=further, break_long_words=False, break_on_hyphens=False
+    )
+    return [line.replace("\0", " ") for line in lines]
+
+
+def _flow(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_flow(item) for item in value) + "]"
+    return _scalar(value)
+
+
+def _scalar(value: Any) -> str:
+    if not isinstance(value, str):
+        return json.dumps(value)
+    if _PLAIN.fullmatch(value) and isinstance(scalar_value(value), str):
+        return value
+    text = json.dumps(value, ensure_ascii=False)
+    return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in text)

@@ -1,0 +1,96 @@
+"""What the reader makes of a spec: a tree of values, each with its place. Nodes are never changed, only replaced."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(slots=True)
+class Place:
+    """Where something stands, counted from 1. `note` says in which block, `override` which --set it came from."""
+
+    line: int = 1
+    column: int = 1
+    note: str = ""
+    override: str = ""
+
+
+@dataclass(slots=True)
+class Scalar:
+    """A single value: None, a truth value, a number or a text."""
+
+    place: Place
+    value: Any
+
+
+@dataclass(slots=True)
+class Sequence:
+    """A list."""
+
+    place: Place
+    items: tuple["Tree", ...]
+
+
+@dataclass(slots=True)
+class Entry:
+    """A key and its value."""
+
+    key: Scalar
+    value: "Tree"
+
+    @property
+    def name(self) -> str:
+        """The key's text."""
+        return str(self.key.value)
+
+
+@dataclass(slots=True)
+class Mapping:
+    """Keys and values; no key is there twice."""
+
+    place: Place
+    entries: tuple[Entry, ...]
+
+    def __iter__(self) -> Iterator[Entry]:
+        return iter(self.entries)
+
+    def entry(self, name: str) -> Entry | None:
+        """The entry with this key, or None."""
+        return next((entry for entry in self.entries if entry.name == name), None)
+
+    def get(self, name: str) -> "Tree | None":
+        """The value under this key, or None where there is no such key."""
+        entry = self.entry(name)
+        return None if entry is None else entry.value
+
+    def names(self) -> list[str]:
+        """The keys."""
+        return [entry.name for entry in self.entries]
+
+    def without(self, *names: str) -> "Mapping":
+        """The mapping less these keys."""
+        return Mapping(self.place, tuple(entry for entry in self.entries if entry.name not in names))
+
+    def replaced(self, key: Scalar, value: "Tree") -> "Mapping":
+        """The mapping with `value` under `key`, in its old position where it was there before."""
+        new = Entry(key, value)
+        if self.entry(new.name) is None:
+            return Mapping(self.place, (*self.entries, new))
+        return Mapping(self.place, tuple(new if entry.name == new.name else entry for entry in self.entries))
+
+
+Tree = Scalar | Sequence | Mapping
+
+
+def plain(tree: Tree) -> Any:
+    """The tree as None, bool, int, float, str, list and dict."""
+    if isinstance(tree, Mapping):
+        return {entry.name: plain(entry.value) for entry in tree}
+    if isinstance(tree, Sequence):
+        return [plain(item) for item in tree.items]
+    return tree.value
+
+
+def is_null(tree: Tree | None) -> bool:
+    """True for a key without a value."""
+    return isinstance(tree, Scalar) and tree.value is None

@@ -1,0 +1,50 @@
+"""What `expect:` asks of a run's figures."""
+
+import re
+from dataclasses import dataclass
+from math import isfinite
+from operator import eq, ge, gt, le, lt
+
+from cnncli.errors import DeclarationError
+
+_OPERATORS = {">=": ge, ">": gt, "<=": le, "<": lt, "==": eq}
+_CONDITION = re.compile(r"\s*(?P<operator>>=|<=|==|>|<)\s*(?P<bound>[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """A bound on one figure of a run, such as test_accuracy >= 0.95."""
+
+    figure: str
+    operator: str
+    bound: float
+
+    @classmethod
+    def parse(cls, text: str) -> "Expectation":
+        """From `test_accuracy >= 0.95`. Raises DeclarationError for anything else."""
+        figure = re.match(r"\s*(\w+)", text)
+        if figure is None:
+            raise DeclarationError(f'an expectation must be like "test_accuracy >= 0.95"; received {text!r}')
+        return cls.of(figure[1], text[figure.end() :])
+
+    @classmethod
+    def of(cls, figure: str, condition: str) -> "Expectation":
+        """From a figure's name and `>= 0.95`. Raises DeclarationError where the condition is none."""
+        match = _CONDITION.fullmatch(condition)
+        if match is None or not isfinite(float(match["bound"])):
+            raise DeclarationError(
+                f'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; received {condition!r}'
+            )
+        return cls(figure, match["operator"], float(match["bound"]))
+
+    @property
+    def condition(self) -> str:
+        """`>= 0.95`."""
+        return f"{self.operator} {self.bound!r}"
+
+    def holds(self, value: float) -> bool:
+        """Whether `value` is as expected; NaN never is."""
+        return bool(_OPERATORS[self.operator](value, self.bound))
+
+    def __str__(self) -> str:
+        return f"{self.figure} {self.condition}"

@@ -1,0 +1,232 @@
+"""check, summary, the group: outputs, exit codes, and what they import. Each runs as a process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnncli.spec.spec import load
+
+ROOT = Path(__file__).parents[2]
+MNIST = ROOT / "configs" / "mnist.yaml"
+RESIDUAL = ROOT / "configs" / "residual.yaml"
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"}
+
+
+def cnncli(*arguments: object, cwd: Path | None = None, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run the command line."""
+    command = [sys.executable, "-m", "cnncli", *map(str, arguments)]
+    return subprocess.run(
+        command, cwd=cwd, env={**ENVIRONMENT, **environment}, capture_output=True, encoding="utf-8", check=False
+    )
+
+
+def test_check_prints_one_line_for_a_good_spec() -> None:
+    done = cnncli("check", MNIST)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{MNIST}: ok · 225,034 parameters · 7 layers · mnist5k\n"
+
+
+def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.yaml"
+    text = MNIST.read_text(encoding="utf-8").replace("filters: 32", "filtres: 32").replace("epochs: 12", "epochs: -1")
+    bad.write_text(text, encoding="utf-8")
+    done = cnncli("check", bad, MNIST, tmp_path / "bed.yaml")
+    assert done.returncode == 2
+    assert done.stdout.startswith(f"{MNIST}: ok")
+    assert done.stderr.splitlines() == [
+        f"{bad}:10:7: Conv2D must have 'filters': a whole number of at least 1",
+        "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
+        "        ^",
+        f"{bad}:10:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",
+        "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
+        "                 ^",
+        f"{bad}:22:11: epochs must be a whole number of at least 0; received -1",
+        "    epochs: -1",
+        "            ^",
+        "error: 3 problems in the spec; nothing was done",
+        f"error: there is no file '{tmp_path / 'bed.yaml'}'; did you mean '{bad}'?",
+    ]
+
+
+def test_check_prints_json_for_programs(tmp_path: Path) -> None:
+    done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=3")
+    good = {"spec": str(MNIST), "ok": True, "parameters": 225034, "layers": 7, "dataset": "mnist5k", "problems": []}
+    assert json.loads(done.stdout) == good
+    done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=x")
+    assert done.returncode == 2
+    problem = "--set fit.epochs=x: epochs must be a whole number of at least 0; received 'x'"
+    assert json.loads(done.stdout) == {"spec": str(MNIST), "ok": False, "problems": [problem]}
+
+
+def test_summary_shows_the_layers_of_the_seed_network() -> None:
+    done = cnncli("summary", MNIST)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert "Connected to" not in done.stdout
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    assert rows == [
+        ["conv2d (Conv2D)", "26 × 26 × 32", "320", "432,640"],
+        ["max_pooling2d (MaxPooling2D)", "13 × 13 × 32", "0", "21,632"],
+        ["conv2d_1 (Conv2D)", "11 × 11 × 64", "18,496", "4,476,032"],
+        ["max_pooling2d_1 (MaxPooling2D)", "5 × 5 × 64", "0", "6,400"],
+        ["flatten (Flatten)", "1600", "0", "0"],
+        ["dense (Dense)", "128", "204,928", "409,856"],
+        ["dense_1 (Dense)", "10", "1,290", "2,580"],
+    ]
+    assert "225,034 parameters, all trainable · 900 kB of weights · 5.35 MFLOPs" in done.stdout
+
+
+def test_summary_says_what_layers_are_connected_to_where_they_form_no_chain() -> None:
+    done = cnncli("summary", RESIDUAL, COLUMNS="60")
+    assert "stage1/conv_1/conv2d, max_pooling2d" in done.stdout
+
+
+def test_summary_json_has_the_promised_form() -> None:
+    data = json.loads(cnncli("summary", MNIST, "--json").stdout)
+    assert list(data) == ["layers", "parameters", "trainable_parameters", "flops"]
+    assert data["layers"][0] == {
+        "name": "conv2d", "type": "Conv2D", "output_shape": [26, 26, 32], "parameters": 320, "flops": 432640,
+    }  # fmt: skip
+    assert (data["parameters"], data["trainable_parameters"], data["flops"]) == (225034, 225034, 5349140)
+
+
+def model_file(path: Path, header: bytes, length: int | None = None) -> Path:
+    """A safetensors file with this header and no tensors."""
+    path.write_bytes((len(header) if length is None else length).to_bytes(8, "little") + header)
+    return path
+
+
+def test_summary_reads_runs_and_model_files(tmp_path: Path) -> None:
+    spec = load(RESIDUAL)
+    wanted = cnncli("summary", RESIDUAL, "--json").stdout
+    runs = [tmp_path / "runs" / "residual" / name for name in ("20260101-000000", "20260102-000000")]
+    for run, text in zip(runs, (load(MNIST).to_yaml(), spec.to_yaml()), strict=True):
+        run.mkdir(parents=True)
+        (run / "spec.yaml").write_text(text, encoding="utf-8")
+    os.utime(runs[0], (1, 1))
+    assert cnncli("summary", runs[1], "--json").stdout == wanted
+    newest = cnncli("summary", "--json", cwd=tmp_path)
+    assert (newest.stdout, newest.stderr) == (wanted, "using runs/residual/20260102-000000\n")
+    header = json.dumps({"__metadata__": {"spec": json.dumps(spec.resolved())}}).encode()
+    assert cnncli("summary", model_file(tmp_path / "best.safetensors", header), "--json").stdout == wanted
+
+
+@pytest.mark.parametrize(
+    ("header", "length", "message"),
+    [
+        (b"{}", None, "carries no spec"),
+        (b'{"__metadata__": {"spec": "["}}', None, "carries no spec"),
+        (b"[" * 100_000, None, "carries no spec"),
+        (b"{}", 1 << 62, "is no safetensors file, or it is cut short"),
+        (b"{}", 3, "is no safetensors file, or it is cut short"),
+        (b"", 0, "is no safetensors file, or it is cut short"),
+    ],
+)
+def test_a_file_that_is_no_model_is_told_in_one_line(
+    tmp_path: Path, header: bytes, length: int | None, message: str
+) -> None:
+    done = cnncli("summary", model_file(tmp_path / "m.safetensors", header, length))
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_without_a_run_summary_says_what_to_name(tmp_path: Path) -> None:
+    done = cnncli("summary", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == "error: there is no run under runs/ yet: name a spec, a run or a model file\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["trian"], "there is no command 'trian'; did you mean 'train'?"),
+        (["check", str(MNIST), "--jsno"], "--json"),
+        (["check"], "SPEC"),
+        (["--verison"], "--version"),
+    ],
+)
+def test_wrong_usage_exits_with_2_and_suggests(arguments: list[str], message: str) -> None:
+    done = cnncli(*arguments)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stdout == ""
+
+
+def test_help_and_version() -> None:
+    done = cnncli("--help")
+    assert done.returncode == 0
+    for name in ("train", "evaluate", "summary", "check"):
+        assert f"\n  {name} " in done.stdout
+    assert cnncli("--version").stdout == "cnncli 0.1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "unwanted"),
+    [
+        (["--help"], {"numpy", "numba", "llvmlite", "pydantic", "yaml", "rich", "importlib.metadata"}),
+        (["check", str(MNIST)], {"numpy", "numba", "llvmlite", "rich", "importlib.metadata"}),
+        (["summary", str(RESIDUAL)], {"numpy", "numba", "llvmlite"}),
+        (["check", str(MNIST), "--set", "fit.epochs=x"], {"numpy", "numba", "llvmlite", "rich"}),
+    ],
+)
+def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[str]) -> None:
+    code = (
+        f"import sys\nfrom cnncli.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
+        f"print('LOADED', sorted({unwanted!r} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("LOADED []\n")
+
+
+def test_a_reader_that_stops_reading_gets_no_complaint() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "cnncli", "check", *[str(MNIST)] * 300],
+        env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        assert process.stderr.read() == ""
+
+
+def test_ctrl_c_before_training_exits_with_130(tmp_path: Path) -> None:
+    fifo = tmp_path / "spec.yaml"
+    os.mkfifo(fifo)
+    with subprocess.Popen(
+        [sys.executable, "-m", "cnncli", "check", str(fifo)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
+    ) as process:
+        writer = os.open(fifo, os.O_WRONLY)  # waits until the command reads
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        assert process.stderr.read().strip() == "error: interrupted"
+        assert process.wait() == 130
+        os.close(writer)
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_a_bug_is_one_line_and_a_traceback_only_on_demand(debug: str) -> None:
+    code = (
+        "import cnncli.spec.spec as s\ndef broken(*a, **k): raise ZeroDivisionError('odd\\nthing')\ns.load = broken\n"
+        "from cnncli.cli import main\nmain(['check', 'x.yaml'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**ENVIRONMENT, "CNNCLI_DEBUG": debug},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert last.startswith("error: a bug in cnncli: ZeroDivisionError: odd thing; please report it")
+    assert ("Traceback" in done.stderr) == (debug == "1")
+    assert (len(done.stderr.splitlines()) == 1) == (debug == "")
