@@ -34,9 +34,13 @@ class SpecError(UsageError):
 
 
 class DeclarationError(CnncliError):
-    """A declaration breaks a rule: the text states the rule, then the value received."""
+    """A declaration breaks a rule: the text states the rule, then the value received. `key` is the one at fault."""
 
     exit_code = 2
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
 
 
 class ShapeError(DeclarationError):

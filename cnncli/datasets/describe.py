@@ -97,14 +97,16 @@ def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
         return dict(counts)
     if "validation" in counts:
         raise DeclarationError(
-            f"validation_split must be left out where the data has its own x_val; received {validation_split}"
+            f"validation_split must be left out where the data has its own x_val; received {validation_split}",
+            key="validation_split",
         )
     total = counts["train"]
     kept = floor(total * (1 - validation_split))
     if not 0 < kept < total:
         raise DeclarationError(
             f"validation_split must leave training and validation at least one of {total:,} images each; "
-            f"received {validation_split}"
+            f"received {validation_split}",
+            key="validation_split",
         )
     return {"train": kept, "validation": total - kept} | {key: counts[key] for key in counts if key != "train"}
 

@@ -191,12 +191,13 @@ class _Validation:
 
     def _description(self, data: DataSection) -> Description | None:
         section = self.tree.get("data")
-        dataset = section.get("dataset") if isinstance(section, Mapping) else None
-        assert dataset is not None
+        assert isinstance(section, Mapping)
         try:
             description = describe(data, self.base)
         except DeclarationError as error:
-            self.problems.add(dataset.place, str(error))
+            at_fault = section.get(error.key or "dataset")
+            assert at_fault is not None
+            self.problems.add(at_fault.place, str(error))
             return None
         model = self.tree.get("model")
         given = model.get("input_shape") if isinstance(model, Mapping) else None
