@@ -5,6 +5,7 @@ usage or spec, 3 diverged, 4 `expect` not met, 130 and 143 interrupted.
 """
 
 import os
+import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
@@ -14,7 +15,7 @@ from typing import Any
 import click
 
 from cnncli import __version__
-from cnncli.errors import CnncliError, SpecError
+from cnncli.errors import CnncliError, InterruptedRun, SpecError
 
 COMMANDS = {
     "train": ("cnncli.cli.train", "Train the network of a spec."),
@@ -74,12 +75,17 @@ def exit_code_of(run: Callable[[], Any]) -> int:
     except click.ClickException as error:
         error.show()
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt):
+    except (click.Abort, KeyboardInterrupt) as error:
+        told = _interrupted_run(error)
+        if told is not None:
+            return _tell_interruption(told)
         click.echo("error: interrupted", err=True)
         code = 130
     except BrokenPipeError:
         _drop_output()
         code = 1
+    except InterruptedRun as error:
+        return _tell_interruption(error)
     except CnncliError as error:
         tell(error)
         code = error.exit_code
@@ -97,6 +103,22 @@ def tell(error: CnncliError) -> None:
         click.echo(f"error: {count} problem{'s' * (count > 1)} in the spec; nothing was done", err=True)
     else:
         click.echo(f"error: {error}", err=True)
+
+
+def _tell_interruption(error: InterruptedRun) -> int:
+    """Tell how to go on. All is saved and the process is about to end: an impatient Ctrl-C more changes nothing."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+    tell(error)
+    return error.exit_code
+
+
+def _interrupted_run(error: BaseException) -> InterruptedRun | None:
+    """The interruption that was on its way up when a further Ctrl-C took its place, if that is what happened."""
+    before: BaseException | None = error
+    while before is not None and not isinstance(before, InterruptedRun):
+        before = before.__cause__ or before.__context__
+    return before
 
 
 def _report_bug(error: Exception) -> None:

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.model_target import find_model
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
-from cnncli.report.progress import Follower, emit, figures_line
+from cnncli.report.progress import Follower, emit, figures_line, fitted
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--output", type=click.Path(path_type=Path), help="The run's folder itself; new or empty.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; it knows its spec.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file or run.")
 @click.option("--epochs", type=click.IntRange(0), help="How many epochs in all; 0 writes the first weights as a run.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
@@ -58,7 +59,8 @@ def command(
             loaded = load(spec, changes)
         else:
             raise UsageError("train needs a SPEC, or --resume RUN")
-        _train(loaded, mode, threads=cpus.settle(threads), resume=resume, weights=weights, output=output, dry=dry_run)
+        start = None if weights is None else find_model(weights).file
+        _train(loaded, mode, threads=cpus.settle(threads), resume=resume, weights=start, output=output, dry=dry_run)
     except CnncliError as error:
         if as_json:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
@@ -90,31 +92,33 @@ def _train(
     output: Path | None,
     dry: bool,
 ) -> None:
-    from cnncli.training.session import Place, Plan, read_data, train
+    from cnncli.training.session import Place, Plan, check, read_data, train
 
     base = spec.path.parent if spec.path else Path()
     resolved = spec.resolved()
     plan = Plan(spec.name, spec.seed, spec.data, base, spec.model, spec.compile, spec.fit, spec.to_yaml(), resolved)
     dataset = read_data(plan)
+    place = Place(resume, weights, output)
     if mode == "text":
-        click.echo(header(spec, dataset, threads))
+        click.echo(fitted(header(spec, dataset, threads), " · "))
     if dry:
+        check(plan, dataset, place, threads)
         return
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
-        result = train(plan, dataset, Place(resume, weights, output), threads, follower)
+        result = train(plan, dataset, place, threads, follower)
     _close(result, mode, named=output is not None)
     _judge(spec, result)
 
 
-def header(spec: Spec, dataset: "Dataset", threads: int) -> str:
-    """`mnist: 225,034 parameters · 3,600 training, … (mnist5k) · 2 threads · seed 42`."""
+def header(spec: Spec, dataset: "Dataset", threads: int) -> list[str]:
+    """The parts of `mnist: 225,034 parameters · 3,600 training, … (mnist5k) · 2 threads · seed 42`."""
     count = sum(prod(parameter.weight.shape) for parameter in lower(spec.model).parameters)
     words = {"train": "training", "validation": "validation", "test": "test"}
     images = ", ".join(f"{len(split):,} {words[name]}" for name, split in dataset.splits.items())
     source = Path(dataset.source).name
     cores = f"{threads} thread{'s' * (threads > 1)}"
-    return f"{spec.name}: {count:,} parameters · {images} ({source}) · {cores} · seed {spec.seed}"
+    return [f"{spec.name}: {count:,} parameters", f"{images} ({source})", cores, f"seed {spec.seed}"]
 
 
 def _close(result: "Result", mode: str, *, named: bool) -> None:

@@ -77,7 +77,9 @@ def find(dataset: str, base: Path) -> Source:
     path = (base / dataset).resolve()
     if dataset.endswith(".npz"):
         if not path.is_file():
-            near = _near(path.name, [file.name for file in path.parent.glob("*.npz")])
+            if path.exists():
+                raise DeclarationError(f"a dataset must be a known name or a .npz file; {dataset!r} is a folder")
+            near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
             raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
         return Source(str(path), path)
     if dataset in DOWNLOADED:

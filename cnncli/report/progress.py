@@ -2,22 +2,55 @@
 
 import json
 import os
+import shutil
 import sys
-from collections.abc import Mapping
-from math import isfinite
+from collections.abc import Mapping, Sequence
+from math import inf, isfinite
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
+    from rich.status import Status
 
     from cnncli.training.loop import BatchDone, EpochDone, Event
 
 
 def figures_line(figures: Mapping[str, float]) -> str:
-    """`loss 0.5934  accuracy 0.83`: four significant digits."""
-    return "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+    """`loss 0.5934  accuracy 0.8300`."""
+    return "  ".join(_named(figures))
+
+
+def figure(value: float) -> str:
+    """A figure in a column, as long as those above and below it: four decimals, or where these would hide too much or
+    say too much, three or four significant digits.
+    """
+    size = abs(value)
+    if 0 < size < 0.001:
+        return f"{value:.2e}"
+    return f"{value:.4f}" if size < 10 else f"{value:#.4g}".rstrip(".")
+
+
+def fitted(parts: Sequence[str], separator: str) -> str:
+    """The parts in one line; on a terminal that is too narrow, broken between two of them."""
+    lines = [parts[0]]
+    for part in parts[1:]:
+        longer = f"{lines[-1]}{separator}{part}"
+        if len(longer.rstrip()) <= columns():
+            lines[-1] = longer
+        else:
+            lines.append(f"  {part}")
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _named(figures: Mapping[str, float]) -> list[str]:
+    return [f"{name} {figure(value):6}" for name, value in figures.items()]
+
+
+def columns() -> float:
+    """How long a line on standard output may be: the terminal's width; without one, any length."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else inf
 
 
 def animated() -> bool:
@@ -40,9 +73,9 @@ class Follower:
             self.bar.close()
 
     def notice(self, text: str) -> None:
-        """Say on a terminal, and only there, what takes time."""
+        """Say on a terminal, and only there, what takes time, until the first event."""
         if self.bar:
-            click.echo(text, err=True)
+            self.bar.notice(text)
 
     def __call__(self, event: "Event") -> None:
         """Show an event; to be handed to the loop."""
@@ -66,8 +99,11 @@ class Follower:
             emit({"event": "epoch", **event.figures, **timing})
         elif self.mode == "text":
             figures = {name: value for name, value in event.figures.items() if name != "epoch"}
-            epoch = f"epoch {event.figures['epoch']}/{self.epochs}"
-            click.echo(f"{epoch}  {figures_line(figures)}  {rate:,.0f} images/s")
+            epoch = f"epoch {event.figures['epoch']}/{self.epochs}".ljust(len(f"epoch {self.epochs}/{self.epochs}"))
+            parts = [epoch, *_named(figures), f"{rate:,.0f} images/s"]
+            if len("  ".join(parts)) > columns():
+                parts.pop()  # the one that a person misses least: a line an epoch is what can be read at a glance
+            click.echo(fitted(parts, "  "))
 
 
 def emit(event: Mapping[str, Any]) -> None:
@@ -77,15 +113,25 @@ def emit(event: Mapping[str, Any]) -> None:
 
 
 class Bar:
-    """The progress of one epoch, gone when the epoch is done."""
+    """What takes time now: a notice, or the progress of an epoch. Gone when it is done."""
 
     def __init__(self) -> None:
+        self.status: Status | None = None
         self.shown: Progress | None = None
         self.task: TaskID | None = None
+
+    def notice(self, text: str) -> None:
+        """Show a text, moving, until something else is to be shown."""
+        from rich.console import Console
+
+        self.close()
+        self.status = Console(stderr=True).status(text)
+        self.status.start()
 
     def advance(self, event: "BatchDone", epochs: int) -> None:
         """Show a batch; begins a bar where none is shown."""
         if self.shown is None or self.task is None:
+            self.close()
             from rich.console import Console
             from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -100,7 +146,10 @@ class Bar:
         self.shown.update(self.task, completed=event.batch, loss=f"loss {event.loss:.4g}")
 
     def close(self) -> None:
-        """Take the bar away."""
+        """Take it away."""
+        if self.status is not None:
+            self.status.stop()
+            self.status = None
         if self.shown is not None:
             self.shown.stop()
             self.shown = None

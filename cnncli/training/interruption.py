@@ -11,13 +11,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While entered, SIGINT and SIGTERM only set `signal`; the second one raises InterruptedRun wherever it arrives.
+    """While entered, SIGINT and SIGTERM only set `signal`, and whoever can save asks for it and raises `stop`.
 
-    `resume` is the command that goes on from the last checkpoint.
+    `resume` is the command that goes on from the last checkpoint. While there is none, and on a second signal, the
+    block ends where it stands, with InterruptedRun.
     """
 
-    def __init__(self, resume: str) -> None:
-        self.resume = resume
+    def __init__(self) -> None:
+        self.resume = ""
         self.signal: int | None = None
         self.before: dict[signal.Signals, Any] = {}
 
@@ -31,13 +32,18 @@ class Interruption:
     ) -> None:
         for number, handler in self.before.items():
             signal.signal(number, handler)
+        if isinstance(error, KeyboardInterrupt):
+            said = "interrupted before the training began"
+            if self.resume:
+                said = f"stopped at once. To go on from the last checkpoint: {self.resume}"
+            raise InterruptedRun(said, self.signal or signal.SIGINT) from None
 
-    def stop(self, where: str) -> InterruptedRun:
-        """The error to raise once everything is saved; `where` says how far the run got."""
-        assert self.signal is not None
-        return InterruptedRun(f"interrupted {where}; all is saved. To go on: {self.resume}", self.signal)
+    def heed(self, where: str) -> None:
+        """Raise InterruptedRun if a signal has come and everything is saved; `where` says how far the run got."""
+        if self.signal is not None:
+            raise InterruptedRun(f"interrupted {where}; all is saved. To go on: {self.resume}", self.signal)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
-        if self.signal is not None:
-            raise InterruptedRun(f"stopped at once. To go on from the last checkpoint: {self.resume}", number)
-        self.signal = number
+        first, self.signal = self.signal is None, number
+        if not (first and self.resume):
+            raise KeyboardInterrupt  # no Exception, which code that this one happens to interrupt might catch

@@ -59,7 +59,7 @@ Event = BatchDone | EpochDone | Stopped
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, how long. `about`: the metadata of its model files. `resume`: the command to go on."""
+    """What is trained, on what, how long. `about`: the metadata of its model files."""
 
     dataset: Dataset
     rescale: float | str
@@ -68,7 +68,6 @@ class Job:
     fit: FitSection
     seed: int
     about: Mapping[str, str]
-    resume: str
 
 
 class Trainer:
@@ -77,9 +76,10 @@ class Trainer:
     Raises CnncliError where the data do not fit the network.
     """
 
-    def __init__(self, network: Network, job: Job, run: Run, report: Callable[[Event], None]) -> None:
-        self.network, self.job, self.run, self.report = network, job, run, report
-        self.interruption = Interruption(job.resume)
+    def __init__(
+        self, network: Network, job: Job, run: Run, report: Callable[[Event], None], interruption: Interruption
+    ) -> None:
+        self.network, self.job, self.run, self.report, self.interruption = network, job, run, report, interruption
         train, validation = job.dataset.train, job.dataset.validation
         if train is None:
             raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no x_train")
@@ -111,17 +111,22 @@ class Trainer:
             watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
         self.state = state
         self.run.rewrite(state.history)
+        if self.run.best.exists():
+            best = checkpoint.load(self.run.best)
+            if not self.job.about.items() <= best.metadata.items():  # the spec's epochs have grown
+                self._save_best(best.weights, int(best.metadata["epoch"]))
+
+    def begin(self) -> None:
+        """Save the weights that the training begins with: from here on there is something to resume."""
+        self._save()
 
     def train(self) -> int:
         """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
 
         Raises DivergedError; InterruptedRun after a signal, with everything saved.
         """
-        with self.interruption:
-            if not self.run.last.exists():
-                self._save()
-            while self.state.epoch < self.job.fit.epochs and not self.state.stopped:
-                self._epoch()
+        while self.state.epoch < self.job.fit.epochs and not self.state.stopped:
+            self._epoch()
         return self._hand_out()
 
     def _epoch(self) -> None:
@@ -144,8 +149,7 @@ class Trainer:
         for watcher in stopping:
             declared = self.job.fit.callbacks[self.watchers.index(watcher)]
             self.report(Stopped(state.epoch, type(declared).__name__))
-        if self.interruption.signal is not None:
-            raise self.interruption.stop(f"after epoch {state.epoch}")
+        self.interruption.heed(f"after epoch {state.epoch}")
 
     def _train_epoch(self) -> None:
         """The batches of the epoch that are still to do."""
@@ -190,7 +194,7 @@ class Trainer:
         if self.interruption.signal is not None:
             self._save()
             state = self.state
-            raise self.interruption.stop(f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}")
+            self.interruption.heed(f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}")
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""

@@ -16,13 +16,17 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.training.checkpoint import sync, write
 
 RUNS = Path("runs")
+ENVIRONMENT, SPLITS = "environment.json", "splits.json"
 
 
 class Run:
-    """A run directory, held by this process until it is closed or ends: two trainings can't write into one."""
+    """A run directory, held by this process until it is closed or ends: two trainings can't write into one.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    `dated`: its name is its time. `made`: the directory is this process's own.
+    """
+
+    def __init__(self, path: Path, *, dated: bool = False, made: bool = False) -> None:
+        self.path, self.dated, self.made = path, dated, made
         self.descriptor = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -56,6 +60,18 @@ class Run:
         """A line of JSON an epoch."""
         return self.path / "metrics.jsonl"
 
+    def announce(self) -> None:
+        """Let `latest` name a dated run, now that it has a model."""
+        if self.dated:
+            _point(self.path)
+
+    def discard(self) -> None:
+        """Remove what `create` made: the run could not begin."""
+        for path in (self.spec, self.metrics, *(self.path / name for name in (ENVIRONMENT, SPLITS))):
+            path.unlink(missing_ok=True)
+        if self.made:
+            self.path.rmdir()
+
     def close(self) -> None:
         """Let go of the directory."""
         os.close(self.descriptor)
@@ -76,18 +92,27 @@ class Run:
 def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
     """Make a new run: `output` itself, or runs/<name>/<YYYYMMDD-HHMMSS>, and write what is known before training.
 
-    Raises UsageError where `output` has something in it; CnncliError where nothing can be written.
+    `latest` does not name it before it is announced. Raises UsageError where `output` has something in it; CnncliError,
+    with nothing left behind, where something can't be written.
     """
+    if output:
+        check_output(output)
+    made = not (output and output.exists())
     try:
-        run = Run(_empty(output) if output else _dated(RUNS / name))
+        if output:
+            output.mkdir(parents=True, exist_ok=True)
+        run = Run(output or _dated(RUNS / name), dated=not output, made=made)
     except OSError as error:
         raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}") from None
-    write(run.spec, spec.encode())
-    write(run.path / "environment.json", _document(environment))
-    write(run.path / "splits.json", _document(splits))
-    run.rewrite([])
-    if not output:
-        _point(run.path)
+    try:
+        write(run.spec, spec.encode())
+        write(run.path / ENVIRONMENT, _document(environment))
+        write(run.path / SPLITS, _document(splits))
+        run.rewrite([])
+    except BaseException:
+        run.discard()
+        run.close()
+        raise
     return run
 
 
@@ -124,11 +149,18 @@ def _cpu() -> str:
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
 
 
-def _empty(output: Path) -> Path:
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise UsageError(f"--output must be an empty folder or a new one; {output} has something in it")
-    output.mkdir(parents=True, exist_ok=True)
-    return output
+def check_output(output: Path) -> None:
+    """Raise UsageError unless `output` is an empty folder or does not exist, CnncliError where that can't be seen."""
+    try:
+        what = "is a file" if output.is_file() else "has something in it" if _has_something(output) else ""
+    except OSError as error:
+        raise CnncliError(f"{output}: can't be read: {error.strerror or error}") from None
+    if what:
+        raise UsageError(f"--output must be an empty folder or a new one; {output} {what}")
+
+
+def _has_something(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
 
 
 def _dated(folder: Path) -> Path:

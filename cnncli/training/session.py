@@ -6,17 +6,19 @@ from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.section import DataSection
-from cnncli.errors import CnncliError, DivergedError
+from cnncli.errors import CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint
 from cnncli.training.evaluation import evaluate
+from cnncli.training.interruption import Interruption
 from cnncli.training.loop import Event, Job, Trainer, prepare
-from cnncli.training.run import Run, create, environment, reopen
+from cnncli.training.run import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -73,39 +75,96 @@ def read_data(plan: Plan) -> Dataset:
     return dataset
 
 
+def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
+    """The network, with data, weights and output held against it; nothing is compiled or written.
+
+    Raises CnncliError where something does not fit, can't be read or is in the way.
+    """
+    if place.output:
+        check_output(place.output)
+    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
+    for split in dataset.splits.values():
+        Feed(split, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
+    if place.weights:
+        network.load(checkpoint.load(place.weights).weights)
+    return network
+
+
 def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Callable[[Event], None]) -> Result:
     """Train, and test the weights that the run hands out.
 
     Raises DivergedError, InterruptedRun, and CnncliError where something can't be read, does not fit or can't be
-    written; nothing is written before everything fits.
+    written; nothing is written before everything fits, and a run that could not begin leaves nothing.
     """
-    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
-    for split in dataset.splits.values():
-        Feed(split, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
-    prepare(network, 1)
-    network.initialize(plan.seed)
-    if place.weights:
-        network.load(checkpoint.load(place.weights).weights)
-    run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
-    try:
-        trainer = Trainer(network, _job(plan, dataset, run), run, report)
-        if place.resume and run.last.exists():
-            trainer.restore(checkpoint.load(run.last))
-            checkpoint.write(run.spec, plan.text.encode())
-        epoch = trainer.train()
-        history = trainer.state.history
-        best = checkpoint.load(run.best)
-        network.load(best.weights)
-        test = None
-        if dataset.test is not None:
-            feed = Feed(dataset.test, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
-            test = evaluate(network, feed, plan.compile.metrics)
-            if not isfinite(test["loss"]):
-                raise DivergedError(f"the loss on the test images is {test['loss']} with the weights of epoch {epoch}")
-        figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
-        return Result(run.shown, epoch, best.digest, figures, test)
-    finally:
-        run.close()
+    with Interruption() as interruption:
+        network = check(plan, dataset, place, threads)
+        prepare(network, 1)
+        network.initialize(plan.seed)
+        if place.weights:
+            network.load(checkpoint.load(place.weights).weights)
+        run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
+        try:
+            trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
+            _begin(trainer, plan, resumed=place.resume is not None)
+            interruption.resume = f"cnncli train --resume {quote(run.shown)}"
+            epoch = trainer.train()
+            history = trainer.state.history
+            best = checkpoint.load(run.best)
+            network.load(best.weights)
+            test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
+        finally:
+            if not run.last.exists() and not place.resume:
+                run.discard()
+            run.close()
+    figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
+    return Result(run.shown, epoch, best.digest, figures, test)
+
+
+def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
+    run = trainer.run
+    if not resumed:
+        trainer.begin()
+        run.announce()
+        return
+    if not run.last.exists():
+        raise UsageError(
+            f"{run.shown}: there is nothing to resume: it ended before {run.last.name} was written; "
+            f"begin anew: cnncli train {quote(str(Path(run.shown) / run.spec.name))}"
+        )
+    saved = checkpoint.load(run.last)
+    before, now = _settled(json.loads(saved.metadata["spec"])), _settled(json.loads(json.dumps(plan.resolved)))
+    changed = [key for key in now if now[key] != before[key]]
+    if changed:
+        raise UsageError(
+            f"{run.spec}: a resumed run's epochs may grow, and its data may move; these are other than the run began "
+            f"with: {', '.join(changed)}"
+        )
+    trainer.restore(saved)
+    checkpoint.write(run.spec, plan.text.encode())
+
+
+def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a spec that a resumed run must have as it began, without what may change in them."""
+    free = {"data": ("dataset",), "fit": ("epochs",)}
+    sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
+    for key, names in free.items():
+        sections[key] = {name: value for name, value in (sections[key] or {}).items() if name not in names}
+    return sections
+
+
+def _test(
+    plan: Plan, dataset: Dataset, network: Network, interruption: Interruption, weights: str
+) -> dict[str, float] | None:
+    """The figures of the test split, if there is one. `weights` says, for errors, which ones they are."""
+    if dataset.test is None:
+        return None
+    feed = Feed(dataset.test, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
+    figures = evaluate(
+        network, feed, plan.compile.metrics, after_batch=lambda rows: interruption.heed("in the final test")
+    )
+    if not isfinite(figures["loss"]):
+        raise DivergedError(f"the loss on the test images is {figures['loss']} {weights}")
+    return figures
 
 
 def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
@@ -117,7 +176,7 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 
 
-def _job(plan: Plan, dataset: Dataset, run: Run) -> Job:
+def _job(plan: Plan, dataset: Dataset) -> Job:
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
         "class_names": json.dumps(dataset.classes, ensure_ascii=False),
@@ -131,5 +190,4 @@ def _job(plan: Plan, dataset: Dataset, run: Run) -> Job:
         plan.fit,
         plan.seed,
         about,
-        f"cnncli train --resume {quote(run.shown)}",
     )

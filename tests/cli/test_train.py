@@ -6,11 +6,13 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from unittest.mock import patch
 
 import numba
+import numpy as np
 import pytest
 import yaml
 
@@ -139,6 +141,33 @@ def test_a_dry_run_checks_and_writes_nothing(folder):
     assert sorted(folder.iterdir()) == before
 
 
+def test_a_dry_run_holds_data_weights_and_output_against_the_model(folder):
+    cnncli(folder, "train", "bars.yaml", "--epochs", 0, "--output", "run")
+    with np.load(folder / "bars.npz") as arrays:
+        np.savez(folder / "classes.npz", x_train=arrays["x_train"], y_train=arrays["y_train"] + 1)
+    mistakes = (
+        ("--set", "data.dataset=classes.npz"),
+        ("--set", "model.layers.0.filters=4", "--weights", "run"),
+        ("--output", "run"),
+    )
+    before = sorted(folder.iterdir())
+    errors = [cnncli(folder, "train", "bars.yaml", "--dry-run", *options).stderr for options in mistakes]
+    assert all(error.startswith("error: ") and error.count("\n") == 1 for error in errors)
+    assert "class numbers below 2" in errors[0]
+    assert "conv2d/kernel" in errors[1]
+    assert "run has something in it" in errors[2]
+    assert sorted(folder.iterdir()) == before
+
+
+def test_training_can_begin_at_the_weights_of_a_run(folder):
+    first = cnncli(folder, "train", "bars.yaml", "--epochs", 0, "--output", "run", "--json")
+    begun = cnncli(folder, "train", "bars.yaml", "--epochs", 0, "--seed", 9, "--weights", "run", "--json")
+    digests = [json.loads(done.stdout.splitlines()[-1])["weights_digest"] for done in (first, begun)]
+    assert digests[0] == digests[1]
+    missing = cnncli(folder, "train", "bars.yaml", "--weights", "nowhere")
+    assert (missing.returncode, missing.stderr) == (2, "error: nowhere: no such run, model file or spec\n")
+
+
 def test_quiet_keeps_the_closing_lines(folder):
     done = cnncli(folder, "train", "bars.yaml", "--quiet", "--epochs", 1)
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["test", "run"]
@@ -183,6 +212,20 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(folder):
     assert resumed.returncode == 0
     lines = [json.loads(line) for line in (folder / run / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == list(range(1, done + 2))
+
+
+def test_ctrl_c_pressed_again_and_again_still_ends_with_the_command_that_goes_on(folder):
+    command = [sys.executable, "-m", "cnncli", "train", "bars.yaml", "--epochs", "10000"]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=folder, env=child_environment(), **streams) as process:
+        while not process.stdout.readline().startswith("epoch"):
+            pass
+        while process.poll() is None:
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.002)
+        _, errors = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert re.fullmatch(r"error: .* cnncli train --resume runs/bars/\d{8}-\d{6}\n", errors.lstrip("\n")), errors
 
 
 def test_a_resumed_runs_epochs_may_grow_but_not_shrink(folder):
@@ -239,6 +282,9 @@ def test_a_terminal_is_told_that_kernels_are_compiled_and_sees_a_bar(folder):
     except OSError:  # what Linux says once the other end is closed
         pass
     os.close(master)
-    assert shown.decode().startswith("compiling kernels …")
-    assert "epoch 1/1" in shown.decode()
+    before, notice, after = shown.decode().partition("compiling kernels …")
+    assert "epoch 1/1" not in before
+    assert notice
+    assert "epoch 1/1" in after
+    assert shown.decode().endswith("\x1b[?25h\r\x1b[1A\x1b[2K") or shown.decode().rstrip("\r").endswith("\x1b[2K")
     assert "\x1b" not in done.stdout

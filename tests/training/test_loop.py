@@ -1,12 +1,13 @@
 import json
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from cnncli.errors import CnncliError, DivergedError, InterruptedRun
-from cnncli.training import checkpoint, loop
+from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.training import checkpoint, loop, session
 from cnncli.training.evaluation import evaluate
 from cnncli.training.loop import BatchDone, EpochDone, Stopped
 from tests.training import small
@@ -94,11 +95,69 @@ def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch)
     assert files(data / "run") == whole
 
 
+def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, whole, monkeypatch):
+    def interrupting(*arguments, **options):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return evaluate(*arguments, **options)
+
+    monkeypatch.setattr(session, "evaluate", interrupting)
+    with pytest.raises(InterruptedRun) as caught:
+        small.run(small.plan(data), data / "run")
+    monkeypatch.undo()
+    assert caught.value.exit_code == 143
+    said = f"interrupted in the final test; all is saved. To go on: cnncli train --resume {data}/run"
+    assert str(caught.value) == said
+    assert small.run(small.plan(data), resume=data / "run").test is not None
+    assert files(data / "run") == whole
+
+
+def test_an_interruption_while_kernels_are_prepared_leaves_nothing(data, monkeypatch):
+    monkeypatch.setattr(session, "prepare", lambda network, n: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(InterruptedRun, match=r"^interrupted before the training began$") as caught:
+        small.run(small.plan(data), data / "run")
+    assert caught.value.exit_code == 143
+    assert not (data / "run").exists()
+
+
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_run_whose_first_checkpoint_can_not_be_written_leaves_nothing(data, monkeypatch, existed):
+    def full(path, model):
+        raise CnncliError("no space")
+
+    if existed:
+        (data / "run").mkdir()
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(CnncliError, match="no space"):
+        small.run(small.plan(data), data / "run")
+    assert (data / "run").exists() == existed
+    assert not existed or not any((data / "run").iterdir())
+
+
+def test_a_run_that_was_killed_before_it_began_is_not_begun_with_other_weights(data):
+    small.run(small.plan(data, epochs=0), data / "run")
+    (data / "run/last.safetensors").unlink()
+    with pytest.raises(UsageError, match=r"nothing to resume: .* begin anew: cnncli train .*/run/spec\.yaml$"):
+        small.run(small.plan(data), resume=data / "run")
+    assert (data / "run/spec.yaml").exists()
+
+
 def test_a_run_that_ended_can_grow(data, whole):
     short, long = small.plan(data, epochs=1), small.plan(data)
     small.run(short, data / "run")
     small.run(long, resume=data / "run")
     assert files(data / "run") == whole
+
+
+def test_the_best_model_of_a_run_that_grew_carries_the_spec_that_grew(data):
+    """Weights that do not change keep the first epoch the best."""
+    still = {"callbacks": [], "optimizer": {"SGD": {"learning_rate": 0.0}}}
+    grown = replace(small.plan(data, epochs=3, **still), resolved={"name": "small", "fit": {"epochs": 3}})
+    small.run(grown, data / "whole")
+    short = small.plan(data, epochs=1, **still)
+    small.run(replace(short, resolved={"name": "small", "fit": {"epochs": 1}}), data / "run")
+    small.run(grown, resume=data / "run")
+    assert checkpoint.load(data / "run/best.safetensors").metadata["epoch"] == "1"
+    assert files(data / "run") == files(data / "whole")
 
 
 def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
@@ -125,6 +184,17 @@ def test_data_that_changed_can_not_be_trained_on_further(data):
     small.write_data(data, scale=0.5)
     with pytest.raises(CnncliError, match=r"the data must be those that the run began with; .*bars\.npz has changed"):
         small.run(small.plan(data), resume=data / "run")
+
+
+def test_a_run_whose_spec_was_edited_is_not_resumed_as_if_it_were_the_same(data):
+    plan = replace(small.plan(data), resolved={"seed": 3, "data": {"dataset": "a"}, "fit": {"epochs": 3, "shuffle": 1}})
+    with pytest.raises(InterruptedRun):
+        small.run(plan, data / "run", report=interrupter(2))
+    fewer = replace(small.plan(data, callbacks=[]), resolved={**plan.resolved, "seed": 4, "fit": {"epochs": 3}})
+    with pytest.raises(UsageError, match=r"spec\.yaml: .* other than the run began with: seed, fit$"):
+        small.run(fewer, resume=data / "run")
+    moved = {**plan.resolved, "data": {"dataset": "b"}, "expect": {"loss": "< 9"}, "fit": {"epochs": 9, "shuffle": 1}}
+    small.run(replace(plan, resolved=moved), resume=data / "run")
 
 
 def test_a_model_file_is_no_checkpoint(data):

@@ -28,8 +28,12 @@ def test_a_run_has_its_spec_environment_and_splits_from_the_beginning(here):
 
 
 def test_runs_of_one_second_are_told_apart_and_latest_is_the_last():
-    paths = [new().path for _ in range(4)]
+    made = [new() for _ in range(4)]
+    paths = [run.path for run in made]
     assert len(set(paths)) == 4
+    for run in made:
+        assert not (run.path.parent / "latest").exists() or (run.path.parent / "latest").resolve() != run.path.resolve()
+        run.announce()
     assert (paths[0].parent / "latest").resolve() == paths[-1].resolve()
 
 
@@ -40,6 +44,8 @@ def test_output_is_the_run_itself_and_must_be_new_or_empty(here):
     assert not (here / "runs").exists()
     with pytest.raises(UsageError, match=r"--output must be an empty folder or a new one; .*mine has something in it"):
         new(here / "mine")
+    with pytest.raises(UsageError, match=r"--output must be an empty folder or a new one; .*spec\.yaml is a file"):
+        new(here / "mine/spec.yaml")
 
 
 def test_a_run_is_written_by_one_process_at_a_time():

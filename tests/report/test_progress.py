@@ -1,0 +1,65 @@
+import pytest
+
+from cnncli.report import progress
+from cnncli.report.progress import Follower, figure, fitted
+from cnncli.training.loop import EpochDone
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Standard output is 80 columns wide."""
+    monkeypatch.setattr(progress, "columns", lambda: 80)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (0.865, "0.8650"),
+        (1.0, "1.0000"),
+        (0.0, "0.0000"),
+        (0.09514, "0.0951"),
+        (0.00012346, "1.23e-04"),
+        (-0.5, "-0.5000"),
+        (2.30259, "2.3026"),
+        (12.3456, "12.35"),
+        (1234.56, "1235"),
+        (123456.0, "1.235e+05"),
+        (float("inf"), "inf"),
+    ],
+)
+def test_figures_are_equally_long_and_say_enough(value, expected):
+    assert figure(value) == expected
+
+
+def epoch(number, loss, accuracy, val_loss, val_accuracy):
+    figures = {"epoch": number, "loss": loss, "accuracy": accuracy, "val_loss": val_loss, "val_accuracy": val_accuracy}
+    return EpochDone(figures, 1.5, 2400.4)
+
+
+def lines(capsys, epochs=15):
+    with Follower(epochs, "text") as follower:
+        follower(epoch(9, 1.0951, 0.865, 12.5, 0.95))
+        follower(epoch(10, 0.0951, 0.9525, 0.25, 1.0))
+    return capsys.readouterr().out.splitlines()
+
+
+def test_the_columns_of_epochs_are_aligned(capsys):
+    first, second = lines(capsys)
+    assert first == "epoch 9/15   loss 1.0951  accuracy 0.8650  val_loss 12.50   val_accuracy 0.9500  2,400 images/s"
+    assert second == "epoch 10/15  loss 0.0951  accuracy 0.9525  val_loss 0.2500  val_accuracy 1.0000  2,400 images/s"
+
+
+@pytest.mark.usefixtures("terminal")
+def test_an_epoch_is_one_line_on_a_terminal_of_80_columns(capsys):
+    first, second = lines(capsys)
+    assert first == "epoch 9/15   loss 1.0951  accuracy 0.8650  val_loss 12.50   val_accuracy 0.9500"
+    assert len(second) <= 80
+
+
+@pytest.mark.usefixtures("terminal")
+def test_what_does_not_fit_a_terminal_is_broken_between_its_parts():
+    assert fitted(["a" * 50, "b" * 27, "c"], " · ") == f"{'a' * 50} · {'b' * 27}\n  c"
+
+
+def test_what_goes_into_a_file_is_never_broken():
+    assert fitted(["a" * 500, "b" * 270], " · ") == f"{'a' * 500} · {'b' * 270}"
