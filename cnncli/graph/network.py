@@ -1,6 +1,6 @@
 """A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import fsum
 from typing import Any
@@ -9,6 +9,7 @@ import numpy as np
 
 from cnncli.graph.arena import Arena
 from cnncli.graph.fusion import fuse
+from cnncli.graph.memory import find
 from cnncli.graph.model import Lowered, Model, lower
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels import runtime
@@ -16,6 +17,7 @@ from cnncli.kernels.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 from cnncli.ops.differentiate import differentiate
+from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty
 
@@ -44,7 +46,7 @@ class Network:
         self, model: Model, loss: Loss, *, batch_size: int, dtype: str = "float32", threads: int | None = None
     ) -> None:
         self.model, self.loss, self.batch_size, self.dtype = model, loss, batch_size, dtype
-        self.threads = threads or runtime.threads()
+        self.threads = runtime.threads() if threads is None else threads
         runtime.set_threads(self.threads)
         lowered = lower(model, training=True)
         self.parameters = lowered.parameters
@@ -140,11 +142,11 @@ class Network:
         if kind == "train":
             tape = Tape(list(calls))
             grads = differentiate(tape, [parameter.value for parameter in lowered.parameters])
-            calls = tape.calls
             for parameter in lowered.parameters:
                 grad = grads[parameter.value]
                 if grad is not None:
-                    placed[grad] = self.gradients[parameter.name]
+                    placed[_apart(tape, grad, placed)] = self.gradients[parameter.name]
+            calls = tape.calls
         kept = [lowered.output, *penalties, *([] if loss is None else [loss])]
         program = Program(calls, placed, kept, capacity=self.batch_size, dtype=self.dtype, threads=self.threads)
         return _Run(program, lowered.output, loss, penalties)
@@ -154,3 +156,10 @@ class Network:
         for parameter in lowered.parameters:
             placed[parameter.value] = self.weights[parameter.name]
         return placed
+
+
+def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:
+    """`grad`, or a copy where it shares memory with a gradient that has its place: weights that are added have one."""
+    views = {call.output: call.inputs[0] for call in tape.calls if call.op.is_view}
+    taken = {find(views, value) for value in placed}
+    return tape.emit(Add(), grad) if find(views, grad) in taken else grad
