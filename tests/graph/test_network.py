@@ -8,6 +8,7 @@ import pytest
 from cnncli.errors import CnncliError, ShapeError
 from cnncli.graph.model import Model, Node, lower, summarize
 from cnncli.graph.network import Network
+from cnncli.graph.objective import training_memory
 from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.layer import LAYERS, Layer, Weight
 from cnncli.layers.losses import LOSSES
@@ -225,3 +226,16 @@ def test_the_summary_counts_parameters_and_flops_as_by_hand():
     assert [row.parameters for row in rows] == [3 * 3 * 32 + 32, 0, 26 * 26 * 32 * 10]
     assert [row.flops for row in rows] == [26 * 26 * 32 * (2 * 9 + 1), 0, 2 * 26 * 26 * 32 * 10]
     assert [row.output_shape for row in rows] == [(26, 26, 32), (21632,), (10,)]
+
+
+def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
+    loss = LOSSES.parse("categorical_crossentropy")
+    network = Network(branches(), loss, batch_size=8)
+    filled(network, 8)
+    network.train_step(8, 0, 1)
+    arrays = (network.weights.data, network.gradients.data, network.inputs, network.targets)
+    scratch = network.runs["train"].program.size - network.runs["train"].program.scratch_at
+    held = sum(array.nbytes for array in arrays) + network.memory.size - scratch
+    assert training_memory(branches(), loss, 8, 0) == pytest.approx(held, rel=0.02)
+    slots = training_memory(branches(), loss, 8, 2) - training_memory(branches(), loss, 8, 0)
+    assert slots == 2 * 4 * sum(array.size for array in network.weights.tensors().values())
