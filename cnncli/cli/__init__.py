@@ -9,7 +9,6 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from types import ModuleType
 from typing import Any
 
 import click
@@ -37,7 +36,6 @@ class Commands(click.Group):
         """The command, imported now."""
         if cmd_name not in COMMANDS:
             return None
-        _skip_plugins()
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
 
@@ -132,13 +130,6 @@ def _report_bug(error: Exception) -> None:
         "CNNCLI_DEBUG=1 shows",
         err=True,
     )
-
-
-def _skip_plugins() -> None:
-    """Keep pydantic from looking for plugins: that alone imports importlib.metadata, a tenth of a `check`."""
-    loader = ModuleType("pydantic.plugin._loader")
-    loader.get_plugins = tuple  # type: ignore[attr-defined]
-    sys.modules.setdefault(loader.__name__, loader)
 
 
 def _drop_output() -> None:

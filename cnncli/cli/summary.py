@@ -23,4 +23,4 @@ def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> No
     if as_json:
         click.echo(json.dumps(summary_data(spec.model)))
     else:
-        print_summary(spec.name, spec.model, sys.stdout)
+        print_summary(spec, sys.stdout)

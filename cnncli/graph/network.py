@@ -1,35 +1,28 @@
 """A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from math import fsum
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnncli.graph.arena import Arena
-from cnncli.graph.fusion import fuse
-from cnncli.graph.model import Lowered, Model, lower
+from cnncli.graph.model import Model, lower
+from cnncli.graph.objective import Objective, Purpose, objective
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels import runtime
 from cnncli.kernels.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
-from cnncli.ops.differentiate import differentiate
-from cnncli.ops.ir import Call, Tape, Value
-from cnncli.ops.losses import Penalty
 
 Array = np.ndarray[Any, Any]
 
 
-@dataclass(frozen=True)
-class _Run:
-    """One of the three programs, and the values the host reads after it."""
+class _Run(NamedTuple):
+    """One of the three programs, and what it computes."""
 
     program: Program
-    prediction: Value
-    loss: Value | None
-    penalties: tuple[Value, ...]
+    objective: Objective
 
 
 class Network:
@@ -44,7 +37,7 @@ class Network:
         self, model: Model, loss: Loss, *, batch_size: int, dtype: str = "float32", threads: int | None = None
     ) -> None:
         self.model, self.loss, self.batch_size, self.dtype = model, loss, batch_size, dtype
-        self.threads = threads or runtime.threads()
+        self.threads = runtime.threads() if threads is None else threads
         runtime.set_threads(self.threads)
         lowered = lower(model, training=True)
         self.parameters = lowered.parameters
@@ -88,20 +81,20 @@ class Network:
     def predictions(self) -> Array:
         """(batch_size, *output_shape): the outputs of the last call."""
         assert self.current is not None
-        return self.current.program.read(self.current.prediction)
+        return self.current.program.read(self.current.objective.lowered.output)
 
     @property
     def losses(self) -> Array:
         """(batch_size,): each row's weighted loss in the last `train_step` or `evaluate`."""
         assert self.current is not None
-        assert self.current.loss is not None
-        return self.current.program.read(self.current.loss)
+        assert self.current.objective.loss is not None
+        return self.current.program.read(self.current.objective.loss)
 
     def penalty(self) -> float:
         """The sum of all regularizers' penalties in the last `train_step` or `evaluate`."""
         run = self.current
         assert run is not None
-        return fsum(float(run.program.read(value)[0]) for value in run.penalties)
+        return fsum(float(run.program.read(value)[0]) for value in run.objective.penalties)
 
     def constraint_steps(self) -> list[Step]:
         """Steps that force every constrained weight back; to be run after each update."""
@@ -112,45 +105,30 @@ class Network:
             for step in parameter.weight.constraint.steps(runtime.tensor(self.weights[parameter.name]))
         ]
 
-    def _run(self, kind: str, n: int) -> None:
-        if kind not in self.runs:
-            self.runs[kind] = self._plan(kind)
+    def _run(self, purpose: Purpose, n: int) -> None:
+        if purpose not in self.runs:
+            self.runs[purpose] = self._plan(purpose)
             size = max(run.program.size for run in self.runs.values())
             if size > self.memory.size:
                 self.memory = aligned(size)
             for run in self.runs.values():
                 run.program.attach(self.memory)
-        self.current = self.runs[kind]
+        self.current = self.runs[purpose]
         self.current.program.run(n)
 
-    def _plan(self, kind: str) -> _Run:
-        """The operations of one kind of run, in their places. They share one block of memory: one runs at a time."""
-        lowered = lower(self.model, training=kind == "train")
-        target, weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
-        placed = self._placed(lowered)
-        calls: list[Call] = lowered.builder.calls
-        loss = None
-        if kind != "predict":
-            loss = lowered.builder.emit(self.loss.operation(), lowered.output, target, weight)
-            placed |= {target: self.targets, weight: self.sample_weight}
-            calls = fuse(calls)
-        penalties = tuple(call.output for call in calls if isinstance(call.op, Penalty))
-        if kind == "predict":
-            calls, penalties = [call for call in calls if not isinstance(call.op, Penalty)], ()
-        if kind == "train":
-            tape = Tape(list(calls))
-            grads = differentiate(tape, [parameter.value for parameter in lowered.parameters])
-            calls = tape.calls
-            for parameter in lowered.parameters:
-                grad = grads[parameter.value]
-                if grad is not None:
-                    placed[grad] = self.gradients[parameter.name]
-        kept = [lowered.output, *penalties, *([] if loss is None else [loss])]
-        program = Program(calls, placed, kept, capacity=self.batch_size, dtype=self.dtype, threads=self.threads)
-        return _Run(program, lowered.output, loss, penalties)
-
-    def _placed(self, lowered: Lowered) -> dict[Value, Array]:
-        placed = {lowered.input: self.inputs, lowered.builder.clock: self.clock}
-        for parameter in lowered.parameters:
-            placed[parameter.value] = self.weights[parameter.name]
-        return placed
+    def _plan(self, purpose: Purpose) -> _Run:
+        """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
+        what = objective(self.model, self.loss, purpose)
+        lowered = what.lowered
+        placed = {
+            lowered.input: self.inputs,
+            lowered.builder.clock: self.clock,
+            what.target: self.targets,
+            what.sample_weight: self.sample_weight,
+            **{parameter.value: self.weights[parameter.name] for parameter in lowered.parameters},
+            **{grad: self.gradients[name] for name, grad in what.gradients.items()},
+        }
+        program = Program(
+            what.calls, placed, what.kept, capacity=self.batch_size, dtype=self.dtype, threads=self.threads
+        )
+        return _Run(program, what)

@@ -44,9 +44,15 @@ class Program:
         self.block, self.bound = block, {}
 
     def run(self, n: int) -> None:
-        """Run on the first `n` samples; the steps for an `n` are planned once."""
+        """Run on the first `n` samples; the steps for an `n` are planned once.
+
+        Raises ValueError for an `n` that is not 1 … capacity: kernels trust the sizes they are given.
+        """
+        if not 1 <= n <= self.capacity:
+            raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
         if n not in self.bound:
-            self.bound[n] = runtime.Program([step for call in self.calls for step in self._steps(call, n)[0]])
+            steps = [step for call in self.calls for step in self._steps(call, n)[0]]
+            self.bound[n] = runtime.Program(steps, self.threads)
         self.bound[n].run()
 
     def tensor(self, value: Value, n: int) -> Tensor:

@@ -325,7 +325,8 @@ def binary_gradient_worker(real):  # type: ignore[no-untyped-def]
             for i in range(end - start):
                 q = types.float64(probabilities[i])
                 slope = (q - (t[i] * keep + share)) / (q * (1 - q))
-                gradient[i] = slope * scale if q == _clip(q, real) else 0.0
+                clipped = abs(q - _clip(q, real)) > 0  # not !=: NaN must pass
+                gradient[i] = 0.0 if clipped else slope * scale
             start = end
 
     return binary_cross_entropy_gradient

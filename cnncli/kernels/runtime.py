@@ -32,6 +32,7 @@ address is invisible to Numba's alias analysis in a parallel body, which is why 
 """
 
 import os
+import threading
 from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any, NamedTuple
@@ -134,7 +135,9 @@ class Worker:
         key = (dtype, *variant)
         if key not in self.compiled:
             function = self.factory(REALS[dtype], *variant)
-            self.compiled[key] = cfunc(SIGNATURE, cache=cache.ENABLED, error_model="numpy", fastmath={"nsz"})(function)
+            self.compiled[key] = cache.compiled(
+                lambda kept: cfunc(SIGNATURE, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
+            )
         return int(self.compiled[key].address)
 
     def step(self, dtype: str, chunks: int, *variant: Any, **fields: float) -> Step:
@@ -219,8 +222,10 @@ def _next(typing_context, address):  # type: ignore[no-untyped-def]
     return types.intp(types.intp), generate
 
 
-@njit([types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)], parallel=True, cache=cache.ENABLED)
-def _drive(steps, counter, threads):  # type: ignore[no-untyped-def]
+DRIVER = [types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)]
+
+
+def _walk(steps, counter, threads):  # type: ignore[no-untyped-def]
     """Run each step; where it has several chunks, threads take the next one as they get free.
 
     So a core that somebody else uses too does less of the work. Who does what changes no bit.
@@ -239,10 +244,22 @@ def _drive(steps, counter, threads):  # type: ignore[no-untyped-def]
                     chunk = _next(counter)
 
 
-class Program:
-    """Steps ready to run. Keeps the parameter blocks alive; the arrays they point to are the caller's to keep."""
+_turn = threading.Lock()
+"""Numba lets other Python threads run while it is in a parallel region; workqueue then ends the process."""
 
-    def __init__(self, steps: Sequence[Step]) -> None:
+
+_drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_walk))
+
+
+class Program:
+    """Steps ready to run. Keeps the parameter blocks alive; the arrays they point to are the caller's to keep.
+
+    `threads` is the most it uses, as many as its scratch was planned for: the number in force may be another when it
+    runs, and Numba keeps one for each Python thread.
+    """
+
+    def __init__(self, steps: Sequence[Step], threads: int | None = None) -> None:
+        self.threads = threads
         self.blocks = [step.parameters for step in steps]
         self.table = np.array(
             [(step.worker, step.parameters.ctypes.data, step.chunks) for step in steps], np.int64
@@ -250,8 +267,10 @@ class Program:
         self.counter = np.zeros(1, np.int64)
 
     def run(self) -> None:
-        """Run every step, in order, in one compiled call."""
-        _drive(self.table, self.counter.ctypes.data, threads())
+        """Run every step, in order, in one compiled call; where another Python thread runs a program, after that."""
+        count = threads() if self.threads is None else min(self.threads, threads())
+        with _turn:
+            _drive(self.table, self.counter.ctypes.data, count)
 
 
 def run(steps: Sequence[Step]) -> None:

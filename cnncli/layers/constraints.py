@@ -3,24 +3,17 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer
-
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.declaration import Declaration, Named, Registry
+from cnncli.layers.kinds import Maybe, Number, OneOrMore, Whole
 from cnncli.ops.ir import Shape
 
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Step, Tensor
 
 
-def _axes(value: object) -> object:
-    if isinstance(value, int):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
-
-
-Axes = Annotated[tuple[int, ...], BeforeValidator(_axes), Field(min_length=1)]
+Axes = Annotated[tuple[int, ...], OneOrMore(Whole())]
 
 
 class Constraint(Declaration):
@@ -42,18 +35,14 @@ class Constraint(Declaration):
 CONSTRAINTS = Registry("constraint", Constraint)
 
 
-def _parse(value: object) -> Constraint | None:
-    return None if value is None else CONSTRAINTS.parse(value)
-
-
-ConstraintField = Annotated[Constraint | None, BeforeValidator(_parse), PlainSerializer(CONSTRAINTS.dump)]
+ConstraintField = Annotated[Constraint | None, Maybe(Named(CONSTRAINTS))]
 
 
 @CONSTRAINTS.register
 class MaxNorm(Constraint):
     """Scale down where the norm over `axis` exceeds `max_value`."""
 
-    max_value: float = Field(default=2.0, gt=0)
+    max_value: Annotated[float, Number(above=0)] = 2.0
     axis: Axes = (0,)
 
     def steps(self, weight: "Tensor") -> "list[Step]":

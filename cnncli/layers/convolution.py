@@ -3,9 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from pydantic import Field, model_validator
-from pydantic_core import PydanticCustomError
-
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.core import regularized
@@ -36,8 +33,8 @@ class Conv2D(Layer):
     groups: PositiveInt = 1
     activation: ActivationName = "linear"
     use_bias: bool = True
-    kernel_initializer: InitializerField = Field(default_factory=GlorotUniform)
-    bias_initializer: InitializerField = Field(default_factory=Zeros)
+    kernel_initializer: InitializerField = GlorotUniform()
+    bias_initializer: InitializerField = Zeros()
     kernel_regularizer: RegularizerField = None
     bias_regularizer: RegularizerField = None
     activity_regularizer: RegularizerField = None
@@ -55,22 +52,15 @@ class Conv2D(Layer):
         _example((5, 6, 3), kernel_size=2, activation="softmax", bias_regularizer={"l1": {"l1": 0.05}}),
     )
 
-    @model_validator(mode="after")
-    def _strides_or_dilation(self) -> "Conv2D":
+    def contradiction(self) -> str:
         if self.strides != (1, 1) and self.dilation_rate != (1, 1):
-            raise PydanticCustomError(
-                "strides_and_dilation",
-                "strides above 1 do not go with a dilation_rate above 1; received strides={strides}, "
-                "dilation_rate={dilation}",
-                {"strides": list(self.strides), "dilation": list(self.dilation_rate)},
+            return (
+                "strides above 1 do not go with a dilation_rate above 1; received "
+                f"strides={list(self.strides)}, dilation_rate={list(self.dilation_rate)}"
             )
         if self.filters % self.groups:
-            raise PydanticCustomError(
-                "groups",
-                "filters must be divisible by groups; received filters={filters}, groups={groups}",
-                {"filters": self.filters, "groups": self.groups},
-            )
-        return self
+            return f"filters must be divisible by groups; received filters={self.filters}, groups={self.groups}"
+        return ""
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         channels = _channels(inputs[0])

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
-from pydantic import Field
-
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declaration import Fraction, PositiveInt
 from cnncli.layers.fields import ActivationName, DataFormat
@@ -23,8 +21,8 @@ class Dense(Layer):
     units: PositiveInt
     activation: ActivationName = "linear"
     use_bias: bool = True
-    kernel_initializer: InitializerField = Field(default_factory=GlorotUniform)
-    bias_initializer: InitializerField = Field(default_factory=Zeros)
+    kernel_initializer: InitializerField = GlorotUniform()
+    bias_initializer: InitializerField = Zeros()
     kernel_regularizer: RegularizerField = None
     bias_regularizer: RegularizerField = None
     activity_regularizer: RegularizerField = None

@@ -1,32 +1,34 @@
 """Field types that several layers share."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from cnncli.layers.kinds import Flaw, Kind, OneOf, RefusedError
 
 ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "softmax")
 
 
-def _activation(value: object) -> object:
-    if value is None:
-        return "linear"
-    if isinstance(value, str) and value in ACTIVATIONS:
+class _ActivationName(Kind):
+    rule = "the name of an activation"
+    choices = ACTIVATIONS
+
+    def read(self, value: Any) -> str:
+        if value is None:
+            return "linear"
+        if not isinstance(value, str):
+            raise self.refuse()
+        if value not in ACTIVATIONS:
+            raise RefusedError([Flaw((), "unknown_name", value, self)])
         return value
-    if isinstance(value, str):
-        context = {"kind": "activation", "name": value, "known": list(ACTIVATIONS)}
-        raise PydanticCustomError("unknown_name", "unknown {kind} '{name}'", context)
-    raise PydanticCustomError("declaration", "{kind} must be a name", {"kind": "activation"})
 
 
-def _data_format(value: object) -> object:
-    if value == "channels_first":
-        raise PydanticCustomError(
-            "data_format", "images are (height, width, channels) here: only 'channels_last' is supported"
-        )
-    return value
+class _DataFormat(OneOf):
+    def read(self, value: Any) -> str:
+        if value == "channels_first":
+            said = "images are (height, width, channels) here: only 'channels_last' is supported"
+            raise RefusedError([Flaw((), "sentence", said)])
+        return super().read(value)
 
 
 Padding = Literal["valid", "same"]
-ActivationName = Annotated[str, BeforeValidator(_activation), Field(json_schema_extra={"enum": list(ACTIVATIONS)})]
-DataFormat = Annotated[Literal["channels_last"], BeforeValidator(_data_format)]
+ActivationName = Annotated[str, _ActivationName()]
+DataFormat = Annotated[Literal["channels_last"], _DataFormat("channels_last")]

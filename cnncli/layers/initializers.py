@@ -1,12 +1,10 @@
 """Initializers: how a weight begins. Formulas and names are Keras' (keras/src/initializers/random_initializers.py)."""
 
 from math import prod, sqrt
-from typing import TYPE_CHECKING, Annotated, Literal
-
-from pydantic import BeforeValidator, PlainSerializer
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from cnncli import kernels
-from cnncli.layers.declaration import Declaration, NonNegative, Registry
+from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
 from cnncli.ops.ir import Shape
 
 if TYPE_CHECKING:
@@ -26,7 +24,7 @@ class Initializer(Declaration):
 
 
 INITIALIZERS = Registry("initializer", Initializer)
-InitializerField = Annotated[Initializer, BeforeValidator(INITIALIZERS.parse), PlainSerializer(INITIALIZERS.dump)]
+InitializerField = Annotated[Initializer, Named(INITIALIZERS)]
 
 
 @INITIALIZERS.register
@@ -102,9 +100,9 @@ class VarianceScaling(Initializer):
     fan_in = shape[-2]·(kernel area), fan_out = shape[-1]·(kernel area); `_mode` says which counts.
     """
 
-    _scale: float = 1.0
-    _mode: Literal["in", "average"] = "in"
-    _normal: bool = False
+    _scale: ClassVar[float] = 1.0
+    _mode: ClassVar[Literal["in", "average"]] = "in"
+    _normal: ClassVar[bool] = False
 
     def draw(self, shape: Shape, seed: int, stream: int) -> "NDArray[float64]":
         area = prod(shape[:-2])

@@ -2,9 +2,8 @@
 
 from typing import Annotated, ClassVar
 
-from pydantic import BeforeValidator, Field, PlainSerializer
-
-from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.declaration import Declaration, Named, Registry
+from cnncli.layers.kinds import Number
 from cnncli.ops.losses import Loss as LossOp
 
 
@@ -21,8 +20,8 @@ class Loss(Declaration):
 
 
 LOSSES = Registry("loss", Loss)
-LossField = Annotated[Loss, BeforeValidator(LOSSES.parse), PlainSerializer(LOSSES.dump)]
-Smoothing = Annotated[float, Field(ge=0, le=1)]
+LossField = Annotated[Loss, Named(LOSSES)]
+Smoothing = Annotated[float, Number(0, 1)]
 
 
 @LOSSES.register

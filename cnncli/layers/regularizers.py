@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-from pydantic import BeforeValidator, PlainSerializer
-
-from cnncli.layers.declaration import Declaration, NonNegative, Registry
+from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
+from cnncli.layers.kinds import Maybe
 
 
 class Regularizer(Declaration):
@@ -43,12 +42,9 @@ class L1L2(Regularizer):
     l2: NonNegative = 0.0
 
 
-def _parse(value: object) -> Regularizer | None:
-    if value is None:
-        return None
-    if value in ("l1_l2", "l1l2", "L1L2"):
-        return L1L2(l1=0.01, l2=0.01)
-    return REGULARIZERS.parse(value)
+class _Named(Named):
+    def read(self, value: object) -> Declaration:
+        return L1L2(l1=0.01, l2=0.01) if value in ("l1_l2", "l1l2", "L1L2") else super().read(value)
 
 
-RegularizerField = Annotated[Regularizer | None, BeforeValidator(_parse), PlainSerializer(REGULARIZERS.dump)]
+RegularizerField = Annotated[Regularizer | None, Maybe(_Named(REGULARIZERS))]

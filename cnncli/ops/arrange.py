@@ -44,7 +44,9 @@ class Concatenate(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         first, axis = inputs[0].shape, self.axis
-        if any(value.shape[:axis] + value.shape[axis + 1 :] != first[:axis] + first[axis + 1 :] for value in inputs):
+        # With the length along the axis left out, shapes of different rank can look alike.
+        others = [(len(value.shape), value.shape[:axis], value.shape[axis + 1 :]) for value in inputs]
+        if len(set(others)) > 1:
             raise ShapeError(f"all inputs must agree except along the joined axis; received {listed(inputs)}")
         return (Value((*first[:axis], sum(value.shape[axis] for value in inputs), *first[axis + 1 :])),)
 

@@ -4,11 +4,9 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from pydantic_core import PydanticUndefined
-
 from cnncli.datasets.section import DataSection
 from cnncli.layers.constraints import CONSTRAINTS
-from cnncli.layers.declaration import Declaration, Registry, snake_case
+from cnncli.layers.declaration import REQUIRED, Declaration, Field, Registry, snake_case
 from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS
@@ -50,19 +48,19 @@ def _chapter(title: str, classes: Iterable[type[Declaration]]) -> Iterator[str]:
 
 def _declaration(cls: type[Declaration]) -> Iterator[str]:
     yield from ((inspect.getdoc(cls) or "").replace("\n", " "), "")
-    if not cls.model_fields:
+    if not cls.fields:
         return
     yield from ("| key | default |", "|---|---|")
-    for name, field in cls.model_fields.items():
+    for name, field in cls.fields.items():
         yield f"| `{name}` | {_default(field)} |"
     yield ""
 
 
-def _default(field: Any) -> str:
-    if field.is_required():
+def _default(field: Field) -> str:
+    value = field.default
+    if value is REQUIRED:
         return "required"
-    value = field.get_default(call_default_factory=True)
-    if value is PydanticUndefined or value is None:
+    if value is None:
         return "none"
     if isinstance(value, Declaration):
         return f"`{snake_case(type(value).__name__)}`"

@@ -7,6 +7,8 @@ from rich.console import Console
 from rich.table import Table
 
 from cnncli.graph.model import INPUT, LayerSummary, Model, lower, summarize
+from cnncli.graph.objective import training_memory
+from cnncli.spec.spec import Spec
 
 BYTES = 4
 """Of one float32 weight."""
@@ -34,13 +36,14 @@ def summary_data(model: Model) -> dict[str, Any]:
     }
 
 
-def print_summary(name: str, model: Model, file: TextIO) -> None:
+def print_summary(spec: Spec, file: TextIO) -> None:
     """The table on `file`; without colour where it is no terminal or NO_COLOR is set."""
+    model = spec.model
     rows = summarize(model, lower(model))
     console = Console(file=file, highlight=False)
     if not console.is_terminal:
         console = Console(file=file, highlight=False, width=WIDEST_PLAIN)
-    table = Table(title=f"{name} · input {_shape(model.input_shape)}", title_justify="left")
+    table = Table(title=f"{spec.name} · input {_shape(model.input_shape)}", title_justify="left")
     table.add_column("Layer (type)", overflow="fold")
     for column in ("Output shape", "Parameters", "FLOPs"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -56,6 +59,9 @@ def print_summary(name: str, model: Model, file: TextIO) -> None:
         f"{parameters:,} parameters, all trainable · {_big(parameters * BYTES)}B of weights · "
         f"{_big(sum(row.flops for row in rows))}FLOPs an image forward"
     )
+    batch = spec.fit.batch_size
+    memory = training_memory(model, spec.compile.loss, batch, len(spec.compile.optimizer.slots))
+    console.print(f"{_big(memory)}B of arrays to train with batches of {batch}")
 
 
 def _is_chain(rows: Sequence[LayerSummary]) -> bool:

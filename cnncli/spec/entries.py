@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cnncli.layers.declaration import REQUIRED
 from cnncli.layers.layer import LAYERS
 from cnncli.spec.mistakes import ENTRIES, KEYS, told
 from cnncli.spec.problems import Problems, suggestion
@@ -64,12 +65,12 @@ def example_arguments(layer: str, received: str = "") -> str:
     if cls is None:
         return "{…}"
     values = [value.strip() for value in re.split(r",(?![^(\[]*[)\]])", received.strip("(){} ")) if value.strip()]
-    keys, pairs = list(cls.model_fields), []
+    keys, pairs = list(cls.fields), []
     for key, value in zip(keys, values, strict=False):
         named = re.fullmatch(r"(\w+)\s*[=:]\s*(.+)", value)
         name, text = named.groups() if named else (key, value)
         pairs.append(f"{name}: {text.strip(chr(39) + chr(34)).replace('(', '[').replace(')', ']')}")
-    required = [key for key, field in cls.model_fields.items() if field.is_required()]
+    required = [key for key, field in cls.fields.items() if field.default is REQUIRED]
     return "{" + ", ".join(pairs or [f"{key}: …" for key in required or keys[:1]]) + "}"
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from collections.abc import Sequence as AnySequence
 
-from cnncli.layers.declaration import Declaration, snake_case
+from cnncli.layers.declaration import REQUIRED, Declaration, snake_case
 from cnncli.layers.layer import LAYERS
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.reader import read
@@ -33,7 +33,7 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
     name, rest = path[0], path[1:]
     place = value.place
     if name not in TOP_KEYS:
-        owners = [f"{section}.{name}" for section, cls in SECTIONS.items() if name in cls.model_fields]
+        owners = [f"{section}.{name}" for section, cls in SECTIONS.items() if name in cls.fields]
         hint = f"; did you mean '{'.'.join([owners[0], *rest])}'?" if owners else suggestion(name, TOP_KEYS)
         problems.add(place, f"there is no '{name}' in a spec{hint}")
         return tree
@@ -50,7 +50,7 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
             new = _into(old, rest, value, SECTIONS.get(name), problems, owner=name)
     else:
         if name in ("model", "expect") or name in SECTIONS:
-            keys = SECTIONS[name].model_fields if name in SECTIONS else {"model": MODEL_KEYS}.get(name, ["loss"])
+            keys = SECTIONS[name].fields if name in SECTIONS else {"model": MODEL_KEYS}.get(name, ["loss"])
             example = f"{name}.{next(iter(keys))}"
             problems.add(place, f"'{name}' is a section; set one of its keys, like {example}")
             return tree
@@ -103,7 +103,7 @@ def _into(
     if old is None:
         old = _default(cls, name, value.place)
     if old is None:
-        known = suggestion(name, cls.model_fields if cls else tree.names())
+        known = suggestion(name, cls.fields if cls else tree.names())
         problems.add(value.place, f"there is no '{name}' in {owner}{known}")
         return tree
     new = _into_list(old, rest, value, problems, name) if isinstance(old, Sequence) else None
@@ -143,10 +143,10 @@ def _into_declaration(old: Tree, path: AnySequence[str], value: Tree, problems: 
 
 def _default(cls: type[Declaration] | None, name: str, place: Place) -> Tree | None:
     """The default of a field as a tree, as far as an override can go into it."""
-    field = cls.model_fields.get(name) if cls is not None else None
+    field = cls.fields.get(name) if cls is not None else None
     if field is None:
         return None
-    default = field.get_default(call_default_factory=True, validated_data={})
+    default = None if field.default is REQUIRED else field.default
     if isinstance(default, Declaration):
         return Scalar(place, type(default).__name__)
     return Sequence(place, ()) if default == () else Scalar(place, None)

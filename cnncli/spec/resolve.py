@@ -15,7 +15,7 @@ _PLAIN = re.compile(r"[A-Za-z_][\w./+-]*", re.ASCII)
 
 def arguments(declaration: Declaration) -> dict[str, Any]:
     """Every field of a declaration, defaults included."""
-    return {name: _data(getattr(declaration, name)) for name in type(declaration).model_fields}
+    return declaration.plain()
 
 
 def named(declaration: Declaration, **more: Any) -> dict[str, Any]:

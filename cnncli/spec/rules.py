@@ -1,12 +1,13 @@
-"""pydantic's errors in plain words: the rule, then the value received, at the place of the value."""
+"""What declarations refuse, in plain words: the rule, then the value received, at the place of the value."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
 from cnncli.layers.constraints import CONSTRAINTS
-from cnncli.layers.declaration import Declaration, Registry, snake_case
+from cnncli.layers.declaration import Registry
 from cnncli.layers.initializers import INITIALIZERS
+from cnncli.layers.kinds import Flaw, Maybe, Truth
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS
@@ -22,13 +23,12 @@ REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (LAYERS, INITIALIZERS, REGULARIZERS, CONSTRAINTS, LOSSES, OPTIMIZERS, METRICS, CALLBACKS)
 }
-Error = AnyMapping[str, Any]
 
 
-def report(errors: Iterable[Error], cls: type[Declaration], tree: Mapping, owner: Scalar, problems: Problems) -> None:
-    """Note every one of pydantic's `errors` of validating `tree` as `cls`. `owner` is the name it goes by."""
-    for error in errors:
-        _report(error, cls, tree, owner, problems)
+def report(flaws: Iterable[Flaw], tree: Mapping, owner: Scalar, problems: Problems) -> None:
+    """Note every flaw of what was made from `tree`; `owner` is the name that goes by, and its place."""
+    for flaw in flaws:
+        _report(flaw, tree, owner, problems)
 
 
 def shown(tree: Tree) -> str:
@@ -52,7 +52,7 @@ def unknown_key(entry: Entry, owner: str, known: Iterable[str], elsewhere: AnyMa
         for kind in ("optimizer", "callback"):
             for declared in REGISTRIES[kind]:
                 word = KEYS.get(name, name)
-                if word in declared.model_fields:
+                if word in declared.fields:
                     return f"`{name}` is an argument of the {kind}: like {{{declared.__name__}: {{{word}: …}}}}"
     return f"unknown key '{name}' in {owner}" + (suggestion(name, known) or _known(known))
 
@@ -75,78 +75,64 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
 
 
-def _report(error: Error, cls: type[Declaration], tree: Mapping, owner: Scalar, problems: Problems) -> None:
-    loc, kind, context = error["loc"], error["type"], error.get("ctx", {})
-    node, field, key = _locate(tree, loc)
+def _report(flaw: Flaw, tree: Mapping, owner: Scalar, problems: Problems) -> None:
+    path, kind, text, declared = flaw
+    node, key = _locate(tree, path)
     if isinstance(node, Scalar) and node.value == MENDED:
         return
+    names = path[:-1] if kind in ("missing", "unknown_key") else path
+    if names and kind in ("missing", "unknown_key", "contradiction"):  # further in, under a name of its own
+        owner = Scalar(_name_place(_locate(tree, names[:-1])[0]), names[-1])
     if kind == "missing":
-        name = str(loc[-1])
-        problems.add(owner.place, f"{owner.value} must have '{name}': {_rule(cls, name)}")
-    elif kind == "extra_forbidden" and key is not None:
-        problems.add(key.key.place, unknown_key(key, str(owner.value), cls.model_fields, {}))
+        problems.add(owner.place, f"{owner.value} must have '{path[-1]}': {text}")
+    elif kind == "unknown_key":
+        assert key is not None
+        problems.add(key.key.place, unknown_key(key, str(owner.value), declared.fields, {}))
     elif kind == "unknown_name":
-        problems.add(_name_place(node), unknown_name(context["kind"], context["name"], context["known"]))
-    elif kind == "nested":
-        _report_nested(context, node, problems)
-    elif not loc:
-        problems.add(owner.place, error["msg"])
-    else:
-        problems.add(node.place, _broken(error, cls, field, node, owner))
-
-
-def _report_nested(context: AnyMapping[str, Any], node: Tree, problems: Problems) -> None:
-    (name,) = context["path"]
-    inner = REGISTRIES[context["kind"]].find(name)
-    assert inner is not None
-    arguments: Tree = Mapping(node.place, ())
-    owner = Scalar(_name_place(node), name)
-    if isinstance(node, Mapping):
-        arguments = node.entries[0].value
-    if isinstance(arguments, Mapping):
-        report(context["errors"], inner, arguments, owner, problems)
-    elif not isinstance(arguments, Scalar) or arguments.value is not None:
-        example = next(iter(inner.model_fields), "key")
+        registered = isinstance(declared, Registry)
+        named = declared.kind if registered else declared.rule.rpartition(" ")[2]
+        problems.add(_name_place(node), unknown_name(named, text, declared.classes if registered else declared.choices))
+    elif kind == "arguments":
+        example = next(iter(declared.fields), "key")
         problems.add(
-            arguments.place,
-            f"{name}'s arguments must be a mapping; received {shown(arguments)}: "
-            f"like {{{name}: {{{example}: {shown(arguments)}}}}}",
+            node.place,
+            f"{path[-1]}'s arguments must be a mapping; received {shown(node)}: "
+            f"like {{{path[-1]}: {{{example}: {shown(node)}}}}}",
         )
+    elif kind == "contradiction":
+        problems.add(owner.place, text)
     else:
-        report(context["errors"], inner, Mapping(node.place, ()), owner, problems)
+        problems.add(node.place, _broken(flaw, node))
 
 
-def _broken(error: Error, cls: type[Declaration], field: str, node: Tree, owner: Scalar) -> str:
+def _broken(flaw: Flaw, node: Tree) -> str:
+    """What to say of a field whose value is not what it must be."""
+    field = next(str(step) for step in reversed(flaw.path) if isinstance(step, str))
+    kind = flaw.owner.fields[field].kind
+    kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
     hint = told(value, VALUES, argument="value") if isinstance(value, str) else ""
-    if hint.startswith("write ") and hint[6:] in ("true", "false") and _type(cls, field) != "boolean":
+    if hint.startswith("write ") and hint[6:] in ("true", "false") and not isinstance(kind, Truth):
         hint = ""
     received = f"received {shown(node)}" + (f": {hint}" if hint else "")
-    if error["type"] == "data_format":
-        return f"{field}: {error['msg']}; {received}"
-    if error["type"] == "rescale":
-        return f"{field} {error['msg']}; {received}"
-    if error["type"] == "declaration":
-        return f"{field} {error['msg'].partition(' ')[2]}; {received}"
-    if isinstance(value, str) and not hint and _type(cls, field) == "array":
-        received += f": write [{value}]"
-    choices = [str(choice) for choice in _schema(cls, field).get("enum", [])]
-    if error["type"] == "literal_error" and isinstance(value, str) and not hint:
-        received += suggestion(value, choices)
-    return f"{field} must be {_rule(cls, field)}; {received}"
+    if flaw.kind == "sentence":
+        return f"{field}: {flaw.text}; {received}"
+    if isinstance(value, str) and not hint:
+        received += f": write [{value}]" if kind.is_list else suggestion(value, kind.choices)
+    return f"{field} must be {flaw.text}; {received}"
 
 
-def _locate(tree: Tree, loc: tuple[str | int, ...]) -> tuple[Tree, str, Entry | None]:
-    """The node at `loc` as far as the tree goes, the field's name, and the last entry on the way."""
+def _locate(tree: Tree, path: Iterable[str | int]) -> tuple[Tree, Entry | None]:
+    """The node at `path` as far as the tree goes, and the last entry on the way."""
     node, entry = tree, None
-    for step in loc:
+    for step in path:
         if isinstance(node, Mapping) and isinstance(step, str):
             found = node.entry(step)
             if found is not None:
                 node, entry = found.value, found
         elif isinstance(node, Sequence) and isinstance(step, int) and step < len(node.items):
             node = node.items[step]
-    return node, str(loc[0]) if loc else "", entry
+    return node, entry
 
 
 def _name_place(node: Tree) -> Place:
@@ -169,72 +155,4 @@ def _known(known: list[str]) -> str:
 
 def _first_argument(registry: Registry[Any] | None, name: str) -> str:
     cls = registry.find(name.partition("(")[0]) if registry else None
-    return next(iter(cls.model_fields), "value") if cls else "value"
-
-
-def _schema(cls: type[Declaration], field: str) -> AnyMapping[str, Any]:
-    schema: AnyMapping[str, Any] = cls.model_json_schema()
-    found = schema["properties"].get(field, {})
-    if "anyOf" in found:
-        found = next((option for option in found["anyOf"] if option.get("type") != "null"), found)
-    reference = found.get("$ref", "").rpartition("/")[2]
-    return {**found, "reference": snake_case(reference).replace("_", " ")} if reference else found
-
-
-def _type(cls: type[Declaration], field: str) -> str:
-    return str(_schema(cls, field).get("type", ""))
-
-
-def _rule(cls: type[Declaration], field: str) -> str:
-    """What the field must be, in words, from its JSON schema."""
-    whole = cls.model_json_schema()["properties"].get(field, {})
-    nullable = any(option.get("type") == "null" for option in whole.get("anyOf", ()))
-    numeric = [option for option in whole.get("anyOf", ()) if option.get("type") == "number"]
-    text = _words(_schema(cls, field))
-    if numeric and "const" in _schema(cls, field):
-        text += " or a number"
-    return text + (", or null" if nullable else "")
-
-
-def _words(schema: AnyMapping[str, Any]) -> str:
-    kind = schema.get("type")
-    if schema.get("reference"):
-        return f"the name of {_article(schema['reference'])}, or such a name with its arguments"
-    if "enum" in schema or "const" in schema:
-        choices = ", ".join(str(choice) for choice in schema.get("enum", [schema.get("const")]))
-        return f"one of {choices}" if "enum" in schema else choices
-    if "prefixItems" in schema:
-        one = _words(schema["prefixItems"][0])
-        return f"{one}, or a list of {len(schema['prefixItems'])} of them"
-    if kind == "array":
-        items = schema.get("items", {})
-        reference = items.get("$ref", "").rpartition("/")[2]
-        return f"a list of {snake_case(reference)}s" if reference else f"a list{_length(schema)}, each {_words(items)}"
-    if kind in ("integer", "number"):
-        return _number(schema, whole=kind == "integer")
-    return {"boolean": "true or false", "string": "a text"}.get(str(kind), "something else")
-
-
-def _length(schema: AnyMapping[str, Any]) -> str:
-    least, most = schema.get("minItems", 0), schema.get("maxItems")
-    if most is not None:
-        return f" of {least} to {most} items"
-    return f" of at least {least} item{'s' * (least > 1)}" if least else ""
-
-
-def _number(schema: AnyMapping[str, Any], *, whole: bool) -> str:
-    least, above = schema.get("minimum"), schema.get("exclusiveMinimum")
-    most, below = schema.get("maximum"), schema.get("exclusiveMaximum")
-    if whole and above is not None:
-        least, above = above + 1, None
-    bounds = [
-        f"of at least {least:g}" if least is not None else "",
-        f"above {above:g}" if above is not None else "",
-        f"and at most {'2^63 − 1' if most == 2**63 - 1 else most}" if most is not None else "",
-        f"and below {below:g}" if below is not None else "",
-    ]
-    return " ".join(["a whole number" if whole else "a number", *filter(None, bounds)])
-
-
-def _article(noun: str) -> str:
-    return f"{'an' if noun[:1] in 'aeiou' else 'a'} {noun}"
+    return next(iter(cls.fields), "value") if cls else "value"

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import ValidationError
-
 from cnncli.datasets.describe import Description, describe
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Model, Node
+from cnncli.layers.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declaration import Declaration
+from cnncli.layers.kinds import RefusedError
 from cnncli.layers.vocabulary import layers as known_layers
 from cnncli.ops.ir import Shape
 from cnncli.spec import checks, overrides, rules
@@ -107,7 +107,7 @@ class _Validation:
         self.places: dict[str, Place] = {}
 
     def parts(self) -> Parts | None:
-        head = self._declared(Head, Mapping(self.tree.place, self._only(Head.model_fields)), "a spec", self.tree.place)
+        head = self._declared(Head, Mapping(self.tree.place, self._only(Head.fields)), "a spec", self.tree.place)
         self._check_name()
         data = self._section("data", DataSection)
         compiled = self._section("compile", CompileSection)
@@ -124,7 +124,7 @@ class _Validation:
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
         if description is not None:
-            data = data.model_copy(update={"dataset": description.source})
+            data = data.replace(dataset=description.source)
         return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
 
     def _only(self, names: Iterable[str]) -> tuple[Entry, ...]:
@@ -132,9 +132,9 @@ class _Validation:
 
     def _declared(self, cls: type[D], tree: Mapping, owner: str, place: Place) -> D | None:
         try:
-            return cls.model_validate(plain(tree))
-        except ValidationError as error:
-            rules.report(error.errors(include_url=False), cls, tree, Scalar(place, owner), self.problems)
+            return cls(**plain(tree))
+        except RefusedError as error:
+            rules.report(error.flaws, tree, Scalar(place, owner), self.problems)
             return None
 
     def _check_name(self) -> None:
@@ -151,12 +151,12 @@ class _Validation:
         if entry is None:
             return cls() if name not in REQUIRED else None
         section = entry.value
-        if is_null(section) and not any(field.is_required() for field in cls.model_fields.values()):
+        if is_null(section) and not any(field.default is NO_DEFAULT for field in cls.fields.values()):
             return cls()
         if not isinstance(section, Mapping):
             self.problems.add(section.place, _no_mapping(name, section))
             return None
-        known = Mapping(section.place, tuple(entry for entry in section if entry.name in cls.model_fields))
+        known = Mapping(section.place, tuple(entry for entry in section if entry.name in cls.fields))
         return self._declared(cls, known, name, entry.key.place)
 
     def _expectations(self) -> list[tuple[Expectation, Place]]:

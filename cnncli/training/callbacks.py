@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
-
 from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.kinds import Whole
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +39,6 @@ class Callback(Declaration):
 
 
 CALLBACKS = Registry("callback", Callback)
-CallbackField = Annotated[Callback, BeforeValidator(CALLBACKS.parse), PlainSerializer(CALLBACKS.dump)]
 
 
 @CALLBACKS.register
@@ -49,11 +47,11 @@ class EarlyStopping(Callback):
 
     monitor: str = "val_loss"
     min_delta: float = 0.0
-    patience: Annotated[int, Field(ge=0)] = 0
+    patience: Annotated[int, Whole(0)] = 0
     mode: Literal["auto", "min", "max"] = "auto"
     baseline: float | None = None
     restore_best_weights: bool = False
-    start_from_epoch: Annotated[int, Field(ge=0)] = 0
+    start_from_epoch: Annotated[int, Whole(0)] = 0
 
     def watch(self, directions: Mapping[str, Literal["min", "max"]]) -> Watcher:
         automatic = directions.get(self.monitor.removeprefix("val_"), "min")

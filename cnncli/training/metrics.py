@@ -2,9 +2,8 @@
 
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PlainSerializer
-
 from cnncli.layers.declaration import Declaration, Registry, snake_case
+from cnncli.layers.kinds import Number
 
 if TYPE_CHECKING:
     from numpy import float32, float64
@@ -30,7 +29,6 @@ class Metric(Declaration):
 
 
 METRICS = Registry("metric", Metric)
-MetricField = Annotated[Metric, BeforeValidator(METRICS.parse), PlainSerializer(METRICS.dump)]
 
 
 @METRICS.register
@@ -50,7 +48,7 @@ class Accuracy(Metric):
 class BinaryAccuracy(Metric):
     """The share of outputs on the right side of `threshold`."""
 
-    threshold: Annotated[float, Field(ge=0, le=1)] = 0.5
+    threshold: Annotated[float, Number(0, 1)] = 0.5
 
     def total(self, predictions: "Real", targets: "Real") -> float:
         right = (predictions > self.threshold) == targets

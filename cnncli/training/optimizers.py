@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from math import sqrt
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import BeforeValidator, Field, PlainSerializer
-
 from cnncli import kernels
-from cnncli.layers.declaration import Declaration, Fraction, NonNegative, Registry
+from cnncli.layers.declaration import Declaration, Fraction, Named, NonNegative, Registry
+from cnncli.layers.kinds import Number
 
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Step, Tensor
@@ -33,7 +32,7 @@ class Optimizer(Declaration):
 
 
 OPTIMIZERS = Registry("optimizer", Optimizer)
-OptimizerField = Annotated[Optimizer, BeforeValidator(OPTIMIZERS.parse), PlainSerializer(OPTIMIZERS.dump)]
+OptimizerField = Annotated[Optimizer, Named(OPTIMIZERS)]
 
 
 @OPTIMIZERS.register
@@ -41,7 +40,7 @@ class SGD(Optimizer):
     """Gradient descent: m = momentum·m − lr·g; w += m, or with Nesterov w += momentum·m − lr·g."""
 
     learning_rate: NonNegative = 0.01
-    momentum: Annotated[float, Field(ge=0, le=1)] = 0.0
+    momentum: Annotated[float, Number(0, 1)] = 0.0
     nesterov: bool = False
 
     @property

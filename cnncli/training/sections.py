@@ -1,17 +1,13 @@
 """The `compile` and `fit` sections of a spec."""
 
-from typing import Annotated, TypeVar
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
-
-from cnncli.layers.declaration import Declaration, PositiveInt
+from cnncli.layers.declaration import Declaration, PositiveInt, list_of
+from cnncli.layers.kinds import Whole
 from cnncli.layers.losses import LossField
-from cnncli.training.callbacks import CallbackField
-from cnncli.training.metrics import MetricField
+from cnncli.training.callbacks import CALLBACKS, Callback
+from cnncli.training.metrics import METRICS, Metric
 from cnncli.training.optimizers import OptimizerField
-
-T = TypeVar("T")
-Several = Annotated[tuple[T, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 
 
 class CompileSection(Declaration):
@@ -19,13 +15,13 @@ class CompileSection(Declaration):
 
     optimizer: OptimizerField
     loss: LossField
-    metrics: Several[MetricField] = ()
+    metrics: Annotated[tuple[Metric, ...], list_of(METRICS)] = ()
 
 
 class FitSection(Declaration):
     """How long, in what portions."""
 
-    epochs: Annotated[int, Field(ge=0)] = 1
+    epochs: Annotated[int, Whole(0)] = 1
     batch_size: PositiveInt = 32
     shuffle: bool = True
-    callbacks: Several[CallbackField] = ()
+    callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()

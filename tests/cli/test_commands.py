@@ -33,7 +33,7 @@ def test_check_prints_one_line_for_a_good_spec() -> None:
 
 def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
-    text = MNIST.read_text(encoding="utf-8").replace("filters: 32", "filtres: 32").replace("epochs: 12", "epochs: -1")
+    text = MNIST.read_text(encoding="utf-8").replace("filters: 32", "filtres: 32").replace("epochs: 15", "epochs: -1")
     bad.write_text(text, encoding="utf-8")
     done = cnncli("check", bad, MNIST, tmp_path / "bed.yaml")
     assert done.returncode == 2

@@ -1,12 +1,16 @@
 """Whole networks: graphs with branches, penalties and dropout, checked by float64 finite differences and by hand."""
 
+from typing import ClassVar
+
 import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError, ShapeError
 from cnncli.graph.model import Model, Node, lower, summarize
 from cnncli.graph.network import Network
-from cnncli.layers.layer import LAYERS
+from cnncli.graph.objective import training_memory
+from cnncli.layers.initializers import INITIALIZERS
+from cnncli.layers.layer import LAYERS, Layer, Weight
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
 
@@ -147,6 +151,56 @@ def test_shape_errors_name_the_rule_the_value_and_the_node():
             lower(model((6, 6, 2), entry))
 
 
+def test_values_of_different_rank_are_not_joined():
+    net = model((5, 1), ("flat", ("input",), "Flatten", {}), ("join", ("input", "flat"), "Concatenate", {}))
+    with pytest.raises(ShapeError, match=r"join: .* received \(5, 1\), \(5,\)"):
+        lower(net)
+
+
+@pytest.mark.parametrize("n", [-1, 0, 5])
+def test_a_batch_that_is_empty_or_larger_than_planned_is_refused(n):
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    for run in (network.predict, network.evaluate, lambda n: network.train_step(n, 0, 1)):
+        with pytest.raises(ValueError, match=f"1 … 4 samples; received {n}"):
+            run(n)
+
+
+def test_no_threads_are_refused():
+    with pytest.raises(ValueError, match="must be between 1 and"):
+        Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4, threads=0)
+
+
+class Tied(Layer):
+    """x · (a + b as a matrix + a): three uses of two weights, one of them through a view."""
+
+    units: int = 3
+    examples: ClassVar = ()
+
+    def weights(self, *inputs):
+        size = inputs[0][0] * self.units
+        return {
+            "a": Weight((inputs[0][0], self.units), INITIALIZERS.parse("glorot_uniform")),
+            "b": Weight((size,), INITIALIZERS.parse("ones")),
+            "c": Weight((inputs[0][0], self.units), INITIALIZERS.parse("zeros")),
+        }
+
+    def lower(self, build, *inputs):
+        a, b, c = build.weight("a"), build.weight("b"), build.weight("c")
+        return build.dense(inputs[0], build.add(a, build.reshape(b, a.shape), c), None)
+
+
+def test_weights_that_share_one_gradient_each_get_it():
+    network = Network(
+        Model((4,), (Node("tied", Tied(), ("input",)),)), LOSSES.parse("mean_squared_error"), batch_size=2
+    )
+    network.initialize(0)
+    network.inputs[...] = np.arange(8).reshape(2, 4)
+    network.train_step(2, 0, 1)
+    expected = 2 / 6 * network.inputs.T @ network.predictions
+    for name in "abc":
+        np.testing.assert_allclose(network.gradients[f"tied/{name}"].reshape(4, 3), expected, rtol=1e-5)
+
+
 def test_all_faulty_nodes_are_reported_and_the_rest_is_lowered():
     net = model(
         (6, 6, 2),
@@ -172,3 +226,16 @@ def test_the_summary_counts_parameters_and_flops_as_by_hand():
     assert [row.parameters for row in rows] == [3 * 3 * 32 + 32, 0, 26 * 26 * 32 * 10]
     assert [row.flops for row in rows] == [26 * 26 * 32 * (2 * 9 + 1), 0, 2 * 26 * 26 * 32 * 10]
     assert [row.output_shape for row in rows] == [(26, 26, 32), (21632,), (10,)]
+
+
+def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
+    loss = LOSSES.parse("categorical_crossentropy")
+    network = Network(branches(), loss, batch_size=8)
+    filled(network, 8)
+    network.train_step(8, 0, 1)
+    arrays = (network.weights.data, network.gradients.data, network.inputs, network.targets)
+    scratch = network.runs["train"].program.size - network.runs["train"].program.scratch_at
+    held = sum(array.nbytes for array in arrays) + network.memory.size - scratch
+    assert training_memory(branches(), loss, 8, 0) == pytest.approx(held, rel=0.02)
+    slots = training_memory(branches(), loss, 8, 2) - training_memory(branches(), loss, 8, 0)
+    assert slots == 2 * 4 * sum(array.size for array in network.weights.tensors().values())

@@ -172,6 +172,14 @@ def test_a_nan_reaches_the_loss_of_its_sample_only(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
+def test_a_nan_reaches_the_gradient_of_its_sample_only(name):
+    given = problem(name, (3, 4), "float32", np.random.default_rng(5))
+    given.x[1, 2] = np.nan
+    probabilities = loss(name, given)[1]
+    assert np.array_equal(np.isnan(gradient(name, given, probabilities)).any(axis=1), [False, True, False])
+
+
+@pytest.mark.parametrize("name", LOSSES)
 def test_the_comparison_notices_wrong_results(name):
     given = problem(name, (6, 5), "float64", np.random.default_rng(6))
     given.smoothing = [0.1] if given.smoothing else []

@@ -51,8 +51,8 @@ def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="a
         DataSection(dataset="bars.npz", validation_split=validation_split),
         Path(folder),
         model(),
-        CompileSection.model_validate(compiled),
-        FitSection.model_validate({"epochs": epochs, "batch_size": 8, "callbacks": callbacks}),
+        CompileSection(**compiled),
+        FitSection(epochs=epochs, batch_size=8, callbacks=callbacks),
         "name: small\n",
         {"name": "small"},
     )

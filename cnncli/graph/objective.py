@@ -1,0 +1,96 @@
+"""What a run computes: a model's operations with its loss and, for training, their derivative; not yet in any place."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from cnncli.graph import memory
+from cnncli.graph.fusion import fuse
+from cnncli.graph.model import Lowered, Model, lower
+from cnncli.layers.losses import Loss
+from cnncli.ops.differentiate import differentiate
+from cnncli.ops.elementwise import Add
+from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.losses import Penalty
+
+Purpose = Literal["train", "evaluate", "predict"]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """Operations and the values that matter to whoever runs them.
+
+    `loss` is None for prediction alone. `gradients`: by the weight's name; a weight without influence has none.
+    """
+
+    lowered: Lowered
+    calls: list[Call]
+    target: Value
+    sample_weight: Value
+    loss: Value | None
+    gradients: Mapping[str, Value]
+
+    @property
+    def penalties(self) -> list[Value]:
+        """The regularizers' terms, one number each."""
+        return [call.output for call in self.calls if isinstance(call.op, Penalty)]
+
+    @property
+    def given(self) -> list[Value]:
+        """What is filled in before a run: input, target, weights and so on."""
+        lowered = self.lowered
+        weights = [parameter.value for parameter in lowered.parameters]
+        return [lowered.input, lowered.builder.clock, self.target, self.sample_weight, *weights]
+
+    @property
+    def kept(self) -> list[Value]:
+        """What is read after a run, gradients aside."""
+        return [self.lowered.output, *self.penalties, *([] if self.loss is None else [self.loss])]
+
+
+def objective(model: Model, loss: Loss, purpose: Purpose) -> Objective:
+    """The operations of one kind of run, fused; with the backward pass behind them where it is "train"."""
+    lowered = lower(model, training=purpose == "train")
+    target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
+    if purpose == "predict":
+        calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
+        return Objective(lowered, calls, target, sample_weight, None, {})
+    value = lowered.builder.emit(loss.operation(), lowered.output, target, sample_weight)
+    tape = Tape(fuse(lowered.builder.calls))
+    forward = Objective(lowered, tape.calls, target, sample_weight, value, {})
+    return _differentiated(forward, tape) if purpose == "train" else forward
+
+
+def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> int:
+    """Bytes of the arrays that training in float32 holds: weights, gradients, `slots` of the optimizer, batch, buffers.
+
+    The kernels' scratch (a few per cent) and the interpreter are not counted.
+    """
+    train = objective(model, loss, "train")
+
+    def size(value: Value) -> int:
+        return 4 * value.size * (batch_size if value.batched else 1)
+
+    buffers = memory.plan(train.calls, {*train.given, *train.gradients.values()}, train.kept, size).total
+    weights = sum(size(parameter.value) for parameter in train.lowered.parameters)
+    return buffers + weights * (2 + slots) + size(train.lowered.input) + size(train.target)
+
+
+def _differentiated(forward: Objective, tape: Tape) -> Objective:
+    lowered = forward.lowered
+    grads = differentiate(tape, [parameter.value for parameter in lowered.parameters])
+    placed, gradients = set(forward.given), {}
+    for parameter in lowered.parameters:
+        grad = grads[parameter.value]
+        if grad is not None:
+            grad = _apart(tape, grad, placed)
+            placed.add(grad)
+            gradients[parameter.name] = grad
+    return Objective(lowered, tape.calls, forward.target, forward.sample_weight, forward.loss, gradients)
+
+
+def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:
+    """`grad`, or a copy where it shares memory with a value that has its place: weights that are added share one."""
+    views = {call.output: call.inputs[0] for call in tape.calls if call.op.is_view}
+    taken = {memory.find(views, value) for value in placed}
+    return tape.emit(Add(), grad) if memory.find(views, grad) in taken else grad

@@ -1,0 +1,107 @@
+"""The cache folder is private and absolute, and nothing that lies in it can keep kernels from being compiled."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnncli.kernels import cache
+
+RELU = """
+import numpy as np
+from cnncli.kernels import activations, cache, runtime
+x = np.array([1.0, -1.0])
+runtime.run(activations.forward("relu", runtime.tensor(x), runtime.tensor(x)))
+print(cache.ENABLED, x.tolist())
+"""
+
+
+def process(folder):
+    """A process that compiles and runs a kernel."""
+    environment = {**os.environ, "CNNCLI_CACHE_DIR": str(folder)}
+    return subprocess.Popen([sys.executable, "-c", RELU], env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def output(running):
+    text = running.communicate(timeout=120)[0]
+    assert running.returncode == 0
+    return text.strip()
+
+
+def test_first_runs_at_one_time_and_a_run_on_files_cut_short_give_the_right_numbers(tmp_path):
+    assert [output(running) for running in [process(tmp_path), process(tmp_path)]] == ["True [1.0, 0.0]"] * 2
+    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    assert {file.suffix for file in files} == {".nbi", ".nbc"}
+    for file in files:
+        os.truncate(file, 100)
+    assert output(process(tmp_path)) == "True [1.0, 0.0]"
+    assert all(file.stat().st_size > 100 for file in tmp_path.rglob("*.nb?"))
+
+
+def test_without_a_folder_kernels_are_compiled_all_the_same(tmp_path):
+    (tmp_path / "file").touch()
+    assert output(process(tmp_path / "file")) == "False [1.0, 0.0]"
+
+
+def test_the_folder_is_absolute_and_the_home_directory_is_understood(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for given, expected in (("here", "here"), ("~/there", "home/there"), ("", "home/.cache/cnncli")):
+        monkeypatch.setenv("CNNCLI_CACHE_DIR", given)
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        assert cache.folder() == tmp_path / expected / "jit" / cache.digest()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache.folder() == tmp_path / "xdg/cnncli/jit" / cache.digest()
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch):
+    """The folder that `prepare` wants, not there yet."""
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache.numba.config, "CACHE_DIR", cache.numba.config.CACHE_DIR)
+    folder = cache.folder()
+    folder.parent.mkdir()
+    return folder
+
+
+def test_the_folder_is_made_for_its_owner_alone(place):
+    assert cache.prepare()
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert Path(cache.numba.config.CACHE_DIR) == place
+    assert cache.prepare()
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o770, 0o702])
+def test_a_folder_that_others_may_enter_is_refused(place, mode):
+    place.mkdir()
+    place.chmod(mode)
+    assert not cache.prepare()
+
+
+def test_a_folder_of_somebody_else_is_refused(place, monkeypatch):
+    place.mkdir(mode=0o700)
+    owner = os.getuid()
+    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    assert not cache.prepare()
+
+
+def test_a_link_is_refused_wherever_it_leads(place, tmp_path):
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    place.symlink_to(tmp_path / "elsewhere")
+    assert not cache.prepare()
+
+
+def test_a_full_disk_costs_only_the_cache_and_a_mistake_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(cache, "ENABLED", True)
+
+    def full(kept):
+        if kept:
+            raise OSError("No space left on device")
+        return "compiled"
+
+    assert cache.compiled(full) == "compiled"
+    with pytest.raises(ZeroDivisionError):
+        cache.compiled(lambda kept: 1 // 0)

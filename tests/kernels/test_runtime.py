@@ -1,0 +1,104 @@
+"""The driver runs every chunk exactly once, in the steps' order, on no more threads than the scratch is made for."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numba
+import numpy as np
+import pytest
+from numba import types
+
+from cnncli.kernels import runtime
+from cnncli.kernels.runtime import Program, Scratch, block, fields, tensor, view, worker
+
+MARK = block("runs threads")
+
+
+@worker(MARK)
+def mark_worker(real):
+    """Count the chunk's runs and note its thread."""
+
+    def mark(parameters, chunk, thread):
+        p = fields(parameters, MARK)
+        view(p.runs, chunk + 1, types.int64)[chunk] += 1
+        view(p.threads, chunk + 1, types.int64)[chunk] = thread
+
+    return mark
+
+
+class Marks:
+    """What `steps` steps of `chunks` chunks did."""
+
+    def __init__(self, chunks, steps=1, threads=None):
+        self.runs, self.threads = np.zeros((steps, chunks), np.int64), np.full((steps, chunks), -1, np.int64)
+        self.program = Program(
+            [
+                mark_worker.step(
+                    "float64",
+                    chunks,
+                    runs=self.runs[s].ctypes.data,
+                    threads=self.threads[s].ctypes.data,
+                )
+                for s in range(steps)
+            ],
+            threads,
+        )
+
+
+@pytest.fixture
+def any_threads():
+    """Puts the number of threads back."""
+    before = runtime.threads()
+    yield
+    runtime.set_threads(before)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("chunks", [1, 2, 3, 500])
+def test_every_chunk_of_every_step_runs_once_on_a_thread_that_there_is(any_threads, threads, chunks):
+    runtime.set_threads(threads)
+    marks = Marks(chunks, steps=3)
+    for turn in range(1, 4):
+        marks.program.run()
+        assert (marks.runs == turn).all()
+        assert marks.threads.min() >= 0
+        assert marks.threads.max() < min(threads, chunks)
+
+
+def test_a_program_uses_no_more_threads_than_its_scratch_is_planned_for_whoever_runs_it(any_threads):
+    runtime.set_threads(1)
+    marks = Marks(500, threads=1)
+    # Numba keeps the number for each Python thread: a new one starts with the most there are.
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(runtime.threads).result() > 1
+        pool.submit(marks.program.run).result()
+    assert (marks.threads == 0).all()
+    runtime.set_threads(2)
+    marks.program.run()
+    assert (marks.threads == 0).all()
+
+
+def test_two_python_threads_may_run_one_program(any_threads):
+    marks = Marks(50)
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(marks.program.run) for _ in range(40)]:
+            done.result()
+    assert (marks.runs == 40).all()
+
+
+def test_more_threads_than_numba_was_started_with_are_refused():
+    for count in (0, numba.config.NUMBA_NUM_THREADS + 1):
+        with pytest.raises(ValueError, match="number of threads must be between 1 and"):
+            runtime.set_threads(count)
+
+
+def test_scratch_is_aligned_disjoint_and_for_each_thread():
+    scratch = Scratch(6400, 3)
+    first, (second, stride), third = scratch.take(1), scratch.per_thread(65), scratch.take(64)
+    assert (first, second, stride, third, scratch.used) == (6400, 6464, 128, 6848, 512)
+
+
+def test_what_a_kernel_cannot_take_is_refused():
+    with pytest.raises(ValueError, match=r"C-contiguous arrays; received strides \(8, 24\) for shape \(3, 2\)"):
+        tensor(np.zeros((2, 3)).T)
+    with pytest.raises(TypeError, match=r"mark_worker takes .* received"):
+        mark_worker.step("float64", 1, runs=0)

@@ -1,0 +1,147 @@
+"""Declarations: strict fields, every flaw at once, each with the path to it."""
+
+from typing import Annotated, Literal
+
+import pytest
+
+from cnncli.layers.convolution import Conv2D
+from cnncli.layers.declaration import Declaration, Named, Registry, snake_case
+from cnncli.layers.initializers import GlorotUniform, HeNormal
+from cnncli.layers.kinds import Kind, ListOf, Number, OneOrMore, PairOf, RefusedError, Whole
+from cnncli.layers.regularizers import L1L2, L2
+from cnncli.training.sections import CompileSection
+
+
+class Sample(Declaration):
+    """One field of each simple kind."""
+
+    count: Annotated[int, Whole(1)]
+    share: Annotated[float, Number(0, below=1)] = 0.5
+    mode: Literal["min", "max"] = "min"
+    label: str | None = None
+    on: bool = False
+
+
+@pytest.mark.parametrize(
+    ("kind", "good", "bad"),
+    [
+        (Whole(1, 5), {1: 1, 5: 5}, [0, 6, 1.0, True, "1", None, [1], 10**400]),
+        (Number(0, below=1), {0: 0.0, 0.25: 0.25}, [1, -1e-9, float("nan"), float("inf"), "0.5", False, 10**400]),
+        (Number(above=0), {1e-300: 1e-300}, [0, -1]),
+        (PairOf(Whole(1)), {3: (3, 3)}, [0, [1], [1, 2, 3], "3", None, [1, 0], [True, 1]]),
+        (ListOf(Whole(1), 1, 2), {}, [[], [1, 2, 3], 1, "ab", None]),
+        (OneOrMore(Whole()), {-1: (-1,)}, [[], None, "1"]),
+    ],
+)
+def test_a_kind_takes_what_its_rule_says_and_nothing_else(kind: Kind, good, bad):
+    for value, held in good.items():
+        read = kind.read(value)
+        assert read == held
+        assert type(read) is type(held)
+    for value in bad:
+        with pytest.raises(RefusedError):
+            kind.read(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rule"),
+    [
+        (Whole(1), "a whole number of at least 1"),
+        (Whole(0, 2**63 - 1), "a whole number of at least 0 and at most 2^63 − 1"),
+        (Number(0, below=1), "a number of at least 0 and below 1"),
+        (Number(above=0), "a number above 0"),
+        (PairOf(Whole(1)), "a whole number of at least 1, or a list of 2 of them"),
+        (ListOf(Whole(1), 1, 4), "a list of 1 to 4 items, each a whole number of at least 1"),
+    ],
+)
+def test_a_rule_is_said_in_words(kind, rule):
+    assert kind.rule == rule
+
+
+def test_all_flaws_are_told_at_once_with_their_paths():
+    with pytest.raises(RefusedError) as caught:
+        Sample(**{"share": 1, "mode": "mix", "label": 3, "on": "yes", "self": 1, "cuont": 2})
+    flaws = {(flaw.path, flaw.kind) for flaw in caught.value.flaws}
+    assert flaws == {
+        (("count",), "missing"),
+        (("share",), "value"),
+        (("mode",), "value"),
+        (("label",), "value"),
+        (("on",), "value"),
+        (("self",), "unknown_key"),
+        (("cuont",), "unknown_key"),
+    }
+    assert all(flaw.owner is Sample for flaw in caught.value.flaws)
+
+
+def test_a_flaw_inside_nested_arguments_has_the_whole_path():
+    with pytest.raises(RefusedError) as caught:
+        CompileSection(optimizer={"sgd": {"momentum": 2}}, loss="mse", metrics=["accuracy", "acuracy"])
+    assert [(flaw.path, flaw.kind) for flaw in caught.value.flaws] == [
+        (("optimizer", "sgd", "momentum"), "value"),
+        (("metrics", 1), "unknown_name"),
+    ]
+    assert str(caught.value).startswith("optimizer.sgd.momentum must be a number of at least 0 and at most 1; ")
+
+
+def test_fields_that_contradict_each_other_are_told():
+    with pytest.raises(RefusedError, match=r"received strides=\[2, 2\], dilation_rate=\[1, 2\]"):
+        Conv2D(filters=3, kernel_size=(3, 3), strides=(2, 2), dilation_rate=(1, 2))
+    with pytest.raises(RefusedError, match="received filters=3, groups=2"):
+        Conv2D(filters=3, kernel_size=(3, 3), groups=2)
+
+
+def test_a_declaration_is_frozen_compared_by_its_fields_and_changed_by_copy():
+    one = Sample(count=2, label="a")
+    assert one == Sample(count=2, label="a", share=0.5)
+    assert hash(one) == hash(one.replace(on=False))
+    assert one.replace(count=3).count == 3
+    assert one != one.replace(count=3)
+    with pytest.raises(AttributeError, match="frozen"):
+        one.count = 3
+
+
+def test_plain_data_holds_every_default_and_reads_back():
+    layer = Conv2D(filters=3, kernel_size=3, kernel_initializer="he_normal", kernel_regularizer="l2")
+    assert layer.kernel_initializer == HeNormal()
+    assert layer.bias_initializer != GlorotUniform()
+    plain = layer.plain()
+    assert plain["kernel_size"] == [3, 3]
+    assert plain["kernel_regularizer"] == {"L2": {"l2": 0.01}}
+    assert plain["kernel_initializer"] == {"HeNormal": {}}
+    assert Conv2D(**plain) == layer
+
+
+def test_the_bare_name_l1_l2_means_a_hundredth_of_each_as_in_keras():
+    regularizers = [
+        Conv2D(filters=1, kernel_size=1, kernel_regularizer=said).kernel_regularizer
+        for said in ("l1_l2", {"l1_l2": {}}, "l2", None)
+    ]
+    assert regularizers == [L1L2(l1=0.01, l2=0.01), L1L2(), L2(l2=0.01), None]
+
+
+def test_a_registry_refuses_a_taken_name_and_knows_every_spelling():
+    registry = Registry("thing", Declaration)
+
+    class FirstThing(Declaration):
+        aliases = ("1st",)
+
+    registry.register(FirstThing)
+    for name in ("FirstThing", "first_thing", "1st"):
+        assert registry.parse(name) == FirstThing() == registry.parse({name: None})
+    with pytest.raises(ValueError, match="'1st' is registered already, by FirstThing"):
+        registry.register(type("Other", (Declaration,), {"aliases": ("1st",)}))
+    assert Named(registry).rule == "the name of a thing, or such a name with its arguments"
+
+
+def test_a_field_without_a_kind_is_refused_when_the_class_is_made():
+    with pytest.raises(TypeError, match=r"the type of Odd\.values_of must carry a kind"):
+        type("Odd", (Declaration,), {"__annotations__": {"values_of": dict}})
+
+
+@pytest.mark.parametrize(
+    ("name", "snake"),
+    [("Conv2D", "conv2d"), ("MaxPooling2D", "max_pooling2d"), ("HeNormal", "he_normal"), ("SGD", "sgd")],
+)
+def test_automatic_names_are_those_of_keras(name, snake):
+    assert snake_case(name) == snake
