@@ -45,12 +45,7 @@ def command(
 
     file = checkpoint.load(target.file)
     evaluation = _evaluate(file, target, data)
-    written = None
-    if evaluation.confusion is not None and target.run is not None:
-        written = target.run / "misclassified.csv"
-        checkpoint.write(written, misclassified_csv(evaluation.mistakes).encode())
-    if junit is not None:
-        checkpoint.write(junit, junit_report(evaluation, expectations))
+    listing = target.run / "misclassified.csv" if target.run and evaluation.confusion is not None else None
     if as_json:
         emit({**evaluation.document(), "model": str(target.file)})
     else:
@@ -58,8 +53,12 @@ def command(
         click.echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
         print_evaluation(evaluation)
         if evaluation.confusion is not None:
-            place = f": {written}" if written else ""
+            place = f": {listing}" if listing else ""
             click.echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
+    if listing is not None:  # after the figures: these are worth having where nothing can be written
+        checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
+    if junit is not None:
+        checkpoint.write(junit, junit_report(evaluation, expectations))
     judge(expectations, evaluation.named_figures())
 
 

@@ -48,13 +48,17 @@ def find_model(argument: Path | None) -> Target:
 
 
 def newest(folders: Iterable[Path]) -> Path | None:
-    """The run that began last."""
-    runs = [path for path in folders if (path / "spec.yaml").is_file() and not path.is_symlink()]
+    """The run that began last, of those that have a model."""
+    runs = [path for path in folders if not path.is_symlink() and (path / "spec.yaml").is_file() and _models(path)]
     return max(runs, key=lambda run: (run.name[:15], (run / "spec.yaml").stat().st_mtime_ns), default=None)
 
 
+def _models(run: Path) -> list[Path]:
+    """The model files of a run, the one that it hands out first."""
+    return [run / name for name in MODEL_FILES if (run / name).is_file()]
+
+
 def _in(run: Path) -> Target:
-    for name in MODEL_FILES:
-        if (run / name).is_file():
-            return Target(run / name, run)
+    for file in _models(run):
+        return Target(file, run)
     raise UsageError(f"{run}: has no {' and no '.join(MODEL_FILES)}: is it a run?")

@@ -132,7 +132,10 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"begin anew: cnncli train {quote(str(Path(run.shown) / run.spec.name))}"
         )
     saved = checkpoint.load(run.last)
-    before, now = _settled(json.loads(saved.metadata["spec"])), _settled(json.loads(json.dumps(plan.resolved)))
+    before, now = (
+        _settled(json.loads(saved.metadata.get("spec", "{}"))),
+        _settled(json.loads(json.dumps(plan.resolved))),
+    )
     changed = [key for key in now if now[key] != before[key]]
     if changed:
         raise UsageError(

@@ -1,5 +1,6 @@
 import csv
 import json
+import shutil
 from xml.etree import ElementTree
 
 import numpy as np
@@ -111,3 +112,24 @@ def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
     done = cnncli(folder, "evaluate", broken)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "is truncated" in done.stderr
+
+
+def test_a_run_that_was_killed_before_it_had_a_model_is_not_the_newest(folder):
+    begun = folder / "runs/bars/29991231-000000"
+    begun.mkdir()
+    (begun / "spec.yaml").write_text(SPEC)
+    try:
+        assert cnncli(folder, "evaluate", "--json").stderr == f"model: {runs(folder)[-2].relative_to(folder)}\n"
+    finally:
+        shutil.rmtree(begun)
+
+
+def test_the_figures_are_told_even_where_the_misclassified_samples_can_not_be_written(folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(runs(folder)[0], run)
+    (run / "misclassified.csv").unlink(missing_ok=True)
+    (run / "misclassified.csv").mkdir()
+    done = cnncli(folder, "evaluate", run, "--json")
+    assert done.returncode == 1
+    assert done.stderr.count("misclassified.csv: can't be written") == 1
+    assert json.loads(done.stdout)["samples"] == 9
