@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 
+from cnncli import kernels
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Split
 from cnncli.errors import CnncliError
 from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+from cnncli.ops import streams
 
 
 def feed(x, y, outputs, loss=None, *, rescale="auto", start=0):
@@ -106,6 +108,7 @@ def test_images_of_another_shape_are_named():
 def test_an_epochs_order_is_a_permutation_that_only_seed_and_epoch_decide():
     first = order(100, 7, 3, shuffle=True)
     assert sorted(first.tolist()) == list(range(100))
+    assert np.array_equal(first, kernels.random.permutation(100, 7, streams.SHUFFLE, 3))
     assert np.array_equal(order(100, 7, 3, shuffle=True), first)
     assert not np.array_equal(order(100, 7, 4, shuffle=True), first)
     assert not np.array_equal(order(100, 8, 3, shuffle=True), first)

@@ -141,6 +141,11 @@ def test_names_and_files_that_are_not_there_suggest_what_is_near(tmp_path):
     assert message(tmp_path, dataset="owm.npz") == f"no file 'owm.npz' in {tmp_path}; did you mean 'own.npz'?"
     with pytest.raises(DeclarationError, match=r"^'mnist' is known, but this version does not download yet; `mnist5k`"):
         describe(DataSection(dataset="mnist"), tmp_path)
+    (tmp_path / "folder.npz").mkdir()
+    assert message(tmp_path, dataset="folder.npz") == (
+        "a dataset must be a known name or a .npz file; 'folder.npz' is a folder"
+    )
+    assert "folder.npz" not in message(tmp_path, dataset="foldr.npz")
     assert "folders of images are not read by this version" in message(tmp_path, dataset=".")
 
 
