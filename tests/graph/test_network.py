@@ -95,6 +95,20 @@ def test_dropout_is_at_work_only_in_training_and_keyed_by_the_step():
         assert not np.array_equal(seen[0], other)
 
 
+def test_each_dropout_draws_a_mask_of_its_own():
+    net = model(
+        (1000,),
+        ("a", ("input",), "Dropout", {"rate": 0.5}),
+        ("b", ("input",), "Dropout", {"rate": 0.5}),
+        ("both", ("a", "b"), "Concatenate", {}),
+    )
+    network = Network(net, LOSSES.parse("mean_squared_error"), batch_size=1)
+    network.inputs[...] = 1
+    network.train_step(1, 0, 1)
+    a, b = network.predictions.reshape(2, 1000) != 0
+    assert (a == b).mean() == pytest.approx(0.5, abs=0.07)
+
+
 def test_views_handed_out_stay_valid_when_another_program_is_planned():
     network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
     network.initialize(0)
