@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import types
 
-from cnncli.kernels.runtime import SPAN, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, fields, view, worker
 
 SIZES = "batch height width channels rows columns kh kw sy sx top left"
 MAX = block(f"x out winner lines {SIZES}")
@@ -34,17 +34,7 @@ def max_forward(x: Tensor, out: Tensor, winner: Tensor, window: Window) -> list[
     winner: int32, shaped as out: the cell's row · window width + column, the first among equals. A NaN beats every
     number. A window that lies outside the image gives -inf and winner -1.
     """
-    lines = _lines(out, window)
-    step = max_worker.step(
-        x.dtype,
-        -(-out.shape[0] * out.shape[1] // lines),
-        x=x.address,
-        out=out.address,
-        winner=winner.address,
-        lines=lines,
-        **_sizes(x, out, window),
-    )
-    return [step]
+    return _steps(max_worker, x, out, window, out=out, x=x, winner=winner)
 
 
 def max_backward(grad: Tensor, winner: Tensor, out: Tensor, window: Window) -> list[Step]:
@@ -52,17 +42,7 @@ def max_backward(grad: Tensor, winner: Tensor, out: Tensor, window: Window) -> l
 
     grad: real (N, OH, OW, C); winner: int32, shaped as grad; out: (N, H, W, C).
     """
-    lines = _lines(out, window)
-    step = max_gradient_worker.step(
-        grad.dtype,
-        -(-out.shape[0] * out.shape[1] // lines),
-        grad=grad.address,
-        winner=winner.address,
-        out=out.address,
-        lines=lines,
-        **_sizes(out, grad, window),
-    )
-    return [step]
+    return _steps(max_gradient_worker, out, grad, window, out=out, grad=grad, winner=winner)
 
 
 def average_forward(x: Tensor, out: Tensor, window: Window) -> list[Step]:
@@ -70,40 +50,30 @@ def average_forward(x: Tensor, out: Tensor, window: Window) -> list[Step]:
 
     x: real (N, H, W, C); out: (N, OH, OW, C).
     """
-    lines = _lines(out, window)
-    step = average_worker.step(
-        x.dtype,
-        -(-out.shape[0] * out.shape[1] // lines),
-        x=x.address,
-        out=out.address,
-        lines=lines,
-        **_sizes(x, out, window),
-    )
-    return [step]
+    return _steps(average_worker, x, out, window, out=out, x=x)
 
 
 def average_backward(grad: Tensor, out: Tensor, window: Window) -> list[Step]:
     """The gradient of each window, shared among its cells. grad: real (N, OH, OW, C); out: (N, H, W, C)."""
-    lines = _lines(out, window)
-    step = average_gradient_worker.step(
-        grad.dtype,
-        -(-out.shape[0] * out.shape[1] // lines),
-        grad=grad.address,
-        out=out.address,
-        lines=lines,
-        **_sizes(out, grad, window),
-    )
-    return [step]
+    return _steps(average_gradient_worker, out, grad, window, out=out, grad=grad)
 
 
-def _lines(out: Tensor, window: Window) -> int:
-    """How many lines of pixels a chunk fills."""
-    return max(1, SPAN // (out.shape[2] * out.shape[3] * window.size[0] * window.size[1]))
-
-
-def _sizes(image: Tensor, pooled: Tensor, window: Window) -> dict[str, int]:
-    values = (*image.shape, *pooled.shape[1:3], *window.size, *window.strides, *window.padding)
-    return dict(zip(SIZES.split(), values, strict=True))
+def _steps(
+    pooling: Worker, image: Tensor, pooled: Tensor, window: Window, *, out: Tensor, **others: Tensor
+) -> list[Step]:
+    """One step; a chunk fills some lines of pixels of `out`, which has the shape of `image` or of `pooled`."""
+    lines = max(1, SPAN // (out.shape[2] * out.shape[3] * window.size[0] * window.size[1]))
+    sizes = (*image.shape, *pooled.shape[1:3], *window.size, *window.strides, *window.padding)
+    return [
+        pooling.step(
+            out.dtype,
+            -(-out.shape[0] * out.shape[1] // lines),
+            lines=lines,
+            out=out.address,
+            **{name: array.address for name, array in others.items()},
+            **dict(zip(SIZES.split(), sizes, strict=True)),
+        )
+    ]
 
 
 @worker(MAX)

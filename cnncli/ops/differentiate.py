@@ -37,6 +37,6 @@ def differentiate(
                 continue
             needed = [value in active for value in call.inputs]
             for value, part in zip(call.inputs, call.op.gradient(tape, call, grad, needed), strict=True):
-                if value in active and part is not None:
+                if part is not None:
                     parts.setdefault(value, []).append(part)
     return {value: total(value) for value in wanted}

@@ -94,3 +94,13 @@ def test_a_view_takes_no_memory_even_where_it_is_placed_elsewhere():
     made = tape.emit(Add(), source, source)
     view = tape.emit(Reshape((16,)), made)
     assert memory.plan(tape.calls, {source, view}, [], size).total == 0
+
+
+def test_what_a_placed_view_shows_is_written_there_and_not_over_a_dead_input():
+    tape, source = Tape(), Value((4, 4))
+    dead = tape.emit(Add(), source, source)
+    made = tape.emit(Activation("relu"), dead)
+    view = tape.emit(Reshape((16,)), made)
+    layout = memory.plan(tape.calls, {source, view}, [], size)
+    assert layout.owner(made) is view
+    assert layout.owner(dead) is dead

@@ -1,5 +1,6 @@
 """Whole networks: graphs with branches, penalties and dropout, checked by float64 finite differences and by hand."""
 
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,7 @@ from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.layer import LAYERS, Layer, Weight
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
+from cnncli.ops import streams
 
 layers()
 
@@ -93,6 +95,83 @@ def test_dropout_is_at_work_only_in_training_and_keyed_by_the_step():
     assert np.array_equal(seen[0], seen[1])
     for other in (seen[2], seen[3], network.predictions):
         assert not np.array_equal(seen[0], other)
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "mean_squared_error"])
+def test_without_training_dropout_gives_its_input(loss):
+    net = model((3,), ("drop", ("input",), "Dropout", {"rate": 0.9}))
+    network = Network(net, LOSSES.parse(loss), batch_size=4)
+    network.inputs[...] = np.arange(1, 13).reshape(4, 3)
+    for run in (network.evaluate, network.predict):
+        run(4)
+        assert np.array_equal(network.predictions, network.inputs)
+
+
+def softmax_of(logits, loss):
+    """A network whose output is the softmax of its first weight's rows, after a training step; all targets class 0."""
+    net = model((1,), ("out", ("input",), "Dense", {"units": 3, "activation": "softmax", "use_bias": False}))
+    network = Network(net, LOSSES.parse(loss), batch_size=1)
+    network.inputs[...], network.targets[...] = 1, [[1, 0, 0]]
+    network.weights["out/kernel"][...] = logits
+    network.train_step(1, 0, 1)
+    return network
+
+
+def test_a_confident_mistake_keeps_its_whole_gradient():
+    # From probabilities, clipped to 1e-7, both loss and gradient would stop at e⁻¹⁶.
+    network = softmax_of([-50, 50, 0], "categorical_crossentropy")
+    assert network.losses[0] == pytest.approx(100)
+    np.testing.assert_allclose(network.gradients["out/kernel"], [[-1, 1, 0]], atol=1e-6)
+
+
+def test_only_cross_entropy_is_taken_from_the_logits():
+    network = softmax_of([0, 0, 0], "mean_squared_error")
+    assert network.losses[0] == pytest.approx((4 / 9 + 1 / 9 + 1 / 9) / 3)
+
+
+def test_nothing_is_computed_that_nobody_reads():
+    net = model(
+        (4, 4, 1),
+        ("conv", ("input",), "Conv2D", {"filters": 2, "kernel_size": 3, "kernel_regularizer": "l2"}),
+        ("flat", ("conv",), "Flatten", {}),
+        ("out", ("flat",), "Dense", {"units": 3, "activation": "softmax"}),
+    )
+    network = Network(net, LOSSES.parse("categorical_crossentropy"), batch_size=1)
+    network.train_step(1, 0, 1)
+    network.predict(1)
+    train, predict = (
+        [type(call.op).__name__ for call in network.runs[kind].program.calls] for kind in ("train", "predict")
+    )
+    assert "Softmax" not in train, "the loss gives the probabilities"
+    assert "Conv2DGradInput" not in train, "nobody asks for the input's gradient"
+    assert predict == ["Conv2D", "Reshape", "Dense", "Softmax"]
+
+
+def test_each_weight_is_drawn_from_numbers_of_its_own():
+    entries = [(name, ("input",), "Dense", {"units": 4}) for name in "ab"]
+    network = Network(model((4,), *entries), LOSSES.parse("mean_squared_error"), batch_size=1)
+    network.initialize(0)
+    assert not np.isclose(network.weights["a/kernel"], network.weights["b/kernel"]).any()
+
+
+def test_no_two_uses_of_a_seed_share_a_stream():
+    # 65,536 of each sort is more than a model can have.
+    starts = [streams.SHUFFLE, streams.DROPOUT, streams.WEIGHTS, 1 << 32]
+    assert min(b - a for a, b in pairwise(starts)) >= 1 << 16
+
+
+def test_each_dropout_draws_a_mask_of_its_own():
+    net = model(
+        (1000,),
+        ("a", ("input",), "Dropout", {"rate": 0.5}),
+        ("b", ("input",), "Dropout", {"rate": 0.5}),
+        ("both", ("a", "b"), "Concatenate", {}),
+    )
+    network = Network(net, LOSSES.parse("mean_squared_error"), batch_size=1)
+    network.inputs[...] = 1
+    network.train_step(1, 0, 1)
+    a, b = network.predictions.reshape(2, 1000) != 0
+    assert (a == b).mean() == pytest.approx(0.5, abs=0.07)
 
 
 def test_views_handed_out_stay_valid_when_another_program_is_planned():

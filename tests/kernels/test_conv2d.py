@@ -8,7 +8,7 @@ import pytest
 from cnncli.kernels import conv2d
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.runtime import Scratch, tensor
-from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
+from tests.kernels.support import DTYPES, MARGIN, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import convolution
 
 
@@ -88,6 +88,34 @@ def test_all_three_agree_with_the_definition(dtype: str) -> None:
         assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shapes_at_the_edge_agree_with_the_definition(dtype: str) -> None:
+    rng = np.random.default_rng(2)
+    for image, kernel, stride, dilation, channels, filters, groups, batch in (
+        ((1, 1), (5, 3), (1, 1), (1, 1), 1, 1, 1, 1),
+        ((1, 1), (5, 5), (7, 9), (1, 1), 3, 70, 1, 2),
+        ((2, 9), (7, 1), (5, 4), (1, 1), 6, 6, 6, 1),
+        ((3, 4), (2, 2), (1, 1), (5, 4), 4, 8, 4, 17),
+        ((9, 9), (1, 1), (4, 4), (1, 1), 2, 130, 2, 9),
+        ((40, 1), (3, 1), (1, 2), (1, 1), 1, 2, 1, 8),
+    ):
+        out = tuple(-(-i // s) for i, s in zip(image, stride, strict=True))
+        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
+        top, left = (max(0, (o - 1) * s + r - i) // 2 for o, s, r, i in zip(out, stride, reach, image, strict=True))
+        geometry = Geometry(stride, (top, left), dilation, groups)
+        case = Case(
+            normal(rng, dtype, batch, *image, channels),
+            normal(rng, dtype, *kernel, channels // groups, filters),
+            normal(rng, dtype, filters),
+            normal(rng, dtype, batch, *out, filters),
+            geometry,
+        )
+        x, weights, bias, grad, _ = case
+        assert_close(forward(case), convolution.forward(x, weights, bias, out, geometry), case.terms)
+        assert_close(grad_input(case), convolution.grad_input(grad, x, weights, geometry), case.terms)
+        assert_close(grad_weight(case), convolution.grad_weight(grad, x, weights, geometry), case.terms)
+
+
 def test_a_hand_computed_convolution() -> None:
     x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
     kernel = np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)
@@ -161,6 +189,16 @@ def test_the_comparison_notices_one_wrong_element(operation) -> None:
     assert_close(actual, actual.astype(np.float64), case.terms)
     with pytest.raises(AssertionError):
         assert_close(actual, wrong, case.terms)
+
+
+@pytest.mark.parametrize("place", [MARGIN - 1, -MARGIN])
+def test_the_comparison_notices_what_is_written_beside_the_array(place: int) -> None:
+    out = forward(random_case(0, "float32"))
+    expected = out.astype(np.float64)
+    assert_close(out, expected)
+    out.base[place] = 0
+    with pytest.raises(AssertionError):
+        assert_close(out, expected)
 
 
 def test_the_comparison_notices_a_shifted_padding() -> None:

@@ -7,6 +7,10 @@ import pytest
 
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.vocabulary import layers
+from cnncli.spec.problems import Problems
+from cnncli.spec.reader import read
+from cnncli.spec.resolve import to_yaml
+from cnncli.spec.tree import plain
 from tests.layers.harness import LayerHarness, finite_differences, gradients_agree
 from tests.layers.pairwise import pairwise
 from tests.layers.twins import BASES, OPTIONS, TWINS
@@ -83,6 +87,9 @@ def test_every_option_that_is_a_field_is_tried(name):
 
 
 @pytest.mark.parametrize(("name", "arguments", "shapes"), CASES)
-def test_declarations_survive_being_written_and_read(name, arguments, shapes):
+def test_declarations_survive_being_written_as_yaml_and_read(name, arguments, shapes):
     layer = LAYERS.parse({name: arguments})
-    assert LAYERS.parse({name: layer.plain()}) == layer
+    problems = Problems("layer.yaml", "")
+    tree = read(to_yaml({name: layer.plain()}), problems)
+    assert not problems
+    assert LAYERS.parse(plain(tree)) == layer

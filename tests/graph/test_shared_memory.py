@@ -1,0 +1,101 @@
+"""Whole training steps in shared and overwritten buffers give the bits that they give with a buffer for each value."""
+
+import numpy as np
+import pytest
+
+from cnncli.graph import memory
+from cnncli.graph.model import Model, Node
+from cnncli.graph.network import Network
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import layers
+
+layers()
+
+INNER = [
+    {"Activation": {"activation": "relu"}},
+    {"Activation": {"activation": "tanh"}},
+    {"Activation": {"activation": "sigmoid"}},
+    {"Activation": {"activation": "softmax"}},
+    {"Activation": {"activation": "linear"}},
+    {"Dropout": {"rate": 0.4}},
+    {"MaxPooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}},
+    {"AveragePooling2D": {"pool_size": 3, "strides": 1, "padding": "same"}},
+    {"Conv2D": {"filters": 2, "kernel_size": 2, "padding": "same", "activation": "relu", "activity_regularizer": "l2"}},
+    {"Conv2D": {"filters": 2, "kernel_size": 1, "kernel_regularizer": "l1_l2", "use_bias": False}},
+    {"Dense": {"units": 2, "activation": "sigmoid", "activity_regularizer": "l1"}},
+    {"Add": {}},
+]
+LAST = [
+    [{"Flatten": {}}, {"Dense": {"units": 3, "activation": "softmax", "activity_regularizer": "l2"}}],
+    [{"Flatten": {}}, {"Dense": {"units": 3}}, {"Activation": {"activation": "sigmoid"}}],
+    [{"Flatten": {}}, {"Dense": {"units": 3}}, {"Dropout": {"rate": 0.2}}, {"Activation": {"activation": "softmax"}}],
+    [{"Dense": {"units": 3, "activation": "softmax"}}, {"Flatten": {}}],
+]
+
+
+def random_model(seed):
+    """Layers that read any earlier ones of the same shape, several of them the same ones."""
+    rng = np.random.default_rng(seed)
+    nodes, names = [], ["input"]
+    for number in range(rng.integers(2, 10)):
+        entry = INNER[rng.integers(len(INNER))]
+        inputs = rng.choice(names[-4:], rng.integers(2, 4) if "Add" in entry else 1)
+        nodes.append(Node(f"n{number}", LAYERS.parse(entry), tuple(map(str, inputs))))
+        names.append(f"n{number}")
+    nodes.append(Node("all", LAYERS.parse({"Concatenate": {}}), tuple(names)))
+    for number, entry in enumerate(LAST[seed % len(LAST)]):
+        nodes.append(Node(f"last{number}", LAYERS.parse(entry), (nodes[-1].name,)))
+    return Model((3, 3, 2), tuple(nodes))
+
+
+def apart(calls, placed, kept, size):
+    """A layout in which no two values share memory but views."""
+    owners, offsets, total = {}, {}, 0
+    for call in calls:
+        for value in call.outputs:
+            if call.op.is_view:
+                source = memory.find(owners, call.inputs[0])
+                if value in placed:
+                    owners[source] = value
+                else:
+                    owners[value] = source
+            elif value not in placed:
+                offsets[value] = total
+                total += -(-size(value) // memory.ALIGNMENT) * memory.ALIGNMENT
+    return memory.Layout(owners, offsets, total)
+
+
+def results(model, loss):
+    """What training and evaluation give, bit by bit, in memory that held NaN before."""
+    network = Network(model, LOSSES.parse(loss), batch_size=3, dtype="float64")
+    network.initialize(1)
+    rng = np.random.default_rng(2)
+    network.inputs[...] = rng.normal(size=network.inputs.shape)
+    network.targets[...] = rng.random(network.targets.shape)
+    found = []
+    for run in (lambda n: network.train_step(n, 5, 6), network.evaluate):
+        for n in (3, 2):
+            run(3)
+            network.memory[...] = 0xFF
+            network.gradients.data[...] = 0
+            run(n)
+            found += [network.predictions[:n].tobytes(), network.losses[:n].tobytes(), network.penalty()]
+            found.append(network.gradients.data.tobytes())
+            assert np.isfinite(network.gradients.data).all()
+            assert np.isfinite(network.losses[:n]).all()
+    return found, network.memory.size
+
+
+@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"])
+def test_sharing_memory_changes_no_bit(loss, monkeypatch):
+    saved = 0
+    for seed in range(16):
+        model = random_model(seed)
+        shared, used = results(model, loss)
+        with monkeypatch.context() as patch:
+            patch.setattr(memory, "plan", apart)
+            alone, needed = results(model, loss)
+        assert shared == alone, f"model {seed}"
+        saved += needed - used
+    assert saved > 0
