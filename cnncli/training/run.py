@@ -122,7 +122,10 @@ def reopen(path: Path) -> Run:
     if not (path / "spec.yaml").is_file():
         what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
         raise UsageError(f"{path}: {what}")
-    return Run(path)
+    run = Run(path)
+    for left in path.glob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+    return run
 
 
 def environment(threads: int, seed: int, data: str) -> dict[str, Any]:

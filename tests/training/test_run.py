@@ -56,6 +56,19 @@ def test_a_run_is_written_by_one_process_at_a_time():
     reopen(run.path).close()
 
 
+def test_a_half_written_file_of_a_process_that_was_killed_goes_when_the_run_is_reopened():
+    run = new()
+    run.close()
+    (run.path / ".best.safetensors.tmp").write_bytes(b"half")
+    reopen(run.path).close()
+    assert sorted(path.name for path in run.path.iterdir()) == [
+        "environment.json",
+        "metrics.jsonl",
+        "spec.yaml",
+        "splits.json",
+    ]
+
+
 def test_what_is_no_run_can_not_be_reopened(here):
     with pytest.raises(UsageError, match=r"nowhere: no such run"):
         reopen(here / "nowhere")
