@@ -4,13 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cnncli.errors import ShapeError
-from cnncli.layers.constraints import ConstraintField
-from cnncli.layers.core import regularized
 from cnncli.layers.declaration import Pair, PositiveInt
-from cnncli.layers.fields import ActivationName, DataFormat, Padding
-from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
-from cnncli.layers.layer import LAYERS, Example, Layer, Weight
-from cnncli.layers.regularizers import RegularizerField
+from cnncli.layers.fields import DataFormat, Padding
+from cnncli.layers.kernel import KernelLayer
+from cnncli.layers.layer import LAYERS, Example, Weight
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
 from cnncli.ops.window import Window
@@ -21,7 +18,7 @@ def _example(image: Shape, **arguments: Any) -> Example:
 
 
 @LAYERS.register
-class Conv2D(Layer):
+class Conv2D(KernelLayer):
     """Convolution of an image (height, width, channels) with `filters` kernels (Keras Conv2D)."""
 
     filters: PositiveInt
@@ -31,15 +28,6 @@ class Conv2D(Layer):
     data_format: DataFormat = "channels_last"
     dilation_rate: Pair = (1, 1)
     groups: PositiveInt = 1
-    activation: ActivationName = "linear"
-    use_bias: bool = True
-    kernel_initializer: InitializerField = GlorotUniform()
-    bias_initializer: InitializerField = Zeros()
-    kernel_regularizer: RegularizerField = None
-    bias_regularizer: RegularizerField = None
-    activity_regularizer: RegularizerField = None
-    kernel_constraint: ConstraintField = None
-    bias_constraint: ConstraintField = None
 
     examples: ClassVar[Sequence[Example]] = (
         _example((7, 6, 2)),
@@ -68,15 +56,12 @@ class Conv2D(Layer):
             raise ShapeError(
                 f"the input's channels must be divisible by groups; received {channels} channels, groups={self.groups}"
             )
-        shape = (*self.kernel_size, channels // self.groups, self.filters)
-        kernel = Weight(shape, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint)
-        bias = Weight((self.filters,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+        return self.kernel_and_bias((*self.kernel_size, channels // self.groups, self.filters))
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         window = Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
         y = build.conv2d(inputs[0], build.weight("kernel"), build.optional_weight("bias"), window, self.groups)
-        return regularized(build, build.activation(y, self.activation), self.activity_regularizer)
+        return self.activated(build, y)
 
 
 def _channels(image: Shape) -> int:

@@ -4,30 +4,19 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
-from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declaration import Fraction, PositiveInt
 from cnncli.layers.fields import ActivationName, DataFormat
-from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
+from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
-from cnncli.layers.regularizers import Regularizer, RegularizerField
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
 
 
 @LAYERS.register
-class Dense(Layer):
+class Dense(KernelLayer):
     """Fully connected: activation(x · kernel + bias) over the last axis (Keras Dense)."""
 
     units: PositiveInt
-    activation: ActivationName = "linear"
-    use_bias: bool = True
-    kernel_initializer: InitializerField = GlorotUniform()
-    bias_initializer: InitializerField = Zeros()
-    kernel_regularizer: RegularizerField = None
-    bias_regularizer: RegularizerField = None
-    activity_regularizer: RegularizerField = None
-    kernel_constraint: ConstraintField = None
-    bias_constraint: ConstraintField = None
 
     examples: ClassVar[Sequence[Example]] = (
         Example({"units": 4}, [(7,)]),
@@ -38,15 +27,10 @@ class Dense(Layer):
     )
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
-        kernel = Weight(
-            (inputs[0][-1], self.units), self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint
-        )
-        bias = Weight((self.units,), self.bias_initializer, self.bias_regularizer, self.bias_constraint)
-        return {"kernel": kernel, "bias": bias} if self.use_bias else {"kernel": kernel}
+        return self.kernel_and_bias((inputs[0][-1], self.units))
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        y = build.dense(inputs[0], build.weight("kernel"), build.optional_weight("bias"))
-        return regularized(build, build.activation(y, self.activation), self.activity_regularizer)
+        return self.activated(build, build.dense(inputs[0], build.weight("kernel"), build.optional_weight("bias")))
 
 
 @LAYERS.register
@@ -85,10 +69,3 @@ class Dropout(Layer):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.dropout(inputs[0], self.rate)
-
-
-def regularized(build: Builder, y: Value, activity: Regularizer | None) -> Value:
-    """y itself, after its activity regularizer's penalty has been added to the objective."""
-    if activity is not None:
-        build.penalty(y, *activity.amounts)
-    return y

@@ -58,7 +58,7 @@ class Declaration:
     """
 
     fields: ClassVar[Mapping[str, Field]] = MappingProxyType({})
-    """The fields by name, inherited ones first."""
+    """The fields by name, a class's own before those it inherits."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Other names it is known by, besides the class name and its snake_case."""
 
@@ -72,7 +72,8 @@ class Declaration:
             for name, annotation in annotations.items()
             if not name.startswith("_") and not _is_class_variable(annotation)
         }
-        cls.fields = MappingProxyType({**cls.fields, **own})
+        inherited = {name: field for name, field in cls.fields.items() if name not in own}
+        cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
         flaws = [Flaw((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]

@@ -59,7 +59,7 @@ def unknown_key(entry: Entry, owner: str, known: Iterable[str], elsewhere: AnyMa
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     """What to say of a name that the vocabulary has not."""
-    known = list(known)
+    known = sorted(known)
     registry = REGISTRIES.get(kind)
     meant = NAMES.get(name, name)
     later = later_name(kind, meant)

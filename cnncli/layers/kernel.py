@@ -1,0 +1,40 @@
+"""What layers with a kernel and a bias share."""
+
+from collections.abc import Mapping
+
+from cnncli.layers.constraints import ConstraintField
+from cnncli.layers.fields import ActivationName
+from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
+from cnncli.layers.layer import Layer, Weight
+from cnncli.layers.regularizers import RegularizerField
+from cnncli.ops.builder import Builder
+from cnncli.ops.ir import Shape, Value
+
+
+class KernelLayer(Layer):
+    """A layer of a kernel, an optional bias and an activation."""
+
+    activation: ActivationName = "linear"
+    use_bias: bool = True
+    kernel_initializer: InitializerField = GlorotUniform()
+    bias_initializer: InitializerField = Zeros()
+    kernel_regularizer: RegularizerField = None
+    bias_regularizer: RegularizerField = None
+    activity_regularizer: RegularizerField = None
+    kernel_constraint: ConstraintField = None
+    bias_constraint: ConstraintField = None
+
+    def kernel_and_bias(self, kernel: Shape) -> Mapping[str, Weight]:
+        """The weights for a kernel of this shape, whose last axis counts the outputs; no bias without `use_bias`."""
+        weights = {
+            "kernel": Weight(kernel, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
+            "bias": Weight(kernel[-1:], self.bias_initializer, self.bias_regularizer, self.bias_constraint),
+        }
+        return weights if self.use_bias else {"kernel": weights["kernel"]}
+
+    def activated(self, build: Builder, y: Value) -> Value:
+        """The activation of y, whose penalty (if it is regularized) is added to the objective."""
+        y = build.activation(y, self.activation)
+        if self.activity_regularizer is not None:
+            build.penalty(y, *self.activity_regularizer.amounts)
+        return y
