@@ -2,8 +2,9 @@
 
 Numba's cache does not see an edit in another file, and its files are pickles. So the folder is private to the user
 (mode 0700) and named by a digest of everything the machine code depends on: all kernel sources, the versions of Numba
-and llvmlite, the CPU and its features. `CNNCLI_CACHE_DIR` moves it. Where no folder can be written, or what lies there
-can't be read, kernels are compiled anew in each process.
+and llvmlite, the CPU and its features. `CNNCLI_CACHE_DIR` moves it. Each file has its SHA-256 beside it; a file without
+one, or with another, is removed before Numba sees it. Where no folder can be written, or what lies there can't be read,
+kernels are compiled anew in each process.
 """
 
 import hashlib
@@ -16,6 +17,9 @@ from typing import Any
 import llvmlite
 import numba
 from llvmlite import binding
+
+FILES = "*.nb[ic]"
+"""Numba's index and code files."""
 
 
 def digest() -> str:
@@ -52,7 +56,46 @@ def prepare() -> bool:
     if not private or not os.access(place, os.W_OK):
         return False
     numba.config.CACHE_DIR = str(place)
+    remove_unsealed(place)
     return True
+
+
+def remove_unsealed(place: Path) -> None:
+    """Remove every cached file whose content is not what its seal says: damaged, or its writer was killed."""
+    for file in place.rglob(FILES):
+        try:
+            whole = _seal_of(file).read_text("ascii") == _sha256(file)
+        except (OSError, ValueError):
+            whole = False
+        if not whole:
+            file.unlink(missing_ok=True)
+
+
+def seal(place: Path) -> None:
+    """Write the SHA-256 of each file that is newer than its seal, or has none."""
+    for file in place.rglob(FILES):
+        kept = _seal_of(file)
+        try:
+            if kept.exists() and kept.stat().st_mtime_ns >= file.stat().st_mtime_ns:
+                continue
+            temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
+            temporary.write_text(_sha256(file), "ascii")
+            temporary.replace(kept)
+        except OSError:  # gone again, or the disk is full: without a seal it is compiled anew
+            continue
+
+
+def _seal_of(file: Path) -> Path:
+    return file.with_name(f"{file.name}.sha256")
+
+
+def _sha256(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
+def _state(place: Path) -> list[int]:
+    """Changes when a file is written: Numba writes under another name and renames."""
+    return [folder.stat().st_mtime_ns for folder in place.iterdir() if folder.is_dir()]
 
 
 ENABLED = prepare()
@@ -65,9 +108,14 @@ def compiled(build: Callable[[bool], Any]) -> Any:
     source itself is raised by the second attempt.
     """
     if ENABLED:
+        place = Path(numba.config.CACHE_DIR)
         try:
-            return build(True)
+            before = _state(place)
+            built = build(True)
+            if _state(place) != before:
+                seal(place)
+            return built
         except Exception:
-            for file in Path(numba.config.CACHE_DIR).rglob("*.nb[ic]"):
+            for file in place.rglob(FILES):
                 file.unlink(missing_ok=True)
     return build(False)

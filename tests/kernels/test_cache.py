@@ -1,6 +1,8 @@
 """The cache folder is private and absolute, and nothing that lies in it can keep kernels from being compiled."""
 
+import importlib.util
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,12 +34,51 @@ def output(running):
 
 def test_first_runs_at_one_time_and_a_run_on_files_cut_short_give_the_right_numbers(tmp_path):
     assert [output(running) for running in [process(tmp_path), process(tmp_path)]] == ["True [1.0, 0.0]"] * 2
-    files = [file for file in tmp_path.rglob("*") if file.is_file()]
+    files = list(tmp_path.rglob("*.nb?"))
     assert {file.suffix for file in files} == {".nbi", ".nbc"}
     for file in files:
         os.truncate(file, 100)
     assert output(process(tmp_path)) == "True [1.0, 0.0]"
     assert all(file.stat().st_size > 100 for file in tmp_path.rglob("*.nb?"))
+
+
+def test_a_file_with_a_flipped_bit_is_never_run(tmp_path):
+    assert output(process(tmp_path)) == "True [1.0, 0.0]"
+    files = list(tmp_path.rglob("*.nb?"))
+    for number, file in enumerate(files):
+        content = bytearray(file.read_bytes())
+        content[len(content) * (number + 1) // (len(files) + 1)] ^= 1 << number % 8
+        file.write_bytes(content)
+    damaged = {file: file.read_bytes() for file in files}
+    assert output(process(tmp_path)) == "True [1.0, 0.0]"
+    assert all(not file.exists() or file.read_bytes() != content for file, content in damaged.items())
+    assert all(cache._seal_of(file).read_text() == cache._sha256(file) for file in tmp_path.rglob("*.nb?"))
+
+
+def test_a_file_whose_writer_was_killed_before_it_was_sealed_is_removed(place):
+    for name, seal in (("whole.nbc", True), ("unsealed.nbc", False)):
+        (place / name).parent.mkdir(exist_ok=True, parents=True, mode=0o700)
+        (place / name).write_bytes(b"code")
+        if seal:
+            cache.seal(place)
+    cache.remove_unsealed(place)
+    assert [file.name for file in place.rglob("*.nb?")] == ["whole.nbc"]
+
+
+def test_an_edit_of_any_kernel_source_moves_the_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(cache.numba.config, "CACHE_DIR", cache.numba.config.CACHE_DIR)
+    source = Path(cache.__file__).parent
+    copy = tmp_path / "kernels"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    loader = importlib.util.spec_from_file_location("cache_copy", copy / "cache.py")
+    copied = importlib.util.module_from_spec(loader)
+    loader.loader.exec_module(copied)
+    seen = {copied.digest()}
+    for module in sorted(copy.glob("*.py")):
+        module.write_text(module.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
+        seen.add(copied.digest())
+    assert len(seen) == 1 + len(list(copy.glob("*.py")))
 
 
 def test_without_a_folder_kernels_are_compiled_all_the_same(tmp_path):
