@@ -55,6 +55,12 @@ def command(
         emit(benchmark.document())
     else:
         benchmark.print(sys.stdout)
+    if benchmark.disturbed:
+        click.echo(
+            f"notice: other processes kept {benchmark.others:.1f} CPUs busy meanwhile. That slows everyone down, and "
+            "most of all threads that spin while they wait, as PyTorch's do: measure again on a quiet machine",
+            err=True,
+        )
 
 
 def _measure(spec: Spec, threads: int, rounds: int, peers: "Mapping[str, Peer]", notice: Notice) -> "Benchmark":
@@ -75,7 +81,8 @@ def _measure(spec: Spec, threads: int, rounds: int, peers: "Mapping[str, Peer]",
     if not peers:
         notice.say("whole steps …")
         ours = [bench.round() for _ in range(rounds)]
-    return Benchmark(spec.name, spec.fit.batch_size, threads, max(best, peak(threads)), timed, median(ours), duels)
+    best = max(best, peak(threads))
+    return Benchmark(spec.name, spec.fit.batch_size, threads, best, timed, median(ours), duels, bench.others)
 
 
 def _teller(notice: Notice, what: str, rounds: int) -> Callable[[int], None]:

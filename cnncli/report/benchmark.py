@@ -13,11 +13,17 @@ from cnncli.training.benchmark import Duel, Timed
 BALANCE = 8
 """FLOPs a byte below which memory, not multiply-adds, bounds an operation: of the order of 100 GFLOP/s and 10 GB/s a
 core, as today's machines have them."""
+DISTURBANCE = 0.2
+"""CPUs, kept busy by others, from which on figures are to be doubted."""
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured. `peak`: FLOP/s of bare multiply-adds on as many threads."""
+    """What was measured.
+
+    `peak`: FLOP/s of bare multiply-adds on as many threads. `others`: the CPUs that other processes kept busy
+    meanwhile, None where that is not known.
+    """
 
     name: str
     batch_size: int
@@ -26,6 +32,12 @@ class Benchmark:
     timed: Sequence[Timed]
     images_per_second: float
     against: Mapping[str, Duel]
+    others: float | None
+
+    @property
+    def disturbed(self) -> bool:
+        """True where other processes wanted the CPUs so much that another time may give other figures."""
+        return self.others is not None and self.others >= DISTURBANCE
 
     @property
     def flops(self) -> int:
@@ -45,6 +57,7 @@ class Benchmark:
             "peak_gflops": round(self.peak / 1e9, 2),
             "gflops": round(self.flops_per_second / 1e9, 2),
             "images_per_second": round(self.images_per_second, 1),
+            "others_cpus": None if self.others is None else round(self.others, 2),
             "layers": [self._row(timed) for timed in self.timed],
             "against": {
                 name: {

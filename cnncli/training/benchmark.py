@@ -1,10 +1,12 @@
 """Training steps against the clock: whole ones, and one operation after the other."""
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil
+from pathlib import Path
 from statistics import median
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Literal, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +23,8 @@ from cnncli.training.update import Update
 Direction = Literal["forward", "backward", "update"]
 ROUND = 0.3
 """Seconds of a round: some steps, in which nothing else may want the cores for long."""
+PAUSE = 0.05
+"""Seconds before a round in which nobody of ours runs."""
 WARM_UP = 3
 
 
@@ -79,6 +83,7 @@ class Bench:
         self.update = Update(self.network, compiled.optimizer)
         self.random = np.random.default_rng(0)
         self.done = 0
+        self.waited = self.taken = 0.0
         self.begin()
         self.run(WARM_UP)
         start = perf_counter()
@@ -106,11 +111,17 @@ class Bench:
 
     def round(self) -> float:
         """Train for about ROUND seconds; images a second."""
+        self._watch_others()
         self.begin()
         self.run(1)
         start = perf_counter()
         self.run(self.steps)
         return self.steps * self.network.batch_size / (perf_counter() - start)
+
+    @property
+    def others(self) -> float | None:
+        """How many CPUs other processes kept busy before our rounds; None before any, or where nothing tells."""
+        return self.taken / self.waited if self.waited else None
 
     def time_parts(self, rounds: int, *, progress: Callable[[int], None] = lambda number: None) -> list[Timed]:
         """The median of each operation over the steps of `rounds` rounds.
@@ -128,6 +139,14 @@ class Bench:
                     part.program.run()
                     taken.append(perf_counter() - start)
         return [Timed(part, median(taken)) for part, taken in zip(self.parts, seconds, strict=True)]
+
+    def _watch_others(self) -> None:
+        before, start = busy_seconds(), perf_counter()
+        sleep(PAUSE)
+        after = busy_seconds()
+        if before is not None and after is not None:
+            self.taken += after - before
+            self.waited += perf_counter() - start
 
     def _parts(self) -> list[Part]:
         program, objective = self.network.runs["train"]
@@ -148,6 +167,16 @@ class Bench:
         arena = self.network.weights.data.nbytes
         traffic = arena * (3 + 2 * len(self.update.slots))  # weights and slots in and out, gradients in
         return [*parts, Part("", self.optimizer, "update", 0, traffic, self.update.program)]
+
+
+def busy_seconds() -> float | None:
+    """CPU seconds that the machine has worked since it started (Linux's /proc/stat); None where nothing tells."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, first[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def directions_of(objective: Objective) -> list[Direction]:

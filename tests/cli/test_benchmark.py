@@ -30,6 +30,7 @@ fit: {batch_size: 4}
 def run(tmp_path, monkeypatch):
     """Run `cnncli benchmark` on the spec, with rounds of two milliseconds."""
     monkeypatch.setattr(benchmark, "ROUND", 0.002)
+    monkeypatch.setattr(benchmark, "busy_seconds", lambda: None)
     (tmp_path / "tiny.yaml").write_text(SPEC)
     return lambda *arguments: cnncli(tmp_path, "benchmark", "tiny.yaml", "--rounds", 2, *arguments)
 
@@ -40,7 +41,7 @@ def test_json_has_the_promised_form_and_figures_that_agree(run):
     data = json.loads(done.stdout)
     assert data["peak_gflops"] > 1
     assert data["images_per_second"] > 0
-    assert (data["batch_size"], data["threads"], data["against"]) == (4, 1, {})
+    assert (data["batch_size"], data["threads"], data["against"], data["others_cpus"]) == (4, 1, {}, None)
     first = data["layers"][0]
     assert {key: first[key] for key in ("name", "operation", "pass", "flops", "bytes")} == {
         "name": "conv2d", "operation": "Conv2D", "pass": "forward", "flops": 4 * 36 * 3 * 19,
@@ -68,6 +69,15 @@ def test_the_table_has_a_row_an_operation_and_closing_lines(run):
     parts, whole = done.stdout.splitlines()[-2:]
     assert re.fullmatch(r"operations one by one: .* forward \+ .* backward \+ .* update = [\d.]+ (ms|µs)", parts)
     assert re.fullmatch(r"whole steps: .* · [\d,]+ images/s · [\d.]+ GFLOP/s, \d+% of the peak", whole)
+
+
+@pytest.mark.parametrize(("busy", "told"), [(0.1, False), (1.5, True)])
+def test_a_busy_machine_is_told(run, monkeypatch, busy, told):
+    monkeypatch.setattr(benchmark.Bench, "others", busy)
+    done = run("--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["others_cpus"] == busy
+    assert re.match(r"notice: other processes kept 1.5 CPUs busy meanwhile", done.stderr) if told else not done.stderr
 
 
 def test_a_peer_takes_its_turns(run, monkeypatch):

@@ -1,5 +1,8 @@
 """A benchmark counts the work that there is, runs real training steps, and takes medians."""
 
+import os
+import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -95,6 +98,31 @@ def test_a_network_without_classes_gets_numbers_to_aim_at(monkeypatch):
     other = Bench(model, CompileSection(optimizer="sgd", loss="mse"), N, threads=1)
     assert len(np.unique(other.network.targets)) > 2
     assert [part.operation for part in other.parts] == ["Activation", "Loss", "SGD"]
+
+
+def test_what_others_do_is_seen_while_we_wait(bench, monkeypatch):
+    assert bench.others is None
+    clock = iter([10.0, 10.3, 20.0, 20.1])  # CPU seconds: 0.4 in two pauses
+    monkeypatch.setattr(benchmark, "busy_seconds", lambda: next(clock))
+    monkeypatch.setattr(benchmark, "PAUSE", 0.1)
+    bench.round()
+    bench.round()
+    assert 0 < bench.others <= 0.4 / 0.2  # a pause may last longer
+    assert bench.others == pytest.approx(0.4 / bench.waited)
+    monkeypatch.setattr(benchmark, "busy_seconds", lambda: None)
+    before = bench.others
+    bench.round()
+    assert bench.others == before
+
+
+def test_the_machine_says_how_long_its_cpus_have_worked_if_it_does():
+    before, start = benchmark.busy_seconds(), time.perf_counter()
+    while (elapsed := time.perf_counter() - start) < 0.3:
+        pass
+    after = benchmark.busy_seconds()
+    assert (before is None) == (after is None) == (not Path("/proc/stat").exists())
+    # A machine where everything else waits has worked on one CPU; ticks are of 10 ms.
+    assert after is None or 0.2 < after - before < elapsed * os.cpu_count() + 0.1
 
 
 class Fake:
