@@ -92,6 +92,7 @@ def _train(
     output: Path | None,
     dry: bool,
 ) -> None:
+    from cnncli.kernels import runtime
     from cnncli.training.session import Place, Plan, check, read_data, train
 
     base = spec.path.parent if spec.path else Path()
@@ -106,7 +107,8 @@ def _train(
         return
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
-        result = train(plan, dataset, place, threads, follower)
+        with runtime.told_to(lambda made: follower.notice(f"compiling kernels … {made.name} is ready")):
+            result = train(plan, dataset, place, threads, follower)
     _close(result, mode, named=output is not None)
     _judge(spec, result)
 

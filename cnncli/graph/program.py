@@ -51,9 +51,12 @@ class Program:
         if not 1 <= n <= self.capacity:
             raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
         if n not in self.bound:
-            steps = [step for call in self.calls for step in self._steps(call, n)[0]]
-            self.bound[n] = runtime.Program(steps, self.threads)
+            self.bound[n] = runtime.Program([step for _, steps in self.planned(n) for step in steps], self.threads)
         self.bound[n].run()
+
+    def planned(self, n: int) -> list[tuple[Call, list[Step]]]:
+        """Each call with its steps on the first `n` samples, in order; a view has none."""
+        return [(call, self._steps(call, n)[0]) for call in self.calls]
 
     def tensor(self, value: Value, n: int) -> Tensor:
         """Where `value` lies, its first `n` samples if batched."""

@@ -33,8 +33,10 @@ address is invisible to Numba's alias analysis in a parallel body, which is why 
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
+from time import perf_counter
 from typing import Any, NamedTuple
 
 import numba
@@ -76,6 +78,30 @@ class Step(NamedTuple):
     worker: int
     parameters: np.ndarray[Any, Any]
     chunks: int
+
+
+class Compilation(NamedTuple):
+    """A function made ready: compiled, or loaded from the cache folder. `name`: "conv2d.correlate"."""
+
+    name: str
+    dtype: str
+    seconds: float
+    cached: bool
+
+
+compilations: list[Compilation] = []
+"""Every function that this process made ready so far."""
+listeners: list[Callable[[Compilation], None]] = []
+
+
+@contextmanager
+def told_to(listener: Callable[[Compilation], None]) -> Iterator[None]:
+    """Inside, `listener` is told of each function that is made ready."""
+    listeners.append(listener)
+    try:
+        yield
+    finally:
+        listeners.remove(listener)
 
 
 class Scratch:
@@ -134,10 +160,13 @@ class Worker:
         """The address of the function for `dtype`; `variant` are further constants the factory takes."""
         key = (dtype, *variant)
         if key not in self.compiled:
-            function = self.factory(REALS[dtype], *variant)
+            function, start = self.factory(REALS[dtype], *variant), perf_counter()
             self.compiled[key] = cache.compiled(
                 lambda kept: cfunc(SIGNATURE, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
             )
+            module = self.factory.__module__.rpartition(".")[2]
+            name = " ".join([f"{module}.{self.factory.__name__.removesuffix('_worker')}", *map(str, variant)])
+            _tell(Compilation(name, dtype, perf_counter() - start, self.compiled[key].cache_hits > 0))
         return int(self.compiled[key].address)
 
     def step(self, dtype: str, chunks: int, *variant: Any, **fields: float) -> Step:
@@ -147,6 +176,12 @@ class Worker:
         parameters = np.zeros(1, self.dtype)
         parameters[0] = tuple(fields[name] for name in self.dtype.names)
         return Step(self.address(dtype, *variant), parameters, chunks)
+
+
+def _tell(compilation: Compilation) -> None:
+    compilations.append(compilation)
+    for listener in listeners:
+        listener(compilation)
 
 
 def worker(fields: types.Type) -> Callable[[Callable[..., Callable[..., None]]], Worker]:
@@ -248,7 +283,9 @@ _turn = threading.Lock()
 """Numba lets other Python threads run while it is in a parallel region; workqueue then ends the process."""
 
 
+_start = perf_counter()
 _drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_walk))
+_tell(Compilation("runtime.driver", "", perf_counter() - _start, bool(_drive.stats.cache_hits)))
 
 
 class Program:

@@ -74,7 +74,7 @@ class Follower:
 
     def notice(self, text: str) -> None:
         """Say on a terminal, and only there, what takes time, until the first event."""
-        if self.bar:
+        if self.bar and self.bar.shown is None:
             self.bar.notice(text)
 
     def __call__(self, event: "Event") -> None:
@@ -112,6 +112,25 @@ def emit(event: Mapping[str, Any]) -> None:
     click.echo(json.dumps(words, ensure_ascii=False))
 
 
+class Notice:
+    """Says on a terminal, and only there, what takes time; use it as a context manager."""
+
+    def __init__(self) -> None:
+        self.bar = Bar() if animated() else None
+
+    def __enter__(self) -> "Notice":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.bar:
+            self.bar.close()
+
+    def say(self, text: str) -> None:
+        """Show a text in the place of the one before."""
+        if self.bar:
+            self.bar.notice(text)
+
+
 class Bar:
     """What takes time now: a notice, or the progress of an epoch. Gone when it is done."""
 
@@ -122,6 +141,9 @@ class Bar:
 
     def notice(self, text: str) -> None:
         """Show a text, moving, until something else is to be shown."""
+        if self.status is not None:
+            self.status.update(text)
+            return
         from rich.console import Console
 
         self.close()

@@ -11,9 +11,7 @@ import numpy as np
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset
 from cnncli.errors import CnncliError, DivergedError
-from cnncli.graph.arena import Arena
 from cnncli.graph.network import Network
-from cnncli.kernels import runtime
 from cnncli.training import checkpoint
 from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import Sums, evaluate, portions
@@ -23,6 +21,7 @@ from cnncli.training.optimizers import Optimizer
 from cnncli.training.run import Run
 from cnncli.training.sections import FitSection
 from cnncli.training.state import State
+from cnncli.training.update import Update
 
 Array = np.ndarray[Any, Any]
 
@@ -88,10 +87,7 @@ class Trainer:
         self.validation_feed = None if validation is None else self._feed(validation)
         directions = {metric.figure: metric.better for metric in job.metrics}
         self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
-        shapes = {name: tensor.shape for name, tensor in network.weights.tensors().items()}
-        self.slots = {name: Arena(shapes, network.dtype) for name in job.optimizer.slots}
-        self.hyper: Array = np.zeros(len(job.optimizer.hyper(1)), np.float64)
-        self.update = self._update()
+        self.update = Update(network, job.optimizer)
         self.state = State(job.dataset.digest)
 
     def restore(self, saved: ModelFile) -> None:
@@ -105,7 +101,7 @@ class Trainer:
                 f"the data must be those that the run began with; {self.job.dataset.source} has changed since"
             )
         self.network.load(saved.weights)
-        for name, arena in self.slots.items():
+        for name, arena in self.update.slots.items():
             arena.load(_under(f"optimizer/{name}/", saved.extra))
         for number, (watcher, remembered) in enumerate(zip(self.watchers, state.callbacks, strict=True)):
             watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
@@ -164,8 +160,7 @@ class Trainer:
                 raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.step += 1
             state.batch += 1
-            self.hyper[:] = self.job.optimizer.hyper(state.step)
-            self.update.run()
+            self.update.run(state.step)
             running += loss
             mean = running / (state.sums.samples - done)
             self.report(BatchDone(state.epoch + 1, state.batch, self.batches, mean))
@@ -216,7 +211,7 @@ class Trainer:
         self.state.callbacks = [watcher.state for watcher in self.watchers]
         extra = {
             f"optimizer/{slot}/{name}": tensor
-            for slot, arena in self.slots.items()
+            for slot, arena in self.update.slots.items()
             for name, tensor in arena.tensors().items()
         }
         for number, watcher in enumerate(self.watchers):
@@ -226,13 +221,6 @@ class Trainer:
 
     def _feed(self, split: Any) -> Feed:
         return Feed(split, self.job.rescale, self.network.loss, self.network.inputs, self.network.targets)
-
-    def _update(self) -> runtime.Program:
-        """One compiled pass: the optimizer, then the constraints."""
-        weights, gradients = runtime.tensor(self.network.weights.data), runtime.tensor(self.network.gradients.data)
-        slots = [runtime.tensor(arena.data) for arena in self.slots.values()]
-        steps = self.job.optimizer.steps(weights, gradients, slots, runtime.tensor(self.hyper))
-        return runtime.Program([*steps, *self.network.constraint_steps()])
 
 
 def prepare(network: Network, n: int) -> None:

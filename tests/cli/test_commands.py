@@ -161,7 +161,7 @@ def test_wrong_usage_exits_with_2_and_suggests(arguments: list[str], message: st
 def test_help_and_version() -> None:
     done = cnncli("--help")
     assert done.returncode == 0
-    for name in ("train", "evaluate", "summary", "check"):
+    for name in ("train", "evaluate", "summary", "check", "benchmark", "warmup"):
         assert f"\n  {name} " in done.stdout
     assert cnncli("--version").stdout == "cnncli 0.1.0\n"
 

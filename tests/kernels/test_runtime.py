@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from cnncli.kernels import runtime
+from cnncli.kernels import cache, runtime
 from cnncli.kernels.runtime import Program, Scratch, block, fields, tensor, view, worker
 
 MARK = block("runs threads")
@@ -102,3 +102,28 @@ def test_what_a_kernel_cannot_take_is_refused():
         tensor(np.zeros((2, 3)).T)
     with pytest.raises(TypeError, match=r"mark_worker takes .* received"):
         mark_worker.step("float64", 1, runs=0)
+
+
+@pytest.fixture
+def heard(monkeypatch):
+    """What a listener is told."""
+    told = []
+    monkeypatch.setattr(runtime, "listeners", [told.append])
+    return told
+
+
+def test_a_listener_is_told_once_of_each_function_that_is_made_ready(heard, monkeypatch):
+    monkeypatch.setattr(cache, "ENABLED", False)
+    fresh = runtime.Worker(mark_worker.factory, MARK)
+    before = len(runtime.compilations)
+    assert fresh.address("float64") == fresh.address("float64")
+    assert [(told.name, told.dtype, told.cached) for told in heard] == [("test_runtime.mark", "float64", False)]
+    assert runtime.compilations[before:] == heard
+    assert heard[0].seconds > 0
+
+
+def test_a_function_that_lies_in_the_folder_is_told_as_cached(heard):
+    assert cache.ENABLED
+    for _ in range(2):
+        runtime.Worker(mark_worker.factory, MARK).address("float32")
+    assert heard[1].cached

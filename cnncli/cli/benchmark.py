@@ -1,0 +1,110 @@
+"""`cnncli benchmark`: how fast a network trains here, and where the time goes."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnncli.report.progress import Notice, emit
+from cnncli.spec.spec import Spec, load
+from cnncli.training import threads as cpus
+
+if TYPE_CHECKING:
+    from cnncli.interop.peer import Peer
+    from cnncli.report.benchmark import Benchmark
+
+
+@click.command("benchmark")
+@click.argument("spec", type=click.Path())
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
+@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Every figure is a median of.")
+@click.option("--against", type=click.Choice(["torch"]), multiple=True, help="Let another framework train it, too.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    *,
+    spec: str,
+    overrides: tuple[str, ...],
+    batch_size: int | None,
+    threads: int | None,
+    rounds: int,
+    against: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Time training steps of SPEC on random images: whole ones, and each operation of them.
+
+    GFLOP/s are held against the peak of multiply-adds that this machine reaches on as many threads, measured now. An
+    operation that mostly moves data shows the memory it reads and writes instead.
+    """
+    environment = dict(os.environ)
+    changes = [*overrides, *([f"fit.batch_size={batch_size}"] if batch_size is not None else [])]
+    loaded = load(spec, changes, check_data=False)
+    starts = {name: _starter(name, loaded) for name in dict.fromkeys(against)}
+    count = cpus.settle(threads)
+    with Notice() as notice, ExitStack() as stack:
+        peers = {}
+        for name, start in starts.items():
+            notice.say(f"starting {name} …")
+            peers[name] = stack.enter_context(start(count, environment))
+        benchmark = _measure(loaded, count, rounds, peers, notice)
+    if as_json:
+        emit(benchmark.document())
+    else:
+        benchmark.print(sys.stdout)
+    if benchmark.disturbed:
+        click.echo(
+            f"notice: other processes kept {benchmark.others:.1f} CPUs busy meanwhile. That slows everyone down, and "
+            "most of all threads that spin while they wait, as PyTorch's do: measure again on a quiet machine",
+            err=True,
+        )
+
+
+def _measure(spec: Spec, threads: int, rounds: int, peers: "Mapping[str, Peer]", notice: Notice) -> "Benchmark":
+    from statistics import median
+
+    from cnncli.kernels.peak import peak
+    from cnncli.report.benchmark import Benchmark
+    from cnncli.training.benchmark import Bench, duel
+
+    notice.say("compiling kernels …")
+    bench = Bench(spec.model, spec.compile, spec.fit.batch_size, threads)
+    best = peak(threads)
+    timed = bench.time_parts(rounds, progress=_teller(notice, "operations", rounds))
+    ours, duels = [], {}
+    for name, peer in peers.items():
+        images_per_second, duels[name] = duel(bench, peer, rounds, progress=_teller(notice, name, rounds))
+        ours.append(images_per_second)
+    if not peers:
+        notice.say("whole steps …")
+        ours = [bench.round() for _ in range(rounds)]
+    best = max(best, peak(threads))
+    return Benchmark(spec.name, spec.fit.batch_size, threads, best, timed, median(ours), duels, bench.others)
+
+
+def _teller(notice: Notice, what: str, rounds: int) -> Callable[[int], None]:
+    """Says which round is on."""
+    return lambda number: notice.say(f"{what}: round {number + 1}/{rounds}")
+
+
+def _starter(name: str, spec: Spec) -> "Callable[[int, Mapping[str, str]], Peer]":
+    """What starts the peer on a number of threads. Raises UsageError where it is missing, or can't run the network.
+
+    It gets the environment as the user has it: that of our own threads is not for it.
+    """
+    from cnncli.interop.peer import Peer, torch_command
+    from cnncli.interop.torch_network import translate
+
+    command = torch_command()
+    network = translate(spec.model, spec.compile.loss, spec.compile.optimizer)
+
+    def start(threads: int, environment: Mapping[str, str]) -> Peer:
+        from cnncli.training.benchmark import ROUND
+
+        about: dict[str, Any] = {"batch_size": spec.fit.batch_size, "threads": threads, "seconds": ROUND}
+        return Peer(name, command, {**network, **about}, environment)
+
+    return start

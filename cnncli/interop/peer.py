@@ -1,0 +1,90 @@
+"""Another framework in a process of its own, which trains when it is told to and otherwise waits at a pipe."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Any, Self
+
+from cnncli.errors import CnncliError, UsageError
+
+PATIENCE = 10
+"""Seconds in which a peer that has nothing more to do ends by itself."""
+
+
+class Peer:
+    """A peer at work on the network of `description`; use it as a context manager.
+
+    `version`: of the framework. `variants`: the ways in which it can run the network. Raises CnncliError where the
+    process ends or says what nobody asked for.
+    """
+
+    def __init__(
+        self, name: str, command: Sequence[str], description: Mapping[str, Any], environment: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by `close`); a pipe that nobody reads would fill up
+        self.process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            env=dict(environment),
+            text=True,
+            encoding="utf-8",
+        )
+        try:
+            hello = self._ask(description)
+            self.version, self.variants = str(hello["version"]), list(map(str, hello["variants"]))
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def round(self, variant: str) -> float:
+        """Train for a while; images a second."""
+        done = self._ask(variant)
+        return float(done["images"]) / float(done["seconds"])
+
+    def close(self) -> None:
+        """End the process; after a while by force."""
+        try:
+            self.process.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
+        self.errors.close()
+
+    def _ask(self, message: object) -> Any:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        try:
+            self.process.stdin.write(json.dumps(message) + "\n")
+            self.process.stdin.flush()
+            return json.loads(self.process.stdout.readline())
+        except (OSError, ValueError):
+            raise CnncliError(f"{self.name} could not run the network: {self._complaint()}") from None
+
+    def _complaint(self) -> str:
+        """The last line it wrote on standard error."""
+        self.process.kill()
+        self.process.wait()
+        self.errors.seek(0)
+        lines = self.errors.read().decode("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
+
+
+def torch_command() -> list[str]:
+    """What starts PyTorch's peer. Raises UsageError where PyTorch is not installed."""
+    if find_spec("torch") is None:
+        raise UsageError("--against torch needs PyTorch: pip install 'cnncli[bench]'")
+    # -P: a file torch.py in the working directory is not PyTorch.
+    return [sys.executable, "-P", str(Path(__file__).with_name("torch_peer.py"))]

@@ -1,0 +1,102 @@
+"""PyTorch's side of `benchmark --against torch`: run as a script in a process of its own, which imports no cnncli.
+
+The first line on standard input describes the network (`torch_network.translate`, with "batch_size", "threads" and the
+"seconds" of a round); it is answered with `{"version", "variants"}`. Each further line names a variant; a round of
+training steps is run, and answered with `{"images", "seconds"}`. It ends with its input.
+
+The variants are two memory formats of the same network: PyTorch's default, and channels_last.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from math import ceil
+from time import perf_counter
+from typing import Any
+
+import torch
+
+FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
+WARM_UP = 3
+
+
+class Trainer:
+    """The network in one memory format, at work on random batches."""
+
+    def __init__(self, description: Mapping[str, Any], memory_format: Any) -> None:
+        self.description, self.memory_format = description, memory_format
+        torch.manual_seed(0)
+        self.sequences = torch.nn.ModuleList(
+            torch.nn.Sequential(*(getattr(torch.nn, name)(**arguments) for name, arguments in node["modules"]))
+            for node in description["nodes"]
+        ).to(memory_format=memory_format)
+        self.start = {name: tensor.clone() for name, tensor in self.sequences.state_dict().items()}
+        name, arguments = description["loss"]
+        self.loss = getattr(torch.nn, name)(**arguments)
+        name, arguments = description["optimizer"]
+        self.optimizer = getattr(torch.optim, name)(self.sequences.parameters(), **arguments)
+        self.begin()
+        self.run(WARM_UP)
+        start = perf_counter()
+        self.run(WARM_UP)
+        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+
+    def begin(self) -> None:
+        """The first weights again, and another batch."""
+        self.sequences.load_state_dict(self.start)
+        x = torch.rand(self.description["batch_size"], *self.description["input_shape"])
+        self.x = x.to(memory_format=self.memory_format)
+        with torch.no_grad():
+            output = self.forward()
+        if isinstance(self.loss, torch.nn.CrossEntropyLoss):
+            self.target = torch.randint(output.shape[1], (output.shape[0], *output.shape[2:]))
+        else:
+            self.target = torch.rand(output.shape)
+
+    def forward(self) -> Any:
+        """The output for the batch."""
+        values = {"input": self.x}
+        for node, sequence in zip(self.description["nodes"], self.sequences, strict=True):
+            inputs = [values[name] for name in node["inputs"]]
+            x = inputs[0]
+            if node["join"] == "add":
+                for other in inputs[1:]:
+                    x = x + other
+            elif node["join"] is not None:
+                x = torch.cat(inputs, node["join"])
+            output = values[node["name"]] = sequence(x)
+        return output
+
+    def run(self, steps: int) -> None:
+        """Train."""
+        for _ in range(steps):
+            self.optimizer.zero_grad()
+            self.loss(self.forward(), self.target).backward()
+            self.optimizer.step()
+
+    def round(self) -> dict[str, float]:
+        """Images and seconds of a round."""
+        self.begin()
+        self.run(1)
+        start = perf_counter()
+        self.run(self.steps)
+        return {"images": self.steps * self.description["batch_size"], "seconds": perf_counter() - start}
+
+
+def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
+    """Serve until the input ends."""
+    description = json.loads(sys.stdin.readline())
+    torch.set_num_threads(description["threads"])
+    images = len(description["input_shape"]) == 3
+    trainers = {
+        name: Trainer(description, memory_format)
+        for name, memory_format in FORMATS.items()
+        if images or name == "default"
+    }
+    answer({"version": torch.__version__, "variants": list(trainers)})
+    for line in sys.stdin:
+        answer(trainers[json.loads(line)].round())
+
+
+if __name__ == "__main__":
+    main(lambda message: print(json.dumps(message), flush=True))

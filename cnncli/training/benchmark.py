@@ -1,0 +1,211 @@
+"""Training steps against the clock: whole ones, and one operation after the other."""
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from cnncli.graph.model import Model
+from cnncli.graph.network import Network
+from cnncli.graph.objective import Objective
+from cnncli.graph.program import Program
+from cnncli.kernels import runtime
+from cnncli.ops.ir import Call
+from cnncli.training.sections import CompileSection
+from cnncli.training.update import Update
+
+Direction = Literal["forward", "backward", "update"]
+ROUND = 0.3
+"""Seconds of a round: some steps, in which nothing else may want the cores for long."""
+PAUSE = 0.05
+"""Seconds before a round in which nobody of ours runs."""
+WARM_UP = 3
+
+
+class Part(NamedTuple):
+    """An operation of a training step, ready to run alone.
+
+    `flops`, `bytes`: of the whole batch; bytes are those of all that it reads and writes, each once.
+    """
+
+    layer: str
+    operation: str
+    direction: Direction
+    flops: int
+    bytes: int
+    program: runtime.Program
+
+
+class Timed(NamedTuple):
+    """A part, and the median of its seconds."""
+
+    part: Part
+    seconds: float
+
+
+class Opponent(Protocol):
+    """Somebody else who trains the same network, in one way or several, and only when told to."""
+
+    version: str
+    variants: list[str]
+
+    def round(self, variant: str) -> float:
+        """Train for a while; images a second."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """An opponent's best variant. `ratio`: how many times its images a second we did, the median of all rounds.
+
+    `least`, `most`: of the rounds; far apart where something else ran on the machine.
+    """
+
+    version: str
+    variant: str
+    images_per_second: float
+    ratio: float
+    least: float
+    most: float
+
+
+class Bench:
+    """A network that trains on random batches in `network.inputs`, with nothing to load and nothing to report."""
+
+    def __init__(self, model: Model, compiled: CompileSection, batch_size: int, threads: int) -> None:
+        self.network = Network(model, compiled.loss, batch_size=batch_size, threads=threads)
+        self.optimizer = type(compiled.optimizer).__name__
+        self.update = Update(self.network, compiled.optimizer)
+        self.random = np.random.default_rng(0)
+        self.done = 0
+        self.waited = self.taken = 0.0
+        self.begin()
+        self.run(WARM_UP)
+        start = perf_counter()
+        self.run(WARM_UP)
+        self.steps = ceil(ROUND * WARM_UP / (perf_counter() - start))
+        self.parts = self._parts()
+
+    def begin(self) -> None:
+        """The first weights again, and another batch: many steps on one batch would make gradients vanish."""
+        network = self.network
+        network.initialize(0)
+        network.inputs[...] = self.random.random(network.inputs.shape, np.float32)
+        classes = network.targets.shape[-1] if network.loss.classes else 0
+        if classes:
+            network.targets[...] = np.eye(classes)[self.random.integers(classes, size=network.targets.shape[:-1])]
+        else:
+            network.targets[...] = self.random.random(network.targets.shape)
+
+    def run(self, steps: int) -> None:
+        """Train: forward, backward, update."""
+        for _ in range(steps):
+            self.done += 1
+            self.network.train_step(self.network.batch_size, 0, self.done)
+            self.update.run(self.done)
+
+    def round(self) -> float:
+        """Train for about ROUND seconds; images a second."""
+        self._watch_others()
+        self.begin()
+        self.run(1)
+        start = perf_counter()
+        self.run(self.steps)
+        return self.steps * self.network.batch_size / (perf_counter() - start)
+
+    @property
+    def others(self) -> float | None:
+        """How many CPUs other processes kept busy before our rounds; None before any, or where nothing tells."""
+        return self.taken / self.waited if self.waited else None
+
+    def time_parts(self, rounds: int, *, progress: Callable[[int], None] = lambda number: None) -> list[Timed]:
+        """The median of each operation over the steps of `rounds` rounds.
+
+        A step runs all of them, in their order: so each finds in memory and cache what it finds in a real step.
+        """
+        seconds: list[list[float]] = [[] for _ in self.parts]
+        for number in range(rounds):
+            progress(number)
+            self.begin()
+            self.run(1)
+            for _ in range(self.steps):
+                for part, taken in zip(self.parts, seconds, strict=True):
+                    start = perf_counter()
+                    part.program.run()
+                    taken.append(perf_counter() - start)
+        return [Timed(part, median(taken)) for part, taken in zip(self.parts, seconds, strict=True)]
+
+    def _watch_others(self) -> None:
+        before, start = busy_seconds(), perf_counter()
+        sleep(PAUSE)
+        after = busy_seconds()
+        if before is not None and after is not None:
+            self.taken += after - before
+            self.waited += perf_counter() - start
+
+    def _parts(self) -> list[Part]:
+        program, objective = self.network.runs["train"]
+        n, threads = self.network.batch_size, self.network.threads
+        directions = directions_of(objective)
+        parts = [
+            Part(
+                call.owner or "loss",
+                type(call.op).__name__,
+                direction,
+                call.flops * (n if any(value.batched for value in (*call.inputs, *call.outputs)) else 1),
+                _bytes(program, call, n),
+                runtime.Program(steps, threads),
+            )
+            for (call, steps), direction in zip(program.planned(n), directions, strict=True)
+            if steps
+        ]
+        arena = self.network.weights.data.nbytes
+        traffic = arena * (3 + 2 * len(self.update.slots))  # weights and slots in and out, gradients in
+        return [*parts, Part("", self.optimizer, "update", 0, traffic, self.update.program)]
+
+
+def busy_seconds() -> float | None:
+    """CPU seconds that the machine has worked since it started (Linux's /proc/stat); None where nothing tells."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, first[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def directions_of(objective: Objective) -> list[Direction]:
+    """For each call of a training objective, whether it is part of the forward pass, which ends with the loss."""
+    last = next(i for i, call in enumerate(objective.calls) if objective.loss in call.outputs)
+    return ["forward" if i <= last else "backward" for i in range(len(objective.calls))]
+
+
+def duel(
+    bench: Bench, opponent: Opponent, rounds: int, *, progress: Callable[[int], None] = lambda number: None
+) -> tuple[float, Duel]:
+    """`rounds` times: we, they in one way, we, they in the next; while one trains, the other waits.
+
+    Our median images a second, and how their best variant (by median) did.
+    """
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {variant: [] for variant in opponent.variants}
+    ratios: dict[str, list[float]] = {variant: [] for variant in opponent.variants}
+    for number in range(rounds):
+        progress(number)
+        for variant in opponent.variants:
+            ours.append(bench.round())
+            theirs[variant].append(opponent.round(variant))
+            ratios[variant].append(ours[-1] / theirs[variant][-1])
+    best = max(theirs, key=lambda variant: median(theirs[variant]))
+    ratio = ratios[best]
+    return median(ours), Duel(opponent.version, best, median(theirs[best]), median(ratio), min(ratio), max(ratio))
+
+
+def _bytes(program: Program, call: Call, n: int) -> int:
+    values: Sequence[runtime.Tensor] = [program.tensor(value, n) for value in (*call.inputs, *call.outputs)]
+    return sum(tensor.size * np.dtype(tensor.dtype).itemsize for tensor in values)

@@ -1,0 +1,106 @@
+"""`benchmark` from end to end on a tiny spec: its forms, and that a peer really takes its turns."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from cnncli.interop import peer
+from cnncli.training import benchmark
+from tests.cli.test_train import cnncli
+
+FAKE = [sys.executable, str(Path(__file__).parents[1] / "interop" / "fake_peer.py")]
+SPEC = """\
+name: tiny
+data: {dataset: nowhere.npz}
+model:
+  input_shape: [8, 8, 1]
+  layers:
+    - Conv2D: {filters: 3, kernel_size: 3}
+    - Flatten
+    - Dense: {units: 2, activation: softmax}
+compile: {optimizer: sgd, loss: categorical_crossentropy}
+fit: {batch_size: 4}
+"""
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch):
+    """Run `cnncli benchmark` on the spec, with rounds of two milliseconds."""
+    monkeypatch.setattr(benchmark, "ROUND", 0.002)
+    monkeypatch.setattr(benchmark, "busy_seconds", lambda: None)
+    (tmp_path / "tiny.yaml").write_text(SPEC)
+    return lambda *arguments: cnncli(tmp_path, "benchmark", "tiny.yaml", "--rounds", 2, *arguments)
+
+
+def test_json_has_the_promised_form_and_figures_that_agree(run):
+    done = run("--json", "--threads", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads(done.stdout)
+    assert data["peak_gflops"] > 1
+    assert data["images_per_second"] > 0
+    assert (data["batch_size"], data["threads"], data["against"], data["others_cpus"]) == (4, 1, {}, None)
+    first = data["layers"][0]
+    assert {key: first[key] for key in ("name", "operation", "pass", "flops", "bytes")} == {
+        "name": "conv2d", "operation": "Conv2D", "pass": "forward", "flops": 4 * 36 * 3 * 19,
+        "bytes": 4 * (4 * 64 + 27 + 3 + 4 * 36 * 3),
+    }  # fmt: skip
+    for row in data["layers"]:
+        assert row["seconds"] > 0
+        assert row["gflops"] == pytest.approx(row["flops"] / row["seconds"] / 1e9, abs=0.006)
+        assert row["peak_share"] == pytest.approx(row["gflops"] / data["peak_gflops"], abs=0.01)
+    assert [row["pass"] for row in data["layers"]][-1] == "update"
+    flops = sum(row["flops"] for row in data["layers"])
+    assert data["gflops"] == pytest.approx(flops * data["images_per_second"] / 4 / 1e9, abs=0.01)
+
+
+def test_the_table_has_a_row_an_operation_and_closing_lines(run):
+    done = run("--batch-size", 3, "--threads", 2)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.match(r"tiny · batch 3 · 2 threads · peak \d+ GFLOP/s", done.stdout)
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
+    data = json.loads(run("--json", "--threads", 1).stdout)
+    assert [row[:3] for row in rows] == [[row["name"], row["operation"], row["pass"]] for row in data["layers"]]
+    assert all(re.fullmatch(r"[\d.]+ (ms|µs)", row[3]) for row in rows)
+    # 3·36·3·19 operations on some 1,600 numbers: bound by memory, as is all else in so small a network.
+    assert all(row[7] for row in rows)
+    parts, whole = done.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"operations one by one: .* forward \+ .* backward \+ .* update = [\d.]+ (ms|µs)", parts)
+    assert re.fullmatch(r"whole steps: .* · [\d,]+ images/s · [\d.]+ GFLOP/s, \d+% of the peak", whole)
+
+
+@pytest.mark.parametrize(("busy", "told"), [(0.1, False), (1.5, True)])
+def test_a_busy_machine_is_told(run, monkeypatch, busy, told):
+    monkeypatch.setattr(benchmark.Bench, "others", busy)
+    done = run("--json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["others_cpus"] == busy
+    assert re.match(r"notice: other processes kept 1.5 CPUs busy meanwhile", done.stderr) if told else not done.stderr
+
+
+def test_a_peer_takes_its_turns(run, monkeypatch):
+    monkeypatch.setattr("cnncli.interop.peer.torch_command", lambda: FAKE)
+    done = run("--against", "torch", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    against = json.loads(done.stdout)["against"]["torch"]
+    # Four rounds: 4 images in 2 s, 8 in 0.5 s, 12 in 2 s, 16 in 0.5 s.
+    assert (against["version"], against["variant"], against["images_per_second"]) == ("9.9", "channels_last", 24.0)
+    least, most = against["ratio_range"]
+    assert 0 < least <= against["ratio"] <= most
+    assert re.search(
+        r"\ntorch 9\.9 \(channels_last\): 24 images/s; cnncli does [\d.]+ × as", run("--against", "torch").stdout
+    )
+
+
+def test_a_peer_that_is_missing_or_cannot_is_told_before_anything_is_measured(run, monkeypatch):
+    monkeypatch.setattr(benchmark, "Bench", None)
+    monkeypatch.setattr(peer, "find_spec", lambda name: None)
+    done = run("--against", "torch")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: --against torch needs PyTorch: pip install 'cnncli[bench]'\n"
+    monkeypatch.setattr(peer, "find_spec", lambda name: object())
+    done = run("--against", "torch", "--set", "model.layers.dense.kernel_regularizer=l2")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: --against torch knows no counterpart of dense (Dense) with kernel_regularizer\n"

@@ -1,0 +1,74 @@
+"""After `warmup`, a training, its evaluation and a prediction find every function compiled."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+
+from tests.cli.test_train import SPEC, child_environment
+from tests.training import small
+
+
+@pytest.fixture
+def cnncli(tmp_path):
+    """Run a command in a folder with a spec and data, with a cache that is empty at first."""
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC)
+    environment = {**child_environment(), "CNNCLI_CACHE_DIR": str(tmp_path / "cache")}
+
+    def run(*arguments, **more):
+        command = [sys.executable, "-m", "cnncli", *arguments]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.run(command, cwd=tmp_path, env=environment, text=True, check=False, **pipes)
+
+    return run
+
+
+def kept(folder):
+    return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nb[ic]")}
+
+
+def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
+    done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
+    assert (done.returncode, done.stderr) == (0, "")
+    closing = r"compiled (\d+) functions in \d+\.\d s, kept in (\S+)\n"
+    found = re.fullmatch(closing, done.stdout)
+    count, folder = int(found[1]), found[2]
+    assert count > 5
+    assert len(kept(tmp_path)) >= count
+
+    done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
+    assert done.stdout == f"all {count} functions were there already, in {folder}\n"
+    done = cnncli("warmup", "bars.yaml")
+    assert re.fullmatch(rf"compiled 1 function in .*; {count - 1} were there already\n", done.stdout)
+
+    before = kept(tmp_path)
+    assert cnncli("train", "bars.yaml").returncode == 0
+    assert cnncli("evaluate").returncode == 0
+    assert kept(tmp_path) == before
+
+
+def test_on_a_terminal_each_function_has_its_line(cnncli):
+    shown, terminal = pty.openpty()
+    try:
+        assert cnncli("warmup", "bars.yaml", stdout=terminal).returncode == 0
+        lines = os.read(shown, 1 << 16).decode().splitlines()
+    finally:
+        os.close(shown)
+        os.close(terminal)
+    assert lines[0].split()[1:] == ["s", "runtime.driver"]
+    assert all(re.fullmatch(r" *\d+\.\d\d s  \w+\.\w+( float32)?( \(cached\))?", line) for line in lines[:-1])
+    assert {"optimizers.adam", "pooling.max"} <= {line.split()[2] for line in lines[:-1]}
+    assert lines[-1].startswith(f"compiled {len(lines) - 1} functions in ")
+
+
+def test_where_nothing_can_be_kept_it_says_so(cnncli, tmp_path):
+    (tmp_path / "cache").touch()
+    done = cnncli("warmup", "bars.yaml")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: the cache folder can't be written: nothing compiled would be kept; CNNCLI_CACHE_DIR moves it\n"
+    )

@@ -1,0 +1,63 @@
+"""A peer waits at its pipe, answers in order, ends with its input, and says what went wrong."""
+
+import os
+import sys
+from contextlib import chdir
+from pathlib import Path
+
+import pytest
+
+from cnncli.errors import CnncliError, UsageError
+from cnncli.interop import peer
+from cnncli.interop.peer import Peer, torch_command
+
+FAKE = [sys.executable, str(Path(__file__).with_name("fake_peer.py"))]
+
+
+def start(**description):
+    return Peer("fake", FAKE, {"batch_size": 8, **description}, dict(os.environ))
+
+
+def test_rounds_are_asked_for_one_by_one():
+    with start() as fake:
+        assert (fake.version, fake.variants) == ("9.9", ["default", "channels_last"])
+        assert fake.round("default") == 8 / 2.0
+        assert fake.round("channels_last") == 16 / 0.5
+        assert fake.process.poll() is None
+    assert fake.process.returncode == 0
+
+
+def test_a_peer_that_fails_to_start_says_why_in_one_line():
+    with pytest.raises(CnncliError, match=r"^fake could not run the network: RuntimeError: no such module$"):
+        start(behaviour="broken")
+
+
+def test_a_peer_that_ends_in_a_round_is_told():
+    with start(behaviour="mute") as fake, pytest.raises(CnncliError, match=r"network: it ended without a word$"):
+        fake.round("default")
+    assert fake.process.returncode is not None
+
+
+def test_a_peer_that_does_not_end_is_ended(monkeypatch):
+    monkeypatch.setattr(peer, "PATIENCE", 0.1)
+    code = 'import time\nprint(\'{"version": "1", "variants": []}\', flush=True)\ntime.sleep(60)'
+    with Peer("fake", [sys.executable, "-c", code], {}, dict(os.environ)) as fake:
+        pass
+    assert fake.process.returncode == -9
+
+
+def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr(peer, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"^--against torch needs PyTorch: pip install 'cnncli\[bench\]'$"):
+        torch_command()
+
+
+def test_pytorch_is_the_installed_one_whatever_lies_in_the_working_directory(monkeypatch, tmp_path):
+    monkeypatch.setattr(peer, "find_spec", lambda name: object())
+    installed = tmp_path / "installed"
+    for folder, says in ((tmp_path, "a file of the user"), (installed, "the installed one")):
+        folder.mkdir(exist_ok=True)
+        (folder / "torch.py").write_text(f"raise SystemExit({says!r})")
+    environment = {**os.environ, "PYTHONPATH": str(installed)}  # neither is cnncli on the path
+    with chdir(tmp_path), pytest.raises(CnncliError, match=r"^torch could not run the network: the installed one$"):
+        Peer("torch", torch_command(), {}, environment)

@@ -1,0 +1,144 @@
+"""What PyTorch is asked to build, layer by layer. Sizes follow from PyTorch's documentation of each module."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cnncli.errors import UsageError
+from cnncli.graph.model import INPUT, Model, Node
+from cnncli.interop.torch_network import translate
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import LAYERS
+from cnncli.spec.spec import load
+from cnncli.training.optimizers import OPTIMIZERS
+
+ROOT = Path(__file__).parents[2]
+
+
+def chain(shape, *entries, loss="mse", optimizer="sgd"):
+    """The nodes of a chain of layers, translated."""
+    names = [INPUT, *(f"l{number}" for number in range(len(entries)))]
+    nodes = [
+        Node(name, LAYERS.parse(entry), (before,))
+        for name, before, entry in zip(names[1:], names, entries, strict=False)
+    ]
+    made = translate(Model(shape, tuple(nodes)), LOSSES.parse(loss), OPTIMIZERS.parse(optimizer))
+    assert json.loads(json.dumps(made))["input_shape"] == [shape[-1], *shape[:-1]]
+    return made
+
+
+def modules(shape, *entries, **more):
+    return [module for node in chain(shape, *entries, **more)["nodes"] for module in node["modules"]]
+
+
+def test_the_seed_network_in_pytorchs_words():
+    spec = load(ROOT / "configs" / "mnist.yaml")
+    made = translate(spec.model, spec.compile.loss, spec.compile.optimizer)
+    convolution = {"kernel_size": [3, 3], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]}
+    pooling = ("MaxPool2d", {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]})
+    assert made["input_shape"] == [1, 28, 28]
+    assert [node["modules"] for node in made["nodes"]] == [
+        [("Conv2d", {"in_channels": 1, "out_channels": 32, **convolution, "groups": 1, "bias": True}), ("ReLU", {})],
+        [pooling],
+        [("Conv2d", {"in_channels": 32, "out_channels": 64, **convolution, "groups": 1, "bias": True}), ("ReLU", {})],
+        [pooling],
+        [("Flatten", {})],
+        [("Linear", {"in_features": 1600, "out_features": 128, "bias": True}), ("ReLU", {})],
+        [("Linear", {"in_features": 128, "out_features": 10, "bias": True})],  # the loss takes logits
+    ]
+    assert made["loss"] == ("CrossEntropyLoss", {"label_smoothing": 0.0})
+    assert made["optimizer"] == ("Adam", {"lr": 0.001, "betas": [0.9, 0.999], "eps": 1e-7})
+
+
+def test_a_graph_says_who_reads_whom_and_how_inputs_are_joined():
+    layers = [
+        ("a", {"Activation": {"activation": "tanh"}}, (INPUT,)),
+        ("sum", "Add", (INPUT, "a")),
+        ("last", "Concatenate", ("sum", "a")),
+        ("wide", {"Concatenate": {"axis": 2}}, ("last", "last")),
+        ("high", {"Concatenate": {"axis": -3}}, ("wide", "wide")),
+    ]
+    model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
+    nodes = translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))["nodes"]
+    assert [(node["name"], node["inputs"], node["join"]) for node in nodes] == [
+        ("a", ["input"], None),
+        ("sum", ["input", "a"], "add"),
+        ("last", ["sum", "a"], 1),  # channels, the last of ours, are axis 1 of theirs
+        ("wide", ["last", "last"], 3),
+        ("high", ["wide", "wide"], 2),
+    ]
+
+
+def test_even_padding_is_the_convolutions_own_and_uneven_padding_a_border():
+    ((_, arguments),) = modules((8, 8, 2), {"Conv2D": {"filters": 3, "kernel_size": [3, 5], "padding": "same"}})
+    assert arguments["padding"] == [1, 2]
+    border, (_, arguments) = modules(
+        (8, 7, 2), {"Conv2D": {"filters": 3, "kernel_size": [3, 2], "strides": [2, 1], "padding": "same"}}
+    )
+    # Down: 4 windows of 3, 2 apart, cover 9 cells: one of padding, below. Across: 7 of 2 cover 8: one, at the right.
+    assert border == ("ConstantPad2d", {"padding": [0, 1, 0, 1], "value": 0.0})
+    assert arguments["padding"] == [0, 0]
+
+
+def test_pooling_with_uneven_padding_rounds_up_where_that_gives_the_same_windows():
+    same = {"pool_size": 2, "padding": "same"}
+    assert modules((7, 8, 2), {"MaxPooling2D": same}) == [
+        ("MaxPool2d", {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0], "ceil_mode": True})
+    ]
+    assert modules((7, 8, 2), {"AveragePooling2D": same})[0][1]["count_include_pad"] is False
+    border, pool = modules((7, 8, 2), {"MaxPooling2D": {**same, "strides": 1}})
+    assert border == ("ConstantPad2d", {"padding": [0, 1, 0, 1], "value": float("-inf")})
+    assert "ceil_mode" not in pool[1]
+
+
+def test_a_dense_layer_on_an_image_is_a_convolution_with_1_by_1():
+    ((name, arguments),) = modules((4, 5, 3), {"Dense": {"units": 7, "use_bias": False}})
+    assert (name, arguments["in_channels"], arguments["out_channels"]) == ("Conv2d", 3, 7)
+    assert (arguments["kernel_size"], arguments["bias"]) == ([1, 1], False)
+
+
+def test_activations_and_dropout_in_between():
+    made = modules(
+        (4, 4, 3),
+        {"Activation": {"activation": "softmax"}},
+        {"Dropout": {"rate": 0.25}},
+        {"Activation": {"activation": "sigmoid"}},
+    )
+    assert made == [("Softmax", {"dim": 1}), ("Dropout", {"p": 0.25}), ("Sigmoid", {})]
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation", "expected", "kept"),
+    [
+        ("binary_crossentropy", "sigmoid", "BCEWithLogitsLoss", []),
+        ("mse", "sigmoid", "MSELoss", [("Sigmoid", {})]),
+        ({"CategoricalCrossentropy": {"label_smoothing": 0.1}}, "softmax", "CrossEntropyLoss", []),
+    ],
+)
+def test_the_last_activation_goes_into_a_loss_that_takes_logits(loss, activation, expected, kept):
+    made = chain((6, 6, 1), "Flatten", {"Dense": {"units": 2, "activation": activation}}, loss=loss)
+    assert made["loss"][0] == expected
+    assert made["nodes"][-1]["modules"][1:] == kept
+    assert made["loss"][1].get("label_smoothing") == (0.1 if expected == "CrossEntropyLoss" else None)
+
+
+def test_gradient_descent_is_nesterovs_only_with_momentum():
+    def sgd(**arguments):
+        return chain((2, 2, 1), "Flatten", optimizer={"SGD": arguments})["optimizer"][1]
+
+    assert sgd(learning_rate=0.2, nesterov=True) == {"lr": 0.2, "momentum": 0.0, "nesterov": False}
+    assert sgd(momentum=0.9, nesterov=True) == {"lr": 0.01, "momentum": 0.9, "nesterov": True}
+
+
+@pytest.mark.parametrize(
+    ("entry", "loss", "message"),
+    [
+        ({"Dense": {"units": 2, "kernel_regularizer": "l2"}}, "mse", r"l0 \(Dense\) with kernel_regularizer"),
+        ({"Dense": {"units": 2}}, "categorical_crossentropy", "output of CategoricalCrossentropy, without softmax"),
+        ({"AveragePooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}}, "mse", "padding of an image of 5×5"),
+    ],
+)
+def test_what_has_no_counterpart_is_told_not_replaced(entry, loss, message):
+    with pytest.raises(UsageError, match=f"^--against torch knows no counterpart of .*{message}"):
+        chain((5, 5, 2), entry, loss=loss)
