@@ -42,7 +42,8 @@ class Vector:
         return Vector(self.builder, getattr(self.builder, instruction)(*(self.full(o).value for o in operands)))
 
     def _compare(self, operator: str, other: Operand) -> "Vector":
-        return Vector(self.builder, self.builder.fcmp_ordered(operator, self.value, self.full(other).value))
+        compare = self.builder.icmp_signed if self._integer else self.builder.fcmp_ordered
+        return Vector(self.builder, compare(operator, self.value, self.full(other).value))
 
     @property
     def _integer(self) -> bool:
@@ -98,9 +99,13 @@ class Vector:
         """Where both are equal numbers; NaN is not."""
         return self._compare("==", other)
 
-    def nan(self) -> "Vector":
-        """Where it is NaN."""
-        return Vector(self.builder, self.builder.fcmp_unordered("uno", self.value, self.value))
+    def number(self) -> "Vector":
+        """Where it is not NaN."""
+        return Vector(self.builder, self.builder.fcmp_ordered("ord", self.value, self.value))
+
+    def more(self, other: "Vector") -> "Vector":
+        """Where it is greater, or one of the two is NaN."""
+        return Vector(self.builder, self.builder.fcmp_unordered(">", self.value, other.value))
 
     def where(self, condition: "Vector", otherwise: Operand) -> "Vector":
         """Its own elements where `condition` holds, else those of `otherwise`."""

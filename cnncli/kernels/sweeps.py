@@ -45,33 +45,42 @@ class Code:
         """A place for a sum that a loop carries on."""
         return cgutils.alloca_once_value(self.builder, start.value)
 
-    def _place(self, address: ir.Value, index: ir.Value, item: int, kind: ir.Type) -> ir.Value:
-        builder = self.builder
-        return builder.inttoptr(builder.add(address, builder.mul(index, WORD(item))), kind.as_pointer())
+    def _place(self, address: ir.Value, index: ir.Value, kind: ir.VectorType) -> tuple[ir.Value, int, str]:
+        """Where a vector lies, its elements' size, and its type's name."""
+        element = kind.element
+        real = not isinstance(element, ir.IntType)
+        item = (4 if element == ir.FloatType() else 8) if real else element.width // 8
+        place = self.builder.add(address, self.builder.mul(index, WORD(item)))
+        return self.builder.inttoptr(place, kind.as_pointer()), item, f"v{self.lanes}{'f' if real else 'i'}{8 * item}"
 
-    def load(self, address: ir.Value, index: ir.Value, mask: Vector | None, otherwise: float = 0.0) -> Vector:
+    def load(
+        self,
+        address: ir.Value,
+        index: ir.Value,
+        mask: Vector | None,
+        otherwise: float = 0.0,
+        scalar: ir.Type | None = None,
+    ) -> Vector:
         """The vector from element `index` of the array at `address`; `otherwise` where the mask is off."""
-        fill = self.full(otherwise)
+        fill = self.full(otherwise, scalar)
         kind = fill.value.type
-        place = self._place(address, index, self.item, kind)
+        place, item, name = self._place(address, index, kind)
         if mask is None:
-            return Vector(self.builder, self.builder.load(place, align=self.item))
+            return Vector(self.builder, self.builder.load(place, align=item))
         signature = ir.FunctionType(kind, [kind.as_pointer(), INDEX, mask.value.type, kind])
-        name = f"llvm.masked.load.v{self.lanes}f{8 * self.item}.p0"
-        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
-        return Vector(self.builder, self.builder.call(function, [place, INDEX(self.item), mask.value, fill.value]))
+        load = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.masked.load.{name}.p0")
+        return Vector(self.builder, self.builder.call(load, [place, INDEX(item), mask.value, fill.value]))
 
     def store(self, address: ir.Value, index: ir.Value, mask: Vector | None, vector: Vector) -> None:
         """Write the vector from element `index` on; nothing where the mask is off."""
         kind = vector.value.type
-        place = self._place(address, index, self.item, kind)
+        place, item, name = self._place(address, index, kind)
         if mask is None:
-            self.builder.store(vector.value, place, align=self.item)
+            self.builder.store(vector.value, place, align=item)
             return
         signature = ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), INDEX, mask.value.type])
-        name = f"llvm.masked.store.v{self.lanes}f{8 * self.item}.p0"
-        function = cgutils.get_or_insert_function(self.builder.module, signature, name)
-        self.builder.call(function, [vector.value, place, INDEX(self.item), mask.value])
+        store = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.masked.store.{name}.p0")
+        self.builder.call(store, [vector.value, place, INDEX(item), mask.value])
 
     def sweep(self, start: ir.Value, stop: ir.Value, body: Callable[[ir.Value, Vector | None], None]) -> None:
         """`body(index, mask)` for each vector from element `start` to `stop`; the mask is that of the last one."""
