@@ -83,6 +83,17 @@ class Vector:
         """Of a signed integer: the sign moves in."""
         return self._make("ashr", self, places)
 
+    def high(self, places: int) -> "Vector":
+        """Shifted right by `places`; zeros move in."""
+        return self._make("lshr", self, places)
+
+    def beside(self, other: "Vector", group: int) -> "Vector":
+        """`group` of its own elements, as many of the other's, and so on: a vector of twice the length."""
+        pairs = [(side * self.lanes, k) for k in range(0, self.lanes, group) for side in (0, 1)]
+        order = [side + k + j for side, k in pairs for j in range(group)]
+        places = ir.Constant(ir.VectorType(INDEX, len(order)), order)
+        return Vector(self.builder, self.builder.shuffle_vector(self.value, other.value, places))
+
     def __lt__(self, other: Operand) -> "Vector":
         return self._compare("<", other)
 
