@@ -1,44 +1,31 @@
 """Activation functions, element by element. `x`, `y`, `grad`, `out`: float32 or float64, one shape, any rank.
 
-`out` may be the same array as an input. A kind is a branch outside the loop of each worker, so that one compiled
-function serves them all; a new kind is a line in `KINDS` and a branch in `forward_worker` and `backward_worker`.
+`out` may be the same array as an input. A new kind is a name in `KINDS` and a formula each in `_functions` and
+`_gradients`; a kind is compiled when it is first planned.
 """
 
-from math import exp, tanh
-
-from numba import njit
-
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, worker
+from cnncli.kernels.sweeps import elementwise
+from cnncli.kernels.vectormath import sigmoid, tanh
 
 KINDS = {"relu": 0, "sigmoid": 1, "tanh": 2}
-RELU, SIGMOID, TANH = KINDS.values()
+"""Each kind's place among the formulas below."""
 
-FORWARD = block("x out size kind")
-BACKWARD = block("y grad out size kind")
+FORWARD = block("x out size")
+BACKWARD = block("y grad out size")
 
 
 def forward(kind: str, x: Tensor, out: Tensor) -> list[Step]:
     """out = f(x). NaN stays NaN. Raises ValueError for a kind that is not in `KINDS`."""
-    return [
-        forward_worker.step(
-            out.dtype, chunks(out.size), x=x.address, out=out.address, size=out.size, kind=_number(kind)
-        )
-    ]
+    places = {"x": x.address, "out": out.address}
+    return [forward_worker.step(out.dtype, chunks(out.size), _number(kind), **places, size=out.size)]
 
 
 def backward(kind: str, y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = grad · f′(x), where f′ is computed from the output y = f(x). Raises ValueError as `forward` does."""
-    return [
-        backward_worker.step(
-            out.dtype,
-            chunks(out.size),
-            y=y.address,
-            grad=grad.address,
-            out=out.address,
-            size=out.size,
-            kind=_number(kind),
-        )
-    ]
+    places = {"y": y.address, "grad": grad.address, "out": out.address}
+    return [backward_worker.step(out.dtype, chunks(out.size), _number(kind), **places, size=out.size)]
 
 
 def _number(kind: str) -> int:
@@ -47,61 +34,45 @@ def _number(kind: str) -> int:
     return KINDS[kind]
 
 
-@njit(inline="always")
-def logistic(x, one):  # type: ignore[no-untyped-def]
-    """1 / (1 + e⁻ˣ) in the dtype of `one`; the exponential's argument is never positive, so nothing overflows."""
-    tail = exp(-abs(x))
-    return (one if x >= 0 else tail) / (one + tail)
+def _relu(x: Vector) -> Vector:
+    return x.full(0.0).where(x <= 0.0, x)  # not the larger of x and 0: NaN must pass
 
 
-@njit(inline="always")
-def _relu(x, out, zero):  # type: ignore[no-untyped-def]
-    for i in range(out.size):
-        out[i] = zero if x[i] <= 0 else x[i]  # not max(x, 0): NaN must pass
+def _relu_gradient(y: Vector, grad: Vector) -> Vector:
+    return grad.full(0.0).where(y <= 0.0, grad)
+
+
+def _sigmoid_gradient(y: Vector, grad: Vector) -> Vector:
+    return grad * (y * (1.0 - y))
+
+
+def _tanh_gradient(y: Vector, grad: Vector) -> Vector:
+    return grad * (1.0 - y * y)
+
+
+_functions = elementwise(_relu, sigmoid, tanh)
+_gradients = elementwise(_relu_gradient, _sigmoid_gradient, _tanh_gradient)
 
 
 @worker(FORWARD)
-def forward_worker(real):  # type: ignore[no-untyped-def]
+def forward_worker(real, kind):  # type: ignore[no-untyped-def]
     """out = f(x) for one span."""
 
     def activation(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, FORWARD)
         start, stop = span(chunk, p.size)
-        x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
-        if p.kind == RELU:
-            # One array under two names would keep LLVM from vectorizing.
-            if p.x == p.out:
-                _relu(out, out, real(0))
-            else:
-                _relu(x, out, real(0))
-        elif p.kind == SIGMOID:
-            for i in range(stop - start):
-                out[i] = logistic(x[i], real(1))
-        elif p.kind == TANH:
-            for i in range(stop - start):
-                out[i] = tanh(x[i])
+        _functions(kind, (p.x,), (p.out,), start, stop, (), real)
 
     return activation
 
 
 @worker(BACKWARD)
-def backward_worker(real):  # type: ignore[no-untyped-def]
+def backward_worker(real, kind):  # type: ignore[no-untyped-def]
     """out = grad · f′(x) for one span."""
 
     def activation_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, BACKWARD)
         start, stop = span(chunk, p.size)
-        y, grad = view(p.y, p.size, real)[start:stop], view(p.grad, p.size, real)[start:stop]
-        out = view(p.out, p.size, real)[start:stop]
-        one = real(1)
-        if p.kind == RELU:
-            for i in range(stop - start):
-                out[i] = real(0) if y[i] <= 0 else grad[i]
-        elif p.kind == SIGMOID:
-            for i in range(stop - start):
-                out[i] = grad[i] * (y[i] * (one - y[i]))
-        elif p.kind == TANH:
-            for i in range(stop - start):
-                out[i] = grad[i] * (one - y[i] * y[i])
+        _gradients(kind, (p.y, p.grad), (p.out,), start, stop, (), real)
 
     return activation_gradient

@@ -5,10 +5,14 @@ the counter (⌊i/4⌋, stream, step) and the key seed, and on nothing else: see
 """
 
 import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.extending import intrinsic
 
-from cnncli.kernels.random import HALF, WORD, philox
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.random import MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1
 from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import WORD, Code
 
 DROPOUT = block("x out clock size threshold stream keep:f")
 
@@ -36,6 +40,50 @@ def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int) -> li
     ]
 
 
+BLOCKS = 8
+"""Philox blocks computed side by side, for 32 elements."""
+LOW = 0xFFFFFFFF
+
+
+def _philox(counter: list[Vector], key: list[Vector]) -> list[Vector]:
+    """The four output words: `random.philox` on vectors. All are 32-bit values in 64 bits."""
+    (c0, c1, c2, c3), (k0, k1) = counter, key
+    for _ in range(10):
+        product_0, product_1 = c0 * int(MULTIPLY_0), c2 * int(MULTIPLY_1)
+        c0, c2 = product_1.high(32) ^ c1 ^ k0, product_0.high(32) ^ c3 ^ k1
+        c1, c3 = product_1 & LOW, product_0 & LOW
+        k0, k1 = (k0 + int(WEYL_0)) & LOW, (k1 + int(WEYL_1)) & LOW
+    return [c0, c1, c2, c3]
+
+
+@intrinsic
+def _drop(typing_context, x, out, start, stop, seed, step, stream, threshold, keep):  # type: ignore[no-untyped-def]
+    """Drop elements start … stop - 1 of the array at address x; `start` is a multiple of 4."""
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        x, out, start, stop, *numbers, divisor = arguments
+        code, blocks = (
+            Code(builder, types.NumberClass(keep), 4 * BLOCKS),
+            Code(builder, types.NumberClass(types.float64), BLOCKS),
+        )
+        seeds, steps, streams = (blocks.full(number, WORD) for number in numbers[:3])
+        key, after = [seeds & LOW, seeds.high(32)], [streams & LOW, steps & LOW, steps.high(32)]
+        numbered = Vector(builder, ir.Constant(ir.VectorType(WORD, BLOCKS), list(range(BLOCKS))))
+        least, kept_share = code.full(numbers[3], WORD), code.full(divisor)
+
+        def body(index: ir.Value, mask: Vector | None) -> None:
+            first = blocks.full(builder.lshr(index, WORD(2)), WORD)
+            w0, w1, w2, w3 = _philox([(first + numbered) & LOW, *after], key)
+            words = w0.beside(w1, 1).beside(w2.beside(w3, 1), 2)
+            values = code.load(x, index, mask) / kept_share
+            code.store(out, index, mask, values.where(words >= least, 0.0))
+
+        code.sweep(start, stop, body)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 8, keep), generate
+
+
 @worker(DROPOUT)
 def dropout_worker(real):  # type: ignore[no-untyped-def]
     """Drop elements of one span; a span's start is a multiple of 4."""
@@ -43,27 +91,7 @@ def dropout_worker(real):  # type: ignore[no-untyped-def]
     def dropout(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, DROPOUT)
         start, stop = span(chunk, p.size)
-        out, size = view(p.out, p.size, real)[start:stop], stop - start
-        if p.x != p.out:
-            # Copied first, so that the loop below sees one array: under two names LLVM would not vectorize it.
-            x = view(p.x, p.size, real)[start:stop]
-            for i in range(size):
-                out[i] = x[i]
         clock = view(p.clock, 2, types.int64)
-        seed, step = types.uint64(clock[0]), types.uint64(clock[1])
-        stream, first, threshold = types.uint64(p.stream), start // 4, types.uint64(p.threshold)
-        step_low, step_high, key_low, key_high = step & WORD, step >> HALF, seed & WORD, seed >> HALF
-        zero, keep = real(0), real(p.keep)
-        for b in range(size // 4):
-            words = philox(types.uint64(first + b) & WORD, stream, step_low, step_high, key_low, key_high)
-            i = 4 * b
-            out[i] = out[i] / keep if words[0] >= threshold else zero
-            out[i + 1] = out[i + 1] / keep if words[1] >= threshold else zero
-            out[i + 2] = out[i + 2] / keep if words[2] >= threshold else zero
-            out[i + 3] = out[i + 3] / keep if words[3] >= threshold else zero
-        b = size // 4
-        words = philox(types.uint64(first + b) & WORD, stream, step_low, step_high, key_low, key_high)
-        for i in range(4 * b, size):
-            out[i] = out[i] / keep if words[i % 4] >= threshold else zero
+        _drop(p.x, p.out, start, stop, clock[0], clock[1], p.stream, p.threshold, real(p.keep))
 
     return dropout

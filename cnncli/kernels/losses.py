@@ -7,23 +7,38 @@ float64 of one dtype. `out` and `probabilities` may be the same array as the pre
 `loss` gets a sample's mean over its positions (all axes between the first and the last), for the binary losses and the
 squared error also over the last axis, times its weight. Gradients are those of the mean of `loss` over the batch.
 `smoothing` is Keras' label_smoothing α: t(1 − α) + α/classes, for binary losses t(1 − α) + α/2.
-Sums over a row and a sample are plain chains in float64.
+Sums over a row have 16 lanes in float64; those over a sample's rows are plain chains.
 """
 
 from collections.abc import Mapping
-from math import exp, log, log1p
 
-from numba import njit, types
+from numba import types
 
-from cnncli.kernels.activations import logistic
+from cnncli.kernels.loss_formulas import (
+    BINARY,
+    BINARY_SLOPE,
+    DIFFERENCE,
+    SIGMOID,
+    SLOPE,
+    SOFTMAX_SLOPE,
+    SQUARED,
+    element_losses,
+    expected_logits,
+    expected_logs,
+    masses,
+    reaches,
+    scalar_log,
+    slopes,
+    sums,
+)
 from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, chunks, fields, span, view, worker
+from cnncli.kernels.softmax import divided, exponentials
+from cnncli.kernels.sweeps import largest
 
-EPSILON = 1e-7
 LOSS = block("prediction target weight loss probabilities samples positions classes per_chunk keep:f share:f")
 ROWS_GRADIENT = block("prediction target weight out rows positions classes per_chunk keep:f share:f scale:f")
 GRADIENT = block("prediction target weight out size sample keep:f share:f scale:f")
 
-SIGMOID, BINARY, SQUARED = range(3)
 NOWHERE = Tensor(0, (), "float64")
 """Stands in a block for an array that the worker does not touch."""
 
@@ -171,41 +186,25 @@ def _gradient(gradient_worker: Worker, arrays: Mapping[str, Tensor], smoothing: 
     ]
 
 
-@njit(inline="always")
-def _clip(p, real):  # type: ignore[no-untyped-def]
-    """p within [1e-7, 1 − 1e-7], rounded to the dtype as in Keras (1 − 1.19e-7 in float32); NaN stays."""
-    low, high = types.float64(real(EPSILON)), types.float64(real(1 - EPSILON))
-    return low if p < low else (high if p > high else p)
-
-
 @worker(LOSS)
 def softmax_cross_entropy_worker(real):  # type: ignore[no-untyped-def]
     """Loss and probabilities of one chunk's samples."""
+    item = real.bitwidth // 8
 
     def softmax_cross_entropy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, LOSS)
-        shape, classes, keep, share = (p.samples, p.positions, p.classes), p.classes, p.keep, p.share
-        logits, target = view(p.prediction, shape, real), view(p.target, shape, real)
+        classes, keep, share = p.classes, p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
-        probabilities = view(p.probabilities, shape, real)
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
             for position in range(p.positions):
-                z, t, out = logits[n, position], target[n, position], probabilities[n, position]
-                largest = z[0]
-                for c in range(1, classes):
-                    largest = max(largest, z[c])
-                partition, mass, dot = types.float64(0), types.float64(0), types.float64(0)
-                for c in range(classes):
-                    wanted, logit = t[c] * keep + share, z[c] - largest
-                    out[c] = exp(logit)
-                    partition += out[c]
-                    mass += wanted
-                    if wanted != 0:  # a logit of −inf costs nothing where nothing is wanted
-                        dot += wanted * logit
-                total += mass * log(partition) - dot
-                for c in range(classes):
-                    out[c] = out[c] / partition
+                skip = (n * p.positions + position) * classes * item
+                z, t, out = p.prediction + skip, p.target + skip, p.probabilities + skip
+                shift = largest(z, classes, real)
+                mass, dot = expected_logits(0, (z, t), (), 0, classes, (shift, keep, share), real)
+                (partition,) = exponentials(0, (z,), (out,), 0, classes, (shift,), real)
+                total += mass * scalar_log(partition) - dot
+                divided(0, (out,), (out,), 0, classes, (real(partition),), real)
             loss[n] = total / p.positions * weight[n]
 
     return softmax_cross_entropy
@@ -214,20 +213,18 @@ def softmax_cross_entropy_worker(real):  # type: ignore[no-untyped-def]
 @worker(ROWS_GRADIENT)
 def softmax_gradient_worker(real):  # type: ignore[no-untyped-def]
     """The gradient of one chunk's rows."""
+    item = real.bitwidth // 8
 
     def softmax_cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, ROWS_GRADIENT)
-        shape, classes, keep, share = (p.rows, p.classes), p.classes, p.keep, p.share
-        prediction, target = view(p.prediction, shape, real), view(p.target, shape, real)
-        out, weight = view(p.out, shape, real), view(p.weight, p.rows // p.positions, real)
+        classes, keep, share = p.classes, p.keep, p.share
+        weight = view(p.weight, p.rows // p.positions, real)
         for row in range(chunk * p.per_chunk, min(p.rows, (chunk + 1) * p.per_chunk)):
-            scale = p.scale * weight[row // p.positions]
-            q, t, gradient = prediction[row], target[row], out[row]
-            mass = types.float64(0)
-            for c in range(classes):
-                mass += t[c] * keep + share
-            for c in range(classes):
-                gradient[c] = (q[c] * mass - (t[c] * keep + share)) * scale
+            skip, scale = row * classes * item, p.scale * weight[row // p.positions]
+            t = p.target + skip
+            (mass,) = masses(0, (t,), (), 0, classes, (keep, share), real)
+            rows = p.prediction + skip, t
+            slopes(SOFTMAX_SLOPE, rows, (p.out + skip,), 0, classes, (mass, keep, share, scale), real)
 
     return softmax_cross_entropy_gradient
 
@@ -235,21 +232,20 @@ def softmax_gradient_worker(real):  # type: ignore[no-untyped-def]
 @worker(LOSS)
 def cross_entropy_worker(real):  # type: ignore[no-untyped-def]
     """Loss of one chunk's samples."""
+    item = real.bitwidth // 8
 
     def cross_entropy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, LOSS)
-        shape, classes, keep, share = (p.samples, p.positions, p.classes), p.classes, p.keep, p.share
-        probabilities, target = view(p.prediction, shape, real), view(p.target, shape, real)
+        classes, keep, share = p.classes, p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
             for position in range(p.positions):
-                q, t = probabilities[n, position], target[n, position]
-                mass = types.float64(0)
-                for c in range(classes):
-                    mass += q[c]
-                for c in range(classes):
-                    total -= (t[c] * keep + share) * log(_clip(q[c] / mass, real))
+                skip = (n * p.positions + position) * classes * item
+                q, t = p.prediction + skip, p.target + skip
+                (mass,) = sums(0, (q,), (), 0, classes, (), real)
+                (dot,) = expected_logs(0, (q, t), (), 0, classes, (mass, keep, share), real)
+                total -= dot
             loss[n] = total / p.positions * weight[n]
 
     return cross_entropy
@@ -258,25 +254,18 @@ def cross_entropy_worker(real):  # type: ignore[no-untyped-def]
 @worker(ROWS_GRADIENT)
 def cross_entropy_gradient_worker(real):  # type: ignore[no-untyped-def]
     """The gradient of one chunk's rows."""
+    item = real.bitwidth // 8
 
     def cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, ROWS_GRADIENT)
-        shape, classes, keep, share = (p.rows, p.classes), p.classes, p.keep, p.share
-        prediction, target = view(p.prediction, shape, real), view(p.target, shape, real)
-        out, weight = view(p.out, shape, real), view(p.weight, p.rows // p.positions, real)
+        classes, keep, share = p.classes, p.keep, p.share
+        weight = view(p.weight, p.rows // p.positions, real)
         for row in range(chunk * p.per_chunk, min(p.rows, (chunk + 1) * p.per_chunk)):
-            scale = p.scale * weight[row // p.positions]
-            probabilities, t, gradient = prediction[row], target[row], out[row]
-            mass, reached = types.float64(0), types.float64(0)
-            for c in range(classes):
-                mass += probabilities[c]
-            for c in range(classes):
-                q = probabilities[c] / mass
-                reached += t[c] * keep + share if q == _clip(q, real) else 0.0
-            for c in range(classes):
-                q = probabilities[c] / mass
-                own = (t[c] * keep + share) / q if q == _clip(q, real) else 0.0
-                gradient[c] = (reached - own) / mass * scale
+            skip, scale = row * classes * item, p.scale * weight[row // p.positions]
+            q, t = p.prediction + skip, p.target + skip
+            (mass,) = sums(0, (q,), (), 0, classes, (), real)
+            (reached,) = reaches(0, (q, t), (), 0, classes, (mass, keep, share), real)
+            slopes(SLOPE, (q, t), (p.out + skip,), 0, classes, (mass, reached, keep, share, scale), real)
 
     return cross_entropy_gradient
 
@@ -284,26 +273,20 @@ def cross_entropy_gradient_worker(real):  # type: ignore[no-untyped-def]
 @worker(LOSS)
 def element_loss_worker(real, kind):  # type: ignore[no-untyped-def]
     """Loss of one chunk's samples for SIGMOID (fills the probabilities, too), BINARY or SQUARED."""
+    item = real.bitwidth // 8
 
     def element_loss(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, LOSS)
-        shape, keep, share = (p.samples, p.positions * p.classes), p.keep, p.share
-        prediction, target = view(p.prediction, shape, real), view(p.target, shape, real)
+        size, numbers = p.positions * p.classes, (p.keep, p.share)
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
-        probabilities = view(p.probabilities, shape, real)
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
-            total = types.float64(0)
-            for i in range(shape[1]):
-                x, wanted = prediction[n, i], target[n, i] * keep + share
-                if kind == SIGMOID:
-                    total += max(x, real(0)) - x * wanted + log1p(exp(-abs(x)))
-                    probabilities[n, i] = logistic(x, real(1))
-                elif kind == BINARY:
-                    q = _clip(types.float64(x), real)
-                    total -= wanted * log(q) + (1 - wanted) * log1p(-q)
-                else:
-                    total += (x - wanted) * (x - wanted)
-            loss[n] = total / shape[1] * weight[n]
+            skip = n * size * item
+            x, t = p.prediction + skip, p.target + skip
+            if kind == SIGMOID:
+                (total,) = element_losses(kind, (x, t), (p.probabilities + skip,), 0, size, numbers, real)
+            else:
+                (total,) = element_losses(kind, (x, t), (), 0, size, numbers, real)
+            loss[n] = total / size * weight[n]
 
     return element_loss
 
@@ -315,18 +298,11 @@ def binary_gradient_worker(real):  # type: ignore[no-untyped-def]
     def binary_cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
-        prediction, target = view(p.prediction, p.size, real), view(p.target, p.size, real)
-        weight, out = view(p.weight, p.size // p.sample, real), view(p.out, p.size, real)
-        keep, share = p.keep, p.share
+        weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)
         while start < stop:
             sample = start // p.sample
             end, scale = min(stop, (sample + 1) * p.sample), p.scale * weight[sample]
-            probabilities, t, gradient = prediction[start:end], target[start:end], out[start:end]
-            for i in range(end - start):
-                q = types.float64(probabilities[i])
-                slope = (q - (t[i] * keep + share)) / (q * (1 - q))
-                clipped = abs(q - _clip(q, real)) > 0  # not !=: NaN must pass
-                gradient[i] = 0.0 if clipped else slope * scale
+            slopes(BINARY_SLOPE, rows, (p.out,), start, end, (p.keep, p.share, scale), real)
             start = end
 
     return binary_cross_entropy_gradient
@@ -339,15 +315,12 @@ def difference_worker(real):  # type: ignore[no-untyped-def]
     def difference(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
-        prediction, target = view(p.prediction, p.size, real), view(p.target, p.size, real)
-        weight, out = view(p.weight, p.size // p.sample, real), view(p.out, p.size, real)
+        weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)
         keep, share = real(p.keep), real(p.share)
         while start < stop:
             sample = start // p.sample
             end, scale = min(stop, (sample + 1) * p.sample), real(p.scale * weight[sample])
-            guess, t, gradient = prediction[start:end], target[start:end], out[start:end]
-            for i in range(end - start):
-                gradient[i] = (guess[i] - (t[i] * keep + share)) * scale
+            slopes(DIFFERENCE, rows, (p.out,), start, end, (keep, share, scale), real)
             start = end
 
     return difference

@@ -7,6 +7,7 @@ import numpy as np
 from numba import types
 
 from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import elementwise
 
 ADD = block("out size count")
 COPY = block("x out size run x_stride x_offset out_stride out_offset")
@@ -66,28 +67,30 @@ def _copy(x: Tensor, out: Tensor, run: int, source: tuple[int, int], target: tup
     )
 
 
+_sums, _copies = elementwise(lambda a, b: a + b, lambda a, b, c: (a + b) + c), elementwise(lambda x: x)
+
+
 @worker(ADD)
 def add_worker(real):  # type: ignore[no-untyped-def]
-    """Sum one span; two inputs, the usual case, in a loop that vectorizes."""
+    """Sum one span; two and three inputs, the usual cases, are vector code."""
     width = real.bitwidth // 8
 
     def add(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, ADD)
         start, stop = span(chunk, p.size)
-        count, size = p.count, stop - start
+        count = p.count
         addresses = view(parameters + 24, count, types.int64)
-        out, first = view(p.out, p.size, real)[start:stop], view(addresses[0], p.size, real)[start:stop]
         if count == 2:
-            second = view(addresses[1], p.size, real)[start:stop]
-            for i in range(size):
-                out[i] = first[i] + second[i]
+            _sums(0, (addresses[0], addresses[1]), (p.out,), start, stop, (), real)
+        elif count == 3:
+            _sums(1, (addresses[0], addresses[1], addresses[2]), (p.out,), start, stop, (), real)
         else:
             # All inputs of an element are read before it is written: `out` may be the last of them.
-            for i in range(size):
-                total = first[i]
+            for i in range(start, stop):
+                total = view(addresses[0] + i * width, 1, real)[0]
                 for k in range(1, count):
-                    total += view(addresses[k] + (start + i) * width, 1, real)[0]
-                out[i] = total
+                    total += view(addresses[k] + i * width, 1, real)[0]
+                view(p.out + i * width, 1, real)[0] = total
 
     return add
 
@@ -95,6 +98,7 @@ def add_worker(real):  # type: ignore[no-untyped-def]
 @worker(COPY)
 def copy_worker(real):  # type: ignore[no-untyped-def]
     """Copy the elements of one span, run by run."""
+    item = real.bitwidth // 8
 
     def copy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, COPY)
@@ -102,12 +106,9 @@ def copy_worker(real):  # type: ignore[no-untyped-def]
         while start < stop:
             number, place = start // p.run, start % p.run
             size = min(stop - start, p.run - place)
-            first = p.x_offset + number * p.x_stride + place
-            x = view(p.x, first + size, real)[first:]
-            first = p.out_offset + number * p.out_stride + place
-            out = view(p.out, first + size, real)[first:]
-            for i in range(size):
-                out[i] = x[i]
+            x = p.x + (p.x_offset + number * p.x_stride + place) * item
+            out = p.out + (p.out_offset + number * p.out_stride + place) * item
+            _copies(0, (x,), (out,), 0, size, (), real)
             start += size
 
     return copy

@@ -4,14 +4,15 @@
 schedules need no new plan. Arithmetic is in the weights' dtype.
 """
 
-from math import sqrt
-
 from numba import types
 
+from cnncli.kernels.lanes import Vector
 from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import elementwise
 
-SGD = block("weights grads momenta hyper size nesterov")
+SGD = block("weights grads momenta hyper size")
 ADAM = block("weights grads m v hyper size")
+PLAIN, MOMENTUM, NESTEROV = range(3)
 
 
 def sgd(weights: Tensor, grads: Tensor, momenta: Tensor | None, hyper: Tensor, nesterov: bool) -> list[Step]:
@@ -23,12 +24,12 @@ def sgd(weights: Tensor, grads: Tensor, momenta: Tensor | None, hyper: Tensor, n
         sgd_worker.step(
             weights.dtype,
             chunks(weights.size),
+            (NESTEROV if nesterov else MOMENTUM) if momenta else PLAIN,
             weights=weights.address,
             grads=grads.address,
             momenta=momenta.address if momenta else 0,
             hyper=hyper.address,
             size=weights.size,
-            nesterov=nesterov,
         )
     ]
 
@@ -52,29 +53,45 @@ def adam(weights: Tensor, grads: Tensor, m: Tensor, v: Tensor, hyper: Tensor) ->
     ]
 
 
+def _plain(w: Vector, g: Vector, rate: Vector) -> Vector:
+    return w - rate * g
+
+
+def _momentum(w: Vector, g: Vector, m: Vector, rate: Vector, momentum: Vector) -> tuple[Vector, Vector]:
+    m = momentum * m - rate * g
+    return w + m, m
+
+
+def _nesterov(w: Vector, g: Vector, m: Vector, rate: Vector, momentum: Vector) -> tuple[Vector, Vector]:
+    m = momentum * m - rate * g
+    return w + (momentum * m - rate * g), m
+
+
+def _adam(
+    w: Vector, g: Vector, m: Vector, v: Vector, alpha: Vector, epsilon: Vector, rest_1: Vector, rest_2: Vector
+) -> tuple[Vector, Vector, Vector]:
+    m = m + (g - m) * rest_1
+    v = v + (g * g - v) * rest_2
+    return w - alpha * m / (v.sqrt() + epsilon), m, v
+
+
+_sgd, _adams = elementwise(_plain, _momentum, _nesterov), elementwise(_adam)
+
+
 @worker(SGD)
-def sgd_worker(real):  # type: ignore[no-untyped-def]
+def sgd_worker(real, kind):  # type: ignore[no-untyped-def]
     """Update one span."""
 
     def sgd(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, SGD)
         start, stop = span(chunk, p.size)
-        w, g = view(p.weights, p.size, real)[start:stop], view(p.grads, p.size, real)[start:stop]
+        w, g, m = p.weights, p.grads, p.momenta
         hyper = view(p.hyper, 2, types.float64)
         rate, momentum = real(hyper[0]), real(hyper[1])
-        if p.momenta == 0:
-            for i in range(stop - start):
-                w[i] -= rate * g[i]
+        if kind == PLAIN:
+            _sgd(PLAIN, (w, g), (w,), start, stop, (rate,), real)
         else:
-            m = view(p.momenta, p.size, real)[start:stop]
-            if p.nesterov:
-                for i in range(stop - start):
-                    m[i] = momentum * m[i] - rate * g[i]
-                    w[i] += momentum * m[i] - rate * g[i]
-            else:
-                for i in range(stop - start):
-                    m[i] = momentum * m[i] - rate * g[i]
-                    w[i] += m[i]
+            _sgd(kind, (w, g, m), (w, m), start, stop, (rate, momentum), real)
 
     return sgd
 
@@ -86,16 +103,9 @@ def adam_worker(real):  # type: ignore[no-untyped-def]
     def adam(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, ADAM)
         start, stop = span(chunk, p.size)
-        w, g = view(p.weights, p.size, real)[start:stop], view(p.grads, p.size, real)[start:stop]
-        m, v = view(p.m, p.size, real)[start:stop], view(p.v, p.size, real)[start:stop]
+        w, g, m, v = p.weights, p.grads, p.m, p.v
         hyper = view(p.hyper, 4, types.float64)
-        alpha, epsilon = real(hyper[0]), real(hyper[3])
-        rest_1, rest_2 = real(1 - hyper[1]), real(1 - hyper[2])
-        for i in range(stop - start):
-            first = m[i] + (g[i] - m[i]) * rest_1
-            second = v[i] + (g[i] * g[i] - v[i]) * rest_2
-            m[i] = first
-            v[i] = second
-            w[i] -= alpha * first / (sqrt(second) + epsilon)
+        numbers = real(hyper[0]), real(hyper[3]), real(1 - hyper[1]), real(1 - hyper[2])
+        _adams(0, (w, g, m, v), (w, m, v), start, stop, numbers, real)
 
     return adam

@@ -2,10 +2,12 @@
 
 from numba import types
 
+from cnncli.kernels.lanes import Vector
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import elementwise, summing
 
-PARTS, LANES = 8, 16
-VALUE = block("x size part partials lanes l1:f l2:f")
+PARTS = 8
+VALUE = block("x size part partials l1:f l2:f")
 FINISH = block("partials count out scale:f")
 GRADIENT = block("x out size l1:f l2:f")
 
@@ -13,15 +15,13 @@ GRADIENT = block("x out size l1:f l2:f")
 def value(x: Tensor, out: Tensor, l1: float, l2: float, scale: float, scratch: Scratch) -> list[Step]:
     """out = scale · (l1 Σ|x| + l2 Σx²). out: one element.
 
-    Summed in float64: at most 8 parts of x, 16 lanes in each, lanes and parts added in order.
+    Summed in float64: at most 8 parts of x, 16 lanes in each, parts added in order.
     """
     count = min(PARTS, chunks(x.size))
     part = -(-x.size // count)
-    partials, lanes = scratch.take(8 * PARTS), scratch.take(8 * LANES * PARTS)
+    partials = scratch.take(8 * PARTS)
     return [
-        value_worker.step(
-            x.dtype, count, x=x.address, size=x.size, part=part, partials=partials, lanes=lanes, l1=l1, l2=l2
-        ),
+        value_worker.step(x.dtype, count, x=x.address, size=x.size, part=part, partials=partials, l1=l1, l2=l2),
         finish_worker.step(out.dtype, 1, partials=partials, count=count, out=out.address, scale=scale),
     ]
 
@@ -41,6 +41,19 @@ def gradient(x: Tensor, out: Tensor, l1: float, l2: float, scale: float) -> list
     ]
 
 
+def _penalty(x: Vector, l1: Vector, l2: Vector) -> tuple[tuple[()], tuple[Vector]]:
+    size = x.double().magnitude()
+    return (), (l1 * size + l2 * (size * size),)
+
+
+def _slope(x: Vector, l1: Vector, twice_l2: Vector) -> Vector:
+    sign = l1.where(x > 0.0, (0.0 - l1).where(x < 0.0, 0.0))
+    return sign + twice_l2 * x
+
+
+_penalties, _slopes = summing(1, _penalty), elementwise(_slope)
+
+
 @worker(VALUE)
 def value_worker(real):  # type: ignore[no-untyped-def]
     """One part's sum of l1|x| + l2x²."""
@@ -48,19 +61,7 @@ def value_worker(real):  # type: ignore[no-untyped-def]
     def penalty(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, VALUE)
         start, stop = chunk * p.part, min(p.size, (chunk + 1) * p.part)
-        lanes = view(p.lanes + chunk * 8 * LANES, LANES, types.float64)
-        l1, l2, end = p.l1, p.l2, p.size
-        for j in range(LANES):
-            lanes[j] = 0
-        while start < stop:
-            row = view(p.x, end, real)[start : min(stop, start + LANES)]
-            for j in range(row.size):
-                size = abs(types.float64(row[j]))
-                lanes[j] += l1 * size + l2 * (size * size)
-            start += LANES
-        total = types.float64(0)
-        for j in range(LANES):
-            total += lanes[j]
+        (total,) = _penalties(0, (p.x,), (), min(start, stop), stop, (p.l1, p.l2), real)
         view(p.partials, PARTS, types.float64)[chunk] = total
 
     return penalty
@@ -88,10 +89,6 @@ def gradient_worker(real):  # type: ignore[no-untyped-def]
     def penalty_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
-        x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
-        l1, twice_l2, zero = real(p.l1), real(2 * p.l2), real(0)
-        for i in range(stop - start):
-            sign = l1 if x[i] > 0 else (-l1 if x[i] < 0 else zero)
-            out[i] = sign + twice_l2 * x[i]
+        _slopes(0, (p.x,), (p.out,), start, stop, (real(p.l1), real(2 * p.l2)), real)
 
     return penalty_gradient

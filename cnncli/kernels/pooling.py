@@ -1,14 +1,19 @@
 """Max and average pooling, channels last.
 
-Both gradients gather: an input pixel adds up the windows it lies in, row by row.
+Both gradients fill some lines of the image at a time: each window adds to its pixels there, row by row.
 """
 
-from typing import NamedTuple
+from math import inf
+from typing import Any, NamedTuple
 
-import numpy as np
+from llvmlite import ir
 from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
 
-from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, fields, view, worker
+from cnncli.kernels.lanes import INDEX, Vector
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, fields, worker
+from cnncli.kernels.sweeps import WORD, Code, elementwise
 
 SIZES = "batch height width channels rows columns kh kw sy sx top left"
 MAX = block(f"x out winner lines {SIZES}")
@@ -76,6 +81,107 @@ def _steps(
     ]
 
 
+def _cells(code: Code, sizes: tuple[ir.Value, ...], state: tuple[Vector, ...], add: Any) -> tuple[Vector, ...]:
+    """`state` after `add(state, place, number)` for each cell of a rectangle, row by row; kept in registers.
+
+    sizes: (rows, columns, distance of rows in elements, of columns, first cell's number, step of a row, of a column).
+    """
+    rows, columns, row_step, column_step, first, row_number, column_number = sizes
+    builder = code.builder
+    kept = [code.variable(vector) for vector in state]
+    with cgutils.for_range(builder, rows, intp=WORD) as row:
+        place, number = builder.mul(row.index, row_step), builder.add(first, builder.mul(row.index, row_number))
+        with cgutils.for_range(builder, columns, intp=WORD) as column:
+            before = tuple(Vector(builder, builder.load(variable)) for variable in kept)
+            after = add(
+                before,
+                builder.add(place, builder.mul(column.index, column_step)),
+                code.full(builder.trunc(builder.add(number, builder.mul(column.index, column_number)), INDEX), INDEX),
+            )
+            for variable, vector in zip(kept, after, strict=True):
+                builder.store(vector.value, variable)
+    return tuple(Vector(builder, builder.load(variable)) for variable in kept)
+
+
+def _intrinsic(generate_channels: Any) -> Any:
+    """A function of (addresses, the sizes of `_cells`, scalars, channels, real) that sweeps over the channels."""
+
+    @intrinsic
+    def apply(typing_context, addresses, sizes, scalars, channels, real):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            code = Code(builder, real)
+            places, numbers, scalars = (cgutils.unpack_tuple(builder, values) for values in arguments[:3])
+            given = [code.full(number) for number in scalars]
+
+            def body(index: ir.Value, mask: Vector | None) -> None:
+                generate_channels(code, places, numbers, index, mask, *given)
+
+            code.sweep(WORD(0), arguments[3], body)
+            return context.get_dummy_value()
+
+        words = types.UniTuple(types.intp, 7)
+        return types.void(types.UniTuple(types.intp, len(addresses)), words, scalars, types.intp, real), generate
+
+    return apply
+
+
+@_intrinsic
+def _largest(code: Code, places: list[ir.Value], sizes: Any, index: ir.Value, mask: Vector | None) -> None:
+    x, out, winner = places
+
+    def add(state: tuple[Vector, ...], place: ir.Value, cell: Vector) -> tuple[Vector, ...]:
+        best, first = state
+        new = code.load(x, code.builder.add(index, place), mask)
+        wins = (new.more(best) & best.number()) | (first < 0)
+        return new.where(wins, best), cell.where(wins, first)
+
+    best, first = _cells(code, sizes, (code.full(-inf), code.full(-1, INDEX)), add)
+    code.store(out, index, mask, best)
+    code.store(winner, index, mask, first)
+
+
+@_intrinsic
+def _mean(code: Code, places: list[ir.Value], sizes: Any, index: ir.Value, mask: Vector | None, cells: Vector) -> None:
+    x, out = places
+
+    def add(state: tuple[Vector, ...], place: ir.Value, cell: Vector) -> tuple[Vector, ...]:
+        return (state[0] + code.load(x, code.builder.add(index, place), mask),)
+
+    (total,) = _cells(code, sizes, (code.full(0.0),), add)
+    code.store(out, index, mask, total / cells)
+
+
+@_intrinsic
+def _to_winner(code: Code, places: list[ir.Value], sizes: Any, index: ir.Value, mask: Vector | None) -> None:
+    grad, winner, out = places
+    given, first = code.load(grad, index, mask), code.load(winner, index, mask, 0, INDEX)
+
+    def add(state: tuple[Vector, ...], place: ir.Value, cell: Vector) -> tuple[Vector, ...]:
+        place = code.builder.add(index, place)
+        code.store(out, place, mask, code.load(out, place, mask) + given.where(first.same(cell), 0.0))
+        return ()
+
+    _cells(code, sizes, (), add)
+
+
+@_intrinsic
+def _to_all(
+    code: Code, places: list[ir.Value], sizes: Any, index: ir.Value, mask: Vector | None, cells: Vector
+) -> None:
+    grad, out = places
+    given = code.load(grad, index, mask) / cells
+
+    def add(state: tuple[Vector, ...], place: ir.Value, cell: Vector) -> tuple[Vector, ...]:
+        place = code.builder.add(index, place)
+        code.store(out, place, mask, code.load(out, place, mask) + given)
+        return ()
+
+    _cells(code, sizes, (), add)
+
+
+_filled = elementwise(lambda number: number)
+
+
 @worker(MAX)
 def max_worker(real):  # type: ignore[no-untyped-def]
     """Some lines of output pixels."""
@@ -83,25 +189,18 @@ def max_worker(real):  # type: ignore[no-untyped-def]
 
     def largest(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, MAX)
+        channels, line_size = p.channels, p.width * p.channels
         for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
             y, image = line % p.rows * p.sy - p.top, line // p.rows * p.height
+            first, last = max(0, -y), min(p.kh, p.height - y)
             for column in range(p.columns):
                 x = column * p.sx - p.left
-                pixel = (line * p.columns + column) * p.channels
-                best = view(p.out + pixel * item, p.channels, real)
-                winner = view(p.winner + pixel * 4, p.channels, types.int32)
-                for c in range(p.channels):
-                    best[c] = -np.inf
-                    winner[c] = -1
-                for i in range(max(0, -y), min(p.kh, p.height - y)):
-                    for j in range(max(0, -x), min(p.kw, p.width - x)):
-                        cell = types.int32(i * p.kw + j)
-                        value = view(p.x + ((image + y + i) * p.width + x + j) * p.channels * item, p.channels, real)
-                        for c in range(p.channels):
-                            new, old = value[c], best[c]
-                            wins = (new > old) | (winner[c] < 0) | (np.isnan(new) & ~np.isnan(old))
-                            best[c] = new if wins else old
-                            winner[c] = cell if wins else winner[c]
+                left, right = max(0, -x), min(p.kw, p.width - x)
+                pixel = (line * p.columns + column) * channels
+                cell = ((image + y + first) * p.width + x + left) * channels
+                places = p.x + cell * item, p.out + pixel * item, p.winner + pixel * 4
+                sizes = last - first, right - left, line_size, channels, first * p.kw + left, p.kw, 1
+                _largest(places, sizes, (), channels, real)
 
     return largest
 
@@ -111,25 +210,29 @@ def max_gradient_worker(real):  # type: ignore[no-untyped-def]
     """Some lines of input pixels."""
     item = real.bitwidth // 8
 
-    def gather(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def scatter(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, MAX_GRADIENT)
-        for line in range(chunk * p.lines, min(p.batch * p.height, (chunk + 1) * p.lines)):
-            y, image = line % p.height + p.top, line // p.height * p.rows
-            for column in range(p.width):
-                x = column + p.left
-                out = view(p.out + (line * p.width + column) * p.channels * item, p.channels, real)
-                for c in range(p.channels):
-                    out[c] = 0
-                for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, y // p.sy + 1)):
-                    for col in range(max(0, -((p.kw - 1 - x) // p.sx)), min(p.columns, x // p.sx + 1)):
-                        pixel = ((image + row) * p.columns + col) * p.channels
-                        grad = view(p.grad + pixel * item, p.channels, real)
-                        winner = view(p.winner + pixel * 4, p.channels, types.int32)
-                        cell = types.int32((y - row * p.sy) * p.kw + x - col * p.sx)
-                        for c in range(p.channels):
-                            out[c] += grad[c] if winner[c] == cell else real(0)
+        channels, line_size, end = p.channels, p.width * p.channels, min(p.batch * p.height, (chunk + 1) * p.lines)
+        line = chunk * p.lines
+        _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
+        while line < end:
+            # The lines y … bottom - 1 of one image, counted from the padding's first.
+            image, y = line // p.height, line % p.height + p.top
+            bottom = min(p.height + p.top, y + end - line)
+            for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, (bottom - 1) // p.sy + 1)):
+                top = row * p.sy
+                first, last = max(0, y - top), min(p.kh, bottom - top)
+                for column in range(p.columns):
+                    x = column * p.sx - p.left
+                    left, right = max(0, -x), min(p.kw, p.width - x)
+                    pixel = ((image * p.rows + row) * p.columns + column) * channels
+                    cell = ((image * p.height + top - p.top + first) * p.width + x + left) * channels
+                    places = p.grad + pixel * item, p.winner + pixel * 4, p.out + cell * item
+                    sizes = last - first, right - left, line_size, channels, first * p.kw + left, p.kw, 1
+                    _to_winner(places, sizes, (), channels, real)
+            line += bottom - y
 
-    return gather
+    return scatter
 
 
 @worker(AVERAGE)
@@ -139,23 +242,18 @@ def average_worker(real):  # type: ignore[no-untyped-def]
 
     def average(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, AVERAGE)
+        channels, line_size = p.channels, p.width * p.channels
         for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
             y, image = line % p.rows * p.sy - p.top, line // p.rows * p.height
             first, last = max(0, y), min(p.height, y + p.kh)
             for column in range(p.columns):
                 x = column * p.sx - p.left
                 left, right = max(0, x), min(p.width, x + p.kw)
-                mean = view(p.out + (line * p.columns + column) * p.channels * item, p.channels, real)
-                for c in range(p.channels):
-                    mean[c] = 0
-                for row in range(first, last):
-                    for col in range(left, right):
-                        value = view(p.x + ((image + row) * p.width + col) * p.channels * item, p.channels, real)
-                        for c in range(p.channels):
-                            mean[c] += value[c]
+                mean = p.out + (line * p.columns + column) * channels * item
+                cell = p.x + ((image + first) * p.width + left) * channels * item
                 cells = real(max(1, max(0, last - first) * max(0, right - left)))
-                for c in range(p.channels):
-                    mean[c] /= cells
+                sizes = last - first, right - left, line_size, channels, 0, 0, 0
+                _mean((cell, mean), sizes, (cells,), channels, real)
 
     return average
 
@@ -165,23 +263,27 @@ def average_gradient_worker(real):  # type: ignore[no-untyped-def]
     """Some lines of input pixels."""
     item = real.bitwidth // 8
 
-    def gather(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def scatter(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, AVERAGE_GRADIENT)
-        for line in range(chunk * p.lines, min(p.batch * p.height, (chunk + 1) * p.lines)):
-            y, image = line % p.height + p.top, line // p.height * p.rows
-            for column in range(p.width):
-                x = column + p.left
-                out = view(p.out + (line * p.width + column) * p.channels * item, p.channels, real)
-                for c in range(p.channels):
-                    out[c] = 0
-                for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, y // p.sy + 1)):
-                    above = row * p.sy - p.top
-                    height = min(p.height, above + p.kh) - max(0, above)
-                    for col in range(max(0, -((p.kw - 1 - x) // p.sx)), min(p.columns, x // p.sx + 1)):
-                        before = col * p.sx - p.left
-                        cells = real(height * (min(p.width, before + p.kw) - max(0, before)))
-                        grad = view(p.grad + ((image + row) * p.columns + col) * p.channels * item, p.channels, real)
-                        for c in range(p.channels):
-                            out[c] += grad[c] / cells
+        channels, line_size, end = p.channels, p.width * p.channels, min(p.batch * p.height, (chunk + 1) * p.lines)
+        line = chunk * p.lines
+        _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
+        while line < end:
+            # The lines y … bottom - 1 of one image, counted from the padding's first.
+            image, y = line // p.height, line % p.height + p.top
+            bottom = min(p.height + p.top, y + end - line)
+            for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, (bottom - 1) // p.sy + 1)):
+                top = row * p.sy
+                first, last = max(0, y - top), min(p.kh, bottom - top)
+                for column in range(p.columns):
+                    x = column * p.sx - p.left
+                    left, right = max(0, -x), min(p.kw, p.width - x)
+                    pixel = ((image * p.rows + row) * p.columns + column) * channels
+                    cell = ((image * p.height + top - p.top + first) * p.width + x + left) * channels
+                    height = min(p.kh, p.height + p.top - top) - max(0, p.top - top)
+                    places = p.grad + pixel * item, p.out + cell * item
+                    sizes = last - first, right - left, line_size, channels, 0, 0, 0
+                    _to_all(places, sizes, (real(height * (right - left)),), channels, real)
+            line += bottom - y
 
-    return gather
+    return scatter

@@ -1,13 +1,12 @@
 """Softmax along the last axis. `x`, `y`, `grad`, `out`: float32 or float64, one shape (…, classes).
 
-`out` may be the same array as an input. Sums over a row are plain chains in float64.
+`out` may be the same array as an input. Sums over a row have 16 lanes in float64.
 """
 
-from math import exp
-
-from numba import types
-
-from cnncli.kernels.runtime import SPAN, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.runtime import SPAN, Step, Tensor, block, fields, worker
+from cnncli.kernels.sweeps import elementwise, largest, summing
+from cnncli.kernels.vectormath import exp
 
 FORWARD = block("x out rows classes rows_per_chunk")
 BACKWARD = block("y grad out rows classes rows_per_chunk")
@@ -54,24 +53,39 @@ def split(x: Tensor) -> tuple[int, int, int, int]:
     return rows, length, rows_per_chunk, max(1, -(-rows // rows_per_chunk))
 
 
+def _exponential(x: Vector, shift: Vector) -> tuple[tuple[Vector], tuple[Vector]]:
+    power = exp(x - shift)
+    return (power,), (power.double(),)
+
+
+def _product(y: Vector, grad: Vector) -> tuple[tuple[()], tuple[Vector]]:
+    return (), (y.double() * grad.double(),)
+
+
+def _gradient(y: Vector, grad: Vector, dot: Vector) -> Vector:
+    return (y.double() * (grad.double() - dot)).rounded(y.item)  # grad and the sum may be nearly equal
+
+
+exponentials = summing(1, _exponential)
+"""out = e^(x − shift), and their sum."""
+divided = elementwise(lambda x, divisor: x / divisor)
+"""out = x / divisor."""
+_products, _gradients = summing(1, _product), elementwise(_gradient)
+
+
 @worker(FORWARD)
 def forward_worker(real):  # type: ignore[no-untyped-def]
     """Softmax of the rows of one chunk."""
+    item = real.bitwidth // 8
 
     def softmax(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, FORWARD)
-        x, out = view(p.x, (p.rows, p.classes), real), view(p.out, (p.rows, p.classes), real)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):
-            largest = x[row, 0]
-            for c in range(1, classes):
-                largest = max(largest, x[row, c])
-            total = types.float64(0)
-            for c in range(classes):
-                out[row, c] = exp(x[row, c] - largest)
-                total += out[row, c]
-            for c in range(classes):
-                out[row, c] = out[row, c] / total
+            skip = row * classes * item
+            x, out = p.x + skip, p.out + skip
+            (total,) = exponentials(0, (x,), (out,), 0, classes, (largest(x, classes, real),), real)
+            divided(0, (out,), (out,), 0, classes, (real(total),), real)
 
     return softmax
 
@@ -79,17 +93,15 @@ def forward_worker(real):  # type: ignore[no-untyped-def]
 @worker(BACKWARD)
 def backward_worker(real):  # type: ignore[no-untyped-def]
     """The gradient of the rows of one chunk."""
+    item = real.bitwidth // 8
 
     def softmax_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, BACKWARD)
-        shape = (p.rows, p.classes)
-        y, grad, out = view(p.y, shape, real), view(p.grad, shape, real), view(p.out, shape, real)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):
-            dot = types.float64(0)
-            for c in range(classes):
-                dot += types.float64(y[row, c]) * grad[row, c]
-            for c in range(classes):
-                out[row, c] = y[row, c] * (grad[row, c] - dot)
+            skip = row * classes * item
+            y, grad = p.y + skip, p.grad + skip
+            (dot,) = _products(0, (y, grad), (), 0, classes, (), real)
+            _gradients(0, (y, grad), (p.out + skip,), 0, classes, (dot,), real)
 
     return softmax_gradient

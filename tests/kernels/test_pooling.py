@@ -132,6 +132,20 @@ def test_threads_and_batch_do_not_change_a_bit() -> None:
         np.testing.assert_array_equal(*results)
 
 
+def test_gradients_are_right_where_a_chunk_ends_within_an_image_whose_windows_overlap() -> None:
+    rng, window = np.random.default_rng(1), Window((3, 3), (2, 2), (1, 1))
+    x, grad = normal(rng, "float64", 3, 40, 40, 33), normal(rng, "float64", 3, 20, 20, 33)
+    winner = max_forward(x, (20, 20), window)[1]
+    largest, average = np.zeros((2, 3, 42, 42, 33))  # with the padding around
+    for row, column, i, j in np.ndindex(20, 20, 3, 3):
+        share, y, x_ = grad[:, row, column], 2 * row + i, 2 * column + j
+        cells = (min(41, 2 * row + 3) - max(1, 2 * row)) * (min(41, 2 * column + 3) - max(1, 2 * column))
+        largest[:, y, x_] += np.where(winner[:, row, column] == 3 * i + j, share, 0)
+        average[:, y, x_] += share / cells
+    assert_close(max_backward(grad, winner, x.shape, window), largest[:, 1:-1, 1:-1], 16)
+    assert_close(average_backward(grad, x.shape, window), average[:, 1:-1, 1:-1], 16)
+
+
 def test_the_comparison_notices_padding_that_counts_as_cells() -> None:
     x, window = np.ones((1, 3, 3, 2), np.float32), Window((3, 3), (1, 1), (1, 1))
     everywhere = np.array([4, 6, 4, 6, 9, 6, 4, 6, 4]).reshape(1, 3, 3, 1).repeat(2, 3) / 9

@@ -1,0 +1,92 @@
+"""Prints digests of kernels' results: `python -m tests.kernels.bits`. Run on several instruction sets by a test."""
+
+import hashlib
+
+import numpy as np
+
+from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels.runtime import tensor
+from tests.kernels import test_vectormath
+from tests.kernels.support import DTYPES, execute
+
+FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
+LOSSES = (*FROM_LOGITS, "cross_entropy", "binary_cross_entropy")
+
+
+def results(dtype):
+    """Results by name; lengths leave part of a vector over."""
+    generator, found = np.random.default_rng(1), {}
+
+    def given(*shape):
+        return generator.normal(0, 2, shape).astype(dtype)
+
+    def keep(name, out, plan):
+        execute(plan)
+        found[name] = out
+
+    for name in test_vectormath.NAMES:
+        found[name] = test_vectormath.apply(name, test_vectormath.samples(dtype))
+    x, grad = given(700, 37), given(700, 37)
+    for kind in activations.KINDS:
+        out, back = np.empty_like(x), np.empty_like(x)
+        keep(kind, out, lambda _, kind=kind, out=out: activations.forward(kind, tensor(x), tensor(out)))
+        places = tensor(out), tensor(grad), tensor(back)
+        keep(f"{kind} backward", back, lambda _, kind=kind, places=places: activations.backward(kind, *places))
+    y, out = np.empty_like(x), np.empty_like(x)
+    keep("softmax", y, lambda _: softmax.forward(tensor(x), tensor(y)))
+    keep("softmax backward", out, lambda _: softmax.backward(tensor(y), tensor(grad), tensor(out)))
+    target, weight = np.abs(given(700, 37)), np.abs(given(700))
+    for name in LOSSES:
+        value, probabilities, out = np.empty_like(weight), np.empty_like(x), np.empty_like(x)
+        logits = name in FROM_LOGITS
+        inputs = tensor(x if logits else y), tensor(target), tensor(weight), 0.1
+        outputs = (tensor(value), tensor(probabilities)) if logits else (tensor(value),)
+        keep(name, value, lambda _, name=name, i=inputs, o=outputs: getattr(losses, name)(*i, *o))
+        inputs = tensor(probabilities if logits else y), *inputs[1:]
+        keep(
+            f"{name} gradient",
+            out,
+            lambda _, name=name, i=inputs, out=out: getattr(losses, f"{name}_gradient")(*i, tensor(out)),
+        )
+    value, out = np.empty_like(weight), np.empty_like(x)
+    keep("mse", value, lambda _: losses.mean_squared_error(tensor(x), tensor(target), tensor(weight), tensor(value)))
+    places = tensor(x), tensor(target), tensor(weight), tensor(out)
+    keep("mse gradient", out, lambda _: losses.mean_squared_error_gradient(*places))
+    _others(keep, given, dtype)
+    return found
+
+
+def _others(keep, given, dtype):
+    images, window = given(3, 14, 15, 21), pooling.Window((3, 3), (2, 2), (1, 1))
+    pooled, winner, back = np.empty((3, 7, 8, 21), dtype), np.empty((3, 7, 8, 21), np.int32), np.empty_like(images)
+    places = tensor(images), tensor(pooled), tensor(winner), window
+    keep("max pooling", pooled, lambda _: pooling.max_forward(*places))
+    places_back = tensor(pooled), tensor(winner), tensor(back), window
+    keep("max pooling backward", back, lambda _: pooling.max_backward(*places_back))
+    means, back_means = np.empty_like(pooled), np.empty_like(images)
+    keep("average pooling", means, lambda _: pooling.average_forward(tensor(images), tensor(means), window))
+    places_means = tensor(means), tensor(back_means), window
+    keep("average pooling backward", back_means, lambda _: pooling.average_backward(*places_means))
+    w, g, m, v = given(999), given(999), given(999), np.abs(given(999))
+    hyper = np.array([0.01, 0.9, 0.999, 1e-7])
+    keep("adam", w, lambda _: optimizers.adam(*map(tensor, (w, g, m, v, hyper))))
+    moved, momenta = given(999), given(999)
+    keep("sgd", moved, lambda _: optimizers.sgd(*map(tensor, (moved, g, momenta, hyper)), True))
+    dropped, clock = np.empty_like(w), np.array([3, 4])
+    keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
+    total = np.empty_like(w)
+    keep("add", total, lambda _: merge.add([tensor(w), tensor(g), tensor(m)], tensor(total)))
+    penalty, slope = np.empty(1, dtype), np.empty_like(w)
+    keep("penalty", penalty, lambda s: penalties.value(tensor(w), tensor(penalty), 0.1, 0.2, 1.0, s))
+    keep("penalty gradient", slope, lambda _: penalties.gradient(tensor(w), tensor(slope), 0.1, 0.2, 1.0))
+
+
+def lines(dtype, found):
+    """A line a result."""
+    digests = {name: hashlib.sha256(array.tobytes()).hexdigest()[:16] for name, array in found.items()}
+    return [f"{dtype} {name} {digest}" for name, digest in digests.items()]
+
+
+if __name__ == "__main__":
+    for dtype in DTYPES:
+        print(*lines(dtype, results(dtype)), sep="\n")

@@ -1,0 +1,130 @@
+"""Elementary functions against extended precision, on dense samples and at the edges.
+
+The truth is NumPy's long double where that has more bits than float64 (x86), which float64's accuracy is measured on;
+float32's is measured against float64 anywhere.
+"""
+
+import math
+
+import numpy as np
+import pytest
+
+from cnncli.kernels import vectormath
+from cnncli.kernels.runtime import SPAN, block, chunks, fields, run, span, worker
+from cnncli.kernels.sweeps import elementwise
+from tests.kernels.support import DTYPES, assert_close, unwritten
+
+ULPS = {"exp": 1.1, "log": 1.0, "log1p": 1.5, "tanh": 3.0, "sigmoid": 2.5, "erf": 1.5}
+NAMES = list(ULPS)
+BLOCK = block("x out size")
+_functions = elementwise(*(getattr(vectormath, name) for name in NAMES))
+
+
+@worker(BLOCK)
+def function_worker(real, number):
+    def function(parameters, chunk, thread):
+        p = fields(parameters, BLOCK)
+        start, stop = span(chunk, p.size)
+        _functions(number, (p.x,), (p.out,), start, stop, (), real)
+
+    return function
+
+
+def apply(name, x):
+    out = unwritten(x.dtype.name, x.size)
+    places = {"x": x.ctypes.data, "out": out.ctypes.data}
+    run([function_worker.step(x.dtype.name, chunks(x.size), NAMES.index(name), **places, size=x.size)])
+    return out
+
+
+def erf(x):
+    """The error function in long double: its series below 2.5, the continued fraction of the rest above."""
+    size = np.abs(x)
+    near, far = np.minimum(size, 2.5), np.clip(size, 2.5, 100)
+    total = term = near
+    for k in range(1, 70):
+        term = term * near**2 * 2 / (2 * k + 1)  # e^−x² Σ 2ᵏ x^(2k+1) / (1 · 3 · 5 …): no term is negative
+        total = total + term
+    below = far
+    for k in range(120, 0, -1):
+        below = far + np.longdouble(k) / 2 / below
+    pi = np.longdouble(314159265358979323) / 10**17 + np.longdouble(8.46264338327950288e-18)
+    inside, outside = total * 2 * np.exp(-(near**2)), np.exp(-(far**2)) / below
+    return np.where(np.isnan(x), x, np.copysign(np.where(size < 2.5, inside, np.sqrt(pi) - outside) / np.sqrt(pi), x))
+
+
+def truth(name, x):
+    with np.errstate(all="ignore"):
+        x = x.astype(np.longdouble)
+        if name == "erf":
+            return erf(x)
+        return 1 / (1 + np.exp(-x)) if name == "sigmoid" else getattr(np, name)(x)
+
+
+def samples(dtype):
+    """Moderate numbers, every magnitude of both signs, all kinds of bits."""
+    generator, size = np.random.default_rng(1), 100_000
+    spread = np.exp(generator.uniform(-80, 80, size)) * generator.choice([-1, 1], size)
+    reach = 120 if dtype == "float32" else 760
+    usual = [generator.uniform(-3, 3, size), generator.uniform(-reach, reach, size), spread]
+    raw = generator.integers(0, 256, (size, np.dtype(dtype).itemsize), np.uint8).view(dtype).ravel()
+    return np.concatenate([np.concatenate(usual).astype(dtype), raw, edges(dtype)])
+
+
+def edges(dtype):
+    limits, one = np.finfo(dtype), np.ones(1, dtype)
+    turning = np.log(np.array([limits.max, limits.tiny, limits.smallest_subnormal], np.longdouble)).astype(dtype)
+    numbers = [0, 1, np.sqrt(0.5), np.sqrt(2), limits.tiny, limits.tiny / 4, limits.smallest_subnormal, limits.max]
+    numbers = np.concatenate([np.array([*numbers, np.inf, np.nan], dtype), turning, np.nextafter(one, 0 * one)])
+    numbers = np.concatenate([numbers, np.nextafter(turning, 2 * turning), np.nextafter(turning, 0 * turning)])
+    return np.concatenate([numbers, -numbers])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_the_error_stays_below_what_the_docstring_says(name, dtype):
+    assert f"within {ULPS[name]:g} ulp" in getattr(vectormath, name).__doc__
+    x = samples(dtype)
+    found, exact = apply(name, x), truth(name, x)
+    with np.errstate(all="ignore"):
+        rounded = exact.astype(dtype)
+        ulps = np.abs(found - exact) / np.spacing(np.abs(rounded)).astype(np.longdouble)
+    finite = np.isfinite(rounded)
+    assert np.array_equal(found[~finite], rounded[~finite], equal_nan=True)
+    assert ulps[finite].max() <= ULPS[name]
+    assert ulps[finite].max() > ULPS[name] - 0.6, "the samples miss the worst arguments"
+
+
+def test_the_error_functions_truth_is_that_of_python():
+    x = np.linspace(-7, 7, 2001)
+    assert erf(x.astype(np.longdouble)).astype(float) == pytest.approx([math.erf(value) for value in x], rel=1e-15)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_values_at_the_ends_and_at_0(dtype):
+    x = np.array([0, -0.0, np.inf, -np.inf, np.nan], dtype)
+    expected = {
+        "exp": [1, 1, np.inf, 0, np.nan],
+        "log": [-np.inf, -np.inf, np.inf, np.nan, np.nan],
+        "log1p": [0, 0, np.inf, np.nan, np.nan],
+        "tanh": [0, -0.0, 1, -1, np.nan],
+        "sigmoid": [0.5, 0.5, 1, 0, np.nan],
+        "erf": [0, -0.0, 1, -1, np.nan],
+    }
+    for name, values in expected.items():
+        assert np.array_equal(apply(name, x), np.array(values, dtype), equal_nan=True), name
+    assert all(np.signbit(apply(name, x)[:2]).tolist() == [False, True] for name in ("tanh", "erf"))
+    assert apply("log1p", np.array([-1, -1.5], dtype)).tolist()[0] == -np.inf
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_an_element_does_not_depend_on_its_place_and_nothing_else_is_written(name, dtype):
+    x = np.random.default_rng(2).uniform(0.1, 4, 2 * SPAN + 77).astype(dtype)
+    whole = apply(name, x)
+    assert_close(whole, truth(name, x).astype(dtype), 64)
+    for start in range(9):
+        for length in range(1, 40):
+            part = apply(name, x[start : start + length].copy())
+            assert part.tobytes() == whole[start : start + length].tobytes()
+            assert_close(part, whole[start : start + length])
