@@ -86,9 +86,14 @@ def exp(x: Vector) -> Vector:
     return (rest + 1.0) * _power(half) * _power(n - half)
 
 
+def decay(x: Vector) -> Vector:
+    """e^−|x| within 1.1 ulp."""
+    return exp((x.bits() | -(1 << 8 * x.item - 1)).real())
+
+
 def sigmoid(x: Vector) -> Vector:
     """1 / (1 + e⁻ˣ) within 2.5 ulp; the exponential's argument is never positive, so nothing overflows."""
-    tail = exp((x.bits() | -(1 << 8 * x.item - 1)).real())
+    tail = decay(x)
     return tail.full(1.0).where(x >= 0.0, tail) / (tail + 1.0)
 
 
