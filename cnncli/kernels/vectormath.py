@@ -146,6 +146,7 @@ def log1p(x: Vector) -> Vector:
     back = u - 1.0
     lost = (1.0 - (u - back)) + (x - back)  # what the sum rounded away (Knuth's two-sum)
     k, m, n = _split(u)
+    # Of a large u nothing is lost that counts, and its 2⁻ᵏ lies outside the range.
     f = (m - 1.0) + (lost * _power(x.full(0.0).bits() - n)).where(u < 2.0**100, 0.0)
     found = x.where(x.same(inf), _log_1p(k, f))
     return _outside(u, found)
