@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.kernels.lanes import Vector, larger
 from cnncli.kernels.sweeps import elementwise, scalar, summing
-from cnncli.kernels.vectormath import exp, log, log1p, sigmoid
+from cnncli.kernels.vectormath import decay, log, log1p, sigmoid
 
 EPSILON = 1e-7
 SIGMOID, BINARY, SQUARED = range(3)
@@ -65,7 +65,7 @@ def _slope(p: Vector, t: Vector, mass: Vector, reached: Vector, keep: Vector, sh
 
 
 def _sigmoid_loss(x: Vector, t: Vector, keep: Vector, share: Vector) -> Terms:
-    tail = log1p(exp(x.magnitude() * -1.0)).double()
+    tail = log1p(decay(x)).double()  # LLVM sees that the sigmoid needs the same decay
     return (sigmoid(x),), (larger(x, x.full(0.0)).double() - x.double() * _wanted(t, keep, share) + tail,)
 
 

@@ -10,6 +10,8 @@ from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, vi
 from cnncli.kernels.sweeps import elementwise
 
 ADD = block("out size count")
+MANY = 4
+"""From so many inputs on, `add` is a plain loop."""
 COPY = block("x out size run x_stride x_offset out_stride out_offset")
 
 
@@ -20,7 +22,9 @@ def add(inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
     """
     if not inputs:
         raise ValueError("add takes at least one input; received none")
-    step = add_worker.step(out.dtype, chunks(out.size), out=out.address, size=out.size, count=len(inputs))
+    step = add_worker.step(
+        out.dtype, chunks(out.size), min(len(inputs), MANY), out=out.address, size=out.size, count=len(inputs)
+    )
     addresses = np.array([x.address for x in inputs], np.int64)
     # The block of a step may be longer than its record: the inputs' addresses follow it.
     return [step._replace(parameters=np.concatenate([step.parameters.view(np.int64), addresses]))]
@@ -67,29 +71,31 @@ def _copy(x: Tensor, out: Tensor, run: int, source: tuple[int, int], target: tup
     )
 
 
-_sums, _copies = elementwise(lambda a, b: a + b, lambda a, b, c: (a + b) + c), elementwise(lambda x: x)
+_sums = elementwise(lambda a: a, lambda a, b: a + b, lambda a, b, c: (a + b) + c)
+_copies = elementwise(lambda x: x)
 
 
 @worker(ADD)
-def add_worker(real):  # type: ignore[no-untyped-def]
-    """Sum one span; two and three inputs, the usual cases, are vector code."""
+def add_worker(real, number):  # type: ignore[no-untyped-def]
+    """Sum one span of `number` inputs, or of `MANY` and more."""
     width = real.bitwidth // 8
 
     def add(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, ADD)
         start, stop = span(chunk, p.size)
-        count = p.count
-        addresses = view(parameters + 24, count, types.int64)
-        if count == 2:
-            _sums(0, (addresses[0], addresses[1]), (p.out,), start, stop, (), real)
-        elif count == 3:
-            _sums(1, (addresses[0], addresses[1], addresses[2]), (p.out,), start, stop, (), real)
+        x = view(parameters + 24, p.count, types.int64)
+        if number == 1:
+            _sums(0, (x[0],), (p.out,), start, stop, (), real)
+        elif number == 2:
+            _sums(1, (x[0], x[1]), (p.out,), start, stop, (), real)
+        elif number == 3:
+            _sums(2, (x[0], x[1], x[2]), (p.out,), start, stop, (), real)
         else:
             # All inputs of an element are read before it is written: `out` may be the last of them.
             for i in range(start, stop):
-                total = view(addresses[0] + i * width, 1, real)[0]
-                for k in range(1, count):
-                    total += view(addresses[k] + i * width, 1, real)[0]
+                total = view(x[0] + i * width, 1, real)[0]
+                for k in range(1, p.count):
+                    total += view(x[k] + i * width, 1, real)[0]
                 view(p.out + i * width, 1, real)[0] = total
 
     return add

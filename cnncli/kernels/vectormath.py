@@ -86,9 +86,14 @@ def exp(x: Vector) -> Vector:
     return (rest + 1.0) * _power(half) * _power(n - half)
 
 
+def decay(x: Vector) -> Vector:
+    """e^−|x| within 1.1 ulp."""
+    return exp((x.bits() | -(1 << 8 * x.item - 1)).real())
+
+
 def sigmoid(x: Vector) -> Vector:
     """1 / (1 + e⁻ˣ) within 2.5 ulp; the exponential's argument is never positive, so nothing overflows."""
-    tail = exp((x.bits() | -(1 << 8 * x.item - 1)).real())
+    tail = decay(x)
     return tail.full(1.0).where(x >= 0.0, tail) / (tail + 1.0)
 
 
@@ -141,6 +146,7 @@ def log1p(x: Vector) -> Vector:
     back = u - 1.0
     lost = (1.0 - (u - back)) + (x - back)  # what the sum rounded away (Knuth's two-sum)
     k, m, n = _split(u)
+    # Of a large u nothing is lost that counts, and its 2⁻ᵏ lies outside the range.
     f = (m - 1.0) + (lost * _power(x.full(0.0).bits() - n)).where(u < 2.0**100, 0.0)
     found = x.where(x.same(inf), _log_1p(k, f))
     return _outside(u, found)
