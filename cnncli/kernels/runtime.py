@@ -166,7 +166,7 @@ class Worker:
             )
             module = self.factory.__module__.rpartition(".")[2]
             name = " ".join([f"{module}.{self.factory.__name__.removesuffix('_worker')}", *map(str, variant)])
-            _tell(Compilation(name, dtype, perf_counter() - start, self.compiled[key].cache_hits > 0))
+            tell(Compilation(name, dtype, perf_counter() - start, self.compiled[key].cache_hits > 0))
         return int(self.compiled[key].address)
 
     def step(self, dtype: str, chunks: int, *variant: Any, **fields: float) -> Step:
@@ -178,7 +178,8 @@ class Worker:
         return Step(self.address(dtype, *variant), parameters, chunks)
 
 
-def _tell(compilation: Compilation) -> None:
+def tell(compilation: Compilation) -> None:
+    """Note a function that was made ready, and tell the listeners."""
     compilations.append(compilation)
     for listener in listeners:
         listener(compilation)
@@ -285,7 +286,7 @@ _turn = threading.Lock()
 
 _start = perf_counter()
 _drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_walk))
-_tell(Compilation("runtime.driver", "", perf_counter() - _start, bool(_drive.stats.cache_hits)))
+tell(Compilation("runtime.driver", "", perf_counter() - _start, bool(_drive.stats.cache_hits)))
 
 
 class Program:

@@ -2,7 +2,7 @@ import pytest
 
 from cnncli.report import progress
 from cnncli.report.progress import Follower, figure, fitted
-from cnncli.training.loop import EpochDone
+from cnncli.training.loop import BatchDone, EpochDone
 
 
 @pytest.fixture
@@ -63,3 +63,17 @@ def test_what_does_not_fit_a_terminal_is_broken_between_its_parts():
 
 def test_what_goes_into_a_file_is_never_broken():
     assert fitted(["a" * 500, "b" * 270], " · ") == f"{'a' * 500} · {'b' * 270}"
+
+
+def test_a_notice_takes_the_place_of_the_one_before_and_never_that_of_a_bar(monkeypatch):
+    monkeypatch.setattr(progress, "animated", lambda: True)
+    with Follower(2, "text") as follower:
+        follower.notice("compiling kernels …")
+        shown = follower.bar.status
+        follower.notice("compiling kernels … conv2d is ready")
+        assert follower.bar.status is shown
+        assert shown.status == "compiling kernels … conv2d is ready"
+        follower(BatchDone(1, 1, 6, 0.5))
+        follower.notice("compiling kernels … a latecomer is ready")
+        assert follower.bar.status is None
+        assert follower.bar.shown is not None
