@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
+    import cnncli.kernels.conv_pool as conv_pool
     import cnncli.kernels.dense as dense
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.losses as losses
@@ -27,6 +28,7 @@ __all__ = [
     "activations",
     "constraints",
     "conv2d",
+    "conv_pool",
     "dense",
     "dropout",
     "losses",

@@ -1,0 +1,243 @@
+"""The register blocks of `conv_pool`: loops over vectors whose sums stay in registers, written as LLVM intrinsics.
+
+A vector is one cache line, whatever the host's width: the compiler splits it where registers are narrower. How many
+lie in one block depends on the number of registers and changes no bit, since each element is a chain of its own.
+"""
+
+from collections.abc import Sequence
+
+import numba
+from llvmlite import binding, ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+LINE = 64
+"""Bytes of a vector."""
+LANES = {"float32": 16, "float64": 8}
+WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+
+
+def _features() -> str:
+    if numba.config.CPU_NAME is not None:
+        return str(numba.config.CPU_FEATURES or "")
+    return str(numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten())
+
+
+REGISTERS = 32 if "+avx512f" in _features() else 16
+"""With AVX-512 a register holds a whole vector, else half of one or less."""
+POOLED, VECTORS = (3, 2) if REGISTERS == 32 else (1, 1)
+"""`pool`: pooled pixels and vectors of filters in one block; four sums each."""
+DENSE = (3, 3, 2) if REGISTERS == 32 else (1, 3, 1)
+"""`masked`: kernel rows, neighbouring elements of them, and vectors of filters in one block."""
+SPARSE = ((3, 6), (3, 3), (3, 1), (1, 6), (1, 3), (1, 1)) if REGISTERS == 32 else ((1, 6), (1, 3), (1, 1))
+"""`combine`: rows and vectors in one block, the largest first."""
+
+
+class _Real:
+    """Emits loads, stores and fused multiply-adds of vectors of one dtype."""
+
+    def __init__(self, builder: ir.IRBuilder, bits: int) -> None:
+        self.builder, self.item = builder, bits // 8
+        self.lanes = LINE // self.item
+        self.scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
+        self.kind = ir.VectorType(self.scalar, self.lanes)
+        name = f"llvm.fma.v{self.lanes}f{bits}"
+        self.function = cgutils.get_or_insert_function(
+            builder.module, ir.FunctionType(self.kind, [self.kind] * 3), name
+        )
+
+    def at(self, address: ir.Value, kind: ir.Type) -> ir.Value:
+        return self.builder.inttoptr(address, kind.as_pointer())
+
+    def add(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
+        return self.builder.add(address, WORD(offset) if isinstance(offset, int) else offset)
+
+    def load(self, address: ir.Value) -> ir.Value:
+        return self.builder.load(self.at(address, self.kind), align=self.item)
+
+    def store(self, value: ir.Value, address: ir.Value) -> None:
+        self.builder.store(value, self.at(address, self.kind), align=self.item)
+
+    def everywhere(self, address: ir.Value) -> ir.Value:
+        """The number at `address` in every lane."""
+        number = self.builder.load(self.at(address, self.scalar), align=self.item)
+        one = self.builder.insert_element(ir.Constant(self.kind, ir.Undefined), number, INT(0))
+        zeros = ir.Constant(ir.VectorType(INT, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(one, ir.Constant(self.kind, ir.Undefined), zeros)
+
+    def fma(self, a: ir.Value, b: ir.Value, total: ir.Value) -> None:
+        """`total`, a stack slot, becomes a·b + total."""
+        self.builder.store(self.builder.call(self.function, [a, b, self.builder.load(total)]), total)
+
+    def slots(self, addresses: Sequence[ir.Value]) -> list[ir.Value]:
+        """Stack slots that hold the vectors at `addresses`; the optimizer makes registers of them."""
+        return [cgutils.alloca_once_value(self.builder, self.load(address)) for address in addresses]
+
+
+@intrinsic
+def pool(  # type: ignore[no-untyped-def]
+    typing_context, places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, real
+):
+    """ReLU and maximum of the 2×2 convolution pixels at each of POOLED places, for VECTORS vectors of filters.
+
+    places: the addresses of the first patches; the others lie `right` and `below` bytes on. A patch is `kh` runs of
+    `run` numbers, `row` bytes apart; kernel: (kh·run, vectors), bias: (vectors). Results and winners of pixel i go to
+    out + i·out_step and winner + i·winner_step.
+    """
+    bits = real.instance_type.bitwidth
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, _ = arguments
+        emit = _Real(builder, bits)
+        cells = [WORD(0), right, below, builder.add(right, below)]
+        bases = [builder.load(emit.at(emit.add(places, 8 * i), WORD)) for i in range(POOLED)]
+        first = [emit.add(bias, v * LINE) for v in range(VECTORS)]
+        totals = [[emit.slots(first) for _ in cells] for _ in bases]
+        weights = cgutils.alloca_once_value(builder, kernel)
+        with cgutils.for_range(builder, kh, intp=WORD) as rows:
+            before = builder.mul(rows.index, row)
+            with cgutils.for_range(builder, run, intp=WORD) as loop:
+                offset = builder.add(before, builder.mul(loop.index, WORD(emit.item)))
+                line = builder.load(weights)
+                columns = [emit.load(emit.add(line, v * LINE)) for v in range(VECTORS)]
+                builder.store(emit.add(line, VECTORS * LINE), weights)
+                for base, pixel in zip(bases, totals, strict=True):
+                    address = builder.add(base, offset)
+                    for cell, sums in zip(cells, pixel, strict=True):
+                        x = emit.everywhere(builder.add(address, cell))
+                        for column, total in zip(columns, sums, strict=True):
+                            emit.fma(x, column, total)
+        numbers = ir.VectorType(BYTE, emit.lanes)
+        zero = ir.Constant(emit.kind, [0.0] * emit.lanes)
+        for i, pixel in enumerate(totals):
+            for v in range(VECTORS):
+                best, which = builder.load(pixel[0][v]), ir.Constant(numbers, [0] * emit.lanes)
+                for cell in range(1, 4):
+                    value = builder.load(pixel[cell][v])
+                    # A NaN beats every number; the first of several stays.
+                    wins = builder.and_(
+                        builder.fcmp_unordered("ugt", value, best), builder.fcmp_ordered("ord", best, best)
+                    )
+                    best = builder.select(wins, value, best)
+                    which = builder.select(wins, ir.Constant(numbers, [cell] * emit.lanes), which)
+                off = builder.fcmp_ordered("<=", best, zero)
+                best = builder.select(off, zero, best)
+                which = builder.select(off, ir.Constant(numbers, [4] * emit.lanes), which)
+                emit.store(best, emit.add(builder.add(out, builder.mul(out_step, WORD(i))), v * LINE))
+                place = emit.add(builder.add(winner, builder.mul(winner_step, WORD(i))), v * emit.lanes)
+                builder.store(which, emit.at(place, numbers), align=1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 12, real), generate
+
+
+@intrinsic
+def combine(  # type: ignore[no-untyped-def]
+    typing_context, out, out_row, source, source_row, offsets, factors, count, rows, vectors, real
+):
+    """out[r, v] += Σ factors[e] · source[offsets[e] + r, v] over e = 0 … count-1 in order, for rows × vectors.
+
+    All are addresses; offsets: int32, in bytes; rows lie `out_row` and `source_row` bytes apart.
+    """
+    bits = real.instance_type.bitwidth
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        out, out_row, source, source_row, offsets, factors, count, rows, vectors, _ = arguments
+        emit = _Real(builder, bits)
+
+        def block(high: int, wide: int, out: ir.Value, source: ir.Value) -> None:
+            places = [
+                emit.add(builder.add(out, builder.mul(out_row, WORD(r))), v * LINE)
+                for r in range(high)
+                for v in range(wide)
+            ]
+            totals = emit.slots(places)
+            with cgutils.for_range(builder, count, intp=WORD) as loop:
+                factor = emit.everywhere(builder.add(factors, builder.mul(loop.index, WORD(emit.item))))
+                offset = builder.load(emit.at(builder.add(offsets, builder.mul(loop.index, WORD(4))), INT), align=4)
+                start = builder.add(source, builder.zext(offset, WORD))
+                for number, total in enumerate(totals):
+                    r, v = divmod(number, wide)
+                    place = emit.add(builder.add(start, builder.mul(source_row, WORD(r))), v * LINE)
+                    emit.fma(factor, emit.load(place), total)
+            for total, place in zip(totals, places, strict=True):
+                emit.store(builder.load(total), place)
+
+        heights = sorted({high for high, _ in SPARSE}, reverse=True)
+        for high in heights:
+            row_blocks = builder.sdiv(rows, WORD(high))
+            with cgutils.for_range(builder, row_blocks, intp=WORD) as row_loop:
+                down = builder.mul(row_loop.index, WORD(high))
+                line, left = builder.add(out, builder.mul(down, out_row)), vectors
+                read = builder.add(source, builder.mul(down, source_row))
+                for wide in [wide for other, wide in SPARSE if other == high]:
+                    blocks = builder.sdiv(left, WORD(wide))
+                    with cgutils.for_range(builder, blocks, intp=WORD) as loop:
+                        skip = builder.mul(loop.index, WORD(wide * LINE))
+                        block(high, wide, builder.add(line, skip), builder.add(read, skip))
+                    done = builder.mul(blocks, WORD(wide * LINE))
+                    line, read = builder.add(line, done), builder.add(read, done)
+                    left = builder.sub(left, builder.mul(blocks, WORD(wide)))
+            done = builder.mul(row_blocks, WORD(high))
+            out = builder.add(out, builder.mul(done, out_row))
+            source = builder.add(source, builder.mul(done, source_row))
+            rows = builder.sub(rows, done)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 9, real), generate
+
+
+@intrinsic
+def masked(  # type: ignore[no-untyped-def]
+    typing_context, out, out_row, out_step, places, shift, count, grad, winner, right, below, row, real
+):
+    """out[i, k] += Σ x[place + shift + cell, i, k] · (grad where the winner is that cell, else 0) over all of both.
+
+    One block of DENSE kernel rows (`out_row` bytes apart in `out`, `row` in x), elements (`out_step` apart; neighbours
+    in x) and vectors. grad: (count, vectors); winner: int32, the same.
+    """
+    bits = real.instance_type.bitwidth
+    high, wide, vectors = DENSE
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        out, out_row, out_step, places, shift, count, grad, winner, right, below, row, _ = arguments
+        emit = _Real(builder, bits)
+        targets = [
+            emit.add(
+                builder.add(builder.add(out, builder.mul(out_row, WORD(i))), builder.mul(out_step, WORD(k))), v * LINE
+            )
+            for i in range(high)
+            for k in range(wide)
+            for v in range(vectors)
+        ]
+        totals = emit.slots(targets)
+        zero = ir.Constant(emit.kind, [0.0] * emit.lanes)
+        numbers = ir.VectorType(INT, emit.lanes)
+        with cgutils.for_range(builder, count, intp=WORD) as loop:
+            place = builder.load(emit.at(builder.add(places, builder.mul(loop.index, WORD(8))), WORD))
+            place = builder.add(place, shift)
+            skip = builder.mul(loop.index, WORD(vectors * emit.lanes))
+            first = builder.add(grad, builder.mul(skip, WORD(emit.item)))
+            label = builder.add(winner, builder.mul(skip, WORD(4)))
+            grads = [emit.load(emit.add(first, v * LINE)) for v in range(vectors)]
+            labels = [
+                builder.load(emit.at(emit.add(label, v * emit.lanes * 4), numbers), align=4) for v in range(vectors)
+            ]
+            for cell, offset in enumerate((WORD(0), right, below, builder.add(right, below))):
+                those = ir.Constant(numbers, [cell] * emit.lanes)
+                parts = [
+                    builder.select(builder.icmp_signed("==", label, those), value, zero)
+                    for label, value in zip(labels, grads, strict=True)
+                ]
+                start = builder.add(place, offset)
+                for number, total in enumerate(totals):
+                    i, rest = divmod(number, wide * vectors)
+                    k, v = divmod(rest, vectors)
+                    x = emit.everywhere(emit.add(builder.add(start, builder.mul(row, WORD(i))), k * emit.item))
+                    emit.fma(x, parts[v], total)
+        for total, target in zip(totals, targets, strict=True):
+            emit.store(builder.load(total), target)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 11, real), generate
