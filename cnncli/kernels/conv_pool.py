@@ -13,7 +13,7 @@ from typing import NamedTuple
 from numba import njit, types
 
 from cnncli.kernels import pool_blocks
-from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, pool
+from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, passing, pool, sort
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 
@@ -37,7 +37,7 @@ PASS = 6
 SIZES = "batch height width channels rows columns filters kh kw sy sx top left"
 PLAN = f"{SIZES} band bands wide scratch scratch_step places"
 FORWARD = block(f"x kernel bias out winner panels staging labels {PLAN}")
-WEIGHT = block(f"x grad winner out part partials tile tiles padded run staging labels {PLAN}")
+WEIGHT = block(f"x grad winner out part partials tile tiles padded run factors labels cells {PLAN}")
 INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 ARRANGE = block("x out high wide deep high_step wide_step deep_step limit limit_step lines")
 
@@ -72,7 +72,7 @@ def forward(
         _arrange(bias or start, start, (0, 0, 1), limit=filters if bias else 0),
     ]
     rows = min(_band(x, kernel, out, places), -(-out.shape[1] // -(-SHARES // x.shape[0])))
-    plan = _plan(x, kernel, out, places, rows, scratch, POOLED * width * item, POOLED * width)
+    plan = _plan(x, kernel, out, places, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
     step = forward_worker.step(
         x.dtype,
         x.shape[0] * plan["bands"],
@@ -109,10 +109,10 @@ def grad_weight(
     target, after = partial_sums(total, partials, scratch)
     rows = _band(x, out, grad, places)
     pixels = rows * grad.shape[2]
-    if few:
-        plan = _plan(x, out, grad, places, rows, scratch, pixels * tile * ITEM[x.dtype], pixels * tile * 4)
-    else:
-        plan = _plan(x, out, grad, places, rows, scratch, (pixels + 1) * ITEM[x.dtype], (pixels + 1) * 4)
+    listed = pixels * tile if few else pixels + 1
+    plan = _plan(
+        x, out, grad, places, rows, scratch, factors=listed * ITEM[x.dtype], labels=listed * 4, cells=(DROPPED + 1) * 8
+    )
     chosen = dense_weight_worker if few else sparse_weight_worker
     step = chosen.step(
         x.dtype,
@@ -156,11 +156,10 @@ def grad_input(
         places,
         rows,
         scratch,
-        size * ITEM[grad.dtype],
-        size * 4,
-        4 * rows * grad.shape[2] * 4,
         whole=True,
-        names=("factors", "offsets", "counts"),
+        factors=size * ITEM[grad.dtype],
+        offsets=size * 4,
+        counts=4 * rows * grad.shape[2] * 4,
     )
     step = input_worker.step(
         grad.dtype,
@@ -207,24 +206,24 @@ def _plan(
     places: Places,
     rows: int,
     scratch: Scratch,
-    *areas: int,
+    *,
     whole: bool = False,
-    names: tuple[str, ...] = ("staging", "labels"),
+    **areas: int,
 ) -> dict[str, int]:
     """The fields that all workers share, and a thread's scratch: `rows` pooled rows' part of an image first.
 
-    Behind it come the table of places, then `areas` bytes under `names`. Vectors may reach beyond the image's end, by
+    Behind it come the table of places, then `areas` of so many bytes. Vectors may reach beyond the image's end, by
     less than their length, and the blocks of `masked` by some rows.
     """
     wide = _wide(kernel, pooled, places)
     needed = _needed(pooled.shape[1] if whole else rows, kernel, places)
     image = (needed + HIGH) * wide * x.shape[3] * ITEM[x.dtype] + 2 * LINE
-    sizes = [_up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas)]
+    sizes = [_up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
     base, step = scratch.per_thread(sum(sizes))
     values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *places.strides, *places.padding)
     return {
         **dict(zip(SIZES.split(), values, strict=True)),
-        **{name: sum(sizes[:position]) for position, name in enumerate(("places", *names), 1)},
+        **{name: sum(sizes[:position]) for position, name in enumerate(("places", *areas), 1)},
         "band": rows,
         "bands": -(-pooled.shape[1] // rows),
         "wide": wide,
@@ -384,7 +383,7 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
                 for q in range(count):
                     place = (pixel + q) * p.filters + left
                     grad, winner = view(p.grad + place * item, valid, real), view(p.winner + place, valid, types.uint8)
-                    staged = view(base + p.staging + q * width * item, width, real)
+                    staged = view(base + p.factors + q * width * item, width, real)
                     labels = view(base + p.labels + q * width * 4, width, types.int32)
                     for f in range(valid):
                         staged[f] = grad[f]
@@ -402,7 +401,7 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
                             base + p.places,
                             i * row + k * item,
                             count,
-                            base + p.staging,
+                            base + p.factors,
                             base + p.labels,
                             p.sx * p.channels * item,
                             p.sy * row,
@@ -427,39 +426,45 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
         beside, below = p.sx * p.channels * item, p.sy * row
         out, depth = p.out + part * p.part * item, p.kh * p.run
         sums = view(out, p.part, real)
-        bias = sums[p.filters * depth :]
+        bias = sums[p.filters * depth + left :]
         for k in range(left * depth, right * depth):
             sums[k] = 0
-        for f in range(left, right):
+        for f in range(right - left):
             bias[f] = 0
-        places = find_places(p, base, base + p.places, item)
-        factors = view(base + p.staging, p.band * p.columns + 1, real)
-        offsets = view(base + p.labels, p.band * p.columns + 1, types.int32)
+        cells = view(base + p.cells, DROPPED + 1, types.int64)
+        find_places(p, base, base + p.places, item)
+        for cell in range(DROPPED + 1):
+            cells[cell] = (cell & 1) * beside + (cell >> 1) * below - base
+        filters, tile = p.filters, right - left
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
                 copy_band(p, image, first, last, base, real, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                grad = view(p.grad + pixel * p.filters * item, count * p.filters, real)
-                winner = view(p.winner + pixel * p.filters, count * p.filters, types.uint8)
-                for q in range(count):
-                    for f in range(left, right):
-                        bias[f] += grad[q * p.filters + f] if winner[q * p.filters + f] < DROPPED else real(0)
+                for q in range(pixel, pixel + count):
+                    grad = view(p.grad + (q * filters + left) * item, tile, real)
+                    winner = view(p.winner + q * filters + left, tile, types.uint8)
+                    for f in range(tile):
+                        bias[f] += grad[f] if winner[f] < DROPPED else real(0)
                 for f in range(left, right):
-                    n = 0
-                    for q in range(count):
-                        cell = types.int64(winner[q * p.filters + f])
-                        # Written in any case, counted only where it is one: no branch to guess wrong.
-                        offsets[n] = places[q] - base + (cell & 1) * beside + (cell >> 1) * below
-                        factors[n] = grad[q * p.filters + f]
-                        n += cell < DROPPED
+                    n = passing(
+                        base + p.labels,
+                        base + p.factors,
+                        base + p.places,
+                        base + p.cells,
+                        p.grad + (pixel * p.filters + f) * item,
+                        p.winner + pixel * p.filters + f,
+                        p.filters,
+                        count,
+                        real,
+                    )
                     combine(
                         out + f * depth * item,
                         p.run * item,
                         base,
                         row,
                         base + p.labels,
-                        base + p.staging,
+                        base + p.factors,
                         n,
                         p.kh,
                         p.run // lanes,
@@ -485,23 +490,22 @@ def input_worker(real):  # type: ignore[no-untyped-def]
             image[k] = 0
         capacity = p.band * p.columns
         places = find_places(p, base, base + p.places, item)
-        factors = view(base + p.factors, (4 * capacity + 1) * p.filters, real)
-        offsets = view(base + p.offsets, (4 * capacity + 1) * p.filters, types.int32)
         counts = view(base + p.counts, 4 * capacity, types.int32)
         for first in range(0, p.rows, p.band):
             last = min(p.rows, first + p.band)
             count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
             for q in range(count):
-                grad = view(p.grad + (pixel + q) * p.filters * item, p.filters, real)
-                winner = view(p.winner + (pixel + q) * p.filters, p.filters, types.uint8)
-                # Five counters in one register, 12 bits each. What is dropped goes where the next pixel's begin.
-                seen = 0
-                for f in range(p.filters):
-                    cell = types.int64(winner[f])
-                    place = (4 * q + cell) * p.filters + (seen >> (12 * cell) & 0xFFF)
-                    offsets[place] = f * p.kh * p.run * item
-                    factors[place] = grad[f]
-                    seen += 1 << (12 * cell)
+                # What no cell has won goes where the next pixel's begin.
+                place, start = 4 * q * p.filters, (pixel + q) * p.filters
+                seen = sort(
+                    base + p.offsets + place * 4,
+                    base + p.factors + place * item,
+                    p.grad + start * item,
+                    p.winner + start,
+                    p.kh * p.run * item,
+                    p.filters,
+                    real,
+                )
                 for cell in range(4):
                     counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
             shift = 2 * first * below

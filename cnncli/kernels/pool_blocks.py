@@ -50,6 +50,9 @@ class _Real:
     def at(self, address: ir.Value, kind: ir.Type) -> ir.Value:
         return self.builder.inttoptr(address, kind.as_pointer())
 
+    def element(self, address: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
+        return self.builder.gep(self.at(address, kind), [index])
+
     def add(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
         return self.builder.add(address, WORD(offset) if isinstance(offset, int) else offset)
 
@@ -241,3 +244,61 @@ def masked(  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(*[types.intp] * 11, real), generate
+
+
+@intrinsic
+def passing(typing_context, offsets, factors, places, cells, grad, winner, step, count, real):  # type: ignore[no-untyped-def]
+    """List those of `count` gradients, `step` elements apart, that a cell has won; how many there are.
+
+    offsets (int32): place + cell of each, from the tables `places` and `cells` (int64; five cells); factors: the
+    gradient. Both have room for one more: each is written, and only counted where it passes, so that there is no
+    branch to guess wrong.
+    """
+    bits = real.instance_type.bitwidth
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        offsets, factors, places, cells, grad, winner, step, count, _ = arguments
+        emit = _Real(builder, bits)
+        found, position = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))
+        with cgutils.for_range(builder, count, intp=WORD) as loop:
+            at, n = builder.load(position), builder.load(found)
+            cell = builder.zext(builder.load(emit.at(builder.add(winner, at), BYTE)), WORD)
+            place = builder.load(emit.element(places, loop.index, WORD))
+            shift = builder.load(emit.element(cells, cell, WORD))
+            value = builder.load(emit.element(grad, at, emit.scalar), align=emit.item)
+            builder.store(builder.trunc(builder.add(place, shift), INT), emit.element(offsets, n, INT), align=4)
+            builder.store(value, emit.element(factors, n, emit.scalar), align=emit.item)
+            passes = builder.zext(builder.icmp_unsigned("<", cell, WORD(4)), WORD)
+            builder.store(builder.add(n, passes), found)
+            builder.store(builder.add(at, step), position)
+        return builder.load(found)
+
+    return types.intp(*[types.intp] * 8, real), generate
+
+
+@intrinsic
+def sort(typing_context, offsets, factors, grad, winner, step, count, real):  # type: ignore[no-untyped-def]
+    """Sort `count` (≤ 4095) gradients by the cell that won, in order; how many each has, 12 bits a cell.
+
+    Those of cell c lie from c·count on: factors, the gradient, and offsets (int32), its number · `step`. What no cell
+    has won lies behind them, from 4·count on.
+    """
+    bits = real.instance_type.bitwidth
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        offsets, factors, grad, winner, step, count, _ = arguments
+        emit = _Real(builder, bits)
+        seen, offset = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))
+        with cgutils.for_range(builder, count, intp=WORD) as loop:
+            cell = builder.zext(builder.load(emit.element(winner, loop.index, BYTE)), WORD)
+            value = builder.load(emit.element(grad, loop.index, emit.scalar), align=emit.item)
+            shift, counts, number = builder.mul(cell, WORD(12)), builder.load(seen), builder.load(offset)
+            before = builder.and_(builder.lshr(counts, shift), WORD(0xFFF))
+            n = builder.add(builder.mul(cell, count), before)
+            builder.store(builder.trunc(number, INT), emit.element(offsets, n, INT), align=4)
+            builder.store(value, emit.element(factors, n, emit.scalar), align=emit.item)
+            builder.store(builder.add(counts, builder.shl(WORD(1), shift)), seen)
+            builder.store(builder.add(number, step), offset)
+        return builder.load(seen)
+
+    return types.intp(*[types.intp] * 6, real), generate
