@@ -14,7 +14,7 @@ from numba import njit, types
 
 from cnncli.kernels import pool_blocks
 from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, passing, pool, sort
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
+from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 
 DROPPED = 4
@@ -66,10 +66,10 @@ def forward(
     depth, width = kernel.size // filters, VECTORS * LANES[x.dtype]
     panels = -(-filters // width)
     packed = _take(scratch, x.dtype, panels, depth, width)
-    start = _take(scratch, x.dtype, panels * width)
+    offset = _take(scratch, x.dtype, panels * width)
     pack = [
         _arrange(kernel, packed, (width, filters, 1), limit=filters, limit_step=width),
-        _arrange(bias or start, start, (0, 0, 1), limit=filters if bias else 0),
+        _arrange(bias or offset, offset, (0, 0, 1), limit=filters if bias else 0),
     ]
     rows = min(_band(x, kernel, out, places), -(-out.shape[1] // -(-SHARES // x.shape[0])))
     plan = _plan(x, kernel, out, places, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
@@ -78,7 +78,7 @@ def forward(
         x.shape[0] * plan["bands"],
         x=x.address,
         kernel=packed.address,
-        bias=start.address,
+        bias=offset.address,
         out=out.address,
         winner=winner.address,
         panels=panels,
@@ -275,24 +275,19 @@ def arrange_worker(real):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def copy_band(p, image, first, last, target, real, item):  # type: ignore[no-untyped-def]
+def copy_band(p, image, first, last, target, item):  # type: ignore[no-untyped-def]
     """What pooled rows first … last-1 of an image read, at `target`, with zeros where the image ends."""
-    length = p.wide * p.channels
-    before, inside = p.left * p.channels, min(p.width, p.wide - p.left) * p.channels
+    pixel = p.channels * item
+    length, before, inside = p.wide * pixel, p.left * pixel, min(p.width, p.wide - p.left) * pixel
     for r in range((2 * (last - first) - 1) * p.sy + p.kh):
         y = 2 * first * p.sy - p.top + r
-        out = view(target + r * length * item, length, real)
         if y < 0 or y >= p.height:
-            for k in range(length):
-                out[k] = 0
+            start(target, 1, length, 0)
         else:
-            x = view(p.x + (image * p.height + y) * p.width * p.channels * item, inside, real)
-            for k in range(before):
-                out[k] = 0
-            for k in range(inside):
-                out[before + k] = x[k]
-            for k in range(before + inside, length):
-                out[k] = 0
+            start(target, 1, before, 0)
+            start(target + before, 1, inside, p.x + (image * p.height + y) * p.width * pixel)
+            start(target + before + inside, 1, length - before - inside, 0)
+        target += length
 
 
 @njit(inline="always")
@@ -316,7 +311,7 @@ def forward_worker(real):  # type: ignore[no-untyped-def]
         image, first = chunk // p.bands, chunk % p.bands * p.band
         last = min(p.rows, first + p.band)
         base = p.scratch + thread * p.scratch_step
-        copy_band(p, image, first, last, base, real, item)
+        copy_band(p, image, first, last, base, item)
         places = find_places(p, base, base + p.places, item)
         count = (last - first) * p.columns
         for i in range(POOLED):
@@ -378,7 +373,7 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, real, item)
+                copy_band(p, image, first, last, base, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
                 for q in range(count):
                     place = (pixel + q) * p.filters + left
@@ -439,7 +434,7 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, real, item)
+                copy_band(p, image, first, last, base, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
                 for q in range(pixel, pixel + count):
                     grad = view(p.grad + (q * filters + left) * item, tile, real)
@@ -482,12 +477,10 @@ def input_worker(real):  # type: ignore[no-untyped-def]
 
     def spread(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, INPUT)
-        base, length = p.scratch + thread * p.scratch_step, p.wide * p.channels
-        row, needed = length * item, (2 * p.rows - 1) * p.sy + p.kh
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        needed = (2 * p.rows - 1) * p.sy + p.kh
         beside, below = p.sx * p.channels * item, p.sy * row
-        image = view(base, needed * length, real)
-        for k in range(needed * length):
-            image[k] = 0
+        start(base, needed, row, 0)
         capacity = p.band * p.columns
         places = find_places(p, base, base + p.places, item)
         counts = view(base + p.counts, 4 * capacity, types.int32)
@@ -496,12 +489,12 @@ def input_worker(real):  # type: ignore[no-untyped-def]
             count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
             for q in range(count):
                 # What no cell has won goes where the next pixel's begin.
-                place, start = 4 * q * p.filters, (pixel + q) * p.filters
+                place, element = 4 * q * p.filters, (pixel + q) * p.filters
                 seen = sort(
                     base + p.offsets + place * 4,
                     base + p.factors + place * item,
-                    p.grad + start * item,
-                    p.winner + start,
+                    p.grad + element * item,
+                    p.winner + element,
                     p.kh * p.run * item,
                     p.filters,
                     real,
@@ -526,15 +519,11 @@ def input_worker(real):  # type: ignore[no-untyped-def]
                                 min(PASS, p.run // lanes - vector),
                                 real,
                             )
-        before, inside = p.left * p.channels, min(p.width, p.wide - p.left) * p.channels
+        width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
         for y in range(p.height):
-            out = view(p.out + (chunk * p.height + y) * p.width * p.channels * item, p.width * p.channels, real)
-            r = y + p.top
+            out, r = p.out + (chunk * p.height + y) * width, y + p.top
             reached = inside if r < needed else 0
-            source = view(base + (r * length + before) * item, reached, real)
-            for k in range(reached):
-                out[k] = source[k]
-            for k in range(reached, p.width * p.channels):
-                out[k] = 0
+            start(out, 1, reached, base + r * row + p.left * p.channels * item)
+            start(out + reached, 1, width - reached, 0)
 
     return spread
