@@ -13,7 +13,7 @@ from typing import NamedTuple
 from numba import njit, types
 
 from cnncli.kernels import pool_blocks
-from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, passing, pool, sort
+from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, masked_sum, passing, pool, sort
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 
@@ -37,7 +37,7 @@ PASS = 6
 SIZES = "batch height width channels rows columns filters kh kw sy sx top left"
 PLAN = f"{SIZES} band bands wide scratch scratch_step places"
 FORWARD = block(f"x kernel bias out winner panels staging labels {PLAN}")
-WEIGHT = block(f"x grad winner out part partials tile tiles padded run factors labels cells {PLAN}")
+WEIGHT = block(f"x grad winner out part partials tiles padded run grads labels factors offsets cells {PLAN}")
 INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 ARRANGE = block("x out high wide deep high_step wide_step deep_step limit limit_step lines")
 
@@ -95,23 +95,32 @@ def grad_weight(
     x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
     """
     kh, kw, channels, filters = out.shape
-    run, lanes, batch = kw * channels, LANES[x.dtype], x.shape[0]
+    run, lanes, item, batch = kw * channels, LANES[x.dtype], ITEM[x.dtype], x.shape[0]
     few = kh * run <= FEW
     tile = DEEP * lanes
     if few:
         padded, across = _up(filters, tile), _up(run, WIDE)
         part, steps = (_up(kh, HIGH) * across + 1) * padded, (across * padded, padded, 1)
     else:
-        padded, across = filters, _up(run, lanes)
-        part, steps = (kh * across + 1) * filters, (across, 1, kh * across)
+        padded, across = _up(filters, tile), _up(run, lanes)
+        part, steps = filters * kh * across + padded, (across, 1, kh * across)
     partials = min(batch, PARTIALS, max(1, LARGE // part))
     total = _take(scratch, x.dtype, part)
     target, after = partial_sums(total, partials, scratch)
     rows = _band(x, out, grad, places)
     pixels = rows * grad.shape[2]
-    listed = pixels * tile if few else pixels + 1
     plan = _plan(
-        x, out, grad, places, rows, scratch, factors=listed * ITEM[x.dtype], labels=listed * 4, cells=(DROPPED + 1) * 8
+        x,
+        out,
+        grad,
+        places,
+        rows,
+        scratch,
+        grads=pixels * tile * item,
+        labels=pixels * tile,
+        factors=(pixels + 1) * item,
+        offsets=(pixels + 1) * 4,
+        cells=(DROPPED + 1) * 8,
     )
     chosen = dense_weight_worker if few else sparse_weight_worker
     step = chosen.step(
@@ -123,7 +132,6 @@ def grad_weight(
         out=target,
         part=part,
         partials=partials,
-        tile=tile,
         tiles=tiles,
         padded=padded,
         run=across,
@@ -131,7 +139,7 @@ def grad_weight(
     )
     arranged = [_arrange(total, Tensor(out.address, (kh, run, filters), out.dtype), steps, limit=filters)]
     if bias:
-        sums = total._replace(address=total.address + (part - padded) * ITEM[x.dtype])
+        sums = total._replace(address=total.address + (part - padded) * item)
         arranged.append(_arrange(sums, bias, (0, 0, 1), limit=filters))
     return [step, *after, *arranged]
 
@@ -263,13 +271,15 @@ def arrange_worker(real):  # type: ignore[no-untyped-def]
         for line in range(chunk * p.lines, min(p.high * p.wide, (chunk + 1) * p.lines)):
             a, b = line // p.wide, line % p.wide
             x, step = p.x + (a * p.high_step + b * p.wide_step) * item, p.deep_step
-            out = view(p.out + line * p.deep * item, p.deep, real)
+            out = p.out + line * p.deep * item
             inside = max(0, min(p.deep, p.limit - a * p.limit_step))
-            source = view(x, inside * step, real)
-            for c in range(inside):
-                out[c] = source[c * step]
-            for c in range(inside, p.deep):
-                out[c] = 0
+            if step == 1:
+                start(out, 1, inside * item, x)
+            else:
+                source, target = view(x, inside * step, real), view(out, inside, real)
+                for c in range(inside):
+                    target[c] = source[c * step]
+            start(out + inside * item, 1, (p.deep - inside) * item, 0)
 
     return arrange
 
@@ -351,6 +361,22 @@ def forward_worker(real):  # type: ignore[no-untyped-def]
     return convolve
 
 
+@njit(inline="always")
+def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-untyped-def]
+    """(grad, its step, winner, its step) of `width` filters from `left` on, copied where there are not so many.
+
+    What is read in place of those that are missing falls to sums that nobody reads.
+    """
+    valid, place = min(width, p.filters - left), pixel * p.filters + left
+    if valid == width:
+        return p.grad + place * item, p.filters * item, p.winner + place, p.filters
+    grad, winner = base + p.grads, base + p.labels
+    for q in range(count):
+        start(grad + q * width * item, 1, valid * item, p.grad + (place + q * p.filters) * item)
+        start(winner + q * width, 1, valid, p.winner + place + q * p.filters)
+    return grad, width * item, winner, width
+
+
 @worker(WEIGHT)
 def dense_weight_worker(real):  # type: ignore[no-untyped-def]
     """One partial sum of some filters, vectors along the filters: (kh, kw·in, padded), then the bias's."""
@@ -360,33 +386,20 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
     def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, WEIGHT)
         part, left = chunk // p.tiles, chunk % p.tiles * width
-        valid = min(width, p.filters - left)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         out = p.out + (part * p.part + left) * item
         units = p.part // p.padded
-        sums = view(out, (units - 1) * p.padded + width, real)
         for unit in range(units):
-            for f in range(width):
-                sums[unit * p.padded + f] = 0
-        bias = sums[(units - 1) * p.padded :]
+            start(out + unit * p.padded * item, 1, width * item, 0)
+        bias = out + (units - 1) * p.padded * item
         find_places(p, base, base + p.places, item)
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
                 copy_band(p, image, first, last, base, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                for q in range(count):
-                    place = (pixel + q) * p.filters + left
-                    grad, winner = view(p.grad + place * item, valid, real), view(p.winner + place, valid, types.uint8)
-                    staged = view(base + p.factors + q * width * item, width, real)
-                    labels = view(base + p.labels + q * width * 4, width, types.int32)
-                    for f in range(valid):
-                        staged[f] = grad[f]
-                        labels[f] = winner[f]
-                        bias[f] += grad[f] if winner[f] < DROPPED else real(0)
-                    for f in range(valid, width):
-                        staged[f] = 0
-                        labels[f] = DROPPED
+                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
                 for i in range(0, p.kh, HIGH):
                     for k in range(0, p.run, WIDE):
                         masked(
@@ -396,8 +409,10 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
                             base + p.places,
                             i * row + k * item,
                             count,
-                            base + p.factors,
-                            base + p.labels,
+                            grad,
+                            grad_step,
+                            winner,
+                            winner_step,
                             p.sx * p.channels * item,
                             p.sy * row,
                             row,
@@ -412,38 +427,32 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
     """One partial sum of some filters, vectors along (kw, in): (filters, kh, run), then the bias's."""
     item = real.bitwidth // 8
     lanes = LANES[real.name]
+    width = DEEP * lanes
 
     def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, WEIGHT)
-        part, left = chunk // p.tiles, chunk % p.tiles * p.tile
-        right = min(p.filters, left + p.tile)
+        part, left = chunk // p.tiles, chunk % p.tiles * width
+        right = min(p.filters, left + width)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         beside, below = p.sx * p.channels * item, p.sy * row
         out, depth = p.out + part * p.part * item, p.kh * p.run
-        sums = view(out, p.part, real)
-        bias = sums[p.filters * depth + left :]
-        for k in range(left * depth, right * depth):
-            sums[k] = 0
-        for f in range(right - left):
-            bias[f] = 0
+        bias = out + (p.filters * depth + left) * item
+        start(out + left * depth * item, right - left, depth * item, 0)
+        start(bias, 1, width * item, 0)
         cells = view(base + p.cells, DROPPED + 1, types.int64)
         find_places(p, base, base + p.places, item)
         for cell in range(DROPPED + 1):
             cells[cell] = (cell & 1) * beside + (cell >> 1) * below - base
-        filters, tile = p.filters, right - left
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
                 copy_band(p, image, first, last, base, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                for q in range(pixel, pixel + count):
-                    grad = view(p.grad + (q * filters + left) * item, tile, real)
-                    winner = view(p.winner + q * filters + left, tile, types.uint8)
-                    for f in range(tile):
-                        bias[f] += grad[f] if winner[f] < DROPPED else real(0)
+                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
                 for f in range(left, right):
                     n = passing(
-                        base + p.labels,
+                        base + p.offsets,
                         base + p.factors,
                         base + p.places,
                         base + p.cells,
@@ -458,7 +467,7 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
                         p.run * item,
                         base,
                         row,
-                        base + p.labels,
+                        base + p.offsets,
                         base + p.factors,
                         n,
                         p.kh,
@@ -506,7 +515,9 @@ def input_worker(real):  # type: ignore[no-untyped-def]
                 for vector in range(0, p.run // lanes, PASS):
                     for q in range(count):
                         for cell in range(4):
-                            place = (4 * q + cell) * p.filters
+                            place, passed = (4 * q + cell) * p.filters, counts[4 * q + cell]
+                            if passed == 0:
+                                continue
                             combine(
                                 places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row + vector * LINE,
                                 0,
@@ -514,7 +525,7 @@ def input_worker(real):  # type: ignore[no-untyped-def]
                                 0,
                                 base + p.offsets + place * 4,
                                 base + p.factors + place * item,
-                                counts[4 * q + cell],
+                                passed,
                                 1,
                                 min(PASS, p.run // lanes - vector),
                                 real,

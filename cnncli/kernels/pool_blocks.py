@@ -193,18 +193,18 @@ def combine(  # type: ignore[no-untyped-def]
 
 @intrinsic
 def masked(  # type: ignore[no-untyped-def]
-    typing_context, out, out_row, out_step, places, shift, count, grad, winner, right, below, row, real
+    typing_context, out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, real
 ):
     """out[i, k] += Σ x[place + shift + cell, i, k] · (grad where the winner is that cell, else 0) over all of both.
 
     One block of DENSE kernel rows (`out_row` bytes apart in `out`, `row` in x), elements (`out_step` apart; neighbours
-    in x) and vectors. grad: (count, vectors); winner: int32, the same.
+    in x) and vectors; `count` rows of grad and winner (uint8), `grad_step` and `winner_step` bytes apart.
     """
     bits = real.instance_type.bitwidth
     high, wide, vectors = DENSE
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        out, out_row, out_step, places, shift, count, grad, winner, right, below, row, _ = arguments
+        out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, _ = arguments
         emit = _Real(builder, bits)
         targets = [
             emit.add(
@@ -216,17 +216,14 @@ def masked(  # type: ignore[no-untyped-def]
         ]
         totals = emit.slots(targets)
         zero = ir.Constant(emit.kind, [0.0] * emit.lanes)
-        numbers = ir.VectorType(INT, emit.lanes)
+        numbers = ir.VectorType(BYTE, emit.lanes)
         with cgutils.for_range(builder, count, intp=WORD) as loop:
             place = builder.load(emit.at(builder.add(places, builder.mul(loop.index, WORD(8))), WORD))
             place = builder.add(place, shift)
-            skip = builder.mul(loop.index, WORD(vectors * emit.lanes))
-            first = builder.add(grad, builder.mul(skip, WORD(emit.item)))
-            label = builder.add(winner, builder.mul(skip, WORD(4)))
+            first = builder.add(grad, builder.mul(loop.index, grad_step))
+            label = builder.add(winner, builder.mul(loop.index, winner_step))
             grads = [emit.load(emit.add(first, v * LINE)) for v in range(vectors)]
-            labels = [
-                builder.load(emit.at(emit.add(label, v * emit.lanes * 4), numbers), align=4) for v in range(vectors)
-            ]
+            labels = [builder.load(emit.at(emit.add(label, v * emit.lanes), numbers), align=1) for v in range(vectors)]
             for cell, offset in enumerate((WORD(0), right, below, builder.add(right, below))):
                 those = ir.Constant(numbers, [cell] * emit.lanes)
                 parts = [
@@ -243,7 +240,34 @@ def masked(  # type: ignore[no-untyped-def]
             emit.store(builder.load(total), target)
         return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 11, real), generate
+    return types.void(*[types.intp] * 13, real), generate
+
+
+@intrinsic
+def masked_sum(typing_context, out, count, grad, grad_step, winner, winner_step, real):  # type: ignore[no-untyped-def]
+    """out += Σ grad where a cell has won, for DENSE's vectors; rows as in `masked`."""
+    bits = real.instance_type.bitwidth
+
+    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        out, count, grad, grad_step, winner, winner_step, _ = arguments
+        emit = _Real(builder, bits)
+        numbers = ir.VectorType(BYTE, emit.lanes)
+        targets = [emit.add(out, v * LINE) for v in range(DENSE[2])]
+        totals = emit.slots(targets)
+        zero, dropped = ir.Constant(emit.kind, [0.0] * emit.lanes), ir.Constant(numbers, [4] * emit.lanes)
+        with cgutils.for_range(builder, count, intp=WORD) as loop:
+            first = builder.add(grad, builder.mul(loop.index, grad_step))
+            label = builder.add(winner, builder.mul(loop.index, winner_step))
+            for v, total in enumerate(totals):
+                cells = builder.load(emit.at(emit.add(label, v * emit.lanes), numbers), align=1)
+                value = emit.load(emit.add(first, v * LINE))
+                part = builder.select(builder.icmp_unsigned("<", cells, dropped), value, zero)
+                builder.store(builder.fadd(builder.load(total), part), total)
+        for total, target in zip(totals, targets, strict=True):
+            emit.store(builder.load(total), target)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 6, real), generate
 
 
 @intrinsic
