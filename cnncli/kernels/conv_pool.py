@@ -23,7 +23,7 @@ DROPPED = 4
 HIGH, WIDE, DEEP = pool_blocks.DENSE
 BAND = 24 << 10
 """Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
-LIST = 1024
+LIST = 2048
 """Pooled elements whose gradients `grad_input` sorts by winner at a time."""
 SHARES = 16
 """Chunks of a forward pass over few images."""
@@ -31,8 +31,8 @@ LARGE = 1 << 20
 """Elements that all partial sums of a weight gradient may have together."""
 FEW = 96
 """Weights of one filter up to which vectors along the filters beat sparseness."""
-PASS = 6
-"""Vectors of an input row that one pass over the sorted gradients updates."""
+BLOCK, PASS = 64, 6
+"""Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
 
 SIZES = "batch height width channels rows columns filters kh kw sy sx top left"
 PLAN = f"{SIZES} band bands wide scratch scratch_step places"
@@ -155,8 +155,8 @@ def grad_input(
     run = _up(kw * channels, LANES[grad.dtype])
     packed = _take(scratch, grad.dtype, filters, kh, run)
     pack = _arrange(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
-    rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * filters)))
-    size = (4 * rows * grad.shape[2] + 1) * filters
+    rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
+    size = (4 * rows * grad.shape[2] + 1) * min(filters, BLOCK)
     plan = _plan(
         out,
         kernel,
@@ -496,40 +496,42 @@ def input_worker(real):  # type: ignore[no-untyped-def]
         for first in range(0, p.rows, p.band):
             last = min(p.rows, first + p.band)
             count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
-            for q in range(count):
-                # What no cell has won goes where the next pixel's begin.
-                place, element = 4 * q * p.filters, (pixel + q) * p.filters
-                seen = sort(
-                    base + p.offsets + place * 4,
-                    base + p.factors + place * item,
-                    p.grad + element * item,
-                    p.winner + element,
-                    p.kh * p.run * item,
-                    p.filters,
-                    real,
-                )
-                for cell in range(4):
-                    counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
             shift = 2 * first * below
-            for i in range(p.kh):
-                for vector in range(0, p.run // lanes, PASS):
-                    for q in range(count):
-                        for cell in range(4):
-                            place, passed = (4 * q + cell) * p.filters, counts[4 * q + cell]
-                            if passed == 0:
-                                continue
-                            combine(
-                                places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row + vector * LINE,
-                                0,
-                                p.kernel + i * p.run * item + vector * LINE,
-                                0,
-                                base + p.offsets + place * 4,
-                                base + p.factors + place * item,
-                                passed,
-                                1,
-                                min(PASS, p.run // lanes - vector),
-                                real,
-                            )
+            for f in range(0, p.filters, BLOCK):
+                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * p.run * item
+                for q in range(count):
+                    # What no cell has won goes where the next pixel's begin.
+                    place, element = 4 * q * block, (pixel + q) * p.filters + f
+                    seen = sort(
+                        base + p.offsets + place * 4,
+                        base + p.factors + place * item,
+                        p.grad + element * item,
+                        p.winner + element,
+                        p.kh * p.run * item,
+                        block,
+                        real,
+                    )
+                    for cell in range(4):
+                        counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
+                for i in range(p.kh):
+                    for vector in range(0, p.run // lanes, PASS):
+                        for q in range(count):
+                            for cell in range(4):
+                                place, passed = (4 * q + cell) * block, counts[4 * q + cell]
+                                if passed == 0:
+                                    continue
+                                combine(
+                                    places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row + vector * LINE,
+                                    0,
+                                    kernel + i * p.run * item + vector * LINE,
+                                    0,
+                                    base + p.offsets + place * 4,
+                                    base + p.factors + place * item,
+                                    passed,
+                                    1,
+                                    min(PASS, p.run // lanes - vector),
+                                    real,
+                                )
         width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
         for y in range(p.height):
             out, r = p.out + (chunk * p.height + y) * width, y + p.top
