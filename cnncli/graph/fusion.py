@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from cnncli.ops.conv import Conv2D
-from cnncli.ops.conv_pool import MOST_FILTERS, POOL, ConvPool2D
+from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
@@ -64,7 +64,7 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     if relu is None or conv is None or not isinstance(conv.op, Conv2D):
         return None
     window = conv.op.window
-    if conv.op.groups != 1 or window.dilation != (1, 1) or conv.inputs[1].shape[3] > MOST_FILTERS:
+    if conv.op.groups != 1 or window.dilation != (1, 1):
         return None
     outputs = (call.output, call.output.like(dtype="uint8"))
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}

@@ -1,10 +1,7 @@
-"""Convolution, ReLU and 2×2 max pooling in one pass, and their sparse gradients; channels last.
+"""Convolution, ReLU and 2×2 max pooling in one pass, channels last.
 
-Only what the pooling reads is convolved, and only the pooled map and each pixel's winner are written. Behind pooling
-and ReLU at most one position in four has a gradient: `grad_weight` and `grad_input` run over those alone.
-
-Each convolution pixel is one chain of fused multiply-adds from its bias, over (kh, kw, in). The weight gradient adds
-up (image, row, column), the input gradient (band of rows, kernel row, row, column, cell, filter).
+Only what the pooling reads is convolved, and only the pooled map and each pixel's winner are written. Each convolution
+pixel is one chain of fused multiply-adds from its bias, over (kh, kw, in). The gradients are in `conv_pool_gradient`.
 """
 
 from math import prod
@@ -12,33 +9,24 @@ from typing import NamedTuple
 
 from numba import njit, types
 
-from cnncli.kernels import pool_blocks
-from cnncli.kernels.pool_blocks import LANES, LINE, POOLED, VECTORS, combine, masked, masked_sum, passing, pool, sort
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
+from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
+from cnncli.kernels.reduce import ITEM, start
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.vectors import LANES, LINE
 
 DROPPED = 4
 """The winner of a pixel whose maximum was not positive: ReLU stops its gradient."""
 
-HIGH, WIDE, DEEP = pool_blocks.DENSE
 BAND = 24 << 10
 """Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
-LIST = 2048
-"""Pooled elements whose gradients `grad_input` sorts by winner at a time."""
+LEAST = 16
+"""Pooled pixels that are worth loading and storing the sums of a weight gradient."""
 SHARES = 16
 """Chunks of a forward pass over few images."""
-LARGE = 1 << 20
-"""Elements that all partial sums of a weight gradient may have together."""
-FEW = 96
-"""Weights of one filter up to which vectors along the filters beat sparseness."""
-BLOCK, PASS = 64, 6
-"""Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
 
 SIZES = "batch height width channels rows columns filters kh kw sy sx top left"
 PLAN = f"{SIZES} band bands wide scratch scratch_step places"
 FORWARD = block(f"x kernel bias out winner panels staging labels {PLAN}")
-WEIGHT = block(f"x grad winner out part partials tiles padded run grads labels factors offsets cells {PLAN}")
-INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 ARRANGE = block("x out high wide deep high_step wide_step deep_step limit limit_step lines")
 
 
@@ -65,128 +53,35 @@ def forward(
     filters, item = kernel.shape[3], ITEM[x.dtype]
     depth, width = kernel.size // filters, VECTORS * LANES[x.dtype]
     panels = -(-filters // width)
-    packed = _take(scratch, x.dtype, panels, depth, width)
-    offset = _take(scratch, x.dtype, panels * width)
+    packed = take(scratch, x.dtype, panels, depth, width)
+    offset = take(scratch, x.dtype, panels * width)
     pack = [
-        _arrange(kernel, packed, (width, filters, 1), limit=filters, limit_step=width),
-        _arrange(bias or offset, offset, (0, 0, 1), limit=filters if bias else 0),
+        arranged(kernel, packed, (width, filters, 1), limit=filters, limit_step=width),
+        arranged(bias or offset, offset, (0, 0, 1), limit=filters if bias else 0),
     ]
-    rows = min(_band(x, kernel, out, places), -(-out.shape[1] // -(-SHARES // x.shape[0])))
-    plan = _plan(x, kernel, out, places, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
+    rows = min(band_rows(x, kernel, out, places), -(-out.shape[1] // -(-SHARES // x.shape[0])))
+    shared = plan(x, kernel, out, places, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
     step = forward_worker.step(
         x.dtype,
-        x.shape[0] * plan["bands"],
+        x.shape[0] * shared["bands"],
         x=x.address,
         kernel=packed.address,
         bias=offset.address,
         out=out.address,
         winner=winner.address,
         panels=panels,
-        **plan,
+        **shared,
     )
     return [*pack, step]
 
 
-def grad_weight(
-    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, places: Places, scratch: Scratch
-) -> list[Step]:
-    """The adjoint of `forward` in kernel and bias, summed over the batch.
-
-    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
-    """
-    kh, kw, channels, filters = out.shape
-    run, lanes, item, batch = kw * channels, LANES[x.dtype], ITEM[x.dtype], x.shape[0]
-    few = kh * run <= FEW
-    tile = DEEP * lanes
-    if few:
-        padded, across = _up(filters, tile), _up(run, WIDE)
-        part, steps = (_up(kh, HIGH) * across + 1) * padded, (across * padded, padded, 1)
-    else:
-        padded, across = _up(filters, tile), _up(run, lanes)
-        part, steps = filters * kh * across + padded, (across, 1, kh * across)
-    partials = min(batch, PARTIALS, max(1, LARGE // part))
-    total = _take(scratch, x.dtype, part)
-    target, after = partial_sums(total, partials, scratch)
-    rows = _band(x, out, grad, places)
-    pixels = rows * grad.shape[2]
-    plan = _plan(
-        x,
-        out,
-        grad,
-        places,
-        rows,
-        scratch,
-        grads=pixels * tile * item,
-        labels=pixels * tile,
-        factors=(pixels + 1) * item,
-        offsets=(pixels + 1) * 4,
-        cells=(DROPPED + 1) * 8,
-    )
-    chosen = dense_weight_worker if few else sparse_weight_worker
-    step = chosen.step(
-        x.dtype,
-        partials * (tiles := -(-filters // tile)),
-        x=x.address,
-        grad=grad.address,
-        winner=winner.address,
-        out=target,
-        part=part,
-        partials=partials,
-        tiles=tiles,
-        padded=padded,
-        run=across,
-        **plan,
-    )
-    arranged = [_arrange(total, Tensor(out.address, (kh, run, filters), out.dtype), steps, limit=filters)]
-    if bias:
-        sums = total._replace(address=total.address + (part - padded) * item)
-        arranged.append(_arrange(sums, bias, (0, 0, 1), limit=filters))
-    return [step, *after, *arranged]
-
-
-def grad_input(
-    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, places: Places, scratch: Scratch
-) -> list[Step]:
-    """The adjoint of `forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
-
-    kernel: (kh, kw, C, F); out: (N, H, W, C). F is at most 4095.
-    """
-    kh, kw, channels, filters = kernel.shape
-    run = _up(kw * channels, LANES[grad.dtype])
-    packed = _take(scratch, grad.dtype, filters, kh, run)
-    pack = _arrange(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
-    rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
-    size = (4 * rows * grad.shape[2] + 1) * min(filters, BLOCK)
-    plan = _plan(
-        out,
-        kernel,
-        grad,
-        places,
-        rows,
-        scratch,
-        whole=True,
-        factors=size * ITEM[grad.dtype],
-        offsets=size * 4,
-        counts=4 * rows * grad.shape[2] * 4,
-    )
-    step = input_worker.step(
-        grad.dtype,
-        grad.shape[0],
-        grad=grad.address,
-        winner=winner.address,
-        kernel=packed.address,
-        out=out.address,
-        run=run,
-        **plan,
-    )
-    return [pack, step]
-
-
-def _up(size: int, multiple: int) -> int:
+def up(size: int, multiple: int) -> int:
+    """`size` rounded up to a multiple."""
     return -(-size // multiple) * multiple
 
 
-def _take(scratch: Scratch, dtype: str, *shape: int) -> Tensor:
+def take(scratch: Scratch, dtype: str, *shape: int) -> Tensor:
+    """An array in scratch."""
     return Tensor(scratch.take(prod(shape) * ITEM[dtype]), shape, dtype)
 
 
@@ -200,14 +95,14 @@ def _wide(kernel: Tensor, pooled: Tensor, places: Places) -> int:
     return (2 * pooled.shape[2] - 1) * places.strides[1] + kernel.shape[1]
 
 
-def _band(x: Tensor, kernel: Tensor, pooled: Tensor, places: Places) -> int:
-    """Pooled rows whose part of an image is at most BAND bytes, one at least."""
+def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, places: Places) -> int:
+    """Pooled rows whose part of an image is at most BAND bytes; at least what has LEAST pixels."""
     line = _wide(kernel, pooled, places) * x.shape[3] * ITEM[x.dtype]
     rows = ((BAND // line - kernel.shape[0]) // places.strides[0] + 1) // 2
-    return min(pooled.shape[1], max(1, rows))
+    return min(pooled.shape[1], max(rows, -(-LEAST // pooled.shape[2])))
 
 
-def _plan(
+def plan(
     x: Tensor,
     kernel: Tensor,
     pooled: Tensor,
@@ -225,8 +120,8 @@ def _plan(
     """
     wide = _wide(kernel, pooled, places)
     needed = _needed(pooled.shape[1] if whole else rows, kernel, places)
-    image = (needed + HIGH) * wide * x.shape[3] * ITEM[x.dtype] + 2 * LINE
-    sizes = [_up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
+    image = (needed + DENSE[0]) * wide * x.shape[3] * ITEM[x.dtype] + 2 * LINE
+    sizes = [up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
     base, step = scratch.per_thread(sum(sizes))
     values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *places.strides, *places.padding)
     return {
@@ -240,7 +135,7 @@ def _plan(
     }
 
 
-def _arrange(x: Tensor, out: Tensor, steps: tuple[int, int, int], *, limit: int, limit_step: int = 0) -> Step:
+def arranged(x: Tensor, out: Tensor, steps: tuple[int, int, int], *, limit: int, limit_step: int = 0) -> Step:
     """out[a, b, c] = x[a·steps[0] + b·steps[1] + c·steps[2]] for c < limit - a·limit_step, else 0."""
     high, wide, deep = (1, 1, 1, *out.shape)[-3:] if len(out.shape) < 3 else out.shape
     lines = max(1, SPAN // 4 // deep)
@@ -263,7 +158,7 @@ def _arrange(x: Tensor, out: Tensor, steps: tuple[int, int, int], *, limit: int,
 
 @worker(ARRANGE)
 def arrange_worker(real):  # type: ignore[no-untyped-def]
-    """Some rows of `_arrange`."""
+    """Some rows of `arranged`."""
     item = real.bitwidth // 8
 
     def arrange(parameters, chunk, thread):  # type: ignore[no-untyped-def]
@@ -359,184 +254,3 @@ def forward_worker(real):  # type: ignore[no-untyped-def]
                             winner[f] = labels[i, f]
 
     return convolve
-
-
-@njit(inline="always")
-def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-untyped-def]
-    """(grad, its step, winner, its step) of `width` filters from `left` on, copied where there are not so many.
-
-    What is read in place of those that are missing falls to sums that nobody reads.
-    """
-    valid, place = min(width, p.filters - left), pixel * p.filters + left
-    if valid == width:
-        return p.grad + place * item, p.filters * item, p.winner + place, p.filters
-    grad, winner = base + p.grads, base + p.labels
-    for q in range(count):
-        start(grad + q * width * item, 1, valid * item, p.grad + (place + q * p.filters) * item)
-        start(winner + q * width, 1, valid, p.winner + place + q * p.filters)
-    return grad, width * item, winner, width
-
-
-@worker(WEIGHT)
-def dense_weight_worker(real):  # type: ignore[no-untyped-def]
-    """One partial sum of some filters, vectors along the filters: (kh, kw·in, padded), then the bias's."""
-    item = real.bitwidth // 8
-    width = DEEP * LANES[real.name]
-
-    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
-        p = fields(parameters, WEIGHT)
-        part, left = chunk // p.tiles, chunk % p.tiles * width
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        out = p.out + (part * p.part + left) * item
-        units = p.part // p.padded
-        for unit in range(units):
-            start(out + unit * p.padded * item, 1, width * item, 0)
-        bias = out + (units - 1) * p.padded * item
-        find_places(p, base, base + p.places, item)
-        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
-            for first in range(0, p.rows, p.band):
-                last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, item)
-                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
-                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
-                for i in range(0, p.kh, HIGH):
-                    for k in range(0, p.run, WIDE):
-                        masked(
-                            out + (i * p.run + k) * p.padded * item,
-                            p.run * p.padded * item,
-                            p.padded * item,
-                            base + p.places,
-                            i * row + k * item,
-                            count,
-                            grad,
-                            grad_step,
-                            winner,
-                            winner_step,
-                            p.sx * p.channels * item,
-                            p.sy * row,
-                            row,
-                            real,
-                        )
-
-    return weight
-
-
-@worker(WEIGHT)
-def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
-    """One partial sum of some filters, vectors along (kw, in): (filters, kh, run), then the bias's."""
-    item = real.bitwidth // 8
-    lanes = LANES[real.name]
-    width = DEEP * lanes
-
-    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
-        p = fields(parameters, WEIGHT)
-        part, left = chunk // p.tiles, chunk % p.tiles * width
-        right = min(p.filters, left + width)
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        beside, below = p.sx * p.channels * item, p.sy * row
-        out, depth = p.out + part * p.part * item, p.kh * p.run
-        bias = out + (p.filters * depth + left) * item
-        start(out + left * depth * item, right - left, depth * item, 0)
-        start(bias, 1, width * item, 0)
-        cells = view(base + p.cells, DROPPED + 1, types.int64)
-        find_places(p, base, base + p.places, item)
-        for cell in range(DROPPED + 1):
-            cells[cell] = (cell & 1) * beside + (cell >> 1) * below - base
-        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
-            for first in range(0, p.rows, p.band):
-                last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, item)
-                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
-                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
-                for f in range(left, right):
-                    n = passing(
-                        base + p.offsets,
-                        base + p.factors,
-                        base + p.places,
-                        base + p.cells,
-                        p.grad + (pixel * p.filters + f) * item,
-                        p.winner + pixel * p.filters + f,
-                        p.filters,
-                        count,
-                        real,
-                    )
-                    combine(
-                        out + f * depth * item,
-                        p.run * item,
-                        base,
-                        row,
-                        base + p.offsets,
-                        base + p.factors,
-                        n,
-                        p.kh,
-                        p.run // lanes,
-                        real,
-                    )
-
-    return weight
-
-
-@worker(INPUT)
-def input_worker(real):  # type: ignore[no-untyped-def]
-    """One image: its gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
-    item = real.bitwidth // 8
-    lanes = LANES[real.name]
-
-    def spread(parameters, chunk, thread):  # type: ignore[no-untyped-def]
-        p = fields(parameters, INPUT)
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        needed = (2 * p.rows - 1) * p.sy + p.kh
-        beside, below = p.sx * p.channels * item, p.sy * row
-        start(base, needed, row, 0)
-        capacity = p.band * p.columns
-        places = find_places(p, base, base + p.places, item)
-        counts = view(base + p.counts, 4 * capacity, types.int32)
-        for first in range(0, p.rows, p.band):
-            last = min(p.rows, first + p.band)
-            count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
-            shift = 2 * first * below
-            for f in range(0, p.filters, BLOCK):
-                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * p.run * item
-                for q in range(count):
-                    # What no cell has won goes where the next pixel's begin.
-                    place, element = 4 * q * block, (pixel + q) * p.filters + f
-                    seen = sort(
-                        base + p.offsets + place * 4,
-                        base + p.factors + place * item,
-                        p.grad + element * item,
-                        p.winner + element,
-                        p.kh * p.run * item,
-                        block,
-                        real,
-                    )
-                    for cell in range(4):
-                        counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
-                for i in range(p.kh):
-                    for vector in range(0, p.run // lanes, PASS):
-                        for q in range(count):
-                            for cell in range(4):
-                                place, passed = (4 * q + cell) * block, counts[4 * q + cell]
-                                if passed == 0:
-                                    continue
-                                combine(
-                                    places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row + vector * LINE,
-                                    0,
-                                    kernel + i * p.run * item + vector * LINE,
-                                    0,
-                                    base + p.offsets + place * 4,
-                                    base + p.factors + place * item,
-                                    passed,
-                                    1,
-                                    min(PASS, p.run // lanes - vector),
-                                    real,
-                                )
-        width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
-        for y in range(p.height):
-            out, r = p.out + (chunk * p.height + y) * width, y + p.top
-            reached = inside if r < needed else 0
-            start(out, 1, reached, base + r * row + p.left * p.channels * item)
-            start(out + reached, 1, width - reached, 0)
-
-    return spread

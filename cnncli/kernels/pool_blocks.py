@@ -1,81 +1,22 @@
 """The register blocks of `conv_pool`: loops over vectors whose sums stay in registers, written as LLVM intrinsics.
 
-A vector is one cache line, whatever the host's width: the compiler splits it where registers are narrower. How many
-lie in one block depends on the number of registers and changes no bit, since each element is a chain of its own.
+How many vectors lie in one block depends on the number of registers and changes no bit: each element is a chain of its
+own.
 """
 
-from collections.abc import Sequence
-
-import numba
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-LINE = 64
-"""Bytes of a vector."""
-LANES = {"float32": 16, "float64": 8}
-WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+from cnncli.kernels.vectors import BYTE, INT, LINE, REGISTERS, WORD, Vectors
 
-
-def _features() -> str:
-    if numba.config.CPU_NAME is not None:
-        return str(numba.config.CPU_FEATURES or "")
-    return str(numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten())
-
-
-REGISTERS = 32 if "+avx512f" in _features() else 16
-"""With AVX-512 a register holds a whole vector, else half of one or less."""
 POOLED, VECTORS = (3, 2) if REGISTERS == 32 else (1, 1)
 """`pool`: pooled pixels and vectors of filters in one block; four sums each."""
 DENSE = (3, 3, 2) if REGISTERS == 32 else (1, 3, 1)
 """`masked`: kernel rows, neighbouring elements of them, and vectors of filters in one block."""
 SPARSE = ((3, 6), (3, 3), (3, 1), (1, 6), (1, 3), (1, 1)) if REGISTERS == 32 else ((1, 6), (1, 3), (1, 1))
 """`combine`: rows and vectors in one block, the largest first."""
-
-
-class _Real:
-    """Emits loads, stores and fused multiply-adds of vectors of one dtype."""
-
-    def __init__(self, builder: ir.IRBuilder, bits: int) -> None:
-        self.builder, self.item = builder, bits // 8
-        self.lanes = LINE // self.item
-        self.scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
-        self.kind = ir.VectorType(self.scalar, self.lanes)
-        name = f"llvm.fma.v{self.lanes}f{bits}"
-        self.function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.kind, [self.kind] * 3), name
-        )
-
-    def at(self, address: ir.Value, kind: ir.Type) -> ir.Value:
-        return self.builder.inttoptr(address, kind.as_pointer())
-
-    def element(self, address: ir.Value, index: ir.Value, kind: ir.Type) -> ir.Value:
-        return self.builder.gep(self.at(address, kind), [index])
-
-    def add(self, address: ir.Value, offset: int | ir.Value) -> ir.Value:
-        return self.builder.add(address, WORD(offset) if isinstance(offset, int) else offset)
-
-    def load(self, address: ir.Value) -> ir.Value:
-        return self.builder.load(self.at(address, self.kind), align=self.item)
-
-    def store(self, value: ir.Value, address: ir.Value) -> None:
-        self.builder.store(value, self.at(address, self.kind), align=self.item)
-
-    def everywhere(self, address: ir.Value) -> ir.Value:
-        """The number at `address` in every lane."""
-        number = self.builder.load(self.at(address, self.scalar), align=self.item)
-        one = self.builder.insert_element(ir.Constant(self.kind, ir.Undefined), number, INT(0))
-        zeros = ir.Constant(ir.VectorType(INT, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(one, ir.Constant(self.kind, ir.Undefined), zeros)
-
-    def fma(self, a: ir.Value, b: ir.Value, total: ir.Value) -> None:
-        """`total`, a stack slot, becomes a·b + total."""
-        self.builder.store(self.builder.call(self.function, [a, b, self.builder.load(total)]), total)
-
-    def slots(self, addresses: Sequence[ir.Value]) -> list[ir.Value]:
-        """Stack slots that hold the vectors at `addresses`; the optimizer makes registers of them."""
-        return [cgutils.alloca_once_value(self.builder, self.load(address)) for address in addresses]
 
 
 @intrinsic
@@ -92,7 +33,7 @@ def pool(  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, _ = arguments
-        emit = _Real(builder, bits)
+        emit = Vectors(builder, bits)
         cells = [WORD(0), right, below, builder.add(right, below)]
         bases = [builder.load(emit.at(emit.add(places, 8 * i), WORD)) for i in range(POOLED)]
         first = [emit.add(bias, v * LINE) for v in range(VECTORS)]
@@ -147,7 +88,7 @@ def combine(  # type: ignore[no-untyped-def]
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         out, out_row, source, source_row, offsets, factors, count, rows, vectors, _ = arguments
-        emit = _Real(builder, bits)
+        emit = Vectors(builder, bits)
 
         def block(high: int, wide: int, out: ir.Value, source: ir.Value) -> None:
             places = [
@@ -193,7 +134,21 @@ def combine(  # type: ignore[no-untyped-def]
 
 @intrinsic
 def masked(  # type: ignore[no-untyped-def]
-    typing_context, out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, real
+    typing_context,
+    out,
+    out_row,
+    out_step,
+    places,
+    shift,
+    count,
+    grad,
+    grad_step,
+    winner,
+    winner_step,
+    right,
+    below,
+    row,
+    real,
 ):
     """out[i, k] += Σ x[place + shift + cell, i, k] · (grad where the winner is that cell, else 0) over all of both.
 
@@ -204,8 +159,10 @@ def masked(  # type: ignore[no-untyped-def]
     high, wide, vectors = DENSE
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, _ = arguments
-        emit = _Real(builder, bits)
+        out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, _ = (
+            arguments
+        )
+        emit = Vectors(builder, bits)
         targets = [
             emit.add(
                 builder.add(builder.add(out, builder.mul(out_row, WORD(i))), builder.mul(out_step, WORD(k))), v * LINE
@@ -250,7 +207,7 @@ def masked_sum(typing_context, out, count, grad, grad_step, winner, winner_step,
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         out, count, grad, grad_step, winner, winner_step, _ = arguments
-        emit = _Real(builder, bits)
+        emit = Vectors(builder, bits)
         numbers = ir.VectorType(BYTE, emit.lanes)
         targets = [emit.add(out, v * LINE) for v in range(DENSE[2])]
         totals = emit.slots(targets)
@@ -282,7 +239,7 @@ def passing(typing_context, offsets, factors, places, cells, grad, winner, step,
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         offsets, factors, places, cells, grad, winner, step, count, _ = arguments
-        emit = _Real(builder, bits)
+        emit = Vectors(builder, bits)
         found, position = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))
         with cgutils.for_range(builder, count, intp=WORD) as loop:
             at, n = builder.load(position), builder.load(found)
@@ -311,7 +268,7 @@ def sort(typing_context, offsets, factors, grad, winner, step, count, real):  # 
 
     def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
         offsets, factors, grad, winner, step, count, _ = arguments
-        emit = _Real(builder, bits)
+        emit = Vectors(builder, bits)
         seen, offset = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))
         with cgutils.for_range(builder, count, intp=WORD) as loop:
             cell = builder.zext(builder.load(emit.element(winner, loop.index, BYTE)), WORD)

@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from cnncli.kernels.runtime import Scratch, Step, Tensor
 
 POOL = Window((2, 2), (2, 2))
-MOST_FILTERS = 4095
-"""The gradient's kernel counts filters in 12 bits."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +73,9 @@ class ConvPool2DGradWeight(Op):
         x, grad, winner = inputs
         kernel, *bias = outputs
         places = _places(self.window, x.shape[1:])
-        return kernels.conv_pool.grad_weight(x, grad, winner, kernel, bias[0] if bias else None, places, scratch)
+        return kernels.conv_pool_gradient.grad_weight(
+            x, grad, winner, kernel, bias[0] if bias else None, places, scratch
+        )
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class ConvPool2DGradInput(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         grad, winner, kernel = inputs
         places = _places(self.window, self.image)
-        return kernels.conv_pool.grad_input(grad, winner, kernel, outputs[0], places, scratch)
+        return kernels.conv_pool_gradient.grad_input(grad, winner, kernel, outputs[0], places, scratch)
 
 
 def _places(window: Window, image: Shape) -> Places:

@@ -134,7 +134,6 @@ def test_a_block_becomes_one_operation_that_belongs_to_the_convolution():
         {"pool": Window((2, 2), (1, 2))},
         {"pool": Window((3, 3), (2, 2))},
         {"pool": Window((2, 2), (2, 2), "same")},
-        {"filters": 4096},
     ],
 )
 def test_a_block_that_the_kernel_does_not_cover_stays_as_it_is(changes):

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import conv2d, conv_pool
+from cnncli.kernels import conv2d, conv_pool, conv_pool_gradient
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.conv_pool import Places
 from cnncli.kernels.runtime import Scratch, tensor
@@ -69,14 +69,14 @@ def grad_weight(case: Case, winner: np.ndarray, threads: int = 2) -> tuple[np.nd
     out = unwritten(case.x.dtype.name, *case.kernel.shape)
     bias = unwritten(case.x.dtype.name, case.kernel.shape[3])
     arrays = tensor(case.x), tensor(case.grad), tensor(winner), tensor(out), tensor(bias)
-    execute(lambda scratch: conv_pool.grad_weight(*arrays, case.places, scratch), threads)
+    execute(lambda scratch: conv_pool_gradient.grad_weight(*arrays, case.places, scratch), threads)
     return out, bias
 
 
 def grad_input(case: Case, winner: np.ndarray, threads: int = 2) -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.x.shape)
     arrays = tensor(case.grad), tensor(winner), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: conv_pool.grad_input(*arrays, case.places, scratch), threads)
+    execute(lambda scratch: conv_pool_gradient.grad_input(*arrays, case.places, scratch), threads)
     return out
 
 
@@ -236,8 +236,8 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         winner = tensor(grad)._replace(dtype="uint8")
         places, scratches = Places((1, 1), (1, 1)), [Scratch(0, 2) for _ in range(3)]
         conv_pool.forward(tensor(x), tensor(kernel), None, tensor(grad), winner, places, scratches[0])
-        conv_pool.grad_weight(tensor(x), tensor(grad), winner, tensor(kernel), None, places, scratches[1])
-        conv_pool.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), places, scratches[2])
+        conv_pool_gradient.grad_weight(tensor(x), tensor(grad), winner, tensor(kernel), None, places, scratches[1])
+        conv_pool_gradient.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), places, scratches[2])
         used.append([scratch.used for scratch in scratches])
     assert used == [list(sizes) for sizes in zip(*(sorted(sizes) for sizes in zip(*used, strict=True)), strict=True)]
 
@@ -264,8 +264,8 @@ def test_narrow_vectors_and_four_threads_give_the_same_bits() -> None:
     }
     script = (
         "from tests.kernels import test_conv_pool as test\n"
-        "from cnncli.kernels import pool_blocks\n"
-        "print(pool_blocks.REGISTERS, test.bits())"
+        "from cnncli.kernels import vectors\n"
+        "print(vectors.REGISTERS, test.bits())"
     )
     run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["16", bits()], run.stderr
