@@ -7,7 +7,7 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 from numba import njit, types
 
 from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
-from cnncli.kernels.pool_blocks import DENSE, combine, masked, masked_sum, passing, sort
+from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.vectors import LANES, LINE
@@ -43,7 +43,7 @@ def grad_weight(
     else:
         padded, across = up(filters, tile), up(run, lanes)
         part, strides = filters * kh * across + padded, (across, 1, kh * across)
-    partials = min(batch, PARTIALS, max(1, LARGE // part))
+    partials = min(batch, PARTIALS, max(1, LARGE // out.size))
     total = take(scratch, x.dtype, part)
     target, after = partial_sums(total, partials, scratch)
     rows = band_rows(x, out, grad, places)
@@ -223,7 +223,7 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
                         count,
                         real,
                     )
-                    combine(
+                    combine_rows(
                         out + f * depth * item,
                         p.run * item,
                         base,
@@ -281,7 +281,7 @@ def input_worker(real):  # type: ignore[no-untyped-def]
                                 place, passed = (4 * q + cell) * block, counts[4 * q + cell]
                                 if passed == 0:
                                     continue
-                                combine(
+                                combine_row(
                                     places[q]
                                     + shift
                                     + (cell & 1) * beside

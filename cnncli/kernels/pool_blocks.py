@@ -4,6 +4,9 @@ How many vectors lie in one block depends on the number of registers and changes
 own.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -76,60 +79,67 @@ def pool(  # type: ignore[no-untyped-def]
     return types.void(*[types.intp] * 12, real), generate
 
 
-@intrinsic
-def combine(  # type: ignore[no-untyped-def]
-    typing_context, out, out_row, source, source_row, offsets, factors, count, rows, vectors, real
-):
-    """out[r, v] += Σ factors[e] · source[offsets[e] + r, v] over e = 0 … count-1 in order, for rows × vectors.
+def _combine(blocks: Sequence[tuple[int, int]]) -> Any:
+    @intrinsic
+    def combine(  # type: ignore[no-untyped-def]
+        typing_context, out, out_row, source, source_row, offsets, factors, count, rows, vectors, real
+    ):
+        """out[r, v] += Σ factors[e] · source[offsets[e] + r, v] over e = 0 … count-1 in order, for rows × vectors.
 
-    All are addresses; offsets: int32, in bytes; rows lie `out_row` and `source_row` bytes apart.
-    """
-    bits = real.instance_type.bitwidth
+        All are addresses; offsets: int32, in bytes; rows lie `out_row` and `source_row` bytes apart.
+        """
+        bits = real.instance_type.bitwidth
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
-        out, out_row, source, source_row, offsets, factors, count, rows, vectors, _ = arguments
-        emit = Vectors(builder, bits)
+        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+            out, out_row, source, source_row, offsets, factors, count, rows, vectors, _ = arguments
+            emit = Vectors(builder, bits)
 
-        def block(high: int, wide: int, out: ir.Value, source: ir.Value) -> None:
-            places = [
-                emit.add(builder.add(out, builder.mul(out_row, WORD(r))), v * LINE)
-                for r in range(high)
-                for v in range(wide)
-            ]
-            totals = emit.slots(places)
-            with cgutils.for_range(builder, count, intp=WORD) as loop:
-                factor = emit.everywhere(builder.add(factors, builder.mul(loop.index, WORD(emit.item))))
-                offset = builder.load(emit.at(builder.add(offsets, builder.mul(loop.index, WORD(4))), INT), align=4)
-                start = builder.add(source, builder.zext(offset, WORD))
-                for number, total in enumerate(totals):
-                    r, v = divmod(number, wide)
-                    place = emit.add(builder.add(start, builder.mul(source_row, WORD(r))), v * LINE)
-                    emit.fma(factor, emit.load(place), total)
-            for total, place in zip(totals, places, strict=True):
-                emit.store(builder.load(total), place)
+            def block(high: int, wide: int, out: ir.Value, source: ir.Value) -> None:
+                places = [
+                    emit.add(builder.add(out, builder.mul(out_row, WORD(r))), v * LINE)
+                    for r in range(high)
+                    for v in range(wide)
+                ]
+                totals = emit.slots(places)
+                with cgutils.for_range(builder, count, intp=WORD) as loop:
+                    factor = emit.everywhere(builder.add(factors, builder.mul(loop.index, WORD(emit.item))))
+                    offset = builder.load(emit.at(builder.add(offsets, builder.mul(loop.index, WORD(4))), INT), align=4)
+                    start = builder.add(source, builder.zext(offset, WORD))
+                    for number, total in enumerate(totals):
+                        r, v = divmod(number, wide)
+                        place = emit.add(builder.add(start, builder.mul(source_row, WORD(r))), v * LINE)
+                        emit.fma(factor, emit.load(place), total)
+                for total, place in zip(totals, places, strict=True):
+                    emit.store(builder.load(total), place)
 
-        heights = sorted({high for high, _ in SPARSE}, reverse=True)
-        for high in heights:
-            row_blocks = builder.sdiv(rows, WORD(high))
-            with cgutils.for_range(builder, row_blocks, intp=WORD) as row_loop:
-                down = builder.mul(row_loop.index, WORD(high))
-                line, left = builder.add(out, builder.mul(down, out_row)), vectors
-                read = builder.add(source, builder.mul(down, source_row))
-                for wide in [wide for other, wide in SPARSE if other == high]:
-                    blocks = builder.sdiv(left, WORD(wide))
-                    with cgutils.for_range(builder, blocks, intp=WORD) as loop:
-                        skip = builder.mul(loop.index, WORD(wide * LINE))
-                        block(high, wide, builder.add(line, skip), builder.add(read, skip))
-                    done = builder.mul(blocks, WORD(wide * LINE))
-                    line, read = builder.add(line, done), builder.add(read, done)
-                    left = builder.sub(left, builder.mul(blocks, WORD(wide)))
-            done = builder.mul(row_blocks, WORD(high))
-            out = builder.add(out, builder.mul(done, out_row))
-            source = builder.add(source, builder.mul(done, source_row))
-            rows = builder.sub(rows, done)
-        return context.get_dummy_value()
+            heights = sorted({high for high, _ in blocks}, reverse=True)
+            for high in heights:
+                row_blocks = builder.sdiv(rows, WORD(high))
+                with cgutils.for_range(builder, row_blocks, intp=WORD) as row_loop:
+                    down = builder.mul(row_loop.index, WORD(high))
+                    line, left = builder.add(out, builder.mul(down, out_row)), vectors
+                    read = builder.add(source, builder.mul(down, source_row))
+                    for wide in [wide for other, wide in blocks if other == high]:
+                        repeats = builder.sdiv(left, WORD(wide))
+                        with cgutils.for_range(builder, repeats, intp=WORD) as loop:
+                            skip = builder.mul(loop.index, WORD(wide * LINE))
+                            block(high, wide, builder.add(line, skip), builder.add(read, skip))
+                        done = builder.mul(repeats, WORD(wide * LINE))
+                        line, read = builder.add(line, done), builder.add(read, done)
+                        left = builder.sub(left, builder.mul(repeats, WORD(wide)))
+                done = builder.mul(row_blocks, WORD(high))
+                out = builder.add(out, builder.mul(done, out_row))
+                source = builder.add(source, builder.mul(done, source_row))
+                rows = builder.sub(rows, done)
+            return context.get_dummy_value()
 
-    return types.void(*[types.intp] * 9, real), generate
+        return types.void(*[types.intp] * 9, real), generate
+
+    return combine
+
+
+combine_rows, combine_row = _combine(SPARSE), _combine([size for size in SPARSE if size[0] == 1])
+"""`combine` for any number of rows and for one."""
 
 
 @intrinsic

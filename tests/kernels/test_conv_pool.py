@@ -118,6 +118,7 @@ def test_shapes_at_the_edge_agree_with_the_definition(dtype: str) -> None:
         ((70, 4), (3, 1), (1, 1), (0, 0), 3, 33, 17),
         ((9, 9), (1, 1), (4, 4), (0, 0), 200, 65, 2),
         ((12, 5), (2, 4), (2, 1), (0, 0), 24, 5, 9),
+        ((5, 4), (3, 3), (1, 1), (1, 1), 150, 130, 9),
     ):
         sizes = zip(image, kernel, stride, pad, strict=True)
         pooled = tuple(((i + 2 * p - k) // s + 1) // 2 for i, k, s, p in sizes)
@@ -226,6 +227,12 @@ def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
     execute(lambda _: conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(convolved), geometry))
     squares = convolved[:, :20].reshape(3, 10, 2, 10, 2, 37)
     np.testing.assert_array_equal(forward(case)[0], np.maximum(squares.max((2, 4)), 0))
+
+
+def test_one_large_image_is_divided_among_threads() -> None:
+    case = large_case(1)
+    x, out, winner = tensor(case.x), tensor(case.grad), tensor(np.zeros(case.grad.shape, np.uint8))
+    assert conv_pool.forward(x, tensor(case.kernel), None, out, winner, case.places, Scratch(0, 2))[-1].chunks > 1
 
 
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
