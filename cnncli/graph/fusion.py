@@ -5,12 +5,15 @@ one like any other; what it replaces is its reference.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
+from cnncli.ops.pooling import MaxPool2D
 
 
 @dataclass(frozen=True)
@@ -19,6 +22,10 @@ class Surroundings:
 
     makers: Mapping[Value, Call]
     reads: Mapping[Value, int]
+
+    def only_maker(self, value: Value) -> Call | None:
+        """The call that makes `value` for one reader alone; None where there are more, or where it is given."""
+        return self.makers.get(value) if self.reads[value] == 1 else None
 
 
 Rewrite = Callable[[Call, Surroundings], tuple[Call, set[Call]] | None]
@@ -48,17 +55,36 @@ def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
     return rewrite
 
 
+def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
+    """MaxPool2D 2×2 ∘ ReLU ∘ Conv2D as one operation, where nobody else reads what lies between them."""
+    if call.op != MaxPool2D(POOL):
+        return None
+    relu = around.only_maker(call.inputs[0])
+    conv = around.only_maker(relu.inputs[0]) if relu is not None and relu.op == Activation("relu") else None
+    if relu is None or conv is None or not isinstance(conv.op, Conv2D):
+        return None
+    window = conv.op.window
+    if conv.op.groups != 1 or window.dilation != (1, 1):
+        return None
+    outputs = (call.output, call.output.like(dtype="uint8"))
+    return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
+
+
 REWRITES: Sequence[Rewrite] = (
     loss_from_logits("cross_entropy", Softmax(), "softmax_cross_entropy"),
     loss_from_logits("binary_cross_entropy", Activation("sigmoid"), "sigmoid_cross_entropy"),
+    conv_relu_pool,
 )
 
 
-def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite] = REWRITES) -> list[Call]:
-    """The calls after every rewrite that applies; the values they make and read keep their identity."""
+def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite] = REWRITES, kept: Collection[Value] = ()) -> list[Call]:
+    """The calls after every rewrite that applies; the values they make and read keep their identity.
+
+    The `kept` ones are read by somebody beside the calls.
+    """
     fused = list(calls)
     for rewrite in rewrites:
-        reads = Counter(value for call in fused for value in call.inputs)
+        reads = Counter([*kept, *(value for call in fused for value in call.inputs)])
         around = Surroundings({value: call for call in fused for value in call.outputs}, reads)
         gone: set[Call] = set()
         for position, call in enumerate(fused):

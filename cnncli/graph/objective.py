@@ -1,19 +1,21 @@
 """What a run computes: a model's operations with its loss and, for training, their derivative; not yet in any place."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from cnncli.graph import memory
-from cnncli.graph.fusion import fuse
+from cnncli.graph.fusion import REWRITES, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.elementwise import Add
-from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.ir import REAL, Call, Tape, Value
 from cnncli.ops.losses import Penalty
 
 Purpose = Literal["train", "evaluate", "predict"]
+BYTES = {REAL: 4, "int32": 4, "uint8": 1}
+"""An element's size, in a program that computes in float32."""
 
 
 @dataclass(frozen=True)
@@ -48,15 +50,15 @@ class Objective:
         return [self.lowered.output, *self.penalties, *([] if self.loss is None else [self.loss])]
 
 
-def objective(model: Model, loss: Loss, purpose: Purpose) -> Objective:
-    """The operations of one kind of run, fused; with the backward pass behind them where it is "train"."""
+def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] = REWRITES) -> Objective:
+    """The operations of one kind of run, fused by `rewrites`; for "train" with the backward pass behind them."""
     lowered = lower(model, training=purpose == "train")
     target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
     if purpose == "predict":
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
-        return Objective(lowered, calls, target, sample_weight, None, {})
+        return Objective(lowered, fuse(calls, rewrites, [lowered.output]), target, sample_weight, None, {})
     value = lowered.builder.emit(loss.operation(), lowered.output, target, sample_weight)
-    tape = Tape(fuse(lowered.builder.calls))
+    tape = Tape(fuse(lowered.builder.calls, rewrites))
     forward = Objective(lowered, tape.calls, target, sample_weight, value, {})
     return _differentiated(forward, tape) if purpose == "train" else forward
 
@@ -69,7 +71,7 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
     train = objective(model, loss, "train")
 
     def size(value: Value) -> int:
-        return 4 * value.size * (batch_size if value.batched else 1)
+        return BYTES[value.dtype] * value.size * (batch_size if value.batched else 1)
 
     buffers = memory.plan(train.calls, {*train.given, *train.gradients.values()}, train.kept, size).total
     weights = sum(size(parameter.value) for parameter in train.lowered.parameters)

@@ -1,0 +1,308 @@
+"""The sparse gradients of `conv_pool`.
+
+Behind pooling and ReLU at most one position in four has a gradient, and only those take part. The weight gradient adds
+up (image, row, column), the input gradient (band of rows, 64 filters, kernel row, row, column, cell, filter).
+"""
+
+from numba import njit, types
+
+from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
+from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.vectors import LANES, LINE
+
+HIGH, WIDE, DEEP = DENSE
+LIST = 2048
+"""Pooled elements whose gradients `grad_input` sorts by winner at a time."""
+LARGE = 1 << 20
+"""Elements that all partial sums of a weight gradient may have together."""
+FEW = 32
+"""Weights of one filter up to which vectors along the filters beat sparseness."""
+BLOCK, PASS = 64, 6
+"""Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
+
+WEIGHT = block(f"x grad winner out part partials tiles padded run grads labels factors offsets cells {PLAN}")
+INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
+
+
+def grad_weight(
+    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, places: Places, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
+
+    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
+    """
+    kh, kw, channels, filters = out.shape
+    run, lanes, item, batch = kw * channels, LANES[x.dtype], ITEM[x.dtype], x.shape[0]
+    few = kh * run <= FEW
+    tile = DEEP * lanes
+    if few:
+        padded, across = up(filters, tile), up(run, WIDE)
+        part, strides = (up(kh, HIGH) * across + 1) * padded, (across * padded, padded, 1)
+    else:
+        padded, across = up(filters, tile), up(run, lanes)
+        part, strides = filters * kh * across + padded, (across, 1, kh * across)
+    partials = min(batch, PARTIALS, max(1, LARGE // out.size))
+    total = take(scratch, x.dtype, part)
+    target, after = partial_sums(total, partials, scratch)
+    rows = band_rows(x, out, grad, places)
+    pixels = rows * grad.shape[2]
+    shared = plan(
+        x,
+        out,
+        grad,
+        places,
+        rows,
+        scratch,
+        grads=pixels * tile * item,
+        labels=pixels * tile,
+        factors=(pixels + 1) * item,
+        offsets=(pixels + 1) * 4,
+        cells=(DROPPED + 1) * 8,
+    )
+    chosen = dense_weight_worker if few else sparse_weight_worker
+    step = chosen.step(
+        x.dtype,
+        partials * (tiles := -(-filters // tile)),
+        x=x.address,
+        grad=grad.address,
+        winner=winner.address,
+        out=target,
+        part=part,
+        partials=partials,
+        tiles=tiles,
+        padded=padded,
+        run=across,
+        **shared,
+    )
+    last = [arranged(total, Tensor(out.address, (kh, run, filters), out.dtype), strides, limit=filters)]
+    if bias:
+        sums = total._replace(address=total.address + (part - padded) * item)
+        last.append(arranged(sums, bias, (0, 0, 1), limit=filters))
+    return [step, *after, *last]
+
+
+def grad_input(
+    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, places: Places, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
+
+    kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite
+    may spoil neighbouring pixels, too.
+    """
+    kh, kw, channels, filters = kernel.shape
+    run = up(kw * channels, LANES[grad.dtype])
+    packed = take(scratch, grad.dtype, filters, kh, run)
+    pack = arranged(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
+    rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
+    size = (4 * rows * grad.shape[2] + 1) * min(filters, BLOCK)
+    shared = plan(
+        out,
+        kernel,
+        grad,
+        places,
+        rows,
+        scratch,
+        whole=True,
+        factors=size * ITEM[grad.dtype],
+        offsets=size * 4,
+        counts=4 * rows * grad.shape[2] * 4,
+    )
+    step = input_worker.step(
+        grad.dtype,
+        grad.shape[0],
+        grad=grad.address,
+        winner=winner.address,
+        kernel=packed.address,
+        out=out.address,
+        run=run,
+        **shared,
+    )
+    return [pack, step]
+
+
+@njit(inline="always")
+def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-untyped-def]
+    """(grad, its step, winner, its step) of `width` filters from `left` on, copied where there are not so many.
+
+    What is read in place of those that are missing falls to sums that nobody reads.
+    """
+    valid, place = min(width, p.filters - left), pixel * p.filters + left
+    if valid == width:
+        return p.grad + place * item, p.filters * item, p.winner + place, p.filters
+    grad, winner = base + p.grads, base + p.labels
+    for q in range(count):
+        start(grad + q * width * item, 1, valid * item, p.grad + (place + q * p.filters) * item)
+        start(winner + q * width, 1, valid, p.winner + place + q * p.filters)
+    return grad, width * item, winner, width
+
+
+@worker(WEIGHT)
+def dense_weight_worker(real):  # type: ignore[no-untyped-def]
+    """One partial sum of some filters, vectors along the filters: (kh, kw·in, padded), then the bias's."""
+    item = real.bitwidth // 8
+    width = DEEP * LANES[real.name]
+
+    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, WEIGHT)
+        part, left = chunk // p.tiles, chunk % p.tiles * width
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        out = p.out + (part * p.part + left) * item
+        units = p.part // p.padded
+        for unit in range(units):
+            start(out + unit * p.padded * item, 1, width * item, 0)
+        bias = out + (units - 1) * p.padded * item
+        find_places(p, base, base + p.places, item)
+        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
+            for first in range(0, p.rows, p.band):
+                last = min(p.rows, first + p.band)
+                copy_band(p, image, first, last, base, item)
+                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
+                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
+                for i in range(0, p.kh, HIGH):
+                    for k in range(0, p.run, WIDE):
+                        masked(
+                            out + (i * p.run + k) * p.padded * item,
+                            p.run * p.padded * item,
+                            p.padded * item,
+                            base + p.places,
+                            i * row + k * item,
+                            count,
+                            grad,
+                            grad_step,
+                            winner,
+                            winner_step,
+                            p.sx * p.channels * item,
+                            p.sy * row,
+                            row,
+                            real,
+                        )
+
+    return weight
+
+
+@worker(WEIGHT)
+def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
+    """One partial sum of some filters, vectors along (kw, in): (filters, kh, run), then the bias's."""
+    item = real.bitwidth // 8
+    lanes = LANES[real.name]
+    width = DEEP * lanes
+
+    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, WEIGHT)
+        part, left = chunk // p.tiles, chunk % p.tiles * width
+        right = min(p.filters, left + width)
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        beside, below = p.sx * p.channels * item, p.sy * row
+        out, depth = p.out + part * p.part * item, p.kh * p.run
+        bias = out + (p.filters * depth + left) * item
+        start(out + left * depth * item, right - left, depth * item, 0)
+        start(bias, 1, width * item, 0)
+        cells = view(base + p.cells, DROPPED + 1, types.int64)
+        find_places(p, base, base + p.places, item)
+        for cell in range(DROPPED + 1):
+            cells[cell] = (cell & 1) * beside + (cell >> 1) * below - base
+        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
+            for first in range(0, p.rows, p.band):
+                last = min(p.rows, first + p.band)
+                copy_band(p, image, first, last, base, item)
+                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
+                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
+                for f in range(left, right):
+                    n = passing(
+                        base + p.offsets,
+                        base + p.factors,
+                        base + p.places,
+                        base + p.cells,
+                        p.grad + (pixel * p.filters + f) * item,
+                        p.winner + pixel * p.filters + f,
+                        p.filters,
+                        count,
+                        real,
+                    )
+                    combine_rows(
+                        out + f * depth * item,
+                        p.run * item,
+                        base,
+                        row,
+                        base + p.offsets,
+                        base + p.factors,
+                        n,
+                        p.kh,
+                        p.run // lanes,
+                        real,
+                    )
+
+    return weight
+
+
+@worker(INPUT)
+def input_worker(real):  # type: ignore[no-untyped-def]
+    """One image: its gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
+    item = real.bitwidth // 8
+    lanes = LANES[real.name]
+
+    def spread(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, INPUT)
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        needed = (2 * p.rows - 1) * p.sy + p.kh
+        beside, below = p.sx * p.channels * item, p.sy * row
+        start(base, needed, row, 0)
+        capacity = p.band * p.columns
+        places = find_places(p, base, base + p.places, item)
+        counts = view(base + p.counts, 4 * capacity, types.int32)
+        for first in range(0, p.rows, p.band):
+            last = min(p.rows, first + p.band)
+            count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
+            shift = 2 * first * below
+            for f in range(0, p.filters, BLOCK):
+                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * p.run * item
+                for q in range(count):
+                    # What no cell has won goes where the next pixel's begin.
+                    place, element = 4 * q * block, (pixel + q) * p.filters + f
+                    seen = sort(
+                        base + p.offsets + place * 4,
+                        base + p.factors + place * item,
+                        p.grad + element * item,
+                        p.winner + element,
+                        p.kh * p.run * item,
+                        block,
+                        real,
+                    )
+                    for cell in range(4):
+                        counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
+                for i in range(p.kh):
+                    for vector in range(0, p.run // lanes, PASS):
+                        for q in range(count):
+                            for cell in range(4):
+                                place, passed = (4 * q + cell) * block, counts[4 * q + cell]
+                                if passed == 0:
+                                    continue
+                                combine_row(
+                                    places[q]
+                                    + shift
+                                    + (cell & 1) * beside
+                                    + (cell >> 1) * below
+                                    + i * row
+                                    + vector * LINE,
+                                    0,
+                                    kernel + i * p.run * item + vector * LINE,
+                                    0,
+                                    base + p.offsets + place * 4,
+                                    base + p.factors + place * item,
+                                    passed,
+                                    1,
+                                    min(PASS, p.run // lanes - vector),
+                                    real,
+                                )
+        width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
+        for y in range(p.height):
+            out, r = p.out + (chunk * p.height + y) * width, y + p.top
+            reached = inside if r < needed else 0
+            start(out, 1, reached, base + r * row + p.left * p.channels * item)
+            start(out + reached, 1, width - reached, 0)
+
+    return spread

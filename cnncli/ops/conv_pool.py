@@ -1,0 +1,101 @@
+"""Convolution, ReLU and 2×2 max pooling as one operation: what `graph.fusion` puts in the place of the three."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cnncli import kernels
+from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.window import Window
+
+if TYPE_CHECKING:
+    from cnncli.kernels.conv_pool import Places
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+POOL = Window((2, 2), (2, 2))
+
+
+@dataclass(frozen=True)
+class ConvPool2D(Op):
+    """(x (H,W,C), kernel (kh,kw,C,F)[, bias (F,)]) → (PH,PW,F) and each pixel's winner (uint8, 4 for none).
+
+    MaxPool2D(POOL) ∘ Activation("relu") ∘ Conv2D(window); the window is not dilated.
+    """
+
+    window: Window
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        height, width, _ = inputs[0].shape
+        out = Value((*POOL.output(*self.window.output(height, width)), inputs[1].shape[3]))
+        return out, out.like(dtype="uint8")
+
+    def flops(self, call: Call) -> int:
+        convolution = 2 * self.window.cells * call.inputs[1].shape[2] + (len(call.inputs) > 2)
+        return call.output.size * POOL.cells * (convolution + 2)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        x, kernel, *bias = call.inputs
+        winner = call.outputs[1]
+        grads: list[Value | None] = [None] * len(call.inputs)
+        if any(needed[1:]):
+            op = ConvPool2DGradWeight(self.window, kernel.shape, bool(bias))
+            grads[1:] = tape.emit_all(op, x, grad, winner)
+        if needed[0]:
+            grads[0] = tape.emit(ConvPool2DGradInput(self.window, x.shape), grad, winner, kernel)
+        return grads
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, kernel, *bias = inputs
+        out, winner = outputs
+        places = _places(self.window, x.shape[1:])
+        return kernels.conv_pool.forward(x, kernel, bias[0] if bias else None, out, winner, places, scratch)
+
+
+@dataclass(frozen=True)
+class ConvPool2DGradWeight(Op):
+    """(x (H,W,C), grad (PH,PW,F), winner) → the gradients of the kernel and, if there is one, the bias."""
+
+    window: Window
+    kernel: Shape
+    bias: bool
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        shapes = [self.kernel, *([self.kernel[3:]] if self.bias else [])]
+        return tuple(Value(shape, batched=False) for shape in shapes)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[1].size * (2 * self.window.cells * self.kernel[2] + self.bias)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, grad, winner = inputs
+        kernel, *bias = outputs
+        places = _places(self.window, x.shape[1:])
+        return kernels.conv_pool_gradient.grad_weight(
+            x, grad, winner, kernel, bias[0] if bias else None, places, scratch
+        )
+
+
+@dataclass(frozen=True)
+class ConvPool2DGradInput(Op):
+    """(grad (PH,PW,F), winner, kernel) → the gradient of the input, (H,W,C)."""
+
+    window: Window
+    image: Shape
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value(self.image),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size * 2 * self.window.cells * call.inputs[2].shape[2]
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        grad, winner, kernel = inputs
+        places = _places(self.window, self.image)
+        return kernels.conv_pool_gradient.grad_input(grad, winner, kernel, outputs[0], places, scratch)
+
+
+def _places(window: Window, image: Shape) -> Places:
+    return kernels.conv_pool.Places(window.strides, window.padding_before(image[0], image[1]))

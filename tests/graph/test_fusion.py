@@ -1,0 +1,189 @@
+"""Every rewrite of the table: a network computes the same with it as without any."""
+
+from functools import partial
+
+import numpy as np
+import pytest
+
+from cnncli.graph import network as module
+from cnncli.graph.fusion import REWRITES, conv_relu_pool, fuse
+from cnncli.graph.model import Model, Node
+from cnncli.graph.network import Network
+from cnncli.graph.objective import objective
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import layers
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.conv_pool import POOL, ConvPool2D
+from cnncli.ops.elementwise import Activation
+from cnncli.ops.ir import Tape, Value
+from cnncli.ops.pooling import MaxPool2D
+from cnncli.ops.window import Window
+
+layers()
+CASES = 12
+BATCH = 5
+
+
+def chain(input_shape, *entries):
+    """A model of layers one after the other, from (type, arguments)."""
+    names = ["input", *(f"layer{number}" for number in range(len(entries)))]
+    nodes = [
+        Node(name, LAYERS.parse({kind: arguments}), (before,))
+        for (kind, arguments), before, name in zip(entries, names, names[1:], strict=False)
+    ]
+    return Model(input_shape, tuple(nodes))
+
+
+def random_model(seed, activation):
+    """Two blocks of convolution and pooling with random options, then a classifier; every rewrite has its place."""
+    rng = np.random.default_rng(seed)
+
+    def convolution(most):
+        return {
+            "filters": int(rng.choice([1, 3, 8, 17, 33])),
+            "kernel_size": [int(size) for size in rng.integers(1, most, 2)],
+            "strides": [int(size) for size in rng.integers(1, 3, 2)],
+            "padding": str(rng.choice(["same", "valid"])),
+            "use_bias": bool(rng.integers(2)),
+            "activation": "relu",
+        }
+
+    shape = (*(int(size) for size in rng.integers(15, 22, 2)), int(rng.choice([1, 2, 3, 16])))
+    return chain(
+        shape,
+        ("Conv2D", convolution(5)),
+        ("MaxPooling2D", {}),
+        ("Conv2D", {**convolution(3), "strides": 1, "padding": "same"}),
+        ("MaxPooling2D", {}),
+        ("Flatten", {}),
+        ("Dense", {"units": 3, "activation": activation}),
+    )
+
+
+def computed(monkeypatch, model, loss, dtype, rewrites, threads=2):
+    """Loss, predictions of the three programs, and all gradients, with a table of rewrites of one's own."""
+    monkeypatch.setattr(module, "objective", partial(objective, rewrites=rewrites))
+    network = Network(model, loss, batch_size=BATCH, dtype=dtype, threads=threads)
+    network.initialize(1)
+    rng = np.random.default_rng(2)
+    for name, weight in network.weights.tensors().items():
+        if name.endswith("bias"):
+            weight[...] = rng.normal(0, 0.1, weight.shape)
+    network.inputs[...] = rng.normal(size=network.inputs.shape)
+    network.targets[...] = np.eye(3)[rng.integers(0, 3, BATCH)]
+    results = []
+    for run in (network.predict, network.evaluate, lambda n: network.train_step(n, 0, 1)):
+        run(BATCH)
+        results.append(network.predictions.copy())
+    return [*results, network.losses.copy(), *(array.copy() for array in network.gradients.tensors().values())]
+
+
+@pytest.mark.parametrize("rewrite", REWRITES)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-10), ("float32", 2e-5)])
+def test_a_rewrite_changes_operations_but_no_result(monkeypatch, rewrite, dtype, tolerance):
+    applied = 0
+    for seed in range(CASES):
+        for activation, name in (("softmax", "categorical_crossentropy"), ("sigmoid", "binary_crossentropy")):
+            model, loss = random_model(seed, activation), LOSSES.parse(name)
+            operations = [
+                [call.op for call in objective(model, loss, "train", table).calls] for table in ((), (rewrite,))
+            ]
+            if operations[0] == operations[1]:
+                continue
+            applied += 1
+            plain, fused = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (rewrite,)))
+            for expected, got in zip(plain, fused, strict=True):
+                bound = tolerance * max(1, np.abs(expected).max())
+                np.testing.assert_allclose(got, expected, rtol=0, atol=bound)
+    assert applied >= CASES
+
+
+def test_the_gradient_of_the_input_is_the_same_too():
+    # A network's first layer asks for none; the second block's, which the test above goes through, is inside.
+    model = random_model(0, "softmax")
+    calls = objective(model, LOSSES.parse("categorical_crossentropy"), "train").calls
+    assert [type(call.op).__name__ for call in calls].count("ConvPool2DGradInput") == 1
+
+
+def block(**changes):
+    """A tape with a convolution block that can be fused, unless changed; and the values on the way."""
+    options = {"window": Window((3, 3)), "groups": 1, "activation": "relu", "pool": POOL, "filters": 4} | changes
+    tape, x = Tape(owner="conv"), Value((9, 9, 2))
+    kernel = Value((3, 3, 2 // options["groups"], options["filters"]), batched=False)
+    conv = tape.emit(Conv2D(options["window"], options["groups"]), x, kernel)
+    relu = tape.emit(Activation(options["activation"]), conv)
+    return tape, conv, relu, tape.emit(MaxPool2D(options["pool"]), relu)
+
+
+def test_a_block_becomes_one_operation_that_belongs_to_the_convolution():
+    tape, *_, pooled = block()
+    (call,) = fuse(tape.calls)
+    assert call.op == ConvPool2D(Window((3, 3)))
+    assert call.output is pooled
+    assert call.outputs[1].dtype == "uint8"
+    assert call.owner == "conv"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"groups": 2},
+        {"window": Window((3, 3), dilation=(1, 2))},
+        {"activation": "tanh"},
+        {"pool": Window((2, 2), (1, 2))},
+        {"pool": Window((3, 3), (2, 2))},
+        {"pool": Window((2, 2), (2, 2), "same")},
+    ],
+)
+def test_a_block_that_the_kernel_does_not_cover_stays_as_it_is(changes):
+    tape, *_ = block(**changes)
+    assert fuse(tape.calls) == tape.calls
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("reader", ["call", "kept"])
+def test_a_block_stays_as_it_is_where_somebody_reads_what_lies_inside(which, reader):
+    tape, *inside, _ = block()
+    kept = [inside[which]] if reader == "kept" else []
+    if reader == "call":
+        tape.emit(Activation("tanh"), inside[which])
+    assert fuse(tape.calls, [conv_relu_pool], kept) == tape.calls
+
+
+def test_a_prediction_that_is_a_block_s_inside_is_still_made():
+    # Outside of training the last layer hands on what it reads: the output is the convolution's activation.
+    entries = [
+        ("conv", ("input",), "Conv2D", {"filters": 3, "kernel_size": 3, "activation": "relu"}),
+        ("pool", ("conv",), "MaxPooling2D", {}),
+        ("out", ("conv",), "Dropout", {"rate": 0.5}),
+    ]
+    nodes = [Node(name, LAYERS.parse({kind: arguments}), inputs) for name, inputs, kind, arguments in entries]
+    network = Network(Model((6, 6, 1), tuple(nodes)), LOSSES.parse("mean_squared_error"), batch_size=1)
+    network.initialize(0)
+    network.inputs[...] = np.random.default_rng(0).normal(size=(1, 6, 6, 1))
+    network.evaluate(1)
+    expected = network.predictions.copy()
+    assert expected.any()
+    network.predict(1)
+    np.testing.assert_array_equal(network.predictions, expected)
+
+
+def test_fused_networks_give_the_same_bits_on_one_thread_and_on_two(monkeypatch):
+    for seed in range(CASES):
+        model, loss = random_model(seed, "softmax"), LOSSES.parse("categorical_crossentropy")
+        one, two = (computed(monkeypatch, model, loss, "float32", REWRITES, threads) for threads in (1, 2))
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_the_comparison_notices_a_rewrite_that_is_wrong(monkeypatch):
+    def wrong(call, around):
+        result = conv_relu_pool(call, around)
+        if result is not None:
+            fused = result[0]
+            result = type(fused)(ConvPool2D(fused.op.window), fused.inputs[:2], fused.outputs, ""), result[1]
+        return result
+
+    with pytest.raises(AssertionError):
+        test_a_rewrite_changes_operations_but_no_result(monkeypatch, wrong, "float64", 1e-10)
