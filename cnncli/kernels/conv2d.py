@@ -13,11 +13,9 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from numba import njit
-
 from cnncli.kernels import dense, microkernel
 from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
-from cnncli.kernels.microkernel import call_product, clear, copy
+from cnncli.kernels.microkernel import call, clear
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
 
@@ -25,13 +23,12 @@ LARGE = 1 << 20
 """Elements that all partial sums of a weight gradient may have together: 4 MiB of float32, where more would cost more
 in memory traffic than it saves."""
 
-IMAGE = (
-    "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx copied scratch scratch_step"
-)
+IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
+COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    "product bias out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks images " + IMAGE
+    f"product bias out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks images {IMAGE} {COPY}"
 )
-WEIGHT = block("product grad out partials tiles lanes panel packed packed_step " + IMAGE)
+WEIGHT = block(f"product grad out partials tiles panel packed packed_step {IMAGE} {COPY}")
 CLEAR = block("out size")
 
 
@@ -79,7 +76,7 @@ def forward(
     """
     kh, kw, channels, filters = kernel.shape
     width, item = filters // geometry.groups, ITEM[kernel.dtype]
-    lanes, panel, _ = microkernel.family(kernel.dtype)
+    lanes, panel, *_ = microkernel.family(kernel.dtype)
     pixels = out.size // filters
     if _pointwise(kernel, geometry):
         return dense.forward(x, kernel._replace(shape=(channels, filters)), bias, out, scratch)
@@ -148,7 +145,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     partials = min(batch, PARTIALS, max(1, LARGE // out.size))
     tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // partials))
     target, after = partial_sums(out, partials, scratch)
-    lanes, panel, product = microkernel.family(x.dtype)
+    lanes, panel, product, _ = microkernel.family(x.dtype)
     width = filters // geometry.groups
     packed, step = 0, 0
     if width % lanes:
@@ -161,7 +158,6 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         out=target,
         partials=partials,
         tiles=tiles,
-        lanes=lanes,
         panel=panel,
         packed=packed,
         packed_step=step,
@@ -228,7 +224,7 @@ def _image(
     geometry: Geometry,
     scratch: Scratch,
 ) -> dict[str, int]:
-    """The fields of IMAGE: the image, what lies on it, and scratch for `lines` rows of output where it is copied."""
+    """The fields of IMAGE and COPY: an image, what lies on it, scratch for `lines` rows of output if it is copied."""
     _, height, width, channels = x.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
     rows, columns, _ = out
@@ -238,44 +234,9 @@ def _image(
     if not inside or groups > 1:
         size = ((lines - 1) * sy + reach_y) * reach_x * (channels // groups) * ITEM[x.dtype]
         place, step = scratch.per_thread(size)
-    values = (x.address, *x.shape, groups, *out, *taps, sy, sx, top, left, dy, dx, int(step > 0))
-    return dict(zip(IMAGE.split(), (*values, place, step), strict=True))
-
-
-@njit
-def border(x, out, size, inner, place, item):  # type: ignore[no-untyped-def]
-    """Copy `inner` channels of a part of an image to `out`, with zeros for what lies outside.
-
-    x: address of the image's first channel to copy; size: (height, width, channels) of the image; place: (first row,
-    rows, first column, columns) of the part; item: bytes of an element.
-    """
-    height, width, channels = size
-    first, rows, left, columns = place
-    start, stop = min(max(0, -left), columns), max(0, min(columns, width - left))
-    pixel, line = inner * item, columns * inner * item
-    for r in range(rows):
-        target, y = out + r * line, first + r
-        if y < 0 or y >= height or start >= stop:
-            clear(target, line)
-            continue
-        clear(target, start * pixel)
-        clear(target + stop * pixel, (columns - stop) * pixel)
-        source = x + (y * width + left) * channels * item
-        if inner == channels:
-            copy(target + start * pixel, source + start * pixel, (stop - start) * pixel)
-        else:
-            for column in range(start, stop):
-                copy(target + column * pixel, source + column * channels * item, pixel)
-
-
-@njit
-def met(first, step, size, count):  # type: ignore[no-untyped-def]
-    """The range of i < count for which first + i · step lies in 0 … size-1; i = 0, outside, where there is none.
-
-    Rows of zeros need not be multiplied, but a product of nothing still has to be written.
-    """
-    start, stop = max(0, -(first // step)), min(count, (size - 1 - first) // step + 1)
-    return (start, stop) if start < stop else (0, 1)
+    values = (x.address, *x.shape, groups, *out, *taps, sy, sx, top, left, dy, dx)
+    copy = microkernel.family(x.dtype).border, int(step > 0), place, step
+    return dict(zip(f"{IMAGE} {COPY}".split(), (*values, *copy), strict=True))
 
 
 @worker(CORRELATE)
@@ -298,9 +259,9 @@ def correlate_worker(real):  # type: ignore[no-untyped-def]
             for group in range(p.groups):
                 x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
                 if p.copied:
-                    place = (first * p.sy - p.top, copied_rows, -p.left, copied_columns)
                     target = p.scratch + thread * p.scratch_step
-                    border(x, target, (p.height, p.width, p.channels), inner, place, item)
+                    image_part = first * p.sy - p.top, copied_rows, -p.left, copied_columns
+                    call(p.border, (target, x, p.height, p.width, p.channels * item, pixel, *image_part))
                     x = target
                 else:
                     x += first * p.sy * line
@@ -309,9 +270,13 @@ def correlate_worker(real):  # type: ignore[no-untyped-def]
                 for row in range(first, last):
                     out = p.out + image * p.out_image + row * p.out_row + group * width * item
                     above = x + (row - first) * p.sy * line
-                    start, stop = met(row * p.sy - p.top, p.dy, p.height, p.kh)
+                    # Taps on rows of zeros are left out; where all are, one is kept, for the bias has to be written.
+                    y = row * p.sy - p.top
+                    start, stop = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
+                    if start >= stop:
+                        start, stop = 0, 1
                     for i in range(start, start + 1 if whole else stop):
-                        call_product(
+                        call(
                             p.product,
                             (
                                 out,
@@ -359,29 +324,33 @@ def weight_worker(real):  # type: ignore[no-untyped-def]
                 x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
                 if p.copied:
                     target = p.scratch + thread * p.scratch_step
-                    place = (-p.top, copied_rows, -p.left, copied_columns)
-                    border(x, target, (p.height, p.width, p.channels), inner, place, item)
+                    image_part = -p.top, copied_rows, -p.left, copied_columns
+                    call(p.border, (target, x, p.height, p.width, p.channels * item, pixel, *image_part))
                     x = target
-                grad = p.grad + (image * p.rows * p.columns * p.filters + group * width) * item
+                pixels = p.rows * p.columns
+                grad = p.grad + (image * pixels * p.filters + group * width) * item
                 grad_row, grad_panel = p.filters * item, p.panel * item
                 if p.packed_step != 0:
-                    grad_row, grad_panel = p.panel * item, p.rows * p.columns * p.panel * item
-                    target = p.packed + thread * p.packed_step
+                    # The gradient as an image of (pixels, filters): a panel is a part of it that may reach beyond its
+                    # right side. What it has of the next group ends in lanes that are not stored.
+                    grad = p.packed + thread * p.packed_step
+                    grad_row, grad_panel = p.panel * item, pixels * p.panel * item
+                    whole = p.grad + image * pixels * p.filters * item
                     for panel in range(-(-width // p.panel)):
-                        count = min(p.panel, width - panel * p.panel)
-                        for q in range(p.rows * p.columns):
-                            to = target + panel * grad_panel + q * grad_row
-                            copy(to, grad + (q * p.filters + panel * p.panel) * item, count * item)
-                            clear(to + count * item, (p.panel - count) * item)
-                    grad = target
+                        place = 0, pixels, group * width + panel * p.panel, p.panel
+                        call(p.border, (grad + panel * grad_panel, whole, pixels, p.filters, item, item, *place))
                 unit = first
                 while unit < last:
                     tap = unit // inner
                     i, j, c = tap // p.kw, tap % p.kw, unit % inner
                     count = min(last, (unit // run + 1) * run) - unit
-                    above, below = met(i * p.dy - p.top, p.sy, p.height, p.rows)
+                    # Only rows of output for which this tap lies on the image; where there is none, zeros are written.
+                    y = i * p.dy - p.top
+                    above, below = max(0, -(y // p.sy)), min(p.rows, (p.height - 1 - y) // p.sy + 1)
+                    if above >= below:
+                        above, below = 0, 1
                     out = p.out + ((part * units + unit) * p.filters + group * width) * item
-                    call_product(
+                    call(
                         p.product,
                         (
                             out,

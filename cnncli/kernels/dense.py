@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from cnncli.kernels import microkernel
-from cnncli.kernels.microkernel import call_product, clear, copy
+from cnncli.kernels.microkernel import call, clear, copy
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
@@ -91,7 +91,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[
 def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
     """`matrix`, real (rows, columns), as the right factor of a product with `uses` rows; packed where that pays."""
     rows, columns = matrix.shape
-    lanes, panel, _ = microkernel.family(matrix.dtype)
+    lanes, panel, *_ = microkernel.family(matrix.dtype)
     if columns % lanes == 0 and not (columns > panel and uses >= PACKED):
         item = ITEM[matrix.dtype]
         return [], Panels(matrix.address, 0, panel * item, 0, 0, columns * item)
@@ -139,7 +139,7 @@ def _product(
     `inner` is divided at whole images into `partials` sums that lie one after the other in `out`.
     """
     rows, inner, columns = size
-    _, panel, product = microkernel.family(dtype)
+    _, panel, product, _ = microkernel.family(dtype)
     cost = inner + 16  # To write an element takes about as long as some multiply-adds.
     column_tile = panel * max(1, min(-(-columns // panel), GRAIN // (cost * panel * min(rows, 32))))
     row_tiles = max(1, min(rows // 24, rows * cost * column_tile // GRAIN))
@@ -182,7 +182,7 @@ def product_worker(real):  # type: ignore[no-untyped-def]
         part = chunk // column_tiles // row_tiles
         first = part * p.images // p.partials * p.per_image
         last = (part + 1) * p.images // p.partials * p.per_image
-        call_product(
+        call(
             p.product,
             (
                 p.out + ((part * p.rows + top) * p.columns + left) * item,

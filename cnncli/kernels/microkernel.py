@@ -8,8 +8,8 @@ Every element is one chain of fused multiply-adds in the order (batch, k), whate
 the vector width nor on how rows and columns are divided. Where the processor has no FMA, it multiplies and adds.
 
 A family is one object file for a dtype, kept beside Numba's cache: a variant for each number of rows in one or two
-vectors of columns, and `product`, which covers any matrix with them. Callers take its address from their parameter
-block, so nothing of this is compiled into them.
+vectors of columns; `product`, which covers any matrix with them; and `border`, which puts zeros around an image.
+Callers take addresses from their parameter block, so nothing of this is compiled into them.
 """
 
 import hashlib
@@ -30,6 +30,7 @@ from cnncli.kernels import cache
 WORD = ir.IntType(64)
 LEFT, RIGHT = ("a", "a_row", "a_step", "a_batch"), ("b", "b_row", "b_panel", "b_batch")
 PRODUCT = ("c", "c_row", "init", "init_row", "rows", "columns", *LEFT, *RIGHT, "k", "batch")
+BORDER = ("out", "x", "height", "width", "step", "pixel", "first", "rows", "left", "columns")
 VARIANT = ("c", "c_row", "init", "init_row", "width", *LEFT, "b", "b_row", "b_batch", "k", "batch")
 
 
@@ -50,11 +51,12 @@ class Machine(NamedTuple):
 
 
 class Family(NamedTuple):
-    """The loaded micro-kernels of one dtype: elements in a vector, columns in a panel of b, `product`'s address."""
+    """The loaded micro-kernels of one dtype: elements in a vector, columns in a panel of b, addresses."""
 
     lanes: int
     panel: int
     product: int
+    border: int
 
 
 def machine() -> Machine:
@@ -75,8 +77,8 @@ def family(dtype: str) -> Family:
     """The micro-kernels for `dtype`, float32 or float64: from the cache folder, or compiled and put there."""
     target, item = machine(), {"float32": 4, "float64": 8}[dtype]
     lanes = target.width // item
-    engine = _load(_object(f"microkernel-{dtype}.o", target, item), target)
-    return Family(lanes, 2 * lanes, engine.get_function_address("product"))
+    address = _load(_object(f"microkernel-{dtype}.o", target, item), target).get_function_address
+    return Family(lanes, 2 * lanes, address("product"), address("border"))
 
 
 _engines: list[binding.ExecutionEngine] = []
@@ -136,6 +138,7 @@ def compile_family(target: Machine, item: int) -> bytes:
     build = Build(module, target, item)
     variants = [build.variant(vectors, rows) for vectors in (1, 2) for rows in range(1, target.rows(vectors) + 1)]
     build.product(variants)
+    build.border()
     parsed = binding.parse_assembly(str(module))
     parsed.verify()
     # No optimization passes: they took half of the time and changed nothing, for the sums are in registers as written.
@@ -318,6 +321,54 @@ class Build:
                 builder.call(builder.load(place), [arguments[name] for name in VARIANT])
         builder.ret_void()
 
+    def border(self) -> None:
+        """Copy a part of an image, with zeros for what lies outside.
+
+        The image is (height, width) with `step` bytes from pixel to pixel, of which `pixel` are copied, from x on; the
+        part begins at row `first` and column `left`, and is written to `out` without gaps.
+        """
+        builder, p = self.function("border", BORDER)
+
+        def larger(a: ir.Value, b: ir.Value) -> ir.Value:
+            return builder.select(builder.icmp_signed(">", a, b), a, b)
+
+        def smaller(a: ir.Value, b: ir.Value) -> ir.Value:
+            return builder.select(builder.icmp_signed("<", a, b), a, b)
+
+        def zeros(address: ir.Value, size: ir.Value) -> None:
+            cgutils.memset(builder, builder.inttoptr(address, cgutils.voidptr_t), size, 0)
+
+        def pixels(out: ir.Value, x: ir.Value, size: ir.Value) -> None:
+            out, x = (builder.inttoptr(address, cgutils.voidptr_t) for address in (out, x))
+            cgutils.raw_memcpy(builder, out, x, size, 1)
+
+        start = smaller(larger(WORD(0), builder.neg(p["left"])), p["columns"])
+        stop = larger(start, smaller(p["columns"], builder.sub(p["width"], p["left"])))
+        count = builder.sub(stop, start)
+        line, before, inside, after = (
+            builder.mul(n, p["pixel"]) for n in (p["columns"], start, count, builder.sub(p["columns"], stop))
+        )
+        together = builder.icmp_signed("==", p["pixel"], p["step"])
+        with cgutils.for_range(builder, p["rows"], intp=WORD) as down:
+            out = builder.add(p["out"], builder.mul(down.index, line))
+            y = builder.add(p["first"], down.index)
+            with builder.if_else(builder.icmp_unsigned("<", y, p["height"])) as (then, otherwise):
+                with then:
+                    target = builder.add(out, before)
+                    zeros(out, before)
+                    zeros(builder.add(target, inside), after)
+                    place = builder.add(builder.mul(y, p["width"]), builder.add(p["left"], start))
+                    source = builder.add(p["x"], builder.mul(place, p["step"]))
+                    with builder.if_else(together) as (whole_lines, apart):
+                        with whole_lines:
+                            pixels(target, source, inside)
+                        with apart, cgutils.for_range(builder, count, intp=WORD) as across:
+                            pixel = builder.add(target, builder.mul(across.index, p["pixel"]))
+                            pixels(pixel, builder.add(source, builder.mul(across.index, p["step"])), p["pixel"])
+                with otherwise:
+                    zeros(out, line)
+        builder.ret_void()
+
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """A vector of `lanes` equal values; the value itself for one lane."""
@@ -337,16 +388,19 @@ def _phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Blo
 
 
 @intrinsic
-def call_product(typing_context, address, arguments):  # type: ignore[no-untyped-def]
-    """Call the family's `product` at `address` with the tuple of its arguments, in the order of PRODUCT."""
+def call(typing_context, address, arguments):  # type: ignore[no-untyped-def]
+    """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT or BORDER."""
+    count = len(arguments)
 
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
-        kind = ir.FunctionType(ir.VoidType(), [WORD] * len(PRODUCT))
-        words = [builder.extract_value(values[1], i) for i in range(len(PRODUCT))]
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * count)
+        words = [
+            context.cast(builder, builder.extract_value(values[1], i), arguments[i], types.intp) for i in range(count)
+        ]
         builder.call(builder.inttoptr(values[0], kind.as_pointer()), words)
         return context.get_dummy_value()
 
-    return types.void(types.intp, types.UniTuple(types.intp, len(PRODUCT))), generate
+    return types.void(types.intp, arguments), generate
 
 
 @intrinsic
