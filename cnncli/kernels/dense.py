@@ -2,18 +2,24 @@
 
 from typing import NamedTuple
 
-from cnncli.kernels.reduce import ITEM, PARTIALS, accumulate, partial_sums, start
+from cnncli.kernels import microkernel
+from cnncli.kernels.microkernel import call, clear, copy
+from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
-GRAIN = 1 << 16
+GRAIN = 1 << 17
 """Multiply-adds that are worth a chunk of their own: a few microseconds."""
-BLOCK = 4096
-"""Elements of the right matrix that serve many rows while they lie in the L1 cache."""
-STRIP = 16
-"""Columns of a matrix transposed together: one cache line of float32."""
+STRIP = 256
+"""Rows of a panel that are packed together."""
+PACKED = 512
+"""Rows of a product from which on it pays to pack a right factor that could be read as it is: what lies together is
+fetched ahead."""
 
-PRODUCT = block("a row_step step b bias out rows images per_image columns partials row_tile column_tile")
-TRANSPOSE = block("x out taps rows columns")
+PRODUCT = block(
+    "product a row_step step b b_row b_panel bias out rows images per_image columns partials row_tile column_tile "
+    "tile_panels"
+)
+PACK = block("x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
 
 
 class Factor(NamedTuple):
@@ -24,22 +30,47 @@ class Factor(NamedTuple):
     step: int
 
 
-def forward(x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor) -> list[Step]:
+class Source(NamedTuple):
+    """Matrices to pack: element [g, y, x, r, c] lies at `address` plus each index times its step, in elements."""
+
+    address: int
+    sizes: tuple[int, int, int, int, int]
+    steps: tuple[int, int, int, int, int]
+
+
+class Panels(NamedTuple):
+    """The right factor of products, in panels of two vectors; strides in bytes.
+
+    Row r of panel q of matrix [g, y, x] lies at `address + g · group + q · panel + y · tap_y + x · tap_x + r · row`.
+    """
+
+    address: int
+    group: int
+    panel: int
+    tap_y: int
+    tap_x: int
+    row: int
+
+
+def forward(x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = x · kernel + bias. x: real (N, ..., in); kernel: (in, units); bias: (units,); out: (N, ..., units).
 
     Each element starts from its bias and adds the inputs in order.
     """
     inputs, units = kernel.shape
+    before, panels = right(kernel, x.size // inputs, scratch)
     size = (x.size // inputs, inputs, units)
-    return [_product(Factor(x.address, inputs, 1), kernel, size, out.address, bias=bias.address if bias else 0)]
+    factor = Factor(x.address, inputs, 1)
+    return [*before, _product(x.dtype, factor, panels, size, out.address, bias=bias.address if bias else 0)]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = grad · kernelᵀ. grad: real (N, ..., units); kernel: (in, units); out: (N, ..., in)."""
     inputs, units = kernel.shape
-    turned = kernel._replace(address=scratch.take(kernel.size * ITEM[kernel.dtype]), shape=(units, inputs))
+    turned = Source(kernel.address, (1, 1, 1, units, inputs), (0, 0, 0, 1, units))
+    before, panels = pack(turned, kernel.dtype, scratch)
     size = (grad.size // units, units, inputs)
-    return [transpose(kernel, turned), _product(Factor(grad.address, units, 1), turned, size, out.address)]
+    return [before, _product(grad.dtype, Factor(grad.address, units, 1), panels, size, out.address)]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
@@ -50,32 +81,79 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[
     inputs, units = out.shape
     batch, rows = x.shape[0], x.size // inputs
     partials = min(batch, max(1, PARTIALS // inputs))
+    before, panels = right(grad._replace(shape=(rows, units)), inputs, scratch)
     target, after = partial_sums(out, partials, scratch)
     size = (inputs, rows, units)
-    return [_product(Factor(x.address, 1, inputs), grad, size, target, images=batch, partials=partials), *after]
+    factor = Factor(x.address, 1, inputs)
+    return [*before, _product(x.dtype, factor, panels, size, target, images=batch, partials=partials), *after]
+
+
+def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
+    """`matrix`, real (rows, columns), as the right factor of a product with `uses` rows; packed where that pays."""
+    rows, columns = matrix.shape
+    lanes, panel, *_ = microkernel.family(matrix.dtype)
+    if columns % lanes == 0 and not (columns > panel and uses >= PACKED):
+        item = ITEM[matrix.dtype]
+        return [], Panels(matrix.address, 0, panel * item, 0, 0, columns * item)
+    step, panels = pack(Source(matrix.address, (1, 1, 1, rows, columns), (0, 0, 0, columns, 1)), matrix.dtype, scratch)
+    return [step], panels
+
+
+def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
+    """The step that copies `source` into panels in scratch, padded with zeros to whole ones."""
+    groups, taps_y, taps_x, rows, columns = source.sizes
+    panel, item = microkernel.family(dtype).panel, ITEM[dtype]
+    count, length = -(-columns // panel), taps_y * taps_x * rows
+    out = scratch.take(groups * count * length * panel * item)
+    names = "group_step", "y_step", "x_step", "row_step", "column_step"
+    step = pack_worker.step(
+        dtype,
+        groups * count * -(-length // STRIP),
+        x=source.address,
+        out=out,
+        groups=groups,
+        taps_y=taps_y,
+        taps_x=taps_x,
+        rows=rows,
+        columns=columns,
+        panel=panel,
+        **dict(zip(names, source.steps, strict=True)),
+    )
+    row = panel * item
+    return step, Panels(out, count * length * row, length * row, taps_x * rows * row, rows * row, row)
 
 
 def _product(
-    a: Factor, b: Tensor, size: tuple[int, int, int], out: int, *, bias: int = 0, images: int = 1, partials: int = 1
+    dtype: str,
+    a: Factor,
+    b: Panels,
+    size: tuple[int, int, int],
+    out: int,
+    *,
+    bias: int = 0,
+    images: int = 1,
+    partials: int = 1,
 ) -> Step:
     """out (rows, columns) = a (rows, inner) · b (inner, columns) + bias (columns,); size: (rows, inner, columns).
 
     `inner` is divided at whole images into `partials` sums that lie one after the other in `out`.
     """
     rows, inner, columns = size
-    row_tile, column_tile = rows, columns
-    if rows * inner * columns > GRAIN:
-        if rows >= 2 * STRIP:
-            row_tile = max(STRIP, GRAIN // (inner * columns))
-        else:
-            column_tile = max(2 * STRIP, GRAIN // (rows * inner) // STRIP * STRIP)
+    _, panel, product, _ = microkernel.family(dtype)
+    cost = inner + 16  # To write an element takes about as long as some multiply-adds.
+    column_tile = panel * max(1, min(-(-columns // panel), GRAIN // (cost * panel * min(rows, 32))))
+    row_tiles = max(1, min(rows // 24, rows * cost * column_tile // GRAIN))
+    row_tile = -(-rows // row_tiles)
     return product_worker.step(
-        b.dtype,
+        dtype,
         partials * -(-rows // row_tile) * -(-columns // column_tile),
+        product=product,
         a=a.address,
         row_step=a.row_step,
         step=a.step,
         b=b.address,
+        b_row=b.row,
+        b_panel=b.panel,
         bias=bias,
         out=out,
         rows=rows,
@@ -85,18 +163,7 @@ def _product(
         partials=partials,
         row_tile=row_tile,
         column_tile=column_tile,
-    )
-
-
-def transpose(x: Tensor, out: Tensor) -> Step:
-    """out[-1 - t, c, r] = x[t, r, c]: each matrix of a stack transposed, the stack reversed.
-
-    x: real (..., rows, columns), the leading axes counted as one; out: (..., columns, rows).
-    """
-    rows, columns = x.shape[-2:]
-    taps = x.size // (rows * columns)
-    return transpose_worker.step(
-        x.dtype, taps * -(-columns // STRIP), x=x.address, out=out.address, taps=taps, rows=rows, columns=columns
+        tile_panels=column_tile // panel,
     )
 
 
@@ -108,46 +175,62 @@ def product_worker(real):  # type: ignore[no-untyped-def]
     def product(parameters, chunk, thread):  # type: ignore[no-untyped-def]
         p = fields(parameters, PRODUCT)
         column_tiles = -(-p.columns // p.column_tile)
-        left = chunk % column_tiles * p.column_tile
-        width = min(p.column_tile, p.columns - left)
+        tile = chunk % column_tiles
+        left = tile * p.column_tile
         row_tiles = -(-p.rows // p.row_tile)
         top = chunk // column_tiles % row_tiles * p.row_tile
-        bottom = min(p.rows, top + p.row_tile)
         part = chunk // column_tiles // row_tiles
         first = part * p.images // p.partials * p.per_image
         last = (part + 1) * p.images // p.partials * p.per_image
-
-        out = p.out + (part * p.rows * p.columns + left) * item
-        for r in range(top, bottom):
-            start(out + r * p.columns * item, 1, width * item, p.bias + left * item if p.bias != 0 else 0)
-        depth = max(8, BLOCK // width)
-        for k in range(first, last, depth):
-            for r in range(top, bottom):
-                accumulate(
-                    out + r * p.columns * item,
-                    width,
-                    p.a + (r * p.row_step + k * p.step) * item,
-                    p.step * item,
-                    p.b + (k * p.columns + left) * item,
-                    p.columns * item,
-                    min(depth, last - k),
-                    real,
-                )
+        call(
+            p.product,
+            (
+                p.out + ((part * p.rows + top) * p.columns + left) * item,
+                p.columns * item,
+                p.bias + left * item if p.bias != 0 else 0,
+                0,
+                min(p.row_tile, p.rows - top),
+                min(p.column_tile, p.columns - left),
+                p.a + (top * p.row_step + first * p.step) * item,
+                p.row_step * item,
+                p.step * item,
+                0,
+                p.b + first * p.b_row + tile * p.tile_panels * p.b_panel,
+                p.b_row,
+                p.b_panel,
+                0,
+                last - first,
+                1,
+            ),
+        )
 
     return product
 
 
-@worker(TRANSPOSE)
-def transpose_worker(real):  # type: ignore[no-untyped-def]
-    """A strip of columns of one matrix."""
+@worker(PACK)
+def pack_worker(real):  # type: ignore[no-untyped-def]
+    """A strip of rows of one panel; (taps_y, taps_x, rows) counts as one axis."""
+    item = real.bitwidth // 8
 
-    def transpose(parameters, chunk, thread):  # type: ignore[no-untyped-def]
-        p = fields(parameters, TRANSPOSE)
-        x, out = view(p.x, (p.taps, p.rows, p.columns), real), view(p.out, (p.taps, p.columns, p.rows), real)
-        tap, first = chunk % p.taps, chunk // p.taps * STRIP
-        last = min(p.columns, first + STRIP)
-        for r in range(p.rows):
-            for c in range(first, last):
-                out[p.taps - 1 - tap, c, r] = x[tap, r, c]
+    def pack(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+        p = fields(parameters, PACK)
+        panels, length = -(-p.columns // p.panel), p.taps_y * p.taps_x * p.rows
+        strips = -(-length // STRIP)
+        strip, panel, group = chunk % strips, chunk // strips % panels, chunk // strips // panels
+        left = panel * p.panel
+        width = min(p.panel, p.columns - left)
+        for line in range(strip * STRIP, min(length, (strip + 1) * STRIP)):
+            tap, row = line // p.rows, line % p.rows
+            offset = group * p.group_step + tap // p.taps_x * p.y_step + tap % p.taps_x * p.x_step + row * p.row_step
+            out = p.out + ((group * panels + panel) * length + line) * p.panel * item
+            x = p.x + (offset + left * p.column_step) * item
+            if p.column_step == 1:
+                copy(out, x, width * item)
+            else:
+                source, target = view(x, p.panel, real), view(out, p.panel, real)
+                for c in range(width):
+                    target[c] = source[c * p.column_step]
+            if width < p.panel:
+                clear(out + width * item, (p.panel - width) * item)
 
-    return transpose
+    return pack

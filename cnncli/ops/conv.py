@@ -51,7 +51,7 @@ class Conv2D(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
         geometry = _geometry(self.window, self.groups, x.shape[1:])
-        return kernels.conv2d.forward(x, kernel, bias[0] if bias else None, outputs[0], geometry)
+        return kernels.conv2d.forward(x, kernel, bias[0] if bias else None, outputs[0], geometry, scratch)
 
 
 @dataclass(frozen=True)

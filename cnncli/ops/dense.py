@@ -42,7 +42,7 @@ class Dense(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        return kernels.dense.forward(x, kernel, bias[0] if bias else None, outputs[0])
+        return kernels.dense.forward(x, kernel, bias[0] if bias else None, outputs[0], scratch)
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def random_case(seed: int, dtype: str) -> Case:
 def forward(case: Case, threads: int = 2) -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.grad.shape)
     bias = None if case.bias is None else tensor(case.bias)
-    execute(lambda _: conv2d.forward(tensor(case.x), tensor(case.kernel), bias, tensor(out), case.geometry), threads)
+    arrays = tensor(case.x), tensor(case.kernel), bias, tensor(out)
+    execute(lambda scratch: conv2d.forward(*arrays, case.geometry, scratch), threads)
     return out
 
 
@@ -165,7 +166,7 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
 
 def test_one_large_image_is_divided_among_threads() -> None:
     case, scratch = large_case(1), Scratch(0, 2)
-    steps = conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(case.grad), case.geometry)
+    steps = conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(case.grad), case.geometry, scratch)
     steps += conv2d.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
     steps += conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
     assert all(step.chunks > 1 for step in steps)

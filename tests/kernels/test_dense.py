@@ -12,7 +12,7 @@ from tests.reference import dense as twin
 def forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, threads: int = 2) -> np.ndarray:
     out = unwritten(x.dtype.name, *x.shape[:-1], kernel.shape[1])
     place = None if bias is None else tensor(bias)
-    execute(lambda _: dense.forward(tensor(x), tensor(kernel), place, tensor(out)), threads)
+    execute(lambda scratch: dense.forward(tensor(x), tensor(kernel), place, tensor(out), scratch), threads)
     return out
 
 
@@ -73,7 +73,7 @@ def test_one_row_is_divided_among_threads() -> None:
     rng = np.random.default_rng(0)
     x, kernel, grad = (tensor(normal(rng, "float32", *shape)) for shape in ((1, 700), (700, 300), (1, 300)))
     scratch = Scratch(0, 2)
-    steps = dense.forward(x, kernel, None, grad) + dense.grad_input(grad, kernel, x, scratch)
+    steps = dense.forward(x, kernel, None, grad, scratch) + dense.grad_input(grad, kernel, x, scratch)
     assert all(step.chunks > 1 for step in steps + dense.grad_weight(x, grad, kernel, scratch))
 
 
