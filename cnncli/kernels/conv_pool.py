@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from numba import njit, types
 
+from cnncli.kernels.microkernel import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
-from cnncli.kernels.reduce import ITEM, start
+from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.vectors import LANES, LINE
 
@@ -169,12 +170,12 @@ def arrange_worker(real):  # type: ignore[no-untyped-def]
             out = p.out + line * p.deep * item
             inside = max(0, min(p.deep, p.limit - a * p.limit_step))
             if step == 1:
-                start(out, 1, inside * item, x)
+                copy(out, x, inside * item)
             else:
                 source, target = view(x, inside * step, real), view(out, inside, real)
                 for c in range(inside):
                     target[c] = source[c * step]
-            start(out + inside * item, 1, (p.deep - inside) * item, 0)
+            clear(out + inside * item, (p.deep - inside) * item)
 
     return arrange
 
@@ -187,11 +188,11 @@ def copy_band(p, image, first, last, target, item):  # type: ignore[no-untyped-d
     for r in range((2 * (last - first) - 1) * p.sy + p.kh):
         y = 2 * first * p.sy - p.top + r
         if y < 0 or y >= p.height:
-            start(target, 1, length, 0)
+            clear(target, length)
         else:
-            start(target, 1, before, 0)
-            start(target + before, 1, inside, p.x + (image * p.height + y) * p.width * pixel)
-            start(target + before + inside, 1, length - before - inside, 0)
+            clear(target, before)
+            copy(target + before, p.x + (image * p.height + y) * p.width * pixel, inside)
+            clear(target + before + inside, length - before - inside)
         target += length
 
 

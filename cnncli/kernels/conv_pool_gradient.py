@@ -7,8 +7,9 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 from numba import njit, types
 
 from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.microkernel import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, start
+from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.vectors import LANES, LINE
 
@@ -133,8 +134,8 @@ def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-
         return p.grad + place * item, p.filters * item, p.winner + place, p.filters
     grad, winner = base + p.grads, base + p.labels
     for q in range(count):
-        start(grad + q * width * item, 1, valid * item, p.grad + (place + q * p.filters) * item)
-        start(winner + q * width, 1, valid, p.winner + place + q * p.filters)
+        copy(grad + q * width * item, p.grad + (place + q * p.filters) * item, valid * item)
+        copy(winner + q * width, p.winner + place + q * p.filters, valid)
     return grad, width * item, winner, width
 
 
@@ -151,7 +152,7 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
         out = p.out + (part * p.part + left) * item
         units = p.part // p.padded
         for unit in range(units):
-            start(out + unit * p.padded * item, 1, width * item, 0)
+            clear(out + unit * p.padded * item, width * item)
         bias = out + (units - 1) * p.padded * item
         find_places(p, base, base + p.places, item)
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
@@ -198,8 +199,8 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
         beside, below = p.sx * p.channels * item, p.sy * row
         out, depth = p.out + part * p.part * item, p.kh * p.run
         bias = out + (p.filters * depth + left) * item
-        start(out + left * depth * item, right - left, depth * item, 0)
-        start(bias, 1, width * item, 0)
+        clear(out + left * depth * item, (right - left) * depth * item)
+        clear(bias, width * item)
         cells = view(base + p.cells, DROPPED + 1, types.int64)
         find_places(p, base, base + p.places, item)
         for cell in range(DROPPED + 1):
@@ -250,7 +251,7 @@ def input_worker(real):  # type: ignore[no-untyped-def]
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         needed = (2 * p.rows - 1) * p.sy + p.kh
         beside, below = p.sx * p.channels * item, p.sy * row
-        start(base, needed, row, 0)
+        clear(base, needed * row)
         capacity = p.band * p.columns
         places = find_places(p, base, base + p.places, item)
         counts = view(base + p.counts, 4 * capacity, types.int32)
@@ -302,7 +303,7 @@ def input_worker(real):  # type: ignore[no-untyped-def]
         for y in range(p.height):
             out, r = p.out + (chunk * p.height + y) * width, y + p.top
             reached = inside if r < needed else 0
-            start(out, 1, reached, base + r * row + p.left * p.channels * item)
-            start(out + reached, 1, width - reached, 0)
+            copy(out, base + r * row + p.left * p.channels * item, reached)
+            clear(out + reached, width - reached)
 
     return spread
