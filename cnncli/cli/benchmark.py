@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
-@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Every figure is a median of.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds that each figure is the median of."
+)
 @click.option("--against", type=click.Choice(["torch"]), multiple=True, help="Let another framework train it, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -38,7 +40,7 @@ def command(
     """Time training steps of SPEC on random images: whole ones, and each operation of them.
 
     GFLOP/s are held against the peak of multiply-adds that this machine reaches on as many threads, measured now. An
-    operation that mostly moves data shows the memory it reads and writes instead.
+    operation that is bound by memory also shows how much of it is read and written.
     """
     environment = dict(os.environ)
     changes = [*overrides, *([f"fit.batch_size={batch_size}"] if batch_size is not None else [])]
