@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
-@click.option("--rounds", type=click.IntRange(1), default=7, show_default=True, help="Each figure is their median.")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds that each figure is the median of."
+)
 @click.option("--against", type=click.Choice(["torch"]), multiple=True, help="Let another framework train it, too.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
