@@ -145,7 +145,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     partials = min(batch, PARTIALS, max(1, LARGE // out.size))
     tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // partials))
     target, after = partial_sums(out, partials, scratch)
-    lanes, panel, product, _ = microkernel.family(x.dtype)
+    lanes, panel, product, *_ = microkernel.family(x.dtype)
     width = filters // geometry.groups
     packed, step = 0, 0
     if width % lanes:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from cnncli.kernels import microkernel
 from cnncli.kernels.microkernel import call, clear, copy
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, worker
 
 GRAIN = 1 << 17
 """Multiply-adds that are worth a chunk of their own: a few microseconds."""
@@ -19,7 +19,7 @@ PRODUCT = block(
     "product a row_step step b b_row b_panel bias out rows images per_image columns partials row_tile column_tile "
     "tile_panels"
 )
-PACK = block("x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
+PACK = block("transpose x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
 
 
 class Factor(NamedTuple):
@@ -31,7 +31,10 @@ class Factor(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Matrices to pack: element [g, y, x, r, c] lies at `address` plus each index times its step, in elements."""
+    """Matrices to pack: element [g, y, x, r, c] lies at `address` plus each index times its step, in elements.
+
+    Columns, or else rows, have a step of 1.
+    """
 
     address: int
     sizes: tuple[int, int, int, int, int]
@@ -109,6 +112,7 @@ def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
     step = pack_worker.step(
         dtype,
         groups * count * -(-length // STRIP),
+        transpose=microkernel.family(dtype).transpose,
         x=source.address,
         out=out,
         groups=groups,
@@ -139,7 +143,7 @@ def _product(
     `inner` is divided at whole images into `partials` sums that lie one after the other in `out`.
     """
     rows, inner, columns = size
-    _, panel, product, _ = microkernel.family(dtype)
+    _, panel, product, *_ = microkernel.family(dtype)
     cost = inner + 16  # To write an element takes about as long as some multiply-adds.
     column_tile = panel * max(1, min(-(-columns // panel), GRAIN // (cost * panel * min(rows, 32))))
     row_tiles = max(1, min(rows // 24, rows * cost * column_tile // GRAIN))
@@ -219,18 +223,19 @@ def pack_worker(real):  # type: ignore[no-untyped-def]
         strip, panel, group = chunk % strips, chunk // strips % panels, chunk // strips // panels
         left = panel * p.panel
         width = min(p.panel, p.columns - left)
-        for line in range(strip * STRIP, min(length, (strip + 1) * STRIP)):
+        line, last = strip * STRIP, min(length, (strip + 1) * STRIP)
+        while line < last:
             tap, row = line // p.rows, line % p.rows
+            count = min(last - line, p.rows - row)
             offset = group * p.group_step + tap // p.taps_x * p.y_step + tap % p.taps_x * p.x_step + row * p.row_step
             out = p.out + ((group * panels + panel) * length + line) * p.panel * item
             x = p.x + (offset + left * p.column_step) * item
-            if p.column_step == 1:
-                copy(out, x, width * item)
-            else:
-                source, target = view(x, p.panel, real), view(out, p.panel, real)
-                for c in range(width):
-                    target[c] = source[c * p.column_step]
-            if width < p.panel:
-                clear(out + width * item, (p.panel - width) * item)
+            if p.column_step != 1:
+                call(p.transpose, (out, p.panel * item, x, p.column_step * item, count, width))
+            for r in range(count):
+                if p.column_step == 1:
+                    copy(out + r * p.panel * item, x + r * p.row_step * item, width * item)
+                clear(out + (r * p.panel + width) * item, (p.panel - width) * item)
+            line += count
 
     return pack

@@ -8,7 +8,8 @@ Every element is one chain of fused multiply-adds in the order (batch, k), whate
 the vector width nor on how rows and columns are divided. Where the processor has no FMA, it multiplies and adds.
 
 A family is one object file for a dtype, kept beside Numba's cache: a variant for each number of rows in one or two
-vectors of columns; `product`, which covers any matrix with them; and `border`, which puts zeros around an image.
+vectors of columns; `product`, which covers any matrix with them; and what prepares its factors, `border`, which puts
+zeros around an image, and `transpose`.
 Callers take addresses from their parameter block, so nothing of this is compiled into them.
 """
 
@@ -31,6 +32,7 @@ WORD = ir.IntType(64)
 LEFT, RIGHT = ("a", "a_row", "a_step", "a_batch"), ("b", "b_row", "b_panel", "b_batch")
 PRODUCT = ("c", "c_row", "init", "init_row", "rows", "columns", *LEFT, *RIGHT, "k", "batch")
 BORDER = ("out", "x", "height", "width", "step", "pixel", "first", "rows", "left", "columns")
+TRANSPOSE = ("out", "out_row", "x", "x_row", "rows", "columns")
 VARIANT = ("c", "c_row", "init", "init_row", "width", *LEFT, "b", "b_row", "b_batch", "k", "batch")
 
 
@@ -57,6 +59,7 @@ class Family(NamedTuple):
     panel: int
     product: int
     border: int
+    transpose: int
 
 
 def machine() -> Machine:
@@ -78,7 +81,7 @@ def family(dtype: str) -> Family:
     target, item = machine(), {"float32": 4, "float64": 8}[dtype]
     lanes = target.width // item
     address = _load(_object(f"microkernel-{dtype}.o", target, item), target).get_function_address
-    return Family(lanes, 2 * lanes, address("product"), address("border"))
+    return Family(lanes, 2 * lanes, address("product"), address("border"), address("transpose"))
 
 
 _engines: list[binding.ExecutionEngine] = []
@@ -139,6 +142,7 @@ def compile_family(target: Machine, item: int) -> bytes:
     variants = [build.variant(vectors, rows) for vectors in (1, 2) for rows in range(1, target.rows(vectors) + 1)]
     build.product(variants)
     build.border()
+    build.transpose()
     parsed = binding.parse_assembly(str(module))
     parsed.verify()
     # No optimization passes: they took half of the time and changed nothing, for the sums are in registers as written.
@@ -369,6 +373,52 @@ class Build:
                     zeros(out, line)
         builder.ret_void()
 
+    def transpose(self) -> None:
+        """out[r, c] = x[c, r] for r < rows and c < columns; `out_row` and `x_row` are bytes from row to row."""
+        builder, p = self.function("transpose", TRANSPOSE)
+        lanes, item = WORD(self.lanes), WORD(self.item)
+        row_blocks, column_blocks = builder.sdiv(p["rows"], lanes), builder.sdiv(p["columns"], lanes)
+        whole_rows, whole_columns = builder.mul(row_blocks, lanes), builder.mul(column_blocks, lanes)
+
+        def at(array: str, row: ir.Value, column: ir.Value) -> ir.Value:
+            place = builder.add(p[array], builder.mul(row, p[f"{array}_row"]))
+            return builder.add(place, builder.mul(column, item))
+
+        with (
+            cgutils.for_range(builder, row_blocks, intp=WORD) as down,
+            cgutils.for_range(builder, column_blocks, intp=WORD) as across,
+        ):
+            r, c = builder.mul(down.index, lanes), builder.mul(across.index, lanes)
+            square = [self.load(builder, at("x", builder.add(c, WORD(i)), r), self.vector) for i in range(self.lanes)]
+            for i, vector in enumerate(self._transposed(builder, square)):
+                self.store(builder, vector, at("out", builder.add(r, WORD(i)), c))
+        for first_row, first_column, last_column in (
+            (WORD(0), whole_columns, p["columns"]),
+            (whole_rows, WORD(0), whole_columns),
+        ):
+            with (
+                cgutils.for_range(builder, p["rows"], start=first_row, intp=WORD) as down,
+                cgutils.for_range(builder, last_column, start=first_column, intp=WORD) as across,
+            ):
+                value = self.load(builder, at("x", across.index, down.index), self.scalar)
+                self.store(builder, value, at("out", down.index, across.index))
+        builder.ret_void()
+
+    def _transposed(self, builder: ir.IRBuilder, square: list[ir.Value]) -> list[ir.Value]:
+        """A square of vectors transposed: bit by bit, row index and lane index change places (Eklundh 1972)."""
+        lanes, half = range(self.lanes), 1
+        while half < self.lanes:
+            upper = [lane if not lane & half else self.lanes + lane - half for lane in lanes]
+            lower = [lane + half if not lane & half else self.lanes + lane for lane in lanes]
+            kind = ir.VectorType(ir.IntType(32), self.lanes)
+            for i in lanes:
+                if not i & half:
+                    pair = square[i], square[i + half]
+                    square[i] = builder.shuffle_vector(*pair, ir.Constant(kind, upper))
+                    square[i + half] = builder.shuffle_vector(*pair, ir.Constant(kind, lower))
+            half *= 2
+        return square
+
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
     """A vector of `lanes` equal values; the value itself for one lane."""
@@ -389,7 +439,7 @@ def _phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Blo
 
 @intrinsic
 def call(typing_context, address, arguments):  # type: ignore[no-untyped-def]
-    """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT or BORDER."""
+    """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT and its like."""
     count = len(arguments)
 
     def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]

@@ -91,6 +91,30 @@ def test_a_sum_is_one_chain_in_the_order_of_batch_and_step():
     assert product(a, b, np.array([5], np.float32))[0, 0] == expected
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_every_shape_is_transposed(dtype):
+    rng, family = np.random.default_rng(2), microkernel.family(dtype)
+    for rows in range(1, 2 * family.lanes + 3):
+        for columns in range(1, 2 * family.lanes + 3):
+            x, out = normal(rng, dtype, columns, rows), unwritten(dtype, rows, columns)
+            item = x.itemsize
+            call(family.transpose, out.ctypes.data, columns * item, x.ctypes.data, rows * item, rows, columns)
+            assert_close(out, x.T)
+            np.testing.assert_array_equal(out, x.T)
+
+
+@pytest.mark.parametrize(("first", "left"), [(-1, -2), (0, 0), (2, 3), (-9, 0), (0, 9), (0, -9), (9, 0)])
+def test_a_part_of_an_image_has_zeros_around_it(first, left):
+    x = normal(np.random.default_rng(3), "float32", 4, 5, 6)
+    family, rows, columns = microkernel.family("float32"), 6, 7
+    padded = np.pad(x, ((20, 20), (20, 20), (0, 0)))[20 + first :, 20 + left :][:rows, :columns]
+    for channels, start in ((6, 0), (2, 3)):
+        out = unwritten("float32", rows, columns, channels)
+        place = first, rows, left, columns
+        call(family.border, out.ctypes.data, x.ctypes.data + 4 * start, 4, 5, 6 * 4, channels * 4, *place)
+        assert_close(out, padded[:, :, start : start + channels])
+
+
 def test_a_family_is_kept_and_made_anew_where_its_file_is_damaged(tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "ENABLED", True)
     monkeypatch.setattr(microkernel.numba.config, "CACHE_DIR", str(tmp_path))
