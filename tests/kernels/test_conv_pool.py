@@ -224,7 +224,8 @@ def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
     case = large_case(3)
     convolved = unwritten("float32", 3, 21, 20, 37)
     geometry = Geometry(*case.places, (1, 1), 1)
-    execute(lambda _: conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(convolved), geometry))
+    places = (tensor(case.x), tensor(case.kernel), None, tensor(convolved), geometry)
+    execute(lambda scratch: conv2d.forward(*places, scratch))
     squares = convolved[:, :20].reshape(3, 10, 2, 10, 2, 37)
     np.testing.assert_array_equal(forward(case)[0], np.maximum(squares.max((2, 4)), 0))
 
