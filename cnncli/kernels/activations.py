@@ -55,10 +55,10 @@ _gradients = elementwise(_relu_gradient, _sigmoid_gradient, _tanh_gradient)
 
 
 @worker(FORWARD)
-def forward_worker(real, kind):  # type: ignore[no-untyped-def]
+def forward_worker(real, kind):
     """out = f(x) for one span."""
 
-    def activation(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def activation(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
         start, stop = span(chunk, p.size)
         _functions(kind, (p.x,), (p.out,), start, stop, (), real)
@@ -67,10 +67,10 @@ def forward_worker(real, kind):  # type: ignore[no-untyped-def]
 
 
 @worker(BACKWARD)
-def backward_worker(real, kind):  # type: ignore[no-untyped-def]
+def backward_worker(real, kind):
     """out = grad · f′(x) for one span."""
 
-    def activation_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def activation_gradient(parameters, chunk, thread):
         p = fields(parameters, BACKWARD)
         start, stop = span(chunk, p.size)
         _gradients(kind, (p.y, p.grad), (p.out,), start, stop, (), real)

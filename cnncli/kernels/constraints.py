@@ -70,11 +70,11 @@ def _norm(w: Tensor, axes: tuple[int, ...], unit: bool, limit: float) -> list[St
 
 
 @worker(NORM)
-def norm_worker(real):  # type: ignore[no-untyped-def]
+def norm_worker(real):
     """Scale the groups of one chunk; a group is the elements that share a norm."""
     width = real.bitwidth // 8
 
-    def norm(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def norm(parameters, chunk, thread):
         p = fields(parameters, NORM)
         stride, inner_stride, inner = p.norm_stride, p.norm_inner_stride, p.norm_inner
         reach = (p.norm_outer - 1) * stride + (inner - 1) * inner_stride + 1
@@ -97,10 +97,10 @@ def norm_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(NON_NEG)
-def non_neg_worker(real):  # type: ignore[no-untyped-def]
+def non_neg_worker(real):
     """Cut one span off at 0."""
 
-    def non_neg(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def non_neg(parameters, chunk, thread):
         p = fields(parameters, NON_NEG)
         start, stop = span(chunk, p.size)
         w, zero = view(p.w, p.size, real)[start:stop], real(0)

@@ -240,11 +240,11 @@ def _image(
 
 
 @worker(CORRELATE)
-def correlate_worker(real):  # type: ignore[no-untyped-def]
+def correlate_worker(real):
     """A block of rows of one image, or all of some images."""
     item = real.bitwidth // 8
 
-    def correlate(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def correlate(parameters, chunk, thread):
         p = fields(parameters, CORRELATE)
         inner, width = p.channels // p.groups, p.filters // p.groups
         block, part = chunk % p.blocks, chunk // p.blocks
@@ -302,11 +302,11 @@ def correlate_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(WEIGHT)
-def weight_worker(real):  # type: ignore[no-untyped-def]
+def weight_worker(real):
     """Some (kh, kw, in) rows of one partial sum; each image adds one run over its pixels."""
     item = real.bitwidth // 8
 
-    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def weight(parameters, chunk, thread):
         p = fields(parameters, WEIGHT)
         inner, width = p.channels // p.groups, p.filters // p.groups
         part, tile = chunk // p.tiles, chunk % p.tiles
@@ -377,11 +377,11 @@ def weight_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(CLEAR)
-def clear_worker(real):  # type: ignore[no-untyped-def]
+def clear_worker(real):
     """Zeros."""
     item = real.bitwidth // 8
 
-    def zeros(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def zeros(parameters, chunk, thread):
         p = fields(parameters, CLEAR)
         start, stop = span(chunk, p.size)
         clear(p.out + start * item, (stop - start) * item)

@@ -158,11 +158,11 @@ def arranged(x: Tensor, out: Tensor, steps: tuple[int, int, int], *, limit: int,
 
 
 @worker(ARRANGE)
-def arrange_worker(real):  # type: ignore[no-untyped-def]
+def arrange_worker(real):
     """Some rows of `arranged`."""
     item = real.bitwidth // 8
 
-    def arrange(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def arrange(parameters, chunk, thread):
         p = fields(parameters, ARRANGE)
         for line in range(chunk * p.lines, min(p.high * p.wide, (chunk + 1) * p.lines)):
             a, b = line // p.wide, line % p.wide
@@ -181,7 +181,7 @@ def arrange_worker(real):  # type: ignore[no-untyped-def]
 
 
 @njit(inline="always")
-def copy_band(p, image, first, last, target, item):  # type: ignore[no-untyped-def]
+def copy_band(p, image, first, last, target, item):
     """What pooled rows first … last-1 of an image read, at `target`, with zeros where the image ends."""
     pixel = p.channels * item
     length, before, inside = p.wide * pixel, p.left * pixel, min(p.width, p.wide - p.left) * pixel
@@ -197,7 +197,7 @@ def copy_band(p, image, first, last, target, item):  # type: ignore[no-untyped-d
 
 
 @njit(inline="always")
-def find_places(p, target, table, item):  # type: ignore[no-untyped-def]
+def find_places(p, target, table, item):
     """The address of each pooled pixel's first patch in a band at `target`, row by row."""
     places = view(table, p.band * p.columns + POOLED, types.int64)
     for r in range(p.band):
@@ -207,12 +207,12 @@ def find_places(p, target, table, item):  # type: ignore[no-untyped-def]
 
 
 @worker(FORWARD)
-def forward_worker(real):  # type: ignore[no-untyped-def]
+def forward_worker(real):
     """A band of pooled rows of one image."""
     item = real.bitwidth // 8
     width = VECTORS * LANES[real.name]
 
-    def convolve(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def convolve(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
         image, first = chunk // p.bands, chunk % p.bands * p.band
         last = min(p.rows, first + p.band)

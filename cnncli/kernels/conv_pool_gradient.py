@@ -124,7 +124,7 @@ def grad_input(
 
 
 @njit(inline="always")
-def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-untyped-def]
+def whole_vectors(p, base, pixel, count, left, width, item):
     """(grad, its step, winner, its step) of `width` filters from `left` on, copied where there are not so many.
 
     What is read in place of those that are missing falls to sums that nobody reads.
@@ -140,12 +140,12 @@ def whole_vectors(p, base, pixel, count, left, width, item):  # type: ignore[no-
 
 
 @worker(WEIGHT)
-def dense_weight_worker(real):  # type: ignore[no-untyped-def]
+def dense_weight_worker(real):
     """One partial sum of some filters, vectors along the filters: (kh, kw·in, padded), then the bias's."""
     item = real.bitwidth // 8
     width = DEEP * LANES[real.name]
 
-    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def weight(parameters, chunk, thread):
         p = fields(parameters, WEIGHT)
         part, left = chunk // p.tiles, chunk % p.tiles * width
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
@@ -185,13 +185,13 @@ def dense_weight_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(WEIGHT)
-def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
+def sparse_weight_worker(real):
     """One partial sum of some filters, vectors along (kw, in): (filters, kh, run), then the bias's."""
     item = real.bitwidth // 8
     lanes = LANES[real.name]
     width = DEEP * lanes
 
-    def weight(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def weight(parameters, chunk, thread):
         p = fields(parameters, WEIGHT)
         part, left = chunk // p.tiles, chunk % p.tiles * width
         right = min(p.filters, left + width)
@@ -241,12 +241,12 @@ def sparse_weight_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(INPUT)
-def input_worker(real):  # type: ignore[no-untyped-def]
+def input_worker(real):
     """One image: its gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
     item = real.bitwidth // 8
     lanes = LANES[real.name]
 
-    def spread(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def spread(parameters, chunk, thread):
         p = fields(parameters, INPUT)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         needed = (2 * p.rows - 1) * p.sy + p.kh

@@ -172,11 +172,11 @@ def _product(
 
 
 @worker(PRODUCT)
-def product_worker(real):  # type: ignore[no-untyped-def]
+def product_worker(real):
     """A tile of rows and columns of one partial product."""
     item = real.bitwidth // 8
 
-    def product(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def product(parameters, chunk, thread):
         p = fields(parameters, PRODUCT)
         column_tiles = -(-p.columns // p.column_tile)
         tile = chunk % column_tiles
@@ -212,11 +212,11 @@ def product_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(PACK)
-def pack_worker(real):  # type: ignore[no-untyped-def]
+def pack_worker(real):
     """A strip of rows of one panel; (taps_y, taps_x, rows) counts as one axis."""
     item = real.bitwidth // 8
 
-    def pack(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def pack(parameters, chunk, thread):
         p = fields(parameters, PACK)
         panels, length = -(-p.columns // p.panel), p.taps_y * p.taps_x * p.rows
         strips = -(-length // STRIP)

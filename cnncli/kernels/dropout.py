@@ -57,10 +57,10 @@ def _philox(counter: list[Vector], key: list[Vector]) -> list[Vector]:
 
 
 @intrinsic
-def _drop(typing_context, x, out, start, stop, seed, step, stream, threshold, keep):  # type: ignore[no-untyped-def]
+def _drop(typing_context, x, out, start, stop, seed, step, stream, threshold, keep):
     """Drop elements start … stop - 1 of the array at address x; `start` is a multiple of 4."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         x, out, start, stop, *numbers, divisor = arguments
         code, blocks = (
             Code(builder, types.NumberClass(keep), 4 * BLOCKS),
@@ -85,10 +85,10 @@ def _drop(typing_context, x, out, start, stop, seed, step, stream, threshold, ke
 
 
 @worker(DROPOUT)
-def dropout_worker(real):  # type: ignore[no-untyped-def]
+def dropout_worker(real):
     """Drop elements of one span; a span's start is a multiple of 4."""
 
-    def dropout(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def dropout(parameters, chunk, thread):
         p = fields(parameters, DROPOUT)
         start, stop = span(chunk, p.size)
         clock = view(p.clock, 2, types.int64)

@@ -187,11 +187,11 @@ def _gradient(gradient_worker: Worker, arrays: Mapping[str, Tensor], smoothing: 
 
 
 @worker(LOSS)
-def softmax_cross_entropy_worker(real):  # type: ignore[no-untyped-def]
+def softmax_cross_entropy_worker(real):
     """Loss and probabilities of one chunk's samples."""
     item = real.bitwidth // 8
 
-    def softmax_cross_entropy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def softmax_cross_entropy(parameters, chunk, thread):
         p = fields(parameters, LOSS)
         classes, keep, share = p.classes, p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
@@ -211,11 +211,11 @@ def softmax_cross_entropy_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(ROWS_GRADIENT)
-def softmax_gradient_worker(real):  # type: ignore[no-untyped-def]
+def softmax_gradient_worker(real):
     """The gradient of one chunk's rows."""
     item = real.bitwidth // 8
 
-    def softmax_cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def softmax_cross_entropy_gradient(parameters, chunk, thread):
         p = fields(parameters, ROWS_GRADIENT)
         classes, keep, share = p.classes, p.keep, p.share
         weight = view(p.weight, p.rows // p.positions, real)
@@ -230,11 +230,11 @@ def softmax_gradient_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(LOSS)
-def cross_entropy_worker(real):  # type: ignore[no-untyped-def]
+def cross_entropy_worker(real):
     """Loss of one chunk's samples."""
     item = real.bitwidth // 8
 
-    def cross_entropy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def cross_entropy(parameters, chunk, thread):
         p = fields(parameters, LOSS)
         classes, keep, share = p.classes, p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
@@ -252,11 +252,11 @@ def cross_entropy_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(ROWS_GRADIENT)
-def cross_entropy_gradient_worker(real):  # type: ignore[no-untyped-def]
+def cross_entropy_gradient_worker(real):
     """The gradient of one chunk's rows."""
     item = real.bitwidth // 8
 
-    def cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def cross_entropy_gradient(parameters, chunk, thread):
         p = fields(parameters, ROWS_GRADIENT)
         classes, keep, share = p.classes, p.keep, p.share
         weight = view(p.weight, p.rows // p.positions, real)
@@ -271,11 +271,11 @@ def cross_entropy_gradient_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(LOSS)
-def element_loss_worker(real, kind):  # type: ignore[no-untyped-def]
+def element_loss_worker(real, kind):
     """Loss of one chunk's samples for SIGMOID (fills the probabilities, too), BINARY or SQUARED."""
     item = real.bitwidth // 8
 
-    def element_loss(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def element_loss(parameters, chunk, thread):
         p = fields(parameters, LOSS)
         size, numbers = p.positions * p.classes, (p.keep, p.share)
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
@@ -292,10 +292,10 @@ def element_loss_worker(real, kind):  # type: ignore[no-untyped-def]
 
 
 @worker(GRADIENT)
-def binary_gradient_worker(real):  # type: ignore[no-untyped-def]
+def binary_gradient_worker(real):
     """The gradient of one span."""
 
-    def binary_cross_entropy_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def binary_cross_entropy_gradient(parameters, chunk, thread):
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
         weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)
@@ -309,10 +309,10 @@ def binary_gradient_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(GRADIENT)
-def difference_worker(real):  # type: ignore[no-untyped-def]
+def difference_worker(real):
     """(prediction − target) · weight · scale for one span."""
 
-    def difference(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def difference(parameters, chunk, thread):
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
         weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)

@@ -76,11 +76,11 @@ _copies = elementwise(lambda x: x)
 
 
 @worker(ADD)
-def add_worker(real, number):  # type: ignore[no-untyped-def]
+def add_worker(real, number):
     """Sum one span of `number` inputs, or of `MANY` and more."""
     width = real.bitwidth // 8
 
-    def add(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def add(parameters, chunk, thread):
         p = fields(parameters, ADD)
         start, stop = span(chunk, p.size)
         x = view(parameters + 24, p.count, types.int64)
@@ -102,11 +102,11 @@ def add_worker(real, number):  # type: ignore[no-untyped-def]
 
 
 @worker(COPY)
-def copy_worker(real):  # type: ignore[no-untyped-def]
+def copy_worker(real):
     """Copy the elements of one span, run by run."""
     item = real.bitwidth // 8
 
-    def copy(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def copy(parameters, chunk, thread):
         p = fields(parameters, COPY)
         start, stop = span(chunk, p.size)
         while start < stop:

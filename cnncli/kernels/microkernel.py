@@ -438,11 +438,11 @@ def _phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Blo
 
 
 @intrinsic
-def call(typing_context, address, arguments):  # type: ignore[no-untyped-def]
+def call(typing_context, address, arguments):
     """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT and its like."""
     count = len(arguments)
 
-    def generate(context, builder, signature, values):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, values):
         kind = ir.FunctionType(ir.VoidType(), [WORD] * count)
         words = [
             context.cast(builder, builder.extract_value(values[1], i), arguments[i], types.intp) for i in range(count)
@@ -454,10 +454,10 @@ def call(typing_context, address, arguments):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def copy(typing_context, out, x, size):  # type: ignore[no-untyped-def]
+def copy(typing_context, out, x, size):
     """Copy `size` bytes from address `x` to address `out`."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         out, x = (builder.inttoptr(address, ir.IntType(8).as_pointer()) for address in arguments[:2])
         cgutils.raw_memcpy(builder, out, x, arguments[2], 1)
         return context.get_dummy_value()
@@ -466,10 +466,10 @@ def copy(typing_context, out, x, size):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def clear(typing_context, out, size):  # type: ignore[no-untyped-def]
+def clear(typing_context, out, size):
     """Fill `size` bytes at address `out` with zeros."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         cgutils.memset(builder, builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()), arguments[1], 0)
         return context.get_dummy_value()
 

@@ -79,10 +79,10 @@ _sgd, _adams = elementwise(_plain, _momentum, _nesterov), elementwise(_adam)
 
 
 @worker(SGD)
-def sgd_worker(real, kind):  # type: ignore[no-untyped-def]
+def sgd_worker(real, kind):
     """Update one span."""
 
-    def sgd(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def sgd(parameters, chunk, thread):
         p = fields(parameters, SGD)
         start, stop = span(chunk, p.size)
         w, g, m = p.weights, p.grads, p.momenta
@@ -97,10 +97,10 @@ def sgd_worker(real, kind):  # type: ignore[no-untyped-def]
 
 
 @worker(ADAM)
-def adam_worker(real):  # type: ignore[no-untyped-def]
+def adam_worker(real):
     """Update one span."""
 
-    def adam(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def adam(parameters, chunk, thread):
         p = fields(parameters, ADAM)
         start, stop = span(chunk, p.size)
         w, g, m, v = p.weights, p.grads, p.m, p.v

@@ -52,10 +52,10 @@ def peak(threads: int, rounds: int = 8) -> float:
 
 
 @worker(LOOP)
-def loop_worker(real):  # type: ignore[no-untyped-def]
+def loop_worker(real):
     """`turns` times CHAINS multiply-adds of `lanes` lanes; their sum goes to the thread's row of `out`."""
 
-    def loop(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def loop(parameters, chunk, thread):
         p = fields(parameters, LOOP)
         _multiply_add(p.start, p.out + thread * 64, p.turns, p.lanes)
 
@@ -63,7 +63,7 @@ def loop_worker(real):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def _multiply_add(typing_context, start, out, turns, lanes):  # type: ignore[no-untyped-def]
+def _multiply_add(typing_context, start, out, turns, lanes):
     """The loop for the number of lanes that is asked for. start, out: addresses of rows of 64 bytes."""
     word = ir.IntType(64)
 
@@ -84,7 +84,7 @@ def _multiply_add(typing_context, start, out, turns, lanes):  # type: ignore[no-
             total = builder.fadd(total, builder.load(chain))
         builder.store(total, builder.inttoptr(out, kind.as_pointer()), align=4)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         start, out, turns, lanes = arguments
         for width in LANES:
             with builder.if_then(builder.icmp_signed("==", lanes, word(width))):

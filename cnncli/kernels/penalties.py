@@ -55,10 +55,10 @@ _penalties, _slopes = summing(1, _penalty), elementwise(_slope)
 
 
 @worker(VALUE)
-def value_worker(real):  # type: ignore[no-untyped-def]
+def value_worker(real):
     """One part's sum of l1|x| + l2x²."""
 
-    def penalty(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def penalty(parameters, chunk, thread):
         p = fields(parameters, VALUE)
         start, stop = chunk * p.part, min(p.size, (chunk + 1) * p.part)
         (total,) = _penalties(0, (p.x,), (), min(start, stop), stop, (p.l1, p.l2), real)
@@ -68,10 +68,10 @@ def value_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(FINISH)
-def finish_worker(real):  # type: ignore[no-untyped-def]
+def finish_worker(real):
     """Add the parts in order."""
 
-    def finish(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def finish(parameters, chunk, thread):
         p = fields(parameters, FINISH)
         partials = view(p.partials, p.count, types.float64)
         total = types.float64(0)
@@ -83,10 +83,10 @@ def finish_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(GRADIENT)
-def gradient_worker(real):  # type: ignore[no-untyped-def]
+def gradient_worker(real):
     """The gradient of one span."""
 
-    def penalty_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def penalty_gradient(parameters, chunk, thread):
         p = fields(parameters, GRADIENT)
         start, stop = span(chunk, p.size)
         _slopes(0, (p.x,), (p.out,), start, stop, (real(p.l1), real(2 * p.l2)), real)

@@ -23,9 +23,7 @@ SPARSE = ((3, 6), (3, 3), (3, 1), (1, 6), (1, 3), (1, 1)) if REGISTERS == 32 els
 
 
 @intrinsic
-def pool(  # type: ignore[no-untyped-def]
-    typing_context, places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, real
-):
+def pool(typing_context, places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, real):
     """ReLU and maximum of the 2×2 convolution pixels at each of POOLED places, for VECTORS vectors of filters.
 
     places: the addresses of the first patches; the others lie `right` and `below` bytes on. A patch is `kh` runs of
@@ -34,7 +32,7 @@ def pool(  # type: ignore[no-untyped-def]
     """
     bits = real.instance_type.bitwidth
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         places, out, out_step, winner, winner_step, kernel, bias, right, below, row, kh, run, _ = arguments
         emit = Vectors(builder, bits)
         cells = [WORD(0), right, below, builder.add(right, below)]
@@ -81,16 +79,14 @@ def pool(  # type: ignore[no-untyped-def]
 
 def _combine(blocks: Sequence[tuple[int, int]]) -> Any:
     @intrinsic
-    def combine(  # type: ignore[no-untyped-def]
-        typing_context, out, out_row, source, source_row, offsets, factors, count, rows, vectors, real
-    ):
+    def combine(typing_context, out, out_row, source, source_row, offsets, factors, count, rows, vectors, real):
         """out[r, v] += Σ factors[e] · source[offsets[e] + r, v] over e = 0 … count-1 in order, for rows × vectors.
 
         All are addresses; offsets: int32, in bytes; rows lie `out_row` and `source_row` bytes apart.
         """
         bits = real.instance_type.bitwidth
 
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+        def generate(context, builder, signature, arguments):
             out, out_row, source, source_row, offsets, factors, count, rows, vectors, _ = arguments
             emit = Vectors(builder, bits)
 
@@ -143,7 +139,7 @@ combine_rows, combine_row = _combine(SPARSE), _combine([size for size in SPARSE 
 
 
 @intrinsic
-def masked(  # type: ignore[no-untyped-def]
+def masked(
     typing_context,
     out,
     out_row,
@@ -168,7 +164,7 @@ def masked(  # type: ignore[no-untyped-def]
     bits = real.instance_type.bitwidth
     high, wide, vectors = DENSE
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         out, out_row, out_step, places, shift, count, grad, grad_step, winner, winner_step, right, below, row, _ = (
             arguments
         )
@@ -211,11 +207,11 @@ def masked(  # type: ignore[no-untyped-def]
 
 
 @intrinsic
-def masked_sum(typing_context, out, count, grad, grad_step, winner, winner_step, real):  # type: ignore[no-untyped-def]
+def masked_sum(typing_context, out, count, grad, grad_step, winner, winner_step, real):
     """out += Σ grad where a cell has won, for DENSE's vectors; rows as in `masked`."""
     bits = real.instance_type.bitwidth
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         out, count, grad, grad_step, winner, winner_step, _ = arguments
         emit = Vectors(builder, bits)
         numbers = ir.VectorType(BYTE, emit.lanes)
@@ -238,7 +234,7 @@ def masked_sum(typing_context, out, count, grad, grad_step, winner, winner_step,
 
 
 @intrinsic
-def passing(typing_context, offsets, factors, places, cells, grad, winner, step, count, real):  # type: ignore[no-untyped-def]
+def passing(typing_context, offsets, factors, places, cells, grad, winner, step, count, real):
     """List those of `count` gradients, `step` elements apart, that a cell has won; how many there are.
 
     offsets (int32): place + cell of each, from the tables `places` and `cells` (int64; five cells); factors: the
@@ -247,7 +243,7 @@ def passing(typing_context, offsets, factors, places, cells, grad, winner, step,
     """
     bits = real.instance_type.bitwidth
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         offsets, factors, places, cells, grad, winner, step, count, _ = arguments
         emit = Vectors(builder, bits)
         found, position = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))
@@ -268,7 +264,7 @@ def passing(typing_context, offsets, factors, places, cells, grad, winner, step,
 
 
 @intrinsic
-def sort(typing_context, offsets, factors, grad, winner, step, count, real):  # type: ignore[no-untyped-def]
+def sort(typing_context, offsets, factors, grad, winner, step, count, real):
     """Sort `count` (≤ 4095) gradients by the cell that won, in order; how many each has, 12 bits a cell.
 
     Those of cell c lie from c·count on: factors, the gradient, and offsets (int32), its number · `step`. What no cell
@@ -276,7 +272,7 @@ def sort(typing_context, offsets, factors, grad, winner, step, count, real):  # 
     """
     bits = real.instance_type.bitwidth
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         offsets, factors, grad, winner, step, count, _ = arguments
         emit = Vectors(builder, bits)
         seen, offset = cgutils.alloca_once_value(builder, WORD(0)), cgutils.alloca_once_value(builder, WORD(0))

@@ -107,8 +107,8 @@ def _intrinsic(generate_channels: Any) -> Any:
     """A function of (addresses, the sizes of `_cells`, scalars, channels, real) that sweeps over the channels."""
 
     @intrinsic
-    def apply(typing_context, addresses, sizes, scalars, channels, real):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def apply(typing_context, addresses, sizes, scalars, channels, real):
+        def generate(context, builder, signature, arguments):
             code = Code(builder, real)
             places, numbers, scalars = (cgutils.unpack_tuple(builder, values) for values in arguments[:3])
             given = [code.full(number) for number in scalars]
@@ -183,11 +183,11 @@ _filled = elementwise(lambda number: number)
 
 
 @worker(MAX)
-def max_worker(real):  # type: ignore[no-untyped-def]
+def max_worker(real):
     """Some lines of output pixels."""
     item = real.bitwidth // 8
 
-    def largest(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def largest(parameters, chunk, thread):
         p = fields(parameters, MAX)
         channels, line_size = p.channels, p.width * p.channels
         for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
@@ -206,11 +206,11 @@ def max_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(MAX_GRADIENT)
-def max_gradient_worker(real):  # type: ignore[no-untyped-def]
+def max_gradient_worker(real):
     """Some lines of input pixels."""
     item = real.bitwidth // 8
 
-    def scatter(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def scatter(parameters, chunk, thread):
         p = fields(parameters, MAX_GRADIENT)
         channels, line_size, end = p.channels, p.width * p.channels, min(p.batch * p.height, (chunk + 1) * p.lines)
         line = chunk * p.lines
@@ -236,11 +236,11 @@ def max_gradient_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(AVERAGE)
-def average_worker(real):  # type: ignore[no-untyped-def]
+def average_worker(real):
     """Some lines of output pixels."""
     item = real.bitwidth // 8
 
-    def average(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def average(parameters, chunk, thread):
         p = fields(parameters, AVERAGE)
         channels, line_size = p.channels, p.width * p.channels
         for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
@@ -259,11 +259,11 @@ def average_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(AVERAGE_GRADIENT)
-def average_gradient_worker(real):  # type: ignore[no-untyped-def]
+def average_gradient_worker(real):
     """Some lines of input pixels."""
     item = real.bitwidth // 8
 
-    def scatter(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def scatter(parameters, chunk, thread):
         p = fields(parameters, AVERAGE_GRADIENT)
         channels, line_size, end = p.channels, p.width * p.channels, min(p.batch * p.height, (chunk + 1) * p.lines)
         line = chunk * p.lines

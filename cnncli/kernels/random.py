@@ -57,7 +57,7 @@ FAR = (
 # fmt: on
 
 
-def _philox(c0, c1, c2, c3, k0, k1):  # type: ignore[no-untyped-def]
+def _philox(c0, c1, c2, c3, k0, k1):
     """The four output words of counter (c0, c1, c2, c3) under key (k0, k1); all are 32-bit values in uint64."""
     for _ in range(10):
         product_0, product_1 = MULTIPLY_0 * c0, MULTIPLY_1 * c2
@@ -79,7 +79,7 @@ def bits(seed: int, stream: int, step: int, count: int) -> np.ndarray[Any, np.dt
     stream_word, step_low, step_high, key_low, key_high = (
         np.uint64(number & 0xFFFFFFFF) for number in (stream, step, step >> 32, seed, seed >> 32)
     )
-    words = _philox(blocks, stream_word, step_low, step_high, key_low, key_high)  # type: ignore[no-untyped-call]
+    words = _philox(blocks, stream_word, step_low, step_high, key_low, key_high)
     return np.stack(words, axis=1).astype(np.uint32).reshape(-1)[:count]
 
 

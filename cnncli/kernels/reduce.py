@@ -51,10 +51,10 @@ def partial_sums(out: Tensor, partials: int, scratch: Scratch) -> tuple[int, lis
 
 
 @worker(PARTIAL_SUMS)
-def partial_sums_worker(real):  # type: ignore[no-untyped-def]
+def partial_sums_worker(real):
     """out = ((p0 + p1) + p2) + …, elementwise."""
 
-    def add(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def add(parameters, chunk, thread):
         p = fields(parameters, PARTIAL_SUMS)
         partials, out = view(p.partials, (p.count, p.size), real), view(p.out, p.size, real)
         start, stop = span(chunk, p.size)
@@ -68,10 +68,10 @@ def partial_sums_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(ROWS)
-def rows_worker(real):  # type: ignore[no-untyped-def]
+def rows_worker(real):
     """One partial sum of one tile of channels."""
 
-    def rows(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def rows(parameters, chunk, thread):
         p = fields(parameters, ROWS)
         part, first = chunk // p.tiles, chunk % p.tiles * TILE
         last = min(p.channels, first + TILE)

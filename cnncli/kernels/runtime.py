@@ -196,51 +196,51 @@ def chunks(size: int) -> int:
 
 
 @njit(inline="always")
-def span(chunk, size):  # type: ignore[no-untyped-def]
+def span(chunk, size):
     """The half-open range of elements of an elementwise chunk."""
     return chunk * SPAN, min(size, (chunk + 1) * SPAN)
 
 
 @intrinsic
-def pointer(typing_context, address, target):  # type: ignore[no-untyped-def]
+def pointer(typing_context, address, target):
     """The integer `address` as a pointer to `target`."""
     element = target.dtype if isinstance(target, types.DTypeSpec) else target.instance_type
     kind = types.CPointer(element)
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         return builder.inttoptr(arguments[0], context.get_value_type(kind))
 
     return kind(address, target), generate
 
 
 @njit(inline="always")
-def view(address, shape, dtype):  # type: ignore[no-untyped-def]
+def view(address, shape, dtype):
     """The array of `shape` (an integer or a tuple) and `dtype` at `address`."""
     return carray(pointer(address, dtype), shape)
 
 
 @njit(inline="always")
-def fields(address, record):  # type: ignore[no-untyped-def]
+def fields(address, record):
     """The parameter block at `address`."""
     return carray(pointer(address, record), 1)[0]
 
 
 @intrinsic
-def fma(typing_context, a, b, c):  # type: ignore[no-untyped-def]
+def fma(typing_context, a, b, c):
     """a·b + c with one rounding (LLVM's llvm.fma): the same bits whatever the vector width."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         return builder.fma(*arguments)
 
     return a(a, a, a), generate
 
 
 @intrinsic
-def _call(typing_context, address, parameters, chunk, thread):  # type: ignore[no-untyped-def]
+def _call(typing_context, address, parameters, chunk, thread):
     word = ir.IntType(64)
     function = ir.FunctionType(ir.VoidType(), [word, word, word])
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         builder.call(builder.inttoptr(arguments[0], function.as_pointer()), arguments[1:])
         return context.get_dummy_value()
 
@@ -248,10 +248,10 @@ def _call(typing_context, address, parameters, chunk, thread):  # type: ignore[n
 
 
 @intrinsic
-def _next(typing_context, address):  # type: ignore[no-untyped-def]
+def _next(typing_context, address):
     """The integer at `address`, which becomes one more: atomic, so that no two threads get the same."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         word = ir.IntType(64)
         return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "monotonic")
 
@@ -261,7 +261,7 @@ def _next(typing_context, address):  # type: ignore[no-untyped-def]
 DRIVER = [types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)]
 
 
-def _walk(steps, counter, threads):  # type: ignore[no-untyped-def]
+def _walk(steps, counter, threads):
     """Run each step; where it has several chunks, threads take the next one as they get free.
 
     So a core that somebody else uses too does less of the work. Who does what changes no bit.

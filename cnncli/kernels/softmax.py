@@ -74,11 +74,11 @@ _products, _gradients = summing(1, _product), elementwise(_gradient)
 
 
 @worker(FORWARD)
-def forward_worker(real):  # type: ignore[no-untyped-def]
+def forward_worker(real):
     """Softmax of the rows of one chunk."""
     item = real.bitwidth // 8
 
-    def softmax(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def softmax(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):
@@ -91,11 +91,11 @@ def forward_worker(real):  # type: ignore[no-untyped-def]
 
 
 @worker(BACKWARD)
-def backward_worker(real):  # type: ignore[no-untyped-def]
+def backward_worker(real):
     """The gradient of the rows of one chunk."""
     item = real.bitwidth // 8
 
-    def softmax_gradient(parameters, chunk, thread):  # type: ignore[no-untyped-def]
+    def softmax_gradient(parameters, chunk, thread):
         p = fields(parameters, BACKWARD)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):

@@ -104,8 +104,8 @@ def elementwise(*formulas: Callable[..., Any]) -> Any:
     """
 
     @intrinsic(prefer_literal=True)
-    def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):
+        def generate(context, builder, signature, arguments):
             formula, code = formulas[choice.literal_value], Code(builder, real)
             sources, targets, given = _operands(code, arguments[1], arguments[2], arguments[5])
 
@@ -131,8 +131,8 @@ def summing(terms: int, *formulas: Callable[..., Any]) -> Any:
     sums = types.UniTuple(types.float64, terms)
 
     @intrinsic(prefer_literal=True)
-    def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):
+        def generate(context, builder, signature, arguments):
             formula, code = formulas[choice.literal_value], Code(builder, real, LANES)
             sources, targets, given = _operands(code, arguments[1], arguments[2], arguments[5])
             zero = code.full(0.0, ir.DoubleType())
@@ -168,10 +168,10 @@ def _operands(code: Code, *tuples: ir.Value) -> tuple[list[ir.Value], list[ir.Va
 
 
 @intrinsic
-def largest(typing_context, x, count, real):  # type: ignore[no-untyped-def]
+def largest(typing_context, x, count, real):
     """The largest of the `count` reals at address `x`; where one is NaN, some number or NaN."""
 
-    def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def generate(context, builder, signature, arguments):
         code = Code(builder, real, LANES)
         best = code.variable(code.full(-inf))
 
@@ -189,8 +189,8 @@ def scalar(formula: Callable[[Vector], Vector]) -> Any:
     """`formula` as a function of one real."""
 
     @intrinsic
-    def apply(typing_context, x):  # type: ignore[no-untyped-def]
-        def generate(context, builder, signature, arguments):  # type: ignore[no-untyped-def]
+    def apply(typing_context, x):
+        def generate(context, builder, signature, arguments):
             one = ir.Constant(ir.VectorType(arguments[0].type, 1), ir.Undefined)
             found = formula(Vector(builder, builder.insert_element(one, arguments[0], INDEX(0))))
             return builder.extract_element(found.value, INDEX(0))
