@@ -1,5 +1,6 @@
 """Whole networks: graphs with branches, penalties and dropout, checked by float64 finite differences and by hand."""
 
+import tracemalloc
 from itertools import pairwise
 from typing import ClassVar
 
@@ -318,3 +319,20 @@ def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
     assert training_memory(branches(), loss, 8, 0) == pytest.approx(held, rel=0.02)
     slots = training_memory(branches(), loss, 8, 2) - training_memory(branches(), loss, 8, 0)
     assert slots == 2 * 4 * sum(array.size for array in network.weights.tensors().values())
+
+
+def test_a_training_step_allocates_no_array():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=64)
+    network.initialize(0)
+    filled(network, 64)
+    network.train_step(64, 0, 1)
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        for step in range(2, 12):
+            network.train_step(64, 0, step)
+        peak = tracemalloc.get_traced_memory()[1] - before
+    finally:
+        tracemalloc.stop()
+    assert peak < 2048, f"{peak} bytes: more than the objects of a call"
+    assert network.inputs.nbytes > 8 * 2048, "an array of this network would have been seen"
