@@ -19,19 +19,19 @@ BACKWARD = block("y grad out size")
 def forward(kind: str, x: Tensor, out: Tensor) -> list[Step]:
     """out = f(x). NaN stays NaN. Raises ValueError for a kind that is not in `KINDS`."""
     places = {"x": x.address, "out": out.address}
-    return [forward_worker.step(out.dtype, chunks(out.size), _number(kind), **places, size=out.size)]
+    return [forward_worker.step(out.dtype, chunks(out.size), _known(kind), **places, size=out.size)]
 
 
 def backward(kind: str, y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = grad · f′(x), where f′ is computed from the output y = f(x). Raises ValueError as `forward` does."""
     places = {"y": y.address, "grad": grad.address, "out": out.address}
-    return [backward_worker.step(out.dtype, chunks(out.size), _number(kind), **places, size=out.size)]
+    return [backward_worker.step(out.dtype, chunks(out.size), _known(kind), **places, size=out.size)]
 
 
-def _number(kind: str) -> int:
+def _known(kind: str) -> str:
     if kind not in KINDS:
         raise ValueError(f"activation must be one of {', '.join(KINDS)}; received {kind!r}")
-    return KINDS[kind]
+    return kind
 
 
 def _relu(x: Vector) -> Vector:
@@ -57,11 +57,12 @@ _gradients = elementwise(_relu_gradient, _sigmoid_gradient, _tanh_gradient)
 @worker(FORWARD)
 def forward_worker(real, kind):
     """out = f(x) for one span."""
+    number = KINDS[kind]
 
     def activation(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
         start, stop = span(chunk, p.size)
-        _functions(kind, (p.x,), (p.out,), start, stop, (), real)
+        _functions(number, (p.x,), (p.out,), start, stop, (), real)
 
     return activation
 
@@ -69,10 +70,11 @@ def forward_worker(real, kind):
 @worker(BACKWARD)
 def backward_worker(real, kind):
     """out = grad · f′(x) for one span."""
+    number = KINDS[kind]
 
     def activation_gradient(parameters, chunk, thread):
         p = fields(parameters, BACKWARD)
         start, stop = span(chunk, p.size)
-        _gradients(kind, (p.y, p.grad), (p.out,), start, stop, (), real)
+        _gradients(number, (p.y, p.grad), (p.out,), start, stop, (), real)
 
     return activation_gradient
