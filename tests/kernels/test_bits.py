@@ -47,8 +47,8 @@ def test_avx2_and_what_the_host_has_give_the_same_bits() -> None:
 
 
 CALLERS = [
-    (activations.forward_worker, activations.KINDS["sigmoid"]),
-    (activations.forward_worker, activations.KINDS["tanh"]),
+    (activations.forward_worker, "sigmoid"),
+    (activations.forward_worker, "tanh"),
     (softmax.forward_worker,),
     (losses.softmax_cross_entropy_worker,),
     (losses.cross_entropy_worker,),
