@@ -226,16 +226,6 @@ def fields(address, record):
 
 
 @intrinsic
-def fma(typing_context, a, b, c):
-    """a·b + c with one rounding (LLVM's llvm.fma): the same bits whatever the vector width."""
-
-    def generate(context, builder, signature, arguments):
-        return builder.fma(*arguments)
-
-    return a(a, a, a), generate
-
-
-@intrinsic
 def _call(typing_context, address, parameters, chunk, thread):
     word = ir.IntType(64)
     function = ir.FunctionType(ir.VoidType(), [word, word, word])

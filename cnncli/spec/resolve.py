@@ -1,4 +1,4 @@
-"""Declarations as plain data with every default in it, and plain data as readable YAML."""
+"""A resolved spec as YAML that people can read."""
 
 import json
 import re
@@ -6,21 +6,10 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from cnncli.layers.declaration import Declaration
 from cnncli.spec.reader import scalar_value
 
 WIDTH = 110
 _PLAIN = re.compile(r"[A-Za-z_][\w./+-]*", re.ASCII)
-
-
-def arguments(declaration: Declaration) -> dict[str, Any]:
-    """Every field of a declaration, defaults included."""
-    return declaration.plain()
-
-
-def named(declaration: Declaration, **more: Any) -> dict[str, Any]:
-    """`{Class: {…all arguments}}`; `more` come first."""
-    return {type(declaration).__name__: {**more, **arguments(declaration)}}
 
 
 def to_yaml(data: Mapping[str, Any]) -> str:
@@ -39,12 +28,6 @@ def to_yaml(data: Mapping[str, Any]) -> str:
             else:
                 lines += _wrapped(f"{_scalar(inner)}: {_flow(item)}", "  ", "      ")
     return "\n".join(lines) + "\n"
-
-
-def _data(value: Any) -> Any:
-    if isinstance(value, Declaration):
-        return named(value)
-    return [_data(item) for item in value] if isinstance(value, tuple | list) else value
 
 
 def _entry(entry: dict[str, Any]) -> str:

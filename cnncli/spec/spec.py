@@ -35,15 +35,16 @@ class Spec:
         return {
             "name": self.name,
             "seed": self.seed,
-            "data": resolve.arguments(self.data),
+            "data": self.data.plain(),
             "model": {
                 "input_shape": list(self.model.input_shape),
                 "layers": [
-                    resolve.named(node.layer, name=node.name, inputs=list(node.inputs)) for node in self.model.nodes
+                    {type(node.layer).__name__: {"name": node.name, "inputs": list(node.inputs), **node.layer.plain()}}
+                    for node in self.model.nodes
                 ],
             },
-            "compile": resolve.arguments(self.compile),
-            "fit": resolve.arguments(self.fit),
+            "compile": self.compile.plain(),
+            "fit": self.fit.plain(),
             "expect": {expectation.figure: expectation.condition for expectation in self.expect},
         }
 
