@@ -103,14 +103,18 @@ class _Composer:
             raise _Stop from None
 
     def _precise(self, error: yaml.YAMLError) -> yaml.YAMLError:
-        """The same error as the parser in Python tells it: more precise than libyaml's."""
+        """The same error as the parser in Python tells it: more precise than libyaml's.
+
+        It ends where values are nested too deeply: libyaml has a limit of its own, which it tells without the place.
+        """
+        depth = 0
         try:
-            for _ in yaml.parse(self.text, Loader=yaml.Loader):
-                pass
+            for event in yaml.parse(self.text, Loader=yaml.Loader):
+                depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+                if depth > DEEPEST:
+                    self._too_deep(event)
         except yaml.YAMLError as precise:
             return precise
-        except RecursionError:
-            pass
         return error
 
     def _syntax(self, error: yaml.YAMLError) -> None:
@@ -129,10 +133,13 @@ class _Composer:
         self.problems.add(self._place(event), message)
         raise _Stop
 
+    def _too_deep(self, event: Any) -> NoReturn:
+        self._stop(event, f"values must not be nested deeper than {DEEPEST} levels")
+
     def _node(self, event: Any, depth: int) -> Tree:
         self.deepest = max(self.deepest, depth)
         if depth > DEEPEST:
-            self._stop(event, f"values must not be nested deeper than {DEEPEST} levels")
+            self._too_deep(event)
         self.nodes += 1
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
@@ -170,7 +177,7 @@ class _Composer:
         if self.nodes > MOST_NODES:
             self._stop(event, f"a spec must not hold more than {MOST_NODES:,} values, aliases written out")
         if self.deepest > DEEPEST:
-            self._stop(event, f"values must not be nested deeper than {DEEPEST} levels")
+            self._too_deep(event)
         return tree
 
     def _scalar(self, event: Any) -> Any:
