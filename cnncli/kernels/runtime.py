@@ -32,6 +32,7 @@ address is invisible to Numba's alias analysis in a parallel body, which is why 
 """
 
 import os
+import platform
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -43,6 +44,7 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba import carray, cfunc, njit, prange, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 from cnncli.kernels import cache
@@ -55,6 +57,10 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 REALS = {"float32": types.float32, "float64": types.float64}
 SIGNATURE = types.void(types.intp, types.intp, types.intp)
+LINE = 64
+"""Bytes of a cache line: what two threads write at one time lies apart by so much."""
+SPINS = 300
+"""Looks before a thread that waits lets others have its core: some 15 µs."""
 SPAN = 16384
 """Elements in a chunk of an elementwise worker: 64 KiB of float32, half of a usual L2's share for two arrays."""
 
@@ -148,11 +154,11 @@ def block(names: str) -> types.Type:
     return numba.from_dtype(np.dtype(kinds))
 
 
-class Worker:
-    """A family of compiled C functions, one a dtype, made from a factory when first asked for."""
+class Function:
+    """A family of compiled C functions of three integers, one a dtype, made from a factory when first asked for."""
 
-    def __init__(self, factory: Callable[..., Callable[..., None]], fields: types.Type) -> None:
-        self.factory, self.dtype = factory, numba.np.numpy_support.as_dtype(fields)
+    def __init__(self, factory: Callable[..., Callable[..., None]]) -> None:
+        self.factory = factory
         self.compiled: dict[tuple[Any, ...], Any] = {}
         self.__doc__ = factory.__doc__
 
@@ -168,6 +174,14 @@ class Worker:
             name = " ".join([f"{module}.{self.factory.__name__.removesuffix('_worker')}", *map(str, variant)])
             tell(Compilation(name, dtype, perf_counter() - start, self.compiled[key].cache_hits > 0))
         return int(self.compiled[key].address)
+
+
+class Worker(Function):
+    """Functions that do a chunk of an operation: (parameters, chunk, thread)."""
+
+    def __init__(self, factory: Callable[..., Callable[..., None]], fields: types.Type) -> None:
+        super().__init__(factory)
+        self.dtype = numba.np.numpy_support.as_dtype(fields)
 
     def step(self, dtype: str, chunks: int, *variant: Any, **fields: float) -> Step:
         """A step of this worker. `fields` must name exactly the block's fields."""
@@ -188,6 +202,11 @@ def tell(compilation: Compilation) -> None:
 def worker(fields: types.Type) -> Callable[[Callable[..., Callable[..., None]]], Worker]:
     """Decorate a factory `real -> function(parameters, chunk, thread)`; `real` is Numba's float32 or float64."""
     return lambda factory: Worker(factory, fields)
+
+
+def function(factory: Callable[..., Callable[..., None]]) -> Function:
+    """Decorate a factory `real -> function(a, b, c)` of what workers call by its address."""
+    return Function(factory)
 
 
 def chunks(size: int) -> int:
@@ -238,36 +257,95 @@ def _call(typing_context, address, parameters, chunk, thread):
 
 
 @intrinsic
-def _next(typing_context, address):
-    """The integer at `address`, which becomes one more: atomic, so that no two threads get the same."""
+def _take(typing_context, address):
+    """The integer at `address`, which becomes one more: atomic, so that no two threads get the same.
+
+    What a thread wrote before it is seen by whoever finds the new number with `_await`.
+    """
 
     def generate(context, builder, signature, arguments):
         word = ir.IntType(64)
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "monotonic")
+        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "acq_rel")
 
     return types.intp(types.intp), generate
+
+
+@intrinsic
+def _await(typing_context, address, count):
+    """Wait until the integer at `address` is `count`: spinning for a moment, then letting others have the core."""
+
+    def generate(context, builder, signature, arguments):
+        word = ir.IntType(64)
+        place = builder.inttoptr(arguments[0], word.as_pointer())
+        spins = cgutils.alloca_once_value(builder, word(0))
+        look, wait, spin, rest, end = (
+            builder.append_basic_block(name) for name in ("look", "wait", "spin", "rest", "end")
+        )
+        builder.branch(look)
+        builder.position_at_end(look)
+        found = builder.load_atomic(place, "acquire", 8)
+        builder.cbranch(builder.icmp_signed("<", found, arguments[1]), wait, end)
+        builder.position_at_end(wait)
+        spun = builder.add(builder.load(spins), word(1))
+        builder.store(spun, spins)
+        builder.cbranch(builder.icmp_signed("<", spun, word(SPINS)), spin, rest)
+        builder.position_at_end(spin)
+        _pause(builder)
+        builder.branch(look)
+        builder.position_at_end(rest)
+        give_way = ir.FunctionType(ir.IntType(32), [])
+        builder.call(cgutils.get_or_insert_function(builder.module, give_way, "sched_yield"), [])
+        builder.branch(look)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
+
+
+def _pause(builder: ir.IRBuilder) -> None:
+    """Tell the core that this is a loop that waits."""
+    if platform.machine() in ("x86_64", "AMD64"):
+        name, operands = "llvm.x86.sse2.pause", []
+    else:
+        name, operands = "llvm.aarch64.hint", [ir.IntType(32)(1)]  # yield
+    kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
+    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
+
+
+@njit
+def _walk(steps, counters, thread):
+    """Take chunks of each step as long as there are any, and wait until those of the others are done, too.
+
+    So a core that somebody else uses as well does less of the work, and a thread that comes late, or never, holds up
+    nobody. Who does what changes no bit. A step has two counters, a cache line each: chunks taken, chunks done.
+    """
+    for s in range(steps.shape[0]):
+        address, parameters, count = steps[s, 0], steps[s, 1], steps[s, 2]
+        taken = counters + 2 * LINE * s
+        done = taken + LINE
+        chunk = _take(taken)
+        while chunk < count:
+            _call(address, parameters, chunk, thread)
+            _take(done)
+            chunk = _take(taken)
+        _await(done, count)
 
 
 DRIVER = [types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)]
 
 
-def _walk(steps, counter, threads):
-    """Run each step; where it has several chunks, threads take the next one as they get free.
-
-    So a core that somebody else uses too does less of the work. Who does what changes no bit.
-    """
-    for s in range(steps.shape[0]):
-        address, parameters, count = steps[s, 0], steps[s, 1], steps[s, 2]
-        if count == 1 or threads == 1:
-            for chunk in range(count):
-                _call(address, parameters, chunk, 0)
-        else:
-            view(counter, 1, types.int64)[0] = 0
-            for thread in prange(min(threads, count)):
-                chunk = _next(counter)
-                while chunk < count:
-                    _call(address, parameters, chunk, thread)
-                    chunk = _next(counter)
+def _run(steps, counters, threads):
+    """Run each step in order, on all threads in one parallel region; on one thread, without."""
+    if threads == 1:
+        for s in range(steps.shape[0]):
+            for chunk in range(steps[s, 2]):
+                _call(steps[s, 0], steps[s, 1], chunk, 0)
+    else:
+        numbers = view(counters, 2 * LINE // 8 * steps.shape[0], types.int64)
+        for i in range(numbers.size):
+            numbers[i] = 0
+        for thread in prange(threads):
+            _walk(steps, counters, thread)
 
 
 _turn = threading.Lock()
@@ -275,7 +353,7 @@ _turn = threading.Lock()
 
 
 _start = perf_counter()
-_drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_walk))
+_drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_run))
 tell(Compilation("runtime.driver", "", perf_counter() - _start, bool(_drive.stats.cache_hits)))
 
 
@@ -292,13 +370,14 @@ class Program:
         self.table = np.array(
             [(step.worker, step.parameters.ctypes.data, step.chunks) for step in steps], np.int64
         ).reshape(-1, 3)
-        self.counter = np.zeros(1, np.int64)
+        self.counters = np.zeros(2 * LINE // 8 * len(steps), np.int64)
+        self.most = max([step.chunks for step in steps], default=1)
 
     def run(self) -> None:
         """Run every step, in order, in one compiled call; where another Python thread runs a program, after that."""
         count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
-            _drive(self.table, self.counter.ctypes.data, count)
+            _drive(self.table, self.counters.ctypes.data, min(count, self.most))
 
 
 def run(steps: Sequence[Step]) -> None:

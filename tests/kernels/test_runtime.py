@@ -64,6 +64,36 @@ def test_every_chunk_of_every_step_runs_once_on_a_thread_that_there_is(any_threa
         assert marks.threads.max() < min(threads, chunks)
 
 
+TURN = block("x out size")
+
+
+@worker(TURN)
+def turn_worker(real):
+    """out[chunk] = x[size - 1 - chunk] + 1."""
+
+    def turn(parameters, chunk, thread):
+        p = fields(parameters, TURN)
+        view(p.out, p.size, types.int64)[chunk] = view(p.x, p.size, types.int64)[p.size - 1 - chunk] + 1
+
+    return turn
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("chunks", [2, 7, 40])
+def test_a_step_finds_all_that_the_step_before_it_wrote(any_threads, threads, chunks):
+    runtime.set_threads(threads)
+    first, steps = np.random.default_rng(0).integers(0, 1000, chunks), 999
+    arrays = [first.copy(), np.zeros_like(first)]
+    places = [array.ctypes.data for array in arrays]
+    program = Program(
+        [turn_worker.step("float64", chunks, x=places[s % 2], out=places[1 - s % 2], size=chunks) for s in range(steps)]
+    )
+    for _ in range(5):
+        arrays[0][:] = first
+        program.run()
+        np.testing.assert_array_equal(arrays[1], first[::-1] + steps)
+
+
 def test_a_program_uses_no_more_threads_than_its_scratch_is_planned_for_whoever_runs_it(any_threads):
     runtime.set_threads(1)
     marks = Marks(500, threads=1)
