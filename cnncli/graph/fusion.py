@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
+from cnncli.ops.dense import Dense
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
@@ -70,10 +71,21 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
+def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
+    """Activation ∘ Conv2D or Dense as one operation, where nobody else reads what lies between them."""
+    if not isinstance(call.op, Activation):
+        return None
+    product = around.only_maker(call.inputs[0])
+    if product is None or not isinstance(product.op, Conv2D | Dense) or product.op.activation != "linear":
+        return None
+    return replace(product, op=replace(product.op, activation=call.op.kind), outputs=call.outputs), {product}
+
+
 REWRITES: Sequence[Rewrite] = (
     loss_from_logits("cross_entropy", Softmax(), "softmax_cross_entropy"),
     loss_from_logits("binary_cross_entropy", Activation("sigmoid"), "sigmoid_cross_entropy"),
     conv_relu_pool,
+    activated,  # after the other, which looks for the three
 )
 
 

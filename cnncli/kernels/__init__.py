@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.conv_pool_gradient as conv_pool_gradient
     import cnncli.kernels.dense as dense
     import cnncli.kernels.dropout as dropout
+    import cnncli.kernels.epilogue as epilogue
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
     import cnncli.kernels.optimizers as optimizers
@@ -33,6 +34,7 @@ __all__ = [
     "conv_pool_gradient",
     "dense",
     "dropout",
+    "epilogue",
     "losses",
     "merge",
     "optimizers",

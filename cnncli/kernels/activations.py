@@ -5,7 +5,7 @@
 """
 
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, worker
+from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, function, span, worker
 from cnncli.kernels.sweeps import elementwise
 from cnncli.kernels.vectormath import sigmoid, tanh
 
@@ -26,6 +26,14 @@ def backward(kind: str, y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = grad · f′(x), where f′ is computed from the output y = f(x). Raises ValueError as `forward` does."""
     places = {"y": y.address, "grad": grad.address, "out": out.address}
     return [backward_worker.step(out.dtype, chunks(out.size), _known(kind), **places, size=out.size)]
+
+
+def in_place(kind: str, dtype: str) -> int:
+    """The address of a C function (x, start, stop): x[start:stop] = f(x[start:stop]), x being an address.
+
+    Raises ValueError as `forward` does.
+    """
+    return in_place_worker.address(dtype, _known(kind))
 
 
 def _known(kind: str) -> str:
@@ -65,6 +73,17 @@ def forward_worker(real, kind):
         _functions(number, (p.x,), (p.out,), start, stop, (), real)
 
     return activation
+
+
+@function
+def in_place_worker(real, kind):
+    """x = f(x) for elements `start` … `stop`-1."""
+    number = KINDS[kind]
+
+    def activation_in_place(x, start, stop):
+        _functions(number, (x,), (x,), start, stop, (), real)
+
+    return activation_in_place
 
 
 @worker(BACKWARD)

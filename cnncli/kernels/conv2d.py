@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from cnncli.kernels import dense, microkernel
 from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
+from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.microkernel import call, clear
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
@@ -26,7 +27,8 @@ in memory traffic than it saves."""
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    f"product bias out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks images {IMAGE} {COPY}"
+    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks images {IMAGE} {COPY} "
+    f"{EPILOGUE}"
 )
 WEIGHT = block(f"product grad out partials tiles panel packed packed_step {IMAGE} {COPY}")
 CLEAR = block("out size")
@@ -68,18 +70,18 @@ class Phase(NamedTuple):
 
 
 def forward(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, geometry: Geometry, scratch: Scratch
+    x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """out = x ∗ kernel + bias. x: real (N, H, W, C); kernel: (kh, kw, C/groups, F); bias: (F,); out: (N, OH, OW, F).
+    """out = f(x ∗ kernel + bias). x: real (N, H, W, C); kernel: (kh, kw, C/groups, F); out: (N, OH, OW, F).
 
-    Each element starts from its bias.
+    Each element starts from its bias; f and the bias are the epilogue's.
     """
     kh, kw, channels, filters = kernel.shape
     width, item = filters // geometry.groups, ITEM[kernel.dtype]
     lanes, panel, *_ = microkernel.family(kernel.dtype)
     pixels = out.size // filters
     if _pointwise(kernel, geometry):
-        return dense.forward(x, kernel._replace(shape=(channels, filters)), bias, out, scratch)
+        return dense.forward(x, kernel._replace(shape=(channels, filters)), epilogue, out, scratch)
     if width % lanes or (width > panel and pixels >= PACKED):
         steps = (width, kw * channels * filters, channels * filters, filters, 1)
         source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
@@ -91,8 +93,7 @@ def forward(
         panels = Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
     row = out.shape[2] * filters * item
     grid = Grid(out.shape, out.address, out.shape[1] * row, row, filters * item)  # type: ignore[arg-type]
-    address = bias.address if bias else 0
-    return [*before, _correlate(x, panels, (kh, kw), address, grid, geometry, scratch)]
+    return [*before, _correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
@@ -130,7 +131,7 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
                 sx * depth * item,
             )
             turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
-            steps += [step, _correlate(grad, panels, (y.taps, x.taps), 0, grid, turned, scratch)]
+            steps += [step, _correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch)]
     return steps
 
 
@@ -185,12 +186,15 @@ def _correlate(
     x: Tensor,
     kernel: Panels,
     taps: tuple[int, int],
-    bias: int,
     out: Grid,
     geometry: Geometry,
     scratch: Scratch,
+    epilogue: Epilogue = PLAIN,
 ) -> Step:
-    """`forward` with a kernel in panels onto a grid; chunks are blocks of rows of an image, or several images."""
+    """`forward` with a kernel in panels onto a grid; chunks are blocks of rows of an image, or several images.
+
+    An activation needs a grid without gaps.
+    """
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
     blocks = min(rows, max(1, work // (2 * GRAIN)))
@@ -199,7 +203,6 @@ def _correlate(
         x.dtype,
         -(-batch // images) * blocks,
         product=microkernel.family(x.dtype).product,
-        bias=bias,
         out=out.address,
         out_image=out.image,
         out_row=out.row,
@@ -213,6 +216,7 @@ def _correlate(
         blocks=blocks,
         images=images,
         **_image(x, taps, (rows, columns, filters), -(-rows // blocks), geometry, scratch),
+        **epilogue.fields(x.dtype),
     )
 
 
@@ -297,6 +301,9 @@ def correlate_worker(real):
                                 stop - start if whole else p.kw,
                             ),
                         )
+            if p.after != 0:
+                written = p.out + image * p.out_image + first * p.out_row
+                call(p.after, (written, 0, (last - first) * p.columns * p.filters))
 
     return correlate
 

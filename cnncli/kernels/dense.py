@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from cnncli.kernels import microkernel
+from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.microkernel import call, clear, copy
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, worker
@@ -16,8 +17,8 @@ PACKED = 512
 fetched ahead."""
 
 PRODUCT = block(
-    "product a row_step step b b_row b_panel bias out rows images per_image columns partials row_tile column_tile "
-    "tile_panels"
+    "product a row_step step b b_row b_panel out rows images per_image columns partials row_tile column_tile "
+    f"tile_panels {EPILOGUE}"
 )
 PACK = block("transpose x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
 
@@ -55,16 +56,16 @@ class Panels(NamedTuple):
     row: int
 
 
-def forward(x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, scratch: Scratch) -> list[Step]:
-    """out = x · kernel + bias. x: real (N, ..., in); kernel: (in, units); bias: (units,); out: (N, ..., units).
+def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out = f(x · kernel + bias). x: real (N, ..., in); kernel: (in, units); bias: (units,); out: (N, ..., units).
 
-    Each element starts from its bias and adds the inputs in order.
+    Each element starts from its bias and adds the inputs in order; f and the bias are the epilogue's.
     """
     inputs, units = kernel.shape
     before, panels = right(kernel, x.size // inputs, scratch)
     size = (x.size // inputs, inputs, units)
     factor = Factor(x.address, inputs, 1)
-    return [*before, _product(x.dtype, factor, panels, size, out.address, bias=bias.address if bias else 0)]
+    return [*before, _product(x.dtype, factor, panels, size, out.address, epilogue=epilogue)]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
@@ -134,11 +135,11 @@ def _product(
     size: tuple[int, int, int],
     out: int,
     *,
-    bias: int = 0,
+    epilogue: Epilogue = PLAIN,
     images: int = 1,
     partials: int = 1,
 ) -> Step:
-    """out (rows, columns) = a (rows, inner) · b (inner, columns) + bias (columns,); size: (rows, inner, columns).
+    """out (rows, columns) = a (rows, inner) · b (inner, columns), and the epilogue; size: (rows, inner, columns).
 
     `inner` is divided at whole images into `partials` sums that lie one after the other in `out`.
     """
@@ -158,7 +159,6 @@ def _product(
         b=b.address,
         b_row=b.row,
         b_panel=b.panel,
-        bias=bias,
         out=out,
         rows=rows,
         images=images,
@@ -168,6 +168,7 @@ def _product(
         row_tile=row_tile,
         column_tile=column_tile,
         tile_panels=column_tile // panel,
+        **epilogue.fields(dtype),
     )
 
 
@@ -186,15 +187,17 @@ def product_worker(real):
         part = chunk // column_tiles // row_tiles
         first = part * p.images // p.partials * p.per_image
         last = (part + 1) * p.images // p.partials * p.per_image
+        out, step = p.out + ((part * p.rows + top) * p.columns + left) * item, p.columns * item
+        rows, columns = min(p.row_tile, p.rows - top), min(p.column_tile, p.columns - left)
         call(
             p.product,
             (
-                p.out + ((part * p.rows + top) * p.columns + left) * item,
-                p.columns * item,
+                out,
+                step,
                 p.bias + left * item if p.bias != 0 else 0,
                 0,
-                min(p.row_tile, p.rows - top),
-                min(p.column_tile, p.columns - left),
+                rows,
+                columns,
                 p.a + (top * p.row_step + first * p.step) * item,
                 p.row_step * item,
                 p.step * item,
@@ -207,6 +210,9 @@ def product_worker(real):
                 1,
             ),
         )
+        if p.after != 0:
+            for row in range(rows):
+                call(p.after, (out + row * step, 0, columns))
 
     return product
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.ops.elementwise import before_activation, titled
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.reduce import SumRows
 from cnncli.ops.window import Window
@@ -19,10 +20,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Conv2D(Op):
-    """(x (H,W,C), kernel (kh,kw,C/groups,F)[, bias (F,)]) → (OH,OW,F): cross-correlation, as Keras' Conv2D."""
+    """(x (H,W,C), kernel (kh,kw,C/groups,F)[, bias (F,)]) → (OH,OW,F): cross-correlation, as Keras' Conv2D.
+
+    `activation` is one whose derivative follows from its output; fusion puts it here.
+    """
 
     window: Window
     groups: int = 1
+    activation: str = "linear"
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         image, kernel = image_shape(inputs[0]), inputs[1].shape
@@ -34,12 +43,14 @@ class Conv2D(Op):
         return (Value((*self.window.output(image[0], image[1]), kernel[3])),)
 
     def flops(self, call: Call) -> int:
-        return call.output.size * (2 * self.window.cells * call.inputs[1].shape[2] + (len(call.inputs) > 2))
+        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
+        return call.output.size * (2 * self.window.cells * call.inputs[1].shape[2] + epilogue)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         x, kernel, *bias = call.inputs
         grads: list[Value | None] = [None] * len(call.inputs)
+        grad = before_activation(tape, self.activation, grad, call.output)
         if needed[1]:
             grads[1] = tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
         if bias and needed[2]:
@@ -51,7 +62,8 @@ class Conv2D(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
         geometry = _geometry(self.window, self.groups, x.shape[1:])
-        return kernels.conv2d.forward(x, kernel, bias[0] if bias else None, outputs[0], geometry, scratch)
+        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        return kernels.conv2d.forward(x, kernel, epilogue, outputs[0], geometry, scratch)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.ops.elementwise import before_activation, titled
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.reduce import SumRows
 
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dense(Op):
-    """(x (…, in), kernel (in, units)[, bias (units,)]) → (…, units)."""
+    """(x (…, in), kernel (in, units)[, bias (units,)]) → (…, units).
+
+    `activation` is one whose derivative follows from its output; fusion puts it here.
+    """
+
+    activation: str = "linear"
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, kernel = inputs[:2]
@@ -26,12 +36,14 @@ class Dense(Op):
         return (Value((*x.shape[:-1], kernel.shape[1])),)
 
     def flops(self, call: Call) -> int:
-        return call.output.size * (2 * call.inputs[1].shape[0] + (len(call.inputs) > 2))
+        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
+        return call.output.size * (2 * call.inputs[1].shape[0] + epilogue)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         x, kernel, *bias = call.inputs
         grads: list[Value | None] = [None] * len(call.inputs)
+        grad = before_activation(tape, self.activation, grad, call.output)
         if needed[1]:
             grads[1] = tape.emit(DenseGradWeight(), x, grad)
         if bias and needed[2]:
@@ -42,7 +54,8 @@ class Dense(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        return kernels.dense.forward(x, kernel, bias[0] if bias else None, outputs[0], scratch)
+        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        return kernels.dense.forward(x, kernel, epilogue, outputs[0], scratch)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ class Activation(_Elementwise):
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(ActivationGrad(self.kind), grad, call.output),)
+        return (before_activation(tape, self.kind, grad, call.output),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.activations.forward(self.kind, inputs[0], outputs[0])
@@ -49,6 +49,16 @@ class ActivationGrad(_Elementwise):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.activations.backward(self.kind, inputs[1], inputs[0], outputs[0])
+
+
+def titled(name: str, activation: str) -> str:
+    """What an operation with an activation behind it is called."""
+    return name if activation == "linear" else f"{name} + {activation}"
+
+
+def before_activation(tape: Tape, kind: str, grad: Value, y: Value) -> Value:
+    """The gradient of what an activation of `kind` ("linear" for none) made `y` of."""
+    return grad if kind == "linear" else tape.emit(ActivationGrad(kind), grad, y)
 
 
 @dataclass(frozen=True)

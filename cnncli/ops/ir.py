@@ -73,6 +73,11 @@ class Op:
     overwrites: ClassVar[int | None] = None
     """The input whose memory the output may take, where nobody reads that input afterwards."""
 
+    @property
+    def title(self) -> str:
+        """What the operation is called where people look."""
+        return type(self).__name__
+
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         """The values this op makes of `inputs`; raises ShapeError where they do not fit."""
         raise NotImplementedError

@@ -155,7 +155,7 @@ class Bench:
         parts = [
             Part(
                 call.owner or "loss",
-                type(call.op).__name__,
+                call.op.title,
                 direction,
                 call.flops * (n if any(value.batched for value in (*call.inputs, *call.outputs)) else 1),
                 _bytes(program, call, n),

@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from cnncli.graph import network as module
-from cnncli.graph.fusion import REWRITES, conv_relu_pool, fuse
+from cnncli.graph.fusion import REWRITES, activated, conv_relu_pool, fuse
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
+from cnncli.kernels.activations import KINDS
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
-from cnncli.ops.elementwise import Activation
+from cnncli.ops.dense import Dense
+from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Tape, Value
 from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
@@ -138,7 +140,7 @@ def test_a_block_becomes_one_operation_that_belongs_to_the_convolution():
 )
 def test_a_block_that_the_kernel_does_not_cover_stays_as_it_is(changes):
     tape, *_ = block(**changes)
-    assert fuse(tape.calls) == tape.calls
+    assert fuse(tape.calls, [conv_relu_pool]) == tape.calls
 
 
 @pytest.mark.parametrize("which", [0, 1])
@@ -149,6 +151,44 @@ def test_a_block_stays_as_it_is_where_somebody_reads_what_lies_inside(which, rea
     if reader == "call":
         tape.emit(Activation("tanh"), inside[which])
     assert fuse(tape.calls, [conv_relu_pool], kept) == tape.calls
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtype, tolerance):
+    model = chain(
+        (9, 8, 3),
+        ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 3, "padding": "same", "activation": kind}),
+        ("Conv2D", {"filters": 5, "kernel_size": 3, "strides": 2, "use_bias": False, "activation": kind}),
+        ("Dense", {"units": 7, "activation": kind}),
+        ("Flatten", {}),
+        ("Dense", {"units": 3, "activation": kind}),
+    )
+    loss = LOSSES.parse("mean_squared_error")
+    fused = objective(model, loss, "train", [activated]).calls
+    assert [call.op.activation for call in fused if hasattr(call.op, "activation")] == [kind] * 4
+    assert not any(isinstance(call.op, Activation) for call in fused)
+    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (activated,)))
+    for expected, found in zip(plain, got, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("reader", ["call", "kept"])
+def test_a_product_stays_as_it_is_where_somebody_reads_it_before_its_activation(reader):
+    tape, x = Tape(owner="dense"), Value((4,))
+    product = tape.emit(Dense(), x, Value((4, 2), batched=False))
+    tape.emit(Activation("tanh"), product)
+    if reader == "call":
+        tape.emit(Softmax(), product)
+    assert fuse(tape.calls, kept=[product] if reader == "kept" else []) == tape.calls
+
+
+def test_a_second_activation_stays_an_operation():
+    tape, x = Tape(owner="dense"), Value((4,))
+    product = tape.emit(Dense(), x, Value((4, 2), batched=False))
+    last = tape.emit(Activation("relu"), tape.emit(Activation("tanh"), product))
+    first, second = fuse(tape.calls)
+    assert (first.op, second.op, second.output) == (Dense("tanh"), Activation("relu"), last)
 
 
 def test_a_prediction_that_is_a_block_s_inside_is_still_made():

@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import conv2d
+from cnncli.kernels import activations, conv2d
 from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, MARGIN, SHAPES, assert_close, execute, normal, unwritten
+from tests.reference import activations as twins
 from tests.reference import convolution
 
 
@@ -54,10 +56,10 @@ def random_case(seed: int, dtype: str) -> Case:
     )
 
 
-def forward(case: Case, threads: int = 2) -> np.ndarray:
+def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.grad.shape)
-    bias = None if case.bias is None else tensor(case.bias)
-    arrays = tensor(case.x), tensor(case.kernel), bias, tensor(out)
+    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
+    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
     execute(lambda scratch: conv2d.forward(*arrays, case.geometry, scratch), threads)
     return out
 
@@ -87,6 +89,18 @@ def test_all_three_agree_with_the_definition(dtype: str) -> None:
         assert_close(forward(case), convolution.forward(x, kernel, bias, grad.shape[1:3], geometry), case.terms)
         assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
         assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
+
+
+@pytest.mark.parametrize("kind", list(activations.KINDS))
+def test_an_activation_goes_over_every_pixel_once(kind: str) -> None:
+    for seed in range(60):
+        case = random_case(seed, "float64")
+        expected = getattr(twins, kind)(forward(case))
+        np.testing.assert_allclose(forward(case, activation=kind), expected, rtol=1e-12, atol=1e-12)
+    case = large_case(11)
+    np.testing.assert_allclose(
+        forward(case, activation=kind), getattr(twins, kind)(forward(case)), rtol=1e-5, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -166,7 +180,7 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
 
 def test_one_large_image_is_divided_among_threads() -> None:
     case, scratch = large_case(1), Scratch(0, 2)
-    steps = conv2d.forward(tensor(case.x), tensor(case.kernel), None, tensor(case.grad), case.geometry, scratch)
+    steps = conv2d.forward(tensor(case.x), tensor(case.kernel), PLAIN, tensor(case.grad), case.geometry, scratch)
     steps += conv2d.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
     steps += conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
     assert all(step.chunks > 1 for step in steps)

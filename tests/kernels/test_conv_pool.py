@@ -12,6 +12,7 @@ import pytest
 from cnncli.kernels import conv2d, conv_pool, conv_pool_gradient
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.conv_pool import Places
+from cnncli.kernels.epilogue import PLAIN
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import conv_pool as twin
@@ -224,7 +225,7 @@ def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
     case = large_case(3)
     convolved = unwritten("float32", 3, 21, 20, 37)
     geometry = Geometry(*case.places, (1, 1), 1)
-    places = (tensor(case.x), tensor(case.kernel), None, tensor(convolved), geometry)
+    places = (tensor(case.x), tensor(case.kernel), PLAIN, tensor(convolved), geometry)
     execute(lambda scratch: conv2d.forward(*places, scratch))
     squares = convolved[:, :20].reshape(3, 10, 2, 10, 2, 37)
     np.testing.assert_array_equal(forward(case)[0], np.maximum(squares.max((2, 4)), 0))

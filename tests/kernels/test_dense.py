@@ -3,16 +3,20 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import dense
+from cnncli.kernels import activations, dense
+from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
+from tests.reference import activations as twins
 from tests.reference import dense as twin
 
 
-def forward(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, threads: int = 2) -> np.ndarray:
+def forward(
+    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, threads: int = 2, activation: str = "linear"
+) -> np.ndarray:
     out = unwritten(x.dtype.name, *x.shape[:-1], kernel.shape[1])
-    place = None if bias is None else tensor(bias)
-    execute(lambda scratch: dense.forward(tensor(x), tensor(kernel), place, tensor(out), scratch), threads)
+    epilogue = Epilogue(None if bias is None else tensor(bias), activation)
+    execute(lambda scratch: dense.forward(tensor(x), tensor(kernel), epilogue, tensor(out), scratch), threads)
     return out
 
 
@@ -39,6 +43,15 @@ def test_all_three_agree_with_the_matrix_product(dtype: str) -> None:
         assert_close(forward(x, kernel, bias), twin.forward(x, kernel, bias), inputs)
         assert_close(grad_input(grad, kernel), twin.grad_input(grad, kernel), units)
         assert_close(grad_weight(x, grad), twin.grad_weight(x, grad), x.size // inputs)
+
+
+@pytest.mark.parametrize("kind", list(activations.KINDS))
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (3, 7, 33), (70, 150, 90), (2, 40, 900), (600, 64, 130)])
+def test_an_activation_goes_over_every_element_once(kind: str, sizes: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel, bias = (normal(rng, "float64", *shape) for shape in (sizes[:2], sizes[1:], sizes[2:]))
+    expected = getattr(twins, kind)(forward(x, kernel, bias))
+    np.testing.assert_allclose(forward(x, kernel, bias, activation=kind), expected, rtol=1e-12, atol=1e-12)
 
 
 def test_a_hand_computed_product() -> None:
@@ -73,7 +86,7 @@ def test_one_row_is_divided_among_threads() -> None:
     rng = np.random.default_rng(0)
     x, kernel, grad = (tensor(normal(rng, "float32", *shape)) for shape in ((1, 700), (700, 300), (1, 300)))
     scratch = Scratch(0, 2)
-    steps = dense.forward(x, kernel, None, grad, scratch) + dense.grad_input(grad, kernel, x, scratch)
+    steps = dense.forward(x, kernel, PLAIN, grad, scratch) + dense.grad_input(grad, kernel, x, scratch)
     assert all(step.chunks > 1 for step in steps + dense.grad_weight(x, grad, kernel, scratch))
 
 
