@@ -1,7 +1,7 @@
 """The processor that code is made for: what Numba compiles for, so that hand-written code and Numba's agree.
 
 Multiply-adds go through `multiply_add` everywhere: without the hardware, `llvm.fma` becomes a call of the C library for
-each number, sixty times slower than to multiply and add.
+each number, which is seventy times slower than to multiply and add.
 """
 
 from functools import cache as once
