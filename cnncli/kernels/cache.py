@@ -16,7 +16,8 @@ from typing import Any
 
 import llvmlite
 import numba
-from llvmlite import binding
+
+from cnncli.kernels.target import machine
 
 FILES = "*.nb[ic]"
 """Numba's index and code files."""
@@ -27,9 +28,7 @@ def digest() -> str:
     state = hashlib.sha256()
     for source in sorted(Path(__file__).parent.glob("*.py")):
         state.update(source.read_bytes())
-    cpu = numba.config.CPU_NAME or binding.get_host_cpu_name()
-    features = numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten()
-    state.update(repr((numba.__version__, llvmlite.__version__, cpu, features)).encode())
+    state.update(repr((numba.__version__, llvmlite.__version__, machine())).encode())
     return state.hexdigest()[:16]
 
 

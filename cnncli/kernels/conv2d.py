@@ -16,7 +16,7 @@ from typing import NamedTuple
 from cnncli.kernels import dense, microkernel
 from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.microkernel import call, clear
+from cnncli.kernels.intrinsics import call, clear
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from numba import njit, types
 
-from cnncli.kernels.microkernel import clear, copy
+from cnncli.kernels.intrinsics import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
 from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker

@@ -7,7 +7,7 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 from numba import njit, types
 
 from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
-from cnncli.kernels.microkernel import clear, copy
+from cnncli.kernels.intrinsics import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from cnncli.kernels import microkernel
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.microkernel import call, clear, copy
+from cnncli.kernels.intrinsics import call, clear, copy
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, worker
 

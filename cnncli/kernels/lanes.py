@@ -11,6 +11,8 @@ from typing import TypeAlias
 from llvmlite import ir
 from numba.core import cgutils
 
+from cnncli.kernels.target import multiply_add
+
 INDEX = ir.IntType(32)
 Operand: TypeAlias = "Vector | float"
 
@@ -124,20 +126,16 @@ class Vector:
         return Vector(self.builder, self.builder.select(condition.value, self.value, other.value))
 
     def fma(self, factor: Operand, addend: Operand) -> "Vector":
-        """self · factor + addend with one rounding."""
-        return self._call("fma", self, self.full(factor), self.full(addend))
+        """self · factor + addend; with one rounding where the machine has fused multiply-adds."""
+        factor, addend = self.full(factor), self.full(addend)
+        return Vector(self.builder, multiply_add(self.builder, self.value, factor.value, addend.value))
 
     def sqrt(self) -> "Vector":
         """The square root, rounded correctly."""
-        return self._call("sqrt", self)
-
-    def _call(self, name: str, *operands: "Vector") -> "Vector":
         kind = self.value.type
-        name = f"llvm.{name}.v{self.lanes}f{8 * self.item}"
-        function = cgutils.get_or_insert_function(
-            self.builder.module, ir.FunctionType(kind, [kind] * len(operands)), name
-        )
-        return Vector(self.builder, self.builder.call(function, [operand.value for operand in operands]))
+        name = f"llvm.sqrt.v{self.lanes}f{8 * self.item}"
+        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind]), name)
+        return Vector(self.builder, self.builder.call(function, [self.value]))
 
     def bits(self) -> "Vector":
         """The bits of reals as integers of their size."""

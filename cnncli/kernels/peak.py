@@ -1,7 +1,7 @@
 """The most multiply-adds that this machine does: what a kernel's speed is measured against.
 
-The loop has nothing but fused multiply-adds on registers, twelve independent chains of them: more than latency times
-units of any core that is about.
+The loop has nothing but multiply-adds on registers, fused where the machine can, twelve independent chains of them:
+more than latency times units of any core that is about.
 """
 
 from time import perf_counter
@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 
 from cnncli.kernels import runtime
 from cnncli.kernels.runtime import block, fields, worker
+from cnncli.kernels.target import multiply_add
 
 CHAINS = 12
 LANES = (16, 8, 4)
@@ -69,7 +70,6 @@ def _multiply_add(typing_context, start, out, turns, lanes):
 
     def loop(builder: ir.IRBuilder, width: int, start: ir.Value, out: ir.Value, turns: ir.Value) -> None:
         kind = ir.VectorType(ir.FloatType(), width)
-        fma = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), f"llvm.fma.v{width}f32")
 
         def row(number: int) -> ir.Value:
             return builder.load(builder.inttoptr(builder.add(start, word(64 * number)), kind.as_pointer()), align=4)
@@ -78,7 +78,7 @@ def _multiply_add(typing_context, start, out, turns, lanes):
         factor, term = row(CHAINS), row(CHAINS + 1)
         with cgutils.for_range(builder, turns, intp=word):
             for chain in chains:
-                builder.store(builder.call(fma, [builder.load(chain), factor, term]), chain)
+                builder.store(multiply_add(builder, builder.load(chain), factor, term), chain)
         total = builder.load(chains[0])
         for chain in chains[1:]:
             total = builder.fadd(total, builder.load(chain))

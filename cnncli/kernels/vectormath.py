@@ -17,7 +17,7 @@ class Format(NamedTuple):
     mantissa: int
     bias: int
     log_2: tuple[float, float]
-    """ln 2 in two parts: the nearest number, and what it lacks."""
+    """ln 2 in two parts: so few bits that the product with an integer is exact, and what they lack (FreeBSD's msun)."""
     highest: float
     lowest: float
     """Beyond these eˣ is infinite or rounds to 0."""
@@ -27,8 +27,8 @@ class Format(NamedTuple):
 
 
 FORMATS = {
-    4: Format(23, 127, (0.693147182464599609375, -1.904654299957767878541823e-9), 89.0, -105.0, 7, 4),
-    8: Format(52, 1023, (0.6931471805599453094, 2.319046813846299558417771e-17), 710.0, -746.0, 13, 10),
+    4: Format(23, 127, (0.693145751953125, 1.4286068203094172e-06), 89.0, -105.0, 7, 4),
+    8: Format(52, 1023, (0.6931471803691238, 1.9082149292705877e-10), 710.0, -746.0, 13, 10),
 }
 
 

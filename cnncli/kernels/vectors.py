@@ -5,9 +5,10 @@ A vector is one cache line, whatever the host's width: the compiler splits it wh
 
 from collections.abc import Sequence
 
-import numba
-from llvmlite import binding, ir
+from llvmlite import ir
 from numba.core import cgutils
+
+from cnncli.kernels.target import machine, multiply_add
 
 LINE = 64
 """Bytes of a vector."""
@@ -15,28 +16,18 @@ LANES = {"float32": 16, "float64": 8}
 WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
 
 
-def _features() -> str:
-    if numba.config.CPU_NAME is not None:
-        return str(numba.config.CPU_FEATURES or "")
-    return str(numba.config.CPU_FEATURES or binding.get_host_cpu_features().flatten())
-
-
-REGISTERS = 32 if "+avx512f" in _features() else 16
+REGISTERS = 32 if machine().width == LINE else 16
 """With AVX-512 a register holds a whole vector, else half of one or less."""
 
 
 class Vectors:
-    """Emits loads, stores and fused multiply-adds of vectors of one dtype."""
+    """Emits loads, stores and multiply-adds of vectors of one dtype."""
 
     def __init__(self, builder: ir.IRBuilder, bits: int) -> None:
         self.builder, self.item = builder, bits // 8
         self.lanes = LINE // self.item
         self.scalar = ir.FloatType() if bits == 32 else ir.DoubleType()
         self.kind = ir.VectorType(self.scalar, self.lanes)
-        name = f"llvm.fma.v{self.lanes}f{bits}"
-        self.function = cgutils.get_or_insert_function(
-            builder.module, ir.FunctionType(self.kind, [self.kind] * 3), name
-        )
 
     def at(self, address: ir.Value, kind: ir.Type) -> ir.Value:
         """The integer `address` as a pointer to `kind`."""
@@ -67,7 +58,7 @@ class Vectors:
 
     def fma(self, a: ir.Value, b: ir.Value, total: ir.Value) -> None:
         """`total`, a stack slot, becomes a·b + total."""
-        self.builder.store(self.builder.call(self.function, [a, b, self.builder.load(total)]), total)
+        self.builder.store(multiply_add(self.builder, a, b, self.builder.load(total)), total)
 
     def slots(self, addresses: Sequence[ir.Value]) -> list[ir.Value]:
         """Stack slots that hold the vectors at `addresses`; the optimizer makes registers of them."""

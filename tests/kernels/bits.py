@@ -6,8 +6,8 @@ import numpy as np
 
 from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
 from cnncli.kernels.runtime import tensor
-from tests.kernels import test_vectormath
-from tests.kernels.support import DTYPES, execute
+from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_vectormath
+from tests.kernels.support import DTYPES, execute, normal
 
 FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
 LOSSES = (*FROM_LOGITS, "cross_entropy", "binary_cross_entropy")
@@ -53,7 +53,23 @@ def results(dtype):
     places = tensor(x), tensor(target), tensor(weight), tensor(out)
     keep("mse gradient", out, lambda _: losses.mean_squared_error_gradient(*places))
     _others(keep, given, dtype)
-    return found
+    return found | _products(dtype)
+
+
+def _products(dtype):
+    """Results of convolutions and dense layers, of many random shapes and a large one: the bytes of all in a row."""
+    cases = [test_conv2d.random_case(seed, dtype) for seed in range(40)]
+    cases += [test_conv2d.large_case(11)] if dtype == "float32" else []
+    found = {f"conv2d {run.__name__}": [run(case) for case in cases] for run in test_conv2d.OPERATIONS}
+    cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
+    cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]
+    found["conv_pool"] = [array for case in cases for array in test_conv_pool.everything(case, 4)]
+    generator = np.random.default_rng(0)
+    x, kernel, grad = (normal(generator, dtype, *shape) for shape in ((70, 150), (150, 90), (70, 90)))
+    found["dense forward"] = [test_dense.forward(x, kernel, None)]
+    found["dense grad_input"] = [test_dense.grad_input(grad, kernel)]
+    found["dense grad_weight"] = [test_dense.grad_weight(x, grad)]
+    return {name: np.frombuffer(b"".join(a.tobytes() for a in arrays), np.uint8) for name, arrays in found.items()}
 
 
 def _others(keep, given, dtype):

@@ -1,9 +1,5 @@
 """Fused convolution, ReLU and pooling agree with the three twins one after the other, to the last tie."""
 
-import hashlib
-import os
-import subprocess
-import sys
 from typing import NamedTuple
 
 import numpy as np
@@ -249,35 +245,6 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         conv_pool_gradient.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), places, scratches[2])
         used.append([scratch.used for scratch in scratches])
     assert used == [list(sizes) for sizes in zip(*(sorted(sizes) for sizes in zip(*used, strict=True)), strict=True)]
-
-
-def bits() -> str:
-    """A digest of all results on random shapes and on a large one, on 4 threads where there are as many."""
-    state = hashlib.sha256()
-    for case in [
-        *(random_case(seed, dtype) for seed in range(25) for dtype in DTYPES),
-        large_case(11),
-        large_case(11, channels=3),
-    ]:
-        for array in everything(case, 4):
-            state.update(array.tobytes())
-    return state.hexdigest()
-
-
-def test_narrow_vectors_and_four_threads_give_the_same_bits() -> None:
-    environment = {
-        **os.environ,
-        "NUMBA_NUM_THREADS": "4",
-        "NUMBA_CPU_NAME": "haswell",
-        "NUMBA_CPU_FEATURES": "+avx,+avx2,+fma,+sse4.2,+popcnt,+bmi,+bmi2,+f16c",
-    }
-    script = (
-        "from tests.kernels import test_conv_pool as test\n"
-        "from cnncli.kernels import vectors\n"
-        "print(vectors.REGISTERS, test.bits())"
-    )
-    run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
-    assert run.stdout.split() == ["16", bits()], run.stderr
 
 
 @pytest.mark.parametrize("operation", [forward, grad_weight, grad_input])

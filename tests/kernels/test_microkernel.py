@@ -1,37 +1,13 @@
-"""Micro-kernels agree with NumPy for every number of rows and columns, and their bits do not depend on the machine."""
+"""Micro-kernels agree with NumPy for every number of rows and columns, and what prepares their factors does, too."""
 
 import ctypes
-import os
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from cnncli.kernels import cache, microkernel
+from cnncli.kernels import microkernel
+from cnncli.kernels.target import machine
 from tests.kernels.support import DTYPES, assert_close, normal, unwritten
-
-AVX2 = {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+avx,+avx2,+fma,+bmi,+bmi2"}
-
-DIGEST = """
-import hashlib
-from tests.kernels import test_conv2d, test_dense
-bits = hashlib.sha256()
-for seed in range(40):
-    for dtype in ("float32", "float64"):
-        case = test_conv2d.random_case(seed, dtype)
-        for operation in test_conv2d.OPERATIONS:
-            bits.update(operation(case).tobytes())
-case = test_conv2d.large_case(11)
-for operation in test_conv2d.OPERATIONS:
-    bits.update(operation(case).tobytes())
-x, kernel, grad = (test_dense.normal(test_dense.np.random.default_rng(0), "float32", *shape)
-    for shape in ((70, 150), (150, 90), (70, 90)))
-for out in (test_dense.forward(x, kernel, None), test_dense.grad_input(grad, kernel), test_dense.grad_weight(x, grad)):
-    bits.update(out.tobytes())
-print(bits.hexdigest())
-"""
 
 
 def call(address, *arguments):
@@ -87,7 +63,7 @@ def test_a_sum_is_one_chain_in_the_order_of_batch_and_step():
     # 2³⁰ swallows what came before and the 1 after it; a product rounded before it is added loses 2⁻²⁴.
     a = np.array([[[1, 2.0**30]], [[1, -(2.0**30)]], [[1, 1 + 2.0**-12]]], np.float32)
     b = np.array([[[1], [1]], [[1], [1]], [[-1], [1 + 2.0**-12]]], np.float32)
-    expected = 2.0**-11 + (2.0**-24 if microkernel.machine().fused else 0)
+    expected = 2.0**-11 + (2.0**-24 if machine().fused else 0)
     assert product(a, b, np.array([5], np.float32))[0, 0] == expected
 
 
@@ -113,76 +89,3 @@ def test_a_part_of_an_image_has_zeros_around_it(first, left):
         place = first, rows, left, columns
         call(family.border, out.ctypes.data, x.ctypes.data + 4 * start, 4, 5, 6 * 4, channels * 4, *place)
         assert_close(out, padded[:, :, start : start + channels])
-
-
-def test_a_family_is_kept_and_made_anew_where_its_file_is_damaged(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "ENABLED", True)
-    monkeypatch.setattr(microkernel.numba.config, "CACHE_DIR", str(tmp_path))
-    made = []
-
-    def compile_family(target, item):
-        made.append(item)
-        return b"an object file"
-
-    monkeypatch.setattr(microkernel, "compile_family", compile_family)
-    target = microkernel.machine()
-    assert [microkernel._object("a.o", target, 4) for _ in range(2)] == [b"an object file"] * 2
-    assert made == [4]
-    [file] = tmp_path.iterdir()
-    whole = file.read_bytes()
-    for damaged in (
-        b"",
-        whole[:20],
-        whole[:-1],
-        whole[:-1] + bytes([whole[-1] ^ 1]),
-        bytes([whole[0] ^ 1]) + whole[1:],
-    ):
-        file.write_bytes(damaged)
-        made.clear()
-        assert microkernel._object("a.o", target, 4) == b"an object file"
-        assert made == [4]
-        assert file.read_bytes() == whole
-
-
-def test_without_a_folder_a_family_is_made_in_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr(cache, "ENABLED", False)
-    monkeypatch.setattr(microkernel.numba.config, "CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(microkernel, "compile_family", lambda target, item: b"code")
-    assert microkernel._object("a.o", microkernel.machine(), 4) == b"code"
-    monkeypatch.setattr(cache, "ENABLED", True)
-    monkeypatch.setattr(microkernel.numba.config, "CACHE_DIR", str(tmp_path / "nowhere"))
-    assert microkernel._object("a.o", microkernel.machine(), 4) == b"code"
-    assert list(tmp_path.iterdir()) == []
-
-
-def narrower():
-    """Environments for the narrower vectors this machine has too; none where it is not an x86."""
-    features = microkernel.machine().features.split(",")
-    return {name: AVX2 for name in ("AVX2",) if {"+avx2", "+fma"} <= set(features)}
-
-
-def run(code, environment):
-    root = Path(__file__).parents[2]
-    process = subprocess.run(
-        [sys.executable, *code],
-        env={**os.environ, **environment, "PYTHONPATH": str(root)},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    return process.stdout.strip()
-
-
-def test_the_bits_are_the_same_with_narrower_vectors():
-    expected = run(["-c", DIGEST], {})
-    for environment in narrower().values():
-        assert run(["-c", DIGEST], environment) == expected
-
-
-def test_random_shapes_are_right_with_narrower_vectors():
-    files = [f"tests/kernels/test_{name}.py" for name in ("conv2d", "dense", "microkernel")]
-    for environment in narrower().values():
-        run(["-m", "pytest", "-q", *files, "-k", "agree_with or agrees_with"], environment)

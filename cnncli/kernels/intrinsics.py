@@ -1,0 +1,47 @@
+"""What workers call: functions at addresses, and the movers of memory."""
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+WORD = ir.IntType(64)
+
+
+@intrinsic
+def call(typing_context, address, arguments):
+    """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT and its like."""
+    count = len(arguments)
+
+    def generate(context, builder, signature, values):
+        kind = ir.FunctionType(ir.VoidType(), [WORD] * count)
+        words = [
+            context.cast(builder, builder.extract_value(values[1], i), arguments[i], types.intp) for i in range(count)
+        ]
+        builder.call(builder.inttoptr(values[0], kind.as_pointer()), words)
+        return context.get_dummy_value()
+
+    return types.void(types.intp, arguments), generate
+
+
+@intrinsic
+def copy(typing_context, out, x, size):
+    """Copy `size` bytes from address `x` to address `out`."""
+
+    def generate(context, builder, signature, arguments):
+        out, x = (builder.inttoptr(address, ir.IntType(8).as_pointer()) for address in arguments[:2])
+        cgutils.raw_memcpy(builder, out, x, arguments[2], 1)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 3), generate
+
+
+@intrinsic
+def clear(typing_context, out, size):
+    """Fill `size` bytes at address `out` with zeros."""
+
+    def generate(context, builder, signature, arguments):
+        cgutils.memset(builder, builder.inttoptr(arguments[0], ir.IntType(8).as_pointer()), arguments[1], 0)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 2), generate

@@ -1,0 +1,63 @@
+"""The processor that code is made for: what Numba compiles for, so that hand-written code and Numba's agree.
+
+Multiply-adds go through `multiply_add` everywhere: without the hardware, `llvm.fma` becomes a call of the C library for
+each number, which is seventy times slower than to multiply and add.
+"""
+
+from functools import cache as once
+from typing import NamedTuple
+
+import numba
+from llvmlite import binding, ir
+from numba.core import cgutils
+from numba.core.codegen import get_host_cpu_features
+
+
+class Machine(NamedTuple):
+    """What code is made for: `width` bytes in a vector register, the number of registers, fused multiply-add or not."""
+
+    cpu: str
+    features: str
+    width: int
+    registers: int
+    fused: bool
+
+    def generator(self) -> binding.TargetMachine:
+        """What makes machine code for it, for use in this process."""
+        binding.initialize_native_target()
+        binding.initialize_native_asmprinter()
+        return binding.Target.from_default_triple().create_target_machine(
+            cpu=self.cpu, features=self.features, opt=3, codemodel="jitdefault", jit=True
+        )
+
+
+@once
+def machine() -> Machine:
+    """The processor that Numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES narrow it)."""
+    cpu, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    return described(
+        binding.get_host_cpu_name() if cpu is None else cpu, get_host_cpu_features() if features is None else features
+    )
+
+
+def described(cpu: str, features: str) -> Machine:
+    """The machine of LLVM's name for a processor and its features, "+avx2,-avx512f,…"."""
+    has = set(features.split(","))
+    if not binding.get_default_triple().startswith(("x86_64", "i686", "amd64")):
+        return Machine(cpu, features, 16, 32, True)
+    width = 64 if "+avx512f" in has else 32 if "+avx" in has else 16
+    return Machine(cpu, features, width, 32 if width == 64 else 16, "+fma" in has or width == 64)
+
+
+def multiply_add(
+    builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value, target: Machine | None = None
+) -> ir.Value:
+    """a·b + c of reals or vectors of them: with one rounding where `target` (this machine) can, else with two."""
+    if not (target or machine()).fused:
+        return builder.fadd(builder.fmul(a, b), c)
+    kind = a.type
+    lanes, scalar = (f"v{kind.count}", kind.element) if isinstance(kind, ir.VectorType) else ("", kind)
+    name = f"llvm.fma.{lanes}f{32 if scalar == ir.FloatType() else 64}"
+    # `declare_intrinsic` can't name vector types.
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+    return builder.call(function, [a, b, c])

@@ -1,0 +1,33 @@
+"""Kernels do all of their arithmetic themselves: neither they nor LLVM for them call a library's functions."""
+
+import re
+
+from numba import cfunc, types
+
+from cnncli.kernels import activations, conv_pool, conv_pool_gradient, losses, softmax
+from cnncli.kernels.runtime import SIGNATURE
+from cnncli.kernels.target import machine
+
+CALLERS = [
+    (activations.forward_worker, "sigmoid"),
+    (activations.forward_worker, "tanh"),
+    (softmax.forward_worker,),
+    (losses.softmax_cross_entropy_worker,),
+    (losses.cross_entropy_worker,),
+    (losses.element_loss_worker, losses.SIGMOID),
+    (losses.element_loss_worker, losses.BINARY),
+    (conv_pool.forward_worker,),
+    (conv_pool_gradient.input_worker,),
+]
+
+
+def test_no_kernel_calls_the_c_library() -> None:
+    for family, *variant in CALLERS:
+        compiled = cfunc(SIGNATURE, error_model="numpy")(family.factory(types.float32, *variant))
+        called = re.findall(r"^declare .*@([\w.]+)", compiled.inspect_llvm(), re.MULTILINE)
+        assert called
+        # What hands on an exception is Numba's and never reached.
+        foreign = [name for name in called if not name.startswith(("llvm.", "Py", "numba_", "NRT_"))]
+        assert not foreign, family.__doc__
+        calls = "exp|log|tanh|pow|sin" + ("" if machine().fused else "|fma")  # LLVM makes calls of these
+        assert not re.search(rf"llvm\.({calls})", compiled.inspect_llvm())

@@ -1,0 +1,106 @@
+"""Every vector width is tested: this machine's own by the suite itself, narrower ones by parts of it in processes.
+
+Numba is told to compile for a processor with fewer instructions, and all that follows it does, too.
+"""
+
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from cnncli.kernels.target import machine
+from tests.kernels import bits
+from tests.kernels.support import DTYPES
+
+X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+class Width(NamedTuple):
+    """Bytes in a register, whether multiply-adds are fused, and what makes Numba compile for no more than that."""
+
+    size: int
+    fused: bool
+    environment: dict[str, str]
+
+
+WIDTHS = {
+    "AVX-512": Width(64, True, {}),
+    "AVX2": Width(
+        32,
+        True,
+        {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": "+sse2,+avx,+avx2,+fma,+bmi,+bmi2,+f16c,+popcnt"},
+    ),
+    "SSE2": Width(16, False, {"NUMBA_CPU_NAME": "x86-64", "NUMBA_CPU_FEATURES": "+sse2"}),
+}
+OWN = next((name for name, width in WIDTHS.items() if X86 and width[:2] == (machine().width, machine().fused)), None)
+
+SUITES = ("tests/kernels", "tests/layers", "tests/graph", "tests/ops")
+ELSEWHERE = ("widths", "cache", "object_files")
+"""Files of tests/kernels that start processes of their own, or have nothing to do with vectors."""
+RUN_SUITES = """
+import sys
+import pytest
+from cnncli.kernels.target import machine
+print(machine().width, machine().fused)
+sys.exit(pytest.main(sys.argv[1:]))
+"""
+
+
+def available(name):
+    """Skip, and say why, where this processor can't run code for that width."""
+    if not X86:
+        pytest.skip("this processor is no x86: it has one width, which the suite itself tests")
+    if WIDTHS[name].size > machine().width or WIDTHS[name].fused > machine().fused:
+        pytest.skip(f"this processor has no {name}")
+
+
+def start(name, *arguments):
+    return subprocess.Popen(
+        [sys.executable, *arguments],
+        env=os.environ | WIDTHS[name].environment,
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def running():
+    """The processes of the narrower widths by name, at one time."""
+    ignored = [f"--ignore=tests/kernels/test_{name}.py" for name in ELSEWHERE]
+    arguments = ["-c", RUN_SUITES, "-p", "no:cacheprovider", *SUITES, *ignored]
+    names = [name for name, width in WIDTHS.items() if width.size < machine().width] if X86 else []
+    processes = {name: start(name, *arguments) for name in names}
+    yield processes
+    for process in processes.values():
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", WIDTHS)
+def test_twins_and_contracts_hold_on_every_width(name, running):
+    available(name)
+    if name == OWN:
+        return  # the suite that this test is part of
+    output = running[name].communicate(timeout=900)[0]
+    assert running[name].returncode == 0, output
+    assert output.splitlines()[0] == f"{WIDTHS[name].size} {WIDTHS[name].fused}"
+
+
+def test_avx2_and_what_the_host_has_give_the_same_bits():
+    available("AVX2")
+    found = {dtype: bits.results(dtype) for dtype in DTYPES}
+    for results in found.values():
+        constant = [name for name, array in results.items() if np.unique(array).size < 10]
+        assert constant == ["penalty"]  # a single number
+    full = [line for dtype in DTYPES for line in bits.lines(dtype, found[dtype])]
+    assert len(full) == len(set(full)) > 60
+    process = start("AVX2", "-m", "tests.kernels.bits")
+    output = process.communicate(timeout=300)[0]
+    assert output.splitlines() == full
