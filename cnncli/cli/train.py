@@ -92,7 +92,7 @@ def _train(
     output: Path | None,
     dry: bool,
 ) -> None:
-    from cnncli.kernels import runtime
+    from cnncli.kernels import compilations
     from cnncli.training.session import Place, Plan, check, read_data, train
 
     base = spec.path.parent if spec.path else Path()
@@ -107,7 +107,7 @@ def _train(
         return
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
-        with runtime.told_to(lambda made: follower.notice(f"compiling kernels … {made.name} is ready")):
+        with compilations.told_to(lambda made: follower.notice(f"compiling kernels … {made.name} is ready")):
             result = train(plan, dataset, place, threads, follower)
     _close(result, mode, named=output is not None)
     _judge(spec, result)

@@ -10,7 +10,7 @@ from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Compilation
+    from cnncli.kernels.compilations import Compilation
 
 
 @click.command("warmup")
@@ -24,19 +24,19 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     """
     loaded = load(spec, overrides, check_data=False)
     cpus.settle(None)
-    from cnncli.kernels import cache, runtime
+    from cnncli.kernels import cache, compilations
 
     if not cache.ENABLED:
         raise CnncliError(
             "the cache folder can't be written: nothing compiled would be kept; CNNCLI_CACHE_DIR moves it"
         )
     show = _show if sys.stdout.isatty() else _ignore
-    for compilation in runtime.compilations:
+    for compilation in compilations.done:
         show(compilation)
-    with runtime.told_to(show):
+    with compilations.told_to(show):
         _run(loaded)
-    made = [compilation for compilation in runtime.compilations if not compilation.cached]
-    count, seconds = len(runtime.compilations), sum(compilation.seconds for compilation in made)
+    made = [compilation for compilation in compilations.done if not compilation.cached]
+    count, seconds = len(compilations.done), sum(compilation.seconds for compilation in made)
     if made:
         functions = f"{len(made)} function{'s' * (len(made) > 1)}"
         rest = f"; {count - len(made)} were there already" if count > len(made) else ""

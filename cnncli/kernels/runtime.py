@@ -1,4 +1,4 @@
-"""The step runner: workers compiled to addresses, and the one parallel driver that walks a program of steps.
+"""The step runner: workers compiled to addresses, and programs of steps that the `driver` walks.
 
 A *worker* is a C function `(parameters, chunk, thread)` that does one chunk of one operation. `parameters` is the
 address of its parameter block (a record of 8-byte integers and floats: addresses of arrays, sizes, constants), `chunk`
@@ -27,40 +27,26 @@ A kernel file reads top-down: planner (arrays' places in, steps out), then its w
 
 (Loops from 0 over slices, with constants taken out of the block first, are what LLVM vectorizes.)
 
-Chunks run in any order and on any thread, so a chunk writes only what no other chunk writes. Memory reached through an
-address is invisible to Numba's alias analysis in a parallel body, which is why the driver hands on integers only.
+Chunks run in any order and on any thread, so a chunk writes only what no other chunk writes.
 """
 
-import os
-import platform
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from math import prod
 from time import perf_counter
 from typing import Any, NamedTuple
 
 import numba
 import numpy as np
-from llvmlite import ir
-from numba import carray, cfunc, njit, prange, types
-from numba.core import cgutils
+from numba import carray, cfunc, njit, types
 from numba.extending import intrinsic
 
 from cnncli.kernels import cache
-
-# A thread that waits by spinning takes the core from the one it waits for, wherever another process runs, too: training
-# has been seen to be ten times slower beside one busy process. Read by libgomp when the first program runs.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# omp enters a parallel region in microseconds, workqueue in a hundred of them.
-numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
+from cnncli.kernels.compilations import Compilation, tell
+from cnncli.kernels.driver import COUNTERS, drive
 
 REALS = {"float32": types.float32, "float64": types.float64}
 SIGNATURE = types.void(types.intp, types.intp, types.intp)
-LINE = 64
-"""Bytes of a cache line: what two threads write at one time lies apart by so much."""
-SPINS = 300
-"""Looks before a thread that waits lets others have its core: some 15 µs."""
 SPAN = 16384
 """Elements in a chunk of an elementwise worker: 64 KiB of float32, half of a usual L2's share for two arrays."""
 
@@ -84,30 +70,6 @@ class Step(NamedTuple):
     worker: int
     parameters: np.ndarray[Any, Any]
     chunks: int
-
-
-class Compilation(NamedTuple):
-    """A function made ready: compiled, or loaded from the cache folder. `name`: "conv2d.correlate"."""
-
-    name: str
-    dtype: str
-    seconds: float
-    cached: bool
-
-
-compilations: list[Compilation] = []
-"""Every function that this process made ready so far."""
-listeners: list[Callable[[Compilation], None]] = []
-
-
-@contextmanager
-def told_to(listener: Callable[[Compilation], None]) -> Iterator[None]:
-    """Inside, `listener` is told of each function that is made ready."""
-    listeners.append(listener)
-    try:
-        yield
-    finally:
-        listeners.remove(listener)
 
 
 class Scratch:
@@ -192,13 +154,6 @@ class Worker(Function):
         return Step(self.address(dtype, *variant), parameters, chunks)
 
 
-def tell(compilation: Compilation) -> None:
-    """Note a function that was made ready, and tell the listeners."""
-    compilations.append(compilation)
-    for listener in listeners:
-        listener(compilation)
-
-
 def worker(fields: types.Type) -> Callable[[Callable[..., Callable[..., None]]], Worker]:
     """Decorate a factory `real -> function(parameters, chunk, thread)`; `real` is Numba's float32 or float64."""
     return lambda factory: Worker(factory, fields)
@@ -244,117 +199,8 @@ def fields(address, record):
     return carray(pointer(address, record), 1)[0]
 
 
-@intrinsic
-def _call(typing_context, address, parameters, chunk, thread):
-    word = ir.IntType(64)
-    function = ir.FunctionType(ir.VoidType(), [word, word, word])
-
-    def generate(context, builder, signature, arguments):
-        builder.call(builder.inttoptr(arguments[0], function.as_pointer()), arguments[1:])
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp, types.intp, types.intp), generate
-
-
-@intrinsic
-def _take(typing_context, address):
-    """The integer at `address`, which becomes one more: atomic, so that no two threads get the same.
-
-    What a thread wrote before it is seen by whoever finds the new number with `_await`.
-    """
-
-    def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        return builder.atomic_rmw("add", builder.inttoptr(arguments[0], word.as_pointer()), word(1), "acq_rel")
-
-    return types.intp(types.intp), generate
-
-
-@intrinsic
-def _await(typing_context, address, count):
-    """Wait until the integer at `address` is `count`: spinning for a moment, then letting others have the core."""
-
-    def generate(context, builder, signature, arguments):
-        word = ir.IntType(64)
-        place = builder.inttoptr(arguments[0], word.as_pointer())
-        spins = cgutils.alloca_once_value(builder, word(0))
-        look, wait, spin, rest, end = (
-            builder.append_basic_block(name) for name in ("look", "wait", "spin", "rest", "end")
-        )
-        builder.branch(look)
-        builder.position_at_end(look)
-        found = builder.load_atomic(place, "acquire", 8)
-        builder.cbranch(builder.icmp_signed("<", found, arguments[1]), wait, end)
-        builder.position_at_end(wait)
-        spun = builder.add(builder.load(spins), word(1))
-        builder.store(spun, spins)
-        builder.cbranch(builder.icmp_signed("<", spun, word(SPINS)), spin, rest)
-        builder.position_at_end(spin)
-        _pause(builder)
-        builder.branch(look)
-        builder.position_at_end(rest)
-        give_way = ir.FunctionType(ir.IntType(32), [])
-        builder.call(cgutils.get_or_insert_function(builder.module, give_way, "sched_yield"), [])
-        builder.branch(look)
-        builder.position_at_end(end)
-        return context.get_dummy_value()
-
-    return types.void(types.intp, types.intp), generate
-
-
-def _pause(builder: ir.IRBuilder) -> None:
-    """Tell the core that this is a loop that waits."""
-    if platform.machine() in ("x86_64", "AMD64"):
-        name, operands = "llvm.x86.sse2.pause", []
-    else:
-        name, operands = "llvm.aarch64.hint", [ir.IntType(32)(1)]  # yield
-    kind = ir.FunctionType(ir.VoidType(), [operand.type for operand in operands])
-    builder.call(cgutils.get_or_insert_function(builder.module, kind, name), operands)
-
-
-@njit
-def _walk(steps, counters, thread):
-    """Take chunks of each step as long as there are any, and wait until those of the others are done, too.
-
-    So a core that somebody else uses as well does less of the work, and a thread that comes late, or never, holds up
-    nobody. Who does what changes no bit. A step has two counters, a cache line each: chunks taken, chunks done.
-    """
-    for s in range(steps.shape[0]):
-        address, parameters, count = steps[s, 0], steps[s, 1], steps[s, 2]
-        taken = counters + 2 * LINE * s
-        done = taken + LINE
-        chunk = _take(taken)
-        while chunk < count:
-            _call(address, parameters, chunk, thread)
-            _take(done)
-            chunk = _take(taken)
-        _await(done, count)
-
-
-DRIVER = [types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)]
-
-
-def _run(steps, counters, threads):
-    """Run each step in order, on all threads in one parallel region; on one thread, without."""
-    if threads == 1:
-        for s in range(steps.shape[0]):
-            for chunk in range(steps[s, 2]):
-                _call(steps[s, 0], steps[s, 1], chunk, 0)
-    else:
-        numbers = view(counters, 2 * LINE // 8 * steps.shape[0], types.int64)
-        for i in range(numbers.size):
-            numbers[i] = 0
-        for thread in prange(threads):
-            _walk(steps, counters, thread)
-
-
 _turn = threading.Lock()
 """Numba lets other Python threads run while it is in a parallel region; workqueue then ends the process."""
-
-
-_start = perf_counter()
-_drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_run))
-tell(Compilation("runtime.driver", "", perf_counter() - _start, bool(_drive.stats.cache_hits)))
 
 
 class Program:
@@ -370,14 +216,14 @@ class Program:
         self.table = np.array(
             [(step.worker, step.parameters.ctypes.data, step.chunks) for step in steps], np.int64
         ).reshape(-1, 3)
-        self.counters = np.zeros(2 * LINE // 8 * len(steps), np.int64)
+        self.counters = np.zeros(COUNTERS // 8 * len(steps), np.int64)
         self.most = max([step.chunks for step in steps], default=1)
 
     def run(self) -> None:
         """Run every step, in order, in one compiled call; where another Python thread runs a program, after that."""
         count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
-            _drive(self.table, self.counters.ctypes.data, min(count, self.most))
+            drive(self.table, self.counters.ctypes.data, min(count, self.most))
 
 
 def run(steps: Sequence[Step]) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from cnncli.kernels import cache, runtime
+from cnncli.kernels import cache, compilations, runtime
 from cnncli.kernels.runtime import Program, Scratch, block, fields, tensor, view, worker
 
 MARK = block("runs threads")
@@ -138,17 +138,17 @@ def test_what_a_kernel_cannot_take_is_refused():
 def heard(monkeypatch):
     """What a listener is told."""
     told = []
-    monkeypatch.setattr(runtime, "listeners", [told.append])
+    monkeypatch.setattr(compilations, "listeners", [told.append])
     return told
 
 
 def test_a_listener_is_told_once_of_each_function_that_is_made_ready(heard, monkeypatch):
     monkeypatch.setattr(cache, "ENABLED", False)
     fresh = runtime.Worker(mark_worker.factory, MARK)
-    before = len(runtime.compilations)
+    before = len(compilations.done)
     assert fresh.address("float64") == fresh.address("float64")
     assert [(told.name, told.dtype, told.cached) for told in heard] == [("test_runtime.mark", "float64", False)]
-    assert runtime.compilations[before:] == heard
+    assert compilations.done[before:] == heard
     assert heard[0].seconds > 0
 
 
