@@ -6,18 +6,17 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 
 from numba import njit, types
 
-from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.conv_pool import DROPPED, PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
 from cnncli.kernels.microkernel import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
+from cnncli.kernels.reduce import ITEM, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.vectors import LANES, LINE
 
 HIGH, WIDE, DEEP = DENSE
 LIST = 2048
 """Pooled elements whose gradients `grad_input` sorts by winner at a time."""
-LARGE = 1 << 20
-"""Elements that all partial sums of a weight gradient may have together."""
 FEW = 32
 """Weights of one filter up to which vectors along the filters beat sparseness."""
 BLOCK, PASS = 64, 6
@@ -28,14 +27,14 @@ INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 
 
 def grad_weight(
-    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, places: Places, scratch: Scratch
+    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
 
     x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
     """
     kh, kw, channels, filters = out.shape
-    run, lanes, item, batch = kw * channels, LANES[x.dtype], ITEM[x.dtype], x.shape[0]
+    run, lanes, item = kw * channels, LANES[x.dtype], ITEM[x.dtype]
     few = kh * run <= FEW
     tile = DEEP * lanes
     if few:
@@ -44,16 +43,16 @@ def grad_weight(
     else:
         padded, across = up(filters, tile), up(run, lanes)
         part, strides = filters * kh * across + padded, (across, 1, kh * across)
-    partials = min(batch, PARTIALS, max(1, LARGE // out.size))
+    partials = weight_partials(x.shape[0], out.size)
     total = take(scratch, x.dtype, part)
     target, after = partial_sums(total, partials, scratch)
-    rows = band_rows(x, out, grad, places)
+    rows = band_rows(x, out, grad, geometry)
     pixels = rows * grad.shape[2]
     shared = plan(
         x,
         out,
         grad,
-        places,
+        geometry,
         rows,
         scratch,
         grads=pixels * tile * item,
@@ -85,7 +84,7 @@ def grad_weight(
 
 
 def grad_input(
-    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, places: Places, scratch: Scratch
+    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
 
@@ -102,7 +101,7 @@ def grad_input(
         out,
         kernel,
         grad,
-        places,
+        geometry,
         rows,
         scratch,
         whole=True,
