@@ -50,10 +50,10 @@ CALLERS = [
     (activations.forward_worker, "sigmoid"),
     (activations.forward_worker, "tanh"),
     (softmax.forward_worker,),
-    (losses.softmax_cross_entropy_worker,),
-    (losses.cross_entropy_worker,),
-    (losses.element_loss_worker, losses.SIGMOID),
-    (losses.element_loss_worker, losses.BINARY),
+    (losses.loss_worker, losses.SOFTMAX),
+    (losses.loss_worker, losses.CROSS_ENTROPY),
+    (losses.loss_worker, losses.SIGMOID),
+    (losses.loss_worker, losses.BINARY),
 ]
 
 
