@@ -9,14 +9,11 @@ from math import prod
 from numba import njit, types
 
 from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.lanes import LINE
 from cnncli.kernels.microkernel import clear, copy
 from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
 from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
-from cnncli.kernels.vectors import LANES, LINE
-
-DROPPED = 4
-"""The winner of a pixel whose maximum was not positive: ReLU stops its gradient."""
 
 BAND = 24 << 10
 """Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
@@ -37,11 +34,11 @@ def forward(
     """out = the maximum of each 2×2 square of ReLU(x ∗ kernel + bias).
 
     x: real (N, H, W, C); kernel: (kh, kw, C, F); bias: (F,); out: (N, PH, PW, F), rows and columns that fill no square
-    dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or DROPPED where it is not
-    positive. A NaN beats every number.
+    dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or `DROPPED` of
+    `pool_blocks` where it is not positive. A NaN beats every number.
     """
     filters, item = kernel.shape[3], ITEM[x.dtype]
-    depth, width = kernel.size // filters, VECTORS * LANES[x.dtype]
+    depth, width = kernel.size // filters, VECTORS * LINE // item
     panels = -(-filters // width)
     packed = take(scratch, x.dtype, panels, depth, width)
     offset = take(scratch, x.dtype, panels * width)
@@ -199,7 +196,7 @@ def find_places(p, target, table, item):
 def forward_worker(real):
     """A band of pooled rows of one image."""
     item = real.bitwidth // 8
-    width = VECTORS * LANES[real.name]
+    width = VECTORS * LINE // item
 
     def convolve(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
@@ -212,29 +209,19 @@ def forward_worker(real):
         for i in range(POOLED):
             places[count + i] = places[count - 1]
         row, run = p.wide * p.channels * item, p.kw * p.channels
-        right, below = p.sx * p.channels * item, p.sy * row
+        patch = p.sx * p.channels * item, p.sy * row, row
         staging = view(base + p.staging, (POOLED, width), real)
         labels = view(base + p.labels, (POOLED, width), types.uint8)
         for panel in range(p.panels):
             valid = min(width, p.filters - panel * width)
+            kernel, bias = p.kernel + panel * p.kh * run * width * item, p.bias + panel * width * item
             for q in range(0, count, POOLED):
                 pixel = ((image * p.rows + first) * p.columns + q) * p.filters + panel * width
                 direct = valid == width and q + POOLED <= count
-                pool(
-                    base + p.places + q * 8,
-                    p.out + pixel * item if direct else base + p.staging,
-                    p.filters * item if direct else width * item,
-                    p.winner + pixel if direct else base + p.labels,
-                    p.filters if direct else width,
-                    p.kernel + panel * p.kh * run * width * item,
-                    p.bias + panel * width * item,
-                    right,
-                    below,
-                    row,
-                    p.kh,
-                    run,
-                    real,
-                )
+                results = base + p.staging, width * item, base + p.labels, width
+                if direct:
+                    results = p.out + pixel * item, p.filters * item, p.winner + pixel, p.filters
+                pool(base + p.places + q * 8, results, kernel, bias, patch, p.kh, run, real)
                 if not direct:
                     for i in range(min(POOLED, count - q)):
                         out = view(p.out + (pixel + i * p.filters) * item, valid, real)

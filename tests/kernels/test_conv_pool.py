@@ -270,8 +270,8 @@ def test_narrow_vectors_and_four_threads_give_the_same_bits() -> None:
     }
     script = (
         "from tests.kernels import test_conv_pool as test\n"
-        "from cnncli.kernels import vectors\n"
-        "print(vectors.REGISTERS, test.bits())"
+        "from cnncli.kernels import pool_blocks\n"
+        "print(pool_blocks.REGISTERS, test.bits())"
     )
     run = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert run.stdout.split() == ["16", bits()], run.stderr
