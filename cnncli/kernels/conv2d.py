@@ -17,12 +17,8 @@ from cnncli.kernels import dense, microkernel
 from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
+from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
-
-LARGE = 1 << 20
-"""Elements that all partial sums of a weight gradient may have together: 4 MiB of float32, where more would cost more
-in memory traffic than it saves."""
 
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
@@ -43,8 +39,8 @@ class Geometry(NamedTuple):
 
     strides: tuple[int, int]
     padding: tuple[int, int]
-    dilation: tuple[int, int]
-    groups: int
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
 
 
 class Grid(NamedTuple):
@@ -143,7 +139,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     batch, rows, columns, filters = grad.shape
     if _pointwise(out, geometry):
         return dense.grad_weight(x, grad, out._replace(shape=out.shape[2:]), scratch)
-    partials = min(batch, PARTIALS, max(1, LARGE // out.size))
+    partials = weight_partials(batch, out.size)
     tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // partials))
     target, after = partial_sums(out, partials, scratch)
     lanes, panel, product, *_ = microkernel.family(x.dtype)

@@ -5,18 +5,15 @@ pixel is one chain of fused multiply-adds from its bias, over (kh, kw, in). The 
 """
 
 from math import prod
-from typing import NamedTuple
 
 from numba import njit, types
 
+from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.intrinsics import clear, copy
+from cnncli.kernels.lanes import LINE
 from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
 from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
-from cnncli.kernels.vectors import LANES, LINE
-
-DROPPED = 4
-"""The winner of a pixel whose maximum was not positive: ReLU stops its gradient."""
 
 BAND = 24 << 10
 """Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
@@ -31,28 +28,17 @@ FORWARD = block(f"x kernel bias out winner panels staging labels {PLAN}")
 ARRANGE = block("x out high wide deep high_step wide_step deep_step limit limit_step lines")
 
 
-class Places(NamedTuple):
-    """How the kernel lies on the image; pairs are (vertical, horizontal).
-
-    `padding` counts the zero rows above and zero columns left of the image; those below and on the right follow from
-    the shape of the output.
-    """
-
-    strides: tuple[int, int]
-    padding: tuple[int, int]
-
-
 def forward(
-    x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, places: Places, scratch: Scratch
+    x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """out = the maximum of each 2×2 square of ReLU(x ∗ kernel + bias).
 
     x: real (N, H, W, C); kernel: (kh, kw, C, F); bias: (F,); out: (N, PH, PW, F), rows and columns that fill no square
-    dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or DROPPED where it is not
-    positive. A NaN beats every number.
+    dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or `DROPPED` of
+    `pool_blocks` where it is not positive. A NaN beats every number.
     """
     filters, item = kernel.shape[3], ITEM[x.dtype]
-    depth, width = kernel.size // filters, VECTORS * LANES[x.dtype]
+    depth, width = kernel.size // filters, VECTORS * LINE // item
     panels = -(-filters // width)
     packed = take(scratch, x.dtype, panels, depth, width)
     offset = take(scratch, x.dtype, panels * width)
@@ -60,8 +46,8 @@ def forward(
         arranged(kernel, packed, (width, filters, 1), limit=filters, limit_step=width),
         arranged(bias or offset, offset, (0, 0, 1), limit=filters if bias else 0),
     ]
-    rows = min(band_rows(x, kernel, out, places), -(-out.shape[1] // -(-SHARES // x.shape[0])))
-    shared = plan(x, kernel, out, places, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
+    rows = min(band_rows(x, kernel, out, geometry), -(-out.shape[1] // -(-SHARES // x.shape[0])))
+    shared = plan(x, kernel, out, geometry, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
     step = forward_worker.step(
         x.dtype,
         x.shape[0] * shared["bands"],
@@ -86,20 +72,20 @@ def take(scratch: Scratch, dtype: str, *shape: int) -> Tensor:
     return Tensor(scratch.take(prod(shape) * ITEM[dtype]), shape, dtype)
 
 
-def _needed(rows: int, kernel: Tensor, places: Places) -> int:
+def _needed(rows: int, kernel: Tensor, geometry: Geometry) -> int:
     """Image rows that `rows` pooled ones read."""
-    return (2 * rows - 1) * places.strides[0] + kernel.shape[0]
+    return (2 * rows - 1) * geometry.strides[0] + kernel.shape[0]
 
 
-def _wide(kernel: Tensor, pooled: Tensor, places: Places) -> int:
+def _wide(kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
     """Image columns that are read, padding included."""
-    return (2 * pooled.shape[2] - 1) * places.strides[1] + kernel.shape[1]
+    return (2 * pooled.shape[2] - 1) * geometry.strides[1] + kernel.shape[1]
 
 
-def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, places: Places) -> int:
+def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
     """Pooled rows whose part of an image is at most BAND bytes; at least what has LEAST pixels."""
-    line = _wide(kernel, pooled, places) * x.shape[3] * ITEM[x.dtype]
-    rows = ((BAND // line - kernel.shape[0]) // places.strides[0] + 1) // 2
+    line = _wide(kernel, pooled, geometry) * x.shape[3] * ITEM[x.dtype]
+    rows = ((BAND // line - kernel.shape[0]) // geometry.strides[0] + 1) // 2
     return min(pooled.shape[1], max(rows, -(-LEAST // pooled.shape[2])))
 
 
@@ -107,7 +93,7 @@ def plan(
     x: Tensor,
     kernel: Tensor,
     pooled: Tensor,
-    places: Places,
+    geometry: Geometry,
     rows: int,
     scratch: Scratch,
     *,
@@ -117,14 +103,14 @@ def plan(
     """The fields that all workers share, and a thread's scratch: `rows` pooled rows' part of an image first.
 
     Behind it come the table of places, then `areas` of so many bytes. Vectors may reach beyond the image's end, by
-    less than their length, and the blocks of `masked` by some rows.
+    less than their length, and the blocks of `masked` by some rows. `geometry` is without dilation, in one group.
     """
-    wide = _wide(kernel, pooled, places)
-    needed = _needed(pooled.shape[1] if whole else rows, kernel, places)
+    wide = _wide(kernel, pooled, geometry)
+    needed = _needed(pooled.shape[1] if whole else rows, kernel, geometry)
     image = (needed + DENSE[0]) * wide * x.shape[3] * ITEM[x.dtype] + 2 * LINE
     sizes = [up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
     base, step = scratch.per_thread(sum(sizes))
-    values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *places.strides, *places.padding)
+    values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *geometry.strides, *geometry.padding)
     return {
         **dict(zip(SIZES.split(), values, strict=True)),
         **{name: sum(sizes[:position]) for position, name in enumerate(("places", *areas), 1)},
@@ -210,7 +196,7 @@ def find_places(p, target, table, item):
 def forward_worker(real):
     """A band of pooled rows of one image."""
     item = real.bitwidth // 8
-    width = VECTORS * LANES[real.name]
+    width = VECTORS * LINE // item
 
     def convolve(parameters, chunk, thread):
         p = fields(parameters, FORWARD)
@@ -223,29 +209,19 @@ def forward_worker(real):
         for i in range(POOLED):
             places[count + i] = places[count - 1]
         row, run = p.wide * p.channels * item, p.kw * p.channels
-        right, below = p.sx * p.channels * item, p.sy * row
+        patch = p.sx * p.channels * item, p.sy * row, row
         staging = view(base + p.staging, (POOLED, width), real)
         labels = view(base + p.labels, (POOLED, width), types.uint8)
         for panel in range(p.panels):
             valid = min(width, p.filters - panel * width)
+            kernel, bias = p.kernel + panel * p.kh * run * width * item, p.bias + panel * width * item
             for q in range(0, count, POOLED):
                 pixel = ((image * p.rows + first) * p.columns + q) * p.filters + panel * width
                 direct = valid == width and q + POOLED <= count
-                pool(
-                    base + p.places + q * 8,
-                    p.out + pixel * item if direct else base + p.staging,
-                    p.filters * item if direct else width * item,
-                    p.winner + pixel if direct else base + p.labels,
-                    p.filters if direct else width,
-                    p.kernel + panel * p.kh * run * width * item,
-                    p.bias + panel * width * item,
-                    right,
-                    below,
-                    row,
-                    p.kh,
-                    run,
-                    real,
-                )
+                results = base + p.staging, width * item, base + p.labels, width
+                if direct:
+                    results = p.out + pixel * item, p.filters * item, p.winner + pixel, p.filters
+                pool(base + p.places + q * 8, results, kernel, bias, patch, p.kh, run, real)
                 if not direct:
                     for i in range(min(POOLED, count - q)):
                         out = view(p.out + (pixel + i * p.filters) * item, valid, real)

@@ -6,18 +6,17 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 
 from numba import njit, types
 
-from cnncli.kernels.conv_pool import DROPPED, PLAN, Places, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.conv_pool import PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
 from cnncli.kernels.intrinsics import clear, copy
-from cnncli.kernels.pool_blocks import DENSE, combine_row, combine_rows, masked, masked_sum, passing, sort
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
+from cnncli.kernels.lanes import LINE
+from cnncli.kernels.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
+from cnncli.kernels.reduce import ITEM, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
-from cnncli.kernels.vectors import LANES, LINE
 
 HIGH, WIDE, DEEP = DENSE
 LIST = 2048
 """Pooled elements whose gradients `grad_input` sorts by winner at a time."""
-LARGE = 1 << 20
-"""Elements that all partial sums of a weight gradient may have together."""
 FEW = 32
 """Weights of one filter up to which vectors along the filters beat sparseness."""
 BLOCK, PASS = 64, 6
@@ -28,14 +27,15 @@ INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 
 
 def grad_weight(
-    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, places: Places, scratch: Scratch
+    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
 
     x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
     """
     kh, kw, channels, filters = out.shape
-    run, lanes, item, batch = kw * channels, LANES[x.dtype], ITEM[x.dtype], x.shape[0]
+    run, item = kw * channels, ITEM[x.dtype]
+    lanes = LINE // item
     few = kh * run <= FEW
     tile = DEEP * lanes
     if few:
@@ -44,16 +44,16 @@ def grad_weight(
     else:
         padded, across = up(filters, tile), up(run, lanes)
         part, strides = filters * kh * across + padded, (across, 1, kh * across)
-    partials = min(batch, PARTIALS, max(1, LARGE // out.size))
+    partials = weight_partials(x.shape[0], out.size)
     total = take(scratch, x.dtype, part)
     target, after = partial_sums(total, partials, scratch)
-    rows = band_rows(x, out, grad, places)
+    rows = band_rows(x, out, grad, geometry)
     pixels = rows * grad.shape[2]
     shared = plan(
         x,
         out,
         grad,
-        places,
+        geometry,
         rows,
         scratch,
         grads=pixels * tile * item,
@@ -62,10 +62,11 @@ def grad_weight(
         offsets=(pixels + 1) * 4,
         cells=(DROPPED + 1) * 8,
     )
-    chosen = dense_weight_worker if few else sparse_weight_worker
-    step = chosen.step(
+    tiles = -(-filters // tile)
+    step = weight_worker.step(
         x.dtype,
-        partials * (tiles := -(-filters // tile)),
+        partials * tiles,
+        "dense" if few else "sparse",
         x=x.address,
         grad=grad.address,
         winner=winner.address,
@@ -85,15 +86,14 @@ def grad_weight(
 
 
 def grad_input(
-    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, places: Places, scratch: Scratch
+    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
 
-    kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite
-    may spoil neighbouring pixels, too.
+    kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite may spoil neighbouring pixels, too.
     """
     kh, kw, channels, filters = kernel.shape
-    run = up(kw * channels, LANES[grad.dtype])
+    run = up(kw * channels, LINE // ITEM[grad.dtype])
     packed = take(scratch, grad.dtype, filters, kh, run)
     pack = arranged(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
     rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
@@ -102,7 +102,7 @@ def grad_input(
         out,
         kernel,
         grad,
-        places,
+        geometry,
         rows,
         scratch,
         whole=True,
@@ -125,70 +125,29 @@ def grad_input(
 
 @njit(inline="always")
 def whole_vectors(p, base, pixel, count, left, width, item):
-    """(grad, its step, winner, its step) of `width` filters from `left` on, copied where there are not so many.
+    """The `pixels` of `pool_blocks` for `width` filters from `left` on, copied where there are not so many.
 
     What is read in place of those that are missing falls to sums that nobody reads.
     """
     valid, place = min(width, p.filters - left), pixel * p.filters + left
     if valid == width:
-        return p.grad + place * item, p.filters * item, p.winner + place, p.filters
+        return count, p.grad + place * item, p.filters * item, p.winner + place, p.filters
     grad, winner = base + p.grads, base + p.labels
     for q in range(count):
         copy(grad + q * width * item, p.grad + (place + q * p.filters) * item, valid * item)
         copy(winner + q * width, p.winner + place + q * p.filters, valid)
-    return grad, width * item, winner, width
+    return count, grad, width * item, winner, width
 
 
 @worker(WEIGHT)
-def dense_weight_worker(real):
-    """One partial sum of some filters, vectors along the filters: (kh, kw·in, padded), then the bias's."""
-    item = real.bitwidth // 8
-    width = DEEP * LANES[real.name]
+def weight_worker(real, kind):
+    """One partial sum of some filters and, behind it, of their bias.
 
-    def weight(parameters, chunk, thread):
-        p = fields(parameters, WEIGHT)
-        part, left = chunk // p.tiles, chunk % p.tiles * width
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        out = p.out + (part * p.part + left) * item
-        units = p.part // p.padded
-        for unit in range(units):
-            clear(out + unit * p.padded * item, width * item)
-        bias = out + (units - 1) * p.padded * item
-        find_places(p, base, base + p.places, item)
-        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
-            for first in range(0, p.rows, p.band):
-                last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, item)
-                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
-                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
-                for i in range(0, p.kh, HIGH):
-                    for k in range(0, p.run, WIDE):
-                        masked(
-                            out + (i * p.run + k) * p.padded * item,
-                            p.run * p.padded * item,
-                            p.padded * item,
-                            base + p.places,
-                            i * row + k * item,
-                            count,
-                            grad,
-                            grad_step,
-                            winner,
-                            winner_step,
-                            p.sx * p.channels * item,
-                            p.sy * row,
-                            row,
-                            real,
-                        )
-
-    return weight
-
-
-@worker(WEIGHT)
-def sparse_weight_worker(real):
-    """One partial sum of some filters, vectors along (kw, in): (filters, kh, run), then the bias's."""
-    item = real.bitwidth // 8
-    lanes = LANES[real.name]
+    With few weights a filter, vectors lie along the filters: (kh, kw·in, padded); else along (kw, in), and only what
+    has a gradient is added up: (filters, kh, run).
+    """
+    item, few = real.bitwidth // 8, kind == "dense"
+    lanes = LINE // item
     width = DEEP * lanes
 
     def weight(parameters, chunk, thread):
@@ -196,46 +155,41 @@ def sparse_weight_worker(real):
         part, left = chunk // p.tiles, chunk % p.tiles * width
         right = min(p.filters, left + width)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        beside, below = p.sx * p.channels * item, p.sy * row
-        out, depth = p.out + part * p.part * item, p.kh * p.run
-        bias = out + (p.filters * depth + left) * item
-        clear(out + left * depth * item, (right - left) * depth * item)
-        clear(bias, width * item)
-        cells = view(base + p.cells, DROPPED + 1, types.int64)
+        patch = p.sx * p.channels * item, p.sy * row, row
+        out, depth = p.out + part * p.part * item, p.kh * p.run * item
+        bias = out + (p.part - p.padded + left) * item
+        offsets, factors = base + p.offsets, base + p.factors
         find_places(p, base, base + p.places, item)
-        for cell in range(DROPPED + 1):
-            cells[cell] = (cell & 1) * beside + (cell >> 1) * below - base
+        if few:
+            for unit in range(p.part // p.padded - 1):
+                clear(out + (unit * p.padded + left) * item, width * item)
+        else:
+            clear(out + left * depth, (right - left) * depth)
+            cells = view(base + p.cells, DROPPED + 1, types.int64)
+            for cell in range(DROPPED + 1):
+                cells[cell] = (cell & 1) * patch[0] + (cell >> 1) * patch[1] - base
+        clear(bias, width * item)
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
                 copy_band(p, image, first, last, base, item)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
-                grad, grad_step, winner, winner_step = whole_vectors(p, base, pixel, count, left, width, item)
-                masked_sum(bias, count, grad, grad_step, winner, winner_step, real)
-                for f in range(left, right):
-                    n = passing(
-                        base + p.offsets,
-                        base + p.factors,
-                        base + p.places,
-                        base + p.cells,
-                        p.grad + (pixel * p.filters + f) * item,
-                        p.winner + pixel * p.filters + f,
-                        p.filters,
-                        count,
-                        real,
-                    )
-                    combine_rows(
-                        out + f * depth * item,
-                        p.run * item,
-                        base,
-                        row,
-                        base + p.offsets,
-                        base + p.factors,
-                        n,
-                        p.kh,
-                        p.run // lanes,
-                        real,
-                    )
+                pixels = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, pixels, real)
+                if few:
+                    # Addresses come anew from the block: as variables they would push sums out of the registers.
+                    for i in range(0, p.kh, HIGH):
+                        for k in range(0, p.run, WIDE):
+                            step = p.padded * item
+                            target = out + (i * p.run + k) * step + left * item, p.run * step, step
+                            masked(target, base + p.places, i * row + k * item, pixels, patch, real)
+                else:
+                    for f in range(left, right):
+                        element, tables = pixel * p.filters + f, (base + p.places, base + p.cells)
+                        grad, winner = p.grad + element * item, p.winner + element
+                        n = passing((offsets, factors), tables, grad, winner, p.filters, count, real)
+                        filter_out, terms = (out + f * depth, p.run * item), (offsets, factors, n)
+                        combine_rows(filter_out, (base, row), terms, p.kh, p.run // lanes, real)
 
     return weight
 
@@ -244,7 +198,7 @@ def sparse_weight_worker(real):
 def input_worker(real):
     """One image: its gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
     item = real.bitwidth // 8
-    lanes = LANES[real.name]
+    lanes = LINE // item
 
     def spread(parameters, chunk, thread):
         p = fields(parameters, INPUT)
@@ -252,53 +206,35 @@ def input_worker(real):
         needed = (2 * p.rows - 1) * p.sy + p.kh
         beside, below = p.sx * p.channels * item, p.sy * row
         clear(base, needed * row)
-        capacity = p.band * p.columns
+        line = p.run * item
         places = find_places(p, base, base + p.places, item)
-        counts = view(base + p.counts, 4 * capacity, types.int32)
+        counts = view(base + p.counts, 4 * p.band * p.columns, types.int32)
+        offsets, factors = base + p.offsets, base + p.factors
         for first in range(0, p.rows, p.band):
             last = min(p.rows, first + p.band)
             count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
             shift = 2 * first * below
             for f in range(0, p.filters, BLOCK):
-                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * p.run * item
+                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * line
                 for q in range(count):
                     # What no cell has won goes where the next pixel's begin.
                     place, element = 4 * q * block, (pixel + q) * p.filters + f
-                    seen = sort(
-                        base + p.offsets + place * 4,
-                        base + p.factors + place * item,
-                        p.grad + element * item,
-                        p.winner + element,
-                        p.kh * p.run * item,
-                        block,
-                        real,
-                    )
+                    lists = offsets + place * 4, factors + place * item
+                    seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)
                     for cell in range(4):
                         counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
                 for i in range(p.kh):
                     for vector in range(0, p.run // lanes, PASS):
+                        source = kernel + i * line + vector * LINE, 0
                         for q in range(count):
                             for cell in range(4):
                                 place, passed = (4 * q + cell) * block, counts[4 * q + cell]
                                 if passed == 0:
                                     continue
-                                combine_row(
-                                    places[q]
-                                    + shift
-                                    + (cell & 1) * beside
-                                    + (cell >> 1) * below
-                                    + i * row
-                                    + vector * LINE,
-                                    0,
-                                    kernel + i * p.run * item + vector * LINE,
-                                    0,
-                                    base + p.offsets + place * 4,
-                                    base + p.factors + place * item,
-                                    passed,
-                                    1,
-                                    min(PASS, p.run // lanes - vector),
-                                    real,
-                                )
+                                out = places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row
+                                terms = offsets + place * 4, factors + place * item, passed
+                                vectors = min(PASS, p.run // lanes - vector)
+                                combine_row((out + vector * LINE, 0), source, terms, 1, vectors, real)
         width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
         for y in range(p.height):
             out, r = p.out + (chunk * p.height + y) * width, y + p.top

@@ -7,12 +7,11 @@ the counter (⌊i/4⌋, stream, step) and the key seed, and on nothing else: see
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.extending import intrinsic
 
-from cnncli.kernels.lanes import Vector
+from cnncli.kernels.emit import Code, emitted
+from cnncli.kernels.lanes import WORD, Vector
 from cnncli.kernels.random import MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1
 from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
-from cnncli.kernels.sweeps import WORD, Code
 
 DROPOUT = block("x out clock size threshold stream keep:f")
 
@@ -56,32 +55,26 @@ def _philox(counter: list[Vector], key: list[Vector]) -> list[Vector]:
     return [c0, c1, c2, c3]
 
 
-@intrinsic
-def _drop(typing_context, x, out, start, stop, seed, step, stream, threshold, keep):
-    """Drop elements start … stop - 1 of the array at address x; `start` is a multiple of 4."""
+@emitted()
+def _drop(code: Code, x: Vector, out: Vector, part: list[Vector], numbers: list[Vector], keep: Vector) -> None:
+    """Drop elements `part[0]` … `part[1]` - 1 of the array at address x; the first is a multiple of 4.
 
-    def generate(context, builder, signature, arguments):
-        x, out, start, stop, *numbers, divisor = arguments
-        code, blocks = (
-            Code(builder, types.NumberClass(keep), 4 * BLOCKS),
-            Code(builder, types.NumberClass(types.float64), BLOCKS),
-        )
-        seeds, steps, streams = (blocks.full(number, WORD) for number in numbers[:3])
-        key, after = [seeds & LOW, seeds.high(32)], [streams & LOW, steps & LOW, steps.high(32)]
-        numbered = Vector(builder, ir.Constant(ir.VectorType(WORD, BLOCKS), list(range(BLOCKS))))
-        least, kept_share = code.full(numbers[3], WORD), code.full(divisor)
+    numbers: (seed, step, stream, threshold).
+    """
+    code, blocks = Code(code.builder, code.item, 4 * BLOCKS), Code(code.builder, code.item, BLOCKS)
+    seeds, steps, streams = map(blocks.full, numbers[:3])
+    key, after = [seeds & LOW, seeds.high(32)], [streams & LOW, steps & LOW, steps.high(32)]
+    numbered = Vector(code.builder, ir.Constant(ir.VectorType(WORD, BLOCKS), list(range(BLOCKS))))
+    least, kept_share = code.full(numbers[3]), code.full(keep)
 
-        def body(index: ir.Value, mask: Vector | None) -> None:
-            first = blocks.full(builder.lshr(index, WORD(2)), WORD)
-            w0, w1, w2, w3 = _philox([(first + numbered) & LOW, *after], key)
-            words = w0.beside(w1, 1).beside(w2.beside(w3, 1), 2)
-            values = code.load(x, index, mask) / kept_share
-            code.store(out, index, mask, values.where(words >= least, 0.0))
+    def body(index: Vector, mask: Vector | None) -> None:
+        first = blocks.full(index.high(2))
+        w0, w1, w2, w3 = _philox([(first + numbered) & LOW, *after], key)
+        words = w0.beside(w1, 1).beside(w2.beside(w3, 1), 2)
+        values = code.load(x, index, mask) / kept_share
+        code.store(values.where(words >= least, 0.0), out, index, mask)
 
-        code.sweep(start, stop, body)
-        return context.get_dummy_value()
-
-    return types.void(*[types.intp] * 8, keep), generate
+    code.sweep(part[0], part[1], body)
 
 
 @worker(DROPOUT)
@@ -92,6 +85,7 @@ def dropout_worker(real):
         p = fields(parameters, DROPOUT)
         start, stop = span(chunk, p.size)
         clock = view(p.clock, 2, types.int64)
-        _drop(p.x, p.out, start, stop, clock[0], clock[1], p.stream, p.threshold, real(p.keep))
+        numbers = clock[0], clock[1], p.stream, p.threshold
+        _drop(p.x, p.out, (start, stop), numbers, real(p.keep), real)
 
     return dropout

@@ -2,7 +2,8 @@
 
 A formula is a Python function of `Vector`s, run once while a worker is compiled: its operators put instructions into
 the code. So it is vector code whatever LLVM makes of a loop, and there is no type inference to pay for. LLVM splits
-vectors that are wider than the machine's, and the bits stay the same. `sweeps` makes loops over arrays of formulas.
+vectors that are wider than the machine's, and the bits stay the same. `sweeps` makes loops over arrays of formulas,
+`emit` any other code.
 """
 
 from collections.abc import Callable
@@ -13,12 +14,28 @@ from numba.core import cgutils
 
 from cnncli.kernels.target import multiply_add
 
-INDEX = ir.IntType(32)
+WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+LINE = 64
+"""Bytes of a vector that is as long as a cache line, which is what most loops use, whatever the machine's width."""
 Operand: TypeAlias = "Vector | float"
 
 
+def element_of(kind: ir.Type) -> ir.Type:
+    """The type of a vector's elements, or of the number that it is."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def bytes_of(kind: ir.Type) -> int:
+    """Bytes of an element."""
+    element = element_of(kind)
+    return int(element.width) // 8 if isinstance(element, ir.IntType) else 8 if element == ir.DoubleType() else 4
+
+
 class Vector:
-    """A vector of reals, integers or truth values. Numbers in its company stand for a vector full of them."""
+    """A vector of reals, integers or truth values, or one number of them, known when the code runs.
+
+    Python's numbers in its company stand for a vector full of them.
+    """
 
     def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
         self.builder, self.value = builder, value
@@ -26,8 +43,12 @@ class Vector:
     @property
     def item(self) -> int:
         """Bytes of a real or an integer."""
-        element = self.value.type.element
-        return element.width // 8 if isinstance(element, ir.IntType) else 8 if element == ir.DoubleType() else 4
+        return bytes_of(self.value.type)
+
+    @property
+    def name(self) -> str:
+        """Its type's name in LLVM: v16f32."""
+        return f"v{self.lanes}{'i' if self._integer else 'f'}{8 * self.item}"
 
     @property
     def lanes(self) -> int:
@@ -38,7 +59,16 @@ class Vector:
         """A vector of this type full of `number`; a vector stays as it is."""
         if isinstance(number, Vector):
             return number
-        return Vector(self.builder, ir.Constant(self.value.type, [number] * self.lanes))
+        kind = self.value.type
+        content = [number] * self.lanes if isinstance(kind, ir.VectorType) else number
+        return Vector(self.builder, ir.Constant(kind, content))
+
+    def spread(self, lanes: int) -> "Vector":
+        """A number in every one of `lanes` lanes."""
+        nothing = ir.Constant(ir.VectorType(self.value.type, lanes), ir.Undefined)
+        one = self.builder.insert_element(nothing, self.value, INT(0))
+        everywhere = ir.Constant(ir.VectorType(INT, lanes), [0] * lanes)
+        return Vector(self.builder, self.builder.shuffle_vector(one, nothing, everywhere))
 
     def _make(self, instruction: str, *operands: Operand) -> "Vector":
         return Vector(self.builder, getattr(self.builder, instruction)(*(self.full(o).value for o in operands)))
@@ -49,7 +79,7 @@ class Vector:
 
     @property
     def _integer(self) -> bool:
-        return isinstance(self.value.type.element, ir.IntType)
+        return isinstance(element_of(self.value.type), ir.IntType)
 
     def __add__(self, other: Operand) -> "Vector":
         return self._make("add" if self._integer else "fadd", self, other)
@@ -69,6 +99,10 @@ class Vector:
     def __rtruediv__(self, other: Operand) -> "Vector":
         return self.full(other) / self
 
+    def __floordiv__(self, other: Operand) -> "Vector":
+        """Of integers that are not negative."""
+        return self._make("sdiv", self, other)
+
     def __and__(self, other: Operand) -> "Vector":
         return self._make("and_", self, other)
 
@@ -78,14 +112,14 @@ class Vector:
     def __xor__(self, other: Operand) -> "Vector":
         return self._make("xor", self, other)
 
-    def __lshift__(self, places: int) -> "Vector":
+    def __lshift__(self, places: Operand) -> "Vector":
         return self._make("shl", self, places)
 
     def __rshift__(self, places: int) -> "Vector":
         """Of a signed integer: the sign moves in."""
         return self._make("ashr", self, places)
 
-    def high(self, places: int) -> "Vector":
+    def high(self, places: Operand) -> "Vector":
         """Shifted right by `places`; zeros move in."""
         return self._make("lshr", self, places)
 
@@ -93,7 +127,7 @@ class Vector:
         """`group` of its own elements, as many of the other's, and so on: a vector of twice the length."""
         pairs = [(side * self.lanes, k) for k in range(0, self.lanes, group) for side in (0, 1)]
         order = [side + k + j for side, k in pairs for j in range(group)]
-        places = ir.Constant(ir.VectorType(INDEX, len(order)), order)
+        places = ir.Constant(ir.VectorType(INT, len(order)), order)
         return Vector(self.builder, self.builder.shuffle_vector(self.value, other.value, places))
 
     def __lt__(self, other: Operand) -> "Vector":
@@ -133,8 +167,8 @@ class Vector:
     def sqrt(self) -> "Vector":
         """The square root, rounded correctly."""
         kind = self.value.type
-        name = f"llvm.sqrt.v{self.lanes}f{8 * self.item}"
-        function = cgutils.get_or_insert_function(self.builder.module, ir.FunctionType(kind, [kind]), name)
+        signature = ir.FunctionType(kind, [kind])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.sqrt.{self.name}")
         return Vector(self.builder, self.builder.call(function, [self.value]))
 
     def bits(self) -> "Vector":
@@ -157,6 +191,18 @@ class Vector:
         kind = ir.VectorType(ir.FloatType(), self.lanes)
         return self if item == 8 else Vector(self.builder, self.builder.fptrunc(self.value, kind))
 
+    def widened(self, integer: ir.IntType) -> "Vector":
+        """As integers of more bits; zeros fill up."""
+        return Vector(self.builder, self.builder.zext(self.value, self._of(integer)))
+
+    def narrowed(self, integer: ir.IntType) -> "Vector":
+        """As integers of fewer bits, the lower ones."""
+        return Vector(self.builder, self.builder.trunc(self.value, self._of(integer)))
+
+    def _of(self, element: ir.Type) -> ir.Type:
+        kind = self.value.type
+        return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
     def magnitude(self) -> "Vector":
         """|x|."""
         return (self.bits() & ((1 << 8 * self.item - 1) - 1)).real()
@@ -172,10 +218,10 @@ class Vector:
             half = vector.lanes // 2
             parts = []
             for first in (0, half):
-                order = ir.Constant(ir.VectorType(INDEX, half), list(range(first, first + half)))
+                order = ir.Constant(ir.VectorType(INT, half), list(range(first, first + half)))
                 parts.append(Vector(self.builder, self.builder.shuffle_vector(vector.value, vector.value, order)))
             vector = join(*parts)
-        return self.builder.extract_element(vector.value, INDEX(0))
+        return self.builder.extract_element(vector.value, INT(0))
 
     def sum(self) -> ir.Value:
         """All lanes added, halves first."""

@@ -12,8 +12,12 @@ from cnncli.kernels.sweeps import elementwise, scalar, summing
 from cnncli.kernels.vectormath import decay, log, log1p, sigmoid
 
 EPSILON = 1e-7
-SIGMOID, BINARY, SQUARED = range(3)
-SOFTMAX_SLOPE, SLOPE, BINARY_SLOPE, DIFFERENCE = range(4)
+SOFTMAX, CROSS_ENTROPY, SIGMOID = "softmax", "cross_entropy", "sigmoid"
+BINARY, SQUARED, DIFFERENCE = "binary", "squared", "difference"
+ELEMENTWISE = {SIGMOID: 0, BINARY: 1, SQUARED: 2}
+"""Which of `element_losses`."""
+SLOPES = {SOFTMAX: 0, CROSS_ENTROPY: 1, BINARY: 2, DIFFERENCE: 3}
+"""Which of `slopes`."""
 
 Terms: TypeAlias = tuple[tuple[Vector, ...], tuple[Vector, ...]]
 """What a formula of `summing` returns: outputs, and terms of sums."""
@@ -93,7 +97,5 @@ def _difference(guess: Vector, t: Vector, keep: Vector, share: Vector, scale: Ve
 expected_logits, masses, sums = summing(2, _expected_logit), summing(1, _mass), summing(1, _sum)
 expected_logs, reaches = summing(1, _expected_log), summing(1, _reached)
 element_losses = summing(1, _sigmoid_loss, _binary_loss, _squared_loss)
-"""By SIGMOID, BINARY, SQUARED."""
 slopes = elementwise(_softmax_slope, _slope, _binary_slope, _difference)
-"""By SOFTMAX_SLOPE, SLOPE, BINARY_SLOPE, DIFFERENCE."""
 scalar_log = scalar(log)

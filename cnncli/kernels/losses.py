@@ -10,17 +10,16 @@ squared error also over the last axis, times its weight. Gradients are those of 
 Sums over a row have 16 lanes in float64; those over a sample's rows are plain chains.
 """
 
-from collections.abc import Mapping
-
 from numba import types
 
 from cnncli.kernels.loss_formulas import (
     BINARY,
-    BINARY_SLOPE,
+    CROSS_ENTROPY,
     DIFFERENCE,
+    ELEMENTWISE,
     SIGMOID,
-    SLOPE,
-    SOFTMAX_SLOPE,
+    SLOPES,
+    SOFTMAX,
     SQUARED,
     element_losses,
     expected_logits,
@@ -31,296 +30,176 @@ from cnncli.kernels.loss_formulas import (
     slopes,
     sums,
 )
-from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, fields, view, worker
 from cnncli.kernels.softmax import divided, exponentials
 from cnncli.kernels.sweeps import largest
 
-LOSS = block("prediction target weight loss probabilities samples positions classes per_chunk keep:f share:f")
-ROWS_GRADIENT = block("prediction target weight out rows positions classes per_chunk keep:f share:f scale:f")
-GRADIENT = block("prediction target weight out size sample keep:f share:f scale:f")
-
-NOWHERE = Tensor(0, (), "float64")
-"""Stands in a block for an array that the worker does not touch."""
+LOSS = block("prediction target weight loss out samples positions length per_chunk terms keep:f share:f scale:f")
 
 
 def softmax_cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor, smoothing: float, loss: Tensor, probabilities: Tensor
 ) -> list[Step]:
     """−Σ t log softmax(logits); fills `probabilities` with softmax(logits)."""
-    arrays = {"prediction": logits, "target": target, "weight": weight, "loss": loss, "probabilities": probabilities}
-    return _loss(softmax_cross_entropy_worker, arrays, smoothing, logits.shape[-1])
+    return _steps(loss_worker, SOFTMAX, logits, target, weight, smoothing, loss=loss, out=probabilities)
 
 
 def softmax_cross_entropy_gradient(
     probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, out: Tensor
 ) -> list[Step]:
     """With respect to the logits: p Σt − t."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "out": out}
-    return _rows_gradient(softmax_gradient_worker, arrays, smoothing)
+    return _steps(gradient_worker, SOFTMAX, probabilities, target, weight, smoothing, out=out)
 
 
 def cross_entropy(probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, loss: Tensor) -> list[Step]:
     """−Σ t log q with q = p / Σp clipped to [1e-7, 1 − 1e-7], as Keras does with probabilities."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "loss": loss, "probabilities": NOWHERE}
-    return _loss(cross_entropy_worker, arrays, smoothing, probabilities.shape[-1])
+    return _steps(loss_worker, CROSS_ENTROPY, probabilities, target, weight, smoothing, loss=loss)
 
 
 def cross_entropy_gradient(
     probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, out: Tensor
 ) -> list[Step]:
     """With respect to p: (T − t/q) / Σp where q was not clipped, T / Σp where it was; T is Σt over the unclipped."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "out": out}
-    return _rows_gradient(cross_entropy_gradient_worker, arrays, smoothing)
+    return _steps(gradient_worker, CROSS_ENTROPY, probabilities, target, weight, smoothing, out=out)
 
 
 def sigmoid_cross_entropy(
     logits: Tensor, target: Tensor, weight: Tensor, smoothing: float, loss: Tensor, probabilities: Tensor
 ) -> list[Step]:
     """Mean of max(z, 0) − z·t + log(1 + e^−|z|); fills `probabilities` with sigmoid(logits)."""
-    arrays = {"prediction": logits, "target": target, "weight": weight, "loss": loss, "probabilities": probabilities}
-    return _loss(element_loss_worker, arrays, smoothing, 2, SIGMOID)
+    return _steps(loss_worker, SIGMOID, logits, target, weight, smoothing, loss=loss, out=probabilities)
 
 
 def sigmoid_cross_entropy_gradient(
     probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, out: Tensor
 ) -> list[Step]:
     """With respect to the logits: p − t."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "out": out}
-    return _gradient(difference_worker, arrays, smoothing, 1)
+    return _steps(gradient_worker, DIFFERENCE, probabilities, target, weight, smoothing, out=out)
 
 
 def binary_cross_entropy(
     probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, loss: Tensor
 ) -> list[Step]:
     """Mean of −t log q − (1 − t) log(1 − q), q = p clipped to [1e-7, 1 − 1e-7]."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "loss": loss, "probabilities": NOWHERE}
-    return _loss(element_loss_worker, arrays, smoothing, 2, BINARY)
+    return _steps(loss_worker, BINARY, probabilities, target, weight, smoothing, loss=loss)
 
 
 def binary_cross_entropy_gradient(
     probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, out: Tensor
 ) -> list[Step]:
     """With respect to p: (p − t) / (p(1 − p)), 0 where p was clipped."""
-    arrays = {"prediction": probabilities, "target": target, "weight": weight, "out": out}
-    return _gradient(binary_gradient_worker, arrays, smoothing, 1)
+    return _steps(gradient_worker, BINARY, probabilities, target, weight, smoothing, out=out)
 
 
 def mean_squared_error(prediction: Tensor, target: Tensor, weight: Tensor, loss: Tensor) -> list[Step]:
     """Mean of (prediction − target)²."""
-    arrays = {"prediction": prediction, "target": target, "weight": weight, "loss": loss, "probabilities": NOWHERE}
-    return _loss(element_loss_worker, arrays, 0, 2, SQUARED)
+    return _steps(loss_worker, SQUARED, prediction, target, weight, 0, loss=loss)
 
 
 def mean_squared_error_gradient(prediction: Tensor, target: Tensor, weight: Tensor, out: Tensor) -> list[Step]:
     """With respect to the prediction: 2 (prediction − target)."""
-    arrays = {"prediction": prediction, "target": target, "weight": weight, "out": out}
-    return _gradient(difference_worker, arrays, 0, 2)
+    return _steps(gradient_worker, DIFFERENCE, prediction, target, weight, 0, out=out, factor=2)
 
 
-def _layout(x: Tensor) -> tuple[int, int, int]:
-    """(samples, positions of a sample, classes of a position)."""
-    samples, classes = x.shape[0], x.shape[-1] if len(x.shape) > 1 else 1
-    return samples, x.size // (samples * classes), classes
-
-
-def _addresses(arrays: Mapping[str, Tensor]) -> dict[str, int]:
-    return {name: array.address for name, array in arrays.items()}
-
-
-def _loss(
-    loss_worker: Worker, arrays: Mapping[str, Tensor], smoothing: float, choices: int, *variant: int
+def _steps(
+    losses: Worker,
+    kind: str,
+    prediction: Tensor,
+    target: Tensor,
+    weight: Tensor,
+    smoothing: float,
+    *,
+    loss: Tensor | None = None,
+    out: Tensor | None = None,
+    factor: int = 1,
 ) -> list[Step]:
-    """`choices`: among how many outcomes smoothing spreads its share."""
-    samples, positions, classes = _layout(arrays["prediction"])
-    per_chunk = max(1, SPAN // (positions * classes))
+    """One step; a chunk has some whole samples, whose rows are their positions' classes, or all there is of each."""
+    samples, size = prediction.shape[0], prediction.size
+    by_class = kind in (SOFTMAX, CROSS_ENTROPY)
+    length = (1, *prediction.shape[1:])[-1] if by_class else size // samples
+    terms = size // samples // length if by_class else length
+    per_chunk = max(1, SPAN * samples // size)
     return [
-        loss_worker.step(
-            arrays["loss"].dtype,
+        losses.step(
+            prediction.dtype,
             -(-samples // per_chunk),
-            *variant,
-            **_addresses(arrays),
+            kind,
+            prediction=prediction.address,
+            target=target.address,
+            weight=weight.address,
+            loss=loss.address if loss else 0,
+            out=out.address if out else 0,
             samples=samples,
-            positions=positions,
-            classes=classes,
+            positions=size // samples // length,
+            length=length,
             per_chunk=per_chunk,
+            terms=terms,
             keep=1 - smoothing,
-            share=smoothing / choices,
-        )
-    ]
-
-
-def _rows_gradient(gradient_worker: Worker, arrays: Mapping[str, Tensor], smoothing: float) -> list[Step]:
-    """A gradient that needs a whole row at once."""
-    samples, positions, classes = _layout(arrays["out"])
-    rows, per_chunk = samples * positions, max(1, SPAN // classes)
-    return [
-        gradient_worker.step(
-            arrays["out"].dtype,
-            -(-rows // per_chunk),
-            **_addresses(arrays),
-            rows=rows,
-            positions=positions,
-            classes=classes,
-            per_chunk=per_chunk,
-            keep=1 - smoothing,
-            share=smoothing / classes,
-            scale=1 / rows,
-        )
-    ]
-
-
-def _gradient(gradient_worker: Worker, arrays: Mapping[str, Tensor], smoothing: float, factor: float) -> list[Step]:
-    """A gradient that is computed element by element, times `factor`."""
-    out = arrays["out"]
-    return [
-        gradient_worker.step(
-            out.dtype,
-            chunks(out.size),
-            **_addresses(arrays),
-            size=out.size,
-            sample=out.size // out.shape[0],
-            keep=1 - smoothing,
-            share=smoothing / 2,
-            scale=factor / out.size,
+            share=smoothing / (length if by_class else 2),
+            scale=factor / (samples * terms),
         )
     ]
 
 
 @worker(LOSS)
-def softmax_cross_entropy_worker(real):
-    """Loss and probabilities of one chunk's samples."""
-    item = real.bitwidth // 8
+def loss_worker(real, kind):
+    """Losses of one chunk's samples; SOFTMAX and SIGMOID fill the probabilities, too."""
+    item, number = real.bitwidth // 8, ELEMENTWISE.get(kind)
 
-    def softmax_cross_entropy(parameters, chunk, thread):
+    def loss(parameters, chunk, thread):
         p = fields(parameters, LOSS)
-        classes, keep, share = p.classes, p.keep, p.share
+        keep, share = p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
-            for position in range(p.positions):
-                skip = (n * p.positions + position) * classes * item
-                z, t, out = p.prediction + skip, p.target + skip, p.probabilities + skip
-                shift = largest(z, classes, real)
-                mass, dot = expected_logits(0, (z, t), (), 0, classes, (shift, keep, share), real)
-                (partition,) = exponentials(0, (z,), (out,), 0, classes, (shift,), real)
-                total += mass * scalar_log(partition) - dot
-                divided(0, (out,), (out,), 0, classes, (real(partition),), real)
-            loss[n] = total / p.positions * weight[n]
+            for row in range(n * p.positions, (n + 1) * p.positions):
+                length = p.length  # read here, so that LLVM does not write the loop out twice, with and without a rest
+                skip = row * length * item
+                x, t, out = p.prediction + skip, p.target + skip, p.out + skip
+                if kind == SOFTMAX:
+                    shift = largest(x, length, real)
+                    mass, dot = expected_logits(0, (x, t), (), 0, length, (shift, keep, share), real)
+                    (partition,) = exponentials(0, (x,), (out,), 0, length, (shift,), real)
+                    total += mass * scalar_log(partition) - dot
+                    divided(0, (out,), (out,), 0, length, (real(partition),), real)
+                elif kind == CROSS_ENTROPY:
+                    (mass,) = sums(0, (x,), (), 0, length, (), real)
+                    (dot,) = expected_logs(0, (x, t), (), 0, length, (mass, keep, share), real)
+                    total -= dot
+                elif kind == SIGMOID:
+                    (total,) = element_losses(number, (x, t), (out,), 0, length, (keep, share), real)
+                else:
+                    (total,) = element_losses(number, (x, t), (), 0, length, (keep, share), real)
+            loss[n] = total / p.terms * weight[n]
 
-    return softmax_cross_entropy
-
-
-@worker(ROWS_GRADIENT)
-def softmax_gradient_worker(real):
-    """The gradient of one chunk's rows."""
-    item = real.bitwidth // 8
-
-    def softmax_cross_entropy_gradient(parameters, chunk, thread):
-        p = fields(parameters, ROWS_GRADIENT)
-        classes, keep, share = p.classes, p.keep, p.share
-        weight = view(p.weight, p.rows // p.positions, real)
-        for row in range(chunk * p.per_chunk, min(p.rows, (chunk + 1) * p.per_chunk)):
-            skip, scale = row * classes * item, p.scale * weight[row // p.positions]
-            t = p.target + skip
-            (mass,) = masses(0, (t,), (), 0, classes, (keep, share), real)
-            rows = p.prediction + skip, t
-            slopes(SOFTMAX_SLOPE, rows, (p.out + skip,), 0, classes, (mass, keep, share, scale), real)
-
-    return softmax_cross_entropy_gradient
+    return loss
 
 
 @worker(LOSS)
-def cross_entropy_worker(real):
-    """Loss of one chunk's samples."""
-    item = real.bitwidth // 8
+def gradient_worker(real, kind):
+    """Gradients of one chunk's samples."""
+    item, number = real.bitwidth // 8, SLOPES[kind]
+    precise = real if kind == DIFFERENCE else types.float64
 
-    def cross_entropy(parameters, chunk, thread):
+    def gradient(parameters, chunk, thread):
         p = fields(parameters, LOSS)
-        classes, keep, share = p.classes, p.keep, p.share
-        weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
+        keep, share = p.keep, p.share
+        weight = view(p.weight, p.samples, real)
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
-            total = types.float64(0)
-            for position in range(p.positions):
-                skip = (n * p.positions + position) * classes * item
-                q, t = p.prediction + skip, p.target + skip
-                (mass,) = sums(0, (q,), (), 0, classes, (), real)
-                (dot,) = expected_logs(0, (q, t), (), 0, classes, (mass, keep, share), real)
-                total -= dot
-            loss[n] = total / p.positions * weight[n]
+            scale = p.scale * weight[n]
+            for row in range(n * p.positions, (n + 1) * p.positions):
+                length = p.length  # here, as in `loss_worker`
+                skip = row * length * item
+                x, t, outputs = p.prediction + skip, p.target + skip, (p.out + skip,)
+                if kind == SOFTMAX:
+                    (mass,) = masses(0, (t,), (), 0, length, (keep, share), real)
+                    slopes(number, (x, t), outputs, 0, length, (mass, keep, share, scale), real)
+                elif kind == CROSS_ENTROPY:
+                    (mass,) = sums(0, (x,), (), 0, length, (), real)
+                    (reached,) = reaches(0, (x, t), (), 0, length, (mass, keep, share), real)
+                    slopes(number, (x, t), outputs, 0, length, (mass, reached, keep, share, scale), real)
+                else:
+                    numbers = precise(keep), precise(share), precise(scale)
+                    slopes(number, (x, t), outputs, 0, length, numbers, real)
 
-    return cross_entropy
-
-
-@worker(ROWS_GRADIENT)
-def cross_entropy_gradient_worker(real):
-    """The gradient of one chunk's rows."""
-    item = real.bitwidth // 8
-
-    def cross_entropy_gradient(parameters, chunk, thread):
-        p = fields(parameters, ROWS_GRADIENT)
-        classes, keep, share = p.classes, p.keep, p.share
-        weight = view(p.weight, p.rows // p.positions, real)
-        for row in range(chunk * p.per_chunk, min(p.rows, (chunk + 1) * p.per_chunk)):
-            skip, scale = row * classes * item, p.scale * weight[row // p.positions]
-            q, t = p.prediction + skip, p.target + skip
-            (mass,) = sums(0, (q,), (), 0, classes, (), real)
-            (reached,) = reaches(0, (q, t), (), 0, classes, (mass, keep, share), real)
-            slopes(SLOPE, (q, t), (p.out + skip,), 0, classes, (mass, reached, keep, share, scale), real)
-
-    return cross_entropy_gradient
-
-
-@worker(LOSS)
-def element_loss_worker(real, kind):
-    """Loss of one chunk's samples for SIGMOID (fills the probabilities, too), BINARY or SQUARED."""
-    item = real.bitwidth // 8
-
-    def element_loss(parameters, chunk, thread):
-        p = fields(parameters, LOSS)
-        size, numbers = p.positions * p.classes, (p.keep, p.share)
-        weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
-        for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
-            skip = n * size * item
-            x, t = p.prediction + skip, p.target + skip
-            if kind == SIGMOID:
-                (total,) = element_losses(kind, (x, t), (p.probabilities + skip,), 0, size, numbers, real)
-            else:
-                (total,) = element_losses(kind, (x, t), (), 0, size, numbers, real)
-            loss[n] = total / size * weight[n]
-
-    return element_loss
-
-
-@worker(GRADIENT)
-def binary_gradient_worker(real):
-    """The gradient of one span."""
-
-    def binary_cross_entropy_gradient(parameters, chunk, thread):
-        p = fields(parameters, GRADIENT)
-        start, stop = span(chunk, p.size)
-        weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)
-        while start < stop:
-            sample = start // p.sample
-            end, scale = min(stop, (sample + 1) * p.sample), p.scale * weight[sample]
-            slopes(BINARY_SLOPE, rows, (p.out,), start, end, (p.keep, p.share, scale), real)
-            start = end
-
-    return binary_cross_entropy_gradient
-
-
-@worker(GRADIENT)
-def difference_worker(real):
-    """(prediction − target) · weight · scale for one span."""
-
-    def difference(parameters, chunk, thread):
-        p = fields(parameters, GRADIENT)
-        start, stop = span(chunk, p.size)
-        weight, rows = view(p.weight, p.size // p.sample, real), (p.prediction, p.target)
-        keep, share = real(p.keep), real(p.share)
-        while start < stop:
-            sample = start // p.sample
-            end, scale = min(stop, (sample + 1) * p.sample), real(p.scale * weight[sample])
-            slopes(DIFFERENCE, rows, (p.out,), start, end, (keep, share, scale), real)
-            start = end
-
-    return difference
+    return gradient

@@ -10,6 +10,9 @@ from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields,
 
 PARTIALS = 8
 ITEM = {"float32": 4, "float64": 8}
+LARGE = 1 << 20
+"""Elements that all partial sums of a weight gradient may have together: 4 MiB of float32, where more would cost more
+in memory traffic than it saves."""
 TILE = 64
 """Channels in a chunk of `sum_rows`: whole cache lines."""
 
@@ -34,6 +37,11 @@ def sum_rows(x: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
         tiles=tiles,
     )
     return [step, *after]
+
+
+def weight_partials(batch: int, weights: int) -> int:
+    """How many partial sums the gradient of so many weights is split into."""
+    return min(batch, PARTIALS, max(1, LARGE // weights))
 
 
 def partial_sums(out: Tensor, partials: int, scratch: Scratch) -> tuple[int, list[Step]]:

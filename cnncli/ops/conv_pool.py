@@ -11,7 +11,7 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv_pool import Places
+    from cnncli.kernels.conv2d import Geometry
     from cnncli.kernels.runtime import Scratch, Step, Tensor
 
 POOL = Window((2, 2), (2, 2))
@@ -50,8 +50,8 @@ class ConvPool2D(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
         out, winner = outputs
-        places = _places(self.window, x.shape[1:])
-        return kernels.conv_pool.forward(x, kernel, bias[0] if bias else None, out, winner, places, scratch)
+        geometry = _geometry(self.window, x.shape[1:])
+        return kernels.conv_pool.forward(x, kernel, bias[0] if bias else None, out, winner, geometry, scratch)
 
 
 @dataclass(frozen=True)
@@ -72,9 +72,9 @@ class ConvPool2DGradWeight(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, grad, winner = inputs
         kernel, *bias = outputs
-        places = _places(self.window, x.shape[1:])
+        geometry = _geometry(self.window, x.shape[1:])
         return kernels.conv_pool_gradient.grad_weight(
-            x, grad, winner, kernel, bias[0] if bias else None, places, scratch
+            x, grad, winner, kernel, bias[0] if bias else None, geometry, scratch
         )
 
 
@@ -93,9 +93,9 @@ class ConvPool2DGradInput(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         grad, winner, kernel = inputs
-        places = _places(self.window, self.image)
-        return kernels.conv_pool_gradient.grad_input(grad, winner, kernel, outputs[0], places, scratch)
+        geometry = _geometry(self.window, self.image)
+        return kernels.conv_pool_gradient.grad_input(grad, winner, kernel, outputs[0], geometry, scratch)
 
 
-def _places(window: Window, image: Shape) -> Places:
-    return kernels.conv_pool.Places(window.strides, window.padding_before(image[0], image[1]))
+def _geometry(window: Window, image: Shape) -> Geometry:
+    return kernels.conv2d.Geometry(window.strides, window.padding_before(image[0], image[1]))

@@ -9,10 +9,11 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import SpecError, UsageError
 from cnncli.graph.model import Model
 from cnncli.spec import resolve
+from cnncli.spec.declare import is_plain_name
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.reader import LARGEST_FILE, read
 from cnncli.spec.tree import Place
-from cnncli.spec.validate import is_plain_name, validate
+from cnncli.spec.validate import validate
 from cnncli.training.expectations import Expectation
 from cnncli.training.sections import CompileSection, FitSection
 

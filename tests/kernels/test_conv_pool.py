@@ -7,7 +7,6 @@ import pytest
 
 from cnncli.kernels import conv2d, conv_pool, conv_pool_gradient
 from cnncli.kernels.conv2d import Geometry
-from cnncli.kernels.conv_pool import Places
 from cnncli.kernels.epilogue import PLAIN
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
@@ -21,7 +20,7 @@ class Case(NamedTuple):
     kernel: np.ndarray
     bias: np.ndarray | None
     grad: np.ndarray
-    places: Places
+    geometry: Geometry
 
     @property
     def terms(self) -> int:
@@ -50,7 +49,7 @@ def random_case(seed: int, dtype: str) -> Case:
         normal(rng, dtype, height[1], width[1], channels, filters),
         normal(rng, dtype, filters) if rng.integers(2) else None,
         normal(rng, dtype, batch, height[4], width[4], filters),
-        Places(*((height[k], width[k]) for k in (2, 3))),
+        Geometry(*((height[k], width[k]) for k in (2, 3))),
     )
 
 
@@ -58,7 +57,7 @@ def forward(case: Case, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
     out, winner = unwritten(case.x.dtype.name, *case.grad.shape), np.full(case.grad.shape, 77, np.uint8)
     bias = None if case.bias is None else tensor(case.bias)
     arrays = tensor(case.x), tensor(case.kernel), bias, tensor(out), tensor(winner)
-    execute(lambda scratch: conv_pool.forward(*arrays, case.places, scratch), threads)
+    execute(lambda scratch: conv_pool.forward(*arrays, case.geometry, scratch), threads)
     return out, winner
 
 
@@ -66,25 +65,25 @@ def grad_weight(case: Case, winner: np.ndarray, threads: int = 2) -> tuple[np.nd
     out = unwritten(case.x.dtype.name, *case.kernel.shape)
     bias = unwritten(case.x.dtype.name, case.kernel.shape[3])
     arrays = tensor(case.x), tensor(case.grad), tensor(winner), tensor(out), tensor(bias)
-    execute(lambda scratch: conv_pool_gradient.grad_weight(*arrays, case.places, scratch), threads)
+    execute(lambda scratch: conv_pool_gradient.grad_weight(*arrays, case.geometry, scratch), threads)
     return out, bias
 
 
 def grad_input(case: Case, winner: np.ndarray, threads: int = 2) -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.x.shape)
     arrays = tensor(case.grad), tensor(winner), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: conv_pool_gradient.grad_input(*arrays, case.places, scratch), threads)
+    execute(lambda scratch: conv_pool_gradient.grad_input(*arrays, case.geometry, scratch), threads)
     return out
 
 
 def assert_agrees(case: Case) -> None:
     """Values within rounding; each winner among the largest within it. Gradients by the kernel's own winners."""
-    x, kernel, bias, grad, places = case
+    x, kernel, bias, grad, geometry = case
     out, winner = forward(case)
-    expected, _ = twin.forward(x, kernel, bias, grad.shape[1:3], places)
+    expected, _ = twin.forward(x, kernel, bias, grad.shape[1:3], geometry)
     assert_close(out, expected, kernel.size)
     assert ((winner == 4) == (out == 0)).all()
-    pixels = twin.convolved(x, kernel, bias, grad.shape[1:3], places)
+    pixels = twin.convolved(x, kernel, bias, grad.shape[1:3], geometry)
     won = np.stack([pixels[:, cell // 2 :: 2, cell % 2 :: 2] for cell in range(4)] + [np.zeros(out.shape)])
     np.testing.assert_allclose(
         np.take_along_axis(won, winner[None].astype(int), 0)[0],
@@ -93,10 +92,10 @@ def assert_agrees(case: Case) -> None:
         atol=8 * np.finfo(out.dtype).eps * kernel.size,
     )
     weight, sums = grad_weight(case, winner)
-    expected, sums_expected = twin.grad_weight(grad, winner, x, kernel, places)
+    expected, sums_expected = twin.grad_weight(grad, winner, x, kernel, geometry)
     assert_close(weight, expected, case.terms)
     assert_close(sums, sums_expected, case.terms)
-    assert_close(grad_input(case, winner), twin.grad_input(grad, winner, x, kernel, places), case.terms)
+    assert_close(grad_input(case, winner), twin.grad_input(grad, winner, x, kernel, geometry), case.terms)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -125,14 +124,14 @@ def test_shapes_at_the_edge_agree_with_the_definition(dtype: str) -> None:
                 normal(rng, dtype, *kernel, channels, filters),
                 normal(rng, dtype, filters),
                 normal(rng, dtype, batch, *pooled, filters),
-                Places(stride, pad),
+                Geometry(stride, pad),
             )
         )
 
 
 def test_a_hand_computed_block() -> None:
     x = np.array([[1.0, -2, 0, 3, 9], [1, 0, -1, -1, 9], [-1, -2, 0, 0, 9], [-5, -1, 0, 0, 9]]).reshape(1, 4, 5, 1)
-    case = Case(x, np.full((1, 1, 1, 1), 2.0), np.array([1.0]), np.ones((1, 2, 2, 1)), Places((1, 1), (0, 0)))
+    case = Case(x, np.full((1, 1, 1, 1), 2.0), np.array([1.0]), np.ones((1, 2, 2, 1)), Geometry((1, 1), (0, 0)))
     out, winner = forward(case)
     np.testing.assert_array_equal(out[0, :, :, 0], [[3, 7], [0, 1]])
     np.testing.assert_array_equal(winner[0, :, :, 0], [[0, 1], [4, 0]])
@@ -151,14 +150,14 @@ def test_ties_and_exact_zeros_fall_as_in_the_three_operations(dtype: str) -> Non
         rng = np.random.default_rng(seed)
         for array in (case.x, case.kernel, case.grad, *([] if case.bias is None else [case.bias])):
             array[...] = rng.integers(-1, 2, array.shape)
-        x, kernel, bias, grad, places = case
+        x, kernel, bias, grad, geometry = case
         out, winner = forward(case)
-        expected = twin.forward(x, kernel, bias, grad.shape[1:3], places)
+        expected = twin.forward(x, kernel, bias, grad.shape[1:3], geometry)
         np.testing.assert_array_equal(out, expected[0])
         np.testing.assert_array_equal(winner, expected[1])
         for got, wanted in zip(
             (*grad_weight(case, winner), grad_input(case, winner)),
-            (*twin.grad_weight(grad, winner, x, kernel, places), twin.grad_input(grad, winner, x, kernel, places)),
+            (*twin.grad_weight(grad, winner, x, kernel, geometry), twin.grad_input(grad, winner, x, kernel, geometry)),
             strict=True,
         ):
             np.testing.assert_array_equal(got, wanted)
@@ -169,7 +168,7 @@ def test_the_first_nan_wins_and_lets_the_gradient_through(dtype: str) -> None:
     case = large_case(1, dtype)
     case.x[0, 4, 5] = np.nan
     out, winner = forward(case)
-    expected, winners = twin.forward(case.x, case.kernel, None, case.grad.shape[1:3], case.places)
+    expected, winners = twin.forward(case.x, case.kernel, None, case.grad.shape[1:3], case.geometry)
     assert 0 < np.isnan(out).sum() < out.size
     np.testing.assert_array_equal(np.isnan(out), np.isnan(expected))
     np.testing.assert_array_equal(winner[np.isnan(out)], winners[np.isnan(out)])
@@ -191,7 +190,7 @@ def large_case(batch: int, dtype: str = "float32", channels: int = 20) -> Case:
     rng = np.random.default_rng(1)
     x, kernel = normal(rng, dtype, 11, 21, 20, channels), normal(rng, dtype, 3, 3, channels, 37)
     grad = normal(rng, dtype, 11, 10, 10, 37)
-    return Case(x[:batch], kernel, None, grad[:batch], Places((1, 1), (1, 1)))
+    return Case(x[:batch], kernel, None, grad[:batch], Geometry((1, 1), (1, 1)))
 
 
 def everything(case: Case, threads: int) -> list[np.ndarray]:
@@ -220,8 +219,7 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch() -> None:
 def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
     case = large_case(3)
     convolved = unwritten("float32", 3, 21, 20, 37)
-    geometry = Geometry(*case.places, (1, 1), 1)
-    places = (tensor(case.x), tensor(case.kernel), PLAIN, tensor(convolved), geometry)
+    places = (tensor(case.x), tensor(case.kernel), PLAIN, tensor(convolved), case.geometry)
     execute(lambda scratch: conv2d.forward(*places, scratch))
     squares = convolved[:, :20].reshape(3, 10, 2, 10, 2, 37)
     np.testing.assert_array_equal(forward(case)[0], np.maximum(squares.max((2, 4)), 0))
@@ -230,7 +228,7 @@ def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
 def test_one_large_image_is_divided_among_threads() -> None:
     case = large_case(1)
     x, out, winner = tensor(case.x), tensor(case.grad), tensor(np.zeros(case.grad.shape, np.uint8))
-    assert conv_pool.forward(x, tensor(case.kernel), None, out, winner, case.places, Scratch(0, 2))[-1].chunks > 1
+    assert conv_pool.forward(x, tensor(case.kernel), None, out, winner, case.geometry, Scratch(0, 2))[-1].chunks > 1
 
 
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
@@ -239,10 +237,10 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         x, kernel = np.empty((batch, 21, 20, 20), np.float32), np.empty((3, 3, 20, 37), np.float32)
         grad = np.empty((batch, 10, 10, 37), np.float32)
         winner = tensor(grad)._replace(dtype="uint8")
-        places, scratches = Places((1, 1), (1, 1)), [Scratch(0, 2) for _ in range(3)]
-        conv_pool.forward(tensor(x), tensor(kernel), None, tensor(grad), winner, places, scratches[0])
-        conv_pool_gradient.grad_weight(tensor(x), tensor(grad), winner, tensor(kernel), None, places, scratches[1])
-        conv_pool_gradient.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), places, scratches[2])
+        geometry, scratches = Geometry((1, 1), (1, 1)), [Scratch(0, 2) for _ in range(3)]
+        conv_pool.forward(tensor(x), tensor(kernel), None, tensor(grad), winner, geometry, scratches[0])
+        conv_pool_gradient.grad_weight(tensor(x), tensor(grad), winner, tensor(kernel), None, geometry, scratches[1])
+        conv_pool_gradient.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), geometry, scratches[2])
         used.append([scratch.used for scratch in scratches])
     assert used == [list(sizes) for sizes in zip(*(sorted(sizes) for sizes in zip(*used, strict=True)), strict=True)]
 

@@ -8,16 +8,16 @@ Pair = tuple[int, int]
 SQUARES = ((2, 2), (2, 2), (0, 0))
 
 
-def convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, pooled: Pair, places: tuple) -> np.ndarray:
+def convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, pooled: Pair, geometry: tuple) -> np.ndarray:
     """The convolution's rows and columns that fill 2×2 squares."""
-    return convolution.forward(x, kernel, bias, (2 * pooled[0], 2 * pooled[1]), geometry(places))
+    return convolution.forward(x, kernel, bias, (2 * pooled[0], 2 * pooled[1]), geometry)
 
 
 def forward(
-    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, pooled: Pair, places: tuple
+    x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | None, pooled: Pair, geometry: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
     """The pooled map, and each pixel's winner: 0 … 3, or 4 where the maximum is not positive."""
-    pixels = convolved(x, kernel, bias, pooled, places)
+    pixels = convolved(x, kernel, bias, pooled, geometry)
     out, winner = pooling.max_forward(np.where(pixels <= 0, 0, pixels), pooled, SQUARES)
     return out, np.where(out <= 0, 4, winner).astype(np.uint8)
 
@@ -31,18 +31,13 @@ def scattered(grad: np.ndarray, winner: np.ndarray) -> np.ndarray:
 
 
 def grad_weight(
-    grad: np.ndarray, winner: np.ndarray, x: np.ndarray, kernel: np.ndarray, places: tuple
+    grad: np.ndarray, winner: np.ndarray, x: np.ndarray, kernel: np.ndarray, geometry: tuple
 ) -> tuple[np.ndarray, np.ndarray]:
     """The gradients of the kernel and of the bias."""
     whole = scattered(grad, winner)
-    return convolution.grad_weight(whole, x, kernel, geometry(places)), whole.sum((0, 1, 2))
+    return convolution.grad_weight(whole, x, kernel, geometry), whole.sum((0, 1, 2))
 
 
-def grad_input(grad: np.ndarray, winner: np.ndarray, x: np.ndarray, kernel: np.ndarray, places: tuple) -> np.ndarray:
+def grad_input(grad: np.ndarray, winner: np.ndarray, x: np.ndarray, kernel: np.ndarray, geometry: tuple) -> np.ndarray:
     """The gradient of the image."""
-    return convolution.grad_input(scattered(grad, winner), x, kernel, geometry(places))
-
-
-def geometry(places: tuple) -> tuple:
-    """(strides, padding) with dilation and groups of 1, as the convolution's twin has it."""
-    return (*places, (1, 1), 1)
+    return convolution.grad_input(scattered(grad, winner), x, kernel, geometry)
