@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
+    import cnncli.kernels.conv2d_gradient as conv2d_gradient
     import cnncli.kernels.conv_pool as conv_pool
     import cnncli.kernels.conv_pool_gradient as conv_pool_gradient
     import cnncli.kernels.dense as dense
@@ -30,6 +31,7 @@ __all__ = [
     "activations",
     "constraints",
     "conv2d",
+    "conv2d_gradient",
     "conv_pool",
     "conv_pool_gradient",
     "dense",

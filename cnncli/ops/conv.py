@@ -82,7 +82,7 @@ class Conv2DGradInput(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         geometry = _geometry(self.window, self.groups, self.image)
-        return kernels.conv2d.grad_input(inputs[0], inputs[1], outputs[0], geometry, scratch)
+        return kernels.conv2d_gradient.grad_input(inputs[0], inputs[1], outputs[0], geometry, scratch)
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ class Conv2DGradWeight(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         geometry = _geometry(self.window, self.groups, inputs[0].shape[1:])
-        return kernels.conv2d.grad_weight(inputs[0], inputs[1], outputs[0], geometry, scratch)
+        return kernels.conv2d_gradient.grad_weight(inputs[0], inputs[1], outputs[0], geometry, scratch)
 
 
 def image_shape(x: Value) -> tuple[int, int, int]:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, conv2d
+from cnncli.kernels import activations, conv2d, conv2d_gradient
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
@@ -67,14 +67,14 @@ def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndar
 def grad_input(case: Case, threads: int = 2) -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.x.shape)
     arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: conv2d.grad_input(*arrays, case.geometry, scratch), threads)
+    execute(lambda scratch: conv2d_gradient.grad_input(*arrays, case.geometry, scratch), threads)
     return out
 
 
 def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
     out = unwritten(case.x.dtype.name, *case.kernel.shape)
     arrays = tensor(case.x), tensor(case.grad), tensor(out)
-    execute(lambda scratch: conv2d.grad_weight(*arrays, case.geometry, scratch), threads)
+    execute(lambda scratch: conv2d_gradient.grad_weight(*arrays, case.geometry, scratch), threads)
     return out
 
 
@@ -181,8 +181,8 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
 def test_one_large_image_is_divided_among_threads() -> None:
     case, scratch = large_case(1), Scratch(0, 2)
     steps = conv2d.forward(tensor(case.x), tensor(case.kernel), PLAIN, tensor(case.grad), case.geometry, scratch)
-    steps += conv2d.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
-    steps += conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
+    steps += conv2d_gradient.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
+    steps += conv2d_gradient.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
     assert all(step.chunks > 1 for step in steps)
 
 
@@ -190,7 +190,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     used = []
     for batch in range(1, 12):
         case, scratch = large_case(batch), Scratch(0, 2)
-        conv2d.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
+        conv2d_gradient.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
         used.append(scratch.used)
     assert used == sorted(used)
 
