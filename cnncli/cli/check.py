@@ -1,7 +1,6 @@
 """`cnncli check`: everything that is wrong with specs."""
 
 import json
-from math import prod
 from typing import Any
 
 import click
@@ -39,7 +38,7 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
 
 
 def _facts(path: str, spec: Spec) -> dict[str, Any]:
-    parameters = sum(prod(parameter.weight.shape) for parameter in lower(spec.model).parameters)
+    parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
     return {
         "spec": path,
         "ok": True,

@@ -1,6 +1,5 @@
 """`cnncli train`: from a spec to a run. NumPy and Numba are imported once the number of threads is settled."""
 
-from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +114,7 @@ def _train(
 
 def header(spec: Spec, dataset: "Dataset", threads: int) -> list[str]:
     """The parts of `mnist: 225,034 parameters · 3,600 training, … (mnist5k) · 2 threads · seed 42`."""
-    count = sum(prod(parameter.weight.shape) for parameter in lower(spec.model).parameters)
+    count = sum(parameter.size for parameter in lower(spec.model).parameters)
     words = {"train": "training", "validation": "validation", "test": "test"}
     images = ", ".join(f"{len(split):,} {words[name]}" for name, split in dataset.splits.items())
     source = Path(dataset.source).name

@@ -41,18 +41,19 @@ class Arena:
         """Every tensor by name, in order; views, not copies."""
         return {name: self[name] for name in self.segments}
 
-    def load(self, tensors: Mapping[str, Array]) -> None:
-        """Copy `tensors` in. Raises CnncliError, before anything is copied, where names or shapes differ."""
-        for name, segment in self.segments.items():
-            if name not in tensors:
-                raise CnncliError(f"the weights must hold every tensor of the model; {name!r} is missing")
-            if tensors[name].shape != segment.shape:
-                raise CnncliError(
-                    f"the weights must have the model's shapes; received {tensors[name].shape} for {name!r}, "
-                    f"which is {segment.shape}"
-                )
-        extra = [name for name in tensors if name not in self.segments]
-        if extra:
-            raise CnncliError(f"the weights must belong to the model; it has no {', '.join(map(repr, extra))}")
-        for name, array in tensors.items():
-            self[name][...] = array
+
+def fill(places: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
+    """Copy `tensors` into `places`. Raises CnncliError, before anything is copied, where names or shapes differ."""
+    for name, place in places.items():
+        if name not in tensors:
+            raise CnncliError(f"the weights must hold every tensor of the model; {name!r} is missing")
+        if tensors[name].shape != place.shape:
+            raise CnncliError(
+                f"the weights must have the model's shapes; received {tensors[name].shape} for {name!r}, "
+                f"which is {place.shape}"
+            )
+    extra = [name for name in tensors if name not in places]
+    if extra:
+        raise CnncliError(f"the weights must belong to the model; it has no {', '.join(map(repr, extra))}")
+    for name, array in tensors.items():
+        places[name][...] = array

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.dense import Dense
@@ -71,14 +72,18 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
+WITH_ACTIVATION = (Conv2D, Dense, BatchNormalization, FixedNormalization)
+
+
 def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
-    """Activation ∘ Conv2D or Dense as one operation, where nobody else reads what lies between them."""
+    """Activation ∘ Conv2D, Dense or a normalization as one operation, where nobody else reads what lies between."""
     if not isinstance(call.op, Activation):
         return None
-    product = around.only_maker(call.inputs[0])
-    if product is None or not isinstance(product.op, Conv2D | Dense) or product.op.activation != "linear":
+    maker = around.only_maker(call.inputs[0])
+    if maker is None or not isinstance(maker.op, WITH_ACTIVATION) or maker.op.activation != "linear":
         return None
-    return replace(product, op=replace(product.op, activation=call.op.kind), outputs=call.outputs), {product}
+    outputs = (call.output, *maker.outputs[1:])
+    return replace(maker, op=replace(maker.op, activation=call.op.kind), outputs=outputs), {maker}
 
 
 REWRITES: Sequence[Rewrite] = (

@@ -40,6 +40,11 @@ class Parameter:
     weight: Weight
     value: Value
 
+    @property
+    def size(self) -> int:
+        """The number of elements."""
+        return prod(self.weight.shape)
+
 
 @dataclass(frozen=True)
 class Lowered:
@@ -70,12 +75,16 @@ class Lowered:
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One row of the summary. FLOPs are those of one sample forward; a multiply-add counts two."""
+    """One row of the summary. FLOPs are those of one sample forward; a multiply-add counts two.
+
+    `trainable`: how many of the parameters are.
+    """
 
     name: str
     type: str
     output_shape: Shape
     parameters: int
+    trainable: int
     flops: int
     inputs: tuple[str, ...] = field(default=())
 
@@ -111,7 +120,8 @@ def summarize(model: Model, lowered: Lowered) -> list[LayerSummary]:
             node.name,
             type(node.layer).__name__,
             lowered.outputs[node.name].shape,
-            sum(prod(parameter.weight.shape) for parameter in lowered.parameters_of(node.name)),
+            sum(parameter.size for parameter in lowered.parameters_of(node.name)),
+            sum(parameter.size for parameter in lowered.parameters_of(node.name) if parameter.weight.trainable),
             sum(call.flops for call in lowered.calls_of(node.name)),
             node.inputs,
         )
@@ -134,7 +144,7 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
     for parameter in made:
         if parameter.weight.constraint is not None:
             parameter.weight.constraint.check(parameter.weight.shape)
-        if parameter.weight.regularizer is not None:
+        if parameter.weight.regularizer is not None and parameter.weight.trainable:
             builder.penalty(parameter.value, *parameter.weight.regularizer.amounts)
     parameters.extend(made)
     return output

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnncli.graph.arena import Arena
+from cnncli.graph.arena import Arena, fill
 from cnncli.graph.model import Model, lower
 from cnncli.graph.objective import Objective, Purpose, objective
 from cnncli.graph.program import Program, aligned
@@ -28,6 +28,7 @@ class _Run(NamedTuple):
 class Network:
     """A model with its weights and gradients, able to run up to `batch_size` samples at a time.
 
+    `weights` and `gradients` are the arenas of what is trained, `frozen` that of all other weights and of statistics.
     Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
     read `predictions`, `losses`, `gradients`. Everything is real (`dtype`), batch axis first; nothing is allocated
     after the first call for an n.
@@ -41,8 +42,11 @@ class Network:
         runtime.set_threads(self.threads)
         lowered = lower(model, training=True)
         self.parameters = lowered.parameters
-        shapes = {parameter.name: parameter.weight.shape for parameter in self.parameters}
-        self.weights, self.gradients = Arena(shapes, dtype), Arena(shapes, dtype)
+        trained, others = (
+            {p.name: p.weight.shape for p in self.parameters if p.weight.trainable == trainable}
+            for trainable in (True, False)
+        )
+        self.weights, self.gradients, self.frozen = (Arena(shapes, dtype) for shapes in (trained, trained, others))
         self.inputs: Array = np.zeros((batch_size, *model.input_shape), dtype)
         self.targets: Array = np.zeros((batch_size, *lowered.output.shape), dtype)
         self.sample_weight: Array = np.ones(batch_size, dtype)
@@ -55,11 +59,19 @@ class Network:
         """Draw every weight anew from its initializer: a pure function of the model and `seed`."""
         for number, parameter in enumerate(self.parameters):
             drawn = parameter.weight.initializer.draw(parameter.weight.shape, seed, streams.WEIGHTS + number)
-            self.weights[parameter.name][...] = drawn
+            self.tensor(parameter.name)[...] = drawn
+
+    def tensor(self, name: str) -> Array:
+        """The weight or statistic `name`: a view, not a copy."""
+        return self.weights[name] if name in self.weights.segments else self.frozen[name]
+
+    def tensors(self) -> dict[str, Array]:
+        """Every weight and statistic by name, in model order; views, not copies."""
+        return {parameter.name: self.tensor(parameter.name) for parameter in self.parameters}
 
     def load(self, tensors: Mapping[str, Array]) -> None:
         """Take weights by name. Raises CnncliError where names or shapes are not the model's."""
-        self.weights.load(tensors)
+        fill(self.tensors(), tensors)
 
     def train_step(self, n: int, seed: int, step: int) -> None:
         """Forward and backward of the first `n` rows: fills `gradients` with those of the mean loss plus penalties.
@@ -101,7 +113,7 @@ class Network:
         return [
             step
             for parameter in self.parameters
-            if parameter.weight.constraint is not None
+            if parameter.weight.constraint is not None and parameter.weight.trainable
             for step in parameter.weight.constraint.steps(runtime.tensor(self.weights[parameter.name]))
         ]
 
@@ -120,12 +132,14 @@ class Network:
         """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
         what = objective(self.model, self.loss, purpose)
         lowered = what.lowered
+        weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
         placed = {
             lowered.input: self.inputs,
             lowered.builder.clock: self.clock,
             what.target: self.targets,
             what.sample_weight: self.sample_weight,
-            **{parameter.value: self.weights[parameter.name] for parameter in lowered.parameters},
+            **weights,
+            **{new: weights[old] for new, old in lowered.builder.updates.items()},
             **{grad: self.gradients[name] for name, grad in what.gradients.items()},
         }
         program = Program(

@@ -73,16 +73,18 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
     def size(value: Value) -> int:
         return BYTES[value.dtype] * value.size * (batch_size if value.batched else 1)
 
-    buffers = memory.plan(train.calls, {*train.given, *train.gradients.values()}, train.kept, size).total
-    weights = sum(size(parameter.value) for parameter in train.lowered.parameters)
-    return buffers + weights * (2 + slots) + size(train.lowered.input) + size(train.target)
+    placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
+    buffers = memory.plan(train.calls, placed, train.kept, size).total
+    weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
+    return buffers + weights + size(train.lowered.input) + size(train.target)
 
 
 def _differentiated(forward: Objective, tape: Tape) -> Objective:
     lowered = forward.lowered
-    grads = differentiate(tape, [parameter.value for parameter in lowered.parameters])
+    trained = [parameter for parameter in lowered.parameters if parameter.weight.trainable]
+    grads = differentiate(tape, [parameter.value for parameter in trained])
     placed, gradients = set(forward.given), {}
-    for parameter in lowered.parameters:
+    for parameter in trained:
         grad = grads[parameter.value]
         if grad is not None:
             grad = _apart(tape, grad, placed)

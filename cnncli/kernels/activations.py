@@ -1,16 +1,14 @@
 """Activation functions, element by element. `x`, `y`, `grad`, `out`: float32 or float64, one shape, any rank.
 
-`out` may be the same array as an input. A new kind is a name in `KINDS` and a formula each in `_functions` and
-`_gradients`; a kind is compiled when it is first planned.
+`out` may be the same array as an input. A new kind is an entry in `FORMULAS`; it is compiled when it is first planned.
 """
+
+from collections.abc import Callable
 
 from cnncli.kernels.lanes import Vector
 from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, function, span, worker
 from cnncli.kernels.sweeps import elementwise
 from cnncli.kernels.vectormath import sigmoid, tanh
-
-KINDS = {"relu": 0, "sigmoid": 1, "tanh": 2}
-"""Each kind's place among the formulas below."""
 
 FORWARD = block("x out size")
 BACKWARD = block("y grad out size")
@@ -58,8 +56,16 @@ def _tanh_gradient(y: Vector, grad: Vector) -> Vector:
     return grad * (1.0 - y * y)
 
 
-_functions = elementwise(_relu, sigmoid, tanh)
-_gradients = elementwise(_relu_gradient, _sigmoid_gradient, _tanh_gradient)
+FORMULAS: dict[str, tuple[Callable[[Vector], Vector], Callable[[Vector, Vector], Vector]]] = {
+    "relu": (_relu, _relu_gradient),
+    "sigmoid": (sigmoid, _sigmoid_gradient),
+    "tanh": (tanh, _tanh_gradient),
+}
+"""f(x), and grad · f′(x) from y = f(x) and grad."""
+KINDS = {kind: number for number, kind in enumerate(FORMULAS)}
+"""Each kind's place among the formulas."""
+_functions = elementwise(*(function for function, _ in FORMULAS.values()))
+_gradients = elementwise(*(gradient for _, gradient in FORMULAS.values()))
 
 
 @worker(FORWARD)

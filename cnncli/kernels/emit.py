@@ -100,6 +100,12 @@ class Code:
         with cgutils.for_range(self.builder, count.value, intp=WORD) as loop:
             yield Vector(self.builder, loop.index)
 
+    @contextmanager
+    def steps(self, start: Vector, stop: Vector, step: Vector) -> Iterator[Vector]:
+        """Repeat what is written inside for start, start + step, … below `stop`, which it gets."""
+        with cgutils.for_range_slice(self.builder, start.value, stop.value, step.value, WORD) as (index, _):
+            yield Vector(self.builder, index)
+
     def sweep(self, start: Vector, stop: Vector, body: Callable[[Vector, Vector | None], None]) -> None:
         """`body(index, mask)` for each vector from element `start` to `stop`; the mask is that of the last one."""
         builder, end = self.builder, start + ((stop - start) & -self.lanes)

@@ -103,6 +103,10 @@ class Vector:
         """Of integers that are not negative."""
         return self._make("sdiv", self, other)
 
+    def __mod__(self, other: Operand) -> "Vector":
+        """Of integers that are not negative."""
+        return self._make("srem", self, other)
+
     def __and__(self, other: Operand) -> "Vector":
         return self._make("and_", self, other)
 
@@ -231,3 +235,8 @@ class Vector:
 def larger(a: Vector, b: Vector) -> Vector:
     """The larger of each two."""
     return a.where(a > b, b)
+
+
+def smaller(a: Vector, b: Vector) -> Vector:
+    """The smaller of each two."""
+    return a.where(a < b, b)

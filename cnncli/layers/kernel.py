@@ -16,6 +16,7 @@ class KernelLayer(Layer):
 
     activation: ActivationName = "linear"
     use_bias: bool = True
+    trainable: bool = True
     kernel_initializer: InitializerField = GlorotUniform()
     bias_initializer: InitializerField = Zeros()
     kernel_regularizer: RegularizerField = None
@@ -26,11 +27,18 @@ class KernelLayer(Layer):
 
     def kernel_and_bias(self, kernel: Shape) -> Mapping[str, Weight]:
         """The weights for a kernel of this shape, whose last axis counts the outputs; no bias without `use_bias`."""
-        weights = {
-            "kernel": Weight(kernel, self.kernel_initializer, self.kernel_regularizer, self.kernel_constraint),
-            "bias": Weight(kernel[-1:], self.bias_initializer, self.bias_regularizer, self.bias_constraint),
-        }
-        return weights if self.use_bias else {"kernel": weights["kernel"]}
+        return {"kernel": self.kernel_weight(kernel), **self.bias_weight(kernel[-1])}
+
+    def kernel_weight(self, shape: Shape) -> Weight:
+        """A kernel of this shape."""
+        held = self.kernel_regularizer, self.kernel_constraint
+        return Weight(shape, self.kernel_initializer, *held, self.trainable)
+
+    def bias_weight(self, outputs: int) -> Mapping[str, Weight]:
+        """The bias of so many outputs; nothing without `use_bias`."""
+        held = self.bias_regularizer, self.bias_constraint
+        bias = Weight((outputs,), self.bias_initializer, *held, self.trainable)
+        return {"bias": bias} if self.use_bias else {}
 
     def activated(self, build: Builder, y: Value) -> Value:
         """The activation of y, whose penalty (if it is regularized) is added to the objective."""

@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 
 
 class Weight(NamedTuple):
-    """A weight a layer wants: its shape, how it begins, and what holds it."""
+    """A weight a layer wants: its shape, how it begins, and what holds it.
+
+    One that is not trainable has no gradient and is left alone by the optimizer: a frozen weight, or a statistic that
+    the layer updates itself while training.
+    """
 
     shape: Shape
     initializer: Initializer
     regularizer: Regularizer | None = None
     constraint: Constraint | None = None
+    trainable: bool = True
 
 
 class Example(NamedTuple):

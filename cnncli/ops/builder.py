@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
+from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
@@ -21,13 +22,15 @@ class Builder(Tape):
     """A tape with a method an operation.
 
     `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
-    that is being lowered, by Keras' names; `clock` is (seed, step), int64.
+    that is being lowered, by Keras' names; `clock` is (seed, step), int64. `updates`: what statistics become by a
+    training step, and the weights they take the place of.
     """
 
     training: bool = False
     own: Mapping[str, Value] = field(default_factory=dict)
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
+    updates: dict[Value, Value] = field(default_factory=dict)
 
     def weight(self, name: str) -> Value:
         """The lowered layer's weight `name`."""
@@ -44,6 +47,22 @@ class Builder(Tape):
     def dense(self, x: Value, kernel: Value, bias: Value | None) -> Value:
         """Product over the last axis with a kernel (in, units)."""
         return self.emit(Dense(), x, kernel, *_given(bias))
+
+    def batch_normalization(self, x: Value, epsilon: float, momentum: float | None) -> Value:
+        """Normalization with the lowered layer's own weights; without a momentum, or outside of training, a fixed one.
+
+        The weights are Keras': moving_mean, moving_variance and, if there, gamma and beta.
+        """
+        gamma, beta = self.optional_weight("gamma"), self.optional_weight("beta")
+        mean, variance = self.weight("moving_mean"), self.weight("moving_variance")
+        inputs = (x, mean, variance, *_given(gamma), *_given(beta))
+        given = gamma is not None, beta is not None
+        if momentum is None or not self.training:
+            return self.emit(FixedNormalization(epsilon, *given), *inputs)
+        op = BatchNormalization(epsilon, *given, momentum=momentum)
+        y, _, new_mean, new_variance = self.emit_all(op, *inputs)
+        self.updates |= {new_mean: mean, new_variance: variance}
+        return y
 
     def max_pool2d(self, x: Value, window: Window) -> Value:
         """The maximum of each window of an image."""

@@ -31,7 +31,7 @@ def summary_data(model: Model) -> dict[str, Any]:
             for row in rows
         ],
         "parameters": parameters,
-        "trainable_parameters": parameters,
+        "trainable_parameters": sum(row.trainable for row in rows),
         "flops": sum(row.flops for row in rows),
     }
 
@@ -54,9 +54,10 @@ def print_summary(spec: Spec, file: TextIO) -> None:
         cells = [f"{row.name} ({row.type})", _shape(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"]
         table.add_row(*cells, *(() if chain else (", ".join(row.inputs),)))
     console.print(table)
-    parameters = sum(row.parameters for row in rows)
+    parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
+    of_them = "all" if trainable == parameters else f"{trainable:,}"
     console.print(
-        f"{parameters:,} parameters, all trainable · {_big(parameters * BYTES)}B of weights · "
+        f"{parameters:,} parameters, {of_them} trainable · {_big(parameters * BYTES)}B of weights · "
         f"{_big(sum(row.flops for row in rows))}FLOPs an image forward"
     )
     batch = spec.fit.batch_size

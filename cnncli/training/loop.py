@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset
 from cnncli.errors import CnncliError, DivergedError
+from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint
 from cnncli.training.checkpoint import ModelFile
@@ -102,7 +103,7 @@ class Trainer:
             )
         self.network.load(saved.weights)
         for name, arena in self.update.slots.items():
-            arena.load(_under(f"optimizer/{name}/", saved.extra))
+            fill(arena.tensors(), _under(f"optimizer/{name}/", saved.extra))
         for number, (watcher, remembered) in enumerate(zip(self.watchers, state.callbacks, strict=True)):
             watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
         self.state = state
@@ -132,13 +133,13 @@ class Trainer:
         figures = {"epoch": self.state.epoch + 1, **self.state.sums.means(), **self._validate()}
         self._check_weights()
         state = self.state
-        stopping = [w for w in self.watchers if w.epoch_end(state.epoch, figures, self.network.weights.tensors())]
+        stopping = [w for w in self.watchers if w.epoch_end(state.epoch, figures, self.network.tensors())]
         state.epoch, state.batch, state.sums, state.stopped = state.epoch + 1, 0, Sums(), bool(stopping)
         state.history.append(figures)
         loss = figures.get("val_loss")
         if loss is None or state.best_loss is None or loss < state.best_loss:
             state.best_loss, state.best_epoch = loss, state.epoch
-            self._save_best(self.network.weights.tensors(), state.epoch)
+            self._save_best(self.network.tensors(), state.epoch)
         self._save()
         self.run.append(figures)
         self.report(EpochDone(figures, perf_counter() - start, trained / seconds if trained else 0.0))
@@ -175,7 +176,7 @@ class Trainer:
         return {f"val_{name}": value for name, value in figures.items()}
 
     def _check_weights(self) -> None:
-        if not np.isfinite(self.network.weights.data).all():
+        if not all(np.isfinite(arena.data).all() for arena in (self.network.weights, self.network.frozen)):
             raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
 
     def _diverged(self, what: str) -> DivergedError:
@@ -200,11 +201,11 @@ class Trainer:
             self._save_best(chosen[-1].tensors, restored + 1)
             return restored + 1
         if not self.state.epoch:
-            self._save_best(self.network.weights.tensors(), 0)
+            self._save_best(self.network.tensors(), 0)
         return self.state.best_epoch
 
     def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
-        ordered = {name: weights[name] for name in self.network.weights.segments}  # a checkpoint's extras come sorted
+        ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
@@ -217,7 +218,7 @@ class Trainer:
         for number, watcher in enumerate(self.watchers):
             extra |= {f"callback/{number}/{name}": tensor for name, tensor in watcher.tensors.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
-        checkpoint.save(self.run.last, ModelFile(self.network.weights.tensors(), about, extra))
+        checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
     def _feed(self, split: Any) -> Feed:
         return Feed(split, self.job.rescale, self.network.loss, self.network.inputs, self.network.targets)

@@ -16,7 +16,8 @@ from cnncli.ops.losses import Penalty
 class LayerHarness:
     """`layer` on `batch` samples of `shapes`; fill `inputs`, `weights` and `cotangent`, then `run`.
 
-    The objective is Σ output·cotangent + penalties; `input_gradients` and `weight_gradients` are its gradients.
+    The objective is Σ output·cotangent + penalties. `trained` are the weights that have a gradient; what a training
+    step makes of statistics lies in `updated`, by their names, so that a run can be repeated.
     """
 
     def __init__(self, layer: Layer, shapes: Sequence[tuple[int, ...]], *, batch: int, dtype: str, training: bool):
@@ -28,18 +29,24 @@ class LayerHarness:
         self.output_shape = output.shape
         penalties = [call.output for call in builder.calls if isinstance(call.op, Penalty)]
         cotangent = Value(output.shape)
-        wanted = [*values, *(parameter.value for parameter in parameters)]
+        weights = {parameter.name.rpartition("/")[2]: parameter.value for parameter in parameters}
+        trained = [p.name.rpartition("/")[2] for p in parameters if p.weight.trainable]
+        wanted = [*values, *(weights[name] for name in trained)]
         grads = differentiate(builder, wanted, {output: cotangent})
 
         def make(value: Value) -> np.ndarray:
             return np.zeros((batch, *value.shape) if value.batched else value.shape, dtype)
 
         self.inputs = [make(value) for value in values]
-        self.weights = {parameter.name.rpartition("/")[2]: make(parameter.value) for parameter in parameters}
+        self.weights = {name: make(value) for name, value in weights.items()}
+        self.trained = {name: self.weights[name] for name in trained}
+        names = {value: name for name, value in weights.items()}
+        self.updated = {names[old]: make(old) for old in builder.updates.values()}
         self.cotangent = make(cotangent)
         self.clock = np.array([7, 3], np.int64)
-        placed = dict(zip(wanted, [*self.inputs, *self.weights.values()], strict=True))
+        placed = dict(zip([*values, *weights.values()], [*self.inputs, *self.weights.values()], strict=True))
         placed |= {cotangent: self.cotangent, builder.clock: self.clock}
+        placed |= {new: self.updated[names[old]] for new, old in builder.updates.items()}
         kept = [output, *penalties, *(grad for grad in grads.values() if grad is not None)]
         self.program = Program(builder.calls, placed, kept, capacity=batch, dtype=dtype, threads=2)
         self.program.attach(aligned(self.program.size))
@@ -47,10 +54,16 @@ class LayerHarness:
         self.grads = [grads[value] for value in wanted]
 
     def fill(self, seed: int) -> "LayerHarness":
-        """Random inputs, weights and cotangent, none of them near 0, where derivatives may have kinks."""
+        """Random inputs, weights and cotangent, none of them near 0, where derivatives may have kinks.
+
+        A variance is positive.
+        """
         random = np.random.default_rng(seed)
         for array in (*self.inputs, *self.weights.values(), self.cotangent):
             array[...] = random.uniform(0.1, 1.0, array.shape) * random.choice([-1.0, 1.0], array.shape)
+        for name, array in self.weights.items():
+            if name.endswith("variance"):
+                array[...] = np.abs(array)
         return self
 
     def run(self) -> np.ndarray:
@@ -67,9 +80,9 @@ class LayerHarness:
         return float((self.run().astype(np.float64) * self.cotangent).sum()) + self.penalty()
 
     def gradients(self) -> list[np.ndarray]:
-        """Copies of the gradients of each input, then of each weight; zeros where there is no influence."""
+        """Copies of the gradients of each input, then of each trained weight; zeros where there is no influence."""
         self.run()
-        places = [*self.inputs, *self.weights.values()]
+        places = [*self.inputs, *self.trained.values()]
         return [
             np.zeros_like(place) if grad is None else self.program.read(grad).copy()
             for grad, place in zip(self.grads, places, strict=True)
@@ -79,7 +92,7 @@ class LayerHarness:
 def finite_differences(harness: LayerHarness, step: float = 1e-6) -> list[np.ndarray]:
     """The gradients by central differences of the objective, one element at a time."""
     result = []
-    for array in (*harness.inputs, *harness.weights.values()):
+    for array in (*harness.inputs, *harness.trained.values()):
         gradient = np.zeros_like(array)
         for index in np.ndindex(*array.shape):
             value = array[index]

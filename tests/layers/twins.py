@@ -36,7 +36,17 @@ def pool(forward):
     return twin
 
 
+def batch_normalization(layer, x, *weights):
+    """At inference: by the running mean and variance."""
+    *gamma_and_beta, mean, variance = weights
+    y = (x - mean) / np.sqrt(variance + layer.epsilon)
+    if layer.scale:
+        y = y * gamma_and_beta[0]
+    return y + gamma_and_beta[-1] if layer.center else y
+
+
 TWINS = {
+    "BatchNormalization": batch_normalization,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -50,6 +60,16 @@ TWINS = {
 """By class name: (layer, *inputs, *weights) → the output at inference."""
 
 OPTIONS = {
+    "BatchNormalization": {
+        "axis": [-1, 3],
+        "momentum": [0.99, 0.5],
+        "epsilon": [0.001, 0.3],
+        "center": [True, False],
+        "scale": [True, False],
+        "trainable": [True, False],
+        "gamma_regularizer": [None, {"L2": {"l2": 0.1}}],
+        "beta_regularizer": [None, {"L1": {"l1": 0.1}}],
+    },
     "Conv2D": {
         "kernel_size": [1, 3, [2, 3], 4],
         "strides": [1, 2, [1, 3]],
@@ -58,6 +78,7 @@ OPTIONS = {
         "groups": [1, 2],
         "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
         "use_bias": [True, False],
+        "trainable": [True, False],
         "kernel_regularizer": [None, {"L2": {"l2": 0.05}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
         "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
         "activity_regularizer": [None, {"L2": {"l2": 0.3}}],
@@ -65,6 +86,7 @@ OPTIONS = {
     "Dense": {
         "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
         "use_bias": [True, False],
+        "trainable": [True, False],
         "kernel_regularizer": [None, {"L1": {"l1": 0.05}}],
         "bias_regularizer": [None, {"L2": {"l2": 0.1}}],
         "activity_regularizer": [None, {"L1": {"l1": 0.3}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
@@ -86,6 +108,7 @@ OPTIONS = {
 """By class name: the values of each option that changes the numbers; tried in pairs."""
 
 BASES = {
+    "BatchNormalization": ({}, [(3, 2, 5)]),
     "Conv2D": ({"filters": 4}, [(6, 7, 4)]),
     "Dense": ({"units": 3}, [(4,)]),
     "MaxPooling2D": ({}, [(6, 7, 2)]),

@@ -58,6 +58,7 @@ def test_the_resolved_form_says_everything() -> None:
                         "kernel_initializer": {"GlorotUniform": {}}, "bias_initializer": {"Zeros": {}},
                         "kernel_regularizer": {"L1L2": {"l1": 0.01, "l2": 0.01}}, "bias_regularizer": None,
                         "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None,
+                        "trainable": True,
                     }
                 },
             ],

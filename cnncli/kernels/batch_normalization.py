@@ -1,0 +1,389 @@
+"""Batch normalization over all axes but the last (Ioffe & Szegedy 2015; the variance is the biased one, as in Keras).
+
+    y = f((x − mean) · scale + beta),  scale = gamma / √(variance + epsilon)
+
+f is an activation whose derivative follows from its output. The gradients read x and grad twice and nothing else: y is
+computed anew. Sums are made as in `reduce`, of at most 8 parts of the batch, in float64.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import NamedTuple
+
+from numba import njit, types
+
+from cnncli.kernels import channels
+from cnncli.kernels.activations import FORMULAS
+from cnncli.kernels.intrinsics import clear
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.reduce import ITEM, PARTIALS
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+
+MOMENTS = block("x sums images per_image length partials")
+STATISTICS = block("sums saved mean variance new_mean new_variance count channels length partials momentum:f epsilon:f")
+TABLES = block("mean variance given gamma beta out channels length epsilon:f")
+APPLY = block("x tables out size length part")
+SUMS = block("x grad tables sums images per_image length partials")
+COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
+INPUT = block("x grad tables out size length part")
+
+
+class Normalization(NamedTuple):
+    """What goes with x: `gamma`, `beta` (None for 1 and 0), `saved` and the constants.
+
+    saved: real (2, C), the batch's mean and 1/√(variance + epsilon).
+    """
+
+    gamma: Tensor | None
+    beta: Tensor | None
+    saved: Tensor
+    epsilon: float
+    activation: str = "linear"
+
+
+class Running(NamedTuple):
+    """The running mean and variance, real (C,), and what they become: momentum · old + (1 − momentum) · the batch's."""
+
+    mean: Tensor
+    variance: Tensor
+    new_mean: Tensor
+    new_variance: Tensor
+    momentum: float
+
+
+def training(x: Tensor, normalization: Normalization, running: Running, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out = f(x normalized by its own mean and variance); fills `saved` and the new running ones.
+
+    x, out: real (N, …, C).
+    """
+    depth, batch = x.shape[-1], x.shape[0]
+    length, partials = channels.period(depth), min(batch, PARTIALS)
+    sums = scratch.take(partials * 2 * length * 8)
+    moments = moments_worker.step(
+        x.dtype,
+        partials,
+        x=x.address,
+        sums=sums,
+        images=batch,
+        per_image=x.size // batch,
+        length=length,
+        partials=partials,
+    )
+    statistics = statistics_worker.step(
+        x.dtype,
+        1,
+        sums=sums,
+        saved=normalization.saved.address,
+        mean=running.mean.address,
+        variance=running.variance.address,
+        new_mean=running.new_mean.address,
+        new_variance=running.new_variance.address,
+        count=x.size // depth,
+        channels=depth,
+        length=length,
+        partials=partials,
+        momentum=running.momentum,
+        epsilon=normalization.epsilon,
+    )
+    table, tables = _tables(normalization, x, scratch)
+    return [moments, statistics, table, _apply(x, tables, out, normalization.activation)]
+
+
+def inference(
+    x: Tensor, normalization: Normalization, mean: Tensor, variance: Tensor, out: Tensor, scratch: Scratch
+) -> list[Step]:
+    """out = f(x normalized by a given mean and variance, real (C,)). x, out: real (N, …, C); `saved` is not used."""
+    table, tables = _tables(normalization, x, scratch, mean, variance)
+    return [table, _apply(x, tables, out, normalization.activation)]
+
+
+def training_gradient(
+    x: Tensor,
+    grad: Tensor,
+    normalization: Normalization,
+    out: Tensor | None,
+    grad_gamma: Tensor | None,
+    grad_beta: Tensor | None,
+    scratch: Scratch,
+) -> list[Step]:
+    """The gradients of `training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
+    depth, batch = x.shape[-1], x.shape[0]
+    length, partials = channels.period(depth), min(batch, PARTIALS)
+    table, tables = _tables(normalization, x, scratch, extra=2)
+    sums = scratch.take(partials * 2 * length * 8)
+    summed = sums_worker.step(
+        x.dtype,
+        partials,
+        normalization.activation,
+        x=x.address,
+        grad=grad.address,
+        tables=tables,
+        sums=sums,
+        images=batch,
+        per_image=x.size // batch,
+        length=length,
+        partials=partials,
+    )
+    coefficients = coefficients_worker.step(
+        x.dtype,
+        1,
+        sums=sums,
+        saved=normalization.saved.address,
+        gamma=_address(normalization.gamma),
+        grad_gamma=_address(grad_gamma),
+        grad_beta=_address(grad_beta),
+        out=tables + 3 * length * ITEM[x.dtype],
+        count=x.size // depth,
+        channels=depth,
+        length=length,
+        partials=partials,
+    )
+    steps = [table, summed, coefficients]
+    return [*steps, _input(x, grad, tables, out, normalization.activation)] if out else steps
+
+
+def inference_gradient(
+    x: Tensor,
+    grad: Tensor,
+    normalization: Normalization,
+    mean: Tensor,
+    variance: Tensor,
+    out: Tensor,
+    scratch: Scratch,
+) -> list[Step]:
+    """The gradient of `inference` in x: grad · f′ · scale. All real (N, …, C)."""
+    table, tables = _tables(normalization, x, scratch, mean, variance, extra=2)
+    return [table, _input(x, grad, tables, out, normalization.activation)]
+
+
+def _address(tensor: Tensor | None) -> int:
+    return tensor.address if tensor else 0
+
+
+def _tables(
+    normalization: Normalization,
+    x: Tensor,
+    scratch: Scratch,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+    extra: int = 0,
+) -> tuple[Step, int]:
+    """The step that makes tables of mean, scale and beta, `extra` ones of zeros behind them; and their address.
+
+    Without a given mean and variance they are those of `saved`.
+    """
+    depth, saved = x.shape[-1], normalization.saved
+    length = channels.period(depth)
+    out = scratch.take((3 + extra) * length * ITEM[x.dtype])
+    step = tables_worker.step(
+        x.dtype,
+        1,
+        extra,
+        mean=mean.address if mean else saved.address,
+        variance=variance.address if variance else saved.address + depth * ITEM[x.dtype],
+        given=int(variance is not None),
+        gamma=_address(normalization.gamma),
+        beta=_address(normalization.beta),
+        out=out,
+        channels=depth,
+        length=length,
+        epsilon=normalization.epsilon,
+    )
+    return step, out
+
+
+def _apply(x: Tensor, tables: int, out: Tensor, activation: str) -> Step:
+    part = channels.rows_of(x.shape[-1])
+    places = {"x": x.address, "tables": tables, "out": out.address}
+    length = channels.period(x.shape[-1])
+    return apply_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
+
+
+def _input(x: Tensor, grad: Tensor, tables: int, out: Tensor, activation: str) -> Step:
+    part = channels.rows_of(x.shape[-1])
+    places = {"x": x.address, "grad": grad.address, "tables": tables, "out": out.address}
+    length = channels.period(x.shape[-1])
+    return input_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
+
+
+def _moments(x: Vector) -> tuple[Vector, Vector]:
+    x = x.double()
+    return x, x * x
+
+
+def _normalized(kind: str) -> Callable[..., Vector]:
+    def normalized(x: Vector, mean: Vector, scale: Vector, beta: Vector) -> Vector:
+        z = (x - mean).fma(scale, beta)
+        return z if kind == "linear" else FORMULAS[kind][0](z)
+
+    return normalized
+
+
+def _before(kind: str, x: Vector, grad: Vector, mean: Vector, scale: Vector, beta: Vector) -> tuple[Vector, Vector]:
+    """x − mean, and the gradient before the activation."""
+    apart = x - mean
+    if kind == "linear":
+        return apart, grad
+    function, gradient = FORMULAS[kind]
+    return apart, gradient(function(apart.fma(scale, beta)), grad)
+
+
+def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
+    def sums(*operands: Vector) -> tuple[Vector, Vector]:
+        apart, grad = _before(kind, *operands)
+        return grad, grad * apart
+
+    return sums
+
+
+def _input_gradient(kind: str) -> Callable[..., Vector]:
+    def input_gradient(*operands: Vector) -> Vector:
+        *known, slope, offset = operands
+        apart, grad = _before(kind, *known)
+        return grad.fma(known[3], apart.fma(slope, offset))
+
+    return input_gradient
+
+
+KINDS = {kind: number for number, kind in enumerate(("linear", *FORMULAS))}
+_sum_moments = channels.summed(2, _moments)
+_normalize = channels.channelwise(*map(_normalized, KINDS))
+_sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS))
+_give_input = channels.channelwise(*map(_input_gradient, KINDS))
+
+
+@worker(MOMENTS)
+def moments_worker(real):
+    """Σx and Σx² of one part of the batch."""
+    item = real.bitwidth // 8
+
+    def moments(parameters, chunk, thread):
+        p = fields(parameters, MOMENTS)
+        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
+        sums = p.sums + chunk * 2 * p.length * 8
+        clear(sums, 2 * p.length * 8)
+        x, size = p.x + start * p.per_image * item, (stop - start) * p.per_image
+        _sum_moments(0, (x,), (), sums, 0, size, p.length, real)
+
+    return moments
+
+
+@njit
+def folded(sums, partials, terms, length, channels, term, channel):
+    """A channel's sum: parts in order, and in each the places of the period in order."""
+    numbers, total = view(sums, (partials, terms, length), types.float64), 0.0
+    for part in range(partials):
+        for place in range(channel, length, channels):
+            total += numbers[part, term, place]
+    return total
+
+
+@worker(STATISTICS)
+def statistics_worker(real):
+    """Mean and 1/√(variance + epsilon) from the moments, and the new running mean and variance."""
+
+    def statistics(parameters, chunk, thread):
+        p = fields(parameters, STATISTICS)
+        saved = view(p.saved, (2, p.channels), real)
+        old_mean, old_variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
+        new_mean, new_variance = view(p.new_mean, p.channels, real), view(p.new_variance, p.channels, real)
+        for c in range(p.channels):
+            mean = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c) / p.count
+            square = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c) / p.count
+            variance = square - mean * mean
+            if variance < 0:  # rounding; not the larger of the two, for NaN must pass
+                variance = 0.0
+            saved[0, c] = mean
+            saved[1, c] = 1 / sqrt(variance + p.epsilon)
+            new_mean[c] = old_mean[c] * p.momentum + mean * (1 - p.momentum)
+            new_variance[c] = old_variance[c] * p.momentum + variance * (1 - p.momentum)
+
+    return statistics
+
+
+@worker(TABLES)
+def tables_worker(real, extra):
+    """Tables of mean, scale and beta, each channel's number at all of its places in a period; then zeros."""
+
+    def tables(parameters, chunk, thread):
+        p = fields(parameters, TABLES)
+        out = view(p.out, (3 + extra, p.length), real)
+        mean, variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
+        for place in range(p.length):
+            c = place % p.channels
+            scale = 1 / sqrt(variance[c] + p.epsilon) if p.given else variance[c] * 1.0
+            out[0, place] = mean[c]
+            out[1, place] = scale * view(p.gamma, p.channels, real)[c] if p.gamma != 0 else scale
+            out[2, place] = view(p.beta, p.channels, real)[c] if p.beta != 0 else 0
+            for table in range(3, 3 + extra):
+                out[table, place] = 0
+
+    return tables
+
+
+@worker(APPLY)
+def apply_worker(real, kind):
+    """f((x − mean) · scale + beta) for some periods."""
+    number, item = KINDS[kind], real.bitwidth // 8
+
+    def normalize(parameters, chunk, thread):
+        p = fields(parameters, APPLY)
+        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
+        tables = (p.tables, p.tables + table, p.tables + 2 * table)
+        _normalize(number, (p.x,), tables, p.out, start, stop, p.length, real)
+
+    return normalize
+
+
+@worker(SUMS)
+def sums_worker(real, kind):
+    """Σg and Σg·(x − mean) of one part of the batch, g being the gradient before the activation."""
+    number, item = KINDS[kind], real.bitwidth // 8
+
+    def gradient_sums(parameters, chunk, thread):
+        p = fields(parameters, SUMS)
+        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
+        sums, table = p.sums + chunk * 2 * p.length * 8, p.length * item
+        clear(sums, 2 * p.length * 8)
+        skip, size = start * p.per_image * item, (stop - start) * p.per_image
+        tables = (p.tables, p.tables + table, p.tables + 2 * table)
+        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, real)
+
+    return gradient_sums
+
+
+@worker(COEFFICIENTS)
+def coefficients_worker(real):
+    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset."""
+
+    def coefficients(parameters, chunk, thread):
+        p = fields(parameters, COEFFICIENTS)
+        saved, out = view(p.saved, (2, p.channels), real), view(p.out, (2, p.length), real)
+        for c in range(p.channels):
+            total = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c)
+            apart = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c)
+            inverse = saved[1, c] * 1.0
+            scale = inverse * view(p.gamma, p.channels, real)[c] if p.gamma != 0 else inverse
+            if p.grad_gamma != 0:
+                view(p.grad_gamma, p.channels, real)[c] = inverse * apart
+            if p.grad_beta != 0:
+                view(p.grad_beta, p.channels, real)[c] = total
+            for place in range(c, p.length, p.channels):
+                out[0, place] = -scale * inverse * inverse * apart / p.count
+                out[1, place] = -scale * total / p.count
+
+    return coefficients
+
+
+@worker(INPUT)
+def input_worker(real, kind):
+    """scale · g + (x − mean) · slope + offset for some periods."""
+    number, item = KINDS[kind], real.bitwidth // 8
+
+    def input_gradient(parameters, chunk, thread):
+        p = fields(parameters, INPUT)
+        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
+        tables = (p.tables, p.tables + table, p.tables + 2 * table, p.tables + 3 * table, p.tables + 4 * table)
+        _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, real)
+
+    return input_gradient

@@ -1,0 +1,129 @@
+"""Batch normalization: by the batch's own mean and variance while training, by the running ones otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+from cnncli import kernels
+from cnncli.ops.elementwise import titled
+from cnncli.ops.ir import Call, Op, Tape, Value
+
+if TYPE_CHECKING:
+    from cnncli.kernels.batch_normalization import Normalization
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class _Normalization(Op):
+    """What both have: which of gamma and beta come along, behind all other inputs; an activation as in Conv2D."""
+
+    epsilon: float
+    scale: bool
+    center: bool
+    activation: str = "linear"
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * (2 + (self.activation != "linear"))
+
+    def constants(self, saved: Tensor, gamma_and_beta: Sequence[Tensor]) -> Normalization:
+        """What the kernels take."""
+        given = list(gamma_and_beta)
+        gamma = given.pop(0) if self.scale else None
+        beta = given.pop(0) if self.center else None
+        return kernels.batch_normalization.Normalization(gamma, beta, saved, self.epsilon, self.activation)
+
+
+@dataclass(frozen=True)
+class BatchNormalization(_Normalization):
+    """(x (…,C), running mean and variance (C,)[, gamma (C,)][, beta (C,)]) → y, …: normalized by its own moments.
+
+    Further outputs: the batch's mean and 1/√(variance + epsilon), (2, C); the new running mean and variance.
+    """
+
+    momentum: float = 0.99
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        x, mean, variance = inputs[:3]
+        saved = Value((2, *mean.shape), batched=False)
+        return x.like(), saved, mean.like(), variance.like()
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        x, _, _, *gamma_and_beta = call.inputs
+        grads = tape.emit_all(BatchNormalizationGrad(self), grad, x, call.outputs[1], *gamma_and_beta)
+        return grads[0], None, None, *grads[1:]
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, mean, variance, *gamma_and_beta = inputs
+        out, saved, new_mean, new_variance = outputs
+        running = kernels.batch_normalization.Running(mean, variance, new_mean, new_variance, self.momentum)
+        return kernels.batch_normalization.training(x, self.constants(saved, gamma_and_beta), running, out, scratch)
+
+
+@dataclass(frozen=True)
+class BatchNormalizationGrad(Op):
+    """(grad, x, saved[, gamma][, beta]) → the gradients of x[, gamma][, beta]."""
+
+    of: BatchNormalization
+    overwrites: ClassVar[int | None] = 0
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        grad, _, _, *gamma_and_beta = inputs
+        return grad.like(), *(value.like() for value in gamma_and_beta)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * 8
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        grad, x, saved, *gamma_and_beta = inputs
+        out, *others = outputs
+        grad_gamma = others.pop(0) if self.of.scale else None
+        grad_beta = others.pop(0) if self.of.center else None
+        normalization = self.of.constants(saved, gamma_and_beta)
+        return kernels.batch_normalization.training_gradient(
+            x, grad, normalization, out, grad_gamma, grad_beta, scratch
+        )
+
+
+@dataclass(frozen=True)
+class FixedNormalization(_Normalization):
+    """(x (…,C), mean and variance (C,)[, gamma][, beta]) → y: normalized by moments that are given.
+
+    Only x has a gradient: gamma and beta are frozen with the statistics, or nothing is trained at all.
+    """
+
+    overwrites: ClassVar[int | None] = 0
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return tape.emit(FixedNormalizationGrad(self), grad, *call.inputs), *[None] * (len(call.inputs) - 1)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, mean, variance, *gamma_and_beta = inputs
+        constants = self.constants(mean, gamma_and_beta)
+        return kernels.batch_normalization.inference(x, constants, mean, variance, outputs[0], scratch)
+
+
+@dataclass(frozen=True)
+class FixedNormalizationGrad(Op):
+    """(grad, x, mean, variance[, gamma][, beta]) → the gradient of x."""
+
+    of: FixedNormalization
+    overwrites: ClassVar[int | None] = 0
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        grad, x, mean, variance, *gamma_and_beta = inputs
+        constants = self.of.constants(mean, gamma_and_beta)
+        return kernels.batch_normalization.inference_gradient(x, grad, constants, mean, variance, outputs[0], scratch)
