@@ -11,8 +11,11 @@ from cnncli.layers.layer import LAYERS
 from tests.layers.harness import LayerHarness
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-CASES = json.loads((FIXTURES / "layers.json").read_text())["cases"]
-ARRAYS = np.load(FIXTURES / "layers.npz", allow_pickle=False)
+FAMILIES = {
+    file.stem: (json.loads(file.read_text())["cases"], np.load(file.with_suffix(".npz"), allow_pickle=False))
+    for file in sorted(FIXTURES.glob("layers*.json"))
+}
+CASES = [pytest.param(case, arrays, id=case["name"]) for cases, arrays in FAMILIES.values() for case in cases]
 
 vocabulary.layers()
 
@@ -22,22 +25,26 @@ def close(got, expected):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+@pytest.mark.parametrize(("case", "arrays"), CASES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_outputs_penalties_and_gradients_are_those_of_keras(case, dtype):
+def test_outputs_penalties_and_gradients_are_those_of_keras(case, arrays, dtype):
     config = {name: value for name, value in case["config"].items() if name not in {"name", "dtype"}}
-    inputs = [ARRAYS[key] for key in case["inputs"]]
+    inputs = [arrays[key] for key in case["inputs"]]
     layer = LAYERS.parse({case["layer"]: config})
-    one = LayerHarness(layer, [x.shape[1:] for x in inputs], batch=len(inputs[0]), dtype=dtype, training=True)
+    one = LayerHarness(
+        layer, [x.shape[1:] for x in inputs], batch=len(inputs[0]), dtype=dtype, training=case.get("training", True)
+    )
     for place, array in zip(one.inputs, inputs, strict=True):
         place[...] = array
     assert one.weights.keys() == case["weights"].keys()
     for name, key in case["weights"].items():
-        one.weights[name][...] = ARRAYS[key]
-    one.cotangent[...] = ARRAYS[case["cotangent"]]
+        one.weights[name][...] = arrays[key]
+    one.cotangent[...] = arrays[case["cotangent"]]
 
-    close(one.run(), ARRAYS[case["output"]])
+    close(one.run(), arrays[case["output"]])
     np.testing.assert_allclose(one.penalty(), case["penalty"], rtol=1e-5, atol=1e-7)
-    expected = [ARRAYS[key] for key in (*case["grad_inputs"], *(case["grad_weights"][name] for name in one.trained))]
+    expected = [arrays[key] for key in (*case["grad_inputs"], *(case["grad_weights"][name] for name in one.trained))]
     for got, wanted in zip(one.gradients(), expected, strict=True):
         close(got, wanted)
+    for name, array in one.updated.items():
+        close(array, arrays[case["updated"][name]])

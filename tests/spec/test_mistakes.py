@@ -1,7 +1,7 @@
 """Every mistake gets its own message at its own place: the table is mistakes.txt.
 
 A case is a spec, `-->`, and the lines it must get without the file's name. `@head` stands for good data and compile
-sections, `@layers` for the beginning of the layers, `@end` for a good end of them.
+sections, `@layers` for the beginning of the layers, `@end` for a good end of them, `@every_layer` for their names.
 """
 
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cnncli.errors import SpecError
+from cnncli.layers.vocabulary import layers
 from cnncli.spec.spec import parse
 
 HEAD = """\
@@ -28,6 +29,7 @@ def _cases() -> list[tuple[str, list[str]]]:
         text, _, lines = case.partition("-->\n")
         for short, full in SHORT.items():
             text = text.replace(short, full)
+        lines = lines.replace("@every_layer", ", ".join(layers()))
         cases.append((text, lines.splitlines()))
     return cases
 
