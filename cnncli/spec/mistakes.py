@@ -174,6 +174,8 @@ NAMES: dict[str, str] = {
     "BatchNorm": "BatchNormalization",
     "BatchNorm2d": "BatchNormalization",
     "BatchNorm2D": "BatchNormalization",
+    "LayerNorm": "LayerNormalization",
+    "GroupNorm": "GroupNormalization",
     "Concat": "Concatenate",
     "Sum": "Add",
     "cross_entropy": "categorical_crossentropy",
@@ -192,7 +194,7 @@ NAMES: dict[str, str] = {
 """Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
 
 LATER: dict[str, str] = {
-    "layer": """BatchNormalization LayerNormalization GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU
+    "layer": """LayerNormalization GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU
         Softmax GlobalAveragePooling2D GlobalMaxPooling2D Conv1D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv2D
         DepthwiseConv2D MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D
         AdaptiveMaxPooling2D ZeroPadding2D Cropping2D UpSampling2D Reshape Permute RepeatVector SpatialDropout2D
