@@ -44,7 +44,7 @@ def _facts(path: str, spec: Spec) -> dict[str, Any]:
         "ok": True,
         "parameters": parameters,
         "layers": len(spec.model.nodes),
-        "dataset": spec.data.dataset,
+        "dataset": spec.data.name,
         "problems": [],
     }
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.model_target import Target, find_model
-from cnncli.datasets.describe import find
+from cnncli.datasets.describe import describe
+from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.progress import emit, figures_line
 from cnncli.spec.spec import Spec, parse
@@ -88,8 +89,9 @@ def _spec(file: "ModelFile", target: Target, data: str | None) -> Spec:
         resolved["fit"]["callbacks"] = []
         resolved["expect"] = {}
         if data is not None:
-            resolved["data"]["dataset"] = find(data, Path.cwd()).name
-            resolved["data"]["validation_split"] = 0.0
+            section = DataSection(**{**resolved["data"], "dataset": data, "validation_split": 0.0})
+            source = describe(section, Path.cwd(), tuple(resolved["model"]["input_shape"])).source
+            resolved["data"] = section.replace(dataset=source).plain()
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"{target.file}: carries no spec that can be read") from None
     return parse(json.dumps(resolved, ensure_ascii=False), str(target.file), check_data=False)

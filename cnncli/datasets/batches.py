@@ -52,11 +52,26 @@ class Feed:
                 f"with `targets: input` the model's output must have its input's shape {self.inputs.shape[1:]}; "
                 f"received {self.targets.shape[1:]}"
             )
+        if self.loss.kind != "mean_squared_error":
+            self._check_images()
 
         def copy(rows: Rows, n: int) -> None:
             self.targets[:n] = self.inputs[:n]
 
         return copy
+
+    def _check_images(self) -> None:
+        """The images as they are scaled must be fit to be the targets of a loss of probabilities."""
+        for index in (self.split.x.argmin(), self.split.x.argmax()):
+            row, *rest = (int(place) for place in np.unravel_index(index, self.split.x.shape))
+            scaled = np.empty((1, *self.split.x.shape[1:]), np.float32)
+            self.scale(self.split.x[row : row + 1], scaled)
+            value = scaled[(0, *rest)]
+            if not 0 <= value <= 1:
+                raise CnncliError(
+                    f"{self.split.source}: with `targets: input` {type(self.loss).__name__} needs images rescaled to "
+                    f"between 0 and 1; {self.split.key}'s row {self.split.start + row} has {value}"
+                )
 
     def _filler(self, y: Array) -> Filler:
         outputs = self.targets.shape[1:]

@@ -1,13 +1,14 @@
 """What a data source holds, found out without NumPy and without reading the data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
 
 DOWNLOADED = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10")
@@ -16,12 +17,13 @@ DOWNLOADED = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100
 
 @dataclass(frozen=True)
 class Description:
-    """`source` is a name or an absolute path; `input_shape` is (H, W, C); `classes` is None until labels are read.
+    """`source` is a name, an absolute path, or a dataset with all its arguments: what a resolved spec says of it.
 
-    `samples` has the number of images by "train", "validation", "test", those that there are.
+    `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
+    "validation", "test", those that there are.
     """
 
-    source: str
+    source: str | Source
     input_shape: tuple[int, ...]
     classes: int | None
     samples: dict[str, int]
@@ -33,29 +35,36 @@ EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "
 
 
 @dataclass(frozen=True)
-class Source:
+class Found:
     """A dataset that was found: its name or absolute path, and its file."""
 
     name: str
     file: Path
 
 
-def describe(data: DataSection, base: Path) -> Description:
-    """What `data` names; relative paths are relative to `base`.
+def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None) -> Description:
+    """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`.
 
     Raises DeclarationError for a name or file that is not known, or an option that does not go with the data;
     CnncliError for a file that can't be read.
     """
-    source = find(data.dataset, base)
-    known = EMBEDDED.get(source.name)
-    if known is None:
-        known = _described(source, labelled=data.targets == "labels")
-    classes = known.classes if data.targets == "labels" else None
-    samples = sizes(known.samples, data.validation_split)
-    return Description(source.name, known.input_shape, classes, samples, known.dtype)
+    labelled = data.targets == "labels"
+    if isinstance(data.dataset, Synthetic):
+        known = _made(data.dataset.settled(input_shape))
+    else:
+        source = find(data.name, base)
+        known = EMBEDDED.get(source.name) or _described(source, labelled=labelled)
+    return replace(
+        known, classes=known.classes if labelled else None, samples=sizes(known.samples, data.validation_split)
+    )
 
 
-def _described(source: Source, *, labelled: bool) -> Description:
+def _made(dataset: Synthetic) -> Description:
+    assert dataset.image_shape is not None
+    return Description(dataset, dataset.image_shape, dataset.classes, dataset.samples, "uint8")
+
+
+def _described(source: Found, *, labelled: bool) -> Description:
     from cnncli.datasets import archive  # here, because it needs zipfile: see EMBEDDED
 
     found = archive.splits(source.file, archive.headers(source.file), labelled=labelled)
@@ -70,10 +79,10 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(dataset: str, base: Path) -> Source:
+def find(dataset: str, base: Path) -> Found:
     """The file behind a name or a path. Raises DeclarationError, with what is near, where there is none."""
     if dataset in EMBEDDED:
-        return Source(dataset, shipped("data") / f"{dataset}.npz")
+        return Found(dataset, shipped("data") / f"{dataset}.npz")
     path = (base / dataset).resolve()
     if dataset.endswith(".npz"):
         if not path.is_file():
@@ -81,7 +90,7 @@ def find(dataset: str, base: Path) -> Source:
                 raise DeclarationError(f"a dataset must be a known name or a .npz file; {dataset!r} is a folder")
             near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
             raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
-        return Source(str(path), path)
+        return Found(str(path), path)
     if dataset in DOWNLOADED:
         raise DeclarationError(
             f"{dataset!r} is known, but this version does not download yet; `mnist5k` holds 5,000 of MNIST's digits"
@@ -89,8 +98,10 @@ def find(dataset: str, base: Path) -> Source:
     if path.exists():
         kind = "folders of images are" if path.is_dir() else f"{path.suffix or 'such'} files are"
         raise DeclarationError(f"a dataset must be a known name or a .npz file; {kind} not read by this version")
-    near = _near(dataset, [*EMBEDDED, *DOWNLOADED, *(file.name for file in base.glob("*.npz"))])
-    raise DeclarationError(f"unknown dataset {dataset!r}{near or '; known are mnist5k and files ending in .npz'}")
+    near = _near(dataset, [*EMBEDDED, "synthetic", *DOWNLOADED, *(file.name for file in base.glob("*.npz"))])
+    raise DeclarationError(
+        f"unknown dataset {dataset!r}{near or '; known are mnist5k, synthetic and files ending in .npz'}"
+    )
 
 
 def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:

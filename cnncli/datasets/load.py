@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.datasets import shapes
 from cnncli.datasets.archive import SplitHeaders, headers, splits
 from cnncli.datasets.describe import find, sizes
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.synthetic import Synthetic
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
@@ -67,22 +69,40 @@ def load(data: DataSection, base: Path) -> Dataset:
 
     Raises DeclarationError as `describe` does; CnncliError, naming file, array and row, for data that break a rule.
     """
-    source = find(data.dataset, base)
-    arrays = headers(source.file)
-    found = splits(source.file, arrays, labelled=data.targets == "labels")
     state = hashlib.sha256()
+    if isinstance(data.dataset, Synthetic):
+        dataset = data.dataset.settled(None)
+        made = {name: _drawn(dataset, name, state, labelled=data.targets == "labels") for name in dataset.samples}
+        classes = shapes.class_names(dataset.classes) if data.targets == "labels" else ()
+    else:
+        made = _archived(data, base, state)
+        classes = _classes([split.y for split in made.values() if split.y is not None])
+    counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
+    if "validation" in counts and "validation" not in made:
+        whole, kept = made["train"], counts["train"]
+        made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
+    digest = f"sha256:{state.hexdigest()}"
+    source = next(iter(made.values())).source
+    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
+
+
+def _archived(data: DataSection, base: Path, state: "hashlib._Hash") -> dict[str, Split]:
+    source = find(data.name, base)
+    found = splits(source.file, headers(source.file), labelled=data.targets == "labels")
     made = {}
     for name, split in found.items():
         x = _images(source.file, _read(source.file, split.x.key, state), split)
         y = None if split.y is None else _labels(source.file, _read(source.file, split.y.key, state), split.y.key)
         made[name] = Split(x, y, source.name, split.x.key)
-    counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
-    if "validation" in counts and "validation" not in made:
-        whole, kept = made["train"], counts["train"]
-        made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
-    classes = _classes([split.y for split in made.values() if split.y is not None])
-    digest = f"sha256:{state.hexdigest()}"
-    return Dataset(source.name, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
+    return made
+
+
+def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
+    x, y = shapes.draw(dataset, name)
+    _digest(f"x_{name}", x, state)
+    if labelled:
+        _digest(f"y_{name}", y, state)
+    return Split(x, y if labelled else None, "synthetic", f"x_{name}")
 
 
 def _read(path: Path, key: str, state: "hashlib._Hash") -> Array:
@@ -94,10 +114,16 @@ def _read(path: Path, key: str, state: "hashlib._Hash") -> Array:
         raise CnncliError(f"{path}: {key} does not fit into memory") from None
     except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
         raise CnncliError(f"{path}: {key} can't be read: {error}") from None
+    array = _digest(key, array, state)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _digest(key: str, array: Array, state: "hashlib._Hash") -> Array:
+    """Add an array, its name, dtype and shape to the digest; the array as it was added: C-contiguous, little-endian."""
     array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     state.update(repr((key, array.dtype.name, array.shape)).encode())
     state.update(array.data)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
+    return array
 
 
 def _images(path: Path, x: Array, split: SplitHeaders) -> Array:

@@ -2,7 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from cnncli.layers.declaration import Declaration, Fraction
+from cnncli.datasets.synthetic import Named, Source
+from cnncli.layers.declaration import Declaration, Fraction, snake_case
 from cnncli.layers.kinds import Number
 
 
@@ -28,11 +29,16 @@ class _Rescale(Number):
 class DataSection(Declaration):
     """What to train on."""
 
-    dataset: str
-    """A known name, or a file (relative to the spec)."""
+    dataset: Annotated[str | Source, Named()]
+    """A known name, a name with arguments, or a file (relative to the spec)."""
     validation_split: Fraction = 0.0
     """The share of the training rows, the last ones, kept for validation."""
     rescale: Annotated[Literal["auto"] | float, _Rescale()] = "auto"
     """What images are multiplied by; auto divides uint8 by 255 and leaves floats."""
     targets: Literal["labels", "input"] = "labels"
     """What is to be predicted: the labels, or (an auto-encoder) the input itself."""
+
+    @property
+    def name(self) -> str:
+        """What the dataset goes by: its name or its file's path."""
+        return self.dataset if isinstance(self.dataset, str) else snake_case(type(self.dataset).__name__)

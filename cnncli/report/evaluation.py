@@ -78,7 +78,8 @@ class Evaluation:
         """What `--json` prints."""
         confusion = None if self.confusion is None else self.confusion.tolist()
         classes = [vars(row) for row in self.rows()]
-        about = {"samples": self.samples, "split": self.split, "misclassified": len(self.mistakes)}
+        wrong = None if self.confusion is None else len(self.mistakes)
+        about = {"samples": self.samples, "split": self.split, "misclassified": wrong}
         return {**self.figures, **about, "classes": classes, "confusion": confusion}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.synthetic import SOURCES
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declaration import REQUIRED, Declaration, Field, Registry, snake_case
 from cnncli.layers.initializers import INITIALIZERS
@@ -24,6 +25,7 @@ CHAPTERS: tuple[tuple[str, Registry[Any]], ...] = (
     ("Optimizers", OPTIMIZERS),
     ("Metrics", METRICS),
     ("Callbacks", CALLBACKS),
+    ("Datasets with arguments", SOURCES),
 )
 
 

@@ -143,5 +143,19 @@ def check_metrics(compiled: CompileSection, places: Sequence[Place], problems: P
         seen.add(name)
 
 
+def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:
+    """Where the target is the input, there are no classes to be right about. `loss`, `metrics`: where they stand."""
+    if compiled.loss.classes:
+        problems.add(
+            loss,
+            "with `targets: input` the loss must compare pixels, as mean_squared_error and binary_crossentropy do; "
+            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+        )
+    for metric, place in zip(compiled.metrics, metrics, strict=True):
+        if metric.counts_answers:
+            name = snake_case(type(metric).__name__)
+            problems.add(place, f"with `targets: input` there are no right answers that {name} could count")
+
+
 def _list(shape: Shape) -> str:
     return str(list(shape))

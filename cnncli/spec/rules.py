@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
+from cnncli.datasets.synthetic import SOURCES
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declaration import Registry
 from cnncli.layers.initializers import INITIALIZERS
@@ -21,7 +22,7 @@ from cnncli.training.optimizers import OPTIMIZERS
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
-    for registry in (LAYERS, INITIALIZERS, REGULARIZERS, CONSTRAINTS, LOSSES, OPTIMIZERS, METRICS, CALLBACKS)
+    for registry in (LAYERS, INITIALIZERS, REGULARIZERS, CONSTRAINTS, LOSSES, OPTIMIZERS, METRICS, CALLBACKS, SOURCES)
 }
 
 

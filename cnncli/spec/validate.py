@@ -105,11 +105,13 @@ class _Validation:
         fit = section_of(self.tree, "fit", FitSection, self.problems)
         expect = expectations_of(self.tree, self.problems)
         given = input_shape_of(self.tree, self.problems)
-        description = self._description(data) if data and (self.check_data or given is None) else None
+        description = self._description(data, given) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
         model = self._model(shape, compiled, data, description)
         if compiled is not None:
             checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems)
+        if compiled is not None and data is not None and data.targets == "input":
+            self._check_input_as_target(compiled)
         if compiled is not None and data is not None and description is not None:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
@@ -118,23 +120,23 @@ class _Validation:
             data = data.replace(dataset=description.source)
         return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
 
-    def _description(self, data: DataSection) -> Description | None:
+    def _description(self, data: DataSection, given: Shape | None) -> Description | None:
         section = self.tree.get("data")
         assert isinstance(section, Mapping)
         try:
-            description = describe(data, self.base)
+            description = describe(data, self.base, given)
         except DeclarationError as error:
             at_fault = section.get(error.key or "dataset")
             assert at_fault is not None
             self.problems.add(at_fault.place, str(error))
             return None
-        model = self.tree.get("model")
-        given = model.get("input_shape") if isinstance(model, Mapping) else None
-        shape = input_shape_of(self.tree, self.problems)
-        if given is not None and shape is not None and shape != description.input_shape:
+        if given is not None and given != description.input_shape:
+            model = self.tree.get("model")
+            at_fault = model.get("input_shape") if isinstance(model, Mapping) else None
+            assert at_fault is not None
             self.problems.add(
-                given.place,
-                f"input_shape must be what the data has, {list(description.input_shape)}; received {list(shape)}",
+                at_fault.place,
+                f"input_shape must be what the data has, {list(description.input_shape)}; received {list(given)}",
             )
         return description
 
@@ -191,6 +193,13 @@ class _Validation:
         layer = declared(cls, arguments.without("name", "inputs"), str(kind.value), kind.place, self.problems)
         self.places[name] = kind.place
         return Node(name, layer, tuple(inputs)) if layer is not None and inputs else None
+
+    def _check_input_as_target(self, compiled: CompileSection) -> None:
+        section = self.tree.get("compile")
+        loss = section.get("loss") if isinstance(section, Mapping) else None
+        assert loss is not None
+        places = item_places(self.tree, "compile", "metrics")
+        checks.check_input_as_target(compiled, loss.place, places, self.problems)
 
     def _check_figures(
         self,

@@ -17,6 +17,8 @@ class Metric(Declaration):
 
     better: ClassVar[Literal["min", "max"]] = "max"
     """Which way is better: what EarlyStopping's `mode: auto` goes by."""
+    counts_answers: ClassVar[bool] = False
+    """True where it counts right answers, so that there must be some: not with the input as the target."""
 
     @property
     def figure(self) -> str:
@@ -36,6 +38,7 @@ class Accuracy(Metric):
     """The share of right answers: the greatest score's class, or for one output a score on the right side of a half."""
 
     aliases = ("acc",)
+    counts_answers = True
 
     def total(self, predictions: "Real", targets: "Real") -> float:
         if predictions.shape[-1] == 1:
@@ -47,6 +50,8 @@ class Accuracy(Metric):
 @METRICS.register
 class BinaryAccuracy(Metric):
     """The share of outputs on the right side of `threshold`."""
+
+    counts_answers = True
 
     threshold: Annotated[float, Number(0, 1)] = 0.5
 

@@ -61,6 +61,29 @@ def test_the_target_of_an_autoencoder_is_the_scaled_input():
     assert np.array_equal(made.targets, LEVELS.astype(np.float32) / 255)
 
 
+@pytest.mark.parametrize(
+    ("images", "rescale", "said"),
+    [
+        (LEVELS, 1.0, "images rescaled to between 0 and 1; x_train's row 13 has 255.0"),
+        (LEVELS, -1 / 255, "row 13 has -1.0"),
+        (FLOATS, "auto", "row 10 has -3.0"),
+        (FLOATS + 3, "auto", "row 13 has 6.0"),
+        (LEVELS, "auto", ""),
+        (FLOATS + 3, 1 / 6, ""),
+    ],
+)
+def test_images_are_probabilities_where_a_loss_compares_them_as_such(images, rescale, said):
+    def made(loss):
+        return feed(images, None, images.shape[1:], loss, rescale=rescale, start=10)
+
+    made(MeanSquaredError())
+    if not said:
+        made(BinaryCrossentropy())
+        return
+    with pytest.raises(CnncliError, match=f"^own.npz: with `targets: input` BinaryCrossentropy needs .*{said}$"):
+        made(BinaryCrossentropy())
+
+
 ROWS = np.zeros((4, 2), np.float32)
 MISTAKES = [
     (
