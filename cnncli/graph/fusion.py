@@ -12,10 +12,12 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.dense import Dense
+from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.pooling import MaxPool2D
+from cnncli.ops.transpose import Conv2DTranspose
 
 
 @dataclass(frozen=True)
@@ -72,11 +74,11 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
-WITH_ACTIVATION = (Conv2D, Dense, BatchNormalization, FixedNormalization)
+WITH_ACTIVATION = (Conv2D, DepthwiseConv2D, Conv2DTranspose, Dense, BatchNormalization, FixedNormalization)
 
 
 def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
-    """Activation ∘ Conv2D, Dense or a normalization as one operation, where nobody else reads what lies between."""
+    """Activation ∘ one of WITH_ACTIVATION as one operation, where nobody else reads what lies between."""
     if not isinstance(call.op, Activation):
         return None
     maker = around.only_maker(call.inputs[0])

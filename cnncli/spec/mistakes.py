@@ -195,9 +195,8 @@ NAMES: dict[str, str] = {
 
 LATER: dict[str, str] = {
     "layer": """LayerNormalization GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU
-        Softmax GlobalAveragePooling2D GlobalMaxPooling2D Conv1D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv2D
-        DepthwiseConv2D MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D
-        AdaptiveMaxPooling2D ZeroPadding2D Cropping2D UpSampling2D Reshape Permute RepeatVector SpatialDropout2D
+        Softmax Conv1D Conv3D Conv3DTranspose MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D
+        AdaptiveAveragePooling2D AdaptiveMaxPooling2D Reshape Permute RepeatVector SpatialDropout2D
         GaussianNoise GaussianDropout AlphaDropout Rescaling Resizing Normalization CenterCrop Subtract Multiply
         Average Maximum Minimum Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
