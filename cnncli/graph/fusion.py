@@ -12,10 +12,12 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.dense import Dense
+from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.pooling import MaxPool2D
+from cnncli.ops.transpose import Conv2DTranspose
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,12 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
-PRODUCTS = (Conv2D, Dense)
+PRODUCTS = (Conv2D, DepthwiseConv2D, Conv2DTranspose, Dense)
 NORMALIZATIONS = (BatchNormalization, FixedNormalization)
 
 
 def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
-    """Activation ∘ Conv2D, Dense or a normalization as one operation, where nobody else reads what lies between.
+    """Activation ∘ a product or a normalization as one operation, where nobody else reads what lies between.
 
     An activation whose derivative needs its input goes with normalizations only: they compute that anew, products
     would have to keep it.

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     import cnncli.kernels.conv_pool as conv_pool
     import cnncli.kernels.conv_pool_gradient as conv_pool_gradient
     import cnncli.kernels.dense as dense
+    import cnncli.kernels.depthwise as depthwise
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.epilogue as epilogue
+    import cnncli.kernels.global_max as global_max
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
     import cnncli.kernels.optimizers as optimizers
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.pooling as pooling
     import cnncli.kernels.random as random
     import cnncli.kernels.reduce as reduce
+    import cnncli.kernels.resample as resample
     import cnncli.kernels.softmax as softmax
 
 __all__ = [
@@ -41,8 +44,10 @@ __all__ = [
     "conv_pool",
     "conv_pool_gradient",
     "dense",
+    "depthwise",
     "dropout",
     "epilogue",
+    "global_max",
     "losses",
     "merge",
     "optimizers",
@@ -50,6 +55,7 @@ __all__ = [
     "pooling",
     "random",
     "reduce",
+    "resample",
     "softmax",
 ]
 

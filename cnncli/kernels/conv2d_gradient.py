@@ -8,15 +8,16 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from cnncli.kernels import dense, microkernel
+from cnncli.kernels import activations, dense, microkernel
 from cnncli.kernels.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields, pointwise
 from cnncli.kernels.dense import Source, pack
+from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, weight_partials
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
 
 WEIGHT = block(f"product grad out partials tiles panel packed packed_step {IMAGE} {COPY}")
-CLEAR = block("out size")
+FILL = block("out size bias channels")
 
 
 class Phase(NamedTuple):
@@ -31,24 +32,29 @@ class Phase(NamedTuple):
     dilation: int
 
 
-def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
+def grad_input(
+    grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch, epilogue: Epilogue = PLAIN
+) -> list[Step]:
     """The adjoint of `forward` in x. grad: real (N, OH, OW, F); kernel: (kh, kw, C/groups, F); out: (N, H, W, C).
 
     It is the correlation of the gradient, its pixels spread `strides` apart, with the flipped kernel, input channels
     and filters exchanged (Dumoulin & Visin 2016, section 4). Pixels that lie a stride apart meet the same taps, and
     only gradients, none of the zeros between them: each such phase is a correlation of its own. Pixels that no tap
-    reaches get zero.
+    reaches get zero. As a layer of its own, the transposed convolution, it may have an epilogue.
     """
     kh, kw, channels, filters = kernel.shape
     if pointwise(kernel, geometry):
-        return dense.grad_input(grad, kernel._replace(shape=(channels, filters)), out, scratch)
+        return dense.grad_input(grad, kernel._replace(shape=(channels, filters)), out, scratch, epilogue)
     batch, height, width, depth = out.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
     item = ITEM[out.dtype]
     rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
-    steps = []
-    if any(phase.taps == 0 for phase in rows + columns):
-        steps.append(clear_worker.step(out.dtype, chunks(out.size), out=out.address, size=out.size))
+    steps, unreached = [], any(phase.taps == 0 for phase in rows + columns)
+    apart = unreached or len(rows) * len(columns) > 1
+    within = epilogue._replace(activation="linear") if apart else epilogue
+    if unreached:
+        place = {"out": out.address, "size": out.size, "bias": within.bias.address if within.bias else 0}
+        steps.append(fill_worker.step(out.dtype, chunks(out.size), **place, channels=depth))
     for y in rows:
         for x in columns:
             if y.taps == 0 or x.taps == 0:
@@ -66,7 +72,9 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
                 sx * depth * item,
             )
             turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
-            steps += [step, correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch)]
+            steps += [step, correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch, within)]
+    if apart and epilogue.activation != "linear":
+        steps += activations.forward(epilogue.activation, out, out)
     return steps
 
 
@@ -187,14 +195,19 @@ def weight_worker(real):
     return weight
 
 
-@worker(CLEAR)
-def clear_worker(real):
-    """Zeros."""
+@worker(FILL)
+def fill_worker(real):
+    """The bias in every pixel, or zeros."""
     item = real.bitwidth // 8
 
-    def zeros(parameters, chunk, thread):
-        p = fields(parameters, CLEAR)
+    def fill(parameters, chunk, thread):
+        p = fields(parameters, FILL)
         start, stop = span(chunk, p.size)
-        clear(p.out + start * item, (stop - start) * item)
+        if p.bias == 0:
+            clear(p.out + start * item, (stop - start) * item)
+        else:
+            out, bias = view(p.out, p.size, real), view(p.bias, p.channels, real)
+            for i in range(start, stop):
+                out[i] = bias[i % p.channels]
 
-    return zeros
+    return fill

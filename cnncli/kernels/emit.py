@@ -10,7 +10,7 @@
 Vectors and numbers are those of `lanes`; addresses are integers, and indices count elements.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from inspect import Parameter, Signature, signature
 from typing import Any
@@ -106,14 +106,30 @@ class Code:
         with cgutils.for_range_slice(self.builder, start.value, stop.value, step.value, WORD) as (index, _):
             yield Vector(self.builder, index)
 
+    def choose(self, number: Vector, cases: Mapping[int, Callable[[], None]], otherwise: Callable[[], None]) -> None:
+        """What is written by the case of that `number`."""
+        if not cases:
+            otherwise()
+            return
+        (first, write), *others = cases.items()
+        with self.builder.if_else(number.same(first).value) as (then, rest):
+            with then:
+                write()
+            with rest:
+                self.choose(number, dict(others), otherwise)
+
     def sweep(self, start: Vector, stop: Vector, body: Callable[[Vector, Vector | None], None]) -> None:
         """`body(index, mask)` for each vector from element `start` to `stop`; the mask is that of the last one."""
         builder, end = self.builder, start + ((stop - start) & -self.lanes)
         with cgutils.for_range_slice(builder, start.value, end.value, WORD(self.lanes), WORD) as (index, _):
             body(Vector(builder, index), None)
         with builder.if_then((end < stop).value):
-            order = Vector(builder, ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes))))
-            body(end, order < self.full((stop - end).narrowed(INT)))
+            body(end, self.first(stop - end))
+
+    def first(self, count: Vector) -> Vector:
+        """The mask of the first `count` lanes; none where it is not positive."""
+        order = Vector(self.builder, ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes))))
+        return order < self.full(count.narrowed(INT))
 
     def number(self, address: Vector, index: Vector | int = 0, scalar: ir.Type | None = None) -> Vector:
         """Element `index` of the array at `address`."""

@@ -41,17 +41,14 @@ class Conv2D(KernelLayer):
     )
 
     def contradiction(self) -> str:
-        if self.strides != (1, 1) and self.dilation_rate != (1, 1):
-            return (
-                "strides above 1 do not go with a dilation_rate above 1; received "
-                f"strides={list(self.strides)}, dilation_rate={list(self.dilation_rate)}"
-            )
+        if said := strides_and_dilation(self.strides, self.dilation_rate):
+            return said
         if self.filters % self.groups:
             return f"filters must be divisible by groups; received filters={self.filters}, groups={self.groups}"
         return ""
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
-        channels = _channels(inputs[0])
+        channels = channels_of(inputs[0])
         if channels % self.groups:
             raise ShapeError(
                 f"the input's channels must be divisible by groups; received {channels} channels, groups={self.groups}"
@@ -64,7 +61,18 @@ class Conv2D(KernelLayer):
         return self.activated(build, y)
 
 
-def _channels(image: Shape) -> int:
+def strides_and_dilation(strides: tuple[int, int], dilation_rate: tuple[int, int]) -> str:
+    """What a layer says that can't have both; nothing where it has not."""
+    if strides == (1, 1) or dilation_rate == (1, 1):
+        return ""
+    return (
+        "strides above 1 do not go with a dilation_rate above 1; received "
+        f"strides={list(strides)}, dilation_rate={list(dilation_rate)}"
+    )
+
+
+def channels_of(image: Shape) -> int:
+    """The channels of an image's shape; raises ShapeError for anything else."""
     if len(image) != 3:
         raise ShapeError(f"the input must be an image (height, width, channels); received shape {image}")
     return image[2]

@@ -11,28 +11,16 @@ from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
 
 
-class KernelLayer(Layer):
-    """A layer of a kernel, an optional bias and an activation."""
+class BiasedLayer(Layer):
+    """A layer of kernels, an optional bias and an activation."""
 
     activation: ActivationName = "linear"
     use_bias: bool = True
     trainable: bool = True
-    kernel_initializer: InitializerField = GlorotUniform()
     bias_initializer: InitializerField = Zeros()
-    kernel_regularizer: RegularizerField = None
     bias_regularizer: RegularizerField = None
     activity_regularizer: RegularizerField = None
-    kernel_constraint: ConstraintField = None
     bias_constraint: ConstraintField = None
-
-    def kernel_and_bias(self, kernel: Shape) -> Mapping[str, Weight]:
-        """The weights for a kernel of this shape, whose last axis counts the outputs; no bias without `use_bias`."""
-        return {"kernel": self.kernel_weight(kernel), **self.bias_weight(kernel[-1])}
-
-    def kernel_weight(self, shape: Shape) -> Weight:
-        """A kernel of this shape."""
-        held = self.kernel_regularizer, self.kernel_constraint
-        return Weight(shape, self.kernel_initializer, *held, self.trainable)
 
     def bias_weight(self, outputs: int) -> Mapping[str, Weight]:
         """The bias of so many outputs; nothing without `use_bias`."""
@@ -46,3 +34,20 @@ class KernelLayer(Layer):
         if self.activity_regularizer is not None:
             build.penalty(y, *self.activity_regularizer.amounts)
         return y
+
+
+class KernelLayer(BiasedLayer):
+    """A layer of one kernel, an optional bias and an activation."""
+
+    kernel_initializer: InitializerField = GlorotUniform()
+    kernel_regularizer: RegularizerField = None
+    kernel_constraint: ConstraintField = None
+
+    def kernel_and_bias(self, kernel: Shape) -> Mapping[str, Weight]:
+        """The weights for a kernel of this shape, whose last axis counts the outputs; no bias without `use_bias`."""
+        return {"kernel": self.kernel_weight(kernel), **self.bias_weight(kernel[-1])}
+
+    def kernel_weight(self, shape: Shape) -> Weight:
+        """A kernel of this shape."""
+        held = self.kernel_regularizer, self.kernel_constraint
+        return Weight(shape, self.kernel_initializer, *held, self.trainable)

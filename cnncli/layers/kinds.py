@@ -233,6 +233,23 @@ class PairOf(ListOf):
         return super()._items(value, flaws)
 
 
+class SidesOf(Kind):
+    """((top, bottom), (left, right)); one number stands for all four, two for (vertical, horizontal)."""
+
+    is_list = True
+
+    def __init__(self, item: Kind) -> None:
+        self.pair = PairOf(item)
+        self.rule = f"{item.rule}, [height, width], or [[top, bottom], [left, right]]"
+
+    def read(self, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+        try:
+            rows, columns = value if isinstance(value, list | tuple) else (value, value)
+            return self.pair.read(rows), self.pair.read(columns)
+        except (RefusedError, ValueError):
+            raise self.refuse() from None
+
+
 class OneOrMore(ListOf):
     """A list of at least one, or one alone."""
 

@@ -54,3 +54,40 @@ class AveragePooling2D(_Pooling2D):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.average_pool2d(inputs[0], self.window)
+
+
+class _GlobalPooling2D(Layer):
+    data_format: DataFormat = "channels_last"
+    keepdims: bool = False
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2)),
+        _example((2, 3, 17), keepdims=True),
+        _example((1, 1, 3)),
+    )
+
+    def shaped(self, build: Builder, y: Value, image: Value) -> Value:
+        """(C,) or, with `keepdims`, (1, 1, C)."""
+        channels = image.shape[-1]
+        shape = (1, 1, channels) if self.keepdims else (channels,)
+        return y if y.shape == shape else build.reshape(y, shape)
+
+
+@LAYERS.register
+class GlobalAveragePooling2D(_GlobalPooling2D):
+    """The mean of each channel of an image (Keras GlobalAveragePooling2D)."""
+
+    aliases = ("GlobalAvgPool2D", "global_avg_pool2d")
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return self.shaped(build, build.global_average_pool2d(inputs[0]), inputs[0])
+
+
+@LAYERS.register
+class GlobalMaxPooling2D(_GlobalPooling2D):
+    """The maximum of each channel of an image; equal ones share the gradient (Keras GlobalMaxPooling2D)."""
+
+    aliases = ("GlobalMaxPool2D", "global_max_pool2d")
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return self.shaped(build, build.global_max_pool2d(inputs[0]), inputs[0])

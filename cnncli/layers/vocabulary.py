@@ -4,10 +4,20 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from cnncli.layers import activations, convolution, core, merging, normalization, pooling
+from cnncli.layers import (
+    activations,
+    convolution,
+    core,
+    depthwise,
+    merging,
+    normalization,
+    pooling,
+    resizing,
+    transpose,
+)
 from cnncli.layers.layer import LAYERS, Layer
 
-BUILT_IN = (activations, convolution, core, merging, normalization, pooling)
+BUILT_IN = (activations, convolution, core, depthwise, merging, normalization, pooling, resizing, transpose)
 GROUP = "cnncli.layers"
 
 

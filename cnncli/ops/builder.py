@@ -12,14 +12,17 @@ from cnncli.kernels.activation_names import named
 from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
-from cnncli.ops.conv import Conv2D
+from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
+from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import Penalty
 from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast, common_shape, padded
-from cnncli.ops.pooling import AveragePool2D, MaxPool2D
-from cnncli.ops.window import Window
+from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
+from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
+from cnncli.ops.transpose import Conv2DTranspose
+from cnncli.ops.window import Pair, Window
 
 
 @dataclass
@@ -47,7 +50,20 @@ class Builder(Tape):
 
     def conv2d(self, x: Value, kernel: Value, bias: Value | None, window: Window, groups: int = 1) -> Value:
         """Convolution of an image (H,W,C) with a kernel (kh,kw,C/groups,F)."""
+        if groups > 1 and x.shape[-1] == groups:
+            return self.depthwise_conv2d(x, kernel, bias, window)
         return self.emit(Conv2D(window, groups), x, kernel, *_given(bias))
+
+    def depthwise_conv2d(self, x: Value, kernel: Value, bias: Value | None, window: Window) -> Value:
+        """Each channel of an image (H,W,C) with M kernels of its own: (kh,kw,…), C·M numbers a tap; (OH,OW,C·M)."""
+        times = prod(kernel.shape[2:]) // x.shape[-1]
+        return self.emit(
+            DepthwiseConv2D(window), self.emit(RepeatChannels(times), x) if times > 1 else x, kernel, *_given(bias)
+        )
+
+    def conv2d_transpose(self, x: Value, kernel: Value, bias: Value | None, window: Window, size: Pair) -> Value:
+        """An image of this size, of which a convolution with this kernel (kh,kw,F,C) would make x: the adjoint."""
+        return self.emit(Conv2DTranspose(window, size), x, kernel, *_given(bias))
 
     def dense(self, x: Value, kernel: Value, bias: Value | None) -> Value:
         """Product over the last axis with a kernel (in, units)."""
@@ -76,6 +92,22 @@ class Builder(Tape):
     def average_pool2d(self, x: Value, window: Window) -> Value:
         """The mean of each window of an image, over the cells inside it."""
         return self.emit(AveragePool2D(window), x)
+
+    def global_average_pool2d(self, x: Value) -> Value:
+        """The mean of each channel of an image, (1, 1, C)."""
+        return self.average_pool2d(x, Window(image_shape(x)[:2]))
+
+    def global_max_pool2d(self, x: Value) -> Value:
+        """The maximum of each channel of an image, (C,)."""
+        return self.emit(GlobalMaxPool2D(), x)
+
+    def frame(self, x: Value, rows: Pair, columns: Pair) -> Value:
+        """An image with (before, after) rows and columns of zeros more, or less where negative."""
+        return self.emit(Frame(rows, columns), x)
+
+    def up_sample2d(self, x: Value, size: Pair, interpolation: str) -> Value:
+        """An image `size` times as large."""
+        return self.emit(UpSample2D(size, interpolation), x)
 
     def activation(self, x: Value, name: str, *constants: float) -> Value:
         """An activation by its Keras name, with constants of its own if any are given."""

@@ -61,9 +61,9 @@ class Conv2D(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        geometry = _geometry(self.window, self.groups, x.shape[1:])
+        places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
-        return kernels.conv2d.forward(x, kernel, epilogue, outputs[0], geometry, scratch)
+        return kernels.conv2d.forward(x, kernel, epilogue, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -81,8 +81,8 @@ class Conv2DGradInput(Op):
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[1].shape[2]
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        geometry = _geometry(self.window, self.groups, self.image)
-        return kernels.conv2d_gradient.grad_input(inputs[0], inputs[1], outputs[0], geometry, scratch)
+        places = geometry(self.window, self.groups, self.image)
+        return kernels.conv2d_gradient.grad_input(inputs[0], inputs[1], outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,8 @@ class Conv2DGradWeight(Op):
         return call.inputs[1].size * 2 * self.window.cells * self.kernel[2]
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        geometry = _geometry(self.window, self.groups, inputs[0].shape[1:])
-        return kernels.conv2d_gradient.grad_weight(inputs[0], inputs[1], outputs[0], geometry, scratch)
+        places = geometry(self.window, self.groups, inputs[0].shape[1:])
+        return kernels.conv2d_gradient.grad_weight(inputs[0], inputs[1], outputs[0], places, scratch)
 
 
 def image_shape(x: Value) -> tuple[int, int, int]:
@@ -111,6 +111,7 @@ def image_shape(x: Value) -> tuple[int, int, int]:
     return x.shape[0], x.shape[1], x.shape[2]
 
 
-def _geometry(window: Window, groups: int, image: Shape) -> Geometry:
+def geometry(window: Window, groups: int, image: Shape) -> Geometry:
+    """How the window lies on an image, (height, width) or more, for the kernels."""
     padding = window.padding_before(image[0], image[1])
     return kernels.conv2d.Geometry(window.strides, padding, window.dilation, groups)

@@ -88,6 +88,39 @@ class AveragePool2DGrad(Op):
         return kernels.pooling.average_backward(inputs[0], outputs[0], _window(self.window, self.image))
 
 
+@dataclass(frozen=True)
+class GlobalMaxPool2D(Op):
+    """x (H,W,C) → the maximum of each channel, (C,)."""
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (Value((image_shape(inputs[0])[2],)),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(GlobalMaxPool2DGrad(), call.inputs[0], call.output, grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.global_max.forward(inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class GlobalMaxPool2DGrad(Op):
+    """(x (H,W,C), maxima (C,), grad (C,)) → (H,W,C): equal maxima share the gradient, as in Keras."""
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, maxima, grad = inputs
+        return kernels.global_max.backward(x, maxima, grad, outputs[0])
+
+
 def _pooled(window: Window, x: Value) -> Value:
     height, width, channels = image_shape(x)
     return Value((*window.output(height, width), channels))

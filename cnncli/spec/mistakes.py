@@ -203,12 +203,10 @@ NAMES: dict[str, str] = {
 """Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
 
 LATER: dict[str, str] = {
-    "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU
-        GlobalAveragePooling2D GlobalMaxPooling2D Conv1D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv2D
-        DepthwiseConv2D MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D
-        AdaptiveMaxPooling2D ZeroPadding2D Cropping2D UpSampling2D Reshape Permute RepeatVector SpatialDropout2D
-        GaussianNoise GaussianDropout AlphaDropout Resizing Normalization CenterCrop Dot
-        Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
+    "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU Conv1D Conv3D Conv3DTranspose
+        MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D AdaptiveMaxPooling2D
+        Reshape Permute RepeatVector SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Resizing Normalization
+        CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """RMSprop AdamW Nadam Adagrad Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer rmsprop

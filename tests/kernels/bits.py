@@ -7,7 +7,7 @@ import numpy as np
 from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
 from cnncli.kernels.activation_names import of_input
 from cnncli.kernels.runtime import tensor
-from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_vectormath
+from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_depthwise, test_vectormath
 from tests.kernels.support import DTYPES, execute, normal
 
 FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
@@ -62,6 +62,8 @@ def _products(dtype):
     cases = [test_conv2d.random_case(seed, dtype) for seed in range(40)]
     cases += [test_conv2d.large_case(11)] if dtype == "float32" else []
     found = {f"conv2d {run.__name__}": [run(case) for case in cases] for run in test_conv2d.OPERATIONS}
+    cases = [test_depthwise.random_case(seed, dtype) for seed in range(40)]
+    found |= {f"depthwise {run.__name__}": [run(case) for case in cases] for run in test_depthwise.OPERATIONS}
     cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
     cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]
     found["conv_pool"] = [array for case in cases for array in test_conv_pool.everything(case, 4)]

@@ -131,6 +131,20 @@ def test_shapes_at_the_edge_agree_with_the_definition(dtype: str) -> None:
         assert_close(grad_weight(case), convolution.grad_weight(grad, x, weights, geometry), case.terms)
 
 
+@pytest.mark.parametrize("kind", ["linear", "relu", "tanh"])
+def test_the_input_gradient_takes_an_epilogue_as_a_transposed_convolution_does(kind: str) -> None:
+    for seed in range(100):
+        case = random_case(seed, "float64")
+        bias = np.linspace(-1, 1, case.x.shape[3])
+        out = unwritten("float64", *case.x.shape)
+        arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
+        epilogue = Epilogue(tensor(bias), kind)
+        execute(lambda scratch, a=arrays, c=case, e=epilogue: conv2d_gradient.grad_input(*a, c.geometry, scratch, e))
+        expected = grad_input(case) + bias
+        expected = expected if kind == "linear" else getattr(twins, kind)(expected)
+        np.testing.assert_allclose(out, expected, rtol=1e-11, atol=1e-11)
+
+
 def test_a_hand_computed_convolution() -> None:
     x = np.arange(1.0, 10.0).reshape(1, 3, 3, 1)
     kernel = np.array([[1.0, 0.0], [0.0, -1.0]]).reshape(2, 2, 1, 1)

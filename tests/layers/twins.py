@@ -6,7 +6,7 @@ from math import ceil
 import numpy as np
 
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
-from tests.reference import activations, convolution, dense, pooling
+from tests.reference import activations, convolution, dense, pooling, resampling
 
 
 def padding_and_output(size, window, strides, dilation, padding):
@@ -62,6 +62,49 @@ def batch_normalization(layer, x, *weights):
     return y + gamma_and_beta[-1] if layer.center else y
 
 
+def depthwise(layer, x, kernel, bias=None):
+    """A convolution in as many groups as there are channels, without the activation."""
+    before, out = padding_and_output(x.shape[1:3], layer.kernel_size, layer.strides, layer.dilation_rate, layer.padding)
+    kernel = kernel.reshape(*kernel.shape[:2], 1, -1)
+    return convolution.forward(x, kernel, bias, out, (layer.strides, before, layer.dilation_rate, x.shape[3]))
+
+
+def separable_conv2d(layer, x, depthwise_kernel, pointwise_kernel, bias=None):
+    y = np.einsum("nyxc,cf->nyxf", depthwise(layer, x, depthwise_kernel), pointwise_kernel[0, 0])
+    return activated(y if bias is None else y + bias, layer.activation)
+
+
+def conv2d_transpose(layer, x, kernel, bias=None):
+    """Every pixel scatters the kernel onto the output; what lies in the padding is cut off."""
+    sizes, starts = [], []
+    for axis in range(2):
+        pixels, stride = x.shape[axis + 1], layer.strides[axis]
+        extent = (layer.kernel_size[axis] - 1) * layer.dilation_rate[axis] + 1
+        extra = layer.output_padding[axis] if layer.output_padding else None
+        if layer.padding == "valid":
+            sizes.append((pixels - 1) * stride + (max(extent, stride) if extra is None else extent + extra))
+            starts.append(0)
+        else:
+            sizes.append(pixels * stride if extra is None else (pixels - 1) * stride + extent % 2 + extra)
+            starts.append(max(0, (pixels - 1) * stride + extent - sizes[-1]) // 2)
+    out = np.zeros((len(x), *sizes, kernel.shape[2]))
+    for y, col, i, j in np.ndindex(*x.shape[1:3], *kernel.shape[:2]):
+        row = y * layer.strides[0] + i * layer.dilation_rate[0] - starts[0]
+        column = col * layer.strides[1] + j * layer.dilation_rate[1] - starts[1]
+        if 0 <= row < sizes[0] and 0 <= column < sizes[1]:
+            out[:, row, column] += x[:, y, col] @ kernel[i, j].T
+    return activated(out if bias is None else out + bias, layer.activation)
+
+
+def up_sampling2d(layer, x):
+    return resampling.up_sample(x, layer.size, layer.interpolation)
+
+
+def cropping2d(layer, x):
+    (top, bottom), (left, right) = layer.cropping
+    return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
+
+
 TWINS = {
     "BatchNormalization": batch_normalization,
     "Conv2D": conv2d,
@@ -83,8 +126,27 @@ TWINS = {
     "Maximum": folded(np.maximum),
     "Minimum": folded(np.minimum),
     "Concatenate": lambda layer, *xs: np.concatenate(xs, layer.axis),
+    "DepthwiseConv2D": lambda layer, *given: activated(depthwise(layer, *given), layer.activation),
+    "SeparableConv2D": separable_conv2d,
+    "Conv2DTranspose": conv2d_transpose,
+    "GlobalAveragePooling2D": lambda layer, x: x.mean((1, 2), keepdims=layer.keepdims),
+    "GlobalMaxPooling2D": lambda layer, x: x.max((1, 2), keepdims=layer.keepdims),
+    "ZeroPadding2D": lambda layer, x: np.pad(x, [(0, 0), *layer.padding, (0, 0)]),
+    "Cropping2D": cropping2d,
+    "UpSampling2D": up_sampling2d,
 }
 """By class name: (layer, *inputs, *weights) → the output at inference."""
+
+DEPTHWISE = {
+    "strides": [1, 2, [1, 3]],
+    "padding": ["valid", "same"],
+    "depth_multiplier": [1, 2],
+    "dilation_rate": [1, 2, [2, 1]],
+    "use_bias": [True, False],
+    "trainable": [True, False],
+    "depthwise_regularizer": [None, {"L2": {"l2": 0.05}}],
+    "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
+}
 
 OPTIONS = {
     "BatchNormalization": {
@@ -136,6 +198,37 @@ OPTIONS = {
     "Softmax": {"axis": [-1, 1, 2, -2, 3]},
     "Rescaling": {"scale": [0.25, -3, 0.0], "offset": [0.0, 0.5]},
     "Concatenate": {"axis": [1, 3, -1, -2]},
+    "DepthwiseConv2D": {
+        **DEPTHWISE,
+        "kernel_size": [1, 3, [2, 3], 5],
+        "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
+        "activity_regularizer": [None, {"L2": {"l2": 0.3}}],
+    },
+    "SeparableConv2D": {
+        **DEPTHWISE,
+        "kernel_size": [3, [2, 3]],
+        "activation": ["linear", "relu", "tanh"],
+        "pointwise_regularizer": [None, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
+        "activity_regularizer": [None, {"L1": {"l1": 0.1}}],
+    },
+    "Conv2DTranspose": {
+        "kernel_size": [1, 3, [2, 3], 4],
+        "strides": [1, 2, [2, 3]],
+        "padding": ["valid", "same"],
+        "output_padding": [None],
+        "dilation_rate": [1, 2, [2, 1]],
+        "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
+        "use_bias": [True, False],
+        "trainable": [True, False],
+        "kernel_regularizer": [None, {"L2": {"l2": 0.05}}],
+        "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
+        "activity_regularizer": [None, {"L2": {"l2": 0.3}}],
+    },
+    "GlobalAveragePooling2D": {"keepdims": [True, False]},
+    "GlobalMaxPooling2D": {"keepdims": [True, False]},
+    "ZeroPadding2D": {"padding": [0, 2, [1, 0], [[0, 3], [2, 1]]]},
+    "Cropping2D": {"cropping": [0, 1, [2, 0], [[0, 3], [2, 1]]]},
+    "UpSampling2D": {"size": [1, 2, 3, [1, 4]], "interpolation": ["nearest", "bilinear"]},
 }
 """By class name: the values of each option that changes the numbers; tried in pairs."""
 
@@ -153,5 +246,13 @@ BASES = {
     "Softmax": ({}, [(3, 4, 2)]),
     "Rescaling": ({}, [(3, 4)]),
     "Concatenate": ({}, [(3, 3, 3), (3, 3, 3)]),
+    "DepthwiseConv2D": ({}, [(9, 10, 2)]),
+    "SeparableConv2D": ({"filters": 3}, [(6, 7, 2)]),
+    "Conv2DTranspose": ({"filters": 3}, [(3, 4, 2)]),
+    "GlobalAveragePooling2D": ({}, [(3, 4, 5)]),
+    "GlobalMaxPooling2D": ({}, [(3, 4, 5)]),
+    "ZeroPadding2D": ({}, [(3, 2, 3)]),
+    "Cropping2D": ({}, [(5, 6, 3)]),
+    "UpSampling2D": ({}, [(3, 2, 3)]),
 }
 """By class name: the required arguments and the input shapes that the options are tried with."""

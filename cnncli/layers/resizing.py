@@ -1,0 +1,88 @@
+"""Layers that change an image's size: ZeroPadding2D, Cropping2D, UpSampling2D."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, ClassVar, Literal
+
+from cnncli.errors import ShapeError
+from cnncli.layers.declaration import Pair
+from cnncli.layers.fields import DataFormat
+from cnncli.layers.kinds import SidesOf, Whole
+from cnncli.layers.layer import LAYERS, Example, Layer
+from cnncli.ops.builder import Builder
+from cnncli.ops.conv import image_shape
+from cnncli.ops.ir import Shape, Value
+
+Sides = Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Whole(0))]
+
+
+def _example(image: Shape, **arguments: Any) -> Example:
+    return Example(arguments, [image])
+
+
+@LAYERS.register
+class ZeroPadding2D(Layer):
+    """Zeros around an image (Keras ZeroPadding2D).
+
+    `padding` is one number for all sides, [height, width] or [[top, bottom], [left, right]].
+    """
+
+    padding: Sides = ((1, 1), (1, 1))
+    data_format: DataFormat = "channels_last"
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2)),
+        _example((2, 3, 3), padding=2),
+        _example((3, 2, 1), padding=[[0, 1], [2, 0]]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.frame(inputs[0], *self.padding)
+
+
+@LAYERS.register
+class Cropping2D(Layer):
+    """An image without its outer rows and columns (Keras Cropping2D).
+
+    `cropping` is one number for all sides, [height, width] or [[top, bottom], [left, right]].
+    """
+
+    cropping: Sides = ((0, 0), (0, 0))
+    data_format: DataFormat = "channels_last"
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2)),
+        _example((5, 4, 3), cropping=1),
+        _example((3, 4, 1), cropping=[[0, 1], [2, 0]]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        height, width, _ = image_shape(inputs[0])
+        (top, bottom), (left, right) = self.cropping
+        if top + bottom >= height or left + right >= width:
+            raise ShapeError(
+                "cropping must leave at least one row and one column; received "
+                f"cropping={[[top, bottom], [left, right]]} for an image of {height}×{width}"
+            )
+        return build.frame(inputs[0], (-top, -bottom), (-left, -right))
+
+
+@LAYERS.register
+class UpSampling2D(Layer):
+    """An image `size` times as large: pixels repeated, or bilinear in between (Keras UpSampling2D).
+
+    Bilinear interpolation takes the centres of pixels at halves; outside the outermost centres, the nearest pixel.
+    """
+
+    size: Pair = (2, 2)
+    data_format: DataFormat = "channels_last"
+    interpolation: Literal["nearest", "bilinear"] = "nearest"
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2)),
+        _example((2, 3, 3), size=[3, 1]),
+        _example((3, 4, 2), interpolation="bilinear"),
+        _example((1, 3, 17), size=[2, 3], interpolation="bilinear"),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.up_sample2d(inputs[0], self.size, self.interpolation)

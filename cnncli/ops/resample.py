@@ -1,0 +1,122 @@
+"""Images made larger, framed or cut, and channels repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil, floor
+from typing import TYPE_CHECKING
+
+from cnncli import kernels
+from cnncli.ops.conv import image_shape
+from cnncli.ops.ir import Call, Op, Tape, Value
+from cnncli.ops.window import Pair
+
+if TYPE_CHECKING:
+    from cnncli.kernels.resample import Bands
+    from cnncli.kernels.runtime import Scratch, Step, Tensor
+
+
+@dataclass(frozen=True)
+class Frame(Op):
+    """x (H,W,C) with rows (above, below) and columns (left, right) of zeros around it, or without where negative."""
+
+    rows: Pair
+    columns: Pair
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        height, width, channels = image_shape(inputs[0])
+        return (Value((height + sum(self.rows), width + sum(self.columns), channels)),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        (above, below), (left, right) = self.rows, self.columns
+        return (tape.emit(Frame((-above, -below), (-left, -right)), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.resample.frame(inputs[0], outputs[0], self.rows[0], self.columns[0])
+
+
+@dataclass(frozen=True)
+class UpSample2D(Op):
+    """x (H,W,C) → (H·size, W·size, C), or its adjoint; `interpolation` is "nearest" or "bilinear"."""
+
+    size: Pair
+    interpolation: str
+    adjoint: bool = False
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        height, width, channels = image_shape(inputs[0])
+        sy, sx = self.size
+        if self.adjoint:
+            return (Value((height // sy, width // sx, channels)),)
+        return (Value((height * sy, width * sx, channels)),)
+
+    def flops(self, call: Call) -> int:
+        if self.interpolation == "nearest":
+            return call.inputs[0].size if self.adjoint else 0
+        return 8 * max(call.inputs[0].size, call.output.size)  # four products and sums for each large pixel
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(UpSample2D(self.size, self.interpolation, adjoint=not self.adjoint), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        small = (outputs if self.adjoint else inputs)[0].shape[1:3]
+        bands = [self._bands(cells, size) for cells, size in zip(small, self.size, strict=True)]
+        return kernels.resample.weighted(inputs[0], outputs[0], *bands)
+
+    def _bands(self, cells: int, size: int) -> Bands:
+        """One axis of an image that has so many cells where it is small."""
+        reads = [dict(self._reads(place, cells, size)) for place in range(cells * size)]
+        if self.adjoint:
+            reads = [{place: read[cell] for place, read in enumerate(reads) if cell in read} for cell in range(cells)]
+        return kernels.resample.Bands([min(read) for read in reads], [list(read.values()) for read in reads])
+
+    def _reads(self, place: int, cells: int, size: int) -> list[tuple[int, float]]:
+        """Which cells a place of the large image is made of, in order: (cell, weight).
+
+        Bilinear: the centres of pixels lie at halves (TensorFlow's ResizeBilinear with half_pixel_centers); before the
+        first centre and behind the last, the nearest cell alone counts.
+        """
+        if self.interpolation == "nearest":
+            return [(place // size, 1.0)]
+        centre = (place + 0.5) / size - 0.5
+        below, above = max(floor(centre), 0), min(ceil(centre), cells - 1)
+        share = centre - floor(centre)
+        return [(below, 1.0)] if below == above else [(below, 1 - share), (above, share)]
+
+
+@dataclass(frozen=True)
+class RepeatChannels(Op):
+    """x (…, C) → (…, C·times): each channel `times` times, one beside the other."""
+
+    times: int
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        shape = inputs[0].shape
+        return (Value((*shape[:-1], shape[-1] * self.times)),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(Fold(self.times), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.resample.repeat(inputs[0], outputs[0], self.times)
+
+
+@dataclass(frozen=True)
+class Fold(Op):
+    """x (…, C·times) → (…, C): sums of neighbouring channels, the adjoint of RepeatChannels."""
+
+    times: int
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        shape = inputs[0].shape
+        return (Value((*shape[:-1], shape[-1] // self.times)),)
+
+    def flops(self, call: Call) -> int:
+        return call.inputs[0].size
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.resample.fold(inputs[0], outputs[0], self.times)
