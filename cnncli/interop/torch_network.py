@@ -48,7 +48,9 @@ def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
 
 def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> dict[str, Any]:
     layer = node.layer
-    held = [name for name, value in layer.values().items() if name.endswith(("_regularizer", "_constraint")) and value]
+    held = [
+        name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
+    ]
     if held:
         raise _no_counterpart(node, f"with {held[0]}")
     join = "add" if isinstance(layer, Add) else _axis(layer, inputs[0]) if isinstance(layer, Concatenate) else None
