@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
     import cnncli.kernels.batch_normalization as batch_normalization
+    import cnncli.kernels.clipping as clipping
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
     import cnncli.kernels.conv2d_gradient as conv2d_gradient
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "activations",
     "batch_normalization",
+    "clipping",
     "constraints",
     "conv2d",
     "conv2d_gradient",

@@ -4,7 +4,8 @@ import hashlib
 
 import numpy as np
 
-from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels import activations, clipping, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels.optimizers import Segments
 from cnncli.kernels.runtime import tensor
 from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_vectormath
 from tests.kernels.support import DTYPES, execute, normal
@@ -53,6 +54,7 @@ def results(dtype):
     places = tensor(x), tensor(target), tensor(weight), tensor(out)
     keep("mse gradient", out, lambda _: losses.mean_squared_error_gradient(*places))
     _others(keep, given, dtype)
+    _updates(keep, given)
     return found | _products(dtype)
 
 
@@ -83,11 +85,7 @@ def _others(keep, given, dtype):
     keep("average pooling", means, lambda _: pooling.average_forward(tensor(images), tensor(means), window))
     places_means = tensor(means), tensor(back_means), window
     keep("average pooling backward", back_means, lambda _: pooling.average_backward(*places_means))
-    w, g, m, v = given(999), given(999), given(999), np.abs(given(999))
-    hyper = np.array([0.01, 0.9, 0.999, 1e-7])
-    keep("adam", w, lambda _: optimizers.adam(*map(tensor, (w, g, m, v, hyper))))
-    moved, momenta = given(999), given(999)
-    keep("sgd", moved, lambda _: optimizers.sgd(*map(tensor, (moved, g, momenta, hyper)), True))
+    w, g, m = given(999), given(999), given(999)
     dropped, clock = np.empty_like(w), np.array([3, 4])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
     total = np.empty_like(w)
@@ -95,6 +93,18 @@ def _others(keep, given, dtype):
     penalty, slope = np.empty(1, dtype), np.empty_like(w)
     keep("penalty", penalty, lambda s: penalties.value(tensor(w), tensor(penalty), 0.1, 0.2, 1.0, s))
     keep("penalty gradient", slope, lambda _: penalties.gradient(tensor(w), tensor(slope), 0.1, 0.2, 1.0))
+
+
+def _updates(keep, given):
+    g, hyper = given(999), np.array([0.001, 0.9, 0.01, 1e-3, 0.9, 0.1, 0.7, 0.3])
+    places = np.array([[first, first + 45] for first in range(0, 960, 48)])
+    factors, squares = np.ones(len(places)), np.zeros((len(places), clipping.PARTS))
+    segments = Segments(tensor(places), tensor(factors), tensor(squares))
+    keep("clipping", factors, lambda _: clipping.factors(tensor(g), segments, 0.5, together=False))
+    for rule, (_, slots, _) in optimizers.RULES.items():
+        w, state = given(999), [np.abs(given(999)), 0.1 * given(999), given(999)][:slots]
+        arrays = tensor(w), tensor(g), [tensor(array) for array in state], tensor(hyper)
+        keep(rule, w, lambda _, rule=rule, arrays=arrays: optimizers.update(rule, *arrays, segments))
 
 
 def lines(dtype, found):
