@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     import cnncli.kernels.random as random
     import cnncli.kernels.reduce as reduce
     import cnncli.kernels.softmax as softmax
+    import cnncli.kernels.winograd as winograd
+    import cnncli.kernels.winograd_gradient as winograd_gradient
 
 __all__ = [
     "activations",
@@ -47,6 +49,8 @@ __all__ = [
     "random",
     "reduce",
     "softmax",
+    "winograd",
+    "winograd_gradient",
 ]
 
 
