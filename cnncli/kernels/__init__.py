@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
+    import cnncli.kernels.arithmetic as arithmetic
+    import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
@@ -32,6 +34,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activations",
+    "arithmetic",
+    "axes",
     "batch_normalization",
     "constraints",
     "conv2d",

@@ -2,18 +2,19 @@
 
     y = f((x − mean) · scale + beta),  scale = gamma / √(variance + epsilon)
 
-f is an activation whose derivative follows from its output. The gradients read x and grad twice and nothing else: y is
-computed anew. Sums are made as in `reduce`, of at most 8 parts of the batch, in float64.
+f is an activation. The gradients read x and grad twice and nothing else: what f is given is computed anew. Sums are
+made as in `reduce`, of at most 8 parts of the batch, in float64.
 """
 
 from collections.abc import Callable
 from math import sqrt
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from numba import njit, types
 
 from cnncli.kernels import channels
-from cnncli.kernels.activations import FORMULAS
+from cnncli.kernels.activation_names import OF_INPUT, parts
+from cnncli.kernels.activations import FORMULAS, constants_of
 from cnncli.kernels.intrinsics import clear
 from cnncli.kernels.lanes import Vector
 from cnncli.kernels.reduce import ITEM, PARTIALS
@@ -212,20 +213,23 @@ def _moments(x: Vector) -> tuple[Vector, Vector]:
 
 
 def _normalized(kind: str) -> Callable[..., Vector]:
-    def normalized(x: Vector, mean: Vector, scale: Vector, beta: Vector) -> Vector:
+    def normalized(x: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector) -> Vector:
         z = (x - mean).fma(scale, beta)
-        return z if kind == "linear" else FORMULAS[kind][0](z)
+        return z if kind == "linear" else FORMULAS[kind][0](z, *constants)
 
     return normalized
 
 
-def _before(kind: str, x: Vector, grad: Vector, mean: Vector, scale: Vector, beta: Vector) -> tuple[Vector, Vector]:
+def _before(
+    kind: str, x: Vector, grad: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector
+) -> tuple[Vector, Vector]:
     """x − mean, and the gradient before the activation."""
     apart = x - mean
     if kind == "linear":
         return apart, grad
     function, gradient = FORMULAS[kind]
-    return apart, gradient(function(apart.fma(scale, beta)), grad)
+    z = apart.fma(scale, beta)
+    return apart, gradient(z if kind in OF_INPUT else function(z, *constants), grad, *constants)
 
 
 def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
@@ -238,14 +242,21 @@ def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
 
 def _input_gradient(kind: str) -> Callable[..., Vector]:
     def input_gradient(*operands: Vector) -> Vector:
-        *known, slope, offset = operands
-        apart, grad = _before(kind, *known)
-        return grad.fma(known[3], apart.fma(slope, offset))
+        x, grad, mean, scale, beta, slope, offset, *constants = operands
+        apart, grad = _before(kind, x, grad, mean, scale, beta, *constants)
+        return grad.fma(scale, apart.fma(slope, offset))
 
     return input_gradient
 
 
 KINDS = {kind: number for number, kind in enumerate(("linear", *FORMULAS))}
+
+
+def _chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
+    """Which of the formulas an activation's is, and its constants."""
+    return (0, ()) if kind == "linear" else (KINDS[parts(kind)[0]], constants_of(kind, real))
+
+
 _sum_moments = channels.summed(2, _moments)
 _normalize = channels.channelwise(*map(_normalized, KINDS))
 _sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS))
@@ -263,7 +274,7 @@ def moments_worker(real):
         sums = p.sums + chunk * 2 * p.length * 8
         clear(sums, 2 * p.length * 8)
         x, size = p.x + start * p.per_image * item, (stop - start) * p.per_image
-        _sum_moments(0, (x,), (), sums, 0, size, p.length, real)
+        _sum_moments(0, (x,), (), sums, 0, size, p.length, (), real)
 
     return moments
 
@@ -324,13 +335,13 @@ def tables_worker(real, extra):
 @worker(APPLY)
 def apply_worker(real, kind):
     """f((x − mean) · scale + beta) for some periods."""
-    number, item = KINDS[kind], real.bitwidth // 8
+    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
 
     def normalize(parameters, chunk, thread):
         p = fields(parameters, APPLY)
         start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
-        _normalize(number, (p.x,), tables, p.out, start, stop, p.length, real)
+        _normalize(number, (p.x,), tables, p.out, start, stop, p.length, constants, real)
 
     return normalize
 
@@ -338,7 +349,7 @@ def apply_worker(real, kind):
 @worker(SUMS)
 def sums_worker(real, kind):
     """Σg and Σg·(x − mean) of one part of the batch, g being the gradient before the activation."""
-    number, item = KINDS[kind], real.bitwidth // 8
+    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
 
     def gradient_sums(parameters, chunk, thread):
         p = fields(parameters, SUMS)
@@ -347,7 +358,7 @@ def sums_worker(real, kind):
         clear(sums, 2 * p.length * 8)
         skip, size = start * p.per_image * item, (stop - start) * p.per_image
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
-        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, real)
+        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
 
     return gradient_sums
 
@@ -378,12 +389,12 @@ def coefficients_worker(real):
 @worker(INPUT)
 def input_worker(real, kind):
     """scale · g + (x − mean) · slope + offset for some periods."""
-    number, item = KINDS[kind], real.bitwidth // 8
+    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
 
     def input_gradient(parameters, chunk, thread):
         p = fields(parameters, INPUT)
         start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
         tables = (p.tables, p.tables + table, p.tables + 2 * table, p.tables + 3 * table, p.tables + 4 * table)
-        _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, real)
+        _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, constants, real)
 
     return input_gradient

@@ -5,6 +5,7 @@ import hashlib
 import numpy as np
 
 from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels.activation_names import of_input
 from cnncli.kernels.runtime import tensor
 from tests.kernels import (
     test_batch_normalization,
@@ -37,7 +38,7 @@ def results(dtype):
     for kind in activations.KINDS:
         out, back = np.empty_like(x), np.empty_like(x)
         keep(kind, out, lambda _, kind=kind, out=out: activations.forward(kind, tensor(x), tensor(out)))
-        places = tensor(out), tensor(grad), tensor(back)
+        places = tensor(x if of_input(kind) else out), tensor(grad), tensor(back)
         keep(f"{kind} backward", back, lambda _, kind=kind, places=places: activations.backward(kind, *places))
     y, out = np.empty_like(x), np.empty_like(x)
     keep("softmax", y, lambda _: softmax.forward(tensor(x), tensor(y)))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels import activations, batch_normalization, channels
+from cnncli.kernels.activation_names import parts
 from cnncli.kernels.batch_normalization import Normalization, Running
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
@@ -111,16 +112,17 @@ def test_inference_agrees_with_the_definition(dtype: str) -> None:
         assert apart(back, case.grad * spread * gamma) < 50 * scale
 
 
-@pytest.mark.parametrize("kind", list(activations.KINDS))
+@pytest.mark.parametrize("kind", [*activations.KINDS, "leaky_relu(0.01)", "clipped_relu(1.5, 0.25, 0.5)"])
 def test_an_activation_is_that_of_the_plain_normalization_and_its_gradient_goes_through(kind: str) -> None:
+    name, constants = parts(kind)
     for seed in range(30):
         case = random_case(seed, "float64")
         for run in (training, inference):
             plain = run(case)[0][0] if run is training else run(case)[0]
-            slopes = case._replace(grad=case.grad * functions.derivative(kind, plain))
+            slopes = case._replace(grad=case.grad * functions.derivative(name, plain, *constants))
             got, expected = run(case, kind), run(slopes)
             y = got[0][0] if run is training else got[0]
-            np.testing.assert_allclose(y, getattr(functions, kind)(plain), rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(y, getattr(functions, name)(plain, *constants), rtol=1e-11, atol=1e-11)
             backs, wanteds = ((found[1] if run is training else [found[1]]) for found in (got, expected))
             for back, wanted in zip(backs, wanteds, strict=True):
                 np.testing.assert_allclose(back, wanted, rtol=1e-6, atol=1e-6 * (1 + np.abs(wanted).max()))
