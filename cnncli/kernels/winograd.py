@@ -15,6 +15,7 @@ from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.dense import Source, pack
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call
+from cnncli.kernels.lanes import LINE
 from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, worker
 from cnncli.kernels.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
@@ -23,8 +24,8 @@ POSITIONS = 16
 """Elements of a transformed tile."""
 CENTRE = 5
 """The position that every output pixel of a tile gets with a plus: a bias there is a bias everywhere."""
-LEAST, LEAST_POOLED = 24, 16
-"""Channels and filters from which on fewer products are worth the transforms: without pooling and with it."""
+LEAST = 16
+"""Channels and filters from which on fewer products are worth the transforms."""
 LEAST_PIXELS = 4
 """Rows and columns of an output that do not leave too much of its tiles outside."""
 TILES = 64
@@ -35,18 +36,18 @@ NEAR = 640 << 10
 KERNEL = block("x out tap step size matrix part")
 TILE = block(
     "product border x out winner b b_row b_panel b_step batch height width channels rows columns filters down across "
-    f"bands images top left scratch scratch_step tiles products beyond capacity {EPILOGUE}"
+    f"bands images top left scratch scratch_step tiles tile_step products product_step beyond {EPILOGUE}"
 )
 
 
-def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...], *, pooling: bool = False) -> bool:
+def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
     """Whether a convolution is better done so: a function of its shape alone.
 
     kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
     """
     taps, depth = kernel[:2], kernel[2:]
     plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
-    large = min(depth) >= (LEAST_POOLED if pooling else LEAST) and min(out[:2]) >= LEAST_PIXELS
+    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
     return taps == (3, 3) and plain and large
 
 
@@ -70,6 +71,11 @@ def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Porti
     band = -(-down // bands)
     images = max(1, min(batch, most // (down * across))) if bands == 1 else 1
     return Portions(bands, images, band * across * images, (2 * band + 2) * (2 * across + 2))
+
+
+def apart(size: int) -> int:
+    """`size` bytes or some more, so that 16 arrays of it do not share the places of a cache: an odd number of lines."""
+    return (-(-size // LINE) | 1) * LINE
 
 
 def forward(
@@ -134,10 +140,12 @@ def _correlate(
     )
     down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
     cut = portions(batch, (down, across), channels + filters, item)
-    areas = cut.pixels * channels, POSITIONS * cut.capacity * channels, POSITIONS * cut.capacity * filters
-    image, tiles, products = (-(-area * item // 64) * 64 for area in areas)
-    base, stride = scratch.per_thread(image + tiles + products + filters * item)
-    tile_step = tile_worker.step(
+    image = cut.pixels * channels * item
+    tile_step, product_step = (apart(cut.capacity * depth * item) for depth in (channels, filters))
+    tiles, products = image, image + POSITIONS * tile_step
+    beyond = products + POSITIONS * product_step
+    base, stride = scratch.per_thread(beyond + filters * item)
+    convolution = tile_worker.step(
         x.dtype,
         -(-batch // cut.images) * cut.bands,
         winner is not None,
@@ -165,13 +173,14 @@ def _correlate(
         left=padding[1],
         scratch=base,
         scratch_step=stride,
-        tiles=image,
-        products=image + tiles,
-        beyond=image + tiles + products,
-        capacity=cut.capacity,
+        tiles=tiles,
+        tile_step=tile_step,
+        products=products,
+        product_step=product_step,
+        beyond=beyond,
         **epilogue.fields(x.dtype),
     )
-    return [pack_step, kernel_step, tile_step]
+    return [pack_step, kernel_step, convolution]
 
 
 @worker(KERNEL)
@@ -202,8 +211,7 @@ def tile_worker(real, with_pooling):
         base = p.scratch + thread * p.scratch_step
         pixel, cell = p.channels * item, p.filters * item
         line, wide = (2 * p.across + 2) * pixel, 2 * p.across + 2
-        tiles, tile_step = base + p.tiles, p.capacity * pixel
-        products, product_step = base + p.products, p.capacity * cell
+        tiles, products = base + p.tiles, base + p.products
         count = 0
         for image in range(start, stop):
             x = p.x + image * p.height * p.width * pixel
@@ -212,19 +220,19 @@ def tile_worker(real, with_pooling):
             for row in range(last - first):
                 for column in range(p.across):
                     corner = base + 2 * row * line + 2 * column * pixel
-                    spread_tile(corner, line, pixel, tiles + count * pixel, tile_step, p.channels, real)
+                    spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
                     count += 1
         for position in range(POSITIONS):
             call(
                 p.product,
                 (
-                    products + position * product_step,
+                    products + position * p.product_step,
                     cell,
                     p.bias if position == CENTRE else 0,
                     0,
                     count,
                     p.filters,
-                    tiles + position * tile_step,
+                    tiles + position * p.tile_step,
                     pixel,
                     item,
                     0,
@@ -241,7 +249,7 @@ def tile_worker(real, with_pooling):
                 for column in range(p.across):
                     if with_pooling:
                         place = ((image * p.rows + row) * p.columns + column) * p.filters
-                        gather_pooled(products, product_step, p.out + place * item, p.winner + place, p.filters, real)
+                        gather_pooled(products, p.product_step, p.out + place * item, p.winner + place, p.filters, real)
                     else:
                         place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
                         # What lies beyond the image goes where nobody reads it.
@@ -253,7 +261,7 @@ def tile_worker(real, with_pooling):
                             place + p.columns * cell if below else beyond,
                             place + (p.columns + 1) * cell if inside and below else beyond,
                         )
-                        gather_tile(products, product_step, targets, p.filters, real)
+                        gather_tile(products, p.product_step, targets, p.filters, real)
                     products += cell
             if not with_pooling and p.after != 0:
                 top, bottom = 2 * first, min(p.rows, 2 * last)

@@ -10,7 +10,7 @@ from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.intrinsics import call
 from cnncli.kernels.reduce import ITEM, LARGE, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
-from cnncli.kernels.winograd import POSITIONS, portions, suits
+from cnncli.kernels.winograd import POSITIONS, apart, portions, suits
 from cnncli.kernels.winograd_tiles import gather_weight, spread_gradient, spread_tile
 
 PARTS = 4
@@ -18,7 +18,7 @@ PARTS = 4
 
 SUM = block(
     "product border x grad out partials batch height width channels rows columns filters padded panel down across "
-    "bands images top left scratch scratch_step copy tiles squares capacity"
+    "bands images top left scratch scratch_step copy tiles tile_step squares square_step"
 )
 WEIGHT = block("x out size")
 
@@ -40,10 +40,11 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     padded = -(-filters // panel) * panel
     down, across = -(-rows // 2), -(-columns // 2)
     cut = portions(batch, (down, across), channels + padded, item)
-    pixels = 4 * cut.capacity
-    areas = cut.pixels * channels, pixels * filters, POSITIONS * cut.capacity * channels
-    image, copy, tiles = (-(-area * item // 64) * 64 for area in areas)
-    base, stride = scratch.per_thread(image + copy + tiles + POSITIONS * cut.capacity * padded * item)
+    tile_step, square_step = (apart(cut.capacity * depth * item) for depth in (channels, padded))
+    copy = cut.pixels * channels * item
+    tiles = copy + 4 * cut.capacity * filters * item
+    squares = tiles + POSITIONS * tile_step
+    base, stride = scratch.per_thread(squares + POSITIONS * square_step)
     sum_step = sum_worker.step(
         x.dtype,
         partials,
@@ -70,10 +71,11 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         left=geometry.padding[1],
         scratch=base,
         scratch_step=stride,
-        copy=image,
-        tiles=image + copy,
-        squares=image + copy + tiles,
-        capacity=cut.capacity,
+        copy=copy,
+        tiles=tiles,
+        tile_step=tile_step,
+        squares=squares,
+        square_step=square_step,
     )
     size = channels * filters
     weight_step = weight_worker.step(x.dtype, chunks(size), x=summed.address, out=out.address, size=size)
@@ -91,7 +93,6 @@ def sum_worker(real):
         pixel, cell, row_of = p.channels * item, p.filters * item, p.padded * item
         line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * cell
         tiles, squares, copy = base + p.tiles, base + p.squares, base + p.copy
-        tile_step, square_step = p.capacity * pixel, p.capacity * row_of
         out = p.out + chunk * POSITIONS * p.channels * cell
         begin, end = chunk * p.batch // p.partials, (chunk + 1) * p.batch // p.partials
         for start in range(begin, end, p.images):
@@ -108,9 +109,9 @@ def sum_worker(real):
                     for row in range(last - first):
                         for column in range(p.across):
                             x = base + 2 * row * line + 2 * column * pixel
-                            spread_tile(x, line, pixel, tiles + count * pixel, tile_step, p.channels, real)
+                            spread_tile(x, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
                             grad, square = copy + 2 * row * grad_line + 2 * column * cell, squares + count * row_of
-                            spread_gradient(grad, grad_line, cell, square, square_step, p.filters, real)
+                            spread_gradient(grad, grad_line, cell, square, p.square_step, p.filters, real)
                             count += 1
                 begun = start > begin or band > 0
                 for position in range(POSITIONS):
@@ -124,11 +125,11 @@ def sum_worker(real):
                             cell,
                             p.channels,
                             p.filters,
-                            tiles + position * tile_step,
+                            tiles + position * p.tile_step,
                             item,
                             pixel,
                             0,
-                            squares + position * square_step,
+                            squares + position * p.square_step,
                             row_of,
                             p.panel * item,
                             0,

@@ -52,7 +52,7 @@ class ConvPool2D(Op):
         out, winner = outputs
         geometry = _geometry(self.window, x.shape[1:])
         convolved = self.window.output(x.shape[1], x.shape[2])
-        suits = kernels.winograd.suits(kernel.shape, geometry, convolved, pooling=True)
+        suits = kernels.winograd.suits(kernel.shape, geometry, convolved)
         forward = kernels.winograd.forward_pooled if suits else kernels.conv_pool.forward
         return forward(x, kernel, bias[0] if bias else None, out, winner, geometry, scratch)
 

@@ -179,10 +179,10 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     ("kernel", "geometry", "out", "answer"),
     [
         ((3, 3, 32, 32), Geometry((1, 1), (1, 1)), (8, 8, 32), True),
-        ((3, 3, 16, 64), Geometry((1, 1), (1, 1)), (8, 8, 64), False),
+        ((3, 3, 15, 64), Geometry((1, 1), (1, 1)), (8, 8, 64), False),
         ((3, 3, 32, 32), Geometry((2, 2), (1, 1)), (8, 8, 32), False),
         ((3, 3, 32, 32), Geometry((1, 1), (2, 2), (2, 2)), (8, 8, 32), False),
-        ((3, 3, 16, 32), Geometry((1, 1), (1, 1), (1, 1), 2), (8, 8, 32), False),
+        ((3, 3, 32, 64), Geometry((1, 1), (1, 1), (1, 1), 2), (8, 8, 32), False),
         ((5, 3, 32, 32), Geometry((1, 1), (1, 1)), (8, 8, 32), False),
         ((3, 3, 32, 32), Geometry((1, 1), (1, 1)), (3, 8, 32), False),
     ],
