@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.arithmetic as arithmetic
     import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
+    import cnncli.kernels.batch_normalization_gradient as batch_normalization_gradient
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
     import cnncli.kernels.conv2d_gradient as conv2d_gradient
@@ -37,6 +38,7 @@ __all__ = [
     "arithmetic",
     "axes",
     "batch_normalization",
+    "batch_normalization_gradient",
     "constraints",
     "conv2d",
     "conv2d_gradient",
