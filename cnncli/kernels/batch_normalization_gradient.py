@@ -1,5 +1,7 @@
-"""The gradients of `batch_normalization`: they read x and grad twice and nothing else, for what
-the activation is given is computed anew."""
+"""The gradients of `batch_normalization`.
+
+They read x and grad twice and nothing else: what the activation is given is computed anew.
+"""
 
 from collections.abc import Callable
 
