@@ -35,10 +35,6 @@ class Activation(Elementwise):
     kind: str
 
     @property
-    def title(self) -> str:
-        return f"{super().title} {self.kind}"
-
-    @property
     def of_input(self) -> bool:
         """Whether its derivative needs x; that of the others follows from y."""
         return of_input(self.kind)

@@ -73,23 +73,6 @@ def folder(tmp_path):
     return tmp_path
 
 
-def test_a_model_that_rescales_is_fed_images_as_they_are_and_that_is_said(folder):
-    with np.load(folder / "bars.npz") as data:
-        arrays = {key: (array * 100).astype(np.uint8) if key[0] == "x" else array for key, array in data.items()}
-    np.savez(folder / "bars.npz", **arrays)
-    (folder / "own.yaml").write_text(SPEC.replace("    - Conv2D", "    - Rescaling: {scale: 1/255}\n    - Conv2D", 1))
-    notice = "images are fed as they are: the model begins with Rescaling"
-    found = []
-    for name in ("bars", "own"):
-        done = cnncli(folder, "train", f"{name}.yaml", "--output", name)
-        assert (notice in done.stdout.splitlines()) == (name == "own")
-        evaluated = json.loads(cnncli(folder, "evaluate", name, "--json").stdout)
-        found.append([*(float(loss) for loss in re.findall(r"loss (\S+)", done.stdout)), evaluated["loss"]])
-    assert len(found[0]) == 6  # two epochs with validation, the test, and that again
-    assert found[1] == pytest.approx(found[0], rel=1e-3)
-    assert notice not in cnncli(folder, "train", "own.yaml", "--set", "data.rescale=1/255").stdout
-
-
 def test_training_prints_a_line_an_epoch_and_what_is_left(folder):
     done = cnncli_process(folder, "train", "bars.yaml", "--threads", 1)
     number = r"\d+\.?\d*(e-\d+)?"
