@@ -8,6 +8,7 @@ import click
 
 from cnncli.cli.model_target import Target, find_model
 from cnncli.datasets.describe import find
+from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.progress import emit, figures_line
 from cnncli.spec.spec import Spec, parse
@@ -76,7 +77,8 @@ def _evaluate(file: "ModelFile", target: Target, data: str | None) -> "Evaluatio
         raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no x_test and no x_val")
     network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
     network.load(file.weights)
-    feed = Feed(rows, spec.data.rescale, spec.compile.loss, network.inputs, network.targets)
+    rescale = rescale_for(spec.model, spec.data.rescale)
+    feed = Feed(rows, rescale, spec.compile.loss, network.inputs, network.targets)
     names = json.loads(file.metadata.get("class_names", "[]"))
     return examine(network, feed, spec.compile.metrics, split, names)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.model_target import find_model
+from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
 from cnncli.report.progress import Follower, emit, figures_line, fitted
@@ -101,6 +102,8 @@ def _train(
     place = Place(resume, weights, output)
     if mode == "text":
         click.echo(fitted(header(spec, dataset, threads), " · "))
+        if spec.data.rescale == "auto" and rescaling_layer(spec.model):
+            click.echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
     if dry:
         check(plan, dataset, place, threads)
         return

@@ -3,26 +3,14 @@
 from typing import Annotated, Any, Literal
 
 from cnncli.layers.declaration import Declaration, Fraction
-from cnncli.layers.kinds import Number
+from cnncli.layers.kinds import Quotient
 
 
-class _Rescale(Number):
-    """auto, or a number; a quotient of two is one, too."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.rule = "auto, or a number (1/255 is one)"
+class _Rescale(Quotient):
+    """auto, or a number."""
 
     def read(self, value: Any) -> Any:
-        if value == "auto":
-            return value
-        if isinstance(value, str):
-            top, slash, bottom = value.partition("/")
-            try:
-                value = float(top) / float(bottom) if slash else float(top)
-            except (ValueError, ZeroDivisionError):
-                raise self.refuse() from None
-        return super().read(value)
+        return value if value == "auto" else super().read(value)
 
 
 class DataSection(Declaration):
@@ -32,7 +20,7 @@ class DataSection(Declaration):
     """A known name, or a file (relative to the spec)."""
     validation_split: Fraction = 0.0
     """The share of the training rows, the last ones, kept for validation."""
-    rescale: Annotated[Literal["auto"] | float, _Rescale()] = "auto"
-    """What images are multiplied by; auto divides uint8 by 255 and leaves floats."""
+    rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
+    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
     targets: Literal["labels", "input"] = "labels"
     """What is to be predicted: the labels, or (an auto-encoder) the input itself."""

@@ -72,15 +72,22 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
-WITH_ACTIVATION = (Conv2D, Dense, BatchNormalization, FixedNormalization)
+PRODUCTS = (Conv2D, Dense)
+NORMALIZATIONS = (BatchNormalization, FixedNormalization)
 
 
 def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
-    """Activation ∘ Conv2D, Dense or a normalization as one operation, where nobody else reads what lies between."""
+    """Activation ∘ Conv2D, Dense or a normalization as one operation, where nobody else reads what lies between.
+
+    An activation whose derivative needs its input goes with normalizations only: they compute that anew, products
+    would have to keep it.
+    """
     if not isinstance(call.op, Activation):
         return None
     maker = around.only_maker(call.inputs[0])
-    if maker is None or not isinstance(maker.op, WITH_ACTIVATION) or maker.op.activation != "linear":
+    if maker is None or not isinstance(maker.op, (*PRODUCTS, *NORMALIZATIONS)) or maker.op.activation != "linear":
+        return None
+    if call.op.of_input and not isinstance(maker.op, NORMALIZATIONS):
         return None
     outputs = (call.output, *maker.outputs[1:])
     return replace(maker, op=replace(maker.op, activation=call.op.kind), outputs=outputs), {maker}

@@ -133,7 +133,7 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
     """Lower one node on `builder`, its weights added to `parameters`; raises DeclarationError where it does not fit."""
     least, most = node.layer.arity
     if not least <= len(inputs) <= (most or len(inputs)):
-        wanted = "exactly 1" if most == 1 else f"at least {least}"
+        wanted = f"{'exactly' if least == most else 'at least'} {least}"
         raise ShapeError(f"{type(node.layer).__name__} takes {wanted} input{'s' * (least > 1)}; received {len(inputs)}")
     made = [
         Parameter(f"{node.name}/{name}", weight, Value(weight.shape, batched=False, label=f"{node.name}/{name}"))

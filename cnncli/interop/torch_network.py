@@ -4,17 +4,19 @@ PyTorch's images are channels first; channel order and the order of a flattened 
 not.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model, Node, lower
+from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.core import Activation, Dense, Dropout, Flatten
 from cnncli.layers.layer import Layer
 from cnncli.layers.losses import Loss
-from cnncli.layers.merging import Add, Concatenate
+from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
@@ -24,7 +26,23 @@ from cnncli.training.schedules import Schedule
 Module = tuple[str, dict[str, Any]]
 """A class of torch.nn and its arguments."""
 
-ACTIVATIONS = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+ACTIVATIONS: dict[str, Module] = {
+    "relu": ("ReLU", {}),
+    "relu6": ("ReLU6", {}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),
+    "elu": ("ELU", {}),
+    "gelu": ("GELU", {}),
+    "silu": ("SiLU", {}),
+    "hard_silu": ("Hardswish", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "hard_sigmoid": ("Hardsigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "softmax": ("Softmax", {"dim": 1}),
+}
+JOINS: dict[type[Layer], str] = {
+    layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
+}
+"""How layers join their inputs: `torch_peer` knows these words."""
 FROM_LOGITS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 """The losses that take logits, and the last activation that each makes needless."""
 
@@ -32,7 +50,7 @@ FROM_LOGITS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
     """The network, its loss and its optimizer, ready for JSON.
 
-    `nodes`: in order, each with its inputs, how these are joined ("add", or the axis they are concatenated along), and
+    `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
     the modules they then go through. Raises UsageError for what has no counterpart.
     """
     shapes = {name: value.shape for name, value in lower(model).outputs.items()}
@@ -54,36 +72,29 @@ def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> di
     ]
     if held:
         raise _no_counterpart(node, f"with {held[0]}")
-    join = "add" if isinstance(layer, Add) else _axis(layer, inputs[0]) if isinstance(layer, Concatenate) else None
+    join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
+    if len({len(shape) for shape in inputs}) > 1:
+        raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
     dropped = FROM_LOGITS.get(loss.kind) if final else None
-    activation = getattr(layer, "activation", "linear")
+    over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
+    activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
     if final and dropped not in (None, activation):
         raise _no_counterpart(node, f"as the output of {type(loss).__name__}, without {dropped}")
     if activation not in ("linear", dropped):
-        modules.append((ACTIVATIONS[activation], {}) if activation in ACTIVATIONS else ("Softmax", {"dim": 1}))
+        modules.append(ACTIVATIONS[activation])
     return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
 
 
 def _modules(node: Node, shape: Shape) -> list[Module]:
     """A layer without its activation."""
-    layer = node.layer
-    if isinstance(layer, Conv2D):
-        return _convolution(layer, shape)
-    if isinstance(layer, MaxPooling2D | AveragePooling2D):
-        return _pooling(node, layer, shape)
-    if isinstance(layer, Dense) and len(shape) in (1, 3):
-        return _dense(layer, shape)
-    if isinstance(layer, Flatten):
-        return [("Flatten", {})]
-    if isinstance(layer, Dropout):
-        return [("Dropout", {"p": layer.rate})]
-    if isinstance(layer, Activation | Add | Concatenate):
-        return []
-    raise _no_counterpart(node)
+    translated = MODULES.get(type(node.layer))
+    if translated is None:
+        raise _no_counterpart(node)
+    return translated(node, node.layer, shape)
 
 
-def _convolution(layer: Conv2D, shape: Shape) -> list[Module]:
+def _convolution(node: Node, layer: Conv2D, shape: Shape) -> list[Module]:
     window = Window(layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
     before, after = _padding(window, shape)
     even = before == after
@@ -100,10 +111,39 @@ def _convolution(layer: Conv2D, shape: Shape) -> list[Module]:
     return [*([] if even else [_border(before, after, 0.0)]), ("Conv2d", arguments)]
 
 
-def _dense(layer: Dense, shape: Shape) -> list[Module]:
+def _dense(node: Node, layer: Dense, shape: Shape) -> list[Module]:
+    if len(shape) == 2:
+        raise _no_counterpart(node)
     if len(shape) == 3:  # over the channels of each pixel
-        return _convolution(Conv2D(filters=layer.units, kernel_size=(1, 1), use_bias=layer.use_bias), shape)
+        return _convolution(node, Conv2D(filters=layer.units, kernel_size=(1, 1), use_bias=layer.use_bias), shape)
     return [("Linear", {"in_features": shape[0], "out_features": layer.units, "bias": layer.use_bias})]
+
+
+def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[Module]:
+    """Theirs has both gamma and beta or neither; that its running variance is the unbiased one is no matter of time."""
+    if layer.center != layer.scale:
+        raise _no_counterpart(node, "with only one of center and scale")
+    if not layer.trainable:
+        raise _no_counterpart(node, "with trainable: false")
+    arguments = {"num_features": shape[-1], "eps": layer.epsilon, "momentum": 1 - layer.momentum}
+    name = "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
+    return [(name, arguments | {"affine": layer.scale})]
+
+
+def _relu(node: Node, layer: ReLU, shape: Shape) -> list[Module]:
+    most, slope, threshold = layer.max_value, layer.negative_slope, layer.threshold
+    if most is None and not threshold:
+        return [("LeakyReLU", {"negative_slope": slope}) if slope else ("ReLU", {})]
+    if most is None and not slope:
+        return [("Threshold", {"threshold": threshold, "value": 0.0})]
+    if most and not slope and not threshold:
+        return [("ReLU6", {}) if most == 6 else ("Hardtanh", {"min_val": 0.0, "max_val": most})]
+    raise _no_counterpart(node, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
+
+
+def _softmax(node: Node, layer: Softmax, shape: Shape) -> list[Module]:
+    axis = _axis(layer.axis, shape)
+    return [("Softmax", {"dim": axis})] if axis > 1 else []  # over the channels it is an activation
 
 
 def _pooling(node: Node, layer: MaxPooling2D | AveragePooling2D, shape: Shape) -> list[Module]:
@@ -144,9 +184,9 @@ def _border(before: Sequence[int], after: Sequence[int], value: float) -> Module
     return "ConstantPad2d", {"padding": [before[1], after[1], before[0], after[0]], "value": value}
 
 
-def _axis(layer: Concatenate, shape: Shape) -> int:
+def _axis(axis: int, shape: Shape) -> int:
     """The axis, batch included, where the channels come first."""
-    axis = layer.axis % (len(shape) + 1)
+    axis %= len(shape) + 1
     return 1 if axis == len(shape) else axis + 1
 
 
@@ -180,3 +220,26 @@ def _no_counterpart(node: Node, how: str = "") -> UsageError:
     return UsageError(
         f"--against torch knows no counterpart of {node.name} ({type(layer).__name__}){f' {how}' if how else ''}"
     )
+
+
+def _nothing(node: Node, layer: Layer, shape: Shape) -> list[Module]:
+    return []
+
+
+MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
+    Activation: _nothing,
+    AveragePooling2D: _pooling,
+    BatchNormalization: _normalization,
+    Concatenate: _nothing,
+    Conv2D: _convolution,
+    Dense: _dense,
+    Dropout: lambda node, layer, shape: [("Dropout", {"p": layer.rate})],
+    ELU: lambda node, layer, shape: [("ELU", {"alpha": layer.alpha})],
+    Flatten: lambda node, layer, shape: [("Flatten", {})],
+    LeakyReLU: lambda node, layer, shape: [("LeakyReLU", {"negative_slope": layer.negative_slope})],
+    MaxPooling2D: _pooling,
+    ReLU: _relu,
+    Softmax: _softmax,
+    **dict.fromkeys(JOINS, _nothing),
+}
+"""What each layer becomes, its activation and the joining of its inputs aside: (node, layer, shape) → modules."""

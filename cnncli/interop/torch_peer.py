@@ -10,6 +10,7 @@ The variants are two memory formats of the same network: PyTorch's default, and 
 import json
 import sys
 from collections.abc import Callable, Mapping
+from functools import reduce
 from math import ceil
 from time import perf_counter
 from typing import Any
@@ -17,6 +18,14 @@ from typing import Any
 import torch
 
 FORMATS = {"default": torch.contiguous_format, "channels_last": torch.channels_last}
+JOINS = {
+    "add": torch.add,
+    "average": torch.add,
+    "subtract": torch.subtract,
+    "multiply": torch.multiply,
+    "maximum": torch.maximum,
+    "minimum": torch.minimum,
+}
 WARM_UP = 3
 
 
@@ -59,9 +68,9 @@ class Trainer:
         for node, sequence in zip(self.description["nodes"], self.sequences, strict=True):
             inputs = [values[name] for name in node["inputs"]]
             x = inputs[0]
-            if node["join"] == "add":
-                for other in inputs[1:]:
-                    x = x + other
+            if node["join"] in JOINS:
+                x = reduce(JOINS[node["join"]], inputs)
+                x = x / len(inputs) if node["join"] == "average" else x
             elif node["join"] is not None:
                 x = torch.cat(inputs, node["join"])
             output = values[node["name"]] = sequence(x)

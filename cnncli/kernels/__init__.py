@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
+    import cnncli.kernels.arithmetic as arithmetic
+    import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
+    import cnncli.kernels.batch_normalization_gradient as batch_normalization_gradient
     import cnncli.kernels.clipping as clipping
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
@@ -28,10 +31,15 @@ if TYPE_CHECKING:
     import cnncli.kernels.random as random
     import cnncli.kernels.reduce as reduce
     import cnncli.kernels.softmax as softmax
+    import cnncli.kernels.winograd as winograd
+    import cnncli.kernels.winograd_gradient as winograd_gradient
 
 __all__ = [
     "activations",
+    "arithmetic",
+    "axes",
     "batch_normalization",
+    "batch_normalization_gradient",
     "clipping",
     "constraints",
     "conv2d",
@@ -49,6 +57,8 @@ __all__ = [
     "random",
     "reduce",
     "softmax",
+    "winograd",
+    "winograd_gradient",
 ]
 
 

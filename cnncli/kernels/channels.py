@@ -37,19 +37,21 @@ def rows_of(channels: int, elements: int = SPAN) -> int:
 
 
 def channelwise(*formulas: Callable[..., Vector]) -> Any:
-    """`formula(*inputs, *tables)`, a vector, as a function that a worker calls.
+    """`formula(*inputs, *tables, *scalars)`, a vector, as a function that a worker calls.
 
     The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the output, first
-    element, last + 1, period, real); the first element is the first of a period. The output may be an input.
+    element, last + 1, period, scalars, real); the first element is the first of a period. The output may be an input.
     """
 
     def write(code: Code, formula: Callable[..., Vector], given: Sequence[Any]) -> None:
-        inputs, tables, out, start, stop, length = given
+        inputs, tables, out, start, stop, length, numbers = given
+        scalars = [code.full(number) for number in numbers]
         with code.steps(start, stop, length) as row:
 
             def body(index: Vector, mask: Vector | None) -> None:
                 vectors = [code.load(x, index, mask) for x in inputs]
-                code.store(formula(*vectors, *(code.load(table, index - row) for table in tables)), out, index, mask)
+                known = [code.load(table, index - row) for table in tables]
+                code.store(formula(*vectors, *known, *scalars), out, index, mask)
 
             code.sweep(row, smaller(row + length, stop), body)
 
@@ -57,14 +59,15 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
 
 
 def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
-    """`formula(*inputs, *tables)`, a tuple of `terms` vectors, summed over rows for each place of a period.
+    """`formula(*inputs, *tables, *scalars)`, a tuple of `terms` vectors, summed over rows for each place of a period.
 
     The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the sums, first
-    element, last + 1, period, real). The sums are float64 (terms, period); what they hold is added to.
+    element, last + 1, period, scalars, real). The sums are float64 (terms, period); what they hold is added to.
     """
 
     def write(code: Code, formula: Callable[..., tuple[Vector, ...]], given: Sequence[Any]) -> None:
-        inputs, tables, sums, start, stop, length = given
+        inputs, tables, sums, start, stop, length, numbers = given
+        scalars = [code.full(number) for number in numbers]
         double = ir.DoubleType()
 
         def carried(column: Vector) -> list[Variable]:
@@ -73,7 +76,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
         def add(row: Vector, column: Vector, mask: Vector | None, totals: Sequence[Variable]) -> None:
             """What one vector of a row adds to its sums."""
             vectors = [code.load(x, row + column, mask) for x in inputs]
-            found = formula(*vectors, *(code.load(table, column) for table in tables))
+            found = formula(*vectors, *(code.load(table, column) for table in tables), *scalars)
             for term, total in zip(found, totals, strict=True):
                 total.set(total.get() + (term.double() if mask is None else term.double().where(mask, 0.0)))
 
@@ -115,13 +118,13 @@ def _chosen(formulas: Sequence[Callable[..., Any]], write: Callable[..., None]) 
     """`write(code, formula, arguments)` for one of the formulas, as a function that a worker calls."""
 
     @intrinsic(prefer_literal=True)
-    def apply(typing_context, choice, inputs, tables, out, start, stop, period, real):
+    def apply(typing_context, choice, inputs, tables, out, start, stop, period, scalars, real):
         def generate(context, builder, signature, arguments):
             code = Code(builder, real.instance_type.bitwidth // 8, LANES)
             write(code, formulas[choice.literal_value], [wrapped(builder, value) for value in arguments[1:-1]])
             return context.get_dummy_value()
 
         addresses = types.unliteral(inputs), types.unliteral(tables)
-        return types.void(choice, *addresses, *[types.intp] * 4, real), generate
+        return types.void(choice, *addresses, *[types.intp] * 4, types.unliteral(scalars), real), generate
 
     return apply

@@ -5,7 +5,7 @@ from math import prod
 from typing import ClassVar
 
 from cnncli.layers.declaration import Fraction, PositiveInt
-from cnncli.layers.fields import ActivationName, DataFormat
+from cnncli.layers.fields import ACTIVATIONS, ActivationName, DataFormat
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.ops.builder import Builder
@@ -51,9 +51,7 @@ class Activation(Layer):
 
     activation: ActivationName
 
-    examples: ClassVar[Sequence[Example]] = tuple(
-        Example({"activation": name}, [(3, 4, 5)]) for name in ("linear", "relu", "sigmoid", "tanh", "softmax")
-    )
+    examples: ClassVar[Sequence[Example]] = tuple(Example({"activation": name}, [(3, 4, 5)]) for name in ACTIVATIONS)
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.activation(inputs[0], self.activation)

@@ -2,23 +2,31 @@
 
 from typing import Annotated, Any, Literal
 
+from cnncli.errors import ShapeError
 from cnncli.layers.kinds import Flaw, Kind, OneOf, RefusedError
+from cnncli.ops.ir import Shape
 
-ACTIVATIONS = ("linear", "relu", "sigmoid", "tanh", "softmax")
+ACTIVATIONS = (
+    *("linear", "relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "hard_silu"),
+    *("sigmoid", "hard_sigmoid", "tanh", "softmax"),
+)
+OTHER_NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
+"""Keras' second names of activations."""
 
 
 class _ActivationName(Kind):
     rule = "the name of an activation"
-    choices = ACTIVATIONS
+    choices = (*ACTIVATIONS, *OTHER_NAMES)
 
     def read(self, value: Any) -> str:
         if value is None:
             return "linear"
         if not isinstance(value, str):
             raise self.refuse()
-        if value not in ACTIVATIONS:
+        name = OTHER_NAMES.get(value, value)
+        if name not in ACTIVATIONS:
             raise RefusedError([Flaw((), "unknown_name", value, self)])
-        return value
+        return name
 
 
 class _DataFormat(OneOf):
@@ -32,3 +40,15 @@ class _DataFormat(OneOf):
 Padding = Literal["valid", "same"]
 ActivationName = Annotated[str, _ActivationName()]
 DataFormat = Annotated[Literal["channels_last"], _DataFormat("channels_last")]
+
+
+def own_axis(axis: int, shape: Shape) -> int:
+    """Keras' `axis`, with the batch axis 0 and negative ones from the end, as one of `shape`, which has no batch axis.
+
+    Raises ShapeError for another one.
+    """
+    rank = len(shape) + 1
+    found = axis + rank if axis < 0 else axis
+    if not 1 <= found < rank:
+        raise ShapeError(f"axis must be one of 1 … {rank - 1} (or negative); received axis={axis}")
+    return found - 1

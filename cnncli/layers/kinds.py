@@ -131,6 +131,23 @@ class Whole(Number):
         return value
 
 
+class Quotient(Number):
+    """A number; a text that is one, or a quotient of two, stands for it: YAML reads 1/255 as a text."""
+
+    def __init__(self, rule: str = "a number (1/255 is one)") -> None:
+        super().__init__()
+        self.rule = rule
+
+    def read(self, value: Any) -> Any:
+        if isinstance(value, str):
+            top, slash, bottom = value.partition("/")
+            try:
+                value = float(top) / float(bottom) if slash else float(top)
+            except (ValueError, ZeroDivisionError):
+                raise self.refuse() from None
+        return super().read(value)
+
+
 class OneOf(Kind):
     """One of a few texts."""
 

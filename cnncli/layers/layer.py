@@ -43,6 +43,8 @@ class Layer(Declaration):
     """Uses that the contract test checks; at least one."""
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
     """The least and the greatest number of inputs."""
+    rescales: ClassVar[bool] = False
+    """True for a layer that brings images to the scale of the model: they are fed to it as they are."""
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         """The weights for these input shapes, by Keras' names."""

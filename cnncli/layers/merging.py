@@ -1,26 +1,82 @@
-"""Layers of several inputs."""
+"""Layers of several inputs.
+
+Where inputs of a sum, a product and the like differ in shape, they are repeated along axes of length 1, as Keras does:
+(height, width, channels) goes with (1, 1, channels) and with (channels,).
+"""
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from cnncli.errors import ShapeError
+from cnncli.layers.fields import own_axis
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Value
 
 
-@LAYERS.register
-class Add(Layer):
-    """The sum of two or more inputs of one shape (Keras Add)."""
+class _Merge(Layer):
+    """Two or more inputs of shapes that fit."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     examples: ClassVar[Sequence[Example]] = (
         Example({}, [(3, 4, 2), (3, 4, 2)]),
         Example({}, [(5,), (5,), (5,)]),
+        Example({}, [(3, 4, 2), (1, 1, 2)]),
+        Example({}, [(2,), (3, 1, 2), (3, 4, 1)]),
     )
+
+
+@LAYERS.register
+class Add(_Merge):
+    """The sum of two or more inputs (Keras Add)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.add(*inputs)
+
+
+@LAYERS.register
+class Subtract(_Merge):
+    """The first of two inputs less the second (Keras Subtract)."""
+
+    arity: ClassVar[tuple[int, int | None]] = (2, 2)
+    examples: ClassVar[Sequence[Example]] = (
+        Example({}, [(3, 4, 2), (3, 4, 2)]),
+        Example({}, [(1, 4, 1), (3, 1, 2)]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.subtract(*inputs)
+
+
+@LAYERS.register
+class Multiply(_Merge):
+    """The product of two or more inputs, element by element (Keras Multiply)."""
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.multiply(*inputs)
+
+
+@LAYERS.register
+class Average(_Merge):
+    """The mean of two or more inputs, element by element (Keras Average)."""
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.affine(build.add(*inputs), 1 / len(inputs))
+
+
+@LAYERS.register
+class Maximum(_Merge):
+    """The largest of two or more inputs, element by element (Keras Maximum)."""
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.extreme("maximum", *inputs)
+
+
+@LAYERS.register
+class Minimum(_Merge):
+    """The smallest of two or more inputs, element by element (Keras Minimum)."""
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.extreme("minimum", *inputs)
 
 
 @LAYERS.register
@@ -37,8 +93,4 @@ class Concatenate(Layer):
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        rank = len(inputs[0].shape) + 1
-        axis = self.axis + rank if self.axis < 0 else self.axis
-        if not 1 <= axis < rank:
-            raise ShapeError(f"axis must be one of 1 … {rank - 1} (or negative); received axis={self.axis}")
-        return build.concatenate(*inputs, axis=axis - 1)
+        return build.concatenate(*inputs, axis=own_axis(self.axis, inputs[0].shape))

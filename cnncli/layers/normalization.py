@@ -7,7 +7,7 @@ from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declaration import NonNegative
 from cnncli.layers.initializers import InitializerField, Ones, Zeros
-from cnncli.layers.kinds import Number
+from cnncli.layers.kinds import Number, Quotient
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder
@@ -16,6 +16,23 @@ from cnncli.ops.ir import Shape, Value
 
 def _example(shape: Shape, **arguments: Any) -> Example:
     return Example(arguments, [shape])
+
+
+@LAYERS.register
+class Rescaling(Layer):
+    """scale · x + offset (Keras Rescaling)."""
+
+    scale: Annotated[float, Quotient()]
+    offset: Annotated[float, Quotient()] = 0.0
+
+    rescales: ClassVar[bool] = True
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2), scale=0.5),
+        _example((5,), scale="1/127.5", offset=-1),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.affine(inputs[0], self.scale, self.offset)
 
 
 @LAYERS.register

@@ -4,10 +4,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-from cnncli.layers import convolution, core, merging, normalization, pooling
+from cnncli.layers import activations, convolution, core, merging, normalization, pooling
 from cnncli.layers.layer import LAYERS, Layer
 
-BUILT_IN = (convolution, core, merging, normalization, pooling)
+BUILT_IN = (activations, convolution, core, merging, normalization, pooling)
 GROUP = "cnncli.layers"
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import reduce
+from math import prod
+from typing import Literal
 
+from cnncli.kernels.activation_names import named
 from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
@@ -13,6 +17,7 @@ from cnncli.ops.dense import Dense
 from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import Penalty
+from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast, common_shape, padded
 from cnncli.ops.pooling import AveragePool2D, MaxPool2D
 from cnncli.ops.window import Window
 
@@ -72,11 +77,21 @@ class Builder(Tape):
         """The mean of each window of an image, over the cells inside it."""
         return self.emit(AveragePool2D(window), x)
 
-    def activation(self, x: Value, name: str) -> Value:
-        """An activation by its Keras name."""
+    def activation(self, x: Value, name: str, *constants: float) -> Value:
+        """An activation by its Keras name, with constants of its own if any are given."""
         if name == "linear":
             return x
-        return self.emit(Softmax() if name == "softmax" else Activation(name), x)
+        if name == "softmax":
+            return self.softmax(x)
+        return self.emit(Activation(named(name, *constants) if constants else name), x)
+
+    def softmax(self, x: Value, axis: int = -1) -> Value:
+        """Softmax along `axis`, counted from 0 without the batch axis."""
+        inner = prod(x.shape[axis:][1:])
+        if inner == 1:
+            return self.emit(Softmax(), x)
+        columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
+        return self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
 
     def dropout(self, x: Value, rate: float) -> Value:
         """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""
@@ -88,9 +103,38 @@ class Builder(Tape):
         """The same elements under another shape."""
         return self.emit(Reshape(shape), x)
 
+    def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
+        """scale · x + offset."""
+        return self.emit(Affine(scale, offset), x)
+
+    def broadcast(self, *xs: Value) -> list[Value]:
+        """Values that fit, each repeated along the axes where it has length 1 and others have more."""
+        shape = common_shape(xs)
+        found = []
+        for x in xs:
+            own = padded(x.shape, len(shape))
+            y = x if own == x.shape else self.reshape(x, own)
+            # From the last axis on: so it is the small arrays that are repeated in short runs.
+            for axis in reversed([axis for axis, length in enumerate(own) if length != shape[axis]]):
+                y = self.emit(Repeat(axis, shape[axis]), y)
+            found.append(y)
+        return found
+
     def add(self, *xs: Value) -> Value:
-        """The sum of values of one shape."""
-        return self.emit(Add(), *xs)
+        """The sum of values."""
+        return self.emit(Add(), *self.broadcast(*xs))
+
+    def subtract(self, a: Value, b: Value) -> Value:
+        """a − b."""
+        return self.emit(Subtract(), *self.broadcast(a, b))
+
+    def multiply(self, *xs: Value) -> Value:
+        """The product of values, from the first on."""
+        return reduce(lambda a, b: self.emit(Multiply(), a, b), self.broadcast(*xs))
+
+    def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
+        """The largest or the smallest of values, place by place."""
+        return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
 
     def concatenate(self, *xs: Value, axis: int) -> Value:
         """Values side by side along `axis`, counted from 0 without the batch axis."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.kernels.activation_names import of_input
 from cnncli.ops.ir import Call, Op, Tape, Value
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Elementwise(Op):
+class Elementwise(Op):
     """The output has the first input's shape and may take its memory."""
 
     overwrites: ClassVar[int | None] = 0
@@ -28,22 +29,28 @@ class _Elementwise(Op):
 
 
 @dataclass(frozen=True)
-class Activation(_Elementwise):
-    """y = f(x) for an f whose derivative follows from y: "relu", "sigmoid", "tanh"."""
+class Activation(Elementwise):
+    """y = f(x). `kind` is a text of `activation_names`: "relu", "leaky_relu(0.3)"."""
 
     kind: str
 
+    @property
+    def of_input(self) -> bool:
+        """Whether its derivative needs x; that of the others follows from y."""
+        return of_input(self.kind)
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (before_activation(tape, self.kind, grad, call.output),)
+        saved = call.inputs[0] if self.of_input else call.output
+        return (before_activation(tape, self.kind, grad, saved),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.activations.forward(self.kind, inputs[0], outputs[0])
 
 
 @dataclass(frozen=True)
-class ActivationGrad(_Elementwise):
-    """(grad, y) → grad·f′, with f′ from the activation's output y."""
+class ActivationGrad(Elementwise):
+    """(grad, y) → grad·f′, with f′ from the activation's output y, or (grad, x) where `Activation.of_input` says so."""
 
     kind: str
 
@@ -56,13 +63,13 @@ def titled(name: str, activation: str) -> str:
     return name if activation == "linear" else f"{name} + {activation}"
 
 
-def before_activation(tape: Tape, kind: str, grad: Value, y: Value) -> Value:
-    """The gradient of what an activation of `kind` ("linear" for none) made `y` of."""
-    return grad if kind == "linear" else tape.emit(ActivationGrad(kind), grad, y)
+def before_activation(tape: Tape, kind: str, grad: Value, saved: Value) -> Value:
+    """The gradient of what an activation of `kind` ("linear" for none) is given; `saved` as in ActivationGrad."""
+    return grad if kind == "linear" else tape.emit(ActivationGrad(kind), grad, saved)
 
 
 @dataclass(frozen=True)
-class Softmax(_Elementwise):
+class Softmax(Elementwise):
     """exp(x)/Σexp(x) along the last axis."""
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
@@ -74,7 +81,7 @@ class Softmax(_Elementwise):
 
 
 @dataclass(frozen=True)
-class SoftmaxGrad(_Elementwise):
+class SoftmaxGrad(Elementwise):
     """(grad, y) → y·(grad − Σ grad·y), y being softmax's output."""
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
@@ -82,7 +89,7 @@ class SoftmaxGrad(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Dropout(_Elementwise):
+class Dropout(Elementwise):
     """(x, clock) → x/(1−rate) where kept, else 0 (Srivastava et al. 2014, inverted).
 
     `clock` is (seed, step), int64. What is kept is a pure function of it, `stream` and the element's position, so the
@@ -101,7 +108,7 @@ class Dropout(_Elementwise):
 
 
 @dataclass(frozen=True)
-class Add(_Elementwise):
+class Add(Elementwise):
     """The sum of one or more values of one shape, added in order."""
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:

@@ -6,6 +6,7 @@ from cnncli.datasets.describe import Description
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
+from cnncli.layers.activations import Softmax
 from cnncli.layers.core import Activation, Dense
 from cnncli.layers.declaration import snake_case
 from cnncli.layers.losses import BinaryCrossentropy, Loss
@@ -52,7 +53,7 @@ def check_output(
 ) -> None:
     """The last layer against the loss and the data."""
     last = model.nodes[-1].layer
-    softmax = isinstance(last, Dense | Activation) and last.activation == "softmax"
+    softmax = isinstance(last, Softmax) or (isinstance(last, Dense | Activation) and last.activation == "softmax")
     if softmax and shape[-1] == 1:
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return

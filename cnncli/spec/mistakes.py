@@ -76,8 +76,8 @@ ENTRIES: Table = (
         "which is not in this version yet",
     ),
     (
-        r"^(?P<name>ReLU|Relu|relu|ReLu|Sigmoid|sigmoid|Tanh|tanh|Softmax|softmax)(?P<dims>[12]d)?$",
-        "{text} is not a layer of this version: write `- Activation: {{activation: {lower}}}`",
+        r"^(?P<name>Sigmoid|Tanh|GELU|SiLU|Swish|relu|relu6|elu|gelu|silu|swish|sigmoid|tanh|softmax)$",
+        "{text} is an activation, not a layer: write `- Activation: {{activation: {lower}}}`",
     ),
     (r"^(Model|Sequential|Lambda|Loop)$", "{text} can't stand in a spec: list the layers under `layers`"),
 )
@@ -119,6 +119,8 @@ KEYS: dict[str, str] = {
     "pool": "pool_size",
     "p": "rate",
     "dropout": "rate",
+    "slope": "negative_slope",
+    "alpha": "negative_slope",
     "act": "activation",
     "weight_initializer": "kernel_initializer",
     "weight_regularizer": "kernel_regularizer",
@@ -189,6 +191,13 @@ NAMES: dict[str, str] = {
     "GroupNorm": "GroupNormalization",
     "Concat": "Concatenate",
     "Sum": "Add",
+    "Mul": "Multiply",
+    "Relu": "ReLU",
+    "ReLu": "ReLU",
+    "LeakyRelu": "LeakyReLU",
+    "Elu": "ELU",
+    "SoftMax": "Softmax",
+    "Softmax2d": "Softmax",
     "cross_entropy": "categorical_crossentropy",
     "CrossEntropyLoss": "categorical_crossentropy",
     "crossentropy": "categorical_crossentropy",
@@ -212,15 +221,14 @@ NAMES: dict[str, str] = {
 """Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
 
 LATER: dict[str, str] = {
-    "layer": """LayerNormalization GroupNormalization UnitNormalization ReLU LeakyReLU PReLU ELU
-        Softmax GlobalAveragePooling2D GlobalMaxPooling2D Conv1D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv2D
+    "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU
+        GlobalAveragePooling2D GlobalMaxPooling2D Conv1D Conv3D Conv2DTranspose Conv3DTranspose SeparableConv2D
         DepthwiseConv2D MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D
         AdaptiveMaxPooling2D ZeroPadding2D Cropping2D UpSampling2D Reshape Permute RepeatVector SpatialDropout2D
-        GaussianNoise GaussianDropout AlphaDropout Rescaling Resizing Normalization CenterCrop Subtract Multiply
-        Average Maximum Minimum Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
+        GaussianNoise GaussianDropout AlphaDropout Resizing Normalization CenterCrop Dot
+        Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
-    "activation": """elu selu gelu silu swish softplus softsign leaky_relu relu6 exponential hard_sigmoid hard_silu
-        hard_swish mish log_softmax celu glu hard_tanh tanh_shrink""",
+    "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
         adafactor""",
     "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson MeanAbsoluteError Huber LogCosh

@@ -10,6 +10,7 @@ from typing import Any
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
+from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
@@ -38,6 +39,11 @@ class Plan:
     fit: FitSection
     text: str
     resolved: Mapping[str, object]
+
+    @property
+    def rescale(self) -> float | str:
+        """What images are multiplied by, or "auto"."""
+        return rescale_for(self.model, self.data.rescale)
 
 
 @dataclass(frozen=True)
@@ -84,7 +90,7 @@ def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
         check_output(place.output)
     network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
     for split in dataset.splits.values():
-        Feed(split, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
+        Feed(split, plan.rescale, plan.compile.loss, network.inputs, network.targets)
     if place.weights:
         network.load(checkpoint.load(place.weights).weights)
     return network
@@ -161,7 +167,7 @@ def _test(
     """The figures of the test split, if there is one. `weights` says, for errors, which ones they are."""
     if dataset.test is None:
         return None
-    feed = Feed(dataset.test, plan.data.rescale, plan.compile.loss, network.inputs, network.targets)
+    feed = Feed(dataset.test, plan.rescale, plan.compile.loss, network.inputs, network.targets)
     figures = evaluate(
         network, feed, plan.compile.metrics, after_batch=lambda rows: interruption.heed("in the final test")
     )
@@ -183,11 +189,11 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
         "class_names": json.dumps(dataset.classes, ensure_ascii=False),
-        "rescale": json.dumps(plan.data.rescale),
+        "rescale": json.dumps(plan.rescale),
     }
     return Job(
         dataset,
-        plan.data.rescale,
+        plan.rescale,
         plan.compile.optimizer,
         plan.compile.metrics,
         plan.fit,

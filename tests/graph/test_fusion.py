@@ -10,7 +10,7 @@ from cnncli.graph.fusion import REWRITES, activated, conv_relu_pool, fuse
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
-from cnncli.kernels.activations import KINDS
+from cnncli.kernels.activation_names import CONSTANTS, OF_INPUT, parts
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
@@ -35,6 +35,10 @@ def chain(input_shape, *entries):
         for (kind, arguments), before, name in zip(entries, names, names[1:], strict=False)
     ]
     return Model(input_shape, tuple(nodes))
+
+
+def activation_layer(name):
+    return "Activation", {"activation": name}
 
 
 def random_model(seed, activation):
@@ -153,16 +157,22 @@ def test_a_block_stays_as_it_is_where_somebody_reads_what_lies_inside(which, rea
     assert fuse(tape.calls, [conv_relu_pool], kept) == tape.calls
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [*sorted(CONSTANTS.keys() - OF_INPUT - {"leaky_relu"}), "leaky_relu(0.01)"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
 def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtype, tolerance):
+    name, constants = parts(kind)
+    after = ("LeakyReLU", {"negative_slope": constants[0]}) if name == "leaky_relu" else activation_layer(kind)
     model = chain(
         (9, 8, 3),
-        ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 3, "padding": "same", "activation": kind}),
-        ("Conv2D", {"filters": 5, "kernel_size": 3, "strides": 2, "use_bias": False, "activation": kind}),
-        ("Dense", {"units": 7, "activation": kind}),
+        ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 3, "padding": "same"}),
+        after,
+        ("Conv2D", {"filters": 5, "kernel_size": 3, "strides": 2, "use_bias": False}),
+        after,
+        ("Dense", {"units": 7}),
+        after,
         ("Flatten", {}),
-        ("Dense", {"units": 3, "activation": kind}),
+        ("Dense", {"units": 3}),
+        after,
     )
     loss = LOSSES.parse("mean_squared_error")
     fused = objective(model, loss, "train", [activated]).calls
@@ -171,6 +181,43 @@ def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtyp
     plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (activated,)))
     for expected, found in zip(plain, got, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("kind", sorted(OF_INPUT - {"clipped_relu"}))
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
+def test_an_activation_that_needs_its_input_goes_into_a_normalization_and_not_into_a_product(
+    monkeypatch, kind, dtype, tolerance
+):
+    model = chain(
+        (6, 5, 3),
+        ("Conv2D", {"filters": 6, "kernel_size": 3, "activation": kind}),
+        ("BatchNormalization", {}),
+        activation_layer(kind),
+        ("BatchNormalization", {"trainable": False}),
+        activation_layer(kind),
+        ("Flatten", {}),
+        ("Dense", {"units": 3, "activation": kind}),
+    )
+    loss = LOSSES.parse("mean_squared_error")
+    fused = objective(model, loss, "train", [activated]).calls
+    found = [call.op.activation for call in fused if hasattr(call.op, "activation")]
+    assert found == ["linear", kind, kind, "linear"]
+    assert [call.op.kind for call in fused if isinstance(call.op, Activation)] == [kind] * 2
+    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (activated,)))
+    for expected, found in zip(plain, got, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
+
+
+@pytest.mark.parametrize("after", ["relu", "layer"])
+def test_a_relu_layer_behind_a_convolution_is_the_convolution_s_activation(after):
+    kind = {"activation": "relu"} if after == "relu" else {}
+    layers = [("Conv2D", {"filters": 4, "kernel_size": 3, **kind}), *([("ReLU", {})] if after == "layer" else [])]
+    model = chain((8, 8, 2), *layers, ("MaxPooling2D", {}), *layers, ("Flatten", {}), ("Dense", {"units": 3}))
+    calls = objective(model, LOSSES.parse("mean_squared_error"), "predict").calls
+    assert [call.op.title for call in calls] == ["ConvPool2D", "Conv2D + relu", "Reshape", "Dense"]
+    six = chain((8, 8, 2), layers[0], ("ReLU", {"max_value": 6.0}))
+    if after == "layer":
+        assert [call.op.title for call in objective(six, LOSSES.parse("mse"), "predict").calls] == ["Conv2D + relu6"]
 
 
 @pytest.mark.parametrize("reader", ["call", "kept"])

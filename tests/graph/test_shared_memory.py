@@ -25,7 +25,20 @@ INNER = [
     {"Conv2D": {"filters": 2, "kernel_size": 1, "kernel_regularizer": "l1_l2", "use_bias": False}},
     {"Dense": {"units": 2, "activation": "sigmoid", "activity_regularizer": "l1"}},
     {"Add": {}},
+    {"Activation": {"activation": "gelu"}},
+    {"Activation": {"activation": "hard_silu"}},
+    {"ReLU": {"max_value": 1.0, "negative_slope": 0.1, "threshold": 0.2}},
+    {"LeakyReLU": {}},
+    {"Softmax": {"axis": 1}},
+    {"Rescaling": {"scale": 0.5, "offset": 0.1}},
+    {"BatchNormalization": {}},
+    {"Multiply": {}},
+    {"Average": {}},
+    {"Maximum": {}},
+    {"Subtract": {}},
+    {"Conv2D": {"filters": 2, "kernel_size": 2, "padding": "same", "activation": "silu"}},
 ]
+JOINS = ("Add", "Multiply", "Average", "Maximum")
 LAST = [
     [{"Flatten": {}}, {"Dense": {"units": 3, "activation": "softmax", "activity_regularizer": "l2"}}],
     [{"Flatten": {}}, {"Dense": {"units": 3}}, {"Activation": {"activation": "sigmoid"}}],
@@ -40,7 +53,8 @@ def random_model(seed):
     nodes, names = [], ["input"]
     for number in range(rng.integers(2, 10)):
         entry = INNER[rng.integers(len(INNER))]
-        inputs = rng.choice(names[-4:], rng.integers(2, 4) if "Add" in entry else 1)
+        kind = next(iter(entry))
+        inputs = rng.choice(names[-4:], 2 if kind == "Subtract" else rng.integers(2, 4) if kind in JOINS else 1)
         nodes.append(Node(f"n{number}", LAYERS.parse(entry), tuple(map(str, inputs))))
         names.append(f"n{number}")
     nodes.append(Node("all", LAYERS.parse({"Concatenate": {}}), tuple(names)))

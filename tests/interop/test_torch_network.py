@@ -109,6 +109,51 @@ def test_activations_and_dropout_in_between():
 
 
 @pytest.mark.parametrize(
+    ("entry", "module"),
+    [
+        ("ReLU", ("ReLU", {})),
+        ({"ReLU": {"max_value": 6}}, ("ReLU6", {})),
+        ({"ReLU": {"max_value": 2}}, ("Hardtanh", {"min_val": 0.0, "max_val": 2.0})),
+        ({"ReLU": {"negative_slope": 0.1}}, ("LeakyReLU", {"negative_slope": 0.1})),
+        ({"ReLU": {"threshold": 1.5}}, ("Threshold", {"threshold": 1.5, "value": 0.0})),
+        ("LeakyReLU", ("LeakyReLU", {"negative_slope": 0.3})),
+        ({"Activation": {"activation": "leaky_relu"}}, ("LeakyReLU", {"negative_slope": 0.2})),
+        ({"ELU": {"alpha": 0.5}}, ("ELU", {"alpha": 0.5})),
+        ({"Activation": {"activation": "gelu"}}, ("GELU", {})),
+        ({"Activation": {"activation": "swish"}}, ("SiLU", {})),
+        ({"Activation": {"activation": "hard_swish"}}, ("Hardswish", {})),
+        ({"Activation": {"activation": "hard_sigmoid"}}, ("Hardsigmoid", {})),
+        ("Softmax", ("Softmax", {"dim": 1})),
+        ({"Softmax": {"axis": 2}}, ("Softmax", {"dim": 3})),
+    ],
+)
+def test_activations_with_arguments(entry, module):
+    assert modules((4, 5, 3), entry) == [module]
+
+
+def test_batch_normalization_has_their_momentum_and_no_more_than_both_or_neither_of_gamma_and_beta():
+    said = {"momentum": 0.75, "epsilon": 0.01}
+    expected = {"num_features": 3, "eps": 0.01, "momentum": 0.25}
+    neither = {**said, "center": False, "scale": False}
+    assert modules((4, 5, 3), {"BatchNormalization": said}) == [("BatchNorm2d", {**expected, "affine": True})]
+    assert modules((3,), {"BatchNormalization": neither}) == [("BatchNorm1d", {**expected, "affine": False})]
+
+
+@pytest.mark.parametrize("join", ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum"])
+def test_arithmetic_of_two_inputs_is_a_way_to_join_them(join):
+    layers = [("a", {"Activation": {"activation": "tanh"}}, (INPUT,)), ("b", join, (INPUT, "a"))]
+    model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
+    assert translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))["nodes"][1]["join"] == join.lower()
+
+
+def test_inputs_of_different_rank_have_no_counterpart():
+    layers = [("a", "Flatten", (INPUT,)), ("b", {"Dense": {"units": 2}}, ("a",)), ("c", "Multiply", (INPUT, "b"))]
+    model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
+    with pytest.raises(UsageError, match=r"c \(Multiply\) of inputs of different rank"):
+        translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))
+
+
+@pytest.mark.parametrize(
     ("loss", "activation", "expected", "kept"),
     [
         ("binary_crossentropy", "sigmoid", "BCEWithLogitsLoss", []),
@@ -121,6 +166,11 @@ def test_the_last_activation_goes_into_a_loss_that_takes_logits(loss, activation
     assert made["loss"][0] == expected
     assert made["nodes"][-1]["modules"][1:] == kept
     assert made["loss"][1].get("label_smoothing") == (0.1 if expected == "CrossEntropyLoss" else None)
+
+
+def test_a_softmax_layer_at_the_end_goes_into_the_loss_too():
+    made = chain((6, 6, 1), "Flatten", {"Dense": {"units": 2}}, "Softmax", loss="categorical_crossentropy")
+    assert (made["loss"][0], made["nodes"][-1]["modules"]) == ("CrossEntropyLoss", [])
 
 
 def test_gradient_descent_is_nesterovs_only_with_momentum():
@@ -158,6 +208,10 @@ def test_an_optimizer_whose_numbers_would_be_others_is_refused(optimizer, what):
         ({"Dense": {"units": 2, "kernel_regularizer": "l2"}}, "mse", r"l0 \(Dense\) with kernel_regularizer"),
         ({"Dense": {"units": 2}}, "categorical_crossentropy", "output of CategoricalCrossentropy, without softmax"),
         ({"AveragePooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}}, "mse", "padding of an image of 5×5"),
+        ({"BatchNormalization": {"scale": False}}, "mse", "with only one of center and scale"),
+        ({"BatchNormalization": {"trainable": False}}, "mse", "with trainable: false"),
+        ({"ReLU": {"max_value": 2, "threshold": 1}}, "mse", "with max_value=2.0, negative_slope=0.0, threshold=1.0"),
+        ({"Rescaling": {"scale": 2}}, "mse", r"l0 \(Rescaling\)"),
     ],
 )
 def test_what_has_no_counterpart_is_told_not_replaced(entry, loss, message):

@@ -5,9 +5,17 @@ import hashlib
 import numpy as np
 
 from cnncli.kernels import activations, clipping, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels.activation_names import of_input
 from cnncli.kernels.optimizers import Segments
 from cnncli.kernels.runtime import tensor
-from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_vectormath
+from tests.kernels import (
+    test_batch_normalization,
+    test_conv2d,
+    test_conv_pool,
+    test_dense,
+    test_vectormath,
+    test_winograd,
+)
 from tests.kernels.support import DTYPES, execute, normal
 
 FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
@@ -31,7 +39,7 @@ def results(dtype):
     for kind in activations.KINDS:
         out, back = np.empty_like(x), np.empty_like(x)
         keep(kind, out, lambda _, kind=kind, out=out: activations.forward(kind, tensor(x), tensor(out)))
-        places = tensor(out), tensor(grad), tensor(back)
+        places = tensor(x if of_input(kind) else out), tensor(grad), tensor(back)
         keep(f"{kind} backward", back, lambda _, kind=kind, places=places: activations.backward(kind, *places))
     y, out = np.empty_like(x), np.empty_like(x)
     keep("softmax", y, lambda _: softmax.forward(tensor(x), tensor(y)))
@@ -63,6 +71,16 @@ def _products(dtype):
     cases = [test_conv2d.random_case(seed, dtype) for seed in range(40)]
     cases += [test_conv2d.large_case(11)] if dtype == "float32" else []
     found = {f"conv2d {run.__name__}": [run(case) for case in cases] for run in test_conv2d.OPERATIONS}
+    cases = [test_winograd.random_case(seed, dtype) for seed in range(60)]
+    cases = [case for case in cases if min(case.grad.shape[1:3]) > 1]  # something to pool
+    cases += [test_winograd.large_case(11)] if dtype == "float32" else []
+    runs = test_winograd.OPERATIONS
+    found |= {f"winograd {run.__name__}": [run(case) for case in cases] for run in runs}
+    found["batch_normalization"] = []
+    for seed in range(40):
+        case = test_batch_normalization.random_case(seed, dtype)
+        for arrays in (*test_batch_normalization.training(case, "relu"), test_batch_normalization.inference(case)):
+            found["batch_normalization"] += arrays
     cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
     cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]
     found["conv_pool"] = [array for case in cases for array in test_conv_pool.everything(case, 4)]

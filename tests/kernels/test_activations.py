@@ -2,11 +2,22 @@ import numpy as np
 import pytest
 
 from cnncli.kernels import activations
+from cnncli.kernels.activation_names import CONSTANTS, OF_INPUT, of_input, parts
 from cnncli.kernels.runtime import SPAN, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import activations as twin
 
-KINDS = list(activations.KINDS)
+KINDS = [*activations.KINDS, "leaky_relu(0.01)", "elu(0.7)", "clipped_relu(1.5, 0.25, 0.5)", "clipped_relu(2, 0, 1)"]
+
+
+def textbook(kind, x):
+    name, constants = parts(kind)
+    return getattr(twin, name)(x.astype(np.float64), *constants)
+
+
+def derivative(kind, x):
+    name, constants = parts(kind)
+    return twin.derivative(name, x.astype(np.float64), *constants)
 
 
 def forward(kind, x):
@@ -21,51 +32,87 @@ def test_forward_is_the_textbook_function_also_in_place(kind, dtype):
     for shape, generator in shapes(1, [1, 2, 4]):
         x = draw(generator, shape, dtype)
         out = forward(kind, x)
-        assert_agree(out, getattr(twin, kind)(x.astype(np.float64)), shape)
+        assert_agree(out, textbook(kind, x), shape)
         run(activations.forward(kind, *tensors(x, x)))
         assert x.tobytes() == out.tobytes()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("kind", KINDS)
-def test_backward_from_the_output_is_the_derivative_at_the_input_also_in_place(kind, dtype):
+def test_backward_from_what_is_saved_is_the_derivative_at_the_input_also_in_place(kind, dtype):
     for shape, generator in shapes(2, [1, 2, 4]):
         x, grad = draw(generator, shape, dtype), draw(generator, shape, dtype)
-        y, out = forward(kind, x), np.full_like(x, 7)
-        run(activations.backward(kind, *tensors(y, grad, out)))
-        assert_agree(out, grad * twin.derivative(kind, x.astype(np.float64)), shape)
-        over_y = y.copy()
-        run(activations.backward(kind, *tensors(over_y, grad, over_y)))
-        run(activations.backward(kind, *tensors(y, grad, grad)))
-        assert over_y.tobytes() == grad.tobytes() == out.tobytes()
+        saved, out = x if of_input(kind) else forward(kind, x), np.full_like(x, 7)
+        run(activations.backward(kind, *tensors(saved, grad, out)))
+        assert_agree(out, grad * derivative(kind, x), shape)
+        over_saved = saved.copy()
+        run(activations.backward(kind, *tensors(over_saved, grad, over_saved)))
+        run(activations.backward(kind, *tensors(saved, grad, grad)))
+        assert over_saved.tobytes() == grad.tobytes() == out.tobytes()
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_comparison_notices_a_wrong_function(kind):
-    x = np.linspace(-2, 2, 50)
-    others = [other for other in KINDS if other != kind]
-    assert not any(agree(forward(kind, x), getattr(twin, other)(x)) for other in others)
-    assert not agree(forward(kind, x.astype("float32")), getattr(twin, kind)(x) + 1e-4)
+    x = np.linspace(-8, 8, 50)
+    same = {"relu", "clipped_relu"}  # that is what its constants mean where nothing is said
+    others = [other for other in KINDS if other != kind and {kind, other} != same]
+    assert not any(agree(forward(kind, x), textbook(other, x)) for other in others)
+    assert not agree(forward(kind, x.astype("float32")), textbook(kind, x) + 1e-3)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_large_arguments_saturate_without_overflow_and_nan_passes(dtype):
+@pytest.mark.parametrize("kind", KINDS)
+def test_nan_passes_and_spoils_nothing_else(kind, dtype):
+    x = np.linspace(-9, 9, 37).astype(dtype)
+    x[20] = np.nan
+    y = forward(kind, x)
+    assert np.flatnonzero(np.isnan(y)).tolist() == [20]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_large_arguments_saturate_without_overflow(dtype):
     x = np.array([-1e30, -100, 0, 100, 1e30, -np.inf, np.inf, np.nan], dtype)
     assert_agree(forward("sigmoid", x), np.array([0, 0, 0.5, 1, 1, 0, 1, np.nan]))
     assert forward("sigmoid", x)[1] == pytest.approx(np.exp(-100.0), rel=1e-2)  # subnormal in float32
     assert_agree(forward("tanh", x), np.array([-1, -1, 0, 1, 1, -1, 1, np.nan]))
     assert np.array_equal(forward("relu", x), np.array([0, 0, 0, 100, 1e30, 0, np.inf, np.nan], dtype), equal_nan=True)
+    assert_agree(forward("relu6", x), np.array([0, 0, 0, 6, 6, 0, 6, np.nan]))
+    assert_agree(forward("hard_sigmoid", x), np.array([0, 0, 0.5, 1, 1, 0, 1, np.nan]))
+    assert_agree(forward("elu", x), np.array([-1, -1, 0, 100, 1e30, -1, np.inf, np.nan]))
+    assert_agree(forward("clipped_relu(50.0, 0.0, 1.0)", x), np.array([0, 0, 0, 50, 50, 0, 50, np.nan]))
+    for kind in ("gelu", "silu", "hard_silu"):
+        assert_agree(forward(kind, x[:5]), np.array([0, 0, 0, 100, 1e30]))
+        slope = np.empty_like(x[:5])
+        run(activations.backward(kind, *tensors(x[:5], np.ones_like(slope), slope)))
+        assert_agree(slope, np.array([0, 0, 0.5, 1, 1]))
+
+
+def test_at_a_kink_the_slope_is_keras_one():
+    # TensorFlow's ReluGrad, Relu6Grad and LeakyReluGrad ask for x > 0 and x < 6; clip_by_value lets its bounds pass.
+    kinks = {"relu": [0], "relu6": [0, 6], "leaky_relu": [0], "hard_sigmoid": [-3, 3], "hard_silu": [-3, 3]}
+    kinks["clipped_relu(5, 0.25, 1)"] = [1, 5]
+    slopes = {"leaky_relu": [0.2], "hard_silu": [0, 1], "clipped_relu(5, 0.25, 1)": [0, 1]}
+    for kind, places in kinks.items():
+        x = np.array(places, np.float64)
+        saved, out = x if of_input(kind) else forward(kind, x), np.empty_like(x)
+        run(activations.backward(kind, *tensors(saved, np.ones_like(x), out)))
+        assert out.tolist() == slopes.get(kind, [0] * len(x)), kind
+
+
+def test_names_and_formulas_belong_together():
+    assert activations.FORMULAS.keys() == CONSTANTS.keys()
+    assert CONSTANTS.keys() >= OF_INPUT
 
 
 def test_an_unknown_kind_is_refused_with_the_known_ones():
     x = np.zeros(3)
-    with pytest.raises(ValueError, match="one of relu, sigmoid, tanh; received 'rellu'"):
+    with pytest.raises(ValueError, match=r"one of relu, relu6, .*; received 'rellu'"):
         activations.forward("rellu", *tensors(x, x))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_threads_do_not_change_a_bit(kind):
     x = draw(np.random.default_rng(3), 3 * SPAN + 5, "float32")
-    y, out = forward(kind, x), np.empty_like(x)
+    saved, out = x if of_input(kind) else forward(kind, x), np.empty_like(x)
     assert same_bits_on_1_and_2_threads(lambda: activations.forward(kind, *tensors(x, out)), out)
-    assert same_bits_on_1_and_2_threads(lambda: activations.backward(kind, *tensors(y, x, out)), out)
+    assert same_bits_on_1_and_2_threads(lambda: activations.backward(kind, *tensors(saved, x, out)), out)

@@ -5,7 +5,8 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, batch_normalization, channels
+from cnncli.kernels import activations, batch_normalization, batch_normalization_gradient, channels
+from cnncli.kernels.activation_names import parts
 from cnncli.kernels.batch_normalization import Normalization, Running
 from cnncli.kernels.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
@@ -58,7 +59,7 @@ def training(case: Case, kind: str = "linear", threads: int = 2):
     execute(lambda s: batch_normalization.training(tensor(case.x), normalization, running, tensor(out), s), threads)
     grads = unwritten(dtype, *case.x.shape), unwritten(dtype, depth), unwritten(dtype, depth)
     x, grad, places = tensor(case.x), tensor(case.grad), [tensor(array) for array in grads]
-    execute(lambda s: batch_normalization.training_gradient(x, grad, normalization, *places, s), threads)
+    execute(lambda s: batch_normalization_gradient.training(x, grad, normalization, *places, s), threads)
     return (out, saved, mean, variance), grads
 
 
@@ -68,7 +69,7 @@ def inference(case: Case, kind: str = "linear", threads: int = 2):
     normalization, given = constants(case, case.mean, kind), (tensor(case.mean), tensor(case.variance))
     x, grad = tensor(case.x), tensor(case.grad)
     execute(lambda s: batch_normalization.inference(x, normalization, *given, tensor(out), s), threads)
-    execute(lambda s: batch_normalization.inference_gradient(x, grad, normalization, *given, tensor(back), s), threads)
+    execute(lambda s: batch_normalization_gradient.inference(x, grad, normalization, *given, tensor(back), s), threads)
     return out, back
 
 
@@ -111,16 +112,17 @@ def test_inference_agrees_with_the_definition(dtype: str) -> None:
         assert apart(back, case.grad * spread * gamma) < 50 * scale
 
 
-@pytest.mark.parametrize("kind", list(activations.KINDS))
+@pytest.mark.parametrize("kind", [*activations.KINDS, "leaky_relu(0.01)", "clipped_relu(1.5, 0.25, 0.5)"])
 def test_an_activation_is_that_of_the_plain_normalization_and_its_gradient_goes_through(kind: str) -> None:
+    name, constants = parts(kind)
     for seed in range(30):
         case = random_case(seed, "float64")
         for run in (training, inference):
             plain = run(case)[0][0] if run is training else run(case)[0]
-            slopes = case._replace(grad=case.grad * functions.derivative(kind, plain))
+            slopes = case._replace(grad=case.grad * functions.derivative(name, plain, *constants))
             got, expected = run(case, kind), run(slopes)
             y = got[0][0] if run is training else got[0]
-            np.testing.assert_allclose(y, getattr(functions, kind)(plain), rtol=1e-11, atol=1e-11)
+            np.testing.assert_allclose(y, getattr(functions, name)(plain, *constants), rtol=1e-11, atol=1e-11)
             backs, wanteds = ((found[1] if run is training else [found[1]]) for found in (got, expected))
             for back, wanted in zip(backs, wanteds, strict=True):
                 np.testing.assert_allclose(back, wanted, rtol=1e-6, atol=1e-6 * (1 + np.abs(wanted).max()))
@@ -171,7 +173,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         case, scratch = random_case(0, "float32", (batch, 3, 5)), Scratch(0, 2)
         saved = np.zeros((2, 5), np.float32)
         places = tensor(case.x), tensor(case.grad), constants(case, saved, "linear"), tensor(case.x), None, None
-        batch_normalization.training_gradient(*places, scratch)
+        batch_normalization_gradient.training(*places, scratch)
         used.append(scratch.used)
     assert used == sorted(used)
 

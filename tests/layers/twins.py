@@ -1,9 +1,11 @@
 """The naive twin of every layer: its formula in float64 NumPy, from the twins of the kernels."""
 
+from functools import reduce
 from math import ceil
 
 import numpy as np
 
+from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from tests.reference import activations, convolution, dense, pooling
 
 
@@ -19,6 +21,21 @@ def padding_and_output(size, window, strides, dilation, padding):
 
 def activated(y, name):
     return y if name == "linear" else getattr(activations, name)(y)
+
+
+def relu(layer, x):
+    most = np.inf if layer.max_value is None else layer.max_value
+    return activations.clipped_relu(x, most, layer.negative_slope, layer.threshold)
+
+
+def folded(join):
+    """Joins the first input with the others in order; axes of length 1 stand behind the batch axis where some lack."""
+
+    def twin(layer, *xs):
+        rank = max(x.ndim for x in xs)
+        return reduce(join, [x.reshape(len(x), *[1] * (rank - x.ndim), *x.shape[1:]) for x in xs])
+
+    return twin
 
 
 def conv2d(layer, x, kernel, bias=None):
@@ -54,7 +71,17 @@ TWINS = {
     "Flatten": lambda layer, x: x.reshape(len(x), -1),
     "Activation": lambda layer, x: activated(x, layer.activation),
     "Dropout": lambda layer, x: x,
-    "Add": lambda layer, *xs: sum(xs),
+    "ReLU": relu,
+    "LeakyReLU": lambda layer, x: activations.leaky_relu(x, layer.negative_slope),
+    "ELU": lambda layer, x: activations.elu(x, layer.alpha),
+    "Softmax": lambda layer, x: np.moveaxis(activations.softmax(np.moveaxis(x, layer.axis, -1)), -1, layer.axis),
+    "Rescaling": lambda layer, x: x * layer.scale + layer.offset,
+    "Add": folded(np.add),
+    "Subtract": folded(np.subtract),
+    "Multiply": folded(np.multiply),
+    "Average": lambda layer, *xs: folded(np.add)(layer, *xs) / len(xs),
+    "Maximum": folded(np.maximum),
+    "Minimum": folded(np.minimum),
     "Concatenate": lambda layer, *xs: np.concatenate(xs, layer.axis),
 }
 """By class name: (layer, *inputs, *weights) → the output at inference."""
@@ -102,7 +129,12 @@ OPTIONS = {
         "padding": ["valid", "same"],
     },
     "Dropout": {"rate": [0.0, 0.25, 0.9]},
-    "Activation": {"activation": ["linear", "relu", "sigmoid", "tanh", "softmax"]},
+    "Activation": {"activation": [*ACTIVATIONS, *OTHER_NAMES]},
+    "ReLU": {"max_value": [None, 0.0, 0.5, 6.0], "negative_slope": [0.0, 0.25], "threshold": [0.0, 0.4]},
+    "LeakyReLU": {"negative_slope": [0.3, 0.0, 1.5]},
+    "ELU": {"alpha": [1.0, 0.0, 0.3]},
+    "Softmax": {"axis": [-1, 1, 2, -2, 3]},
+    "Rescaling": {"scale": [0.25, -3, 0.0], "offset": [0.0, 0.5]},
     "Concatenate": {"axis": [1, 3, -1, -2]},
 }
 """By class name: the values of each option that changes the numbers; tried in pairs."""
@@ -115,6 +147,11 @@ BASES = {
     "AveragePooling2D": ({}, [(6, 7, 2)]),
     "Dropout": ({}, [(4, 5)]),
     "Activation": ({}, [(3, 4)]),
+    "ReLU": ({}, [(3, 4)]),
+    "LeakyReLU": ({}, [(3, 4)]),
+    "ELU": ({}, [(3, 4)]),
+    "Softmax": ({}, [(3, 4, 2)]),
+    "Rescaling": ({}, [(3, 4)]),
     "Concatenate": ({}, [(3, 3, 3), (3, 3, 3)]),
 }
 """By class name: the required arguments and the input shapes that the options are tried with."""

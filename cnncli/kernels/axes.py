@@ -1,0 +1,106 @@
+"""Repeating along an axis, summing over one, and swapping two. float32 or float64, one dtype in a call."""
+
+from llvmlite import ir
+
+from cnncli.kernels.emit import Code, Variable, emitted
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.runtime import SPAN, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import elementwise, summing
+
+REPEAT = block("x out size times inner")
+SUM = block("x out outer count inner part")
+SWAP = block("x out size rows columns")
+
+
+def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
+    """out (A, times, inner) = x (A, inner), `times` times."""
+    places = {"x": x.address, "out": out.address, "size": out.size}
+    return [repeat_worker.step(out.dtype, chunks(out.size), **places, times=times, inner=inner)]
+
+
+def sum_axis(x: Tensor, out: Tensor, count: int, inner: int) -> list[Step]:
+    """out (A, inner) = Σ x (A, count, inner) over the middle axis, in float64: the derivative of `repeat`."""
+    outer = out.size // inner
+    part = max(1, SPAN // (count * inner))
+    places = {"x": x.address, "out": out.address, "outer": outer, "count": count, "inner": inner}
+    return [sum_worker.step(out.dtype, -(-outer // part), **places, part=part)]
+
+
+def swap(x: Tensor, out: Tensor) -> list[Step]:
+    """out (…, columns, rows) = x (…, rows, columns), the last two axes in the other order. `out` must not be x."""
+    rows, columns = x.shape[-2:]
+    places = {"x": x.address, "out": out.address, "size": out.size}
+    return [swap_worker.step(out.dtype, chunks(out.size), **places, rows=rows, columns=columns)]
+
+
+_copies = elementwise(lambda x: x)
+_fills = elementwise(lambda number: number)
+_sums = summing(1, lambda x: ((), (x.double(),)))
+
+
+@emitted()
+def _sum_rows(code: Code, x: Vector, out: Vector, count: Vector, inner: Vector) -> None:
+    """out (inner) = Σ x (count, inner), each element one chain in float64."""
+
+    def column(index: Vector, mask: Vector | None) -> None:
+        total = Variable(code.full(0.0, ir.DoubleType()))
+        with code.loop(count) as row:
+            total.set(total.get() + code.load(x, row * inner + index, mask).double())
+        code.store(total.get().rounded(code.item), out, index, mask)
+
+    code.sweep(code.word(0), inner, column)
+
+
+@worker(REPEAT)
+def repeat_worker(real):
+    """One span of the output, run by run."""
+    item = real.bitwidth // 8
+
+    def repeat(parameters, chunk, thread):
+        p = fields(parameters, REPEAT)
+        start, stop = span(chunk, p.size)
+        run = p.times if p.inner == 1 else p.inner
+        while start < stop:
+            number, place = start // run, start % run
+            size, out = min(stop - start, run - place), p.out + start * item
+            if p.inner == 1:
+                _fills(0, (), (out,), 0, size, (view(p.x + number * item, 1, real)[0],), real)
+            else:
+                _copies(0, (p.x + (number // p.times * run + place) * item,), (out,), 0, size, (), real)
+            start += size
+
+    return repeat
+
+
+@worker(SUM)
+def sum_worker(real):
+    """Some of the outer places."""
+    item = real.bitwidth // 8
+
+    def sum_axis(parameters, chunk, thread):
+        p = fields(parameters, SUM)
+        for place in range(chunk * p.part, min(p.outer, (chunk + 1) * p.part)):
+            x, out = p.x + place * p.count * p.inner * item, p.out + place * p.inner * item
+            if p.inner == 1:
+                (total,) = _sums(0, (x,), (), 0, p.count, (), real)
+                view(out, 1, real)[0] = total
+            else:
+                _sum_rows(x, out, p.count, p.inner, real)
+
+    return sum_axis
+
+
+@worker(SWAP)
+def swap_worker(real):
+    """One span of the output."""
+
+    def swap(parameters, chunk, thread):
+        p = fields(parameters, SWAP)
+        start, stop = span(chunk, p.size)
+        x, out = view(p.x, p.size, real), view(p.out, p.size, real)
+        square = p.rows * p.columns
+        for i in range(start, stop):
+            rest = i % square
+            out[i] = x[i - rest + rest % p.rows * p.columns + rest // p.rows]
+
+    return swap

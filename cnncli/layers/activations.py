@@ -1,0 +1,73 @@
+"""Activations that are layers of their own, with arguments."""
+
+from collections.abc import Sequence
+from math import inf
+from typing import Any, ClassVar
+
+from cnncli.layers.declaration import NonNegative
+from cnncli.layers.fields import own_axis
+from cnncli.layers.layer import LAYERS, Example, Layer
+from cnncli.ops.builder import Builder
+from cnncli.ops.ir import Value
+
+
+def _examples(*arguments: dict[str, Any]) -> Sequence[Example]:
+    return tuple(Example(each, [(3, 4, 5)]) for each in arguments)
+
+
+@LAYERS.register
+class ReLU(Layer):
+    """x above `threshold`, at most `max_value`; negative_slope · (x − threshold) below it (Keras ReLU)."""
+
+    max_value: NonNegative | None = None
+    negative_slope: NonNegative = 0.0
+    threshold: NonNegative = 0.0
+
+    examples: ClassVar[Sequence[Example]] = _examples(
+        {}, {"max_value": 6.0}, {"negative_slope": 0.1}, {"max_value": 0.7, "negative_slope": 0.2, "threshold": 0.3}
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        usual = {(None, 0.0): "relu", (6.0, 0.0): "relu6"}.get((self.max_value, self.negative_slope))
+        if usual is not None and not self.threshold:
+            return build.activation(inputs[0], usual)
+        if self.max_value is None and not self.threshold:
+            return build.activation(inputs[0], "leaky_relu", self.negative_slope)
+        most = inf if self.max_value is None else self.max_value
+        return build.activation(inputs[0], "clipped_relu", most, self.negative_slope, self.threshold)
+
+
+@LAYERS.register
+class LeakyReLU(Layer):
+    """x where it is positive, negative_slope · x elsewhere (Keras LeakyReLU)."""
+
+    negative_slope: NonNegative = 0.3
+
+    examples: ClassVar[Sequence[Example]] = _examples({}, {"negative_slope": 0.01})
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.activation(inputs[0], "leaky_relu", self.negative_slope)
+
+
+@LAYERS.register
+class ELU(Layer):
+    """x where it is positive, alpha · (eˣ − 1) elsewhere (Keras ELU)."""
+
+    alpha: NonNegative = 1.0
+
+    examples: ClassVar[Sequence[Example]] = _examples({}, {"alpha": 0.5})
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.activation(inputs[0], "elu", self.alpha)
+
+
+@LAYERS.register
+class Softmax(Layer):
+    """exp(x)/Σexp(x) along `axis`; 0 is the batch axis, -1 the last one (Keras Softmax)."""
+
+    axis: int = -1
+
+    examples: ClassVar[Sequence[Example]] = _examples({}, {"axis": 1}, {"axis": -2})
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.softmax(inputs[0], own_axis(self.axis, inputs[0].shape))

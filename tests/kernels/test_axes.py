@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+from cnncli.kernels import axes
+from cnncli.kernels.runtime import SPAN, run
+from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
+from tests.kernels.support import unwritten
+
+
+def repeated(x, times):
+    out = unwritten(x.dtype.name, x.shape[0], times, x.shape[1])
+    run(axes.repeat(*tensors(x, out), times, x.shape[1]))
+    return out
+
+
+def summed(x):
+    out = unwritten(x.dtype.name, x.shape[0], x.shape[2])
+    run(axes.sum_axis(*tensors(x, out), *x.shape[1:]))
+    return out
+
+
+def swapped(x):
+    out = unwritten(x.dtype.name, *x.shape[:-2], x.shape[-1], x.shape[-2])
+    run(axes.swap(*tensors(x, out)))
+    return out
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_repeating_and_summing_over_the_middle_axis(dtype):
+    for (outer, times, inner), generator in shapes(1, [3]):
+        x, many = draw(generator, (outer, inner), dtype), draw(generator, (outer, times, inner), dtype)
+        assert np.array_equal(repeated(x, times), np.repeat(x[:, None], times, axis=1))
+        assert_agree(summed(many), many.astype(np.float64).sum(axis=1), many.shape)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_swapping_the_last_two_axes(dtype):
+    for shape, generator in shapes(2, [2, 3, 4]):
+        x = draw(generator, shape, dtype)
+        assert np.array_equal(swapped(x), np.swapaxes(x, -1, -2))
+
+
+def test_a_nan_goes_where_it_belongs():
+    x = np.ones((3, 4, 5))
+    x[1, 2, 3] = np.nan
+    assert np.argwhere(np.isnan(summed(x))).tolist() == [[1, 3]]
+    assert np.argwhere(np.isnan(repeated(x[:, 2].copy(), 2))).tolist() == [[1, 0, 3], [1, 1, 3]]
+    assert np.argwhere(np.isnan(swapped(x))).tolist() == [[1, 3, 2]]
+
+
+def test_a_sum_of_many_loses_no_digits():
+    x = np.full((1, 1 << 20, 1), 0.1, "float32")
+    assert summed(x)[0, 0] == np.float32(x[0, 0, 0] * float(1 << 20))
+
+
+def test_the_comparison_notices_another_axis():
+    x = np.random.default_rng(3).normal(size=(4, 4, 4))
+    assert not agree(summed(x), x.sum(axis=2))
+    assert not agree(repeated(x[0], 4), np.repeat(x[0][:, :, None], 4, axis=2))
+
+
+@pytest.mark.parametrize("inner", [1, 33])
+def test_threads_do_not_change_a_bit(inner):
+    x = draw(np.random.default_rng(4), (40, SPAN // 16, inner), "float32")
+    small, one, other = x[:, 0].copy(), x[:, 0].copy(), np.empty((40, inner, SPAN // 16), "float32")
+    big = np.empty_like(x)
+    assert same_bits_on_1_and_2_threads(lambda: axes.repeat(*tensors(small, big), SPAN // 16, inner), big)
+    assert same_bits_on_1_and_2_threads(lambda: axes.sum_axis(*tensors(x, one), SPAN // 16, inner), one)
+    assert same_bits_on_1_and_2_threads(lambda: axes.swap(*tensors(x, other)), other)
