@@ -27,6 +27,17 @@ def test_its_example_of_a_graph_is_valid():
     assert [node.inputs for node in parse(text, "readme.yaml").model.nodes][2] == ("conv2d", "trunk")
 
 
+def test_its_example_of_a_schedule_is_valid():
+    (optimizer,) = [block for block in blocks("yaml") if block.startswith("  optimizer:")]
+    text = (
+        "data: {dataset: mnist5k}\n"
+        f"compile:\n  loss: categorical_crossentropy\n{optimizer}"
+        "model:\n  layers:\n    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"
+    )
+    schedule = parse(text, "readme.yaml").compile.optimizer.learning_rate
+    assert [schedule.rate(step, 10) for step in (0, 50, 800)] == [0, 0.1, 0]
+
+
 def test_its_overrides_address_the_spec():
     (command,) = re.findall(r"`(cnncli train configs/mnist\.yaml --set[^`]+)`", README)
     overrides = re.findall(r"--set\s+(\S+)", command)

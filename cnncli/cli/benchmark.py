@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnncli.errors import UsageError
 from cnncli.report.progress import Notice, emit
+from cnncli.spec.problems import suggestion as near
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
 @click.option(
     "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds that each figure is the median of."
 )
-@click.option("--against", type=click.Choice(["torch"]), multiple=True, help="Let another framework train it, too.")
+@click.option(
+    "--against",
+    metavar="NAME[,NAME]",
+    callback=lambda _, __, names: [part.strip() for name in names for part in name.split(",")],
+    multiple=True,
+    help="Let other frameworks train it, too: torch, tensorflow.",
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     *,
@@ -34,7 +42,7 @@ def command(
     batch_size: int | None,
     threads: int | None,
     rounds: int,
-    against: tuple[str, ...],
+    against: list[str],
     as_json: bool,
 ) -> None:
     """Time training steps of SPEC on random images: whole ones, and each operation of them.
@@ -97,11 +105,13 @@ def _starter(name: str, spec: Spec) -> "Callable[[int, Mapping[str, str]], Peer]
 
     It gets the environment as the user has it: that of our own threads is not for it.
     """
-    from cnncli.interop.peer import Peer, torch_command
-    from cnncli.interop.torch_network import translate
+    from cnncli.interop.peer import FRAMEWORKS, Peer
 
-    command = torch_command()
-    network = translate(spec.model, spec.compile.loss, spec.compile.optimizer)
+    if name not in FRAMEWORKS:
+        raise UsageError(f"--against must be one of {', '.join(FRAMEWORKS)}; received '{name}'{near(name, FRAMEWORKS)}")
+    framework = FRAMEWORKS[name]
+    command = framework.command(name)
+    network = framework.translate(spec.model, spec.compile.loss, spec.compile.optimizer)
 
     def start(threads: int, environment: Mapping[str, str]) -> Peer:
         from cnncli.training.benchmark import ROUND

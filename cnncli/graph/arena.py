@@ -41,6 +41,11 @@ class Arena:
         """Every tensor by name, in order; views, not copies."""
         return {name: self[name] for name in self.segments}
 
+    def places(self) -> Array:
+        """int64 (tensors, 2): the index of each tensor's first element in `data`, and that of its last + 1."""
+        ends = [(offset, offset + prod(shape)) for offset, shape in self.segments.values()]
+        return np.array(ends, np.int64).reshape(-1, 2)
+
 
 def fill(places: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
     """Copy `tensors` into `places`. Raises CnncliError, before anything is copied, where names or shapes differ."""

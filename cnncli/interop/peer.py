@@ -3,13 +3,17 @@
 import json
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any, Self
+from typing import IO, Any, NamedTuple, Self
 
 from cnncli.errors import CnncliError, UsageError
+from cnncli.graph.model import Model
+from cnncli.interop import keras_network, torch_network
+from cnncli.layers.losses import Loss
+from cnncli.training.optimizers import Optimizer
 
 PATIENCE = 10
 """Seconds in which a peer that has nothing more to do ends by itself."""
@@ -82,9 +86,25 @@ class Peer:
         return next((line.strip() for line in reversed(lines) if line.strip()), "it ended without a word")
 
 
-def torch_command() -> list[str]:
-    """What starts PyTorch's peer. Raises UsageError where PyTorch is not installed."""
-    if find_spec("torch") is None:
-        raise UsageError("--against torch needs PyTorch: pip install 'cnncli[bench]'")
-    # -P: a file torch.py in the working directory is not PyTorch.
-    return [sys.executable, "-P", str(Path(__file__).with_name("torch_peer.py"))]
+class Framework(NamedTuple):
+    """One that can be a peer: what users call it, the modules it needs, its script, what describes a network to it."""
+
+    title: str
+    modules: tuple[str, ...]
+    script: str
+    translate: Callable[[Model, Loss, Optimizer], dict[str, Any]]
+
+    def command(self, name: str) -> list[str]:
+        """What starts it. Raises UsageError where it is not installed."""
+        if any(find_spec(module) is None for module in self.modules):
+            raise UsageError(f"--against {name} needs {self.title}: pip install 'cnncli[bench]'")
+        # -P: a file torch.py in the working directory is not PyTorch.
+        return [sys.executable, "-P", str(Path(__file__).with_name(self.script))]
+
+
+FRAMEWORKS = {
+    "torch": Framework("PyTorch", ("torch",), "torch_peer.py", torch_network.translate),
+    "tensorflow": Framework(
+        "Keras and TensorFlow", ("keras", "tensorflow"), "tensorflow_peer.py", keras_network.translate
+    ),
+}

@@ -4,7 +4,7 @@ PyTorch's images are channels first; channel order and the order of a flattened 
 not.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from math import ceil
 from typing import Any
 
@@ -21,6 +21,7 @@ from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
 from cnncli.training.optimizers import SGD, Adam, Optimizer
+from cnncli.training.schedules import Schedule
 
 Module = tuple[str, dict[str, Any]]
 """A class of torch.nn and its arguments."""
@@ -66,7 +67,9 @@ def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
 
 def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> dict[str, Any]:
     layer = node.layer
-    held = [name for name, value in layer.values().items() if name.endswith(("_regularizer", "_constraint")) and value]
+    held = [
+        name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
+    ]
     if held:
         raise _no_counterpart(node, f"with {held[0]}")
     join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
@@ -195,13 +198,21 @@ def _loss(loss: Loss) -> Module:
 
 
 def _optimizer(optimizer: Optimizer) -> Module:
-    if isinstance(optimizer, Adam):
-        betas, epsilon = [optimizer.beta_1, optimizer.beta_2], optimizer.epsilon
-        return "Adam", {"lr": optimizer.learning_rate, "betas": betas, "eps": epsilon}
-    if isinstance(optimizer, SGD):
-        arguments: Mapping[str, Any] = {"lr": optimizer.learning_rate, "momentum": optimizer.momentum}
-        return "SGD", {**arguments, "nesterov": optimizer.nesterov and optimizer.momentum > 0}
-    raise UsageError(f"--against torch knows no counterpart of the optimizer {type(optimizer).__name__}")
+    """Adam with weight decay is PyTorch's AdamW; its SGD adds the decay to the gradient, which is something else."""
+    decay = optimizer.weight_decay
+    scheduled = isinstance(optimizer.learning_rate, Schedule)
+    held = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(optimizer, name) is not None]
+    how = " with a schedule" if scheduled else f" with {held[0]}" if held else ""
+    arguments: dict[str, Any] = {"lr": optimizer.learning_rate}
+    if isinstance(optimizer, Adam) and not how:
+        arguments |= {"betas": [optimizer.beta_1, optimizer.beta_2], "eps": optimizer.epsilon}
+        return ("Adam", arguments) if decay is None else ("AdamW", {**arguments, "weight_decay": decay})
+    if isinstance(optimizer, SGD) and not how:
+        if not decay:
+            nesterov = optimizer.nesterov and optimizer.momentum > 0
+            return "SGD", {**arguments, "momentum": optimizer.momentum, "nesterov": nesterov}
+        how = " with weight_decay"
+    raise UsageError(f"--against torch knows no counterpart of the optimizer {type(optimizer).__name__}{how}")
 
 
 def _no_counterpart(node: Node, how: str = "") -> UsageError:

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import cnncli.kernels.arithmetic as arithmetic
     import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
+    import cnncli.kernels.batch_normalization_gradient as batch_normalization_gradient
+    import cnncli.kernels.clipping as clipping
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
     import cnncli.kernels.conv2d_gradient as conv2d_gradient
@@ -32,12 +34,16 @@ if TYPE_CHECKING:
     import cnncli.kernels.reduce as reduce
     import cnncli.kernels.resample as resample
     import cnncli.kernels.softmax as softmax
+    import cnncli.kernels.winograd as winograd
+    import cnncli.kernels.winograd_gradient as winograd_gradient
 
 __all__ = [
     "activations",
     "arithmetic",
     "axes",
     "batch_normalization",
+    "batch_normalization_gradient",
+    "clipping",
     "constraints",
     "conv2d",
     "conv2d_gradient",
@@ -57,6 +63,8 @@ __all__ = [
     "reduce",
     "resample",
     "softmax",
+    "winograd",
+    "winograd_gradient",
 ]
 
 

@@ -2,8 +2,8 @@
 
     y = f((x − mean) · scale + beta),  scale = gamma / √(variance + epsilon)
 
-f is an activation. The gradients read x and grad twice and nothing else: what f is given is computed anew. Sums are
-made as in `reduce`, of at most 8 parts of the batch, in float64.
+f is an activation. Sums are made as in `reduce`, of at most 8 parts of the batch, in float64. The gradients are in
+`batch_normalization_gradient`.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from numba import njit, types
 
 from cnncli.kernels import channels
-from cnncli.kernels.activation_names import OF_INPUT, parts
+from cnncli.kernels.activation_names import parts
 from cnncli.kernels.activations import FORMULAS, constants_of
 from cnncli.kernels.intrinsics import clear
 from cnncli.kernels.lanes import Vector
@@ -24,9 +24,6 @@ MOMENTS = block("x sums images per_image length partials")
 STATISTICS = block("sums saved mean variance new_mean new_variance count channels length partials momentum:f epsilon:f")
 TABLES = block("mean variance given gamma beta out channels length epsilon:f")
 APPLY = block("x tables out size length part")
-SUMS = block("x grad tables sums images per_image length partials")
-COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
-INPUT = block("x grad tables out size length part")
 
 
 class Normalization(NamedTuple):
@@ -86,7 +83,7 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )
-    table, tables = _tables(normalization, x, scratch)
+    table, tables = make_tables(normalization, x, scratch)
     return [moments, statistics, table, _apply(x, tables, out, normalization.activation)]
 
 
@@ -94,74 +91,15 @@ def inference(
     x: Tensor, normalization: Normalization, mean: Tensor, variance: Tensor, out: Tensor, scratch: Scratch
 ) -> list[Step]:
     """out = f(x normalized by a given mean and variance, real (C,)). x, out: real (N, …, C); `saved` is not used."""
-    table, tables = _tables(normalization, x, scratch, mean, variance)
+    table, tables = make_tables(normalization, x, scratch, mean, variance)
     return [table, _apply(x, tables, out, normalization.activation)]
 
 
-def training_gradient(
-    x: Tensor,
-    grad: Tensor,
-    normalization: Normalization,
-    out: Tensor | None,
-    grad_gamma: Tensor | None,
-    grad_beta: Tensor | None,
-    scratch: Scratch,
-) -> list[Step]:
-    """The gradients of `training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
-    depth, batch = x.shape[-1], x.shape[0]
-    length, partials = channels.period(depth), min(batch, PARTIALS)
-    table, tables = _tables(normalization, x, scratch, extra=2)
-    sums = scratch.take(partials * 2 * length * 8)
-    summed = sums_worker.step(
-        x.dtype,
-        partials,
-        normalization.activation,
-        x=x.address,
-        grad=grad.address,
-        tables=tables,
-        sums=sums,
-        images=batch,
-        per_image=x.size // batch,
-        length=length,
-        partials=partials,
-    )
-    coefficients = coefficients_worker.step(
-        x.dtype,
-        1,
-        sums=sums,
-        saved=normalization.saved.address,
-        gamma=_address(normalization.gamma),
-        grad_gamma=_address(grad_gamma),
-        grad_beta=_address(grad_beta),
-        out=tables + 3 * length * ITEM[x.dtype],
-        count=x.size // depth,
-        channels=depth,
-        length=length,
-        partials=partials,
-    )
-    steps = [table, summed, coefficients]
-    return [*steps, _input(x, grad, tables, out, normalization.activation)] if out else steps
-
-
-def inference_gradient(
-    x: Tensor,
-    grad: Tensor,
-    normalization: Normalization,
-    mean: Tensor,
-    variance: Tensor,
-    out: Tensor,
-    scratch: Scratch,
-) -> list[Step]:
-    """The gradient of `inference` in x: grad · f′ · scale. All real (N, …, C)."""
-    table, tables = _tables(normalization, x, scratch, mean, variance, extra=2)
-    return [table, _input(x, grad, tables, out, normalization.activation)]
-
-
-def _address(tensor: Tensor | None) -> int:
+def address_of(tensor: Tensor | None) -> int:
     return tensor.address if tensor else 0
 
 
-def _tables(
+def make_tables(
     normalization: Normalization,
     x: Tensor,
     scratch: Scratch,
@@ -183,8 +121,8 @@ def _tables(
         mean=mean.address if mean else saved.address,
         variance=variance.address if variance else saved.address + depth * ITEM[x.dtype],
         given=int(variance is not None),
-        gamma=_address(normalization.gamma),
-        beta=_address(normalization.beta),
+        gamma=address_of(normalization.gamma),
+        beta=address_of(normalization.beta),
         out=out,
         channels=depth,
         length=length,
@@ -200,13 +138,6 @@ def _apply(x: Tensor, tables: int, out: Tensor, activation: str) -> Step:
     return apply_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
 
 
-def _input(x: Tensor, grad: Tensor, tables: int, out: Tensor, activation: str) -> Step:
-    part = channels.rows_of(x.shape[-1])
-    places = {"x": x.address, "grad": grad.address, "tables": tables, "out": out.address}
-    length = channels.period(x.shape[-1])
-    return input_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
-
-
 def _moments(x: Vector) -> tuple[Vector, Vector]:
     x = x.double()
     return x, x * x
@@ -220,47 +151,16 @@ def _normalized(kind: str) -> Callable[..., Vector]:
     return normalized
 
 
-def _before(
-    kind: str, x: Vector, grad: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector
-) -> tuple[Vector, Vector]:
-    """x − mean, and the gradient before the activation."""
-    apart = x - mean
-    if kind == "linear":
-        return apart, grad
-    function, gradient = FORMULAS[kind]
-    z = apart.fma(scale, beta)
-    return apart, gradient(z if kind in OF_INPUT else function(z, *constants), grad, *constants)
-
-
-def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
-    def sums(*operands: Vector) -> tuple[Vector, Vector]:
-        apart, grad = _before(kind, *operands)
-        return grad, grad * apart
-
-    return sums
-
-
-def _input_gradient(kind: str) -> Callable[..., Vector]:
-    def input_gradient(*operands: Vector) -> Vector:
-        x, grad, mean, scale, beta, slope, offset, *constants = operands
-        apart, grad = _before(kind, x, grad, mean, scale, beta, *constants)
-        return grad.fma(scale, apart.fma(slope, offset))
-
-    return input_gradient
-
-
 KINDS = {kind: number for number, kind in enumerate(("linear", *FORMULAS))}
 
 
-def _chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
+def chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
     """Which of the formulas an activation's is, and its constants."""
     return (0, ()) if kind == "linear" else (KINDS[parts(kind)[0]], constants_of(kind, real))
 
 
 _sum_moments = channels.summed(2, _moments)
 _normalize = channels.channelwise(*map(_normalized, KINDS))
-_sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS))
-_give_input = channels.channelwise(*map(_input_gradient, KINDS))
 
 
 @worker(MOMENTS)
@@ -335,7 +235,7 @@ def tables_worker(real, extra):
 @worker(APPLY)
 def apply_worker(real, kind):
     """f((x − mean) · scale + beta) for some periods."""
-    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
+    (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
     def normalize(parameters, chunk, thread):
         p = fields(parameters, APPLY)
@@ -344,57 +244,3 @@ def apply_worker(real, kind):
         _normalize(number, (p.x,), tables, p.out, start, stop, p.length, constants, real)
 
     return normalize
-
-
-@worker(SUMS)
-def sums_worker(real, kind):
-    """Σg and Σg·(x − mean) of one part of the batch, g being the gradient before the activation."""
-    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
-
-    def gradient_sums(parameters, chunk, thread):
-        p = fields(parameters, SUMS)
-        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
-        sums, table = p.sums + chunk * 2 * p.length * 8, p.length * item
-        clear(sums, 2 * p.length * 8)
-        skip, size = start * p.per_image * item, (stop - start) * p.per_image
-        tables = (p.tables, p.tables + table, p.tables + 2 * table)
-        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
-
-    return gradient_sums
-
-
-@worker(COEFFICIENTS)
-def coefficients_worker(real):
-    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset."""
-
-    def coefficients(parameters, chunk, thread):
-        p = fields(parameters, COEFFICIENTS)
-        saved, out = view(p.saved, (2, p.channels), real), view(p.out, (2, p.length), real)
-        for c in range(p.channels):
-            total = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c)
-            apart = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c)
-            inverse = saved[1, c] * 1.0
-            scale = inverse * view(p.gamma, p.channels, real)[c] if p.gamma != 0 else inverse
-            if p.grad_gamma != 0:
-                view(p.grad_gamma, p.channels, real)[c] = inverse * apart
-            if p.grad_beta != 0:
-                view(p.grad_beta, p.channels, real)[c] = total
-            for place in range(c, p.length, p.channels):
-                out[0, place] = -scale * inverse * inverse * apart / p.count
-                out[1, place] = -scale * total / p.count
-
-    return coefficients
-
-
-@worker(INPUT)
-def input_worker(real, kind):
-    """scale · g + (x − mean) · slope + offset for some periods."""
-    (number, constants), item = _chosen(kind, real), real.bitwidth // 8
-
-    def input_gradient(parameters, chunk, thread):
-        p = fields(parameters, INPUT)
-        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
-        tables = (p.tables, p.tables + table, p.tables + 2 * table, p.tables + 3 * table, p.tables + 4 * table)
-        _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, constants, real)
-
-    return input_gradient

@@ -90,6 +90,9 @@ class Vector:
     def __rsub__(self, other: Operand) -> "Vector":
         return self.full(other) - self
 
+    def __neg__(self) -> "Vector":
+        return self.full(0) - self if self._integer else Vector(self.builder, self.builder.fneg(self.value))
+
     def __mul__(self, other: Operand) -> "Vector":
         return self._make("mul" if self._integer else "fmul", self, other)
 

@@ -61,14 +61,19 @@ def pool(
                     total.set(x.fma(column, total.get()))
     for n, pixel in enumerate(totals):
         for v in range(VECTORS):
-            best, which = pixel[0][v].get(), code.full(0, BYTE)
-            for number in range(1, 4):
-                value = pixel[number][v].get()
-                wins = value.more(best) & best.number()  # a NaN beats every number; the first of several stays
-                best, which = value.where(wins, best), code.full(number, BYTE).where(wins, which)
-            off = best <= 0.0
-            code.store(code.full(0.0).where(off, best), out + out_step * n + v * LINE)
-            code.store(code.full(DROPPED, BYTE).where(off, which), winner + winner_step * n + v * code.lanes)
+            best, which = pooled(code, [cell[v].get() for cell in pixel])
+            code.store(best, out + out_step * n + v * LINE)
+            code.store(which, winner + winner_step * n + v * code.lanes)
+
+
+def pooled(code: Code, cells: Sequence[Vector]) -> tuple[Vector, Vector]:
+    """ReLU of the largest of four cells, and its number, or DROPPED. A NaN beats every number; the first one stays."""
+    best, which = cells[0], code.full(0, BYTE)
+    for number, value in enumerate(cells[1:], 1):
+        wins = value.more(best) & best.number()
+        best, which = value.where(wins, best), code.full(number, BYTE).where(wins, which)
+    off = best <= 0.0
+    return code.full(0.0).where(off, best), code.full(DROPPED, BYTE).where(off, which)
 
 
 def _combine(blocks: Sequence[tuple[int, int]]) -> Any:

@@ -95,26 +95,26 @@ class Declaration:
         """What of the fields does not go together, as a sentence; empty where all does."""
         return ""
 
-    def values(self) -> dict[str, Any]:
+    def settings(self) -> dict[str, Any]:
         """Every field's value, defaults included."""
         return {name: getattr(self, name) for name in self.fields}
 
     def replace(self, **changes: Any) -> Self:
         """The same with some fields changed."""
-        return type(self)(**{**self.values(), **changes})
+        return type(self)(**{**self.settings(), **changes})
 
     def plain(self) -> dict[str, Any]:
         """Every field as plain data (lists, and {Class: {…}} for declarations); what `Registry.parse` reads back."""
-        return {name: _plain(value) for name, value in self.values().items()}
+        return {name: _plain(value) for name, value in self.settings().items()}
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; {name!r} can't be set")
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.values() == other.values()
+        return type(self) is type(other) and self.settings() == other.settings()
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.values().values()))
+        return hash((type(self), *self.settings().values()))
 
     def __repr__(self) -> str:
         said = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())

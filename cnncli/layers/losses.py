@@ -8,9 +8,10 @@ from cnncli.ops.losses import Loss as LossOp
 
 
 class Loss(Declaration):
-    """What training makes small; `kind` names its operation."""
+    """What training makes small."""
 
     kind: ClassVar[str]
+    """Its operation's name."""
     classes: ClassVar[bool] = False
     """True where the last axis holds one score a class, so that a target may be a class number."""
 

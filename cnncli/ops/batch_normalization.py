@@ -86,7 +86,7 @@ class BatchNormalizationGrad(Op):
         grad_gamma = others.pop(0) if self.of.scale else None
         grad_beta = others.pop(0) if self.of.center else None
         normalization = self.of.constants(saved, gamma_and_beta)
-        return kernels.batch_normalization.training_gradient(
+        return kernels.batch_normalization_gradient.training(
             x, grad, normalization, out, grad_gamma, grad_beta, scratch
         )
 
@@ -126,4 +126,4 @@ class FixedNormalizationGrad(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         grad, x, mean, variance, *gamma_and_beta = inputs
         constants = self.of.constants(mean, gamma_and_beta)
-        return kernels.batch_normalization.inference_gradient(x, grad, constants, mean, variance, outputs[0], scratch)
+        return kernels.batch_normalization_gradient.inference(x, grad, constants, mean, variance, outputs[0], scratch)

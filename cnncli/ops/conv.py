@@ -63,7 +63,9 @@ class Conv2D(Op):
         x, kernel, *bias = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
-        return kernels.conv2d.forward(x, kernel, epilogue, outputs[0], places, scratch)
+        suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
+        forward = kernels.winograd.forward if suits else kernels.conv2d.forward
+        return forward(x, kernel, epilogue, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,10 @@ class Conv2DGradInput(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
-        return kernels.conv2d_gradient.grad_input(inputs[0], inputs[1], outputs[0], places, scratch)
+        grad, kernel = inputs
+        suits = kernels.winograd.suits(kernel.shape, places, grad.shape[1:])
+        grad_input = kernels.winograd.grad_input if suits else kernels.conv2d_gradient.grad_input
+        return grad_input(grad, kernel, outputs[0], places, scratch)
 
 
 @dataclass(frozen=True)
@@ -101,7 +106,10 @@ class Conv2DGradWeight(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
-        return kernels.conv2d_gradient.grad_weight(inputs[0], inputs[1], outputs[0], places, scratch)
+        x, grad = inputs
+        suits = kernels.winograd_gradient.suits_weight(self.kernel, places, grad.shape[1:])
+        way = kernels.winograd_gradient.grad_weight if suits else kernels.conv2d_gradient.grad_weight
+        return way(x, grad, outputs[0], places, scratch)
 
 
 def image_shape(x: Value) -> tuple[int, int, int]:

@@ -51,7 +51,10 @@ class ConvPool2D(Op):
         x, kernel, *bias = inputs
         out, winner = outputs
         geometry = _geometry(self.window, x.shape[1:])
-        return kernels.conv_pool.forward(x, kernel, bias[0] if bias else None, out, winner, geometry, scratch)
+        convolved = self.window.output(x.shape[1], x.shape[2])
+        suits = kernels.winograd.suits(kernel.shape, geometry, convolved)
+        forward = kernels.winograd.forward_pooled if suits else kernels.conv_pool.forward
+        return forward(x, kernel, bias[0] if bias else None, out, winner, geometry, scratch)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from cnncli.layers.vocabulary import layers
 from cnncli.training.callbacks import CALLBACKS
 from cnncli.training.metrics import METRICS
 from cnncli.training.optimizers import OPTIMIZERS
+from cnncli.training.schedules import SCHEDULES
 from cnncli.training.sections import CompileSection, FitSection
 
 CHAPTERS: tuple[tuple[str, Registry[Any]], ...] = (
@@ -23,6 +24,7 @@ CHAPTERS: tuple[tuple[str, Registry[Any]], ...] = (
     ("Constraints", CONSTRAINTS),
     ("Losses", LOSSES),
     ("Optimizers", OPTIMIZERS),
+    ("Learning-rate schedules", SCHEDULES),
     ("Metrics", METRICS),
     ("Callbacks", CALLBACKS),
     ("Datasets with arguments", SOURCES),
@@ -34,28 +36,32 @@ def page() -> str:
     lines = ["# Reference", "", "Made from the code by `python -m cnncli.report.reference`; do not edit.", ""]
     lines += _chapter("Layers", layers().values())
     for title, registry in CHAPTERS:
-        lines += _chapter(title, registry)
+        lines += _chapter(title, registry, _told(registry.base))
     lines += ["## Sections of a spec", ""]
     for name, section in (("data", DataSection), ("compile", CompileSection), ("fit", FitSection)):
         lines += [f"### `{name}`", "", *_declaration(section)]
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _chapter(title: str, classes: Iterable[type[Declaration]]) -> Iterator[str]:
-    yield from (f"## {title}", "")
+def _chapter(title: str, classes: Iterable[type[Declaration]], about: str = "") -> Iterator[str]:
+    yield from (f"## {title}", "", *([about, ""] if about else []))
     for cls in classes:
         names = ", ".join(f"`{name}`" for name in (cls.__name__, snake_case(cls.__name__), *cls.aliases))
         yield from (f"### {names}" if title != "Layers" else f"### `{cls.__name__}`", "", *_declaration(cls))
 
 
 def _declaration(cls: type[Declaration]) -> Iterator[str]:
-    yield from ((inspect.getdoc(cls) or "").replace("\n", " "), "")
+    yield from (_told(cls), "")
     if not cls.fields:
         return
     yield from ("| key | default |", "|---|---|")
     for name, field in cls.fields.items():
         yield f"| `{name}` | {_default(field)} |"
     yield ""
+
+
+def _told(cls: type[Declaration]) -> str:
+    return " ".join((inspect.getdoc(cls) or "").split())
 
 
 def _default(field: Field) -> str:

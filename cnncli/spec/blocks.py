@@ -6,17 +6,18 @@ from dataclasses import dataclass, field
 
 from cnncli.spec.entries import OF_ENTRIES
 from cnncli.spec.problems import Problems, suggestion
-from cnncli.spec.tree import Entry, Mapping, Scalar, Sequence, Tree, is_null
+from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 PARAMETER = re.compile(r"[A-Za-z_]\w*")
 
 
 @dataclass(slots=True)
 class Block:
-    """A block's signature: parameters with their defaults (None: required), inputs by name, layers."""
+    """A block's signature: parameters with their defaults (None: required) and places, inputs by name, layers."""
 
     name: Scalar
     parameters: dict[str, Tree | None]
+    places: dict[str, Place]
     inputs: list[str]
     layers: Sequence
     used: set[str] = field(default_factory=set)
@@ -59,11 +60,13 @@ def _block(entry: Entry, problems: Problems) -> Block | None:
             inputs.append(item.value)
         else:
             problems.add(item.place, "inputs of a block are names, like [below, skip]")
-    return Block(entry.key, _parameters(body.get("parameters"), problems), inputs, layers)
+    return Block(entry.key, *_parameters(body.get("parameters"), problems), inputs, layers)
 
 
-def _parameters(tree: Tree | None, problems: Problems) -> dict[str, Tree | None]:
+def _parameters(tree: Tree | None, problems: Problems) -> tuple[dict[str, Tree | None], dict[str, Place]]:
+    """Each parameter's default, and where it is declared."""
     parameters: dict[str, Tree | None] = {}
+    places: dict[str, Place] = {}
     items: Iterable[Tree] = _items(tree)
     if isinstance(tree, Mapping):
         items = [Mapping(entry.key.place, (entry,)) for entry in tree]
@@ -79,8 +82,8 @@ def _parameters(tree: Tree | None, problems: Problems) -> dict[str, Tree | None]
             why = "is here twice" if name in parameters else "is a key of every entry"
             problems.add(key.place, f"the parameter '{name}' {why}; choose another name")
         else:
-            parameters[name] = default
-    return parameters
+            parameters[name], places[name] = default, key.place
+    return parameters, places
 
 
 def _items(tree: Tree | None) -> Iterable[Tree]:

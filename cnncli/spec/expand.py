@@ -186,7 +186,9 @@ class _Expander:
                 self.problems.add(given.key.place, f"unknown parameter '{given.name}' of block '{kind}'{known}")
         for name in block.parameters:
             if name not in arguments:
-                self.problems.add(entry.place, f"block '{kind}' must be given its parameter '{name}'")
+                declared = self.problems.at(block.places[name])
+                message = f"block '{kind}' must be given its parameter '{name}' … declared at {declared}"
+                self.problems.add(entry.place, message)
         return arguments if len(self.problems) == before else None
 
     def _inputs(self, entry: LayerEntry, scope: _Scope, later: set[str]) -> list[str] | None:

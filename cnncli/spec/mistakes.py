@@ -137,6 +137,15 @@ KEYS: dict[str, str] = {
     "beta1": "beta_1",
     "beta2": "beta_2",
     "eps": "epsilon",
+    "wd": "weight_decay",
+    "clip_norm": "clipnorm",
+    "clip_value": "clipvalue",
+    "T_max": "decay_steps",
+    "step_size": "decay_steps",
+    "gamma": "decay_rate",
+    "epochs": "decay_steps",
+    "milestones": "boundaries",
+    "warmup_epochs": "warmup_steps",
     "optimiser": "optimizer",
     "metric": "metrics",
     "callback": "callbacks",
@@ -152,7 +161,9 @@ NEEDLESS: dict[str, str] = {
     "augment": "augmentation is not in this version yet",
     "augmentation": "augmentation is not in this version yet",
     "steps_per_epoch": "an epoch is one pass over the training data",
-    "weight_decay": "it is not in this version",
+    "amsgrad": "it is not in this version",
+    "use_ema": "it is not in this version",
+    "gradient_accumulation_steps": "it is not in this version",
 }
 """Keys that are wrong for a reason worth saying."""
 
@@ -199,6 +210,13 @@ NAMES: dict[str, str] = {
     "kaiming_uniform": "he_uniform",
     "kaiming_normal": "he_normal",
     "momentum": "SGD",
+    "cosine": "CosineDecay",
+    "CosineAnnealing": "CosineDecay",
+    "CosineAnnealingLR": "CosineDecay",
+    "CosineAnnealingWarmRestarts": "CosineDecayRestarts",
+    "ExponentialLR": "ExponentialDecay",
+    "MultiStepLR": "PiecewiseConstantDecay",
+    "PiecewiseConstant": "PiecewiseConstantDecay",
 }
 """Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
 
@@ -209,8 +227,8 @@ LATER: dict[str, str] = {
         CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
-    "optimizer": """RMSprop AdamW Nadam Adagrad Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer rmsprop
-        adamw nadam adagrad adadelta adamax ftrl lion lamb adafactor""",
+    "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
+        adafactor""",
     "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson MeanAbsoluteError Huber LogCosh
         Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
         MeanSquaredLogarithmicError mae huber kl_divergence poisson hinge log_cosh mean_absolute_error""",

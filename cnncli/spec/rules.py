@@ -19,10 +19,22 @@ from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks import CALLBACKS
 from cnncli.training.metrics import METRICS
 from cnncli.training.optimizers import OPTIMIZERS
+from cnncli.training.schedules import SCHEDULES
 
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
-    for registry in (LAYERS, INITIALIZERS, REGULARIZERS, CONSTRAINTS, LOSSES, OPTIMIZERS, METRICS, CALLBACKS, SOURCES)
+    for registry in (
+        LAYERS,
+        INITIALIZERS,
+        REGULARIZERS,
+        CONSTRAINTS,
+        LOSSES,
+        OPTIMIZERS,
+        SCHEDULES,
+        METRICS,
+        CALLBACKS,
+        SOURCES,
+    )
 }
 
 

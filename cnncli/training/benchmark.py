@@ -165,7 +165,8 @@ class Bench:
             if steps
         ]
         arena = self.network.weights.data.nbytes
-        traffic = arena * (3 + 2 * len(self.update.slots))  # weights and slots in and out, gradients in
+        reads = 2 if self.update.optimizer.limit else 1  # gradients, whose norm may be wanted before
+        traffic = arena * (2 + reads + 2 * len(self.update.slots))  # weights and slots in and out
         return [*parts, Part("", self.optimizer, "update", 0, traffic, self.update.program)]
 
 

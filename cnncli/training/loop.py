@@ -20,6 +20,7 @@ from cnncli.training.interruption import Interruption
 from cnncli.training.metrics import Metric
 from cnncli.training.optimizers import Optimizer
 from cnncli.training.run import Run
+from cnncli.training.schedules import Schedule
 from cnncli.training.sections import FitSection
 from cnncli.training.state import State
 from cnncli.training.update import Update
@@ -88,7 +89,7 @@ class Trainer:
         self.validation_feed = None if validation is None else self._feed(validation)
         directions = {metric.figure: metric.better for metric in job.metrics}
         self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
-        self.update = Update(network, job.optimizer)
+        self.update = Update(network, job.optimizer, self.batches)
         self.state = State(job.dataset.digest)
 
     def restore(self, saved: ModelFile) -> None:
@@ -131,6 +132,8 @@ class Trainer:
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.state.sums.samples - done
         figures = {"epoch": self.state.epoch + 1, **self.state.sums.means(), **self._validate()}
+        if isinstance(self.job.optimizer.learning_rate, Schedule):
+            figures["learning_rate"] = self.update.rate(self.state.step)
         self._check_weights()
         state = self.state
         stopping = [w for w in self.watchers if w.epoch_end(state.epoch, figures, self.network.tensors())]

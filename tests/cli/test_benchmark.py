@@ -81,9 +81,10 @@ def test_a_busy_machine_is_told(run, monkeypatch, busy, told):
 
 
 def test_a_peer_takes_its_turns(run, monkeypatch):
-    monkeypatch.setattr("cnncli.interop.peer.torch_command", lambda: FAKE)
-    done = run("--against", "torch", "--json")
+    monkeypatch.setattr("cnncli.interop.peer.Framework.command", lambda framework, name: FAKE)
+    done = run("--against", "torch,tensorflow", "--json")
     assert (done.returncode, done.stderr) == (0, "")
+    assert list(json.loads(done.stdout)["against"]) == ["torch", "tensorflow"]
     against = json.loads(done.stdout)["against"]["torch"]
     # Four rounds: 4 images in 2 s, 8 in 0.5 s, 12 in 2 s, 16 in 0.5 s.
     assert (against["version"], against["variant"], against["images_per_second"]) == ("9.9", "channels_last", 24.0)
@@ -104,3 +105,11 @@ def test_a_peer_that_is_missing_or_cannot_is_told_before_anything_is_measured(ru
     done = run("--against", "torch", "--set", "model.layers.dense.kernel_regularizer=l2")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --against torch knows no counterpart of dense (Dense) with kernel_regularizer\n"
+
+
+def test_an_unknown_peer_is_told_with_the_known_ones(run):
+    done = run("--against", "tensorflw")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --against must be one of torch, tensorflow; received 'tensorflw'; did you mean 'tensorflow'?\n"
+    )

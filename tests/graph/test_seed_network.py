@@ -12,6 +12,7 @@ from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import CategoricalCrossentropy
 from cnncli.layers.vocabulary import layers
 from cnncli.training.optimizers import Adam
+from cnncli.training.update import Update
 from tests.fixtures import seed_network as seed
 
 HERE = Path(__file__).parent
@@ -40,16 +41,12 @@ def network():
 
 def steps(network):
     """Each step's loss; weights move by Adam with Keras' defaults."""
-    adam, hyper = Adam(), np.zeros(4)
-    slots = [np.zeros_like(network.weights.data) for _ in adam.slots]
-    places = [runtime.tensor(array) for array in (network.weights.data, network.gradients.data, *slots, hyper)]
-    update = runtime.Program(adam.steps(places[0], places[1], places[2:-1], places[-1]))
+    update = Update(network, Adam())
     for number, (x, y) in enumerate(seed.batches(HERE.parent.parent / "data" / "mnist5k.npz"), 1):
         network.inputs[...], network.targets[...] = x, y
         network.train_step(len(x), 0, number)
         yield float(network.losses.astype(np.float64).mean())
-        hyper[:] = adam.hyper(number)
-        update.run()
+        update.run(number)
 
 
 def test_losses_and_final_weights_of_20_adam_steps_are_those_of_keras(network):

@@ -9,7 +9,7 @@ import pytest
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.interop import peer
-from cnncli.interop.peer import Peer, torch_command
+from cnncli.interop.peer import FRAMEWORKS, Peer
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_peer.py"))]
 
@@ -46,10 +46,11 @@ def test_a_peer_that_does_not_end_is_ended(monkeypatch):
     assert fake.process.returncode == -9
 
 
-def test_without_pytorch_one_line_says_how_to_get_it(monkeypatch):
-    monkeypatch.setattr(peer, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"^--against torch needs PyTorch: pip install 'cnncli\[bench\]'$"):
-        torch_command()
+@pytest.mark.parametrize(("name", "title"), [("torch", "PyTorch"), ("tensorflow", "Keras and TensorFlow")])
+def test_without_a_framework_one_line_says_how_to_get_it(monkeypatch, name, title):
+    monkeypatch.setattr(peer, "find_spec", lambda module: None)
+    with pytest.raises(UsageError, match=rf"^--against {name} needs {title}: pip install 'cnncli\[bench\]'$"):
+        FRAMEWORKS[name].command(name)
 
 
 def test_pytorch_is_the_installed_one_whatever_lies_in_the_working_directory(monkeypatch, tmp_path):
@@ -60,4 +61,4 @@ def test_pytorch_is_the_installed_one_whatever_lies_in_the_working_directory(mon
         (folder / "torch.py").write_text(f"raise SystemExit({says!r})")
     environment = {**os.environ, "PYTHONPATH": str(installed)}  # neither is cnncli on the path
     with chdir(tmp_path), pytest.raises(CnncliError, match=r"^torch could not run the network: the installed one$"):
-        Peer("torch", torch_command(), {}, environment)
+        Peer("torch", FRAMEWORKS["torch"].command("torch"), {}, environment)

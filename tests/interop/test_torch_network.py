@@ -181,6 +181,27 @@ def test_gradient_descent_is_nesterovs_only_with_momentum():
     assert sgd(momentum=0.9, nesterov=True) == {"lr": 0.01, "momentum": 0.9, "nesterov": True}
 
 
+@pytest.mark.parametrize("optimizer", [{"AdamW": {"weight_decay": 0.1}}, {"Adam": {"weight_decay": 0.1}}])
+def test_weight_decay_that_leaves_the_gradients_alone_is_adamws(optimizer):
+    name, arguments = chain((2, 2, 1), "Flatten", optimizer=optimizer)["optimizer"]
+    assert (name, arguments["weight_decay"]) == ("AdamW", 0.1)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "what"),
+    [
+        ({"SGD": {"weight_decay": 0.1}}, "SGD with weight_decay"),
+        ({"SGD": {"clipnorm": 1}}, "SGD with clipnorm"),
+        ({"Adam": {"global_clipnorm": 1}}, "Adam with global_clipnorm"),
+        ({"AdamW": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 1, "decay_steps": 9}}}}, "with a sched"),
+        ("rmsprop", "RMSprop"),
+    ],
+)
+def test_an_optimizer_whose_numbers_would_be_others_is_refused(optimizer, what):
+    with pytest.raises(UsageError, match=f"no counterpart of the optimizer .*{what}"):
+        chain((2, 2, 1), "Flatten", optimizer=optimizer)
+
+
 @pytest.mark.parametrize(
     ("entry", "loss", "message"),
     [

@@ -4,10 +4,19 @@ import hashlib
 
 import numpy as np
 
-from cnncli.kernels import activations, dropout, losses, merge, optimizers, penalties, pooling, softmax
+from cnncli.kernels import activations, clipping, dropout, losses, merge, optimizers, penalties, pooling, softmax
 from cnncli.kernels.activation_names import of_input
+from cnncli.kernels.optimizers import Segments
 from cnncli.kernels.runtime import tensor
-from tests.kernels import test_conv2d, test_conv_pool, test_dense, test_depthwise, test_vectormath
+from tests.kernels import (
+    test_batch_normalization,
+    test_conv2d,
+    test_conv_pool,
+    test_dense,
+    test_depthwise,
+    test_vectormath,
+    test_winograd,
+)
 from tests.kernels.support import DTYPES, execute, normal
 
 FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
@@ -54,6 +63,7 @@ def results(dtype):
     places = tensor(x), tensor(target), tensor(weight), tensor(out)
     keep("mse gradient", out, lambda _: losses.mean_squared_error_gradient(*places))
     _others(keep, given, dtype)
+    _updates(keep, given)
     return found | _products(dtype)
 
 
@@ -64,6 +74,16 @@ def _products(dtype):
     found = {f"conv2d {run.__name__}": [run(case) for case in cases] for run in test_conv2d.OPERATIONS}
     cases = [test_depthwise.random_case(seed, dtype) for seed in range(40)]
     found |= {f"depthwise {run.__name__}": [run(case) for case in cases] for run in test_depthwise.OPERATIONS}
+    cases = [test_winograd.random_case(seed, dtype) for seed in range(60)]
+    cases = [case for case in cases if min(case.grad.shape[1:3]) > 1]  # something to pool
+    cases += [test_winograd.large_case(11)] if dtype == "float32" else []
+    runs = test_winograd.OPERATIONS
+    found |= {f"winograd {run.__name__}": [run(case) for case in cases] for run in runs}
+    found["batch_normalization"] = []
+    for seed in range(40):
+        case = test_batch_normalization.random_case(seed, dtype)
+        for arrays in (*test_batch_normalization.training(case, "relu"), test_batch_normalization.inference(case)):
+            found["batch_normalization"] += arrays
     cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
     cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]
     found["conv_pool"] = [array for case in cases for array in test_conv_pool.everything(case, 4)]
@@ -86,11 +106,7 @@ def _others(keep, given, dtype):
     keep("average pooling", means, lambda _: pooling.average_forward(tensor(images), tensor(means), window))
     places_means = tensor(means), tensor(back_means), window
     keep("average pooling backward", back_means, lambda _: pooling.average_backward(*places_means))
-    w, g, m, v = given(999), given(999), given(999), np.abs(given(999))
-    hyper = np.array([0.01, 0.9, 0.999, 1e-7])
-    keep("adam", w, lambda _: optimizers.adam(*map(tensor, (w, g, m, v, hyper))))
-    moved, momenta = given(999), given(999)
-    keep("sgd", moved, lambda _: optimizers.sgd(*map(tensor, (moved, g, momenta, hyper)), True))
+    w, g, m = given(999), given(999), given(999)
     dropped, clock = np.empty_like(w), np.array([3, 4])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
     total = np.empty_like(w)
@@ -98,6 +114,18 @@ def _others(keep, given, dtype):
     penalty, slope = np.empty(1, dtype), np.empty_like(w)
     keep("penalty", penalty, lambda s: penalties.value(tensor(w), tensor(penalty), 0.1, 0.2, 1.0, s))
     keep("penalty gradient", slope, lambda _: penalties.gradient(tensor(w), tensor(slope), 0.1, 0.2, 1.0))
+
+
+def _updates(keep, given):
+    g, hyper = given(999), np.array([0.001, 0.9, 0.01, 1e-3, 0.9, 0.1, 0.7, 0.3])
+    places = np.array([[first, first + 45] for first in range(0, 960, 48)])
+    factors, squares = np.ones(len(places)), np.zeros((len(places), clipping.PARTS))
+    segments = Segments(tensor(places), tensor(factors), tensor(squares))
+    keep("clipping", factors, lambda _: clipping.factors(tensor(g), segments, 0.5, together=False))
+    for rule, (_, slots, _) in optimizers.RULES.items():
+        w, state = given(999), [np.abs(given(999)), 0.1 * given(999), given(999)][:slots]
+        arrays = tensor(w), tensor(g), [tensor(array) for array in state], tensor(hyper)
+        keep(rule, w, lambda _, rule=rule, arrays=arrays: optimizers.update(rule, *arrays, segments))
 
 
 def lines(dtype, found):

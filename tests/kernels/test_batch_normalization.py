@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, batch_normalization, channels
+from cnncli.kernels import activations, batch_normalization, batch_normalization_gradient, channels
 from cnncli.kernels.activation_names import parts
 from cnncli.kernels.batch_normalization import Normalization, Running
 from cnncli.kernels.runtime import Scratch, tensor
@@ -59,7 +59,7 @@ def training(case: Case, kind: str = "linear", threads: int = 2):
     execute(lambda s: batch_normalization.training(tensor(case.x), normalization, running, tensor(out), s), threads)
     grads = unwritten(dtype, *case.x.shape), unwritten(dtype, depth), unwritten(dtype, depth)
     x, grad, places = tensor(case.x), tensor(case.grad), [tensor(array) for array in grads]
-    execute(lambda s: batch_normalization.training_gradient(x, grad, normalization, *places, s), threads)
+    execute(lambda s: batch_normalization_gradient.training(x, grad, normalization, *places, s), threads)
     return (out, saved, mean, variance), grads
 
 
@@ -69,7 +69,7 @@ def inference(case: Case, kind: str = "linear", threads: int = 2):
     normalization, given = constants(case, case.mean, kind), (tensor(case.mean), tensor(case.variance))
     x, grad = tensor(case.x), tensor(case.grad)
     execute(lambda s: batch_normalization.inference(x, normalization, *given, tensor(out), s), threads)
-    execute(lambda s: batch_normalization.inference_gradient(x, grad, normalization, *given, tensor(back), s), threads)
+    execute(lambda s: batch_normalization_gradient.inference(x, grad, normalization, *given, tensor(back), s), threads)
     return out, back
 
 
@@ -173,7 +173,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         case, scratch = random_case(0, "float32", (batch, 3, 5)), Scratch(0, 2)
         saved = np.zeros((2, 5), np.float32)
         places = tensor(case.x), tensor(case.grad), constants(case, saved, "linear"), tensor(case.x), None, None
-        batch_normalization.training_gradient(*places, scratch)
+        batch_normalization_gradient.training(*places, scratch)
         used.append(scratch.used)
     assert used == sorted(used)
 

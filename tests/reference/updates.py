@@ -20,6 +20,40 @@ def adam(w, g, m, v, alpha, beta_1, beta_2, epsilon):
     return w - alpha * m / (np.sqrt(v) + epsilon), m, v
 
 
+def nadam(w, g, m, v, of_m, of_g, of_v, beta_1, beta_2, epsilon):
+    """Returns (w, m, v)."""
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    return w - (of_m * m + of_g * g) / (np.sqrt(of_v * v) + epsilon), m, v
+
+
+def rmsprop(w, g, v, mean, m, rate, rho, momentum, epsilon):
+    """`mean` is None where it is not centered, `m` without momentum. Returns (w, v, mean, m)."""
+    v = rho * v + (1 - rho) * g**2
+    mean = None if mean is None else rho * mean + (1 - rho) * g
+    by = rate * g / np.sqrt(v - (0 if mean is None else mean**2) + epsilon)
+    m = None if m is None else momentum * m + by
+    return w - (by if m is None else m), v, mean, m
+
+
+def adagrad(w, g, s, rate, epsilon):
+    """Returns (w, s)."""
+    s = s + g**2
+    return w - rate * g / np.sqrt(s + epsilon), s
+
+
+def prepared(w, g, factor, bound, decay):
+    """What every update does first. Returns (w, g)."""
+    return w - decay * w, np.clip(factor * g, -bound, bound)
+
+
+def clip_factors(grads, limit, together):
+    """What each of the gradients is multiplied by, so that no norm is larger than the limit."""
+    norms = [np.linalg.norm(grad) for grad in grads]
+    norms = [np.linalg.norm(norms)] * len(norms) if together else norms
+    return [limit / max(norm, limit) for norm in norms]
+
+
 def penalty(x, l1, l2, scale):
     return scale * (l1 * np.abs(x).sum() + l2 * (x**2).sum())
 

@@ -1,0 +1,91 @@
+"""TensorFlow's side of `benchmark --against tensorflow`: Keras' `fit`, in a process of its own that imports no cnncli.
+
+It speaks as `torch_peer` does; the network is described by `keras_network.translate`.
+
+The variants are two ways of Keras to run a training step: compiled by XLA, and as TensorFlow's own graph.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from math import ceil
+from time import perf_counter
+from typing import Any
+
+os.environ["KERAS_BACKEND"] = "tensorflow"
+os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+
+import keras
+import numpy as np
+import tensorflow
+
+COMPILED = {"graph": False, "xla": True}
+WARM_UP = 3
+
+
+class Trainer:
+    """The network run in one way, at work on random batches."""
+
+    def __init__(self, description: Mapping[str, Any], jit: bool) -> None:
+        self.batch = description["batch_size"]
+        keras.utils.set_random_seed(0)
+        image = keras.Input(tuple(description["input_shape"]))
+        values = {"input": image}
+        for node in description["nodes"]:
+            layer = getattr(keras.layers, node["layer"]["class_name"])(**node["layer"]["config"])
+            inputs = [values[name] for name in node["inputs"]]
+            output = values[node["name"]] = layer(inputs if len(inputs) > 1 else inputs[0])
+        self.model = keras.Model(image, output)
+        loss, optimizer = description["loss"], description["optimizer"]
+        self.model.compile(
+            optimizer=getattr(keras.optimizers, optimizer["class_name"])(**optimizer["config"]),
+            loss=getattr(keras.losses, loss["class_name"])(**loss["config"]),
+            jit_compile=jit,
+        )
+        self.start = self.model.get_weights()
+        self.one_hot = loss["class_name"] == "CategoricalCrossentropy"
+        self.random = np.random.default_rng(0)
+        self.begin()
+        self.run(WARM_UP)
+        start = perf_counter()
+        self.run(WARM_UP)
+        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+
+    def begin(self) -> None:
+        """The first weights again, and another batch, given over and over as a dataset that is ready in memory."""
+        self.model.set_weights(self.start)
+        x = self.random.random((self.batch, *self.model.input_shape[1:]), np.float32)
+        shape = (self.batch, *self.model.output_shape[1:])
+        if self.one_hot:
+            y = np.eye(shape[-1], dtype=np.float32)[self.random.integers(shape[-1], size=shape[:-1])]
+        else:
+            y = self.random.random(shape, np.float32)
+        self.data = tensorflow.data.Dataset.from_tensors((x, y)).repeat()
+
+    def run(self, steps: int) -> None:
+        """Train."""
+        self.model.fit(self.data, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
+
+    def round(self) -> dict[str, float]:
+        """Images and seconds of a round."""
+        self.begin()
+        self.run(1)
+        start = perf_counter()
+        self.run(self.steps)
+        return {"images": self.steps * self.batch, "seconds": perf_counter() - start}
+
+
+def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
+    """Serve until the input ends."""
+    description = json.loads(sys.stdin.readline())
+    tensorflow.config.threading.set_intra_op_parallelism_threads(description["threads"])
+    tensorflow.config.threading.set_inter_op_parallelism_threads(description["threads"])
+    trainers = {name: Trainer(description, jit) for name, jit in COMPILED.items()}
+    answer({"version": tensorflow.__version__, "variants": list(trainers)})
+    for line in sys.stdin:
+        answer(trainers[json.loads(line)].round())
+
+
+if __name__ == "__main__":
+    main(lambda message: print(json.dumps(message), flush=True))

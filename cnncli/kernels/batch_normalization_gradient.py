@@ -1,0 +1,172 @@
+"""The gradients of `batch_normalization`.
+
+They read x and grad twice and nothing else: what the activation is given is computed anew.
+"""
+
+from collections.abc import Callable
+
+from cnncli.kernels import channels
+from cnncli.kernels.activation_names import OF_INPUT
+from cnncli.kernels.activations import FORMULAS
+from cnncli.kernels.batch_normalization import KINDS, Normalization, address_of, chosen, folded, make_tables
+from cnncli.kernels.intrinsics import clear
+from cnncli.kernels.lanes import Vector
+from cnncli.kernels.reduce import ITEM, PARTIALS
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+
+SUMS = block("x grad tables sums images per_image length partials")
+COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
+INPUT = block("x grad tables out size length part")
+
+
+def training(
+    x: Tensor,
+    grad: Tensor,
+    normalization: Normalization,
+    out: Tensor | None,
+    grad_gamma: Tensor | None,
+    grad_beta: Tensor | None,
+    scratch: Scratch,
+) -> list[Step]:
+    """The gradients of `batch_normalization.training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
+    depth, batch = x.shape[-1], x.shape[0]
+    length, partials = channels.period(depth), min(batch, PARTIALS)
+    table, tables = make_tables(normalization, x, scratch, extra=2)
+    sums = scratch.take(partials * 2 * length * 8)
+    summed = sums_worker.step(
+        x.dtype,
+        partials,
+        normalization.activation,
+        x=x.address,
+        grad=grad.address,
+        tables=tables,
+        sums=sums,
+        images=batch,
+        per_image=x.size // batch,
+        length=length,
+        partials=partials,
+    )
+    coefficients = coefficients_worker.step(
+        x.dtype,
+        1,
+        sums=sums,
+        saved=normalization.saved.address,
+        gamma=address_of(normalization.gamma),
+        grad_gamma=address_of(grad_gamma),
+        grad_beta=address_of(grad_beta),
+        out=tables + 3 * length * ITEM[x.dtype],
+        count=x.size // depth,
+        channels=depth,
+        length=length,
+        partials=partials,
+    )
+    steps = [table, summed, coefficients]
+    return [*steps, _input(x, grad, tables, out, normalization.activation)] if out else steps
+
+
+def inference(
+    x: Tensor,
+    grad: Tensor,
+    normalization: Normalization,
+    mean: Tensor,
+    variance: Tensor,
+    out: Tensor,
+    scratch: Scratch,
+) -> list[Step]:
+    """The gradient of `batch_normalization.inference` in x: grad · f′ · scale. All real (N, …, C)."""
+    table, tables = make_tables(normalization, x, scratch, mean, variance, extra=2)
+    return [table, _input(x, grad, tables, out, normalization.activation)]
+
+
+def _input(x: Tensor, grad: Tensor, tables: int, out: Tensor, activation: str) -> Step:
+    part = channels.rows_of(x.shape[-1])
+    places = {"x": x.address, "grad": grad.address, "tables": tables, "out": out.address}
+    length = channels.period(x.shape[-1])
+    return input_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
+
+
+def _before(
+    kind: str, x: Vector, grad: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector
+) -> tuple[Vector, Vector]:
+    """x − mean, and the gradient before the activation."""
+    apart = x - mean
+    if kind == "linear":
+        return apart, grad
+    function, gradient = FORMULAS[kind]
+    z = apart.fma(scale, beta)
+    return apart, gradient(z if kind in OF_INPUT else function(z, *constants), grad, *constants)
+
+
+def _gradient_sums(kind: str) -> Callable[..., tuple[Vector, Vector]]:
+    def sums(*operands: Vector) -> tuple[Vector, Vector]:
+        apart, grad = _before(kind, *operands)
+        return grad, grad * apart
+
+    return sums
+
+
+def _input_gradient(kind: str) -> Callable[..., Vector]:
+    def input_gradient(*operands: Vector) -> Vector:
+        x, grad, mean, scale, beta, slope, offset, *constants = operands
+        apart, grad = _before(kind, x, grad, mean, scale, beta, *constants)
+        return grad.fma(scale, apart.fma(slope, offset))
+
+    return input_gradient
+
+
+_sum_gradients = channels.summed(2, *map(_gradient_sums, KINDS))
+_give_input = channels.channelwise(*map(_input_gradient, KINDS))
+
+
+@worker(SUMS)
+def sums_worker(real, kind):
+    """Σg and Σg·(x − mean) of one part of the batch, g being the gradient before the activation."""
+    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+
+    def gradient_sums(parameters, chunk, thread):
+        p = fields(parameters, SUMS)
+        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
+        sums, table = p.sums + chunk * 2 * p.length * 8, p.length * item
+        clear(sums, 2 * p.length * 8)
+        skip, size = start * p.per_image * item, (stop - start) * p.per_image
+        tables = (p.tables, p.tables + table, p.tables + 2 * table)
+        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
+
+    return gradient_sums
+
+
+@worker(COEFFICIENTS)
+def coefficients_worker(real):
+    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset."""
+
+    def coefficients(parameters, chunk, thread):
+        p = fields(parameters, COEFFICIENTS)
+        saved, out = view(p.saved, (2, p.channels), real), view(p.out, (2, p.length), real)
+        for c in range(p.channels):
+            total = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c)
+            apart = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c)
+            inverse = saved[1, c] * 1.0
+            scale = inverse * view(p.gamma, p.channels, real)[c] if p.gamma != 0 else inverse
+            if p.grad_gamma != 0:
+                view(p.grad_gamma, p.channels, real)[c] = inverse * apart
+            if p.grad_beta != 0:
+                view(p.grad_beta, p.channels, real)[c] = total
+            for place in range(c, p.length, p.channels):
+                out[0, place] = -scale * inverse * inverse * apart / p.count
+                out[1, place] = -scale * total / p.count
+
+    return coefficients
+
+
+@worker(INPUT)
+def input_worker(real, kind):
+    """scale · g + (x − mean) · slope + offset for some periods."""
+    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+
+    def input_gradient(parameters, chunk, thread):
+        p = fields(parameters, INPUT)
+        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
+        tables = (p.tables, p.tables + table, p.tables + 2 * table, p.tables + 3 * table, p.tables + 4 * table)
+        _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, constants, real)
+
+    return input_gradient

@@ -1,0 +1,207 @@
+"""Winograd's convolution agrees with the definition, keeps zeros, and does not depend on threads or batch."""
+
+import numpy as np
+import pytest
+
+from cnncli.kernels import activations, winograd, winograd_gradient
+from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.epilogue import Epilogue
+from cnncli.kernels.runtime import Scratch, tensor
+from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
+from tests.kernels.test_conv2d import Case
+from tests.reference import activations as twins
+from tests.reference import convolution
+
+
+def case_of(rng: np.random.Generator, dtype: str, batch: int, image: tuple[int, int], depth: tuple[int, int]) -> Case:
+    """A 3×3 convolution, padded or not."""
+    padding = tuple(int(size) for size in rng.integers(0, 3, 2))
+    out = [size + int(rng.integers(2 * before, 5)) - 2 for size, before in zip(image, padding, strict=True)]
+    out = [max(1, min(size, image[axis] + 2 * padding[axis] - 2)) for axis, size in enumerate(out)]
+    channels, filters = depth
+    return Case(
+        normal(rng, dtype, batch, *image, channels),
+        normal(rng, dtype, 3, 3, channels, filters),
+        normal(rng, dtype, filters) if rng.integers(2) else None,
+        normal(rng, dtype, batch, *out, filters),
+        Geometry((1, 1), padding),  # type: ignore[arg-type]
+    )
+
+
+def random_case(seed: int, dtype: str) -> Case:
+    rng = np.random.default_rng(seed)
+    image = int(rng.integers(3, 14)), int(rng.integers(3, 14))
+    depth = tuple(int(size) for size in rng.choice([1, 3, 8, 16, 17, 33], 2))
+    return case_of(rng, dtype, int(rng.choice([1, 2, 3, 9])), image, depth)  # type: ignore[arg-type]
+
+
+def large_case(batch: int) -> Case:
+    case = case_of(np.random.default_rng(1), "float32", 11, (37, 26), (33, 40))
+    return case._replace(x=case.x[:batch], grad=case.grad[:batch])
+
+
+def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.grad.shape)
+    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
+    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
+    execute(lambda scratch: winograd.forward(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def grad_input(case: Case, threads: int = 2) -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.x.shape)
+    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
+    execute(lambda scratch: winograd.grad_input(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
+    out = unwritten(case.x.dtype.name, *case.kernel.shape)
+    arrays = tensor(case.x), tensor(case.grad), tensor(out)
+    execute(lambda scratch: winograd_gradient.grad_weight(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def pooled_alone(case: Case, threads: int = 2) -> np.ndarray:
+    return forward_pooled(case, threads)[0]
+
+
+def forward_pooled(case: Case, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    batch, rows, columns, filters = case.grad.shape
+    out = unwritten(case.x.dtype.name, batch, rows // 2, columns // 2, filters)
+    winner = np.full(out.shape, 99, np.uint8)
+    bias = None if case.bias is None else tensor(case.bias)
+    arrays = tensor(case.x), tensor(case.kernel), bias, tensor(out), tensor(winner)
+    execute(lambda scratch: winograd.forward_pooled(*arrays, case.geometry, scratch), threads)
+    return out, winner
+
+
+OPERATIONS = (forward, grad_input, grad_weight, pooled_alone)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_all_three_agree_with_the_definition(dtype: str) -> None:
+    for seed in range(SHAPES):
+        case = random_case(seed, dtype)
+        x, kernel, bias, grad, geometry = case
+        assert_close(forward(case), convolution.forward(x, kernel, bias, grad.shape[1:3], geometry), case.terms)
+        assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
+        assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), case.terms)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_pooled_it_agrees_with_the_definition_and_names_a_cell_that_won(dtype: str) -> None:
+    for seed in range(SHAPES):
+        case = random_case(seed, dtype)
+        x, kernel, bias, grad, geometry = case
+        rows, columns = (size // 2 for size in grad.shape[1:3])
+        if not rows or not columns:
+            continue
+        out, winner = forward_pooled(case)
+        convolved = convolution.forward(x, kernel, bias, (2 * rows, 2 * columns), geometry)
+        squares = convolved.reshape(len(x), rows, 2, columns, 2, -1).transpose(0, 1, 3, 5, 2, 4)
+        cells = np.concatenate([squares.reshape(*squares.shape[:4], 4), np.zeros((*squares.shape[:4], 1))], axis=-1)
+        assert_close(out, cells.max(axis=-1), kernel.size)
+        # The cell that won has the largest value but for rounding; 4 stands for none above 0.
+        chosen = np.take_along_axis(cells, winner[..., None].astype(np.int64), axis=-1)[..., 0]
+        assert_close(out, chosen, kernel.size)
+
+
+@pytest.mark.parametrize("kind", list(activations.KINDS))
+def test_an_activation_goes_over_every_pixel_once(kind: str) -> None:
+    for case in [*(random_case(seed, "float64") for seed in range(20)), large_case(3)]:
+        np.testing.assert_allclose(
+            forward(case, activation=kind), getattr(twins, kind)(forward(case)), rtol=1e-5, atol=1e-6
+        )
+
+
+def test_what_is_exactly_zero_stays_so() -> None:
+    # Rows of nothing, as digits have them: a ReLU behind them must not open.
+    rng = np.random.default_rng(0)
+    case = large_case(2)._replace(bias=None)
+    case.x[:, 5:14], case.x[:, :, 20:] = 0, 0
+    case.x[:, :5] = rng.integers(0, 255, case.x[:, :5].shape) / np.float32(255)
+    x, kernel, bias, grad, geometry = case
+    expected = convolution.forward(x, kernel, bias, grad.shape[1:3], geometry)
+    assert (expected == 0).sum() > 1000
+    np.testing.assert_array_equal(forward(case)[expected == 0], 0)
+
+
+def test_nan_comes_through() -> None:
+    case = large_case(1)
+    case.x[0, 9, 9, 3] = np.nan
+    x, kernel, bias, grad, geometry = case
+    expected = convolution.forward(x, kernel, bias, grad.shape[1:3], geometry)
+    assert np.isnan(forward(case)[np.isnan(expected)]).all()
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("batch", [1, 11])
+def test_one_and_two_threads_give_the_same_bits(operation, batch: int) -> None:
+    case = large_case(batch)
+    np.testing.assert_array_equal(operation(case, 1), operation(case, 2))
+
+
+@pytest.mark.parametrize("operation", [forward, grad_input, pooled_alone])
+def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
+    np.testing.assert_array_equal(operation(large_case(1)), operation(large_case(11))[:1])
+
+
+def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
+    for seed in range(50):
+        case = random_case(seed, "float64")._replace(bias=None)
+        product = np.vdot(forward(case), case.grad)
+        scale = 1e-12 * (1 + np.linalg.norm(forward(case)) * np.linalg.norm(case.grad))
+        assert abs(np.vdot(case.x, grad_input(case)) - product) < scale
+        assert abs(np.vdot(case.kernel, grad_weight(case)) - product) < scale
+
+
+def test_one_large_image_is_divided_among_threads() -> None:
+    case, scratch = large_case(1), Scratch(0, 2)
+    steps = winograd.forward(tensor(case.x), tensor(case.kernel), Epilogue(), tensor(case.grad), case.geometry, scratch)
+    assert steps[-1].chunks > 1
+
+
+def test_scratch_does_not_fall_when_the_batch_grows() -> None:
+    used = []
+    case = random_case(0, "float32")
+    for batch in range(1, 12):
+        x, out = (np.zeros((batch, *array.shape[1:]), np.float32) for array in (case.x, case.grad))
+        scratch = Scratch(0, 2)
+        winograd.forward(tensor(x), tensor(case.kernel), Epilogue(), tensor(out), case.geometry, scratch)
+        weight = Scratch(0, 2)
+        winograd_gradient.grad_weight(tensor(x), tensor(out), tensor(case.kernel), case.geometry, weight)
+        used.append((scratch.used, weight.used))
+    assert [list(sizes) for sizes in zip(*used, strict=True)] == [sorted(sizes) for sizes in zip(*used, strict=True)]
+
+
+@pytest.mark.parametrize(
+    ("kernel", "geometry", "out", "answer"),
+    [
+        ((3, 3, 32, 32), Geometry((1, 1), (1, 1)), (8, 8, 32), True),
+        ((3, 3, 15, 64), Geometry((1, 1), (1, 1)), (8, 8, 64), False),
+        ((3, 3, 32, 32), Geometry((2, 2), (1, 1)), (8, 8, 32), False),
+        ((3, 3, 32, 32), Geometry((1, 1), (2, 2), (2, 2)), (8, 8, 32), False),
+        ((3, 3, 32, 64), Geometry((1, 1), (1, 1), (1, 1), 2), (8, 8, 32), False),
+        ((5, 3, 32, 32), Geometry((1, 1), (1, 1)), (8, 8, 32), False),
+        ((3, 3, 32, 32), Geometry((1, 1), (1, 1)), (3, 8, 32), False),
+    ],
+)
+def test_it_is_chosen_by_the_shape_alone(kernel, geometry, out, answer: bool) -> None:
+    assert winograd.suits(kernel, geometry, out) is answer
+    assert winograd_gradient.suits_weight(kernel, geometry, out) is answer
+
+
+def test_the_weight_gradient_of_many_weights_is_summed_directly() -> None:
+    padded = Geometry((1, 1), (1, 1))
+    assert winograd_gradient.suits_weight((3, 3, 128, 128), padded, (8, 8, 128))
+    assert not winograd_gradient.suits_weight((3, 3, 256, 128), padded, (8, 8, 128))
+
+
+def test_the_comparison_notices_one_wrong_element() -> None:
+    case = random_case(0, "float32")
+    wrong = forward(case).astype(np.float64)
+    assert_close(forward(case), wrong, case.terms)
+    wrong.flat[-1] += 0.01
+    with pytest.raises(AssertionError):
+        assert_close(forward(case), wrong, case.terms)
