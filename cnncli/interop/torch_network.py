@@ -10,8 +10,8 @@ from typing import Any
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model, Node, lower
+from cnncli.interop.torch_spatial import TRANSLATORS, Module, border, convolution, padding
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
-from cnncli.layers.convolution import Conv2D
 from cnncli.layers.core import Activation, Dense, Dropout, Flatten
 from cnncli.layers.layer import Layer
 from cnncli.layers.losses import Loss
@@ -22,9 +22,6 @@ from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
 from cnncli.training.optimizers import SGD, Adam, Optimizer
 from cnncli.training.schedules import Schedule
-
-Module = tuple[str, dict[str, Any]]
-"""A class of torch.nn and its arguments."""
 
 ACTIVATIONS: dict[str, Module] = {
     "relu": ("ReLU", {}),
@@ -88,34 +85,19 @@ def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> di
 
 def _modules(node: Node, shape: Shape) -> list[Module]:
     """A layer without its activation."""
-    translated = MODULES.get(type(node.layer))
-    if translated is None:
+    layer = node.layer
+    if type(layer) in TRANSLATORS:
+        return TRANSLATORS[type(layer)](layer, shape)
+    if type(layer) not in MODULES:
         raise _no_counterpart(node)
-    return translated(node, node.layer, shape)
-
-
-def _convolution(node: Node, layer: Conv2D, shape: Shape) -> list[Module]:
-    window = Window(layer.kernel_size, layer.strides, layer.padding, layer.dilation_rate)
-    before, after = _padding(window, shape)
-    even = before == after
-    arguments = {
-        "in_channels": shape[2],
-        "out_channels": layer.filters,
-        "kernel_size": list(layer.kernel_size),
-        "stride": list(layer.strides),
-        "padding": before if even else [0, 0],
-        "dilation": list(layer.dilation_rate),
-        "groups": layer.groups,
-        "bias": layer.use_bias,
-    }
-    return [*([] if even else [_border(before, after, 0.0)]), ("Conv2d", arguments)]
+    return MODULES[type(layer)](node, layer, shape)
 
 
 def _dense(node: Node, layer: Dense, shape: Shape) -> list[Module]:
     if len(shape) == 2:
         raise _no_counterpart(node)
     if len(shape) == 3:  # over the channels of each pixel
-        return _convolution(node, Conv2D(filters=layer.units, kernel_size=(1, 1), use_bias=layer.use_bias), shape)
+        return convolution(Window((1, 1)), shape, layer.units, bias=layer.use_bias)
     return [("Linear", {"in_features": shape[0], "out_features": layer.units, "bias": layer.use_bias})]
 
 
@@ -148,7 +130,7 @@ def _softmax(node: Node, layer: Softmax, shape: Shape) -> list[Module]:
 
 def _pooling(node: Node, layer: MaxPooling2D | AveragePooling2D, shape: Shape) -> list[Module]:
     window = layer.window
-    before, after = _padding(window, shape)
+    before, after = padding(window, shape)
     arguments: dict[str, Any] = {"kernel_size": list(window.size), "stride": list(window.strides), "padding": before}
     extra: dict[str, Any] = {} if isinstance(layer, MaxPooling2D) else {"count_include_pad": False}
     name = "MaxPool2d" if isinstance(layer, MaxPooling2D) else "AvgPool2d"
@@ -158,30 +140,16 @@ def _pooling(node: Node, layer: MaxPooling2D | AveragePooling2D, shape: Shape) -
         return [(name, arguments | extra | {"ceil_mode": True})]
     if name == "AvgPool2d":
         raise _no_counterpart(node, f"with this padding of an image of {shape[0]}×{shape[1]}")
-    return [_border(before, after, float("-inf")), (name, arguments | {"padding": [0, 0]})]
+    return [border(before, after, float("-inf")), (name, arguments | {"padding": [0, 0]})]
 
 
 def _rounded_up(window: Window, before: Sequence[int], shape: Shape) -> tuple[int, ...]:
     """PyTorch's size of a pooled image with ceil_mode: a window must begin in the image or the border before it."""
     sizes = []
-    for length, size, stride, padding in zip(shape[:2], window.size, window.strides, before, strict=True):
-        out = ceil((length + 2 * padding - size) / stride) + 1
-        sizes.append(out - 1 if (out - 1) * stride >= length + padding else out)
+    for length, size, stride, cells in zip(shape[:2], window.size, window.strides, before, strict=True):
+        out = ceil((length + 2 * cells - size) / stride) + 1
+        sizes.append(out - 1 if (out - 1) * stride >= length + cells else out)
     return tuple(sizes)
-
-
-def _padding(window: Window, shape: Shape) -> tuple[list[int], list[int]]:
-    """Cells of padding above and left of the image, and those below and right."""
-    before = window.padding_before(shape[0], shape[1])
-    if window.padding == "valid":
-        return list(before), list(before)
-    out = window.output(shape[0], shape[1])
-    cells = zip(out, window.strides, window.extent, shape[:2], before, strict=True)
-    return list(before), [max(0, (o - 1) * s + extent - length) - first for o, s, extent, length, first in cells]
-
-
-def _border(before: Sequence[int], after: Sequence[int], value: float) -> Module:
-    return "ConstantPad2d", {"padding": [before[1], after[1], before[0], after[0]], "value": value}
 
 
 def _axis(axis: int, shape: Shape) -> int:
@@ -231,7 +199,6 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     AveragePooling2D: _pooling,
     BatchNormalization: _normalization,
     Concatenate: _nothing,
-    Conv2D: _convolution,
     Dense: _dense,
     Dropout: lambda node, layer, shape: [("Dropout", {"p": layer.rate})],
     ELU: lambda node, layer, shape: [("ELU", {"alpha": layer.alpha})],

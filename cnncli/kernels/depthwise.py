@@ -19,7 +19,7 @@ from numba import types
 
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.dense import GRAIN
-from cnncli.kernels.depthwise_blocks import SHARED, correlate_row, gradient_rows
+from cnncli.kernels.depthwise_blocks import SHARED, correlate_row, gradient_rows, sum_pixels
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
 from cnncli.kernels.lanes import LINE
@@ -30,7 +30,7 @@ from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, w
 CORRELATE = block(
     f"kernel out images blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}"
 )
-WEIGHT = block(f"grad out partials lines batch rows columns kh kw top left dy dx {IMAGE}")
+WEIGHT = block(f"grad out bias partials lines batch rows columns kh kw top left dy dx {IMAGE}")
 
 
 class Phase(NamedTuple):
@@ -88,10 +88,12 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
     return [_correlate(grad, kernel, out, rows, columns, scratch, PLAIN)]
 
 
-def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
-    """The adjoint of `forward` in the kernel, summed over the batch.
+def grad_weight(
+    x: Tensor, grad: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `forward` in the kernel and in the bias, if there is one, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C numbers a tap.
+    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C numbers a tap; bias: (C,).
     """
     batch, rows, columns, channels = grad.shape
     kh, kw = out.shape[:2]
@@ -99,6 +101,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     dy, dx = _apart(kh, dy), _apart(kw, dx)
     partials = weight_partials(batch, out.size)
     target, after = partial_sums(out, partials, scratch)
+    bias_target, bias_after = partial_sums(bias, partials, scratch) if bias else (0, [])
     across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
     lines = lines_of(rows, sy, high, across)
     image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
@@ -108,6 +111,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         _share(sx, [dx]),
         grad=grad.address,
         out=target,
+        bias=bias_target,
         partials=partials,
         lines=lines,
         batch=batch,
@@ -121,7 +125,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         dx=dx,
         **image,
     )
-    return [step, *after]
+    return [step, *after, *bias_after]
 
 
 def _apart(taps: int, distance: int) -> int:
@@ -245,6 +249,9 @@ def weight_worker(real, share):
         out, copied = p.out + part * p.kh * p.kw * step + skip, p.scratch + thread * p.scratch_step
         for tap in range(p.kh * p.kw):
             clear(out + tap * step, width * item)
+        bias = p.bias + part * step + skip
+        if p.bias != 0:
+            clear(bias, width * item)
         for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
             x = p.x + image * p.height * p.width * step + skip
             grad = p.grad + image * p.rows * p.columns * step + skip
@@ -262,5 +269,7 @@ def weight_worker(real, share):
                     width,
                     real,
                 )
+                if p.bias != 0:  # while the gradients are in the cache
+                    sum_pixels(bias, grad + row * p.columns * step, step, lines * p.columns, width, real)
 
     return weight

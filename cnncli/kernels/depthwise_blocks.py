@@ -163,5 +163,18 @@ def _gradient(share: int) -> Any:
     return gradient_rows
 
 
+@emitted()
+def sum_pixels(code: Code, out: Vector, grad: Vector, step: Vector, count: Vector, width: Vector) -> None:
+    """out += Σ grad over `count` pixels, `step` bytes apart, for `width` channels."""
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        total = Variable(code.load(out, index, mask))
+        with code.loop(count) as q:
+            total.set(total.get() + code.load(grad + step * q, index, mask))
+        code.store(total.get(), out, index, mask)
+
+    code.sweep(code.word(0), width, channels)
+
+
 correlate_row, gradient_rows = [_correlate(share) for share in SHARED], [_gradient(share) for share in SHARED]
 """By how much is shared."""

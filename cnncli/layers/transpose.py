@@ -53,7 +53,7 @@ class Conv2DTranspose(KernelLayer):
         received = f"received output_padding={list(self.output_padding)}, strides={list(self.strides)}"
         if any(extra >= stride for extra, stride in zip(self.output_padding, self.strides, strict=True)):
             return f"output_padding must be less than strides; {received}"
-        sizes = zip(self.output_padding, self._window.extent, strict=True)
+        sizes = zip(self.output_padding, self.window.extent, strict=True)
         if self.padding == "same" and any(extra + extent % 2 == 0 for extra, extent in sizes):
             return (
                 f"output_padding must be at least 1 where padding is 'same' and the kernel is even; {received}, "
@@ -62,8 +62,13 @@ class Conv2DTranspose(KernelLayer):
         return ""
 
     @property
-    def _window(self) -> Window:
+    def window(self) -> Window:
+        """The window of the convolution that this one is the adjoint of."""
         return Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
+
+    def size(self, image: Shape) -> tuple[int, int]:
+        """Height and width of what it makes of an image."""
+        return self._length(image[0], 0), self._length(image[1], 1)
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         shape = (*self.kernel_size, self.filters, channels_of(inputs[0]))
@@ -71,13 +76,12 @@ class Conv2DTranspose(KernelLayer):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         kernel, bias = build.weight("kernel"), build.optional_weight("bias")
-        height, width, _ = inputs[0].shape
-        size = self._length(height, 0), self._length(width, 1)
-        return self.activated(build, build.conv2d_transpose(inputs[0], kernel, bias, self._window, size))
+        y = build.conv2d_transpose(inputs[0], kernel, bias, self.window, self.size(inputs[0].shape))
+        return self.activated(build, y)
 
     def _length(self, pixels: int, axis: int) -> int:
         """The pixels of the output along an axis (keras/src/backend/common/backend_utils.py)."""
-        stride, extent = self.strides[axis], self._window.extent[axis]
+        stride, extent = self.strides[axis], self.window.extent[axis]
         same = self.padding == "same"
         if self.output_padding is None:
             return pixels * stride if same else (pixels - 1) * stride + max(extent, stride)

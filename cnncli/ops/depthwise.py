@@ -49,8 +49,9 @@ class DepthwiseConv2D(Op):
         grads: list[Value | None] = [None] * len(call.inputs)
         grad = before_activation(tape, self.activation, grad, call.output)
         if needed[1]:
-            grads[1] = tape.emit(DepthwiseConv2DGradWeight(self.window, kernel.shape), x, grad)
-        if bias and needed[2]:
+            both = DepthwiseConv2DGradWeight(self.window, kernel.shape, bool(bias) and needed[2])
+            grads[1:] = tape.emit_all(both, x, grad) + (None,) * (bool(bias) and not needed[2])
+        elif bias and needed[2]:
             grads[2] = tape.emit(SumRows(), grad)
         if needed[0]:
             grads[0] = tape.emit(DepthwiseConv2DGradInput(self.window, x.shape), grad, kernel)
@@ -83,17 +84,20 @@ class DepthwiseConv2DGradInput(Op):
 
 @dataclass(frozen=True)
 class DepthwiseConv2DGradWeight(Op):
-    """(x (H,W,C), grad (OH,OW,C)) → the gradient of the kernel, summed over the batch."""
+    """(x (H,W,C), grad (OH,OW,C)) → the gradients of the kernel and, if wanted, the bias, summed over the batch."""
 
     window: Window
     kernel: Shape
+    bias: bool
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.kernel, batched=False),)
+        kernel, bias = Value(self.kernel, batched=False), Value(inputs[1].shape[-1:], batched=False)
+        return (kernel, bias) if self.bias else (kernel,)
 
     def flops(self, call: Call) -> int:
-        return call.inputs[1].size * 2 * self.window.cells
+        return call.inputs[1].size * (2 * self.window.cells + self.bias)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, 1, inputs[0].shape[1:])
-        return kernels.depthwise.grad_weight(inputs[0], inputs[1], outputs[0], places, scratch)
+        bias = outputs[1] if self.bias else None
+        return kernels.depthwise.grad_weight(inputs[0], inputs[1], outputs[0], bias, places, scratch)

@@ -98,6 +98,51 @@ def test_a_dense_layer_on_an_image_is_a_convolution_with_1_by_1():
     assert (arguments["kernel_size"], arguments["bias"]) == ([1, 1], False)
 
 
+def test_channels_treated_apart_are_groups():
+    made = modules((6, 6, 3), {"DepthwiseConv2D": {"kernel_size": 3, "depth_multiplier": 2, "padding": "same"}})
+    assert [(name, a["in_channels"], a["out_channels"], a["groups"], a["padding"]) for name, a in made] == [
+        ("Conv2d", 3, 6, 3, [1, 1])
+    ]
+    made = modules((6, 6, 3), {"SeparableConv2D": {"filters": 5, "kernel_size": 3, "activation": "relu"}})
+    found = [(name, a.get("out_channels"), a.get("groups"), a.get("bias")) for name, a in made]
+    assert found == [("Conv2d", 3, 3, False), ("Conv2d", 5, 1, True), ("ReLU", None, None, None)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "padding", "output_padding", "cut"),
+    [
+        ({"kernel_size": 4, "strides": 2, "padding": "same"}, [1, 1], [0, 0], None),
+        ({"kernel_size": 3, "strides": 2, "padding": "same"}, [0, 0], [0, 0], [0, -1, 0, -1]),
+        ({"kernel_size": 3, "strides": 2}, [0, 0], [0, 0], None),
+        ({"kernel_size": 2, "strides": 3}, [0, 0], [1, 1], None),
+        ({"kernel_size": 3, "strides": 2, "output_padding": [0, 1]}, [0, 0], [0, 1], None),
+    ],
+)
+def test_a_transposed_convolution_cuts_where_keras_does(arguments, padding, output_padding, cut):
+    (name, made), *rest = modules((4, 5, 2), {"Conv2DTranspose": {"filters": 3, **arguments}})
+    assert (name, made["padding"], made["output_padding"]) == ("ConvTranspose2d", padding, output_padding)
+    assert rest == ([] if cut is None else [("ConstantPad2d", {"padding": cut, "value": 0.0})])
+
+
+def test_sizes_that_change_and_global_pooling():
+    made = modules(
+        (4, 5, 2),
+        {"ZeroPadding2D": {"padding": [[1, 2], [3, 4]]}},
+        {"Cropping2D": {"cropping": [[1, 2], [3, 4]]}},
+        {"UpSampling2D": {"size": [2, 3], "interpolation": "bilinear"}},
+        {"GlobalMaxPooling2D": {"keepdims": True}},
+        "GlobalAveragePooling2D",
+    )
+    assert made == [
+        ("ConstantPad2d", {"padding": [3, 4, 1, 2], "value": 0.0}),
+        ("ConstantPad2d", {"padding": [-3, -4, -1, -2], "value": 0.0}),
+        ("Upsample", {"size": [8, 15], "mode": "bilinear"}),
+        ("AdaptiveMaxPool2d", {"output_size": [1, 1]}),
+        ("AdaptiveAvgPool2d", {"output_size": [1, 1]}),
+        ("Flatten", {}),
+    ]
+
+
 def test_activations_and_dropout_in_between():
     made = modules(
         (4, 4, 3),

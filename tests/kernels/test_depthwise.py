@@ -49,13 +49,21 @@ def grad_input(case: Case, threads: int = 2) -> np.ndarray:
 
 
 def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.kernel.shape)
-    arrays = tensor(case.x), tensor(case.grad), tensor(out)
+    return grad_weight_and_bias(case, threads)[0]
+
+
+def grad_weight_and_bias(case: Case, threads: int = 2) -> tuple[np.ndarray, np.ndarray]:
+    out, bias = unwritten(case.x.dtype.name, *case.kernel.shape), unwritten(case.x.dtype.name, case.x.shape[3])
+    arrays = tensor(case.x), tensor(case.grad), tensor(out), tensor(bias)
     execute(lambda scratch: depthwise.grad_weight(*arrays, case.geometry, scratch), threads)
-    return out
+    return out, bias
 
 
-OPERATIONS = (forward, grad_input, grad_weight)
+def grad_bias(case: Case, threads: int = 2) -> np.ndarray:
+    return grad_weight_and_bias(case, threads)[1]
+
+
+OPERATIONS = (forward, grad_input, grad_weight, grad_bias)
 
 
 def assert_all_agree(case: Case) -> None:
@@ -63,6 +71,7 @@ def assert_all_agree(case: Case) -> None:
     assert_close(forward(case), convolution.forward(x, kernel, bias, grad.shape[1:3], geometry), kernel.size)
     assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), kernel.size)
     assert_close(grad_weight(case), convolution.grad_weight(grad, x, kernel, geometry), grad.size)
+    assert_close(grad_bias(case), grad.astype(np.float64).sum((0, 1, 2)), grad.size)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -135,7 +144,7 @@ def test_one_large_image_is_divided_among_threads() -> None:
     x, kernel, grad = tensor(case.x), tensor(case.kernel), tensor(case.grad)
     steps = depthwise.forward(x, kernel, Epilogue(), grad, case.geometry, scratch)
     steps += depthwise.grad_input(grad, kernel, x, case.geometry, scratch)
-    steps += depthwise.grad_weight(x, grad, kernel, case.geometry, scratch)
+    steps += depthwise.grad_weight(x, grad, kernel, None, case.geometry, scratch)
     assert all(step.chunks > 1 for step in steps)
 
 
