@@ -191,7 +191,7 @@ def _share(stride: int, distances: Iterable[int]) -> int:
 @worker(CORRELATE)
 def correlate_worker(real, share):
     """A block of rows of one image, or all of some images."""
-    item, row_block = real.bitwidth // 8, correlate_row[share]
+    item = real.bitwidth // 8
 
     def correlate(parameters, chunk, thread):
         p = fields(parameters, CORRELATE)
@@ -215,7 +215,8 @@ def correlate_worker(real, share):
                     source = copied + (row // p.spread_y * p.sy + down - top) * line
                     for column in range(min(p.spread_x, p.columns)):
                         kw, right, distance_x, j, step_x = phases[p.spread_y + column]
-                        row_block(
+                        correlate_row(
+                            share,
                             (out + (row * p.columns + column) * step + skip, p.spread_x * step),
                             (source + (right - p.low_x) * LINE, p.plane, p.sx * LINE),
                             (kh, distance_y * line, step_y * p.kw * step),
@@ -238,7 +239,7 @@ TABLE = correlate_worker.dtype.itemsize
 @worker(WEIGHT)
 def weight_worker(real, share):
     """One block of channels of one partial sum."""
-    item, rows_block = real.bitwidth // 8, gradient_rows[share]
+    item = real.bitwidth // 8
 
     def weight(parameters, chunk, thread):
         p = fields(parameters, WEIGHT)
@@ -260,7 +261,8 @@ def weight_worker(real, share):
                 part_of = row * p.sy - p.top, (lines - 1) * p.sy + (p.kh - 1) * p.dy + 1
                 whole, across = (x, p.height, p.width, step), (-p.left, p.copied_columns)
                 copy_part(copied, p.plane, whole, part_of, across, width, real)
-                rows_block(
+                gradient_rows(
+                    share,
                     (out, p.kw * step, step),
                     (copied, p.plane, p.sy * line, p.sx * LINE, p.dy * line, p.dx * LINE),
                     (grad + row * p.columns * step, p.columns * step, step),

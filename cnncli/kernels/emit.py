@@ -26,23 +26,31 @@ from cnncli.kernels.lanes import INT, LINE, WORD, Vector, bytes_of
 def emitted(result: types.Type = types.void) -> Callable[[Callable[..., Vector | None]], Any]:
     """Make `write(code, *arguments)` a function that a worker calls with those arguments and `real`.
 
-    Integers and reals arrive as numbers, tuples as lists of them. `result` is the type of the number that is returned.
+    Integers and reals arrive as numbers, tuples as lists of them; a parameter declared as `int` is a constant that is
+    known when the code is written. `result` is the type of the number that is returned.
     """
 
     def decorate(write: Callable[..., Vector | None]) -> Any:
-        names = ["typing_context", *list(signature(write).parameters)[1:], "real"]
+        declared = list(signature(write).parameters.values())[1:]
+        constant = [parameter.annotation is int for parameter in declared]
+        names = ["typing_context", *(parameter.name for parameter in declared), "real"]
 
         def typed(typing_context: Any, *given: types.Type) -> Any:
             def generate(context: Any, builder: ir.IRBuilder, _: Any, values: Any) -> ir.Value:
                 code = Code(builder, given[-1].instance_type.bitwidth // 8)
-                found = write(code, *(wrapped(builder, value) for value in values[:-1]))
+                arguments = [
+                    kind.literal_value if known else wrapped(builder, value)
+                    for kind, known, value in zip(given, constant, values, strict=False)
+                ]
+                found = write(code, *arguments)
                 return context.get_dummy_value() if found is None else found.value
 
-            return result(*map(_integers_as_words, given[:-1]), given[-1]), generate
+            kinds = [kind if known else _integers_as_words(kind) for kind, known in zip(given, constant, strict=False)]
+            return result(*kinds, given[-1]), generate
 
         typed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])  # type: ignore[attr-defined]
         typed.__name__ = write.__name__
-        return intrinsic(typed)
+        return intrinsic(prefer_literal=any(constant))(typed)
 
     return decorate
 

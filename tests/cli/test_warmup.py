@@ -51,6 +51,35 @@ def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
     assert kept(tmp_path) == before
 
 
+EVERY_KIND = """\
+data: {dataset: nowhere.npz}
+model:
+  input_shape: [12, 12, 3]
+  layers:
+    - Conv2D: {filters: 16, kernel_size: 3, padding: same, use_bias: false}
+    - BatchNormalization
+    - ReLU: {max_value: 6}
+    - Conv2D: {filters: 16, kernel_size: 3, padding: same, activation: silu}
+    - DepthwiseConv2D: {kernel_size: 3, padding: same, activation: relu}
+    - DepthwiseConv2D: {kernel_size: 3, strides: 2, padding: same}
+    - Conv2DTranspose: {name: up, filters: 4, kernel_size: 3, strides: 2, padding: same}
+    - UpSampling2D: {interpolation: bilinear}
+    - Cropping2D: {cropping: 6}
+    - Multiply: {inputs: [previous, up]}
+    - Dropout: {rate: 0.1}
+    - GlobalMaxPooling2D
+    - Dense: {units: 3, activation: softmax}
+compile: {optimizer: {AdamW: {global_clipnorm: 1}}, loss: categorical_crossentropy}
+"""
+
+
+def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_path):
+    (tmp_path / "kinds.yaml").write_text(EVERY_KIND)
+    done = cnncli("warmup", "kinds.yaml")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.fullmatch(r"all \d+ functions were there already, in \S+\n", cnncli("warmup", "kinds.yaml").stdout)
+
+
 def test_on_a_terminal_each_function_has_its_line(cnncli):
     shown, terminal = pty.openpty()
     try:
