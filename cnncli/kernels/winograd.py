@@ -34,9 +34,10 @@ NEAR = 640 << 10
 """Bytes of a chunk's transformed tiles and products: they stay in the L2 cache."""
 
 KERNEL = block("x out tap step size matrix part")
+IMAGE = "x batch height width channels rows columns filters down across bands images top left"
 TILE = block(
-    "product border x out winner b b_row b_panel b_step batch height width channels rows columns filters down across "
-    f"bands images top left scratch scratch_step tiles tile_step products product_step beyond {EPILOGUE}"
+    "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
+    f"beyond {IMAGE} {EPILOGUE}"
 )
 
 
@@ -52,11 +53,13 @@ def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> 
 
 
 class Portions(NamedTuple):
-    """How tiles are divided: each image into `bands` of rows of tiles, or several `images` together.
+    """How tiles, `down` and `across` an image, are divided: an image into `bands` of them, or `images` together.
 
     `capacity`: the most tiles of a portion; `pixels`: of the part of an image that a band reads.
     """
 
+    down: int
+    across: int
     bands: int
     images: int
     capacity: int
@@ -70,7 +73,13 @@ def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Porti
     bands = -(-down // max(1, min(down, most // across)))
     band = -(-down // bands)
     images = max(1, min(batch, most // (down * across))) if bands == 1 else 1
-    return Portions(bands, images, band * across * images, (2 * band + 2) * (2 * across + 2))
+    return Portions(down, across, bands, images, band * across * images, (2 * band + 2) * (2 * across + 2))
+
+
+def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[int, int]) -> dict[str, int]:
+    """The fields of IMAGE: x, (N, H, W, in), what is made of an image, (rows, columns, filters), and its portions."""
+    values = (x.address, *x.shape, *out, cut.down, cut.across, cut.bands, cut.images, *padding)
+    return dict(zip(IMAGE.split(), values, strict=True))
 
 
 def apart(size: int) -> int:
@@ -118,7 +127,7 @@ def _correlate(
     winner: Tensor | None = None,
 ) -> list[Step]:
     """The steps for a kernel of (3, 3, in, filters) on x, (N, H, W, in); with a winner, `out` is pooled."""
-    batch, height, width, channels = x.shape
+    batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = out.shape[1:]
     item = ITEM[x.dtype]
     pack_step, packed = pack(kernel, x.dtype, scratch)
@@ -151,26 +160,12 @@ def _correlate(
         winner is not None,
         product=microkernel.family(x.dtype).product,
         border=microkernel.family(x.dtype).border,
-        x=x.address,
         out=out.address,
         winner=winner.address if winner else 0,
         b=transformed,
         b_row=panel * item,
         b_panel=matrix * item,
         b_step=size * item,
-        batch=batch,
-        height=height,
-        width=width,
-        channels=channels,
-        rows=rows,
-        columns=columns,
-        filters=filters,
-        down=down,
-        across=across,
-        bands=cut.bands,
-        images=cut.images,
-        top=padding[0],
-        left=padding[1],
         scratch=base,
         scratch_step=stride,
         tiles=tiles,
@@ -178,6 +173,7 @@ def _correlate(
         products=products,
         product_step=product_step,
         beyond=beyond,
+        **image_fields(x, out.shape[1:], cut, padding),
         **epilogue.fields(x.dtype),
     )
     return [pack_step, kernel_step, convolution]

@@ -10,15 +10,15 @@ from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.intrinsics import call
 from cnncli.kernels.reduce import ITEM, LARGE, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
-from cnncli.kernels.winograd import POSITIONS, apart, portions, suits
+from cnncli.kernels.winograd import IMAGE, POSITIONS, apart, image_fields, portions, suits
 from cnncli.kernels.winograd_tiles import gather_weight, spread_gradient, spread_tile
 
 PARTS = 4
 """Parts of the batch that there must be room for: what threads divide."""
 
 SUM = block(
-    "product border x grad out partials batch height width channels rows columns filters padded panel down across "
-    "bands images top left scratch scratch_step copy tiles tile_step squares square_step"
+    "product border grad out partials padded panel scratch scratch_step copy tiles tile_step squares square_step "
+    f"{IMAGE}"
 )
 WEIGHT = block("x out size")
 
@@ -30,7 +30,7 @@ def suits_weight(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ..
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """What `conv2d_gradient.grad_weight` computes, for what `suits_weight`."""
-    batch, height, width, channels = x.shape
+    batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = grad.shape[1:]
     item = ITEM[x.dtype]
     summed = Tensor(scratch.take(POSITIONS * channels * filters * item), (POSITIONS, channels, filters), x.dtype)
@@ -38,8 +38,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     target, after = partial_sums(summed, partials, scratch)
     panel = microkernel.family(x.dtype).panel
     padded = -(-filters // panel) * panel
-    down, across = -(-rows // 2), -(-columns // 2)
-    cut = portions(batch, (down, across), channels + padded, item)
+    cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
     tile_step, square_step = (apart(cut.capacity * depth * item) for depth in (channels, padded))
     copy = cut.pixels * channels * item
     tiles = copy + 4 * cut.capacity * filters * item
@@ -50,25 +49,11 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         partials,
         product=microkernel.family(x.dtype).product,
         border=microkernel.family(x.dtype).border,
-        x=x.address,
         grad=grad.address,
         out=target,
         partials=partials,
-        batch=batch,
-        height=height,
-        width=width,
-        channels=channels,
-        rows=rows,
-        columns=columns,
-        filters=filters,
         padded=padded,
         panel=panel,
-        down=down,
-        across=across,
-        bands=cut.bands,
-        images=cut.images,
-        top=geometry.padding[0],
-        left=geometry.padding[1],
         scratch=base,
         scratch_step=stride,
         copy=copy,
@@ -76,6 +61,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         tile_step=tile_step,
         squares=squares,
         square_step=square_step,
+        **image_fields(x, grad.shape[1:], cut, geometry.padding),
     )
     size = channels * filters
     weight_step = weight_worker.step(x.dtype, chunks(size), x=summed.address, out=out.address, size=size)
