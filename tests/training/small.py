@@ -12,6 +12,7 @@ from cnncli.training.session import Place, Plan, read_data, train
 
 LAYERS_USED = (
     ("conv2d", {"Conv2D": {"filters": 3, "kernel_size": 3, "activation": "relu", "kernel_regularizer": "l2"}}),
+    ("batch_normalization", "BatchNormalization"),
     ("max_pooling2d", "MaxPooling2D"),
     ("flatten", "Flatten"),
     ("dropout", {"Dropout": {"rate": 0.3}}),
@@ -31,10 +32,11 @@ def write_data(folder, *, scale=1.0):
     np.savez(folder / "bars.npz", x_train=x[:50], y_train=y[:50], x_test=x[50:], y_test=y[50:])
 
 
-def model():
-    """The layers as a chain."""
-    names = [INPUT, *(name for name, _ in LAYERS_USED)]
-    layers = [LAYERS.parse(entry) for _, entry in LAYERS_USED]
+def model(without=()):
+    """The layers as a chain, but for those named."""
+    used = [(name, entry) for name, entry in LAYERS_USED if name not in without]
+    names = [INPUT, *(name for name, _ in used)]
+    layers = [LAYERS.parse(entry) for _, entry in used]
     return Model(
         (8, 8, 1), tuple(Node(*node) for node in zip(names[1:], layers, [(n,) for n in names[:-1]], strict=True))
     )
