@@ -11,7 +11,7 @@ thread, with zeros around it and a group's channels together.
 
 from typing import NamedTuple
 
-from cnncli.kernels import dense, microkernel
+from cnncli.kernels import microkernel
 from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call
@@ -60,8 +60,6 @@ def forward(
     width, item = filters // geometry.groups, ITEM[kernel.dtype]
     lanes, panel, *_ = microkernel.family(kernel.dtype)
     pixels = out.size // filters
-    if pointwise(kernel, geometry):
-        return dense.forward(x, kernel._replace(shape=(channels, filters)), epilogue, out, scratch)
     if width % lanes or (width > panel and pixels >= PACKED):
         steps = (width, kw * channels * filters, channels * filters, filters, 1)
         source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
@@ -74,11 +72,6 @@ def forward(
     row = out.shape[2] * filters * item
     grid = Grid(out.shape, out.address, out.shape[1] * row, row, filters * item)  # type: ignore[arg-type]
     return [*before, correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
-
-
-def pointwise(kernel: Tensor, geometry: Geometry) -> bool:
-    """Whether each pixel goes through the same dense layer."""
-    return (*kernel.shape[:2], *geometry.strides, geometry.groups) == (1, 1, 1, 1, 1) and geometry.padding == (0, 0)
 
 
 def correlate(

@@ -8,13 +8,17 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from cnncli.kernels import activations, dense, microkernel
-from cnncli.kernels.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields, pointwise
+from cnncli.kernels import activations, microkernel
+from cnncli.kernels.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
 from cnncli.kernels.dense import Source, pack
 from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
 from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, weight_partials
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.sweeps import LANES
+
+LONG = 512
+"""Pixels of an image that fill the caches of a weight gradient: more of them are not worth stacking."""
 
 WEIGHT = block(f"product grad out partials tiles panel packed packed_step {IMAGE} {COPY}")
 FILL = block("out size bias channels")
@@ -43,8 +47,6 @@ def grad_input(
     reaches get zero. As a layer of its own, the transposed convolution, it may have an epilogue.
     """
     kh, kw, channels, filters = kernel.shape
-    if pointwise(kernel, geometry):
-        return dense.grad_input(grad, kernel._replace(shape=(channels, filters)), out, scratch, epilogue)
     batch, height, width, depth = out.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
     item = ITEM[out.dtype]
@@ -78,19 +80,32 @@ def grad_input(
     return steps
 
 
+def _stacked(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
+    """Some images one below the other as one: for 1×1 kernels it is the same, and sums stay longer in registers."""
+    batch, rows, columns, _ = grad.shape
+    most = min(batch // PARTIALS, LONG // (rows * columns))
+    images = next(count for count in range(max(1, most), 0, -1) if batch % count == 0)
+    stacked = [t._replace(shape=(batch // images, images * t.shape[1], *t.shape[2:])) for t in (x, grad)]
+    return stacked[0], stacked[1]
+
+
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """The adjoint of `forward` in the kernel, summed over the batch.
 
     x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F).
     """
-    batch, rows, columns, filters = grad.shape
-    if pointwise(out, geometry):
-        return dense.grad_weight(x, grad, out._replace(shape=out.shape[2:]), scratch)
+    lanes, panel, product, *_ = microkernel.family(x.dtype)
+    filters = grad.shape[3]
+    width = filters // geometry.groups
+    pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
+    # Not where an image or a gradient is copied on any machine: a smaller batch may be stacked higher, and scratch is
+    # that of the largest.
+    if pointwise and geometry.groups == 1 and width % LANES == 0:
+        x, grad = _stacked(x, grad)
+    batch, rows, columns, _ = grad.shape
     partials = weight_partials(batch, out.size)
     tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // partials))
     target, after = partial_sums(out, partials, scratch)
-    lanes, panel, product, *_ = microkernel.family(x.dtype)
-    width = filters // geometry.groups
     packed, step = 0, 0
     if width % lanes:
         packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * ITEM[x.dtype])

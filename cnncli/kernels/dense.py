@@ -68,14 +68,14 @@ def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch:
     return [*before, _product(x.dtype, factor, panels, size, out.address, epilogue=epilogue)]
 
 
-def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch, epilogue: Epilogue = PLAIN) -> list[Step]:
-    """out = grad · kernelᵀ (and an epilogue). grad: real (N, ..., units); kernel: (in, units); out: (N, ..., in)."""
+def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out = grad · kernelᵀ. grad: real (N, ..., units); kernel: (in, units); out: (N, ..., in)."""
     inputs, units = kernel.shape
     turned = Source(kernel.address, (1, 1, 1, units, inputs), (0, 0, 0, 1, units))
     before, panels = pack(turned, kernel.dtype, scratch)
     size = (grad.size // units, units, inputs)
     factor = Factor(grad.address, units, 1)
-    return [before, _product(grad.dtype, factor, panels, size, out.address, epilogue=epilogue)]
+    return [before, _product(grad.dtype, factor, panels, size, out.address)]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:

@@ -201,12 +201,20 @@ def test_one_large_image_is_divided_among_threads() -> None:
 
 
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
-    used = []
-    for batch in range(1, 12):
-        case, scratch = large_case(batch), Scratch(0, 2)
-        conv2d_gradient.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
-        used.append(scratch.used)
-    assert used == sorted(used)
+    pointwise = Geometry((1, 1), (0, 0))
+    for channels, filters, kernel, geometry in (
+        (9, 37, (3, 3), Geometry((1, 1), (1, 1))),
+        (32, 32, (1, 1), pointwise),
+        (9, 37, (1, 1), pointwise),
+        (32, 64, (1, 1), pointwise._replace(groups=2)),
+    ):
+        used = []
+        for batch in range(1, 40):
+            x, grad = (np.zeros((batch, 7, 5, depth), np.float32) for depth in (channels, filters))
+            weights, scratch = np.zeros((*kernel, channels // geometry.groups, filters), np.float32), Scratch(0, 2)
+            conv2d_gradient.grad_weight(tensor(x), tensor(grad), tensor(weights), geometry, scratch)
+            used.append(scratch.used)
+        assert used == sorted(used)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
