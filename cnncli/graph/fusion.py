@@ -11,13 +11,11 @@ from dataclasses import dataclass, replace
 from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
-from cnncli.ops.dense import Dense
-from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.pooling import MaxPool2D
-from cnncli.ops.transpose import Conv2DTranspose
+from cnncli.ops.product import Product
 
 
 @dataclass(frozen=True)
@@ -74,7 +72,6 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
 
 
-PRODUCTS = (Conv2D, DepthwiseConv2D, Conv2DTranspose, Dense)
 NORMALIZATIONS = (BatchNormalization, FixedNormalization)
 
 
@@ -87,7 +84,7 @@ def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None
     if not isinstance(call.op, Activation):
         return None
     maker = around.only_maker(call.inputs[0])
-    if maker is None or not isinstance(maker.op, (*PRODUCTS, *NORMALIZATIONS)) or maker.op.activation != "linear":
+    if maker is None or not isinstance(maker.op, (Product, *NORMALIZATIONS)) or maker.op.activation != "linear":
         return None
     if call.op.of_input and not isinstance(maker.op, NORMALIZATIONS):
         return None

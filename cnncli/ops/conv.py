@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.ops.elementwise import before_activation, titled
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.reduce import SumRows
+from cnncli.ops.product import Product
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -19,19 +18,11 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conv2D(Op):
-    """(x (H,W,C), kernel (kh,kw,C/groups,F)[, bias (F,)]) → (OH,OW,F): cross-correlation, as Keras' Conv2D.
-
-    `activation` is one whose derivative follows from its output; fusion puts it here.
-    """
+class Conv2D(Product):
+    """(x (H,W,C), kernel (kh,kw,C/groups,F)[, bias (F,)]) → (OH,OW,F): cross-correlation, as Keras' Conv2D."""
 
     window: Window
     groups: int = 1
-    activation: str = "linear"
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         image, kernel = image_shape(inputs[0]), inputs[1].shape
@@ -43,26 +34,18 @@ class Conv2D(Op):
         return (Value((*self.window.output(image[0], image[1]), kernel[3])),)
 
     def flops(self, call: Call) -> int:
-        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
-        return call.output.size * (2 * self.window.cells * call.inputs[1].shape[2] + epilogue)
+        return call.output.size * 2 * self.window.cells * call.inputs[1].shape[2] + self.epilogue_flops(call)
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        x, kernel, *bias = call.inputs
-        grads: list[Value | None] = [None] * len(call.inputs)
-        grad = before_activation(tape, self.activation, grad, call.output)
-        if needed[1]:
-            grads[1] = tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
-        if bias and needed[2]:
-            grads[2] = tape.emit(SumRows(), grad)
-        if needed[0]:
-            grads[0] = tape.emit(Conv2DGradInput(self.window, self.groups, x.shape), grad, kernel)
-        return grads
+    def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
+
+    def grad_input(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(Conv2DGradInput(self.window, self.groups, x.shape), grad, kernel)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
-        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        epilogue = self.epilogue(bias)
         suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)

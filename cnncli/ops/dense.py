@@ -8,26 +8,16 @@ from typing import TYPE_CHECKING
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.ops.elementwise import before_activation, titled
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.reduce import SumRows
+from cnncli.ops.product import Product
 
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)
-class Dense(Op):
-    """(x (…, in), kernel (in, units)[, bias (units,)]) → (…, units).
-
-    `activation` is one whose derivative follows from its output; fusion puts it here.
-    """
-
-    activation: str = "linear"
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
+class Dense(Product):
+    """(x (…, in), kernel (in, units)[, bias (units,)]) → (…, units)."""
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, kernel = inputs[:2]
@@ -36,25 +26,17 @@ class Dense(Op):
         return (Value((*x.shape[:-1], kernel.shape[1])),)
 
     def flops(self, call: Call) -> int:
-        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
-        return call.output.size * (2 * call.inputs[1].shape[0] + epilogue)
+        return call.output.size * 2 * call.inputs[1].shape[0] + self.epilogue_flops(call)
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        x, kernel, *bias = call.inputs
-        grads: list[Value | None] = [None] * len(call.inputs)
-        grad = before_activation(tape, self.activation, grad, call.output)
-        if needed[1]:
-            grads[1] = tape.emit(DenseGradWeight(), x, grad)
-        if bias and needed[2]:
-            grads[2] = tape.emit(SumRows(), grad)
-        if needed[0]:
-            grads[0] = tape.emit(DenseGradInput(x.shape), grad, kernel)
-        return grads
+    def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(DenseGradWeight(), x, grad)
+
+    def grad_input(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(DenseGradInput(x.shape), grad, kernel)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        epilogue = self.epilogue(bias)
         return kernels.dense.forward(x, kernel, epilogue, outputs[0], scratch)
 
 

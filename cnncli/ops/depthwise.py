@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.conv import geometry, image_shape
-from cnncli.ops.elementwise import before_activation, titled
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.reduce import SumRows
+from cnncli.ops.product import Product
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -20,18 +19,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class DepthwiseConv2D(Op):
+class DepthwiseConv2D(Product):
     """(x (H,W,C), kernel (kh,kw,…)[, bias (C,)]) → (OH,OW,C): every channel with a kernel of its own.
 
-    The kernel has C numbers a tap. `activation` is one whose derivative follows from its output; fusion puts it here.
+    The kernel has C numbers a tap.
     """
 
     window: Window
-    activation: str = "linear"
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, channels = image_shape(inputs[0])
@@ -40,26 +34,23 @@ class DepthwiseConv2D(Op):
         return (Value((*self.window.output(height, width), channels)),)
 
     def flops(self, call: Call) -> int:
-        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
-        return call.output.size * (2 * self.window.cells + epilogue)
+        return call.output.size * 2 * self.window.cells + self.epilogue_flops(call)
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        x, kernel, *bias = call.inputs
-        grads: list[Value | None] = [None] * len(call.inputs)
-        grad = before_activation(tape, self.activation, grad, call.output)
-        if needed[1]:
-            both = DepthwiseConv2DGradWeight(self.window, kernel.shape, bool(bias) and needed[2])
-            grads[1:] = tape.emit_all(both, x, grad) + (None,) * (bool(bias) and not needed[2])
-        elif bias and needed[2]:
-            grads[2] = tape.emit(SumRows(), grad)
-        if needed[0]:
-            grads[0] = tape.emit(DepthwiseConv2DGradInput(self.window, x.shape), grad, kernel)
-        return grads
+    def grad_weights(self, tape: Tape, call: Call, grad: Value, needed: Sequence[bool]) -> Sequence[Value | None]:
+        if list(needed) != [True, True]:
+            return super().grad_weights(tape, call, grad, needed)
+        x, kernel = call.inputs[:2]
+        return tape.emit_all(DepthwiseConv2DGradWeight(self.window, kernel.shape, bias=True), x, grad)
+
+    def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(DepthwiseConv2DGradWeight(self.window, kernel.shape, bias=False), x, grad)
+
+    def grad_input(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(DepthwiseConv2DGradInput(self.window, x.shape), grad, kernel)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        epilogue = self.epilogue(bias)
         places = geometry(self.window, 1, x.shape[1:])
         return kernels.depthwise.forward(x, kernel, epilogue, outputs[0], places, scratch)
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.conv import Conv2D, Conv2DGradWeight, geometry, image_shape
-from cnncli.ops.elementwise import before_activation, titled
-from cnncli.ops.ir import Call, Op, Tape, Value
-from cnncli.ops.reduce import SumRows
+from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.product import Product
 from cnncli.ops.window import Pair, Window
 
 if TYPE_CHECKING:
@@ -19,20 +18,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Conv2DTranspose(Op):
+class Conv2DTranspose(Product):
     """(x (H,W,C), kernel (kh,kw,F,C)[, bias (F,)]) → (OH,OW,F), `size` being (OH,OW).
 
-    It is what Conv2D of an image (OH,OW,F) with this window and kernel has as its input's gradient. `activation` is one
-    whose derivative follows from its output; fusion puts it here.
+    It is what Conv2D of an image (OH,OW,F) with this window and kernel has as its input's gradient.
     """
 
     window: Window
     size: Pair
-    activation: str = "linear"
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         image, kernel = image_shape(inputs[0]), inputs[1].shape
@@ -41,24 +34,16 @@ class Conv2DTranspose(Op):
         return (Value((*self.size, kernel[2])),)
 
     def flops(self, call: Call) -> int:
-        epilogue = (len(call.inputs) > 2) + (self.activation != "linear")
-        return call.inputs[0].size * 2 * self.window.cells * call.output.shape[2] + call.output.size * epilogue
+        return call.inputs[0].size * 2 * self.window.cells * call.output.shape[2] + self.epilogue_flops(call)
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        x, kernel, *bias = call.inputs
-        grads: list[Value | None] = [None] * len(call.inputs)
-        grad = before_activation(tape, self.activation, grad, call.output)
-        if needed[1]:
-            grads[1] = tape.emit(Conv2DGradWeight(self.window, 1, kernel.shape), grad, x)
-        if bias and needed[2]:
-            grads[2] = tape.emit(SumRows(), grad)
-        if needed[0]:
-            grads[0] = tape.emit(Conv2D(self.window), grad, kernel)
-        return grads
+    def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(Conv2DGradWeight(self.window, 1, kernel.shape), grad, x)
+
+    def grad_input(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        return tape.emit(Conv2D(self.window), grad, kernel)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        epilogue = self.epilogue(bias)
         places = geometry(self.window, 1, self.size)
         return kernels.conv2d_gradient.grad_input(x, kernel, outputs[0], places, scratch, epilogue)

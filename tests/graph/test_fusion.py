@@ -240,7 +240,7 @@ def test_a_second_activation_stays_an_operation():
     product = tape.emit(Dense(), x, Value((4, 2), batched=False))
     last = tape.emit(Activation("relu"), tape.emit(Activation("tanh"), product))
     first, second = fuse(tape.calls)
-    assert (first.op, second.op, second.output) == (Dense("tanh"), Activation("relu"), last)
+    assert (first.op, second.op, second.output) == (Dense(activation="tanh"), Activation("relu"), last)
 
 
 def test_a_prediction_that_is_a_block_s_inside_is_still_made():

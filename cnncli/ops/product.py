@@ -1,0 +1,59 @@
+"""What operations with a kernel share: a bias, an activation behind them, and how their gradient is put together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cnncli import kernels
+from cnncli.ops.elementwise import before_activation, titled
+from cnncli.ops.ir import Call, Op, Tape, Value
+from cnncli.ops.reduce import SumRows
+
+if TYPE_CHECKING:
+    from cnncli.kernels.epilogue import Epilogue
+    from cnncli.kernels.runtime import Tensor
+
+
+@dataclass(frozen=True)
+class Product(Op):
+    """(x, kernel[, bias]) → f(x · kernel + bias), whatever the product is.
+
+    f is `activation`, one whose derivative follows from its output; fusion puts it here.
+    """
+
+    activation: str = field(default="linear", kw_only=True)
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
+
+    def epilogue(self, bias: Sequence[Tensor]) -> Epilogue:
+        """What the kernels do behind the product; `bias` has one tensor or none."""
+        return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+
+    def epilogue_flops(self, call: Call) -> int:
+        """FLOPs of bias and activation."""
+        return call.output.size * ((len(call.inputs) > 2) + (self.activation != "linear"))
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        x, kernel = call.inputs[:2]
+        grad = before_activation(tape, self.activation, grad, call.output)
+        weights = self.grad_weights(tape, call, grad, needed[1:])
+        return [self.grad_input(tape, x, grad, kernel) if needed[0] else None, *weights]
+
+    def grad_weights(self, tape: Tape, call: Call, grad: Value, needed: Sequence[bool]) -> Sequence[Value | None]:
+        """The gradients of the kernel and, if there is one, the bias, where they are needed."""
+        x, kernel = call.inputs[:2]
+        grads = [self.grad_kernel(tape, x, grad, kernel) if needed[0] else None]
+        return [*grads, *(tape.emit(SumRows(), grad) if wanted else None for wanted in needed[1:])]
+
+    def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        """The gradient of the kernel."""
+        raise NotImplementedError
+
+    def grad_input(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
+        """The gradient of x."""
+        raise NotImplementedError
