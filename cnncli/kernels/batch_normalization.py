@@ -20,7 +20,8 @@ from cnncli.kernels.lanes import Vector
 from cnncli.kernels.reduce import ITEM, PARTIALS
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
-MOMENTS = block("x sums images per_image length partials")
+PARTS = "x sums images per_image length partials"
+MOMENTS = block(PARTS)
 STATISTICS = block("sums saved mean variance new_mean new_variance count channels length partials momentum:f epsilon:f")
 TABLES = block("mean variance given gamma beta out channels length epsilon:f")
 APPLY = block("x tables out size length part")
@@ -54,23 +55,12 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
 
     x, out: real (N, …, C).
     """
-    depth, batch = x.shape[-1], x.shape[0]
-    length, partials = channels.period(depth), min(batch, PARTIALS)
-    sums = scratch.take(partials * 2 * length * 8)
-    moments = moments_worker.step(
-        x.dtype,
-        partials,
-        x=x.address,
-        sums=sums,
-        images=batch,
-        per_image=x.size // batch,
-        length=length,
-        partials=partials,
-    )
+    depth, parts = x.shape[-1], parts_of(x, scratch)
+    moments = moments_worker.step(x.dtype, parts["partials"], **parts)
     statistics = statistics_worker.step(
         x.dtype,
         1,
-        sums=sums,
+        sums=parts["sums"],
         saved=normalization.saved.address,
         mean=running.mean.address,
         variance=running.variance.address,
@@ -78,8 +68,8 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         new_variance=running.new_variance.address,
         count=x.size // depth,
         channels=depth,
-        length=length,
-        partials=partials,
+        length=parts["length"],
+        partials=parts["partials"],
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )
@@ -93,6 +83,14 @@ def inference(
     """out = f(x normalized by a given mean and variance, real (C,)). x, out: real (N, …, C); `saved` is not used."""
     table, tables = make_tables(normalization, x, scratch, mean, variance)
     return [table, _apply(x, tables, out, normalization.activation)]
+
+
+def parts_of(x: Tensor, scratch: Scratch) -> dict[str, int]:
+    """The fields of PARTS: x in at most 8 parts of the batch, and where each puts its two sums of a period's length."""
+    batch, length = x.shape[0], channels.period(x.shape[-1])
+    partials = min(batch, PARTIALS)
+    sums = scratch.take(partials * 2 * length * 8)
+    return dict(zip(PARTS.split(), (x.address, sums, batch, x.size // batch, length, partials), strict=True))
 
 
 def address_of(tensor: Tensor | None) -> int:

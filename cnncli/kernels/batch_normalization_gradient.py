@@ -8,13 +8,22 @@ from collections.abc import Callable
 from cnncli.kernels import channels
 from cnncli.kernels.activation_names import OF_INPUT
 from cnncli.kernels.activations import FORMULAS
-from cnncli.kernels.batch_normalization import KINDS, Normalization, address_of, chosen, folded, make_tables
+from cnncli.kernels.batch_normalization import (
+    KINDS,
+    PARTS,
+    Normalization,
+    address_of,
+    chosen,
+    folded,
+    make_tables,
+    parts_of,
+)
 from cnncli.kernels.intrinsics import clear
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.reduce import ITEM, PARTIALS
+from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
-SUMS = block("x grad tables sums images per_image length partials")
+SUMS = block(f"grad tables {PARTS}")
 COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
 INPUT = block("x grad tables out size length part")
 
@@ -23,45 +32,31 @@ def training(
     x: Tensor,
     grad: Tensor,
     normalization: Normalization,
-    out: Tensor | None,
+    out: Tensor,
     grad_gamma: Tensor | None,
     grad_beta: Tensor | None,
     scratch: Scratch,
 ) -> list[Step]:
     """The gradients of `batch_normalization.training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
-    depth, batch = x.shape[-1], x.shape[0]
-    length, partials = channels.period(depth), min(batch, PARTIALS)
+    depth, parts = x.shape[-1], parts_of(x, scratch)
     table, tables = make_tables(normalization, x, scratch, extra=2)
-    sums = scratch.take(partials * 2 * length * 8)
-    summed = sums_worker.step(
-        x.dtype,
-        partials,
-        normalization.activation,
-        x=x.address,
-        grad=grad.address,
-        tables=tables,
-        sums=sums,
-        images=batch,
-        per_image=x.size // batch,
-        length=length,
-        partials=partials,
-    )
+    places = {"grad": grad.address, "tables": tables}
+    summed = sums_worker.step(x.dtype, parts["partials"], normalization.activation, **places, **parts)
     coefficients = coefficients_worker.step(
         x.dtype,
         1,
-        sums=sums,
+        sums=parts["sums"],
         saved=normalization.saved.address,
         gamma=address_of(normalization.gamma),
         grad_gamma=address_of(grad_gamma),
         grad_beta=address_of(grad_beta),
-        out=tables + 3 * length * ITEM[x.dtype],
+        out=tables + 3 * parts["length"] * ITEM[x.dtype],
         count=x.size // depth,
         channels=depth,
-        length=length,
-        partials=partials,
+        length=parts["length"],
+        partials=parts["partials"],
     )
-    steps = [table, summed, coefficients]
-    return [*steps, _input(x, grad, tables, out, normalization.activation)] if out else steps
+    return [table, summed, coefficients, _input(x, grad, tables, out, normalization.activation)]
 
 
 def inference(

@@ -74,8 +74,7 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> l
     turned = Source(kernel.address, (1, 1, 1, units, inputs), (0, 0, 0, 1, units))
     before, panels = pack(turned, kernel.dtype, scratch)
     size = (grad.size // units, units, inputs)
-    factor = Factor(grad.address, units, 1)
-    return [before, _product(grad.dtype, factor, panels, size, out.address)]
+    return [before, _product(grad.dtype, Factor(grad.address, units, 1), panels, size, out.address)]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:

@@ -91,10 +91,7 @@ def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """What `conv2d.forward` computes, for what `suits`."""
-    channels, filters = kernel.shape[2:]
-    steps = (filters, 3 * channels * filters, channels * filters, filters, 1)
-    source = Source(kernel.address, (1, 3, 3, channels, filters), steps)
-    return _correlate(x, source, epilogue, out, geometry.padding, scratch)
+    return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
@@ -111,10 +108,15 @@ def forward_pooled(
     x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
     """What `conv_pool.forward` computes: a tile's pixels are the square that is pooled."""
+    return _correlate(x, _source(kernel), Epilogue(bias), out, geometry.padding, scratch, winner)
+
+
+def _source(kernel: Tensor) -> Source:
+    """A kernel (3, 3, in, filters) as it is."""
     channels, filters = kernel.shape[2:]
-    steps = (filters, 3 * channels * filters, channels * filters, filters, 1)
-    source = Source(kernel.address, (1, 3, 3, channels, filters), steps)
-    return _correlate(x, source, Epilogue(bias), out, geometry.padding, scratch, winner)
+    return Source(
+        kernel.address, (1, 3, 3, channels, filters), (filters, 3 * channels * filters, channels * filters, filters, 1)
+    )
 
 
 def _correlate(
