@@ -22,13 +22,21 @@ class Layout:
 
 
 def plan(
-    calls: Sequence[Call], placed: Collection[Value], kept: Collection[Value], size: Callable[[Value], int]
+    calls: Sequence[Call],
+    placed: Collection[Value],
+    kept: Collection[Value],
+    size: Callable[[Value], int],
+    spans: Sequence[tuple[int, int]] | None = None,
 ) -> Layout:
     """Place all values of `calls` but the `placed` ones; the `kept` ones outlive the program. `size` is in bytes.
+
+    `spans`: when each call begins and ends, by default one after the other; those that share a time are done together
+    (see `schedule`).
 
     A view shares its input's memory, an elementwise operation takes that of an input nobody reads afterwards. The rest
     is placed largest first, at the lowest offset free for the value's whole life (Pisarchyk & Lee 2020).
     """
+    spans = spans or [(position, position) for position in range(len(calls))]
     owners: dict[Value, Value] = {}
     for call in calls:
         if call.op.is_view:
@@ -52,7 +60,8 @@ def plan(
         for value in call.outputs:
             owner = find(owners, value)
             if owner not in placed:
-                lives.setdefault(owner, (position, last[owner]))
+                end = spans[last[owner]][1] if last[owner] < len(calls) else len(calls)
+                lives.setdefault(owner, (spans[position][0], end))
     offsets, total = _pack(lives, size)
     return Layout(owners, offsets, total)
 

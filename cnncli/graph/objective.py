@@ -7,6 +7,7 @@ from typing import Literal
 from cnncli.graph import memory
 from cnncli.graph.fusion import REWRITES, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower
+from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.elementwise import Add
@@ -70,11 +71,14 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
     """
     train = objective(model, loss, "train")
 
+    def row(value: Value) -> int:
+        return BYTES[value.dtype] * value.size
+
     def size(value: Value) -> int:
-        return BYTES[value.dtype] * value.size * (batch_size if value.batched else 1)
+        return row(value) * (batch_size if value.batched else 1)
 
     placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
-    buffers = memory.plan(train.calls, placed, train.kept, size).total
+    buffers = memory.plan(train.calls, placed, train.kept, size, spans(train.calls, row)).total
     weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
     return buffers + weights + size(train.lowered.input) + size(train.target)
 

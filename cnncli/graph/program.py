@@ -1,14 +1,15 @@
 """The program: calls with every buffer in its place, as steps that run in one compiled call."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 
 from cnncli.graph import memory
+from cnncli.graph.schedule import segments, spans
 from cnncli.kernels import runtime
-from cnncli.kernels.runtime import Scratch, Step, Tensor
+from cnncli.kernels.runtime import Pass, Scratch, Step, Tensor
 from cnncli.ops.ir import REAL, Call, Value
 
 Array = np.ndarray[Any, Any]
@@ -32,12 +33,17 @@ class Program:
         threads: int,
     ) -> None:
         self.calls, self.placed, self.capacity, self.dtype, self.threads = calls, placed, capacity, dtype, threads
-        self.layout = memory.plan(calls, placed, kept, self._size)
-        self.scratch_at = -(-self.layout.total // memory.ALIGNMENT) * memory.ALIGNMENT
         self.block: Array = np.empty(0, np.uint8)
         self.bound: dict[int, runtime.Program] = {}
-        needed = [self._steps(call, capacity)[1] for call in calls]
-        self.size = self.scratch_at + max(needed, default=0)
+        self.layout = memory.Layout({}, dict.fromkeys(_values(calls), 0), 0)
+        self.spans = spans(calls, self._row)
+        measured = [self._measured(call) for call in calls]
+        self.layout = memory.plan(calls, placed, kept, self._size, self.spans)
+        self.shared_at = -(-self.layout.total // memory.ALIGNMENT) * memory.ALIGNMENT
+        self.places, shared = self._shares([scratch.used for scratch in measured])
+        self.private_at = self.shared_at + shared
+        self.stride = max((scratch.used_by_thread for scratch in measured), default=0)
+        self.size = self.private_at + self.stride * threads
 
     def attach(self, block: Array) -> None:
         """Use `block` (at least `size` bytes, aligned to 64) as memory; several programs may share one."""
@@ -51,12 +57,16 @@ class Program:
         if not 1 <= n <= self.capacity:
             raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
         if n not in self.bound:
-            self.bound[n] = runtime.Program([step for _, steps in self.planned(n) for step in steps], self.threads)
+            self.bound[n] = runtime.Program(self._scheduled(n), self.threads)
         self.bound[n].run()
 
     def planned(self, n: int) -> list[tuple[Call, list[Step]]]:
         """Each call with its steps on the first `n` samples, in order; a view has none."""
-        return [(call, self._steps(call, n)[0]) for call in self.calls]
+        base = self.block.ctypes.data
+        return [
+            (call, self._steps(call, n, Scratch(base + place, base + self.private_at, self.stride)))
+            for call, place in zip(self.calls, self.places, strict=True)
+        ]
 
     def tensor(self, value: Value, n: int) -> Tensor:
         """Where `value` lies, its first `n` samples if batched."""
@@ -76,6 +86,9 @@ class Program:
     def _size(self, value: Value) -> int:
         return prod(self._shape(value, self.capacity)) * np.dtype(self._dtype(value)).itemsize
 
+    def _row(self, value: Value) -> int:
+        return value.size * np.dtype(self._dtype(value)).itemsize
+
     def _dtype(self, value: Value) -> str:
         return self.dtype if value.dtype == REAL else value.dtype
 
@@ -83,11 +96,42 @@ class Program:
     def _shape(value: Value, n: int) -> tuple[int, ...]:
         return (n, *value.shape) if value.batched else value.shape
 
-    def _steps(self, call: Call, n: int) -> tuple[list[Step], int]:
-        scratch = Scratch(self.block.ctypes.data + self.scratch_at, self.threads)
+    def _scheduled(self, n: int) -> list[Step | Pass]:
+        steps = [steps for _, steps in self.planned(n)]
+        found = segments(self.calls, steps, n, self.spans)
+        return [part for segment in found for part in segment.parts(n, self.threads, self._row)]
+
+    def _measured(self, call: Call) -> Scratch:
+        """What a call takes of scratch; its steps get addresses that are none."""
+        scratch = Scratch()
+        self._steps(call, self.capacity, scratch)
+        return scratch
+
+    def _shares(self, used: Sequence[int]) -> tuple[list[int], int]:
+        """Where each call's shared scratch lies, and how much there is of it.
+
+        Calls of one segment have theirs side by side. There are two places in turn, for a call may reach into the next.
+        """
+        ends, first, end = [0, 0], 0, 0
+        starts: list[tuple[int, int]] = []
+        for (segment, _), size in zip(self.spans, used, strict=True):
+            if segment != first:
+                first, end = segment, 0
+            starts.append((segment % 2, end))
+            end += size
+            ends[segment % 2] = max(ends[segment % 2], end)
+        return [self.shared_at + turn * ends[0] + start for turn, start in starts], sum(ends)
+
+    def _steps(self, call: Call, n: int, scratch: Scratch) -> list[Step]:
         inputs = [self.tensor(value, n) for value in call.inputs]
         outputs = [self.tensor(value, n) for value in call.outputs]
-        return call.op.steps(inputs, outputs, scratch), scratch.used
+        return call.op.steps(inputs, outputs, scratch)
+
+
+def _values(calls: Sequence[Call]) -> Iterator[Value]:
+    for call in calls:
+        yield from call.inputs
+        yield from call.outputs
 
 
 def aligned(size: int) -> Array:

@@ -12,19 +12,19 @@ from numba.np import numpy_support
 
 from cnncli.kernels.activation_names import parts
 from cnncli.kernels.lanes import Vector, smaller
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, function, span, worker
+from cnncli.kernels.runtime import Step, Tensor, block, elements, fields, function, worker
 from cnncli.kernels.sweeps import elementwise
 from cnncli.kernels.vectormath import decay_less_1, erf, exp, sigmoid, tanh
 
-FORWARD = block("x out size")
-BACKWARD = block("saved grad out size")
+FORWARD = block("x out")
+BACKWARD = block("saved grad out")
 
 
 def forward(kind: str, x: Tensor, out: Tensor) -> list[Step]:
     """out = f(x). NaN stays NaN. Raises ValueError for a kind that is not in `FORMULAS`."""
     parts(kind)
     places = {"x": x.address, "out": out.address}
-    return [forward_worker.step(out.dtype, chunks(out.size), kind, **places, size=out.size)]
+    return [forward_worker.step(out.dtype, elements(out), kind, **places)]
 
 
 def backward(kind: str, saved: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
@@ -34,7 +34,7 @@ def backward(kind: str, saved: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """
     parts(kind)
     places = {"saved": saved.address, "grad": grad.address, "out": out.address}
-    return [backward_worker.step(out.dtype, chunks(out.size), kind, **places, size=out.size)]
+    return [backward_worker.step(out.dtype, elements(out), kind, **places)]
 
 
 def in_place(kind: str, dtype: str) -> int:
@@ -140,12 +140,11 @@ def constants_of(kind: str, real: Any) -> tuple[Any, ...]:
 
 @worker(FORWARD)
 def forward_worker(real, kind):
-    """out = f(x) for one span."""
+    """out = f(x) for some elements."""
     number, constants = KINDS[parts(kind)[0]], constants_of(kind, real)
 
-    def activation(parameters, chunk, thread):
+    def activation(parameters, start, stop, thread):
         p = fields(parameters, FORWARD)
-        start, stop = span(chunk, p.size)
         _functions(number, (p.x,), (p.out,), start, stop, constants, real)
 
     return activation
@@ -164,12 +163,11 @@ def in_place_worker(real, kind):
 
 @worker(BACKWARD)
 def backward_worker(real, kind):
-    """out = grad · f′(x) for one span."""
+    """out = grad · f′(x) for some elements."""
     number, constants = KINDS[parts(kind)[0]], constants_of(kind, real)
 
-    def activation_gradient(parameters, chunk, thread):
+    def activation_gradient(parameters, start, stop, thread):
         p = fields(parameters, BACKWARD)
-        start, stop = span(chunk, p.size)
         _gradients(number, (p.saved, p.grad), (p.out,), start, stop, constants, real)
 
     return activation_gradient

@@ -6,10 +6,10 @@
 from collections.abc import Callable, Sequence
 
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, worker
+from cnncli.kernels.runtime import Step, Tensor, block, elements, fields, worker
 from cnncli.kernels.sweeps import elementwise
 
-APPLY = block("a b c out size scale:f offset:f")
+APPLY = block("a b c out scale:f offset:f")
 
 
 def apply(name: str, inputs: Sequence[Tensor], out: Tensor, scale: float = 1.0, offset: float = 0.0) -> list[Step]:
@@ -17,7 +17,7 @@ def apply(name: str, inputs: Sequence[Tensor], out: Tensor, scale: float = 1.0, 
     a, b, c = (*inputs, inputs[-1], inputs[-1])[:3]  # what a formula does not use is not read
     places = {"a": a.address, "b": b.address, "c": c.address, "out": out.address}
     constants = {"scale": scale, "offset": offset}
-    return [apply_worker.step(out.dtype, chunks(out.size), name, **places, size=out.size, **constants)]
+    return [apply_worker.step(out.dtype, elements(out), name, **places, **constants)]
 
 
 def _maximum(a: Vector, b: Vector) -> Vector:
@@ -46,12 +46,11 @@ _formulas = elementwise(*FORMULAS.values())
 
 @worker(APPLY)
 def apply_worker(real, name):
-    """One span."""
+    """Some elements."""
     number = NUMBERS[name]
 
-    def arithmetic(parameters, chunk, thread):
+    def arithmetic(parameters, start, stop, thread):
         p = fields(parameters, APPLY)
-        start, stop = span(chunk, p.size)
         _formulas(number, (p.a, p.b, p.c), (p.out,), start, stop, (real(p.scale), real(p.offset)), real)
 
     return arithmetic

@@ -4,33 +4,33 @@ from llvmlite import ir
 
 from cnncli.kernels.emit import Code, Variable, emitted
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import SPAN, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
 from cnncli.kernels.sweeps import elementwise, summing
 
-REPEAT = block("x out size times inner")
-SUM = block("x out outer count inner part")
+REPEAT = block("x out times inner")
+SUM = block("x out count inner")
 SWAP = block("x out size rows columns")
 
 
 def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
     """out (A, times, inner) = x (A, inner), `times` times."""
-    places = {"x": x.address, "out": out.address, "size": out.size}
-    return [repeat_worker.step(out.dtype, chunks(out.size), **places, times=times, inner=inner)]
+    places = {"x": x.address, "out": out.address}
+    return [repeat_worker.step(out.dtype, elements(out), **places, times=times, inner=inner)]
 
 
 def sum_axis(x: Tensor, out: Tensor, count: int, inner: int) -> list[Step]:
     """out (A, inner) = Σ x (A, count, inner) over the middle axis, in float64: the derivative of `repeat`."""
     outer = out.size // inner
     part = max(1, SPAN // (count * inner))
-    places = {"x": x.address, "out": out.address, "outer": outer, "count": count, "inner": inner}
-    return [sum_worker.step(out.dtype, -(-outer // part), **places, part=part)]
+    places = {"x": x.address, "out": out.address, "count": count, "inner": inner}
+    return [sum_worker.step(out.dtype, Work(outer, part, x.shape[0]), **places)]
 
 
 def swap(x: Tensor, out: Tensor) -> list[Step]:
     """out (…, columns, rows) = x (…, rows, columns), the last two axes in the other order. `out` must not be x."""
     rows, columns = x.shape[-2:]
     places = {"x": x.address, "out": out.address, "size": out.size}
-    return [swap_worker.step(out.dtype, chunks(out.size), **places, rows=rows, columns=columns)]
+    return [swap_worker.step(out.dtype, elements(out), **places, rows=rows, columns=columns)]
 
 
 _copies = elementwise(lambda x: x)
@@ -53,12 +53,11 @@ def _sum_rows(code: Code, x: Vector, out: Vector, count: Vector, inner: Vector) 
 
 @worker(REPEAT)
 def repeat_worker(real):
-    """One span of the output, run by run."""
+    """Some elements of the output, run by run."""
     item = real.bitwidth // 8
 
-    def repeat(parameters, chunk, thread):
+    def repeat(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)
-        start, stop = span(chunk, p.size)
         run = p.times if p.inner == 1 else p.inner
         while start < stop:
             number, place = start // run, start % run
@@ -77,9 +76,9 @@ def sum_worker(real):
     """Some of the outer places."""
     item = real.bitwidth // 8
 
-    def sum_axis(parameters, chunk, thread):
+    def sum_axis(parameters, start, stop, thread):
         p = fields(parameters, SUM)
-        for place in range(chunk * p.part, min(p.outer, (chunk + 1) * p.part)):
+        for place in range(start, stop):
             x, out = p.x + place * p.count * p.inner * item, p.out + place * p.inner * item
             if p.inner == 1:
                 (total,) = _sums(0, (x,), (), 0, p.count, (), real)
@@ -92,11 +91,10 @@ def sum_worker(real):
 
 @worker(SWAP)
 def swap_worker(real):
-    """One span of the output."""
+    """Some elements of the output."""
 
-    def swap(parameters, chunk, thread):
+    def swap(parameters, start, stop, thread):
         p = fields(parameters, SWAP)
-        start, stop = span(chunk, p.size)
         x, out = view(p.x, p.size, real), view(p.out, p.size, real)
         square = p.rows * p.columns
         for i in range(start, stop):

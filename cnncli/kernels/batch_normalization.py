@@ -17,14 +17,14 @@ from cnncli.kernels.activation_names import parts
 from cnncli.kernels.activations import FORMULAS, constants_of
 from cnncli.kernels.intrinsics import clear
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.reduce import ITEM, PARTIALS
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.reduce import ITEM, Lanes, in_lanes
+from cnncli.kernels.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
 
-PARTS = "x sums images per_image length partials"
+PARTS = "x sums per_image length lane"
 MOMENTS = block(PARTS)
 STATISTICS = block("sums saved mean variance new_mean new_variance count channels length partials momentum:f epsilon:f")
 TABLES = block("mean variance given gamma beta out channels length epsilon:f")
-APPLY = block("x tables out size length part")
+APPLY = block("x tables out length")
 
 
 class Normalization(NamedTuple):
@@ -55,8 +55,9 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
 
     x, out: real (N, …, C).
     """
-    depth, parts = x.shape[-1], parts_of(x, scratch)
-    moments = moments_worker.step(x.dtype, parts["partials"], **parts)
+    depth = x.shape[-1]
+    divided, parts = parts_of(x, scratch)
+    moments = moments_worker.step(x.dtype, divided.work(), **parts)
     statistics = statistics_worker.step(
         x.dtype,
         1,
@@ -69,7 +70,7 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         count=x.size // depth,
         channels=depth,
         length=parts["length"],
-        partials=parts["partials"],
+        partials=divided.count,
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )
@@ -85,12 +86,12 @@ def inference(
     return [table, _apply(x, tables, out, normalization.activation)]
 
 
-def parts_of(x: Tensor, scratch: Scratch) -> dict[str, int]:
-    """The fields of PARTS: x in at most 8 parts of the batch, and where each puts its two sums of a period's length."""
-    batch, length = x.shape[0], channels.period(x.shape[-1])
-    partials = min(batch, PARTIALS)
-    sums = scratch.take(partials * 2 * length * 8)
-    return dict(zip(PARTS.split(), (x.address, sums, batch, x.size // batch, length, partials), strict=True))
+def parts_of(x: Tensor, scratch: Scratch) -> tuple[Lanes, dict[str, int]]:
+    """x in lanes of the batch, and the fields of PARTS: where each puts its two sums of a period's length."""
+    divided, length = in_lanes(x.shape[0]), channels.period(x.shape[-1])
+    sums = scratch.take(divided.most * 2 * length * 8)
+    values = x.address, sums, x.size // x.shape[0], length, divided.images
+    return divided, dict(zip(PARTS.split(), values, strict=True))
 
 
 def address_of(tensor: Tensor | None) -> int:
@@ -130,10 +131,13 @@ def make_tables(
 
 
 def _apply(x: Tensor, tables: int, out: Tensor, activation: str) -> Step:
-    part = channels.rows_of(x.shape[-1])
     places = {"x": x.address, "tables": tables, "out": out.address}
-    length = channels.period(x.shape[-1])
-    return apply_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
+    return apply_worker.step(x.dtype, elements_of(x), activation, **places, length=channels.period(x.shape[-1]))
+
+
+def elements_of(x: Tensor) -> Work:
+    """The work of a sweep over whole periods."""
+    return elements(x)._replace(grain=channels.rows_of(x.shape[-1]))
 
 
 def _moments(x: Vector) -> tuple[Vector, Vector]:
@@ -161,18 +165,29 @@ _sum_moments = channels.summed(2, _moments)
 _normalize = channels.channelwise(*map(_normalized, KINDS))
 
 
+@njit
+def begin_sums(p, start, stop):
+    """Where a lane's sums are, zeros at its first image, and how many images may be summed as one.
+
+    Each image begins with the first place of a period: so it does not matter to any bit how many come together.
+    """
+    sums = p.sums + start // p.lane * 2 * p.length * 8
+    if start % p.lane == 0:
+        clear(sums, 2 * p.length * 8)
+    return sums, stop - start if p.per_image % p.length == 0 else 1
+
+
 @worker(MOMENTS)
 def moments_worker(real):
-    """Σx and Σx² of one part of the batch."""
+    """Σx and Σx² of some images of a lane."""
     item = real.bitwidth // 8
 
-    def moments(parameters, chunk, thread):
+    def moments(parameters, start, stop, thread):
         p = fields(parameters, MOMENTS)
-        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
-        sums = p.sums + chunk * 2 * p.length * 8
-        clear(sums, 2 * p.length * 8)
-        x, size = p.x + start * p.per_image * item, (stop - start) * p.per_image
-        _sum_moments(0, (x,), (), sums, 0, size, p.length, (), real)
+        sums, together = begin_sums(p, start, stop)
+        for image in range(start, stop, together):
+            x = p.x + image * p.per_image * item
+            _sum_moments(0, (x,), (), sums, 0, together * p.per_image, p.length, (), real)
 
     return moments
 
@@ -191,7 +206,7 @@ def folded(sums, partials, terms, length, channels, term, channel):
 def statistics_worker(real):
     """Mean and 1/√(variance + epsilon) from the moments, and the new running mean and variance."""
 
-    def statistics(parameters, chunk, thread):
+    def statistics(parameters, chunk, _, thread):
         p = fields(parameters, STATISTICS)
         saved = view(p.saved, (2, p.channels), real)
         old_mean, old_variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
@@ -214,7 +229,7 @@ def statistics_worker(real):
 def tables_worker(real, extra):
     """Tables of mean, scale and beta, each channel's number at all of its places in a period; then zeros."""
 
-    def tables(parameters, chunk, thread):
+    def tables(parameters, chunk, _, thread):
         p = fields(parameters, TABLES)
         out = view(p.out, (3 + extra, p.length), real)
         mean, variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
@@ -232,12 +247,12 @@ def tables_worker(real, extra):
 
 @worker(APPLY)
 def apply_worker(real, kind):
-    """f((x − mean) · scale + beta) for some periods."""
+    """f((x − mean) · scale + beta) for some elements from a first channel on."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
-    def normalize(parameters, chunk, thread):
+    def normalize(parameters, start, stop, thread):
         p = fields(parameters, APPLY)
-        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
+        table = p.length * item
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
         _normalize(number, (p.x,), tables, p.out, start, stop, p.length, constants, real)
 

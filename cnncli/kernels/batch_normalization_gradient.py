@@ -13,19 +13,20 @@ from cnncli.kernels.batch_normalization import (
     PARTS,
     Normalization,
     address_of,
+    begin_sums,
     chosen,
+    elements_of,
     folded,
     make_tables,
     parts_of,
 )
-from cnncli.kernels.intrinsics import clear
 from cnncli.kernels.lanes import Vector
 from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 SUMS = block(f"grad tables {PARTS}")
 COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
-INPUT = block("x grad tables out size length part")
+INPUT = block("x grad tables out length")
 
 
 def training(
@@ -38,10 +39,11 @@ def training(
     scratch: Scratch,
 ) -> list[Step]:
     """The gradients of `batch_normalization.training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
-    depth, parts = x.shape[-1], parts_of(x, scratch)
+    depth = x.shape[-1]
+    divided, parts = parts_of(x, scratch)
     table, tables = make_tables(normalization, x, scratch, extra=2)
     places = {"grad": grad.address, "tables": tables}
-    summed = sums_worker.step(x.dtype, parts["partials"], normalization.activation, **places, **parts)
+    summed = sums_worker.step(x.dtype, divided.work(), normalization.activation, **places, **parts)
     coefficients = coefficients_worker.step(
         x.dtype,
         1,
@@ -54,7 +56,7 @@ def training(
         count=x.size // depth,
         channels=depth,
         length=parts["length"],
-        partials=parts["partials"],
+        partials=divided.count,
     )
     return [table, summed, coefficients, _input(x, grad, tables, out, normalization.activation)]
 
@@ -74,10 +76,9 @@ def inference(
 
 
 def _input(x: Tensor, grad: Tensor, tables: int, out: Tensor, activation: str) -> Step:
-    part = channels.rows_of(x.shape[-1])
     places = {"x": x.address, "grad": grad.address, "tables": tables, "out": out.address}
     length = channels.period(x.shape[-1])
-    return input_worker.step(x.dtype, -(-x.size // part), activation, **places, size=x.size, length=length, part=part)
+    return input_worker.step(x.dtype, elements_of(x), activation, **places, length=length)
 
 
 def _before(
@@ -115,17 +116,16 @@ _give_input = channels.channelwise(*map(_input_gradient, KINDS))
 
 @worker(SUMS)
 def sums_worker(real, kind):
-    """Σg and Σg·(x − mean) of one part of the batch, g being the gradient before the activation."""
+    """Σg and Σg·(x − mean) of some images of a lane, g being the gradient before the activation."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
-    def gradient_sums(parameters, chunk, thread):
+    def gradient_sums(parameters, start, stop, thread):
         p = fields(parameters, SUMS)
-        start, stop = chunk * p.images // p.partials, (chunk + 1) * p.images // p.partials
-        sums, table = p.sums + chunk * 2 * p.length * 8, p.length * item
-        clear(sums, 2 * p.length * 8)
-        skip, size = start * p.per_image * item, (stop - start) * p.per_image
+        (sums, together), table = begin_sums(p, start, stop), p.length * item
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
-        _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
+        for image in range(start, stop, together):
+            skip, size = image * p.per_image * item, together * p.per_image
+            _sum_gradients(number, (p.x + skip, p.grad + skip), tables, sums, 0, size, p.length, constants, real)
 
     return gradient_sums
 
@@ -134,7 +134,7 @@ def sums_worker(real, kind):
 def coefficients_worker(real):
     """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset."""
 
-    def coefficients(parameters, chunk, thread):
+    def coefficients(parameters, chunk, _, thread):
         p = fields(parameters, COEFFICIENTS)
         saved, out = view(p.saved, (2, p.channels), real), view(p.out, (2, p.length), real)
         for c in range(p.channels):
@@ -155,12 +155,12 @@ def coefficients_worker(real):
 
 @worker(INPUT)
 def input_worker(real, kind):
-    """scale · g + (x − mean) · slope + offset for some periods."""
+    """scale · g + (x − mean) · slope + offset for some elements from a first channel on."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
-    def input_gradient(parameters, chunk, thread):
+    def input_gradient(parameters, start, stop, thread):
         p = fields(parameters, INPUT)
-        start, stop, table = chunk * p.part, min(p.size, (chunk + 1) * p.part), p.length * item
+        table = p.length * item
         tables = (p.tables, p.tables + table, p.tables + 2 * table, p.tables + 3 * table, p.tables + 4 * table)
         _give_input(number, (p.x, p.grad), tables, p.out, start, stop, p.length, constants, real)
 

@@ -40,7 +40,7 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
     """`formula(*inputs, *tables, *scalars)`, a vector, as a function that a worker calls.
 
     The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the output, first
-    element, last + 1, period, scalars, real); the first element is the first of a period. The output may be an input.
+    element, last + 1, period, scalars, real); the first element is of the first channel. The output may be an input.
     """
 
     def write(code: Code, formula: Callable[..., Vector], given: Sequence[Any]) -> None:

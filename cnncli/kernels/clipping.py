@@ -43,7 +43,7 @@ _squares = summing(1, _square)
 def squares_worker(real):
     """The sum of squares of one part of one tensor; 0 for a part that a small tensor has not."""
 
-    def squares(parameters, chunk, thread):
+    def squares(parameters, chunk, _, thread):
         p = fields(parameters, SQUARES)
         tensor, part = chunk // PARTS, chunk % PARTS
         first, end = view(p.places, (p.count, 2), types.int64)[tensor]
@@ -61,7 +61,7 @@ def squares_worker(real):
 def factors_worker(real):
     """Add the parts in order, and compare the roots with the limit. A norm that is NaN makes a factor that is."""
 
-    def factors(parameters, chunk, thread):
+    def factors(parameters, chunk, _, thread):
         p = fields(parameters, FACTORS)
         squares, factors = view(p.squares, (p.count, PARTS), real), view(p.factors, p.count, real)
         total = real(0)

@@ -5,7 +5,7 @@ from math import inf, sqrt
 
 from numba import types
 
-from cnncli.kernels.runtime import SPAN, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, block, elements, fields, view, worker
 
 EPSILON = 1e-7
 NORM = block(
@@ -27,7 +27,7 @@ def unit_norm(w: Tensor, axes: tuple[int, ...]) -> list[Step]:
 
 def non_neg(w: Tensor) -> list[Step]:
     """w where w ≥ 0, else 0; NaN stays."""
-    return [non_neg_worker.step(w.dtype, chunks(w.size), w=w.address, size=w.size)]
+    return [non_neg_worker.step(w.dtype, elements(w.size), w=w.address, size=w.size)]
 
 
 def _norm(w: Tensor, axes: tuple[int, ...], unit: bool, limit: float) -> list[Step]:
@@ -74,7 +74,7 @@ def norm_worker(real):
     """Scale the groups of one chunk; a group is the elements that share a norm."""
     width = real.bitwidth // 8
 
-    def norm(parameters, chunk, thread):
+    def norm(parameters, chunk, _, thread):
         p = fields(parameters, NORM)
         stride, inner_stride, inner = p.norm_stride, p.norm_inner_stride, p.norm_inner
         reach = (p.norm_outer - 1) * stride + (inner - 1) * inner_stride + 1
@@ -98,11 +98,10 @@ def norm_worker(real):
 
 @worker(NON_NEG)
 def non_neg_worker(real):
-    """Cut one span off at 0."""
+    """Cut some elements off at 0."""
 
-    def non_neg(parameters, chunk, thread):
+    def non_neg(parameters, start, stop, thread):
         p = fields(parameters, NON_NEG)
-        start, stop = span(chunk, p.size)
         w, zero = view(p.w, p.size, real)[start:stop], real(0)
         for i in range(stop - start):
             w[i] = zero if w[i] < 0 else w[i]

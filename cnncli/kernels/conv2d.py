@@ -16,13 +16,12 @@ from cnncli.kernels.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call
 from cnncli.kernels.reduce import ITEM
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, images, worker
 
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks images {IMAGE} {COPY} "
-    f"{EPILOGUE}"
+    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE}"
 )
 
 
@@ -90,14 +89,20 @@ def correlate(
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
     blocks = min(rows, max(1, work // (2 * GRAIN)))
-    images = 1 if blocks > 1 else max(1, GRAIN // work)
+    gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
+    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless:
+        # A 1×1 kernel sees no rows: longer ones are fewer products.
+        blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)
+        rows, columns = blocks, rows // blocks * columns
+        x = x._replace(shape=(batch, rows, columns, x.shape[3]))
+    together = 1 if blocks > 1 else max(1, GRAIN // work)
     return correlate_worker.step(
         x.dtype,
-        -(-batch // images) * blocks,
+        images(batch, together, blocks),
         product=microkernel.family(x.dtype).product,
         out=out.address,
         out_image=out.image,
-        out_row=out.row,
+        out_row=columns * out.column if gapless else out.row,
         out_column=out.column,
         b=kernel.address,
         b_row=kernel.row,
@@ -106,7 +111,6 @@ def correlate(
         tap_y=kernel.tap_y,
         tap_x=kernel.tap_x,
         blocks=blocks,
-        images=images,
         **image_fields(x, taps, (rows, columns, filters), -(-rows // blocks), geometry, scratch),
         **epilogue.fields(x.dtype),
     )
@@ -126,32 +130,32 @@ def image_fields(
     rows, columns, _ = out
     reach_y, reach_x = (taps[0] - 1) * dy + 1, (columns - 1) * sx + (taps[1] - 1) * dx + 1
     inside = (top, left) == (0, 0) and (rows - 1) * sy + reach_y <= height and reach_x <= width
-    place, step = 0, 0
-    if not inside or groups > 1:
+    place, step, copied = 0, 0, not inside or groups > 1
+    if copied:
         size = ((lines - 1) * sy + reach_y) * reach_x * (channels // groups) * ITEM[x.dtype]
         place, step = scratch.per_thread(size)
     values = (x.address, *x.shape, groups, *out, *taps, sy, sx, top, left, dy, dx)
-    copy = microkernel.family(x.dtype).border, int(step > 0), place, step
+    copy = microkernel.family(x.dtype).border, int(copied), place, step
     return dict(zip(f"{IMAGE} {COPY}".split(), (*values, *copy), strict=True))
 
 
 @worker(CORRELATE)
 def correlate_worker(real):
-    """A block of rows of one image, or all of some images."""
+    """Blocks of rows of images."""
     item = real.bitwidth // 8
 
-    def correlate_chunk(parameters, chunk, thread):
+    def correlate_blocks(parameters, start, stop, thread):
         p = fields(parameters, CORRELATE)
         inner, width = p.channels // p.groups, p.filters // p.groups
-        block, part = chunk % p.blocks, chunk // p.blocks
-        first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
-        copied_rows = (last - 1 - first) * p.sy + (p.kh - 1) * p.dy + 1
         pixel = (inner if p.copied else p.channels) * item
         line = (copied_columns if p.copied else p.width) * pixel
         # One run over (kw, in) where neighbouring taps read neighbouring pixels; a run over `in` a tap elsewhere.
         whole = p.dx == 1 or p.kw == 1
-        for image in range(part * p.images, min(p.batch, (part + 1) * p.images)):
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
+            copied_rows = (last - 1 - first) * p.sy + (p.kh - 1) * p.dy + 1
             for group in range(p.groups):
                 x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
                 if p.copied:
@@ -168,17 +172,17 @@ def correlate_worker(real):
                     above = x + (row - first) * p.sy * line
                     # Taps on rows of zeros are left out; where all are, one is kept, for the bias has to be written.
                     y = row * p.sy - p.top
-                    start, stop = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
-                    if start >= stop:
-                        start, stop = 0, 1
-                    for i in range(start, start + 1 if whole else stop):
+                    tap, end = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
+                    if tap >= end:
+                        tap, end = 0, 1
+                    for i in range(tap, tap + 1 if whole else end):
                         call(
                             p.product,
                             (
                                 out,
                                 p.out_column,
-                                bias if i == start else out,
-                                0 if i == start else p.out_column,
+                                bias if i == tap else out,
+                                0 if i == tap else p.out_column,
                                 p.columns,
                                 width,
                                 above + i * p.dy * line,
@@ -190,11 +194,11 @@ def correlate_worker(real):
                                 p.b_panel,
                                 p.tap_y if whole else p.tap_x,
                                 p.kw * inner if whole else inner,
-                                stop - start if whole else p.kw,
+                                end - tap if whole else p.kw,
                             ),
                         )
             if p.after != 0:
                 written = p.out + image * p.out_image + first * p.out_row
                 call(p.after, (written, 0, (last - first) * p.columns * p.filters))
 
-    return correlate_chunk
+    return correlate_blocks

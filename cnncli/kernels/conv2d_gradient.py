@@ -13,14 +13,14 @@ from cnncli.kernels.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_
 from cnncli.kernels.dense import Source, pack
 from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums, weight_partials
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.reduce import ITEM, PARTIALS, in_lanes, partial_sums
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, elements, fields, view, worker
 from cnncli.kernels.sweeps import LANES
 
 LONG = 512
 """Pixels of an image that fill the caches of a weight gradient: more of them are not worth stacking."""
 
-WEIGHT = block(f"product grad out partials tiles panel packed packed_step {IMAGE} {COPY}")
+WEIGHT = block(f"product grad out lane tiles panel stack packed packed_step {IMAGE} {COPY}")
 FILL = block("out size bias channels")
 
 
@@ -51,12 +51,12 @@ def grad_input(
     (sy, sx), (top, left), (dy, dx), groups = geometry
     item = ITEM[out.dtype]
     rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
-    steps, unreached = [], any(phase.taps == 0 for phase in rows + columns)
+    packs, steps, unreached = [], [], any(phase.taps == 0 for phase in rows + columns)
     apart = unreached or len(rows) * len(columns) > 1
     within = epilogue._replace(activation="linear") if apart else epilogue
     if unreached:
         place = {"out": out.address, "size": out.size, "bias": within.bias.address if within.bias else 0}
-        steps.append(fill_worker.step(out.dtype, chunks(out.size), **place, channels=depth))
+        steps.append(fill_worker.step(out.dtype, elements(out), **place, channels=depth))
     for y in rows:
         for x in columns:
             if y.taps == 0 or x.taps == 0:
@@ -74,19 +74,11 @@ def grad_input(
                 sx * depth * item,
             )
             turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
-            steps += [step, correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch, within)]
+            packs.append(step)
+            steps.append(correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch, within))
     if apart and epilogue.activation != "linear":
         steps += activations.forward(epilogue.activation, out, out)
-    return steps
-
-
-def _stacked(x: Tensor, grad: Tensor) -> tuple[Tensor, Tensor]:
-    """Some images one below the other as one: for 1×1 kernels it is the same, and sums stay longer in registers."""
-    batch, rows, columns, _ = grad.shape
-    most = min(batch // PARTIALS, LONG // (rows * columns))
-    images = next(count for count in range(max(1, most), 0, -1) if batch % count == 0)
-    stacked = [t._replace(shape=(batch // images, images * t.shape[1], *t.shape[2:])) for t in (x, grad)]
-    return stacked[0], stacked[1]
+    return [*packs, *steps]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
@@ -97,27 +89,27 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     lanes, panel, product, *_ = microkernel.family(x.dtype)
     filters = grad.shape[3]
     width = filters // geometry.groups
-    pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
-    # Not where an image or a gradient is copied on any machine: a smaller batch may be stacked higher, and scratch is
-    # that of the largest.
-    if pointwise and geometry.groups == 1 and width % LANES == 0:
-        x, grad = _stacked(x, grad)
     batch, rows, columns, _ = grad.shape
-    partials = weight_partials(batch, out.size)
-    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // partials))
-    target, after = partial_sums(out, partials, scratch)
+    # Images one below the other are one to a 1×1 kernel, and sums stay longer in registers. Not where a gradient is
+    # packed on any machine: the bits would be the same, but scratch would not.
+    pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
+    stacked = pointwise and geometry.groups == 1 and width % LANES == 0
+    parts = in_lanes(batch, out.size)
+    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.count))
+    target, after = partial_sums(out, parts, scratch)
     packed, step = 0, 0
     if width % lanes:
         packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * ITEM[x.dtype])
     weight = weight_worker.step(
         x.dtype,
-        partials * tiles,
+        parts.work(tiles),
         product=product,
         grad=grad.address,
         out=target,
-        partials=partials,
+        lane=parts.images,
         tiles=tiles,
         panel=panel,
+        stack=max(1, LONG // (rows * columns)) if stacked else 1,
         packed=packed,
         packed_step=step,
         **image_fields(x, out.shape[:2], (rows, columns, filters), rows, geometry, scratch),
@@ -137,13 +129,15 @@ def _phases(taps: int, stride: int, padding: int, dilation: int, size: int) -> I
 
 @worker(WEIGHT)
 def weight_worker(real):
-    """Some (kh, kw, in) rows of one partial sum; each image adds one run over its pixels."""
+    """Some images of a lane, one tile of (kh, kw, in) rows of the sum; each image adds one run over its pixels."""
     item = real.bitwidth // 8
 
-    def weight(parameters, chunk, thread):
+    def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
         inner, width = p.channels // p.groups, p.filters // p.groups
-        part, tile = chunk // p.tiles, chunk % p.tiles
+        tile = start // p.batch
+        start, stop = start - tile * p.batch, stop - tile * p.batch
+        part = start // p.lane
         units = p.kh * p.kw * inner
         first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
@@ -152,8 +146,8 @@ def weight_worker(real):
         line = (copied_columns if p.copied else p.width) * pixel
         # Rows of the sum that lie one after the other in the image: those of a kernel row, or those of a tap.
         run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
-        start, stop = part * p.batch // p.partials, (part + 1) * p.batch // p.partials
-        for image in range(start, stop):
+        for image in range(start, stop, p.stack):
+            rows = min(p.stack, stop - image) * p.rows
             for group in range(p.groups):
                 x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
                 if p.copied:
@@ -164,7 +158,7 @@ def weight_worker(real):
                 pixels = p.rows * p.columns
                 grad = p.grad + (image * pixels * p.filters + group * width) * item
                 grad_row, grad_panel = p.filters * item, p.panel * item
-                if p.packed_step != 0:
+                if p.packed != 0:
                     # The gradient as an image of (pixels, filters): a panel is a part of it that may reach beyond its
                     # right side. What it has of the next group ends in lanes that are not stored.
                     grad = p.packed + thread * p.packed_step
@@ -180,7 +174,7 @@ def weight_worker(real):
                     count = min(last, (unit // run + 1) * run) - unit
                     # Only rows of output for which this tap lies on the image; where there is none, zeros are written.
                     y = i * p.dy - p.top
-                    above, below = max(0, -(y // p.sy)), min(p.rows, (p.height - 1 - y) // p.sy + 1)
+                    above, below = max(0, -(y // p.sy)), min(rows, (rows // p.rows * p.height - 1 - y) // p.sy + 1)
                     if above >= below:
                         above, below = 0, 1
                     out = p.out + ((part * units + unit) * p.filters + group * width) * item
@@ -189,7 +183,7 @@ def weight_worker(real):
                         (
                             out,
                             p.filters * item,
-                            0 if image == start else out,
+                            0 if image % p.lane == 0 else out,
                             p.filters * item,
                             count,
                             width,
@@ -212,12 +206,11 @@ def weight_worker(real):
 
 @worker(FILL)
 def fill_worker(real):
-    """The bias in every pixel, or zeros."""
+    """The bias in some elements, or zeros."""
     item = real.bitwidth // 8
 
-    def fill(parameters, chunk, thread):
+    def fill(parameters, start, stop, thread):
         p = fields(parameters, FILL)
-        start, stop = span(chunk, p.size)
         if p.bias == 0:
             clear(p.out + start * item, (stop - start) * item)
         else:

@@ -13,7 +13,7 @@ from cnncli.kernels.intrinsics import clear, copy
 from cnncli.kernels.lanes import LINE
 from cnncli.kernels.pool_blocks import DENSE, POOLED, VECTORS, pool
 from cnncli.kernels.reduce import ITEM
-from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, view, worker
 
 BAND = 24 << 10
 """Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
@@ -50,7 +50,7 @@ def forward(
     shared = plan(x, kernel, out, geometry, rows, scratch, staging=POOLED * width * item, labels=POOLED * width)
     step = forward_worker.step(
         x.dtype,
-        x.shape[0] * shared["bands"],
+        images(x.shape[0], parts=shared["bands"]),
         x=x.address,
         kernel=packed.address,
         bias=offset.address,
@@ -148,7 +148,7 @@ def arrange_worker(real):
     """Some rows of `arranged`."""
     item = real.bitwidth // 8
 
-    def arrange(parameters, chunk, thread):
+    def arrange(parameters, chunk, _, thread):
         p = fields(parameters, ARRANGE)
         for line in range(chunk * p.lines, min(p.high * p.wide, (chunk + 1) * p.lines)):
             a, b = line // p.wide, line % p.wide
@@ -194,40 +194,41 @@ def find_places(p, target, table, item):
 
 @worker(FORWARD)
 def forward_worker(real):
-    """A band of pooled rows of one image."""
+    """Bands of pooled rows of images."""
     item = real.bitwidth // 8
     width = VECTORS * LINE // item
 
-    def convolve(parameters, chunk, thread):
+    def convolve(parameters, start, stop, thread):
         p = fields(parameters, FORWARD)
-        image, first = chunk // p.bands, chunk % p.bands * p.band
-        last = min(p.rows, first + p.band)
         base = p.scratch + thread * p.scratch_step
-        copy_band(p, image, first, last, base, item)
-        places = find_places(p, base, base + p.places, item)
-        count = (last - first) * p.columns
-        for i in range(POOLED):
-            places[count + i] = places[count - 1]
         row, run = p.wide * p.channels * item, p.kw * p.channels
         patch = p.sx * p.channels * item, p.sy * row, row
         staging = view(base + p.staging, (POOLED, width), real)
         labels = view(base + p.labels, (POOLED, width), types.uint8)
-        for panel in range(p.panels):
-            valid = min(width, p.filters - panel * width)
-            kernel, bias = p.kernel + panel * p.kh * run * width * item, p.bias + panel * width * item
-            for q in range(0, count, POOLED):
-                pixel = ((image * p.rows + first) * p.columns + q) * p.filters + panel * width
-                direct = valid == width and q + POOLED <= count
-                results = base + p.staging, width * item, base + p.labels, width
-                if direct:
-                    results = p.out + pixel * item, p.filters * item, p.winner + pixel, p.filters
-                pool(base + p.places + q * 8, results, kernel, bias, patch, p.kh, run, real)
-                if not direct:
-                    for i in range(min(POOLED, count - q)):
-                        out = view(p.out + (pixel + i * p.filters) * item, valid, real)
-                        winner = view(p.winner + pixel + i * p.filters, valid, types.uint8)
-                        for f in range(valid):
-                            out[f] = staging[i, f]
-                            winner[f] = labels[i, f]
+        for unit in range(start, stop):
+            image, first = unit // p.bands, unit % p.bands * p.band
+            last = min(p.rows, first + p.band)
+            copy_band(p, image, first, last, base, item)
+            places = find_places(p, base, base + p.places, item)
+            count = (last - first) * p.columns
+            for i in range(POOLED):
+                places[count + i] = places[count - 1]
+            for panel in range(p.panels):
+                valid = min(width, p.filters - panel * width)
+                kernel, bias = p.kernel + panel * p.kh * run * width * item, p.bias + panel * width * item
+                for q in range(0, count, POOLED):
+                    pixel = ((image * p.rows + first) * p.columns + q) * p.filters + panel * width
+                    direct = valid == width and q + POOLED <= count
+                    results = base + p.staging, width * item, base + p.labels, width
+                    if direct:
+                        results = p.out + pixel * item, p.filters * item, p.winner + pixel, p.filters
+                    pool(base + p.places + q * 8, results, kernel, bias, patch, p.kh, run, real)
+                    if not direct:
+                        for i in range(min(POOLED, count - q)):
+                            out = view(p.out + (pixel + i * p.filters) * item, valid, real)
+                            winner = view(p.winner + pixel + i * p.filters, valid, types.uint8)
+                            for f in range(valid):
+                                out[f] = staging[i, f]
+                                winner[f] = labels[i, f]
 
     return convolve

@@ -11,8 +11,8 @@ from cnncli.kernels.conv_pool import PLAN, arranged, band_rows, copy_band, find_
 from cnncli.kernels.intrinsics import clear, copy
 from cnncli.kernels.lanes import LINE
 from cnncli.kernels.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
-from cnncli.kernels.reduce import ITEM, partial_sums, weight_partials
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.reduce import ITEM, in_lanes, partial_sums
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 
 HIGH, WIDE, DEEP = DENSE
 LIST = 2048
@@ -22,7 +22,7 @@ FEW = 32
 BLOCK, PASS = 64, 6
 """Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
 
-WEIGHT = block(f"x grad winner out part partials tiles padded run grads labels factors offsets cells {PLAN}")
+WEIGHT = block(f"x grad winner out part lane padded run grads labels factors offsets cells {PLAN}")
 INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
 
 
@@ -44,9 +44,9 @@ def grad_weight(
     else:
         padded, across = up(filters, tile), up(run, lanes)
         part, strides = filters * kh * across + padded, (across, 1, kh * across)
-    partials = weight_partials(x.shape[0], out.size)
+    parts = in_lanes(x.shape[0], out.size)
     total = take(scratch, x.dtype, part)
-    target, after = partial_sums(total, partials, scratch)
+    target, after = partial_sums(total, parts, scratch)
     rows = band_rows(x, out, grad, geometry)
     pixels = rows * grad.shape[2]
     shared = plan(
@@ -62,18 +62,16 @@ def grad_weight(
         offsets=(pixels + 1) * 4,
         cells=(DROPPED + 1) * 8,
     )
-    tiles = -(-filters // tile)
     step = weight_worker.step(
         x.dtype,
-        partials * tiles,
+        parts.work(-(-filters // tile)),
         "dense" if few else "sparse",
         x=x.address,
         grad=grad.address,
         winner=winner.address,
         out=target,
         part=part,
-        partials=partials,
-        tiles=tiles,
+        lane=parts.images,
         padded=padded,
         run=across,
         **shared,
@@ -112,7 +110,7 @@ def grad_input(
     )
     step = input_worker.step(
         grad.dtype,
-        grad.shape[0],
+        images(grad.shape[0]),
         grad=grad.address,
         winner=winner.address,
         kernel=packed.address,
@@ -141,7 +139,7 @@ def whole_vectors(p, base, pixel, count, left, width, item):
 
 @worker(WEIGHT)
 def weight_worker(real, kind):
-    """One partial sum of some filters and, behind it, of their bias.
+    """Some images of a lane, the sums of some filters and, behind them, of their bias.
 
     With few weights a filter, vectors lie along the filters: (kh, kw·in, padded); else along (kw, in), and only what
     has a gradient is added up: (filters, kh, run).
@@ -150,9 +148,11 @@ def weight_worker(real, kind):
     lanes = LINE // item
     width = DEEP * lanes
 
-    def weight(parameters, chunk, thread):
+    def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
-        part, left = chunk // p.tiles, chunk % p.tiles * width
+        tile = start // p.batch
+        start, stop, left = start - tile * p.batch, stop - tile * p.batch, tile * width
+        part, begun = start // p.lane, start % p.lane > 0
         right = min(p.filters, left + width)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         patch = p.sx * p.channels * item, p.sy * row, row
@@ -160,16 +160,18 @@ def weight_worker(real, kind):
         bias = out + (p.part - p.padded + left) * item
         offsets, factors = base + p.offsets, base + p.factors
         find_places(p, base, base + p.places, item)
-        if few:
-            for unit in range(p.part // p.padded - 1):
-                clear(out + (unit * p.padded + left) * item, width * item)
-        else:
-            clear(out + left * depth, (right - left) * depth)
+        if not begun:
+            if few:
+                for unit in range(p.part // p.padded - 1):
+                    clear(out + (unit * p.padded + left) * item, width * item)
+            else:
+                clear(out + left * depth, (right - left) * depth)
+            clear(bias, width * item)
+        if not few:
             cells = view(base + p.cells, DROPPED + 1, types.int64)
             for cell in range(DROPPED + 1):
                 cells[cell] = (cell & 1) * patch[0] + (cell >> 1) * patch[1] - base
-        clear(bias, width * item)
-        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
+        for image in range(start, stop):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
                 copy_band(p, image, first, last, base, item)
@@ -196,50 +198,51 @@ def weight_worker(real, kind):
 
 @worker(INPUT)
 def input_worker(real):
-    """One image: its gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
+    """Some images: gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
     item = real.bitwidth // 8
     lanes = LINE // item
 
-    def spread(parameters, chunk, thread):
+    def spread(parameters, start, stop, thread):
         p = fields(parameters, INPUT)
         base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
         needed = (2 * p.rows - 1) * p.sy + p.kh
         beside, below = p.sx * p.channels * item, p.sy * row
-        clear(base, needed * row)
         line = p.run * item
         places = find_places(p, base, base + p.places, item)
         counts = view(base + p.counts, 4 * p.band * p.columns, types.int32)
         offsets, factors = base + p.offsets, base + p.factors
-        for first in range(0, p.rows, p.band):
-            last = min(p.rows, first + p.band)
-            count, pixel = (last - first) * p.columns, (chunk * p.rows + first) * p.columns
-            shift = 2 * first * below
-            for f in range(0, p.filters, BLOCK):
-                block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * line
-                for q in range(count):
-                    # What no cell has won goes where the next pixel's begin.
-                    place, element = 4 * q * block, (pixel + q) * p.filters + f
-                    lists = offsets + place * 4, factors + place * item
-                    seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)
-                    for cell in range(4):
-                        counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
-                for i in range(p.kh):
-                    for vector in range(0, p.run // lanes, PASS):
-                        source = kernel + i * line + vector * LINE, 0
-                        for q in range(count):
-                            for cell in range(4):
-                                place, passed = (4 * q + cell) * block, counts[4 * q + cell]
-                                if passed == 0:
-                                    continue
-                                out = places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row
-                                terms = offsets + place * 4, factors + place * item, passed
-                                vectors = min(PASS, p.run // lanes - vector)
-                                combine_row((out + vector * LINE, 0), source, terms, 1, vectors, real)
-        width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
-        for y in range(p.height):
-            out, r = p.out + (chunk * p.height + y) * width, y + p.top
-            reached = inside if r < needed else 0
-            copy(out, base + r * row + p.left * p.channels * item, reached)
-            clear(out + reached, width - reached)
+        for image in range(start, stop):
+            clear(base, needed * row)
+            for first in range(0, p.rows, p.band):
+                last = min(p.rows, first + p.band)
+                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
+                shift = 2 * first * below
+                for f in range(0, p.filters, BLOCK):
+                    block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * line
+                    for q in range(count):
+                        # What no cell has won goes where the next pixel's begin.
+                        place, element = 4 * q * block, (pixel + q) * p.filters + f
+                        lists = offsets + place * 4, factors + place * item
+                        seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)
+                        for cell in range(4):
+                            counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
+                    for i in range(p.kh):
+                        for vector in range(0, p.run // lanes, PASS):
+                            source = kernel + i * line + vector * LINE, 0
+                            for q in range(count):
+                                for cell in range(4):
+                                    place, passed = (4 * q + cell) * block, counts[4 * q + cell]
+                                    if passed == 0:
+                                        continue
+                                    out = places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row
+                                    terms = offsets + place * 4, factors + place * item, passed
+                                    vectors = min(PASS, p.run // lanes - vector)
+                                    combine_row((out + vector * LINE, 0), source, terms, 1, vectors, real)
+            width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
+            for y in range(p.height):
+                out, r = p.out + (image * p.height + y) * width, y + p.top
+                reached = inside if r < needed else 0
+                copy(out, base + r * row + p.left * p.channels * item, reached)
+                clear(out + reached, width - reached)
 
     return spread

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from cnncli.kernels import microkernel
 from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear, copy
-from cnncli.kernels.reduce import ITEM, PARTIALS, partial_sums
+from cnncli.kernels.reduce import ITEM, PARTIALS, Lanes, in_lanes, partial_sums
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, worker
 
 GRAIN = 1 << 17
@@ -16,8 +16,11 @@ PACKED = 512
 """Rows of a product from which on it pays to pack a right factor that could be read as it is: what lies together is
 fetched ahead."""
 
+WHOLE = Lanes(1, 1, 1)
+"""A sum that is not divided."""
+
 PRODUCT = block(
-    "product a row_step step b b_row b_panel out rows images per_image columns partials row_tile column_tile "
+    "product a row_step step b b_row b_panel out rows images per_image columns lane row_tile column_tile "
     f"tile_panels {EPILOGUE}"
 )
 PACK = block("transpose x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
@@ -84,12 +87,12 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[
     """
     inputs, units = out.shape
     batch, rows = x.shape[0], x.size // inputs
-    partials = min(batch, max(1, PARTIALS // inputs))
+    parts = in_lanes(batch, most=max(1, PARTIALS // inputs))
     before, panels = right(grad._replace(shape=(rows, units)), inputs, scratch)
-    target, after = partial_sums(out, partials, scratch)
+    target, after = partial_sums(out, parts, scratch)
     size = (inputs, rows, units)
     factor = Factor(x.address, 1, inputs)
-    return [*before, _product(x.dtype, factor, panels, size, target, images=batch, partials=partials), *after]
+    return [*before, _product(x.dtype, factor, panels, size, target, lanes=parts), *after]
 
 
 def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
@@ -136,12 +139,11 @@ def _product(
     out: int,
     *,
     epilogue: Epilogue = PLAIN,
-    images: int = 1,
-    partials: int = 1,
+    lanes: Lanes = WHOLE,
 ) -> Step:
     """out (rows, columns) = a (rows, inner) · b (inner, columns), and the epilogue; size: (rows, inner, columns).
 
-    `inner` is divided at whole images into `partials` sums that lie one after the other in `out`.
+    `inner` is divided at whole images into the sums of `lanes`, which lie one after the other in `out`.
     """
     rows, inner, columns = size
     _, panel, product, *_ = microkernel.family(dtype)
@@ -151,7 +153,7 @@ def _product(
     row_tile = -(-rows // row_tiles)
     return product_worker.step(
         dtype,
-        partials * -(-rows // row_tile) * -(-columns // column_tile),
+        lanes.count * -(-rows // row_tile) * -(-columns // column_tile),
         product=product,
         a=a.address,
         row_step=a.row_step,
@@ -161,10 +163,10 @@ def _product(
         b_panel=b.panel,
         out=out,
         rows=rows,
-        images=images,
-        per_image=inner // images,
+        images=lanes.batch,
+        per_image=inner // lanes.batch,
         columns=columns,
-        partials=partials,
+        lane=lanes.images,
         row_tile=row_tile,
         column_tile=column_tile,
         tile_panels=column_tile // panel,
@@ -177,7 +179,7 @@ def product_worker(real):
     """A tile of rows and columns of one partial product."""
     item = real.bitwidth // 8
 
-    def product(parameters, chunk, thread):
+    def product(parameters, chunk, _, thread):
         p = fields(parameters, PRODUCT)
         column_tiles = -(-p.columns // p.column_tile)
         tile = chunk % column_tiles
@@ -185,8 +187,8 @@ def product_worker(real):
         row_tiles = -(-p.rows // p.row_tile)
         top = chunk // column_tiles % row_tiles * p.row_tile
         part = chunk // column_tiles // row_tiles
-        first = part * p.images // p.partials * p.per_image
-        last = (part + 1) * p.images // p.partials * p.per_image
+        first = part * p.lane * p.per_image
+        last = min(p.images, (part + 1) * p.lane) * p.per_image
         out, step = p.out + ((part * p.rows + top) * p.columns + left) * item, p.columns * item
         rows, columns = min(p.row_tile, p.rows - top), min(p.column_tile, p.columns - left)
         call(
@@ -222,7 +224,7 @@ def pack_worker(real):
     """A strip of rows of one panel; (taps_y, taps_x, rows) counts as one axis."""
     item = real.bitwidth // 8
 
-    def pack(parameters, chunk, thread):
+    def pack(parameters, chunk, _, thread):
         p = fields(parameters, PACK)
         panels, length = -(-p.columns // p.panel), p.taps_y * p.taps_x * p.rows
         strips = -(-length // STRIP)

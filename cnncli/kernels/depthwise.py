@@ -24,13 +24,11 @@ from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call, clear
 from cnncli.kernels.lanes import LINE
 from cnncli.kernels.planes import IMAGE, copy_part, image_fields, lines_of
-from cnncli.kernels.reduce import partial_sums, weight_partials
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.reduce import in_lanes, partial_sums
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 
-CORRELATE = block(
-    f"kernel out images blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}"
-)
-WEIGHT = block(f"grad out bias partials lines batch rows columns kh kw top left dy dx {IMAGE}")
+CORRELATE = block(f"kernel out blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}")
+WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
 
 
 class Phase(NamedTuple):
@@ -99,20 +97,20 @@ def grad_weight(
     kh, kw = out.shape[:2]
     (sy, sx), (top, left), (dy, dx), _ = geometry
     dy, dx = _apart(kh, dy), _apart(kw, dx)
-    partials = weight_partials(batch, out.size)
-    target, after = partial_sums(out, partials, scratch)
-    bias_target, bias_after = partial_sums(bias, partials, scratch) if bias else (0, [])
+    parts = in_lanes(batch, out.size)
+    target, after = partial_sums(out, parts, scratch)
+    bias_target, bias_after = partial_sums(bias, parts, scratch) if bias else (0, [])
     across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
     lines = lines_of(rows, sy, high, across)
     image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
     step = weight_worker.step(
         x.dtype,
-        partials * -(-channels // image["block"]),
+        parts.work(-(-channels // image["block"])),
         _share(sx, [dx]),
         grad=grad.address,
         out=target,
         bias=bias_target,
-        partials=partials,
+        lane=parts.images,
         lines=lines,
         batch=batch,
         rows=rows,
@@ -158,14 +156,13 @@ def _correlate(
     # Lines that begin within a set of phases reach one set further.
     copied = (-(-lines // rows.spread) if rows.spread > 1 else lines - 1) * rows.stride + high_y - low_y + 1
     image = image_fields(x, (rows.stride, columns.stride), (copied, across), scratch)
-    images = 1 if blocks > 1 else max(1, GRAIN // work)
+    together = 1 if blocks > 1 else max(1, GRAIN // work)
     step = correlate_worker.step(
         x.dtype,
-        -(-batch // images) * blocks,
+        images(batch, together, blocks),
         _share(columns.stride, [phase.distance for phase in columns.phases]),
         kernel=kernel.address,
         out=out.address,
-        images=images,
         blocks=blocks,
         batch=batch,
         rows=height,
@@ -190,20 +187,21 @@ def _share(stride: int, distances: Iterable[int]) -> int:
 
 @worker(CORRELATE)
 def correlate_worker(real, share):
-    """A block of rows of one image, or all of some images."""
+    """Blocks of rows of images."""
     item = real.bitwidth // 8
 
-    def correlate(parameters, chunk, thread):
+    def correlate(parameters, start, stop, thread):
         p = fields(parameters, CORRELATE)
         phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
-        part, block = chunk // p.blocks, chunk % p.blocks
-        first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
-        top, step = first // p.spread_y * p.sy + p.low_y, p.channels * item
-        lines = (last - 1) // p.spread_y * p.sy + p.high_y + 1 - top
+        step = p.channels * item
         copied = p.scratch + thread * p.scratch_step
         # No lane of a missing bias is read, but its address must be good: a bad one costs hundreds of cycles.
         bias = p.bias if p.bias != 0 else p.kernel
-        for image in range(part * p.images, min(p.batch, (part + 1) * p.images)):
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
+            top = first // p.spread_y * p.sy + p.low_y
+            lines = (last - 1) // p.spread_y * p.sy + p.high_y + 1 - top
             x, out = p.x + image * p.height * p.width * step, p.out + image * p.rows * p.columns * step
             for left in range(0, p.channels, p.block):
                 width = min(p.block, p.channels - left)
@@ -238,22 +236,24 @@ TABLE = correlate_worker.dtype.itemsize
 
 @worker(WEIGHT)
 def weight_worker(real, share):
-    """One block of channels of one partial sum."""
+    """Some images of a lane, one block of channels."""
     item = real.bitwidth // 8
 
-    def weight(parameters, chunk, thread):
+    def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
-        tiles = -(-p.channels // p.block)
-        part, first = chunk // tiles, chunk % tiles * p.block
+        tile = start // p.batch
+        start, stop, first = start - tile * p.batch, stop - tile * p.batch, tile * p.block
+        part = start // p.lane
         width = min(p.block, p.channels - first)
         skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
         out, copied = p.out + part * p.kh * p.kw * step + skip, p.scratch + thread * p.scratch_step
-        for tap in range(p.kh * p.kw):
-            clear(out + tap * step, width * item)
         bias = p.bias + part * step + skip
-        if p.bias != 0:
-            clear(bias, width * item)
-        for image in range(part * p.batch // p.partials, (part + 1) * p.batch // p.partials):
+        if start % p.lane == 0:
+            for tap in range(p.kh * p.kw):
+                clear(out + tap * step, width * item)
+            if p.bias != 0:
+                clear(bias, width * item)
+        for image in range(start, stop):
             x = p.x + image * p.height * p.width * step + skip
             grad = p.grad + image * p.rows * p.columns * step + skip
             for row in range(0, p.rows, p.lines):

@@ -1,4 +1,6 @@
-"""The one parallel driver: threads that walk a table of steps together.
+"""The one parallel driver: threads that walk a table of passes together.
+
+A pass is one step, or several that take each portion of the batch through all of them while it is in the cache.
 
 Memory reached through an address is invisible to Numba's alias analysis in a parallel body, which is why the driver
 hands on integers only.
@@ -27,7 +29,7 @@ numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 LINE = 64
 """Bytes of a cache line: what two threads write at one time lies apart by so much."""
 COUNTERS = 2 * LINE
-"""Bytes of a step's counters, a cache line each: chunks taken, chunks done."""
+"""Bytes of a pass's counters, a cache line each: chunks taken, chunks done."""
 SPINS = 300
 """Looks before a thread that waits lets others have its core: some 15 µs."""
 
@@ -89,41 +91,66 @@ def _pause(builder: ir.IRBuilder) -> None:
 
 
 @njit
-def _walk(steps, counters, thread):
-    """Take chunks of each step as long as there are any, and wait until those of the others are done, too.
+def _do(steps, passes, number, chunk, thread):
+    """One chunk of a pass."""
+    first, last, rows = passes[number, 0], passes[number, 1], passes[number, 2]
+    lane, portion = passes[number, 3], passes[number, 4]
+    if lane == 0:
+        worker, parameters, units = steps[first, 0], steps[first, 1], steps[first, 2]
+        grain, strands = steps[first, 3], steps[first, 4]
+        start, skip = chunk // strands * grain, chunk % strands * units
+        call(worker, (parameters, skip + start, skip + min(units, start + grain), thread))
+        return
+    stop = min(rows, (chunk + 1) * lane)
+    for row in range(chunk * lane, stop, portion):
+        end = min(stop, row + portion)
+        for s in range(first, last):
+            worker, parameters, units = steps[s, 0], steps[s, 1], steps[s, 2]
+            strands, units_of_row = steps[s, 4], steps[s, 5]
+            for strand in range(strands):
+                skip = strand * units
+                call(worker, (parameters, skip + row * units_of_row, skip + end * units_of_row, thread))
+
+
+@njit
+def _walk(steps, passes, counters, thread):
+    """Take chunks of each pass as long as there are any, and wait until those of the others are done, too.
 
     So a core that somebody else uses as well does less of the work, and a thread that comes late, or never, holds up
-    nobody. Who does what changes no bit. A step has two counters, a cache line each: chunks taken, chunks done.
+    nobody. Who does what changes no bit. A pass has two counters, a cache line each: chunks taken, chunks done.
     """
-    for s in range(steps.shape[0]):
-        address, parameters, count = steps[s, 0], steps[s, 1], steps[s, 2]
-        taken = counters + COUNTERS * s
+    for number in range(passes.shape[0]):
+        count = passes[number, 5]
+        taken = counters + COUNTERS * number
         done = taken + LINE
         chunk = _take(taken)
         while chunk < count:
-            call(address, (parameters, chunk, thread))
+            _do(steps, passes, number, chunk, thread)
             _take(done)
             chunk = _take(taken)
         _await(done, count)
 
 
-DRIVER = [types.void(types.Array(types.int64, 2, "C"), types.intp, types.intp)]
+TABLE = types.Array(types.int64, 2, "C")
+DRIVER = [types.void(TABLE, TABLE, types.intp, types.intp)]
 
 
-def _run(steps, counters, threads):
-    """Run each step in order, on all threads in one parallel region; on one thread, without.
+def _run(steps, passes, counters, threads):
+    """Run each pass in order, on all threads in one parallel region; on one thread, without.
 
-    steps: int64 (count, 3), each a worker's address, that of its parameters, and chunks; counters: the address of
-    COUNTERS bytes for each step.
+    steps: int64 (count, 6), each a worker's address, that of its parameters, units of a strand, units of a chunk,
+    strands, and units of a row of the batch. passes: int64 (count, 6), each the first step, the last + 1, rows, rows of
+    a lane (0: a pass of one step, in chunks of its own), rows of a portion, and chunks. counters: the address of
+    COUNTERS bytes for each pass.
     """
     if threads == 1:
-        for s in range(steps.shape[0]):
-            for chunk in range(steps[s, 2]):
-                call(steps[s, 0], (steps[s, 1], chunk, 0))
+        for number in range(passes.shape[0]):
+            for chunk in range(passes[number, 5]):
+                _do(steps, passes, number, chunk, 0)
     else:
-        clear(counters, COUNTERS * steps.shape[0])
+        clear(counters, COUNTERS * passes.shape[0])
         for thread in prange(threads):
-            _walk(steps, counters, thread)
+            _walk(steps, passes, counters, thread)
 
 
 _start = perf_counter()

@@ -11,9 +11,9 @@ from numba import types
 from cnncli.kernels.emit import Code, emitted
 from cnncli.kernels.lanes import WORD, Vector
 from cnncli.kernels.random import MULTIPLY_0, MULTIPLY_1, WEYL_0, WEYL_1
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import Step, Tensor, block, elements, fields, view, worker
 
-DROPOUT = block("x out clock size threshold stream keep:f")
+DROPOUT = block("x out clock threshold stream keep:f")
 
 
 def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int) -> list[Step]:
@@ -27,11 +27,10 @@ def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int) -> li
     return [
         dropout_worker.step(
             out.dtype,
-            chunks(out.size),
+            elements(out) if out.size // out.shape[0] % 4 == 0 else elements(out.size),
             x=x.address,
             out=out.address,
             clock=clock.address,
-            size=out.size,
             threshold=int(np.ceil(rate * 2.0**32)),
             stream=stream & 0xFFFFFFFF,
             keep=1 - rate,
@@ -79,11 +78,10 @@ def _drop(code: Code, x: Vector, out: Vector, part: list[Vector], numbers: list[
 
 @worker(DROPOUT)
 def dropout_worker(real):
-    """Drop elements of one span; a span's start is a multiple of 4."""
+    """Drop some elements, the first of which is a multiple of 4."""
 
-    def dropout(parameters, chunk, thread):
+    def dropout(parameters, start, stop, thread):
         p = fields(parameters, DROPOUT)
-        start, stop = span(chunk, p.size)
         clock = view(p.clock, 2, types.int64)
         numbers = clock[0], clock[1], p.stream, p.threshold
         _drop(p.x, p.out, (start, stop), numbers, real(p.keep), real)

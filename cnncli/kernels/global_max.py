@@ -7,7 +7,7 @@ from math import inf
 
 from cnncli.kernels.emit import Code, Variable, emitted
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import Step, Tensor, block, fields, worker
+from cnncli.kernels.runtime import Step, Tensor, block, fields, images, worker
 
 FORWARD = block("x out pixels channels")
 BACKWARD = block("x y grad out pixels channels")
@@ -16,14 +16,14 @@ BACKWARD = block("x y grad out pixels channels")
 def forward(x: Tensor, out: Tensor) -> list[Step]:
     """out[n, c] = the largest of x[n, …, c]; NaN if there is one. x: real (N, H, W, C); out: (N, C)."""
     sizes = {"pixels": x.size // out.size, "channels": x.shape[-1]}
-    return [forward_worker.step(out.dtype, x.shape[0], x=x.address, out=out.address, **sizes)]
+    return [forward_worker.step(out.dtype, images(x.shape[0]), x=x.address, out=out.address, **sizes)]
 
 
 def backward(x: Tensor, y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """The gradient in equal parts to each pixel that is the maximum y. x, out: real (N, H, W, C); y, grad: (N, C)."""
     places = {"x": x.address, "y": y.address, "grad": grad.address, "out": out.address}
     sizes = {"pixels": x.size // y.size, "channels": x.shape[-1]}
-    return [backward_worker.step(out.dtype, x.shape[0], **places, **sizes)]
+    return [backward_worker.step(out.dtype, images(x.shape[0]), **places, **sizes)]
 
 
 @emitted()
@@ -57,26 +57,28 @@ def _shared(code: Code, places: list[Vector], pixels: Vector, channels: Vector) 
 
 @worker(FORWARD)
 def forward_worker(real):
-    """One image."""
+    """Some images."""
     item = real.bitwidth // 8
 
-    def largest(parameters, chunk, thread):
+    def largest(parameters, start, stop, thread):
         p = fields(parameters, FORWARD)
-        image = chunk * p.channels * item
-        _largest(p.x + image * p.pixels, p.out + image, p.pixels, p.channels, real)
+        for number in range(start, stop):
+            image = number * p.channels * item
+            _largest(p.x + image * p.pixels, p.out + image, p.pixels, p.channels, real)
 
     return largest
 
 
 @worker(BACKWARD)
 def backward_worker(real):
-    """One image."""
+    """Some images."""
     item = real.bitwidth // 8
 
-    def shared(parameters, chunk, thread):
+    def shared(parameters, start, stop, thread):
         p = fields(parameters, BACKWARD)
-        image = chunk * p.channels * item
-        whole = image * p.pixels
-        _shared((p.x + whole, p.y + image, p.grad + image, p.out + whole), p.pixels, p.channels, real)
+        for number in range(start, stop):
+            image = number * p.channels * item
+            whole = image * p.pixels
+            _shared((p.x + whole, p.y + image, p.grad + image, p.out + whole), p.pixels, p.channels, real)
 
     return shared

@@ -146,7 +146,7 @@ def loss_worker(real, kind):
     """Losses of one chunk's samples; SOFTMAX and SIGMOID fill the probabilities, too."""
     item, number = real.bitwidth // 8, ELEMENTWISE.get(kind)
 
-    def loss(parameters, chunk, thread):
+    def loss(parameters, chunk, _, thread):
         p = fields(parameters, LOSS)
         keep, share = p.keep, p.share
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
@@ -181,7 +181,7 @@ def gradient_worker(real, kind):
     item, number = real.bitwidth // 8, SLOPES[kind]
     precise = real if kind == DIFFERENCE else types.float64
 
-    def gradient(parameters, chunk, thread):
+    def gradient(parameters, chunk, _, thread):
         p = fields(parameters, LOSS)
         keep, share = p.keep, p.share
         weight = view(p.weight, p.samples, real)

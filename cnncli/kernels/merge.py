@@ -6,13 +6,15 @@ from math import prod
 import numpy as np
 from numba import types
 
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import Step, Tensor, block, elements, fields, view, worker
 from cnncli.kernels.sweeps import elementwise
 
-ADD = block("out size count")
+ADD = block("out count")
 MANY = 4
 """From so many inputs on, `add` is a plain loop."""
-COPY = block("x out size run x_stride x_offset out_stride out_offset")
+ADD_SIZE = 16
+"""Bytes of an ADD block: the inputs' addresses follow it."""
+COPY = block("x out run x_stride x_offset out_stride out_offset")
 
 
 def add(inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
@@ -22,9 +24,7 @@ def add(inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
     """
     if not inputs:
         raise ValueError("add takes at least one input; received none")
-    step = add_worker.step(
-        out.dtype, chunks(out.size), min(len(inputs), MANY), out=out.address, size=out.size, count=len(inputs)
-    )
+    step = add_worker.step(out.dtype, elements(out), min(len(inputs), MANY), out=out.address, count=len(inputs))
     addresses = np.array([x.address for x in inputs], np.int64)
     # The block of a step may be longer than its record: the inputs' addresses follow it.
     return [step._replace(parameters=np.concatenate([step.parameters.view(np.int64), addresses]))]
@@ -56,13 +56,11 @@ def slice_axis(x: Tensor, out: Tensor, axis: int, start: int) -> list[Step]:
 
 def _copy(x: Tensor, out: Tensor, run: int, source: tuple[int, int], target: tuple[int, int]) -> Step:
     """Copy runs of `run` elements from x to out; `source` and `target`: (distance between runs, first run's place)."""
-    size = min(x.size, out.size)
     return copy_worker.step(
         out.dtype,
-        chunks(size),
+        elements(min(x, out, key=lambda array: array.size)),
         x=x.address,
         out=out.address,
-        size=size,
         run=run,
         x_stride=source[0],
         x_offset=source[1],
@@ -77,13 +75,12 @@ _copies = elementwise(lambda x: x)
 
 @worker(ADD)
 def add_worker(real, number):
-    """Sum one span of `number` inputs, or of `MANY` and more."""
+    """Sum some elements of `number` inputs, or of `MANY` and more."""
     width = real.bitwidth // 8
 
-    def add(parameters, chunk, thread):
+    def add(parameters, start, stop, thread):
         p = fields(parameters, ADD)
-        start, stop = span(chunk, p.size)
-        x = view(parameters + 24, p.count, types.int64)
+        x = view(parameters + ADD_SIZE, p.count, types.int64)
         if number == 1:
             _sums(0, (x[0],), (p.out,), start, stop, (), real)
         elif number == 2:
@@ -103,12 +100,11 @@ def add_worker(real, number):
 
 @worker(COPY)
 def copy_worker(real):
-    """Copy the elements of one span, run by run."""
+    """Copy some elements, run by run."""
     item = real.bitwidth // 8
 
-    def copy(parameters, chunk, thread):
+    def copy(parameters, start, stop, thread):
         p = fields(parameters, COPY)
-        start, stop = span(chunk, p.size)
         while start < stop:
             number, place = start // p.run, start % p.run
             size = min(stop - start, p.run - place)

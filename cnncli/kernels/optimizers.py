@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from cnncli.kernels.emit import Code, wrapped
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import Step, Tensor, block, elements, fields, view, worker
 
 UPDATE = block("weights grads first second third hyper places factors count size")
 COMMON = 2
@@ -55,7 +55,7 @@ def update(
     return [
         update_worker.step(
             weights.dtype,
-            chunks(weights.size),
+            elements(weights.size),
             rule,
             weights=weights.address,
             grads=grads.address,
@@ -189,12 +189,11 @@ def _apply(typing_context, number, weights, grads, slots, hyper, factor, start, 
 
 @worker(UPDATE)
 def update_worker(real, rule):
-    """Update the parts of tensors that lie in one span."""
+    """Update the parts of tensors that lie among some elements."""
     number = list(RULES).index(rule)
 
-    def update(parameters, chunk, thread):
+    def update(parameters, start, stop, thread):
         p = fields(parameters, UPDATE)
-        start, stop = span(chunk, p.size)
         places, factors = view(p.places, (p.count, 2), types.int64), view(p.factors, p.count, types.float64)
         for i in range(p.count):
             first, end = max(start, places[i, 0]), min(stop, places[i, 1])

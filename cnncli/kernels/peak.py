@@ -56,7 +56,7 @@ def peak(threads: int, rounds: int = 8) -> float:
 def loop_worker(real):
     """`turns` times CHAINS multiply-adds of `lanes` lanes; their sum goes to the thread's row of `out`."""
 
-    def loop(parameters, chunk, thread):
+    def loop(parameters, chunk, _, thread):
         p = fields(parameters, LOOP)
         _multiply_add(p.start, p.out + thread * 64, p.turns, p.lanes)
 

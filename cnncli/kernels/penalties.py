@@ -3,7 +3,7 @@
 from numba import types
 
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, elements, fields, view, worker
 from cnncli.kernels.sweeps import elementwise, summing
 
 PARTS = 8
@@ -17,7 +17,7 @@ def value(x: Tensor, out: Tensor, l1: float, l2: float, scale: float, scratch: S
 
     Summed in float64: at most 8 parts of x, 16 lanes in each, parts added in order.
     """
-    count = min(PARTS, chunks(x.size))
+    count = min(PARTS, max(1, elements(x.size).chunks))
     part = -(-x.size // count)
     partials = scratch.take(8 * PARTS)
     return [
@@ -31,7 +31,7 @@ def gradient(x: Tensor, out: Tensor, l1: float, l2: float, scale: float) -> list
     return [
         gradient_worker.step(
             out.dtype,
-            chunks(out.size),
+            elements(out.size),
             x=x.address,
             out=out.address,
             size=out.size,
@@ -58,7 +58,7 @@ _penalties, _slopes = summing(1, _penalty), elementwise(_slope)
 def value_worker(real):
     """One part's sum of l1|x| + l2x²."""
 
-    def penalty(parameters, chunk, thread):
+    def penalty(parameters, chunk, _, thread):
         p = fields(parameters, VALUE)
         start, stop = chunk * p.part, min(p.size, (chunk + 1) * p.part)
         (total,) = _penalties(0, (p.x,), (), min(start, stop), stop, (p.l1, p.l2), real)
@@ -71,7 +71,7 @@ def value_worker(real):
 def finish_worker(real):
     """Add the parts in order."""
 
-    def finish(parameters, chunk, thread):
+    def finish(parameters, chunk, _, thread):
         p = fields(parameters, FINISH)
         partials = view(p.partials, p.count, types.float64)
         total = types.float64(0)
@@ -84,11 +84,10 @@ def finish_worker(real):
 
 @worker(GRADIENT)
 def gradient_worker(real):
-    """The gradient of one span."""
+    """The gradient of some elements."""
 
-    def penalty_gradient(parameters, chunk, thread):
+    def penalty_gradient(parameters, start, stop, thread):
         p = fields(parameters, GRADIENT)
-        start, stop = span(chunk, p.size)
         _slopes(0, (p.x,), (p.out,), start, stop, (real(p.l1), real(2 * p.l2)), real)
 
     return penalty_gradient

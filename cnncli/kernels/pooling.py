@@ -9,12 +9,12 @@ from typing import Any, NamedTuple
 
 from cnncli.kernels.emit import Code, Variable, emitted
 from cnncli.kernels.lanes import INT, Vector
-from cnncli.kernels.runtime import SPAN, Step, Tensor, Worker, block, fields, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Work, Worker, block, fields, worker
 from cnncli.kernels.sweeps import elementwise
 
 SIZES = "batch height width channels rows columns kh kw sy sx top left"
-POOL = block(f"x out winner lines {SIZES}")
-GRADIENT = block(f"grad winner out lines {SIZES}")
+POOL = block(f"x out winner {SIZES}")
+GRADIENT = block(f"grad winner out {SIZES}")
 
 
 class Window(NamedTuple):
@@ -69,15 +69,14 @@ def _steps(
     out: Tensor,
     **source: Tensor,
 ) -> list[Step]:
-    """One step; a chunk fills some lines of pixels of `out`, which has the shape of `image` or of `pooled`."""
+    """One step; a unit is a line of pixels of `out`, which has the shape of `image` or of `pooled`."""
     lines = max(1, SPAN // (out.shape[2] * out.shape[3] * window.size[0] * window.size[1]))
     sizes = (*image.shape, *pooled.shape[1:3], *window.size, *window.strides, *window.padding)
     return [
         pooling.step(
             out.dtype,
-            -(-out.shape[0] * out.shape[1] // lines),
+            Work(out.shape[0] * out.shape[1], lines, out.shape[0]),
             kind,
-            lines=lines,
             out=out.address,
             winner=winner.address if winner else 0,
             **{name: array.address for name, array in source.items()},
@@ -175,10 +174,10 @@ def forward_worker(real, kind):
     """Some lines of output pixels."""
     item = real.bitwidth // 8
 
-    def pool(parameters, chunk, thread):
+    def pool(parameters, start, stop, thread):
         p = fields(parameters, POOL)
         channels, line_size = p.channels, p.width * p.channels
-        for line in range(chunk * p.lines, min(p.batch * p.rows, (chunk + 1) * p.lines)):
+        for line in range(start, stop):
             y, image = line % p.rows * p.sy - p.top, line // p.rows * p.height
             first, last = max(0, -y), min(p.kh, p.height - y)
             for column in range(p.columns):
@@ -201,10 +200,9 @@ def gradient_worker(real, kind):
     """Some lines of input pixels."""
     item = real.bitwidth // 8
 
-    def scatter(parameters, chunk, thread):
+    def scatter(parameters, line, end, thread):
         p = fields(parameters, GRADIENT)
-        channels, line_size, end = p.channels, p.width * p.channels, min(p.batch * p.height, (chunk + 1) * p.lines)
-        line = chunk * p.lines
+        channels, line_size = p.channels, p.width * p.channels
         _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
         while line < end:
             # The lines y … bottom - 1 of one image, counted from the padding's first.

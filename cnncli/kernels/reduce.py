@@ -5,55 +5,77 @@ then added in order: the bits do not depend on the number of threads.
 """
 
 from math import prod
+from typing import NamedTuple
 
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
 
 PARTIALS = 8
 ITEM = {"float32": 4, "float64": 8}
 LARGE = 1 << 20
-"""Elements that all partial sums of a weight gradient may have together: 4 MiB of float32, where more would cost more
+"""Elements that the sums of all lanes may have together: 4 MiB of float32, where more would cost more
 in memory traffic than it saves."""
 TILE = 64
 """Channels in a chunk of `sum_rows`: whole cache lines."""
 
 PARTIAL_SUMS = block("partials out count size")
-ROWS = block("x out images rows channels partials tiles")
+ROWS = block("x out images rows channels lane")
 
 
 def sum_rows(x: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
     """out[c] = Σ x[..., c], the gradient of a bias. x: real (N, ..., C); out: (C,)."""
     batch, channels = x.shape[0], x.shape[-1]
-    partials, tiles = min(PARTIALS, batch), -(-channels // TILE)
-    target, after = partial_sums(out, partials, scratch)
+    tiles, parts = -(-channels // TILE), in_lanes(batch)
+    target, after = partial_sums(out, parts, scratch)
     step = rows_worker.step(
         x.dtype,
-        partials * tiles,
+        parts.work(tiles),
         x=x.address,
         out=target,
         images=batch,
         rows=prod(x.shape[1:-1]),
         channels=channels,
-        partials=partials,
-        tiles=tiles,
+        lane=parts.images,
     )
     return [step, *after]
 
 
-def weight_partials(batch: int, weights: int) -> int:
-    """How many partial sums the gradient of so many weights is split into."""
-    return min(batch, PARTIALS, max(1, LARGE // weights))
+class Lanes(NamedTuple):
+    """A sum over a batch in lanes of so many `images`, each a chain of its own; the last one may have fewer.
 
-
-def partial_sums(out: Tensor, partials: int, scratch: Scratch) -> tuple[int, list[Step]]:
-    """Where `partials` chunks put their sums, one array like `out` after the other, and the steps that add them up.
-
-    A single partial sum is `out` itself and needs no step.
+    `most`: the most lanes that a batch of no more images has.
     """
-    if partials == 1:
+
+    batch: int
+    images: int
+    most: int
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return -(-self.batch // self.images)
+
+    def work(self, tiles: int = 1) -> Work:
+        """That of a worker whose unit is an image, which adds to one of the `tiles` of its lane's sum."""
+        return Work(self.batch, self.images, self.batch, tiles, chained=True)
+
+
+def in_lanes(batch: int, size: int = 1, most: int = PARTIALS) -> Lanes:
+    """At most `most` lanes, fewer where a sum has many elements."""
+    count = min(batch, most, max(1, LARGE // size))
+    return Lanes(batch, -(-batch // count), count)
+
+
+def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list[Step]]:
+    """Where lanes put their sums, one array like `out` after the other, and the steps that add them up.
+
+    A single lane's sum is `out` itself and needs no step.
+    """
+    # As much as any smaller batch needs: its lanes may be shorter, and more of them.
+    place = scratch.take(lanes.most * out.size * ITEM[out.dtype]) if lanes.most > 1 else 0
+    if lanes.count == 1:
         return out.address, []
-    place = scratch.take(partials * out.size * ITEM[out.dtype])
     step = partial_sums_worker.step(
-        out.dtype, chunks(out.size), partials=place, out=out.address, count=partials, size=out.size
+        out.dtype, elements(out.size), partials=place, out=out.address, count=lanes.count, size=out.size
     )
     return place, [step]
 
@@ -62,10 +84,9 @@ def partial_sums(out: Tensor, partials: int, scratch: Scratch) -> tuple[int, lis
 def partial_sums_worker(real):
     """out = ((p0 + p1) + p2) + …, elementwise."""
 
-    def add(parameters, chunk, thread):
+    def add(parameters, start, stop, thread):
         p = fields(parameters, PARTIAL_SUMS)
         partials, out = view(p.partials, (p.count, p.size), real), view(p.out, p.size, real)
-        start, stop = span(chunk, p.size)
         for i in range(start, stop):
             out[i] = partials[0, i]
         for k in range(1, p.count):
@@ -77,17 +98,19 @@ def partial_sums_worker(real):
 
 @worker(ROWS)
 def rows_worker(real):
-    """One partial sum of one tile of channels."""
+    """Some images of a lane, one tile of channels."""
+    item = real.bitwidth // 8
 
-    def rows(parameters, chunk, thread):
+    def rows(parameters, start, stop, thread):
         p = fields(parameters, ROWS)
-        part, first = chunk // p.tiles, chunk % p.tiles * TILE
-        last = min(p.channels, first + TILE)
+        first, skip = start // p.images * TILE, start // p.images * p.images
+        start, stop, last = start - skip, stop - skip, min(p.channels, first + TILE)
         x = view(p.x, (p.images * p.rows, p.channels), real)
-        out = view(p.out, (p.partials, p.channels), real)[part]
-        for c in range(first, last):
-            out[c] = 0
-        for r in range(part * p.images // p.partials * p.rows, (part + 1) * p.images // p.partials * p.rows):
+        out = view(p.out + start // p.lane * p.channels * item, p.channels, real)
+        if start % p.lane == 0:
+            for c in range(first, last):
+                out[c] = 0
+        for r in range(start * p.rows, stop * p.rows):
             for c in range(first, last):
                 out[c] += x[r, c]
 

@@ -17,10 +17,10 @@ from cnncli.kernels.emit import Code, Variable, emitted
 from cnncli.kernels.intrinsics import call
 from cnncli.kernels.lanes import Vector
 from cnncli.kernels.reduce import ITEM
-from cnncli.kernels.runtime import SPAN, Step, Tensor, block, chunks, fields, span, view, worker
+from cnncli.kernels.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
 
-WEIGHTED = block("x out height width channels lines rows columns taps_y taps_x images")
-FRAME = block("border x out images height width pixel rows columns top left lines")
+WEIGHTED = block("x out height width channels rows columns taps_y taps_x")
+FRAME = block("border x out height width pixel rows columns top left")
 REPEAT = block("x out size times")
 
 
@@ -41,18 +41,16 @@ def weighted(x: Tensor, out: Tensor, rows: Bands, columns: Bands) -> list[Step]:
     lines = max(1, SPAN // (wide * channels * taps[0] * taps[1]))
     step = weighted_worker.step(
         out.dtype,
-        -(-batch * high // lines),
+        Work(batch * high, lines, batch),
         x=x.address,
         out=out.address,
         height=x.shape[1],
         width=x.shape[2],
         channels=channels,
-        lines=lines,
         rows=high,
         columns=wide,
         taps_y=taps[0],
         taps_x=taps[1],
-        images=batch,
     )
     # The block is followed by (first, how many) of each band, then by their weights, padded with zeros.
     words = [np.array([(f, len(w)) for f, w in zip(*bands, strict=True)], np.int64) for bands in (rows, columns)]
@@ -74,11 +72,10 @@ def frame(x: Tensor, out: Tensor, top: int, left: int) -> list[Step]:
     return [
         frame_worker.step(
             out.dtype,
-            batch * -(-rows // lines),
+            Work(batch * rows, lines, batch),
             border=microkernel.family(out.dtype).border,
             x=x.address,
             out=out.address,
-            images=batch,
             height=x.shape[1],
             width=x.shape[2],
             pixel=channels * ITEM[out.dtype],
@@ -86,19 +83,18 @@ def frame(x: Tensor, out: Tensor, top: int, left: int) -> list[Step]:
             columns=columns,
             top=top,
             left=left,
-            lines=lines,
         )
     ]
 
 
 def repeat(x: Tensor, out: Tensor, times: int) -> list[Step]:
     """out = every element of x `times` times, one beside the other. Real; out is `times` as long."""
-    return [repeat_worker.step(out.dtype, chunks(x.size), x=x.address, out=out.address, size=x.size, times=times)]
+    return [repeat_worker.step(out.dtype, elements(x), x=x.address, out=out.address, size=x.size, times=times)]
 
 
 def fold(x: Tensor, out: Tensor, times: int) -> list[Step]:
     """The adjoint of `repeat`: sums of `times` neighbours, in order. Real; x is `times` as long as out."""
-    return [fold_worker.step(out.dtype, chunks(out.size), x=x.address, out=out.address, size=out.size, times=times)]
+    return [fold_worker.step(out.dtype, elements(out), x=x.address, out=out.address, size=out.size, times=times)]
 
 
 @emitted()
@@ -125,12 +121,12 @@ def weighted_worker(real):
     """Some lines of output pixels."""
     item = real.bitwidth // 8
 
-    def weighted(parameters, chunk, thread):
+    def weighted(parameters, start, stop, thread):
         p = fields(parameters, WEIGHTED)
         bands = view(parameters + TABLE, (p.rows + p.columns, 2), types.int64)
         weights_y = parameters + TABLE + (p.rows + p.columns) * 16
         weights_x, pixel = weights_y + p.rows * p.taps_y * 8, p.channels * item
-        for line in range(chunk * p.lines, min(p.images * p.rows, (chunk + 1) * p.lines)):
+        for line in range(start, stop):
             row = line % p.rows
             first, high = bands[row]
             above = p.x + (line // p.rows * p.height + first) * p.width * pixel
@@ -154,27 +150,26 @@ TABLE = weighted_worker.dtype.itemsize
 
 @worker(FRAME)
 def frame_worker(real):
-    """Some lines of one output image."""
+    """Some lines of output pixels."""
 
-    def frame(parameters, chunk, thread):
+    def frame(parameters, start, stop, thread):
         p = fields(parameters, FRAME)
-        parts = -(-p.rows // p.lines)
-        image, row = chunk // parts, chunk % parts * p.lines
-        out = p.out + (image * p.rows + row) * p.columns * p.pixel
-        x = p.x + image * p.height * p.width * p.pixel
-        lines = min(p.lines, p.rows - row)
-        call(p.border, (out, x, p.height, p.width, p.pixel, p.pixel, row - p.top, lines, -p.left, p.columns))
+        while start < stop:
+            image, row = start // p.rows, start % p.rows
+            lines = min(stop - start, p.rows - row)
+            out, x = p.out + start * p.columns * p.pixel, p.x + image * p.height * p.width * p.pixel
+            call(p.border, (out, x, p.height, p.width, p.pixel, p.pixel, row - p.top, lines, -p.left, p.columns))
+            start += lines
 
     return frame
 
 
 @worker(REPEAT)
 def repeat_worker(real):
-    """Each element of one span, several times."""
+    """Some elements, several times each."""
 
-    def repeat(parameters, chunk, thread):
+    def repeat(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)
-        start, stop = span(chunk, p.size)
         x, out = view(p.x, p.size, real), view(p.out, (p.size, p.times), real)
         for i in range(start, stop):
             for k in range(p.times):
@@ -185,11 +180,10 @@ def repeat_worker(real):
 
 @worker(REPEAT)
 def fold_worker(real):
-    """Sums of neighbours for one span of them."""
+    """Some sums of neighbours."""
 
-    def fold(parameters, chunk, thread):
+    def fold(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)
-        start, stop = span(chunk, p.size)
         x, out = view(p.x, (p.size, p.times), real), view(p.out, p.size, real)
         for i in range(start, stop):
             total = x[i, 0]

@@ -1,33 +1,34 @@
-"""The step runner: workers compiled to addresses, and programs of steps that the `driver` walks.
+"""The step runner: workers compiled to addresses, and programs of passes over steps that the `driver` walks.
 
-A *worker* is a C function `(parameters, chunk, thread)` that does one chunk of one operation. `parameters` is the
-address of its parameter block (a record of 8-byte integers and floats: addresses of arrays, sizes, constants), `chunk`
-says which part, `thread` which of the per-thread scratch areas it may use. A *step* is a worker's address, a block's
-address and a number of chunks; a *program* is an array of steps, run by one compiled call.
+A *worker* is a C function `(parameters, start, stop, thread)` that does the units start … stop − 1 of one operation.
+`parameters` is the address of its parameter block (a record of 8-byte integers and floats: addresses of arrays, sizes,
+constants), `thread` says which of the per-thread scratch areas it may use. What a unit is, the planner says: an
+element, an image, a tile. A *step* is a worker's address, a block's address and its `Work`; a *program* is an array of
+steps, run by one compiled call.
 
 A kernel file reads top-down: planner (arrays' places in, steps out), then its workers:
 
-    SCALE = block("x out size factor:f")
+    SCALE = block("x out factor:f")
 
     def scale(x: Tensor, out: Tensor, factor: float) -> list[Step]:
-        '''out = factor · x. x, out: real, any shape.'''
-        places = {"x": x.address, "out": out.address}
-        return [scale_worker.step(out.dtype, chunks(out.size), **places, size=out.size, factor=factor)]
+        '''out = factor · x. x, out: real (N, …).'''
+        return [scale_worker.step(out.dtype, elements(out), x=x.address, out=out.address, factor=factor)]
 
     @worker(SCALE)
     def scale_worker(real):
-        def scale(parameters, chunk, thread):
+        item = real.bitwidth // 8
+        def scale(parameters, start, stop, thread):
             p = fields(parameters, SCALE)
-            start, stop = span(chunk, p.size)
-            x, out = view(p.x, p.size, real)[start:stop], view(p.out, p.size, real)[start:stop]
+            size = stop - start
+            x, out = view(p.x + start * item, size, real), view(p.out + start * item, size, real)
             factor = real(p.factor)
-            for i in range(stop - start):
+            for i in range(size):
                 out[i] = x[i] * factor
         return scale
 
 (Loops from 0 over slices, with constants taken out of the block first, are what LLVM vectorizes.)
 
-Chunks run in any order and on any thread, so a chunk writes only what no other chunk writes.
+Units are done in any order and on any thread, so one writes only what no other writes.
 """
 
 import threading
@@ -46,7 +47,8 @@ from cnncli.kernels.compilations import Compilation, tell
 from cnncli.kernels.driver import COUNTERS, drive
 
 REALS = {"float32": types.float32, "float64": types.float64}
-SIGNATURE = types.void(types.intp, types.intp, types.intp)
+WORKER = types.void(*[types.intp] * 4)
+FUNCTION = types.void(*[types.intp] * 3)
 SPAN = 16384
 """Elements in a chunk of an elementwise worker: 64 KiB of float32, half of a usual L2's share for two arrays."""
 
@@ -64,22 +66,72 @@ class Tensor(NamedTuple):
         return prod(self.shape)
 
 
+class Work(NamedTuple):
+    """What a step has to do: `units`, of which a thread takes `grain` at a time; all of them in each of `strands`.
+
+    A worker counts on from strand to strand. `rows`: where the units are those of so many rows of a batch, in order,
+    and a row needs only the same row of what other steps make; 0 where it is not so. `chained`: the units of a grain
+    are done in order, each call after the last, for they add to the same sums.
+    """
+
+    units: int
+    grain: int = 1
+    rows: int = 0
+    strands: int = 1
+    chained: bool = False
+
+    @property
+    def chunks(self) -> int:
+        """How many parts threads may take, where the step is done alone."""
+        return self.strands * -(-self.units // self.grain)
+
+
+def elements(x: "int | Tensor") -> Work:
+    """The work of an elementwise worker over so many elements, or over all of a batch."""
+    return Work(x, SPAN) if isinstance(x, int) else Work(x.size, SPAN, x.shape[0])
+
+
+def images(batch: int, together: int = 1, parts: int = 1) -> Work:
+    """The work of a worker whose unit is one of the `parts` of an image; if it is whole, some `together`."""
+    return Work(batch * parts, together, batch)
+
+
 class Step(NamedTuple):
-    """One operation of a program: `worker` runs for chunks 0 … `chunks`-1 on the parameter block."""
+    """One operation of a program: `worker` does its `work` with the parameter block."""
 
     worker: int
     parameters: np.ndarray[Any, Any]
-    chunks: int
+    work: Work
+
+    @property
+    def chunks(self) -> int:
+        """How many parts threads may take, where the step is done alone."""
+        return self.work.chunks
+
+
+class Pass(NamedTuple):
+    """Steps on the same `rows` of a batch that each portion of it goes through together, while it is in the cache.
+
+    A thread takes `lane` rows, `portion` of them at a time.
+    """
+
+    steps: Sequence[Step]
+    rows: int
+    lane: int
+    portion: int
 
 
 class Scratch:
-    """Working memory of one operation, given out at planning time and forgotten with the next operation.
+    """Working memory of one operation, given out at planning time.
 
-    A planner asks for what it needs; a first pass with `base=0` only measures (`used`), the second hands out addresses.
+    `take` gives what all threads share, from `base` on, `per_thread` what each has for itself: thread 0 from `private`
+    on, each further one `stride` bytes behind; that is done with when the next operation's turn comes. A first pass
+    without places only measures (`used`, `used_by_thread`), the second hands out addresses.
     """
 
-    def __init__(self, base: int, threads: int) -> None:
-        self.base, self.threads, self.used = base, threads, 0
+    def __init__(self, base: int = 0, private: int = 0, stride: int = 0) -> None:
+        self.base, self.private, self.stride = base, private, stride
+        self.used = self.used_by_thread = 0
 
     def take(self, size: int) -> int:
         """The address of `size` bytes, aligned to 64, shared by all chunks."""
@@ -89,8 +141,9 @@ class Scratch:
 
     def per_thread(self, size: int) -> tuple[int, int]:
         """The address of thread 0's `size` bytes and the distance in bytes to the next thread's."""
-        stride = -(-size // 64) * 64
-        return self.take(stride * self.threads), stride
+        address = self.private + self.used_by_thread
+        self.used_by_thread += -(-size // 64) * 64
+        return address, self.stride
 
 
 def set_threads(count: int) -> None:
@@ -119,6 +172,8 @@ def block(names: str) -> types.Type:
 class Function:
     """A family of compiled C functions of three integers, one a dtype, made from a factory when first asked for."""
 
+    signature = FUNCTION
+
     def __init__(self, factory: Callable[..., Callable[..., None]]) -> None:
         self.factory = factory
         self.compiled: dict[tuple[Any, ...], Any] = {}
@@ -130,7 +185,7 @@ class Function:
         if key not in self.compiled:
             function, start = self.factory(REALS[dtype], *variant), perf_counter()
             self.compiled[key] = cache.compiled(
-                lambda kept: cfunc(SIGNATURE, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
+                lambda kept: cfunc(self.signature, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
             )
             module = self.factory.__module__.rpartition(".")[2]
             name = " ".join([f"{module}.{self.factory.__name__.removesuffix('_worker')}", *map(str, variant)])
@@ -139,40 +194,31 @@ class Function:
 
 
 class Worker(Function):
-    """Functions that do a chunk of an operation: (parameters, chunk, thread)."""
+    """Functions that do some units of an operation: (parameters, start, stop, thread)."""
+
+    signature = WORKER
 
     def __init__(self, factory: Callable[..., Callable[..., None]], fields: types.Type) -> None:
         super().__init__(factory)
         self.dtype = numba.np.numpy_support.as_dtype(fields)
 
-    def step(self, dtype: str, chunks: int, *variant: Any, **fields: float) -> Step:
-        """A step of this worker. `fields` must name exactly the block's fields."""
+    def step(self, dtype: str, work: int | Work, *variant: Any, **fields: float) -> Step:
+        """A step of this worker; units alone are chunks each. `fields` must name exactly the block's fields."""
         if fields.keys() != set(self.dtype.names):
             raise TypeError(f"{self.factory.__name__} takes {self.dtype.names}, received {tuple(fields)}")
         parameters = np.zeros(1, self.dtype)
         parameters[0] = tuple(fields[name] for name in self.dtype.names)
-        return Step(self.address(dtype, *variant), parameters, chunks)
+        return Step(self.address(dtype, *variant), parameters, work if isinstance(work, Work) else Work(work))
 
 
 def worker(fields: types.Type) -> Callable[[Callable[..., Callable[..., None]]], Worker]:
-    """Decorate a factory `real -> function(parameters, chunk, thread)`; `real` is Numba's float32 or float64."""
+    """Decorate a factory `real -> function(parameters, start, stop, thread)`; `real` is Numba's float32 or float64."""
     return lambda factory: Worker(factory, fields)
 
 
 def function(factory: Callable[..., Callable[..., None]]) -> Function:
     """Decorate a factory `real -> function(a, b, c)` of what workers call by its address."""
     return Function(factory)
-
-
-def chunks(size: int) -> int:
-    """How many chunks an elementwise worker over `size` elements has; `span` gives each one's part."""
-    return max(1, -(-size // SPAN))
-
-
-@njit(inline="always")
-def span(chunk, size):
-    """The half-open range of elements of an elementwise chunk."""
-    return chunk * SPAN, min(size, (chunk + 1) * SPAN)
 
 
 @intrinsic
@@ -204,28 +250,38 @@ _turn = threading.Lock()
 
 
 class Program:
-    """Steps ready to run. Keeps the parameter blocks alive; the arrays they point to are the caller's to keep.
+    """Steps and passes ready to run. Keeps parameter blocks alive; the arrays they point to are the caller's to keep.
 
     `threads` is the most it uses, as many as its scratch was planned for: the number in force may be another when it
     runs, and Numba keeps one for each Python thread.
     """
 
-    def __init__(self, steps: Sequence[Step], threads: int | None = None) -> None:
+    def __init__(self, parts: Sequence[Step | Pass], threads: int | None = None) -> None:
         self.threads = threads
-        self.blocks = [step.parameters for step in steps]
-        self.table = np.array(
-            [(step.worker, step.parameters.ctypes.data, step.chunks) for step in steps], np.int64
-        ).reshape(-1, 3)
-        self.counters = np.zeros(COUNTERS // 8 * len(steps), np.int64)
-        self.most = max([step.chunks for step in steps], default=1)
+        self.steps = [step for part in parts for step in (part.steps if isinstance(part, Pass) else (part,))]
+        self.table = np.array([_line(step) for step in self.steps], np.int64).reshape(-1, 6)
+        passes, first = [], 0
+        for part in parts:
+            rows, lane, portion = part[1:] if isinstance(part, Pass) else (0, 0, 0)
+            last = first + (len(part.steps) if isinstance(part, Pass) else 1)
+            passes.append((first, last, rows, lane, portion, -(-rows // lane) if lane else part.chunks))
+            first = last
+        self.passes = np.array(passes, np.int64).reshape(-1, 6)
+        self.counters = np.zeros(COUNTERS // 8 * len(passes), np.int64)
+        self.most = max([chunks for *_, chunks in passes], default=1)
 
     def run(self) -> None:
-        """Run every step, in order, in one compiled call; where another Python thread runs a program, after that."""
+        """Run everything, in order, in one compiled call; where another Python thread runs a program, after that."""
         count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
-            drive(self.table, self.counters.ctypes.data, min(count, self.most))
+            drive(self.table, self.passes, self.counters.ctypes.data, max(1, min(count, self.most)))
 
 
-def run(steps: Sequence[Step]) -> None:
+def _line(step: Step) -> tuple[int, ...]:
+    units, grain, rows, strands, _ = step.work
+    return step.worker, step.parameters.ctypes.data, units, grain, strands, units // rows if rows else 0
+
+
+def run(steps: Sequence[Step | Pass]) -> None:
     """Run steps once."""
     Program(steps).run()

@@ -78,7 +78,7 @@ def forward_worker(real):
     """Softmax of the rows of one chunk."""
     item = real.bitwidth // 8
 
-    def softmax(parameters, chunk, thread):
+    def softmax(parameters, chunk, _, thread):
         p = fields(parameters, FORWARD)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):
@@ -95,7 +95,7 @@ def backward_worker(real):
     """The gradient of the rows of one chunk."""
     item = real.bitwidth // 8
 
-    def softmax_gradient(parameters, chunk, thread):
+    def softmax_gradient(parameters, chunk, _, thread):
         p = fields(parameters, BACKWARD)
         classes = p.classes
         for row in range(chunk * p.rows_per_chunk, min(p.rows, (chunk + 1) * p.rows_per_chunk)):

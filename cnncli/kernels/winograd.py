@@ -17,7 +17,7 @@ from cnncli.kernels.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.intrinsics import call
 from cnncli.kernels.lanes import LINE
 from cnncli.kernels.reduce import ITEM
-from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, worker
+from cnncli.kernels.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, worker
 from cnncli.kernels.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
 
 POSITIONS = 16
@@ -34,7 +34,7 @@ NEAR = 640 << 10
 """Bytes of a chunk's transformed tiles and products: they stay in the L2 cache."""
 
 KERNEL = block("x out tap step size matrix part")
-IMAGE = "x batch height width channels rows columns filters down across bands images top left"
+IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
     f"beyond {IMAGE} {EPILOGUE}"
@@ -53,7 +53,7 @@ def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> 
 
 
 class Portions(NamedTuple):
-    """How tiles, `down` and `across` an image, are divided: an image into `bands` of them, or `images` together.
+    """How tiles, `down` and `across` an image, are divided: an image into `bands` of them, or some `together`.
 
     `capacity`: the most tiles of a portion; `pixels`: of the part of an image that a band reads.
     """
@@ -61,7 +61,7 @@ class Portions(NamedTuple):
     down: int
     across: int
     bands: int
-    images: int
+    together: int
     capacity: int
     pixels: int
 
@@ -72,13 +72,13 @@ def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Porti
     most = max(14, min(TILES, NEAR // (POSITIONS * depth * item)))
     bands = -(-down // max(1, min(down, most // across)))
     band = -(-down // bands)
-    images = max(1, min(batch, most // (down * across))) if bands == 1 else 1
-    return Portions(down, across, bands, images, band * across * images, (2 * band + 2) * (2 * across + 2))
+    together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
+    return Portions(down, across, bands, together, band * across * together, (2 * band + 2) * (2 * across + 2))
 
 
 def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[int, int]) -> dict[str, int]:
     """The fields of IMAGE: x, (N, H, W, in), what is made of an image, (rows, columns, filters), and its portions."""
-    values = (x.address, *x.shape, *out, cut.down, cut.across, cut.bands, cut.images, *padding)
+    values = (x.address, *x.shape, *out, cut.down, cut.across, cut.bands, cut.together, *padding)
     return dict(zip(IMAGE.split(), values, strict=True))
 
 
@@ -158,7 +158,7 @@ def _correlate(
     base, stride = scratch.per_thread(beyond + filters * item)
     convolution = tile_worker.step(
         x.dtype,
-        -(-batch // cut.images) * cut.bands,
+        images(batch, cut.together, cut.bands),
         winner is not None,
         product=microkernel.family(x.dtype).product,
         border=microkernel.family(x.dtype).border,
@@ -186,7 +186,7 @@ def kernel_worker(real):
     """Transformed kernels: some rows of a panel for all positions."""
     item = real.bitwidth // 8
 
-    def spread_kernels(parameters, chunk, thread):
+    def spread_kernels(parameters, chunk, _, thread):
         p = fields(parameters, KERNEL)
         for start in range(chunk * p.part, min(p.size, (chunk + 1) * p.part), p.matrix):
             # A panel's taps lie one after the other, each a matrix of (in, panel).
@@ -198,72 +198,76 @@ def kernel_worker(real):
 
 @worker(TILE)
 def tile_worker(real, with_pooling):
-    """A band of tiles of one image, or all tiles of some images."""
+    """Bands of tiles of images; where an image is one, some images together."""
     item = real.bitwidth // 8
 
-    def convolve(parameters, chunk, thread):
+    def convolve(parameters, begin, end, thread):
         p = fields(parameters, TILE)
-        band, part = chunk % p.bands, chunk // p.bands
-        first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
-        start, stop = part * p.images, min(p.batch, (part + 1) * p.images)
         base = p.scratch + thread * p.scratch_step
         pixel, cell = p.channels * item, p.filters * item
         line, wide = (2 * p.across + 2) * pixel, 2 * p.across + 2
-        tiles, products = base + p.tiles, base + p.products
-        count = 0
-        for image in range(start, stop):
-            x = p.x + image * p.height * p.width * pixel
-            copied = 2 * first - p.top, 2 * (last - first) + 2, -p.left, wide
-            call(p.border, (base, x, p.height, p.width, pixel, pixel, *copied))
-            for row in range(last - first):
-                for column in range(p.across):
-                    corner = base + 2 * row * line + 2 * column * pixel
-                    spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
-                    count += 1
-        for position in range(POSITIONS):
-            call(
-                p.product,
-                (
-                    products + position * p.product_step,
-                    cell,
-                    p.bias if position == CENTRE else 0,
-                    0,
-                    count,
-                    p.filters,
-                    tiles + position * p.tile_step,
-                    pixel,
-                    item,
-                    0,
-                    p.b + position * p.b_step,
-                    p.b_row,
-                    p.b_panel,
-                    0,
-                    p.channels,
-                    1,
-                ),
-            )
-        for image in range(start, stop):
-            for row in range(first, last):
-                for column in range(p.across):
-                    if with_pooling:
-                        place = ((image * p.rows + row) * p.columns + column) * p.filters
-                        gather_pooled(products, p.product_step, p.out + place * item, p.winner + place, p.filters, real)
-                    else:
-                        place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
-                        # What lies beyond the image goes where nobody reads it.
-                        beyond = base + p.beyond
-                        inside, below = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
-                        targets = (
-                            place,
-                            place + cell if inside else beyond,
-                            place + p.columns * cell if below else beyond,
-                            place + (p.columns + 1) * cell if inside and below else beyond,
-                        )
-                        gather_tile(products, p.product_step, targets, p.filters, real)
-                    products += cell
-            if not with_pooling and p.after != 0:
-                top, bottom = 2 * first, min(p.rows, 2 * last)
-                written = p.out + (image * p.rows + top) * p.columns * cell
-                call(p.after, (written, 0, (bottom - top) * p.columns * p.filters))
+        for unit in range(begin, end, p.together):
+            band = unit % p.bands
+            first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
+            start = unit // p.bands
+            stop = min(end, start + p.together) if p.bands == 1 else start + 1
+            tiles, products = base + p.tiles, base + p.products
+            count = 0
+            for image in range(start, stop):
+                x = p.x + image * p.height * p.width * pixel
+                copied = 2 * first - p.top, 2 * (last - first) + 2, -p.left, wide
+                call(p.border, (base, x, p.height, p.width, pixel, pixel, *copied))
+                for row in range(last - first):
+                    for column in range(p.across):
+                        corner = base + 2 * row * line + 2 * column * pixel
+                        spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
+                        count += 1
+            for position in range(POSITIONS):
+                call(
+                    p.product,
+                    (
+                        products + position * p.product_step,
+                        cell,
+                        p.bias if position == CENTRE else 0,
+                        0,
+                        count,
+                        p.filters,
+                        tiles + position * p.tile_step,
+                        pixel,
+                        item,
+                        0,
+                        p.b + position * p.b_step,
+                        p.b_row,
+                        p.b_panel,
+                        0,
+                        p.channels,
+                        1,
+                    ),
+                )
+            for image in range(start, stop):
+                for row in range(first, last):
+                    for column in range(p.across):
+                        if with_pooling:
+                            place = ((image * p.rows + row) * p.columns + column) * p.filters
+                            gather_pooled(
+                                products, p.product_step, p.out + place * item, p.winner + place, p.filters, real
+                            )
+                        else:
+                            place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
+                            # What lies beyond the image goes where nobody reads it.
+                            beyond = base + p.beyond
+                            inside, below = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
+                            targets = (
+                                place,
+                                place + cell if inside else beyond,
+                                place + p.columns * cell if below else beyond,
+                                place + (p.columns + 1) * cell if inside and below else beyond,
+                            )
+                            gather_tile(products, p.product_step, targets, p.filters, real)
+                        products += cell
+                if not with_pooling and p.after != 0:
+                    top, bottom = 2 * first, min(p.rows, 2 * last)
+                    written = p.out + (image * p.rows + top) * p.columns * cell
+                    call(p.after, (written, 0, (bottom - top) * p.columns * p.filters))
 
     return convolve

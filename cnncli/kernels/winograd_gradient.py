@@ -8,8 +8,8 @@ Each element is one chain of fused multiply-adds over (image, tile) in each of a
 from cnncli.kernels import microkernel
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.intrinsics import call
-from cnncli.kernels.reduce import ITEM, LARGE, partial_sums, weight_partials
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, chunks, fields, span, worker
+from cnncli.kernels.reduce import ITEM, LARGE, in_lanes, partial_sums
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, elements, fields, worker
 from cnncli.kernels.winograd import IMAGE, POSITIONS, apart, image_fields, portions, suits
 from cnncli.kernels.winograd_tiles import gather_weight, spread_gradient, spread_tile
 
@@ -17,8 +17,7 @@ PARTS = 4
 """Parts of the batch that there must be room for: what threads divide."""
 
 SUM = block(
-    "product border grad out partials padded panel scratch scratch_step copy tiles tile_step squares square_step "
-    f"{IMAGE}"
+    f"product border grad out lane padded panel scratch scratch_step copy tiles tile_step squares square_step {IMAGE}"
 )
 WEIGHT = block("x out size")
 
@@ -34,8 +33,8 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     rows, columns, filters = grad.shape[1:]
     item = ITEM[x.dtype]
     summed = Tensor(scratch.take(POSITIONS * channels * filters * item), (POSITIONS, channels, filters), x.dtype)
-    partials = weight_partials(batch, summed.size)
-    target, after = partial_sums(summed, partials, scratch)
+    parts = in_lanes(batch, summed.size)
+    target, after = partial_sums(summed, parts, scratch)
     panel = microkernel.family(x.dtype).panel
     padded = -(-filters // panel) * panel
     cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
@@ -46,12 +45,12 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     base, stride = scratch.per_thread(squares + POSITIONS * square_step)
     sum_step = sum_worker.step(
         x.dtype,
-        partials,
+        parts.work(),
         product=microkernel.family(x.dtype).product,
         border=microkernel.family(x.dtype).border,
         grad=grad.address,
         out=target,
-        partials=partials,
+        lane=parts.images,
         padded=padded,
         panel=panel,
         scratch=base,
@@ -64,28 +63,27 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         **image_fields(x, grad.shape[1:], cut, geometry.padding),
     )
     size = channels * filters
-    weight_step = weight_worker.step(x.dtype, chunks(size), x=summed.address, out=out.address, size=size)
+    weight_step = weight_worker.step(x.dtype, elements(size), x=summed.address, out=out.address, size=size)
     return [sum_step, *after, weight_step]
 
 
 @worker(SUM)
 def sum_worker(real):
-    """The 16 products of one part of the batch, a band of tiles after the other."""
+    """The 16 products of some images of a lane, a band of tiles after the other."""
     item = real.bitwidth // 8
 
-    def add_up(parameters, chunk, thread):
+    def add_up(parameters, begin, end, thread):
         p = fields(parameters, SUM)
         base = p.scratch + thread * p.scratch_step
         pixel, cell, row_of = p.channels * item, p.filters * item, p.padded * item
         line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * cell
         tiles, squares, copy = base + p.tiles, base + p.squares, base + p.copy
-        out = p.out + chunk * POSITIONS * p.channels * cell
-        begin, end = chunk * p.batch // p.partials, (chunk + 1) * p.batch // p.partials
-        for start in range(begin, end, p.images):
+        out = p.out + begin // p.lane * POSITIONS * p.channels * cell
+        for start in range(begin, end, p.together):
             for band in range(p.bands):
                 first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
                 count = 0
-                for image in range(start, min(end, start + p.images)):
+                for image in range(start, min(end, start + p.together)):
                     x = p.x + image * p.height * p.width * pixel
                     part = 2 * first - p.top, 2 * (last - first) + 2, -p.left, 2 * p.across + 2
                     call(p.border, (base, x, p.height, p.width, pixel, pixel, *part))
@@ -99,7 +97,7 @@ def sum_worker(real):
                             grad, square = copy + 2 * row * grad_line + 2 * column * cell, squares + count * row_of
                             spread_gradient(grad, grad_line, cell, square, p.square_step, p.filters, real)
                             count += 1
-                begun = start > begin or band > 0
+                begun = start % p.lane > 0 or band > 0
                 for position in range(POSITIONS):
                     target = out + position * p.channels * cell
                     call(
@@ -132,9 +130,8 @@ def weight_worker(real):
     """Gᵀ u G for some weights of each tap."""
     item = real.bitwidth // 8
 
-    def weight(parameters, chunk, thread):
+    def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
-        start, stop = span(chunk, p.size)
         gather_weight(p.x, p.out, p.size * item, start, stop, real)
 
     return weight

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Dense(Product):
     """(x (…, in), kernel (in, units)[, bias (units,)]) → (…, units)."""
+
+    as_whole: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, kernel = inputs[:2]
@@ -44,6 +46,8 @@ class Dense(Product):
 class DenseGradInput(Op):
     """(grad (…, units), kernel (in, units)) → (…, in)."""
 
+    as_whole: ClassVar[bool] = True
+
     shape: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -59,6 +63,8 @@ class DenseGradInput(Op):
 @dataclass(frozen=True)
 class DenseGradWeight(Op):
     """(x (…, in), grad (…, units)) → (in, units), summed over the batch."""
+
+    as_whole: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, grad = inputs

@@ -72,6 +72,8 @@ def before_activation(tape: Tape, kind: str, grad: Value, saved: Value) -> Value
 class Softmax(Elementwise):
     """exp(x)/Σexp(x) along the last axis."""
 
+    as_whole: ClassVar[bool] = True
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return (tape.emit(SoftmaxGrad(), grad, call.output),)
@@ -83,6 +85,8 @@ class Softmax(Elementwise):
 @dataclass(frozen=True)
 class SoftmaxGrad(Elementwise):
     """(grad, y) → y·(grad − Σ grad·y), y being softmax's output."""
+
+    as_whole: ClassVar[bool] = True
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.softmax.backward(inputs[1], inputs[0], outputs[0])

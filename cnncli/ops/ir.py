@@ -70,6 +70,8 @@ class Op:
     """True for a term of the objective: its gradient starts here, with nothing coming in."""
     is_view: ClassVar[bool] = False
     """True if the output is the input's memory under another shape."""
+    as_whole: ClassVar[bool] = False
+    """True where its kernels take the whole batch; those of others do row by row what follows from the same row."""
     overwrites: ClassVar[int | None] = None
     """The input whose memory the output may take, where nobody reads that input afterwards."""
 

@@ -28,6 +28,8 @@ class Loss(Op):
     `kind` names the kernel: "cross_entropy", "binary_cross_entropy", "mean_squared_error", or one of FUSED.
     """
 
+    as_whole: ClassVar[bool] = True
+
     kind: str
     smoothing: float = 0.0
     is_root: ClassVar[bool] = True
@@ -57,6 +59,8 @@ class Loss(Op):
 class LossGrad(Op):
     """(prediction or probabilities, target, weight) → the gradient of the batch's mean loss."""
 
+    as_whole: ClassVar[bool] = True
+
     kind: str
     smoothing: float
 
@@ -73,6 +77,8 @@ class LossGrad(Op):
 @dataclass(frozen=True)
 class Penalty(Op):
     """x → l1·Σ|x| + l2·Σx², shape (1,); of a batched x (an activity) divided by the batch size, as Keras does."""
+
+    as_whole: ClassVar[bool] = True
 
     l1: float
     l2: float
@@ -94,6 +100,8 @@ class Penalty(Op):
 @dataclass(frozen=True)
 class PenaltyGrad(Op):
     """x → the gradient of Penalty: l1·sign(x) + 2·l2·x, divided by the batch size if `batched`."""
+
+    as_whole: ClassVar[bool] = True
 
     l1: float
     l2: float

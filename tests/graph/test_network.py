@@ -314,7 +314,7 @@ def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
     filled(network, 8)
     network.train_step(8, 0, 1)
     arrays = (network.weights.data, network.gradients.data, network.inputs, network.targets)
-    scratch = network.runs["train"].program.size - network.runs["train"].program.scratch_at
+    scratch = network.runs["train"].program.size - network.runs["train"].program.shared_at
     held = sum(array.nbytes for array in arrays) + network.memory.size - scratch
     assert training_memory(branches(), loss, 8, 0) == pytest.approx(held, rel=0.02)
     slots = training_memory(branches(), loss, 8, 2) - training_memory(branches(), loss, 8, 0)

@@ -20,13 +20,15 @@ def execute(plan: Callable[[Scratch], Sequence[Step]], threads: int = 2) -> None
 
     Fails if the two passes ask for different sizes, or if a step writes before or after the scratch.
     """
-    measured = Scratch(0, threads)
+    measured = Scratch()
     plan(measured)
-    memory = np.full(measured.used // 8 + 2 * MARGIN, np.nan)
+    used = measured.used + threads * measured.used_by_thread
+    memory = np.full(used // 8 + 2 * MARGIN, np.nan)
     first = -(-(memory.ctypes.data // 8 + MARGIN // 2) // 8) * 8 - memory.ctypes.data // 8
-    scratch = Scratch(memory.ctypes.data + 8 * first, threads)
+    base = memory.ctypes.data + 8 * first
+    scratch = Scratch(base, base + measured.used, measured.used_by_thread)
     steps = plan(scratch)
-    assert scratch.used == measured.used
+    assert (scratch.used, scratch.used_by_thread) == (measured.used, measured.used_by_thread)
     available = numba.get_num_threads()
     numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     try:
@@ -34,7 +36,7 @@ def execute(plan: Callable[[Scratch], Sequence[Step]], threads: int = 2) -> None
     finally:
         numba.set_num_threads(available)
     assert np.isnan(memory[:first]).all()
-    assert np.isnan(memory[first + measured.used // 8 :]).all()
+    assert np.isnan(memory[first + used // 8 :]).all()
 
 
 def normal(rng: np.random.Generator, dtype: str, *shape: int) -> np.ndarray:

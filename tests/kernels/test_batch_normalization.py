@@ -170,7 +170,7 @@ def test_a_period_is_whole_vectors_and_whole_sets_of_channels() -> None:
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     used = []
     for batch in range(1, 12):
-        case, scratch = random_case(0, "float32", (batch, 3, 5)), Scratch(0, 2)
+        case, scratch = random_case(0, "float32", (batch, 3, 5)), Scratch()
         saved = np.zeros((2, 5), np.float32)
         places = tensor(case.x), tensor(case.grad), constants(case, saved, "linear"), tensor(case.x), None, None
         batch_normalization_gradient.training(*places, scratch)

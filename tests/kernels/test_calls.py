@@ -5,7 +5,7 @@ import re
 from numba import cfunc, types
 
 from cnncli.kernels import activations, conv_pool, conv_pool_gradient, losses, softmax
-from cnncli.kernels.runtime import SIGNATURE
+from cnncli.kernels.runtime import WORKER
 from cnncli.kernels.target import machine
 
 CALLERS = [
@@ -23,7 +23,7 @@ CALLERS = [
 
 def test_no_kernel_calls_the_c_library() -> None:
     for family, *variant in CALLERS:
-        compiled = cfunc(SIGNATURE, error_model="numpy")(family.factory(types.float32, *variant))
+        compiled = cfunc(WORKER, error_model="numpy")(family.factory(types.float32, *variant))
         called = re.findall(r"^declare .*@([\w.]+)", compiled.inspect_llvm(), re.MULTILINE)
         assert called
         # What hands on an exception is Numba's and never reached.

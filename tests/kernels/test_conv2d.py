@@ -193,7 +193,7 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
 
 
 def test_one_large_image_is_divided_among_threads() -> None:
-    case, scratch = large_case(1), Scratch(0, 2)
+    case, scratch = large_case(1), Scratch()
     steps = conv2d.forward(tensor(case.x), tensor(case.kernel), PLAIN, tensor(case.grad), case.geometry, scratch)
     steps += conv2d_gradient.grad_input(tensor(case.grad), tensor(case.kernel), tensor(case.x), case.geometry, scratch)
     steps += conv2d_gradient.grad_weight(tensor(case.x), tensor(case.grad), tensor(case.kernel), case.geometry, scratch)
@@ -211,7 +211,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         used = []
         for batch in range(1, 40):
             x, grad = (np.zeros((batch, 7, 5, depth), np.float32) for depth in (channels, filters))
-            weights, scratch = np.zeros((*kernel, channels // geometry.groups, filters), np.float32), Scratch(0, 2)
+            weights, scratch = np.zeros((*kernel, channels // geometry.groups, filters), np.float32), Scratch()
             conv2d_gradient.grad_weight(tensor(x), tensor(grad), tensor(weights), geometry, scratch)
             used.append(scratch.used)
         assert used == sorted(used)

@@ -228,7 +228,7 @@ def test_the_forward_pass_has_the_bits_of_the_convolution_alone() -> None:
 def test_one_large_image_is_divided_among_threads() -> None:
     case = large_case(1)
     x, out, winner = tensor(case.x), tensor(case.grad), tensor(np.zeros(case.grad.shape, np.uint8))
-    assert conv_pool.forward(x, tensor(case.kernel), None, out, winner, case.geometry, Scratch(0, 2))[-1].chunks > 1
+    assert conv_pool.forward(x, tensor(case.kernel), None, out, winner, case.geometry, Scratch())[-1].chunks > 1
 
 
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
@@ -237,7 +237,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         x, kernel = np.empty((batch, 21, 20, 20), np.float32), np.empty((3, 3, 20, 37), np.float32)
         grad = np.empty((batch, 10, 10, 37), np.float32)
         winner = tensor(grad)._replace(dtype="uint8")
-        geometry, scratches = Geometry((1, 1), (1, 1)), [Scratch(0, 2) for _ in range(3)]
+        geometry, scratches = Geometry((1, 1), (1, 1)), [Scratch() for _ in range(3)]
         conv_pool.forward(tensor(x), tensor(kernel), None, tensor(grad), winner, geometry, scratches[0])
         conv_pool_gradient.grad_weight(tensor(x), tensor(grad), winner, tensor(kernel), None, geometry, scratches[1])
         conv_pool_gradient.grad_input(tensor(grad), winner, tensor(kernel), tensor(x), geometry, scratches[2])

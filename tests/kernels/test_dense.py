@@ -85,7 +85,7 @@ def test_one_and_two_threads_give_the_same_bits(rows: int, inputs: int, units: i
 def test_one_row_is_divided_among_threads() -> None:
     rng = np.random.default_rng(0)
     x, kernel, grad = (tensor(normal(rng, "float32", *shape)) for shape in ((1, 700), (700, 300), (1, 300)))
-    scratch = Scratch(0, 2)
+    scratch = Scratch()
     steps = dense.forward(x, kernel, PLAIN, grad, scratch) + dense.grad_input(grad, kernel, x, scratch)
     assert all(step.chunks > 1 for step in steps + dense.grad_weight(x, grad, kernel, scratch))
 
@@ -94,7 +94,7 @@ def test_one_row_is_divided_among_threads() -> None:
 def test_scratch_does_not_fall_when_the_batch_grows(inputs: int) -> None:
     used = []
     for batch in range(1, 12):
-        scratch = Scratch(0, 2)
+        scratch = Scratch()
         x, grad, out = (tensor(np.zeros(shape)) for shape in ((batch, inputs), (batch, 40), (inputs, 40)))
         dense.grad_weight(x, grad, out, scratch)
         used.append(scratch.used)

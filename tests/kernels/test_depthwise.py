@@ -140,7 +140,7 @@ def test_an_image_alone_gives_the_same_bits_as_in_a_batch(operation) -> None:
 
 
 def test_one_large_image_is_divided_among_threads() -> None:
-    case, scratch = large_case(1), Scratch(0, 2)
+    case, scratch = large_case(1), Scratch()
     x, kernel, grad = tensor(case.x), tensor(case.kernel), tensor(case.grad)
     steps = depthwise.forward(x, kernel, Epilogue(), grad, case.geometry, scratch)
     steps += depthwise.grad_input(grad, kernel, x, case.geometry, scratch)

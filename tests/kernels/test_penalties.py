@@ -9,7 +9,7 @@ from tests.reference import updates as twin
 
 def value(x, l1, l2, scale, shape=(1,)):
     memory, out = np.full(4096, np.nan), np.full(shape, 7, x.dtype)
-    scratch = Scratch(memory.ctypes.data, 2)
+    scratch = Scratch(memory.ctypes.data)
     run(penalties.value(*tensors(x, out), l1, l2, scale, scratch))
     assert scratch.used <= memory.nbytes
     return out
@@ -63,7 +63,7 @@ def test_the_comparison_notices_a_missing_element():
 def test_scratch_does_not_depend_on_the_size():
     used = []
     for size in (1, SPAN, 100 * SPAN):
-        scratch, x, out = Scratch(0, 2), np.empty(size), np.empty(1)
+        scratch, x, out = Scratch(), np.empty(size), np.empty(1)
         penalties.value(*tensors(x, out), 1, 1, 1, scratch)
         used.append(scratch.used)
     assert used[0] == used[1] == used[2] > 0
@@ -75,6 +75,6 @@ def test_threads_do_not_change_a_bit():
     assert same_bits_on_1_and_2_threads(lambda: penalties.gradient(*tensors(x, out), 0.1, 0.2, 1), out)
 
     def steps():
-        return penalties.value(*tensors(x, total), 0.1, 0.2, 1, Scratch(memory.ctypes.data, 2))
+        return penalties.value(*tensors(x, total), 0.1, 0.2, 1, Scratch(memory.ctypes.data))
 
     assert same_bits_on_1_and_2_threads(steps, total)

@@ -39,7 +39,7 @@ def test_eight_partial_sums_are_added_in_order() -> None:
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     used = []
     for batch in range(1, 12):
-        scratch = Scratch(0, 2)
+        scratch = Scratch()
         reduce.sum_rows(tensor(np.zeros((batch, 40))), tensor(np.zeros(40)), scratch)
         used.append(scratch.used)
     assert used == sorted(used)

@@ -8,7 +8,7 @@ import pytest
 from numba import types
 
 from cnncli.kernels import cache, compilations, runtime
-from cnncli.kernels.runtime import Program, Scratch, block, fields, tensor, view, worker
+from cnncli.kernels.runtime import Pass, Program, Scratch, Work, block, fields, tensor, view, worker
 
 MARK = block("runs threads")
 
@@ -17,7 +17,7 @@ MARK = block("runs threads")
 def mark_worker(real):
     """Count the chunk's runs and note its thread."""
 
-    def mark(parameters, chunk, thread):
+    def mark(parameters, chunk, _, thread):
         p = fields(parameters, MARK)
         view(p.runs, chunk + 1, types.int64)[chunk] += 1
         view(p.threads, chunk + 1, types.int64)[chunk] = thread
@@ -71,7 +71,7 @@ TURN = block("x out size")
 def turn_worker(real):
     """out[chunk] = x[size - 1 - chunk] + 1."""
 
-    def turn(parameters, chunk, thread):
+    def turn(parameters, chunk, _, thread):
         p = fields(parameters, TURN)
         view(p.out, p.size, types.int64)[chunk] = view(p.x, p.size, types.int64)[p.size - 1 - chunk] + 1
 
@@ -122,9 +122,10 @@ def test_more_threads_than_numba_was_started_with_are_refused():
 
 
 def test_scratch_is_aligned_disjoint_and_for_each_thread():
-    scratch = Scratch(6400, 3)
-    first, (second, stride), third = scratch.take(1), scratch.per_thread(65), scratch.take(64)
-    assert (first, second, stride, third, scratch.used) == (6400, 6464, 128, 6848, 512)
+    scratch = Scratch(6400, 12800, 256)
+    first, second, third, last = scratch.take(1), scratch.per_thread(65), scratch.take(64), scratch.per_thread(1)
+    assert (first, second, third, last) == (6400, (12800, 256), 6464, (12928, 256))
+    assert (scratch.used, scratch.used_by_thread) == (128, 192)
 
 
 def test_what_a_kernel_cannot_take_is_refused():
@@ -157,3 +158,49 @@ def test_a_function_that_lies_in_the_folder_is_told_as_cached(heard):
     for _ in range(2):
         runtime.Worker(mark_worker.factory, MARK).address("float32")
     assert heard[1].cached
+
+
+TRACE = block("out count number places")
+
+
+@worker(TRACE)
+def trace_worker(real):
+    """Write down at the next place of its row's lane which step did which unit."""
+
+    def trace(parameters, start, stop, thread):
+        p = fields(parameters, TRACE)
+        for unit in range(start, stop):
+            row = unit % p.count
+            places = view(p.places, p.count, types.int64)
+            view(p.out, (p.count, 16), types.int64)[row, places[row]] = p.number * 1000 + unit
+            places[row] += 1
+
+    return trace
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize(("lane", "portion"), [(4, 4), (4, 3), (1, 1), (10, 2), (3, 2)])
+def test_each_row_goes_through_all_steps_of_a_pass_in_order(any_threads, threads, lane, portion):
+    runtime.set_threads(threads)
+    rows = 10
+    out, places = np.full((rows, 16), -1), np.zeros(rows, np.int64)
+    fields = {"out": out.ctypes.data, "count": rows, "places": places.ctypes.data}
+    works = [Work(rows, 3, rows), Work(rows, rows, rows, strands=3), Work(rows, 4, rows, chained=True)]
+    steps = [trace_worker.step("float64", work, **fields, number=number) for number, work in enumerate(works)]
+    runtime.run([Pass(steps, rows, lane, portion)])
+    for row in range(rows):
+        strands = [1000 + strand * rows + row for strand in range(3)]
+        assert out[row, : places[row]].tolist() == [row, *strands, 2000 + row]
+
+
+def test_strands_of_a_step_alone_are_all_done(any_threads):
+    runtime.set_threads(2)
+    rows = 10
+    out, places = np.full((rows, 16), -1), np.zeros(rows, np.int64)
+    step = trace_worker.step(
+        "float64", Work(rows, 3, rows, 2), out=out.ctypes.data, count=rows, places=places.ctypes.data, number=0
+    )
+    assert step.chunks == 8
+    runtime.set_threads(1)
+    runtime.run([step])
+    assert [sorted(line[:2]) for line in out.tolist()] == [[row, rows + row] for row in range(rows)]

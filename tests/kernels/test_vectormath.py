@@ -10,21 +10,20 @@ import numpy as np
 import pytest
 
 from cnncli.kernels import vectormath
-from cnncli.kernels.runtime import SPAN, block, chunks, fields, run, span, worker
+from cnncli.kernels.runtime import SPAN, block, elements, fields, run, worker
 from cnncli.kernels.sweeps import elementwise
 from tests.kernels.support import DTYPES, assert_close, unwritten
 
 ULPS = {"exp": 1.1, "log": 1.0, "log1p": 1.5, "tanh": 3.0, "sigmoid": 2.5, "erf": 1.5, "decay_less_1": 1.3}
 NAMES = list(ULPS)
-BLOCK = block("x out size")
+BLOCK = block("x out")
 _functions = elementwise(*(getattr(vectormath, name) for name in NAMES))
 
 
 @worker(BLOCK)
 def function_worker(real, number):
-    def function(parameters, chunk, thread):
+    def function(parameters, start, stop, thread):
         p = fields(parameters, BLOCK)
-        start, stop = span(chunk, p.size)
         _functions(number, (p.x,), (p.out,), start, stop, (), real)
 
     return function
@@ -33,7 +32,7 @@ def function_worker(real, number):
 def apply(name, x):
     out = unwritten(x.dtype.name, x.size)
     places = {"x": x.ctypes.data, "out": out.ctypes.data}
-    run([function_worker.step(x.dtype.name, chunks(x.size), NAMES.index(name), **places, size=x.size)])
+    run([function_worker.step(x.dtype.name, elements(x.size), NAMES.index(name), **places)])
     return out
 
 

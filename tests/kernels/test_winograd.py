@@ -157,7 +157,7 @@ def test_the_gradients_are_the_adjoints_of_the_forward_pass() -> None:
 
 
 def test_one_large_image_is_divided_among_threads() -> None:
-    case, scratch = large_case(1), Scratch(0, 2)
+    case, scratch = large_case(1), Scratch()
     steps = winograd.forward(tensor(case.x), tensor(case.kernel), Epilogue(), tensor(case.grad), case.geometry, scratch)
     assert steps[-1].chunks > 1
 
@@ -167,9 +167,9 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     case = random_case(0, "float32")
     for batch in range(1, 12):
         x, out = (np.zeros((batch, *array.shape[1:]), np.float32) for array in (case.x, case.grad))
-        scratch = Scratch(0, 2)
+        scratch = Scratch()
         winograd.forward(tensor(x), tensor(case.kernel), Epilogue(), tensor(out), case.geometry, scratch)
-        weight = Scratch(0, 2)
+        weight = Scratch()
         winograd_gradient.grad_weight(tensor(x), tensor(out), tensor(case.kernel), case.geometry, weight)
         used.append((scratch.used, weight.used))
     assert [list(sizes) for sizes in zip(*used, strict=True)] == [sorted(sizes) for sizes in zip(*used, strict=True)]
