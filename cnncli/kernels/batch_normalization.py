@@ -70,7 +70,7 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         count=x.size // depth,
         channels=depth,
         length=parts["length"],
-        partials=divided.count,
+        partials=divided.number,
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )

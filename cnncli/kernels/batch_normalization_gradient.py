@@ -56,7 +56,7 @@ def training(
         count=x.size // depth,
         channels=depth,
         length=parts["length"],
-        partials=divided.count,
+        partials=divided.number,
     )
     return [table, summed, coefficients, _input(x, grad, tables, out, normalization.activation)]
 

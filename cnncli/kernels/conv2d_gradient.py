@@ -95,7 +95,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
     stacked = pointwise and geometry.groups == 1 and width % LANES == 0
     parts = in_lanes(batch, out.size)
-    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.count))
+    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.number))
     target, after = partial_sums(out, parts, scratch)
     packed, step = 0, 0
     if width % lanes:

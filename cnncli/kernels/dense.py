@@ -153,7 +153,7 @@ def _product(
     row_tile = -(-rows // row_tiles)
     return product_worker.step(
         dtype,
-        lanes.count * -(-rows // row_tile) * -(-columns // column_tile),
+        lanes.number * -(-rows // row_tile) * -(-columns // column_tile),
         product=product,
         a=a.address,
         row_step=a.row_step,

@@ -50,7 +50,7 @@ class Lanes(NamedTuple):
     most: int
 
     @property
-    def count(self) -> int:
+    def number(self) -> int:
         """How many there are."""
         return -(-self.batch // self.images)
 
@@ -72,10 +72,10 @@ def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list
     """
     # As much as any smaller batch needs: its lanes may be shorter, and more of them.
     place = scratch.take(lanes.most * out.size * ITEM[out.dtype]) if lanes.most > 1 else 0
-    if lanes.count == 1:
+    if lanes.number == 1:
         return out.address, []
     step = partial_sums_worker.step(
-        out.dtype, elements(out.size), partials=place, out=out.address, count=lanes.count, size=out.size
+        out.dtype, elements(out.size), partials=place, out=out.address, count=lanes.number, size=out.size
     )
     return place, [step]
 

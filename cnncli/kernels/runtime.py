@@ -120,6 +120,11 @@ class Pass(NamedTuple):
     lane: int
     portion: int
 
+    @property
+    def chunks(self) -> int:
+        """How many lanes threads may take."""
+        return -(-self.rows // self.lane)
+
 
 class Scratch:
     """Working memory of one operation, given out at planning time.
@@ -258,14 +263,13 @@ class Program:
 
     def __init__(self, parts: Sequence[Step | Pass], threads: int | None = None) -> None:
         self.threads = threads
-        self.steps = [step for part in parts for step in (part.steps if isinstance(part, Pass) else (part,))]
-        self.table = np.array([_line(step) for step in self.steps], np.int64).reshape(-1, 6)
-        passes, first = [], 0
+        self.steps: list[Step] = []
+        passes: list[tuple[int, ...]] = []
         for part in parts:
-            rows, lane, portion = part[1:] if isinstance(part, Pass) else (0, 0, 0)
-            last = first + (len(part.steps) if isinstance(part, Pass) else 1)
-            passes.append((first, last, rows, lane, portion, -(-rows // lane) if lane else part.chunks))
-            first = last
+            steps, *cut = part if isinstance(part, Pass) else ([part], 0, 0, 0)
+            passes.append((len(self.steps), len(self.steps) + len(steps), *cut, part.chunks))
+            self.steps += steps
+        self.table = np.array([_line(step) for step in self.steps], np.int64).reshape(-1, 6)
         self.passes = np.array(passes, np.int64).reshape(-1, 6)
         self.counters = np.zeros(COUNTERS // 8 * len(passes), np.int64)
         self.most = max([chunks for *_, chunks in passes], default=1)
