@@ -100,9 +100,9 @@ def derivably_activated(call: Call, around: Surroundings) -> Rewritten | None:
     return None if isinstance(call.op, Activation) and call.op.of_input else fused
 
 
-FOLDED = 32
-"""Numbers of a kernel, for each of a sample's output, up to which a normalization is folded into it: folding then takes
-no longer than normalizing so many samples. Most dense layers have more and stay as they are."""
+FOLDED = 8
+"""Numbers of a kernel, for each of a sample's output, up to which a normalization is folded into it: a batch of some
+samples is then faster, and a single one not slower. Most dense layers have more and stay as they are."""
 
 
 def folded(call: Call, around: Surroundings) -> Rewritten | None:
