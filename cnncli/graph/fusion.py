@@ -1,14 +1,16 @@
 """Fusion: rewrites of the forward operations, before differentiation.
 
 A rewrite looks at one call and its surroundings and says what should stand in its place, or None. A fused operation is
-one like any other; what it replaces is its reference.
+one like any other; what it replaces is its reference. Runs that train nothing have rewrites of their own, whose
+operations need no derivative.
 """
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from math import prod
 
-from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization
+from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization, FoldNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
@@ -30,8 +32,9 @@ class Surroundings:
         return self.makers.get(value) if self.reads[value] == 1 else None
 
 
-Rewrite = Callable[[Call, Surroundings], tuple[Call, set[Call]] | None]
-"""(call, surroundings) → the call in its place, and the calls that are then no longer needed."""
+Rewritten = tuple[Sequence[Call], set[Call]]
+"""The calls in the place of one, and the calls that are then no longer needed."""
+Rewrite = Callable[[Call, Surroundings], Rewritten | None]
 
 
 def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
@@ -40,7 +43,7 @@ def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
     This is what Keras computes in graph mode, whatever else reads the probabilities.
     """
 
-    def rewrite(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
+    def rewrite(call: Call, around: Surroundings) -> Rewritten | None:
         if not isinstance(call.op, Loss) or call.op.kind != kind:
             return None
         prediction, target, weight = call.inputs
@@ -50,14 +53,14 @@ def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
         alone = around.reads[prediction] == 1
         probabilities = prediction if alone else prediction.like()
         inputs = (maker.inputs[0], target, weight)
-        return replace(call, op=replace(call.op, kind=fused), inputs=inputs, outputs=(call.output, probabilities)), (
-            {maker} if alone else set()
-        )
+        outputs = (call.output, probabilities)
+        loss = replace(call, op=replace(call.op, kind=fused), inputs=inputs, outputs=outputs)
+        return [loss], {maker} if alone else set()
 
     return rewrite
 
 
-def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
+def conv_relu_pool(call: Call, around: Surroundings) -> Rewritten | None:
     """MaxPool2D 2×2 ∘ ReLU ∘ Conv2D as one operation, where nobody else reads what lies between them."""
     if call.op != MaxPool2D(POOL):
         return None
@@ -69,38 +72,69 @@ def conv_relu_pool(call: Call, around: Surroundings) -> tuple[Call, set[Call]] |
     if conv.op.groups != 1 or window.dilation != (1, 1):
         return None
     outputs = (call.output, call.output.like(dtype="uint8"))
-    return Call(ConvPool2D(window), conv.inputs, outputs, conv.owner), {relu, conv}
+    return [Call(ConvPool2D(window), conv.inputs, outputs, conv.owner)], {relu, conv}
 
 
 NORMALIZATIONS = (BatchNormalization, FixedNormalization)
 
 
-def activated(call: Call, around: Surroundings) -> tuple[Call, set[Call]] | None:
-    """Activation ∘ a product or a normalization as one operation, where nobody else reads what lies between.
-
-    An activation whose derivative needs its input goes with normalizations only: they compute that anew, products
-    would have to keep it.
-    """
+def activated(call: Call, around: Surroundings) -> Rewritten | None:
+    """Activation ∘ a product or a normalization as one operation, where nobody else reads what lies between."""
     if not isinstance(call.op, Activation):
         return None
     maker = around.only_maker(call.inputs[0])
     if maker is None or not isinstance(maker.op, (Product, *NORMALIZATIONS)) or maker.op.activation != "linear":
         return None
-    if call.op.of_input and not isinstance(maker.op, NORMALIZATIONS):
-        return None
     outputs = (call.output, *maker.outputs[1:])
-    return replace(maker, op=replace(maker.op, activation=call.op.kind), outputs=outputs), {maker}
+    return [replace(maker, op=replace(maker.op, activation=call.op.kind), outputs=outputs)], {maker}
 
 
-REWRITES: Sequence[Rewrite] = (
+def derivably_activated(call: Call, around: Surroundings) -> Rewritten | None:
+    """`activated`, but an activation whose derivative needs its input goes with normalizations only.
+
+    They compute that anew; products would have to keep it.
+    """
+    fused = activated(call, around)
+    if fused is None or not isinstance(fused[0][0].op, Product):
+        return fused
+    return None if isinstance(call.op, Activation) and call.op.of_input else fused
+
+
+FOLDED = 8
+"""Numbers of a kernel, for each of a sample's output, up to which a normalization is folded into it: a batch of some
+samples is then faster, and a single one not slower. Most dense layers have more and stay as they are."""
+
+
+def folded(call: Call, around: Surroundings) -> Rewritten | None:
+    """FixedNormalization ∘ a product as the product alone, with another kernel and bias, made anew for each batch.
+
+    Only where nobody else reads what lies between, and the kernel is small beside it.
+    """
+    if not isinstance(call.op, FixedNormalization):
+        return None
+    product = around.only_maker(call.inputs[0])
+    if product is None or not isinstance(product.op, Product) or product.op.activation != "linear":
+        return None
+    x, kernel, *bias = product.inputs
+    if kernel.size > FOLDED * call.output.size:
+        return None
+    inner = prod(kernel.shape[len(kernel.shape) - product.op.inner_axes :])
+    fold = FoldNormalization(call.op, inner)
+    inputs = (kernel, *call.inputs[1:], *bias)
+    folding = Call(fold, inputs, fold.infer(*inputs), call.owner)
+    op = replace(product.op, activation=call.op.activation)
+    return [folding, replace(product, op=op, inputs=(x, *folding.outputs), outputs=call.outputs)], {product}
+
+
+FROM_LOGITS: Sequence[Rewrite] = (
     loss_from_logits("cross_entropy", Softmax(), "softmax_cross_entropy"),
     loss_from_logits("binary_cross_entropy", Activation("sigmoid"), "sigmoid_cross_entropy"),
-    conv_relu_pool,
-    activated,  # after the other, which looks for the three
 )
+TRAINING = (*FROM_LOGITS, conv_relu_pool, derivably_activated)  # the last after the other, which looks for the three
+INFERENCE = (*FROM_LOGITS, folded, conv_relu_pool, activated)
 
 
-def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite] = REWRITES, kept: Collection[Value] = ()) -> list[Call]:
+def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:
     """The calls after every rewrite that applies; the values they make and read keep their identity.
 
     The `kept` ones are read by somebody beside the calls.
@@ -110,10 +144,10 @@ def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite] = REWRITES, kept: Co
         reads = Counter([*kept, *(value for call in fused for value in call.inputs)])
         around = Surroundings({value: call for call in fused for value in call.outputs}, reads)
         gone: set[Call] = set()
-        for position, call in enumerate(fused):
-            result = rewrite(call, around)
-            if result is not None:
-                fused[position] = result[0]
-                gone |= result[1]
-        fused = [call for call in fused if call not in gone]
+        found: list[Call] = []
+        for call in fused:
+            calls_instead, unneeded = rewrite(call, around) or ([call], set())
+            found += calls_instead
+            gone |= unneeded
+        fused = [call for call in found if call not in gone]
     return fused

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cnncli.graph import memory
-from cnncli.graph.fusion import REWRITES, Rewrite, fuse
+from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
@@ -51,9 +51,15 @@ class Objective:
         return [self.lowered.output, *self.penalties, *([] if self.loss is None else [self.loss])]
 
 
-def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] = REWRITES) -> Objective:
-    """The operations of one kind of run, fused by `rewrites`; for "train" with the backward pass behind them."""
-    lowered = lower(model, training=purpose == "train")
+def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None) -> Objective:
+    """The operations of one kind of run, fused by `rewrites` (None: what the table has for it).
+
+    For "train" with the backward pass behind them.
+    """
+    training = purpose == "train"
+    if rewrites is None:
+        rewrites = TRAINING if training else INFERENCE
+    lowered = lower(model, training=training)
     target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
     if purpose == "predict":
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
@@ -61,7 +67,7 @@ def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rew
     value = lowered.builder.emit(loss.operation(), lowered.output, target, sample_weight)
     tape = Tape(fuse(lowered.builder.calls, rewrites))
     forward = Objective(lowered, tape.calls, target, sample_weight, value, {})
-    return _differentiated(forward, tape) if purpose == "train" else forward
+    return _differentiated(forward, tape) if training else forward
 
 
 def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> int:

@@ -127,3 +127,31 @@ class FixedNormalizationGrad(Op):
         grad, x, mean, variance, *gamma_and_beta = inputs
         constants = self.of.constants(mean, gamma_and_beta)
         return kernels.batch_normalization_gradient.inference(x, grad, constants, mean, variance, outputs[0], scratch)
+
+
+@dataclass(frozen=True)
+class FoldNormalization(Op):
+    """(kernel, mean, variance[, gamma][, beta][, bias]) → kernel and bias of a product that is also normalized.
+
+    What is folded into it is `of`, its activation aside. `inner` of the kernel's numbers in a row belong to one filter,
+    the next ones to the next. Nothing has a gradient: it is for runs that train nothing.
+    """
+
+    of: FixedNormalization
+    inner: int
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return inputs[0].like(), inputs[1].like()
+
+    def flops(self, call: Call) -> int:
+        kernel, bias = call.outputs
+        return kernel.size + 4 * bias.size
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        kernel, mean, variance, *others = inputs
+        given = self.of.scale + self.of.center
+        constants, bias = self.of.constants(mean, others[:given]), others[given:]
+        weights = kernels.fold.Weights(kernel, bias[0] if bias else None)
+        return kernels.fold.fold(
+            weights, constants, mean, variance, kernels.fold.Weights(*outputs), self.inner, scratch
+        )

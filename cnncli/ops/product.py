@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.ops.elementwise import before_activation, titled
@@ -24,6 +24,8 @@ class Product(Op):
     """
 
     activation: str = field(default="linear", kw_only=True)
+    inner_axes: ClassVar[int] = 0
+    """How many of the kernel's axes lie behind those that count the filters."""
 
     @property
     def title(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -26,6 +26,7 @@ class Conv2DTranspose(Product):
 
     window: Window
     size: Pair
+    inner_axes: ClassVar[int] = 1
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         image, kernel = image_shape(inputs[0]), inputs[1].shape

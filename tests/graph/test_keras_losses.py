@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.graph.fusion import fuse
+from cnncli.graph.fusion import TRAINING, fuse
 from cnncli.graph.program import Program, aligned
 from cnncli.layers.losses import LOSSES
 from cnncli.ops.builder import Builder
@@ -29,7 +29,7 @@ def loss_and_gradient(case, *, fused, dtype="float32"):
     values = [Value(x.shape[1:]), Value(x.shape[1:]), Value(())]
     prediction = builder.activation(values[0], case["activation"] or "linear")
     loss = builder.emit(LOSSES.parse({case["loss"]: case["config"]}).operation(), prediction, *values[1:])
-    tape = Tape(fuse(builder.calls) if fused else list(builder.calls))
+    tape = Tape(fuse(builder.calls, TRAINING) if fused else list(builder.calls))
     gradient = differentiate(tape, values[:1])[values[0]]
     placed = dict(zip(values, (x, y.reshape(x.shape).astype(dtype), weight.astype(dtype)), strict=True))
     program = Program(tape.calls, placed, [loss, gradient], capacity=len(x), dtype=dtype, threads=2)

@@ -14,6 +14,7 @@ from tests.kernels import (
     test_conv_pool,
     test_dense,
     test_depthwise,
+    test_fold,
     test_vectormath,
     test_winograd,
 )
@@ -84,6 +85,7 @@ def _products(dtype):
         case = test_batch_normalization.random_case(seed, dtype)
         for arrays in (*test_batch_normalization.training(case, "relu"), test_batch_normalization.inference(case)):
             found["batch_normalization"] += arrays
+    found["fold"] = [array for seed in range(40) for array in test_fold.folded(test_fold.random_case(seed, dtype))]
     cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
     cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]
     found["conv_pool"] = [array for case in cases for array in test_conv_pool.everything(case, 4)]
