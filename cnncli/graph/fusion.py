@@ -100,15 +100,10 @@ def derivably_activated(call: Call, around: Surroundings) -> Rewritten | None:
     return None if isinstance(call.op, Activation) and call.op.of_input else fused
 
 
-FOLDED = 8
-"""Numbers of a kernel, for each of a sample's output, up to which a normalization is folded into it: a batch of some
-samples is then faster, and a single one not slower. Most dense layers have more and stay as they are."""
-
-
 def folded(call: Call, around: Surroundings) -> Rewritten | None:
-    """FixedNormalization ∘ a product as the product alone, with another kernel and bias, made anew for each batch.
+    """FixedNormalization ∘ a product as the product alone, with another kernel and bias that weights alone make.
 
-    Only where nobody else reads what lies between, and the kernel is small beside it.
+    Only where nobody else reads what lies between.
     """
     if not isinstance(call.op, FixedNormalization):
         return None
@@ -116,8 +111,6 @@ def folded(call: Call, around: Surroundings) -> Rewritten | None:
     if product is None or not isinstance(product.op, Product) or product.op.activation != "linear":
         return None
     x, kernel, *bias = product.inputs
-    if kernel.size > FOLDED * call.output.size:
-        return None
     inner = prod(kernel.shape[len(kernel.shape) - product.op.inner_axes :])
     fold = FoldNormalization(call.op, inner)
     inputs = (kernel, *call.inputs[1:], *bias)

@@ -1,6 +1,7 @@
 """A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from math import fsum
 from typing import Any, NamedTuple
 
@@ -54,6 +55,7 @@ class Network:
         self.memory: Array = aligned(0)
         self.runs: dict[str, _Run] = {}
         self.current: _Run | None = None
+        self.steady = False
 
     def initialize(self, seed: int) -> None:
         """Draw every weight anew from its initializer: a pure function of the model and `seed`."""
@@ -88,6 +90,15 @@ class Network:
     def predict(self, n: int) -> None:
         """Inference of the first `n` rows."""
         self._run("predict", n)
+
+    @contextmanager
+    def steady_weights(self) -> Iterator[None]:
+        """Inside, weights stay as they are: what evaluation and prediction make of them alone is made only once."""
+        self.current, self.steady = None, True
+        try:
+            yield
+        finally:
+            self.steady = False
 
     @property
     def predictions(self) -> Array:
@@ -125,8 +136,9 @@ class Network:
                 self.memory = aligned(size)
             for run in self.runs.values():
                 run.program.attach(self.memory)
+        again = self.current is self.runs[purpose]
         self.current = self.runs[purpose]
-        self.current.program.run(n)
+        self.current.program.run(n, steady=self.steady and again)
 
     def _plan(self, purpose: Purpose) -> _Run:
         """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
@@ -143,6 +155,12 @@ class Network:
             **{grad: self.gradients[name] for name, grad in what.gradients.items()},
         }
         program = Program(
-            what.calls, placed, what.kept, capacity=self.batch_size, dtype=self.dtype, threads=self.threads
+            what.calls,
+            placed,
+            what.kept,
+            capacity=self.batch_size,
+            dtype=self.dtype,
+            threads=self.threads,
+            steady=purpose != "train",
         )
         return _Run(program, what)

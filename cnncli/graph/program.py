@@ -1,6 +1,7 @@
 """The program: calls with every buffer in its place, as steps that run in one compiled call."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import accumulate
 from math import prod
 from typing import Any
 
@@ -20,6 +21,7 @@ class Program:
 
     `placed` gives the array of every value that lies elsewhere (inputs, weights, gradients), with room for `capacity`
     samples; `kept` are values the host reads after a run. The rest shares the memory handed to `attach`, `size` bytes.
+    With `steady`, what is made of weights alone keeps its memory, for runs in which they are what they were.
     """
 
     def __init__(
@@ -31,13 +33,18 @@ class Program:
         capacity: int,
         dtype: str,
         threads: int,
+        steady: bool = False,
     ) -> None:
+        self.steady = steady
         self.calls, self.placed, self.capacity, self.dtype, self.threads = calls, placed, capacity, dtype, threads
         self.block: Array = np.empty(0, np.uint8)
-        self.bound: dict[int, runtime.Program] = {}
+        self.bound: dict[int, tuple[runtime.Program, runtime.Program]] = {}
+        self.ready = 0
         self.layout = memory.Layout({}, dict.fromkeys(_values(calls), 0), 0)
         self.spans = spans(calls, self._row)
         measured = [self._measured(call) for call in calls]
+        if steady:
+            kept = [*kept, *(value for call in calls for value in call.outputs if not value.batched)]
         self.layout = memory.plan(calls, placed, kept, self._size, self.spans)
         self.shared_at = -(-self.layout.total // memory.ALIGNMENT) * memory.ALIGNMENT
         self.places, shared = self._shares([scratch.used for scratch in measured])
@@ -47,18 +54,23 @@ class Program:
 
     def attach(self, block: Array) -> None:
         """Use `block` (at least `size` bytes, aligned to 64) as memory; several programs may share one."""
-        self.block, self.bound = block, {}
+        self.block, self.bound, self.ready = block, {}, 0
 
-    def run(self, n: int) -> None:
+    def run(self, n: int, *, steady: bool = False) -> None:
         """Run on the first `n` samples; the steps for an `n` are planned once.
 
-        Raises ValueError for an `n` that is not 1 … capacity: kernels trust the sizes they are given.
+        With `steady`, weights are those of the last run, and nobody else has used the memory since: what that run made
+        of weights alone is not made again. Raises ValueError for an `n` that is not 1 … capacity: kernels trust the
+        sizes they are given.
         """
         if not 1 <= n <= self.capacity:
             raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
         if n not in self.bound:
-            self.bound[n] = runtime.Program(self._scheduled(n), self.threads)
-        self.bound[n].run()
+            whole, rest = (runtime.Program(parts, self.threads) for parts in self._scheduled(n))
+            self.bound[n] = whole, rest
+        again = steady and self.steady and self.ready == n
+        self.bound[n][again].run()
+        self.ready = n
 
     def planned(self, n: int) -> list[tuple[Call, list[Step]]]:
         """Each call with its steps on the first `n` samples, in order; a view has none."""
@@ -96,10 +108,14 @@ class Program:
     def _shape(value: Value, n: int) -> tuple[int, ...]:
         return (n, *value.shape) if value.batched else value.shape
 
-    def _scheduled(self, n: int) -> list[Step | Pass]:
-        steps = [steps for _, steps in self.planned(n)]
-        found = segments(self.calls, steps, n, self.spans)
-        return [part for segment in found for part in segment.parts(n, self.threads, self._row)]
+    def _scheduled(self, n: int) -> tuple[list[Step | Pass], list[Step | Pass]]:
+        """All that is to be done on the first `n` samples, and what of it is to be done again with the same weights."""
+        found = segments(self.calls, [steps for _, steps in self.planned(n)], n, self.spans)
+        parts = [(segment.weights, segment.parts(n, self.threads, self._row)) for segment in found]
+        rest = [part for _, others in parts for part in others]
+        if self.steady:
+            return [*(step for weights, _ in parts for step in weights), *rest], rest
+        return [part for weights, others in parts for part in (*weights, *others)], rest
 
     def _measured(self, call: Call) -> Scratch:
         """What a call takes of scratch; its steps get addresses that are none."""
@@ -110,17 +126,21 @@ class Program:
     def _shares(self, used: Sequence[int]) -> tuple[list[int], int]:
         """Where each call's shared scratch lies, and how much there is of it.
 
-        Calls of one segment have theirs side by side. There are two places in turn, for a call may reach into the next.
+        Calls of one segment have theirs side by side, or all calls where what is made of weights is to stay. Else there
+        are two places in turn, for a call may reach into the next segment.
         """
+        if self.steady:
+            starts = [0, *accumulate(used)]
+            return [self.shared_at + start for start in starts[:-1]], starts[-1]
         ends, first, end = [0, 0], 0, 0
-        starts: list[tuple[int, int]] = []
+        turns: list[tuple[int, int]] = []
         for (segment, _), size in zip(self.spans, used, strict=True):
             if segment != first:
                 first, end = segment, 0
-            starts.append((segment % 2, end))
+            turns.append((segment % 2, end))
             end += size
             ends[segment % 2] = max(ends[segment % 2], end)
-        return [self.shared_at + turn * ends[0] + start for turn, start in starts], sum(ends)
+        return [self.shared_at + turn * ends[0] + start for turn, start in turns], sum(ends)
 
     def _steps(self, call: Call, n: int, scratch: Scratch) -> list[Step]:
         inputs = [self.tensor(value, n) for value in call.inputs]

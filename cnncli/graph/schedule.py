@@ -56,8 +56,12 @@ def spans(calls: Sequence[Call], row: Callable[[Value], int]) -> list[Span]:
 
 @dataclass
 class Segment:
-    """Steps in three groups: to be done `before`, on rows that may be done `apart`, and `after` all of those."""
+    """Steps in groups: to be done `before`, on rows that may be done `apart`, and `after` all of those.
 
+    Before all of them are those that are made of `weights` alone.
+    """
+
+    weights: list[Step] = field(default_factory=list)
     before: list[Step] = field(default_factory=list)
     apart: list[Step] = field(default_factory=list)
     after: list[Step] = field(default_factory=list)
@@ -70,7 +74,10 @@ class Segment:
         return next((step.work.grain for step in self.apart if step.work.chained), 0)
 
     def parts(self, n: int, threads: int, row: Callable[[Value], int]) -> list[Step | Pass]:
-        """The steps in their order, those apart as one pass where that pays. `row`: a row's bytes."""
+        """The steps behind those of weights, in their order, those apart as one pass where that pays.
+
+        `row`: a row's bytes.
+        """
         from cnncli.kernels.runtime import Pass
 
         lane, portion = self._cut(n, threads, sum(map(row, self.values)))
@@ -98,7 +105,7 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
     What a call does before its steps on rows reads no batched value, and what it does after them makes none: it may be
     done before, or after, all of a segment.
     """
-    found, bound = [Segment()], 0
+    found, bound, made = [Segment()], 0, set[Value]()
     for call, own, span in zip(calls, steps, within, strict=True):
         if span.first != bound:
             found.append(Segment())
@@ -110,13 +117,18 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
             if number or len(lanes) > 1 or (last.apart and batched and not apart):
                 last = Segment()
                 found.append(last)
-            last.before += before
+            if number == 0 and made.isdisjoint(call.inputs) and (apart or not batched):
+                last.weights += before
+            else:
+                last.before += before
             last.apart += apart
             last.after += after
             last.values |= batched if apart else set()
         if (len(phases) < 2 and span.first < span.last) or (phases and phases[-1][2] and call.output.batched):
             found.append(Segment())
         bound = span.last
+        if batched or not made.isdisjoint(call.inputs):
+            made |= {value for value in call.outputs if not value.batched}
     return found
 
 

@@ -66,7 +66,7 @@ def fold(
 def factors_worker(real):
     """Each filter's scale, and what its bias becomes."""
 
-    def factors(parameters, chunk, thread):
+    def factors(parameters, chunk, _, thread):
         p = fields(parameters, FACTORS)
         mean, variance = view(p.mean, p.filters, real), view(p.variance, p.filters, real)
         scale, offset = view(p.scale, p.filters, real), view(p.offset, p.filters, real)
@@ -84,7 +84,7 @@ def factors_worker(real):
 def scaled_worker(real, each):
     """Some rows of the kernel: `each` number of a row belongs to the next filter, or else each row."""
 
-    def scaled(parameters, chunk, thread):
+    def scaled(parameters, chunk, _, thread):
         p = fields(parameters, SCALED)
         kernel, out = view(p.kernel, (p.rows, p.length), real), view(p.out, (p.rows, p.length), real)
         scale, length = view(p.scale, p.filters, real), p.length

@@ -53,9 +53,10 @@ def evaluate(
 ) -> dict[str, float]:
     """The loss and the metrics of a split, in inference mode. `after_batch` may read the network, or raise."""
     sums = Sums()
-    for rows in portions(len(feed.split), network.batch_size):
-        n = feed.fill(rows)
-        network.evaluate(n)
-        sums.add(network, n, metrics)
-        after_batch(rows)
+    with network.steady_weights():
+        for rows in portions(len(feed.split), network.batch_size):
+            n = feed.fill(rows)
+            network.evaluate(n)
+            sums.add(network, n, metrics)
+            after_batch(rows)
     return sums.means()

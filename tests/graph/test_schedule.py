@@ -60,9 +60,9 @@ class Whole(Op):
 
 
 def scheduled(calls, steps, n=8, row=lambda value: 1):
-    """Spans, and what each segment has before, apart and after."""
+    """Spans, and what each segment has before (of weights or not), apart and after."""
     found = spans(calls, row)
-    groups = [(s.before, s.apart, s.after) for s in segments(calls, steps, n, found)]
+    groups = [(s.weights + s.before, s.apart, s.after) for s in segments(calls, steps, n, found)]
     return [tuple(span) for span in found], [group for group in groups if any(group)]
 
 
@@ -189,3 +189,13 @@ def test_a_convolution_ends_with_the_moments_of_its_normalization():
     assert spans["BatchNormalization + relu"] == (0, 1)
     assert spans["Conv2D"] == (1, 1)
     assert spans["BatchNormalizationGrad"][0] == spans["Conv2DGradInput"][0]
+
+
+def test_what_is_made_of_weights_alone_is_kept_apart_from_what_a_batch_goes_into():
+    x, y, z, kernel, folded, total = batched(), batched(), batched(), weight(), weight(), weight()
+    fold, pack, first, sums, add_up, table, last = (whole() for _ in range(7))
+    first, sums, last = rowwise(), chained(), rowwise()
+    calls = [call([kernel], [folded]), call([x, folded], [y]), call([x], [total]), call([y, total], [z])]
+    found = segments(calls, [[fold], [pack, first], [sums, add_up], [table, last]], 8, spans(calls, lambda value: 1))
+    assert [s.weights for s in found if s.weights] == [[fold, pack]]
+    assert [s.before for s in found if s.before] == [[table]]

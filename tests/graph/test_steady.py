@@ -1,0 +1,87 @@
+"""With steady weights, a run after the first makes nothing anew of weights alone, and gives the same bits."""
+
+import numpy as np
+import pytest
+
+from cnncli.graph.model import Model, Node
+from cnncli.graph.network import Network
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import layers
+
+layers()
+ENTRIES = [
+    {"Conv2D": {"filters": 16, "kernel_size": 3, "padding": "same", "use_bias": False, "kernel_regularizer": "l2"}},
+    {"BatchNormalization": {}},
+    {"ReLU": {}},
+    {"Conv2D": {"filters": 20, "kernel_size": 3, "padding": "same", "activation": "gelu"}},
+    {"SeparableConv2D": {"filters": 24, "kernel_size": 3, "strides": 2, "padding": "same", "depth_multiplier": 2}},
+    {"BatchNormalization": {}},
+    {"Conv2DTranspose": {"filters": 5, "kernel_size": 3, "strides": 2, "activation": "tanh"}},
+    {"Flatten": {}},
+    {"Dense": {"units": 3, "activation": "softmax"}},
+]
+
+
+@pytest.fixture(params=[1, 2])
+def network(request):
+    nodes, before = [], "input"
+    for number, entry in enumerate(ENTRIES):
+        nodes.append(Node(f"n{number}", LAYERS.parse(entry), (before,)))
+        before = f"n{number}"
+    model = Model((8, 8, 16), tuple(nodes))
+    made = Network(model, LOSSES.parse("categorical_crossentropy"), batch_size=6, threads=request.param)
+    made.initialize(1)
+    rng = np.random.default_rng(2)
+    made.inputs[...] = rng.normal(size=made.inputs.shape)
+    made.targets[...] = np.eye(3)[rng.integers(3, size=6)]
+    return made
+
+
+def steps(program, n, again):
+    return len(program.bound[n][again].steps)
+
+
+def test_runs_with_steady_weights_give_the_bits_of_others(network):
+    images, expected = network.inputs.copy(), {}
+    for n in (6, 1, 4):
+        network.predict(n)
+        expected[n] = network.predictions[:n].tobytes()
+    with network.steady_weights():
+        for n in (6, 6, 1, 1, 4, 6, 6):
+            network.inputs[:n] = images[:n]
+            network.predict(n)
+            assert network.predictions[:n].tobytes() == expected[n]
+            network.evaluate(n)
+            network.evaluate(n)
+            losses, penalty = network.losses[:n].tobytes(), network.penalty()
+            network.memory[...] = 0xFF
+        program = network.runs["predict"].program
+    assert steps(program, 6, again=True) < steps(program, 6, again=False)
+    network.evaluate(6)
+    assert (network.losses.tobytes(), network.penalty()) == (losses, penalty)
+
+
+def test_weights_that_change_between_are_seen(network):
+    network.predict(6)
+    before = network.predictions.copy()
+    with network.steady_weights():
+        network.predict(6)
+    network.tensor("n0/kernel")[...] *= 2
+    network.tensor("n1/moving_mean")[...] += 1
+    network.predict(6)
+    changed = network.predictions.copy()
+    with network.steady_weights():
+        network.predict(6)
+        assert network.predictions.tobytes() == changed.tobytes()
+    assert not np.array_equal(before, changed)
+
+
+def test_what_was_made_of_weights_is_made_anew_after_another_kind_of_run(network):
+    with network.steady_weights():
+        network.predict(6)
+        expected = network.predictions.tobytes()
+        network.evaluate(6)
+        network.memory[...] = 0xFF
+        network.predict(6)
+        assert network.predictions.tobytes() == expected
