@@ -1,4 +1,4 @@
-"""`cnncli train ARGUMENTS`, ended when its first batch is done: run as a script, by whoever takes the time of it."""
+"""`cnncli train ARGUMENTS`, ended when its first batch is done: a program of its own, to take the time of."""
 
 import os
 import runpy

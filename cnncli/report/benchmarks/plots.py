@@ -4,7 +4,7 @@ from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from cnncli.report.benchmarks.figures import Figures
 from cnncli.report.benchmarks.growth import AXES, curves
@@ -25,10 +25,12 @@ def draw(name: str, documents: Figures, path: Path) -> None:
     axes.set_yscale("log")
     axes.set_xticks(axis.values, [f"{value:,}" for value in axis.values])
     axes.xaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.set_xlabel(axis.title)
     axes.set_ylabel("training step, time an image (µs)")
-    axes.grid(which="both", color="0.88", linewidth=0.6)
+    axes.grid(color="0.88", linewidth=0.6)
     axes.legend(frameon=False)
     # Nothing in the file but the figures changes from one drawing to the next.
     with matplotlib.rc_context({"svg.hashsalt": "cnncli"}):

@@ -11,7 +11,8 @@ from cnncli.report.benchmarks.runs import Usage, usage
 
 START = Goal(0.5, below=True)
 MEMORY = Goal(0.45, below=True)
-FIRST_STEP = Path(__file__).with_name("first_step.py")
+FIRST_STEP = ("-m", "cnncli.report.benchmarks.first_step")
+TRAIN = ("-m", "cnncli", "train")
 TORCH = Path(cnncli.__file__).parent / "interop" / "torch_digits.py"
 EPOCHS = ("--epochs", "2", "--batch-size", "128", "--set", "expect.test_accuracy=>= 0")
 MEGA = 1e6
@@ -25,8 +26,8 @@ def measure(rounds: int) -> Figures:
     seconds: dict[str, list[float]] = {"cnncli": [], "torch": []}
     memory: dict[str, list[int]] = {"cnncli": [], "torch": []}
     for number in range(rounds + 1):
-        start = {"cnncli": _train(str(FIRST_STEP)), "torch": usage("-c", "import torch")}
-        whole = {"cnncli": _train("-m", "cnncli", options=EPOCHS), "torch": usage("-P", str(TORCH))}
+        start = {"cnncli": _train(*FIRST_STEP), "torch": usage("-c", "import torch")}
+        whole = {"cnncli": _train(*TRAIN, options=EPOCHS), "torch": usage("-P", str(TORCH))}
         if number:
             for name in ("cnncli", "torch"):
                 seconds[name].append(start[name].seconds)
@@ -60,7 +61,7 @@ def render(figures: Figures) -> list[str]:
         "digits; it need not validate, test or save, as `cnncli train` does."
     )
     shown = [
-        "time python cnncli/report/benchmarks/first_step.py configs/mnist.yaml",
+        f"time python {' '.join(FIRST_STEP)} configs/mnist.yaml",
         "time python -c 'import torch'",
         f"/usr/bin/time -v cnncli train configs/mnist.yaml {join(EPOCHS)}",
         "/usr/bin/time -v python cnncli/interop/torch_digits.py",
@@ -70,6 +71,5 @@ def render(figures: Figures) -> list[str]:
 
 def _train(*program: str, options: tuple[str, ...] = ()) -> Usage:
     """`train` of configs/mnist.yaml into a folder that is removed."""
-    arguments = [] if program[0] == str(FIRST_STEP) else ["train"]
     with TemporaryDirectory() as folder:
-        return usage(*program, *arguments, "configs/mnist.yaml", "--quiet", "--output", f"{folder}/run", *options)
+        return usage(*program, "configs/mnist.yaml", "--quiet", "--output", f"{folder}/run", *options)
