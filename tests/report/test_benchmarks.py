@@ -151,7 +151,7 @@ def test_a_process_counts_the_memory_that_it_holds_and_the_time_that_it_takes():
 
 def test_a_process_that_fails_is_told_by_its_last_line():
     with pytest.raises(CnncliError, match=r"^python -c .*: no such spec$"):
-        runs.output("-c", "import sys; print('…'); sys.exit('first line\\nerror: no such spec')")
+        runs.output("-c", "import sys; print('…'); sys.exit('first line\\nError: no such spec')")
     with pytest.raises(CnncliError, match="it ended with exit code 3"):
         runs.usage("-c", "import sys; sys.exit(3)")
 

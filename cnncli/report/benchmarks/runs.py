@@ -57,5 +57,5 @@ def usage(*arguments: str) -> Usage:
 
 def _failure(arguments: Sequence[str], code: int, errors: str) -> CnncliError:
     lines = [line.strip() for line in errors.splitlines() if line.strip()]
-    said = lines[-1].removeprefix("error: ") if lines else f"it ended with exit code {code}"
+    said = lines[-1].removeprefix("error: ").removeprefix("Error: ") if lines else f"it ended with exit code {code}"
     return CnncliError(f"python {' '.join(arguments)}: {said}")
