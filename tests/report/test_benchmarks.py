@@ -151,6 +151,14 @@ def test_a_process_counts_the_memory_that_it_holds_and_the_time_that_it_takes():
     assert seconds > 0.3
 
 
+def test_the_first_step_is_that_of_a_training_that_has_begun(tmp_path):
+    run = tmp_path / "run"
+    runs.output(*processes.FIRST_STEP, "configs/mnist.yaml", "--quiet", "--output", str(run))
+    assert (run / "last.safetensors").stat().st_size > 225_034 * 4  # the first weights are saved
+    assert (run / "metrics.jsonl").read_text(encoding="utf-8") == ""  # no epoch is done
+    assert not (run / "best.safetensors").exists()
+
+
 def test_a_process_that_fails_is_told_by_its_last_line():
     with pytest.raises(CnncliError, match=r"^python -c .*: no such spec$"):
         runs.output("-c", "import sys; print('…'); sys.exit('first line\\nError: no such spec')")
