@@ -1,0 +1,152 @@
+"""Images a second: training and inference against others, the share of the peak, one thread and two."""
+
+from collections.abc import Callable, Iterable
+from statistics import median
+from typing import Any, NamedTuple
+
+from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, share, table, times
+from cnncli.report.benchmarks.runs import benchmark
+
+TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime"}
+SHARE = Goal(65, 80, unit="%")
+SCALING = Goal(1.75)
+SCALED = ("mnist", "vgg_small", "resnet20", "mobilenet_small")
+LARGE = 128
+MICRO = 1e6
+DISTURBANCE = 0.2
+"""CPUs, kept busy by others, from which on figures are to be doubted: the same of which `cnncli benchmark` warns."""
+
+
+class Match(NamedTuple):
+    """A spec of `configs/` at a batch size, and for each opponent what our images a second are to be of its."""
+
+    spec: str
+    batch_size: int
+    goals: dict[str, Goal]
+
+    @property
+    def arguments(self) -> list[str]:
+        """Those of `cnncli benchmark`."""
+        against = ",".join(self.goals)
+        return [f"configs/{self.spec}.yaml", "--batch-size", str(self.batch_size), "--against", against]
+
+    @property
+    def key(self) -> str:
+        """What it is called in the measurements."""
+        return f"{self.spec}-{self.batch_size}"
+
+
+TRAINING = (
+    Match("mnist", LARGE, {"torch": Goal(3.5, 5), "tensorflow": Goal(2.5, 4)}),
+    Match("mnist", 32, {"torch": Goal(3, 4), "tensorflow": Goal(3, 4)}),
+    Match("vgg_small", LARGE, {"torch": Goal(1.4, 1.8)}),
+    Match("vgg_small_bn", LARGE, {"torch": Goal(1.3, 1.8)}),
+    Match("resnet20", LARGE, {"torch": Goal(1.4, 1.8)}),
+    Match("mobilenet_small", LARGE, {"torch": Goal(2, 3)}),
+)
+INFERENCE = (
+    Match("mnist", 256, {"onnxruntime": Goal(1.2, 1.5)}),
+    Match("mnist", 1, {"onnxruntime": Goal(1)}),
+)
+
+
+def measure_training(rounds: int) -> Figures:
+    """For each match what `cnncli benchmark` says, without its operations."""
+    return _measure(TRAINING, (), rounds)
+
+
+def measure_inference(rounds: int) -> Figures:
+    """The same of inference."""
+    return _measure(INFERENCE, ("--inference",), rounds)
+
+
+def render_training(figures: Figures) -> list[str]:
+    """A row for each match and opponent."""
+    return _render(TRAINING, "", figures, rate, "images/s")
+
+
+def render_inference(figures: Figures) -> list[str]:
+    """A row for each match; times, since it is one image that people wait for."""
+    return _render(INFERENCE, " --inference", figures, lambda done: f"{MICRO / done:.1f}", "µs an image")
+
+
+def measure_share(rounds: int) -> Figures:
+    """What `cnncli benchmark` says of vgg_small, alone on the machine."""
+    return {
+        "vgg_small": _without_layers(benchmark("configs/vgg_small.yaml", "--batch-size", str(LARGE), rounds=rounds))
+    }
+
+
+def render_share(figures: Figures) -> list[str]:
+    """One row."""
+    (spec, found), *_ = figures.items()
+    reached = found["gflops"] / found["peak_gflops"]
+    cells = [spec, f"{found['gflops']:.1f}", f"{found['peak_gflops']:.1f}", share(reached), *SHARE.cells(reached * 100)]
+    columns = ["network", ">GFLOP/s", ">peak, GFLOP/s", ">share", ">goal", ">stretch"]
+    command = f"cnncli benchmark configs/{spec}.yaml --batch-size {found['batch_size']}"
+    return [*commands(command), *table(columns, [cells]), *disturbance(figures.values())]
+
+
+def measure_threads(rounds: int) -> Figures:
+    """For each spec what `cnncli benchmark` says with 1 and 2 threads, in turns."""
+    found: dict[str, dict[str, list[Any]]] = {}
+    for spec in SCALED:
+        turns: dict[str, list[Any]] = {"1": [], "2": []}
+        for _ in range(rounds):
+            for threads, said in turns.items():
+                options = ("--batch-size", str(LARGE), "--threads", threads)
+                said.append(_without_layers(benchmark(f"configs/{spec}.yaml", *options, rounds=1)))
+        found[spec] = turns
+    return found
+
+
+def render_threads(figures: Figures) -> list[str]:
+    """A row for each spec: how many times as many images a second, and bare multiply-adds, two threads do."""
+    rows = []
+    for spec, turns in figures.items():
+        one, two = turns["1"], turns["2"]
+        images, bare = _ratio(one, two, "images_per_second"), _ratio(one, two, "peak_gflops")
+        rates = [rate(median(turn["images_per_second"] for turn in said)) for said in (one, two)]
+        rows.append([spec, *rates, times(images), times(bare), *SCALING.cells(images)[:1]])
+    columns = ["network", ">1 thread, images/s", ">2 threads, images/s", ">ratio", ">ratio of the peaks", ">goal"]
+    shown = [f"cnncli benchmark configs/mnist.yaml --batch-size {LARGE} --threads {threads}" for threads in (1, 2)]
+    turns = [turn for said in figures.values() for some in said.values() for turn in some]
+    return [*commands(*shown), *table(columns, rows), *disturbance(turns)]
+
+
+def disturbance(documents: Iterable[Figures]) -> list[str]:
+    """A line on what else ran meanwhile, where that was enough to slow anybody down."""
+    most = max((document.get("others_cpus") or 0.0 for document in documents), default=0.0)
+    if most < DISTURBANCE:
+        return []
+    return [f"Other processes kept up to {most:.1f} CPUs busy meanwhile: these figures are worth little.", ""]
+
+
+def _measure(matches: tuple[Match, ...], options: tuple[str, ...], rounds: int) -> Figures:
+    return {match.key: _without_layers(benchmark(*match.arguments, *options, rounds=rounds)) for match in matches}
+
+
+def _render(
+    matches: tuple[Match, ...], options: str, figures: Figures, told: Callable[[float], str], unit: str
+) -> list[str]:
+    rows, shown = [], []
+    for match in matches:
+        if (found := figures.get(match.key)) is None:
+            continue
+        shown.append(f"cnncli benchmark {' '.join(match.arguments)}{options}")
+        for name, goal in match.goals.items():
+            theirs = found["against"][name]
+            compared = [told(found["images_per_second"]), TITLES[name], told(theirs["images_per_second"])]
+            least, most = theirs["ratio_range"]
+            ratio = [times(theirs["ratio"]), f"{least:.2f} – {most:.2f}"]
+            rows.append([match.spec, str(match.batch_size), *compared, *ratio, *goal.cells(theirs["ratio"])])
+    columns = ["network", ">batch", f">cnncli, {unit}", "against", f">{unit}", ">ratio", ">in a round", ">goal"]
+    return [*commands(*shown), *table([*columns, ">stretch"], rows), *disturbance(figures.values())]
+
+
+def _ratio(one: list[Any], two: list[Any], key: str) -> float:
+    return float(median(second[key] / first[key] for first, second in zip(one, two, strict=True)))
+
+
+def _without_layers(document: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in document.items() if key != "layers"}
