@@ -125,7 +125,8 @@ def _largest(graph: Graph, call: Call, op: MaxPool2D) -> None:
 
 
 def _averaged(graph: Graph, call: Call, op: AveragePool2D) -> None:
-    if op.window == Window(call.inputs[0].shape[:2]):
+    height, width, _ = call.inputs[0].shape
+    if op.window == Window((height, width)):
         graph.emit(call, "GlobalAveragePool", graph.read(call))
     else:
         graph.emit(call, "AveragePool", graph.read(call), **_window(op.window, call), count_include_pad=0)

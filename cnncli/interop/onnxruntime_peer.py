@@ -9,7 +9,7 @@ input and output stay where they are.
 import json
 import sys
 from collections.abc import Callable, Mapping
-from math import ceil, prod
+from math import prod
 from time import perf_counter
 from typing import Any
 
@@ -65,9 +65,9 @@ class Runner:
         self.binding = session.io_binding()
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
 
     def begin(self) -> None:
         """Another batch; an output that is bound has its place from the first run on."""
@@ -87,13 +87,17 @@ class Runner:
             else:
                 self.session.run(None, {"input": self.x})
 
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
     def round(self) -> dict[str, float]:
         """Images and seconds of a round."""
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return {"images": self.steps * self.shape[0], "seconds": perf_counter() - start}
+        return {"images": self.steps * self.shape[0], "seconds": self.time(self.steps)}
 
 
 def started(model: Any, threads: int) -> Any:

@@ -1,6 +1,7 @@
 """TensorFlow's side of `benchmark --against tensorflow`, in a process of its own that imports no cnncli.
 
-It trains with Keras' `fit`, and infers with the model as a compiled function. It speaks as `torch_peer` does; the network is described by `keras_network.translate`.
+It trains with Keras' `fit`, and infers with the model as a compiled function. It speaks as
+`torch_peer` does; the network is described by `keras_network.translate`.
 
 The variants are two ways to run a step: compiled by XLA, and as TensorFlow's own graph.
 """
@@ -9,7 +10,6 @@ import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -51,9 +51,9 @@ class Runner:
         self.random = np.random.default_rng(0)
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
 
     def begin(self) -> None:
         """The first weights again, and another batch; for training, over and over, as a dataset ready in memory."""
@@ -80,13 +80,17 @@ class Runner:
         for _ in range(steps):
             self.predict(self.x).numpy()  # which waits for the result
 
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
     def round(self) -> dict[str, float]:
         """Images and seconds of a round."""
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return {"images": self.steps * self.batch, "seconds": perf_counter() - start}
+        return {"images": self.steps * self.batch, "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:

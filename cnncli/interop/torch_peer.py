@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from functools import reduce
-from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -49,9 +48,9 @@ class Runner:
             self.optimizer = getattr(torch.optim, name)(self.sequences.parameters(), **arguments)
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
 
     def begin(self) -> None:
         """The first weights again, and another batch."""
@@ -95,13 +94,17 @@ class Runner:
                 else:
                     self.forward()
 
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
     def round(self) -> dict[str, float]:
         """Images and seconds of a round."""
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return {"images": self.steps * self.description["batch_size"], "seconds": perf_counter() - start}
+        return {"images": self.steps * self.description["batch_size"], "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:

@@ -104,7 +104,7 @@ class Benchmark:
         ]
         rate = self.flops_per_second
         lines = [
-            f"operations one by one: {' + '.join(passes)} = {_time(total)}",
+            f"operations one by one: {' + '.join(passes)}{f' = {_time(total)}' * (len(passes) > 1)}",
             f"whole {STEP[self.mode]}s: {self._speed(self.images_per_second)} · {rate / 1e9:.1f} GFLOP/s, "
             f"{rate / self.peak:.0%} of the peak",
         ]

@@ -3,7 +3,6 @@
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -24,8 +23,8 @@ Direction = Literal["forward", "backward", "update"]
 Mode = Literal["training", "inference"]
 PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
 """Which of the network's programs is timed."""
-ROUND = 0.3
-"""Seconds of a round: some steps, thousands of the shortest, in which nothing else may want the cores for long."""
+ROUND = 0.4
+"""Seconds of a round at most, unless a step takes longer; half of them at least. Nothing else may want the cores then."""
 PAUSE = 0.05
 """Seconds before a round in which nobody of ours runs."""
 WARM_UP = 3
@@ -94,9 +93,9 @@ class Bench:
         self.waited = self.taken = 0.0
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(ROUND * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < ROUND / 2:
+            self.steps *= 2
         self.parts = self._parts()
 
     def begin(self) -> None:
@@ -121,14 +120,18 @@ class Bench:
                 network.train_step(n, 0, self.done)
                 update.run(self.done)
 
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
     def round(self) -> float:
-        """Work for about ROUND seconds; images a second."""
+        """Work for a half to the whole of ROUND; images a second."""
         self._watch_others()
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return self.steps * self.network.batch_size / (perf_counter() - start)
+        return self.steps * self.network.batch_size / self.time(self.steps)
 
     @property
     def others(self) -> float | None:
