@@ -68,6 +68,28 @@ def test_the_parts_are_the_step(bench):
     assert (network.weights.data != weights).any()
 
 
+def test_the_parts_of_inference_are_the_prediction_and_change_no_weight(monkeypatch):
+    monkeypatch.setattr(benchmark, "ROUND", 0.002)
+    nodes = (
+        Node("norm", LAYERS.parse("BatchNormalization"), (INPUT,)),
+        Node("flatten", LAYERS.parse("Flatten"), ("norm",)),
+        Node("dense", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), ("flatten",)),
+    )
+    bench = Bench(Model((4, 4, 1), nodes), CompileSection(**COMPILED), N, threads=2, mode="inference")
+    assert {part.direction for part in bench.parts} == {"forward"}
+    bench.begin()
+    weights = {name: tensor.copy() for name, tensor in bench.network.tensors().items()}
+    bench.network.predict(N)
+    expected = bench.network.predictions.copy()
+    bench.network.predictions[...] = 0
+    for part in bench.parts:
+        part.program.run()
+    np.testing.assert_array_equal(bench.network.predictions, expected)
+    bench.run(3)
+    for name, tensor in bench.network.tensors().items():
+        np.testing.assert_array_equal(tensor, weights[name])
+
+
 def test_the_forward_pass_ends_with_the_loss(bench):
     forward = [part for part in bench.parts if part.direction == "forward"]
     assert [part.layer for part in forward][-1] == "loss"
