@@ -95,8 +95,6 @@ def _do(steps, passes, number, chunk, thread):
     """One chunk of a pass."""
     first, last, rows = passes[number, 0], passes[number, 1], passes[number, 2]
     lane, portion = passes[number, 3], passes[number, 4]
-    if number % 2 == 1:  # from the end on, which the pass before has just left in the cache
-        chunk = passes[number, 5] - 1 - chunk
     if lane == 0:
         worker, parameters, units = steps[first, 0], steps[first, 1], steps[first, 2]
         grain, strands = steps[first, 3], steps[first, 4]

@@ -24,7 +24,7 @@ Mode = Literal["training", "inference"]
 PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
 """Which of the network's programs is timed."""
 ROUND = 0.4
-"""Seconds of a round at most, unless a step takes longer; half of them at least. Nothing else may want the cores then."""
+"""Seconds of a round at most, unless a step takes longer; half of them at least. Nobody else may want the cores then."""
 PAUSE = 0.05
 """Seconds before a round in which nobody of ours runs."""
 WARM_UP = 3
@@ -112,13 +112,15 @@ class Bench:
     def run(self, steps: int) -> None:
         """Train (forward, backward, update), or predict."""
         network, update, n = self.network, self.update, self.network.batch_size
+        if update is None:
+            with network.steady_weights():
+                for _ in range(steps):
+                    network.predict(n)
+            return
         for _ in range(steps):
-            if update is None:
-                network.predict(n)
-            else:
-                self.done += 1
-                network.train_step(n, 0, self.done)
-                update.run(self.done)
+            self.done += 1
+            network.train_step(n, 0, self.done)
+            update.run(self.done)
 
     def time(self, steps: int) -> float:
         """Seconds of so many steps."""
