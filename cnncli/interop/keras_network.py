@@ -8,9 +8,8 @@ from typing import Any
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model
 from cnncli.layers.declaration import Declaration
-from cnncli.layers.losses import Loss
-from cnncli.training.optimizers import Optimizer
 from cnncli.training.schedules import Schedule
+from cnncli.training.sections import CompileSection
 
 LOSSES = {
     "cross_entropy": "CategoricalCrossentropy",
@@ -20,8 +19,8 @@ LOSSES = {
 """The class of each kind of loss on rows as long as the output: what the peer makes up."""
 
 
-def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
-    """The network, its loss and its optimizer, ready for JSON.
+def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
+    """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
 
     `nodes`: in order, each with its inputs, class and configuration. Raises UsageError for a layer of somebody else's
     and for a schedule.
@@ -30,14 +29,21 @@ def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
         if not type(node.layer).__module__.startswith("cnncli."):
             kind = type(node.layer).__name__
             raise UsageError(f"--against tensorflow knows no counterpart of {node.name} ({kind})")
-    if isinstance(optimizer.learning_rate, Schedule):  # its epochs would be those of no data
-        kind = type(optimizer).__name__
-        raise UsageError(f"--against tensorflow knows no counterpart of the optimizer {kind} with a schedule")
     return {
         "input_shape": list(model.input_shape),
         "nodes": [
             {"name": node.name, "inputs": list(node.inputs), "layer": configured(node.layer)} for node in model.nodes
         ],
+        **({} if compiled is None else _training(compiled)),
+    }
+
+
+def _training(compiled: CompileSection) -> dict[str, Any]:
+    loss, optimizer = compiled.loss, compiled.optimizer
+    if isinstance(optimizer.learning_rate, Schedule):  # its epochs would be those of no data
+        kind = type(optimizer).__name__
+        raise UsageError(f"--against tensorflow knows no counterpart of the optimizer {kind} with a schedule")
+    return {
         "loss": {"class_name": LOSSES[loss.kind], "config": configured(loss)["config"]},
         "optimizer": configured(optimizer),
     }

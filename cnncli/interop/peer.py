@@ -1,4 +1,4 @@
-"""Another framework in a process of its own, which trains when it is told to and otherwise waits at a pipe."""
+"""Another framework in a process of its own, which works when it is told to and otherwise waits at a pipe."""
 
 import json
 import subprocess
@@ -11,9 +11,8 @@ from typing import IO, Any, NamedTuple, Self
 
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import Model
-from cnncli.interop import keras_network, torch_network
-from cnncli.layers.losses import Loss
-from cnncli.training.optimizers import Optimizer
+from cnncli.interop import keras_network, onnx_network, torch_network
+from cnncli.training.sections import CompileSection
 
 PATIENCE = 10
 """Seconds in which a peer that has nothing more to do ends by itself."""
@@ -54,7 +53,7 @@ class Peer:
         self.close()
 
     def round(self, variant: str) -> float:
-        """Train for a while; images a second."""
+        """Work for a while; images a second."""
         done = self._ask(variant)
         return float(done["images"]) / float(done["seconds"])
 
@@ -87,12 +86,16 @@ class Peer:
 
 
 class Framework(NamedTuple):
-    """One that can be a peer: what users call it, the modules it needs, its script, what describes a network to it."""
+    """One that can be a peer: what users call it, the modules it needs, its script, what describes a network to it.
+
+    `translate` takes a model and how it is trained; None for inference, which is all that one without `trains` does.
+    """
 
     title: str
     modules: tuple[str, ...]
     script: str
-    translate: Callable[[Model, Loss, Optimizer], dict[str, Any]]
+    translate: Callable[[Model, CompileSection | None], dict[str, Any]]
+    trains: bool = True
 
     def command(self, name: str) -> list[str]:
         """What starts it. Raises UsageError where it is not installed."""
@@ -106,5 +109,8 @@ FRAMEWORKS = {
     "torch": Framework("PyTorch", ("torch",), "torch_peer.py", torch_network.translate),
     "tensorflow": Framework(
         "Keras and TensorFlow", ("keras", "tensorflow"), "tensorflow_peer.py", keras_network.translate
+    ),
+    "onnxruntime": Framework(
+        "ONNX Runtime", ("onnx", "onnxruntime"), "onnxruntime_peer.py", onnx_network.translate, trains=False
     ),
 }

@@ -1,15 +1,15 @@
-"""TensorFlow's side of `benchmark --against tensorflow`: Keras' `fit`, in a process of its own that imports no cnncli.
+"""TensorFlow's side of `benchmark --against tensorflow`, in a process of its own that imports no cnncli.
 
-It speaks as `torch_peer` does; the network is described by `keras_network.translate`.
+It trains with Keras' `fit`, and infers with the model as a compiled function. It speaks as
+`torch_peer` does; the network is described by `keras_network.translate`.
 
-The variants are two ways of Keras to run a training step: compiled by XLA, and as TensorFlow's own graph.
+The variants are two ways to run a step: compiled by XLA, and as TensorFlow's own graph.
 """
 
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
-from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -24,7 +24,7 @@ COMPILED = {"graph": False, "xla": True}
 WARM_UP = 3
 
 
-class Trainer:
+class Runner:
     """The network run in one way, at work on random batches."""
 
     def __init__(self, description: Mapping[str, Any], jit: bool) -> None:
@@ -37,25 +37,34 @@ class Trainer:
             inputs = [values[name] for name in node["inputs"]]
             output = values[node["name"]] = layer(inputs if len(inputs) > 1 else inputs[0])
         self.model = keras.Model(image, output)
-        loss, optimizer = description["loss"], description["optimizer"]
-        self.model.compile(
-            optimizer=getattr(keras.optimizers, optimizer["class_name"])(**optimizer["config"]),
-            loss=getattr(keras.losses, loss["class_name"])(**loss["config"]),
-            jit_compile=jit,
-        )
+        self.trains = description["mode"] == "training"
+        if self.trains:
+            loss, optimizer = description["loss"], description["optimizer"]
+            self.model.compile(
+                optimizer=getattr(keras.optimizers, optimizer["class_name"])(**optimizer["config"]),
+                loss=getattr(keras.losses, loss["class_name"])(**loss["config"]),
+                jit_compile=jit,
+            )
+            self.one_hot = loss["class_name"] == "CategoricalCrossentropy"
+        self.predict = tensorflow.function(lambda x: self.model(x, training=False), jit_compile=jit)
         self.start = self.model.get_weights()
-        self.one_hot = loss["class_name"] == "CategoricalCrossentropy"
         self.random = np.random.default_rng(0)
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
 
     def begin(self) -> None:
-        """The first weights again, and another batch, given over and over as a dataset that is ready in memory."""
+        """The first weights again, and another batch; for training, over and over, as a dataset ready in memory."""
         self.model.set_weights(self.start)
         x = self.random.random((self.batch, *self.model.input_shape[1:]), np.float32)
+        self.x = tensorflow.constant(x)
+        if self.trains:
+            self.aim(x)
+
+    def aim(self, x: Any) -> None:
+        """Targets for a batch, and the dataset of both."""
         shape = (self.batch, *self.model.output_shape[1:])
         if self.one_hot:
             y = np.eye(shape[-1], dtype=np.float32)[self.random.integers(shape[-1], size=shape[:-1])]
@@ -64,16 +73,24 @@ class Trainer:
         self.data = tensorflow.data.Dataset.from_tensors((x, y)).repeat()
 
     def run(self, steps: int) -> None:
-        """Train."""
-        self.model.fit(self.data, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
+        """Train, or infer."""
+        if self.trains:
+            self.model.fit(self.data, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
+            return
+        for _ in range(steps):
+            self.predict(self.x).numpy()  # which waits for the result
+
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
 
     def round(self) -> dict[str, float]:
         """Images and seconds of a round."""
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return {"images": self.steps * self.batch, "seconds": perf_counter() - start}
+        return {"images": self.steps * self.batch, "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
@@ -81,10 +98,10 @@ def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
     description = json.loads(sys.stdin.readline())
     tensorflow.config.threading.set_intra_op_parallelism_threads(description["threads"])
     tensorflow.config.threading.set_inter_op_parallelism_threads(description["threads"])
-    trainers = {name: Trainer(description, jit) for name, jit in COMPILED.items()}
-    answer({"version": tensorflow.__version__, "variants": list(trainers)})
+    runners = {name: Runner(description, jit) for name, jit in COMPILED.items()}
+    answer({"version": tensorflow.__version__, "variants": list(runners)})
     for line in sys.stdin:
-        answer(trainers[json.loads(line)].round())
+        answer(runners[json.loads(line)].round())
 
 
 if __name__ == "__main__":

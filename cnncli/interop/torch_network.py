@@ -22,6 +22,7 @@ from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
 from cnncli.training.optimizers import SGD, Adam, Optimizer
 from cnncli.training.schedules import Schedule
+from cnncli.training.sections import CompileSection
 
 ACTIVATIONS: dict[str, Module] = {
     "relu": ("ReLU", {}),
@@ -44,36 +45,33 @@ FROM_LOGITS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 """The losses that take logits, and the last activation that each makes needless."""
 
 
-def translate(model: Model, loss: Loss, optimizer: Optimizer) -> dict[str, Any]:
-    """The network, its loss and its optimizer, ready for JSON.
+def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
+    """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
 
     `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
     the modules they then go through. Raises UsageError for what has no counterpart.
     """
     shapes = {name: value.shape for name, value in lower(model).outputs.items()}
     last = model.nodes[-1]
-    nodes = [_node(node, [shapes[name] for name in node.inputs], final=node is last, loss=loss) for node in model.nodes]
-    channels_first = [model.input_shape[-1], *model.input_shape[:-1]]
+    loss = None if compiled is None else compiled.loss
+    nodes = [_node(node, [shapes[name] for name in node.inputs], loss=loss, final=node is last) for node in model.nodes]
     return {
-        "input_shape": channels_first,
+        "input_shape": [model.input_shape[-1], *model.input_shape[:-1]],
         "nodes": nodes,
-        "loss": _loss(loss),
-        "optimizer": _optimizer(optimizer),
+        **({} if compiled is None else {"loss": _loss(compiled.loss), "optimizer": _optimizer(compiled.optimizer)}),
     }
 
 
-def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> dict[str, Any]:
+def _node(node: Node, inputs: Sequence[Shape], *, loss: Loss | None, final: bool) -> dict[str, Any]:
+    """A node; where there is a loss, one that is trained."""
     layer = node.layer
-    held = [
-        name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
-    ]
-    if held:
-        raise _no_counterpart(node, f"with {held[0]}")
+    if loss is not None:
+        _check_trained(node)
     join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
     if len({len(shape) for shape in inputs}) > 1:
         raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
-    dropped = FROM_LOGITS.get(loss.kind) if final else None
+    dropped = FROM_LOGITS.get(loss.kind) if final and loss is not None else None
     over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
     activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
     if final and dropped not in (None, activation):
@@ -81,6 +79,18 @@ def _node(node: Node, inputs: Sequence[Shape], *, final: bool, loss: Loss) -> di
     if activation not in ("linear", dropped):
         modules.append(ACTIVATIONS[activation])
     return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
+
+
+def _check_trained(node: Node) -> None:
+    """Raise UsageError for what is trained in a way that has no counterpart."""
+    layer = node.layer
+    held = [
+        name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
+    ]
+    if held:
+        raise _no_counterpart(node, f"with {held[0]}")
+    if isinstance(layer, BatchNormalization) and not layer.trainable:
+        raise _no_counterpart(node, "with trainable: false")
 
 
 def _modules(node: Node, shape: Shape) -> list[Module]:
@@ -105,8 +115,6 @@ def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[
     """Theirs has both gamma and beta or neither; that its running variance is the unbiased one is no matter of time."""
     if layer.center != layer.scale:
         raise _no_counterpart(node, "with only one of center and scale")
-    if not layer.trainable:
-        raise _no_counterpart(node, "with trainable: false")
     arguments = {"num_features": shape[-1], "eps": layer.epsilon, "momentum": 1 - layer.momentum}
     name = "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
     return [(name, arguments | {"affine": layer.scale})]

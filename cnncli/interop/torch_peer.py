@@ -1,8 +1,8 @@
 """PyTorch's side of `benchmark --against torch`: run as a script in a process of its own, which imports no cnncli.
 
-The first line on standard input describes the network (`torch_network.translate`, with "batch_size", "threads" and the
-"seconds" of a round); it is answered with `{"version", "variants"}`. Each further line names a variant; a round of
-training steps is run, and answered with `{"images", "seconds"}`. It ends with its input.
+The first line on standard input describes the network (`torch_network.translate`, with "mode", "batch_size", "threads"
+and the "seconds" of a round); it is answered with `{"version", "variants"}`. Each further line names a variant; a round
+of training steps, or of inference, is run, and answered with `{"images", "seconds"}`. It ends with its input.
 
 The variants are two memory formats of the same network: PyTorch's default, and channels_last.
 """
@@ -11,7 +11,6 @@ import json
 import sys
 from collections.abc import Callable, Mapping
 from functools import reduce
-from math import ceil
 from time import perf_counter
 from typing import Any
 
@@ -29,7 +28,7 @@ JOINS = {
 WARM_UP = 3
 
 
-class Trainer:
+class Runner:
     """The network in one memory format, at work on random batches."""
 
     def __init__(self, description: Mapping[str, Any], memory_format: Any) -> None:
@@ -40,21 +39,29 @@ class Trainer:
             for node in description["nodes"]
         ).to(memory_format=memory_format)
         self.start = {name: tensor.clone() for name, tensor in self.sequences.state_dict().items()}
-        name, arguments = description["loss"]
-        self.loss = getattr(torch.nn, name)(**arguments)
-        name, arguments = description["optimizer"]
-        self.optimizer = getattr(torch.optim, name)(self.sequences.parameters(), **arguments)
+        self.trains = description["mode"] == "training"
+        self.sequences.train(self.trains)
+        if self.trains:
+            name, arguments = description["loss"]
+            self.loss = getattr(torch.nn, name)(**arguments)
+            name, arguments = description["optimizer"]
+            self.optimizer = getattr(torch.optim, name)(self.sequences.parameters(), **arguments)
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(description["seconds"] * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
 
     def begin(self) -> None:
         """The first weights again, and another batch."""
         self.sequences.load_state_dict(self.start)
         x = torch.rand(self.description["batch_size"], *self.description["input_shape"])
         self.x = x.to(memory_format=self.memory_format)
+        if self.trains:
+            self.aim()
+
+    def aim(self) -> None:
+        """Other targets."""
         with torch.no_grad():
             output = self.forward()
         if isinstance(self.loss, torch.nn.CrossEntropyLoss):
@@ -77,19 +84,27 @@ class Trainer:
         return output
 
     def run(self, steps: int) -> None:
-        """Train."""
-        for _ in range(steps):
-            self.optimizer.zero_grad()
-            self.loss(self.forward(), self.target).backward()
-            self.optimizer.step()
+        """Train, or infer."""
+        with torch.inference_mode(not self.trains):
+            for _ in range(steps):
+                if self.trains:
+                    self.optimizer.zero_grad()
+                    self.loss(self.forward(), self.target).backward()
+                    self.optimizer.step()
+                else:
+                    self.forward()
+
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
 
     def round(self) -> dict[str, float]:
         """Images and seconds of a round."""
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return {"images": self.steps * self.description["batch_size"], "seconds": perf_counter() - start}
+        return {"images": self.steps * self.description["batch_size"], "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
@@ -97,14 +112,14 @@ def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
     description = json.loads(sys.stdin.readline())
     torch.set_num_threads(description["threads"])
     images = len(description["input_shape"]) == 3
-    trainers = {
-        name: Trainer(description, memory_format)
+    runners = {
+        name: Runner(description, memory_format)
         for name, memory_format in FORMATS.items()
         if images or name == "default"
     }
-    answer({"version": torch.__version__, "variants": list(trainers)})
+    answer({"version": torch.__version__, "variants": list(runners)})
     for line in sys.stdin:
-        answer(trainers[json.loads(line)].round())
+        answer(runners[json.loads(line)].round())
 
 
 if __name__ == "__main__":

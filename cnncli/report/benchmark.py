@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TextIO
+from typing import Any, TextIO, get_args
 
 from rich.console import Console
 from rich.table import Table
 
 from cnncli.report.summary import WIDEST_PLAIN
-from cnncli.training.benchmark import Duel, Timed
+from cnncli.training.benchmark import Direction, Duel, Mode, Timed
 
 BALANCE = 8
 """FLOPs a byte below which memory, not multiply-adds, bounds an operation: of the order of 100 GFLOP/s and 10 GB/s a
 core, as today's machines have them."""
+STEP: Mapping[Mode, str] = {"training": "step", "inference": "run"}
+"""What one batch's work is called."""
 DISTURBANCE = 0.2
 """CPUs, kept busy by others, from which on figures are to be doubted."""
 
@@ -26,6 +28,7 @@ class Benchmark:
     """
 
     name: str
+    mode: Mode
     batch_size: int
     threads: int
     peak: float
@@ -52,6 +55,7 @@ class Benchmark:
     def document(self) -> dict[str, Any]:
         """What `benchmark --json` prints."""
         return {
+            "mode": self.mode,
             "batch_size": self.batch_size,
             "threads": self.threads,
             "peak_gflops": round(self.peak / 1e9, 2),
@@ -78,12 +82,12 @@ class Benchmark:
             console = Console(file=file, highlight=False, width=WIDEST_PLAIN)
         cores = f"{self.threads} thread{'s' * (self.threads > 1)}"
         table = Table(
-            title=f"{self.name} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s",
+            title=f"{self.name} · {self.mode} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s",
             title_justify="left",
         )
         for column in ("Layer", "Operation", "Pass"):
             table.add_column(column, overflow="fold")
-        for column in ("Time", "Of step", "GFLOP/s", "Of peak", "GB/s"):
+        for column in ("Time", f"Of {STEP[self.mode]}", "GFLOP/s", "Of peak", "GB/s"):
             table.add_column(column, justify="right", no_wrap=True)
         total = sum(seconds for _, seconds in self.timed)
         for timed in self.timed:
@@ -93,23 +97,30 @@ class Benchmark:
             console.print(line, soft_wrap=True)
 
     def _closing(self, total: float) -> list[str]:
-        step = self.batch_size / self.images_per_second
         passes = [
-            f"{_time(sum(seconds for part, seconds in self.timed if part.direction == direction))} {direction}"
-            for direction in ("forward", "backward", "update")
+            f"{_time(sum(seconds))} {direction}"
+            for direction in get_args(Direction)
+            if (seconds := self._seconds(direction))
         ]
         rate = self.flops_per_second
         lines = [
-            f"operations one by one: {' + '.join(passes)} = {_time(total)}",
-            f"whole steps: {_time(step)} · {self.images_per_second:,.0f} images/s · {rate / 1e9:.1f} GFLOP/s, "
+            f"operations one by one: {' + '.join(passes)}{f' = {_time(total)}' * (len(passes) > 1)}",
+            f"whole {STEP[self.mode]}s: {self._speed(self.images_per_second)} · {rate / 1e9:.1f} GFLOP/s, "
             f"{rate / self.peak:.0%} of the peak",
         ]
         for name, duel in self.against.items():
             lines.append(
-                f"{name} {duel.version} ({duel.variant}): {duel.images_per_second:,.0f} images/s; "
+                f"{name} {duel.version} ({duel.variant}): {self._speed(duel.images_per_second)}; "
                 f"cnncli does {duel.ratio:.2f} × as many (from {duel.least:.2f} to {duel.most:.2f} × in a round)"
             )
         return lines
+
+    def _seconds(self, direction: Direction) -> list[float]:
+        return [seconds for part, seconds in self.timed if part.direction == direction]
+
+    def _speed(self, images_per_second: float) -> str:
+        """The time of one batch, and the images a second."""
+        return f"{_time(self.batch_size / images_per_second)} · {images_per_second:,.0f} images/s"
 
     def _row(self, timed: Timed) -> dict[str, Any]:
         part, seconds = timed

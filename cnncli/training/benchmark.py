@@ -1,9 +1,8 @@
-"""Training steps against the clock: whole ones, and one operation after the other."""
+"""Training steps, or inference, against the clock: whole ones, and one operation after the other."""
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from statistics import median
 from time import perf_counter, sleep
@@ -13,7 +12,7 @@ import numpy as np
 
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
-from cnncli.graph.objective import Objective
+from cnncli.graph.objective import Objective, Purpose
 from cnncli.graph.program import Program
 from cnncli.kernels import runtime
 from cnncli.ops.ir import Call
@@ -21,15 +20,18 @@ from cnncli.training.sections import CompileSection
 from cnncli.training.update import Update
 
 Direction = Literal["forward", "backward", "update"]
-ROUND = 0.3
-"""Seconds of a round: some steps, in which nothing else may want the cores for long."""
+Mode = Literal["training", "inference"]
+PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
+"""Which of the network's programs is timed."""
+ROUND = 0.4
+"""Seconds of a round at most, unless a step takes longer; half of them at least."""
 PAUSE = 0.05
 """Seconds before a round in which nobody of ours runs."""
 WARM_UP = 3
 
 
 class Part(NamedTuple):
-    """An operation of a training step, ready to run alone.
+    """An operation of a step, ready to run alone.
 
     `flops`, `bytes`: of the whole batch; bytes are those of all that it reads and writes, each once.
     """
@@ -50,13 +52,13 @@ class Timed(NamedTuple):
 
 
 class Opponent(Protocol):
-    """Somebody else who trains the same network, in one way or several, and only when told to."""
+    """Somebody else who runs the same network, in one way or several, and only when told to."""
 
     version: str
     variants: list[str]
 
     def round(self, variant: str) -> float:
-        """Train for a while; images a second."""
+        """Work for a while; images a second."""
 
 
 @dataclass(frozen=True)
@@ -75,20 +77,25 @@ class Duel:
 
 
 class Bench:
-    """A network that trains on random batches in `network.inputs`, with nothing to load and nothing to report."""
+    """A network at work on random batches in `network.inputs`, with nothing to load and nothing to report.
 
-    def __init__(self, model: Model, compiled: CompileSection, batch_size: int, threads: int) -> None:
+    A step trains on a batch or, where the mode is inference, predicts for one.
+    """
+
+    def __init__(
+        self, model: Model, compiled: CompileSection, batch_size: int, threads: int, mode: Mode = "training"
+    ) -> None:
         self.network = Network(model, compiled.loss, batch_size=batch_size, threads=threads)
-        self.optimizer = type(compiled.optimizer).__name__
-        self.update = Update(self.network, compiled.optimizer)
+        self.purpose = PURPOSES[mode]
+        self.update = Update(self.network, compiled.optimizer) if mode == "training" else None
         self.random = np.random.default_rng(0)
         self.done = 0
         self.waited = self.taken = 0.0
         self.begin()
         self.run(WARM_UP)
-        start = perf_counter()
-        self.run(WARM_UP)
-        self.steps = ceil(ROUND * WARM_UP / (perf_counter() - start))
+        self.steps = 1
+        while self.time(self.steps) < ROUND / 2:
+            self.steps *= 2
         self.parts = self._parts()
 
     def begin(self) -> None:
@@ -103,20 +110,28 @@ class Bench:
             network.targets[...] = self.random.random(network.targets.shape)
 
     def run(self, steps: int) -> None:
-        """Train: forward, backward, update."""
+        """Train (forward, backward, update), or predict."""
+        network, update, n = self.network, self.update, self.network.batch_size
         for _ in range(steps):
-            self.done += 1
-            self.network.train_step(self.network.batch_size, 0, self.done)
-            self.update.run(self.done)
+            if update is None:
+                network.predict(n)
+            else:
+                self.done += 1
+                network.train_step(n, 0, self.done)
+                update.run(self.done)
+
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
 
     def round(self) -> float:
-        """Train for about ROUND seconds; images a second."""
+        """Work for a half to the whole of ROUND; images a second."""
         self._watch_others()
         self.begin()
         self.run(1)
-        start = perf_counter()
-        self.run(self.steps)
-        return self.steps * self.network.batch_size / (perf_counter() - start)
+        return self.steps * self.network.batch_size / self.time(self.steps)
 
     @property
     def others(self) -> float | None:
@@ -127,6 +142,7 @@ class Bench:
         """The median of each operation over the steps of `rounds` rounds.
 
         A step runs all of them, in their order: so each finds in memory and cache what it finds in a real step.
+        Each also pays for a call of its own, some microseconds, which a whole step pays but once.
         """
         seconds: list[list[float]] = [[] for _ in self.parts]
         for number in range(rounds):
@@ -149,7 +165,7 @@ class Bench:
             self.waited += perf_counter() - start
 
     def _parts(self) -> list[Part]:
-        program, objective = self.network.runs["train"]
+        program, objective = self.network.runs[self.purpose]
         n, threads = self.network.batch_size, self.network.threads
         directions = directions_of(objective)
         parts = [
@@ -164,10 +180,7 @@ class Bench:
             for (call, steps), direction in zip(program.planned(n), directions, strict=True)
             if steps
         ]
-        arena = self.network.weights.data.nbytes
-        reads = 2 if self.update.optimizer.limit else 1  # gradients, whose norm may be wanted before
-        traffic = arena * (2 + reads + 2 * len(self.update.slots))  # weights and slots in and out
-        return [*parts, Part("", self.optimizer, "update", 0, traffic, self.update.program)]
+        return parts if self.update is None else [*parts, _update(self.update, self.network.weights.data.nbytes)]
 
 
 def busy_seconds() -> float | None:
@@ -181,7 +194,9 @@ def busy_seconds() -> float | None:
 
 
 def directions_of(objective: Objective) -> list[Direction]:
-    """For each call of a training objective, whether it is part of the forward pass, which ends with the loss."""
+    """For each call of an objective, whether it is part of the forward pass, which ends with the loss (if any)."""
+    if objective.loss is None:
+        return ["forward"] * len(objective.calls)
     last = next(i for i, call in enumerate(objective.calls) if objective.loss in call.outputs)
     return ["forward" if i <= last else "backward" for i in range(len(objective.calls))]
 
@@ -189,7 +204,7 @@ def directions_of(objective: Objective) -> list[Direction]:
 def duel(
     bench: Bench, opponent: Opponent, rounds: int, *, progress: Callable[[int], None] = lambda number: None
 ) -> tuple[float, Duel]:
-    """`rounds` times: we, they in one way, we, they in the next; while one trains, the other waits.
+    """`rounds` times: we, they in one way, we, they in the next; while one works, the other waits.
 
     Our median images a second, and how their best variant (by median) did.
     """
@@ -205,6 +220,13 @@ def duel(
     best = max(theirs, key=lambda variant: median(theirs[variant]))
     ratio = ratios[best]
     return median(ours), Duel(opponent.version, best, median(theirs[best]), median(ratio), min(ratio), max(ratio))
+
+
+def _update(update: Update, weights: int) -> Part:
+    """The optimizer as a part, on so many bytes of weights."""
+    reads = 2 if update.optimizer.limit else 1  # gradients, whose norm may be wanted before
+    traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots in and out
+    return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.program)
 
 
 def _bytes(program: Program, call: Call, n: int) -> int:

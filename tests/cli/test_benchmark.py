@@ -41,7 +41,8 @@ def test_json_has_the_promised_form_and_figures_that_agree(run):
     data = json.loads(done.stdout)
     assert data["peak_gflops"] > 1
     assert data["images_per_second"] > 0
-    assert (data["batch_size"], data["threads"], data["against"], data["others_cpus"]) == (4, 1, {}, None)
+    assert (data["mode"], data["batch_size"], data["threads"]) == ("training", 4, 1)
+    assert (data["against"], data["others_cpus"]) == ({}, None)
     first = data["layers"][0]
     assert {key: first[key] for key in ("name", "operation", "pass", "flops", "bytes")} == {
         "name": "conv2d", "operation": "Conv2D", "pass": "forward", "flops": 4 * 36 * 3 * 19,
@@ -59,7 +60,7 @@ def test_json_has_the_promised_form_and_figures_that_agree(run):
 def test_the_table_has_a_row_an_operation_and_closing_lines(run):
     done = run("--batch-size", 3, "--threads", 2)
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.match(r"tiny · batch 3 · 2 threads · peak \d+ GFLOP/s", done.stdout)
+    assert re.match(r"tiny · training · batch 3 · 2 threads · peak \d+ GFLOP/s", done.stdout)
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     data = json.loads(run("--json", "--threads", 1).stdout)
     assert [row[:3] for row in rows] == [[row["name"], row["operation"], row["pass"]] for row in data["layers"]]
@@ -91,7 +92,43 @@ def test_a_peer_takes_its_turns(run, monkeypatch):
     least, most = against["ratio_range"]
     assert 0 < least <= against["ratio"] <= most
     assert re.search(
-        r"\ntorch 9\.9 \(channels_last\): 24 images/s; cnncli does [\d.]+ × as", run("--against", "torch").stdout
+        r"\ntorch 9\.9 \(channels_last\): 166\.67 ms · 24 images/s; cnncli does [\d.]+ × as",
+        run("--against", "torch").stdout,
+    )
+
+
+def test_inference_is_one_pass_with_a_peer_that_does_no_more(run, monkeypatch):
+    monkeypatch.setattr("cnncli.interop.peer.Framework.command", lambda framework, name: FAKE)
+    done = run("--inference", "--against", "onnxruntime,torch,tensorflow", "--json")
+    assert (done.returncode, done.stderr) == (0, "")
+    data = json.loads(done.stdout)
+    assert data["mode"] == "inference"
+    assert list(data["against"]) == ["onnxruntime", "torch", "tensorflow"]
+    assert [(row["name"], row["operation"], row["pass"]) for row in data["layers"]] == [
+        ("conv2d", "Conv2D", "forward"), ("dense", "Dense", "forward"), ("dense", "Softmax", "forward"),
+    ]  # fmt: skip
+    flops = 4 * (36 * 3 * 19 + 2 * (2 * 108 + 1)) + data["layers"][2]["flops"]
+    assert data["gflops"] == pytest.approx(flops * data["images_per_second"] / 4 / 1e9, abs=0.01)
+
+
+def test_inference_of_one_image_shows_how_long_it_takes(run):
+    done = run("--inference", "--batch-size", 1)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("tiny · inference · batch 1 · ")
+    assert "Of run" in done.stdout
+    parts, whole = done.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"operations one by one: \S+ (ms|µs) forward", parts)
+    time, unit, rate = re.match(r"whole runs: ([\d.]+) (ms|µs) · ([\d,]+) images/s · ", whole).groups()
+    seconds = float(time) * {"ms": 1e-3, "µs": 1e-6}[unit]
+    assert seconds * int(rate.replace(",", "")) == pytest.approx(1, rel=0.1)
+
+
+def test_a_peer_that_only_infers_is_not_asked_to_train(run, monkeypatch):
+    monkeypatch.setattr(benchmark, "Bench", None)
+    done = run("--against", "onnxruntime")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == (
+        "error: --against onnxruntime needs --inference: ONNX Runtime only infers, it does not train\n"
     )
 
 
@@ -111,5 +148,6 @@ def test_an_unknown_peer_is_told_with_the_known_ones(run):
     done = run("--against", "tensorflw")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "error: --against must be one of torch, tensorflow; received 'tensorflw'; did you mean 'tensorflow'?\n"
+        "error: --against must be one of torch, tensorflow, onnxruntime; received 'tensorflw'; "
+        "did you mean 'tensorflow'?\n"
     )

@@ -5,6 +5,8 @@ import sys
 
 description = json.loads(sys.stdin.readline())
 behaviour = description.get("behaviour")
+if description.get("mode") == "inference" and "loss" in description:
+    sys.exit("nobody needs a loss to infer")
 if behaviour == "broken":
     sys.exit("first line\nRuntimeError: no such module")
 print(json.dumps({"version": "9.9", "variants": ["default", "channels_last"]}), flush=True)

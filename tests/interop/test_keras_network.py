@@ -9,17 +9,16 @@ from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.interop.keras_network import translate
 from cnncli.layers.layer import Layer
-from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.spec.spec import load
-from cnncli.training.optimizers import OPTIMIZERS
+from cnncli.training.sections import CompileSection
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_seed_network_in_keras_words():
     spec = load(ROOT / "configs" / "mnist.yaml")
-    made = json.loads(json.dumps(translate(spec.model, spec.compile.loss, spec.compile.optimizer)))
+    made = json.loads(json.dumps(translate(spec.model, spec.compile)))
     assert made["input_shape"] == [28, 28, 1]
     assert [node["layer"]["class_name"] for node in made["nodes"]] == [
         "Conv2D", "MaxPooling2D", "Conv2D", "MaxPooling2D", "Flatten", "Dense", "Dense",
@@ -37,13 +36,13 @@ def test_a_graph_says_who_reads_whom():
         Node("a", LAYERS.parse({"Activation": {"activation": "tanh"}}), (INPUT,)),
         Node("stage/sum", LAYERS.parse("Add"), (INPUT, "a")),
     )
-    made = translate(Model((3,), nodes), LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))
+    made = translate(Model((3,), nodes), CompileSection(loss="mse", optimizer="sgd"))
     assert [(node["name"], node["inputs"]) for node in made["nodes"]] == [("a", [INPUT]), ("stage/sum", [INPUT, "a"])]
 
 
 def test_class_numbers_are_given_as_rows():
     nodes = (Node("out", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), (INPUT,)),)
-    made = translate(Model((3,), nodes), LOSSES.parse("sparse_categorical_crossentropy"), OPTIMIZERS.parse("sgd"))
+    made = translate(Model((3,), nodes), CompileSection(loss="sparse_categorical_crossentropy", optimizer="sgd"))
     assert made["loss"]["class_name"] == "CategoricalCrossentropy"
 
 
@@ -53,11 +52,16 @@ def test_a_layer_of_somebody_else_has_no_counterpart():
 
     model = Model((3,), (Node("twice", Doubled(), (INPUT,)),))
     with pytest.raises(UsageError, match=r"^--against tensorflow knows no counterpart of twice \(Doubled\)$"):
-        translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))
+        translate(model, CompileSection(loss="mse", optimizer="sgd"))
+
+
+def test_for_inference_neither_loss_nor_optimizer_goes_over():
+    spec = load(ROOT / "configs" / "resnet20.yaml", check_data=False)
+    assert translate(spec.model, None).keys() == {"input_shape", "nodes"}
 
 
 def test_a_schedule_has_no_counterpart_because_there_are_no_epochs():
     decay = {"learning_rate": {"CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": "9 epochs"}}}
     model = Model((3,), (Node("sum", LAYERS.parse("Flatten"), (INPUT,)),))
     with pytest.raises(UsageError, match="no counterpart of the optimizer SGD with a schedule"):
-        translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse({"SGD": decay}))
+        translate(model, CompileSection(loss="mse", optimizer={"SGD": decay}))

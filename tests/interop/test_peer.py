@@ -46,7 +46,9 @@ def test_a_peer_that_does_not_end_is_ended(monkeypatch):
     assert fake.process.returncode == -9
 
 
-@pytest.mark.parametrize(("name", "title"), [("torch", "PyTorch"), ("tensorflow", "Keras and TensorFlow")])
+@pytest.mark.parametrize(
+    ("name", "title"), [("torch", "PyTorch"), ("tensorflow", "Keras and TensorFlow"), ("onnxruntime", "ONNX Runtime")]
+)
 def test_without_a_framework_one_line_says_how_to_get_it(monkeypatch, name, title):
     monkeypatch.setattr(peer, "find_spec", lambda module: None)
     with pytest.raises(UsageError, match=rf"^--against {name} needs {title}: pip install 'cnncli\[bench\]'$"):

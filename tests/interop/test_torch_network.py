@@ -8,22 +8,22 @@ import pytest
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.interop.torch_network import translate
-from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.spec.spec import load
-from cnncli.training.optimizers import OPTIMIZERS
+from cnncli.training.sections import CompileSection
 
 ROOT = Path(__file__).parents[2]
 
 
-def chain(shape, *entries, loss="mse", optimizer="sgd"):
+def chain(shape, *entries, loss="mse", optimizer="sgd", trained=True):
     """The nodes of a chain of layers, translated."""
     names = [INPUT, *(f"l{number}" for number in range(len(entries)))]
     nodes = [
         Node(name, LAYERS.parse(entry), (before,))
         for name, before, entry in zip(names[1:], names, entries, strict=False)
     ]
-    made = translate(Model(shape, tuple(nodes)), LOSSES.parse(loss), OPTIMIZERS.parse(optimizer))
+    compiled = CompileSection(loss=loss, optimizer=optimizer) if trained else None
+    made = translate(Model(shape, tuple(nodes)), compiled)
     assert json.loads(json.dumps(made))["input_shape"] == [shape[-1], *shape[:-1]]
     return made
 
@@ -34,7 +34,7 @@ def modules(shape, *entries, **more):
 
 def test_the_seed_network_in_pytorchs_words():
     spec = load(ROOT / "configs" / "mnist.yaml")
-    made = translate(spec.model, spec.compile.loss, spec.compile.optimizer)
+    made = translate(spec.model, spec.compile)
     convolution = {"kernel_size": [3, 3], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]}
     pooling = ("MaxPool2d", {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]})
     assert made["input_shape"] == [1, 28, 28]
@@ -60,7 +60,7 @@ def test_a_graph_says_who_reads_whom_and_how_inputs_are_joined():
         ("high", {"Concatenate": {"axis": -3}}, ("wide", "wide")),
     ]
     model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
-    nodes = translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))["nodes"]
+    nodes = translate(model, CompileSection(loss="mse", optimizer="sgd"))["nodes"]
     assert [(node["name"], node["inputs"], node["join"]) for node in nodes] == [
         ("a", ["input"], None),
         ("sum", ["input", "a"], "add"),
@@ -188,14 +188,14 @@ def test_batch_normalization_has_their_momentum_and_no_more_than_both_or_neither
 def test_arithmetic_of_two_inputs_is_a_way_to_join_them(join):
     layers = [("a", {"Activation": {"activation": "tanh"}}, (INPUT,)), ("b", join, (INPUT, "a"))]
     model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
-    assert translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))["nodes"][1]["join"] == join.lower()
+    assert translate(model, CompileSection(loss="mse", optimizer="sgd"))["nodes"][1]["join"] == join.lower()
 
 
 def test_inputs_of_different_rank_have_no_counterpart():
     layers = [("a", "Flatten", (INPUT,)), ("b", {"Dense": {"units": 2}}, ("a",)), ("c", "Multiply", (INPUT, "b"))]
     model = Model((4, 5, 2), tuple(Node(name, LAYERS.parse(entry), inputs) for name, entry, inputs in layers))
     with pytest.raises(UsageError, match=r"c \(Multiply\) of inputs of different rank"):
-        translate(model, LOSSES.parse("mse"), OPTIMIZERS.parse("sgd"))
+        translate(model, CompileSection(loss="mse", optimizer="sgd"))
 
 
 @pytest.mark.parametrize(
@@ -245,6 +245,17 @@ def test_weight_decay_that_leaves_the_gradients_alone_is_adamws(optimizer):
 def test_an_optimizer_whose_numbers_would_be_others_is_refused(optimizer, what):
     with pytest.raises(UsageError, match=f"no counterpart of the optimizer .*{what}"):
         chain((2, 2, 1), "Flatten", optimizer=optimizer)
+
+
+def test_for_inference_the_last_activation_stays_and_how_a_layer_is_trained_does_not_matter():
+    entries = (
+        {"BatchNormalization": {"trainable": False}},
+        "Flatten",
+        {"Dense": {"units": 2, "activation": "softmax", "kernel_regularizer": "l2"}},
+    )
+    made = chain((6, 6, 1), *entries, trained=False)
+    assert made["nodes"][-1]["modules"][-1] == ("Softmax", {"dim": 1})
+    assert made.keys() == {"input_shape", "nodes"}
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,28 @@ def test_the_parts_are_the_step(bench):
     assert (network.weights.data != weights).any()
 
 
+def test_the_parts_of_inference_are_the_prediction_and_change_no_weight(monkeypatch):
+    monkeypatch.setattr(benchmark, "ROUND", 0.002)
+    nodes = (
+        Node("norm", LAYERS.parse("BatchNormalization"), (INPUT,)),
+        Node("flatten", LAYERS.parse("Flatten"), ("norm",)),
+        Node("dense", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), ("flatten",)),
+    )
+    bench = Bench(Model((4, 4, 1), nodes), CompileSection(**COMPILED), N, threads=2, mode="inference")
+    assert {part.direction for part in bench.parts} == {"forward"}
+    bench.begin()
+    weights = {name: tensor.copy() for name, tensor in bench.network.tensors().items()}
+    bench.network.predict(N)
+    expected = bench.network.predictions.copy()
+    bench.network.predictions[...] = 0
+    for part in bench.parts:
+        part.program.run()
+    np.testing.assert_array_equal(bench.network.predictions, expected)
+    bench.run(3)
+    for name, tensor in bench.network.tensors().items():
+        np.testing.assert_array_equal(tensor, weights[name])
+
+
 def test_the_forward_pass_ends_with_the_loss(bench):
     forward = [part for part in bench.parts if part.direction == "forward"]
     assert [part.layer for part in forward][-1] == "loss"
@@ -75,6 +97,16 @@ def test_the_forward_pass_ends_with_the_loss(bench):
     backward = [part for part in bench.parts if part.direction == "backward"]
     assert (backward[0].operation, backward[0].layer) == ("LossGrad", "loss")
     assert len(forward) + len(backward) + 1 == len(bench.parts)
+
+
+@pytest.mark.parametrize(("step", "steps"), [(0.0003, 32), (1.0, 1)])
+def test_a_round_has_as_many_steps_as_fill_half_of_its_time(monkeypatch, step, steps):
+    monkeypatch.setattr(benchmark, "ROUND", 0.01)
+    monkeypatch.setattr(Bench, "time", lambda bench, count: count * step)
+    model = Model((4,), (Node("out", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), (INPUT,)),))
+    bench = Bench(model, CompileSection(**COMPILED), N, threads=1)
+    assert bench.steps == steps
+    assert bench.round() == pytest.approx(N / step)
 
 
 def test_every_part_gets_a_time_and_none_that_is_not_its_own(bench):

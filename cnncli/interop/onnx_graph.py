@@ -1,0 +1,115 @@
+"""An ONNX graph in the making: names for values, nodes, and the weights as ONNX wants them laid out.
+
+ONNX' arrays are channels first: a value of ours of shape (H, W, C) is one of (N, C, H, W) there, and so is any other
+rank; only Flatten and Reshape see the difference (`Graph.reshape`).
+"""
+
+from collections.abc import Collection, Sequence
+from math import prod
+from typing import Any
+
+from cnncli.errors import UsageError
+from cnncli.graph.model import Lowered, Model
+from cnncli.ops.ir import Call, Op, Shape, Value
+
+
+class Graph:
+    """Nodes, constants and weights so far of the graph of `model`, whose operations are `calls`.
+
+    `sources`: values that ONNX has no need of, and those read in their place. `flattened`: values of one axis whose
+    elements lie in ONNX' order, and the shape that they had.
+    """
+
+    def __init__(self, model: Model, lowered: Lowered, calls: Sequence[Call]) -> None:
+        self.layers = {node.name: type(node.layer).__name__ for node in model.nodes}
+        self.input, self.output, self.calls = lowered.input, lowered.output, calls
+        self.parameters = {parameter.value: parameter.name for parameter in lowered.parameters}
+        self.names = {lowered.input: "input"}
+        self.sources: dict[Value, Value] = {}
+        self.flattened: dict[Value, Shape] = {}
+        self.nodes: list[dict[str, Any]] = []
+        self.constants: dict[str, float | list[float]] = {}
+        self.weights: dict[str, dict[str, list[int]]] = {}
+
+    def refusal(self, call: Call, how: str = "") -> UsageError:
+        """What to raise for an operation without a counterpart."""
+        layer = f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}"
+        return UsageError(f"--against onnxruntime knows no counterpart of {layer}")
+
+    def source(self, value: Value) -> Value:
+        """The value that is read where `value` is."""
+        return self.sources.get(value, value)
+
+    def name(self, call: Call, value: Value) -> str:
+        """The name of an input of a call; raises UsageError for a weight, which is read in ways of its own."""
+        if self.source(value) not in self.names:
+            raise self.refusal(call, "which works on its weights")
+        return self.names[self.source(value)]
+
+    def read(self, call: Call) -> list[str]:
+        """The names of all inputs of a call."""
+        return [self.name(call, value) for value in call.inputs]
+
+    def skip(self, call: Call, readers: Collection[type[Op]]) -> None:
+        """Let operations of these kinds read a call's input in place of its output; others must not read it."""
+        value = call.output
+        if value is self.output or not self.read_only_by(value, readers):
+            raise self.refusal(call)
+        self.sources[value] = self.source(call.inputs[0])
+
+    def read_only_by(self, value: Value, readers: Collection[type[Op]]) -> bool:
+        """Whether all operations that read `value` are of these kinds."""
+        return all(type(call.op) in readers for call in self.calls if value in call.inputs)
+
+    def weight(self, value: Value, axes: Sequence[int] = (), *, view: Shape = (), shape: Shape = ()) -> str:
+        """The name of a weight that is ours after `.reshape(view).transpose(axes).reshape(shape)`, as far as given."""
+        name, view = self.parameters[value], view or value.shape
+        axes = axes or range(len(view))
+        shape = shape or tuple(view[axis] for axis in axes)
+        self.weights[name] = {"view": list(view), "axes": list(axes), "shape": list(shape)}
+        return name
+
+    def constant(self, value: float | list[float]) -> str:
+        """The name of a number or an array of one axis: int64 where all are of type int, else float32."""
+        name = f"constant/{len(self.constants)}"
+        self.constants[name] = value
+        return name
+
+    def emit(self, call: Call, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        """Append a node, and return the name of its output: that of the call, until it gets a further node."""
+        name = f"{call.owner}/{len(self.nodes)}"
+        self.nodes.append({"operator": operator, "inputs": list(inputs), "output": name, "attributes": attributes})
+        self.names[call.output] = name
+        return name
+
+    def reshape(self, call: Call, x: str, before: Shape, after: Shape) -> None:
+        """The same elements under another shape, in our order."""
+        if not _one_order(before):
+            x = self.emit(call, "Transpose", [x], perm=[0, *range(2, len(before) + 1), 1])
+        if len(after) == 1:
+            self.emit(call, "Flatten", [x])
+            return
+        kept = _one_order(after)
+        x = self.emit(call, "Reshape", [x, self.constant([-1, *(_channels_first(after) if kept else after)])])
+        if not kept:
+            self.emit(call, "Transpose", [x], perm=[0, len(after), *range(1, len(after))])
+
+    def description(self) -> dict[str, Any]:
+        """All of it, ready for JSON."""
+        return {
+            "input_shape": _channels_first(self.input.shape),
+            "nodes": self.nodes,
+            "constants": self.constants,
+            "weights": self.weights,
+            "output": self.names[self.output],
+            "output_shape": _channels_first(self.output.shape),
+        }
+
+
+def _channels_first(shape: Shape) -> list[int]:
+    return [shape[-1], *shape[:-1]]
+
+
+def _one_order(shape: Shape) -> bool:
+    """Whether the elements lie in the same order, channels first or last."""
+    return shape[-1] == 1 or prod(shape[:-1]) == 1

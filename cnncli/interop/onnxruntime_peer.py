@@ -1,0 +1,123 @@
+"""ONNX Runtime's side of `benchmark --inference --against onnxruntime`: a script that imports no cnncli.
+
+It speaks as `torch_peer` does; the network is described by `onnx_network.translate`.
+
+The variants are two ways to run it: the usual call, which makes a new array for each output, and an I/O binding, where
+input and output stay where they are.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from math import prod
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+VARIANTS = ("run", "io_binding")
+WARM_UP = 3
+
+
+def drawn(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Weights that keep the outputs of every layer of about one size: random kernels, and ones."""
+    random = np.random.default_rng(0)
+
+    def draw(shape: list[int]) -> Any:
+        kernel = len(shape) > 1
+        return random.standard_normal(shape) / prod(shape[1:]) ** 0.5 if kernel else np.ones(shape)
+
+    return {name: draw(weight["shape"]).astype(np.float32) for name, weight in description["weights"].items()}
+
+
+def built(description: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
+    """The model for any number of images; `weights` float32 by name, of the shapes of the description."""
+    constants = {
+        name: np.asarray(value, np.int64 if np.asarray(value).dtype == np.int64 else np.float32)
+        for name, value in description["constants"].items()
+    }
+    nodes = [
+        onnx.helper.make_node(node["operator"], node["inputs"], [node["output"]], **node["attributes"])
+        for node in description["nodes"]
+    ]
+    image, output = (
+        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
+        for name, shape in (("input", description["input_shape"]), (description["output"], description["output_shape"]))
+    )
+    arrays = [onnx.numpy_helper.from_array(array, name) for name, array in {**constants, **weights}.items()]
+    versions = [onnx.helper.make_opsetid("", description["opset"])]
+    return onnx.helper.make_model(
+        onnx.helper.make_graph(nodes, "network", [image], [output], arrays),
+        opset_imports=versions,
+        ir_version=onnx.helper.find_min_ir_version_for(versions),
+    )
+
+
+class Runner:
+    """The network run in one way on random batches."""
+
+    def __init__(self, session: Any, description: Mapping[str, Any], variant: str) -> None:
+        self.session, self.variant = session, variant
+        self.shape = (description["batch_size"], *description["input_shape"])
+        self.random = np.random.default_rng(0)
+        self.binding = session.io_binding()
+        self.begin()
+        self.run(WARM_UP)
+        self.steps = 1
+        while self.time(self.steps) < description["seconds"] / 2:
+            self.steps *= 2
+
+    def begin(self) -> None:
+        """Another batch; an output that is bound has its place from the first run on."""
+        self.x = self.random.random(self.shape, np.float32)
+        if self.variant == "io_binding":
+            value = onnxruntime.OrtValue.ortvalue_from_numpy(self.x)
+            self.binding.bind_ortvalue_input("input", value)
+            self.binding.bind_output(self.session.get_outputs()[0].name)
+            self.session.run_with_iobinding(self.binding)
+            self.binding.bind_ortvalue_output(self.session.get_outputs()[0].name, self.binding.get_outputs()[0])
+
+    def run(self, steps: int) -> None:
+        """Infer."""
+        for _ in range(steps):
+            if self.variant == "io_binding":
+                self.session.run_with_iobinding(self.binding)
+            else:
+                self.session.run(None, {"input": self.x})
+
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
+    def round(self) -> dict[str, float]:
+        """Images and seconds of a round."""
+        self.begin()
+        self.run(1)
+        return {"images": self.steps * self.shape[0], "seconds": self.time(self.steps)}
+
+
+def started(model: Any, threads: int) -> Any:
+    """A session with the model, optimized in every way that ONNX Runtime knows."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 3  # errors alone: standard error is for what ends the peer
+    return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+
+def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
+    """Serve until the input ends."""
+    description = json.loads(sys.stdin.readline())
+    session = started(built(description, drawn(description)), description["threads"])
+    runners = {variant: Runner(session, description, variant) for variant in VARIANTS}
+    answer({"version": onnxruntime.__version__, "variants": list(runners)})
+    for line in sys.stdin:
+        answer(runners[json.loads(line)].round())
+
+
+if __name__ == "__main__":
+    main(lambda message: print(json.dumps(message), flush=True))
