@@ -24,7 +24,7 @@ Mode = Literal["training", "inference"]
 PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
 """Which of the network's programs is timed."""
 ROUND = 0.4
-"""Seconds of a round at most, unless a step takes longer; half of them at least. Nobody else may want the cores then."""
+"""Seconds of a round at most, unless a step takes longer; half of them at least."""
 PAUSE = 0.05
 """Seconds before a round in which nobody of ours runs."""
 WARM_UP = 3

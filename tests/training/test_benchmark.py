@@ -99,6 +99,16 @@ def test_the_forward_pass_ends_with_the_loss(bench):
     assert len(forward) + len(backward) + 1 == len(bench.parts)
 
 
+@pytest.mark.parametrize(("step", "steps"), [(0.0003, 32), (1.0, 1)])
+def test_a_round_has_as_many_steps_as_fill_half_of_its_time(monkeypatch, step, steps):
+    monkeypatch.setattr(benchmark, "ROUND", 0.01)
+    monkeypatch.setattr(Bench, "time", lambda bench, count: count * step)
+    model = Model((4,), (Node("out", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), (INPUT,)),))
+    bench = Bench(model, CompileSection(**COMPILED), N, threads=1)
+    assert bench.steps == steps
+    assert bench.round() == pytest.approx(N / step)
+
+
 def test_every_part_gets_a_time_and_none_that_is_not_its_own(bench):
     timed = bench.time_parts(2)
     assert [part for part, _ in timed] == bench.parts
