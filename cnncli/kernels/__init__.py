@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.depthwise as depthwise
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.epilogue as epilogue
+    import cnncli.kernels.gather as gather
     import cnncli.kernels.global_max as global_max
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
@@ -53,6 +54,7 @@ __all__ = [
     "depthwise",
     "dropout",
     "epilogue",
+    "gather",
     "global_max",
     "losses",
     "merge",
