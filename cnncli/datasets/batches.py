@@ -1,19 +1,21 @@
 """Batches: the order of an epoch, and the filling of a network's inputs and targets."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
 from cnncli import kernels
 from cnncli.datasets.load import Split
 from cnncli.errors import CnncliError
+from cnncli.kernels import runtime
+from cnncli.kernels.runtime import Program, Step, Tensor
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
-Filler = Callable[[Rows, int], None]
 
 
 def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
@@ -21,10 +23,46 @@ def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
     return kernels.random.permutation(count, seed, streams.SHUFFLE, epoch) if shuffle else np.arange(count)
 
 
+class Filler(Protocol):
+    """What is done to each row of some array on its way into a batch."""
+
+    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+        """Steps that fill `out`, real (n, …), with the rows whose numbers `rows`, int64 (n,), holds when they run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Scaled:
+    """Rows of `source`, uint8 or float32 (N, …), times `factor` and divided by `divisor`, all in float32."""
+
+    source: Array
+    factor: float = 1.0
+    divisor: float = 1.0
+
+    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+        """One step: rows of `out` are as large as those of the source."""
+        return kernels.gather.scaled(runtime.tensor(self.source), rows, out, self.factor, self.divisor)
+
+    def element(self, place: tuple[int, ...]) -> np.float32:
+        """What one element becomes."""
+        return np.float32(self.source[place]) * np.float32(self.factor) / np.float32(self.divisor)
+
+
+@dataclass(frozen=True, eq=False)
+class OneHot:
+    """Rows with a 1 at a class number of `source`, int64 (N,)."""
+
+    source: Array
+
+    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+        """One step: rows of `out` have an element for each class."""
+        return kernels.gather.one_hot(runtime.tensor(self.source), rows, out)
+
+
 class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
-    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs).
+    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). The steps for a number of rows are planned
+    once; after that nothing is allocated but the row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
 
@@ -35,45 +73,47 @@ class Feed:
                 f"received {split.x.shape[1:]}"
             )
         self.split, self.loss, self.inputs, self.targets = split, loss, inputs, targets
-        self.scale = scaling(split.x.dtype, rescale)
-        self.fill_targets = self._copier() if split.y is None else self._filler(split.y)
+        images = scaled(np.ascontiguousarray(split.x), rescale)
+        labels = self._same(images) if split.y is None else self._labels(split.y)
+        self.fillers: Sequence[tuple[Filler, Array]] = [(images, inputs), (labels, targets)]
+        self.every, self.chosen = np.arange(len(split)), np.zeros(len(inputs), np.int64)
+        self.programs: dict[int, Program] = {}
 
     def fill(self, rows: Rows) -> int:
-        """Put the rows `rows` of the split first into the arrays; their number."""
-        images = self.split.x[rows]
-        n = len(images)
-        self.scale(images, self.inputs[:n])
-        self.fill_targets(rows, n)
+        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond."""
+        numbers = self.every[rows]
+        n = len(numbers)
+        self.chosen[:n] = numbers
+        if n not in self.programs:
+            chosen = runtime.tensor(self.chosen[:n])
+            steps = [step for filler, out in self.fillers for step in filler.steps(chosen, runtime.tensor(out[:n]))]
+            self.programs[n] = Program(steps)
+        self.programs[n].run()
         return n
 
-    def _copier(self) -> Filler:
+    def _same(self, images: Scaled) -> Filler:
+        """The target is the input."""
         if self.inputs.shape != self.targets.shape:
             raise CnncliError(
                 f"with `targets: input` the model's output must have its input's shape {self.inputs.shape[1:]}; "
                 f"received {self.targets.shape[1:]}"
             )
         if self.loss.kind != "mean_squared_error":
-            self._check_images()
+            self._check_images(images)
+        return images
 
-        def copy(rows: Rows, n: int) -> None:
-            self.targets[:n] = self.inputs[:n]
-
-        return copy
-
-    def _check_images(self) -> None:
+    def _check_images(self, images: Scaled) -> None:
         """The images as they are scaled must be fit to be the targets of a loss of probabilities."""
-        for index in (self.split.x.argmin(), self.split.x.argmax()):
-            row, *rest = (int(place) for place in np.unravel_index(index, self.split.x.shape))
-            scaled = np.empty((1, *self.split.x.shape[1:]), np.float32)
-            self.scale(self.split.x[row : row + 1], scaled)
-            value = scaled[(0, *rest)]
+        for index in (images.source.argmin(), images.source.argmax()):
+            place = tuple(int(number) for number in np.unravel_index(index, images.source.shape))
+            value = images.element(place)
             if not 0 <= value <= 1:
                 raise CnncliError(
                     f"{self.split.source}: with `targets: input` {type(self.loss).__name__} needs images rescaled to "
-                    f"between 0 and 1; {self.split.key}'s row {self.split.start + row} has {value}"
+                    f"between 0 and 1; {self.split.key}'s row {self.split.start + place[0]} has {value}"
                 )
 
-    def _filler(self, y: Array) -> Filler:
+    def _labels(self, y: Array) -> Filler:
         outputs = self.targets.shape[1:]
         if y.dtype.kind == "i" and outputs != (1,):
             return self._one_hot(y)
@@ -85,24 +125,15 @@ class Feed:
             )
         if self.loss.kind != "mean_squared_error":
             self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
-
-        def fill(rows: Rows, n: int) -> None:
-            self.targets[:n] = dense[rows]
-
-        return fill
+        return Scaled(np.ascontiguousarray(dense, np.float32))
 
     def _one_hot(self, y: Array) -> Filler:
         outputs = self.targets.shape[1:]
         if len(outputs) != 1:
             raise CnncliError(f"{self.split.place} holds class numbers, but the model's outputs are {outputs}")
-        self._check(y, y >= outputs[0], f"class numbers below {outputs[0]}, the number of the model's outputs")
-        places = np.arange(len(self.targets))
-
-        def fill(rows: Rows, n: int) -> None:
-            self.targets[:n] = 0
-            self.targets[places[:n], y[rows]] = 1
-
-        return fill
+        bad = (y < 0) | (y >= outputs[0])
+        self._check(y, bad, f"class numbers below {outputs[0]}, the number of the model's outputs")
+        return OneHot(np.ascontiguousarray(y, np.int64))
 
     def _check(self, y: Array, bad: Array, rule: str) -> None:
         if bad.any():
@@ -112,22 +143,8 @@ class Feed:
             )
 
 
-def scaling(dtype: "np.dtype[Any]", rescale: float | str) -> Callable[[Array, Array], None]:
-    """A function (images, out) that fills out with the scaled images, all arithmetic in float32.
-
-    "auto" divides uint8 by 255 and leaves floats; a number multiplies whatever comes.
-    """
-    if dtype == np.uint8:
-        levels = np.arange(256, dtype=np.float32)
-        table = levels / np.float32(255) if rescale == "auto" else levels * np.float32(rescale)
-
-        def scale(images: Array, out: Array) -> None:
-            out[...] = table[images]
-
-        return scale
-    factor = np.float32(1 if rescale == "auto" else rescale)
-
-    def multiply(images: Array, out: Array) -> None:
-        np.multiply(images, factor, out=out)
-
-    return multiply
+def scaled(images: Array, rescale: float | str) -> Scaled:
+    """The images, uint8 or float32, scaled: "auto" divides uint8 by 255 and leaves floats; a number multiplies both."""
+    if rescale == "auto":
+        return Scaled(images, divisor=255.0 if images.dtype == np.uint8 else 1.0)
+    return Scaled(images, factor=float(rescale))

@@ -1,6 +1,6 @@
 """A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import fsum
 from typing import Any, NamedTuple
@@ -24,6 +24,14 @@ class _Run(NamedTuple):
 
     program: Program
     objective: Objective
+
+
+class _Results(NamedTuple):
+    """What the host reads after a run: views that are found once, not after every batch. `predict` has no losses."""
+
+    predictions: Array
+    losses: Array | None
+    penalties: Sequence[Array]
 
 
 class Network:
@@ -54,7 +62,8 @@ class Network:
         self.clock: Array = np.zeros(2, np.int64)
         self.memory: Array = aligned(0)
         self.runs: dict[str, _Run] = {}
-        self.current: _Run | None = None
+        self.results: dict[str, _Results] = {}
+        self.current: _Results | None = None
         self.steady = False
 
     def initialize(self, seed: int) -> None:
@@ -104,20 +113,19 @@ class Network:
     def predictions(self) -> Array:
         """(batch_size, *output_shape): the outputs of the last call."""
         assert self.current is not None
-        return self.current.program.read(self.current.objective.lowered.output)
+        return self.current.predictions
 
     @property
     def losses(self) -> Array:
         """(batch_size,): each row's weighted loss in the last `train_step` or `evaluate`."""
         assert self.current is not None
-        assert self.current.objective.loss is not None
-        return self.current.program.read(self.current.objective.loss)
+        assert self.current.losses is not None
+        return self.current.losses
 
     def penalty(self) -> float:
         """The sum of all regularizers' penalties in the last `train_step` or `evaluate`."""
-        run = self.current
-        assert run is not None
-        return fsum(float(run.program.read(value)[0]) for value in run.objective.penalties)
+        assert self.current is not None
+        return fsum(float(penalty[0]) for penalty in self.current.penalties)
 
     def constraint_steps(self) -> list[Step]:
         """Steps that force every constrained weight back; to be run after each update."""
@@ -134,11 +142,12 @@ class Network:
             size = max(run.program.size for run in self.runs.values())
             if size > self.memory.size:
                 self.memory = aligned(size)
-            for run in self.runs.values():
+            for kind, run in self.runs.items():
                 run.program.attach(self.memory)
-        again = self.current is self.runs[purpose]
-        self.current = self.runs[purpose]
-        self.current.program.run(n, steady=self.steady and again)
+                self.results[kind] = _results(run)
+        again = self.current is self.results[purpose]
+        self.current = self.results[purpose]
+        self.runs[purpose].program.run(n, steady=self.steady and again)
 
     def _plan(self, purpose: Purpose) -> _Run:
         """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
@@ -164,3 +173,10 @@ class Network:
             steady=purpose != "train",
         )
         return _Run(program, what)
+
+
+def _results(run: _Run) -> _Results:
+    """Where the host finds what a program, with its memory attached, computes."""
+    read, what = run.program.read, run.objective
+    losses = None if what.loss is None else read(what.loss)
+    return _Results(read(what.lowered.output), losses, [read(value) for value in what.penalties])

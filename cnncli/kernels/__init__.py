@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.epilogue as epilogue
     import cnncli.kernels.fold as fold
+    import cnncli.kernels.gather as gather
     import cnncli.kernels.global_max as global_max
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
@@ -55,6 +56,7 @@ __all__ = [
     "dropout",
     "epilogue",
     "fold",
+    "gather",
     "global_max",
     "losses",
     "merge",

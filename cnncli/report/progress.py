@@ -62,6 +62,9 @@ class Follower:
     """Shows the events of a training of `epochs` epochs. `mode`: "text", "json" (lines of JSON) or "quiet"."""
 
     def __init__(self, epochs: int, mode: str) -> None:
+        from cnncli.training import loop
+
+        self.loop = loop  # an import after every batch would take longer than all else here
         self.epochs, self.mode = epochs, mode
         self.bar: Bar | None = Bar() if mode == "text" and animated() else None
 
@@ -79,15 +82,13 @@ class Follower:
 
     def __call__(self, event: "Event") -> None:
         """Show an event; to be handed to the loop."""
-        from cnncli.training.loop import BatchDone, EpochDone
-
-        if isinstance(event, BatchDone):
+        if isinstance(event, self.loop.BatchDone):
             if self.bar:
                 self.bar.advance(event, self.epochs)
             return
         if self.bar:
             self.bar.close()
-        if isinstance(event, EpochDone):
+        if isinstance(event, self.loop.EpochDone):
             self._epoch(event)
         elif self.mode != "quiet":
             click.echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)

@@ -49,7 +49,7 @@ def digest(tensors: Iterable[tuple[str, Array]]) -> str:
     state = hashlib.sha256()
     for name, tensor in tensors:
         state.update(repr((name, tensor.dtype.name, tuple(tensor.shape))).encode())
-        state.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).tobytes())
+        state.update(np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<")).data)
     return f"sha256:{state.hexdigest()}"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.batches import Feed, order
-from cnncli.datasets.load import Dataset
+from cnncli.datasets.load import Dataset, Split
 from cnncli.errors import CnncliError, DivergedError
 from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
@@ -223,12 +223,16 @@ class Trainer:
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(self, split: Any) -> Feed:
+    def _feed(self, split: Split) -> Feed:
         return Feed(split, self.job.rescale, self.network.loss, self.network.inputs, self.network.targets)
 
 
 def prepare(network: Network, n: int) -> None:
     """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
+    outputs = network.targets.shape[1:]
+    images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
+    labels = np.zeros(n, np.int64) if len(outputs) == 1 else np.zeros((n, *outputs), np.float32)
+    Feed(Split(images, labels, "", "x_train"), 1.0, network.loss, network.inputs, network.targets).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)
 

@@ -42,6 +42,32 @@ def test_class_numbers_become_one_hot_rows_and_other_rows_stay():
     assert np.array_equal(made.inputs[0], LEVELS[3].astype(np.float32) / 255)
 
 
+def test_batches_of_an_epoch_are_the_rows_in_its_order_and_the_last_one_may_be_smaller():
+    generator = np.random.default_rng(0)
+    x, y = generator.integers(0, 256, (10, 5, 3, 2)).astype(np.uint8), generator.integers(0, 3, 10)
+    made, rows = feed(x, y, (3,)), order(10, 7, 0, shuffle=True)
+    for start in (0, 4, 8, 0):
+        part = rows[start : start + 4]
+        assert made.fill(part) == len(part)
+        assert np.array_equal(made.inputs[: len(part)], x[part].astype(np.float32) / 255)
+        assert np.array_equal(made.targets[: len(part)], np.eye(3)[y[part]])
+
+
+def test_a_slice_of_an_array_that_is_not_contiguous_is_fed_as_any_other():
+    wide = np.arange(4 * 6 * 6 * 2, dtype=np.uint8).reshape(4, 6, 6, 2)
+    made = feed(wide[:, 1:4, ::2, 1:], np.zeros(8, np.int64)[::2], (3,), rescale=1)
+    made.fill(slice(0, 4))
+    assert np.array_equal(made.inputs, wide[:, 1:4, ::2, 1:])
+
+
+def test_rows_that_there_are_not_are_refused_and_more_than_there_is_room_for():
+    made = feed(LEVELS, np.zeros(4, np.int64), (3,))
+    with pytest.raises(IndexError, match="4 is out of bounds"):
+        made.fill(np.array([0, 4]))
+    with pytest.raises(ValueError, match="could not broadcast"):
+        made.fill(np.array([0, 1, 2, 3, 0]))
+
+
 def test_class_numbers_stand_for_themselves_where_there_is_one_output():
     for loss in (MeanSquaredError(), BinaryCrossentropy()):
         made = feed(LEVELS, np.array([1, 0, 1, 1]), (1,), loss)
@@ -89,6 +115,10 @@ MISTAKES = [
     (
         (LEVELS, np.array([0, 3, 1, 2]), (3,)),
         "own.npz: y_train must hold class numbers below 3, the number of the model's outputs; row 11 has 3",
+    ),
+    (
+        (LEVELS, np.array([0, 1, -1, 2]), (3,)),
+        "own.npz: y_train must hold class numbers below 3, the number of the model's outputs; row 12 has -1",
     ),
     (
         (LEVELS, ROWS, (3,)),

@@ -1,0 +1,84 @@
+"""Batches put together: rows of an array anywhere in memory, chosen by number, made real on their way.
+
+A unit is a whole row, so that what is done to a row may know all of it.
+"""
+
+from math import prod
+
+from numba import types
+
+from cnncli.kernels.intrinsics import clear
+from cnncli.kernels.runtime import Step, Tensor, Work, block, fields, view, worker
+
+SCALED = block("x rows out size item factor:f divisor:f")
+ONE_HOT = block("classes rows out size")
+BYTES, REALS = 1, 4
+"""Bytes of an element of the array that rows are taken from."""
+ITEMS = {"uint8": BYTES, "float32": REALS}
+PORTION = 1 << 17
+"""Elements in a chunk: some 20 µs of work, twice what it takes to wake another thread."""
+
+
+def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) -> list[Step]:
+    """out[i] = x[rows[i]] · factor / divisor, computed in float32.
+
+    x: uint8 or float32 (N, …). rows: int64 (n,), read at run time, each within x. out: real (n, …), its rows as large
+    as those of x, in whatever shape. Raises ValueError for an x of another dtype.
+    """
+    if x.dtype not in ITEMS:
+        raise ValueError(f"rows are taken from uint8 or float32; received {x.dtype}")
+    places = {"x": x.address, "rows": rows.address, "out": out.address, "item": ITEMS[x.dtype]}
+    sizes = {"size": prod(out.shape[1:]), "factor": factor, "divisor": divisor}
+    return [scaled_worker.step(out.dtype, _work(out), **places, **sizes)]
+
+
+def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
+    """out[i] = 1 at classes[rows[i]], 0 elsewhere.
+
+    classes: int64 (N,), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes. out: real (n, K).
+    """
+    places = {"classes": classes.address, "rows": rows.address, "out": out.address}
+    return [one_hot_worker.step(out.dtype, _work(out), **places, size=prod(out.shape[1:]))]
+
+
+def _work(out: Tensor) -> Work:
+    return Work(out.shape[0], max(1, PORTION * out.shape[0] // out.size), out.shape[0])
+
+
+@worker(SCALED)
+def scaled_worker(real):
+    """Scale some rows."""
+    width = real.bitwidth // 8
+
+    def scaled(parameters, start, stop, thread):
+        p = fields(parameters, SCALED)
+        rows, size = view(p.rows, stop, types.int64), p.size
+        factor, divisor = types.float32(p.factor), types.float32(p.divisor)
+        for i in range(start, stop):
+            source, out = p.x + rows[i] * size * p.item, view(p.out + i * size * width, size, real)
+            if p.item == BYTES:
+                levels = view(source, size, types.uint8)
+                for j in range(size):
+                    out[j] = types.float32(levels[j]) * factor / divisor
+            else:
+                numbers = view(source, size, types.float32)
+                for j in range(size):
+                    out[j] = numbers[j] * factor / divisor
+
+    return scaled
+
+
+@worker(ONE_HOT)
+def one_hot_worker(real):
+    """Write some rows."""
+    width = real.bitwidth // 8
+
+    def one_hot(parameters, start, stop, thread):
+        p = fields(parameters, ONE_HOT)
+        rows, size = view(p.rows, stop, types.int64), p.size * width
+        for i in range(start, stop):
+            out, number = p.out + i * size, view(p.classes + 8 * rows[i], 1, types.int64)[0]
+            clear(out, size)
+            view(out, p.size, real)[number] = 1
+
+    return one_hot
