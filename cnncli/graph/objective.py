@@ -7,6 +7,7 @@ from typing import Literal
 from cnncli.graph import memory
 from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower
+from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
@@ -100,7 +101,7 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
             grad = _apart(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
-    return Objective(lowered, tape.calls, forward.target, forward.sample_weight, forward.loss, gradients)
+    return Objective(lowered, rematerialized(tape.calls, forward.loss), forward.target, forward.sample_weight, forward.loss, gradients)
 
 
 def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:

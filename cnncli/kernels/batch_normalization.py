@@ -78,6 +78,12 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
     return [moments, statistics, table, _apply(x, tables, out, normalization.activation)]
 
 
+def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:
+    """The `out` of `training` once more, from what that has `saved`. x, out: real (N, …, C)."""
+    table, tables = make_tables(normalization, x, scratch)
+    return [table, _apply(x, tables, out, normalization.activation)]
+
+
 def inference(
     x: Tensor, normalization: Normalization, mean: Tensor, variance: Tensor, out: Tensor, scratch: Scratch
 ) -> list[Step]:

@@ -67,6 +67,27 @@ class BatchNormalization(_Normalization):
 
 
 @dataclass(frozen=True)
+class Renormalization(Op):
+    """(x (…,C), saved (2, C)[, gamma][, beta]) → y of the BatchNormalization that `saved` comes from, once more."""
+
+    of: BatchNormalization
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.of.activation)
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * 3
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, saved, *gamma_and_beta = inputs
+        return kernels.batch_normalization.again(x, self.of.constants(saved, gamma_and_beta), outputs[0], scratch)
+
+
+@dataclass(frozen=True)
 class BatchNormalizationGrad(Op):
     """(grad, x, saved[, gamma][, beta]) → the gradients of x[, gamma][, beta]."""
 

@@ -1,0 +1,56 @@
+"""Normalizations that are made again for the backward pass: the same bits, less memory."""
+
+import numpy as np
+
+from cnncli.graph import objective as objectives
+from cnncli.graph.model import Model, Node
+from cnncli.graph.network import Network
+from cnncli.graph.objective import objective
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.losses import LOSSES
+from cnncli.layers.vocabulary import layers
+from cnncli.ops.batch_normalization import BatchNormalization, Renormalization
+
+layers()
+LOSS = LOSSES.parse("categorical_crossentropy")
+ENTRIES = [
+    ("conv", {"Conv2D": {"filters": 8, "kernel_size": 3, "padding": "same"}}, ["input"]),
+    ("norm", {"BatchNormalization": {}}, ["conv"]),
+    ("act", {"Activation": {"activation": "gelu"}}, ["norm"]),
+    ("left", {"DepthwiseConv2D": {"kernel_size": 3, "padding": "same"}}, ["act"]),
+    ("right", {"BatchNormalization": {"scale": False, "epsilon": 0.1}}, ["left"]),
+    ("add", {"Add": {}}, ["right", "act"]),
+    ("flat", {"Flatten": {}}, ["add"]),
+    ("last", {"BatchNormalization": {"center": False}}, ["flat"]),
+    ("out", {"Dense": {"units": 3, "activation": "softmax"}}, ["last"]),
+]
+MODEL = Model((6, 5, 2), tuple(Node(name, LAYERS.parse(entry), tuple(inputs)) for name, entry, inputs in ENTRIES))
+
+
+def gradients():
+    network = Network(MODEL, LOSS, batch_size=16, threads=2)
+    network.initialize(1)
+    rng = np.random.default_rng(2)
+    network.inputs[...] = rng.normal(size=network.inputs.shape)
+    network.targets[...] = np.eye(3)[rng.integers(3, size=16)]
+    network.train_step(16, 0, 1)
+    return network.gradients.data.tobytes(), network.memory.size
+
+
+def test_the_gradients_keep_their_bits_and_need_less_memory(monkeypatch):
+    again, less = gradients()
+    monkeypatch.setattr(objectives, "rematerialized", lambda calls, loss: list(calls))
+    kept, more = gradients()
+    assert again == kept
+    assert less < more
+
+
+def test_each_normalization_that_the_backward_pass_reads_is_made_again_once_and_its_first_output_forgotten():
+    found = objective(MODEL, LOSS, "train")
+    loss = next(i for i, call in enumerate(found.calls) if found.loss in call.outputs)
+    forward, backward = found.calls[: loss + 1], found.calls[loss + 1 :]
+    made = {call.output: call.owner for call in forward if isinstance(call.op, BatchNormalization)}
+    assert not {value for call in backward for value in call.inputs} & made.keys()
+    # "right" is read by an addition alone, whose derivative needs no value.
+    assert [call.owner for call in backward if isinstance(call.op, Renormalization)] == ["last", "norm"]
+    assert [call.op for call in forward if isinstance(call.op, Renormalization)] == []
