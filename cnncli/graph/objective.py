@@ -101,7 +101,14 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
             grad = _apart(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
-    return Objective(lowered, rematerialized(tape.calls, forward.loss), forward.target, forward.sample_weight, forward.loss, gradients)
+    return Objective(
+        lowered,
+        rematerialized(tape.calls, forward.loss),
+        forward.target,
+        forward.sample_weight,
+        forward.loss,
+        gradients,
+    )
 
 
 def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:
