@@ -25,8 +25,10 @@ PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
 """Which of the network's programs is timed."""
 ROUND = 0.4
 """Seconds of a round at most, unless a step takes longer; half of them at least."""
+REST = 0.1
+"""Seconds before a round in which those who have just worked come to rest: some threads spin for half of that."""
 PAUSE = 0.05
-"""Seconds before a round in which nobody of ours runs."""
+"""Seconds after that in which nobody of ours runs."""
 WARM_UP = 3
 
 
@@ -159,6 +161,7 @@ class Bench:
         return [Timed(part, median(taken)) for part, taken in zip(self.parts, seconds, strict=True)]
 
     def _watch_others(self) -> None:
+        sleep(REST)
         before, start = busy_seconds(), perf_counter()
         sleep(PAUSE)
         after = busy_seconds()

@@ -42,6 +42,7 @@ TRAINING = (
     Match("vgg_small", LARGE, {"torch": Goal(1.4, 1.8)}),
     Match("vgg_small_bn", LARGE, {"torch": Goal(1.3, 1.8)}),
     Match("resnet20", LARGE, {"torch": Goal(1.4, 1.8)}),
+    Match("mobilenet_small", 32, {"torch": Goal(2, 3)}),  # the spec's own
     Match("mobilenet_small", LARGE, {"torch": Goal(2, 3)}),
 )
 INFERENCE = (
