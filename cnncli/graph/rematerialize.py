@@ -14,19 +14,19 @@ from cnncli.ops.ir import Call, Value
 def rematerialized(calls: Sequence[Call], loss: Value | None) -> list[Call]:
     """The calls with normalizations made again for those behind the one that makes `loss`, the first to read each."""
     found: list[Call] = []
-    makers: dict[Value, Call] = {}
+    makers: dict[Value, tuple[Call, BatchNormalization]] = {}
     again: dict[Value, Value] = {}
     behind = False
     for call in calls:
         for value in call.inputs if behind else ():
             if value in makers and value not in again:
-                maker = makers[value]
+                maker, op = makers[value]
                 x, _, _, *gamma_and_beta = maker.inputs
                 again[value] = value.like()
                 inputs = (x, maker.outputs[1], *gamma_and_beta)
-                found.append(Call(Renormalization(maker.op), inputs, (again[value],), maker.owner))
+                found.append(Call(Renormalization(op), inputs, (again[value],), maker.owner))
         found.append(replace(call, inputs=tuple(again.get(value, value) for value in call.inputs)))
         if isinstance(call.op, BatchNormalization):
-            makers[call.output] = call
+            makers[call.output] = call, call.op
         behind = behind or loss in call.outputs
     return found
