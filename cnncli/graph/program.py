@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import accumulate
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -96,7 +95,7 @@ class Program:
         return self.block[start : start + self._size(value)].view(self._dtype(value)).reshape(shape)
 
     def _size(self, value: Value) -> int:
-        return prod(self._shape(value, self.capacity)) * np.dtype(self._dtype(value)).itemsize
+        return self._row(value) * (self.capacity if value.batched else 1)
 
     def _row(self, value: Value) -> int:
         return value.size * np.dtype(self._dtype(value)).itemsize

@@ -74,8 +74,7 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )
-    table, tables = make_tables(normalization, x, scratch)
-    return [moments, statistics, table, _apply(x, tables, out, normalization.activation)]
+    return [moments, statistics, *again(x, normalization, out, scratch)]
 
 
 def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:

@@ -83,8 +83,8 @@ def page(measured: Mapping[str, Mapping[str, Any]], notes: str) -> str:
         "themselves are in benchmarks.json. Do not edit: what is said by hand is in benchmarks_notes.md.",
         "",
         "Everyone works in a process of its own, and while one does the others wait: cnncli, then the other, and so "
-        "on, 0.3 seconds each in a round. Figures are medians of the rounds, and a ratio is the median of the ratios "
-        "within each. ✓ says that a goal is met, ✗ that it is missed.",
+        "on, 0.2 to 0.4 seconds each in a round. Figures are medians of the rounds, and a ratio is the median of the "
+        "ratios within each. ✓ says that a goal is met, ✗ that it is missed.",
         "",
     ]
     for name, section in SECTIONS.items():
