@@ -145,8 +145,8 @@ class Bench:
     def time_parts(self, rounds: int, *, progress: Callable[[int], None] = lambda number: None) -> list[Timed]:
         """The median of each operation over the steps of `rounds` rounds.
 
-        A step runs all of them, in their order, each on the whole batch. A real step takes one portion of the batch after
-        the other through several of them, and may well be shorter than all of them together.
+        A step runs all of them, in their order, each on the whole batch. A real step takes one portion of the batch
+        after the other through several of them, and may well be shorter than all of them together.
         Each also pays for a call of its own, some microseconds, which a whole step pays but once.
         """
         seconds: list[list[float]] = [[] for _ in self.parts]
