@@ -51,7 +51,8 @@ SECTIONS = {
     "breakdown": Section(
         "Where the time goes",
         "A training step of 128 images by kind of operation, added over the layers. Each operation is timed alone, on "
-        "the whole batch; a real step takes portions of the batch through several of them and is shorter than their sum.",
+        "the whole batch; a real step takes portions of the batch through several of them and is shorter than their "
+        "sum.",
         breakdown.measure,
         breakdown.render,
     ),
