@@ -1,11 +1,24 @@
 """Static memory: every buffer's place is known before the first batch."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from cnncli.ops.ir import Call, Value
 
 ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Lives:
+    """Which memory values need, and when: the `owners` of others share theirs, `spans` are the first and the last time.
+
+    Placed values are not among the spans. The `brief` ones are batched, gone at the time at which they are ready, and
+    no operation takes the batch of them as a whole.
+    """
+
+    owners: dict[Value, Value]
+    spans: dict[Value, tuple[int, int]]
+    brief: list[Value]
 
 
 @dataclass(frozen=True)
@@ -21,20 +34,31 @@ class Layout:
         return find(self.owners, value)
 
 
-def plan(
+def layout(found: Lives, size: Callable[[Value], int], without: Collection[Value] = ()) -> Layout:
+    """Place values largest first, at the lowest offset free for their whole lives (Pisarchyk & Lee 2020).
+
+    `size` is in bytes. Values `without` a place have it elsewhere.
+    """
+    offsets, total = pack({value: life for value, life in found.spans.items() if value not in without}, size)
+    return Layout(found.owners, offsets, total)
+
+
+def lives(
     calls: Sequence[Call],
     placed: Collection[Value],
     kept: Collection[Value],
     size: Callable[[Value], int],
+    *,
     spans: Sequence[tuple[int, int]] | None = None,
-) -> Layout:
-    """Place all values of `calls` but the `placed` ones; the `kept` ones outlive the program. `size` is in bytes.
+    lasting: Collection[Value] = (),
+) -> Lives:
+    """When the values of `calls` live; `kept` ones outlive the program, `lasting` ones live before it, too.
 
+    `size` is in bytes.
     `spans`: when each call begins and ends, by default one after the other; those that share a time are done together
     (see `schedule`).
 
-    A view shares its input's memory, an elementwise operation takes that of an input nobody reads afterwards. The rest
-    is placed largest first, at the lowest offset free for the value's whole life (Pisarchyk & Lee 2020).
+    A view shares its input's memory, an elementwise operation takes that of an input nobody reads afterwards.
     """
     spans = spans or [(position, position) for position in range(len(calls))]
     owners: dict[Value, Value] = {}
@@ -45,7 +69,7 @@ def plan(
                 owners[source] = call.output
             else:
                 owners[call.output] = source
-    last = _last_reads(calls, owners, kept)
+    last = _last_reads(calls, owners, [*kept, *lasting])
     for position, call in enumerate(calls):
         if call.op.overwrites is None or call.output in placed:
             continue
@@ -55,15 +79,23 @@ def plan(
         if free and call.output not in owners and size(source) == size(call.output):
             owners[call.output] = source
             last[source] = last[call.output]
-    lives: dict[Value, tuple[int, int]] = {}
+    found: dict[Value, tuple[int, int]] = {}
+    ready: dict[Value, int] = {}
+    whole = {find(owners, value) for call in calls if call.op.as_whole for value in (*call.inputs, *call.outputs)}
     for position, call in enumerate(calls):
         for value in call.outputs:
             owner = find(owners, value)
             if owner not in placed:
                 end = spans[last[owner]][1] if last[owner] < len(calls) else len(calls)
-                lives.setdefault(owner, (spans[position][0], end))
-    offsets, total = _pack(lives, size)
-    return Layout(owners, offsets, total)
+                found.setdefault(owner, (0 if value in lasting else spans[position][0], end))
+                ready.setdefault(owner, spans[position][1])
+    brief = [value for value, time in ready.items() if value.batched and found[value][1] == time and value not in whole]
+    return Lives(owners, found, brief)
+
+
+def aligned(size: int) -> int:
+    """`size` rounded up to where the next array may begin."""
+    return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def find(owners: dict[Value, Value], value: Value) -> Value:
@@ -83,21 +115,22 @@ def _last_reads(calls: Sequence[Call], owners: dict[Value, Value], kept: Collect
     return last
 
 
-def _pack(lives: dict[Value, tuple[int, int]], size: Callable[[Value], int]) -> tuple[dict[Value, int], int]:
+def pack(spans: Mapping[Value, tuple[int, int]], size: Callable[[Value], int]) -> tuple[dict[Value, int], int]:
+    """Offsets of values that live from the first to the last of their times, and how many bytes there are in all."""
     offsets: dict[Value, int] = {}
     total = 0
-    for value in sorted(lives, key=lambda value: (-size(value), lives[value])):
-        first, last = lives[value]
+    for value in sorted(spans, key=lambda value: (-size(value), spans[value])):
+        first, last = spans[value]
         taken = sorted(
             (offsets[other], offsets[other] + size(other))
             for other in offsets
-            if lives[other][0] <= last and first <= lives[other][1]
+            if spans[other][0] <= last and first <= spans[other][1]
         )
         offset = 0
         for start, stop in taken:
             if offset + size(value) <= start:
                 break
-            offset = max(offset, -(-stop // ALIGNMENT) * ALIGNMENT)
+            offset = max(offset, aligned(stop))
         offsets[value] = offset
         total = max(total, offset + size(value))
     return offsets, total

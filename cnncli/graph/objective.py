@@ -74,7 +74,7 @@ def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rew
 def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> int:
     """Bytes of the arrays that training in float32 holds: weights, gradients, `slots` of the optimizer, batch, buffers.
 
-    The kernels' scratch (a few per cent) and the interpreter are not counted.
+    The kernels' scratch, what a thread keeps of a portion (a few per cent) and the interpreter are not counted.
     """
     train = objective(model, loss, "train")
 
@@ -85,7 +85,8 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
         return row(value) * (batch_size if value.batched else 1)
 
     placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
-    buffers = memory.plan(train.calls, placed, train.kept, size, spans(train.calls, row)).total
+    lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls, row))
+    buffers = memory.layout(lives, size, lives.brief).total
     weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
     return buffers + weights + size(train.lowered.input) + size(train.target)
 

@@ -1,18 +1,28 @@
 """The program: calls with every buffer in its place, as steps that run in one compiled call."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnncli.graph import memory
 from cnncli.graph.schedule import segments, spans
+from cnncli.graph.slices import Slices, passing
 from cnncli.kernels import runtime
+from cnncli.kernels.relocation import stand_in
 from cnncli.kernels.runtime import Pass, Scratch, Step, Tensor
 from cnncli.ops.ir import REAL, Call, Value
 
 Array = np.ndarray[Any, Any]
+
+
+class _Bound(NamedTuple):
+    """A program for one number of samples: all of it, what is done again with the same weights, and arrays it needs."""
+
+    whole: runtime.Program
+    again: runtime.Program
+    arrays: list[Array]
 
 
 class Program:
@@ -20,7 +30,8 @@ class Program:
 
     `placed` gives the array of every value that lies elsewhere (inputs, weights, gradients), with room for `capacity`
     samples; `kept` are values the host reads after a run. The rest shares the memory handed to `attach`, `size` bytes.
-    With `steady`, what is made of weights alone keeps its memory, for runs in which they are what they were.
+    With `steady`, what is made of weights alone is made first and keeps its memory, for runs in which they are what
+    they were.
     """
 
     def __init__(
@@ -37,18 +48,26 @@ class Program:
         self.steady = steady
         self.calls, self.placed, self.capacity, self.dtype, self.threads = calls, placed, capacity, dtype, threads
         self.block: Array = np.empty(0, np.uint8)
-        self.bound: dict[int, tuple[runtime.Program, runtime.Program]] = {}
+        self.bound: dict[int, _Bound] = {}
         self.ready = 0
-        self.layout = memory.Layout({}, dict.fromkeys(_values(calls), 0), 0)
         self.spans = spans(calls, self._row)
-        measured = [self._measured(call) for call in calls]
-        if steady:
-            kept = [*kept, *(value for call in calls for value in call.outputs if not value.batched)]
-        self.layout = memory.plan(calls, placed, kept, self._size, self.spans)
-        self.shared_at = -(-self.layout.total // memory.ALIGNMENT) * memory.ALIGNMENT
-        self.places, shared = self._shares([scratch.used for scratch in measured])
+        lasting = [value for call in calls for value in call.outputs if steady and not value.batched]
+        lives = memory.lives(calls, placed, kept, self._size, spans=self.spans, lasting=lasting)
+        self.layout = memory.Layout(lives.owners, dict.fromkeys(lives.spans, 0), 0)
+        self.brief = lives.brief
+        stand_ins = {value: stand_in(number) for number, value in enumerate(self.brief)}
+        scratch = [Scratch() for _ in calls]
+        steps = [self._steps(call, capacity, own, stand_ins) for call, own in zip(calls, scratch, strict=True)]
+        _, parts = self._scheduled(steps, capacity)
+        found = passing(parts, self.brief)
+        self.elsewhere = {value: address for value, address in stand_ins.items() if value in found}
+        self.layout = memory.layout(lives, self._size, found)
+        self.shared_at = memory.aligned(self.layout.total)
+        self.places, shared = self._shares([own.used for own in scratch])
         self.private_at = self.shared_at + shared
-        self.stride = max((scratch.used_by_thread for scratch in measured), default=0)
+        self.private = max((own.used_by_thread for own in scratch), default=0)
+        self.slice = _room(self._cut(parts))
+        self.stride = self.private + self.slice
         self.size = self.private_at + self.stride * threads
 
     def attach(self, block: Array) -> None:
@@ -65,25 +84,18 @@ class Program:
         if not 1 <= n <= self.capacity:
             raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
         if n not in self.bound:
-            whole, rest = (runtime.Program(parts, self.threads) for parts in self._scheduled(n))
-            self.bound[n] = whole, rest
+            self.bound[n] = self._bind(n)
         again = steady and self.steady and self.ready == n
-        self.bound[n][again].run()
+        (self.bound[n].again if again else self.bound[n].whole).run()
         self.ready = n
 
-    def planned(self, n: int) -> list[tuple[Call, list[Step]]]:
-        """Each call with its steps on the first `n` samples, in order; a view has none."""
-        base = self.block.ctypes.data
-        return [
-            (call, self._steps(call, n, Scratch(base + place, base + self.private_at, self.stride)))
-            for call, place in zip(self.calls, self.places, strict=True)
-        ]
+    def alone(self, n: int) -> tuple[list[list[Step]], list[Array]]:
+        """The steps of each call on the first `n` samples, to be done one by one; arrays that must live as long."""
+        return self._planned(n, self.elsewhere)
 
-    def tensor(self, value: Value, n: int) -> Tensor:
-        """Where `value` lies, its first `n` samples if batched."""
-        owner = self.layout.owner(value)
-        base, offset = (self.placed[owner], 0) if owner in self.placed else (self.block, self.layout.offsets[owner])
-        return Tensor(base.ctypes.data + offset, self._shape(value, n), self._dtype(value))
+    def traffic(self, call: Call, n: int) -> int:
+        """Bytes of all that a call on `n` samples reads and writes, each once."""
+        return sum(self._row(value) * (n if value.batched else 1) for value in (*call.inputs, *call.outputs))
 
     def read(self, value: Value) -> Array:
         """A view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
@@ -107,20 +119,45 @@ class Program:
     def _shape(value: Value, n: int) -> tuple[int, ...]:
         return (n, *value.shape) if value.batched else value.shape
 
-    def _scheduled(self, n: int) -> tuple[list[Step | Pass], list[Step | Pass]]:
-        """All that is to be done on the first `n` samples, and what of it is to be done again with the same weights."""
-        found = segments(self.calls, [steps for _, steps in self.planned(n)], n, self.spans)
-        parts = [(segment.weights, segment.parts(n, self.threads, self._row)) for segment in found]
-        rest = [part for _, others in parts for part in others]
-        if self.steady:
-            return [*(step for weights, _ in parts for step in weights), *rest], rest
-        return [part for weights, others in parts for part in (*weights, *others)], rest
+    def _bind(self, n: int) -> _Bound:
+        """Plan for the first `n` samples. What does not stay within a pass now has an array of its own."""
+        steps, arrays = self._planned(n, ())
+        weights, parts = self._scheduled(steps, n)
+        if rest := self.elsewhere.keys() - passing(parts, self.brief):
+            steps, arrays = self._planned(n, rest)
+            weights, parts = self._scheduled(steps, n)
+        cut = self._cut(parts)
+        base, stride = self.block.ctypes.data + self.private_at + self.private, self.stride
+        if (room := _room(cut)) > self.slice:
+            arrays.append(aligned(room * self.threads))
+            base, stride = arrays[-1].ctypes.data, room
+        parts = [part.at(base, stride) if isinstance(part, Slices) else part for part in cut]
+        again = runtime.Program(parts, self.threads)
+        whole = runtime.Program([*weights, *parts], self.threads) if weights else again
+        return _Bound(whole, again, arrays)
 
-    def _measured(self, call: Call) -> Scratch:
-        """What a call takes of scratch; its steps get addresses that are none."""
-        scratch = Scratch()
-        self._steps(call, self.capacity, scratch)
-        return scratch
+    def _planned(self, n: int, values: Collection[Value]) -> tuple[list[list[Step]], list[Array]]:
+        """Each call's steps on the first `n` samples; `values` that have no place get arrays, others stand-ins."""
+        arrays = {value: aligned(n * self._row(value)) for value in values}
+        elsewhere = {**self.elsewhere, **{value: array.ctypes.data for value, array in arrays.items()}}
+        base = self.block.ctypes.data
+        steps = [
+            self._steps(call, n, Scratch(base + place, base + self.private_at, self.stride), elsewhere)
+            for call, place in zip(self.calls, self.places, strict=True)
+        ]
+        return steps, list(arrays.values())
+
+    def _scheduled(self, steps: Sequence[Sequence[Step]], n: int) -> tuple[list[Step], list[Step | Pass]]:
+        """What is made of steady weights, and all the rest that is to be done on the first `n` samples."""
+        weights: list[Step] = []
+        rest: list[Step | Pass] = []
+        for segment in segments(self.calls, steps, n, self.spans):
+            (weights if self.steady else rest).extend(segment.weights)
+            rest += segment.parts(n, self.threads, self._row)
+        return weights, rest
+
+    def _cut(self, parts: Sequence[Step | Pass]) -> list[Step | Slices]:
+        return [Slices(part, self.brief, self._row) if isinstance(part, Pass) else part for part in parts]
 
     def _shares(self, used: Sequence[int]) -> tuple[list[int], int]:
         """Where each call's shared scratch lies, and how much there is of it.
@@ -141,16 +178,26 @@ class Program:
             ends[segment % 2] = max(ends[segment % 2], end)
         return [self.shared_at + turn * ends[0] + start for turn, start in turns], sum(ends)
 
-    def _steps(self, call: Call, n: int, scratch: Scratch) -> list[Step]:
-        inputs = [self.tensor(value, n) for value in call.inputs]
-        outputs = [self.tensor(value, n) for value in call.outputs]
+    def _steps(self, call: Call, n: int, scratch: Scratch, elsewhere: Mapping[Value, int]) -> list[Step]:
+        inputs = [self._tensor(value, n, elsewhere) for value in call.inputs]
+        outputs = [self._tensor(value, n, elsewhere) for value in call.outputs]
         return call.op.steps(inputs, outputs, scratch)
 
+    def _tensor(self, value: Value, n: int, elsewhere: Mapping[Value, int]) -> Tensor:
+        """Where `value` lies, its first `n` samples if batched."""
+        owner = self.layout.owner(value)
+        if owner in elsewhere:
+            address = elsewhere[owner]
+        elif owner in self.placed:
+            address = self.placed[owner].ctypes.data
+        else:
+            address = self.block.ctypes.data + self.layout.offsets[owner]
+        return Tensor(address, self._shape(value, n), self._dtype(value))
 
-def _values(calls: Sequence[Call]) -> Iterator[Value]:
-    for call in calls:
-        yield from call.inputs
-        yield from call.outputs
+
+def _room(parts: Sequence[Step | Slices]) -> int:
+    """Bytes a thread needs for the slices of any pass."""
+    return memory.aligned(max((part.size for part in parts if isinstance(part, Slices)), default=0))
 
 
 def aligned(size: int) -> Array:

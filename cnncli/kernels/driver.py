@@ -18,7 +18,7 @@ from numba.extending import intrinsic
 
 from cnncli.kernels import cache
 from cnncli.kernels.compilations import Compilation, tell
-from cnncli.kernels.intrinsics import call, clear
+from cnncli.kernels.intrinsics import call, clear, put
 
 # A thread that waits by spinning takes the core from the one it waits for, wherever another process runs, too: training
 # has been seen to be ten times slower beside one busy process. Read by libgomp when the first program runs.
@@ -91,10 +91,11 @@ def _pause(builder: ir.IRBuilder) -> None:
 
 
 @njit
-def _do(steps, passes, number, chunk, thread):
+def _do(steps, passes, moves, number, chunk, thread):
     """One chunk of a pass."""
     first, last, rows = passes[number, 0], passes[number, 1], passes[number, 2]
     lane, portion = passes[number, 3], passes[number, 4]
+    first_move, last_move = passes[number, 6], passes[number, 7]
     if lane == 0:
         worker, parameters, units = steps[first, 0], steps[first, 1], steps[first, 2]
         grain, strands = steps[first, 3], steps[first, 4]
@@ -104,8 +105,11 @@ def _do(steps, passes, number, chunk, thread):
     stop = min(rows, (chunk + 1) * lane)
     for row in range(chunk * lane, stop, portion):
         end = min(stop, row + portion)
+        for m in range(first_move, last_move):
+            word, start = moves[m, 0] + thread * moves[m, 1], moves[m, 2] + thread * moves[m, 3]
+            put(word, start - row * moves[m, 4])
         for s in range(first, last):
-            worker, parameters, units = steps[s, 0], steps[s, 1], steps[s, 2]
+            worker, parameters, units = steps[s, 0], steps[s, 1] + thread * steps[s, 6], steps[s, 2]
             strands, units_of_row = steps[s, 4], steps[s, 5]
             for strand in range(strands):
                 skip = strand * units
@@ -113,7 +117,7 @@ def _do(steps, passes, number, chunk, thread):
 
 
 @njit
-def _walk(steps, passes, counters, thread):
+def _walk(steps, passes, moves, counters, thread):
     """Take chunks of each pass as long as there are any, and wait until those of the others are done, too.
 
     So a core that somebody else uses as well does less of the work, and a thread that comes late, or never, holds up
@@ -125,32 +129,34 @@ def _walk(steps, passes, counters, thread):
         done = taken + LINE
         chunk = _take(taken)
         while chunk < count:
-            _do(steps, passes, number, chunk, thread)
+            _do(steps, passes, moves, number, chunk, thread)
             _take(done)
             chunk = _take(taken)
         _await(done, count)
 
 
 TABLE = types.Array(types.int64, 2, "C")
-DRIVER = [types.void(TABLE, TABLE, types.intp, types.intp)]
+DRIVER = [types.void(TABLE, TABLE, TABLE, types.intp, types.intp)]
 
 
-def _run(steps, passes, counters, threads):
+def _run(steps, passes, moves, counters, threads):
     """Run each pass in order, on all threads in one parallel region; on one thread, without.
 
-    steps: int64 (count, 6), each a worker's address, that of its parameters, units of a strand, units of a chunk,
-    strands, and units of a row of the batch. passes: int64 (count, 6), each the first step, the last + 1, rows, rows of
-    a lane (0: a pass of one step, in chunks of its own), rows of a portion, and chunks. counters: the address of
-    COUNTERS bytes for each pass.
+    steps: int64 (count, 7), each a worker's address, that of its parameters, units of a strand, units of a chunk,
+    strands, units of a row of the batch, and bytes from one thread's parameters to the next one's (0: they share them).
+    passes: int64 (count, 8), each the first step, the last + 1, rows, rows of a lane (0: a pass of one step, in chunks
+    of its own), rows of a portion, chunks, the first move, and the last + 1. moves: int64 (count, 5), each the address
+    of a word of the first thread's parameters, bytes to the next thread's, what the word is for rows from 0 on, how
+    much more for the next thread, and how much less for each row. counters: the address of COUNTERS bytes a pass.
     """
     if threads == 1:
         for number in range(passes.shape[0]):
             for chunk in range(passes[number, 5]):
-                _do(steps, passes, number, chunk, 0)
+                _do(steps, passes, moves, number, chunk, 0)
     else:
         clear(counters, COUNTERS * passes.shape[0])
         for thread in prange(threads):
-            _walk(steps, passes, counters, thread)
+            _walk(steps, passes, moves, counters, thread)
 
 
 _start = perf_counter()

@@ -25,6 +25,17 @@ def call(typing_context, address, arguments):
 
 
 @intrinsic
+def put(typing_context, address, word):
+    """Write the integer `word` to `address`."""
+
+    def generate(context, builder, signature, arguments):
+        builder.store(arguments[1], builder.inttoptr(arguments[0], WORD.as_pointer()))
+        return context.get_dummy_value()
+
+    return types.void(types.intp, types.intp), generate
+
+
+@intrinsic
 def copy(typing_context, out, x, size):
     """Copy `size` bytes from address `x` to address `out`."""
 

@@ -44,7 +44,8 @@ from numba.extending import intrinsic
 
 from cnncli.kernels import cache
 from cnncli.kernels.compilations import Compilation, tell
-from cnncli.kernels.driver import COUNTERS, drive
+from cnncli.kernels.driver import COUNTERS, LINE, drive
+from cnncli.kernels.relocation import Moved
 
 REALS = {"float32": types.float32, "float64": types.float64}
 WORKER = types.void(*[types.intp] * 4)
@@ -112,13 +113,14 @@ class Step(NamedTuple):
 class Pass(NamedTuple):
     """Steps on the same `rows` of a batch that each portion of it goes through together, while it is in the cache.
 
-    A thread takes `lane` rows, `portion` of them at a time.
+    A thread takes `lane` rows, `portion` of them at a time; of some arrays it keeps only those, as `moved` tells.
     """
 
     steps: Sequence[Step]
     rows: int
     lane: int
     portion: int
+    moved: Sequence[Moved] = ()
 
     @property
     def chunks(self) -> int:
@@ -264,27 +266,48 @@ class Program:
     def __init__(self, parts: Sequence[Step | Pass], threads: int | None = None) -> None:
         self.threads = threads
         self.steps: list[Step] = []
+        self.own: list[np.ndarray[Any, Any]] = []
+        lines: list[tuple[int, ...]] = []
         passes: list[tuple[int, ...]] = []
+        moves: list[tuple[int, ...]] = []
         for part in parts:
-            steps, *cut = part if isinstance(part, Pass) else ([part], 0, 0, 0)
-            passes.append((len(self.steps), len(self.steps) + len(steps), *cut, part.chunks))
+            steps, *cut, moved = part if isinstance(part, Pass) else ([part], 0, 0, 0, ())
+            own = {number: self._parameters(steps[number]) for number in {move.step for move in moved}}
+            passes.append((len(lines), len(lines) + len(steps), *cut, part.chunks, len(moves), len(moves) + len(moved)))
+            moves += [_move(move, own[move.step]) for move in moved]
+            lines += [_line(step, own.get(number)) for number, step in enumerate(steps)]
             self.steps += steps
-        self.table = np.array([_line(step) for step in self.steps], np.int64).reshape(-1, 6)
-        self.passes = np.array(passes, np.int64).reshape(-1, 6)
+        self.table = np.array(lines, np.int64).reshape(-1, 7)
+        self.passes = np.array(passes, np.int64).reshape(-1, 8)
+        self.moves = np.array(moves, np.int64).reshape(-1, 5)
         self.counters = np.zeros(COUNTERS // 8 * len(passes), np.int64)
         self.counters_at = self.counters.ctypes.data  # to ask for it takes microseconds
-        self.most = max([chunks for *_, chunks in passes], default=1)
+        self.most = max([part.chunks for part in parts], default=1)
 
     def run(self) -> None:
         """Run everything, in order, in one compiled call; where another Python thread runs a program, after that."""
         count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
-            drive(self.table, self.passes, self.counters_at, max(1, min(count, self.most)))
+            drive(self.table, self.passes, self.moves, self.counters_at, max(1, min(count, self.most)))
+
+    def _parameters(self, step: Step) -> np.ndarray[Any, Any]:
+        """Each thread's own copy of a step's block: int64 (threads, words), rows apart by whole cache lines."""
+        words = step.parameters.view(np.int64)
+        threads = numba.config.NUMBA_NUM_THREADS if self.threads is None else self.threads
+        own = np.zeros((threads, (words.nbytes // LINE + 2) * LINE // words.itemsize), np.int64)
+        own[:, : words.size] = words
+        self.own.append(own)
+        return own
 
 
-def _line(step: Step) -> tuple[int, ...]:
+def _line(step: Step, own: np.ndarray[Any, Any] | None) -> tuple[int, ...]:
     units, grain, rows, strands, _ = step.work
-    return step.worker, step.parameters.ctypes.data, units, grain, strands, units // rows if rows else 0
+    address, stride = (step.parameters.ctypes.data, 0) if own is None else (own.ctypes.data, own.strides[0])
+    return step.worker, address, units, grain, strands, units // rows if rows else 0, stride
+
+
+def _move(move: Moved, own: np.ndarray[Any, Any]) -> tuple[int, ...]:
+    return own.ctypes.data + 8 * move.word, own.strides[0], move.start, move.stride, move.row
 
 
 def run(steps: Sequence[Step | Pass]) -> None:

@@ -1,7 +1,7 @@
 """Training steps, or inference, against the clock: whole ones, and one operation after the other."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -13,9 +13,7 @@ import numpy as np
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
 from cnncli.graph.objective import Objective, Purpose
-from cnncli.graph.program import Program
 from cnncli.kernels import runtime
-from cnncli.ops.ir import Call
 from cnncli.training.sections import CompileSection
 from cnncli.training.update import Update
 
@@ -174,17 +172,18 @@ class Bench:
         program, objective = self.network.runs[self.purpose]
         n, threads = self.network.batch_size, self.network.threads
         directions = directions_of(objective)
+        steps, self.arrays = program.alone(n)
         parts = [
             Part(
                 call.owner or "loss",
                 call.op.title,
                 direction,
                 call.flops * (n if any(value.batched for value in (*call.inputs, *call.outputs)) else 1),
-                _bytes(program, call, n),
-                runtime.Program(steps, threads),
+                program.traffic(call, n),
+                runtime.Program(own, threads),
             )
-            for (call, steps), direction in zip(program.planned(n), directions, strict=True)
-            if steps
+            for call, own, direction in zip(program.calls, steps, directions, strict=True)
+            if own
         ]
         return parts if self.update is None else [*parts, _update(self.update, self.network.weights.data.nbytes)]
 
@@ -233,8 +232,3 @@ def _update(update: Update, weights: int) -> Part:
     reads = 2 if update.optimizer.limit else 1  # gradients, whose norm may be wanted before
     traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots in and out
     return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.program)
-
-
-def _bytes(program: Program, call: Call, n: int) -> int:
-    values: Sequence[runtime.Tensor] = [program.tensor(value, n) for value in (*call.inputs, *call.outputs)]
-    return sum(tensor.size * np.dtype(tensor.dtype).itemsize for tensor in values)

@@ -19,6 +19,10 @@ def size(value):
     return value.size * 4
 
 
+def planned(calls, placed, kept):
+    return memory.layout(memory.lives(calls, placed, kept, size), size)
+
+
 @st.composite
 def programs(draw):
     """A tape of random calls on images of a few shapes, its input, and what is kept."""
@@ -48,7 +52,7 @@ def test_every_read_finds_what_was_written(program):
     calls, source, kept = program
     weights = [call.inputs[1] for call in calls if isinstance(call.op, Conv2D)]
     placed = {source, *weights}
-    layout = memory.plan(calls, placed, kept, size)
+    layout = planned(calls, placed, kept)
     cells = np.full(layout.total // CELL + 2, -1)
     content = {}  # what a value's memory must hold: the number of the call that wrote it
 
@@ -86,14 +90,14 @@ def test_a_chain_of_elementwise_operations_needs_one_buffer():
     value = source
     for _ in range(5):
         value = tape.emit(Activation("relu"), value)
-    assert memory.plan(tape.calls, {source}, [value], size).total == 400
+    assert planned(tape.calls, {source}, [value]).total == 400
 
 
 def test_a_view_takes_no_memory_even_where_it_is_placed_elsewhere():
     tape, source = Tape(), Value((4, 4))
     made = tape.emit(Add(), source, source)
     view = tape.emit(Reshape((16,)), made)
-    assert memory.plan(tape.calls, {source, view}, [], size).total == 0
+    assert planned(tape.calls, {source, view}, []).total == 0
 
 
 def test_what_a_placed_view_shows_is_written_there_and_not_over_a_dead_input():
@@ -101,6 +105,6 @@ def test_what_a_placed_view_shows_is_written_there_and_not_over_a_dead_input():
     dead = tape.emit(Add(), source, source)
     made = tape.emit(Activation("relu"), dead)
     view = tape.emit(Reshape((16,)), made)
-    layout = memory.plan(tape.calls, {source, view}, [], size)
+    layout = planned(tape.calls, {source, view}, [])
     assert layout.owner(made) is view
     assert layout.owner(dead) is dead

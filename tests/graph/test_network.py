@@ -310,14 +310,14 @@ def test_the_summary_counts_parameters_and_flops_as_by_hand():
 
 def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
     loss = LOSSES.parse("categorical_crossentropy")
-    network = Network(branches(), loss, batch_size=8)
-    filled(network, 8)
-    network.train_step(8, 0, 1)
+    network = Network(branches(), loss, batch_size=64)
+    filled(network, 64)
+    network.train_step(64, 0, 1)
     arrays = (network.weights.data, network.gradients.data, network.inputs, network.targets)
     scratch = network.runs["train"].program.size - network.runs["train"].program.shared_at
     held = sum(array.nbytes for array in arrays) + network.memory.size - scratch
-    assert training_memory(branches(), loss, 8, 0) == pytest.approx(held, rel=0.02)
-    slots = training_memory(branches(), loss, 8, 2) - training_memory(branches(), loss, 8, 0)
+    assert training_memory(branches(), loss, 64, 0) == pytest.approx(held, rel=0.02)
+    slots = training_memory(branches(), loss, 64, 2) - training_memory(branches(), loss, 64, 0)
     assert slots == 2 * 4 * sum(array.size for array in network.weights.tensors().values())
 
 

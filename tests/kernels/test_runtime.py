@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from cnncli.kernels import cache, compilations, runtime
+from cnncli.kernels import cache, compilations, relocation, runtime
 from cnncli.kernels.runtime import Pass, Program, Scratch, Work, block, fields, tensor, view, worker
 
 MARK = block("runs threads")
@@ -204,3 +204,53 @@ def test_strands_of_a_step_alone_are_all_done(any_threads):
     runtime.set_threads(1)
     runtime.run([step])
     assert [sorted(line[:2]) for line in out.tolist()] == [[row, rows + row] for row in range(rows)]
+
+
+RELAY = block("x out width")
+
+
+@worker(RELAY)
+def relay_worker(real):
+    """out = x + 1, rows of `width` numbers."""
+
+    def relay(parameters, start, stop, thread):
+        p = fields(parameters, RELAY)
+        x, out = view(p.x, (stop, p.width), real), view(p.out, (stop, p.width), real)
+        for row in range(start, stop):
+            for i in range(p.width):
+                out[row, i] = x[row, i] + 1
+
+    return relay
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_an_array_of_portions_takes_the_rows_of_one_after_the_other(any_threads, threads):
+    runtime.set_threads(threads)
+    rows, width, portion = 10, 3, 2
+    x, out, slices = np.arange(30.0).reshape(rows, width), np.zeros((rows, width)), np.zeros((threads, portion, width))
+    between = relocation.stand_in(5)
+    work = Work(rows, 1, rows)
+    steps = [
+        relay_worker.step("float64", work, x=x.ctypes.data, out=between, width=width),
+        relay_worker.step("float64", work, x=between, out=out.ctypes.data, width=width),
+    ]
+    found = [(step, mention) for step, own in enumerate(steps) for mention in relocation.mentions(own.parameters)]
+    assert found == [(0, (1, 5, 0)), (1, (0, 5, 0))]
+    moved = [
+        relocation.Moved(step, mention.word, slices.ctypes.data, slices.strides[0], slices.strides[1])
+        for step, mention in found
+    ]
+    runtime.Program([Pass(steps, rows, 4, portion, moved)], threads).run()
+    np.testing.assert_array_equal(out, x + 2)
+    assert slices.any()
+
+
+def test_mentions_are_told_from_numbers_that_look_alike():
+    step = relay_worker.step("float64", 1, x=relocation.stand_in(2) + 8, out=relocation.stand_in(3) - 16, width=3)
+    assert [*relocation.mentions(step.parameters)] == [(0, 2, 8), (1, 3, -16)]
+    number = np.array([relocation.stand_in(0)]).view(np.float64)[0]
+    scaled = np.zeros(1, [("factor", np.float64)])
+    scaled["factor"] = number
+    assert [*relocation.mentions(scaled)] == []
+    with pytest.raises(ValueError, match="524288 arrays"):
+        relocation.stand_in(relocation.MOST)
