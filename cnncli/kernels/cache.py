@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite
 import numba
 
+from cnncli.kernels.lazy_nrt import defer
 from cnncli.kernels.target import machine
 
 FILES = "*.nb[ic]"
@@ -98,6 +99,7 @@ def _state(place: Path) -> list[int]:
 
 
 ENABLED = prepare()
+defer()
 
 
 def compiled(build: Callable[[bool], Any]) -> Any:

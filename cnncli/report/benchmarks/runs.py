@@ -16,6 +16,10 @@ KIBIBYTES = 1 if sys.platform == "darwin" else 1024
 """Bytes in the unit of `ru_maxrss`."""
 
 
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+"""That of the processes: Python keeps the modules it has compiled, as an installation does."""
+
+
 class Usage(NamedTuple):
     """Of a process from its start to its end: seconds of the clock, and bytes of memory at their most."""
 
@@ -25,7 +29,7 @@ class Usage(NamedTuple):
 
 def output(*arguments: str) -> str:
     """What `python ARGUMENTS` prints. Raises CnncliError with its last complaint where it fails."""
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT)
     if done.returncode:
         raise _failure(arguments, done.returncode, done.stderr)
     return done.stdout
@@ -45,7 +49,9 @@ def usage(*arguments: str) -> Usage:
     """
     with TemporaryFile() as errors:
         start = perf_counter()
-        process = subprocess.Popen([sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=errors)
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
+        )
         _, status, resources = os.wait4(process.pid, 0)
         seconds = perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
