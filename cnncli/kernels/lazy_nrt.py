@@ -18,7 +18,7 @@ def defer() -> None:
     if not all(hasattr(runtime, name) for name in ("initialize", "library", "_init_guard")):
         return
 
-    class LazyRuntime(runtime):
+    class LazyRuntime(runtime):  # type: ignore[valid-type,misc]
         context = None
 
         def initialize(self, ctx):
