@@ -7,6 +7,7 @@ pooch writes a download under another name, checks it and renames it: what has a
 import logging
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from time import sleep, time
 from urllib.parse import urlsplit
@@ -78,6 +79,7 @@ def _algorithm(file: Remote) -> str:
 
 
 def _download(known: Known, file: Remote, follow: Follow) -> None:
+    follow(file, 0)  # something is to be seen while a server keeps us waiting
     failures = []
     for mirror in file.mirrors:
         reason = _from(mirror, file, folder(known), follow)
@@ -124,8 +126,9 @@ def _retrieve(url: str, file: Remote, place: Path, follow: Follow) -> None:
 
 def _remove_stale(place: Path) -> None:
     for unfinished in place.glob("tmp*"):  # as Python's tempfile, and so pooch, names them
-        if unfinished.stat().st_mtime < time() - STALE_SECONDS:
-            unfinished.unlink()
+        with suppress(FileNotFoundError):  # another process may just have finished it
+            if unfinished.stat().st_mtime < time() - STALE_SECONDS:
+                unfinished.unlink()
 
 
 class _Meter:
@@ -155,6 +158,8 @@ def _may_pass(error: requests.RequestException) -> bool:
     if error.response is not None:
         status = error.response.status_code
         return status >= SERVER_ERROR or status == TOO_MANY_REQUESTS
+    if isinstance(error, requests.ConnectTimeout | SSLError):
+        return False
     return isinstance(error, requests.Timeout | requests.ConnectionError | ChunkedEncodingError)
 
 
