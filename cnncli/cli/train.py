@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What every random number follows from.")
 @offline_option
-@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
+@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the closing lines.")
 def command(
