@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model
 from cnncli.datasets.describe import describe
 from cnncli.datasets.rescale import rescale_for
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 @click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@offline_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     *,
@@ -35,6 +37,7 @@ def command(
     conditions: tuple[str, ...],
     junit: Path | None,
     threads: int | None,
+    offline: bool,
     as_json: bool,
 ) -> None:
     """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
@@ -46,7 +49,7 @@ def command(
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
-    evaluation = _evaluate(file, target, data)
+    evaluation = _evaluate(file, target, data, offline=offline)
     listing = target.run / "misclassified.csv" if target.run and evaluation.confusion is not None else None
     if as_json:
         emit({**evaluation.document(), "model": str(target.file)})
@@ -64,13 +67,14 @@ def command(
     judge(expectations, evaluation.named_figures())
 
 
-def _evaluate(file: "ModelFile", target: Target, data: str | None) -> "Evaluation":
+def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":
     from cnncli.datasets.batches import Feed
     from cnncli.datasets.load import load
     from cnncli.graph.network import Network
     from cnncli.report.evaluation import examine
 
     spec = _spec(file, target, data)
+    obtain(spec.data, offline=offline)
     dataset = load(spec.data, Path())
     split = "test" if dataset.test is not None else "validation"
     rows = dataset.splits.get(split)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import find_model
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What every random number follows from.")
-@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, write nothing.")
+@offline_option
+@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the closing lines.")
 def command(
@@ -42,6 +44,7 @@ def command(
     batch_size: int | None,
     threads: int | None,
     seed: int | None,
+    offline: bool,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -60,6 +63,7 @@ def command(
         else:
             raise UsageError("train needs a SPEC, or --resume RUN")
         start = None if weights is None else find_model(weights).file
+        obtain(loaded.data, offline=offline)
         _train(loaded, mode, threads=cpus.settle(threads), resume=resume, weights=start, output=output, dry=dry_run)
     except CnncliError as error:
         if as_json:

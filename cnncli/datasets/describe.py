@@ -7,12 +7,10 @@ from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
+from cnncli.datasets.known import KNOWN, Known
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
-
-DOWNLOADED = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10")
-"""Datasets that a user may well name, and that are not shipped."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +49,8 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     labelled = data.targets == "labels"
     if isinstance(data.dataset, Synthetic):
         known = _made(data.dataset.settled(input_shape))
+    elif data.name in KNOWN:
+        known = _downloaded(KNOWN[data.name])
     else:
         source = find(data.name, base)
         known = EMBEDDED.get(source.name) or _described(source, labelled=labelled)
@@ -62,6 +62,10 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
 def _made(dataset: Synthetic) -> Description:
     assert dataset.image_shape is not None
     return Description(dataset, dataset.image_shape, dataset.classes, dataset.samples, "uint8")
+
+
+def _downloaded(known: Known) -> Description:
+    return Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
 
 
 def _described(source: Found, *, labelled: bool) -> Description:
@@ -91,17 +95,13 @@ def find(dataset: str, base: Path) -> Found:
             near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
             raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
         return Found(str(path), path)
-    if dataset in DOWNLOADED:
-        raise DeclarationError(
-            f"{dataset!r} is known, but this version does not download yet; `mnist5k` holds 5,000 of MNIST's digits"
-        )
     if path.exists():
         kind = "folders of images are" if path.is_dir() else f"{path.suffix or 'such'} files are"
         raise DeclarationError(f"a dataset must be a known name or a .npz file; {kind} not read by this version")
-    near = _near(dataset, [*EMBEDDED, "synthetic", *DOWNLOADED, *(file.name for file in base.glob("*.npz"))])
-    raise DeclarationError(
-        f"unknown dataset {dataset!r}{near or '; known are mnist5k, synthetic and files ending in .npz'}"
-    )
+    names = [*EMBEDDED, *KNOWN, "synthetic"]
+    near = _near(dataset, [*names, *(file.name for file in base.glob("*.npz"))])
+    known = f"; known are {', '.join(names)} and files ending in .npz"
+    raise DeclarationError(f"unknown dataset {dataset!r}{near or known}")
 
 
 def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:

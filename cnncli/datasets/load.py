@@ -10,6 +10,7 @@ import numpy as np
 from cnncli.datasets import shapes
 from cnncli.datasets.archive import SplitHeaders, headers, splits
 from cnncli.datasets.describe import find, sizes
+from cnncli.datasets.known import KNOWN, Known
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.synthetic import Synthetic
 from cnncli.errors import CnncliError
@@ -65,7 +66,7 @@ class Dataset:
 
 
 def load(data: DataSection, base: Path) -> Dataset:
-    """Read what `data` names; relative paths are relative to `base`.
+    """Read what `data` names; relative paths are relative to `base`. What can be downloaded must be here already.
 
     Raises DeclarationError as `describe` does; CnncliError, naming file, array and row, for data that break a rule.
     """
@@ -74,6 +75,10 @@ def load(data: DataSection, base: Path) -> Dataset:
         dataset = data.dataset.settled(None)
         made = {name: _drawn(dataset, name, state, labelled=data.targets == "labels") for name in dataset.samples}
         classes = shapes.class_names(dataset.classes) if data.targets == "labels" else ()
+    elif data.name in KNOWN:
+        known = KNOWN[data.name]
+        made = _downloaded(known, state, labelled=data.targets == "labels")
+        classes = known.classes if data.targets == "labels" else ()
     else:
         made = _archived(data, base, state)
         classes = _classes([split.y for split in made.values() if split.y is not None])
@@ -99,10 +104,24 @@ def _archived(data: DataSection, base: Path, state: "hashlib._Hash") -> dict[str
 
 def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
     x, y = shapes.draw(dataset, name)
+    return _ready(x, y, "synthetic", name, state, labelled=labelled)
+
+
+def _downloaded(known: Known, state: "hashlib._Hash", *, labelled: bool) -> dict[str, Split]:
+    from cnncli.datasets import download, readers  # here, because pooch takes a while to import
+
+    if not download.is_here(known):
+        raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
+    arrays = readers.read(known, download.paths(known))
+    return {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
+
+
+def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
+    """The split `name` of arrays that need no check, added to the digest."""
     _digest(f"x_{name}", x, state)
     if labelled:
         _digest(f"y_{name}", y, state)
-    return Split(x, y if labelled else None, "synthetic", f"x_{name}")
+    return Split(x, y if labelled else None, source, f"x_{name}")
 
 
 def _read(path: Path, key: str, state: "hashlib._Hash") -> Array:

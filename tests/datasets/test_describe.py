@@ -7,7 +7,7 @@ import pytest
 from cnncli.datasets.archive import headers, splits
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.section import DataSection
-from cnncli.errors import CnncliError, DeclarationError
+from cnncli.errors import CnncliError
 
 
 def archive(folder, **arrays):
@@ -139,14 +139,22 @@ def test_names_and_files_that_are_not_there_suggest_what_is_near(tmp_path):
     archive(tmp_path, x_train=images(8), y_train=LABELS)
     assert message(tmp_path, dataset="mnist5") == "unknown dataset 'mnist5'; did you mean 'mnist5k'?"
     assert message(tmp_path, dataset="owm.npz") == f"no file 'owm.npz' in {tmp_path}; did you mean 'own.npz'?"
-    with pytest.raises(DeclarationError, match=r"^'mnist' is known, but this version does not download yet; `mnist5k`"):
-        describe(DataSection(dataset="mnist"), tmp_path)
+    assert message(tmp_path, dataset="weather") == (
+        "unknown dataset 'weather'; known are mnist5k, mnist, fashion_mnist, kmnist, emnist, cifar10, cifar100, "
+        "synthetic and files ending in .npz"
+    )
     (tmp_path / "folder.npz").mkdir()
     assert message(tmp_path, dataset="folder.npz") == (
         "a dataset must be a known name or a .npz file; 'folder.npz' is a folder"
     )
     assert "folder.npz" not in message(tmp_path, dataset="foldr.npz")
     assert "folders of images are not read by this version" in message(tmp_path, dataset=".")
+
+
+def test_what_is_downloaded_is_described_beforehand(tmp_path):
+    found = describe(DataSection(dataset="cifar100", validation_split=0.1), tmp_path)
+    assert (found.source, found.input_shape, found.classes, found.dtype) == ("cifar100", (32, 32, 3), 100, "uint8")
+    assert found.samples == {"train": 45_000, "validation": 5_000, "test": 10_000}
 
 
 def test_a_validation_split_beside_own_validation_images_is_an_error(tmp_path):

@@ -1,0 +1,92 @@
+"""Datasets as people look at them: a table, a page about one, a download's progress."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from cnncli.report.progress import animated
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+    from cnncli.datasets.known import Remote
+
+
+def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
+    """A row a dataset, on standard output."""
+    table = Table(box=box.SIMPLE)
+    table.add_column("name", no_wrap=True)
+    for name in ("images", "shape", "classes", "download"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("where", overflow="fold")
+    for row in rows:
+        where = row["place"] if row["here"] else "not here yet"
+        download = megabytes(row["bytes"]) if row["bytes"] else "comes along"
+        images = f"{sum(row['images'].values()):,}"
+        table.add_row(row["name"], images, _shape(row["shape"]), str(row["classes"]), download, where)
+    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+
+
+def print_dataset(facts: Mapping[str, Any]) -> None:
+    """All that is known of one dataset, a line each."""
+    images = ", ".join(f"{count:,} {split}" for split, count in facts["images"].items())
+    lines = {
+        "images": f"{images}, each {_shape(facts['shape'])}",
+        "classes": str(facts["classes"]),
+        "here": facts["place"] if facts["here"] else f"no; would be in {facts['place']}",
+    }
+    if "files" in facts:
+        lines["classes"] += f": {', '.join(facts['class_names'])}"
+        lines["home"] = facts["home"]
+    click.echo(f"{facts['name']}{': ' + facts['about'] if 'about' in facts else ''}")
+    for name, text in lines.items():
+        click.echo(f"  {name:8} {text}")
+    for file in facts.get("files", []):
+        click.echo(f"  {file['name']}  {file['bytes']:,} bytes  {file['checksum']}")
+        for url in file["from"]:
+            click.echo(f"    {url}")
+
+
+def megabytes(count: int) -> str:
+    """`11.6 MB`."""
+    return f"{count / 1e6:,.1f} MB"
+
+
+def _shape(shape: Sequence[int]) -> str:
+    return " × ".join(map(str, shape))
+
+
+class Downloading:
+    """A bar for each file that is being downloaded, on a terminal's standard error and only there."""
+
+    def __init__(self) -> None:
+        self.shown: Progress | None = None
+        self.tasks: dict[str, TaskID] = {}
+
+    def __enter__(self) -> "Downloading":
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.shown:
+            self.shown.stop()
+
+    def follow(self, file: "Remote", count: int) -> None:
+        """So many bytes of a file have come."""
+        if not animated():
+            return
+        if self.shown is None:
+            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+            what = TextColumn("{task.description}")
+            self.shown = Progress(
+                what, BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+            )
+            self.shown.start()
+        if file.name not in self.tasks:
+            self.tasks[file.name] = self.shown.add_task(file.name, total=file.size)
+        self.shown.update(self.tasks[file.name], completed=count)
