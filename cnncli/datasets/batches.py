@@ -76,7 +76,7 @@ class Feed:
         images = scaled(np.ascontiguousarray(split.x), rescale)
         labels = self._same(images) if split.y is None else self._labels(split.y)
         self.fillers: Sequence[tuple[Filler, Array]] = [(images, inputs), (labels, targets)]
-        self.every, self.chosen = np.arange(len(split)), np.zeros(len(inputs), np.int64)
+        self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
 
     def fill(self, rows: Rows) -> int:

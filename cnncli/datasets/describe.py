@@ -1,6 +1,6 @@
 """What a data source holds, found out without NumPy and without reading the data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import floor
@@ -13,6 +13,7 @@ from cnncli.errors import DeclarationError
 
 DOWNLOADED = ("mnist", "fashion_mnist", "kmnist", "emnist", "cifar10", "cifar100", "svhn", "stl10")
 """Datasets that a user may well name, and that are not shipped."""
+SOURCES = "a known name, a folder of images or a .npz file"
 
 
 @dataclass(frozen=True)
@@ -41,22 +42,51 @@ class Found:
     name: str
     file: Path
 
+    @property
+    def kind(self) -> str:
+        """How it is read: "folder" or "arrays"."""
+        return "folder" if self.file.is_dir() else "arrays"
 
-def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None) -> Description:
-    """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`.
+
+def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
+    """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`,
+    folders are divided by `seed`.
 
     Raises DeclarationError for a name or file that is not known, or an option that does not go with the data;
     CnncliError for a file that can't be read.
     """
-    labelled = data.targets == "labels"
     if isinstance(data.dataset, Synthetic):
-        known = _made(data.dataset.settled(input_shape))
-    else:
-        source = find(data.name, base)
-        known = EMBEDDED.get(source.name) or _described(source, labelled=labelled)
-    return replace(
-        known, classes=known.classes if labelled else None, samples=sizes(known.samples, data.validation_split)
-    )
+        return _divided(_made(data.dataset.settled(input_shape)), data)
+    source = find(data.name, base)
+    return DESCRIBED[source.kind](source, data, input_shape, seed)
+
+
+def _divided(known: Description, data: DataSection) -> Description:
+    """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
+    for key in data.of_folders:
+        raise DeclarationError(f"{key} is for folders of images, which {data.name} is not", key)
+    classes = known.classes if data.targets == "labels" else None
+    return replace(known, classes=classes, samples=sizes(known.samples, data.validation_split))
+
+
+def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    known = EMBEDDED.get(source.name) or _described(source, labelled=data.targets == "labels")
+    return _divided(known, data)
+
+
+def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    from cnncli.datasets import selection  # here, because the embedded digits need none of it
+
+    listing = selection.listing(source.file, data)
+    samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
+    shape = selection.image_shape(listing, data, input_shape)
+    return Description(source.name, shape, len(listing.classes) or None, samples, "uint8")
+
+
+DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
+    "folder": _folder,
+    "arrays": _arrays,
+}
 
 
 def _made(dataset: Synthetic) -> Description:
@@ -87,20 +117,24 @@ def find(dataset: str, base: Path) -> Found:
     if dataset.endswith(".npz"):
         if not path.is_file():
             if path.exists():
-                raise DeclarationError(f"a dataset must be a known name or a .npz file; {dataset!r} is a folder")
+                raise DeclarationError(f"a dataset must be {SOURCES}; {dataset!r} is a folder of another name")
             near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
             raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
+        return Found(str(path), path)
+    if path.is_dir() and dataset not in DOWNLOADED:
         return Found(str(path), path)
     if dataset in DOWNLOADED:
         raise DeclarationError(
             f"{dataset!r} is known, but this version does not download yet; `mnist5k` holds 5,000 of MNIST's digits"
         )
     if path.exists():
-        kind = "folders of images are" if path.is_dir() else f"{path.suffix or 'such'} files are"
-        raise DeclarationError(f"a dataset must be a known name or a .npz file; {kind} not read by this version")
-    near = _near(dataset, [*EMBEDDED, "synthetic", *DOWNLOADED, *(file.name for file in base.glob("*.npz"))])
+        kind = path.suffix or "such"
+        raise DeclarationError(f"a dataset must be {SOURCES}; {kind} files are not read by this version")
+    here = [file.name for file in base.glob("*") if file.suffix == ".npz" or file.is_dir()]
+    near = _near(dataset.rstrip("/"), [*EMBEDDED, "synthetic", *DOWNLOADED, *here])
     raise DeclarationError(
-        f"unknown dataset {dataset!r}{near or '; known are mnist5k, synthetic and files ending in .npz'}"
+        f"unknown dataset {dataset!r}"
+        f"{near or '; known are mnist5k, synthetic, folders of images and files ending in .npz'}"
     )
 
 
