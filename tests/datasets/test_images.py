@@ -1,5 +1,7 @@
 """Folders as data sources: described without decoding, loaded from the cache."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -87,6 +89,30 @@ def test_a_feed_takes_a_splits_rows_and_no_others(tmp_path):
     wanted = pixel(made, "validation")
     assert inputs[:2, 0, 0, :2].tolist() == [wanted[3], wanted[0]]
     assert targets[:2].tolist() == [[0, 1], [1, 0]]
+
+
+def resident(path):
+    """KiB of a mapped file in this process' memory, as Linux counts them."""
+    lines = iter(Path("/proc/self/smaps").read_text().splitlines())
+    for line in lines:
+        if line.endswith(str(path)):
+            return int(next(line for line in lines if line.startswith("Rss:")).split()[1])
+    raise AssertionError
+
+
+def test_a_large_cache_stays_in_memory_only_up_to_a_bound(tmp_path, monkeypatch):
+    monkeypatch.setattr("cnncli.datasets.batches.AROUND", 0)
+    classes(tmp_path / "photos", count=4, size=(256, 256))
+    made = load(section(), tmp_path)
+    inputs, targets = np.zeros((8, 256, 256, 3), np.float32), np.zeros((8, 2), np.float32)
+    for most, kept in ((3 << 18, False), (3 << 20, True)):
+        monkeypatch.setattr("cnncli.datasets.batches.MOST_MAPPED", most)
+        feed = Feed(made.train, 1.0, CategoricalCrossentropy(), inputs, targets)
+        for _ in range(2):
+            feed.fill(slice(0, 8))
+            assert inputs[:, 5, 9, :2].tolist() == pixel(made, "train")
+        feed.fill(slice(0, 8))
+        assert (resident(made.train.x.filename) > 0) == kept
 
 
 def test_own_splits_are_taken_as_they_are_and_train_may_be_divided(tmp_path):
