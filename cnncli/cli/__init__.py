@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
-    "datasets": ("cnncli.cli.datasets", "Look after data: check a folder of images."),
+    "datasets": ("cnncli.cli.datasets", "Look after data: what it has, what is wrong with it."),
     "benchmark": ("cnncli.cli.benchmark", "Time a spec's network, operation by operation."),
     "warmup": ("cnncli.cli.warmup", "Compile all that a spec needs, ahead of its first run."),
 }

@@ -1,4 +1,4 @@
-"""`cnncli datasets check`: what a folder of images has, and what is wrong with it."""
+"""`cnncli datasets check`: what a data source has, and what is wrong with it."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.datasets.problems import listed
-from cnncli.errors import UsageError
+from cnncli.datasets.section import DataSection
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspection import Inspection
@@ -21,23 +21,26 @@ MOST_SIZES = 5
 @click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
-    """Read every image of the folder SOURCE: classes, counts, sizes, exact duplicates, files that can't be used.
+    """Read every image of SOURCE, a folder, file or known name: classes, counts, sizes, exact duplicates.
 
-    Exit code 1 where there are any of the last.
+    Of folders also every file that can't be used; exit code 1 where there is any.
     """
-    if not source.is_dir():
-        what = "a file" if source.exists() else "not there"
-        raise UsageError(f"datasets check reads folders of images; {source} is {what}")
-    from cnncli.datasets.inspection import inspect
+    from cnncli.datasets import inspection
 
-    found = inspect(source, labelled=not unlabelled)
+    if source.is_dir():
+        found = inspection.inspect(source, labelled=not unlabelled)
+    else:
+        from cnncli.datasets.load import load
+
+        data = DataSection(dataset=str(source), targets="input" if unlabelled else "labels")
+        found = inspection.inspect_arrays(load(data, Path()))
     click.echo(json.dumps(found.document()) if as_json else "\n".join(_lines(found)))
     return 1 if found.problems else 0
 
 
 def _lines(found: "Inspection") -> Iterator[str]:
     classes = f", {len(found.classes):,} classes" if found.classes else ""
-    yield f"{found.root}: {found.images:,} images{classes}"
+    yield f"{found.source}: {found.images:,} images{classes}"
     for split, counts in found.counts.items():
         yield f"  {split}: {', '.join(f'{name} {count:,}' for name, count in counts.items()) or 'no classes'}"
     sizes = [f"{height} × {width} ({count:,})" for (height, width), count in found.sizes.items()]
@@ -46,7 +49,7 @@ def _lines(found: "Inspection") -> Iterator[str]:
         yield f"sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{more}"
     if found.duplicates:
         crossing = sum(found.crosses(group) for group in found.duplicates)
-        yield f"files with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
+        yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
         yield from listed([" = ".join(group) for group in sorted(found.duplicates, key=found.crosses, reverse=True)])
     if found.problems:
         yield f"to put right: {len(found.problems):,}"

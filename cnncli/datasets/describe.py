@@ -21,7 +21,7 @@ class Description:
     """`source` is a name, an absolute path, or a dataset with all its arguments: what a resolved spec says of it.
 
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
-    "validation", "test", those that there are.
+    "validation", "test", those that there are. `several`: an image may have any number of the classes.
     """
 
     source: str | Source
@@ -29,6 +29,7 @@ class Description:
     classes: int | None
     samples: dict[str, int]
     dtype: str
+    several: bool = False
 
 
 EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8")}
@@ -80,7 +81,7 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     listing = selection.listing(source.file, data)
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
     shape = selection.image_shape(listing, data, input_shape)
-    return Description(source.name, shape, len(listing.classes) or None, samples, "uint8")
+    return Description(source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several)
 
 
 DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {

@@ -1,4 +1,4 @@
-"""A folder of images looked through: every file is read and decoded, nothing is kept."""
+"""A data source looked through: every image is read, of folders every file is decoded; nothing is kept."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -6,20 +6,24 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets import folder, pictures
 from cnncli.datasets.problems import Problem
+
+if TYPE_CHECKING:
+    from cnncli.datasets.load import Dataset
 
 
 @dataclass(frozen=True)
 class Inspection:
     """`counts`: images by split and class. `sizes`: images by (height, width).
 
-    `duplicates`: groups of files whose bytes are the same. `problems`: all that keeps the folder from being used.
+    `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
+    source from being used.
     """
 
-    root: str
+    source: str
     classes: Sequence[str]
     counts: Mapping[str, Mapping[str, int]]
     sizes: Mapping[tuple[int, int], int]
@@ -39,7 +43,7 @@ class Inspection:
     def document(self) -> dict[str, Any]:
         """What `--json` prints."""
         return {
-            "source": self.root,
+            "source": self.source,
             "images": self.images,
             "classes": list(self.classes),
             "counts": self.counts,
@@ -81,3 +85,20 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
     return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+
+
+def inspect_arrays(dataset: "Dataset") -> Inspection:
+    """Look through arrays in memory, which are whole and of one size: they would not have been read otherwise."""
+    by_content: dict[bytes, list[str]] = defaultdict(list)
+    split_of, counts = {}, {}
+    for name, split in dataset.splits.items():
+        for row, image in enumerate(split.x):
+            place = f"{split.key}[{split.start + row}]"
+            by_content[hashlib.sha256(image.tobytes()).digest()].append(place)
+            split_of[place] = name
+        numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []
+        counts[name] = {of: numbers.count(number) for number, of in enumerate(dataset.classes if numbers else ())}
+    (shape,) = {split.x.shape[1:3] for split in dataset.splits.values()}
+    duplicates = sorted(group for group in by_content.values() if len(group) > 1)
+    sizes = {(shape[0], shape[1]): len(split_of)}
+    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of)

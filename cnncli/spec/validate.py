@@ -110,7 +110,7 @@ class _Validation:
         shape = given or (description.input_shape if description else None)
         model = self._model(shape, compiled, data, description)
         if compiled is not None:
-            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems)
+            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":
             self._check_input_as_target(compiled)
         if compiled is not None and data is not None and description is not None:

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tests.cli.test_train import child_environment, cnncli
-from tests.datasets.photos import classes, picture
+from tests.datasets.photos import classes, picture, table
 
 SPEC = """
 name: photos
@@ -139,6 +139,22 @@ def test_check_says_where_a_share_is_wrong(folder):
     assert "every split must have images of every class; train has none of 'blue' (12 in all)" in done.stderr
 
 
+def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
+    text = "file,early,late\n" + "".join(f"{name}.png,{int(name < 'd')},{int(name > 'b')}\n" for name in "abcdef")
+    table(tmp_path / "photos", text)
+    wrong = SPEC.partition("fit:")[0].replace("units: 3", "units: 2").replace(", test_split: 0.25", "")
+    (tmp_path / "wrong.yaml").write_text(wrong)
+    done = cnncli(tmp_path, "check", "wrong.yaml")
+    assert "each needs a sigmoid and binary_crossentropy; received categorical_crossentropy and softmax" in done.stderr
+    assert "images of this data may have several classes, accuracy counts one: use binary_accuracy" in done.stderr
+    right = wrong.replace("softmax", "sigmoid").replace("categorical", "binary").replace("accuracy", "binary_accuracy")
+    (tmp_path / "right.yaml").write_text(right)
+    assert cnncli(tmp_path, "check", "right.yaml").returncode == 0
+    done = cnncli(tmp_path, "train", "right.yaml", "--json", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert {"val_loss", "val_binary_accuracy"} <= set(json.loads(done.stdout.splitlines()[0]))
+
+
 def test_skipped_files_are_told_and_kept_in_the_run(folder):
     shutil.copytree(folder / "photos", folder / "spoilt")
     (folder / "spoilt/red/3.png").write_text("no image")
@@ -169,7 +185,7 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         "  train: cats 4, dogs 4",
         "  test: cats 2, dogs 2",
         "sizes (height × width): 6 × 4 (9), 9 × 8 (2)",
-        "files with the same bytes: 5, 4 of them in several splits",
+        "images with the same bytes: 5, 4 of them in several splits",
         "  test/cats/00.png = train/cats/00.png",
         "  test/cats/01.png = train/cats/01.png",
         "  test/dogs/00.png = train/dogs/00.png",
@@ -191,7 +207,28 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
 def test_datasets_check_is_content_with_a_good_folder_and_refuses_what_is_none(tmp_path):
     classes(tmp_path / "data")
     assert cnncli(tmp_path, "datasets", "check", "data").returncode == 0
-    for name, what in (("gone", "not there"), ("data/cats/00.png", "a file")):
+    for name, said in (
+        ("dta", "unknown dataset 'dta'; did you mean 'data'?"),
+        ("data/cats/00.png", "a dataset must be"),
+    ):
         done = cnncli(tmp_path, "datasets", "check", name)
         assert done.returncode == 2
-        assert done.stderr == f"error: datasets check reads folders of images; {name} is {what}\n"
+        assert done.stderr.startswith(f"error: {said}")
+
+
+def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
+    images = np.arange(6, dtype=np.uint8)[:, None, None].repeat(2, axis=1).repeat(3, axis=2)
+    images[4] = images[1]
+    labels = np.array([0, 1, 2, 0, 1, 0])
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
+    done = cnncli(tmp_path, "datasets", "check", "own.npz")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].endswith("own.npz: 7 images, 3 classes")
+    assert done.stdout.splitlines()[1:] == [
+        "  train: 0 3, 1 2, 2 1",
+        "  test: 0 1, 1 0, 2 0",
+        "sizes (height × width): 2 × 3 (7)",
+        "images with the same bytes: 2, 1 of them in several splits",
+        "  x_train[0] = x_test[0]",
+        "  x_train[1] = x_train[4]",
+    ]
