@@ -21,9 +21,10 @@ MOST_SIZES = 5
 @click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
-    """Read every image of SOURCE, a folder, file or known name: classes, counts, sizes, exact duplicates.
+    """Tell what SOURCE has, and what is wrong with it.
 
-    Of folders also every file that can't be used; exit code 1 where there is any.
+    It is a folder of images, a file or a known name. Every image is read: classes, counts, sizes, exact duplicates, also
+    across splits, and of folders each file that can't be used. Exit code 1 where there is any of these.
     """
     from cnncli.datasets import inspection
 
