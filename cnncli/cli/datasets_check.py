@@ -23,7 +23,7 @@ MOST_SIZES = 5
 def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
     """Tell what SOURCE has, and what is wrong with it.
 
-    It is a folder of images, a file or a known name. Every image is read: classes, counts, sizes, exact duplicates, also
+    It is a folder of images, a file or a known name. Every image is read: classes, counts, sizes, duplicates, also
     across splits, and of folders each file that can't be used. Exit code 1 where there is any of these.
     """
     from cnncli.datasets import inspection
