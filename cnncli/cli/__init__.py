@@ -21,7 +21,7 @@ COMMANDS = {
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
-    "datasets": ("cnncli.cli.datasets", "List datasets, download them, tell what they hold."),
+    "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),
     "benchmark": ("cnncli.cli.benchmark", "Time a spec's network, operation by operation."),
     "warmup": ("cnncli.cli.warmup", "Compile all that a spec needs, ahead of its first run."),
 }

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from cnncli.cli.datasets_check import command as check
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.datasets import download
 from cnncli.datasets.describe import EMBEDDED
@@ -21,7 +22,10 @@ name_argument = click.argument("name", metavar="NAME")
 
 @click.group("datasets")
 def command() -> None:
-    """List datasets, download them, tell what they hold."""
+    """List datasets, download them, look through data."""
+
+
+command.add_command(check)
 
 
 @command.command("list")

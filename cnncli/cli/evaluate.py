@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,9 +10,10 @@ from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model
 from cnncli.datasets.describe import describe
 from cnncli.datasets.rescale import rescale_for
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.progress import emit, figures_line
+from cnncli.report.reading import decoding, tell_skipped
 from cnncli.spec.spec import Spec, parse
 from cnncli.training import threads as cpus
 from cnncli.training.expectations import Expectation
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
-@click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name or a file.")
+@click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name, a folder of images or a file.")
 @click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
@@ -75,16 +76,22 @@ def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: b
 
     spec = _spec(file, target, data)
     obtain(spec.data, offline=offline)
-    dataset = load(spec.data, Path())
+    dataset = load(spec.data, Path(), seed=spec.seed, told=decoding())
+    tell_skipped(dataset.skipped)
+    names = json.loads(file.metadata.get("class_names", "[]"))
+    if dataset.named and names != list(dataset.classes):
+        raise CnncliError(
+            f"{dataset.source}: the classes must be those that the model was trained on, {', '.join(names)}; "
+            f"received {', '.join(dataset.classes)}"
+        )
     split = "test" if dataset.test is not None else "validation"
     rows = dataset.splits.get(split)
     if rows is None:
-        raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no x_test and no x_val")
+        raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no test and no validation images")
     network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
     network.load(file.weights)
     rescale = rescale_for(spec.model, spec.data.rescale)
     feed = Feed(rows, rescale, spec.compile.loss, network.inputs, network.targets)
-    names = json.loads(file.metadata.get("class_names", "[]"))
     return examine(network, feed, spec.compile.metrics, split, names)
 
 
@@ -95,9 +102,19 @@ def _spec(file: "ModelFile", target: Target, data: str | None) -> Spec:
         resolved["fit"]["callbacks"] = []
         resolved["expect"] = {}
         if data is not None:
-            section = DataSection(**{**resolved["data"], "dataset": data, "validation_split": 0.0})
+            section = _section(resolved, data)
             source = describe(section, Path.cwd(), tuple(resolved["model"]["input_shape"])).source
             resolved["data"] = section.replace(dataset=source).plain()
     except (KeyError, TypeError, ValueError):
         raise UsageError(f"{target.file}: carries no spec that can be read") from None
     return parse(json.dumps(resolved, ensure_ascii=False), str(target.file), check_data=False)
+
+
+def _section(resolved: dict[str, Any], data: str) -> DataSection:
+    """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
+    known = {key: value for key, value in resolved["data"].items() if key not in FOLDER_KEYS}
+    shape = resolved["model"]["input_shape"]
+    if Path(data).is_dir() and len(shape) == 3:
+        known |= {key: resolved["data"][key] for key in FOLDER_KEYS if key != "test_split" and key in resolved["data"]}
+        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
+    return DataSection(**{**known, "dataset": data, "validation_split": 0.0})

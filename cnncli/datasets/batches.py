@@ -1,5 +1,6 @@
 """Batches: the order of an epoch, and the filling of a network's inputs and targets."""
 
+import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -16,6 +17,10 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
+MOST_MAPPED = 256 << 20
+"""Bytes of a mapped file that stay in this process' memory; the system keeps what it has room for in its own."""
+AROUND = 64 << 10
+"""Bytes that the system maps around a place that is read (Linux' fault_around_bytes)."""
 
 
 def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
@@ -76,8 +81,10 @@ class Feed:
         images = scaled(np.ascontiguousarray(split.x), rescale)
         labels = self._same(images) if split.y is None else self._labels(split.y)
         self.fillers: Sequence[tuple[Filler, Array]] = [(images, inputs), (labels, targets)]
-        self.every, self.chosen = np.arange(len(split)), np.zeros(len(inputs), np.int64)
+        self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
+        self.mapping: mmap.mmap | None = getattr(split.x, "_mmap", None)
+        self.mapped = 0
 
     def fill(self, rows: Rows) -> int:
         """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond."""
@@ -89,7 +96,16 @@ class Feed:
             steps = [step for filler, out in self.fillers for step in filler.steps(chosen, runtime.tensor(out[:n]))]
             self.programs[n] = Program(steps)
         self.programs[n].run()
+        if self.mapping is not None:
+            self._give_back(self.mapping, n)
         return n
+
+    def _give_back(self, mapping: mmap.mmap, n: int) -> None:
+        """Count `n` rows more that are mapped into memory, and unmap all where that may have become too much."""
+        self.mapped += n * (self.split.x[0].nbytes + AROUND)
+        if self.mapped > MOST_MAPPED < self.split.x.nbytes:
+            mapping.madvise(mmap.MADV_DONTNEED)
+            self.mapped = 0
 
     def _same(self, images: Scaled) -> Filler:
         """The target is the input."""

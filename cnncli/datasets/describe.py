@@ -1,16 +1,18 @@
 """What a data source holds, found out without NumPy and without reading the data."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
-from cnncli.datasets.known import KNOWN, Known
+from cnncli.datasets.known import KNOWN
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
+
+SOURCES = "a known name, a folder of images or a .npz file"
 
 
 @dataclass(frozen=True)
@@ -18,7 +20,7 @@ class Description:
     """`source` is a name, an absolute path, or a dataset with all its arguments: what a resolved spec says of it.
 
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
-    "validation", "test", those that there are.
+    "validation", "test", those that there are. `several`: an image may have any number of the classes.
     """
 
     source: str | Source
@@ -26,6 +28,7 @@ class Description:
     classes: int | None
     samples: dict[str, int]
     dtype: str
+    several: bool = False
 
 
 EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8")}
@@ -34,38 +37,70 @@ EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "
 
 @dataclass(frozen=True)
 class Found:
-    """A dataset that was found: its name or absolute path, and its file."""
+    """A dataset that was found: its name or absolute path, and its file, where it has one of its own."""
 
     name: str
-    file: Path
+    file: Path = Path()
+
+    @property
+    def kind(self) -> str:
+        """How it is read: "downloaded", "folder" or "arrays"."""
+        if self.name in KNOWN:
+            return "downloaded"
+        return "folder" if self.file.is_dir() else "arrays"
 
 
-def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None) -> Description:
-    """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`.
+def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
+    """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`,
+    folders are divided by `seed`.
 
     Raises DeclarationError for a name or file that is not known, or an option that does not go with the data;
     CnncliError for a file that can't be read.
     """
-    labelled = data.targets == "labels"
     if isinstance(data.dataset, Synthetic):
-        known = _made(data.dataset.settled(input_shape))
-    elif data.name in KNOWN:
-        known = _downloaded(KNOWN[data.name])
-    else:
-        source = find(data.name, base)
-        known = EMBEDDED.get(source.name) or _described(source, labelled=labelled)
-    return replace(
-        known, classes=known.classes if labelled else None, samples=sizes(known.samples, data.validation_split)
-    )
+        return _divided(_made(data.dataset.settled(input_shape)), data)
+    source = find(data.name, base)
+    return DESCRIBED[source.kind](source, data, input_shape, seed)
+
+
+def _divided(known: Description, data: DataSection) -> Description:
+    """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
+    for key in data.of_folders:
+        raise DeclarationError(f"{key} is for folders of images, which {data.name} is not", key)
+    classes = known.classes if data.targets == "labels" else None
+    return replace(known, classes=classes, samples=sizes(known.samples, data.validation_split))
+
+
+def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    known = EMBEDDED.get(source.name) or _described(source, labelled=data.targets == "labels")
+    return _divided(known, data)
+
+
+def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    from cnncli.datasets import selection  # here, because the embedded digits need none of it
+
+    listing = selection.listing(source.file, data)
+    samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
+    shape = selection.image_shape(listing, data, input_shape)
+    return Description(source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several)
+
+
+def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    known = KNOWN[source.name]
+    held = Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
+    return _divided(held, data)
+
+
+DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
+    "folder": _folder,
+    "arrays": _arrays,
+    "downloaded": _downloaded,
+}
 
 
 def _made(dataset: Synthetic) -> Description:
     assert dataset.image_shape is not None
     return Description(dataset, dataset.image_shape, dataset.classes, dataset.samples, "uint8")
-
-
-def _downloaded(known: Known) -> Description:
-    return Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
 
 
 def _described(source: Found, *, labelled: bool) -> Description:
@@ -87,20 +122,25 @@ def find(dataset: str, base: Path) -> Found:
     """The file behind a name or a path. Raises DeclarationError, with what is near, where there is none."""
     if dataset in EMBEDDED:
         return Found(dataset, shipped("data") / f"{dataset}.npz")
+    if dataset in KNOWN:
+        return Found(dataset)
     path = (base / dataset).resolve()
     if dataset.endswith(".npz"):
         if not path.is_file():
             if path.exists():
-                raise DeclarationError(f"a dataset must be a known name or a .npz file; {dataset!r} is a folder")
+                raise DeclarationError(f"a dataset must be {SOURCES}; {dataset!r} is a folder of another name")
             near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
             raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
         return Found(str(path), path)
+    if path.is_dir():
+        return Found(str(path), path)
     if path.exists():
-        kind = "folders of images are" if path.is_dir() else f"{path.suffix or 'such'} files are"
-        raise DeclarationError(f"a dataset must be a known name or a .npz file; {kind} not read by this version")
+        kind = path.suffix or "such"
+        raise DeclarationError(f"a dataset must be {SOURCES}; {kind} files are not read by this version")
+    here = [file.name for file in base.glob("*") if file.suffix == ".npz" or file.is_dir()]
     names = [*EMBEDDED, *KNOWN, "synthetic"]
-    near = _near(dataset, [*names, *(file.name for file in base.glob("*.npz"))])
-    known = f"; known are {', '.join(names)} and files ending in .npz"
+    near = _near(dataset.rstrip("/"), [*names, *here])
+    known = f"; known are {', '.join(names)}, folders of images and files ending in .npz"
     raise DeclarationError(f"unknown dataset {dataset!r}{near or known}")
 
 

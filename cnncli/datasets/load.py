@@ -1,6 +1,7 @@
 """Data in memory: images and labels of each split, checked."""
 
 import hashlib
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import numpy as np
 
 from cnncli.datasets import shapes
 from cnncli.datasets.archive import SplitHeaders, headers, splits
-from cnncli.datasets.describe import find, sizes
-from cnncli.datasets.known import KNOWN, Known
+from cnncli.datasets.describe import Found, find, sizes
+from cnncli.datasets.known import KNOWN
+from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.synthetic import Synthetic
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, DeclarationError
 
 Array = np.ndarray[Any, Any]
 MOST_CLASSES = 1 << 20
@@ -22,10 +24,11 @@ MOST_CLASSES = 1 << 20
 
 @dataclass(frozen=True)
 class Split:
-    """Rows `start` and on of the array `key` of `source`.
+    """Rows `start` and on of the array `key` of `source`; or, of a folder, the images of its split `key`.
 
     x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or float32 (N, …), dense targets; or None where the
-    target is the input.
+    target is the input. `rows`: the split's rows of x and y, int64 (n,), where it has not all. `files`: the names of
+    all N images, where they have some.
     """
 
     x: Array
@@ -33,13 +36,28 @@ class Split:
     source: str
     key: str
     start: int = 0
+    rows: Array | None = None
+    files: Sequence[str] = ()
 
     def __len__(self) -> int:
-        return len(self.x)
+        return len(self.x if self.rows is None else self.rows)
+
+    @property
+    def numbers(self) -> Array:
+        """The rows of x and y that are the split's: int64 (n,)."""
+        return np.arange(len(self.x)) if self.rows is None else self.rows
+
+    def document(self) -> dict[str, Any]:
+        """Which samples these are, for people and programs."""
+        if self.files:
+            return {"files": [self.files[row] for row in self.numbers]}
+        return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
 
     @property
     def place(self) -> str:
         """What an error about the labels names."""
+        if self.files:
+            return f"{self.source}: the labels of {self.key}"
         return f"{self.source}: {'y' + self.key[1:]}"
 
 
@@ -48,7 +66,7 @@ class Dataset:
     """What there is to train on, to choose by and to judge by.
 
     `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
-    arrays of the source, before any splitting.
+    arrays of the source, before any splitting. `skipped`: the files that were left out because they can't be used.
     """
 
     source: str
@@ -57,6 +75,12 @@ class Dataset:
     test: Split | None
     classes: tuple[str, ...]
     digest: str
+    skipped: Sequence[Problem] = ()
+
+    @property
+    def named(self) -> bool:
+        """Whether the classes have names of their own, and are not just numbers."""
+        return any(name != str(number) for number, name in enumerate(self.classes))
 
     @property
     def splits(self) -> dict[str, Split]:
@@ -65,34 +89,80 @@ class Dataset:
         return {name: split for name, split in pairs.items() if split is not None}
 
 
-def load(data: DataSection, base: Path) -> Dataset:
-    """Read what `data` names; relative paths are relative to `base`. What can be downloaded must be here already.
+def load(
+    data: DataSection, base: Path, *, seed: int = 0, told: Callable[[int, int], None] = lambda done, total: None
+) -> Dataset:
+    """Read what `data` names; relative paths are relative to `base`. Folders are divided by `seed`.
 
-    Raises DeclarationError as `describe` does; CnncliError, naming file, array and row, for data that break a rule.
+    What can be downloaded must be here already.
+
+    `told` hears how many of how many image files are decoded. Raises DeclarationError as `describe` does; CnncliError,
+    naming file, array and row, for data that break a rule.
     """
-    state = hashlib.sha256()
     if isinstance(data.dataset, Synthetic):
-        dataset = data.dataset.settled(None)
-        made = {name: _drawn(dataset, name, state, labelled=data.targets == "labels") for name in dataset.samples}
-        classes = shapes.class_names(dataset.classes) if data.targets == "labels" else ()
-    elif data.name in KNOWN:
-        known = KNOWN[data.name]
-        made = _downloaded(known, state, labelled=data.targets == "labels")
-        classes = known.classes if data.targets == "labels" else ()
-    else:
-        made = _archived(data, base, state)
-        classes = _classes([split.y for split in made.values() if split.y is not None])
+        return _synthetic(data, data.dataset.settled(None))
+    source = find(data.name, base)
+    return LOADED[source.kind](data, source, seed, told)
+
+
+def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
+    state, labelled = hashlib.sha256(), data.targets == "labels"
+    made = {name: _drawn(dataset, name, state, labelled=labelled) for name in dataset.samples}
+    return _divided(data, made, shapes.class_names(dataset.classes) if labelled else (), state)
+
+
+def _arrays(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+    state = hashlib.sha256()
+    made = _archived(data, source, state)
+    return _divided(data, made, _classes([split.y for split in made.values() if split.y is not None]), state)
+
+
+def _folder(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+    from cnncli.datasets import images  # here, because arrays need no Pillow
+
+    made = images.read(source.file, data, seed, told)
+    splits = {
+        name: Split(made.x, made.y, source.name, name, rows=rows, files=made.files) for name, rows in made.rows.items()
+    }
+    return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
+
+
+def _downloaded(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+    from cnncli.datasets import download, readers  # here, because pooch takes a while to import
+
+    known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
+    if not download.is_here(known):
+        raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
+    arrays = readers.read(known, download.paths(known))
+    made = {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
+    return _divided(data, made, known.classes if labelled else (), state)
+
+
+LOADED: dict[str, Callable[[DataSection, Found, int, Callable[[int, int], None]], Dataset]] = {
+    "folder": _folder,
+    "arrays": _arrays,
+    "downloaded": _downloaded,
+}
+
+
+def _divided(data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash") -> Dataset:
+    for key in data.of_folders:
+        raise DeclarationError(f"{key} is for folders of images, which {data.name} is not", key)
     counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
     if "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
         made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
     digest = f"sha256:{state.hexdigest()}"
-    source = next(iter(made.values())).source
-    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
+    return _dataset(next(iter(made.values())).source, made, classes, digest)
 
 
-def _archived(data: DataSection, base: Path, state: "hashlib._Hash") -> dict[str, Split]:
-    source = find(data.name, base)
+def _dataset(
+    source: str, made: Mapping[str, Split], classes: tuple[str, ...], digest: str, skipped: Sequence[Problem] = ()
+) -> Dataset:
+    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
+
+
+def _archived(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
     found = splits(source.file, headers(source.file), labelled=data.targets == "labels")
     made = {}
     for name, split in found.items():
@@ -105,15 +175,6 @@ def _archived(data: DataSection, base: Path, state: "hashlib._Hash") -> dict[str
 def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
     x, y = shapes.draw(dataset, name)
     return _ready(x, y, "synthetic", name, state, labelled=labelled)
-
-
-def _downloaded(known: Known, state: "hashlib._Hash", *, labelled: bool) -> dict[str, Split]:
-    from cnncli.datasets import download, readers  # here, because pooch takes a while to import
-
-    if not download.is_here(known):
-        raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
-    arrays = readers.read(known, download.paths(known))
-    return {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
 
 
 def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cnncli.datasets.synthetic import Named, Source
 from cnncli.layers.declaration import Declaration, Fraction, snake_case
-from cnncli.layers.kinds import Quotient
+from cnncli.layers.kinds import Maybe, PairOf, Quotient, Whole
 
 
 class _Rescale(Quotient):
@@ -14,17 +14,50 @@ class _Rescale(Quotient):
         return value if value == "auto" else super().read(value)
 
 
+LARGEST_SIDE = 16_384
+FOLDER_KEYS = (
+    *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
+    *("interpolation", "on_error"),
+)
+
+
 class DataSection(Declaration):
     """What to train on."""
 
     dataset: Annotated[str | Source, Named()]
-    """A known name, a name with arguments, or a file (relative to the spec)."""
+    """A known name, a name with arguments, a folder of images or a file (relative to the spec)."""
     validation_split: Fraction = 0.0
-    """The share of the training rows, the last ones, kept for validation."""
+    """The share kept for validation: of arrays the last training rows, of folders a part of each class, by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
     """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
     targets: Literal["labels", "input"] = "labels"
     """What is to be predicted: the labels, or (an auto-encoder) the input itself."""
+    test_split: Fraction = 0.0
+    """The share of each class that is kept for the test. From here on: of folders of images only."""
+    image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None
+    """(height, width) that images are resized to; without it all must be as large as the first."""
+    color_mode: Literal["rgb", "grayscale"] = "rgb"
+    """What images of any kind are converted to; alpha is dropped."""
+    crop_to_aspect_ratio: bool = False
+    """Cut off what is too wide or too high, so that nothing is distorted."""
+    pad_to_aspect_ratio: bool = False
+    """Add black to what is too narrow or too low, so that nothing is distorted."""
+    interpolation: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
+    """How images are resized."""
+    on_error: Literal["stop", "skip"] = "stop"
+    """What becomes of files that can't be used: skip leaves them out, and lists them."""
+
+    def contradiction(self) -> str:
+        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
+            return "only one of crop_to_aspect_ratio and pad_to_aspect_ratio may be true"
+        if self.validation_split + self.test_split >= 1:
+            return "validation_split and test_split must leave something to train on"
+        return ""
+
+    @property
+    def of_folders(self) -> list[str]:
+        """The keys that were given and mean something to folders of images only."""
+        return [key for key in FOLDER_KEYS if getattr(self, key) != self.fields[key].default]
 
     @property
     def name(self) -> str:

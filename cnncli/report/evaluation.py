@@ -39,12 +39,13 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample (its row in the source's array) given a wrong class, with the probability of that class."""
+    """A sample (its row in the source's array; its file, if any) given a wrong class, and that one's probability."""
 
     index: int
     label: str
     predicted: str
     probability: float
+    file: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,8 +103,10 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
             sure = scores.max(1)
         np.add.at(confusion, (labels, predicted), 1)
         for i in np.flatnonzero(predicted != labels):
-            index = feed.split.start + rows.start + int(i)
-            mistakes.append(Mistake(index, classes[labels[i]], classes[predicted[i]], float(sure[i])))
+            row = rows.start + int(i)
+            file = feed.split.files[feed.split.numbers[row]] if feed.split.files else ""
+            said = classes[labels[i]], classes[predicted[i]], float(sure[i])
+            mistakes.append(Mistake(feed.split.start + row, *said, file))
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch if count else lambda rows: None)
     return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes)
@@ -142,9 +145,11 @@ def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
     """The misclassified samples as CSV, in the order of the data."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["index", "label", "predicted", "probability"])
+    named = any(mistake.file for mistake in mistakes)
+    writer.writerow(["index", "label", "predicted", "probability", *(["file"] if named else [])])
     for mistake in mistakes:
-        writer.writerow([mistake.index, mistake.label, mistake.predicted, f"{mistake.probability:.6g}"])
+        row = [mistake.index, mistake.label, mistake.predicted, f"{mistake.probability:.6g}"]
+        writer.writerow([*row, *([mistake.file] if named else [])])
     return text.getvalue()
 
 

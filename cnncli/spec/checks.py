@@ -15,6 +15,7 @@ from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.tree import Place
 from cnncli.training.callbacks import EarlyStopping
 from cnncli.training.expectations import Expectation
+from cnncli.training.metrics import Accuracy
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -71,6 +72,14 @@ def check_output(
             place,
             f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
             "a Flatten may be missing",
+        )
+        return
+    if description is not None and description.several and (loss.classes or softmax):
+        received = " and ".join([*([name] if loss.classes else []), *(["softmax"] if softmax else [])])
+        problems.add(
+            place,
+            "images of this data may have several classes: each needs a sigmoid and binary_crossentropy; "
+            f"received {received}",
         )
         return
     classes = description.classes if description is not None else None
@@ -134,13 +143,19 @@ def check_expectations(
             problems.add(place, message)
 
 
-def check_metrics(compiled: CompileSection, places: Sequence[Place], problems: Problems) -> None:
-    """No figure may be there twice."""
+def check_metrics(
+    compiled: CompileSection, places: Sequence[Place], problems: Problems, description: Description | None
+) -> None:
+    """No figure may be there twice, and none count one answer where there are several."""
     seen: set[str] = set()
     for metric, place in zip(compiled.metrics, places, strict=True):
         name = snake_case(type(metric).__name__)
         if name in seen:
             problems.add(place, f"the metric '{name}' is here twice")
+        if isinstance(metric, Accuracy) and description is not None and description.several:
+            problems.add(
+                place, "images of this data may have several classes, accuracy counts one: use binary_accuracy"
+            )
         seen.add(name)
 
 

@@ -105,11 +105,12 @@ class _Validation:
         fit = section_of(self.tree, "fit", FitSection, self.problems)
         expect = expectations_of(self.tree, self.problems)
         given = input_shape_of(self.tree, self.problems)
-        description = self._description(data, given) if data and (self.check_data or given is None) else None
+        seed = head.seed if head is not None else 0
+        description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
         model = self._model(shape, compiled, data, description)
         if compiled is not None:
-            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems)
+            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":
             self._check_input_as_target(compiled)
         if compiled is not None and data is not None and description is not None:
@@ -120,11 +121,11 @@ class _Validation:
             data = data.replace(dataset=description.source)
         return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
 
-    def _description(self, data: DataSection, given: Shape | None) -> Description | None:
+    def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")
         assert isinstance(section, Mapping)
         try:
-            description = describe(data, self.base, given)
+            description = describe(data, self.base, given, seed)
         except DeclarationError as error:
             at_fault = section.get(error.key or "dataset")
             assert at_fault is not None

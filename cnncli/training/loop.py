@@ -83,7 +83,7 @@ class Trainer:
         self.network, self.job, self.run, self.report, self.interruption = network, job, run, report, interruption
         train, validation = job.dataset.train, job.dataset.validation
         if train is None:
-            raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no x_train")
+            raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
         self.train_feed = self._feed(train)
         self.validation_feed = None if validation is None else self._feed(validation)

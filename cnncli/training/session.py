@@ -73,11 +73,14 @@ class Result:
     test: Mapping[str, float] | None
 
 
-def read_data(plan: Plan) -> Dataset:
-    """The data of a plan. Raises CnncliError where there is nothing to train on, or they break a rule."""
-    dataset = load(plan.data, plan.base)
+def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+    """The data of a plan; `told` hears how many of how many image files are decoded.
+
+    Raises CnncliError where there is nothing to train on, or the data break a rule.
+    """
+    dataset = load(plan.data, plan.base, seed=plan.seed, told=told)
     if dataset.train is None:
-        raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no x_train")
+        raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
     return dataset
 
 
@@ -177,10 +180,9 @@ def _test(
 
 
 def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
-    splits = {
-        name: {"array": split.key, "start": split.start, "stop": split.start + len(split)}
-        for name, split in dataset.splits.items()
-    }
+    splits: dict[str, Any] = {name: split.document() for name, split in dataset.splits.items()}
+    if dataset.skipped:
+        splits["skipped"] = dict(dataset.skipped)
     about = environment(threads, plan.seed, dataset.digest)
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 

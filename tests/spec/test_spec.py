@@ -47,7 +47,11 @@ def test_the_resolved_form_says_everything() -> None:
     assert parse(text, "some where/net.yaml").resolved() == {
         "name": "net",
         "seed": 0,
-        "data": {"dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels"},
+        "data": {
+            "dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "test_split": 0.0,
+            "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
+            "interpolation": "bilinear", "on_error": "stop",
+        },
         "model": {
             "input_shape": [28, 28, 1],
             "layers": [

@@ -1,0 +1,57 @@
+"""`cnncli datasets check`: what a data source has, and what is wrong with it."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.datasets.problems import listed
+from cnncli.datasets.section import DataSection
+
+if TYPE_CHECKING:
+    from cnncli.datasets.inspection import Inspection
+
+MOST_SIZES = 5
+
+
+@click.command("check")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
+    """Tell what SOURCE has, and what is wrong with it.
+
+    It is a folder of images, a file or a known name. Every image is read: classes, counts, sizes, duplicates, also
+    across splits, and of folders each file that can't be used. Exit code 1 where there is any of these.
+    """
+    from cnncli.datasets import inspection
+
+    if source.is_dir():
+        found = inspection.inspect(source, labelled=not unlabelled)
+    else:
+        from cnncli.datasets.load import load
+
+        data = DataSection(dataset=str(source), targets="input" if unlabelled else "labels")
+        found = inspection.inspect_arrays(load(data, Path()))
+    click.echo(json.dumps(found.document()) if as_json else "\n".join(_lines(found)))
+    return 1 if found.problems else 0
+
+
+def _lines(found: "Inspection") -> Iterator[str]:
+    classes = f", {len(found.classes):,} classes" if found.classes else ""
+    yield f"{found.source}: {found.images:,} images{classes}"
+    for split, counts in found.counts.items():
+        yield f"  {split}: {', '.join(f'{name} {count:,}' for name, count in counts.items()) or 'no classes'}"
+    sizes = [f"{height} × {width} ({count:,})" for (height, width), count in found.sizes.items()]
+    if sizes:
+        more = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
+        yield f"sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{more}"
+    if found.duplicates:
+        crossing = sum(found.crosses(group) for group in found.duplicates)
+        yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
+        yield from listed([" = ".join(group) for group in sorted(found.duplicates, key=found.crosses, reverse=True)])
+    if found.problems:
+        yield f"to put right: {len(found.problems):,}"
+        yield from listed(found.problems)

@@ -1,0 +1,174 @@
+"""Decoded images in a file that is mapped into memory: what was decoded once is read at memory speed ever after.
+
+A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with a row a file, and `about.json`: the digest
+of the rows, and what is wrong with the files that could not be decoded, whose rows are 0. The key is a digest of all
+files' names, sizes and times and of the form. The folder appears whole or not at all. `CNNCLI_CACHE_DIR` moves it.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL
+
+from cnncli.datasets.decode import Form, decode
+from cnncli.datasets.pictures import UnusableError, processors
+from cnncli.datasets.problems import Problem
+from cnncli.errors import CnncliError
+
+Array = np.ndarray[Any, Any]
+VERSION = 1
+"""Of what decoding makes of a file; to be raised with every change of it."""
+PORTION = 32
+"""Files that a thread decodes between two reports."""
+IMAGES, ABOUT = "images.npy", "about.json"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """`images`: uint8 (N, H, W, C), a row a file, mapped and read-only. `digest`: SHA-256 of its rows.
+
+    `problems`: by the row, what is wrong with a file that could not be decoded.
+    """
+
+    images: Array
+    digest: str
+    problems: dict[int, Problem]
+
+
+def decoded(root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None]) -> Decoded:
+    """The images of `files`, relative to `root`, from the cache or decoded into it.
+
+    `told` hears how many of how many are decoded, where any have to be. Files that had problems are tried again.
+    Raises CnncliError where the cache can't be written.
+    """
+    try:
+        place = folder() / _key(root, files, form)
+        found, old = _read(place, (len(files), *form.shape)), place.exists()
+        if found is not None and not _mended(root, found, form):
+            return found
+        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as temporary:
+            made = Path(temporary) / "made"
+            made.mkdir(mode=0o700)
+            _fill(made, root, files, form, told)
+            _put(made, place, replaced=old)
+            found = _read(place, (len(files), *form.shape))
+    except (OSError, RuntimeError) as error:
+        said = getattr(error, "strerror", None) or error
+        raise CnncliError(f"decoded images can't be kept: {said}; CNNCLI_CACHE_DIR names another folder") from None
+    if found is None:
+        raise CnncliError(f"{place}: decoded images can't be read back")
+    return found
+
+
+def folder() -> Path:
+    """Where decoded images are kept, whether it exists or not. Raises RuntimeError where there is no home directory."""
+    base = os.environ.get("CNNCLI_CACHE_DIR")
+    home = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cnncli"
+    return home.expanduser().absolute() / "images"
+
+
+def _key(root: Path, files: Sequence[str], form: Form) -> str:
+    state = hashlib.sha256(repr((VERSION, PIL.__version__, str(root), form)).encode())
+    for file in files:
+        state.update(repr((file, *_stamp(root / file))).encode())
+    return state.hexdigest()[:32]
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except OSError:  # decoding says why
+        return -1, -1
+    return status.st_size, status.st_mtime_ns
+
+
+def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
+    """What the folder holds; None where it is not there or is damaged."""
+    try:
+        about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
+        images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
+        problems = {int(row): Problem(*said) for row, said in about["problems"].items()}
+        digest = str(about["digest"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if images.dtype != np.uint8 or images.shape != shape or not images.flags.c_contiguous:
+        return None
+    return Decoded(images, digest, problems)
+
+
+def _fill(made: Path, root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None]) -> None:
+    """Decode all files into the folder, in threads: Pillow decodes without Python's lock."""
+    problems: dict[int, Problem] = {}
+    with (made / IMAGES).open("w+b") as file:
+        header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *form.shape)}
+        np.lib.format.write_array_header_1_0(file, header)
+        file.flush()
+        begin = file.tell()
+        file.truncate(begin + len(files) * int(np.prod(form.shape)))
+
+        def decode_portion(start: int) -> int:
+            rows = range(start, min(start + PORTION, len(files)))
+            for row in rows:
+                try:
+                    image = decode(root / files[row], form)
+                except UnusableError as error:
+                    problems[row] = Problem(files[row], str(error))
+                    continue
+                _write(file.fileno(), image, begin + row * image.nbytes)
+            return len(rows)
+
+        with ThreadPoolExecutor(processors()) as threads:
+            try:
+                done = 0
+                for count in threads.map(decode_portion, range(0, len(files), PORTION)):
+                    done += count
+                    told(done, len(files))
+            except BaseException:
+                threads.shutdown(wait=False, cancel_futures=True)
+                raise
+        file.seek(begin)
+        digest = hashlib.sha256()
+        while portion := file.read(1 << 22):
+            digest.update(portion)
+        os.fsync(file.fileno())
+    about = {"digest": digest.hexdigest(), "problems": {str(row): problems[row] for row in sorted(problems)}}
+    (made / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def _write(descriptor: int, image: Array, offset: int) -> None:
+    """Write through the file and not through a map of it: on a full disk the one is an error, the other a crash."""
+    rest = memoryview(image.tobytes())
+    while rest:
+        written = os.pwrite(descriptor, rest, offset)
+        rest, offset = rest[written:], offset + written
+
+
+def _mended(root: Path, found: Decoded, form: Form) -> bool:
+    """Whether a file that had a problem has none any more: its permissions, say, change no time of it."""
+    for problem in found.problems.values():
+        try:
+            decode(root / problem.file, form)
+        except UnusableError:
+            continue
+        return True
+    return False
+
+
+def _put(made: Path, place: Path, *, replaced: bool) -> None:
+    """Rename the folder into its place; what was there makes room, what another process has put since stays."""
+    if replaced:
+        place.rename(made.parent / "old")
+    try:
+        made.rename(place)
+    except OSError:
+        if not place.exists():
+            raise

@@ -1,0 +1,104 @@
+"""A data source looked through: every image is read, of folders every file is decoded; nothing is kept."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cnncli.datasets import folder, pictures
+from cnncli.datasets.problems import Problem
+
+if TYPE_CHECKING:
+    from cnncli.datasets.load import Dataset
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """`counts`: images by split and class. `sizes`: images by (height, width).
+
+    `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
+    source from being used.
+    """
+
+    source: str
+    classes: Sequence[str]
+    counts: Mapping[str, Mapping[str, int]]
+    sizes: Mapping[tuple[int, int], int]
+    duplicates: Sequence[Sequence[str]]
+    problems: Sequence[Problem]
+    split_of: Mapping[str, str]
+
+    @property
+    def images(self) -> int:
+        """How many can be read."""
+        return sum(self.sizes.values())
+
+    def crosses(self, group: Sequence[str]) -> bool:
+        """Whether duplicates lie in several splits: what is tested was trained on."""
+        return len({self.split_of[file] for file in group}) > 1
+
+    def document(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            "source": self.source,
+            "images": self.images,
+            "classes": list(self.classes),
+            "counts": self.counts,
+            "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
+            "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
+            "problems": [problem._asdict() for problem in self.problems],
+        }
+
+
+def inspect(root: Path, *, labelled: bool = True) -> Inspection:
+    """Look through a folder. Raises CnncliError where it can't be read at all."""
+    found = folder.read(root, labelled=labelled)
+    split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
+    files = sorted(split_of)
+
+    def look(file: str) -> tuple[str, tuple[int, int]] | Problem:
+        try:
+            with pictures.opened(root / file) as image:
+                image.load()
+            return hashlib.sha256((root / file).read_bytes()).hexdigest(), pictures.size_of(root / file)
+        except pictures.UnusableError as error:
+            return Problem(file, str(error))
+        except OSError as error:
+            return Problem(file, f"can't be read: {error.strerror or error}")
+
+    by_content: dict[str, list[str]] = defaultdict(list)
+    sizes: Counter[tuple[int, int]] = Counter()
+    problems = [*found.faults, *found.problems]
+    with ThreadPoolExecutor(pictures.processors()) as threads:
+        for file, seen in zip(files, threads.map(look, files), strict=True):
+            if isinstance(seen, Problem):
+                problems.append(seen)
+            else:
+                by_content[seen[0]].append(file)
+                sizes[seen[1]] += 1
+    counts = {
+        split: {name: sum(number in sample.labels for sample in part) for number, name in enumerate(found.classes)}
+        for split, part in found.splits.items()
+    }
+    duplicates = sorted(group for group in by_content.values() if len(group) > 1)
+    return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+
+
+def inspect_arrays(dataset: "Dataset") -> Inspection:
+    """Look through arrays in memory, which are whole and of one size: they would not have been read otherwise."""
+    by_content: dict[bytes, list[str]] = defaultdict(list)
+    split_of, counts = {}, {}
+    for name, split in dataset.splits.items():
+        for row, image in enumerate(split.x):
+            place = f"{split.key}[{split.start + row}]"
+            by_content[hashlib.sha256(image.tobytes()).digest()].append(place)
+            split_of[place] = name
+        numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []
+        counts[name] = {of: numbers.count(number) for number, of in enumerate(dataset.classes if numbers else ())}
+    (shape,) = {split.x.shape[1:3] for split in dataset.splits.values()}
+    duplicates = sorted(group for group in by_content.values() if len(group) > 1)
+    sizes = {(shape[0], shape[1]): len(split_of)}
+    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of)

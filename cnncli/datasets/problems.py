@@ -1,0 +1,33 @@
+"""What is wrong with the files of a data source, told all at once."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from cnncli.errors import CnncliError
+
+MOST_SHOWN = 20
+
+
+class Problem(NamedTuple):
+    """A file (or folder, or line of a table), relative to the source, and the rule that it breaks."""
+
+    file: str
+    rule: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.rule}"
+
+
+def listed(problems: Sequence[object]) -> list[str]:
+    """An indented line for each of the first, and how many more there are."""
+    more = len(problems) - MOST_SHOWN
+    return [f"  {problem}" for problem in problems[:MOST_SHOWN]] + ([f"  and {more:,} more"] if more > 0 else [])
+
+
+def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> None:
+    """Raise CnncliError with the problems, and the advice as its last line; nothing happens where there are none."""
+    if not problems:
+        return
+    count = len(problems)
+    head = f"{source}: {count:,} thing{'s' * (count > 1)} to put right"
+    raise CnncliError("\n".join([head, *listed(problems), *([advice] if advice else [])]))

@@ -1,0 +1,27 @@
+"""What is said while image files are read, on standard error."""
+
+import sys
+from collections.abc import Callable, Sequence
+
+import click
+
+from cnncli.datasets.problems import Problem, listed
+
+
+def decoding() -> Callable[[int, int], None]:
+    """Shows on a terminal, and only there, how many of how many files are decoded."""
+    if not sys.stderr.isatty():
+        return lambda done, total: None
+
+    def show(done: int, total: int) -> None:
+        text = f"decoding images, once: {done:,} of {total:,}" if done < total else ""
+        click.echo(f"\r\033[K{text}", err=True, nl=False)
+
+    return show
+
+
+def tell_skipped(skipped: Sequence[Problem]) -> None:
+    """List the files that were left out, if there are any."""
+    if skipped:
+        count = len(skipped)
+        click.echo("\n".join([f"{count:,} file{'s' * (count > 1)} left out:", *listed(skipped)]), err=True)

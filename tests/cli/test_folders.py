@@ -1,0 +1,234 @@
+"""Folders of images from the command line: check, train, evaluate, datasets check."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.test_train import child_environment, cnncli
+from tests.datasets.photos import classes, picture, table
+
+SPEC = """
+name: photos
+data: {dataset: photos/, validation_split: 0.25, test_split: 0.25}
+model:
+  layers:
+    - Conv2D: {filters: 4, kernel_size: 3, activation: relu}
+    - GlobalAveragePooling2D
+    - Dense: {units: 3, activation: softmax}
+compile: {optimizer: {Adam: {learning_rate: 0.05}}, loss: categorical_crossentropy, metrics: [accuracy]}
+fit: {epochs: 12, batch_size: 6}
+expect: {test_accuracy: "== 1"}
+"""
+NAMES = ("blue", "green", "red")
+
+
+def noise(root, names=NAMES, count=12):
+    """A folder a class of pictures 10 × 12, each of noise and its class's colour."""
+    generator = np.random.default_rng(0)
+    for name in names:
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = generator.integers(0, 60, (10, 12, 3)).astype(np.uint8)
+            pixels[..., ("red", "green", "blue").index(name)] += 150
+            Image.fromarray(pixels).save(root / name / f"{i}.png")
+    return root
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """Decoded images go into a folder of the tests'."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNCLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with pictures, a spec and its run."""
+    path = tmp_path_factory.mktemp("folders")
+    noise(path / "photos")
+    (path / "photos.yaml").write_text(SPEC)
+    done = cnncli(path, "train", "photos.yaml")
+    assert done.returncode == 0, done.stderr  # the spec expects a perfect test
+    (path / "said").write_text(done.stdout)
+    return path
+
+
+def run_of(folder):
+    return next(path for path in (folder / "runs/photos").iterdir() if not path.is_symlink())
+
+
+def test_a_folder_of_36_pictures_is_trained_on_and_tested(folder):
+    first, *_, test, _, _ = (folder / "said").read_text().splitlines()
+    assert "18 training, 9 validation, 9 test (photos)" in first
+    assert re.match(r"test  loss 0\.\d+  accuracy 1\.0000", test)
+
+
+def test_the_run_lists_the_files_of_each_split(folder):
+    splits = json.loads((run_of(folder) / "splits.json").read_text())
+    files = {name: splits[name]["files"] for name in ("train", "validation", "test")}
+    for part, of_class in (("train", 6), ("validation", 3), ("test", 3)):
+        assert [sum(file.startswith(f"{name}/") for file in files[part]) for name in NAMES] == [of_class] * 3
+    assert len({file for part in files.values() for file in part}) == 36
+
+
+def test_evaluate_finds_the_same_test_images_and_names_the_classes(folder):
+    document = json.loads(cnncli(folder, "evaluate", "--json").stdout)
+    assert (document["split"], document["samples"], document["accuracy"]) == ("test", 9, 1)
+    assert [row["name"] for row in document["classes"]] == list(NAMES)
+
+
+def test_evaluate_takes_another_folder_of_the_same_classes(folder):
+    noise(folder / "more" / "test", count=5)
+    document = json.loads(cnncli(folder, "evaluate", "--data", "more", "--json").stdout)
+    assert (document["samples"], document["accuracy"]) == (15, 1)
+    noise(folder / "fewer" / "test", NAMES[1:], 5)
+    done = cnncli(folder, "evaluate", "--data", "fewer")
+    assert done.returncode == 1
+    assert done.stderr.endswith(
+        "fewer: the classes must be those that the model was trained on, blue, green, red; received green, red\n"
+    )
+
+
+def test_the_misclassified_are_named_by_their_files(folder):
+    shutil.copytree(folder / "more", folder / "wrong")
+    (folder / "wrong/test/red/0.png").rename(folder / "wrong/test/blue/misplaced.png")
+    cnncli(folder, "evaluate", "--data", "wrong")
+    lines = (run_of(folder) / "misclassified.csv").read_text().splitlines()
+    assert lines[0] == "index,label,predicted,probability,file"
+    assert len(lines) == 2
+    assert ",blue,red," in lines[1]
+    assert lines[1].endswith(",test/blue/misplaced.png")
+
+
+def test_a_resumed_run_goes_on_with_the_same_splits(folder):
+    done = cnncli(folder, "train", "--resume", run_of(folder), "--epochs", 13, "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[0])["epoch"] == 13
+
+
+@pytest.mark.parametrize("size", ["", ", image_size: [9, 9]"])
+def test_check_and_summary_need_neither_numpy_nor_numba(folder, size):
+    (folder / "sized.yaml").write_text(SPEC.replace("photos/,", f"photos/{size},"))
+    for arguments in (["check", "sized.yaml"], ["summary", "sized.yaml"]):
+        code = (
+            f"import sys\nfrom cnncli.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit as end:\n"
+            "    print('EXIT', end.code)\n"
+            "print('LOADED', sorted({'numpy', 'numba', 'llvmlite'} & sys.modules.keys()), 'PIL' in sys.modules)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=folder,
+            env=child_environment(),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.endswith(f"EXIT 0\nLOADED [] {not size}\n"), done.stdout + done.stderr
+
+
+def test_check_says_where_a_share_is_wrong(folder):
+    done = cnncli(folder, "check", "photos.yaml", "--set", "data.test_split=0.7")
+    assert done.returncode == 2
+    assert "every split must have images of every class; train has none of 'blue' (12 in all)" in done.stderr
+
+
+def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
+    text = "file,early,late\n" + "".join(f"{name}.png,{int(name < 'd')},{int(name > 'b')}\n" for name in "abcdef")
+    table(tmp_path / "photos", text)
+    wrong = SPEC.partition("fit:")[0].replace("units: 3", "units: 2").replace(", test_split: 0.25", "")
+    (tmp_path / "wrong.yaml").write_text(wrong)
+    done = cnncli(tmp_path, "check", "wrong.yaml")
+    assert "each needs a sigmoid and binary_crossentropy; received categorical_crossentropy and softmax" in done.stderr
+    assert "images of this data may have several classes, accuracy counts one: use binary_accuracy" in done.stderr
+    right = wrong.replace("softmax", "sigmoid").replace("categorical", "binary").replace("accuracy", "binary_accuracy")
+    (tmp_path / "right.yaml").write_text(right)
+    assert cnncli(tmp_path, "check", "right.yaml").returncode == 0
+    done = cnncli(tmp_path, "train", "right.yaml", "--json", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert {"val_loss", "val_binary_accuracy"} <= set(json.loads(done.stdout.splitlines()[0]))
+
+
+def test_skipped_files_are_told_and_kept_in_the_run(folder):
+    shutil.copytree(folder / "photos", folder / "spoilt")
+    (folder / "spoilt/red/3.png").write_text("no image")
+    (folder / "spoilt.yaml").write_text(SPEC.partition("expect")[0].replace("photos/", "spoilt"))
+    spoilt = ["train", "spoilt.yaml", "--epochs", 0]
+    said = "red/3.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"
+    done = cnncli(folder, *spoilt)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines()[1] == f"  {said}"
+    done = cnncli(folder, *spoilt, "--set", "data.on_error=skip", "--output", "left")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"1 file left out:\n  {said}\n"
+    assert "17 training, 9 validation, 9 test (spoilt)" in done.stdout
+    assert list(json.loads((folder / "left/splits.json").read_text())["skipped"]) == ["red/3.png"]
+
+
+def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        classes(tmp_path / "data" / split, count=count)
+    picture(tmp_path / "data/train/cats/large.png", size=(9, 8), colour=(9, 9, 9))
+    shutil.copy(tmp_path / "data/train/cats/large.png", tmp_path / "data/train/dogs/same.png")
+    (tmp_path / "data/test/cats/x.heic").write_text("")
+    (tmp_path / "data/train/dogs/02.png").write_text("text")
+    done = cnncli(tmp_path, "datasets", "check", "data")
+    assert done.returncode == 1
+    assert done.stdout.splitlines() == [
+        "data: 11 images, 2 classes",
+        "  train: cats 4, dogs 4",
+        "  test: cats 2, dogs 2",
+        "sizes (height × width): 6 × 4 (9), 9 × 8 (2)",
+        "images with the same bytes: 5, 4 of them in several splits",
+        "  test/cats/00.png = train/cats/00.png",
+        "  test/cats/01.png = train/cats/01.png",
+        "  test/dogs/00.png = train/dogs/00.png",
+        "  test/dogs/01.png = train/dogs/01.png",
+        "  train/cats/large.png = train/dogs/same.png",
+        "to put right: 2",
+        "  test/cats/x.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic",
+        "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else",
+    ]
+    document = json.loads(cnncli(tmp_path, "datasets", "check", "data", "--json").stdout)
+    assert document["images"] == 11
+    assert document["counts"] == {"train": {"cats": 4, "dogs": 4}, "test": {"cats": 2, "dogs": 2}}
+    assert document["duplicates"][-1] == {
+        "files": ["train/cats/large.png", "train/dogs/same.png"],
+        "across_splits": False,
+    }
+
+
+def test_datasets_check_is_content_with_a_good_folder_and_refuses_what_is_none(tmp_path):
+    classes(tmp_path / "data")
+    assert cnncli(tmp_path, "datasets", "check", "data").returncode == 0
+    for name, said in (
+        ("dta", "unknown dataset 'dta'; did you mean 'data'?"),
+        ("data/cats/00.png", "a dataset must be"),
+    ):
+        done = cnncli(tmp_path, "datasets", "check", name)
+        assert done.returncode == 2
+        assert done.stderr.startswith(f"error: {said}")
+
+
+def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
+    images = np.arange(6, dtype=np.uint8)[:, None, None].repeat(2, axis=1).repeat(3, axis=2)
+    images[4] = images[1]
+    labels = np.array([0, 1, 2, 0, 1, 0])
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=labels, x_test=images[:1], y_test=labels[:1])
+    done = cnncli(tmp_path, "datasets", "check", "own.npz")
+    assert done.returncode == 0
+    assert done.stdout.splitlines()[0].endswith("own.npz: 7 images, 3 classes")
+    assert done.stdout.splitlines()[1:] == [
+        "  train: 0 3, 1 2, 2 1",
+        "  test: 0 1, 1 0, 2 0",
+        "sizes (height × width): 2 × 3 (7)",
+        "images with the same bytes: 2, 1 of them in several splits",
+        "  x_train[0] = x_test[0]",
+        "  x_train[1] = x_train[4]",
+    ]

@@ -1,0 +1,187 @@
+import os
+import random
+
+import pytest
+
+from cnncli.datasets import folder
+from cnncli.datasets.folder import Sample
+from cnncli.errors import CnncliError
+from tests.datasets.photos import SUFFIXES, classes, picture, table
+
+
+def told(problems):
+    return [str(problem) for problem in problems]
+
+
+def test_a_folder_a_class_in_the_order_of_names(tmp_path):
+    found = folder.read(classes(tmp_path, ("dogs", "cats"), 2))
+    assert found.classes == ("cats", "dogs")
+    assert found.splits == {
+        "train": [
+            Sample("cats/00.png", (0,)),
+            Sample("cats/01.png", (0,)),
+            Sample("dogs/00.png", (1,)),
+            Sample("dogs/01.png", (1,)),
+        ]
+    }
+    assert not (found.several or found.problems or found.faults)
+
+
+def test_images_of_every_format_are_found_at_any_depth_and_hidden_files_are_not_looked_at(tmp_path):
+    for suffix in (*SUFFIXES, ".JPG"):
+        picture(tmp_path / "cats" / "deep" / f"x{suffix}")
+    picture(tmp_path / "dogs" / "x.png")
+    for name in ("cats/.DS_Store", "cats/Thumbs.db", ".git", "README.md", "dogs/._x.png"):
+        (tmp_path / name).write_text("no image")
+    found = folder.read(tmp_path)
+    names = ["x.JPG", "x.bmp", "x.gif", "x.jpg", "x.png", "x.webp"]
+    assert [sample.file for sample in found.splits["train"]] == [f"cats/deep/{name}" for name in names] + ["dogs/x.png"]
+    assert not (found.problems or found.faults)
+
+
+@pytest.mark.parametrize("validation", ["val", "valid", "validation", "Valid"])
+def test_train_val_and_test_are_splits_and_never_classes(tmp_path, validation):
+    for name, count in (("train", 3), (validation, 1), ("test", 2)):
+        classes(tmp_path / name, count=count)
+    found = folder.read(tmp_path)
+    assert found.classes == ("cats", "dogs")
+    assert {name: len(part) for name, part in found.splits.items()} == {"train": 6, "validation": 2, "test": 4}
+    assert found.splits["validation"][1] == Sample(f"{validation}/dogs/00.png", (1,))
+
+
+def test_a_table_names_files_and_their_classes(tmp_path):
+    text = "file,label\nb.png,owl\n\na.png,cat\nsub/../c.png,x\nd.png,cat\n"
+    found = folder.read(table(tmp_path, text))
+    assert found.classes == ("cat", "owl")
+    assert found.splits == {"train": [Sample("a.png", (0,)), Sample("b.png", (1,)), Sample("d.png", (0,))]}
+    assert told(found.problems) == [
+        "labels.csv:5: a file must be named by its path in the table's folder; received 'sub/../c.png'"
+    ]
+
+
+def test_a_table_of_several_columns_gives_any_number_of_classes_in_the_order_of_its_columns(tmp_path):
+    found = folder.read(table(tmp_path, "\ufefffile,sun,rain\na.png,1,0\nb.png,1,1\nc.png,0,0\n"))
+    assert (found.classes, found.several) == (("sun", "rain"), True)
+    assert found.splits["train"] == [Sample("a.png", (0,)), Sample("b.png", (0, 1)), Sample("c.png", ())]
+
+
+def test_a_table_may_lie_in_the_folder_of_each_split_or_name_files_in_them(tmp_path):
+    for name in ("train", "test"):
+        table(tmp_path / "own" / name, "file,label\na.png,x\nb.png,y\n")
+    expected = {
+        "train": [Sample("train/a.png", (0,)), Sample("train/b.png", (1,))],
+        "test": [Sample("test/a.png", (0,)), Sample("test/b.png", (1,))],
+    }
+    assert folder.read(tmp_path / "own").splits == expected
+    (tmp_path / "own" / "labels.csv").write_text(
+        "file,label\ntest/a.png,x\ntest/b.png,y\ntrain/a.png,x\ntrain/b.png,y\n"
+    )
+    assert folder.read(tmp_path / "own").splits == expected
+
+
+def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
+    text = "file,label\na.png\n/etc/passwd,x\nz.png,x\na.png,\na.png,x\na.png,y\nb.png,y\n"
+    found = folder.read(table(tmp_path, text))
+    assert told(found.problems) == [
+        "labels.csv:2: a row must have 2 values, one a column; received 1",
+        "labels.csv:3: a file must be named by its path in the table's folder; received '/etc/passwd'",
+        "labels.csv:4: there must be a file 'z.png' in the table's folder",
+        "labels.csv:5: column 'label' must have the name of a class; it is empty",
+        "labels.csv:7: a file must be named once; 'a.png' is in line 6, too",
+    ]
+    found = folder.read(table(tmp_path, "file,x,y\na.png,1,yes\nb.png,1,1\n"))
+    assert told(found.problems) == ["labels.csv:2: column 'y' must be 0 or 1; received 'yes'"]
+
+
+@pytest.mark.parametrize("header", ["", "name,label", "file", "file,kind", "file,label,sun", "file,a,a", "file,a,"])
+def test_a_table_with_other_columns_says_which_there_must_be(tmp_path, header):
+    with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and several"):
+        folder.read(table(tmp_path, f"{header}\na.png,1\n"))
+
+
+def test_without_labels_images_may_lie_anywhere(tmp_path):
+    classes(tmp_path, count=1)
+    picture(tmp_path / "top.png")
+    found = folder.read(tmp_path, labelled=False)
+    assert found.splits == {"train": [Sample("cats/00.png"), Sample("dogs/00.png"), Sample("top.png")]}
+    assert found.classes == ()
+
+
+def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
+    classes(tmp_path)
+    picture(tmp_path / "top.png")
+    for name in ("cats/x.heic", "cats/notes.txt", "dogs/README"):
+        (tmp_path / name).write_text("")
+    rule = "an image must be PNG, JPEG, WebP, BMP or GIF; received"
+    assert told(folder.read(tmp_path).problems) == [
+        f"cats/notes.txt: {rule} .txt",
+        f"cats/x.heic: {rule} .heic",
+        f"dogs/README: {rule} a file without an ending",
+        "top.png: an image must lie in the folder of its class",
+    ]
+
+
+def test_a_name_that_is_no_text_is_named_without_harm(tmp_path):
+    classes(tmp_path)
+    os.link(os.fsencode(tmp_path / "cats" / "00.png"), os.fsencode(tmp_path / "cats") + b"/\xff.png")
+    (problem,) = folder.read(tmp_path).problems
+    assert str(problem) == r"'cats/\udcff.png': the name of an image must be printable UTF-8"
+
+
+def test_empty_classes_and_a_single_class_are_faults(tmp_path):
+    classes(tmp_path / "one", ("cats",))
+    assert told(folder.read(tmp_path / "one").faults) == [
+        "cats: there must be at least two classes; this is the only one"
+    ]
+    classes(tmp_path / "empty")
+    (tmp_path / "empty" / "owls").mkdir()
+    assert told(folder.read(tmp_path / "empty").faults) == ["owls: a class must have at least one image"]
+    (tmp_path / "none").mkdir()
+    assert told(folder.read(tmp_path / "none").faults) == [".: there must be a folder for each class, or a labels.csv"]
+    assert told(folder.read(tmp_path / "none", labelled=False).faults) == [
+        ".: a folder must have at least one image (PNG, JPEG, WebP, BMP or GIF)"
+    ]
+
+
+def test_a_class_that_a_split_has_not_is_a_fault_that_says_which(tmp_path):
+    classes(tmp_path / "train", ("cats", "dogs"))
+    classes(tmp_path / "test", ("cats", "owls"))
+    assert told(folder.read(tmp_path).faults) == [
+        "test/dogs: a class must have at least one image in every split",
+        "train/owls: a class must have at least one image in every split",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["train", "cats"], "train is a split, never a class, and nothing but splits may lie beside; received 'cats'"),
+        (["val", "valid"], "a folder must name each split once; it has both val and valid"),
+    ],
+)
+def test_splits_beside_something_else_or_twice_are_refused(tmp_path, names, message):
+    for name in names:
+        classes(tmp_path / name)
+    with pytest.raises(CnncliError) as caught:
+        folder.read(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: {message}"
+
+
+def test_the_file_systems_order_changes_nothing(tmp_path, monkeypatch):
+    classes(tmp_path, count=20)
+    expected = folder.read(tmp_path)
+    scandir = os.scandir
+
+    class Shuffled:
+        def __init__(self, path):
+            self.entries = list(scandir(path))
+            random.Random(str(path)).shuffle(self.entries)
+
+        def __enter__(self):
+            return iter(self.entries)
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(os, "scandir", Shuffled)
+    assert folder.read(tmp_path) == expected

@@ -1,0 +1,138 @@
+import json
+import os
+
+import numpy as np
+import pytest
+
+from cnncli.datasets import image_cache
+from cnncli.datasets.decode import Form, decode
+from cnncli.errors import CnncliError
+from tests.datasets.photos import picture
+
+FORM = Form(6, 4)
+FILES = ["a.png", "b.png", "c.png"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache" / "images"
+
+
+@pytest.fixture
+def root(tmp_path):
+    for i, name in enumerate(FILES):
+        picture(tmp_path / "photos" / name, colour=(i, 50, 99))
+    return tmp_path / "photos"
+
+
+class Counting:
+    """Counts what is decoded."""
+
+    def __init__(self, monkeypatch):
+        self.files = []
+        monkeypatch.setattr(image_cache, "decode", self)
+
+    def __call__(self, path, form):
+        self.files.append(path.name)
+        return decode(path, form)
+
+
+def read(root, form=FORM, files=FILES, told=lambda done, total: None):
+    return image_cache.decoded(root, files, form, told)
+
+
+def test_rows_are_the_files_in_their_order_and_mapped_read_only(root):
+    made = read(root)
+    assert (made.images.shape, made.images.dtype) == ((3, 6, 4, 3), np.uint8)
+    assert made.images[:, 0, 0].tolist() == [[0, 50, 99], [1, 50, 99], [2, 50, 99]]
+    assert isinstance(made.images, np.memmap)
+    assert not made.images.flags.writeable
+
+
+def test_what_was_decoded_once_is_not_decoded_again(root, monkeypatch):
+    counting = Counting(monkeypatch)
+    first = read(root)
+    assert sorted(counting.files) == FILES
+    again = read(root)
+    assert len(counting.files) == 3
+    assert np.array_equal(again.images, first.images)
+    assert again.digest == first.digest
+
+
+def test_a_changed_file_another_form_or_other_files_are_decoded_anew(root, monkeypatch):
+    counting = Counting(monkeypatch)
+    first = read(root)
+    read(root, Form(6, 4, "grayscale"))
+    read(root, files=FILES[:2])
+    assert len(counting.files) == 3 + 3 + 2
+    status = picture(root / "b.png", colour=(7, 7, 7)).stat()
+    os.utime(root / "b.png", ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    changed = read(root)
+    assert changed.images[1, 0, 0].tolist() == [7, 7, 7]
+    assert changed.digest != first.digest
+
+
+def test_files_with_problems_have_empty_rows_and_are_tried_again(root, monkeypatch):
+    (root / "b.png").write_text("")
+    os.utime(root / "b.png", ns=(1, 1))
+    made = read(root)
+    assert list(made.problems) == [1]
+    assert str(made.problems[1]) == "b.png: an image must have something in it; the file has 0 bytes"
+    assert not made.images[1].any()
+    counting = Counting(monkeypatch)
+    assert read(root).problems == made.problems
+    assert counting.files == ["b.png"]
+
+
+def test_a_file_that_can_be_read_at_last_is_decoded_though_no_time_of_it_changed(root, monkeypatch):
+    key = image_cache._key(root, FILES, FORM)
+    monkeypatch.setattr(image_cache, "_key", lambda *given: key)
+    content = (root / "b.png").read_bytes()
+    (root / "b.png").write_bytes(b"")
+    assert list(read(root).problems) == [1]
+    (root / "b.png").write_bytes(content)
+    made = read(root)
+    assert made.problems == {}
+    assert made.images[1, 0, 0].tolist() == [1, 50, 99]
+
+
+def test_a_damaged_cache_is_made_anew(root, cache):
+    expected = np.array(read(root).images)
+    (place,) = cache.iterdir()
+    for name, content in (("images.npy", b"\x93NUMPY"), ("about.json", b"[]"), ("about.json", b"{")):
+        (place / name).write_bytes(content)
+        assert np.array_equal(read(root).images, expected)
+    (place / "images.npy").write_bytes((place / "images.npy").read_bytes()[:-1])
+    assert np.array_equal(read(root).images, expected)
+    assert [path.name for path in cache.iterdir()] == [place.name]
+
+
+def test_an_interrupted_decoding_leaves_nothing(root, cache):
+    def interrupt(done, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        read(root, told=interrupt)
+    assert list(cache.iterdir()) == []
+
+
+def test_progress_is_told_up_to_the_last_file(root, monkeypatch):
+    monkeypatch.setattr(image_cache, "PORTION", 2)
+    said = []
+    read(root, told=lambda done, total: said.append((done, total)))
+    assert said == [(2, 3), (3, 3)]
+
+
+def test_a_cache_that_can_not_be_written_says_what_moves_it(root, tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(CnncliError, match=r"^decoded images can't be kept: .*; CNNCLI_CACHE_DIR names another folder$"):
+        read(root)
+
+
+def test_the_cache_holds_no_objects_and_is_private(root, cache):
+    read(root)
+    (place,) = cache.iterdir()
+    assert (cache.stat().st_mode & 0o777, place.stat().st_mode & 0o777) == (0o700, 0o700)
+    assert set(json.loads((place / "about.json").read_text())) == {"digest", "problems"}
