@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
+    import cnncli.kernels.affine as affine
     import cnncli.kernels.arithmetic as arithmetic
     import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "activations",
+    "affine",
     "arithmetic",
     "axes",
     "batch_normalization",

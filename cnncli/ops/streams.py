@@ -1,6 +1,8 @@
 """Random streams: numbers that keep the uses of one seed apart (see kernels/random.py)."""
 
 SHUFFLE = 0
+AUGMENTATION = 1 << 8
+"""Plus the number of the augmentation in the list."""
 DROPOUT = 1 << 16
 """Plus the number of the dropout in the model."""
 WEIGHTS = 1 << 24

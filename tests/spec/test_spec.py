@@ -47,7 +47,7 @@ def test_the_resolved_form_says_everything() -> None:
     assert parse(text, "some where/net.yaml").resolved() == {
         "name": "net",
         "seed": 0,
-        "data": {"dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels"},
+        "data": {"dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "augment": []},
         "model": {
             "input_shape": [28, 28, 1],
             "layers": [
