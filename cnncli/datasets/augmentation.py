@@ -1,7 +1,4 @@
-"""Augmentations: what is done at random to the images of a training batch (Keras' layers/preprocessing/).
-
-They see the numbers of the data before `rescale`: where an argument is one of them, it is from 0 to 255 for uint8.
-"""
+"""Augmentations: what is done at random to the images of a training batch (Keras' layers/preprocessing/)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -53,7 +50,10 @@ class Drawing(NamedTuple):
 
 
 class Augmentation(Declaration):
-    """What is done at random to the images of a training batch, in the order of the list; each image by itself."""
+    """What is done at random to the images of a training batch, in the order of the list; each image by itself.
+
+    Arguments that are numbers of pixels count as the data do before `rescale`: from 0 to 255 for uint8.
+    """
 
     def misfit(self, shape: tuple[int, ...]) -> str:
         """Why images of `shape`, (H, W, C), can't be treated so, as a sentence; empty where they can."""
@@ -187,6 +187,43 @@ class RandomCrop(Augmentation):
         (top, bottom), (left, right) = self.padding
         span = (-float(top), float(bottom)), (-float(left), float(right))
         return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.CROP, span=span)
+
+
+class Tone(Augmentation):
+    """A change of the numbers of an image, which then stay within `value_range`."""
+
+    value_range: Annotated[tuple[float, float], ListOf(Number(), 2, 2)] = (0.0, 255.0)
+
+    def _limits(self, scale: float) -> tuple[float, float]:
+        least, most = sorted(bound * scale for bound in self.value_range)
+        return least, most
+
+
+@AUGMENTATIONS.register
+class RandomBrightness(Tone):
+    """Add a share of the width of `value_range`; 1 makes an image white, -1 black (Keras RandomBrightness)."""
+
+    factor: Share
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        width = (max(self.value_range) - min(self.value_range)) * scale
+        low, high = (bound * width for bound in bounds(self.factor))
+        return kernels.tone.brighten(x, drawing.clock, drawing.stream, (low, high), self._limits(scale))
+
+
+@AUGMENTATIONS.register
+class RandomContrast(Tone):
+    """Multiply the distance of each pixel from its channel's mean (Keras RandomContrast).
+
+    The multiplier lies between 1 and 1 + `factor`; with [lower, upper], between 1 - lower and 1 + upper.
+    """
+
+    factor: Slant
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        lower, upper = self.factor if isinstance(self.factor, tuple) else (0.0, self.factor)
+        factors = 1 - lower, 1 + upper
+        return kernels.tone.contrast(x, drawing.clock, drawing.stream, factors, self._limits(scale))
 
 
 def _places(drawing: Drawing) -> "tuple[Tensor, Scratch, int]":

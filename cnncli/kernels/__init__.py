@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.reduce as reduce
     import cnncli.kernels.resample as resample
     import cnncli.kernels.softmax as softmax
+    import cnncli.kernels.tone as tone
     import cnncli.kernels.winograd as winograd
     import cnncli.kernels.winograd_gradient as winograd_gradient
 
@@ -69,6 +70,7 @@ __all__ = [
     "reduce",
     "resample",
     "softmax",
+    "tone",
     "winograd",
     "winograd_gradient",
 ]

@@ -91,6 +91,20 @@ def test_a_fill_value_is_a_number_of_the_data_and_rescaled_as_they_are():
     assert np.array_equal(filled(LEVELS.astype(np.float32), [away]), np.full(LEVELS.shape, 51))
 
 
+def test_brightness_and_contrast_count_in_the_numbers_of_the_data():
+    drawn = twin.fractions(7, streams.AUGMENTATION, 1, len(LEVELS))[:, 0].reshape(-1, 1, 1, 1)
+    brighter = LEVELS + 255 * twin.between((-0.4, 0.4), drawn)
+    expected = np.clip(brighter, 0, 255) / 255
+    assert np.allclose(filled(LEVELS, [{"RandomBrightness": {"factor": 0.4}}]), expected, rtol=0, atol=1e-6)
+    turned = filled(LEVELS, [{"RandomBrightness": {"factor": 0.4}}], rescale=-1 / 255)
+    assert np.allclose(turned, -expected, rtol=0, atol=1e-6)
+    mean = LEVELS.mean(axis=(1, 2), keepdims=True)
+    for factor, limits in ((0.5, (1, 1.5)), ([0.25, 0.5], (0.75, 1.5))):
+        spread = (LEVELS - mean) * twin.between(limits, drawn) + mean
+        found = filled(LEVELS, [{"RandomContrast": {"factor": factor, "value_range": [20, 200]}}])
+        assert np.allclose(found, np.clip(spread, 20, 200) / 255, rtol=0, atol=1e-6)
+
+
 def test_without_augmentations_the_step_changes_nothing():
     assert np.array_equal(filled(LEVELS, [], 1), LEVELS.astype(np.float32) / 255)
     assert np.array_equal(filled(LEVELS, [], 2), LEVELS.astype(np.float32) / 255)
