@@ -41,12 +41,27 @@ def bounds(factor: Bounds) -> tuple[float, float]:
     return factor if isinstance(factor, tuple) else (-abs(factor), abs(factor))
 
 
+def upward(factor: Bounds) -> tuple[float, float]:
+    """The lowest and highest: a number stands for 0 up to it."""
+    return factor if isinstance(factor, tuple) else (0.0, factor)
+
+
 class Drawing(NamedTuple):
-    """What randomness comes from, int64 (2,), [seed, step], read at run time; the stream; working memory."""
+    """What randomness comes from: `clock`, int64 (2,), [seed, step], and its number in the list. Working memory."""
 
     clock: "Tensor"
-    stream: int
+    number: int
     scratch: "Scratch"
+
+    @property
+    def stream(self) -> int:
+        """The stream of what is drawn for an image."""
+        return streams.AUGMENTATION + self.number
+
+    @property
+    def noise(self) -> int:
+        """The stream of what is drawn for each of its numbers."""
+        return streams.NOISE + self.number
 
 
 class Augmentation(Declaration):
@@ -74,7 +89,7 @@ def steps(
     found = []
     for number, augmentation in enumerate(augment):
         own = type(scratch)(private=scratch.private, stride=scratch.stride)
-        found += augmentation.steps(x, Drawing(clock, streams.AUGMENTATION + number, own), scale)
+        found += augmentation.steps(x, Drawing(clock, number, own), scale)
         scratch.used_by_thread = max(scratch.used_by_thread, own.used_by_thread)
     return found
 
@@ -221,9 +236,32 @@ class RandomContrast(Tone):
     factor: Slant
 
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        lower, upper = self.factor if isinstance(self.factor, tuple) else (0.0, self.factor)
+        lower, upper = upward(self.factor)
         factors = 1 - lower, 1 + upper
         return kernels.tone.contrast(x, drawing.clock, drawing.stream, factors, self._limits(scale))
+
+
+@AUGMENTATIONS.register
+class RandomErasing(Tone):
+    """Rub out a rectangle (Keras RandomErasing), with odds between 0 and `factor`, or [lowest, highest].
+
+    Its sides are the square roots of two numbers out of `scale`, as shares of the image's. `fill_value` is one number,
+    or null: noise.
+    """
+
+    factor: Slant = 1.0
+    scale: Slant = (0.02, 0.33)
+    fill_value: float | None = None
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        patch = kernels.erase.Patch(
+            odds=upward(self.factor),
+            area=upward(self.scale),
+            value=None if self.fill_value is None else self.fill_value * scale,
+            deviation=self.value_range[1] * scale,
+            limits=self._limits(scale),
+        )
+        return kernels.erase.erase(x, drawing.clock, drawing.stream, drawing.noise, patch)
 
 
 def _places(drawing: Drawing) -> "tuple[Tensor, Scratch, int]":

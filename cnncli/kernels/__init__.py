@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.depthwise as depthwise
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.epilogue as epilogue
+    import cnncli.kernels.erase as erase
     import cnncli.kernels.fold as fold
     import cnncli.kernels.gather as gather
     import cnncli.kernels.global_max as global_max
@@ -58,6 +59,7 @@ __all__ = [
     "depthwise",
     "dropout",
     "epilogue",
+    "erase",
     "fold",
     "gather",
     "global_max",

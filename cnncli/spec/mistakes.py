@@ -239,7 +239,7 @@ LATER: dict[str, str] = {
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
-    "augmentation": """RandomErasing RandomGaussianBlur RandomHue RandomSaturation
+    "augmentation": """RandomGaussianBlur RandomHue RandomSaturation
         RandomColorJitter RandomColorDegeneration RandomElasticTransform RandomGrayscale RandomInvert RandomPerspective
         RandomPosterization RandomSharpness MixUp CutMix RandAugment AugMix AutoContrast CLAHE Equalization
         Solarization""",

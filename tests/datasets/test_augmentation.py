@@ -105,6 +105,17 @@ def test_brightness_and_contrast_count_in_the_numbers_of_the_data():
         assert np.allclose(found, np.clip(spread, 20, 200) / 255, rtol=0, atol=1e-6)
 
 
+def test_the_erased_part_counts_in_the_numbers_of_the_data_and_noise_is_clipped_to_their_range():
+    whole = {"factor": [1, 1], "scale": [1, 1]}
+    assert np.array_equal(
+        filled(LEVELS, [{"RandomErasing": {**whole, "fill_value": 51}}]), np.full(LEVELS.shape, 0.2, np.float32)
+    )
+    noise = filled(LEVELS, [{"RandomErasing": whole}])
+    assert (noise.min(), noise.max()) == (0, 1)
+    assert np.unique(noise).size > noise.size / 4
+    assert 0.4 < (noise == 0).mean() < 0.6  # the negative half
+
+
 def test_without_augmentations_the_step_changes_nothing():
     assert np.array_equal(filled(LEVELS, [], 1), LEVELS.astype(np.float32) / 255)
     assert np.array_equal(filled(LEVELS, [], 2), LEVELS.astype(np.float32) / 255)
