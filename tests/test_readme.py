@@ -38,16 +38,6 @@ def test_its_example_of_a_schedule_is_valid():
     assert [schedule.rate(step, 10) for step in (0, 50, 800)] == [0, 0.1, 0]
 
 
-def test_its_example_of_augmentation_is_valid():
-    (data,) = [block for block in blocks("yaml") if "augment:" in block]
-    text = (
-        f"{data}compile: {{optimizer: adam, loss: categorical_crossentropy}}\n"
-        "model:\n  layers:\n    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"
-    )
-    names = [type(augmentation).__name__ for augmentation in parse(text, "readme.yaml").data.augment]
-    assert names == ["RandomTranslation", "RandomRotation"]
-
-
 def test_its_overrides_address_the_spec():
     (command,) = re.findall(r"`(cnncli train configs/mnist\.yaml --set[^`]+)`", README)
     overrides = re.findall(r"--set\s+(\S+)", command)

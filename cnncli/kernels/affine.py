@@ -100,41 +100,51 @@ def _matrix(p, drawn):
     return 1.0, 0.0, np.floor(p.low_x + columns * drawn[1]), 0.0, 1.0, np.floor(p.low_y + rows * drawn[0])
 
 
+@njit(forceinline=True)
+def _taps(place, length, fill, nearest):
+    """The two cells between which a place lies, and the weight of the second; `length` stands for one outside."""
+    if not 0 <= place <= length - 1:
+        if fill == CONSTANT:
+            return _over_the_edge(place, length, nearest)
+        place = _within(place, length, fill)
+    if nearest:
+        first = np.int64(place + 0.5)
+        return first, first, 0.0
+    first = np.int64(place)
+    return first, first + 1, place - first
+
+
+@njit
+def _over_the_edge(place, length, nearest):
+    """`_taps` of a place outside, where what is outside is a constant."""
+    if nearest and -0.5 < place < length - 0.5:
+        edge = 0 if place < 0 else length - 1
+        return edge, edge, 0.0
+    if not nearest and -1 < place < 0:
+        return length, 0, place + 1
+    if not nearest and length - 1 < place < length:
+        return length - 1, length, place - (length - 1)
+    return length, length, 0.0
+
+
 @njit
 def _within(place, length, fill):
-    """The place inside an axis of `length` that stands for `place`; CONSTANT leaves it where it is."""
-    if fill == CONSTANT:
-        return place
+    """The place inside an axis of `length` that stands for one outside."""
     if fill == REFLECT and length > 1:
         period = 2.0 * length
         if place < 0:
             place += period * np.trunc(-place / period)
             place = place + period if place < -length else -place - 1
-        elif place > length - 1:
+        else:
             place -= period * np.trunc(place / period)
             place = period - place - 1 if place >= length else place
     elif fill == WRAP and length > 1:
         # TensorFlow divides by the last place, not by the length: far outside it wraps once too often.
         if place < 0:
             place += length * (np.trunc(-place / (length - 1)) + 1)
-        elif place > length - 1:
+        else:
             place -= length * np.trunc(place / (length - 1))
     return min(max(place, 0.0), length - 1.0)
-
-
-@njit
-def _taps(place, length, fill, nearest):
-    """The two cells between which a place lies, and the weight of the second; `length` stands for one outside."""
-    place = _within(place, length, fill)
-    if not -1 <= place <= length:  # also before it becomes an integer: it may be too large for one
-        return length, length, 0.0
-    if nearest:
-        first = np.int64(np.floor(place + 0.5)) if place >= 0 else -np.int64(np.floor(0.5 - place))
-        second, weight = first, 0.0
-    else:
-        first = np.int64(np.floor(place))
-        second, weight = first + 1, place - first
-    return first if 0 <= first < length else length, second if 0 <= second < length else length, weight
 
 
 @worker(AFFINE)
@@ -186,21 +196,22 @@ def affine_worker(real):
     @njit
     def turned(p, matrix, image, source):
         """Each pixel from four of its own."""
-        line = (p.width + 1) * p.channels
-        for row in range(p.height):
-            for column in range(p.width):
+        height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
+        line, out = (width + 1) * channels, 0
+        for row in range(height):
+            for column in range(width):
                 x = matrix[0] * column + matrix[1] * row + matrix[2]
                 y = matrix[3] * column + matrix[4] * row + matrix[5]
-                left, right, across = _taps(x, p.width, p.fill, p.nearest)
-                top, bottom, down = _taps(y, p.height, p.fill, p.nearest)
+                left, right, across = _taps(x, width, fill, nearest)
+                top, bottom, down = _taps(y, height, fill, nearest)
                 wide, high = real(across), real(down)
-                out, left, right = (row * p.width + column) * p.channels, left * p.channels, right * p.channels
-                for channel in range(p.channels):
-                    above = (real(1) - wide) * source[top * line + left + channel]
-                    above += wide * source[top * line + right + channel]
-                    below = (real(1) - wide) * source[bottom * line + left + channel]
-                    below += wide * source[bottom * line + right + channel]
-                    image[out + channel] = (real(1) - high) * above + high * below
+                above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
+                left, right = left * channels, right * channels
+                for channel in range(channels):
+                    first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
+                    second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
+                    image[out] = (real(1) - high) * first + high * second
+                    out += 1
 
     def affine(parameters, start, stop, thread):
         p = fields(parameters, AFFINE)
