@@ -63,5 +63,5 @@ def _run(spec: Spec) -> None:
     network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
     network.initialize(spec.seed)
     Update(network, spec.compile.optimizer)
-    prepare(network, 1)
+    prepare(network, 1, spec.data.augment)
     network.predict(1)

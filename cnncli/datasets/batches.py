@@ -8,10 +8,12 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnncli import kernels
+from cnncli.datasets import augmentation
+from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.load import Split
 from cnncli.errors import CnncliError
 from cnncli.kernels import runtime
-from cnncli.kernels.runtime import Program, Step, Tensor
+from cnncli.kernels.runtime import Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 
@@ -31,7 +33,7 @@ def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
 class Filler(Protocol):
     """What is done to each row of some array on its way into a batch."""
 
-    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+    def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
         """Steps that fill `out`, real (n, …), with the rows whose numbers `rows`, int64 (n,), holds when they run."""
 
 
@@ -43,7 +45,7 @@ class Scaled:
     factor: float = 1.0
     divisor: float = 1.0
 
-    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+    def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
         """One step: rows of `out` are as large as those of the source."""
         return kernels.gather.scaled(runtime.tensor(self.source), rows, out, self.factor, self.divisor)
 
@@ -58,43 +60,74 @@ class OneHot:
 
     source: Array
 
-    def steps(self, rows: Tensor, out: Tensor) -> list[Step]:
+    def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
         """One step: rows of `out` have an element for each class."""
         return kernels.gather.one_hot(runtime.tensor(self.source), rows, out)
+
+
+@dataclass(frozen=True, eq=False)
+class Augmented:
+    """`images`, and what is then done to them at random; `clock`, int64 (2,), holds seed and step when steps run."""
+
+    images: Scaled
+    augment: Sequence[Augmentation]
+    clock: Array
+
+    def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
+        """Those of the images, then those of each augmentation in order. The same clock gives the same images again."""
+        clock, scale = runtime.tensor(self.clock), self.images.factor / self.images.divisor
+        return [
+            *self.images.steps(rows, out, scratch),
+            *augmentation.steps(self.augment, out, clock, scratch, scale),
+        ]
 
 
 class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
-    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). The steps for a number of rows are planned
-    once; after that nothing is allocated but the row numbers.
+    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). `augment`: what is then done to the images
+    at random, keyed by `seed` and each batch's step. The steps for a number of rows are planned once; after that
+    nothing is allocated but the row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
 
-    def __init__(self, split: Split, rescale: float | str, loss: Loss, inputs: Array, targets: Array) -> None:
+    def __init__(
+        self,
+        split: Split,
+        rescale: float | str,
+        loss: Loss,
+        inputs: Array,
+        targets: Array,
+        *,
+        augment: Sequence[Augmentation] = (),
+        seed: int = 0,
+    ) -> None:
         if split.x.shape[1:] != inputs.shape[1:]:
             raise CnncliError(
                 f"{split.source}: {split.key} must hold images of the model's shape {inputs.shape[1:]}; "
                 f"received {split.x.shape[1:]}"
             )
         self.split, self.loss, self.inputs, self.targets = split, loss, inputs, targets
-        images = scaled(np.ascontiguousarray(split.x), rescale)
+        self.clock = np.array([seed, 0], np.uint64).view(np.int64)
+        images = Augmented(scaled(np.ascontiguousarray(split.x), rescale), augment, self.clock)
         labels = self._same(images) if split.y is None else self._labels(split.y)
         self.fillers: Sequence[tuple[Filler, Array]] = [(images, inputs), (labels, targets)]
+        self.threads, self.scratch = runtime.threads(), np.zeros(0, np.uint8)
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
         self.mapping: mmap.mmap | None = getattr(split.x, "_mmap", None)
         self.mapped = 0
 
-    def fill(self, rows: Rows) -> int:
-        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond."""
+    def fill(self, rows: Rows, step: int = 0) -> int:
+        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond.
+
+        `step` keys what is done at random.
+        """
         numbers = self.every[rows]
         n = len(numbers)
-        self.chosen[:n] = numbers
+        self.chosen[:n], self.clock[1] = numbers, step
         if n not in self.programs:
-            chosen = runtime.tensor(self.chosen[:n])
-            steps = [step for filler, out in self.fillers for step in filler.steps(chosen, runtime.tensor(out[:n]))]
-            self.programs[n] = Program(steps)
+            self.programs[n] = self._program(n)
         self.programs[n].run()
         if self.mapping is not None:
             self._give_back(self.mapping, n)
@@ -107,7 +140,23 @@ class Feed:
             mapping.madvise(mmap.MADV_DONTNEED)
             self.mapped = 0
 
-    def _same(self, images: Scaled) -> Filler:
+    def _program(self, n: int) -> Program:
+        """What fills the first `n` rows. Its scratch is each thread's own, and as large for any number of rows."""
+        chosen = runtime.tensor(self.chosen[:n])
+
+        def plan(scratch: Scratch) -> list[Step]:
+            pairs = [(filler, runtime.tensor(out[:n])) for filler, out in self.fillers]
+            return [step for filler, out in pairs for step in filler.steps(chosen, out, scratch)]
+
+        measured = Scratch()
+        plan(measured)
+        size = measured.used_by_thread
+        if not self.programs:
+            self.scratch = np.zeros(self.threads * size + 64, np.uint8)
+        place = -(-self.scratch.ctypes.data // 64) * 64
+        return Program(plan(Scratch(private=place, stride=size)), self.threads)
+
+    def _same(self, images: Augmented) -> Filler:
         """The target is the input."""
         if self.inputs.shape != self.targets.shape:
             raise CnncliError(
@@ -115,7 +164,7 @@ class Feed:
                 f"received {self.targets.shape[1:]}"
             )
         if self.loss.kind != "mean_squared_error":
-            self._check_images(images)
+            self._check_images(images.images)
         return images
 
     def _check_images(self, images: Scaled) -> None:

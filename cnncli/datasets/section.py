@@ -2,8 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
+from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.synthetic import Named, Source
-from cnncli.layers.declaration import Declaration, Fraction, snake_case
+from cnncli.layers.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.kinds import Maybe, PairOf, Quotient, Whole
 
 
@@ -32,6 +33,8 @@ class DataSection(Declaration):
     """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
     targets: Literal["labels", "input"] = "labels"
     """What is to be predicted: the labels, or (an auto-encoder) the input itself."""
+    augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
+    """What is done at random to the images of training batches."""
     test_split: Fraction = 0.0
     """The share of each class that is kept for the test. From here on: of folders of images only."""
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None

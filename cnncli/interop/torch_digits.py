@@ -1,5 +1,5 @@
-"""The seed network of configs/mnist.yaml, trained with PyTorch as cnncli trains it: run as a script, which imports no
-cnncli, by whoever measures what a whole process takes.
+"""The seed network of configs/mnist.yaml, trained with PyTorch as cnncli trains it, but for the augmentation: run as a
+script, which imports no cnncli, by whoever measures what a whole process takes.
 
 2 epochs of 3,600 random digits in batches of 128, kept as uint8 and divided by 255 batch for batch.
 """

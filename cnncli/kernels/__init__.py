@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import cnncli.kernels.activations as activations
+    import cnncli.kernels.affine as affine
     import cnncli.kernels.arithmetic as arithmetic
     import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.depthwise as depthwise
     import cnncli.kernels.dropout as dropout
     import cnncli.kernels.epilogue as epilogue
+    import cnncli.kernels.erase as erase
     import cnncli.kernels.fold as fold
     import cnncli.kernels.gather as gather
     import cnncli.kernels.global_max as global_max
@@ -36,11 +38,13 @@ if TYPE_CHECKING:
     import cnncli.kernels.reduce as reduce
     import cnncli.kernels.resample as resample
     import cnncli.kernels.softmax as softmax
+    import cnncli.kernels.tone as tone
     import cnncli.kernels.winograd as winograd
     import cnncli.kernels.winograd_gradient as winograd_gradient
 
 __all__ = [
     "activations",
+    "affine",
     "arithmetic",
     "axes",
     "batch_normalization",
@@ -55,6 +59,7 @@ __all__ = [
     "depthwise",
     "dropout",
     "epilogue",
+    "erase",
     "fold",
     "gather",
     "global_max",
@@ -67,6 +72,7 @@ __all__ = [
     "reduce",
     "resample",
     "softmax",
+    "tone",
     "winograd",
     "winograd_gradient",
 ]

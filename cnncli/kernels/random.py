@@ -71,6 +71,22 @@ philox = njit(forceinline=True)(_philox)
 """`_philox` compiled, for workers. Only inlined does a loop over blocks vectorize."""
 
 
+@njit
+def fractions(seed, step, stream, position):
+    """Four numbers in (0, 1), multiples of 2⁻⁵³, for workers: words 8·position … of (seed, stream, step)."""
+    key, counter = np.uint64(seed), np.uint64(step)
+    first, second = np.uint64(2 * position), np.uint64(2 * position + 1)
+    low, high, key_low, key_high = counter & WORD, counter >> HALF, key & WORD, key >> HALF
+    w0, w1, w2, w3 = philox(first, np.uint64(stream), low, high, key_low, key_high)
+    w4, w5, w6, w7 = philox(second, np.uint64(stream), low, high, key_low, key_high)
+    return _fraction(w0, w1), _fraction(w2, w3), _fraction(w4, w5), _fraction(w6, w7)
+
+
+@njit
+def _fraction(high, low):
+    return (np.float64(((high << HALF) | low) >> np.uint64(12)) + 0.5) * 2.0**-52
+
+
 def bits(seed: int, stream: int, step: int, count: int) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """The first `count` words of (seed, stream, step): uint32 (count,). Raises ValueError for more than 2³⁴."""
     if count > 1 << 34:

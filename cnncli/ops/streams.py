@@ -1,6 +1,10 @@
 """Random streams: numbers that keep the uses of one seed apart (see kernels/random.py)."""
 
 SHUFFLE = 0
+AUGMENTATION = 1 << 8
+"""Plus the number of the augmentation in the list."""
+NOISE = 1 << 9
+"""Plus the number of the augmentation that fills it in."""
 DROPOUT = 1 << 16
 """Plus the number of the dropout in the model."""
 WEIGHTS = 1 << 24

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from cnncli.datasets.augmentation import AUGMENTATIONS
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.synthetic import SOURCES
 from cnncli.layers.constraints import CONSTRAINTS
@@ -28,6 +29,7 @@ CHAPTERS: tuple[tuple[str, Registry[Any]], ...] = (
     ("Metrics", METRICS),
     ("Callbacks", CALLBACKS),
     ("Datasets with arguments", SOURCES),
+    ("Augmentations", AUGMENTATIONS),
 )
 
 

@@ -124,6 +124,14 @@ class Figures:
         return f"there is no figure '{name}'{suggestion(name, known) or '; known: ' + ', '.join(known)}"
 
 
+def check_augmentations(data: DataSection, shape: Shape, places: Sequence[Place], problems: Problems) -> None:
+    """Augmentations must be fit for images of `shape`. `places` are where they stand."""
+    for augmentation, place in zip(data.augment, places, strict=True):
+        message = augmentation.misfit(shape)
+        if message:
+            problems.add(place, message)
+
+
 def check_callbacks(fit: FitSection, figures: Figures, places: Sequence[Place], problems: Problems) -> None:
     """A callback can only watch a figure of each epoch. `places` are those of the monitors."""
     for callback, place in zip(fit.callbacks, places, strict=True):

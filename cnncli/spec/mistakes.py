@@ -72,8 +72,7 @@ ENTRIES: Table = (
     (
         r"^(Random(Flip|Translation|Rotation|Zoom|Crop|Contrast|Brightness|Shear|Perspective|Erasing|Hue|Saturation"
         r"|Sharpness|Invert|Posterization|ColorJitter|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment|AugMix)$",
-        "{text} is an augmentation, not a layer: it belongs to `augment` under `data`, "
-        "which is not in this version yet",
+        "{text} is an augmentation, not a layer: it belongs to the list `augment` under `data`",
     ),
     (
         r"^(?P<name>Sigmoid|Tanh|GELU|SiLU|Swish|relu|relu6|elu|gelu|silu|swish|sigmoid|tanh|softmax)$",
@@ -148,6 +147,8 @@ KEYS: dict[str, str] = {
     "warmup_epochs": "warmup_steps",
     "optimiser": "optimizer",
     "metric": "metrics",
+    "augmentation": "augment",
+    "augmentations": "augment",
     "callback": "callbacks",
 }
 """Other frameworks' (and old Keras') words for keys."""
@@ -158,8 +159,6 @@ NEEDLESS: dict[str, str] = {
     "input_dim": "the number of inputs comes from the layer before",
     "input_shape": "it belongs under `model`: `input_shape: [28, 28, 1]`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
-    "augment": "augmentation is not in this version yet",
-    "augmentation": "augmentation is not in this version yet",
     "steps_per_epoch": "an epoch is one pass over the training data",
     "amsgrad": "it is not in this version",
     "use_ema": "it is not in this version",
@@ -240,6 +239,10 @@ LATER: dict[str, str] = {
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
+    "augmentation": """RandomGaussianBlur RandomHue RandomSaturation
+        RandomColorJitter RandomColorDegeneration RandomElasticTransform RandomGrayscale RandomInvert RandomPerspective
+        RandomPosterization RandomSharpness MixUp CutMix RandAugment AugMix AutoContrast CLAHE Equalization
+        Solarization""",
 }
 """What Keras has and this version has not, by kind."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
 from typing import Any
 
+from cnncli.datasets.augmentation import AUGMENTATIONS
 from cnncli.datasets.synthetic import SOURCES
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declaration import Registry
@@ -34,6 +35,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
         METRICS,
         CALLBACKS,
         SOURCES,
+        AUGMENTATIONS,
     )
 }
 

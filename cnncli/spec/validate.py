@@ -109,6 +109,8 @@ class _Validation:
         description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
         model = self._model(shape, compiled, data, description)
+        if shape is not None and data is not None:
+            checks.check_augmentations(data, shape, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
             checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":

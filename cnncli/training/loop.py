@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset, Split
 from cnncli.errors import CnncliError, DivergedError
@@ -64,6 +65,7 @@ class Job:
 
     dataset: Dataset
     rescale: float | str
+    augment: Sequence[Augmentation]
     optimizer: Optimizer
     metrics: Sequence[Metric]
     fit: FitSection
@@ -85,7 +87,7 @@ class Trainer:
         if train is None:
             raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
-        self.train_feed = self._feed(train)
+        self.train_feed = self._feed(train, job.augment)
         self.validation_feed = None if validation is None else self._feed(validation)
         directions = {metric.figure: metric.better for metric in job.metrics}
         self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
@@ -157,7 +159,7 @@ class Trainer:
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
         done, running = state.sums.samples, 0.0
         for portion in list(portions(self.count, fit.batch_size))[state.batch :]:
-            n = self.train_feed.fill(rows[portion])
+            n = self.train_feed.fill(rows[portion], state.step + 1)
             self.network.train_step(n, self.job.seed, state.step + 1)
             loss = state.sums.add(self.network, n, self.job.metrics)
             if not isfinite(loss):
@@ -223,16 +225,19 @@ class Trainer:
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(self, split: Split) -> Feed:
-        return Feed(split, self.job.rescale, self.network.loss, self.network.inputs, self.network.targets)
+    def _feed(self, split: Split, augment: Sequence[Augmentation] = ()) -> Feed:
+        network, job = self.network, self.job
+        arrays = network.inputs, network.targets
+        return Feed(split, job.rescale, network.loss, *arrays, augment=augment, seed=job.seed)
 
 
-def prepare(network: Network, n: int) -> None:
+def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:
     """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
     outputs = network.targets.shape[1:]
     images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
     labels = np.zeros(n, np.int64) if len(outputs) == 1 else np.zeros((n, *outputs), np.float32)
-    Feed(Split(images, labels, "", "x_train"), 1.0, network.loss, network.inputs, network.targets).fill(slice(n))
+    split = Split(images, labels, "", "x_train")
+    Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)
 

@@ -107,7 +107,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
     """
     with Interruption() as interruption:
         network = check(plan, dataset, place, threads)
-        prepare(network, 1)
+        prepare(network, 1, plan.data.augment)
         network.initialize(plan.seed)
         if place.weights:
             network.load(checkpoint.load(place.weights).weights)
@@ -196,6 +196,7 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
     return Job(
         dataset,
         plan.rescale,
+        plan.data.augment,
         plan.compile.optimizer,
         plan.compile.metrics,
         plan.fit,

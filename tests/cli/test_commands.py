@@ -39,13 +39,13 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
     assert done.returncode == 2
     assert done.stdout.startswith(f"{MNIST}: ok")
     assert done.stderr.splitlines() == [
-        f"{bad}:10:7: Conv2D must have 'filters': a whole number of at least 1",
+        f"{bad}:14:7: Conv2D must have 'filters': a whole number of at least 1",
         "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
         "        ^",
-        f"{bad}:10:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",
+        f"{bad}:14:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",
         "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
         "                 ^",
-        f"{bad}:22:11: epochs must be a whole number of at least 0; received -1",
+        f"{bad}:26:11: epochs must be a whole number of at least 0; received -1",
         "    epochs: -1",
         "            ^",
         "error: 3 problems in the spec; nothing was done",

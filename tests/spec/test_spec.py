@@ -48,7 +48,8 @@ def test_the_resolved_form_says_everything() -> None:
         "name": "net",
         "seed": 0,
         "data": {
-            "dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "test_split": 0.0,
+            "dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "augment": [],
+            "test_split": 0.0,
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
             "interpolation": "bilinear", "on_error": "stop",
         },

@@ -42,17 +42,17 @@ def model(without=()):
     )
 
 
-def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="adam", seed=3):
-    """A plan on the data in `folder`."""
+def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="adam", seed=3, **options):
+    """A plan on the data in `folder`; `options` may be a model of its own and augmentations."""
     if callbacks is None:
         callbacks = [{"EarlyStopping": {"patience": 2, "restore_best_weights": True}}]
     compiled = {"optimizer": optimizer, "loss": "categorical_crossentropy", "metrics": ["accuracy"]}
     return Plan(
         "small",
         seed,
-        DataSection(dataset="bars.npz", validation_split=validation_split),
+        DataSection(dataset="bars.npz", validation_split=validation_split, augment=options.get("augment", ())),
         Path(folder),
-        model(),
+        options.get("model") or model(),
         CompileSection(**compiled),
         FitSection(epochs=epochs, batch_size=8, callbacks=callbacks),
         "name: small\n",

@@ -112,7 +112,7 @@ def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, 
 
 
 def test_an_interruption_while_kernels_are_prepared_leaves_nothing(data, monkeypatch):
-    monkeypatch.setattr(session, "prepare", lambda network, n: os.kill(os.getpid(), signal.SIGTERM))
+    monkeypatch.setattr(session, "prepare", lambda network, n, augment: os.kill(os.getpid(), signal.SIGTERM))
     with pytest.raises(InterruptedRun, match=r"^interrupted before the training began$") as caught:
         small.run(small.plan(data), data / "run")
     assert caught.value.exit_code == 143
