@@ -147,71 +147,74 @@ def _within(place, length, fill):
     return min(max(place, 0.0), length - 1.0)
 
 
+@njit
+def _framed(p, x, place, real, item):
+    """The image at address x copied to `place`, with a further column and a further row of the constant."""
+    line, value = (p.width + 1) * p.channels, real(p.value)
+    source = view(place, (p.height + 1) * line, real)
+    for row in range(p.height):
+        size = p.width * p.channels
+        copy(place + row * line * item, x + row * size * item, size * item)
+        for k in range(row * line + size, (row + 1) * line):
+            source[k] = value
+    for k in range(p.height * line, (p.height + 1) * line):
+        source[k] = value
+    return source
+
+
+@njit
+def _upright(p, matrix, image, source, place, real, item):
+    """Rows stay rows: two are blended, then of the line that comes of it two elements for each."""
+    line, size = (p.width + 1) * p.channels, p.width * p.channels
+    blended, weights = view(place, line, real), view(place + line * item, size, real)
+    place += (line + size) * item
+    # Numba looks whether an index that may be negative is.
+    firsts, seconds = view(place, size, types.uint32), view(place + 4 * size, size, types.uint32)
+    for column in range(p.width):
+        first, second, weight = _taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
+        for channel in range(p.channels):
+            k = column * p.channels + channel
+            firsts[k], seconds[k], weights[k] = first * p.channels + channel, second * p.channels + channel, weight
+    for row in range(p.height):
+        first, second, weight = _taps(matrix[4] * row + matrix[5], p.height, p.fill, p.nearest)
+        out, top = image[row * size : (row + 1) * size], source[first * line : (first + 1) * line]
+        if p.nearest:
+            for k in range(size):
+                out[k] = top[firsts[k]]
+            continue
+        bottom, share = source[second * line : (second + 1) * line], real(weight)
+        rest = real(1) - share
+        for k in range(line):
+            blended[k] = rest * top[k] + share * bottom[k]
+        for k in range(size):
+            out[k] = (real(1) - weights[k]) * blended[firsts[k]] + weights[k] * blended[seconds[k]]
+
+
+@njit
+def _turned(p, matrix, image, source, real):
+    """Each pixel from four of its own."""
+    height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
+    line, out = (width + 1) * channels, 0
+    for row in range(height):
+        for column in range(width):
+            x = matrix[0] * column + matrix[1] * row + matrix[2]
+            y = matrix[3] * column + matrix[4] * row + matrix[5]
+            left, right, across = _taps(x, width, fill, nearest)
+            top, bottom, down = _taps(y, height, fill, nearest)
+            wide, high = real(across), real(down)
+            above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
+            left, right = left * channels, right * channels
+            for channel in range(channels):
+                first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
+                second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
+                image[out] = (real(1) - high) * first + high * second
+                out += 1
+
+
 @worker(AFFINE)
 def affine_worker(real):
     """Some images."""
     item = real.bitwidth // 8
-
-    @njit
-    def framed(p, x, place):
-        """The image at address x copied to `place`, with a further column and a further row of the constant."""
-        line, value = (p.width + 1) * p.channels, real(p.value)
-        source = view(place, (p.height + 1) * line, real)
-        for row in range(p.height):
-            size = p.width * p.channels
-            copy(place + row * line * item, x + row * size * item, size * item)
-            for k in range(row * line + size, (row + 1) * line):
-                source[k] = value
-        for k in range(p.height * line, (p.height + 1) * line):
-            source[k] = value
-        return source
-
-    @njit
-    def upright(p, matrix, image, source, place):
-        """Rows stay rows: two are blended, then of the line that comes of it two elements for each."""
-        line, size = (p.width + 1) * p.channels, p.width * p.channels
-        blended, weights = view(place, line, real), view(place + line * item, size, real)
-        place += (line + size) * item
-        # Numba looks whether an index that may be negative is.
-        firsts, seconds = view(place, size, types.uint32), view(place + 4 * size, size, types.uint32)
-        for column in range(p.width):
-            first, second, weight = _taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
-            for channel in range(p.channels):
-                k = column * p.channels + channel
-                firsts[k], seconds[k], weights[k] = first * p.channels + channel, second * p.channels + channel, weight
-        for row in range(p.height):
-            first, second, weight = _taps(matrix[4] * row + matrix[5], p.height, p.fill, p.nearest)
-            out, top = image[row * size : (row + 1) * size], source[first * line : (first + 1) * line]
-            if p.nearest:
-                for k in range(size):
-                    out[k] = top[firsts[k]]
-                continue
-            bottom, share = source[second * line : (second + 1) * line], real(weight)
-            rest = real(1) - share
-            for k in range(line):
-                blended[k] = rest * top[k] + share * bottom[k]
-            for k in range(size):
-                out[k] = (real(1) - weights[k]) * blended[firsts[k]] + weights[k] * blended[seconds[k]]
-
-    @njit
-    def turned(p, matrix, image, source):
-        """Each pixel from four of its own."""
-        height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
-        line, out = (width + 1) * channels, 0
-        for row in range(height):
-            for column in range(width):
-                x = matrix[0] * column + matrix[1] * row + matrix[2]
-                y = matrix[3] * column + matrix[4] * row + matrix[5]
-                left, right, across = _taps(x, width, fill, nearest)
-                top, bottom, down = _taps(y, height, fill, nearest)
-                wide, high = real(across), real(down)
-                above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
-                left, right = left * channels, right * channels
-                for channel in range(channels):
-                    first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
-                    second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
-                    image[out] = (real(1) - high) * first + high * second
-                    out += 1
 
     def affine(parameters, start, stop, thread):
         p = fields(parameters, AFFINE)
@@ -225,10 +228,10 @@ def affine_worker(real):
             if (a0, a1, a2, b0, b1, b2) == STILL:
                 continue
             image = view(p.x + i * size * item, size, real)
-            source = framed(p, p.x + i * size * item, place)
+            source = _framed(p, p.x + i * size * item, place, real, item)
             if matrix[1] == 0 and matrix[3] == 0:
-                upright(p, matrix, image, source, after)
+                _upright(p, matrix, image, source, after, real, item)
             else:
-                turned(p, matrix, image, source)
+                _turned(p, matrix, image, source, real)
 
     return affine

@@ -82,24 +82,25 @@ def _normals(drawn):
     return first * cos(2 * pi * v), first * sin(2 * pi * v), second * cos(2 * pi * t), second * sin(2 * pi * t)
 
 
+@njit
+def _filled(p, clock, image, start, stop, before, real):
+    """Fill elements start … stop - 1 of an image; `before` is the number of elements in the batch before it."""
+    numbers, four = (0.0, 0.0, 0.0, 0.0), -1
+    for k in range(start, stop):
+        if p.noisy:
+            place = before + k
+            if place // 4 != four:
+                four = place // 4
+                numbers = _normals(fractions(clock[0], clock[1], p.noise, four))
+            image[k] = real(min(max(numbers[place % 4] * p.deviation, p.least), p.most))
+        else:
+            image[k] = real(p.value)
+
+
 @worker(ERASE)
 def erase_worker(real):
     """Some images."""
     item = real.bitwidth // 8
-
-    @njit
-    def filled(p, clock, image, start, stop, before):
-        """Fill elements start … stop - 1 of an image; `before` is the number of elements in the batch before it."""
-        numbers, four = (0.0, 0.0, 0.0, 0.0), -1
-        for k in range(start, stop):
-            if p.noisy:
-                place = before + k
-                if place // 4 != four:
-                    four = place // 4
-                    numbers = _normals(fractions(clock[0], clock[1], p.noise, four))
-                image[k] = real(min(max(numbers[place % 4] * p.deviation, p.least), p.most))
-            else:
-                image[k] = real(p.value)
 
     def erase(parameters, start, stop, thread):
         p = fields(parameters, ERASE)
@@ -114,6 +115,6 @@ def erase_worker(real):
             image = view(p.x + i * size * item, size, real)
             for row in range(upper, lower):
                 line = row * p.width
-                filled(p, clock, image, (line + first) * p.channels, (line + last) * p.channels, i * size)
+                _filled(p, clock, image, (line + first) * p.channels, (line + last) * p.channels, i * size, real)
 
     return erase

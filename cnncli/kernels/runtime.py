@@ -40,6 +40,7 @@ from typing import Any, NamedTuple
 import numba
 import numpy as np
 from numba import carray, cfunc, njit, types
+from numba.core.dispatcher import Dispatcher
 from numba.extending import intrinsic
 
 from cnncli.kernels import cache
@@ -153,6 +154,15 @@ class Scratch:
         return address, self.stride
 
 
+def _check_cacheable(function: Callable[..., None]) -> None:
+    """Raise TypeError where Numba would never find the function again: it looks for it by what its closure holds, and
+    a compiled function in there is another one in each process.
+    """
+    for cell in function.__closure__ or ():
+        if isinstance(cell.cell_contents, Dispatcher):
+            raise TypeError(f"{function.__qualname__} must call {cell.cell_contents.py_func.__name__} as a module's function")
+
+
 def set_threads(count: int) -> None:
     """Let programs use `count` threads. Raises ValueError for more than Numba was started with."""
     numba.set_num_threads(count)
@@ -191,6 +201,7 @@ class Function:
         key = (dtype, *variant)
         if key not in self.compiled:
             function, start = self.factory(REALS[dtype], *variant), perf_counter()
+            _check_cacheable(function)
             self.compiled[key] = cache.compiled(
                 lambda kept: cfunc(self.signature, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
             )

@@ -254,3 +254,16 @@ def test_mentions_are_told_from_numbers_that_look_alike():
     assert [*relocation.mentions(scaled)] == []
     with pytest.raises(ValueError, match="524288 arrays"):
         relocation.stand_in(relocation.MOST)
+
+
+def test_a_worker_that_numba_could_not_find_again_is_refused():
+    def factory(real):
+        inner = numba.njit(lambda x: x)
+
+        def outer(parameters, start, stop, thread):
+            inner(start)
+
+        return outer
+
+    with pytest.raises(TypeError, match="as a module's function"):
+        runtime.Worker(factory, MARK).address("float32")
