@@ -160,7 +160,9 @@ def _check_cacheable(function: Callable[..., None]) -> None:
     """
     for cell in function.__closure__ or ():
         if isinstance(cell.cell_contents, Dispatcher):
-            raise TypeError(f"{function.__qualname__} must call {cell.cell_contents.py_func.__name__} as a module's function")
+            raise TypeError(
+                f"{function.__qualname__} must call {cell.cell_contents.py_func.__name__} as a module's function"
+            )
 
 
 def set_threads(count: int) -> None:
