@@ -1,5 +1,6 @@
 """`cnncli train`: from a spec to a run. NumPy and Numba are imported once the number of threads is settled."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ import click
 
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import find_model
+from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_option, trials
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
 @click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What every random number follows from.")
+@folds_option
+@seeds_option
 @offline_option
 @click.option("--dry-run", is_flag=True, help="Check everything, train nothing, leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
@@ -45,6 +49,8 @@ def command(
     batch_size: int | None,
     threads: int | None,
     seed: int | None,
+    folds: int | None,
+    seeds: int | None,
     offline: bool,
     dry_run: bool,
     as_json: bool,
@@ -57,7 +63,7 @@ def command(
         changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
         if resume is not None:
             given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
-            given |= {"--batch-size": batch_size, "--seed": seed}
+            given |= {"--batch-size": batch_size, "--seed": seed, "--folds": folds, "--seeds": seeds}
             loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs)
         elif spec is not None:
             loaded = load(spec, changes)
@@ -65,7 +71,21 @@ def command(
             raise UsageError("train needs a SPEC, or --resume RUN")
         start = None if weights is None else find_model(weights).file
         obtain(loaded.data, offline=offline)
-        _train(loaded, mode, threads=cpus.settle(threads), resume=resume, weights=start, output=output, dry=dry_run)
+        cores = cpus.settle(threads)
+        if not (folds or seeds):
+            result = _train(loaded, mode, threads=cores, resume=resume, weights=start, output=output, dry=dry_run)
+            if result is not None:
+                _judge(loaded, all_figures(result))
+            return
+
+        def one(trial: Trial, place: Path | None) -> "Result | None":
+            assert spec is not None  # for --resume does not go with --folds and --seeds
+            changed = load(spec, [*changes, *trial.changes])
+            return _train(changed, mode, threads=cores, resume=None, weights=start, output=place, dry=dry_run)
+
+        figures = run_all(trials(loaded.seed, seeds, folds), output, mode, one)
+        if not dry_run:
+            _judge(loaded, figures)
     except CnncliError as error:
         if as_json:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
@@ -96,7 +116,8 @@ def _train(
     weights: Path | None,
     output: Path | None,
     dry: bool,
-) -> None:
+) -> "Result | None":
+    """The training of one spec; None where all is only checked."""
     from cnncli.kernels import compilations
     from cnncli.training.session import Place, Plan, check, read_data, train
 
@@ -112,13 +133,13 @@ def _train(
             click.echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
     if dry:
         check(plan, dataset, place, threads)
-        return
+        return None
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
         with compilations.told_to(lambda made: follower.notice(f"compiling kernels … {made.name} is ready")):
             result = train(plan, dataset, place, threads, follower)
     _close(result, mode, named=output is not None)
-    _judge(spec, result)
+    return result
 
 
 def header(spec: Spec, dataset: "Dataset", threads: int) -> list[str]:
@@ -143,9 +164,8 @@ def _close(result: "Result", mode: str, *, named: bool) -> None:
         click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
 
 
-def _judge(spec: Spec, result: "Result") -> None:
+def _judge(spec: Spec, figures: Mapping[str, float]) -> None:
     """Raise ExpectationError, with every condition and its figure, where one is not met."""
-    figures = {**result.figures, **{f"test_{name}": value for name, value in (result.test or {}).items()}}
     from cnncli.report.evaluation import judge
 
     judge(spec.expect, figures)

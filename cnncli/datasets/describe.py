@@ -58,9 +58,22 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     CnncliError for a file that can't be read.
     """
     if isinstance(data.dataset, Synthetic):
-        return _divided(_made(data.dataset.settled(input_shape)), data)
+        return _folded(_divided(_made(data.dataset.settled(input_shape)), data), data)
     source = find(data.name, base)
-    return DESCRIBED[source.kind](source, data, input_shape, seed)
+    return _folded(DESCRIBED[source.kind](source, data, input_shape, seed), data)
+
+
+def _folded(known: Description, data: DataSection) -> Description:
+    """With one of the folds for validation. Raises DeclarationError where there are too few images for them."""
+    if data.folds is None or "train" not in known.samples:
+        return known
+    if "validation" in known.samples:
+        raise DeclarationError("folds must be left out where the data has its own validation images", "folds")
+    total = known.samples["train"]
+    kept = len(range(data.fold - 1, total, data.folds))
+    if data.folds > total:
+        raise DeclarationError(f"folds must be at most the number of training images, {total:,}", "folds")
+    return replace(known, samples={"train": 0, "validation": kept} | known.samples | {"train": total - kept})
 
 
 def _divided(known: Description, data: DataSection) -> Description:

@@ -51,6 +51,8 @@ class Split:
         """Which samples these are, for people and programs."""
         if self.files:
             return {"files": [self.files[row] for row in self.numbers]}
+        if self.rows is not None:
+            return {"array": self.key, "rows": self.rows.tolist()}
         return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
 
     @property
@@ -100,9 +102,15 @@ def load(
     naming file, array and row, for data that break a rule.
     """
     if isinstance(data.dataset, Synthetic):
-        return _synthetic(data, data.dataset.settled(None))
-    source = find(data.name, base)
-    return LOADED[source.kind](data, source, seed, told)
+        made = _synthetic(data, data.dataset.settled(None))
+    else:
+        source = find(data.name, base)
+        made = LOADED[source.kind](data, source, seed, told)
+    if data.folds is None:
+        return made
+    from cnncli.datasets.folds import folded  # here, because it is made of what is defined here
+
+    return folded(made, data.folds, data.fold, seed)
 
 
 def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:

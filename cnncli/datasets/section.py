@@ -35,6 +35,10 @@ class DataSection(Declaration):
     """What is to be predicted: the labels, or (an auto-encoder) the input itself."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """What is done at random to the images of training batches."""
+    folds: Annotated[int | None, Maybe(Whole(2))] = None
+    """Parts into which the training images are dealt, class by class and by the seed, for cross-validation."""
+    fold: Annotated[int, Whole(1)] = 1
+    """The part that is kept for validation, from 1."""
     test_split: Fraction = 0.0
     """The share of each class that is kept for the test. From here on: of folders of images only."""
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None
@@ -53,6 +57,10 @@ class DataSection(Declaration):
     def contradiction(self) -> str:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             return "only one of crop_to_aspect_ratio and pad_to_aspect_ratio may be true"
+        if self.folds is not None and self.validation_split:
+            return "folds keep a part for validation themselves: validation_split must be left out"
+        if self.fold > (self.folds or 1):
+            return f"fold must be at most folds, {self.folds or 1}"
         if self.validation_split + self.test_split >= 1:
             return "validation_split and test_split must leave something to train on"
         return ""

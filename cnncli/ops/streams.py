@@ -1,6 +1,7 @@
 """Random streams: numbers that keep the uses of one seed apart (see kernels/random.py)."""
 
 SHUFFLE = 0
+FOLDS = 1
 AUGMENTATION = 1 << 8
 """Plus the number of the augmentation in the list."""
 NOISE = 1 << 9
