@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from cnncli.cli.datasets_check import command as check
+from cnncli.cli.datasets_preview import command as preview
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.datasets import download
 from cnncli.datasets.describe import EMBEDDED
@@ -26,6 +27,7 @@ def command() -> None:
 
 
 command.add_command(check)
+command.add_command(preview)
 
 
 @command.command("list")

@@ -1,0 +1,63 @@
+"""A contact sheet of images before and after augmentation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnncli.datasets.augmentation import Augmentation
+from cnncli.datasets.batches import Feed
+from cnncli.datasets.load import Split
+from cnncli.kernels.random import permutation
+from cnncli.layers.losses import LOSSES
+from cnncli.ops.streams import SHUFFLE
+
+Array = np.ndarray[Any, Any]
+CELL = 96
+"""Pixels that the longer side of an image has at least on the sheet."""
+GAP = 4
+"""Pixels between images."""
+PAPER = 255
+ANY = LOSSES.parse("mean_squared_error")
+"""A loss that asks nothing of the images."""
+
+
+def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: int, draws: int) -> Array:
+    """uint8 (1 + draws, n, H, W, C): the images as they are, then as the first batches of so many steps see them.
+
+    They are the first of the first epoch's order. Images in float are spread over 0 … 255.
+    """
+    chosen = permutation(len(train), seed, SHUFFLE, 0)[:images]
+    shape = (len(chosen), *train.x.shape[1:])
+    plain = replace(train, y=None)
+    made = np.empty((1 + draws, *shape), np.float32)
+    for draw in range(1 + draws):
+        inputs = np.zeros(shape, np.float32)
+        feed = Feed(plain, 1.0, ANY, inputs, np.zeros_like(inputs), augment=augment if draw else (), seed=seed)
+        feed.fill(chosen, draw)
+        made[draw] = inputs
+    if train.x.dtype != np.uint8:
+        least, most = made[0].min(), made[0].max()
+        made = (made - least) * (255 / max(most - least, np.finfo(np.float32).tiny))
+    return made.round().clip(0, 255).astype(np.uint8)
+
+
+def sheet(images: Array) -> Image.Image:
+    """Rows of images, uint8 (rows, columns, H, W, C), side by side on paper, small ones enlarged pixel by pixel.
+
+    Of images with neither one nor three channels the first is shown.
+    """
+    down, across, height, width, channels = images.shape
+    if channels != 3:
+        images = images[..., :1]
+    times = max(1, -(-CELL // max(height, width)))
+    images = images.repeat(times, 2).repeat(times, 3)
+    high, wide = height * times + GAP, width * times + GAP
+    paper = np.full((down * high + GAP, across * wide + GAP, images.shape[-1]), PAPER, np.uint8)
+    for i in range(down):
+        for j in range(across):
+            top, left = GAP + i * high, GAP + j * wide
+            paper[top : top + height * times, left : left + width * times] = images[i, j]
+    return Image.fromarray(paper if channels == 3 else paper[..., 0])

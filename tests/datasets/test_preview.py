@@ -1,0 +1,74 @@
+"""The contact sheet of `datasets preview`."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.datasets.augmentation import AUGMENTATIONS
+from cnncli.datasets.load import Split
+from cnncli.datasets.preview import GAP, PAPER, rows, sheet
+from tests.cli.test_train import SPEC, cnncli
+from tests.training import small
+
+FLIP = AUGMENTATIONS.parse({"RandomFlip": {"mode": "horizontal"}})
+
+
+def split(dtype=np.uint8):
+    """Twelve images 5 × 4, of random pixels."""
+    return Split(np.random.default_rng(1).integers(0, 256, (12, 5, 4, 3)).astype(dtype), None, "made", "x_train")
+
+
+def test_images_are_shown_as_they_are_and_flipped_or_not():
+    train = split()
+    found = rows(train, [FLIP], 7, images=6, draws=5)
+    assert (found.shape, found.dtype) == ((6, 6, 5, 4, 3), np.uint8)
+    originals = found[0]
+    assert all(any((image == x).all() for x in train.x) for image in originals)
+    flips = 0
+    for drawn in found[1:]:
+        for image, original in zip(drawn, originals, strict=True):
+            flipped = (image == original[:, ::-1]).all()
+            assert flipped or (image == original).all()
+            flips += flipped
+    assert 0 < flips < 30
+    np.testing.assert_array_equal(found, rows(train, [FLIP], 7, images=6, draws=5))
+
+
+def test_floats_are_spread_over_all_shades():
+    train = Split(split().x.astype(np.float32) / 100 - 1, None, "made", "x_train")
+    found = rows(train, [], 7, images=12, draws=1)
+    assert (found[0].min(), found[0].max()) == (0, 255)
+
+
+def test_a_sheet_has_each_image_enlarged_in_its_place():
+    images = split().x[:6].reshape(2, 3, 5, 4, 3)
+    drawn = np.asarray(sheet(images))
+    times = 20  # 5 rows of 20 pixels are at least 96, of 19 they are not
+    assert drawn.shape == (2 * (100 + GAP) + GAP, 3 * (80 + GAP) + GAP, 3)
+    assert (drawn[:GAP] == PAPER).all()
+    corner = drawn[GAP + 104 : GAP + 204, GAP + 84 : GAP + 164]
+    np.testing.assert_array_equal(corner[::times, ::times], images[1, 1])
+    assert (corner[:times, :times] == images[1, 1, 0, 0]).all()
+
+
+def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC)
+    flip = ("--set", "data.augment=[RandomFlip]")
+    done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", "--images", "3", *flip)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "preview.png  3 training images as they are, and in 4 rows as 4 batches see them\n"
+    assert Image.open(tmp_path / "preview.png").mode == "L"
+    for options, code, message in [
+        ((), 2, "lists no augmentation"),
+        ((*flip, "-o", "x.jpg"), 2, "must name a .png file"),
+        ((*flip, "-o", "no/x.png"), 1, "can't be written: No such file or directory"),
+    ]:
+        done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", *options)
+        assert (done.returncode, done.stdout) == (code, "")
+        assert message in done.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 2, 5])
+def test_images_of_other_channels_are_grey(channels):
+    assert sheet(np.zeros((1, 1, 8, 8, channels), np.uint8)).mode == "L"
