@@ -123,12 +123,12 @@ def test_sharing_memory_and_going_through_steps_portion_by_portion_change_no_bit
 
 def test_what_inference_makes_of_weights_first_is_not_overwritten_before_it_is_used(monkeypatch):
     nodes, source = [], "input"
-    for number in range(6):
-        convolution = {"Conv2D": {"filters": 16, "kernel_size": 1, "use_bias": False}}
+    for number in range(8):
+        convolution = {"Conv2D": {"filters": 16, "kernel_size": 1, "strides": 1 + (number == 6), "use_bias": False}}
         for kind, entry in (("conv", convolution), ("bn", {"BatchNormalization": {}})):
             nodes.append(Node(f"{kind}{number}", LAYERS.parse(entry), (source,)))
             source = nodes[-1].name
-    model = Model((64, 64, 16), tuple(nodes))  # four such images in float32 fill a segment
+    model = Model((64, 64, 16), tuple(nodes))  # four images fill a segment; the last ones are smaller
 
     def predicted():
         network = Network(model, LOSSES.parse("mean_squared_error"), batch_size=2)
