@@ -19,7 +19,7 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
-MOST_MAPPED = 256 << 20
+MOST_MAPPED = 192 << 20
 """Bytes of a mapped file that stay in this process' memory; the system keeps what it has room for in its own."""
 AROUND = 64 << 10
 """Bytes that the system maps around a place that is read (Linux' fault_around_bytes)."""
