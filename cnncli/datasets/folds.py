@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.datasets.load import Dataset, Split
+from cnncli.datasets.load import Dataset
 from cnncli.errors import DeclarationError
 from cnncli.kernels.random import permutation
 from cnncli.ops.streams import FOLDS
@@ -34,8 +34,4 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
             f"{dataset.classes[int(missing[0])]!r}",
             "folds",
         )
-    return replace(dataset, train=_part(train, rows[~kept]), validation=_part(train, rows[kept]))
-
-
-def _part(split: Split, rows: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> Split:
-    return replace(split, rows=rows)
+    return replace(dataset, train=replace(train, rows=rows[~kept]), validation=replace(train, rows=rows[kept]))

@@ -8,11 +8,9 @@ import numpy as np
 from PIL import Image
 
 from cnncli.datasets.augmentation import Augmentation
-from cnncli.datasets.batches import Feed
+from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Split
-from cnncli.kernels.random import permutation
 from cnncli.layers.losses import LOSSES
-from cnncli.ops.streams import SHUFFLE
 
 Array = np.ndarray[Any, Any]
 CELL = 96
@@ -29,7 +27,7 @@ def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: in
 
     They are the first of the first epoch's order. Images in float are spread over 0 … 255.
     """
-    chosen = permutation(len(train), seed, SHUFFLE, 0)[:images]
+    chosen = order(len(train), seed, 0, shuffle=True)[:images]
     shape = (len(chosen), *train.x.shape[1:])
     plain = replace(train, y=None)
     made = np.empty((1 + draws, *shape), np.float32)
