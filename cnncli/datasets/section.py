@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
+from cnncli.datasets import geometric, photometric
 from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.synthetic import Named, Source
 from cnncli.layers.declaration import Declaration, Fraction, list_of, snake_case
@@ -15,6 +16,8 @@ class _Rescale(Quotient):
         return value if value == "auto" else super().read(value)
 
 
+AUGMENTING = (geometric, photometric)
+"""Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),

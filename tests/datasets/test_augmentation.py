@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.datasets.augmentation import AUGMENTATIONS
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
+from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.kernels import random
 from cnncli.layers.kinds import RefusedError
 from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError

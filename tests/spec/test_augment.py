@@ -1,6 +1,6 @@
 """`augment` under `data`: read, resolved and overridden like any other list of declarations."""
 
-from cnncli.datasets.augmentation import AUGMENTATIONS
+from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.spec.spec import parse
 
 SPEC = """
