@@ -13,7 +13,7 @@ from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
 from cnncli.report.progress import Follower, emit, figures_line, fitted
-from cnncli.report.reading import decoding, tell_skipped
+from cnncli.report.reading import decoding, tell_repeated, tell_skipped
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -126,6 +126,7 @@ def _train(
     plan = Plan(spec.name, spec.seed, spec.data, base, spec.model, spec.compile, spec.fit, spec.to_yaml(), resolved)
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
+    tell_repeated(dataset.in_several_splits)
     place = Place(resume, weights, output)
     if mode == "text":
         click.echo(fitted(header(spec, dataset, threads), " · "))

@@ -1,6 +1,5 @@
 """Batches: the order of an epoch, and the filling of a network's inputs and targets."""
 
-import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -11,6 +10,7 @@ from cnncli import kernels
 from cnncli.datasets import augmentation
 from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.load import Split
+from cnncli.datasets.mapped import Mapped
 from cnncli.errors import CnncliError
 from cnncli.kernels import runtime
 from cnncli.kernels.runtime import Program, Scratch, Step, Tensor
@@ -19,10 +19,6 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
-MOST_MAPPED = 192 << 20
-"""Bytes of a mapped file that stay in this process' memory; the system keeps what it has room for in its own."""
-AROUND = 64 << 10
-"""Bytes that the system maps around a place that is read (Linux' fault_around_bytes)."""
 
 
 def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
@@ -115,8 +111,7 @@ class Feed:
         self.threads, self.scratch = runtime.threads(), np.zeros(0, np.uint8)
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
-        self.mapping: mmap.mmap | None = getattr(split.x, "_mmap", None)
-        self.mapped = 0
+        self.mapped = Mapped(split.x)
 
     def fill(self, rows: Rows, step: int = 0) -> int:
         """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond.
@@ -129,16 +124,12 @@ class Feed:
         if n not in self.programs:
             self.programs[n] = self._program(n)
         self.programs[n].run()
-        if self.mapping is not None:
-            self._give_back(self.mapping, n)
+        self.mapped.used(n)
         return n
 
-    def _give_back(self, mapping: mmap.mmap, n: int) -> None:
-        """Count `n` rows more that are mapped into memory, and unmap all where that may have become too much."""
-        self.mapped += n * (self.split.x[0].nbytes + AROUND)
-        if self.mapped > MOST_MAPPED < self.split.x.nbytes:
-            mapping.madvise(mmap.MADV_DONTNEED)
-            self.mapped = 0
+    def expect(self, rows: Rows) -> None:
+        """These rows come next: what of them is on a disk can be read while the last ones are worked on."""
+        self.mapped.expect(self.every[rows])
 
     def _program(self, n: int) -> Program:
         """What fills the first `n` rows. Its scratch is each thread's own, and as large for any number of rows."""

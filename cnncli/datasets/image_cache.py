@@ -1,8 +1,9 @@
 """Decoded images in a file that is mapped into memory: what was decoded once is read at memory speed ever after.
 
-A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with a row a file, and `about.json`: the digest
-of the rows, and what is wrong with the files that could not be decoded, whose rows are 0. The key is a digest of all
-files' names, sizes and times and of the form. The folder appears whole or not at all. `CNNCLI_CACHE_DIR` moves it.
+A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with a row a file; `fingerprints.npy`, uint8
+(N, 16); and `about.json`: the digest of the rows, and what is wrong with files that could not be decoded, whose rows
+are 0. The key is a digest of all files' names, sizes and times and of the form. The folder appears whole or not at all.
+`CNNCLI_CACHE_DIR` moves it.
 """
 
 import hashlib
@@ -19,26 +20,29 @@ import numpy as np
 import PIL
 
 from cnncli.datasets.decode import Form, decode
+from cnncli.datasets.duplicates import SIZE, fingerprint
 from cnncli.datasets.pictures import UnusableError, processors
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
-VERSION = 1
-"""Of what decoding makes of a file; to be raised with every change of it."""
+VERSION = 2
+"""Of what is kept of a file; to be raised with every change of it."""
 PORTION = 32
 """Files that a thread decodes between two reports."""
-IMAGES, ABOUT = "images.npy", "about.json"
+IMAGES, FINGERPRINTS, ABOUT = "images.npy", "fingerprints.npy", "about.json"
 
 
 @dataclass(frozen=True)
 class Decoded:
     """`images`: uint8 (N, H, W, C), a row a file, mapped and read-only. `digest`: SHA-256 of its rows.
 
-    `problems`: by the row, what is wrong with a file that could not be decoded.
+    `fingerprints`: of each of its rows, uint8 (N, 16). `problems`: by the row, what is wrong with a file that could not
+    be decoded.
     """
 
     images: Array
+    fingerprints: Array
     digest: str
     problems: dict[int, Problem]
 
@@ -96,13 +100,16 @@ def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
     try:
         about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
         images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
+        fingerprints = np.load(place / FINGERPRINTS, allow_pickle=False)
         problems = {int(row): Problem(*said) for row, said in about["problems"].items()}
         digest = str(about["digest"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
     if images.dtype != np.uint8 or images.shape != shape or not images.flags.c_contiguous:
         return None
-    return Decoded(images, digest, problems)
+    if fingerprints.dtype != np.uint8 or fingerprints.shape != (shape[0], SIZE):
+        return None
+    return Decoded(images, fingerprints, digest, problems)
 
 
 def _fill(made: Path, root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None]) -> None:
@@ -136,10 +143,13 @@ def _fill(made: Path, root: Path, files: Sequence[str], form: Form, told: Callab
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise
         file.seek(begin)
-        digest = hashlib.sha256()
-        while portion := file.read(1 << 22):
-            digest.update(portion)
+        digest, fingerprints = hashlib.sha256(), np.zeros((len(files), SIZE), np.uint8)
+        for row in range(len(files)):
+            image = file.read(int(np.prod(form.shape)))
+            digest.update(image)
+            fingerprints[row] = np.frombuffer(fingerprint(image), np.uint8)
         os.fsync(file.fileno())
+    np.save(made / FINGERPRINTS, fingerprints)
     about = {"digest": digest.hexdigest(), "problems": {str(row): problems[row] for row in sorted(problems)}}
     (made / ABOUT).write_text(json.dumps(about), encoding="utf-8")
 

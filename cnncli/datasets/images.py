@@ -21,10 +21,12 @@ Array = np.ndarray[Any, Any]
 class Images:
     """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), or None without labels.
 
-    `rows`: by split, int64 (n,), in the order of `files`, the N names. `skipped`: what was left out, and why.
+    `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
+    names. `skipped`: what was left out, and why.
     """
 
     x: Array
+    fingerprints: Array
     y: Array | None
     rows: Mapping[str, Array]
     files: Sequence[str]
@@ -63,7 +65,7 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     y = _labels(labels, len(found.classes), several=found.several) if data.targets == "labels" else None
     files = [sample.file for sample in samples]
     skipped = sorted([*found.problems, *unusable])
-    return Images(made.images, y, rows, files, found.classes, f"sha256:{state.hexdigest()}", skipped)
+    return Images(made.images, made.fingerprints, y, rows, files, found.classes, f"sha256:{state.hexdigest()}", skipped)
 
 
 def _without(found: Listing, files: set[str]) -> Listing:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets import folder, pictures
+from cnncli.datasets.duplicates import groups
 from cnncli.datasets.problems import Problem
 
 if TYPE_CHECKING:
@@ -89,16 +90,12 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
 
 def inspect_arrays(dataset: "Dataset") -> Inspection:
     """Look through arrays in memory, which are whole and of one size: they would not have been read otherwise."""
-    by_content: dict[bytes, list[str]] = defaultdict(list)
-    split_of, counts = {}, {}
-    for name, split in dataset.splits.items():
-        for row, image in enumerate(split.x):
-            place = f"{split.key}[{split.start + row}]"
-            by_content[hashlib.sha256(image.tobytes()).digest()].append(place)
-            split_of[place] = name
+    splits, split_of, counts = dataset.splits, {}, {}
+    for name, split in splits.items():
+        split_of |= {split.name(row): name for row in split.numbers.tolist()}
         numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []
         counts[name] = {of: numbers.count(number) for number, of in enumerate(dataset.classes if numbers else ())}
-    (shape,) = {split.x.shape[1:3] for split in dataset.splits.values()}
-    duplicates = sorted(group for group in by_content.values() if len(group) > 1)
+    (shape,) = {split.x.shape[1:3] for split in splits.values()}
+    duplicates = sorted([splits[name].name(row) for name, row in group] for group in groups(splits))
     sizes = {(shape[0], shape[1]): len(split_of)}
     return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of)

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from cnncli.datasets import shapes
 from cnncli.datasets.archive import SplitHeaders, headers, splits
 from cnncli.datasets.describe import Found, find, sizes
+from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
@@ -28,7 +30,7 @@ class Split:
 
     x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or float32 (N, …), dense targets; or None where the
     target is the input. `rows`: the split's rows of x and y, int64 (n,), where it has not all. `files`: the names of
-    all N images, where they have some.
+    all N images, where they have some. `fingerprints`: of all N, uint8 (N, 16), where they are known (see duplicates).
     """
 
     x: Array
@@ -38,6 +40,7 @@ class Split:
     start: int = 0
     rows: Array | None = None
     files: Sequence[str] = ()
+    fingerprints: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)
@@ -46,6 +49,10 @@ class Split:
     def numbers(self) -> Array:
         """The rows of x and y that are the split's: int64 (n,)."""
         return np.arange(len(self.x)) if self.rows is None else self.rows
+
+    def name(self, row: int) -> str:
+        """What an image is called: by its file, or as `x_train[5]`."""
+        return self.files[row] if self.files else f"{self.key}[{self.start + row}]"
 
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
@@ -90,6 +97,11 @@ class Dataset:
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in pairs.items() if split is not None}
 
+    @cached_property
+    def in_several_splits(self) -> list[list[str]]:
+        """Names of images that are the same to the byte, though not of the same split: "train x_train[5]"."""
+        return across(self.splits)
+
 
 def load(
     data: DataSection, base: Path, *, seed: int = 0, told: Callable[[int, int], None] = lambda done, total: None
@@ -130,7 +142,8 @@ def _folder(data: DataSection, source: Found, seed: int, told: Callable[[int, in
 
     made = images.read(source.file, data, seed, told)
     splits = {
-        name: Split(made.x, made.y, source.name, name, rows=rows, files=made.files) for name, rows in made.rows.items()
+        name: Split(made.x, made.y, source.name, name, rows=rows, files=made.files, fingerprints=made.fingerprints)
+        for name, rows in made.rows.items()
     }
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
 

@@ -20,6 +20,15 @@ def decoding() -> Callable[[int, int], None]:
     return show
 
 
+def tell_repeated(groups: Sequence[Sequence[str]]) -> None:
+    """List images that are in more than one split, if there are any."""
+    if groups:
+        count = len(groups)
+        head = f"{count:,} image{'s are' if count > 1 else ' is'} in more than one split, to the byte:"
+        told = listed([" = ".join(group) for group in groups])
+        click.echo("\n".join([head, *told, "  figures of what was trained on promise too much"]), err=True)
+
+
 def tell_skipped(skipped: Sequence[Problem]) -> None:
     """List the files that were left out, if there are any."""
     if skipped:

@@ -158,8 +158,10 @@ class Trainer:
         state, fit = self.state, self.job.fit
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
         done, running = state.sums.samples, 0.0
-        for portion in list(portions(self.count, fit.batch_size))[state.batch :]:
+        left = list(portions(self.count, fit.batch_size))[state.batch :]
+        for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
+            self.train_feed.expect(rows[coming])
             self.network.train_step(n, self.job.seed, state.step + 1)
             loss = state.sums.add(self.network, n, self.job.metrics)
             if not isfinite(loss):

@@ -183,6 +183,8 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
     splits: dict[str, Any] = {name: split.document() for name, split in dataset.splits.items()}
     if dataset.skipped:
         splits["skipped"] = dict(dataset.skipped)
+    if dataset.in_several_splits:
+        splits["in_several_splits"] = dataset.in_several_splits
     about = environment(threads, plan.seed, dataset.digest)
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 

@@ -232,3 +232,18 @@ def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
         "  x_train[0] = x_test[0]",
         "  x_train[1] = x_train[4]",
     ]
+
+
+def test_training_tells_of_images_that_are_in_several_splits(tmp_path):
+    for split in ("train", "test"):
+        noise(tmp_path / "photos" / split, count=2)
+        for name in NAMES:
+            picture(tmp_path / "photos" / split / name / "own.png", size=(12, 10), colour=(len(split), 0, 9))
+    spec = SPEC.replace("validation_split: 0.25, test_split: 0.25", "image_size: [10, 12]")
+    (tmp_path / "photos.yaml").write_text(spec.replace("== 1", ">= 0"))
+    done = cnncli(tmp_path, "train", "photos.yaml", "--epochs", "1", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert "6 images are in more than one split, to the byte:" in done.stderr
+    assert "  train train/blue/0.png = test test/blue/0.png" in done.stderr
+    kept = json.loads((tmp_path / "run" / "splits.json").read_text())["in_several_splits"]
+    assert ["train train/red/1.png", "test test/red/1.png"] in kept

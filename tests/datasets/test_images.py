@@ -101,12 +101,12 @@ def resident(path):
 
 
 def test_a_large_cache_stays_in_memory_only_up_to_a_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.datasets.batches.AROUND", 0)
+    monkeypatch.setattr("cnncli.datasets.mapped.AROUND", 0)
     classes(tmp_path / "photos", count=4, size=(256, 256))
     made = load(section(), tmp_path)
     inputs, targets = np.zeros((8, 256, 256, 3), np.float32), np.zeros((8, 2), np.float32)
     for most, kept in ((3 << 18, False), (3 << 20, True)):
-        monkeypatch.setattr("cnncli.datasets.batches.MOST_MAPPED", most)
+        monkeypatch.setattr("cnncli.datasets.mapped.MOST_MAPPED", most)
         feed = Feed(made.train, 1.0, CategoricalCrossentropy(), inputs, targets)
         for _ in range(2):
             feed.fill(slice(0, 8))

@@ -1,0 +1,52 @@
+import mmap
+
+import numpy as np
+
+from cnncli.datasets.batches import Feed
+from cnncli.datasets.load import Split
+from cnncli.datasets.mapped import Mapped
+from cnncli.layers.losses import CategoricalCrossentropy
+
+SHAPE = (40, 30, 21, 3)
+
+
+class Watched:
+    """Stands for the map of a file, and keeps what it is asked for."""
+
+    def __init__(self, mapping):
+        self.mapping, self.asked = mapping, []
+
+    def madvise(self, advice, start=0, length=0):
+        self.asked.append((advice, start, length))
+        self.mapping.madvise(advice, start, length)
+
+
+def file_of(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, SHAPE, np.uint8)
+    np.save(tmp_path / "images.npy", images)
+    return tmp_path / "images.npy", images
+
+
+def test_the_bytes_of_rows_that_come_next_are_asked_for_in_whole_pages(tmp_path):
+    path, images = file_of(tmp_path)
+    for first in (0, 5):  # a split may be a part of the file's rows
+        mapped = Mapped(np.load(path, mmap_mode="r")[first:])
+        mapped.mapping = watched = Watched(mapped.mapping)
+        mapped.expect(np.array([30, 2]))
+        whole = path.read_bytes()
+        for row, (advice, start, length) in zip((30, 2), watched.asked, strict=True):
+            assert (advice, start % mmap.PAGESIZE) == (mmap.MADV_WILLNEED, 0)
+            assert images[first + row].tobytes() in whole[start : start + length]
+            assert length <= images[0].nbytes + mmap.PAGESIZE
+
+
+def test_what_is_expected_changes_nothing_of_what_comes(tmp_path):
+    path, images = file_of(tmp_path)
+    for x in (np.load(path, mmap_mode="r"), images):
+        inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, 2), np.float32)
+        split = Split(x, np.zeros(len(x), np.int64), "", "x_train", rows=np.arange(40)[::-1])
+        feed = Feed(split, 1.0, CategoricalCrossentropy(), inputs, targets)
+        feed.expect(np.array([3, 1, 39]))
+        feed.expect(slice(0))
+        feed.fill(np.array([3, 1, 39]))
+        assert np.array_equal(inputs[:3], images[[36, 38, 0]])
