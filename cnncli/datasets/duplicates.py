@@ -39,5 +39,5 @@ def across(splits: "Mapping[str, Split]") -> list[list[str]]:
 
 def _fingerprint(split: "Split", row: int) -> bytes:
     if split.fingerprints is not None:
-        return split.fingerprints[row].tobytes()
+        return bytes(split.fingerprints[row])
     return fingerprint(np.ascontiguousarray(split.x[row]).data)

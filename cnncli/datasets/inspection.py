@@ -90,7 +90,8 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
 
 def inspect_arrays(dataset: "Dataset") -> Inspection:
     """Look through arrays in memory, which are whole and of one size: they would not have been read otherwise."""
-    splits, split_of, counts = dataset.splits, {}, {}
+    splits, counts = dataset.splits, {}
+    split_of: dict[str, str] = {}
     for name, split in splits.items():
         split_of |= {split.name(row): name for row in split.numbers.tolist()}
         numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []

@@ -6,11 +6,12 @@ import pytest
 from click.testing import CliRunner
 
 from cnncli.errors import CnncliError
-from cnncli.report.benchmarks import breakdown, growth, machine, processes, rates, runs
+from cnncli.report.benchmarks import breakdown, data, feeding, growth, machine, processes, rates, runs
 from cnncli.report.benchmarks.__main__ import main
 from cnncli.report.benchmarks.figures import Goal
 from cnncli.report.benchmarks.page import SECTIONS, page
 from cnncli.spec.spec import load
+from tests.datasets.photos import classes
 
 
 def said(images_per_second, others_cpus=0.0, **against):
@@ -112,6 +113,42 @@ def test_a_breakdown_adds_up_operations_of_a_kind():
     ]
     assert "Whole steps: 10 images/s; 8 before, at abc1234." in lines
     assert "Before: other processes kept up to 1.5 CPUs busy meanwhile: these figures are worth little." in lines
+
+
+def test_data_is_told_in_three_tables():
+    turns = [
+        {"plain": 100.0, "augmented": 99.0},
+        {"plain": 200.0, "augmented": 188.0},
+        {"plain": 50.0, "augmented": 48},
+    ]
+    batches = [
+        {"cnncli": 300.0, "torch-0": 100.0, "torch-2": 200.0},
+        {"cnncli": 500.0, "torch-0": 100.0, "torch-2": 200},
+    ]
+    run = {"seconds": 61.26, "memory": 601e6, "images_per_second": [1000.0, 12000.4, 12345.6]}
+    figures = {"cost": {"mnist": turns}, "batches": batches, "folder": {"kernels": 13000.0, "runs": {"cold": run}}}
+    lines = data.render(figures)
+    assert [row for row in rows(lines) if row[-1][-1:] in ("✓", "✗")] == [
+        ["mnist", "100", "99", "4.0 %", "≤ 5 % ✓"],  # of 1, 6 and 4 %
+        ["DataLoader, no workers", "400", "100", "4.00 ×", "≥ 2 × ✓"],
+        ["DataLoader, 2 workers", "400", "200", "2.00 ×", "≥ 2 × ✓"],
+        ["cold", "61.3 s", "1,000", "12,000", "12,346", "601 MB", "≤ 600 MB ✗"],
+    ]
+    assert any("the kernels train 13,000 images/s" in line for line in lines)
+
+
+def test_turns_alternate_and_the_first_does_not_count():
+    said = []
+    work = {name: lambda name=name: said.append(name) or 10 for name in "ab"}
+    turns = list(feeding.in_turns(work, 2))
+    assert said == list("ababab")
+    assert [set(turn) for turn in turns] == [{"a", "b"}] * 2
+
+
+def test_the_spec_of_the_folder_is_valid(tmp_path):
+    classes(tmp_path / "photos", names=[f"class{i}" for i in range(10)])
+    (tmp_path / "folder.yaml").write_text(data.SPEC, encoding="utf-8")
+    assert load(tmp_path / "folder.yaml").fit.epochs == data.EPOCHS
 
 
 def test_growth_is_told_in_microseconds_an_image_beside_its_picture():

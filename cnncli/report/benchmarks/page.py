@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cnncli.report.benchmarks import breakdown, growth, machine, processes, rates
+from cnncli.report.benchmarks import breakdown, data, growth, machine, processes, rates
 from cnncli.report.benchmarks.figures import Figures
 
 COMMAND = "python -m cnncli.report.benchmarks docs"
@@ -46,6 +46,12 @@ SECTIONS = {
         "multiply-adds: as much as the machine itself has to give.",
         rates.measure_threads,
         rates.render_threads,
+    ),
+    "data": Section(
+        "Data",
+        "Images on their way into training: what is done to them at random, and how they come from a disk.",
+        data.measure,
+        data.render,
     ),
     "processes": Section("Start and memory", "Of whole processes, in turns.", processes.measure, processes.render),
     "breakdown": Section(

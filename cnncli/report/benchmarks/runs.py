@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from time import perf_counter
@@ -20,6 +20,9 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYT
 """That of the processes: Python keeps the modules it has compiled, as an installation does."""
 
 
+NOTHING: Mapping[str, str] = {}
+
+
 class Usage(NamedTuple):
     """Of a process from its start to its end: seconds of the clock, and bytes of memory at their most."""
 
@@ -27,9 +30,11 @@ class Usage(NamedTuple):
     memory: int
 
 
-def output(*arguments: str) -> str:
+def output(*arguments: str, environment: Mapping[str, str] = NOTHING) -> str:
     """What `python ARGUMENTS` prints. Raises CnncliError with its last complaint where it fails."""
-    done = subprocess.run([sys.executable, *arguments], capture_output=True, text=True, check=False, env=ENVIRONMENT)
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, check=False, env={**ENVIRONMENT, **environment}
+    )
     if done.returncode:
         raise _failure(arguments, done.returncode, done.stderr)
     return done.stdout
@@ -42,15 +47,17 @@ def benchmark(spec: str | Path, *options: str, rounds: int) -> dict[str, Any]:
     return document
 
 
-def usage(*arguments: str) -> Usage:
-    """Run `python ARGUMENTS`; what it took. Raises CnncliError with its last complaint where it fails.
+def usage(*arguments: str, printed: Path = Path(os.devnull), environment: Mapping[str, str] = NOTHING) -> Usage:
+    """Run `python ARGUMENTS`, which writes into the file `printed`; what it took.
+
+    Raises CnncliError with its last complaint where it fails.
 
     Linux begins to count a process's memory with that of the one which started it: it must be a small one.
     """
-    with TemporaryFile() as errors:
+    with TemporaryFile() as errors, printed.open("wb") as written:
         start = perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *arguments], stdout=subprocess.DEVNULL, stderr=errors, env=ENVIRONMENT
+            [sys.executable, *arguments], stdout=written, stderr=errors, env={**ENVIRONMENT, **environment}
         )
         _, status, resources = os.wait4(process.pid, 0)
         seconds = perf_counter() - start
