@@ -5,7 +5,6 @@ pooch writes a download under another name, checks it and renames it: what has a
 """
 
 import logging
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,6 +16,7 @@ import requests
 from requests.exceptions import ChunkedEncodingError, SSLError
 from urllib3.exceptions import ReadTimeoutError
 
+from cnncli import folders
 from cnncli.datasets.known import Known, Remote
 from cnncli.errors import CnncliError
 
@@ -35,9 +35,8 @@ Follow = Callable[[Remote, int], None]
 
 
 def folder(known: Known) -> Path:
-    """Where the files of a dataset are kept, whether they are there or not; `CNNCLI_CACHE_DIR` moves it."""
-    base = os.environ.get("CNNCLI_CACHE_DIR") or pooch.os_cache("cnncli")
-    return Path(base).expanduser().absolute() / "datasets" / known.name
+    """Where the files of a dataset are kept, whether they are there or not."""
+    return folders.cache("datasets") / known.name
 
 
 def paths(known: Known) -> dict[str, Path]:

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import PIL
 
+from cnncli import folders
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
 from cnncli.datasets.pictures import UnusableError, processors
@@ -54,7 +55,7 @@ def decoded(root: Path, files: Sequence[str], form: Form, told: Callable[[int, i
     Raises CnncliError where the cache can't be written.
     """
     try:
-        place = folder() / _key(root, files, form)
+        place = folders.cache("images") / _key(root, files, form)
         found, old = _read(place, (len(files), *form.shape)), place.exists()
         if found is not None and not _mended(root, found, form):
             return found
@@ -71,13 +72,6 @@ def decoded(root: Path, files: Sequence[str], form: Form, told: Callable[[int, i
     if found is None:
         raise CnncliError(f"{place}: decoded images can't be read back")
     return found
-
-
-def folder() -> Path:
-    """Where decoded images are kept, whether it exists or not. Raises RuntimeError where there is no home directory."""
-    base = os.environ.get("CNNCLI_CACHE_DIR")
-    home = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cnncli"
-    return home.expanduser().absolute() / "images"
 
 
 def _key(root: Path, files: Sequence[str], form: Form) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 import llvmlite
 import numba
 
+from cnncli import folders
 from cnncli.kernels.lazy_nrt import defer
 from cnncli.kernels.target import machine
 
@@ -34,13 +35,8 @@ def digest() -> str:
 
 
 def folder() -> Path:
-    """The folder of this digest, whether it exists or not; absolute, because a process may change its directory.
-
-    Raises RuntimeError where there is no home directory.
-    """
-    base = os.environ.get("CNNCLI_CACHE_DIR")
-    home = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cnncli"
-    return home.expanduser().absolute() / "jit" / digest()
+    """The folder of this digest, whether it exists or not. Raises RuntimeError where there is no home directory."""
+    return folders.cache("jit") / digest()
 
 
 def prepare() -> bool:
