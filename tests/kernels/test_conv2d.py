@@ -1,6 +1,6 @@
 """Convolution and its two gradients agree with the twin, are adjoint, and do not depend on threads or batch."""
 
-from typing import NamedTuple
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,35 +9,11 @@ from cnncli.kernels import activations, conv2d, conv2d_gradient
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.epilogue import PLAIN, Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
+from tests.kernels import convolutions
+from tests.kernels.convolutions import Case, extent
 from tests.kernels.support import DTYPES, MARGIN, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import activations as twins
 from tests.reference import convolution
-
-
-class Case(NamedTuple):
-    """Arrays of one random convolution."""
-
-    x: np.ndarray
-    kernel: np.ndarray
-    bias: np.ndarray | None
-    grad: np.ndarray
-    geometry: Geometry
-
-    @property
-    def terms(self) -> int:
-        """The longest sum in any of the three operations."""
-        return max(self.kernel.size, self.grad.size)
-
-
-def extent(rng: np.random.Generator, same: bool) -> tuple[int, ...]:
-    """One axis: (image, kernel, stride, padding before, dilation, output), as Keras' `same` or `valid` has it."""
-    kernel, stride, dilation = (int(rng.integers(1, 4)) for _ in range(3))
-    reach = (kernel - 1) * dilation + 1
-    image = int(rng.integers(1 if same else reach, reach + 8))
-    if same:
-        out = -(-image // stride)
-        return image, kernel, stride, max(0, (out - 1) * stride + reach - image) // 2, dilation, out
-    return image, kernel, stride, 0, dilation, (image - reach) // stride + 1
 
 
 def random_case(seed: int, dtype: str) -> Case:
@@ -56,28 +32,9 @@ def random_case(seed: int, dtype: str) -> Case:
     )
 
 
-def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.grad.shape)
-    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
-    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
-    execute(lambda scratch: conv2d.forward(*arrays, case.geometry, scratch), threads)
-    return out
-
-
-def grad_input(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.x.shape)
-    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: conv2d_gradient.grad_input(*arrays, case.geometry, scratch), threads)
-    return out
-
-
-def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.kernel.shape)
-    arrays = tensor(case.x), tensor(case.grad), tensor(out)
-    execute(lambda scratch: conv2d_gradient.grad_weight(*arrays, case.geometry, scratch), threads)
-    return out
-
-
+forward = partial(convolutions.forward, conv2d.forward)
+grad_input = partial(convolutions.grad_input, conv2d_gradient.grad_input)
+grad_weight = partial(convolutions.grad_weight, conv2d_gradient.grad_weight)
 OPERATIONS = (forward, grad_input, grad_weight)
 
 

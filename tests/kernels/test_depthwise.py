@@ -1,5 +1,7 @@
 """Depthwise convolution and its gradients agree with the twin of a convolution in groups, and are adjoint."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from cnncli.kernels import activations, depthwise
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.epilogue import Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
+from tests.kernels import convolutions
+from tests.kernels.convolutions import Case, extent
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
-from tests.kernels.test_conv2d import Case, extent
 from tests.reference import activations as twins
 from tests.reference import convolution
 
@@ -33,19 +36,8 @@ def make(rng: np.random.Generator, dtype: str, size: tuple[int, int], height: tu
     )
 
 
-def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.grad.shape)
-    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
-    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
-    execute(lambda scratch: depthwise.forward(*arrays, case.geometry, scratch), threads)
-    return out
-
-
-def grad_input(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.x.shape)
-    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: depthwise.grad_input(*arrays, case.geometry, scratch), threads)
-    return out
+forward = partial(convolutions.forward, depthwise.forward)
+grad_input = partial(convolutions.grad_input, depthwise.grad_input)
 
 
 def grad_weight(case: Case, threads: int = 2) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Winograd's convolution agrees with the definition, keeps zeros, and does not depend on threads or batch."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -7,8 +9,9 @@ from cnncli.kernels import activations, winograd, winograd_gradient
 from cnncli.kernels.conv2d import Geometry
 from cnncli.kernels.epilogue import Epilogue
 from cnncli.kernels.runtime import Scratch, tensor
+from tests.kernels import convolutions
+from tests.kernels.convolutions import Case
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
-from tests.kernels.test_conv2d import Case
 from tests.reference import activations as twins
 from tests.reference import convolution
 
@@ -40,26 +43,9 @@ def large_case(batch: int) -> Case:
     return case._replace(x=case.x[:batch], grad=case.grad[:batch])
 
 
-def forward(case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.grad.shape)
-    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
-    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
-    execute(lambda scratch: winograd.forward(*arrays, case.geometry, scratch), threads)
-    return out
-
-
-def grad_input(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.x.shape)
-    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
-    execute(lambda scratch: winograd.grad_input(*arrays, case.geometry, scratch), threads)
-    return out
-
-
-def grad_weight(case: Case, threads: int = 2) -> np.ndarray:
-    out = unwritten(case.x.dtype.name, *case.kernel.shape)
-    arrays = tensor(case.x), tensor(case.grad), tensor(out)
-    execute(lambda scratch: winograd_gradient.grad_weight(*arrays, case.geometry, scratch), threads)
-    return out
+forward = partial(convolutions.forward, winograd.forward)
+grad_input = partial(convolutions.grad_input, winograd.grad_input)
+grad_weight = partial(convolutions.grad_weight, winograd_gradient.grad_weight)
 
 
 def pooled_alone(case: Case, threads: int = 2) -> np.ndarray:

@@ -1,0 +1,64 @@
+"""Random convolutions, and how their kernels are run, whichever family they are of."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from cnncli.kernels.conv2d import Geometry
+from cnncli.kernels.epilogue import Epilogue
+from cnncli.kernels.runtime import Step, tensor
+from tests.kernels.support import execute, unwritten
+
+Plan = Callable[..., Sequence[Step]]
+
+
+class Case(NamedTuple):
+    """Arrays of one random convolution."""
+
+    x: np.ndarray
+    kernel: np.ndarray
+    bias: np.ndarray | None
+    grad: np.ndarray
+    geometry: Geometry
+
+    @property
+    def terms(self) -> int:
+        """The longest sum in any of the three operations."""
+        return max(self.kernel.size, self.grad.size)
+
+
+def extent(rng: np.random.Generator, same: bool) -> tuple[int, ...]:
+    """One axis: (image, kernel, stride, padding before, dilation, output), as Keras' `same` or `valid` has it."""
+    kernel, stride, dilation = (int(rng.integers(1, 4)) for _ in range(3))
+    reach = (kernel - 1) * dilation + 1
+    image = int(rng.integers(1 if same else reach, reach + 8))
+    if same:
+        out = -(-image // stride)
+        return image, kernel, stride, max(0, (out - 1) * stride + reach - image) // 2, dilation, out
+    return image, kernel, stride, 0, dilation, (image - reach) // stride + 1
+
+
+def forward(plan: Plan, case: Case, threads: int = 2, activation: str = "linear") -> np.ndarray:
+    """What `plan` makes of the images."""
+    out = unwritten(case.x.dtype.name, *case.grad.shape)
+    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation)
+    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
+    execute(lambda scratch: plan(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def grad_input(plan: Plan, case: Case, threads: int = 2) -> np.ndarray:
+    """The gradient of the images."""
+    out = unwritten(case.x.dtype.name, *case.x.shape)
+    arrays = tensor(case.grad), tensor(case.kernel), tensor(out)
+    execute(lambda scratch: plan(*arrays, case.geometry, scratch), threads)
+    return out
+
+
+def grad_weight(plan: Plan, case: Case, threads: int = 2) -> np.ndarray:
+    """The gradient of the kernel."""
+    out = unwritten(case.x.dtype.name, *case.kernel.shape)
+    arrays = tensor(case.x), tensor(case.grad), tensor(out)
+    execute(lambda scratch: plan(*arrays, case.geometry, scratch), threads)
+    return out
