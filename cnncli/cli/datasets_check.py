@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection
 
@@ -23,12 +24,12 @@ MOST_SIZES = 5
 def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
     """Tell what SOURCE has, and what is wrong with it.
 
-    It is a folder of images, a file or a known name. Every image is read: classes, counts, sizes, duplicates, also
-    across splits, and of folders each file that can't be used. Exit code 1 where there is any of these.
+    It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
+    values, duplicates, also across splits, and each file or cell that can't be used. Exit code 1 where there is one.
     """
     from cnncli.datasets import inspection
 
-    if source.is_dir():
+    if find(str(source), Path()).kind == "folder":
         found = inspection.inspect(source, labelled=not unlabelled)
     else:
         from cnncli.datasets.load import load
@@ -48,6 +49,9 @@ def _lines(found: "Inspection") -> Iterator[str]:
     if sizes:
         more = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
         yield f"sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{more}"
+    if found.ranges:
+        ranges = [f"{split} {low:g} to {high:g}" for split, (low, high) in found.ranges.items()]
+        yield f"values: {', '.join(ranges)}"
     if found.duplicates:
         crossing = sum(found.crosses(group) for group in found.duplicates)
         yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"

@@ -30,7 +30,8 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     from cnncli.datasets import preview
     from cnncli.datasets.load import load as read
 
-    dataset = read(loaded.data, loaded.path.parent if loaded.path else Path(), seed=loaded.seed, told=decoding())
+    base = loaded.path.parent if loaded.path else Path()
+    dataset = read(loaded.data, base, seed=loaded.seed, told=decoding(), input_shape=loaded.model.input_shape)
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)

@@ -8,7 +8,7 @@ import click
 
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model
-from cnncli.datasets.describe import describe
+from cnncli.datasets.describe import describe, find
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.errors import CnncliError, UsageError
@@ -76,7 +76,7 @@ def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: b
 
     spec = _spec(file, target, data)
     obtain(spec.data, offline=offline)
-    dataset = load(spec.data, Path(), seed=spec.seed, told=decoding())
+    dataset = load(spec.data, Path(), seed=spec.seed, told=decoding(), input_shape=spec.model.input_shape)
     tell_skipped(dataset.skipped)
     names = json.loads(file.metadata.get("class_names", "[]"))
     if dataset.named and names != list(dataset.classes):
@@ -114,7 +114,7 @@ def _section(resolved: dict[str, Any], data: str) -> DataSection:
     """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
     known = {key: value for key, value in resolved["data"].items() if key not in FOLDER_KEYS}
     shape = resolved["model"]["input_shape"]
-    if Path(data).is_dir() and len(shape) == 3:
+    if find(data, Path.cwd()).kind == "folder" and len(shape) == 3:
         known |= {key: resolved["data"][key] for key in FOLDER_KEYS if key != "test_split" and key in resolved["data"]}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
     return DataSection(**{**known, "dataset": data, "validation_split": 0.0})

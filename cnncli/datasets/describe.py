@@ -2,17 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import ENDINGS, Found, located, near, readable
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
-
-SOURCES = "a known name, a folder of images or a .npz file"
 
 
 @dataclass(frozen=True)
@@ -33,21 +31,6 @@ class Description:
 
 EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8")}
 """Datasets that are shipped as `data/<name>.npz`; written out, because to open an archive would cost `check` 10 ms."""
-
-
-@dataclass(frozen=True)
-class Found:
-    """A dataset that was found: its name or absolute path, and its file, where it has one of its own."""
-
-    name: str
-    file: Path = Path()
-
-    @property
-    def kind(self) -> str:
-        """How it is read: "downloaded", "folder" or "arrays"."""
-        if self.name in KNOWN:
-            return "downloaded"
-        return "folder" if self.file.is_dir() else "arrays"
 
 
 def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
@@ -78,8 +61,7 @@ def _folded(known: Description, data: DataSection) -> Description:
 
 def _divided(known: Description, data: DataSection) -> Description:
     """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
-    for key in data.of_folders:
-        raise DeclarationError(f"{key} is for folders of images, which {data.name} is not", key)
+    data.refuse_folder_keys()
     classes = known.classes if data.targets == "labels" else None
     return replace(known, classes=classes, samples=sizes(known.samples, data.validation_split))
 
@@ -98,6 +80,16 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     return Description(source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several)
 
 
+def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+    from cnncli.datasets import pixels  # here, because other data need none of it
+
+    tables = pixels.tables(source, data)
+    samples = {name: len(part) for name, part in pixels.divided(tables, data, seed).items()}
+    return Description(
+        source.name, pixels.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"
+    )
+
+
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
     held = Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
@@ -106,8 +98,9 @@ def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] |
 
 DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
     "folder": _folder,
-    "arrays": _arrays,
     "downloaded": _downloaded,
+    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    "csv": _table,
 }
 
 
@@ -119,7 +112,7 @@ def _made(dataset: Synthetic) -> Description:
 def _described(source: Found, *, labelled: bool) -> Description:
     from cnncli.datasets import archive  # here, because it needs zipfile: see EMBEDDED
 
-    found = archive.splits(source.file, archive.headers(source.file), labelled=labelled)
+    found = archive.splits(source.file, archive.headers(source), labelled=labelled)
     first = next(iter(found.values())).x
     return Description(
         source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, first.dtype
@@ -132,29 +125,23 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def find(dataset: str, base: Path) -> Found:
-    """The file behind a name or a path. Raises DeclarationError, with what is near, where there is none."""
+    """The file or folder behind a name or a path.
+
+    Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
+    """
     if dataset in EMBEDDED:
-        return Found(dataset, shipped("data") / f"{dataset}.npz")
+        return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
-        return Found(dataset)
+        return Found(dataset, "downloaded")
+    found = located(dataset, base)
+    if found is not None:
+        return found
     path = (base / dataset).resolve()
-    if dataset.endswith(".npz"):
-        if not path.is_file():
-            if path.exists():
-                raise DeclarationError(f"a dataset must be {SOURCES}; {dataset!r} is a folder of another name")
-            near = _near(path.name, [file.name for file in path.parent.glob("*.npz") if file.is_file()])
-            raise DeclarationError(f"no file {dataset!r} in {path.parent}{near}")
-        return Found(str(path), path)
-    if path.is_dir():
-        return Found(str(path), path)
-    if path.exists():
-        kind = path.suffix or "such"
-        raise DeclarationError(f"a dataset must be {SOURCES}; {kind} files are not read by this version")
-    here = [file.name for file in base.glob("*") if file.suffix == ".npz" or file.is_dir()]
+    if path.suffix or path.parent != base.resolve():
+        raise DeclarationError(f"no file {dataset!r} in {path.parent}{near(path.name, list(readable(path.parent)))}")
     names = [*EMBEDDED, *KNOWN, "synthetic"]
-    near = _near(dataset.rstrip("/"), [*names, *here])
-    known = f"; known are {', '.join(names)}, folders of images and files ending in .npz"
-    raise DeclarationError(f"unknown dataset {dataset!r}{near or known}")
+    known = f"; known are {', '.join(names)}, folders of images and files ending in {ENDINGS}"
+    raise DeclarationError(f"unknown dataset {dataset!r}{near(path.name, [*names, *readable(base)]) or known}")
 
 
 def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
@@ -175,8 +162,3 @@ def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
             key="validation_split",
         )
     return {"train": kept, "validation": total - kept} | {key: counts[key] for key in counts if key != "train"}
-
-
-def _near(name: str, known: list[str]) -> str:
-    matches = get_close_matches(name, known, 1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""

@@ -4,11 +4,12 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets import folder, pictures
+from cnncli.datasets.contents import limits
 from cnncli.datasets.duplicates import groups
 from cnncli.datasets.problems import Problem
 
@@ -21,7 +22,7 @@ class Inspection:
     """`counts`: images by split and class. `sizes`: images by (height, width).
 
     `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
-    source from being used.
+    source from being used. `ranges`: of arrays the least and the greatest value by split.
     """
 
     source: str
@@ -31,6 +32,7 @@ class Inspection:
     duplicates: Sequence[Sequence[str]]
     problems: Sequence[Problem]
     split_of: Mapping[str, str]
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -50,6 +52,7 @@ class Inspection:
             "counts": self.counts,
             "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
             "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
+            "ranges": self.ranges,
             "problems": [problem._asdict() for problem in self.problems],
         }
 
@@ -89,7 +92,7 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
 
 
 def inspect_arrays(dataset: "Dataset") -> Inspection:
-    """Look through arrays in memory, which are whole and of one size: they would not have been read otherwise."""
+    """Look through arrays, which are whole and of one size: they would not have been read otherwise."""
     splits, counts = dataset.splits, {}
     split_of: dict[str, str] = {}
     for name, split in splits.items():
@@ -99,4 +102,5 @@ def inspect_arrays(dataset: "Dataset") -> Inspection:
     (shape,) = {split.x.shape[1:3] for split in splits.values()}
     duplicates = sorted([splits[name].name(row) for name, row in group] for group in groups(splits))
     sizes = {(shape[0], shape[1]): len(split_of)}
-    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of)
+    ranges = {name: limits(split.x) for name, split in splits.items()}
+    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges)

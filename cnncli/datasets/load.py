@@ -2,26 +2,28 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from cnncli.datasets import shapes
-from cnncli.datasets.archive import SplitHeaders, headers, splits
-from cnncli.datasets.describe import Found, find, sizes
+from cnncli.datasets import contents, shapes
+from cnncli.datasets.archive import headers, splits
+from cnncli.datasets.describe import find, sizes
 from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
+from cnncli.datasets.pixels import MOST_CLASSES
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import Found
 from cnncli.datasets.synthetic import Synthetic
-from cnncli.errors import CnncliError, DeclarationError
+from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
-MOST_CLASSES = 1 << 20
-"""Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+Told = Callable[[int, int], None]
+Shape = tuple[int, ...] | None
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,15 @@ class Dataset:
 
 
 def load(
-    data: DataSection, base: Path, *, seed: int = 0, told: Callable[[int, int], None] = lambda done, total: None
+    data: DataSection,
+    base: Path,
+    *,
+    seed: int = 0,
+    told: Told = lambda done, total: None,
+    input_shape: Shape = None,
 ) -> Dataset:
-    """Read what `data` names; relative paths are relative to `base`. Folders are divided by `seed`.
+    """Read what `data` names; relative paths are relative to `base`. Folders and tables are divided by `seed`; rows of
+    tables that are no squares get the model's `input_shape`.
 
     What can be downloaded must be here already.
 
@@ -117,7 +125,7 @@ def load(
         made = _synthetic(data, data.dataset.settled(None))
     else:
         source = find(data.name, base)
-        made = LOADED[source.kind](data, source, seed, told)
+        made = LOADED[source.kind](data, source, seed, told, input_shape)
     if data.folds is None:
         return made
     from cnncli.datasets.folds import folded  # here, because it is made of what is defined here
@@ -131,13 +139,15 @@ def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
     return _divided(data, made, shapes.class_names(dataset.classes) if labelled else (), state)
 
 
-def _arrays(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     state = hashlib.sha256()
-    made = _archived(data, source, state)
-    return _divided(data, made, _classes([split.y for split in made.values() if split.y is not None]), state)
+    made = _stored(data, source, state)
+    classes = _classes([split.y for split in made.values() if split.y is not None])
+    _refuse_untrained(made, classes)
+    return _divided(data, made, classes, state)
 
 
-def _folder(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     from cnncli.datasets import images  # here, because arrays need no Pillow
 
     made = images.read(source.file, data, seed, told)
@@ -148,7 +158,22 @@ def _folder(data: DataSection, source: Found, seed: int, told: Callable[[int, in
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
 
 
-def _downloaded(data: DataSection, source: Found, seed: int, told: Callable[[int, int], None]) -> Dataset:
+def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+    from cnncli.datasets import cells, pixels  # here, because other data need none of it
+
+    found = pixels.tables(source, data)
+    size, rows = pixels.image_shape(found, shape), pixels.divided(found, data, seed)
+    state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
+    files = {
+        name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
+        for name, x in cells.read(found).items()
+    }
+    _refuse_untrained(files, found.classes)
+    made = {name: replace(files.get(name) or files["train"], rows=np.array(part)) for name, part in rows.items()}
+    return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
+
+
+def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     from cnncli.datasets import download, readers  # here, because pooch takes a while to import
 
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
@@ -159,16 +184,16 @@ def _downloaded(data: DataSection, source: Found, seed: int, told: Callable[[int
     return _divided(data, made, known.classes if labelled else (), state)
 
 
-LOADED: dict[str, Callable[[DataSection, Found, int, Callable[[int, int], None]], Dataset]] = {
+LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
     "folder": _folder,
-    "arrays": _arrays,
     "downloaded": _downloaded,
+    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    "csv": _table,
 }
 
 
 def _divided(data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash") -> Dataset:
-    for key in data.of_folders:
-        raise DeclarationError(f"{key} is for folders of images, which {data.name} is not", key)
+    data.refuse_folder_keys()
     counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
     if "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
@@ -183,14 +208,31 @@ def _dataset(
     return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
 
 
-def _archived(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
-    found = splits(source.file, headers(source.file), labelled=data.targets == "labels")
+def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
+    found = splits(source.file, headers(source), labelled=data.targets == "labels")
     made = {}
     for name, split in found.items():
-        x = _images(source.file, _read(source.file, split.x.key, state), split)
-        y = None if split.y is None else _labels(source.file, _read(source.file, split.y.key, state), split.y.key)
-        made[name] = Split(x, y, source.name, split.x.key)
+        x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
+        y = None if split.y is None else contents.labels(contents.read(split.y, source.kind), split.y, state)
+        made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
     return made
+
+
+def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None:
+    """Raise CnncliError for a class that is in a split but not in the one that is trained on."""
+    train = made.get("train")
+    labels = {name: split.y for name, split in made.items() if split.y is not None and split.y.dtype.kind == "i"}
+    if train is None or "train" not in labels:
+        return
+    for name, y in labels.items():
+        lacking = np.setdiff1d(y, labels["train"])
+        if lacking.size:
+            number, row = int(lacking[0]), int(np.argmax(y == lacking[0]))
+            of = classes[number] if number < len(classes) else number
+            raise CnncliError(
+                f"{made[name].place} must hold no class that there is none of to train on; row {row} has {of}; if "
+                "these are no classes, save them as floating point"
+            )
 
 
 def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
@@ -200,69 +242,16 @@ def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: b
 
 def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
     """The split `name` of arrays that need no check, added to the digest."""
-    _digest(f"x_{name}", x, state)
+    contents.digest(f"x_{name}", x, state)
     if labelled:
-        _digest(f"y_{name}", y, state)
+        contents.digest(f"y_{name}", y, state)
     return Split(x, y if labelled else None, source, f"x_{name}")
-
-
-def _read(path: Path, key: str, state: "hashlib._Hash") -> Array:
-    """The array `key`, C-contiguous in the machine's byte order, added to the digest."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            array = archive[key]
-    except MemoryError:
-        raise CnncliError(f"{path}: {key} does not fit into memory") from None
-    except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
-        raise CnncliError(f"{path}: {key} can't be read: {error}") from None
-    array = _digest(key, array, state)
-    return array.astype(array.dtype.newbyteorder("="), copy=False)
-
-
-def _digest(key: str, array: Array, state: "hashlib._Hash") -> Array:
-    """Add an array, its name, dtype and shape to the digest; the array as it was added: C-contiguous, little-endian."""
-    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
-    state.update(repr((key, array.dtype.name, array.shape)).encode())
-    state.update(array.data)
-    return array
-
-
-def _images(path: Path, x: Array, split: SplitHeaders) -> Array:
-    if x.ndim == 3:
-        x = x[..., None]
-    return x if x.dtype == np.uint8 else _finite(path, split.x.key, x)
-
-
-def _finite(path: Path, key: str, array: Array) -> Array:
-    """`array` as float32. Raises CnncliError naming the first row with a value that is not finite there."""
-    with np.errstate(over="ignore"):
-        array = np.ascontiguousarray(array, np.float32)
-    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
-    if bad.size:
-        row = array[bad[0]].reshape(-1)
-        value = row[~np.isfinite(row)][0]
-        raise CnncliError(f"{path}: {key} must hold finite float32 numbers; row {bad[0]} has {value}")
-    return array
-
-
-def _labels(path: Path, y: Array, key: str) -> Array:
-    if y.dtype.kind == "f":
-        return _finite(path, key, y.reshape(-1, 1) if y.ndim == 1 else y)
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.dtype.kind == "i" and y.min() < 0:
-        row = int(np.argmax((y < 0).reshape(len(y), -1).any(axis=1)))
-        raise CnncliError(f"{path}: {key} must hold class numbers of at least 0; row {row} has {y[row].min()}")
-    if y.ndim == 1:
-        if y.dtype.kind == "u" and y.max() > np.iinfo(np.int64).max:
-            raise CnncliError(f"{path}: {key} must hold class numbers; row {int(y.argmax())} has {y.max()}")
-        return y.astype(np.int64)
-    return np.ascontiguousarray(y, np.float32)
 
 
 def _part(split: Split, start: int, stop: int) -> Split:
     y = None if split.y is None else split.y[start:stop]
-    return Split(split.x[start:stop], y, split.source, split.key, start)
+    known = None if split.fingerprints is None else split.fingerprints[start:stop]
+    return Split(split.x[start:stop], y, split.source, split.key, start, fingerprints=known)
 
 
 def _classes(labels: list[Array]) -> tuple[str, ...]:

@@ -16,14 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.datasets.archive import UNSIGNED_BYTES
 from cnncli.datasets.known import Idx, Known, Records
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
 Arrays = dict[str, tuple[Array, Array]]
 """By split: images, uint8 (N, H, W, C), and class numbers, int64 (N,)."""
-UNSIGNED_BYTES = 8
-"""idx's number of the type."""
 
 
 def read(known: Known, files: Mapping[str, Path]) -> Arrays:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from cnncli.datasets import geometric, photometric
 from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.synthetic import Named, Source
+from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.kinds import Maybe, PairOf, Quotient, Whole
 
@@ -29,9 +30,10 @@ class DataSection(Declaration):
     """What to train on."""
 
     dataset: Annotated[str | Source, Named()]
-    """A known name, a name with arguments, a folder of images or a file (relative to the spec)."""
+    """A known name, a name with arguments, a folder of images, or a file or folder of arrays (relative to the spec)."""
     validation_split: Fraction = 0.0
-    """The share kept for validation: of arrays the last training rows, of folders a part of each class, by the seed."""
+    """The share kept for validation: of arrays the last training rows; of folders and .csv files a part of each class,
+    by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
     """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
     targets: Literal["labels", "input"] = "labels"
@@ -43,9 +45,10 @@ class DataSection(Declaration):
     fold: Annotated[int, Whole(1)] = 1
     """The part that is kept for validation, from 1."""
     test_split: Fraction = 0.0
-    """The share of each class that is kept for the test. From here on: of folders of images only."""
+    """The share of each class that is kept for the test: of folders and .csv files only."""
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None
-    """(height, width) that images are resized to; without it all must be as large as the first."""
+    """(height, width) that images are resized to; without it all must be as large as the first. From here on: of
+    folders of images only."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
     """What images of any kind are converted to; alpha is dropped."""
     crop_to_aspect_ratio: bool = False
@@ -68,10 +71,11 @@ class DataSection(Declaration):
             return "validation_split and test_split must leave something to train on"
         return ""
 
-    @property
-    def of_folders(self) -> list[str]:
-        """The keys that were given and mean something to folders of images only."""
-        return [key for key in FOLDER_KEYS if getattr(self, key) != self.fields[key].default]
+    def refuse_folder_keys(self, *allowed: str) -> None:
+        """Raise DeclarationError for a key that was given and means something to folders of images only."""
+        for key in FOLDER_KEYS:
+            if key not in allowed and getattr(self, key) != self.fields[key].default:
+                raise DeclarationError(f"{key} is for folders of images, which {self.name} is not", key)
 
     @property
     def name(self) -> str:

@@ -78,7 +78,7 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
 
     Raises CnncliError where there is nothing to train on, or the data break a rule.
     """
-    dataset = load(plan.data, plan.base, seed=plan.seed, told=told)
+    dataset = load(plan.data, plan.base, seed=plan.seed, told=told, input_shape=plan.model.input_shape)
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
     return dataset

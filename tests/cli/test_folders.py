@@ -228,9 +228,36 @@ def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
         "  train: 0 3, 1 2, 2 1",
         "  test: 0 1, 1 0, 2 0",
         "sizes (height × width): 2 × 3 (7)",
+        "values: train 0 to 5, test 0 to 0",
         "images with the same bytes: 2, 1 of them in several splits",
         "  x_train[0] = x_test[0]",
         "  x_train[1] = x_train[4]",
+    ]
+
+
+@pytest.mark.parametrize("source", ["npy", "npy/x_test.npy", "csv", "csv/train.csv", "idx"])
+def test_datasets_check_looks_through_arrays_of_every_format(tmp_path, source):
+    images, labels = np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2), np.array([0, 1, 1, 0, 1], np.uint8)
+    for name in ("npy", "csv", "idx"):
+        (tmp_path / name).mkdir()
+    for split, rows in (("train", slice(0, 5)), ("test", slice(1, 2))):
+        x, y = images[rows], labels[rows]
+        np.save(tmp_path / f"npy/x_{split}.npy", x)
+        np.save(tmp_path / f"npy/y_{split}.npy", y)
+        table = np.column_stack([y, x.reshape(len(x), 4)])
+        np.savetxt(tmp_path / f"csv/{split}.csv", table, "%d", ",")
+        for what, array in (("images-idx3", x), ("labels-idx1", y)):
+            head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+            (tmp_path / f"idx/{split}-{what}-ubyte").write_bytes(head + array.tobytes())
+    done = cnncli(tmp_path, "datasets", "check", source)
+    assert done.stdout.splitlines() == [
+        f"{tmp_path / source}: 6 images, 2 classes",
+        "  train: 0 2, 1 3",
+        "  test: 0 0, 1 1",
+        "sizes (height × width): 2 × 2 (6)",
+        "values: train 0 to 19, test 4 to 7",
+        "images with the same bytes: 1, 1 of them in several splits",
+        "  x_train[1] = x_test[0]",
     ]
 
 

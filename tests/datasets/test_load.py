@@ -47,7 +47,7 @@ def test_labels_become_numbers_or_dense_rows(tmp_path):
 
 
 def test_classes_are_counted_over_all_splits(tmp_path):
-    made = dataset(tmp_path, x_train=numbered(2), y_train=[0, 1], x_test=numbered(2), y_test=[1, 3])
+    made = dataset(tmp_path, x_train=numbered(3), y_train=[0, 1, 3], x_test=numbered(2), y_test=[1, 0])
     assert made.classes == ("0", "1", "2", "3")
 
 
@@ -91,6 +91,21 @@ MISTAKES = [
         "own.npz: y_train must hold finite float32 numbers; row 2 has inf",
     ),
 ]
+
+
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_a_class_that_is_tested_but_not_trained_on_is_named(tmp_path, split):
+    with pytest.raises(CnncliError) as caught:
+        dataset(tmp_path, x_train=numbered(3), y_train=[0, 1, 3], **{f"x_{split}": numbered(2), f"y_{split}": [1, 2]})
+    assert str(caught.value) == (
+        f"{tmp_path}/own.npz: y_{split} must hold no class that there is none of to train on; row 1 has 2; if these "
+        "are no classes, save them as floating point"
+    )
+
+
+def test_a_class_may_be_missing_from_the_arrays_for_the_test(tmp_path):
+    made = dataset(tmp_path, x_train=numbered(3), y_train=[0, 1, 3], x_test=numbered(1), y_test=[1])
+    assert made.test.y.tolist() == [1]
 
 
 @pytest.mark.parametrize(("arrays", "expected"), MISTAKES)

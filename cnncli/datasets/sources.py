@@ -1,0 +1,148 @@
+"""Where a source's data lie: a folder of images, or files that hold arrays; told apart by names alone."""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+from cnncli.datasets import folder, table
+from cnncli.errors import DeclarationError
+
+SOURCES = "a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
+
+ENDINGS = ".npz, .npy or .csv"
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset that was found: its name or absolute path; `kind`, how it is read: "downloaded", "folder", "npz",
+    "npy", "idx" or "csv"; and where: `file`, its file or its folder, and `files`, those of several by their keys.
+    """
+
+    name: str
+    kind: str
+    file: Path = Path()
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Format:
+    """Files whose names say which array they hold. `example`: what they are called."""
+
+    kind: str
+    pattern: re.Pattern[str]
+    example: str
+
+
+AXES = {"x": "x", "y": "y", "images": "x", "labels": "y", "": "x"}
+SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "t10k": "test"}
+"""What a file's name may say, and what the key of its array says."""
+FORMATS = (
+    Format("npy", re.compile(r"(?P<prefix>)(?P<axis>[xy])_(?P<split>train|val|test)\.npy"), "x_train.npy"),
+    Format(
+        "idx",
+        re.compile(r"(?P<prefix>.*?)(?P<split>train|t10k|test|val)-(?P<axis>images|labels)[-.]idx[13]-ubyte(\.gz)?"),
+        "train-images-idx3-ubyte",
+    ),
+    Format(
+        "csv",
+        re.compile(r"(?P<prefix>(.*[-_. ])?)(?P<split>train|val|valid|validation|test)(?P<axis>)\.csv"),
+        "train.csv",
+    ),
+)
+SAVE = "save its arrays with np.savez('own.npz', x_train=…, y_train=…)"
+ADVICE = {
+    ".npy": "arrays lie beside each other as x_train.npy, y_train.npy and, if there, x_val.npy, … x_test.npy, …",
+    ".mat": f"open it with scipy.io.loadmat, and {SAVE}",
+    **dict.fromkeys(
+        (".pkl", ".pickle", ".joblib", ".pt", ".pth"), f"it may run code when read; if you trust it, {SAVE}"
+    ),
+    **dict.fromkeys((".h5", ".hdf5"), f"open it with h5py, and {SAVE}"),
+    **dict.fromkeys((".parquet", ".feather", ".arrow"), "open it with pandas, and save it with to_csv(…, index=False)"),
+    **dict.fromkeys((".tfrecord", ".tfrecords"), f"open it with tensorflow.data.TFRecordDataset, and {SAVE}"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods", ".tsv", ".txt", ".json"), "save it as a .csv file with commas"),
+    **dict.fromkeys(
+        (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it, and name what was in it"
+    ),
+    **dict.fromkeys(
+        (".heic", ".heif", ".avif", ".tif", ".tiff"),
+        "save images as PNG or JPEG, each in the folder of its class, and name the folder above",
+    ),
+    **dict.fromkeys(folder.ENDINGS, "put images into the folder of their class, and name the folder above"),
+}
+"""What to do with a file that is not read, by its ending."""
+
+
+def located(dataset: str, base: Path) -> Found | None:
+    """What lies at a path, relative to `base`; None where there is nothing.
+
+    Raises DeclarationError, which says what to do, for what is there but is not read.
+    """
+    path = (base / dataset).resolve()
+    if path.is_dir():
+        return _in_folder(path)
+    if not path.exists():
+        return None
+    for form in FORMATS:
+        if match := form.pattern.fullmatch(path.name):
+            return Found(str(path), form.kind, path.parent, _siblings(path.parent, form, match["prefix"]))
+    ending = path.suffix.lower()
+    if ending == ".npz":
+        return Found(str(path), "npz", path)
+    if ending == ".csv":
+        return Found(str(path), "csv", path.parent, {"x_train": path})
+    todo = ADVICE.get(ending)
+    said = f"{ending or 'such'} files are not read by this version{f': {todo}' if todo else ''}"
+    raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
+
+
+def near(name: str, known: list[str]) -> str:
+    """The end of a sentence about a name that is not known: which one may have been meant."""
+    matches = get_close_matches(name, known, 1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def readable(place: Path) -> Iterator[str]:
+    """The names in a folder that a dataset can be."""
+    for entry in place.glob("*"):
+        if entry.is_dir() or entry.suffix in (".npz", ".csv") or any(f.pattern.fullmatch(entry.name) for f in FORMATS):
+            yield entry.name
+
+
+def _in_folder(path: Path) -> Found:
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise DeclarationError(f"{path}: can't be read: {error.strerror or error}") from None
+    # A table may lie beside folders of images; the names of the other files can mean nothing else.
+    images = any(entry.is_dir() or entry.name == table.TABLE for entry in entries)
+    first: dict[tuple[str, str], tuple[Format, str]] = {}
+    for form in FORMATS[:2] if images else FORMATS:
+        for entry in entries:
+            if match := form.pattern.fullmatch(entry.name):
+                first.setdefault((form.kind, match["prefix"]), (form, entry.name))
+    if len(first) > 1:
+        names = " or ".join(name for _, name in first.values())
+        raise DeclarationError(f"several datasets lie in {path}: name {names}, not the folder")
+    for (kind, prefix), (form, _) in first.items():
+        return Found(str(path), kind, path, _siblings(path, form, prefix))
+    if not images and not any(entry.name.lower().endswith(folder.ENDINGS) for entry in entries):
+        looked_for = f"folders of images, {table.TABLE}, {', '.join(form.example for form in FORMATS)}"
+        inside = [name for name in sorted(readable(path)) if not (path / name).is_dir()]
+        instead = f"; name the file {inside[0]!r} in it" if inside else ""
+        raise DeclarationError(f"{path} has none of what is looked for in a folder: {looked_for}{instead}")
+    return Found(str(path), "folder", path)
+
+
+def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
+    """The files of a folder that belong together, by the keys of their arrays."""
+    files: dict[str, Path] = {}
+    for path in sorted(place.iterdir()):
+        match = form.pattern.fullmatch(path.name)
+        if match and match["prefix"] == prefix:
+            key = f"{AXES[match['axis']]}_{SPLITS[match['split']]}"
+            if key in files:
+                raise DeclarationError(f"{place}: both {files[key].name} and {path.name} are {key}; keep one of them")
+            files[key] = path
+    return files
