@@ -114,7 +114,7 @@ def _section(resolved: dict[str, Any], data: str) -> DataSection:
     """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
     known = {key: value for key, value in resolved["data"].items() if key not in FOLDER_KEYS}
     shape = resolved["model"]["input_shape"]
-    if find(data, Path.cwd()).kind == "folder" and len(shape) == 3:
+    if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: resolved["data"][key] for key in FOLDER_KEYS if key != "test_split" and key in resolved["data"]}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
     return DataSection(**{**known, "dataset": data, "validation_split": 0.0})

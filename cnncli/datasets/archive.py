@@ -107,6 +107,8 @@ def _alone(key: str, path: Path, read: Callable[[IO[bytes], Header, int], Header
             if size == 0:
                 raise CnncliError(f"{path}: must hold an array; the file has 0 bytes")
             return read(file, Header(key, (), "", path, path.name), size)
+    except struct.error:
+        raise CnncliError(f"{path}: ends within its header") from None
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
 

@@ -219,11 +219,14 @@ def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[st
 
 
 def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None:
-    """Raise CnncliError for a class that is in a split but not in the one that is trained on."""
+    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on."""
     train = made.get("train")
     labels = {name: split.y for name, split in made.items() if split.y is not None and split.y.dtype.kind == "i"}
     if train is None or "train" not in labels:
         return
+    first = labels["train"][0]
+    if (labels["train"] == first).all():
+        raise CnncliError(f"{train.place} must hold at least two classes; every row has {first}")
     for name, y in labels.items():
         lacking = np.setdiff1d(y, labels["train"])
         if lacking.size:

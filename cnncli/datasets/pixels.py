@@ -73,8 +73,10 @@ def tables(source: Found, data: DataSection) -> Tables:
         if not labels[split]:
             raise CnncliError(f"{path}: there must be at least one row of pixels; there is none")
     shown = {label for part in labels.values() for label in part}
-    if labelled and len(shown) == 1:
-        raise CnncliError(f"{source.name}: there must be at least two classes; {min(shown)!r} is the only one")
+    if labelled and len(set(labels.get("train", ()))) == 1:
+        raise CnncliError(
+            f"{files['train']}: there must be at least two classes; {labels['train'][0]!r} is the only one"
+        )
     whole = all(_is_whole(label) for label in shown)
     names = [str(i) for i in range(min(max(map(int, shown)) + 1, MOST_CLASSES))] if whole else sorted(shown)
     rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}

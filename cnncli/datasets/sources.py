@@ -39,7 +39,7 @@ AXES = {"x": "x", "y": "y", "images": "x", "labels": "y", "": "x"}
 SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test", "t10k": "test"}
 """What a file's name may say, and what the key of its array says."""
 FORMATS = (
-    Format("npy", re.compile(r"(?P<prefix>)(?P<axis>[xy])_(?P<split>train|val|test)\.npy"), "x_train.npy"),
+    Format("npy", re.compile(r"(?P<prefix>)(?P<axis>[xy])_(?P<split>\w+)\.npy"), "x_train.npy"),
     Format(
         "idx",
         re.compile(r"(?P<prefix>.*?)(?P<split>train|t10k|test|val)-(?P<axis>images|labels)[-.]idx[13]-ubyte(\.gz)?"),
@@ -141,7 +141,7 @@ def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
     for path in sorted(place.iterdir()):
         match = form.pattern.fullmatch(path.name)
         if match and match["prefix"] == prefix:
-            key = f"{AXES[match['axis']]}_{SPLITS[match['split']]}"
+            key = f"{AXES[match['axis']]}_{SPLITS.get(match['split'], match['split'])}"
             if key in files:
                 raise DeclarationError(f"{place}: both {files[key].name} and {path.name} are {key}; keep one of them")
             files[key] = path

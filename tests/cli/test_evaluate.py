@@ -133,3 +133,18 @@ def test_the_figures_are_told_even_where_the_misclassified_samples_can_not_be_wr
     assert done.returncode == 1
     assert done.stderr.count("misclassified.csv: can't be written") == 1
     assert json.loads(done.stdout)["samples"] == 9
+
+
+def test_a_run_is_evaluated_on_npy_files_and_tables(folder):
+    run = runs(folder)[-1]
+    with np.load(folder / "bars.npz") as arrays:
+        x, y = arrays["x_test"], arrays["y_test"]
+    (folder / "arrays").mkdir()
+    np.save(folder / "arrays/x_test.npy", x)
+    np.save(folder / "arrays/y_test.npy", y)
+    table = [[str(label), *map(str, image.ravel().tolist())] for label, image in zip(y, x, strict=True)]
+    (folder / "own_test.csv").write_text("".join(",".join(row) + "\n" for row in table))
+    expected = json.loads(cnncli(folder, "evaluate", run, "--json").stdout)
+    for data in ("arrays", "arrays/x_test.npy", "own_test.csv"):
+        found = json.loads(cnncli(folder, "evaluate", run, "--data", data, "--json").stdout)
+        assert (found["loss"], found["samples"]) == (expected["loss"], expected["samples"])

@@ -232,7 +232,7 @@ def test_a_models_other_size_suggests_image_size(tmp_path):
 @pytest.mark.parametrize("dataset", ["mnist5k", "synthetic", "own.npz"])
 @pytest.mark.parametrize("call", [describe, load])
 def test_options_of_folders_are_refused_for_arrays(tmp_path, dataset, call):
-    np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 5, 5), np.uint8), y_train=np.zeros(4, int))
+    np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 5, 5), np.uint8), y_train=np.arange(4))
     with pytest.raises(DeclarationError) as caught:
         call(DataSection(dataset=dataset, image_size=[8, 8]), tmp_path)
     assert str(caught.value).startswith("image_size is for folders of images, which ")

@@ -29,7 +29,7 @@ def test_own_validation_and_test_images_are_taken_as_they_are(tmp_path):
     made = dataset(
         tmp_path,
         **{f"x_{name}": numbered(count) for name, count in (("train", 4), ("val", 3), ("test", 2))},
-        **{f"y_{name}": np.zeros(count, np.uint8) for name, count in (("train", 4), ("val", 3), ("test", 2))},
+        **{f"y_{name}": np.arange(count, dtype=np.uint8) for name, count in (("train", 4), ("val", 3), ("test", 2))},
     )
     assert {name: len(split) for name, split in made.splits.items()} == {"train": 4, "validation": 3, "test": 2}
     assert made.train.x.shape == (4, 2, 3, 1)
@@ -85,6 +85,10 @@ MISTAKES = [
     (
         {"x_train": numbered(4), "y_train": np.array([0, 1, -1, 2])},
         "own.npz: y_train must hold class numbers of at least 0; row 2 has -1",
+    ),
+    (
+        {"x_train": numbered(4), "y_train": np.array([3, 3, 3, 3])},
+        "own.npz: y_train must hold at least two classes; every row has 3",
     ),
     (
         {"x_train": numbered(4), "y_train": np.array([0, 1, np.inf, 2])},

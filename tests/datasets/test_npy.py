@@ -142,6 +142,11 @@ MISTAKES = [
 ]
 
 
+def test_a_file_of_another_name_is_not_passed_over(tmp_path):
+    save(tmp_path / "own", x_train=pixels(), y_train=LABELS, x_dev=pixels(), y_dev=LABELS)
+    assert message(tmp_path).endswith("the arrays are x_train, y_train, x_val, y_val, x_test, y_test; received 'x_dev'")
+
+
 @pytest.mark.parametrize(("arrays", "expected"), MISTAKES)
 def test_files_that_break_a_rule_say_which(tmp_path, arrays, expected):
     save(tmp_path / "own", **arrays)
@@ -152,6 +157,7 @@ def test_files_that_break_a_rule_say_which(tmp_path, arrays, expected):
     ("damage", "expected"),
     [
         (lambda content: b"", "x_train.npy: must hold an array; the file has 0 bytes"),
+        (lambda content: content[:9], "x_train.npy: ends within its header"),
         (lambda content: b"no array at all", "x_train.npy is not a NumPy array"),
         (
             lambda content: content[:-7],
