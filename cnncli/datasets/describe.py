@@ -35,7 +35,7 @@ EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "
 
 def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
     """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`,
-    folders are divided by `seed`.
+    folders and tables are divided by `seed`.
 
     Raises DeclarationError for a name or file that is not known, or an option that does not go with the data;
     CnncliError for a file that can't be read.

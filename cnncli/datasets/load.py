@@ -169,8 +169,13 @@ def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape
         for name, x in cells.read(found).items()
     }
     _refuse_untrained(files, found.classes)
-    made = {name: replace(files.get(name) or files["train"], rows=np.array(part)) for name, part in rows.items()}
+    made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
     return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
+
+
+def _chosen(whole: Split, rows: Sequence[int]) -> Split:
+    """Some rows of a split, in their order."""
+    return whole if len(rows) == len(whole) else replace(whole, rows=np.array(rows))
 
 
 def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:

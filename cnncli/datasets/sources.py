@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from cnncli.datasets import folder, table
-from cnncli.errors import DeclarationError
+from cnncli.errors import CnncliError, DeclarationError
 
 SOURCES = "a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
 
@@ -111,10 +111,7 @@ def readable(place: Path) -> Iterator[str]:
 
 
 def _in_folder(path: Path) -> Found:
-    try:
-        entries = sorted(path.iterdir())
-    except OSError as error:
-        raise DeclarationError(f"{path}: can't be read: {error.strerror or error}") from None
+    entries = _entries(path)
     # A table may lie beside folders of images; the names of the other files can mean nothing else.
     images = any(entry.is_dir() or entry.name == table.TABLE for entry in entries)
     first: dict[tuple[str, str], tuple[Format, str]] = {}
@@ -135,10 +132,17 @@ def _in_folder(path: Path) -> Found:
     return Found(str(path), "folder", path)
 
 
+def _entries(place: Path) -> list[Path]:
+    try:
+        return sorted(place.iterdir())
+    except OSError as error:
+        raise CnncliError(f"{place}: can't be read: {error.strerror or error}") from None
+
+
 def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
     """The files of a folder that belong together, by the keys of their arrays."""
     files: dict[str, Path] = {}
-    for path in sorted(place.iterdir()):
+    for path in _entries(place):
         match = form.pattern.fullmatch(path.name)
         if match and match["prefix"] == prefix:
             key = f"{AXES[match['axis']]}_{SPLITS.get(match['split'], match['split'])}"
