@@ -23,6 +23,8 @@ LABELS = ("label", "class", "target", "y")
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
 MOST_CLASSES = 1 << 20
 """Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+LONGEST_NUMBER = 18
+"""Digits of a class number: it is kept as int64."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +89,7 @@ def tables(source: Found, data: DataSection) -> Tables:
 def divided(found: Tables, data: DataSection, seed: int) -> Mapping[str, list[int]]:
     """The rows of each split: all of its own file, or a share of each class of the training rows, by the seed.
 
-    Raises DeclarationError as `selection.splits` does; CnncliError for a class that is only in files not trained on.
+    Raises DeclarationError as `selection.splits` does.
     """
     # A class number of which there is no row anywhere is missing from no split.
     shown = sorted({number for part in found.numbers.values() for number in part})
@@ -202,7 +204,7 @@ def _flaw(label: str) -> str:
 
 
 def _is_whole(text: str) -> bool:
-    return text.isascii() and text.isdecimal()
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
 
 
 def _is_number(text: str) -> bool:
