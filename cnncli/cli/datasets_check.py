@@ -35,7 +35,7 @@ def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
         from cnncli.datasets.load import load
 
         data = DataSection(dataset=str(source), targets="input" if unlabelled else "labels")
-        found = inspection.inspect_arrays(load(data, Path()))
+        found = inspection.inspect_arrays(load(data, Path(), input_shape=()))
     click.echo(json.dumps(found.document()) if as_json else "\n".join(_lines(found)))
     return 1 if found.problems else 0
 

@@ -104,7 +104,8 @@ def divided(found: Tables, data: DataSection, seed: int) -> Mapping[str, list[in
 
 
 def image_shape(found: Tables, input_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
-    """(H, W, C) of each row: a square in grey or in RGB, else what the model's `input_shape` says.
+    """(H, W, C) of each row: a square in grey or in RGB, else what the model's `input_shape` says; where that is (),
+    and any shape will do, a row is one line of pixels.
 
     Raises DeclarationError where none fits the number of pixels.
     """
@@ -117,6 +118,8 @@ def image_shape(found: Tables, input_shape: tuple[int, ...] | None) -> tuple[int
         height, width, channels = input_shape
         if height * width * channels == count:
             return height, width, channels
+    if input_shape == ():
+        return 1, count, 1
     name = next(iter(found.files.values())).name
     raise DeclarationError(
         f"each row of {name} has {count:,} pixels, which is neither a square nor three: `input_shape: [height, width, "

@@ -261,6 +261,18 @@ def test_datasets_check_looks_through_arrays_of_every_format(tmp_path, source):
     ]
 
 
+def test_datasets_check_needs_no_shape_of_a_tables_rows(tmp_path):
+    (tmp_path / "own.csv").write_text("0,1,5\n1,3,4\n1,1,5\n")
+    done = cnncli(tmp_path, "datasets", "check", "own.csv")
+    assert done.stdout.splitlines()[1:] == [
+        "  train: 0 1, 1 2",
+        "sizes (height × width): 1 × 2 (3)",
+        "values: train 1 to 5",
+        "images with the same bytes: 1, 0 of them in several splits",
+        "  x_train[0] = x_train[2]",
+    ]
+
+
 def test_training_tells_of_images_that_are_in_several_splits(tmp_path):
     for split in ("train", "test"):
         noise(tmp_path / "photos" / split, count=2)
