@@ -1,4 +1,6 @@
-"""What counts in 256 levels, against whole numbers in NumPy."""
+"""What counts in 256 levels, against whole numbers in NumPy, and against Keras."""
+
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,6 +61,13 @@ def test_brighter_images_become_negatives_above_a_threshold(shape, dtype, ends):
     x = within(ends, whole, dtype)
     run(levels.solarize(tensor(x), tensor(CLOCK), STREAM, (-20, 70), (50, 200), ends))
     assert_agree(x / (ends[1] - ends[0]), within(ends, expected, np.float64) / (ends[1] - ends[0]))
+
+
+def test_solarization_is_what_keras_makes_of_it():
+    with np.load(Path(__file__).parents[1] / "fixtures" / "augmentation.npz") as arrays:
+        x, expected = arrays["colours"][None].copy(), arrays["solarized"]
+    run(levels.solarize(tensor(x), tensor(CLOCK), STREAM, (20, 20), (120, 120), (0, 1)))
+    assert np.allclose(x[0], expected, rtol=0, atol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
