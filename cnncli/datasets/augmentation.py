@@ -1,6 +1,6 @@
 """Augmentations: what is done at random to the images of a training batch (Keras' layers/preprocessing/)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cnncli.layers.declaration import Declaration, Registry
@@ -8,6 +8,7 @@ from cnncli.layers.kinds import Kind, ListOf, Number, RefusedError
 from cnncli.ops import streams
 
 if TYPE_CHECKING:
+    from cnncli.kernels.draws import Among
     from cnncli.kernels.runtime import Scratch, Step, Tensor
 
 
@@ -41,16 +42,25 @@ def upward(factor: Bounds) -> tuple[float, float]:
 
 
 class Drawing(NamedTuple):
-    """What randomness comes from: `clock`, int64 (2,), [seed, step], and its number in the list. Working memory."""
+    """What randomness comes from: `clock`, int64 (2,), [seed, step], and its number in the list. Working memory.
+
+    `part`: its number in the augmentation that it is a part of. `among`: which images it is for (kernels/draws.py).
+    """
 
     clock: "Tensor"
     number: int
     scratch: "Scratch"
+    part: int | None = None
+    among: "Among | None" = None
 
     @property
     def stream(self) -> int:
         """The stream of what is drawn for an image."""
-        return streams.AUGMENTATION + self.number
+        return streams.AUGMENTATION + self.number if self.part is None else self.stream_of(self.part)
+
+    def stream_of(self, part: int) -> int:
+        """The stream of what is drawn for an image by a part of an augmentation made of others."""
+        return streams.PARTS + streams.PARTS_EACH * self.number + part
 
     @property
     def noise(self) -> int:
@@ -79,10 +89,17 @@ AUGMENTATIONS = Registry("augmentation", Augmentation)
 def steps(
     augment: Sequence[Augmentation], x: "Tensor", clock: "Tensor", scratch: "Scratch", scale: float
 ) -> "list[Step]":
-    """The steps of all of `augment`, in order, on x; see `Augmentation.steps`. They use the same working memory."""
+    """The steps of all of `augment`, in order, on x; see `Augmentation.steps`."""
+    drawings = [Drawing(clock, number, scratch) for number in range(len(augment))]
+    return in_turn(zip(augment, drawings, strict=True), x, scale)
+
+
+def in_turn(parts: Iterable[tuple[Augmentation, Drawing]], x: "Tensor", scale: float) -> "list[Step]":
+    """The steps of all `parts`, in order, on x. They use the same working memory, one after the other."""
     found = []
-    for number, augmentation in enumerate(augment):
+    for augmentation, drawing in parts:
+        scratch = drawing.scratch
         own = type(scratch)(private=scratch.private, stride=scratch.stride)
-        found += augmentation.steps(x, Drawing(clock, number, own), scale)
+        found += augmentation.steps(x, drawing._replace(scratch=own), scale)
         scratch.used_by_thread = max(scratch.used_by_thread, own.used_by_thread)
     return found

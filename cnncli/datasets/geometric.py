@@ -25,7 +25,7 @@ class RandomFlip(Augmentation):
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         down, across = self.mode != "horizontal", self.mode != "vertical"
         span = (float(down), float(down)), (float(across), float(across))
-        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.FLIP, span=span)
+        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.FLIP, span=span, among=drawing.among)
 
 
 class Filled(Augmentation):
@@ -44,6 +44,7 @@ class Filled(Augmentation):
             fill=("reflect", "wrap", "constant", "nearest").index(self.fill_mode),
             nearest=self.interpolation == "nearest",
             value=self.fill_value * scale,
+            among=drawing.among,
         )
 
 
@@ -123,7 +124,7 @@ class RandomCrop(Augmentation):
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         (top, bottom), (left, right) = self.padding
         span = (-float(top), float(bottom)), (-float(left), float(right))
-        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.CROP, span=span)
+        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.CROP, span=span, among=drawing.among)
 
 
 def _places(drawing: Drawing) -> "tuple[Tensor, Scratch, int]":

@@ -1,13 +1,26 @@
-"""Augmentations that change the numbers of pixels where they are (Keras' layers/preprocessing/)."""
+"""Augmentations that change the numbers of pixels where they are, all channels alike (Keras' layers/preprocessing/)."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cnncli import kernels
 from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation, Drawing, Share, Slant, bounds, upward
-from cnncli.layers.kinds import ListOf, Number
+from cnncli.layers.kinds import ListOf, Number, Whole
 
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Step, Tensor
+
+
+class Odd(Whole):
+    """An odd number of pixels."""
+
+    def __init__(self) -> None:
+        super().__init__(1)
+        self.rule = "an odd whole number of at least 1"
+
+    def read(self, value: Any) -> int:
+        if super().read(value) % 2 == 0:
+            raise self.refuse()
+        return int(value)
 
 
 class Tone(Augmentation):
@@ -15,8 +28,15 @@ class Tone(Augmentation):
 
     value_range: Annotated[tuple[float, float], ListOf(Number(), 2, 2)] = (0.0, 255.0)
 
+    def contradiction(self) -> str:
+        return "" if min(self.value_range) < max(self.value_range) else "value_range must be two different numbers"
+
+    def _ends(self, scale: float) -> tuple[float, float]:
+        """What counts as black and what as white, in numbers of x."""
+        return min(self.value_range) * scale, max(self.value_range) * scale
+
     def _limits(self, scale: float) -> tuple[float, float]:
-        least, most = sorted(bound * scale for bound in self.value_range)
+        least, most = sorted(self._ends(scale))
         return least, most
 
 
@@ -29,7 +49,7 @@ class RandomBrightness(Tone):
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         width = (max(self.value_range) - min(self.value_range)) * scale
         low, high = (bound * width for bound in bounds(self.factor))
-        return kernels.tone.brighten(x, drawing.clock, drawing.stream, (low, high), self._limits(scale))
+        return kernels.tone.brighten(x, drawing.clock, drawing.stream, (low, high), self._limits(scale), drawing.among)
 
 
 @AUGMENTATIONS.register
@@ -44,7 +64,7 @@ class RandomContrast(Tone):
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         lower, upper = upward(self.factor)
         factors = 1 - lower, 1 + upper
-        return kernels.tone.contrast(x, drawing.clock, drawing.stream, factors, self._limits(scale))
+        return kernels.tone.contrast(x, drawing.clock, drawing.stream, factors, self._limits(scale), drawing.among)
 
 
 @AUGMENTATIONS.register
@@ -67,4 +87,60 @@ class RandomErasing(Tone):
             deviation=self.value_range[1] * scale,
             limits=self._limits(scale),
         )
-        return kernels.erase.erase(x, drawing.clock, drawing.stream, drawing.noise, patch)
+        return kernels.erase.erase(x, drawing.clock, drawing.stream, drawing.noise, patch, drawing.among)
+
+
+@AUGMENTATIONS.register
+class RandomInvert(Tone):
+    """Make negatives (Keras RandomInvert): the upper end of `value_range`, less the image.
+
+    With odds between 0 and `factor`, or [lowest, highest].
+    """
+
+    factor: Slant = 1.0
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        white = self.value_range[1] * scale
+        return kernels.tone.invert(x, drawing.clock, drawing.stream, upward(self.factor), white, drawing.among)
+
+
+@AUGMENTATIONS.register
+class RandomSharpness(Tone):
+    """Blur an image where `factor` is 0, leave it at 0.5, sharpen it at 1 (Keras RandomSharpness).
+
+    The factor lies between 0 and `factor`, or within [lowest, highest]. Outside of the image there are zeros.
+    """
+
+    factor: Slant
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        return kernels.blur.sharpen(
+            *(x, drawing.clock, drawing.scratch, drawing.stream),
+            factor=upward(self.factor),
+            limits=self._limits(scale),
+            among=drawing.among,
+        )
+
+
+@AUGMENTATIONS.register
+class RandomGaussianBlur(Tone):
+    """Blur by a Gaussian (Keras RandomGaussianBlur), with odds between 0 and `factor`, or [lowest, highest].
+
+    Its standard deviations across and down lie between 0 and `sigma`, or within [lowest, highest]; it takes in
+    `kernel_size` pixels, an odd number. Outside of the image there are zeros. Each image has a Gaussian of its own,
+    where Keras draws one for a batch.
+    """
+
+    factor: Slant = 1.0
+    kernel_size: Annotated[int, Odd()] = 3
+    sigma: Slant = 1.0
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        return kernels.blur.blur(
+            *(x, drawing.clock, drawing.scratch, drawing.stream),
+            odds=upward(self.factor),
+            size=self.kernel_size,
+            sigma=upward(self.sigma),
+            limits=self._limits(scale),
+            among=drawing.among,
+        )

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     import cnncli.kernels.axes as axes
     import cnncli.kernels.batch_normalization as batch_normalization
     import cnncli.kernels.batch_normalization_gradient as batch_normalization_gradient
+    import cnncli.kernels.blur as blur
     import cnncli.kernels.clipping as clipping
+    import cnncli.kernels.colour as colour
     import cnncli.kernels.constraints as constraints
     import cnncli.kernels.conv2d as conv2d
     import cnncli.kernels.conv2d_gradient as conv2d_gradient
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.fold as fold
     import cnncli.kernels.gather as gather
     import cnncli.kernels.global_max as global_max
+    import cnncli.kernels.levels as levels
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
     import cnncli.kernels.optimizers as optimizers
@@ -49,7 +52,9 @@ __all__ = [
     "axes",
     "batch_normalization",
     "batch_normalization_gradient",
+    "blur",
     "clipping",
+    "colour",
     "constraints",
     "conv2d",
     "conv2d_gradient",
@@ -63,6 +68,7 @@ __all__ = [
     "fold",
     "gather",
     "global_max",
+    "levels",
     "losses",
     "merge",
     "optimizers",

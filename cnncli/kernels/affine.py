@@ -1,8 +1,8 @@
 """Images moved at random, in place: output pixel (x, y) is what the input has at (a0·x + a1·y + a2, b0·x + b1·y + b2).
 
-The six numbers are drawn for each image from (seed, step), the stream and the image's place in the batch, in float64,
-and rounded to float32 as Keras does. What lies outside is found as TensorFlow's ImageProjectiveTransformV3 finds it
-(tensorflow/core/kernels/image/image_ops.h), which is what Keras' layers call.
+The six numbers are drawn for each image (see kernels/draws.py) in float64 and rounded to float32 as Keras does. What
+lies outside is found as TensorFlow's ImageProjectiveTransformV3 finds it (tensorflow/core/kernels/image/image_ops.h),
+which is what Keras' layers call.
 """
 
 from math import cos, pi, sin
@@ -10,13 +10,13 @@ from math import cos, pi, sin
 import numpy as np
 from numba import njit, types
 
+from cnncli.kernels.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
 from cnncli.kernels.intrinsics import copy
-from cnncli.kernels.random import fractions
 from cnncli.kernels.reduce import ITEM
-from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 AFFINE = block(
-    "x clock stream height width channels move fill nearest scratch stride low_y:f high_y:f low_x:f high_x:f value:f"
+    DRAWS + "height width channels move fill nearest scratch stride low_y:f high_y:f low_x:f high_x:f value:f"
 )
 MOVES = FLIP, SHIFT, TURN, ZOOM, ZOOM_EVENLY, SHEAR, CROP = range(7)
 FILLS = REFLECT, WRAP, CONSTANT, NEAREST = range(4)
@@ -27,7 +27,7 @@ PORTION = 1 << 13
 STILL: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
 """The matrix of no move."""
 
-Span = tuple[tuple[float, float], tuple[float, float]]
+Span = tuple[Range, Range]
 
 
 def transform(
@@ -41,24 +41,22 @@ def transform(
     fill: int = CONSTANT,
     nearest: bool = True,
     value: float = 0.0,
+    among: Among | None = None,
 ) -> list[Step]:
     """Move each image of x, real (N, H, W, C), by numbers drawn within `span`: ((low, high) down, (low, high) across).
 
     FLIP: with even odds, along the axes whose numbers are not 0. SHIFT: shares of height and width. TURN: shares of a
     whole turn, the first pair's. ZOOM: factors; ZOOM_EVENLY: one, the first pair's. SHEAR: of either sign. CROP: whole
-    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT.
+    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT. `among`:
+    see kernels/draws.py.
     """
-    batch, height, width, channels = x.shape
+    _, height, width, channels = x.shape
     line = (width + 1) * channels
     place, stride = scratch.per_thread((height + 2) * line * ITEM[x.dtype] + width * channels * (ITEM[x.dtype] + 8))
     (low_y, high_y), (low_x, high_x) = span
     return [
-        affine_worker.step(
-            x.dtype,
-            images(batch, max(1, PORTION // (height * width * channels))),
-            x=x.address,
-            clock=clock.address,
-            stream=stream,
+        each_image(
+            *(affine_worker, x, clock, stream, among, PORTION),
             height=height,
             width=width,
             channels=channels,
@@ -77,12 +75,12 @@ def transform(
 
 
 @njit
-def _matrix(p, drawn):
-    """(a0, a1, a2, b0, b1, b2) of one image; `drawn`: numbers in (0, 1)."""
-    y, x = p.low_y + (p.high_y - p.low_y) * drawn[0], p.low_x + (p.high_x - p.low_x) * drawn[1]
+def _matrix(p, numbers):
+    """(a0, a1, a2, b0, b1, b2) of one image; `numbers` in (0, 1)."""
+    y, x = between(p.low_y, p.high_y, numbers[0]), between(p.low_x, p.high_x, numbers[1])
     middle_x, middle_y = (p.width - 1) / 2, (p.height - 1) / 2
     if p.move == FLIP:
-        turned = drawn[0] <= 0.5
+        turned = numbers[0] <= 0.5
         across, down = 1.0 - 2.0 * (turned and p.high_x != 0), 1.0 - 2.0 * (turned and p.high_y != 0)
         return across, 0.0, middle_x * (1 - across), 0.0, down, middle_y * (1 - down)
     if p.move == SHIFT:
@@ -94,10 +92,10 @@ def _matrix(p, drawn):
         across = x if p.move == ZOOM else y
         return across, 0.0, middle_x * (1 - across), 0.0, y, middle_y * (1 - y)
     if p.move == SHEAR:
-        sign = -1.0 if drawn[2] > 0.5 else 1.0
+        sign = -1.0 if numbers[2] > 0.5 else 1.0
         return 1.0, sign * x, 0.0, sign * y, 1.0, 0.0
     rows, columns = p.high_y - p.low_y + 1, p.high_x - p.low_x + 1
-    return 1.0, 0.0, np.floor(p.low_x + columns * drawn[1]), 0.0, 1.0, np.floor(p.low_y + rows * drawn[0])
+    return 1.0, 0.0, np.floor(p.low_x + columns * numbers[1]), 0.0, 1.0, np.floor(p.low_y + rows * numbers[0])
 
 
 @njit(forceinline=True)
@@ -218,12 +216,13 @@ def affine_worker(real):
 
     def affine(parameters, start, stop, thread):
         p = fields(parameters, AFFINE)
-        size, clock = p.height * p.width * p.channels, view(p.clock, 2, types.int64)
+        size = p.height * p.width * p.channels
         place = p.scratch + thread * p.stride
         after = place + (p.height + 1) * (p.width + 1) * p.channels * item
         for i in range(start, stop):
-            drawn = fractions(clock[0], clock[1], p.stream, i)
-            a0, a1, a2, b0, b1, b2 = _matrix(p, drawn)
+            if not chosen(p, i):
+                continue
+            a0, a1, a2, b0, b1, b2 = _matrix(p, drawn(p, i))
             matrix = np.float32(a0), np.float32(a1), np.float32(a2), np.float32(b0), np.float32(b1), np.float32(b2)
             if (a0, a1, a2, b0, b1, b2) == STILL:
                 continue

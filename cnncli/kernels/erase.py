@@ -1,7 +1,7 @@
 """Rectangles of images rubbed out at random, in place (Zhong et al. 2017).
 
-What is drawn for each image comes from (seed, step), the stream and the image's place in the batch, in float64; the
-noise of an element from its place, in a stream of its own.
+What is drawn for each image: see kernels/draws.py. The noise of an element comes from its place, in a stream of its
+own.
 """
 
 from math import cos, log, pi, sin, sqrt
@@ -10,16 +10,15 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit, types
 
+from cnncli.kernels.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
 from cnncli.kernels.random import fractions
-from cnncli.kernels.runtime import Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.runtime import Step, Tensor, block, fields, view, worker
 
 ERASE = block(
-    "x clock stream noise noisy height width channels low:f high:f small:f large:f value:f least:f most:f deviation:f"
+    DRAWS + "noise noisy height width channels low:f high:f small:f large:f value:f least:f most:f deviation:f"
 )
 PORTION = 1 << 14
 """Elements in a chunk."""
-
-Range = tuple[float, float]
 
 
 class Patch(NamedTuple):
@@ -35,20 +34,16 @@ class Patch(NamedTuple):
     limits: Range
 
 
-def erase(x: Tensor, clock: Tensor, stream: int, noise: int, patch: Patch) -> list[Step]:
+def erase(x: Tensor, clock: Tensor, stream: int, noise: int, patch: Patch, among: Among | None = None) -> list[Step]:
     """Rub out a rectangle of some of the images of x, real (N, H, W, C).
 
     Its sides are the square roots of two areas, as shares of the image's. clock: int64 (2,), [seed, step], read at run
-    time. `stream`, `noise`: the streams of the rectangles and of the noise.
+    time. `stream`, `noise`: the streams of the rectangles and of the noise. `among`: see kernels/draws.py.
     """
-    batch, height, width, channels = x.shape
+    _, height, width, channels = x.shape
     return [
-        erase_worker.step(
-            x.dtype,
-            images(batch, max(1, PORTION // (height * width * channels))),
-            x=x.address,
-            clock=clock.address,
-            stream=stream,
+        each_image(
+            *(erase_worker, x, clock, stream, among, PORTION),
             noise=noise,
             noisy=patch.value is None,
             height=height,
@@ -106,12 +101,12 @@ def erase_worker(real):
         p = fields(parameters, ERASE)
         clock, size = view(p.clock, 2, types.int64), p.height * p.width * p.channels
         for i in range(start, stop):
-            across, down, left, top = fractions(clock[0], clock[1], p.stream, 2 * i)
-            odds, threshold, _, _ = fractions(clock[0], clock[1], p.stream, 2 * i + 1)
-            if threshold >= p.low + (p.high - p.low) * odds:
+            across, down, left, top = drawn(p, 2 * i)
+            odds, threshold, _, _ = drawn(p, 2 * i + 1)
+            if threshold >= between(p.low, p.high, odds) or not chosen(p, i):
                 continue
-            first, last = _stretch(p.width, p.small + (p.large - p.small) * across, left)
-            upper, lower = _stretch(p.height, p.small + (p.large - p.small) * down, top)
+            first, last = _stretch(p.width, between(p.small, p.large, across), left)
+            upper, lower = _stretch(p.height, between(p.small, p.large, down), top)
             image = view(p.x + i * size * item, size, real)
             for row in range(upper, lower):
                 line = row * p.width

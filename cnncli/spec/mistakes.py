@@ -71,7 +71,8 @@ ENTRIES: Table = (
     ),
     (
         r"^(Random(Flip|Translation|Rotation|Zoom|Crop|Contrast|Brightness|Shear|Perspective|Erasing|Hue|Saturation"
-        r"|Sharpness|Invert|Posterization|ColorJitter|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment|AugMix)$",
+        r"|Sharpness|Invert|Posterization|ColorJitter|ColorDegeneration|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment"
+        r"|AugMix|AutoContrast|Equalization|Solarization)$",
         "{text} is an augmentation, not a layer: it belongs to the list `augment` under `data`",
     ),
     (
@@ -239,10 +240,7 @@ LATER: dict[str, str] = {
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
-    "augmentation": """RandomGaussianBlur RandomHue RandomSaturation
-        RandomColorJitter RandomColorDegeneration RandomElasticTransform RandomGrayscale RandomInvert RandomPerspective
-        RandomPosterization RandomSharpness MixUp CutMix RandAugment AugMix AutoContrast CLAHE Equalization
-        Solarization""",
+    "augmentation": """RandomElasticTransform RandomPerspective MixUp CutMix AugMix CLAHE""",
 }
 """What Keras has and this version has not, by kind."""
 

@@ -14,6 +14,7 @@ from cnncli.layers.kinds import RefusedError
 from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError
 from cnncli.ops import streams
 from tests.reference import affine as twin
+from tests.reference.colour import recoloured
 
 FOLDER = Path(__file__).parent.parent / "fixtures"
 CASES = json.loads((FOLDER / "augmentation.json").read_text())["cases"]
@@ -44,14 +45,15 @@ def made_by_keras():
 @pytest.mark.parametrize("number", range(len(CASES)), ids=lambda number: f"{CASES[number]['layer']}_{number}")
 def test_images_become_what_keras_makes_of_them(number, made_by_keras):
     case, outcomes = CASES[number], made_by_keras[str(number)]
-    images = np.stack([made_by_keras["image"]] * 16)
-    nearest = np.abs(filled(images, [{case["layer"]: case["config"]}])[:, None] - outcomes).max(axis=(2, 3, 4))
+    images = np.stack([made_by_keras[case["image"]]] * 16)
+    entry = {case["layer"]: case["config"]} if case["config"] else case["layer"]
+    nearest = np.abs(filled(images, [entry])[:, None] - outcomes).max(axis=(2, 3, 4))
     assert nearest.min(axis=1).max() < 5e-6
     assert set(nearest.argmin(axis=1)) == set(range(case["outcomes"]))
 
 
-def test_there_is_a_case_of_keras_for_each_but_the_crop_that_keras_does_not_pad():
-    assert {case["layer"] for case in CASES} | {"RandomCrop"} == set(AUGMENTATIONS.classes)
+def test_there_is_a_case_of_keras_for_each_but_the_crop_that_keras_does_not_pad_and_what_is_made_of_others():
+    assert {case["layer"] for case in CASES} | {"RandomCrop", "RandAugment"} == set(AUGMENTATIONS.classes)
 
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, 9, 8, 3)).astype(np.uint8)
@@ -174,3 +176,34 @@ def test_arguments_out_of_bounds_are_refused_with_the_rule(entry, rule):
 def test_a_declaration_reads_back_what_it_writes(factor):
     first = AUGMENTATIONS.parse({"RandomTranslation": {"height_factor": factor, "width_factor": 0}})
     assert AUGMENTATIONS.parse({"RandomTranslation": first.plain()}) == first
+
+
+def test_colours_count_in_the_numbers_of_the_data():
+    drawn = twin.fractions(7, streams.AUGMENTATION, 1, len(LEVELS))
+    unit = {"value_range": [0, 1]}
+    for entry, own in (
+        ({"RandomHue": {"factor": 0.5}}, unit),
+        ({"RandomColorDegeneration": {"factor": 0.5}}, unit),
+        ({"RandomSharpness": {"factor": 0.5}}, unit),
+        ({"RandomPosterization": {"factor": [3, 3]}}, unit),
+        ({"Solarization": {"threshold_factor": 0.5}}, unit),
+        ({"Equalization": {}}, unit),
+    ):
+        ((name, arguments),) = entry.items()
+        of_levels, of_units = {name: arguments}, {name: {**arguments, **own}}
+        expected = filled((LEVELS / 255).astype(np.float32), [of_units])
+        assert np.allclose(filled(LEVELS, [of_levels if arguments else name]), expected, rtol=0, atol=1e-5), name
+        negative = filled(LEVELS, [of_levels if arguments else name], rescale=-1 / 255)
+        assert np.allclose(negative, -expected, rtol=0, atol=1e-5), name
+    turns = twin.between((0, 0.5), drawn[:, 0]) / 2 * np.where(drawn[:, 1] > 0.5, -1, 1)
+    expected = [recoloured(image / 255, turn=turn) for image, turn in zip(LEVELS, turns, strict=True)]
+    assert np.allclose(filled(LEVELS, [{"RandomHue": {"factor": 0.5}}]), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "channels"), [("RandomHue", 1), ("RandomSaturation", 4), ("RandomGrayscale", 1)])
+def test_what_changes_colours_refuses_images_of_other_than_3_channels(name, channels):
+    augmentation = AUGMENTATIONS.parse({name: {"factor": 0.5}})
+    assert augmentation.misfit((8, 8, 3)) == ""
+    assert augmentation.misfit((8, 8, channels)) == (
+        f"{name} changes colours: images must be of 3 channels (red, green, blue); received {channels}"
+    )

@@ -1,4 +1,4 @@
-"""Brightness and contrast against NumPy in float64."""
+"""Brightness, contrast and negatives against NumPy in float64."""
 
 from pathlib import Path
 
@@ -48,6 +48,18 @@ def test_contrast_is_what_keras_makes_of_it():
     run(tone.contrast(tensor(x), tensor(clock), STREAM, (1.4, 1.4), (0.1, 0.9)))
     assert np.allclose(x[0], expected, rtol=0, atol=1e-6)
     assert (expected == np.float32(0.1)).any()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_some_images_become_negatives(dtype):
+    x = images((9, 3, 5, 3), dtype)
+    drawn = fractions(SEED, STREAM, STEP, len(x))
+    done = (drawn[:, 1] < between((0.2, 0.9), drawn[:, 0])).reshape(-1, 1, 1, 1)
+    expected, clock = np.where(done, 0.75 - x, x), np.array([SEED, STEP])
+    run(tone.invert(tensor(x), tensor(clock), STREAM, (0.2, 0.9), 0.75))
+    assert_agree(x, expected)
+    assert done.any()
+    assert not done.all()
 
 
 @pytest.mark.parametrize("change", [tone.brighten, tone.contrast])

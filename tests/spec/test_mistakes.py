@@ -1,13 +1,15 @@
 """Every mistake gets its own message at its own place: the table is mistakes.txt.
 
 A case is a spec, `-->`, and the lines it must get without the file's name. `@head` stands for good data and compile
-sections, `@layers` for the beginning of the layers, `@end` for a good end of them, `@every_layer` for their names.
+sections, `@layers` for the beginning of the layers, `@end` for a good end of them, `@every_layer` and
+`@every_augmentation` for all names.
 """
 
 from pathlib import Path
 
 import pytest
 
+from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.errors import SpecError
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.spec import parse
@@ -30,6 +32,7 @@ def _cases() -> list[tuple[str, list[str]]]:
         for short, full in SHORT.items():
             text = text.replace(short, full)
         lines = lines.replace("@every_layer", ", ".join(layers()))
+        lines = lines.replace("@every_augmentation", ", ".join(sorted(AUGMENTATIONS.classes)))
         cases.append((text, lines.splitlines()))
     return cases
 
