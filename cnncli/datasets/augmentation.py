@@ -1,7 +1,8 @@
 """Augmentations: what is done at random to the images of a training batch (Keras' layers/preprocessing/)."""
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from cnncli.layers.declaration import Declaration, Registry
 from cnncli.layers.kinds import Kind, ListOf, Number, RefusedError
@@ -68,11 +69,26 @@ class Drawing(NamedTuple):
         return streams.NOISE + self.number
 
 
+class Targets(NamedTuple):
+    """What a batch's images are to give: real (N, …).
+
+    `pixels`: whether they are images as well, (N, H, W, K), that show what the batch's show in the same places.
+    `background`: the first number of a pixel of which nothing is known; its others are 0.
+    """
+
+    values: "Tensor"
+    pixels: bool = False
+    background: float = 0.0
+
+
 class Augmentation(Declaration):
-    """What is done at random to the images of a training batch, in the order of the list; each image by itself.
+    """What is done at random to the images of a training batch, in the order of the list.
 
     Arguments that are numbers of pixels count as the data do before `rescale`: from 0 to 255 for uint8.
     """
+
+    mixes: ClassVar[bool] = False
+    """Whether what becomes of an image takes another one of its batch."""
 
     def misfit(self, shape: tuple[int, ...]) -> str:
         """Why images of `shape`, (H, W, C), can't be treated so, as a sentence; empty where they can."""
@@ -82,24 +98,47 @@ class Augmentation(Declaration):
         """Steps that change x, real (N, H, W, C), whose numbers are `scale` times those of the data."""
         raise NotImplementedError
 
+    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
+        """Steps that let the targets go on fitting the images, drawn from the same places; by default none."""
+        return []
+
 
 AUGMENTATIONS = Registry("augmentation", Augmentation)
 
 
 def steps(
-    augment: Sequence[Augmentation], x: "Tensor", clock: "Tensor", scratch: "Scratch", scale: float
+    augment: Sequence[Augmentation],
+    x: "Tensor",
+    targets: Targets | None,
+    *,
+    clock: "Tensor",
+    scratch: "Scratch",
+    scale: float,
 ) -> "list[Step]":
-    """The steps of all of `augment`, in order, on x; see `Augmentation.steps`."""
-    drawings = [Drawing(clock, number, scratch) for number in range(len(augment))]
-    return in_turn(zip(augment, drawings, strict=True), x, scale)
+    """The steps of all of `augment`, in order, on x and on the targets, where there are some that don't come from x.
+
+    See `Augmentation.steps`, `Augmentation.follow`.
+    """
+    parts = [(augmentation, Drawing(clock, number, scratch)) for number, augmentation in enumerate(augment)]
+    return in_turn(parts, x, scale) + ([] if targets is None else followed(parts, targets))
 
 
 def in_turn(parts: Iterable[tuple[Augmentation, Drawing]], x: "Tensor", scale: float) -> "list[Step]":
     """The steps of all `parts`, in order, on x. They use the same working memory, one after the other."""
+    return _planned((drawing, partial(part.steps, x, scale=scale)) for part, drawing in parts)
+
+
+def followed(parts: Iterable[tuple[Augmentation, Drawing]], targets: Targets) -> "list[Step]":
+    """The steps of all `parts`, in order, on the targets. They use the same working memory, one after the other."""
+    return _planned((drawing, partial(part.follow, targets)) for part, drawing in parts)
+
+
+def _planned(plans: "Iterable[tuple[Drawing, Callable[..., list[Step]]]]") -> "list[Step]":
     found = []
-    for augmentation, drawing in parts:
+    for drawing, plan in plans:
         scratch = drawing.scratch
-        own = type(scratch)(private=scratch.private, stride=scratch.stride)
-        found += augmentation.steps(x, drawing._replace(scratch=own), scale)
+        own = type(scratch)(scratch.base, scratch.private, scratch.stride)
+        found += plan(drawing=drawing._replace(scratch=own))
+        scratch.used = max(scratch.used, own.used)
         scratch.used_by_thread = max(scratch.used_by_thread, own.used_by_thread)
     return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from cnncli import kernels
 from cnncli.datasets import augmentation
-from cnncli.datasets.augmentation import Augmentation
+from cnncli.datasets.augmentation import Augmentation, Targets
 from cnncli.datasets.load import Split
 from cnncli.datasets.mapped import Mapped
 from cnncli.errors import CnncliError
@@ -61,28 +61,11 @@ class OneHot:
         return kernels.gather.one_hot(runtime.tensor(self.source), rows, out)
 
 
-@dataclass(frozen=True, eq=False)
-class Augmented:
-    """`images`, and what is then done to them at random; `clock`, int64 (2,), holds seed and step when steps run."""
-
-    images: Scaled
-    augment: Sequence[Augmentation]
-    clock: Array
-
-    def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
-        """Those of the images, then those of each augmentation in order. The same clock gives the same images again."""
-        clock, scale = runtime.tensor(self.clock), self.images.factor / self.images.divisor
-        return [
-            *self.images.steps(rows, out, scratch),
-            *augmentation.steps(self.augment, out, clock, scratch, scale),
-        ]
-
-
 class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
-    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). `augment`: what is then done to the images
-    at random, keyed by `seed` and each batch's step. The steps for a number of rows are planned once; after that
+    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). `augment`: what is then done to them at
+    random, keyed by `seed` and each batch's step. The steps for a number of rows are planned once; after that
     nothing is allocated but the row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
@@ -105,10 +88,12 @@ class Feed:
             )
         self.split, self.loss, self.inputs, self.targets = split, loss, inputs, targets
         self.clock = np.array([seed, 0], np.uint64).view(np.int64)
-        images = Augmented(scaled(np.ascontiguousarray(split.x), rescale), augment, self.clock)
-        labels = self._same(images) if split.y is None else self._labels(split.y)
-        self.fillers: Sequence[tuple[Filler, Array]] = [(images, inputs), (labels, targets)]
+        self.augment, self.images = augment, scaled(np.ascontiguousarray(split.x), rescale)
+        self.labels = None if split.y is None else self._labels(split.y)
+        if self.labels is None:
+            self._check_same()
         self.threads, self.scratch = runtime.threads(), np.zeros(0, np.uint8)
+        self.shared = self.stride = 0
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
         self.mapped = Mapped(split.x)
@@ -132,22 +117,32 @@ class Feed:
         self.mapped.expect(self.every[rows])
 
     def _program(self, n: int) -> Program:
-        """What fills the first `n` rows. Its scratch is each thread's own, and as large for any number of rows."""
-        chosen = runtime.tensor(self.chosen[:n])
-
-        def plan(scratch: Scratch) -> list[Step]:
-            pairs = [(filler, runtime.tensor(out[:n])) for filler, out in self.fillers]
-            return [step for filler, out in pairs for step in filler.steps(chosen, out, scratch)]
-
-        measured = Scratch()
-        plan(measured)
-        size = measured.used_by_thread
+        """What fills the first `n` rows. Its scratch is as large for any number of rows."""
         if not self.programs:
-            self.scratch = np.zeros(self.threads * size + 64, np.uint8)
-        place = -(-self.scratch.ctypes.data // 64) * 64
-        return Program(plan(Scratch(private=place, stride=size)), self.threads)
+            measured = Scratch()
+            self._steps(len(self.inputs), measured)
+            self.shared, self.stride = measured.used, measured.used_by_thread
+            self.scratch = np.zeros(self.shared + self.threads * self.stride + 64, np.uint8)
+        base = -(-self.scratch.ctypes.data // 64) * 64
+        return Program(self._steps(n, Scratch(base, base + self.shared, self.stride)), self.threads)
 
-    def _same(self, images: Augmented) -> Filler:
+    def _steps(self, n: int, scratch: Scratch) -> list[Step]:
+        """Images and labels, then what is done to both; or to images alone, of which the targets are then copies."""
+        rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.targets))
+        steps = self.images.steps(rows, inputs, scratch)
+        if self.labels is not None:
+            steps += self.labels.steps(rows, targets, scratch)
+        steps += augmentation.steps(
+            self.augment,
+            inputs,
+            None if self.labels is None else Targets(targets),
+            clock=runtime.tensor(self.clock),
+            scratch=scratch,
+            scale=self.images.factor / self.images.divisor,
+        )
+        return steps if self.labels is not None else steps + kernels.gather.copied(inputs, targets)
+
+    def _check_same(self) -> None:
         """The target is the input."""
         if self.inputs.shape != self.targets.shape:
             raise CnncliError(
@@ -155,8 +150,7 @@ class Feed:
                 f"received {self.targets.shape[1:]}"
             )
         if self.loss.kind != "mean_squared_error":
-            self._check_images(images.images)
-        return images
+            self._check_images(self.images)
 
     def _check_images(self, images: Scaled) -> None:
         """The images as they are scaled must be fit to be the targets of a loss of probabilities."""

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from cnncli.datasets import colour, geometric, levels, photometric, policies
+from cnncli.datasets import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.synthetic import Named, Source
 from cnncli.errors import DeclarationError
@@ -17,7 +17,7 @@ class _Rescale(Quotient):
         return value if value == "auto" else super().read(value)
 
 
-AUGMENTING = (geometric, photometric, colour, levels, policies)
+AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
 FOLDER_KEYS = (

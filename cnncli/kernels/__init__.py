@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import cnncli.kernels.levels as levels
     import cnncli.kernels.losses as losses
     import cnncli.kernels.merge as merge
+    import cnncli.kernels.mix as mix
     import cnncli.kernels.optimizers as optimizers
     import cnncli.kernels.penalties as penalties
     import cnncli.kernels.pooling as pooling
@@ -71,6 +72,7 @@ __all__ = [
     "levels",
     "losses",
     "merge",
+    "mix",
     "optimizers",
     "penalties",
     "pooling",

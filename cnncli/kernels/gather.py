@@ -7,11 +7,13 @@ from math import prod
 
 from numba import types
 
-from cnncli.kernels.intrinsics import clear
+from cnncli.kernels.intrinsics import clear, copy
+from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Step, Tensor, Work, block, fields, view, worker
 
 SCALED = block("x rows out size item factor:f divisor:f")
 ONE_HOT = block("classes rows out size")
+COPIED = block("x out size")
 BYTES, REALS = 1, 4
 """Bytes of an element of the array that rows are taken from."""
 ITEMS = {"uint8": BYTES, "float32": REALS}
@@ -39,6 +41,12 @@ def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
     """
     places = {"classes": classes.address, "rows": rows.address, "out": out.address}
     return [one_hot_worker.step(out.dtype, _work(out), **places, size=prod(out.shape[1:]))]
+
+
+def copied(x: Tensor, out: Tensor) -> list[Step]:
+    """out = x. Both real (n, …) of one dtype and size."""
+    size = prod(out.shape[1:]) * ITEM[out.dtype]
+    return [copied_worker.step(out.dtype, _work(out), x=x.address, out=out.address, size=size)]
 
 
 def _work(out: Tensor) -> Work:
@@ -82,3 +90,14 @@ def one_hot_worker(real):
             view(out, p.size, real)[number] = 1
 
     return one_hot
+
+
+@worker(COPIED)
+def copied_worker(real):
+    """Copy some rows, of `size` bytes."""
+
+    def copied(parameters, start, stop, thread):
+        p = fields(parameters, COPIED)
+        copy(p.out + start * p.size, p.x + start * p.size, (stop - start) * p.size)
+
+    return copied

@@ -124,10 +124,15 @@ class Figures:
         return f"there is no figure '{name}'{suggestion(name, known) or '; known: ' + ', '.join(known)}"
 
 
-def check_augmentations(data: DataSection, shape: Shape, places: Sequence[Place], problems: Problems) -> None:
-    """Augmentations must be fit for images of `shape`. `places` are where they stand."""
+def check_augmentations(
+    data: DataSection, shape: Shape, fit: FitSection | None, places: Sequence[Place], problems: Problems
+) -> None:
+    """Augmentations must be fit for images of `shape`, and for batches. `places` are where they stand."""
     for augmentation, place in zip(data.augment, places, strict=True):
         message = augmentation.misfit(shape)
+        if not message and augmentation.mixes and fit is not None and fit.batch_size == 1:
+            name = type(augmentation).__name__
+            message = f"{name} mixes images of a batch: batch_size must be at least 2; received 1"
         if message:
             problems.add(place, message)
 

@@ -240,7 +240,7 @@ LATER: dict[str, str] = {
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
-    "augmentation": """RandomElasticTransform RandomPerspective MixUp CutMix AugMix CLAHE""",
+    "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """What Keras has and this version has not, by kind."""
 

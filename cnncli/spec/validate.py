@@ -110,7 +110,7 @@ class _Validation:
         shape = given or (description.input_shape if description else None)
         model = self._model(shape, compiled, data, description)
         if shape is not None and data is not None:
-            checks.check_augmentations(data, shape, item_places(self.tree, "data", "augment"), self.problems)
+            checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
             checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":

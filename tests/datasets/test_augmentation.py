@@ -52,8 +52,9 @@ def test_images_become_what_keras_makes_of_them(number, made_by_keras):
     assert set(nearest.argmin(axis=1)) == set(range(case["outcomes"]))
 
 
-def test_there_is_a_case_of_keras_for_each_but_the_crop_that_keras_does_not_pad_and_what_is_made_of_others():
-    assert {case["layer"] for case in CASES} | {"RandomCrop", "RandAugment"} == set(AUGMENTATIONS.classes)
+def test_there_is_a_case_of_keras_for_each_but_the_crop_that_keras_does_not_pad_what_is_made_of_others_or_mixes():
+    others = {"RandomCrop", "RandAugment", "MixUp", "CutMix"}
+    assert {case["layer"] for case in CASES} | others == set(AUGMENTATIONS.classes)
 
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, 9, 8, 3)).astype(np.uint8)
