@@ -51,14 +51,14 @@ def command(
 
     file = checkpoint.load(target.file)
     evaluation = _evaluate(file, target, data, offline=offline)
-    listing = target.run / "misclassified.csv" if target.run and evaluation.confusion is not None else None
+    listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
     if as_json:
         emit({**evaluation.document(), "model": str(target.file)})
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
         click.echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
         print_evaluation(evaluation)
-        if evaluation.confusion is not None:
+        if evaluation.judged:
             place = f": {listing}" if listing else ""
             click.echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written

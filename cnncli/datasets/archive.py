@@ -201,8 +201,8 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 IMAGES = ("uint8", "float16", "float32", "float64")
 
 
-def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool) -> dict[str, SplitHeaders]:
-    """The splits that the arrays make, by "train", "validation", "test".
+def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: bool = False) -> dict[str, SplitHeaders]:
+    """The splits that the arrays make, by "train", "validation", "test". With `masks` the labels are those of pixels.
 
     Raises CnncliError for an unknown x_… or y_… key, images or labels of a wrong shape or dtype, counts that differ.
     """
@@ -222,6 +222,8 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool) -> dict[
         _check_images(x)
         if labelled and y is not None:
             _check_labels(path, x, y)
+            if masks:
+                _check_masks(x, y)
     if not found:
         raise CnncliError(f"{path}: must hold x_train and y_train; {_keys(arrays)}")
     shapes = {split.x.shape[1:]: split.x for split in reversed(list(found.values()))}
@@ -268,3 +270,16 @@ def _check_labels(path: Path, x: Header, y: Header) -> None:
         )
     if y.dtype not in ("bool", *IMAGES) and y.kind not in INTEGERS:
         raise CnncliError(f"{y.place} must be whole numbers or floating point; received {y.dtype}")
+
+
+def _check_masks(x: Header, y: Header) -> None:
+    height, width = x.shape[1:3]
+    pixels, channels = y.shape[1:3], y.shape[3:]
+    fits = len(channels) == 1 if y.kind == FLOATS else channels in ((), (1,))
+    if fits and pixels == (height, width):
+        return
+    raise CnncliError(
+        f"{y.place} must hold a class number for each pixel of an image with `targets: masks`, "
+        f"(N, {height}, {width}) whole numbers, or (N, {height}, {width}, C) in floating point; "
+        f"received {y.dtype} {y.shape}"
+    )

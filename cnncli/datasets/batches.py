@@ -52,7 +52,7 @@ class Scaled:
 
 @dataclass(frozen=True, eq=False)
 class OneHot:
-    """Rows with a 1 at a class number of `source`, int64 (N,)."""
+    """Rows with a 1 at a class number of `source`, int64 (N,), or with such a row for each pixel: uint8 (N, H, W)."""
 
     source: Array
 
@@ -135,12 +135,16 @@ class Feed:
         steps += augmentation.steps(
             self.augment,
             inputs,
-            None if self.labels is None else Targets(targets),
+            None if self.labels is None else self._followers(targets),
             clock=runtime.tensor(self.clock),
             scratch=scratch,
             scale=self.images.factor / self.images.divisor,
         )
         return steps if self.labels is not None else steps + kernels.gather.copied(inputs, targets)
+
+    def _followers(self, targets: Tensor) -> Targets:
+        pixels = targets.shape[1:3] == self.inputs.shape[1:3] and len(targets.shape) == len(self.inputs.shape)
+        return Targets(targets, pixels, background=float(isinstance(self.labels, OneHot)))
 
     def _check_same(self) -> None:
         """The target is the input."""
@@ -165,6 +169,8 @@ class Feed:
 
     def _labels(self, y: Array) -> Filler:
         outputs = self.targets.shape[1:]
+        if y.ndim == 3 and y.dtype == np.uint8:
+            return self._masks(y)
         if y.dtype.kind == "i" and outputs != (1,):
             return self._one_hot(y)
         dense = y if y.dtype.kind == "f" else y[:, None]
@@ -185,12 +191,26 @@ class Feed:
         self._check(y, bad, f"class numbers below {outputs[0]}, the number of the model's outputs")
         return OneHot(np.ascontiguousarray(y, np.int64))
 
+    def _masks(self, y: Array) -> Filler:
+        """Class numbers of pixels: rows of scores, or themselves where the model gives one number a pixel."""
+        outputs = self.targets.shape[1:]
+        if len(outputs) != 3 or outputs[:2] != y.shape[1:]:
+            raise CnncliError(
+                f"{self.split.place} hold a class number for each of {y.shape[1]} × {y.shape[2]} pixels, "
+                f"but the model's outputs are {outputs}"
+            )
+        classes = max(2, outputs[2])
+        if y.max() >= classes:  # so that only a fault costs an array as large as all masks
+            self._check(y, y >= classes, f"class numbers below {classes}, the number of classes of the model's outputs")
+        source = np.ascontiguousarray(y)
+        return OneHot(source) if outputs[2] > 1 else Scaled(source)
+
     def _check(self, y: Array, bad: Array, rule: str) -> None:
         if bad.any():
             row, *rest = np.argwhere(bad)[0]
-            raise CnncliError(
-                f"{self.split.place} must hold {rule}; row {self.split.start + row} has {y[(row, *rest)]}"
-            )
+            files = self.split.files
+            where = files[row] if y.ndim == 3 and files else f"row {self.split.start + row}"
+            raise CnncliError(f"{self.split.place} must hold {rule}; {where} has {y[(row, *rest)]}")
 
 
 def scaled(images: Array, rescale: float | str) -> Scaled:

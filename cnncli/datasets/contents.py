@@ -14,6 +14,7 @@ import numpy as np
 from cnncli.datasets import duplicates, readers
 from cnncli.datasets.archive import Header
 from cnncli.datasets.mapped import Mapped
+from cnncli.datasets.masks import numbered
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
@@ -94,6 +95,16 @@ def labels(y: Array, header: Header, state: "hashlib._Hash") -> Array:
             raise CnncliError(f"{header.place} must hold class numbers; row {int(y.argmax())} has {y.max()}")
         return y.astype(np.int64)
     return np.ascontiguousarray(y, np.float32)
+
+
+def masks(y: Array, header: Header, state: "hashlib._Hash") -> Array:
+    """Masks, uint8 (N, H, W) or float32 (N, H, W, C), added to the digest.
+
+    Raises CnncliError naming the first bad row.
+    """
+    y = digest(header.key, y, state)
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    return finite(y, header) if y.dtype.kind == "f" else numbered(y.reshape(y.shape[:3]), header.place)
 
 
 def finite(array: Array, header: Header, start: int = 0) -> Array:

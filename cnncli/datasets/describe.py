@@ -12,6 +12,9 @@ from cnncli.datasets.sources import ENDINGS, Found, located, near, readable
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
 
+MOST_MASKED = 255
+"""The greatest class number of a pixel."""
+
 
 @dataclass(frozen=True)
 class Description:
@@ -41,7 +44,7 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     CnncliError for a file that can't be read.
     """
     if isinstance(data.dataset, Synthetic):
-        return _folded(_divided(_made(data.dataset.settled(input_shape)), data), data)
+        return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
     source = find(data.name, base)
     return _folded(DESCRIBED[source.kind](source, data, input_shape, seed), data)
 
@@ -62,13 +65,15 @@ def _folded(known: Description, data: DataSection) -> Description:
 def _divided(known: Description, data: DataSection) -> Description:
     """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
     data.refuse_folder_keys()
-    classes = known.classes if data.targets == "labels" else None
+    classes = None if data.targets == "input" else known.classes
     return replace(known, classes=classes, samples=sizes(known.samples, data.validation_split))
 
 
 def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
-    known = EMBEDDED.get(source.name) or _described(source, labelled=data.targets == "labels")
-    return _divided(known, data)
+    known = EMBEDDED.get(source.name)
+    if known is not None:
+        refuse_masks(source, data)
+    return _divided(known or _described(source, data), data)
 
 
 def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
@@ -83,6 +88,7 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
 def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     from cnncli.datasets import pixels  # here, because other data need none of it
 
+    refuse_masks(source, data)
     tables = pixels.tables(source, data)
     samples = {name: len(part) for name, part in pixels.divided(tables, data, seed).items()}
     return Description(
@@ -92,6 +98,7 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
 
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
+    refuse_masks(source, data)
     held = Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
     return _divided(held, data)
 
@@ -104,19 +111,35 @@ DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int],
 }
 
 
-def _made(dataset: Synthetic) -> Description:
+def refuse_masks(source: Found, data: DataSection) -> None:
+    """Raise DeclarationError where masks are asked of a dataset that has labels."""
+    if data.targets == "masks":
+        raise DeclarationError(f"`targets: masks` needs images with masks; {source.name} has labels only", "targets")
+
+
+def _made(dataset: Synthetic, data: DataSection) -> Description:
     assert dataset.image_shape is not None
-    return Description(dataset, dataset.image_shape, dataset.classes, dataset.samples, "uint8")
+    classes = dataset.classes + (data.targets == "masks")  # what is around the shapes is a class of its own
+    if data.targets == "masks" and dataset.classes > MOST_MASKED:
+        raise DeclarationError(
+            f"with `targets: masks` classes must be at most {MOST_MASKED}; received {dataset.classes}"
+        )
+    return Description(dataset, dataset.image_shape, classes, dataset.samples, "uint8")
 
 
-def _described(source: Found, *, labelled: bool) -> Description:
+def _described(source: Found, data: DataSection) -> Description:
     from cnncli.datasets import archive  # here, because it needs zipfile: see EMBEDDED
 
-    found = archive.splits(source.file, archive.headers(source), labelled=labelled)
+    found = archive.splits(source.file, archive.headers(source), **asked(data))
     first = next(iter(found.values())).x
     return Description(
         source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, first.dtype
     )
+
+
+def asked(data: DataSection) -> dict[str, bool]:
+    """What an archive must have beside images, as `archive.splits` takes it."""
+    return {"labelled": data.targets != "input", "masks": data.targets == "masks"}
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -3,49 +3,91 @@
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncli import kernels
-from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation, Bounds, Drawing, Factor, Share, Slant, bounds
+from cnncli.datasets.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    Bounds,
+    Drawing,
+    Factor,
+    Share,
+    Slant,
+    Targets,
+    bounds,
+)
 from cnncli.layers.declaration import PositiveInt
 from cnncli.layers.kinds import Maybe, Number, SidesOf, Whole
 
 if TYPE_CHECKING:
     from cnncli.kernels.affine import Span
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.runtime import Step, Tensor
 
 FillMode = Literal["reflect", "wrap", "constant", "nearest"]
 Interpolation = Literal["bilinear", "nearest"]
 Zoom = Annotated[Bounds, Factor(Number(above=-1, most=1))]
 
 
+class Geometric(Augmentation):
+    """A move of the pixels. Masks move with their images; pixels of which they say nothing are of class 0."""
+
+    def _move(self) -> "tuple[int, Span]":
+        """Which move, and between which numbers it is drawn (`kernels.affine.transform`)."""
+        raise NotImplementedError
+
+    def _fill(self) -> int:
+        """Where pixels outside come from (`kernels.affine.FILLS`)."""
+        return kernels.affine.CONSTANT
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        return self._moved(x, drawing, nearest=True)
+
+    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
+        if not targets.pixels:
+            return []
+        return self._moved(targets.values, drawing, nearest=True, first=targets.background)
+
+    def _moved(
+        self, x: "Tensor", drawing: Drawing, *, nearest: bool, value: float = 0.0, first: float | None = None
+    ) -> "list[Step]":
+        move, span = self._move()
+        return kernels.affine.transform(
+            x,
+            drawing.clock,
+            drawing.scratch,
+            drawing.stream,
+            move=move,
+            span=span,
+            fill=self._fill(),
+            nearest=nearest,
+            value=value,
+            first=first,
+            among=drawing.among,
+        )
+
+
 @AUGMENTATIONS.register
-class RandomFlip(Augmentation):
+class RandomFlip(Geometric):
     """Turn half of the images around (Keras RandomFlip): with `horizontal_and_vertical` along both axes at once."""
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal_and_vertical"
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def _move(self) -> "tuple[int, Span]":
         down, across = self.mode != "horizontal", self.mode != "vertical"
         span = (float(down), float(down)), (float(across), float(across))
-        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.FLIP, span=span, among=drawing.among)
+        return kernels.affine.FLIP, span
 
 
-class Filled(Augmentation):
+class Filled(Geometric):
     """A move of the pixels that may need some from outside the image."""
 
     fill_mode: FillMode = "reflect"
     interpolation: Interpolation = "bilinear"
     fill_value: float = 0.0
 
-    def _moved(self, x: "Tensor", drawing: Drawing, scale: float, move: int, span: "Span") -> "list[Step]":
-        return kernels.affine.transform(
-            x,
-            *_places(drawing),
-            move=move,
-            span=span,
-            fill=("reflect", "wrap", "constant", "nearest").index(self.fill_mode),
-            nearest=self.interpolation == "nearest",
-            value=self.fill_value * scale,
-            among=drawing.among,
-        )
+    def _fill(self) -> int:
+        return ("reflect", "wrap", "constant", "nearest").index(self.fill_mode)
+
+    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+        return self._moved(x, drawing, nearest=self.interpolation == "nearest", value=self.fill_value * scale)
 
 
 @AUGMENTATIONS.register
@@ -55,9 +97,9 @@ class RandomTranslation(Filled):
     height_factor: Share
     width_factor: Share
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def _move(self) -> "tuple[int, Span]":
         span = bounds(self.height_factor), bounds(self.width_factor)
-        return self._moved(x, drawing, scale, kernels.affine.SHIFT, span)
+        return kernels.affine.SHIFT, span
 
 
 @AUGMENTATIONS.register
@@ -66,8 +108,8 @@ class RandomRotation(Filled):
 
     factor: Share
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return self._moved(x, drawing, scale, kernels.affine.TURN, (bounds(self.factor), (0.0, 0.0)))
+    def _move(self) -> "tuple[int, Span]":
+        return kernels.affine.TURN, (bounds(self.factor), (0.0, 0.0))
 
 
 @AUGMENTATIONS.register
@@ -77,12 +119,12 @@ class RandomZoom(Filled):
     height_factor: Zoom
     width_factor: Annotated[Bounds | None, Maybe(Factor(Number(above=-1, most=1)))] = None
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def _move(self) -> "tuple[int, Span]":
         evenly = self.width_factor is None
         across = self.height_factor if self.width_factor is None else self.width_factor
         (low_y, high_y), (low_x, high_x) = bounds(self.height_factor), bounds(across)
         span = (1 + low_y, 1 + high_y), (1 + low_x, 1 + high_x)
-        return self._moved(x, drawing, scale, kernels.affine.ZOOM_EVENLY if evenly else kernels.affine.ZOOM, span)
+        return kernels.affine.ZOOM_EVENLY if evenly else kernels.affine.ZOOM, span
 
 
 @AUGMENTATIONS.register
@@ -95,13 +137,13 @@ class RandomShear(Filled):
     x_factor: Slant = 0.0
     y_factor: Slant = 0.0
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def _move(self) -> "tuple[int, Span]":
         span = bounds(self.y_factor), bounds(self.x_factor)
-        return self._moved(x, drawing, scale, kernels.affine.SHEAR, span)
+        return kernels.affine.SHEAR, span
 
 
 @AUGMENTATIONS.register
-class RandomCrop(Augmentation):
+class RandomCrop(Geometric):
     """A window of `height` × `width` pixels of the image in a frame of zeros, `padding` wide (Keras RandomCrop).
 
     The padding is no argument of Keras: one number, [height, width] or [[top, bottom], [left, right]]. The window must
@@ -121,11 +163,7 @@ class RandomCrop(Augmentation):
             f"received {self.height} × {self.width}"
         )
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def _move(self) -> "tuple[int, Span]":
         (top, bottom), (left, right) = self.padding
         span = (-float(top), float(bottom)), (-float(left), float(right))
-        return kernels.affine.transform(x, *_places(drawing), move=kernels.affine.CROP, span=span, among=drawing.among)
-
-
-def _places(drawing: Drawing) -> "tuple[Tensor, Scratch, int]":
-    return drawing.clock, drawing.scratch, drawing.stream
+        return kernels.affine.CROP, span

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets import contents, shapes
+from cnncli.datasets import contents, masks, shapes
 from cnncli.datasets.archive import headers, splits
-from cnncli.datasets.describe import find, sizes
+from cnncli.datasets.describe import asked, find, refuse_masks, sizes
 from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.pixels import MOST_CLASSES
@@ -24,15 +24,18 @@ from cnncli.errors import CnncliError
 Array = np.ndarray[Any, Any]
 Told = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
+BACKGROUND = "background"
+"""What masks call whatever is around the shapes of `synthetic`."""
 
 
 @dataclass(frozen=True)
 class Split:
     """Rows `start` and on of the array `key` of `source`; or, of a folder, the images of its split `key`.
 
-    x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or float32 (N, …), dense targets; or None where the
-    target is the input. `rows`: the split's rows of x and y, int64 (n,), where it has not all. `files`: the names of
-    all N images, where they have some. `fingerprints`: of all N, uint8 (N, 16), where they are known (see duplicates).
+    x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
+    (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
+    it has not all. `files`: the names of all N images, where they have some. `fingerprints`: of all N, uint8 (N, 16),
+    where they are known (see duplicates).
     """
 
     x: Array
@@ -68,7 +71,8 @@ class Split:
     def place(self) -> str:
         """What an error about the labels names."""
         if self.files:
-            return f"{self.source}: the labels of {self.key}"
+            kind = "labels" if self.y is None or self.y.ndim < 3 else "masks"
+            return f"{self.source}: the {kind} of {self.key}"
         return f"{self.source}: {'y' + self.key[1:]}"
 
 
@@ -134,9 +138,11 @@ def load(
 
 
 def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
-    state, labelled = hashlib.sha256(), data.targets == "labels"
-    made = {name: _drawn(dataset, name, state, labelled=labelled) for name in dataset.samples}
-    return _divided(data, made, shapes.class_names(dataset.classes) if labelled else (), state)
+    state = hashlib.sha256()
+    made = {name: _drawn(dataset, name, state, data.targets) for name in dataset.samples}
+    names = shapes.class_names(dataset.classes)
+    classes = {"labels": names, "masks": (BACKGROUND, *names), "input": ()}[data.targets]
+    return _divided(data, made, classes, state)
 
 
 def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
@@ -161,6 +167,7 @@ def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shap
 def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     from cnncli.datasets import cells, pixels  # here, because other data need none of it
 
+    refuse_masks(source, data)
     found = pixels.tables(source, data)
     size, rows = pixels.image_shape(found, shape), pixels.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
@@ -181,6 +188,7 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
 def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     from cnncli.datasets import download, readers  # here, because pooch takes a while to import
 
+    refuse_masks(source, data)
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
     if not download.is_here(known):
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
@@ -214,11 +222,12 @@ def _dataset(
 
 
 def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
-    found = splits(source.file, headers(source), labelled=data.targets == "labels")
+    found = splits(source.file, headers(source), **asked(data))
     made = {}
+    read = contents.masks if data.targets == "masks" else contents.labels
     for name, split in found.items():
         x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
-        y = None if split.y is None else contents.labels(contents.read(split.y, source.kind), split.y, state)
+        y = None if split.y is None else read(contents.read(split.y, source.kind), split.y, state)
         made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
     return made
 
@@ -243,9 +252,11 @@ def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None
             )
 
 
-def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
+def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", targets: str) -> Split:
     x, y = shapes.draw(dataset, name)
-    return _ready(x, y, "synthetic", name, state, labelled=labelled)
+    if targets == "masks":
+        y = masks.numbered(shapes.masks(dataset, name), f"synthetic: y_{name}")
+    return _ready(x, y, "synthetic", name, state, labelled=targets != "input")
 
 
 def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
@@ -263,8 +274,8 @@ def _part(split: Split, start: int, stop: int) -> Split:
 
 
 def _classes(labels: list[Array]) -> tuple[str, ...]:
-    """The classes' names, which are their numbers: up to the greatest, or one a column of two-dimensional rows."""
-    numbers = [int(y.max()) for y in labels if y.dtype.kind == "i"]
-    columns = [y.shape[1] for y in labels if y.dtype.kind == "f" and y.ndim == 2]
+    """The classes' names, which are their numbers: up to the greatest, or one a column of rows, those of pixels too."""
+    numbers = [int(y.max()) for y in labels if y.dtype.kind in "iu"]
+    columns = [y.shape[-1] for y in labels if y.dtype.kind == "f" and y.ndim in (2, 4)]
     count = min(max(numbers) + 1, MOST_CLASSES) if numbers else max(columns, default=0)
     return tuple(str(number) for number in range(count)) if count > 1 else ()

@@ -10,6 +10,8 @@ from cnncli.datasets.augmentation import (
     Drawing,
     Factor,
     Slant,
+    Targets,
+    followed,
     in_turn,
     upward,
 )
@@ -66,6 +68,9 @@ class RandAugment(Tone):
 
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         return in_turn(self._drawn(x.shape[3] == 1, drawing), x, scale)
+
+    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
+        return followed(self._drawn(True, drawing), targets)
 
     def _drawn(self, grey: bool, drawing: Drawing) -> Iterator[tuple[Augmentation, Drawing]]:
         """All parts, as many times as something is done: each for the images that draw it."""

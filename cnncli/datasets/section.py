@@ -36,8 +36,8 @@ class DataSection(Declaration):
     by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
     """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
-    targets: Literal["labels", "input"] = "labels"
-    """What is to be predicted: the labels, or (an auto-encoder) the input itself."""
+    targets: Literal["labels", "input", "masks"] = "labels"
+    """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """What is done at random to the images of training batches."""
     folds: Annotated[int | None, Maybe(Whole(2))] = None

@@ -113,17 +113,31 @@ def draw(dataset: Synthetic, split: str) -> tuple[Array, Array]:
     return images, labels
 
 
+def masks(dataset: Synthetic, split: str) -> Array:
+    """What each pixel of the images that `draw` draws belongs to: uint8 or more (N, H, W).
+
+    0 is what is around the shape, 1 and on are the classes.
+    """
+    assert dataset.image_shape is not None
+    height, width, channels = dataset.image_shape
+    labels = np.arange(dataset.samples[split]) % dataset.classes
+    made = np.empty((len(labels), height, width), np.min_scalar_type(dataset.classes))
+    layouts, step = np.random.Philox(key=[dataset.seed, STREAMS[split]]), max(1, PORTION // (height * width))
+    for start in range(0, len(labels), step):
+        part = labels[start : start + step]
+        shown = _shapes(part % FORMS, _words(layouts, len(part), channels), (height, width))
+        made[start : start + step] = np.where(shown, part[:, None, None] + 1, 0)
+    return made
+
+
 def _fill(images: Array, labels: Array, layouts: np.random.Philox, noise: np.random.Philox) -> None:
     """Draw one image a label."""
     n, height, width, channels = images.shape
-    words = layouts.random_raw(n * (4 + 2 * channels)).reshape(n, -1)
-    side = min(height, width)
-    reach = _between(words[:, 0], side * 8 // 16, side * 14 // 16)
-    down, across = (_between(words[:, i], reach, 2 * size - reach) for i, size in ((1, height), (2, width)))
+    words = _words(layouts, n, channels)
     loudness = _between(words[:, 3], 16, 56).astype(np.int16)
     ground = _between(words[:, 4 : 4 + channels], 0, 255)
     colour = (ground + _between(words[:, 4 + channels :], 96, 160)) % 256  # modulo 256: lighter or darker alike
-    shown = _shapes(labels % FORMS, reach, down, across, (height, width))
+    shown = _shapes(labels % FORMS, words, (height, width))
     striped = _grounds(labels // FORMS % GROUNDS, (height, width))
     shown |= _marks(labels // (FORMS * GROUNDS), (height, width))
     second = np.where(ground < 128, STRIPE, -STRIPE)
@@ -153,8 +167,17 @@ def _of_images(levels: Array) -> Array:
     return levels.astype(np.int16)[:, None, None, :]
 
 
-def _shapes(forms: Array, reach: Array, down: Array, across: Array, size: tuple[int, int]) -> Array:
+def _words(layouts: np.random.Philox, n: int, channels: int) -> Array:
+    """The words of the next n images' layouts: uint64 (n, 4 + 2 · channels)."""
+    words: Array = layouts.random_raw(n * (4 + 2 * channels)).reshape(n, -1)
+    return words
+
+
+def _shapes(forms: Array, words: Array, size: tuple[int, int]) -> Array:
     """Which pixels belong to each image's shape: bool (n, H, W)."""
+    side = min(size)
+    reach = _between(words[:, 0], side * 8 // 16, side * 14 // 16)
+    down, across = (_between(words[:, 1 + axis], reach, 2 * size[axis] - reach) for axis in (0, 1))
     rows, columns = (np.arange(1, 2 * length, 2, dtype=np.int32) for length in size)
     shown = np.empty((len(forms), *size), bool)
     for number, form in enumerate(SHAPES.values()):

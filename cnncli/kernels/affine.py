@@ -16,7 +16,7 @@ from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 AFFINE = block(
-    DRAWS + "height width channels move fill nearest scratch stride low_y:f high_y:f low_x:f high_x:f value:f"
+    DRAWS + "height width channels move fill nearest scratch stride low_y:f high_y:f low_x:f high_x:f value:f first:f"
 )
 MOVES = FLIP, SHIFT, TURN, ZOOM, ZOOM_EVENLY, SHEAR, CROP = range(7)
 FILLS = REFLECT, WRAP, CONSTANT, NEAREST = range(4)
@@ -41,14 +41,15 @@ def transform(
     fill: int = CONSTANT,
     nearest: bool = True,
     value: float = 0.0,
+    first: float | None = None,
     among: Among | None = None,
 ) -> list[Step]:
     """Move each image of x, real (N, H, W, C), by numbers drawn within `span`: ((low, high) down, (low, high) across).
 
     FLIP: with even odds, along the axes whose numbers are not 0. SHIFT: shares of height and width. TURN: shares of a
     whole turn, the first pair's. ZOOM: factors; ZOOM_EVENLY: one, the first pair's. SHEAR: of either sign. CROP: whole
-    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT. `among`:
-    see kernels/draws.py.
+    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT,
+    `first` that of the first channel, where it is another one. `among`: see kernels/draws.py.
     """
     _, height, width, channels = x.shape
     line = (width + 1) * channels
@@ -70,6 +71,7 @@ def transform(
             low_x=low_x,
             high_x=high_x,
             value=value,
+            first=value if first is None else first,
         )
     ]
 
@@ -148,15 +150,16 @@ def _within(place, length, fill):
 @njit
 def _framed(p, x, place, real, item):
     """The image at address x copied to `place`, with a further column and a further row of the constant."""
-    line, value = (p.width + 1) * p.channels, real(p.value)
+    line, value, first = (p.width + 1) * p.channels, real(p.value), real(p.first)
     source = view(place, (p.height + 1) * line, real)
     for row in range(p.height):
         size = p.width * p.channels
         copy(place + row * line * item, x + row * size * item, size * item)
         for k in range(row * line + size, (row + 1) * line):
             source[k] = value
+        source[row * line + size] = first
     for k in range(p.height * line, (p.height + 1) * line):
-        source[k] = value
+        source[k] = first if k % p.channels == 0 else value
     return source
 
 

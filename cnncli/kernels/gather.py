@@ -12,7 +12,7 @@ from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Step, Tensor, Work, block, fields, view, worker
 
 SCALED = block("x rows out size item factor:f divisor:f")
-ONE_HOT = block("classes rows out size")
+ONE_HOT = block("classes rows out places size item")
 COPIED = block("x out size")
 BYTES, REALS = 1, 4
 """Bytes of an element of the array that rows are taken from."""
@@ -35,12 +35,14 @@ def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) 
 
 
 def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
-    """out[i] = 1 at classes[rows[i]], 0 elsewhere.
+    """out[i, …] = 1 at classes[rows[i], …], 0 elsewhere.
 
-    classes: int64 (N,), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes. out: real (n, K).
+    classes: int64 (N,) or uint8 (N, H, W), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes.
+    out: real (n, K) or (n, H, W, K).
     """
     places = {"classes": classes.address, "rows": rows.address, "out": out.address}
-    return [one_hot_worker.step(out.dtype, _work(out), **places, size=prod(out.shape[1:]))]
+    sizes = {"places": prod(out.shape[1:-1]), "size": out.shape[-1], "item": 1 if classes.dtype == "uint8" else 8}
+    return [one_hot_worker.step(out.dtype, _work(out), **places, **sizes)]
 
 
 def copied(x: Tensor, out: Tensor) -> list[Step]:
@@ -83,11 +85,19 @@ def one_hot_worker(real):
 
     def one_hot(parameters, start, stop, thread):
         p = fields(parameters, ONE_HOT)
-        rows, size = view(p.rows, stop, types.int64), p.size * width
+        rows, size = view(p.rows, stop, types.int64), p.places * p.size
         for i in range(start, stop):
-            out, number = p.out + i * size, view(p.classes + 8 * rows[i], 1, types.int64)[0]
-            clear(out, size)
-            view(out, p.size, real)[number] = 1
+            place, out = p.classes + rows[i] * p.places * p.item, p.out + i * size * width
+            clear(out, size * width)
+            scores = view(out, size, real)
+            if p.item == BYTES:
+                levels = view(place, p.places, types.uint8)
+                for j in range(p.places):
+                    scores[j * p.size + levels[j]] = 1
+            else:
+                numbers = view(place, p.places, types.int64)
+                for j in range(p.places):
+                    scores[j * p.size + numbers[j]] = 1
 
     return one_hot
 

@@ -50,7 +50,10 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome on one split. `confusion`: int64 (true class, predicted class); None where there are no classes."""
+    """The outcome on one split. `confusion`: int64 (true class, predicted class); None where there are no classes.
+
+    `counted`: what it counts, "samples" or their "pixels"; the `mistakes` are samples' only.
+    """
 
     split: str
     samples: int
@@ -58,6 +61,12 @@ class Evaluation:
     classes: Sequence[str]
     confusion: Array | None
     mistakes: Sequence[Mistake]
+    counted: str = "samples"
+
+    @property
+    def judged(self) -> bool:
+        """Whether each sample is right or wrong as a whole."""
+        return self.confusion is not None and self.counted == "samples"
 
     def rows(self) -> list[ClassRow]:
         """Precision, recall and F1 of each class."""
@@ -79,15 +88,14 @@ class Evaluation:
         """What `--json` prints."""
         confusion = None if self.confusion is None else self.confusion.tolist()
         classes = [vars(row) for row in self.rows()]
-        wrong = None if self.confusion is None else len(self.mistakes)
+        wrong = len(self.mistakes) if self.judged else None
         about = {"samples": self.samples, "split": self.split, "misclassified": wrong}
         return {**self.figures, **about, "classes": classes, "confusion": confusion}
 
 
 def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str, names: Sequence[str]) -> Evaluation:
     """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the classes'."""
-    outputs = network.targets.shape[1:]
-    count = _class_count(network, feed.split)
+    count, pixels = _class_count(network, feed.split), len(network.targets.shape) == 4
     classes = [*names[:count], *map(str, range(len(names[:count]), count))]
     confusion = np.zeros((count, count), np.int64)
     mistakes: list[Mistake] = []
@@ -95,21 +103,23 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
     def count_batch(rows: slice) -> None:
         n = rows.stop - rows.start
         scores, targets = network.predictions[:n], network.targets[:n]
-        if outputs == (1,):
-            predicted, labels = (scores[:, 0] > 0.5).astype(np.int64), (targets[:, 0] > 0.5).astype(np.int64)
-            sure = np.where(predicted == 1, scores[:, 0], 1 - scores[:, 0])
+        if targets.shape[-1] == 1:
+            predicted, labels = (scores[..., 0] > 0.5).astype(np.int64), (targets[..., 0] > 0.5).astype(np.int64)
+            sure = np.where(predicted == 1, scores[..., 0], 1 - scores[..., 0])
         else:
-            predicted, labels = scores.argmax(1), targets.argmax(1)
-            sure = scores.max(1)
-        np.add.at(confusion, (labels, predicted), 1)
-        for i in np.flatnonzero(predicted != labels):
+            predicted, labels = scores.argmax(-1), targets.argmax(-1)
+            sure = scores.max(-1)
+        pairs = np.bincount((labels * count + predicted).ravel(), minlength=count * count)
+        confusion[...] += pairs.reshape(count, count)
+        for i in np.flatnonzero(predicted != labels) if not pixels else ():
             row = rows.start + int(i)
             file = feed.split.files[feed.split.numbers[row]] if feed.split.files else ""
             said = classes[labels[i]], classes[predicted[i]], float(sure[i])
             mistakes.append(Mistake(feed.split.start + row, *said, file))
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch if count else lambda rows: None)
-    return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes)
+    counted = "pixels" if pixels else "samples"
+    return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes, counted)
 
 
 def judge(expectations: Sequence[Expectation], figures: Mapping[str, float]) -> None:
@@ -133,7 +143,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
     console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
     table = Table(box=box.SIMPLE, title=None)
     table.add_column("class")
-    for name in ("precision", "recall", "F1", "samples"):
+    for name in ("precision", "recall", "F1", evaluation.counted):
         table.add_column(name, justify="right")
     for row in rows:
         table.add_row(row.name, *map(_share, (row.precision, row.recall, row.f1)), f"{row.support:,}")
@@ -175,11 +185,11 @@ def junit(evaluation: Evaluation, expectations: Sequence[Expectation]) -> bytes:
 def _class_count(network: Network, split: Split) -> int:
     """The number of classes that outputs and labels speak of; 0 where they are no classes."""
     outputs = network.targets.shape[1:]
-    if split.y is None or len(outputs) != 1:
+    if split.y is None or len(outputs) not in (1, 3):
         return 0
-    if outputs == (1,):
-        return 2 if network.loss.kind == "binary_cross_entropy" else 0
-    return outputs[0] if network.loss.classes or split.y.dtype.kind == "i" else 0
+    if outputs[-1] == 1:
+        return 2 if network.loss.kind == "binary_cross_entropy" or split.y.dtype == np.uint8 else 0
+    return outputs[-1] if network.loss.classes or split.y.dtype.kind in "iu" else 0
 
 
 def _matrix(classes: Sequence[str], confusion: Array) -> Table:

@@ -7,7 +7,6 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.layers.activations import Softmax
-from cnncli.layers.core import Activation, Dense
 from cnncli.layers.declaration import snake_case
 from cnncli.layers.losses import BinaryCrossentropy, Loss
 from cnncli.ops.ir import Shape
@@ -54,7 +53,7 @@ def check_output(
 ) -> None:
     """The last layer against the loss and the data."""
     last = model.nodes[-1].layer
-    softmax = isinstance(last, Softmax) or (isinstance(last, Dense | Activation) and last.activation == "softmax")
+    softmax = isinstance(last, Softmax) or getattr(last, "activation", "") == "softmax"
     if softmax and shape[-1] == 1:
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return
@@ -67,7 +66,16 @@ def check_output(
                 f"received {_list(shape)}",
             )
         return
-    if len(shape) != 1:
+    if data.targets == "masks":
+        if len(shape) != 3 or shape[:2] != model.input_shape[:2]:
+            height, width = model.input_shape[:2]
+            problems.add(
+                place,
+                "with `targets: masks` the last layer must give a row of outputs for each pixel, "
+                f"[{height}, {width}, classes]; received {_list(shape)}",
+            )
+            return
+    elif len(shape) != 1:
         problems.add(
             place,
             f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
@@ -83,7 +91,7 @@ def check_output(
         )
         return
     classes = description.classes if description is not None else None
-    (units,) = shape
+    units = shape[-1]
     if loss.classes and units == 1:
         problems.add(
             place,

@@ -237,9 +237,16 @@ def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> N
     """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
     outputs = network.targets.shape[1:]
     images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
-    labels = np.zeros(n, np.int64) if len(outputs) == 1 else np.zeros((n, *outputs), np.float32)
-    split = Split(images, labels, "", "x_train")
-    Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
+    targets: list[Array | None] = [np.zeros((n, *outputs), np.float32)]
+    if len(outputs) == 1:
+        targets = [np.zeros(n, np.int64)]
+    elif len(outputs) == 3:
+        targets = [np.zeros((n, *outputs[:2]), np.uint8)]
+    if network.targets.shape == network.inputs.shape:
+        targets.append(None)
+    for labels in targets:
+        split = Split(images, labels, "", "x_train")
+        Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)
 

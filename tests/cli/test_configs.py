@@ -57,3 +57,17 @@ def test_the_auto_encoder_learns_to_give_back_what_it_is_fed(tmp_path):
         "expect.test_loss=< 1",
     )
     assert test["loss"] < 0.025  # the images' own variance is 0.09: the loss of the best constant
+
+
+def test_the_segmentation_learns_which_pixels_belong_to_which_shape(tmp_path):
+    image = [16, 16, 3]
+    test = trained(
+        tmp_path,
+        "segmentation",
+        f"data.dataset={{synthetic: {{image_shape: {image}, classes: 4, train: 480, test: 100}}}}",
+        f"model.input_shape={image}",
+        "fit.epochs=14",
+        "fit.batch_size=16",
+        "expect.test_accuracy=>= 0",
+    )
+    assert test["accuracy"] > 0.85  # of all pixels 7 out of 10 are around the shapes
