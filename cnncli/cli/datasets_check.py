@@ -9,7 +9,8 @@ import click
 
 from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import DataSection, Targets
+from cnncli.errors import UsageError
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspection import Inspection
@@ -20,21 +21,25 @@ MOST_SIZES = 5
 @click.command("check")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
+@click.option("--masks", is_flag=True, help="The images have masks, as with `targets: masks`.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
-def command(source: Path, *, unlabelled: bool, as_json: bool) -> int:
+def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> int:
     """Tell what SOURCE has, and what is wrong with it.
 
     It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
     values, duplicates, also across splits, and each file or cell that can't be used. Exit code 1 where there is one.
     """
+    if unlabelled and masks:
+        raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
+    targets: Targets = "masks" if masks else "input" if unlabelled else "labels"
     from cnncli.datasets import inspection
 
     if find(str(source), Path()).kind == "folder":
-        found = inspection.inspect(source, labelled=not unlabelled)
+        found = inspection.inspect(source, targets)
     else:
         from cnncli.datasets.load import load
 
-        data = DataSection(dataset=str(source), targets="input" if unlabelled else "labels")
+        data = DataSection(dataset=str(source), targets=targets)
         found = inspection.inspect_arrays(load(data, Path(), input_shape=()))
     click.echo(json.dumps(found.document()) if as_json else "\n".join(_lines(found)))
     return 1 if found.problems else 0

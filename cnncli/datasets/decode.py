@@ -10,7 +10,10 @@ from PIL import Image, ImageOps
 from cnncli.datasets.pictures import UnusableError, opened
 
 Array = np.ndarray[Any, Any]
-MODES = {"rgb": "RGB", "grayscale": "L"}
+MASK = "mask"
+MODES = {"rgb": "RGB", "grayscale": "L", MASK: "P"}
+SPREAD = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}
+"""What Pillow multiplies grey samples of few bits by, so that the greatest is white."""
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "nearest": Image.Resampling.NEAREST,
@@ -23,7 +26,10 @@ FILTERS = {
 
 @dataclass(frozen=True)
 class Form:
-    """What images are made into. `resized`: images of other sizes are, and not refused."""
+    """What images are made into. MASK as a `color_mode` leaves the numbers of pixels as they are.
+
+    `resized`: images of other sizes are, and not refused.
+    """
 
     height: int
     width: int
@@ -42,10 +48,16 @@ class Form:
 def decode(path: Path, form: Form) -> Array:
     """An image as uint8 (H, W, C): turned as EXIF says, converted, then resized. Alpha is dropped, as Keras does.
 
+    A mask's pixels are its grey levels or places in its palette, as they stand in the file.
+
     Raises UnusableError.
     """
     with opened(path) as image:
-        upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
+        if form.color_mode == MASK:
+            spread = _spread(image)  # is forgotten when pixels are read
+            upright = _numbers(ImageOps.exif_transpose(image), spread)
+        else:
+            upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
         return np.asarray(_resized(upright, form), np.uint8).reshape(form.shape)
 
 
@@ -58,6 +70,24 @@ def _bytes(image: Image.Image) -> Image.Image:
         return image
     levels = np.asarray(image).astype(np.int64).clip(0, 65535)
     return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _spread(image: Image.Image) -> int:
+    tiles = getattr(image, "tile", ())
+    raw = tiles[0][3] if tiles else ""
+    return SPREAD.get(raw[0] if isinstance(raw, tuple) else raw, SPREAD.get(image.mode, 1))
+
+
+def _numbers(image: Image.Image, spread: int) -> Image.Image:
+    """A mask with its class numbers, of 8 bits. Raises UnusableError for one of colours, or of greater numbers."""
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise UnusableError(
+            f"a mask must have one number a pixel, its class, as grey images and palettes have; it is {image.mode}"
+        )
+    numbers = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64) // spread
+    if numbers.max() > 255:
+        raise UnusableError(f"a mask must have class numbers of at most 255; it has {numbers.max()}")
+    return Image.fromarray(numbers.astype(np.uint8))
 
 
 def _resized(image: Image.Image, form: Form) -> Image.Image:

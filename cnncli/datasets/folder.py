@@ -9,7 +9,7 @@ Files are taken in the order of their names, whatever the file system's is. Hidd
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -37,7 +37,7 @@ class Listing:
     """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
-    is wrong with the whole and can't be helped by leaving a file out.
+    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
     """
 
     root: Path
@@ -46,6 +46,7 @@ class Listing:
     several: bool
     problems: Sequence[Problem]
     faults: Sequence[Problem]
+    masks: Mapping[str, str] = field(default_factory=dict)
 
 
 class _Found(NamedTuple):

@@ -22,7 +22,7 @@ import PIL
 from cnncli import folders
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
-from cnncli.datasets.pictures import UnusableError, processors
+from cnncli.datasets.pictures import UnusableError, check_size, processors
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
 
@@ -48,22 +48,31 @@ class Decoded:
     problems: dict[int, Problem]
 
 
-def decoded(root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None]) -> Decoded:
+def decoded(
+    root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None], of: Sequence[str] = ()
+) -> Decoded:
     """The images of `files`, relative to `root`, from the cache or decoded into it.
 
+    `of`: where these are masks, their images, which must be as large.
     `told` hears how many of how many are decoded, where any have to be. Files that had problems are tried again.
     Raises CnncliError where the cache can't be written.
     """
+
+    def image(row: int) -> Array:
+        if of:
+            check_size(root / files[row], root / of[row])
+        return decode(root / files[row], form)
+
     try:
-        place = folders.cache("images") / _key(root, files, form)
+        place = folders.cache("images") / _key(root, [*files, *of], form)
         found, old = _read(place, (len(files), *form.shape)), place.exists()
-        if found is not None and not _mended(root, found, form):
+        if found is not None and not _mended(found, image):
             return found
         place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as temporary:
             made = Path(temporary) / "made"
             made.mkdir(mode=0o700)
-            _fill(made, root, files, form, told)
+            _fill(made, files, form, image, told)
             _put(made, place, replaced=old)
             found = _read(place, (len(files), *form.shape))
     except (OSError, RuntimeError) as error:
@@ -106,7 +115,9 @@ def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
     return Decoded(images, fingerprints, digest, problems)
 
 
-def _fill(made: Path, root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None]) -> None:
+def _fill(
+    made: Path, files: Sequence[str], form: Form, decode: Callable[[int], Array], told: Callable[[int, int], None]
+) -> None:
     """Decode all files into the folder, in threads: Pillow decodes without Python's lock."""
     problems: dict[int, Problem] = {}
     with (made / IMAGES).open("w+b") as file:
@@ -120,7 +131,7 @@ def _fill(made: Path, root: Path, files: Sequence[str], form: Form, told: Callab
             rows = range(start, min(start + PORTION, len(files)))
             for row in rows:
                 try:
-                    image = decode(root / files[row], form)
+                    image = decode(row)
                 except UnusableError as error:
                     problems[row] = Problem(files[row], str(error))
                     continue
@@ -156,11 +167,11 @@ def _write(descriptor: int, image: Array, offset: int) -> None:
         rest, offset = rest[written:], offset + written
 
 
-def _mended(root: Path, found: Decoded, form: Form) -> bool:
+def _mended(found: Decoded, decode: Callable[[int], Array]) -> bool:
     """Whether a file that had a problem has none any more: its permissions, say, change no time of it."""
-    for problem in found.problems.values():
+    for row in found.problems:
         try:
-            decode(root / problem.file, form)
+            decode(row)
         except UnusableError:
             continue
         return True

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets import image_cache, selection
-from cnncli.datasets.decode import Form
+from cnncli.datasets import image_cache, masks, selection
+from cnncli.datasets.decode import MASK, Form
 from cnncli.datasets.folder import Listing, absent
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
@@ -19,7 +19,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Images:
-    """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), or None without labels.
+    """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), uint8 (N, H, W), or None.
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names. `skipped`: what was left out, and why.
@@ -53,19 +53,29 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     )
     samples = sorted(sample for part in found.splits.values() for sample in part)
     made = image_cache.decoded(root, [sample.file for sample in samples], form, told)
-    unusable = list(made.problems.values())
+    problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
+    classes, y = found.classes, None
+    if found.masks:
+        files = [sample.file for sample in samples]
+        own = replace(form, color_mode=MASK, interpolation="nearest")
+        drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, told, files)
+        problems = drawn.problems | problems
+        y = masks.settled(drawn.images[..., 0])
+        classes = tuple(str(number) for number in range(int(y.max()) + 1))
+        state.update(drawn.digest.encode())
+    elif data.targets == "labels":
+        y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
+    unusable = list(problems.values())
     selection.refuse(found, unusable, data)
-    kept = _without(found, {problem.file for problem in unusable})
+    kept = _without(found, {samples[row].file for row in problems})
     parts = selection.splits(kept, data, seed)
     number = {sample.file: row for row, sample in enumerate(samples)}
     rows = {name: np.array([number[sample.file] for sample in part], np.int64) for name, part in parts.items()}
-    state = hashlib.sha256(made.digest.encode())
     state.update(repr((found.classes, samples)).encode())
-    labels = [sample.labels for sample in samples]
-    y = _labels(labels, len(found.classes), several=found.several) if data.targets == "labels" else None
     files = [sample.file for sample in samples]
     skipped = sorted([*found.problems, *unusable])
-    return Images(made.images, made.fingerprints, y, rows, files, found.classes, f"sha256:{state.hexdigest()}", skipped)
+    fingerprints = made.fingerprints
+    return Images(made.images, fingerprints, y, rows, files, classes, f"sha256:{state.hexdigest()}", skipped)
 
 
 def _without(found: Listing, files: set[str]) -> Listing:

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.datasets import folder, pictures
+from cnncli.datasets import folder, mask_folder, pictures
 from cnncli.datasets.contents import limits
+from cnncli.datasets.decode import MASK, Form, decode
 from cnncli.datasets.duplicates import groups
 from cnncli.datasets.problems import Problem
 
@@ -57,9 +58,9 @@ class Inspection:
         }
 
 
-def inspect(root: Path, *, labelled: bool = True) -> Inspection:
-    """Look through a folder. Raises CnncliError where it can't be read at all."""
-    found = folder.read(root, labelled=labelled)
+def inspect(root: Path, targets: str = "labels") -> Inspection:
+    """Look through a folder. `targets` as in a spec. Raises CnncliError where it can't be read at all."""
+    found = mask_folder.read(root) if targets == "masks" else folder.read(root, labelled=targets == "labels")
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
 
@@ -67,6 +68,8 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
         try:
             with pictures.opened(root / file) as image:
                 image.load()
+            if file in found.masks:
+                return _masked(root, file, found.masks[file])
             return hashlib.sha256((root / file).read_bytes()).hexdigest(), pictures.size_of(root / file)
         except pictures.UnusableError as error:
             return Problem(file, str(error))
@@ -89,6 +92,17 @@ def inspect(root: Path, *, labelled: bool = True) -> Inspection:
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
     return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+
+
+def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:
+    """An image's digest and size; or what is wrong with its mask."""
+    size = pictures.size_of(root / file)
+    try:
+        pictures.check_size(root / mask, root / file)
+        decode(root / mask, Form(*size, MASK))
+        return hashlib.sha256((root / file).read_bytes()).hexdigest(), size
+    except pictures.UnusableError as error:
+        return Problem(mask, str(error))
 
 
 def inspect_arrays(dataset: "Dataset") -> Inspection:

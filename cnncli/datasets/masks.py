@@ -8,6 +8,8 @@ from cnncli.datasets.describe import MOST_MASKED
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
+PORTION = 1 << 22
+"""Pixels that are counted at a time."""
 
 
 def numbered(masks: Array, place: str) -> Array:
@@ -19,3 +21,13 @@ def numbered(masks: Array, place: str) -> Array:
         row = int(np.argmax((masks == most).any(axis=(1, 2))))
         raise CnncliError(f"{place} must hold class numbers of at most {MOST_MASKED}; row {row} has {most}")
     return np.ascontiguousarray(masks, np.uint8)
+
+
+def settled(masks: Array) -> Array:
+    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1."""
+    found = np.zeros(MOST_MASKED + 1, bool)
+    step = max(1, PORTION // max(1, masks[0].size))
+    for start in range(0, len(masks), step):
+        found |= np.bincount(masks[start : start + step].ravel(), minlength=len(found)) > 0
+    black_and_white = found[MOST_MASKED] and not found[1:MOST_MASKED].any()
+    return (masks != 0).view(np.uint8) if black_and_white else masks

@@ -59,6 +59,15 @@ def size_of(path: Path) -> tuple[int, int]:
         return (image.width, image.height) if turned else (image.height, image.width)
 
 
+def check_size(mask: Path, image: Path) -> None:
+    """Raise UnusableError unless a mask is as large as its image, or where either can't be read."""
+    (height, width), (high, wide) = size_of(image), size_of(mask)
+    if (height, width) != (high, wide):
+        raise UnusableError(
+            f"a mask must be as large as its image, {height} × {width} (height × width); it is {high} × {wide}"
+        )
+
+
 def processors() -> int:
     """How many threads decode: one for each processor that this process may use. Pillow lets go of Python's lock."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

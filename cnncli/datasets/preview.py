@@ -25,21 +25,35 @@ ANY = LOSSES.parse("mean_squared_error")
 def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: int, draws: int) -> Array:
     """uint8 (1 + draws, n, H, W, C): the images as they are, then as the first batches of so many steps see them.
 
-    They are the first of the first epoch's order. Images in float are spread over 0 … 255.
+    They are the first of the first epoch's order. Images in float are spread over 0 … 255. Those with masks are
+    (2 · H, W, 3): the mask is below, each class in a colour of its own.
     """
     chosen = order(len(train), seed, 0, shuffle=True)[:images]
     shape = (len(chosen), *train.x.shape[1:])
-    plain = replace(train, y=None)
+    masks = train.y if train.y is not None and train.y.ndim > 2 else None
     made = np.empty((1 + draws, *shape), np.float32)
+    channels = 0 if masks is None else max(2, int(masks.max()) + 1) if masks.ndim == 3 else masks.shape[3]
+    targets = np.zeros((1 + draws, *shape[:3], channels or shape[3]), np.float32)
     for draw in range(1 + draws):
         inputs = np.zeros(shape, np.float32)
-        feed = Feed(plain, 1.0, ANY, inputs, np.zeros_like(inputs), augment=augment if draw else (), seed=seed)
+        used = augment if draw else ()
+        feed = Feed(replace(train, y=masks), 1.0, ANY, inputs, targets[draw], augment=used, seed=seed)
         feed.fill(chosen, draw)
         made[draw] = inputs
     if train.x.dtype != np.uint8:
         least, most = made[0].min(), made[0].max()
         made = (made - least) * (255 / max(most - least, np.finfo(np.float32).tiny))
+    if masks is not None:
+        pictures = made if shape[3] == 3 else made[..., :1].repeat(3, -1)
+        made = np.concatenate([pictures, targets @ palette(channels)], axis=2)
     return made.round().clip(0, 255).astype(np.uint8)
+
+
+def palette(classes: int) -> Array:
+    """A colour for each class, black for class 0: float32 (classes, 3). As VOC's: bits of the number."""
+    number = np.arange(classes)[:, None]
+    level = sum((number >> 3 * place + np.arange(3) & 1) << 7 - place for place in range(3))
+    return np.asarray(level, np.float32)
 
 
 def sheet(images: Array) -> Image.Image:

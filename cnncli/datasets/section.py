@@ -26,6 +26,9 @@ FOLDER_KEYS = (
 )
 
 
+Targets = Literal["labels", "input", "masks"]
+
+
 class DataSection(Declaration):
     """What to train on."""
 
@@ -36,7 +39,7 @@ class DataSection(Declaration):
     by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
     """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
-    targets: Literal["labels", "input", "masks"] = "labels"
+    targets: Targets = "labels"
     """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """What is done at random to the images of training batches."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from shlex import quote
 
-from cnncli.datasets import folder
+from cnncli.datasets import folder, mask_folder
 from cnncli.datasets.division import divide
 from cnncli.datasets.folder import Listing, Sample
 from cnncli.datasets.problems import Problem, raise_any
@@ -16,7 +16,7 @@ CHANNELS = {"rgb": 3, "grayscale": 1}
 
 def listing(root: Path, data: DataSection) -> Listing:
     """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
-    found = folder.read(root, labelled=data.targets == "labels")
+    found = mask_folder.read(root) if data.targets == "masks" else folder.read(root, labelled=data.targets == "labels")
     refuse(found, found.problems, data, found.faults)
     return found
 

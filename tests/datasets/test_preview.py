@@ -40,6 +40,16 @@ def test_floats_are_spread_over_all_shades():
     assert (found[0].min(), found[0].max()) == (0, 255)
 
 
+def test_a_mask_is_below_its_image_in_colours_and_moves_with_it():
+    masks = np.random.default_rng(2).integers(0, 5, (12, 5, 4)).astype(np.uint8)
+    train = Split(masks[..., None], masks, "made", "x_train")
+    found = rows(train, [FLIP], 7, images=6, draws=5)
+    assert (found.shape, found.dtype) == ((6, 6, 10, 4, 3), np.uint8)
+    colours = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0], [128, 128, 0], [0, 0, 128]])
+    assert (found[:, :, 5:] == colours[found[:, :, :5, :, 0]]).all()
+    assert (found[1:] != found[:1]).any()
+
+
 def test_a_sheet_has_each_image_enlarged_in_its_place():
     images = split().x[:6].reshape(2, 3, 5, 4, 3)
     drawn = np.asarray(sheet(images))
