@@ -54,6 +54,28 @@ def test_a_class_number_becomes_a_row_with_a_single_one(dtype, classes):
         assert intact(out)
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("classes", [2, 5, 256])
+def test_class_numbers_of_pixels_become_a_row_each(dtype, classes):
+    generator = np.random.default_rng(classes)
+    numbers = generator.integers(0, classes, (9, 5, 7)).astype(np.uint8)
+    for count in (1, 9, 30):
+        rows = generator.integers(0, len(numbers), count)
+        out = unwritten(dtype, count, 5, 7, classes)
+        run(gather.one_hot(*tensors(numbers, rows, out)))
+        assert np.array_equal(out, np.eye(classes, dtype=dtype)[numbers[rows]])
+        assert intact(out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_copy_has_the_same_bits(dtype):
+    for shape in ((1, 3), (40, 28, 28, 1), (3, 1 << 17)):
+        x, out = np.random.default_rng(0).normal(0, 1, shape).astype(dtype), unwritten(dtype, *shape)
+        run(gather.copied(*tensors(x, out)))
+        assert out.tobytes() == x.tobytes()
+        assert intact(out)
+
+
 def test_the_row_numbers_are_read_when_the_program_runs():
     x, rows, out = np.arange(12, dtype=np.uint8).reshape(6, 2), np.array([5, 0, 3]), np.zeros((3, 2), np.float32)
     program = Program(gather.scaled(*tensors(x, rows, out), 1, 1))
