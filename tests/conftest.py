@@ -1,5 +1,17 @@
 """Before Numba is imported: room for four threads, whatever the machine, so that 1, 2 and 4 can be compared."""
 
 import os
+import signal
+
+import pytest
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
+
+
+@pytest.fixture(autouse=True)
+def signals():
+    """An interrupted training leaves signals ignored, because its process is about to end: this one is not."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

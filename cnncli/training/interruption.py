@@ -14,7 +14,8 @@ class Interruption:
     """While entered, SIGINT and SIGTERM only set `signal`, and whoever can save asks for it and raises `stop`.
 
     `resume` is the command that goes on from the last checkpoint. While there is none, and on a second signal, the
-    block ends where it stands, with InterruptedRun.
+    block ends where it stands, with InterruptedRun. After one the process is about to end: further signals are ignored,
+    because an exception more could come anywhere, even where this one is told.
     """
 
     def __init__(self) -> None:
@@ -30,8 +31,9 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        ended = isinstance(error, KeyboardInterrupt | InterruptedRun)
         for number, handler in self.before.items():
-            signal.signal(number, handler)
+            signal.signal(number, signal.SIG_IGN if ended else handler)
         if isinstance(error, KeyboardInterrupt):
             said = "interrupted before the training began"
             if self.resume:
@@ -46,4 +48,6 @@ class Interruption:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.signal = self.signal is None, number
         if not (first and self.resume):
+            for other in self.before:
+                signal.signal(other, signal.SIG_IGN)
             raise KeyboardInterrupt  # no Exception, which code that this one happens to interrupt might catch

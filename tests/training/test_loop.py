@@ -9,6 +9,7 @@ import pytest
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.training import checkpoint, loop, session
 from cnncli.training.evaluation import evaluate
+from cnncli.training.interruption import SIGNALS, Interruption
 from cnncli.training.loop import BatchDone, EpochDone, Stopped
 from tests.training import small
 
@@ -171,6 +172,22 @@ def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
         small.run(small.plan(data), data / "run", report=interrupter(BATCHES + 2, signal.SIGTERM, times=2))
     assert caught.value.exit_code == 143
     assert json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])["epoch"] == 1
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_signal_more_changes_nothing_once_an_interruption_is_on_its_way(times):
+    with pytest.raises(InterruptedRun), Interruption() as interruption:
+        interruption.resume = "cnncli train --resume run"
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        interruption.heed("in epoch 1")
+    for number in SIGNALS:
+        signal.raise_signal(number)
+
+
+def test_signals_mean_what_they_did_once_a_training_has_ended():
+    with Interruption():
+        pass
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
