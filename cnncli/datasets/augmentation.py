@@ -5,7 +5,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from cnncli.layers.declaration import Declaration, Registry
-from cnncli.layers.kinds import Kind, ListOf, Number, RefusedError
+from cnncli.layers.flaws import RefusedError
+from cnncli.layers.kinds import Kind, ListOf, Number
 from cnncli.ops import streams
 
 if TYPE_CHECKING:

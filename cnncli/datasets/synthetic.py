@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import Declaration, Registry, snake_case
-from cnncli.layers.kinds import Flaw, Kind, ListOf, Maybe, RefusedError, Whole
+from cnncli.layers.flaws import Flaw, RefusedError
+from cnncli.layers.kinds import Kind, ListOf, Maybe, Whole
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 """Pixels: a shape needs some to be told from another; beyond, squares of distances would leave 32 bits."""

@@ -25,19 +25,8 @@ from typing import (
     get_type_hints,
 )
 
-from cnncli.layers.kinds import (
-    Flaw,
-    Kind,
-    ListOf,
-    Maybe,
-    Number,
-    OneOf,
-    PairOf,
-    RefusedError,
-    Text,
-    Truth,
-    Whole,
-)
+from cnncli.layers.flaws import Flaw, RefusedError
+from cnncli.layers.kinds import Kind, ListOf, Maybe, Number, OneOf, PairOf, Text, Truth, Whole
 
 REQUIRED: Any = object()
 """Stands for the default of a field that has none."""

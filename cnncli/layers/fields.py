@@ -3,7 +3,8 @@
 from typing import Annotated, Any, Literal
 
 from cnncli.errors import ShapeError
-from cnncli.layers.kinds import Flaw, Kind, OneOf, RefusedError
+from cnncli.layers.flaws import Flaw, RefusedError
+from cnncli.layers.kinds import Kind, OneOf
 from cnncli.ops.ir import Shape
 
 ACTIVATIONS = (

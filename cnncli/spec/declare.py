@@ -6,7 +6,7 @@ from typing import TypeVar
 from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declaration import Declaration
-from cnncli.layers.kinds import RefusedError
+from cnncli.layers.flaws import RefusedError
 from cnncli.ops.ir import Shape
 from cnncli.spec import rules
 from cnncli.spec.entries import MENDED

@@ -8,8 +8,9 @@ from cnncli.datasets.augmentation import AUGMENTATIONS
 from cnncli.datasets.synthetic import SOURCES
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declaration import Registry
+from cnncli.layers.flaws import Flaw
 from cnncli.layers.initializers import INITIALIZERS
-from cnncli.layers.kinds import Flaw, Maybe, Truth
+from cnncli.layers.kinds import Maybe, Truth
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS

@@ -8,7 +8,8 @@ from math import cos, inf, pi
 from typing import Annotated, Any
 
 from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
-from cnncli.layers.kinds import Flaw, Kind, ListOf, Number, RefusedError, Whole
+from cnncli.layers.flaws import Flaw, RefusedError
+from cnncli.layers.kinds import Kind, ListOf, Number, Whole
 
 Steps = int | str
 """A number of updates, or of epochs: "80 epochs", as it was written."""

@@ -12,7 +12,7 @@ from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.kinds import RefusedError
+from cnncli.layers.flaws import RefusedError
 from cnncli.layers.losses import CategoricalCrossentropy
 from tests.datasets.photos import classes, picture, table
 

@@ -10,7 +10,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.shapes import BACKGROUNDS, SHAPES, class_names, draw
 from cnncli.datasets.synthetic import Synthetic
 from cnncli.errors import DeclarationError
-from cnncli.layers.kinds import RefusedError
+from cnncli.layers.flaws import RefusedError
 
 
 def images(split="train", **arguments):

@@ -1,6 +1,6 @@
 import pytest
 
-from cnncli.layers.kinds import RefusedError
+from cnncli.layers.flaws import RefusedError
 from cnncli.training.optimizers import OPTIMIZERS
 from cnncli.training.schedules import SCHEDULES, StepCount, updates
 
