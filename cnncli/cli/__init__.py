@@ -9,31 +9,44 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnncli import __version__
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
 
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
 COMMANDS = {
     "train": ("cnncli.cli.train", "Train the network of a spec."),
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
+    "layers": ("cnncli.cli.layers", "Explain a layer, a loss, an optimizer; without a name, list all."),
+    "schema": ("cnncli.cli.schema", "Print the JSON Schema of a spec, for editors."),
     "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),
     "benchmark": ("cnncli.cli.benchmark", "Time a spec's network, operation by operation."),
     "warmup": ("cnncli.cli.warmup", "Compile all that a spec needs, ahead of its first run."),
 }
 """Name → the module that has it as `command`, and its one-line summary."""
+GROUPS = {
+    "Train": ("train", "evaluate"),
+    "Look": ("check", "summary"),
+    "Data": ("datasets",),
+    "Learn": ("layers", "schema"),
+    "Machine": ("benchmark", "warmup"),
+}
+"""What `--help` shows together, in its order."""
 
 
 class Commands(click.Group):
     """A group whose commands are imported when they are run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of the table."""
-        return list(COMMANDS)
+        """The names, in the order of `--help`."""
+        return [name for names in GROUPS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command, imported now."""
@@ -43,9 +56,19 @@ class Commands(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their summaries, from the table alone."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+        """The commands with their summaries, from the tables alone."""
+        longest = max(map(len, COMMANDS))
+        for group, names in GROUPS.items():
+            with formatter.section(group):
+                formatter.write_dl([(name.ljust(longest), COMMANDS[name][1]) for name in names])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """The names that begin so, from the tables alone: nothing is imported while a person waits for the Tab key."""
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in names), *options]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

@@ -12,7 +12,7 @@ from cnncli.spec.spec import Spec, load
 
 
 @click.command("check")
-@click.argument("specs", metavar="SPEC...", nargs=-1, required=True)
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")
 def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:

@@ -9,7 +9,7 @@ from cnncli.cli.target import find_spec
 
 
 @click.command("summary")
-@click.argument("target", metavar="[SPEC|MODEL]", required=False)
+@click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
 def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> None:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 
 from cnncli.layers.declaration import Declaration, Registry
 from cnncli.layers.flaws import RefusedError
-from cnncli.layers.kinds import Kind, ListOf, Number
+from cnncli.layers.kinds import Kind, Number, Schema
+from cnncli.layers.lists import ListOf
 from cnncli.ops import streams
 
 if TYPE_CHECKING:
@@ -26,6 +27,13 @@ class Factor(Kind):
             return tuple(sorted(self.pair.read(value))) if isinstance(value, list | tuple) else self.item.read(value)
         except RefusedError:
             raise self.refuse() from None
+
+    @property
+    def sample(self) -> Any:
+        return self.item.sample
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), self.pair.schema()]}
 
 
 Bounds = float | tuple[float, float]

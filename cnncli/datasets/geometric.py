@@ -15,7 +15,8 @@ from cnncli.datasets.augmentation import (
     bounds,
 )
 from cnncli.layers.declaration import PositiveInt
-from cnncli.layers.kinds import Maybe, Number, SidesOf, Whole
+from cnncli.layers.kinds import Maybe, Number, Whole
+from cnncli.layers.lists import SidesOf
 
 if TYPE_CHECKING:
     from cnncli.kernels.affine import Span

@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cnncli import kernels
 from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation, Drawing, Share, Slant, bounds, upward
-from cnncli.layers.kinds import ListOf, Number, Whole
+from cnncli.layers.kinds import Number, Whole
+from cnncli.layers.lists import ListOf
 
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Step, Tensor

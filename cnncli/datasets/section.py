@@ -7,7 +7,8 @@ from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.kinds import Maybe, PairOf, Quotient, Whole
+from cnncli.layers.kinds import Maybe, Quotient, Schema, Whole
+from cnncli.layers.lists import PairOf
 
 
 class _Rescale(Quotient):
@@ -15,6 +16,9 @@ class _Rescale(Quotient):
 
     def read(self, value: Any) -> Any:
         return value if value == "auto" else super().read(value)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"const": "auto"}, super().schema()]}
 
 
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)

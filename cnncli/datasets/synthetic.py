@@ -7,7 +7,8 @@ from typing import Annotated, Any
 from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import Declaration, Registry, snake_case
 from cnncli.layers.flaws import Flaw, RefusedError
-from cnncli.layers.kinds import Kind, ListOf, Maybe, Whole
+from cnncli.layers.kinds import Kind, Maybe, Schema, Whole
+from cnncli.layers.lists import ListOf
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 """Pixels: a shape needs some to be told from another; beyond, squares of distances would leave 32 bits."""
@@ -91,6 +92,7 @@ class Named(Kind):
     """A dataset by its name, its file, or its name with arguments."""
 
     rule = "a known name, a file, or synthetic with its arguments, like {synthetic: {classes: 10}}"
+    sample = "mnist5k"
 
     def read(self, value: Any) -> str | Source:
         if isinstance(value, str) and SOURCES.find(value) is None:
@@ -101,3 +103,6 @@ class Named(Kind):
             takers = ", ".join(snake_case(name) for name in SOURCES.classes)
             raise RefusedError([Flaw((), "sentence", f"of all datasets only {takers} takes arguments")])
         return SOURCES.parse(value)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "string"}, SOURCES.reference]}

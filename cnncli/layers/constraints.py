@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.layers.declaration import Declaration, Named, Registry
-from cnncli.layers.kinds import Maybe, Number, OneOrMore, Whole
+from cnncli.layers.kinds import Maybe, Number, Whole
+from cnncli.layers.lists import OneOrMore
 from cnncli.ops.ir import Shape
 
 if TYPE_CHECKING:

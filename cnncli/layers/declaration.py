@@ -26,7 +26,9 @@ from typing import (
 )
 
 from cnncli.layers.flaws import Flaw, RefusedError
-from cnncli.layers.kinds import Kind, ListOf, Maybe, Number, OneOf, PairOf, Text, Truth, Whole
+from cnncli.layers.kinds import Kind, Maybe, Number, OneOf, Schema, Text, Truth, Whole
+from cnncli.layers.lists import ListOf, PairOf
+from cnncli.layers.notes import notes, told
 
 REQUIRED: Any = object()
 """Stands for the default of a field that has none."""
@@ -37,6 +39,24 @@ class Field(NamedTuple):
 
     kind: Kind
     default: Any
+
+    @property
+    def required(self) -> bool:
+        """True where it must be given."""
+        return self.default is REQUIRED
+
+    def plain_default(self) -> Any:
+        """The default as plain data, or as the name that stands for it."""
+        value = self.default
+        if isinstance(value, Declaration) and value == type(value)():
+            return snake_case(type(value).__name__)
+        return _plain(value)
+
+    def schema(self, note: str = "") -> Schema:
+        """What it may hold, as JSON Schema; `note` is said of it first."""
+        described = {"description": " · ".join(filter(None, [note, self.kind.rule]))}
+        default = {} if self.required else {"default": self.plain_default()}
+        return {**described, **default, **self.kind.schema()}
 
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
@@ -68,7 +88,7 @@ class Declaration:
         flaws = [Flaw((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]
         for name, field in self.fields.items():
             if name not in values:
-                if field.default is REQUIRED:
+                if field.required:
                     flaws.append(Flaw((name,), "missing", field.kind.rule, type(self)))
                 continue
             try:
@@ -83,6 +103,23 @@ class Declaration:
     def contradiction(self) -> str:
         """What of the fields does not go together, as a sentence; empty where all does."""
         return ""
+
+    @classmethod
+    def needs(cls) -> list[str]:
+        """The fields that must be given."""
+        return [name for name, field in cls.fields.items() if field.required]
+
+    @classmethod
+    def schema(cls) -> Schema:
+        """Its arguments as JSON Schema; nothing, too, where none must be given."""
+        said = notes(cls)
+        return {
+            "description": told(cls),
+            "type": "object" if cls.needs() else ["object", "null"],
+            "properties": {name: field.schema(said.get(name, "")) for name, field in cls.fields.items()},
+            "required": cls.needs(),
+            "additionalProperties": False,
+        }
 
     def settings(self) -> dict[str, Any]:
         """Every field's value, defaults included."""
@@ -136,6 +173,21 @@ class Registry(Generic[D]):
         """The class known by `name`, or None."""
         return self.classes.get(self.spellings.get(name, ""))
 
+    @property
+    def reference(self) -> Schema:
+        """What stands in a JSON Schema for one of its declarations; `definitions` says what that is."""
+        return {"$ref": f"#/$defs/{self.kind}"}
+
+    def definitions(self) -> dict[str, Schema]:
+        """The definitions that such a JSON Schema needs: of a declaration, and of each class's arguments."""
+        bare = [spelling for spelling, name in self.spellings.items() if not self.classes[name].needs()]
+        named = {spelling: {"$ref": f"#/$defs/{self.kind}.{name}"} for spelling, name in self.spellings.items()}
+        forms = [*([{"enum": bare}] if bare else []), one_of_keys(named)]
+        return {
+            self.kind: {"anyOf": forms},
+            **{f"{self.kind}.{name}": cls.schema() for name, cls in self.classes.items()},
+        }
+
     def parse(self, value: object) -> D:
         """A declaration from a name or a mapping of one name to its arguments. Raises RefusedError."""
         if isinstance(value, self.base):
@@ -166,6 +218,13 @@ class Named(Kind):
         declaration: Declaration = self.registry.parse(value)
         return declaration
 
+    @property
+    def sample(self) -> Any:
+        return snake_case(next(name for name, cls in self.registry.classes.items() if not cls.needs()))
+
+    def schema(self) -> Schema:
+        return self.registry.reference
+
 
 def list_of(registry: Registry[Any]) -> ListOf:
     """A list of declarations of a registry."""
@@ -186,6 +245,12 @@ def kind_of(annotation: Any, where: str) -> Kind:
     if origin in (Union, UnionType) and len(arguments) == 2 and type(None) in arguments:
         return Maybe(kind_of(next(option for option in arguments if option is not type(None)), where))
     raise TypeError(f"the type of {where} must carry a kind, as Annotated[…, Kind] does; received {annotation}")
+
+
+def one_of_keys(known: Mapping[str, Schema]) -> dict[str, Any]:
+    """The JSON Schema of a mapping with one key, which is among `known`."""
+    single = {"type": "object", "minProperties": 1, "maxProperties": 1}
+    return {**single, "properties": dict(known), "additionalProperties": False}
 
 
 def snake_case(name: str) -> str:

@@ -4,13 +4,24 @@ from typing import Annotated, Any, Literal
 
 from cnncli.errors import ShapeError
 from cnncli.layers.flaws import Flaw, RefusedError
-from cnncli.layers.kinds import Kind, OneOf
+from cnncli.layers.kinds import Kind, OneOf, Schema
 from cnncli.ops.ir import Shape
 
-ACTIVATIONS = (
-    *("linear", "relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "hard_silu"),
-    *("sigmoid", "hard_sigmoid", "tanh", "softmax"),
-)
+ACTIVATIONS = {
+    "linear": "x itself: no activation.",
+    "relu": "x where it is positive, 0 elsewhere.",
+    "relu6": "x between 0 and 6, and the nearer of them beyond.",
+    "leaky_relu": "x where it is positive, 0.2 · x elsewhere; the layer LeakyReLU takes another slope.",
+    "elu": "x where it is positive, eˣ − 1 elsewhere; the layer ELU takes another factor.",
+    "gelu": "x · Φ(x), Φ being the normal distribution's: exact, not the formula with tanh.",
+    "silu": "x · sigmoid(x).",
+    "hard_silu": "x · hard_sigmoid(x).",
+    "sigmoid": "1/(1 + e⁻ˣ), between 0 and 1.",
+    "hard_sigmoid": "x/6 + 1/2, kept between 0 and 1.",
+    "tanh": "The hyperbolic tangent, between −1 and 1.",
+    "softmax": "eˣ over the sum of all eˣ along the last axis: shares that are 1 together.",
+}
+"""Activations by name, each with what it makes of x."""
 OTHER_NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
 """Keras' second names of activations."""
 
@@ -18,6 +29,10 @@ OTHER_NAMES = {"swish": "silu", "hard_swish": "hard_silu"}
 class _ActivationName(Kind):
     rule = "the name of an activation"
     choices = (*ACTIVATIONS, *OTHER_NAMES)
+    sample = "relu"
+
+    def schema(self) -> Schema:
+        return {"enum": [*self.choices, None]}
 
     def read(self, value: Any) -> str:
         if value is None:

@@ -4,11 +4,14 @@ A field's type carries its kind: `Annotated[int, Whole(least=1)]`. `bool`, `int`
 `… | None` have theirs without saying. Kinds are strict: `"3"` is no number, `true` is not 1, 3.0 is not whole.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Mapping
 from math import isfinite
 from typing import Any, ClassVar
 
 from cnncli.layers.flaws import Flaw, RefusedError
+
+Schema = Mapping[str, Any]
+"""A JSON Schema."""
 
 
 class Kind:
@@ -18,9 +21,15 @@ class Kind:
     choices: tuple[str, ...] = ()
     """The texts that are allowed, where they can be listed."""
     is_list: ClassVar[bool] = False
+    sample: Any
+    """A value of the kind, as an example shows it."""
 
     def read(self, value: Any) -> Any:
         """The value as the declaration holds it. Raises RefusedError."""
+        raise NotImplementedError
+
+    def schema(self) -> Schema:
+        """What it may be, as far as JSON Schema can say it; takes all that `read` does."""
         raise NotImplementedError
 
     def refuse(self, *path: str | int) -> RefusedError:
@@ -32,28 +41,39 @@ class Truth(Kind):
     """true or false."""
 
     rule = "true or false"
+    sample = True
 
     def read(self, value: Any) -> bool:
         if not isinstance(value, bool):
             raise self.refuse()
         return value
 
+    def schema(self) -> Schema:
+        return {"type": "boolean"}
+
 
 class Text(Kind):
     """Any text."""
 
     rule = "a text"
+    sample = "text"
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise self.refuse()
         return value
 
+    def schema(self) -> Schema:
+        return {"type": "string"}
+
 
 class Number(Kind):
     """A finite number between bounds; `above` and `below` are themselves out of bounds."""
 
     noun: ClassVar[str] = "a number"
+    type: ClassVar[str] = "number"
+    usual: ClassVar[float] = 0.1
+    """What an example shows where it is within bounds."""
 
     def __init__(
         self,
@@ -77,6 +97,19 @@ class Number(Kind):
             raise self.refuse()
         return float(value)
 
+    @property
+    def sample(self) -> Any:
+        return self.usual if self._holds(self.usual) else self.least
+
+    def schema(self) -> Schema:
+        bounds = {
+            "minimum": self.least,
+            "maximum": self.most,
+            "exclusiveMinimum": self.above,
+            "exclusiveMaximum": self.below,
+        }
+        return {"type": self.type, **{word: bound for word, bound in bounds.items() if bound is not None}}
+
     def _holds(self, value: float) -> bool:
         try:
             finite = isfinite(value)
@@ -95,6 +128,8 @@ class Whole(Number):
     """A whole number between bounds."""
 
     noun = "a whole number"
+    type = "integer"
+    usual = 32
 
     def __init__(self, least: int | None = None, most: int | None = None) -> None:
         super().__init__(least, most)
@@ -121,18 +156,25 @@ class Quotient(Number):
                 raise self.refuse() from None
         return super().read(value)
 
+    def schema(self) -> Schema:
+        return {"anyOf": [super().schema(), {"type": "string", "pattern": r"^[-+.\deE]+(/[-+.\deE]+)?$"}]}
+
 
 class OneOf(Kind):
     """One of a few texts."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
+        self.sample = choices[0]
         self.rule = f"one of {', '.join(choices)}" if len(choices) > 1 else choices[0]
 
     def read(self, value: Any) -> str:
         if not isinstance(value, str) or value not in self.choices:
             raise self.refuse()
         return value
+
+    def schema(self) -> Schema:
+        return {"enum": list(self.choices)}
 
 
 class Maybe(Kind):
@@ -141,6 +183,13 @@ class Maybe(Kind):
     def __init__(self, kind: Kind) -> None:
         self.kind, self.choices = kind, kind.choices
         self.rule = f"{kind.rule}, or null"
+
+    @property
+    def sample(self) -> Any:
+        return self.kind.sample
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.kind.schema(), {"type": "null"}]}
 
     def read(self, value: Any) -> Any:
         if value is None:
@@ -152,86 +201,6 @@ class Maybe(Kind):
                 flaw._replace(text=self.rule) if flaw.kind == "value" and flaw.owner is None else flaw
                 for flaw in error.flaws
             ) from None
-
-
-class ListOf(Kind):
-    """A list, held as a tuple. `rule` replaces the one made from the items'."""
-
-    is_list = True
-
-    def __init__(self, item: Kind, least: int = 0, most: int | None = None, rule: str = "") -> None:
-        self.item, self.least, self.most = item, least, most
-        length = ""
-        if most is not None:
-            length = f" of {least} to {most} items"
-        elif least:
-            length = f" of at least {least} item{'s' * (least > 1)}"
-        self.rule = rule or f"a list{length}, each {item.rule}"
-
-    def read(self, value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list | tuple) or not self.least <= len(value) <= (self.most or len(value)):
-            raise self.refuse()
-        flaws: list[Flaw] = []
-        read = list(self._items(value, flaws))
-        if flaws:
-            raise RefusedError(flaws)
-        return tuple(read)
-
-    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
-        for index, item in enumerate(value):
-            try:
-                yield self.item.read(item)
-            except RefusedError as error:
-                for flaw in error.flaws:
-                    own = flaw.kind == "value" and not flaw.path
-                    flaws.append((flaw._replace(text=self.rule) if own else flaw).under(index))
-
-
-class PairOf(ListOf):
-    """Two of a kind, (vertical, horizontal); one alone stands for both."""
-
-    def __init__(self, item: Kind) -> None:
-        super().__init__(item, 2, 2, rule=f"{item.rule}, or a list of 2 of them")
-
-    def read(self, value: Any) -> tuple[Any, ...]:
-        return super().read(value if isinstance(value, list | tuple) else (value, value))
-
-    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
-        first, second = value
-        if first is second:  # one alone, or two the same: told once
-            try:
-                item = self.item.read(first)
-            except RefusedError:
-                raise self.refuse() from None
-            return iter((item, item))
-        return super()._items(value, flaws)
-
-
-class SidesOf(Kind):
-    """((top, bottom), (left, right)); one number stands for all four, two for (vertical, horizontal)."""
-
-    is_list = True
-
-    def __init__(self, item: Kind) -> None:
-        self.pair = PairOf(item)
-        self.rule = f"{item.rule}, [height, width], or [[top, bottom], [left, right]]"
-
-    def read(self, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
-        try:
-            rows, columns = value if isinstance(value, list | tuple) else (value, value)
-            return self.pair.read(rows), self.pair.read(columns)
-        except (RefusedError, ValueError):
-            raise self.refuse() from None
-
-
-class OneOrMore(ListOf):
-    """A list of at least one, or one alone."""
-
-    def __init__(self, item: Kind) -> None:
-        super().__init__(item, 1)
-
-    def read(self, value: Any) -> tuple[Any, ...]:
-        return super().read(value if isinstance(value, list | tuple) else (value,))
 
 
 def _bound(bound: float) -> str:

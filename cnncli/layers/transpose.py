@@ -7,8 +7,9 @@ from cnncli.layers.convolution import channels_of, strides_and_dilation
 from cnncli.layers.declaration import Pair, PositiveInt
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.kernel import KernelLayer
-from cnncli.layers.kinds import PairOf, Whole
+from cnncli.layers.kinds import Whole
 from cnncli.layers.layer import LAYERS, Example, Weight
+from cnncli.layers.lists import PairOf
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
 from cnncli.ops.window import Window

@@ -9,6 +9,8 @@ from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 PARAMETER = re.compile(r"[A-Za-z_]\w*")
+NAME = re.compile(r"[a-z_][a-z0-9_]*")
+"""Of a block."""
 
 
 @dataclass(slots=True)
@@ -30,7 +32,7 @@ def declared(blocks: Tree, problems: Problems) -> dict[str, Block]:
         problems.add(blocks.place, "blocks must be a mapping of names to blocks")
         return found
     for entry in blocks:
-        if not re.fullmatch(r"[a-z_][a-z0-9_]*", entry.name) or entry.name in OF_ENTRIES:
+        if not NAME.fullmatch(entry.name) or entry.name in OF_ENTRIES:
             problems.add(
                 entry.key.place,
                 f"a block's name must be in snake_case; received '{entry.name}' (layers are CamelCase)",

@@ -14,6 +14,8 @@ OF_ENTRIES = ("name", "inputs", "repeat")
 """The keys that any entry may carry."""
 RESERVED = ("input", "previous")
 MOST_REPEATS = 1000
+LAYER_NAME = re.compile(r"[A-Z]\w*")
+"""Of a layer, as an entry calls it: what begins with a small letter is a block."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
 
 

@@ -17,7 +17,7 @@ def to_yaml(data: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for key, value in data.items():
         if not isinstance(value, Mapping) or not value:
-            lines.append(f"{_scalar(key)}: {_flow(value)}")
+            lines.append(f"{_scalar(key)}: {flow(value)}")
             continue
         lines.append(f"{_scalar(key)}:")
         for inner, item in value.items():
@@ -26,13 +26,13 @@ def to_yaml(data: Mapping[str, Any]) -> str:
                 for entry in item:
                     lines += _wrapped(_entry(entry), "    - ", "        ")
             else:
-                lines += _wrapped(f"{_scalar(inner)}: {_flow(item)}", "  ", "      ")
+                lines += _wrapped(f"{_scalar(inner)}: {flow(item)}", "  ", "      ")
     return "\n".join(lines) + "\n"
 
 
 def _entry(entry: dict[str, Any]) -> str:
     ((name, given),) = entry.items()
-    return f"{_scalar(name)}: {_flow(given)}"
+    return f"{_scalar(name)}: {flow(given)}"
 
 
 def _wrapped(text: str, first: str, further: str) -> list[str]:
@@ -45,11 +45,12 @@ def _wrapped(text: str, first: str, further: str) -> list[str]:
     return [line.replace("\0", " ") for line in lines]
 
 
-def _flow(value: Any) -> str:
+def flow(value: Any) -> str:
+    """Plain data as YAML in one line: `{units: 10, activation: relu}`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {_flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
-        return "[" + ", ".join(_flow(item) for item in value) + "]"
+        return "[" + ", ".join(flow(item) for item in value) + "]"
     return _scalar(value)
 
 

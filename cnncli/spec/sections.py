@@ -4,7 +4,8 @@ from typing import Annotated
 
 from cnncli.datasets.section import DataSection
 from cnncli.layers.declaration import Declaration
-from cnncli.layers.kinds import ListOf, Maybe, Whole
+from cnncli.layers.kinds import Maybe, Whole
+from cnncli.layers.lists import ListOf
 from cnncli.training.sections import CompileSection, FitSection
 
 

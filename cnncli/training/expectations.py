@@ -8,7 +8,8 @@ from operator import eq, ge, gt, le, lt
 from cnncli.errors import DeclarationError
 
 _OPERATORS = {">=": ge, ">": gt, "<=": le, "<": lt, "==": eq}
-_CONDITION = re.compile(r"\s*(?P<operator>>=|<=|==|>|<)\s*(?P<bound>[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?)\s*")
+CONDITION = r"\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*"
+"""A pattern: the operator and the bound."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,12 @@ class Expectation:
     @classmethod
     def of(cls, figure: str, condition: str) -> "Expectation":
         """From a figure's name and `>= 0.95`. Raises DeclarationError where the condition is none."""
-        match = _CONDITION.fullmatch(condition)
-        if match is None or not isfinite(float(match["bound"])):
+        match = re.fullmatch(CONDITION, condition)
+        if match is None or not isfinite(float(match[2])):
             raise DeclarationError(
                 f'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; received {condition!r}'
             )
-        return cls(figure, match["operator"], float(match["bound"]))
+        return cls(figure, match[1], float(match[2]))
 
     @property
     def condition(self) -> str:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 
 from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
 from cnncli.layers.flaws import Flaw, RefusedError
-from cnncli.layers.kinds import Kind, ListOf, Number, Whole
+from cnncli.layers.kinds import Kind, Number, Schema, Whole
+from cnncli.layers.lists import ListOf
 
 Steps = int | str
 """A number of updates, or of epochs: "80 epochs", as it was written."""
 
-EPOCHS = re.compile(r"(?P<number>\d{1,9}(\.\d{1,9})?) epochs|1 epoch", re.ASCII)
+EPOCHS = re.compile(r"\d{1,9}(\.\d{1,9})? epochs|1 epoch", re.ASCII)
 NEARLY = re.compile(r"\s*(?P<number>\d{1,9}(\.\d{1,9})?)\s*(e|ep|epochs?)\s*", re.ASCII | re.IGNORECASE)
 
 
@@ -28,6 +29,8 @@ def updates(steps: Steps, batches: int) -> int:
 
 class StepCount(Kind):
     """A whole number of updates, or a number of epochs."""
+
+    sample = "10 epochs"
 
     def __init__(self, least: int) -> None:
         self.whole = Whole(least)
@@ -44,6 +47,9 @@ class StepCount(Kind):
             raise self.refuse() from None
         found: Steps = value
         return found
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.whole.schema(), {"type": "string", "pattern": f"^({EPOCHS.pattern})$"}]}
 
 
 class Increasing(ListOf):
@@ -89,6 +95,8 @@ SCHEDULES = Registry("schedule", Schedule)
 class Rate(Kind):
     """A learning rate: a number, or a schedule."""
 
+    sample = 0.001
+
     def __init__(self) -> None:
         self.number, self.schedule = Number(0), Named(SCHEDULES)
         self.rule = f"{self.number.rule}, or a schedule"
@@ -100,6 +108,9 @@ class Rate(Kind):
             return self.number.read(value)
         except RefusedError:
             raise self.refuse() from None
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.number.schema(), self.schedule.schema()]}
 
 
 RateField = Annotated[float | Schedule, Rate()]
@@ -126,7 +137,7 @@ class PiecewiseConstantDecay(Schedule):
     """The first of `values` up to and including the first boundary, then the next one, and so on."""
 
     boundaries: Annotated[tuple[Steps, ...], Increasing()]
-    values: Annotated[tuple[float, ...], ListOf(Number(0), 1)]
+    values: Annotated[tuple[float, ...], ListOf(Number(0), 2)]
 
     def contradiction(self) -> str:
         boundaries, values = len(self.boundaries), len(self.values)

@@ -169,6 +169,8 @@ def test_help_and_version() -> None:
 @pytest.mark.parametrize(
     ("arguments", "unwanted"),
     [
+        (["layers", "Conv2D"], {"numpy", "numba", "llvmlite"}),
+        (["schema"], {"numpy", "numba", "llvmlite", "rich"}),
         (["--help"], {"numpy", "numba", "llvmlite", "pydantic", "yaml", "rich", "importlib.metadata"}),
         (["check", str(MNIST)], {"numpy", "numba", "llvmlite", "rich", "importlib.metadata"}),
         (["summary", str(RESIDUAL)], {"numpy", "numba", "llvmlite"}),

@@ -8,7 +8,8 @@ from cnncli.layers.convolution import Conv2D
 from cnncli.layers.declaration import Declaration, Named, Registry, snake_case
 from cnncli.layers.flaws import RefusedError
 from cnncli.layers.initializers import GlorotUniform, HeNormal
-from cnncli.layers.kinds import Kind, ListOf, Number, OneOrMore, PairOf, Whole
+from cnncli.layers.kinds import Kind, Number, Whole
+from cnncli.layers.lists import ListOf, OneOrMore, PairOf
 from cnncli.layers.regularizers import L1L2, L2
 from cnncli.training.sections import CompileSection
 

@@ -1,0 +1,28 @@
+"""`cnncli schema`: the JSON Schema of a spec, for editors."""
+
+import json
+from pathlib import Path
+
+import click
+
+from cnncli.errors import CnncliError
+from cnncli.spec.schema import schema
+
+
+@click.command("schema")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="Write it to this file.")
+def command(*, output: Path | None) -> None:
+    """Print the JSON Schema of a spec: with it, editors complete and check specs as they are written.
+
+    A spec names it in its first line: `# yaml-language-server: $schema=spec.schema.json`.
+    """
+    text = json.dumps(schema(), indent=1, ensure_ascii=False)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.write_text(f"{text}\n", encoding="utf-8")
+    except OSError as error:
+        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    click.echo(f"schema  {output}")
+    click.echo(f"next    # yaml-language-server: $schema={output}    as the first line of a spec beside it")

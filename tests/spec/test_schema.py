@@ -1,0 +1,134 @@
+"""The JSON Schema: a validator that knows nothing of cnncli takes good specs by it, and refuses what people mistype."""
+
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from cnncli.layers.vocabulary import layers
+from cnncli.spec.problems import Problems
+from cnncli.spec.reader import read
+from cnncli.spec.rules import REGISTRIES
+from cnncli.spec.schema import schema
+from cnncli.spec.spec import load
+from cnncli.spec.tree import plain
+
+ROOT = Path(__file__).parents[2]
+CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
+VALIDATOR = Draft202012Validator(schema())
+MNIST = (ROOT / "configs" / "mnist.yaml").read_text(encoding="utf-8")
+
+
+def refused(text):
+    """Where the schema refuses a spec, as dotted paths."""
+    problems = Problems("spec.yaml", text)
+    tree = read(text, problems)
+    problems.raise_any()
+    return [".".join(map(str, error.absolute_path)) for error in VALIDATOR.iter_errors(plain(tree))]
+
+
+def changed(old, new):
+    """The seed network's spec with one text for another."""
+    assert old in MNIST
+    return MNIST.replace(old, new, 1)
+
+
+def test_it_is_a_json_schema():
+    Draft202012Validator.check_schema(schema())
+
+
+@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+def test_it_takes_every_spec_that_ships_and_what_runs_make_of_it(path):
+    assert refused(path.read_text(encoding="utf-8")) == []
+    assert refused(load(path).to_yaml()) == []
+
+
+@pytest.mark.parametrize("cls", layers().values())
+def test_it_takes_every_example_of_a_layer(cls):
+    for example in cls.examples:
+        for arguments in (example.arguments, cls(**example.arguments).plain()):
+            spec = {"data": {"dataset": "x"}, "compile": {"optimizer": "adam", "loss": "mse"}}
+            spec["model"] = {"layers": [{cls.__name__: {**arguments, "name": "a", "inputs": ["input", "previous"]}}]}
+            plainly = _lists(spec)
+            assert not list(VALIDATOR.iter_errors(plainly))
+
+
+def _lists(value):
+    if isinstance(value, dict):
+        return {key: _lists(item) for key, item in value.items()}
+    return [_lists(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("adam", "{SGD: {learning_rate: {CosineDecay: {initial_learning_rate: 1, decay_steps: 9 epochs}}}}"),
+        ("optimizer: adam", "optimizer: RMSprop"),
+        ("patience: 5", "patience: 5, min_delta: 1e-3"),
+        ("dataset: mnist5k", "dataset: {synthetic: {classes: 10, image_shape: [28, 28, 1]}}"),
+        ("validation_split: 0.1", "rescale: 1/255"),
+        ("validation_split: 0.1", "rescale: auto"),
+        ("units: 128,", "units: 128, kernel_regularizer: {l2: {l2: 0.001}}, bias_regularizer: l1,"),
+        ("units: 128,", "units: 128, kernel_initializer: HeNormal, activity_regularizer: null,"),
+        ("- Flatten", "- Flatten: {}"),
+        ("- Flatten", "- Flatten:"),
+        ("- Flatten", "- head: {units: 3}\n    - head\n    - Flatten"),
+        ("- MaxPooling2D  ", "- MaxPool2D: {pool_size: [2, 3], strides: null}  "),
+        ("metrics: [accuracy]", "metrics: [acc, {BinaryAccuracy: {threshold: 0.3}}]"),
+    ],
+)  # fmt: skip
+def test_it_takes_all_ways_to_say_a_thing(old, new):
+    assert refused(changed(old, new)) == []
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "where"),
+    [
+        ("filters: 32", "filtres: 32", "model.layers.0"),
+        ("filters: 32", "filters: many", "model.layers.0"),
+        ("filters: 32", "filters: 0", "model.layers.0"),
+        ("kernel_size: 3,", "kernel_size: [3, 3, 3],", "model.layers.2"),
+        ("- Flatten", "- Flaten", "model.layers.4"),
+        ("- Flatten", "- Dense", "model.layers.4"),
+        ("- Flatten", "- Dropout: 0.5", "model.layers.4"),
+        ("activation: relu", "activation: rely", "model.layers.0"),
+        ("epochs: 15", "epochs: -1", "fit.epochs"),
+        ("epochs: 15", "epoch: 15", "fit"),
+        ("batch_size: 32", 'batch_size: "32"', "fit.batch_size"),
+        ("loss: categorical_crossentropy", "loss: crossentropy", "compile.loss"),
+        ("optimizer: adam", "optimizer: {Adam: {lr: 0.1}}", "compile.optimizer"),
+        ("optimizer: adam", "optimizer: $name", "compile.optimizer"),
+        ("patience: 5", "patience: soon", "fit.callbacks.0"),
+        ('">= 0.96"', "0.96", "expect.test_accuracy"),
+        ("validation_split: 0.1", "validation_split: 1", "data.validation_split"),
+        ("seed: 42", "sed: 42", ""),
+    ],
+)
+def test_it_refuses_what_people_mistype_where_it_stands(old, new, where):
+    assert refused(changed(old, new)) == [where]
+
+
+def test_dollar_names_stand_for_values_anywhere_in_a_block():
+    block = """  blocks:
+    b:
+      parameters: [filters, size: 3, amount: 0.1, start: he_normal]
+      layers:
+        - Conv2D: {filters: $filters, kernel_size: [$size, 3], kernel_initializer: $start, repeat: $size}
+        - Dense: {units: $filters, kernel_regularizer: {l2: {l2: $amount}}}
+  layers:
+    - b: {filters: 3, repeat: 2, name: s, inputs: input}
+"""
+    assert refused(changed("  layers:\n", block)) == []
+    assert refused(changed("  layers:\n", block.replace("$filters", "filters"))) != []
+    assert refused(changed("  layers:\n", block.replace("layers:\n        -", "layer:\n        -"))) != []
+
+
+def test_every_argument_says_what_it_may_be_and_what_it_is_without_a_word():
+    defined = schema()["$defs"]
+    padding = defined["layer.Conv2D"]["properties"]["padding"]
+    assert (padding["description"], padding["default"]) == ("one of valid, same", "valid")
+    assert {"enum": ["valid", "same"]} in padding["anyOf"]
+    split = schema()["properties"]["data"]["properties"]["validation_split"]
+    assert split["description"].startswith("The share kept for validation")
+    assert (split["default"], split["minimum"], split["exclusiveMaximum"]) == (0.0, 0, 1)
+    assert set(defined) >= set(REGISTRIES) | {f"layer.{name}" for name in layers()}
