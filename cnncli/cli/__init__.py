@@ -24,6 +24,7 @@ COMMANDS = {
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
+    "runs": ("cnncli.cli.runs", "List the runs there have been, with their figures."),
     "layers": ("cnncli.cli.layers", "Explain a layer, a loss, an optimizer; without a name, list all."),
     "schema": ("cnncli.cli.schema", "Print the JSON Schema of a spec, for editors."),
     "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),
@@ -33,7 +34,7 @@ COMMANDS = {
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("train", "evaluate"),
-    "Look": ("check", "summary"),
+    "Look": ("check", "summary", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup"),

@@ -1,16 +1,12 @@
 """What MODEL names where weights are needed: a run, a model file, or a spec (its newest run)."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
+from cnncli.cli.target import newest_run
 from cnncli.errors import UsageError
 from cnncli.spec.spec import load
-
-RUNS = Path("runs")
-MODEL_FILES = ("best.safetensors", "last.safetensors")
+from cnncli.training.runs import MODEL_FILES, model_files
 
 
 @dataclass(frozen=True)
@@ -27,38 +23,20 @@ def find_model(argument: Path | None) -> Target:
     Raises UsageError where there is none.
     """
     if argument is None:
-        run = newest(RUNS.glob("*/*"))
-        if run is None:
-            raise UsageError("there is no run under runs/ yet; name a run, a model file or a spec")
-        click.echo(f"model: {run}", err=True)
-        return _in(run)
+        return _in(newest_run())
     if argument.is_dir():
         return _in(argument)
     if not argument.exists():
         raise UsageError(f"{argument}: no such run, model file or spec")
     if argument.suffix in (".yaml", ".yml"):
         name = load(argument).name
-        run = newest((RUNS / name).glob("*"))
-        if run is None:
-            raise UsageError(f"{argument}: no run of {name!r} is under runs/ yet; `cnncli train {argument}` makes one")
-        click.echo(f"model: {run}", err=True)
-        return _in(run)
+        none = f"{argument}: no run of {name!r} is under runs/ yet; `cnncli train {argument}` makes one"
+        return _in(newest_run(name, none))
     inside = (argument.parent / "spec.yaml").is_file()
     return Target(argument, argument.parent if inside else None)
 
 
-def newest(folders: Iterable[Path]) -> Path | None:
-    """The run that began last, of those that have a model."""
-    runs = [path for path in folders if not path.is_symlink() and (path / "spec.yaml").is_file() and _models(path)]
-    return max(runs, key=lambda run: (run.name[:15], (run / "spec.yaml").stat().st_mtime_ns), default=None)
-
-
-def _models(run: Path) -> list[Path]:
-    """The model files of a run, the one that it hands out first."""
-    return [run / name for name in MODEL_FILES if (run / name).is_file()]
-
-
 def _in(run: Path) -> Target:
-    for file in _models(run):
+    for file in model_files(run):
         return Target(file, run)
     raise UsageError(f"{run}: has no {' and no '.join(MODEL_FILES)}: is it a run?")

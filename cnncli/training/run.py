@@ -14,8 +14,8 @@ from typing import Any
 from cnncli import __version__
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.checkpoint import sync, write
+from cnncli.training.runs import METRICS, MODEL_FILES, RESULT, RUNS, SPEC, STAMP
 
-RUNS = Path("runs")
 ENVIRONMENT, SPLITS = "environment.json", "splits.json"
 
 
@@ -43,22 +43,27 @@ class Run:
     @property
     def spec(self) -> Path:
         """The resolved spec, itself trainable."""
-        return self.path / "spec.yaml"
+        return self.path / SPEC
 
     @property
     def best(self) -> Path:
         """The model file that the run hands out."""
-        return self.path / "best.safetensors"
+        return self.path / MODEL_FILES[0]
 
     @property
     def last(self) -> Path:
         """The checkpoint that the run is resumed from."""
-        return self.path / "last.safetensors"
+        return self.path / MODEL_FILES[1]
 
     @property
     def metrics(self) -> Path:
         """A line of JSON an epoch."""
-        return self.path / "metrics.jsonl"
+        return self.path / METRICS
+
+    @property
+    def result(self) -> Path:
+        """What the run came to, once it has come to its end."""
+        return self.path / RESULT
 
     def announce(self) -> None:
         """Let `latest` name a dated run, now that it has a model."""
@@ -71,6 +76,10 @@ class Run:
             path.unlink(missing_ok=True)
         if self.made:
             self.path.rmdir()
+
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """Keep what the run came to. Raises CnncliError where that fails."""
+        write(self.result, _document(result))
 
     def close(self) -> None:
         """Let go of the directory."""
@@ -119,7 +128,7 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
 def reopen(path: Path) -> Run:
     """The run at `path`, to go on with. Raises UsageError where there is none."""
     path = path.resolve() if path.is_symlink() else path
-    if not (path / "spec.yaml").is_file():
+    if not (path / SPEC).is_file():
         what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
         raise UsageError(f"{path}: {what}")
     run = Run(path)
@@ -172,7 +181,7 @@ def _dated(folder: Path) -> Path:
     ignore = RUNS / ".gitignore"
     if not ignore.exists():
         ignore.write_text("*\n", encoding="utf-8")
-    stamp = datetime.now().strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now().strftime(STAMP)
     for number in count(1):
         path = folder / (stamp if number == 1 else f"{stamp}-{number}")
         try:

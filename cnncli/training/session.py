@@ -121,6 +121,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             best = checkpoint.load(run.best)
             network.load(best.weights)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
+            run.conclude({"epoch": epoch, "test": test})
         finally:
             if not run.last.exists() and not place.resume:
                 run.discard()
@@ -152,6 +153,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"with: {', '.join(changed)}"
         )
     trainer.restore(saved)
+    run.result.unlink(missing_ok=True)  # it is for the new end to say
     checkpoint.write(run.spec, plan.text.encode())
 
 

@@ -108,10 +108,10 @@ def test_summary_reads_runs_and_model_files(tmp_path: Path) -> None:
     for run, text in zip(runs, (load(MNIST).to_yaml(), spec.to_yaml()), strict=True):
         run.mkdir(parents=True)
         (run / "spec.yaml").write_text(text, encoding="utf-8")
-    os.utime(runs[0], (1, 1))
+        (run / "last.safetensors").touch()
     assert cnncli("summary", runs[1], "--json").stdout == wanted
     newest = cnncli("summary", "--json", cwd=tmp_path)
-    assert (newest.stdout, newest.stderr) == (wanted, "using runs/residual/20260102-000000\n")
+    assert (newest.stdout, newest.stderr) == (wanted, "model: runs/residual/20260102-000000\n")
     header = json.dumps({"__metadata__": {"spec": json.dumps(spec.resolved())}}).encode()
     assert cnncli("summary", model_file(tmp_path / "best.safetensors", header), "--json").stdout == wanted
 
@@ -139,7 +139,7 @@ def test_a_file_that_is_no_model_is_told_in_one_line(
 def test_without_a_run_summary_says_what_to_name(tmp_path: Path) -> None:
     done = cnncli("summary", cwd=tmp_path)
     assert done.returncode == 2
-    assert done.stderr == "error: there is no run under runs/ yet: name a spec, a run or a model file\n"
+    assert done.stderr == "error: there is no run under runs/ yet; name a run, a model file or a spec\n"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""`cnncli runs`: the trainings there have been."""
+
+import json
+import sys
+
+import click
+
+from cnncli.training.runs import RUNS, all_runs
+
+
+@click.command("runs")
+@click.argument("name", required=False)
+@click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
+def command(*, name: str | None, as_json: bool) -> None:
+    """List the runs under runs/, or those of NAME, the newest last.
+
+    Tells how many epochs are done, the figures of the best one, those of the test, and what was not finished.
+    """
+    from cnncli.report.runs import facts, print_runs
+
+    found = [facts(run) for run in all_runs(name)]
+    if as_json:
+        click.echo(json.dumps(found, ensure_ascii=False))
+    elif found:
+        print_runs(found, sys.stdout)
+    else:
+        click.echo(f"no run is under {RUNS / name if name else RUNS}/ yet; `cnncli train SPEC` makes one", err=True)

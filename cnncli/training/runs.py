@@ -1,0 +1,100 @@
+"""The runs that trainings left under runs/, found again; without NumPy."""
+
+import fcntl
+import json
+import os
+import re
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from cnncli.errors import CnncliError, UsageError
+
+RUNS = Path("runs")
+SPEC, METRICS, RESULT = "spec.yaml", "metrics.jsonl", "result.json"
+MODEL_FILES = ("best.safetensors", "last.safetensors")
+"""The model files of a run, the one that it hands out first."""
+STAMP = "%Y%m%d-%H%M%S"
+"""The time a run began, as its folder is called; a further run within the same second has a number behind it."""
+LONGEST_HEADER = 16 << 20
+
+
+def all_runs(name: str | None = None) -> list[Path]:
+    """The runs of `name`, or of all names; the one that began last is last."""
+    files = RUNS.glob(f"*/*/{SPEC}") if name is None else (RUNS / name).glob(f"*/{SPEC}")
+    found = [file.parent for file in files if not file.parent.is_symlink()]
+    return sorted(found, key=lambda run: (began(run), (run / SPEC).stat().st_mtime_ns))
+
+
+def newest(name: str | None = None) -> Path | None:
+    """The run that began last, of those that have a model: one killed before it had any is of no use to anybody."""
+    return next((run for run in reversed(all_runs(name)) if model_files(run)), None)
+
+
+def model_files(run: Path) -> list[Path]:
+    """Those that there are, the one that the run hands out first."""
+    return [run / name for name in MODEL_FILES if (run / name).is_file()]
+
+
+def began(run: Path) -> datetime:
+    """When a run began: its folder says so, or else the time of its spec."""
+    stamp = re.fullmatch(r"(\d{8}-\d{6})(-\d+)?", run.name)
+    try:
+        return datetime.strptime(stamp[1] if stamp else "", STAMP)
+    except ValueError:
+        return datetime.fromtimestamp((run / SPEC).stat().st_mtime)
+
+
+def is_held(run: Path) -> bool:
+    """Whether a process is training in it."""
+    descriptor = os.open(run, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def history(run: Path) -> list[dict[str, Any]]:
+    """The figures of each epoch that is done; a line that is cut short, or none of JSON, ends them."""
+    found: list[dict[str, Any]] = []
+    with suppress(OSError, ValueError, TypeError):
+        found.extend(dict(json.loads(line)) for line in (run / METRICS).read_text(encoding="utf-8").splitlines())
+    return found
+
+
+def result(run: Path) -> dict[str, Any] | None:
+    """What a run that came to its end left: "epoch", the one whose weights it hands out, and "test", its figures or
+    None; None where it has not come there.
+    """
+    try:
+        found = json.loads((run / RESULT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def metadata(file: Path) -> dict[str, Any]:
+    """The strings that a model file carries. Reads the header only: 8 bytes of length, then JSON.
+
+    Raises UsageError where there is no such file, CnncliError where it is no model of cnncli.
+    """
+    try:
+        with file.open("rb") as opened:
+            prefix = opened.read(8)
+            length = int.from_bytes(prefix, "little")
+            size = os.fstat(opened.fileno()).st_size
+            if len(prefix) < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
+                raise CnncliError(f"'{file}' is no safetensors file, or it is cut short")
+            header = opened.read(length)
+    except FileNotFoundError:
+        raise UsageError(f"there is no file '{file}'") from None
+    except OSError as error:
+        raise CnncliError(f"'{file}' can't be read: {error.strerror}") from None
+    try:
+        return {str(key): value for key, value in json.loads(header)["__metadata__"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise CnncliError(f"'{file}' is no model of cnncli: it carries no spec") from None
