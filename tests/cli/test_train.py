@@ -97,6 +97,7 @@ def test_training_prints_a_line_an_epoch_and_what_is_left(folder):
         "environment.json",
         "splits.json",
         "metrics.jsonl",
+        "result.json",
         "best.safetensors",
         "last.safetensors",
     }
