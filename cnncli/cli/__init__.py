@@ -30,6 +30,7 @@ COMMANDS = {
     "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),
     "benchmark": ("cnncli.cli.benchmark", "Time a spec's network, operation by operation."),
     "warmup": ("cnncli.cli.warmup", "Compile all that a spec needs, ahead of its first run."),
+    "doctor": ("cnncli.cli.doctor", "Tell what this machine has, and what is amiss."),
 }
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
@@ -37,7 +38,7 @@ GROUPS = {
     "Look": ("check", "summary", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
-    "Machine": ("benchmark", "warmup"),
+    "Machine": ("benchmark", "warmup", "doctor"),
 }
 """What `--help` shows together, in its order."""
 

@@ -67,4 +67,4 @@ def _indented(rows: Sequence[tuple[str, ...]]) -> Padding:
     table.add_column()
     for row in rows:
         table.add_row(*row)
-    return Padding(table, (0, 0, 0, 2))
+    return Padding(table, (0, 0, 0, 2), expand=False)

@@ -145,7 +145,7 @@ def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
         "python": platform.python_version(),
         **{package: version(package) for package in packages},
         "platform": platform.platform(),
-        "cpu": _cpu() or platform.machine(),
+        "cpu": processor_name() or platform.machine(),
         "threads": threads,
         "seed": seed,
         "data_digest": data,
@@ -153,7 +153,8 @@ def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
     }
 
 
-def _cpu() -> str:
+def processor_name() -> str:
+    """What the processor is called; empty where the system does not say it."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:

@@ -27,11 +27,11 @@ def available(root: Path = Path("/")) -> int:
     """The CPUs that this process may use: its affinity, and the quota of its control groups (`root`: see tests)."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
-    quota = _quota(root)
-    return count if quota is None else max(1, min(count, ceil(quota)))
+    found = quota(root)
+    return count if found is None else max(1, min(count, ceil(found)))
 
 
-def _quota(root: Path) -> float | None:
+def quota(root: Path = Path("/")) -> float | None:
     """The least CPU quota of this process's control groups and those around them, version 1 or 2; None if none."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
@@ -45,7 +45,7 @@ def _quota(root: Path) -> float | None:
             quotas += [_version_2(folder) for folder in _upwards(mount, path)]
         elif "cpu" in controllers.split(","):
             quotas += [_version_1(folder) for name in ("cpu", controllers) for folder in _upwards(mount / name, path)]
-    return min((quota for quota in quotas if quota is not None), default=None)
+    return min((found for found in quotas if found is not None), default=None)
 
 
 def _upwards(mount: Path, path: str) -> list[Path]:

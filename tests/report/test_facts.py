@@ -1,0 +1,76 @@
+"""What the doctor finds amiss, each with a line that says what to do; and what is fine, without one."""
+
+import platform
+
+import pytest
+
+from cnncli.kernels.target import described
+from cnncli.report import facts
+
+AVX512 = described("znver4", "+avx,+avx2,+fma,+avx512f")
+AVX2 = described("znver4", "+avx,+avx2,+fma,-avx512f")
+PLAIN = described("nehalem", "+sse4.2,-avx,-avx2,-fma")
+
+
+def advice(found):
+    return [fact.advice for fact in found if fact.advice]
+
+
+def value(found, name):
+    (fact,) = [fact for fact in found if fact.name == name]
+    return fact.value
+
+
+def test_an_old_python_is_amiss():
+    assert advice(facts.software((3, 11, 0), {"numpy": "2.0"})) == []
+    assert advice(facts.software((3, 10, 9), {})) == ["Python 3.10.9 is too old: cnncli needs 3.11 or later"]
+
+
+def test_vectors_narrower_than_the_processors_are_amiss():
+    assert advice(facts.processor("cpu", AVX2, AVX2)) == []
+    (line,) = advice(facts.processor("cpu", AVX512, AVX2))
+    assert line == (
+        "kernels use vectors of 256 bits where this processor has 512: unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES"
+    )
+    assert value(facts.processor("cpu", AVX512, AVX2), "vector_bits") == 256
+
+
+def test_a_processor_without_avx2_and_fma_is_amiss(monkeypatch):
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    (line,) = advice(facts.processor("old", PLAIN, PLAIN))
+    assert "no AVX2 and FMA" in line
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert advice(facts.processor("new", PLAIN, PLAIN)) == []
+
+
+@pytest.mark.parametrize(
+    ("cores", "allowed", "quota", "used", "told"),
+    [
+        (8, 8, None, 8, []),
+        (8, 2, None, 2, ["this process may run on 2 of 8 cores"]),
+        (8, 8, 1.5, 2, ["a quota leaves 1.5 of 8 cores"]),
+        (8, 8, None, 3, ["NUMBA_NUM_THREADS leaves 3 of 8 cores"]),
+        (2, 2, None, 4, ["NUMBA_NUM_THREADS asks for 4 threads on 2 cores"]),
+        (8, 4, 2.0, 1, ["this process may run on 4 of 8", "a quota leaves 2 of 4", "NUMBA_NUM_THREADS leaves 1 of 2"]),
+    ],
+)
+def test_fewer_threads_than_cores_are_amiss_whoever_it_is(cores, allowed, quota, used, told):
+    lines = advice(facts.threads(cores, allowed, quota, used))
+    assert len(lines) == len(told)
+    assert all(line.startswith(begin) and ": " in line for line, begin in zip(lines, told, strict=True))
+
+
+def test_a_slow_threading_layer_is_amiss():
+    assert advice(facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0)) == []
+    assert value(facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0), "peak_gflops_2") == 200
+    (line,) = advice(facts.speed("workqueue", {1: 1e11}, 0.0))
+    assert "install libgomp" in line
+
+
+def test_of_the_environment_only_what_matters_is_told():
+    found = facts.environment({"CNNCLI_OFFLINE": "1", "HOME": "/x", "OMP_NUM_THREADS": "2", "NUMBAX": "", "MKL_X": "y"})
+    assert [(fact.name, fact.value) for fact in found] == [
+        ("CNNCLI_OFFLINE", "1"),
+        ("MKL_X", "y"),
+        ("OMP_NUM_THREADS", "2"),
+    ]
