@@ -8,8 +8,12 @@ import click
 from cnncli.training.runs import RUNS, all_runs
 
 
+def _names(typed: str) -> list[str]:
+    return sorted(name for name in {run.parent.name for run in all_runs()} if name.startswith(typed))
+
+
 @click.command("runs")
-@click.argument("name", required=False)
+@click.argument("name", required=False, shell_complete=lambda ctx, param, typed: _names(typed))
 @click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
 def command(*, name: str | None, as_json: bool) -> None:
     """List the runs under runs/, or those of NAME, the newest last.

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from math import prod
 from typing import Annotated, Any
 
+from cnncli.datasets.known import KNOWN
 from cnncli.errors import DeclarationError
 from cnncli.layers.declaration import Declaration, Registry, snake_case
 from cnncli.layers.flaws import Flaw, RefusedError
@@ -105,4 +106,4 @@ class Named(Kind):
         return SOURCES.parse(value)
 
     def schema(self) -> Schema:
-        return {"anyOf": [{"type": "string"}, SOURCES.reference]}
+        return {"anyOf": [{"enum": [self.sample, *KNOWN]}, {"type": "string"}, SOURCES.reference]}

@@ -4,10 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, get_args
 
-from rich.console import Console
 from rich.table import Table
 
-from cnncli.report.summary import WIDEST_PLAIN
+from cnncli.report.console import console_on
 from cnncli.training.benchmark import Direction, Duel, Mode, Timed
 
 BALANCE = 8
@@ -77,9 +76,7 @@ class Benchmark:
 
     def print(self, file: TextIO) -> None:
         """The table and its closing lines; without colour where `file` is no terminal or NO_COLOR is set."""
-        console = Console(file=file, highlight=False)
-        if not console.is_terminal:
-            console = Console(file=file, highlight=False, width=WIDEST_PLAIN)
+        console = console_on(file)
         cores = f"{self.threads} thread{'s' * (self.threads > 1)}"
         table = Table(
             title=f"{self.name} · {self.mode} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s",

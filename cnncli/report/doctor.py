@@ -8,17 +8,15 @@ from importlib.metadata import version
 from itertools import groupby
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from cnncli import __version__
 from cnncli.report import facts, storage
+from cnncli.report.console import console_on
 from cnncli.report.facts import Fact
 from cnncli.training import threads as cpus
 from cnncli.training.run import processor_name
-
-WIDEST_PLAIN = 200
 
 
 def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
@@ -64,9 +62,7 @@ def document(found: Sequence[Fact]) -> dict[str, Any]:
 
 def print_report(found: Sequence[Fact], file: TextIO) -> None:
     """A chapter a part, a line a fact; at the end a line for each that is amiss."""
-    console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, markup=False, emoji=False, width=WIDEST_PLAIN)
+    console = console_on(file)
     widest = max(len(fact.name) for fact in found)
     for part, group in groupby(found, lambda fact: fact.part):
         console.print(part.capitalize(), style="bold")

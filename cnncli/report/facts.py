@@ -87,6 +87,7 @@ def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
 
     `load`: how many processes wanted a core in the last minute, which makes the figures smaller.
     """
+    shown = ", ".join(f"{flops / GIGA:,.0f} on {n} thread{'s' * (n > 1)}" for n, flops in peaks.items())
     advice = ""
     if layer == "workqueue":
         advice = (
@@ -95,10 +96,7 @@ def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
         )
     return [
         Fact("speed", "threading_layer", layer, layer, advice),
-        *(
-            Fact("speed", f"peak_gflops_{n}", flops / GIGA, f"{flops / GIGA:,.0f} GFLOP/s on {n} thread{'s' * (n > 1)}")
-            for n, flops in peaks.items()
-        ),
+        Fact("speed", "peak_gflops", {str(n): flops / GIGA for n, flops in peaks.items()}, shown),
         Fact("speed", "load", round(load, 2), f"{load:.1f} processes wanted a core in the last minute"),
     ]
 

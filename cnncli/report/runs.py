@@ -6,14 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 
 from cnncli.errors import CnncliError
+from cnncli.report.console import console_on
 from cnncli.report.progress import figure
 from cnncli.training import runs
 
-WIDEST_PLAIN, NARROW = 200, 110
+NARROW = 110
+"""Columns, below which a run takes several lines."""
 
 
 def facts(run: Path) -> dict[str, Any]:
@@ -43,9 +44,7 @@ def facts(run: Path) -> dict[str, Any]:
 
 def print_runs(found: Sequence[Mapping[str, Any]], file: TextIO) -> None:
     """A row a run; where the file is narrow, with a line a figure."""
-    console = Console(file=file, highlight=False, markup=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, markup=False, width=WIDEST_PLAIN)
+    console = console_on(file)
     narrow = console.width < NARROW
     table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False)
     table.add_column("run", overflow="fold")

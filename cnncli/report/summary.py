@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from rich.console import Console
 from rich.table import Table
 
 from cnncli.graph.model import INPUT, LayerSummary, Model, lower, summarize
 from cnncli.graph.objective import training_memory
+from cnncli.report.console import console_on
 from cnncli.spec.spec import Spec
 
 BYTES = 4
 """Of one float32 weight."""
-WIDEST_PLAIN = 200
 
 
 def summary_data(model: Model) -> dict[str, Any]:
@@ -40,9 +39,7 @@ def print_summary(spec: Spec, file: TextIO) -> None:
     """The table on `file`; without colour where it is no terminal or NO_COLOR is set."""
     model = spec.model
     rows = summarize(model, lower(model))
-    console = Console(file=file, highlight=False)
-    if not console.is_terminal:
-        console = Console(file=file, highlight=False, width=WIDEST_PLAIN)
+    console = console_on(file)
     table = Table(title=f"{spec.name} · input {_shape(model.input_shape)}", title_justify="left")
     table.add_column("Layer (type)", overflow="fold")
     for column in ("Output shape", "Parameters", "FLOPs"):

@@ -2,23 +2,20 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, TextIO
+from typing import TextIO
 
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 
 from cnncli.layers.notes import first_sentence
+from cnncli.report.console import console_on
 from cnncli.report.vocabulary import PLACES, Word
 from cnncli.spec.resolve import flow
-
-WIDEST_PLAIN = 200
-"""Columns where there is no terminal: what reads it can fold lines itself."""
 
 
 def print_list(words: Sequence[Word], file: TextIO) -> None:
     """A chapter a kind, a line a word."""
-    console = _console(file)
+    console = console_on(file)
     for kind, group in groupby(words, key=lambda word: word.kind):
         console.print(PLACES[kind][0], style="bold")
         console.print(_indented([(word.name, first_sentence(word.about)) for word in group]), "")
@@ -27,7 +24,7 @@ def print_list(words: Sequence[Word], file: TextIO) -> None:
 
 def print_word(words: Sequence[Word], file: TextIO) -> None:
     """All about each word: what it is, its arguments, an entry to copy."""
-    console = _console(file)
+    console = console_on(file)
     for number, word in enumerate(words):
         if number:
             console.print()
@@ -50,13 +47,6 @@ def _rows(word: Word) -> list[tuple[str, ...]]:
         (name, "required" if field.required else flow(field.plain_default()), rules[name])
         for name, field in word.fields.items()
     ]
-
-
-def _console(file: TextIO) -> Console:
-    """A console that takes texts as they are: brackets are no markup here."""
-    settings: dict[str, Any] = {"file": file, "highlight": False, "markup": False, "emoji": False}
-    console = Console(**settings)
-    return console if console.is_terminal else Console(**settings, width=WIDEST_PLAIN)
 
 
 def _indented(rows: Sequence[tuple[str, ...]]) -> Padding:
