@@ -16,7 +16,7 @@ class ListOf(Kind):
         self.item, self.least, self.most = item, least, most
         length = ""
         if most is not None:
-            length = f" of {least} to {most} items"
+            length = f" of {least} items" if least == most else f" of {least} to {most} items"
         elif least:
             length = f" of at least {least} item{'s' * (least > 1)}"
         self.rule = rule or f"a list{length}, each {item.rule}"

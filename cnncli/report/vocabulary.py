@@ -1,10 +1,12 @@
 """Every word of a spec, as people look it up: by kind, with what it takes and an entry to copy."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from cnncli.layers.declaration import Declaration, Field, snake_case
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
+from cnncli.layers.flaws import RefusedError
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.notes import notes, told
 from cnncli.layers.vocabulary import layers
@@ -99,12 +101,18 @@ class Word(NamedTuple):
         }
 
     def _sample(self) -> dict[str, Any]:
-        """Arguments that it accepts: the first that its tests try, or just those that must be given."""
+        """Arguments that it accepts: the first that its tests try, or as few as it can do with."""
         if self.declaration is None:
             return {}
         if issubclass(self.declaration, Layer) and self.declaration.examples:
             return dict(self.declaration.examples[0].arguments)
-        return {name: self.fields[name].kind.sample for name in self.declaration.needs()}
+        arguments = {name: self.fields[name].kind.sample for name in self.declaration.needs()}
+        for name, field in self.fields.items():
+            with suppress(RefusedError):
+                self.declaration(**arguments)
+                break
+            arguments.setdefault(name, field.kind.sample)
+        return arguments
 
 
 def words() -> list[Word]:

@@ -14,7 +14,7 @@ from cnncli.spec.tree import plain
 WORDS = words()
 BASE = {
     "data": {"dataset": "mnist5k", "validation_split": 0.1},
-    "model": {"input_shape": [32, 32, 1], "layers": ["Flatten", {"Dense": {"units": 10}}]},
+    "model": {"input_shape": [32, 32, 3], "layers": ["Flatten", {"Dense": {"units": 10}}]},
     "compile": {"optimizer": "adam", "loss": "mse"},
 }
 
