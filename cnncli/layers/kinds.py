@@ -21,7 +21,7 @@ class Kind:
     choices: tuple[str, ...] = ()
     """The texts that are allowed, where they can be listed."""
     is_list: ClassVar[bool] = False
-    sample: Any
+    sample: Any = None
     """A value of the kind, as an example shows it."""
 
     def read(self, value: Any) -> Any:
@@ -29,8 +29,8 @@ class Kind:
         raise NotImplementedError
 
     def schema(self) -> Schema:
-        """What it may be, as far as JSON Schema can say it; takes all that `read` does."""
-        raise NotImplementedError
+        """What it may be, as far as JSON Schema can say it: it takes all that `read` does, and here anything."""
+        return {}
 
     def refuse(self, *path: str | int) -> RefusedError:
         """What to raise for a value, or the part of it at `path`, that breaks the rule."""

@@ -10,6 +10,7 @@ from cnncli.spec.problems import Problems
 from cnncli.spec.reader import read
 from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.schema import schema
+from cnncli.spec.sections import SECTIONS
 from cnncli.spec.spec import load
 from cnncli.spec.tree import plain
 
@@ -121,6 +122,13 @@ def test_dollar_names_stand_for_values_anywhere_in_a_block():
     assert refused(changed("  layers:\n", block)) == []
     assert refused(changed("  layers:\n", block.replace("$filters", "filters"))) != []
     assert refused(changed("  layers:\n", block.replace("layers:\n        -", "layer:\n        -"))) != []
+
+
+@pytest.mark.parametrize(
+    "cls", [*layers().values(), *(cls for registry in REGISTRIES.values() for cls in registry), *SECTIONS.values()]
+)
+def test_no_argument_may_be_just_anything(cls):
+    assert all(field.kind.schema() for field in cls.fields.values())
 
 
 def test_every_argument_says_what_it_may_be_and_what_it_is_without_a_word():
