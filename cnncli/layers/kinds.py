@@ -157,7 +157,7 @@ class Quotient(Number):
         return super().read(value)
 
     def schema(self) -> Schema:
-        return {"anyOf": [super().schema(), {"type": "string", "pattern": r"^[-+.\deE]+(/[-+.\deE]+)?$"}]}
+        return {"anyOf": [super().schema(), {"type": "string", "pattern": r"^\s*[-+.\deE_]+\s*(/\s*[-+.\deE_]+\s*)?$"}]}
 
 
 class OneOf(Kind):

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from cnncli.layers.flaws import RefusedError
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.problems import Problems
 from cnncli.spec.reader import read
@@ -129,6 +130,69 @@ def test_dollar_names_stand_for_values_anywhere_in_a_block():
 )
 def test_no_argument_may_be_just_anything(cls):
     assert all(field.kind.schema() for field in cls.fields.values())
+
+
+VALUES = [
+    *(None, True, False, 0, 1, 3, -1, 10**9, 0.5, 1.0, -0.25, 1e-7, 255.0),
+    *(
+        "",
+        "auto",
+        "1/255",
+        " 1 / 255 ",
+        "0.5",
+        "1e-3",
+        "80 epochs",
+        "1 epoch",
+        "0.5 epochs",
+        "x.npz",
+        "mnist",
+        "$x",
+        "relu",
+    ),
+    *(
+        [],
+        [1],
+        [1, 2],
+        [0.1, 0.2],
+        [-0.5, 0.5],
+        [1, 2, 3],
+        [28, 28, 1],
+        [[0, 1], [2, 3]],
+        ["1 epoch", "2 epochs"],
+        [1, 5],
+    ),
+    *({}, {"x": 1}, {"Adam": None}, {"adam": {}}, {"l2": {"l2": 0.1}}, {"synthetic": {"classes": 3}}, "l1_l2", "L1L2"),
+    *({"CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 3}}, ["accuracy"], [{"EarlyStopping": {}}]),
+]
+
+
+def test_no_argument_is_refused_a_value_that_it_may_have():
+    fields = {
+        (cls.__name__, name): field
+        for cls in [
+            *layers().values(),
+            *(cls for registry in REGISTRIES.values() for cls in registry),
+            *SECTIONS.values(),
+        ]
+        for name, field in cls.fields.items()
+    }
+    accepted = 0
+    definitions = schema()["$defs"]
+    for where, field in fields.items():
+        validator = Draft202012Validator({"$defs": definitions, **field.kind.schema()})
+        for value in [
+            *VALUES,
+            field.kind.sample,
+            *field.kind.choices,
+            None if field.required else field.plain_default(),
+        ]:
+            try:
+                field.kind.read(value)
+            except RefusedError:
+                continue
+            accepted += 1
+            assert validator.is_valid(value), (where, value)
+    assert accepted > 5 * len(fields)
 
 
 def test_every_argument_says_what_it_may_be_and_what_it_is_without_a_word():
