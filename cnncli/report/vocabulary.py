@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
+from cnncli.datasets.describe import EMBEDDED
+from cnncli.datasets.known import KNOWN
 from cnncli.layers.declaration import Declaration, Field, snake_case
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from cnncli.layers.flaws import RefusedError
@@ -142,6 +144,12 @@ def unknown(name: str, known: list[Word]) -> str:
             return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
+    if name in (*EMBEDDED, *KNOWN):
+        return f"'{name}' is a dataset: `cnncli datasets info {name}` tells about it"
+    takers = [word.name for word in known if name in word.fields]
+    if takers:
+        more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
+        return f"'{name}' is an argument of {', '.join(takers[:3])}{more}: `cnncli layers {takers[0]}` explains it"
     spellings = [spelling for word in known for spelling in (word.name, *word.others)]
     return f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
 

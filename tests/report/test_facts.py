@@ -4,12 +4,12 @@ import platform
 
 import pytest
 
-from cnncli.kernels.target import described
+from cnncli.kernels.target import Machine
 from cnncli.report import facts
 
-AVX512 = described("znver4", "+avx,+avx2,+fma,+avx512f")
-AVX2 = described("znver4", "+avx,+avx2,+fma,-avx512f")
-PLAIN = described("nehalem", "+sse4.2,-avx,-avx2,-fma")
+AVX512 = Machine("znver4", "+avx,+avx2,+fma,+avx512f", 64, 32, True)
+AVX2 = Machine("znver4", "+avx,+avx2,+fma,-avx512f", 32, 16, True)
+PLAIN = Machine("nehalem", "+sse4.2,-avx,-avx2,-fma", 16, 16, False)
 
 
 def advice(found):
