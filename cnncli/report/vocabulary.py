@@ -37,6 +37,9 @@ PLACES: Mapping[str, tuple[str, str]] = {
 }
 """Of each kind its chapter's title, and where in a spec such a word stands."""
 
+BARE = ("layer", "callback", "augmentation", "section")
+"""Kinds whose words begin an item or a line, so that a mapping needs no braces."""
+
 
 class Word(NamedTuple):
     """A word of a spec. `others`: what else it is called. `about`: what it is. `family`: what all of its kind share.
@@ -72,12 +75,9 @@ class Word(NamedTuple):
     def example(self) -> str:
         """An entry as a spec has it."""
         arguments = self._sample()
-        if self.kind == "section":
-            entry = f"{self.name}: {flow(arguments)}"
-        else:
-            entry = flow({self.name: arguments}) if arguments else self.name
-            if self.kind in ("layer", "callback", "augmentation"):  # an item of a list needs no braces around it
-                entry = entry.removeprefix("{").removesuffix("}") if arguments else entry
+        entry = f"{self.name}: {flow(arguments)}" if arguments or self.kind == "section" else self.name
+        if arguments and self.kind not in BARE:
+            entry = f"{{{entry}}}"
         return PLACES[self.kind][1] % entry
 
     def document(self) -> dict[str, Any]:
