@@ -103,7 +103,7 @@ class Word(NamedTuple):
         }
 
     def _sample(self) -> dict[str, Any]:
-        """Arguments that it accepts: the first that its tests try, or as few as it can do with."""
+        """Arguments that it accepts: the first that its tests try, or as few as it can do with, or the first of all."""
         if self.declaration is None:
             return {}
         if issubclass(self.declaration, Layer) and self.declaration.examples:
@@ -114,6 +114,9 @@ class Word(NamedTuple):
                 self.declaration(**arguments)
                 break
             arguments.setdefault(name, field.kind.sample)
+        if not arguments:
+            first = {name: field.plain_default() for name, field in list(self.fields.items())[:1]}
+            return {name: value for name, value in first.items() if value is not None}
         return arguments
 
 
