@@ -7,7 +7,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
 from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.errors import InterruptedRun
-from cnncli.layers.kinds import RefusedError
+from cnncli.layers.flaws import RefusedError
 from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from cnncli.ops import streams
 from tests.reference import mix as twin

@@ -56,7 +56,10 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
         ("Linear", "there is no 'Linear'; here it is called 'Dense'"),
         ("LSTM", "layer 'LSTM' is not in this version; `cnncli layers` lists what there is"),
         ("mae", "loss 'mae' is not in this version; `cnncli layers` lists what there is"),
-        ("MixUp", "augmentation 'MixUp' is not in this version; `cnncli layers` lists what there is"),
+        (
+            "RandomElasticTransform",
+            "augmentation 'RandomElasticTransform' is not in this version; `cnncli layers` lists what there is",
+        ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),
         ("qqqqq", "there is no 'qqqqq'; `cnncli layers` lists what there is"),
