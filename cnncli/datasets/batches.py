@@ -65,8 +65,9 @@ class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
     `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). `augment`: what is then done to them at
-    random, keyed by `seed` and each batch's step. The steps for a number of rows are planned once; after that
-    nothing is allocated but the row numbers.
+    random, keyed by `seed` and each batch's step. `weights`: each row's, float32 (N,), and the array that they go to,
+    real (capacity,). The steps for a number of rows are planned once; after that nothing is allocated but the row
+    numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
 
@@ -80,6 +81,7 @@ class Feed:
         *,
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
+        weights: tuple[Array, Array] | None = None,
     ) -> None:
         if split.x.shape[1:] != inputs.shape[1:]:
             raise CnncliError(
@@ -92,6 +94,7 @@ class Feed:
         self.labels = None if split.y is None else self._labels(split.y)
         if self.labels is None:
             self._check_same()
+        self.weights = weights
         self.threads, self.scratch = runtime.threads(), np.zeros(0, np.uint8)
         self.shared = self.stride = 0
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
@@ -132,6 +135,9 @@ class Feed:
         steps = self.images.steps(rows, inputs, scratch)
         if self.labels is not None:
             steps += self.labels.steps(rows, targets, scratch)
+        if self.weights is not None:
+            of_rows, out = self.weights
+            steps += Scaled(of_rows).steps(rows, runtime.tensor(out[:n]), scratch)
         steps += augmentation.steps(
             self.augment,
             inputs,

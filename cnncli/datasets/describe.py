@@ -21,7 +21,8 @@ class Description:
     """`source` is a name, an absolute path, or a dataset with all its arguments: what a resolved spec says of it.
 
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
-    "validation", "test", those that there are. `several`: an image may have any number of the classes.
+    "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
+    the classes', where they are known without NumPy.
     """
 
     source: str | Source
@@ -30,9 +31,14 @@ class Description:
     samples: dict[str, int]
     dtype: str
     several: bool = False
+    names: tuple[str, ...] = ()
 
 
-EMBEDDED = {"mnist5k": Description("mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8")}
+EMBEDDED = {
+    "mnist5k": Description(
+        "mnist5k", (28, 28, 1), 10, {"train": 4000, "test": 1000}, "uint8", names=tuple("0123456789")
+    )
+}
 """Datasets that are shipped as `data/<name>.npz`; written out, because to open an archive would cost `check` 10 ms."""
 
 
@@ -82,7 +88,9 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     listing = selection.listing(source.file, data)
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
     shape = selection.image_shape(listing, data, input_shape)
-    return Description(source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several)
+    return Description(
+        source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several, listing.classes
+    )
 
 
 def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
@@ -99,7 +107,9 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
     refuse_masks(source, data)
-    held = Description(known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8")
+    held = Description(
+        known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8", names=known.classes
+    )
     return _divided(held, data)
 
 

@@ -13,6 +13,7 @@ from cnncli.ops.ir import Shape
 from cnncli.spec.problems import Problems, suggestion
 from cnncli.spec.tree import Place
 from cnncli.training.callbacks import EarlyStopping
+from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.expectations import Expectation
 from cnncli.training.metrics import Accuracy
 from cnncli.training.sections import CompileSection, FitSection
@@ -152,6 +153,21 @@ def check_callbacks(fit: FitSection, figures: Figures, places: Sequence[Place], 
             message = figures.missing(callback.monitor, figures.each_epoch())
             if message:
                 problems.add(place, f"EarlyStopping's monitor: {message}")
+
+
+def check_class_weight(
+    fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
+) -> None:
+    """Images must have one class each, and the classes must be the data's. `place`: where class_weight stands."""
+    if data.targets == "input":
+        problems.add(place, "with `targets: input` there are no classes that class_weight could weigh")
+    elif description is not None and description.several:
+        problems.add(place, "images of this data may have several classes, class_weight weighs one: leave it out")
+    elif description is not None and description.names and isinstance(fit.class_weight, Weights):
+        try:
+            by_number(fit.class_weight, description.names)
+        except DeclarationError as error:
+            problems.add(place, str(error))
 
 
 def check_expectations(

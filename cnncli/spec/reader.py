@@ -198,6 +198,8 @@ class _Composer:
             key = self._node(event, depth + 1)
             if isinstance(key, Scalar) and isinstance(event, yaml.AliasEvent):
                 key = Scalar(self._place(event), key.value)
+            if isinstance(key, Scalar) and type(key.value) is int:
+                key = Scalar(key.place, str(key.value))  # the number of a class, in class_weight
             value = self._node(next(self.events), depth + 1)
             if not isinstance(key, Scalar):
                 self.problems.add(self._place(event), "a key must be a text; received a list or a mapping")

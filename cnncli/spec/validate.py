@@ -115,6 +115,8 @@ class _Validation:
             checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":
             self._check_input_as_target(compiled)
+        if fit is not None and fit.class_weight is not None and data is not None:
+            self._check_class_weight(fit, data, description)
         if compiled is not None and data is not None and description is not None:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
@@ -203,6 +205,12 @@ class _Validation:
         assert loss is not None
         places = item_places(self.tree, "compile", "metrics")
         checks.check_input_as_target(compiled, loss.place, places, self.problems)
+
+    def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
+        section = self.tree.get("fit")
+        given = section.get("class_weight") if isinstance(section, Mapping) else None
+        assert given is not None
+        checks.check_class_weight(fit, data, description, given.place, self.problems)
 
     def _check_figures(
         self,

@@ -14,7 +14,7 @@ from cnncli.datasets.load import Dataset, Split
 from cnncli.errors import CnncliError, DivergedError
 from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
-from cnncli.training import checkpoint
+from cnncli.training import checkpoint, class_weight
 from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import Sums, evaluate, portions
 from cnncli.training.interruption import Interruption
@@ -87,7 +87,9 @@ class Trainer:
         if train is None:
             raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
-        self.train_feed = self._feed(train, job.augment)
+        given = job.fit.class_weight
+        weights = None if given is None else (class_weight.of_rows(given, job.dataset), network.sample_weight)
+        self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
         directions = {metric.figure: metric.better for metric in job.metrics}
         self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
@@ -173,6 +175,7 @@ class Trainer:
             mean = running / (state.sums.samples - done)
             self.report(BatchDone(state.epoch + 1, state.batch, self.batches, mean))
             self._heed()
+        self.network.sample_weight[:] = 1  # class_weight is of training alone
 
     def _validate(self) -> dict[str, float]:
         if self.validation_feed is None:
@@ -227,10 +230,12 @@ class Trainer:
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(self, split: Split, augment: Sequence[Augmentation] = ()) -> Feed:
+    def _feed(
+        self, split: Split, augment: Sequence[Augmentation] = (), weights: tuple[Array, Array] | None = None
+    ) -> Feed:
         network, job = self.network, self.job
         arrays = network.inputs, network.targets
-        return Feed(split, job.rescale, network.loss, *arrays, augment=augment, seed=job.seed)
+        return Feed(split, job.rescale, network.loss, *arrays, augment=augment, seed=job.seed, weights=weights)
 
 
 def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:

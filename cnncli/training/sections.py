@@ -3,9 +3,10 @@
 from typing import Annotated
 
 from cnncli.layers.declaration import Declaration, PositiveInt, list_of
-from cnncli.layers.kinds import Whole
+from cnncli.layers.kinds import Maybe, Whole
 from cnncli.layers.losses import LossField
 from cnncli.training.callbacks import CALLBACKS, Callback
+from cnncli.training.class_weight import ClassWeight, Weights
 from cnncli.training.metrics import METRICS, Metric
 from cnncli.training.optimizers import OptimizerField
 
@@ -24,4 +25,6 @@ class FitSection(Declaration):
     epochs: Annotated[int, Whole(0)] = 1
     batch_size: PositiveInt = 32
     shuffle: bool = True
+    class_weight: Annotated[str | Weights | None, Maybe(ClassWeight())] = None
+    """How much images of a class count in training: balanced, or a weight for some classes by name or number."""
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()

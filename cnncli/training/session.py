@@ -15,7 +15,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
-from cnncli.training import checkpoint
+from cnncli.training import checkpoint, class_weight
 from cnncli.training.evaluation import evaluate
 from cnncli.training.interruption import Interruption
 from cnncli.training.loop import Event, Job, Trainer, prepare
@@ -94,6 +94,8 @@ def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
     network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
     for split in dataset.splits.values():
         Feed(split, plan.rescale, plan.compile.loss, network.inputs, network.targets)
+    if plan.fit.class_weight is not None:
+        class_weight.of_rows(plan.fit.class_weight, dataset)
     if place.weights:
         network.load(checkpoint.load(place.weights).weights)
     return network

@@ -79,7 +79,7 @@ def test_the_resolved_form_says_everything() -> None:
             "loss": {"CategoricalCrossentropy": {"label_smoothing": 0.0}},
             "metrics": [{"Accuracy": {}}],
         },
-        "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "callbacks": []},
+        "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},
         "expect": {},
     }  # fmt: skip
 

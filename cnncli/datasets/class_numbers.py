@@ -1,0 +1,21 @@
+"""Which class each row of labels is of."""
+
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+
+def class_numbers(y: Array) -> Array | None:
+    """The class of each row, int64 (N,): of class numbers, one-hot rows or a column of 0 and 1.
+
+    None for any other rows, which are of several classes or of none. y: int64 (N,) or float32 (N, …).
+    """
+    if y.dtype.kind == "i":
+        return y
+    if y.ndim != 2 or not ((y == 0) | (y == 1)).all():
+        return None
+    if y.shape[1] == 1:
+        return y[:, 0].astype(np.int64)
+    return y.argmax(axis=1) if (y.sum(axis=1) == 1).all() else None

@@ -1,0 +1,87 @@
+"""`fit.class_weight`, as in Keras: how much the images of a class count in the loss of training.
+
+It multiplies the loss of each training image; the mean is still over the number of images, not over the weights.
+Validation and test count all images alike. Where images are mixed, each has the weight of its own class.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnncli.errors import CnncliError, DeclarationError
+from cnncli.layers.kinds import Kind, Number, RefusedError
+
+if TYPE_CHECKING:
+    from cnncli.datasets.load import Array, Dataset
+
+BALANCED: Literal["balanced"] = "balanced"
+KEY = "class_weight"
+
+
+class Weights(dict[str, float]):
+    """A weight by the name or the number of a class."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a field's value must have one; nobody changes it
+        return hash(frozenset(self.items()))
+
+
+class ClassWeight(Kind):
+    """balanced, or weights by class."""
+
+    rule = f"{BALANCED}, or a mapping of classes to numbers of at least 0, like {{cats: 1, dogs: 2.5}}"
+    choices = (BALANCED,)
+
+    def read(self, value: Any) -> str | Weights:
+        if value == BALANCED:
+            return BALANCED
+        if not isinstance(value, Mapping) or not value:
+            raise self.refuse()
+        weight = Number(0)
+        try:
+            return Weights({str(name): weight.read(given) for name, given in value.items()})
+        except RefusedError:
+            raise self.refuse() from None
+
+
+def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
+    """The weights by class number. A key is the name of a class, or the number of one where none has that name.
+
+    Raises DeclarationError for a class that is not among `names`, or is there twice.
+    """
+    known = {str(number): number for number in range(len(names))} | {name: number for number, name in enumerate(names)}
+    numbered: dict[int, float] = {}
+    for key, weight in weights.items():
+        if key not in known:
+            shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
+            raise DeclarationError(f"{KEY} must name classes of the data, {shown}; received {key!r}", KEY)
+        if known[key] in numbered:
+            raise DeclarationError(f"{KEY} must name a class once; {names[known[key]]!r} is there twice", KEY)
+        numbered[known[key]] = weight
+    return numbered
+
+
+def of_rows(given: str | Weights, dataset: "Dataset") -> "Array":
+    """The weight of each row of the training split's arrays: float32 (N,). A class that is not named has 1.
+
+    "balanced" gives a class n / (classes · its images), which scikit-learn and Keras' examples do, counted in the
+    training split. Raises CnncliError where images have not one class each, DeclarationError for an unknown class.
+    """
+    import numpy as np  # here, because a spec is read without NumPy
+
+    from cnncli.datasets.class_numbers import class_numbers
+
+    split = dataset.train
+    assert split is not None
+    numbers = None if split.y is None else class_numbers(split.y)
+    if numbers is None:
+        raise CnncliError(f"{split.place} must say one class for each image, because fit has a {KEY}")
+    table = np.ones(int(numbers.max()) + 1)
+    if isinstance(given, Weights):
+        for number, weight in by_number(given, dataset.classes or ("0", "1")).items():
+            if number < len(table):
+                table[number] = weight
+    else:
+        counts = np.bincount(numbers[split.numbers], minlength=len(table))
+        shown = counts > 0
+        table[shown] = len(split) / (shown.sum() * counts[shown])
+    rows: Array = table.astype(np.float32)[numbers]
+    return rows
