@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
+    "init": ("cnncli.cli.init", "Write a spec to begin with, also for your own images."),
     "train": ("cnncli.cli.train", "Train the network of a spec."),
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),

@@ -67,7 +67,7 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
         y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
     unusable = list(problems.values())
     selection.refuse(found, unusable, data)
-    kept = _without(found, {samples[row].file for row in problems})
+    kept = without(found, {samples[row].file for row in problems})
     parts = selection.splits(kept, data, seed)
     number = {sample.file: row for row, sample in enumerate(samples)}
     rows = {name: np.array([number[sample.file] for sample in part], np.int64) for name, part in parts.items()}
@@ -78,7 +78,7 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     return Images(made.images, fingerprints, y, rows, files, classes, f"sha256:{state.hexdigest()}", skipped)
 
 
-def _without(found: Listing, files: set[str]) -> Listing:
+def without(found: Listing, files: set[str]) -> Listing:
     """The listing without some files. Raises CnncliError where a split then has nothing left of a class."""
     left = {name: [sample for sample in part if sample.file not in files] for name, part in found.splits.items()}
     rule = "a class must have at least one image that can be read"

@@ -10,11 +10,16 @@ from cnncli.datasets.problems import Problem, listed
 
 def decoding() -> Callable[[int, int], None]:
     """Shows on a terminal, and only there, how many of how many files are decoded."""
+    return counting("decoding images, once")
+
+
+def counting(what: str) -> Callable[[int, int], None]:
+    """Shows on a terminal, and only there, how much of something is done."""
     if not sys.stderr.isatty():
         return lambda done, total: None
 
     def show(done: int, total: int) -> None:
-        text = f"decoding images, once: {done:,} of {total:,}" if done < total else ""
+        text = f"{what}: {done:,} of {total:,}" if done < total else ""
         click.echo(f"\r\033[K{text}", err=True, nl=False)
 
     return show

@@ -17,22 +17,22 @@ def to_yaml(data: Mapping[str, Any]) -> str:
     lines: list[str] = []
     for key, value in data.items():
         if not isinstance(value, Mapping) or not value:
-            lines.append(f"{_scalar(key)}: {flow(value)}")
+            lines.append(f"{scalar(key)}: {flow(value)}")
             continue
-        lines.append(f"{_scalar(key)}:")
+        lines.append(f"{scalar(key)}:")
         for inner, item in value.items():
             if isinstance(item, list) and item and isinstance(item[0], dict):
-                lines.append(f"  {_scalar(inner)}:")
+                lines.append(f"  {scalar(inner)}:")
                 for entry in item:
                     lines += _wrapped(_entry(entry), "    - ", "        ")
             else:
-                lines += _wrapped(f"{_scalar(inner)}: {flow(item)}", "  ", "      ")
+                lines += _wrapped(f"{scalar(inner)}: {flow(item)}", "  ", "      ")
     return "\n".join(lines) + "\n"
 
 
 def _entry(entry: dict[str, Any]) -> str:
     ((name, given),) = entry.items()
-    return f"{_scalar(name)}: {flow(given)}"
+    return f"{scalar(name)}: {flow(given)}"
 
 
 def _wrapped(text: str, first: str, further: str) -> list[str]:
@@ -48,13 +48,14 @@ def _wrapped(text: str, first: str, further: str) -> list[str]:
 def flow(value: Any) -> str:
     """Plain data as YAML in one line: `{units: 10, activation: relu}`."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
+        return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(flow(item) for item in value) + "]"
-    return _scalar(value)
+    return scalar(value)
 
 
-def _scalar(value: Any) -> str:
+def scalar(value: Any) -> str:
+    """A value that is no list or mapping as YAML, in quotes where it needs them."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and isinstance(scalar_value(value), str):

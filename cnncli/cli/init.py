@@ -1,0 +1,149 @@
+"""`cnncli init`: a spec to begin with, a shipped one or one written for some data."""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import join, quote
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.datasets.files import shipped
+from cnncli.datasets.problems import listed
+from cnncli.errors import CnncliError, UsageError
+from cnncli.graph.model import lower
+from cnncli.report.reading import counting
+from cnncli.spec.networks import MODELS
+from cnncli.spec.problems import suggestion
+from cnncli.spec.spec import Spec, load, parse
+
+if TYPE_CHECKING:
+    from cnncli.datasets.survey import Survey
+
+MOST_CLASSES, MOST_SIZES = 12, 3
+
+
+@click.command("init")
+@click.argument("name", metavar="[NAME]", required=False)
+@click.option("--data", metavar="SOURCE", help="A folder of images, a .npz file or a known dataset to look at.")
+@click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml, here.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def command(*, name: str | None, data: str | None, model: str | None, output: Path | None, force: bool) -> None:
+    """Write a spec to begin with, and tell how to go on.
+
+    NAME is one of the specs that come along, such as mnist; with --data, a commented spec is written for what is found
+    there.
+    """
+    if data is not None and name is not None:
+        raise UsageError(f"init takes the name of a spec or --data, not both; received '{name}' and --data {data}")
+    if data is None and model is not None:
+        raise UsageError("--model needs --data: a spec that comes along has its own network")
+    if data is None:
+        _copy(name, output, force=force)
+    else:
+        _propose(data, model or MODELS[0], output or Path(f"{_stem(data)}.yaml"), force=force)
+
+
+def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
+    known = {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+    names = ", ".join(known)
+    if name is None:
+        raise UsageError(f"init needs the name of a spec ({names}), or --data SOURCE to write one for")
+    stem = name.removesuffix(".yaml")
+    if stem not in known:
+        data = f"; to write a spec for data: cnncli init --data {quote(name)}" if Path(name).exists() else ""
+        raise UsageError(f"there is no spec '{name}' among {names}{suggestion(stem, known)}{data}")
+    output = output or Path(f"{stem}.yaml")
+    _write(output, known[stem].read_text(encoding="utf-8"), force=force)
+    spec = load(output)
+    click.echo("\n".join([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)]))
+
+
+def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
+    """Look at the data, and write what is decided, once it is a valid spec."""
+    _check_free(output, force=force)
+    from cnncli.datasets.survey import survey
+    from cnncli.spec.proposal import propose
+    from cnncli.spec.template import SEED, template
+
+    seen = survey(source, counting("looking at images"))
+    chosen = propose(seen, SEED)
+    command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
+    named = _from(output, source, seen.kind)
+    names = {"file": quote(str(output)), "name": _stem(output.name), "source": named, "command": join(command)}
+    text = template(seen, chosen, model=model, **names)
+    spec = parse(text, str(output))
+    _write(output, text, force=force)
+    click.echo("\n".join([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)]))
+
+
+def _stem(source: str) -> str:
+    """What a spec for `source` is called: a plain name."""
+    path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
+    name = path.stem if path.suffix in (".npz", ".yaml", ".yml") else path.name
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
+
+
+def _from(output: Path, source: str, kind: str) -> str:
+    """The data as the spec names them: a path is relative to the spec, unless it was given from the root."""
+    path = Path(source)
+    if kind not in ("folder", "arrays") or not path.exists():
+        return source
+    if not path.is_absolute():
+        path = Path(os.path.relpath(path.resolve(), output.resolve().parent))
+    return f"{path}/" if kind == "folder" else str(path)
+
+
+def _check_free(output: Path, *, force: bool) -> None:
+    if output.exists() and not force:
+        raise UsageError(f"'{output}' is there already; --force writes over it, -o FILE names another")
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    _check_free(output, force=force)
+    try:
+        output.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+
+
+def _found(source: str, seen: "Survey") -> Iterator[str]:
+    total = sum(seen.samples.values())
+    counts = seen.counts or dict.fromkeys(seen.classes, 0)
+    names = [f"{name} {count:,}" if count else name for name, count in counts.items()]
+    more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+    several = (", any number of them an image" if len(names) > 1 else ", yes or no") if seen.several else ""
+    plural = "es" if len(names) != 1 else ""
+    where = " in training" if seen.counts and len(seen.samples) > 1 else ""
+    yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
+    yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
+    sizes = [f"{height} × {width}" for height, width in seen.sizes]
+    rest = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
+    colour = {1: "grey", 3: "in colour"}.get(seen.channels, f"{seen.channels} channels")
+    yield f"  sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{rest}, {colour}"
+    if not seen.whole:
+        yield (f"  looked at {seen.looked:,} headers alone; `cnncli datasets check {quote(source)}` reads every file")
+    if seen.problems:
+        count = len(seen.problems)
+        yield f"  {count:,} file{'s' * (count > 1)} that can't be used:"
+        yield from (f"  {line}" for line in listed(seen.problems))
+
+
+def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict[str, int]) -> Iterator[str]:
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    images = ", ".join(f"{samples[name]:,} {word}" for name, word in words.items() if name in samples)
+    size = " × ".join(map(str, spec.model.input_shape))
+    if spec.fit.class_weight is not None:
+        yield f"  the largest class is {seen.imbalance:.1f} times as large as the smallest: class_weight: balanced"
+    yield f"{output}: {model} network for {size}, {_parameters(spec)} · {images}"
+
+
+def _parameters(spec: Spec) -> str:
+    return f"{sum(parameter.size for parameter in lower(spec.model).parameters):,} parameters"
+
+
+def _next(output: Path) -> Iterator[str]:
+    yield f"next  cnncli train {quote(str(output))}"
+    yield "      cnncli evaluate"

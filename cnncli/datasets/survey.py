@@ -1,0 +1,174 @@
+"""A data source looked over in a few seconds: what a spec for it has to know.
+
+Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from cnncli.datasets import archive, folder, images, load, pictures
+from cnncli.datasets.class_numbers import class_numbers
+from cnncli.datasets.describe import Found, describe, find, image_shape
+from cnncli.datasets.folder import Listing
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.synthetic import Synthetic
+from cnncli.errors import CnncliError, UsageError
+
+MOST_FILES, MOST_BYTES = 10_000, 256 << 20
+"""Of a folder that is decoded whole: some five seconds of two processors."""
+HEADERS = 2_000
+"""Files of a larger folder whose headers are read."""
+COARSE = (64, 64)
+"""Pixels that a picture is reduced to where it is asked whether it is grey."""
+UNIT = 2.0
+"""Floats beyond are taken for levels of 0 to 255 that nobody has divided."""
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`samples`: images by split. `counts`: training images by class, where they are known. `sizes`: of the images
+    looked at, by (height, width). `several`: an image may have any number of classes. `problems`: files that can't be
+    used. `looked`: how many files were looked at, all of them `whole` where they were decoded. `ordered`: the last
+    training rows do not show all classes. `levels`: the images are floats, though
+    of 0 to 255. `listing`: what can be used of a folder.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    samples: Mapping[str, int]
+    sizes: Mapping[tuple[int, int], int]
+    channels: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    several: bool = False
+    problems: Sequence[Problem] = ()
+    looked: int = 0
+    whole: bool = True
+    ordered: bool = False
+    levels: bool = False
+    listing: Listing | None = None
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many training images the largest class has as the smallest; 1 where that is not known."""
+        counts = [count for count in self.counts.values() if count]
+        return max(counts) / min(counts) if counts else 1.0
+
+
+def survey(source: str, told: Callable[[int, int], None] = lambda done, total: None) -> Survey:
+    """Look at what `source` names: a known name, a folder or an archive, relative to the working directory.
+
+    `told` hears how many of how many files are done. Raises DeclarationError where there is no such source, CnncliError
+    where it can't be read, is not labelled or has nothing to train on.
+    """
+    data = DataSection(dataset=source)
+    if isinstance(data.dataset, Synthetic):
+        return _described(data, "made")
+    found = find(source, Path())
+    made = SURVEYED[found.kind](found, told) if found.kind in SURVEYED else _described(data, found.kind)
+    if "train" not in made.samples:
+        raise CnncliError(f"{source}: there is nothing to train on: it has no training images")
+    return made
+
+
+def _described(data: DataSection, kind: str) -> Survey:
+    about = describe(data, Path())
+    height, width, channels = about.input_shape
+    names = about.names or tuple(str(number) for number in range(about.classes or 0))
+    return Survey(kind, names, about.samples, {(height, width): sum(about.samples.values())}, channels)
+
+
+def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
+    splits = archive.splits(found.file, archive.headers(found.file), labelled=True)
+    labels = {name: load.labels(found.file, split.y.key) for name, split in splits.items() if split.y is not None}
+    first = next(iter(splits.values())).x
+    height, width, channels = image_shape(first.shape)
+    samples = {name: split.count for name, split in splits.items()}
+    levels = first.kind == "f" and load.greatest(found.file, first.key) > UNIT
+    made = Survey("arrays", (), samples, {(height, width): sum(samples.values())}, channels, levels=levels)
+    y = labels.get("train")
+    if y is None:
+        return made
+    if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
+        raise UsageError(f"{found.name}: y_train must say classes, because init writes specs that tell classes apart")
+    numbers = class_numbers(y)
+    if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
+        return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
+    counts = np.bincount(numbers)
+    last = numbers[len(numbers) - len(numbers) // 10 :]
+    shown = {str(number): int(count) for number, count in enumerate(counts)}
+    return replace(made, classes=tuple(shown), counts=shown, ordered=len(set(last.tolist())) < int((counts > 0).sum()))
+
+
+def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
+    root = found.file
+    listing = folder.read(root)
+    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` reads every file and tells all")
+    files = sorted(sample.file for part in listing.splits.values() for sample in part)
+    whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
+    chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]
+    sizes: Counter[tuple[int, int]] = Counter()
+    problems, grey = list(listing.problems), True
+    with ThreadPoolExecutor(pictures.processors()) as threads:
+        for done, seen in enumerate(threads.map(lambda file: _look(root, file, whole=whole), chosen), start=1):
+            if isinstance(seen, Problem):
+                problems.append(seen)
+            else:
+                sizes[seen[0]] += 1
+                grey = grey and seen[1]
+            if done % 50 == 0 or done == len(chosen):
+                told(done, len(chosen))
+    kept = images.without(listing, {problem.file for problem in problems})
+    counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
+    return Survey(
+        "folder",
+        kept.classes,
+        {name: len(part) for name, part in kept.splits.items()},
+        dict(sizes.most_common()),
+        1 if grey else 3,
+        {name: counts[number] for number, name in enumerate(kept.classes)},
+        kept.several,
+        sorted(problems),
+        len(chosen),
+        whole,
+        listing=kept,
+    )
+
+
+SURVEYED: dict[str, Callable[[Found, Callable[[int, int], None]], Survey]] = {"folder": _folder, "arrays": _arrays}
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # opening says why
+        return 0
+
+
+def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool] | Problem:
+    """The size of an image and whether it is grey, or what is wrong with it."""
+    try:
+        size = pictures.size_of(root / file)
+        with pictures.opened(root / file) as image:
+            grey = image.mode in GREY_MODES
+            if whole:
+                image.draft("RGB", COARSE)  # JPEG alone has it: all is read, a part is computed
+                image.load()
+                grey = grey or _is_grey(image)
+    except pictures.UnusableError as error:
+        return Problem(file, str(error))
+    return size, grey
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether an image has colours that are not grey; told by some of its pixels."""
+    red, green, blue = image.resize(COARSE, Image.Resampling.NEAREST).convert("RGB").split()
+    return all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))
