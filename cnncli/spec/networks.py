@@ -1,7 +1,7 @@
 """The networks that `cnncli init` offers: the lines of a spec's `model` section, fitted to images and classes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator
 
 from cnncli.datasets.files import shipped
 
@@ -10,6 +10,18 @@ SHIPPED = {"vgg": "vgg_small", "resnet20": "resnet20", "mobilenet": "mobilenet_s
 MODELS = ("small", *SHIPPED)
 SETTLED = "BatchNormalization: {momentum: 0.9}"
 """Keras' momentum, 0.99, takes some hundred batches; a folder may have ten an epoch."""
+STAGE = f"""\
+  blocks:
+    stage:                       # looks around, and halves the image
+      parameters: [filters]
+      layers:
+        - Conv2D: {{filters: $filters, kernel_size: 3, padding: same, use_bias: false}}
+        - {SETTLED}
+        - ReLU
+        - MaxPooling2D""".splitlines()
+HEAD = ("    - Flatten", "    - Dropout: {rate: 0.3}", "    - Dense: {units: 128, activation: relu}")
+LEAST_PHOTO, LEAST_DEEP = 40, 64
+"""Pixels of the shorter side from which on the small network has three stages, and four."""
 LARGEST_FLAT = 64
 """Pixels of a side from which on a VGG's last maps are averaged: Flatten would make millions of weights."""
 
@@ -20,15 +32,19 @@ def network(model: str, size: tuple[int, int], output: str) -> list[str]:
 
 
 def _small(size: tuple[int, int], output: str) -> list[str]:
-    """A convolution and a pooling for each halving of the image, the more of them the larger it is."""
-    smaller = min(size)
-    filters: Sequence[int] = (32, 64) if smaller < 40 else (32, 64, 128) if smaller < 64 else (16, 32, 64, 128)
-    lines = ["  layers:"]
+    """The seed network for digits and the like; for larger images a stage for each halving, with normalization."""
+    if min(size) < LEAST_PHOTO:
+        return ["  layers:", *_convolutions(32, 64), *HEAD, f"    - Dense: {output}"]
+    filters = (32, 64, 128) if min(size) < LEAST_DEEP else (16, 32, 64, 128)
+    stages = [f"    - stage: {{filters: {number}}}" for number in filters]
+    pooled = ["    - GlobalAveragePooling2D", "    - Dropout: {rate: 0.3}", f"    - Dense: {output}"]
+    return [*STAGE, "  layers:", *stages, *pooled]
+
+
+def _convolutions(*filters: int) -> Iterator[str]:
     for number in filters:
-        lines.append(f"    - Conv2D: {{filters: {number}, kernel_size: 3, padding: same, activation: relu}}")
-        lines.append("    - MaxPooling2D")
-    lines += ["    - Flatten", "    - Dropout: {rate: 0.3}", "    - Dense: {units: 128, activation: relu}"]
-    return [*lines, f"    - Dense: {output}"]
+        yield f"    - Conv2D: {{filters: {number}, kernel_size: 3, padding: same, activation: relu}}"
+        yield "    - MaxPooling2D"
 
 
 def _shipped(name: str, size: tuple[int, int], output: str) -> list[str]:

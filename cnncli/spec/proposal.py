@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.survey import Survey
 
 SMALLEST = 8
-"""Pixels of a side that the networks need: they halve an image up to three times."""
+"""Pixels of a side that the networks need: they halve the smallest images three times."""
 SIDES = ((28, 28), (32, 32), (48, 48), (64, 64), (256, 96), (512, 128))
 """What the images' shorter sides are at least, and how long a side is then made."""
 KEPT = 128

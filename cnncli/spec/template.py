@@ -127,7 +127,7 @@ SHARES = {
 }
 """What is said of a share, by its key and whether the data are a folder."""
 TRY = {
-    "small": "Try more filters, another Conv2D before a pooling, or `cnncli init --model resnet20`.",
+    "small": "Try more filters, one stage or convolution more, or --model resnet20.",
     "vgg": "The network of configs/vgg_small.yaml; try fewer filters, or BatchNormalization after each Conv2D.",
     "resnet20": "The network of configs/resnet20.yaml; try more repeats of a stage, or twice the filters.",
     "mobilenet": "The network of configs/mobilenet_small.yaml; try more repeats of the last block, or wider ones.",

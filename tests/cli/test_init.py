@@ -60,6 +60,15 @@ def test_colours_are_told_apart_after_a_few_epochs_of_the_spec_as_written(tmp_pa
     assert json.loads(done.stdout)["accuracy"] == 1
 
 
+def test_larger_pictures_get_a_deeper_network_and_are_told_apart_too(tmp_path):
+    noise(tmp_path / "photos")
+    for file in (tmp_path / "photos").rglob("*.png"):
+        Image.open(file).resize((60, 48), Image.Resampling.NEAREST).save(file)
+    assert "small network for 48 × 60 × 3, 94,307 parameters" in init(tmp_path, "--data", "photos")
+    _, test = trained(tmp_path, "photos.yaml", epochs=8)
+    assert test["accuracy"] == 1
+
+
 def test_ten_classes_of_all_sizes_are_cut_to_one(tmp_path):
     names = [f"kind {number}" for number in range(10)]
     for number, name in enumerate(names):
