@@ -26,7 +26,7 @@ MOST_CLASSES, MOST_SIZES = 12, 3
 
 @click.command("init")
 @click.argument("name", metavar="[NAME]", required=False)
-@click.option("--data", metavar="SOURCE", help="A folder of images, a .npz file or a known dataset to look at.")
+@click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
 @click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml, here.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
@@ -82,18 +82,18 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
 def _stem(source: str) -> str:
     """What a spec for `source` is called: a plain name."""
     path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
-    name = path.stem if path.suffix in (".npz", ".yaml", ".yml") else path.name
+    name = path.stem if path.suffix in (".npz", ".npy", ".csv", ".yaml", ".yml") else path.name
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
 
 
 def _from(output: Path, source: str, kind: str) -> str:
     """The data as the spec names them: a path is relative to the spec, unless it was given from the root."""
     path = Path(source)
-    if kind not in ("folder", "arrays") or not path.exists():
+    if kind not in ("folder", "arrays", "table"):
         return source
     if not path.is_absolute():
         path = Path(os.path.relpath(path.resolve(), output.resolve().parent))
-    return f"{path}/" if kind == "folder" else str(path)
+    return f"{path}/" if Path(source).is_dir() else str(path)
 
 
 def _check_free(output: Path, *, force: bool) -> None:

@@ -91,6 +91,13 @@ def divided(found: Tables, data: DataSection, seed: int) -> Mapping[str, list[in
 
     Raises DeclarationError as `selection.splits` does.
     """
+    return {
+        split: [int(row.file) for row in part] for split, part in selection.splits(listing(found), data, seed).items()
+    }
+
+
+def listing(found: Tables) -> Listing:
+    """The rows as a folder's samples, each called by its number."""
     # A class number of which there is no row anywhere is missing from no split.
     shown = sorted({number for part in found.numbers.values() for number in part})
     rank = {number: i for i, number in enumerate(shown)}
@@ -99,8 +106,7 @@ def divided(found: Tables, data: DataSection, seed: int) -> Mapping[str, list[in
         split: [Sample(f"{row:09}", (rank[number],)) for row, number in enumerate(part)]
         for split, part in found.numbers.items()
     }
-    listing = Listing(found.source.file, names, samples, several=False, problems=(), faults=())
-    return {split: [int(row.file) for row in part] for split, part in selection.splits(listing, data, seed).items()}
+    return Listing(found.source.file, names, samples, several=False, problems=(), faults=())
 
 
 def image_shape(found: Tables, input_shape: tuple[int, ...] | None) -> tuple[int, int, int]:

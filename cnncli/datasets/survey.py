@@ -3,6 +3,7 @@
 Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
 """
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,13 @@ from shlex import quote
 import numpy as np
 from PIL import Image, ImageChops
 
-from cnncli.datasets import archive, folder, images, load, pictures
+from cnncli.datasets import archive, contents, folder, images, pictures, pixels
 from cnncli.datasets.class_numbers import class_numbers
-from cnncli.datasets.describe import Found, describe, find, image_shape
+from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.folder import Listing
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import Found
 from cnncli.datasets.synthetic import Synthetic
 from cnncli.errors import CnncliError, UsageError
 
@@ -35,11 +37,11 @@ GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 
 @dataclass(frozen=True)
 class Survey:
-    """`samples`: images by split. `counts`: training images by class, where they are known. `sizes`: of the images
-    looked at, by (height, width). `several`: an image may have any number of classes. `problems`: files that can't be
-    used. `looked`: how many files were looked at, all of them `whole` where they were decoded. `ordered`: the last
-    training rows do not show all classes. `levels`: the images are floats, though
-    of 0 to 255. `listing`: what can be used of a folder.
+    """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
+    training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
+    image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
+    all of them `whole` where they were decoded. `ordered`: the last training rows do not show all classes. `levels`:
+    the images are floats, though of 0 to 255. `listing`: what can be used of a folder or a table.
     """
 
     kind: str
@@ -64,7 +66,7 @@ class Survey:
 
 
 def survey(source: str, told: Callable[[int, int], None] = lambda done, total: None) -> Survey:
-    """Look at what `source` names: a known name, a folder or an archive, relative to the working directory.
+    """Look at what `source` names: a known name, a folder or a file, relative to the working directory.
 
     `told` hears how many of how many files are done. Raises DeclarationError where there is no such source, CnncliError
     where it can't be read, is not labelled or has nothing to train on.
@@ -87,18 +89,25 @@ def _described(data: DataSection, kind: str) -> Survey:
 
 
 def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
-    splits = archive.splits(found.file, archive.headers(found.file), labelled=True)
-    labels = {name: load.labels(found.file, split.y.key) for name, split in splits.items() if split.y is not None}
+    splits = archive.splits(found.file, archive.headers(found), labelled=True)
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
-    levels = first.kind == "f" and load.greatest(found.file, first.key) > UNIT
-    made = Survey("arrays", (), samples, {(height, width): sum(samples.values())}, channels, levels=levels)
-    y = labels.get("train")
-    if y is None:
+    levels = first.kind == "f" and contents.limits(contents.read(first, found.kind))[1] > UNIT
+    made = Survey(
+        "shipped" if found.name in EMBEDDED else "arrays",
+        (),
+        samples,
+        {(height, width): sum(samples.values())},
+        channels,
+        levels=levels,
+    )
+    labels = splits["train"].y if "train" in splits else None
+    if labels is None:
         return made
+    y = contents.labels(contents.read(labels, found.kind), labels, hashlib.sha256())
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
-        raise UsageError(f"{found.name}: y_train must say classes, because init writes specs that tell classes apart")
+        raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
     numbers = class_numbers(y)
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
@@ -106,6 +115,22 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     last = numbers[len(numbers) - len(numbers) // 10 :]
     shown = {str(number): int(count) for number, count in enumerate(counts)}
     return replace(made, classes=tuple(shown), counts=shown, ordered=len(set(last.tolist())) < int((counts > 0).sum()))
+
+
+def _table(found: Found, told: Callable[[int, int], None]) -> Survey:
+    tables = pixels.tables(found, DataSection(dataset=found.name))
+    height, width, channels = pixels.image_shape(tables, None)
+    samples = {name: len(part) for name, part in tables.numbers.items()}
+    counts = Counter(tables.numbers.get("train", ()))
+    return Survey(
+        "table",
+        tables.classes,
+        samples,
+        {(height, width): sum(samples.values())},
+        channels,
+        {name: counts[number] for number, name in enumerate(tables.classes)},
+        listing=pixels.listing(tables),
+    )
 
 
 def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
@@ -143,7 +168,11 @@ def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
     )
 
 
-SURVEYED: dict[str, Callable[[Found, Callable[[int, int], None]], Survey]] = {"folder": _folder, "arrays": _arrays}
+SURVEYED: dict[str, Callable[[Found, Callable[[int, int], None]], Survey]] = {
+    "folder": _folder,
+    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    "csv": _table,
+}
 
 
 def _bytes(path: Path) -> int:

@@ -52,7 +52,7 @@ class Proposal:
 def propose(seen: "Survey", seed: int) -> Proposal:
     """Decide. Raises UsageError where the images are too small for the networks."""
     size = _size(seen)
-    shares, samples = _folder_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
+    shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
     train = samples["train"]
     return Proposal(
         size=size,
@@ -90,15 +90,15 @@ def _size(seen: "Survey") -> tuple[int, int]:
 
 def _flipped(seen: "Survey") -> bool:
     """Whether an image shown in a mirror is still of its class: photographs are taken to be so, characters not."""
-    named = seen.kind != "arrays"
+    named = seen.kind in ("folder", "downloaded")
     characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
     directed = any(word in name.lower().replace("_", " ").split() for name in seen.classes for word in DIRECTED)
     small = median(min(size) for size in seen.sizes) <= 64
     return not (characters or directed or (seen.channels == 1 and small))
 
 
-def _folder_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[str, int]]:
-    """As many splits as the folder lacks and its smallest class can fill."""
+def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[str, int]]:
+    """As many splits as a folder or table lacks and its smallest class can fill."""
     assert seen.listing is not None
     lacking = [f"{name}_split" for name in ("validation", "test") if name not in seen.samples]
     for keys in (lacking, lacking[:1], []):

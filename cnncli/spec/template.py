@@ -55,7 +55,7 @@ def _data(seen: "Survey", chosen: Proposal, source: str) -> Iterator[str]:
     if seen.levels:
         yield _line("  rescale: 1/255", "the arrays hold floats of up to 255")
     for key, value in chosen.shares.items():
-        yield _line(f"  {key}: {value:g}", SHARES[key, seen.kind == "folder"])
+        yield _line(f"  {key}: {value:g}", SHARES[key, seen.listing is not None])
     if chosen.skips:
         yield _line("  on_error: skip", f"leaves out files that can't be used, {len(seen.problems):,} as it seems;")
         yield _line("", "stop names them and trains nothing")
@@ -115,7 +115,9 @@ def _expect(seen: "Survey", chosen: Proposal) -> Iterator[str]:
 
 KINDS = {
     "folder": "relative to this file",
-    "arrays": "its arrays x_train, y_train and so on",
+    "arrays": "relative to this file",
+    "table": "relative to this file",
+    "shipped": "comes along",
     "downloaded": "downloaded on first use, and kept in the user's cache folder",
     "made": "shapes on noise, drawn from a seed",
 }
@@ -125,7 +127,7 @@ SHARES = {
     ("validation_split", False): "the last tenth of the training rows is not trained on: it tells when to stop",
     ("folds", False): "a tenth of each class is kept for validation: the last rows lack a class",
 }
-"""What is said of a share, by its key and whether the data are a folder."""
+"""What is said of a share, by its key and whether the data are divided by class."""
 TRY = {
     "small": "Try more filters, one stage or convolution more, or --model resnet20.",
     "vgg": "The network of configs/vgg_small.yaml; try fewer filters, or BatchNormalization after each Conv2D.",

@@ -147,6 +147,19 @@ def test_arrays_train_whatever_their_labels_are(tmp_path, labels):
     assert figures["val_loss"] < 5
 
 
+def test_a_table_of_pixels_is_divided_by_class_and_trains(tmp_path):
+    lines = [
+        f"{name},{','.join(str(40 * k + i % 40) for i in range(64))}" for k, name in enumerate("abc") for _ in range(9)
+    ]
+    (tmp_path / "own.csv").write_text("\n".join(["label," + ",".join(f"p{i}" for i in range(64)), *lines]))
+    init(tmp_path, "--data", "own.csv")
+    spec = load(tmp_path / "own.yaml")
+    assert (spec.model.input_shape, spec.data.test_split) == ((8, 8, 1), 0.15)
+    figures, test = trained(tmp_path, "own.yaml")
+    assert set(figures) > {"val_accuracy"}
+    assert set(test) == {"loss", "accuracy"}
+
+
 @pytest.mark.parametrize("model", ["vgg", "resnet20", "mobilenet"])
 def test_the_other_networks_train_on_the_smallest_images(tmp_path, model):
     for number, name in enumerate(NAMES):

@@ -85,6 +85,20 @@ def test_floats_of_0_to_255_are_noticed(tmp_path):
     assert not arrays(tmp_path, y, x_train=np.ones((2, 9, 8), np.float32)).levels
 
 
+def test_a_table_of_pixels_is_counted_by_class(tmp_path):
+    rows = "".join(f"{name},{','.join(map(str, range(12)))}\n" for name in ("cat", "cat", "dog"))
+    (tmp_path / "own.csv").write_text("label," + ",".join(f"pixel{i}" for i in range(12)) + "\n" + rows)
+    seen = survey(str(tmp_path / "own.csv"))
+    assert (seen.kind, seen.counts, seen.sizes, seen.channels) == ("table", {"cat": 2, "dog": 1}, {(2, 2): 3}, 3)
+
+
+def test_arrays_in_files_of_their_own_are_one_source(tmp_path):
+    np.save(tmp_path / "x_train.npy", np.zeros((6, 9, 8, 3), np.uint8))
+    np.save(tmp_path / "y_train.npy", np.array([0, 1, 0, 1, 1, 1]))
+    seen = survey(str(tmp_path))
+    assert (seen.kind, seen.counts, seen.channels) == ("arrays", {"0": 2, "1": 4}, 3)
+
+
 def test_what_init_can_not_write_a_spec_for_is_refused(tmp_path):
     with pytest.raises(UsageError, match="y_train must say classes, because init writes specs that tell classes apart"):
         arrays(tmp_path, np.array([0.5, 1.5]))
