@@ -136,8 +136,9 @@ def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict
     images = ", ".join(f"{samples[name]:,} {word}" for name, word in words.items() if name in samples)
     size = " × ".join(map(str, spec.model.input_shape))
     if spec.fit.class_weight is not None:
-        yield f"  the largest class is {seen.imbalance:.1f} times as large as the smallest: class_weight: balanced"
-    yield f"{output}: {model} network for {size}, {_parameters(spec)} · {images}"
+        yield f"  the largest class has {seen.imbalance:.1f} times the images of the smallest: they are weighed"
+    yield f"{output}: {model} network for {size}, {_parameters(spec)}"
+    yield f"  {images}"
 
 
 def _parameters(spec: Spec) -> str:

@@ -50,7 +50,8 @@ def test_colours_are_told_apart_after_a_few_epochs_of_the_spec_as_written(tmp_pa
         "photos/: 36 images, 3 classes",
         "  classes: blue 12, green 12, red 12",
         "  sizes (height × width): 10 × 12, in colour",
-        "photos.yaml: small network for 10 × 12 × 3, 69,059 parameters · 24 training, 6 validation, 6 test",
+        "photos.yaml: small network for 10 × 12 × 3, 69,059 parameters",
+        "  24 training, 6 validation, 6 test",
         "next  cnncli train photos.yaml",
         "      cnncli evaluate",
     ]
@@ -91,7 +92,7 @@ def test_a_rare_class_is_weighed_and_broken_files_are_left_out(tmp_path):
     said = init(tmp_path, "--data", "photos")
     assert "  2 files that can't be used:\n    blue/text.png: an image must be PNG" in said
     assert "    green/cut.png: can't be read: " in said
-    assert "the largest class is 5.0 times as large as the smallest: class_weight: balanced" in said
+    assert "the largest class has 5.0 times the images of the smallest: they are weighed" in said
     spec = load(tmp_path / "photos.yaml")
     assert (spec.data.on_error, spec.fit.class_weight) == ("skip", "balanced")
     trained(tmp_path, "photos.yaml")

@@ -17,7 +17,7 @@ from cnncli.training import checkpoint, class_weight, session
 from cnncli.training.class_weight import Weights, of_rows
 from cnncli.training.sections import CompileSection, FitSection
 from cnncli.training.session import Place, check, read_data
-from tests.datasets.photos import classes
+from tests.datasets.photos import classes, table
 from tests.training import small
 
 CASES = json.loads((Path(__file__).parents[1] / "fixtures" / "class_weight.json").read_text())["cases"]
@@ -117,6 +117,13 @@ def test_the_classes_of_a_folder_are_known_when_the_spec_is_checked(tmp_path):
     assert spec(tmp_path, "photos", "owls").fit.class_weight == {"owls": 2.5, "1": 0}
     with pytest.raises(SpecError, match=r"own.yaml:5:21: class_weight must name classes .*, owls; received 'awls'"):
         spec(tmp_path, "photos", "awls")
+
+
+def test_images_of_several_classes_have_no_one_class_to_weigh(tmp_path):
+    table(tmp_path / "photos", "file,cats,dogs,owls\na.png,1,1,0\nb.png,0,0,1\n")
+    text = SPEC.replace("softmax", "sigmoid").replace("categorical", "binary").replace("GIVEN", "owls")
+    with pytest.raises(SpecError, match=r"own.yaml:5:21: images .* several classes, class_weight weighs one: leave it"):
+        parse(text.replace("DATA", "photos"), str(tmp_path / "own.yaml"))
 
 
 def test_the_classes_of_arrays_are_known_when_they_are_read(tmp_path):
