@@ -14,7 +14,7 @@ from shlex import quote
 import numpy as np
 from PIL import Image, ImageChops
 
-from cnncli.datasets import archive, contents, folder, images, pictures, pixels
+from cnncli.datasets import archive, contents, folder, images, mask_folder, pictures, pixels
 from cnncli.datasets.class_numbers import class_numbers
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.folder import Listing
@@ -136,6 +136,11 @@ def _table(found: Found, told: Callable[[int, int], None]) -> Survey:
 def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
     root = found.file
     listing = folder.read(root)
+    if set(listing.classes) == {mask_folder.IMAGES, mask_folder.MASKS}:
+        raise UsageError(
+            f"{root}: holds images and their masks, and init writes specs that tell classes apart; "
+            "`cnncli init segmentation` gives one to begin with"
+        )
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` reads every file and tells all")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES

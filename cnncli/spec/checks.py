@@ -159,8 +159,8 @@ def check_class_weight(
     fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
 ) -> None:
     """Images must have one class each, and the classes must be the data's. `place`: where class_weight stands."""
-    if data.targets == "input":
-        problems.add(place, "with `targets: input` there are no classes that class_weight could weigh")
+    if data.targets != "labels":
+        problems.add(place, f"with `targets: {data.targets}` an image has not one class that class_weight could weigh")
     elif description is not None and description.several:
         problems.add(place, "images of this data may have several classes, class_weight weighs one: leave it out")
     elif description is not None and description.names and isinstance(fit.class_weight, Weights):

@@ -107,6 +107,10 @@ def test_what_init_can_not_write_a_spec_for_is_refused(tmp_path):
         survey(str(tmp_path / "test.npz"))
     with pytest.raises(DeclarationError, match="unknown dataset 'cifar1'; did you mean 'cifar10'"):
         survey("cifar1")
+    for kind in ("images", "masks"):
+        picture(tmp_path / "masked" / kind / "1.png")
+    with pytest.raises(UsageError, match=r"holds images and their masks, .*; `cnncli init segmentation` gives one"):
+        survey(str(tmp_path / "masked"))
     picture(tmp_path / "one/cats/1.png")
     with pytest.raises(CnncliError, match="there must be at least two classes"):
         survey(str(tmp_path / "one"))
