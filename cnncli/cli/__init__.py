@@ -35,7 +35,7 @@ COMMANDS = {
 }
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("train", "evaluate"),
+    "Train": ("init", "train", "evaluate"),
     "Look": ("check", "summary", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

@@ -10,6 +10,7 @@ from cnncli.spec.resolve import scalar
 if TYPE_CHECKING:
     from cnncli.datasets.survey import Survey
 
+SCHEMA = "spec.schema.json"
 COLUMN = 33
 """Where remarks begin."""
 SEED = 1
@@ -20,8 +21,10 @@ PATIENCE = 5
 def template(seen: "Survey", chosen: Proposal, *, file: str, name: str, source: str, model: str, command: str) -> str:
     """The text. `file`: where it will be. `source`: the data as the spec names them. `command`: what gave it."""
     lines = [
+        f"# yaml-language-server: $schema={SCHEMA}",
         f"# Written by `{command}`.",
-        f"# Change what you like: `cnncli check {file}` tells everything that is wrong.",
+        f"# Change what you like: `cnncli check {file}` tells everything that is wrong, and an editor does so",
+        f"# while you type, with what `cnncli schema -o {SCHEMA}` writes beside this file.",
         f"name: {scalar(name)}",
         _line(f"seed: {SEED}", "the same seed gives the same splits and the same weights, bit for bit"),
         *_data(seen, chosen, source),

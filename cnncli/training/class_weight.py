@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.kinds import Kind, Number, RefusedError
+from cnncli.layers.flaws import RefusedError
+from cnncli.layers.kinds import Kind, Number, Schema
 
 if TYPE_CHECKING:
     from cnncli.datasets.load import Array, Dataset
@@ -29,6 +30,11 @@ class ClassWeight(Kind):
 
     rule = f"{BALANCED}, or a mapping of classes to numbers of at least 0, like {{cats: 1, dogs: 2.5}}"
     choices = (BALANCED,)
+    sample = BALANCED
+
+    def schema(self) -> Schema:
+        weights = {"type": "object", "minProperties": 1, "additionalProperties": Number(0).schema()}
+        return {"anyOf": [{"const": BALANCED}, weights]}
 
     def read(self, value: Any) -> str | Weights:
         if value == BALANCED:

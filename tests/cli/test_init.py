@@ -55,6 +55,8 @@ def test_colours_are_told_apart_after_a_few_epochs_of_the_spec_as_written(tmp_pa
         "next  cnncli train photos.yaml",
         "      cnncli evaluate",
     ]
+    first = (tmp_path / "photos.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=spec.schema.json"
     figures, test = trained(tmp_path, "photos.yaml", epochs=6)
     assert (figures["val_accuracy"], test["accuracy"]) == (1, 1)
     done = cnncli(tmp_path, "evaluate", "--json")
