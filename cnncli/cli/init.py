@@ -24,8 +24,17 @@ if TYPE_CHECKING:
 MOST_CLASSES, MOST_SIZES = 12, 3
 
 
+def _specs() -> dict[str, Path]:
+    """The specs that come along, by name."""
+    return {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+
+
+def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    return [name for name in _specs() if name.startswith(typed)]
+
+
 @click.command("init")
-@click.argument("name", metavar="[NAME]", required=False)
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
 @click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml, here.")
@@ -47,7 +56,7 @@ def command(*, name: str | None, data: str | None, model: str | None, output: Pa
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
-    known = {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+    known = _specs()
     names = ", ".join(known)
     if name is None:
         raise UsageError(f"init needs the name of a spec ({names}), or --data SOURCE to write one for")

@@ -58,6 +58,7 @@ def test_click_prints_the_script_for_a_shell():
 @pytest.mark.parametrize(
     ("words", "wanted"),
     [
+        (["init", "vgg"], ["vgg_small", "vgg_small_bn"]),
         (["che"], ["check"]),
         (["layers", "Conv"], ["Conv2D", "Conv2DTranspose"]),
         (["layers", "random"], None),

@@ -1,13 +1,20 @@
 """What `init` decides, seen from what it is shown."""
 
 import pytest
+import yaml
+from jsonschema import Draft202012Validator
 
 from cnncli.datasets.folder import Listing, Sample
+from cnncli.datasets.problems import Problem
 from cnncli.datasets.survey import Survey
 from cnncli.errors import UsageError
 from cnncli.spec.networks import MODELS, network
 from cnncli.spec.proposal import propose
+from cnncli.spec.schema import schema
 from cnncli.spec.spec import parse
+from cnncli.spec.template import SCHEMA, template
+
+VALIDATOR = Draft202012Validator(schema())
 
 
 def folder(*, sizes=None, names=("cats", "dogs"), each=(20, 20), channels=3, several=False, own=(), problems=()):
@@ -93,6 +100,25 @@ def test_classes_are_weighed_beyond_three_to_one():
 def test_every_split_that_can_be_filled_is_there(seen, shares, samples):
     chosen = propose(seen, 1)
     assert (list(chosen.shares), chosen.samples) == (shares, samples)
+
+
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "seen",
+    [
+        folder(each=(90, 20), channels=1, problems=[Problem("cats/1.png", "is broken")]),
+        folder(several=True, own=("validation",)),
+        arrays(ordered=True, levels=True),
+        Survey("made", ("a", "b"), {"train": 9}, {(32, 32): 9}, 3),
+    ],
+    ids=["rare, grey, broken", "several classes", "ordered floats", "made"],
+)
+def test_an_editor_takes_what_is_written_by_the_schema(seen, model):
+    names = {"file": "own.yaml", "name": "own", "source": "own/", "command": "cnncli init"}
+    text = template(seen, propose(seen, 1), model=model, **names)
+    assert text.startswith(f"# yaml-language-server: $schema={SCHEMA}\n")
+    assert list(VALIDATOR.iter_errors(yaml.safe_load(text))) == []
+    assert max(map(len, text.splitlines())) <= 120
 
 
 @pytest.mark.parametrize("model", MODELS)
