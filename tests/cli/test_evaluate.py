@@ -104,7 +104,7 @@ def test_conditions_decide_the_exit_code_and_the_junit_report(folder):
 
 def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
     assert cnncli(tmp_path, "evaluate").stderr == (
-        "error: there is no run under runs/ yet: name a spec, a run or a model file\n"
+        "error: there is no run under runs/ yet; name a run, a model file or a spec\n"
     )
     assert cnncli(folder, "evaluate", "nothing").stderr == "error: there is no run, model file or spec 'nothing'\n"
     broken = tmp_path / "broken.safetensors"
