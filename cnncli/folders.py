@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+RUNS = Path("runs")
+"""Where runs are made, in the working directory."""
+
 
 def cache(name: str) -> Path:
     """The folder `name` of the user's cache folder, whether it exists or not; all in it can be made again.

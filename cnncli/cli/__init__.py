@@ -78,9 +78,9 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The command of a command line; a name that is not known gets the nearest one suggested."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
-            from cnncli.spec.problems import suggestion
+            from cnncli.cli.usage import no_command
 
-            ctx.fail(f"there is no command '{args[0]}'{suggestion(args[0], COMMANDS) or '; see cnncli --help'}")
+            ctx.fail(no_command(args[0], ctx))
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
@@ -100,7 +100,7 @@ def exit_code_of(run: Callable[[], Any]) -> int:
     except click.exceptions.Exit as leaving:
         code = leaving.exit_code
     except click.ClickException as error:
-        error.show()
+        _tell_usage(error)
         code = error.exit_code
     except (click.Abort, KeyboardInterrupt) as error:
         told = _interrupted_run(error)
@@ -117,7 +117,7 @@ def exit_code_of(run: Callable[[], Any]) -> int:
         tell(error)
         code = error.exit_code
     except Exception as error:
-        _report_bug(error)
+        _tell_foreign(error)
         code = 1
     return code
 
@@ -146,6 +146,27 @@ def _interrupted_run(error: BaseException) -> InterruptedRun | None:
     while before is not None and not isinstance(before, InterruptedRun):
         before = before.__cause__ or before.__context__
     return before
+
+
+def _tell_usage(error: click.ClickException) -> None:
+    """Tell what is wrong with the command line; of a group alone, its help."""
+    from cnncli.cli import usage
+
+    if "\n" in error.message:
+        error.show()
+    else:
+        click.echo(f"error: {usage.told(error)}", err=True)
+
+
+def _tell_foreign(error: Exception) -> None:
+    """Tell what the system or another package refused; anything else is a bug."""
+    from cnncli.cli import failures
+
+    said = failures.told(error)
+    if said and os.environ.get("CNNCLI_DEBUG") != "1":
+        click.echo(f"error: {said}", err=True)
+    else:
+        _report_bug(error)
 
 
 def _report_bug(error: Exception) -> None:

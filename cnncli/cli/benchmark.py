@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnncli.errors import UsageError
+from cnncli.hints import suggestion as near
 from cnncli.report.progress import Notice, emit
-from cnncli.spec.problems import suggestion as near
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 

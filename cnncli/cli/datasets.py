@@ -14,8 +14,8 @@ from cnncli.datasets.files import shipped
 from cnncli.datasets.known import KNOWN, Known
 from cnncli.datasets.section import DataSection
 from cnncli.errors import UsageError
+from cnncli.hints import suggestion
 from cnncli.report.datasets import print_dataset, print_datasets
-from cnncli.spec.problems import suggestion
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 name_argument = click.argument("name", metavar="NAME")

@@ -13,9 +13,9 @@ from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
+from cnncli.hints import suggestion
 from cnncli.report.reading import counting
 from cnncli.spec.networks import MODELS
-from cnncli.spec.problems import suggestion
 from cnncli.spec.spec import Spec, load, parse
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ import sys
 
 import click
 
-from cnncli.training.runs import RUNS, all_runs
+from cnncli.folders import RUNS
+from cnncli.training.runs import all_runs
 
 
 def _names(typed: str) -> list[str]:

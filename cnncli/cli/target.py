@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from cnncli import hints
 from cnncli.errors import CnncliError, UsageError
 from cnncli.spec.resolve import to_yaml
 from cnncli.spec.spec import Spec, load, parse
@@ -24,11 +25,20 @@ def find_spec(argument: str | None, overrides: Iterable[str] = ()) -> Spec:
     path = Path(argument)
     if path.is_dir():
         if not (path / "spec.yaml").is_file():
-            raise UsageError(f"'{path}' is no run: it has no spec.yaml")
+            raise UsageError(f"'{path}' is no run: it has no spec.yaml{near_run(path)}")
         return load(path / "spec.yaml", overrides, check_data=False)
-    if path.suffix == ".safetensors":
+    if not path.exists():
+        known = [*hints.runs(path.parent), *hints.models(path.parent), *hints.specs(path.parent)]
+        raise UsageError(hints.missing(path, "spec, run or model file", known))
+    if path.suffix == hints.MODEL_ENDING:
         return parse(spec_of_model_file(path), str(path), overrides, check_data=False)
     return load(path, overrides)
+
+
+def near_run(folder: Path) -> str:
+    """The run that may have been meant by a folder that is none: the newest in it, or one beside it."""
+    inside = next((run for run in hints.runs(folder) if run.parent == folder), None)
+    return f"; did you mean '{inside}'?" if inside else hints.path_suggestion(folder, hints.runs(folder.parent))
 
 
 def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.downloads import obtain, offline_option
-from cnncli.cli.model_target import find_model
+from cnncli.cli.model_target import find_model, no_run
 from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_option, trials
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
@@ -98,7 +98,7 @@ def _resumed(run: Path, given: list[str], epochs: int | None) -> Spec:
         raise UsageError(f"--resume goes on with what the run's own spec says; it does not go with {', '.join(given)}")
     path = run / "spec.yaml"
     if not path.is_file():
-        raise UsageError(f"{run}: {'is no run: it has no spec.yaml' if run.is_dir() else 'no such run'}")
+        raise UsageError(f"--resume needs a run; {no_run(run)}")
     spec = load(path)
     if epochs is None or epochs == spec.fit.epochs:
         return spec

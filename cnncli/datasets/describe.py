@@ -1,6 +1,6 @@
 """What a data source holds, found out without NumPy and without reading the data."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
@@ -8,9 +8,10 @@ from pathlib import Path
 from cnncli.datasets.files import shipped
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import ENDINGS, Found, located, near, readable
+from cnncli.datasets.sources import ENDINGS, Found, located, readable
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
+from cnncli.hints import path_suggestion
 
 MOST_MASKED = 255
 """The greatest class number of a pixel."""
@@ -171,10 +172,10 @@ def find(dataset: str, base: Path) -> Found:
         return found
     path = (base / dataset).resolve()
     if path.suffix or path.parent != base.resolve():
-        raise DeclarationError(f"no file {dataset!r} in {path.parent}{near(path.name, list(readable(path.parent)))}")
+        raise DeclarationError(f"no file {dataset!r} in {path.parent}{_near(dataset, base)}")
     names = [*EMBEDDED, *KNOWN, "synthetic"]
     known = f"; known are {', '.join(names)}, folders of images and files ending in {ENDINGS}"
-    raise DeclarationError(f"unknown dataset {dataset!r}{near(path.name, [*names, *readable(base)]) or known}")
+    raise DeclarationError(f"unknown dataset {dataset!r}{_near(dataset, base, names) or known}")
 
 
 def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
@@ -195,3 +196,10 @@ def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
             key="validation_split",
         )
     return {"train": kept, "validation": total - kept} | {key: counts[key] for key in counts if key != "train"}
+
+
+def _near(dataset: str, base: Path, names: Iterable[str] = ()) -> str:
+    """What may have been meant: one of `names`, or what lies where `dataset` would."""
+    place = Path(dataset).parent
+    there = (place / name for name in sorted(readable(base / place)))
+    return path_suggestion(Path(dataset), [*map(Path, names), *there])

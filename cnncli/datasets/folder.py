@@ -133,12 +133,19 @@ def _found(root: Path, folder: str, problems: list[Problem], *, labelled: bool) 
 
 def _classes(root: Path, found: Mapping[str, _Found]) -> tuple[str, ...]:
     if len({part.several for part in found.values()}) > 1:
-        raise CnncliError(f"{root}: images must have one class in every split, or any number in every split")
+        has = " and ".join(f"{'any number' if part.several else 'one'} in {split}" for split, part in found.items())
+        raise CnncliError(
+            f"{root}: images must have one class in every split, or any number in every split; they have {has}"
+        )
     if any(part.several for part in found.values()):
         # The columns are the model's outputs: their order is the table's.
         orders = {part.classes for part in found.values()}
         if len(orders) > 1:
-            raise CnncliError(f"{root}: the {table.TABLE} of every split must have the same columns in the same order")
+            columns = " and ".join(", ".join(part.classes) for part in found.values())
+            raise CnncliError(
+                f"{root}: the {table.TABLE} of every split must have the same columns in the same order; "
+                f"received {columns}"
+            )
         return orders.pop()
     return tuple(sorted({name for part in found.values() for name in part.classes}))
 

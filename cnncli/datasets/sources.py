@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 
 from cnncli.datasets import folder, table
@@ -95,12 +94,6 @@ def located(dataset: str, base: Path) -> Found | None:
     todo = ADVICE.get(ending)
     said = f"{ending or 'such'} files are not read by this version{f': {todo}' if todo else ''}"
     raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
-
-
-def near(name: str, known: list[str]) -> str:
-    """The end of a sentence about a name that is not known: which one may have been meant."""
-    matches = get_close_matches(name, known, 1)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
 
 
 def readable(place: Path) -> Iterator[str]:

@@ -43,8 +43,10 @@ def read(path: Path) -> Table:
                     _add(table, path.parent, columns, row, line=reader.line_num, seen=seen)
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise CnncliError(f"{path}: a table must be UTF-8 text") from None
+    except UnicodeDecodeError as error:
+        raise CnncliError(
+            f"{path}: a table must be UTF-8 text; received the byte 0x{error.object[error.start]:02x}: save it as UTF-8"
+        ) from None
     except csv.Error as error:
         raise CnncliError(f"{path}: is no table that can be read: {error}") from None
     if table.several:

@@ -4,12 +4,12 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, Self
 
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError
+from cnncli.extras import require
 from cnncli.graph.model import Model
 from cnncli.interop import keras_network, onnx_network, torch_network
 from cnncli.training.sections import CompileSection
@@ -99,8 +99,7 @@ class Framework(NamedTuple):
 
     def command(self, name: str) -> list[str]:
         """What starts it. Raises UsageError where it is not installed."""
-        if any(find_spec(module) is None for module in self.modules):
-            raise UsageError(f"--against {name} needs {self.title}: pip install 'cnncli[bench]'")
+        require(f"--against {name}", self.title, self.modules, "bench")
         # -P: a file torch.py in the working directory is not PyTorch.
         return [sys.executable, "-P", str(Path(__file__).with_name(self.script))]
 

@@ -9,6 +9,7 @@ from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Weight
 from cnncli.ops.builder import Builder
+from cnncli.ops.conv import checked_image
 from cnncli.ops.ir import Shape, Value
 from cnncli.ops.window import Window
 
@@ -73,6 +74,4 @@ def strides_and_dilation(strides: tuple[int, int], dilation_rate: tuple[int, int
 
 def channels_of(image: Shape) -> int:
     """The channels of an image's shape; raises ShapeError for anything else."""
-    if len(image) != 3:
-        raise ShapeError(f"the input must be an image (height, width, channels); received shape {image}")
-    return image[2]
+    return checked_image(image)[2]

@@ -97,9 +97,15 @@ class Conv2DGradWeight(Op):
 
 def image_shape(x: Value) -> tuple[int, int, int]:
     """The (height, width, channels) of an image value; raises ShapeError for anything else."""
-    if len(x.shape) != 3:
-        raise ShapeError(f"the input must be an image (height, width, channels); received shape {x.shape}")
-    return x.shape[0], x.shape[1], x.shape[2]
+    return checked_image(x.shape)
+
+
+def checked_image(shape: Shape) -> tuple[int, int, int]:
+    """The shape of an image, (height, width, channels); raises ShapeError for any other."""
+    if len(shape) != 3:
+        way = ": it must stand before Flatten" if len(shape) == 1 else ""
+        raise ShapeError(f"the input must be an image (height, width, channels); received shape {shape}{way}")
+    return shape[0], shape[1], shape[2]
 
 
 def geometry(window: Window, groups: int, image: Shape) -> Geometry:

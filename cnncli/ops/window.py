@@ -40,7 +40,8 @@ class Window:
             (eh, ew), dilated = self.extent, " (with its dilation)" if self.dilation != (1, 1) else ""
             raise ShapeError(
                 f"with padding 'valid' a window must not be larger than its image; "
-                f"received a window of {eh}×{ew}{dilated} for an image of {height}×{width}"
+                f"received a window of {eh}×{ew}{dilated} for an image of {height}×{width}: "
+                "padding 'same' or fewer poolings before it may help"
             )
         return out[0], out[1]
 

@@ -80,7 +80,7 @@ def data() -> list[Fact]:
 def trained() -> list[Fact]:
     """The runs under runs/."""
     found = runs.all_runs()
-    shown = f"{len(found)}, {_megabytes(size(runs.RUNS))}: cnncli runs" if found else "none under runs/ yet"
+    shown = f"{len(found)}, {_megabytes(size(folders.RUNS))}: cnncli runs" if found else "none under runs/ yet"
     newest = runs.newest()
     return [
         Fact("runs", "count", len(found), shown),

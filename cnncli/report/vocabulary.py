@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.known import KNOWN
+from cnncli.hints import suggestion
 from cnncli.layers.declaration import Declaration, Field, snake_case
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from cnncli.layers.flaws import RefusedError
@@ -14,7 +15,6 @@ from cnncli.layers.notes import notes, told
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.entries import LAYER_NAME
 from cnncli.spec.mistakes import NAMES, later_name
-from cnncli.spec.problems import suggestion
 from cnncli.spec.resolve import flow
 from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.sections import SECTIONS

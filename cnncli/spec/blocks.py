@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from cnncli.hints import suggestion
 from cnncli.spec.entries import OF_ENTRIES
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 PARAMETER = re.compile(r"[A-Za-z_]\w*")

@@ -6,11 +6,12 @@ from cnncli.datasets.describe import Description
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
+from cnncli.hints import suggestion
 from cnncli.layers.activations import Softmax
 from cnncli.layers.declaration import snake_case
 from cnncli.layers.losses import BinaryCrossentropy, Loss
 from cnncli.ops.ir import Shape
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Place
 from cnncli.training.callbacks import EarlyStopping
 from cnncli.training.class_weight import Weights, by_number

@@ -4,10 +4,11 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cnncli.hints import suggestion
 from cnncli.layers.declaration import REQUIRED
 from cnncli.layers.layer import LAYERS
 from cnncli.spec.mistakes import ENTRIES, KEYS, told
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 OF_ENTRIES = ("name", "inputs", "repeat")

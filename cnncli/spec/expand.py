@@ -2,11 +2,12 @@
 
 from dataclasses import dataclass, field
 
+from cnncli.hints import suggestion
 from cnncli.layers.declaration import snake_case
 from cnncli.layers.layer import LAYERS
 from cnncli.spec.blocks import PARAMETER, Block, declared
 from cnncli.spec.entries import MENDED, LayerEntry, flat, near, parse_entry
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 MOST_LAYERS = 10_000

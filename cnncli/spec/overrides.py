@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from collections.abc import Sequence as AnySequence
 
+from cnncli.hints import suggestion
 from cnncli.layers.declaration import REQUIRED, Declaration, snake_case
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.reader import read
 from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.sections import MODEL_KEYS, SECTIONS, TOP_KEYS

@@ -1,7 +1,6 @@
 """The problems of one spec: collected with their places, told all at once."""
 
 import re
-from collections.abc import Iterable
 from unicodedata import east_asian_width
 
 from cnncli.errors import SpecError
@@ -50,18 +49,6 @@ class Problems:
         """Raise SpecError if there is a problem."""
         if self.found:
             raise SpecError(self.rendered())
-
-
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """ "; did you mean 'x'?" for the nearest of `known`, or nothing."""
-    from difflib import get_close_matches  # here because only a spec with problems needs it
-
-    known = list(known)
-    lowered = {word.lower(): word for word in reversed(known)}
-    near = get_close_matches(name, known, 1, 0.6) or [
-        lowered[word] for word in get_close_matches(name.lower(), lowered, 1, 0.6)
-    ]
-    return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def _pointed(source: str, column: int) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from cnncli.datasets.augmentation import AUGMENTATIONS
 from cnncli.datasets.synthetic import SOURCES
+from cnncli.hints import suggestion
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declaration import Registry
 from cnncli.layers.flaws import Flaw
@@ -16,7 +17,7 @@ from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS
 from cnncli.spec.entries import MENDED
 from cnncli.spec.mistakes import KEYS, NAMES, NEEDLESS, VALUES, later_name, told
-from cnncli.spec.problems import Problems, suggestion
+from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks import CALLBACKS
 from cnncli.training.metrics import METRICS

@@ -21,6 +21,7 @@ from safetensors.numpy import load as parse
 from safetensors.numpy import save as serialize
 
 from cnncli.errors import CnncliError
+from cnncli.hints import reason
 
 Array = np.ndarray[Any, Any]
 FORMAT = "cnncli 1"
@@ -108,8 +109,9 @@ def write(path: Path, content: bytes) -> None:
             raise
         sync(path.parent)
     except OSError as error:
-        before = "; the file written before is intact" if path.exists() else ""
-        raise CnncliError(f"{path}: can't be written: {error.strerror or error}{before}") from None
+        before = "; the file written before is intact" if path.is_file() else ""
+        why = reason(error) if path.parent.is_dir() else f"there is no folder '{path.parent}'"
+        raise CnncliError(f"{path}: can't be written: {why}{before}") from None
 
 
 def sync(folder: Path) -> None:

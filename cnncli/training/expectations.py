@@ -23,10 +23,10 @@ class Expectation:
     @classmethod
     def parse(cls, text: str) -> "Expectation":
         """From `test_accuracy >= 0.95`. Raises DeclarationError for anything else."""
-        figure = re.match(r"\s*(\w+)", text)
+        figure = re.match(r"\s*(\w+)\s*[<>=]", text)
         if figure is None:
-            raise DeclarationError(f'an expectation must be like "test_accuracy >= 0.95"; received {text!r}')
-        return cls.of(figure[1], text[figure.end() :])
+            raise DeclarationError(f"an expectation must be like 'test_accuracy >= 0.95'; received {text!r}")
+        return cls.of(figure[1], text[figure.end(1) :])
 
     @classmethod
     def of(cls, figure: str, condition: str) -> "Expectation":

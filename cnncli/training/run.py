@@ -13,8 +13,10 @@ from typing import Any
 
 from cnncli import __version__
 from cnncli.errors import CnncliError, UsageError
+from cnncli.folders import RUNS
+from cnncli.hints import is_run
 from cnncli.training.checkpoint import sync, write
-from cnncli.training.runs import METRICS, MODEL_FILES, RESULT, RUNS, SPEC, STAMP
+from cnncli.training.runs import METRICS, MODEL_FILES, RESULT, SPEC, STAMP
 
 ENVIRONMENT, SPLITS = "environment.json", "splits.json"
 
@@ -112,7 +114,8 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
             output.mkdir(parents=True, exist_ok=True)
         run = Run(output or _dated(RUNS / name), dated=not output, made=made)
     except OSError as error:
-        raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}") from None
+        way = "" if output else "; --output puts the run elsewhere"
+        raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}{way}") from None
     try:
         write(run.spec, spec.encode())
         write(run.path / ENVIRONMENT, _document(environment))
@@ -169,7 +172,8 @@ def check_output(output: Path) -> None:
     except OSError as error:
         raise CnncliError(f"{output}: can't be read: {error.strerror or error}") from None
     if what:
-        raise UsageError(f"--output must be an empty folder or a new one; {output} {what}")
+        way = f"; `cnncli train --resume {output}` goes on with the run there" if is_run(output) else ""
+        raise UsageError(f"--output must be an empty folder or a new one; {output} {what}{way}")
 
 
 def _has_something(folder: Path) -> bool:

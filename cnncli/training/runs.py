@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.errors import CnncliError, UsageError
+from cnncli.folders import RUNS
 
-RUNS = Path("runs")
 SPEC, METRICS, RESULT = "spec.yaml", "metrics.jsonl", "result.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the one that it hands out first."""

@@ -19,6 +19,7 @@ from cnncli.training import checkpoint, class_weight
 from cnncli.training.evaluation import evaluate
 from cnncli.training.interruption import Interruption
 from cnncli.training.loop import Event, Job, Trainer, prepare
+from cnncli.training.memory import check_memory, limit
 from cnncli.training.run import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -87,17 +88,18 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
 def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
     """The network, with data, weights and output held against it; nothing is compiled or written.
 
-    Raises CnncliError where something does not fit, can't be read or is in the way.
+    Raises CnncliError where something does not fit (into memory, too), can't be read or is in the way.
     """
     if place.output:
         check_output(place.output)
+    check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
     network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
     for split in dataset.splits.values():
         Feed(split, plan.rescale, plan.compile.loss, network.inputs, network.targets)
     if plan.fit.class_weight is not None:
         class_weight.of_rows(plan.fit.class_weight, dataset)
     if place.weights:
-        network.load(checkpoint.load(place.weights).weights)
+        _load(network, place.weights)
     return network
 
 
@@ -112,7 +114,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
         prepare(network, 1, plan.data.augment)
         network.initialize(plan.seed)
         if place.weights:
-            network.load(checkpoint.load(place.weights).weights)
+            _load(network, place.weights)
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
@@ -130,6 +132,15 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             run.close()
     figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
     return Result(run.shown, epoch, best.digest, figures, test)
+
+
+def _load(network: Network, file: Path) -> None:
+    """Begin at the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
+    weights = checkpoint.load(file).weights
+    try:
+        network.load(weights)
+    except CnncliError as error:
+        raise CnncliError(f"{file}: {error}: is it of another model?") from None
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:

@@ -5,20 +5,25 @@ from math import ceil
 from pathlib import Path
 
 from cnncli.errors import UsageError
+from cnncli.training.control_groups import groups, text
 
 VARIABLE = "NUMBA_NUM_THREADS"
+MOST = 4096
+"""Where the system refuses a thread, the process ends without a word."""
 
 
 def settle(wanted: int | None) -> int:
     """The number of threads: `wanted`, or what NUMBA_NUM_THREADS says, or one a CPU; Numba is told to allow it.
 
-    Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1.
+    Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1, or one of them is far too large.
     """
-    text = os.environ.get(VARIABLE)
-    if text is not None and (not text.isdecimal() or int(text) < 1):
-        raise UsageError(f"{VARIABLE} must be a whole number of at least 1; received {text!r}")
-    given = int(text) if text else None
+    said = os.environ.get(VARIABLE)
+    if said is not None and (not said.isdecimal() or int(said) < 1):
+        raise UsageError(f"{VARIABLE} must be a whole number of at least 1; received {said!r}")
+    given = int(said) if said else None
     count = wanted or given or available()
+    if max(count, given or 1) > MOST:
+        raise UsageError(f"--threads and {VARIABLE} must be at most {MOST:,}; received {max(count, given or 1):,}")
     os.environ[VARIABLE] = str(max(count, given or 1))
     return count
 
@@ -32,39 +37,19 @@ def available(root: Path = Path("/")) -> int:
 
 
 def quota(root: Path = Path("/")) -> float | None:
-    """The least CPU quota of this process's control groups and those around them, version 1 or 2; None if none."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return None
-    mount = root / "sys/fs/cgroup"
-    quotas = []
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers == "":
-            quotas += [_version_2(folder) for folder in _upwards(mount, path)]
-        elif "cpu" in controllers.split(","):
-            quotas += [_version_1(folder) for name in ("cpu", controllers) for folder in _upwards(mount / name, path)]
+    """The least CPU quota of this process's control groups and those around them; None if none."""
+    quotas = [_QUOTAS[version](folder) for version, folder in groups("cpu", root)]
     return min((found for found in quotas if found is not None), default=None)
 
 
-def _upwards(mount: Path, path: str) -> list[Path]:
-    folder = mount / path.lstrip("/")
-    return [folder, *(parent for parent in folder.parents if parent.is_relative_to(mount))]
-
-
-def _version_2(folder: Path) -> float | None:
-    quota, _, period = _text(folder / "cpu.max").partition(" ")
-    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
-
-
 def _version_1(folder: Path) -> float | None:
-    quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+    quota, period = text(folder / "cpu.cfs_quota_us"), text(folder / "cpu.cfs_period_us")
     return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8").strip()
-    except OSError:
-        return ""
+def _version_2(folder: Path) -> float | None:
+    quota, _, period = text(folder / "cpu.max").partition(" ")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+
+
+_QUOTAS = {1: _version_1, 2: _version_2}

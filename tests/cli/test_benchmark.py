@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.interop import peer
+from cnncli import extras
 from cnncli.training import benchmark
 from tests.cli.test_train import cnncli
 
@@ -134,11 +134,11 @@ def test_a_peer_that_only_infers_is_not_asked_to_train(run, monkeypatch):
 
 def test_a_peer_that_is_missing_or_cannot_is_told_before_anything_is_measured(run, monkeypatch):
     monkeypatch.setattr(benchmark, "Bench", None)
-    monkeypatch.setattr(peer, "find_spec", lambda name: None)
+    monkeypatch.setattr(extras, "find_spec", lambda name: None)
     done = run("--against", "torch")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --against torch needs PyTorch: pip install 'cnncli[bench]'\n"
-    monkeypatch.setattr(peer, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
     done = run("--against", "torch", "--set", "model.layers.dense.kernel_regularizer=l2")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: --against torch knows no counterpart of dense (Dense) with kernel_regularizer\n"

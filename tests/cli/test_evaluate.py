@@ -106,7 +106,7 @@ def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
     assert cnncli(tmp_path, "evaluate").stderr == (
         "error: there is no run under runs/ yet; name a run, a model file or a spec\n"
     )
-    assert cnncli(folder, "evaluate", "nothing").stderr == "error: nothing: no such run, model file or spec\n"
+    assert cnncli(folder, "evaluate", "nothing").stderr == "error: there is no run, model file or spec 'nothing'\n"
     broken = tmp_path / "broken.safetensors"
     broken.write_bytes((runs(folder)[0] / "best.safetensors").read_bytes()[:-7])
     done = cnncli(folder, "evaluate", broken)

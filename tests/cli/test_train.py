@@ -166,7 +166,7 @@ def test_training_can_begin_at_the_weights_of_a_run(folder):
     digests = [json.loads(done.stdout.splitlines()[-1])["weights_digest"] for done in (first, begun)]
     assert digests[0] == digests[1]
     missing = cnncli(folder, "train", "bars.yaml", "--weights", "nowhere")
-    assert (missing.returncode, missing.stderr) == (2, "error: nowhere: no such run, model file or spec\n")
+    assert (missing.returncode, missing.stderr) == (2, "error: there is no run, model file or spec 'nowhere'\n")
 
 
 def test_quiet_keeps_the_closing_lines(folder):
@@ -245,7 +245,7 @@ def test_a_resumed_runs_epochs_may_grow_but_not_shrink(folder):
 
 MISUSES = [
     ((), "error: train needs a SPEC, or --resume RUN\n"),
-    (("--resume", "nowhere"), "error: nowhere: no such run\n"),
+    (("--resume", "nowhere"), "error: --resume needs a run; there is no run 'nowhere'\n"),
     (
         ("bars.yaml", "--resume", "x", "--seed", 1),
         "error: --resume goes on with what the run's own spec says; it does not go with SPEC, --seed\n",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from cnncli import extras
 from cnncli.errors import CnncliError, UsageError
 from cnncli.interop import peer
 from cnncli.interop.peer import FRAMEWORKS, Peer
@@ -50,13 +51,13 @@ def test_a_peer_that_does_not_end_is_ended(monkeypatch):
     ("name", "title"), [("torch", "PyTorch"), ("tensorflow", "Keras and TensorFlow"), ("onnxruntime", "ONNX Runtime")]
 )
 def test_without_a_framework_one_line_says_how_to_get_it(monkeypatch, name, title):
-    monkeypatch.setattr(peer, "find_spec", lambda module: None)
+    monkeypatch.setattr(extras, "find_spec", lambda module: None)
     with pytest.raises(UsageError, match=rf"^--against {name} needs {title}: pip install 'cnncli\[bench\]'$"):
         FRAMEWORKS[name].command(name)
 
 
 def test_pytorch_is_the_installed_one_whatever_lies_in_the_working_directory(monkeypatch, tmp_path):
-    monkeypatch.setattr(peer, "find_spec", lambda name: object())
+    monkeypatch.setattr(extras, "find_spec", lambda name: object())
     installed = tmp_path / "installed"
     for folder, says in ((tmp_path, "a file of the user"), (installed, "the installed one")):
         folder.mkdir(exist_ok=True)

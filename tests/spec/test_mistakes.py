@@ -25,7 +25,7 @@ SHORT = {
 }
 
 
-def _cases() -> list[tuple[str, list[str]]]:
+def cases() -> list[tuple[str, list[str]]]:
     cases = []
     for case in Path(__file__).with_name("mistakes.txt").read_text(encoding="utf-8").split("===\n")[1:]:
         text, _, lines = case.partition("-->\n")
@@ -44,13 +44,13 @@ def problems_of(text: str) -> list[str]:
     return caught.value.problems
 
 
-@pytest.mark.parametrize(("text", "expected"), _cases())
+@pytest.mark.parametrize(("text", "expected"), cases())
 def test_a_mistake_gets_its_message_at_its_place(text: str, expected: list[str]) -> None:
     assert [problem.split("\n")[0] for problem in problems_of(text)] == [f"f.yaml:{line}" for line in expected]
 
 
 def test_there_are_enough_cases() -> None:
-    assert len(_cases()) > 80
+    assert len(cases()) > 80
 
 
 def test_a_good_spec_has_no_problem() -> None:

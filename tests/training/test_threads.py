@@ -57,3 +57,9 @@ def test_a_variable_that_is_no_number_is_an_error(monkeypatch, text):
     monkeypatch.setenv(threads.VARIABLE, text)
     with pytest.raises(UsageError, match=r"NUMBA_NUM_THREADS must be a whole number of at least 1; received"):
         threads.settle(None)
+
+
+def test_more_threads_than_a_system_gives_are_refused(monkeypatch):
+    monkeypatch.setenv(threads.VARIABLE, "1")
+    with pytest.raises(UsageError, match=r"at most 4,096; received 100,000"):
+        threads.settle(100_000)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from cnncli.errors import CnncliError
+from cnncli.extras import require
 from cnncli.report.benchmarks.page import SECTIONS, page
 
 
@@ -26,6 +27,10 @@ def main(folder: Path, only: str | None, rounds: int) -> None:
     for name in names:
         if name not in SECTIONS:
             raise click.BadParameter(f"must be of {', '.join(SECTIONS)}; received '{name}'", param_hint="--only")
+    try:
+        require("python -m cnncli.report.benchmarks", "matplotlib", ("matplotlib",), "bench")
+    except CnncliError as error:
+        raise click.UsageError(str(error)) from None
     raw = folder / "benchmarks.json"
     measured: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
     failed = False

@@ -1,0 +1,123 @@
+"""What is wrong with a command line, in one line: the rule, the value received, what may have been meant.
+
+The parser's own exceptions say what happened; only the value that a type refused is taken from its words.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cnncli import hints
+from cnncli.hints import suggestion
+
+
+def told(error: click.ClickException) -> str:
+    """The line for an error of the parser."""
+    context: click.Context | None = getattr(error, "ctx", None)
+    command = context.command_path if context else "cnncli"
+    if isinstance(error, click.NoSuchOption) and context:
+        return f"{command} has no option '{error.option_name}'{_option(error.option_name, context)}"
+    if isinstance(error, click.MissingParameter):
+        return f"{command} needs {_written(error.param)}: see {command} --help"
+    if isinstance(error, click.BadOptionUsage):
+        wants = "is a switch: it takes no value" if "not take" in error.message else "needs a value after it"
+        return f"{error.option_name} {wants}"
+    if isinstance(error, click.BadParameter) and error.param is not None:
+        return _value(error.param, error)
+    return _plain(error, command, context)
+
+
+def _plain(error: click.ClickException, command: str, context: click.Context | None) -> str:
+    """What the parser says with a text alone."""
+    extra = re.search(r"extra arguments? \((.*)\)", error.message)
+    if extra:
+        return f"{command} takes no further argument; received '{extra[1]}': see {command} --help"
+    wanted = re.search(r"[Nn]o such command '(.*?)'", error.message)
+    if wanted and context:
+        return f"there is no command '{wanted[1]}' under {command}{_among(wanted[1], context)}"
+    return error.format_message()
+
+
+def no_command(word: str, context: click.Context) -> str:
+    """What to say of a first word that is no command: a spec or a model alone, or a misspelt command."""
+    path = Path(word)
+    if path.suffix in hints.SPEC_ENDINGS:
+        return f"a command must come before '{word}': `cnncli train {word}` trains it"
+    if path.suffix == hints.MODEL_ENDING or hints.is_run(path):
+        return f"a command must come before '{word}': `cnncli evaluate {word}` measures it"
+    return f"there is no command '{word}'{_among(word, context)}"
+
+
+def _among(word: str, context: click.Context) -> str:
+    names = context.command.list_commands(context) if isinstance(context.command, click.Group) else []
+    return suggestion(word, names) or f"; there are {', '.join(names)}"
+
+
+def _option(name: str, context: click.Context) -> str:
+    """The commands that have the option, or which of this one may have been meant."""
+    top = context.find_root()
+    assert isinstance(top.command, click.Group)
+    owners = [command for command, option in _everywhere(top.command, top) if option == name]
+    if owners:
+        return f"; it belongs to {', '.join(owners)}"
+    return suggestion(name, _options(context.command)) or f": see {context.command_path} --help"
+
+
+def _everywhere(group: click.Group, context: click.Context, before: str = "") -> Iterator[tuple[str, str]]:
+    """Each command of a group with each of its options. This imports all of them: an error may take a moment."""
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if isinstance(command, click.Group):
+            yield from _everywhere(command, context, f"{before}{name} ")
+        elif command is not None:
+            yield from ((f"{before}{name}", option) for option in _options(command))
+
+
+def _options(command: click.Command) -> Iterator[str]:
+    for param in command.params:
+        if isinstance(param, click.Option):
+            yield from (*param.opts, *param.secondary_opts)
+
+
+def _value(param: click.Parameter, error: click.BadParameter) -> str:
+    """The rule of the parameter's type, and the value that it refused."""
+    locked = re.search(r"'(.*)' is not (readable|writable)", error.message)
+    if locked:
+        can = "read" if locked[2] == "readable" else "written"
+        return f"{_written(param)}: '{locked[1]}' can't be {can}: Permission denied"
+    received = re.match(r"'?(.*?)'? is not ", error.message)
+    rule = _rule(param.type)
+    if not rule or not received:
+        return f"{_written(param)}: {error.message}"
+    near = suggestion(received[1], param.type.choices) if isinstance(param.type, click.Choice) else ""
+    return f"{_written(param)} must be {rule}; received '{received[1]}'{near}"
+
+
+def _rule(kind: "click.ParamType[Any]") -> str:
+    """What a value must be, where that can be said of its type."""
+    if isinstance(kind, click.IntRange | click.FloatRange):
+        what = "a whole number" if isinstance(kind, click.IntRange) else "a number"
+        if kind.min is None or kind.max is None:
+            return f"{what} of at least {kind.min}" if kind.min is not None else f"{what} of at most {kind.max}"
+        return f"{what} from {kind.min} to {kind.max}"
+    if isinstance(kind, click.Choice):
+        return f"one of {', '.join(map(str, kind.choices))}"
+    named = {"integer": "a whole number", "float": "a number", "boolean": "yes or no, written as 1 or 0"}
+    return named.get(kind.name, "")
+
+
+def _written(param: click.Parameter | None) -> str:
+    """The parameter as it is written on the command line; one that was read from a variable is named by it, too."""
+    if param is None:
+        return "an argument"
+    if isinstance(param, click.Argument):
+        return _metavar(param)
+    variable = f" ({param.envvar})" if isinstance(param.envvar, str) else ""
+    return f"{max(param.opts, key=len)}{variable}"
+
+
+def _metavar(param: click.Parameter) -> str:
+    return (param.metavar or (param.name or "").upper()).strip("[].")
