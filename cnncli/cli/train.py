@@ -1,5 +1,6 @@
 """`cnncli train`: from a spec to a run. NumPy and Numba are imported once the number of threads is settled."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_o
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
-from cnncli.report.progress import Follower, emit, figures_line, fitted
+from cnncli.report.progress import Follower, Notice, emit, figures_line, fitted
 from cnncli.report.reading import decoding, tell_repeated, tell_skipped
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 @folds_option
 @seeds_option
 @offline_option
-@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, leave no run.")
+@click.option("--dry-run", is_flag=True, help="Tell shapes, memory and time; leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the closing lines.")
 def command(
@@ -119,11 +120,14 @@ def _train(
 ) -> "Result | None":
     """The training of one spec; None where all is only checked."""
     from cnncli.kernels import compilations
+    from cnncli.report.forecast import forecast_data, print_forecast
+    from cnncli.training.forecast import forecast, resident
     from cnncli.training.session import Place, Plan, check, read_data, train
 
     base = spec.path.parent if spec.path else Path()
     resolved = spec.resolved()
     plan = Plan(spec.name, spec.seed, spec.data, base, spec.model, spec.compile, spec.fit, spec.to_yaml(), resolved)
+    before = resident()
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
     tell_repeated(dataset.in_several_splits)
@@ -133,7 +137,14 @@ def _train(
         if spec.data.rescale == "auto" and rescaling_layer(spec.model):
             click.echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
     if dry:
-        check(plan, dataset, place, threads)
+        with Notice() as notice:
+            network = check(plan, dataset, place, threads)
+            notice.say("compiling kernels, timing some batches …")
+            made = forecast(plan, dataset, network, before)
+        if mode == "json":
+            emit(forecast_data(spec, dataset, threads, made))
+        else:
+            print_forecast(spec, made, sys.stdout)
         return None
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
