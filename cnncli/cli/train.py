@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 @folds_option
 @seeds_option
 @offline_option
+@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--dry-run", is_flag=True, help="Tell shapes, memory and time; leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the closing lines.")
@@ -53,6 +54,7 @@ def command(
     folds: int | None,
     seeds: int | None,
     offline: bool,
+    junit: Path | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -70,13 +72,15 @@ def command(
             loaded = load(spec, changes)
         else:
             raise UsageError("train needs a SPEC, or --resume RUN")
+        if dry_run and junit:
+            raise UsageError("--junit reports what came of a training; it does not go with --dry-run")
         start = None if weights is None else find_model(weights).file
         obtain(loaded.data, offline=offline)
         cores = cpus.settle(threads)
         if not (folds or seeds):
             result = _train(loaded, mode, threads=cores, resume=resume, weights=start, output=output, dry=dry_run)
             if result is not None:
-                _judge(loaded, all_figures(result))
+                _judge(loaded, all_figures(result), junit)
             return
 
         def one(trial: Trial, place: Path | None) -> "Result | None":
@@ -86,7 +90,7 @@ def command(
 
         figures = run_all(trials(loaded.seed, seeds, folds), output, mode, one)
         if not dry_run:
-            _judge(loaded, figures)
+            _judge(loaded, figures, junit)
     except CnncliError as error:
         if as_json:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
@@ -176,8 +180,8 @@ def _close(result: "Result", mode: str, *, named: bool) -> None:
         click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
 
 
-def _judge(spec: Spec, figures: Mapping[str, float]) -> None:
+def _judge(spec: Spec, figures: Mapping[str, float], report: Path | None) -> None:
     """Raise ExpectationError, with every condition and its figure, where one is not met."""
-    from cnncli.report.evaluation import judge
+    from cnncli.report.verdict import conclude
 
-    judge(spec.expect, figures)
+    conclude("train", spec.name, spec.expect, figures, report)
