@@ -1,5 +1,6 @@
 """What `train --dry-run` tells: the model, and what its training will want."""
 
+from collections.abc import Sequence
 from math import inf
 from typing import Any, TextIO
 
@@ -28,10 +29,12 @@ def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
     }
     whole = f"memory  about {amount(memory.total)}B at most:"
     click.echo(fitted([whole, *_listed([f"{amount(size)}B of {what}" for what, size in parts.items()])], " "), file)
-    batches = f"{made.steps:,} batches in {seconds(made.training)}"
-    judged = f", validation in {seconds(made.validation)}" if made.validation else ""
-    everything = f"; {seconds(made.epoch * epochs)} for {epochs} epochs" if epochs > 1 else ""
-    click.echo(fitted([f"time    about {seconds(made.epoch)} an epoch:", f"{batches}{judged}{everything}"], " "), file)
+    times = [f"{made.steps:,} batches in {seconds(made.training)}"]
+    if made.validation:
+        times.append(f"validation in {seconds(made.validation)}")
+    if epochs > 1:
+        times.append(f"{epochs} epochs in {seconds(epochs * made.epoch)}")
+    click.echo(fitted([f"time    about {seconds(made.epoch)} an epoch:", *_listed(times)], " "), file)
 
 
 def forecast_data(spec: Spec, dataset: Dataset, threads: int, made: Forecast) -> dict[str, Any]:
@@ -59,6 +62,6 @@ def seconds(value: float) -> str:
     return f"{count:.2g} {unit}" if count < 99.5 else f"{count:,.0f} {unit}"
 
 
-def _listed(parts: list[str]) -> list[str]:
-    """`a,`, `b`, `and c`."""
-    return [*(f"{part}," for part in parts[:-2]), parts[-2], f"and {parts[-1]}"]
+def _listed(parts: Sequence[str]) -> list[str]:
+    """`a,`, `b,`, `c`."""
+    return [*(f"{part}," for part in parts[:-1]), parts[-1]]
