@@ -74,6 +74,8 @@ def command(
             raise UsageError("train needs a SPEC, or --resume RUN")
         if dry_run and junit:
             raise UsageError("--junit reports what came of a training; it does not go with --dry-run")
+        if junit and not junit.parent.is_dir():
+            raise UsageError(f"--junit {junit}: there is no folder '{junit.parent}' to write it in; make it first")
         start = None if weights is None else find_model(weights).file
         obtain(loaded.data, offline=offline)
         cores = cpus.settle(threads)

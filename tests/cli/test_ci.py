@@ -55,6 +55,12 @@ def test_a_dry_run_has_nothing_to_report(folder):
     )
 
 
+def test_a_report_that_could_not_be_written_is_told_before_the_training(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--junit", "reports/bars.xml")
+    told = "error: --junit reports/bars.xml: there is no folder 'reports' to write it in; make it first\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
 @pytest.mark.usefixtures("_github")
 @pytest.mark.parametrize("command", ["check", "train"])
 def test_github_shows_each_problem_of_a_spec_at_its_place(folder, command):
