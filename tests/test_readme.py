@@ -3,6 +3,9 @@
 import re
 from pathlib import Path
 
+import yaml
+
+from cnncli.cli import main
 from cnncli.spec.spec import load, parse
 
 ROOT = Path(__file__).parent.parent
@@ -50,3 +53,18 @@ def test_ci_runs_the_test_command_it_names():
     (line,) = [line for line in README.splitlines() if "&& .venv/bin/pytest" in line]
     assert "grep --max-count=1 '&& .venv/bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "[test]" in line
+
+
+def test_its_workflow_is_valid_and_its_commands_exist():
+    (workflow,) = [yaml.safe_load(block) for block in blocks("yaml") if "jobs:" in block]
+    (job,) = workflow["jobs"].values()
+    (kept,) = [step["with"] for step in job["steps"] if step.get("uses", "").startswith("actions/cache@")]
+    assert kept["path"] == "${{ env.CNNCLI_CACHE_DIR }}"
+    assert "CNNCLI_CACHE_DIR" in job["env"]
+    lines = [step["run"].split() for step in job["steps"] if step.get("run", "").startswith("cnncli ")]
+    assert [line[1] for line in lines] == ["check", "train"]
+    for _, name, *arguments in lines:
+        command = main.get_command(None, name)
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {argument for argument in arguments if argument.startswith("--")} <= known
+        assert all(list(ROOT.glob(argument)) for argument in arguments if argument.startswith("configs/"))

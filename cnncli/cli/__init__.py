@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnncli import __version__
+from cnncli.cli.annotations import annotate
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
 
 if TYPE_CHECKING:
@@ -130,6 +131,7 @@ def tell(error: CnncliError) -> None:
         click.echo(f"error: {count} problem{'s' * (count > 1)} in the spec; nothing was done", err=True)
     else:
         click.echo(f"error: {error}", err=True)
+    annotate(error)
 
 
 def _tell_interruption(error: InterruptedRun) -> int:

@@ -45,8 +45,8 @@ def command(
     expectations = [Expectation.parse(text) for text in conditions]
     target = find_model(model)
     cpus.settle(threads)
-    from cnncli.report.evaluation import judge, misclassified_csv, print_evaluation
-    from cnncli.report.evaluation import junit as junit_report
+    from cnncli.report.evaluation import misclassified_csv, print_evaluation
+    from cnncli.report.verdict import conclude
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
@@ -63,9 +63,7 @@ def command(
             click.echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written
         checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
-    if junit is not None:
-        checkpoint.write(junit, junit_report(evaluation, expectations))
-    judge(expectations, evaluation.named_figures())
+    conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)
 
 
 def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":

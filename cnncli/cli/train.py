@@ -1,5 +1,6 @@
 """`cnncli train`: from a spec to a run. NumPy and Numba are imported once the number of threads is settled."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_o
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
-from cnncli.report.progress import Follower, emit, figures_line, fitted
+from cnncli.report.progress import Follower, Notice, emit, figures_line, fitted
 from cnncli.report.reading import decoding, tell_repeated, tell_skipped
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 @folds_option
 @seeds_option
 @offline_option
-@click.option("--dry-run", is_flag=True, help="Check everything, train nothing, leave no run.")
+@click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@click.option("--dry-run", is_flag=True, help="Tell shapes, memory and time; leave no run.")
 @click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
 @click.option("--quiet", is_flag=True, help="Only the closing lines.")
 def command(
@@ -52,6 +54,7 @@ def command(
     folds: int | None,
     seeds: int | None,
     offline: bool,
+    junit: Path | None,
     dry_run: bool,
     as_json: bool,
     quiet: bool,
@@ -69,13 +72,17 @@ def command(
             loaded = load(spec, changes)
         else:
             raise UsageError("train needs a SPEC, or --resume RUN")
+        if dry_run and junit:
+            raise UsageError("--junit reports what came of a training; it does not go with --dry-run")
+        if junit and not junit.parent.is_dir():
+            raise UsageError(f"--junit {junit}: there is no folder '{junit.parent}' to write it in; make it first")
         start = None if weights is None else find_model(weights).file
         obtain(loaded.data, offline=offline)
         cores = cpus.settle(threads)
         if not (folds or seeds):
             result = _train(loaded, mode, threads=cores, resume=resume, weights=start, output=output, dry=dry_run)
             if result is not None:
-                _judge(loaded, all_figures(result))
+                _judge(loaded, all_figures(result), junit)
             return
 
         def one(trial: Trial, place: Path | None) -> "Result | None":
@@ -85,7 +92,7 @@ def command(
 
         figures = run_all(trials(loaded.seed, seeds, folds), output, mode, one)
         if not dry_run:
-            _judge(loaded, figures)
+            _judge(loaded, figures, junit)
     except CnncliError as error:
         if as_json:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
@@ -119,11 +126,14 @@ def _train(
 ) -> "Result | None":
     """The training of one spec; None where all is only checked."""
     from cnncli.kernels import compilations
+    from cnncli.report.forecast import forecast_data, print_forecast
+    from cnncli.training.forecast import forecast, resident
     from cnncli.training.session import Place, Plan, check, read_data, train
 
     base = spec.path.parent if spec.path else Path()
     resolved = spec.resolved()
     plan = Plan(spec.name, spec.seed, spec.data, base, spec.model, spec.compile, spec.fit, spec.to_yaml(), resolved)
+    before = resident()
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
     tell_repeated(dataset.in_several_splits)
@@ -133,7 +143,14 @@ def _train(
         if spec.data.rescale == "auto" and rescaling_layer(spec.model):
             click.echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
     if dry:
-        check(plan, dataset, place, threads)
+        with Notice() as notice:
+            network = check(plan, dataset, place, threads)
+            notice.say("compiling kernels, timing some batches …")
+            made = forecast(plan, dataset, network, before)
+        if mode == "json":
+            emit(forecast_data(spec, dataset, threads, made))
+        else:
+            print_forecast(spec, made, sys.stdout)
         return None
     with Follower(spec.fit.epochs, mode) as follower:
         follower.notice("compiling kernels …")
@@ -165,8 +182,8 @@ def _close(result: "Result", mode: str, *, named: bool) -> None:
         click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
 
 
-def _judge(spec: Spec, figures: Mapping[str, float]) -> None:
+def _judge(spec: Spec, figures: Mapping[str, float], report: Path | None) -> None:
     """Raise ExpectationError, with every condition and its figure, where one is not met."""
-    from cnncli.report.evaluation import judge
+    from cnncli.report.verdict import conclude
 
-    judge(spec.expect, figures)
+    conclude("train", spec.name, spec.expect, figures, report)

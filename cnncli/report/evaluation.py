@@ -6,7 +6,6 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 from rich import box
@@ -15,10 +14,8 @@ from rich.table import Table
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
-from cnncli.errors import ExpectationError
 from cnncli.graph.network import Network
 from cnncli.training.evaluation import evaluate
-from cnncli.training.expectations import Expectation
 from cnncli.training.metrics import Metric
 
 Array = np.ndarray[Any, Any]
@@ -122,19 +119,6 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
     return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes, counted)
 
 
-def judge(expectations: Sequence[Expectation], figures: Mapping[str, float]) -> None:
-    """Raise ExpectationError, with every condition and its figure, where one is not met or has no figure."""
-    held = {str(one): one.figure in figures and one.holds(figures[one.figure]) for one in expectations}
-    if not all(held.values()):
-        lines = [
-            f"  {one}: {figures[one.figure]:.6g}{'' if held[str(one)] else ', not met'}"
-            if one.figure in figures
-            else f"  {one}: there is no such figure; there are {', '.join(figures)}"
-            for one in expectations
-        ]
-        raise ExpectationError("\n".join(["the run does not meet what is expected of it", *lines]))
-
-
 def print_evaluation(evaluation: Evaluation) -> None:
     """The table of classes and the confusion matrix, on standard output."""
     rows = evaluation.rows()
@@ -161,25 +145,6 @@ def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
         row = [mistake.index, mistake.label, mistake.predicted, f"{mistake.probability:.6g}"]
         writer.writerow([*row, *([mistake.file] if named else [])])
     return text.getvalue()
-
-
-def junit(evaluation: Evaluation, expectations: Sequence[Expectation]) -> bytes:
-    """A JUnit report: a test case for each expectation, or one for the evaluation itself."""
-    figures = evaluation.named_figures()
-    failed = [one for one in expectations if one.figure not in figures or not one.holds(figures[one.figure])]
-    count = max(1, len(expectations))
-    suite = ElementTree.Element("testsuite", name="cnncli evaluate", tests=str(count), failures=str(len(failed)))
-    properties = ElementTree.SubElement(suite, "properties")
-    for name, value in figures.items():
-        ElementTree.SubElement(properties, "property", name=name, value=repr(value))
-    if not expectations:
-        ElementTree.SubElement(suite, "testcase", classname="cnncli", name=f"evaluate {evaluation.split}")
-    for one in expectations:
-        case = ElementTree.SubElement(suite, "testcase", classname="cnncli", name=str(one))
-        if one in failed:
-            message = f"{one.figure} is {figures.get(one.figure, 'not there')}"
-            ElementTree.SubElement(case, "failure", message=message)
-    return bytes(ElementTree.tostring(suite, encoding="utf-8", xml_declaration=True)) + b"\n"
 
 
 def _class_count(network: Network, split: Split) -> int:

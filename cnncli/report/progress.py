@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-    from rich.status import Status
+from cnncli.report.region import Region
 
-    from cnncli.training.loop import BatchDone, EpochDone, Event
+if TYPE_CHECKING:
+    from cnncli.report.bar import Bar
+    from cnncli.training.loop import EpochDone, Event
 
 
 def figures_line(figures: Mapping[str, float]) -> str:
     """`loss 0.5934  accuracy 0.8300`."""
-    return "  ".join(_named(figures))
+    return "  ".join(named(figures))
 
 
 def figure(value: float) -> str:
@@ -44,8 +44,14 @@ def fitted(parts: Sequence[str], separator: str) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _named(figures: Mapping[str, float]) -> list[str]:
+def named(figures: Mapping[str, float]) -> list[str]:
+    """Each figure behind its name, as long as in the lines above and below."""
     return [f"{name} {figure(value):6}" for name, value in figures.items()]
+
+
+def epoch_label(epoch: int, epochs: int) -> str:
+    """`epoch 9/15 `: as long as the last one."""
+    return f"epoch {epoch}/{epochs}".ljust(len(f"epoch {epochs}/{epochs}"))
 
 
 def columns() -> float:
@@ -58,6 +64,11 @@ def animated() -> bool:
     return sys.stderr.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
+def coloured() -> bool:
+    """True where standard output may have colours: it is a terminal, and NO_COLOR is not set."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
 class Follower:
     """Shows the events of a training of `epochs` epochs. `mode`: "text", "json" (lines of JSON) or "quiet"."""
 
@@ -66,29 +77,34 @@ class Follower:
 
         self.loop = loop  # an import after every batch would take longer than all else here
         self.epochs, self.mode = epochs, mode
-        self.bar: Bar | None = Bar() if mode == "text" and animated() else None
+        self.bar: Bar | None = None
+        if mode == "text" and animated():
+            from cnncli.report import bar
+
+            self.bar = bar.Bar(epochs, Region())
+        self.begun = False
 
     def __enter__(self) -> "Follower":
         return self
 
     def __exit__(self, *error: object) -> None:
         if self.bar:
-            self.bar.close()
+            self.bar.region.close()
 
     def notice(self, text: str) -> None:
         """Say on a terminal, and only there, what takes time, until the first event."""
-        if self.bar and self.bar.shown is None:
-            self.bar.notice(text)
+        if self.bar and not self.begun:
+            say(self.bar.region, text)
 
     def __call__(self, event: "Event") -> None:
         """Show an event; to be handed to the loop."""
+        self.begun = True
         if isinstance(event, self.loop.BatchDone):
             if self.bar:
-                self.bar.advance(event, self.epochs)
-            return
-        if self.bar:
-            self.bar.close()
-        if isinstance(event, self.loop.EpochDone):
+                self.bar.batch(event)
+        elif isinstance(event, self.loop.EpochDone):
+            if self.bar:
+                self.bar.epoch(event)
             self._epoch(event)
         elif self.mode != "quiet":
             click.echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
@@ -99,12 +115,21 @@ class Follower:
             timing = {"seconds": round(event.seconds, 3), "images_per_second": round(rate, 1)}
             emit({"event": "epoch", **event.figures, **timing})
         elif self.mode == "text":
-            figures = {name: value for name, value in event.figures.items() if name != "epoch"}
-            epoch = f"epoch {event.figures['epoch']}/{self.epochs}".ljust(len(f"epoch {self.epochs}/{self.epochs}"))
-            parts = [epoch, *_named(figures), f"{rate:,.0f} images/s"]
+            first, *others = named({name: value for name, value in event.figures.items() if name != "epoch"})
+            label = self._label(event)
+            parts = [f"{label} {first}", *others, f"{rate:,.0f} images/s"]
             if len("  ".join(parts)) > columns():
                 parts.pop()  # the one that a person misses least: a line an epoch is what can be read at a glance
-            click.echo(fitted(parts, "  "))
+            line = fitted(parts, "  ")
+            if event.best and coloured():
+                line = click.style(label, fg="green", bold=True) + line.removeprefix(label)
+            click.echo(line)
+
+    def _label(self, event: "EpochDone") -> str:
+        """`epoch 9/15*  `: on a terminal the star says that none was better so far; columns stay where they are."""
+        label = epoch_label(int(event.figures["epoch"]), self.epochs)
+        star = "*" if event.best and isfinite(columns()) else ""
+        return f"{label.rstrip()}{star}".ljust(len(label) + 1)
 
 
 def emit(event: Mapping[str, Any]) -> None:
@@ -117,62 +142,21 @@ class Notice:
     """Says on a terminal, and only there, what takes time; use it as a context manager."""
 
     def __init__(self) -> None:
-        self.bar = Bar() if animated() else None
+        self.region = Region() if animated() else None
 
     def __enter__(self) -> "Notice":
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.bar:
-            self.bar.close()
+        if self.region:
+            self.region.close()
 
     def say(self, text: str) -> None:
         """Show a text in the place of the one before."""
-        if self.bar:
-            self.bar.notice(text)
+        if self.region:
+            say(self.region, text)
 
 
-class Bar:
-    """What takes time now: a notice, or the progress of an epoch. Gone when it is done."""
-
-    def __init__(self) -> None:
-        self.status: Status | None = None
-        self.shown: Progress | None = None
-        self.task: TaskID | None = None
-
-    def notice(self, text: str) -> None:
-        """Show a text, moving, until something else is to be shown."""
-        if self.status is not None:
-            self.status.update(text)
-            return
-        from rich.console import Console
-
-        self.close()
-        self.status = Console(stderr=True).status(text)
-        self.status.start()
-
-    def advance(self, event: "BatchDone", epochs: int) -> None:
-        """Show a batch; begins a bar where none is shown."""
-        if self.shown is None or self.task is None:
-            self.close()
-            from rich.console import Console
-            from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-            columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[loss]}"))
-            console = Console(stderr=True)
-            self.shown = Progress(
-                *columns, TimeRemainingColumn(), console=console, transient=True, redirect_stdout=False
-            )
-            description = f"epoch {event.epoch}/{epochs}"
-            self.task = self.shown.add_task(description, total=event.batches, completed=event.batch, loss="")
-            self.shown.start()
-        self.shown.update(self.task, completed=event.batch, loss=f"loss {event.loss:.4g}")
-
-    def close(self) -> None:
-        """Take it away."""
-        if self.status is not None:
-            self.status.stop()
-            self.status = None
-        if self.shown is not None:
-            self.shown.stop()
-            self.shown = None
+def say(region: Region, text: str) -> None:
+    """Show one line, as much of it as there is room for."""
+    region.show([text[: region.width]])

@@ -1,11 +1,11 @@
 """What is said while image files are read, on standard error."""
 
-import sys
 from collections.abc import Callable, Sequence
 
 import click
 
 from cnncli.datasets.problems import Problem, listed
+from cnncli.report.progress import animated
 
 
 def decoding() -> Callable[[int, int], None]:
@@ -15,7 +15,7 @@ def decoding() -> Callable[[int, int], None]:
 
 def counting(what: str) -> Callable[[int, int], None]:
     """Shows on a terminal, and only there, how much of something is done."""
-    if not sys.stderr.isatty():
+    if not animated():
         return lambda done, total: None
 
     def show(done: int, total: int) -> None:

@@ -36,7 +36,15 @@ def summary_data(model: Model) -> dict[str, Any]:
 
 
 def print_summary(spec: Spec, file: TextIO) -> None:
-    """The table on `file`; without colour where it is no terminal or NO_COLOR is set."""
+    """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
+    print_layers(spec, file)
+    batch = spec.fit.batch_size
+    memory = training_memory(spec.model, spec.compile.loss, batch, len(spec.compile.optimizer.slots))
+    file.write(f"{amount(memory)}B of arrays to train with batches of {batch}\n")
+
+
+def print_layers(spec: Spec, file: TextIO) -> None:
+    """The table of layers, and their totals."""
     model = spec.model
     rows = summarize(model, lower(model))
     console = console_on(file)
@@ -54,12 +62,9 @@ def print_summary(spec: Spec, file: TextIO) -> None:
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     of_them = "all" if trainable == parameters else f"{trainable:,}"
     console.print(
-        f"{parameters:,} parameters, {of_them} trainable · {_big(parameters * BYTES)}B of weights · "
-        f"{_big(sum(row.flops for row in rows))}FLOPs an image forward"
+        f"{parameters:,} parameters, {of_them} trainable · {amount(parameters * BYTES)}B of weights · "
+        f"{amount(sum(row.flops for row in rows))}FLOPs an image forward"
     )
-    batch = spec.fit.batch_size
-    memory = training_memory(model, spec.compile.loss, batch, len(spec.compile.optimizer.slots))
-    console.print(f"{_big(memory)}B of arrays to train with batches of {batch}")
 
 
 def _is_chain(rows: Sequence[LayerSummary]) -> bool:
@@ -71,9 +76,10 @@ def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
 
 
-def _big(amount: float) -> str:
+def amount(value: float) -> str:
+    """`225 k`, `4.86 M`: a number with the prefix of its unit, which is to follow."""
     for prefix in ("", "k", "M", "G"):
-        if amount < 999.5:
-            return f"{amount:.3g} {prefix}"
-        amount /= 1000
-    return f"{amount:,.4g} T"
+        if value < 999.5:
+            return f"{value:.3g} {prefix}"
+        value /= 1000
+    return f"{value:,.4g} T"

@@ -15,6 +15,7 @@ from cnncli.errors import CnncliError, DivergedError
 from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
+from cnncli.training.callbacks import Watcher
 from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import Sums, evaluate, portions
 from cnncli.training.interruption import Interruption
@@ -31,21 +32,25 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class BatchDone:
-    """One batch of an epoch (both from 1) is trained; `loss` is the mean of this sitting's batches so far."""
+    """One batch of an epoch (both from 1) is trained; `sums` are those of the epoch so far, and go on to grow."""
 
     epoch: int
     batch: int
     batches: int
-    loss: float
+    sums: Sums
 
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is trained, validated and saved. `images_per_second`: of training alone, without validation."""
+    """An epoch is trained, validated and saved. `images_per_second`: of training alone, without validation.
+
+    `best`: if the training ended here, the run would hand out this epoch's weights for being the best so far.
+    """
 
     figures: Mapping[str, float]
     seconds: float
     images_per_second: float
+    best: bool = False
 
 
 @dataclass(frozen=True)
@@ -149,7 +154,10 @@ class Trainer:
             self._save_best(self.network.tensors(), state.epoch)
         self._save()
         self.run.append(figures)
-        self.report(EpochDone(figures, perf_counter() - start, trained / seconds if trained else 0.0))
+        rate = trained / seconds if trained else 0.0
+        chooser, epoch = self._chosen()
+        best = epoch == state.epoch and (chooser is not None or loss is not None)
+        self.report(EpochDone(figures, perf_counter() - start, rate, best))
         for watcher in stopping:
             declared = self.job.fit.callbacks[self.watchers.index(watcher)]
             self.report(Stopped(state.epoch, type(declared).__name__))
@@ -159,7 +167,6 @@ class Trainer:
         """The batches of the epoch that are still to do."""
         state, fit = self.state, self.job.fit
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
-        done, running = state.sums.samples, 0.0
         left = list(portions(self.count, fit.batch_size))[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
@@ -171,9 +178,7 @@ class Trainer:
             state.step += 1
             state.batch += 1
             self.update.run(state.step)
-            running += loss
-            mean = running / (state.sums.samples - done)
-            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, mean))
+            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, state.sums))
             self._heed()
         self.network.sample_weight[:] = 1  # class_weight is of training alone
 
@@ -204,15 +209,19 @@ class Trainer:
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""
-        chosen = [watcher for watcher in self.watchers if watcher.restored is not None]
-        if chosen:
-            restored = chosen[-1].restored
-            assert restored is not None
-            self._save_best(chosen[-1].tensors, restored + 1)
-            return restored + 1
-        if not self.state.epoch:
+        watcher, epoch = self._chosen()
+        if watcher is not None:
+            self._save_best(watcher.tensors, epoch)
+        elif not self.state.epoch:
             self._save_best(self.network.tensors(), 0)
-        return self.state.best_epoch
+        return epoch
+
+    def _chosen(self) -> tuple[Watcher | None, int]:
+        """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
+        for watcher in reversed(self.watchers):
+            if watcher.restored is not None:
+                return watcher, watcher.restored + 1
+        return None, self.state.best_epoch
 
     def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
         ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted

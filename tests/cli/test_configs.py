@@ -71,3 +71,7 @@ def test_the_segmentation_learns_which_pixels_belong_to_which_shape(tmp_path):
         "expect.test_accuracy=>= 0",
     )
     assert test["accuracy"] > 0.85  # of all pixels 7 out of 10 are around the shapes
+
+
+def test_the_smoke_run_meets_what_it_expects_of_itself(tmp_path):
+    assert trained(tmp_path, "smoke")["accuracy"] >= 0.9

@@ -12,11 +12,11 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numba
-import numpy as np
 import pytest
 import yaml
 
 from cnncli.cli import main
+from tests.report.terminal import screen
 from tests.training import small
 
 SPEC = """\
@@ -133,31 +133,6 @@ def test_errors_are_events_too_and_end_with_their_exit_code(folder):
     assert (event["event"], event["exit_code"], done.returncode) == ("error", 3, 3)
     assert "smaller learning_rate" in event["message"]
     assert done.stderr == f"error: {event['message']}\n"
-
-
-def test_a_dry_run_checks_and_writes_nothing(folder):
-    before = sorted(folder.iterdir())
-    done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--epochs", 5)
-    assert (done.returncode, done.stdout.count("\n")) == (0, 1)
-    assert sorted(folder.iterdir()) == before
-
-
-def test_a_dry_run_holds_data_weights_and_output_against_the_model(folder):
-    cnncli(folder, "train", "bars.yaml", "--epochs", 0, "--output", "run")
-    with np.load(folder / "bars.npz") as arrays:
-        np.savez(folder / "classes.npz", x_train=arrays["x_train"], y_train=arrays["y_train"] + 1)
-    mistakes = (
-        ("--set", "data.dataset=classes.npz"),
-        ("--set", "model.layers.0.filters=4", "--weights", "run"),
-        ("--output", "run"),
-    )
-    before = sorted(folder.iterdir())
-    errors = [cnncli(folder, "train", "bars.yaml", "--dry-run", *options).stderr for options in mistakes]
-    assert all(error.startswith("error: ") and error.count("\n") == 1 for error in errors)
-    assert "class numbers below 2" in errors[0]
-    assert "conv2d/kernel" in errors[1]
-    assert "run has something in it" in errors[2]
-    assert sorted(folder.iterdir()) == before
 
 
 def test_training_can_begin_at_the_weights_of_a_run(folder):
@@ -287,5 +262,6 @@ def test_a_terminal_is_told_that_kernels_are_compiled_and_sees_a_bar(folder):
     assert "epoch 1/1" not in before
     assert notice
     assert "epoch 1/1" in after
-    assert shown.decode().endswith("\x1b[?25h\r\x1b[1A\x1b[2K") or shown.decode().rstrip("\r").endswith("\x1b[2K")
+    assert screen(shown.decode()) == []  # gone when it is done
+    assert shown.decode().endswith("\x1b[?25h")
     assert "\x1b" not in done.stdout

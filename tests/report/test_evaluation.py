@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from cnncli.errors import ExpectationError
-from cnncli.report.evaluation import Evaluation, Mistake, judge, misclassified_csv
+from cnncli.report.evaluation import Evaluation, Mistake, misclassified_csv
+from cnncli.report.verdict import judge
 from cnncli.training.expectations import Expectation
 
 

@@ -1,8 +1,12 @@
+from dataclasses import replace
+
 import pytest
 
 from cnncli.report import progress
 from cnncli.report.progress import Follower, figure, fitted
 from cnncli.training.loop import BatchDone, EpochDone
+from tests.report.terminal import screen
+from tests.report.test_bar import sums
 
 
 @pytest.fixture
@@ -65,15 +69,45 @@ def test_what_goes_into_a_file_is_never_broken():
     assert fitted(["a" * 500, "b" * 270], " · ") == f"{'a' * 500} · {'b' * 270}"
 
 
-def test_a_notice_takes_the_place_of_the_one_before_and_never_that_of_a_bar(monkeypatch):
+def test_the_best_epoch_so_far_has_a_star_on_a_terminal_and_the_columns_stay(capsys, monkeypatch):
+    monkeypatch.setattr(progress, "columns", lambda: 200)
+    with Follower(15, "text") as follower:
+        follower(replace(epoch(9, 1.0951, 0.865, 0.75, 0.95), best=True))
+        follower(replace(epoch(10, 0.0951, 0.9525, 0.5, 1.0), best=True))
+        follower(epoch(11, 0.0951, 0.9525, 0.75, 1.0))
+    starts = [line[:24] for line in capsys.readouterr().out.splitlines()]
+    assert starts == ["epoch 9/15*  loss 1.0951", "epoch 10/15* loss 0.0951", "epoch 11/15  loss 0.0951"]
+
+
+def test_away_from_a_terminal_a_line_has_the_same_form_whether_it_is_the_best_or_not(capsys):
+    with Follower(2, "text") as follower:
+        follower(replace(epoch(1, 1.0951, 0.865, 0.75, 0.95), best=True))
+    assert capsys.readouterr().out.startswith("epoch 1/2  loss 1.0951  accuracy")
+
+
+def test_a_notice_takes_the_place_of_the_one_before_and_never_that_of_a_bar(capsys, monkeypatch):
     monkeypatch.setattr(progress, "animated", lambda: True)
     with Follower(2, "text") as follower:
         follower.notice("compiling kernels …")
-        shown = follower.bar.status
         follower.notice("compiling kernels … conv2d is ready")
-        assert follower.bar.status is shown
-        assert shown.status == "compiling kernels … conv2d is ready"
-        follower(BatchDone(1, 1, 6, 0.5))
+        follower.notice("compiling kernels … all")
+        written = capsys.readouterr().err
+        assert screen(written) == ["compiling kernels … all"]
+        follower(BatchDone(1, 1, 6, sums(8, 4.0, 2)))
+        written += capsys.readouterr().err
         follower.notice("compiling kernels … a latecomer is ready")
-        assert follower.bar.status is None
-        assert follower.bar.shown is not None
+        written += capsys.readouterr().err
+        assert "epoch 1/2" in screen(written)[0]
+        assert "compiling" not in "".join(screen(written))
+    assert screen(written + capsys.readouterr().err) == []
+
+
+def test_with_no_color_or_a_dumb_terminal_nothing_moves(monkeypatch):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    for name, value in (("NO_COLOR", "1"), ("TERM", "dumb")):
+        with monkeypatch.context() as context:
+            context.setenv("TERM", "xterm")
+            context.delenv("NO_COLOR", raising=False)
+            assert progress.animated()
+            context.setenv(name, value)
+            assert not progress.animated()

@@ -234,7 +234,7 @@ def test_an_epochs_figures_are_means_over_its_samples(data):
     small.run(plan, data / "run", report=means.append)
     epoch = means[-1].figures
     assert [event.batch for event in means[:-1]] == list(range(1, BATCHES + 1))
-    assert epoch["loss"] == pytest.approx(means[-2].loss, rel=1e-12)
+    assert epoch["loss"] == means[-2].sums.means()["loss"]
     assert epoch["accuracy"] * 45 == pytest.approx(round(epoch["accuracy"] * 45), abs=1e-9)
     kernel = checkpoint.load(data / "run/best.safetensors").weights["conv2d/kernel"]
     assert epoch["val_loss"] > 0.01 * float((kernel.astype(np.float64) ** 2).sum())

@@ -1,0 +1,101 @@
+"""What `train`, `evaluate` and `check` leave for the machinery that runs them."""
+
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.cli.test_train import SPEC, cnncli
+from tests.training import small
+
+EXPECT = 'expect:\n  test_accuracy: "<= 1"\n  val_loss: "< 0"\n'
+
+
+@pytest.fixture
+def folder(tmp_path):
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC + EXPECT)
+    return tmp_path
+
+
+@pytest.fixture
+def _github(monkeypatch, tmp_path):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path / "summary.md"))
+
+
+def commands(text):
+    """The workflow commands among lines."""
+    return [line for line in text.splitlines() if line.startswith("::")]
+
+
+def test_each_expectation_of_a_training_is_a_case_of_its_junit_report(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--epochs", 1, "--junit", "report.xml")
+    assert done.returncode == 4
+    suite = ElementTree.parse(folder / "report.xml").getroot()
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == ("cnncli train", "2", "1")
+    cases = {case.get("name"): case.find("failure") is not None for case in suite.iter("testcase")}
+    assert cases == {"test_accuracy <= 1.0": False, "val_loss < 0.0": True}
+    assert {one.get("name") for one in suite.iter("property")} == {
+        f"{prefix}{name}" for prefix in ("", "val_", "test_") for name in ("loss", "accuracy")
+    }
+
+
+def test_a_training_of_which_nothing_is_expected_is_one_case(folder):
+    (folder / "bars.yaml").write_text(SPEC)
+    assert cnncli(folder, "train", "bars.yaml", "--epochs", 1, "--junit", "report.xml").returncode == 0
+    suite = ElementTree.parse(folder / "report.xml").getroot()
+    assert [case.get("name") for case in suite.iter("testcase")] == ["train bars"]
+
+
+def test_a_dry_run_has_nothing_to_report(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--junit", "report.xml")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --junit reports what came of a training; it does not go with --dry-run\n",
+    )
+
+
+def test_a_report_that_could_not_be_written_is_told_before_the_training(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--junit", "reports/bars.xml")
+    told = "error: --junit reports/bars.xml: there is no folder 'reports' to write it in; make it first\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+@pytest.mark.usefixtures("_github")
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_github_shows_each_problem_of_a_spec_at_its_place(folder, command):
+    (folder / "100%,a:b.yaml").write_text(SPEC.replace("filters", "filtres").replace("epochs: 2", "epochs: -1"))
+    done = cnncli(folder, command, "100%,a:b.yaml", "--set", "fit.batch_size=none")
+    assert done.returncode == 2
+    place = "file=100%25%2Ca%3Ab.yaml,line="
+    assert commands(done.stderr) == [
+        f"::error {place}8,col=7::Conv2D must have 'filters': a whole number of at least 1",
+        f"::error {place}8,col=16::unknown key 'filtres' in Conv2D; did you mean 'filters'?",
+        f"::error {place}17,col=11::epochs must be a whole number of at least 0; received -1",
+        "::error::--set fit.batch_size=none: batch_size must be a whole number of at least 1; received 'none'",
+    ]
+    assert "100%,a:b.yaml:8:16: unknown key" in done.stderr
+
+
+@pytest.mark.usefixtures("_github")
+def test_github_shows_what_was_expected_in_vain_and_a_table_of_all_figures(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--epochs", 1, "--output", "run")
+    (command,) = commands(done.stderr)
+    assert command.startswith("::error::the run does not meet what is expected of it%0A  test_accuracy <= 1.0: 0.")
+    assert command.endswith(", not met")
+    title, _, head, rule, *rows = (folder / "summary.md").read_text(encoding="utf-8").rstrip().splitlines()
+    assert (title, head, rule) == ("### train bars", "| figure | value | expected |", "|---|--:|---|")
+    cells = {row.split(" | ")[0].strip("| "): row.split(" | ")[-1].strip("| ") for row in rows}
+    assert cells == {
+        **dict.fromkeys(("loss", "accuracy", "val_accuracy", "test_loss"), ""),
+        "val_loss": "< 0.0 ❌",
+        "test_accuracy": "<= 1.0 ✅",
+    }
+    assert cnncli(folder, "evaluate", "run", "--expect", "loss >= 0", "--expect", "f1 > 0").returncode == 4
+    evaluated = (folder / "summary.md").read_text(encoding="utf-8").partition("### evaluate test\n")[2]
+    assert ">= 0.0 ✅" in evaluated
+    assert "| f1 | | > 0.0: there is no such figure ❌ |" in evaluated
+
+
+def test_elsewhere_there_are_no_workflow_commands(folder):
+    assert commands(cnncli(folder, "train", "bars.yaml", "--epochs", 1).stderr) == []
