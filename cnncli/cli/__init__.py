@@ -19,6 +19,7 @@ from cnncli.errors import CnncliError, InterruptedRun, SpecError
 COMMANDS = {
     "train": ("cnncli.cli.train", "Train the network of a spec."),
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
+    "predict": ("cnncli.cli.predict", "Tell what a trained model sees in images."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
     "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),

@@ -1,13 +1,18 @@
 """What MODEL names where weights are needed: a run, a model file, or a spec (its newest run)."""
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnncli.errors import UsageError
 from cnncli.spec.spec import load
+
+if TYPE_CHECKING:
+    from cnncli.training.checkpoint import ModelFile
 
 RUNS = Path("runs")
 MODEL_FILES = ("best.safetensors", "last.safetensors")
@@ -45,6 +50,17 @@ def find_model(argument: Path | None) -> Target:
         return _in(run)
     inside = (argument.parent / "spec.yaml").is_file()
     return Target(argument, argument.parent if inside else None)
+
+
+def resolved_spec(file: "ModelFile", path: Path) -> dict[str, Any]:
+    """The spec in a model file, without what is about training alone. Raises UsageError where it has none."""
+    try:
+        resolved: dict[str, Any] = json.loads(file.metadata["spec"])
+        resolved["fit"]["callbacks"] = []
+        resolved["expect"] = {}
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{path}: carries no spec that can be read") from None
+    return resolved
 
 
 def newest(folders: Iterable[Path]) -> Path | None:
