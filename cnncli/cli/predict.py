@@ -104,9 +104,7 @@ def _check(model: Path, inputs: Sequence[Path], output: Path | None) -> None:
         raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {model}")
     for path in inputs:
         if not path.exists():
-            beside = path.parent.iterdir() if path.parent.is_dir() else []
-            usable = [str(other) for other in beside if other.suffix.lower() in INPUTS or other.is_dir()]
-            raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), usable)}")
+            raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
         if path.suffix == ".npz":
             raise UsageError(f"an INPUT must be an image, a folder of images or one array (.npy); received {path}")
         if path.is_dir():
@@ -116,6 +114,12 @@ def _check(model: Path, inputs: Sequence[Path], output: Path | None) -> None:
                 raise UsageError(f"{path}: a folder must have at least one image ({READ})")
     if output is not None and output.suffix not in FILES:
         raise UsageError(f"--output must be a file ending in {' or '.join(FILES)}; received {output}")
+
+
+def _beside(path: Path) -> list[str]:
+    """What may be an INPUT in the folder where `path` should be."""
+    found = sorted(path.parent.glob("[!.]*"))
+    return [str(other) for other in found if other.suffix.lower() in INPUTS or other.is_dir()]
 
 
 def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":

@@ -3,7 +3,7 @@
 Nothing is listed or decoded before it is needed: a folder of any size takes the memory of a portion of its images.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
@@ -23,6 +23,8 @@ ARRAYS = ".npy"
 FLOATS = ("float16", "float32", "float64")
 AHEAD = 64
 """Images that are read together, in threads."""
+PIECE = 8
+"""Images that a thread reads before it is asked for more."""
 
 
 class Image(NamedTuple):
@@ -51,7 +53,9 @@ def images(paths: Iterable[Path], form: Form | None, shape: tuple[int, ...], *, 
     sources = (source for path in paths for source in _sources(path, form, shape))
     with ThreadPoolExecutor(processors()) as threads:
         while portion := list(islice(sources, AHEAD)):
-            yield from threads.map(partial(_read, invert=invert), portion)
+            pieces = [portion[start : start + PIECE] for start in range(0, len(portion), PIECE)]
+            for piece in threads.map(partial(_read_all, invert=invert), pieces):
+                yield from piece
 
 
 def holds_images(folder: Path) -> bool:
@@ -62,6 +66,10 @@ def holds_images(folder: Path) -> bool:
 def shown(path: Path) -> str:
     """The name of a file, in letters that can be printed."""
     return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def _read_all(sources: Sequence[_Source], *, invert: bool) -> list[Image]:
+    return [_read(source, invert=invert) for source in sources]
 
 
 def _read(source: _Source, *, invert: bool) -> Image:

@@ -96,7 +96,7 @@ class Terminal:
         rows.add_column()
         rows.add_column(justify="right", no_wrap=True)
         for place, (label, share) in enumerate(shown):
-            rows.add_row(Text(label), _bar(share, BAR, chosen=place == 0), _percent(share))
+            rows.add_row(Text(label), _bar(share, BAR, chosen=place == 0 or share > 0.5), _percent(share))
         self.console.print(Padding(rows, (0, 0, 0, 2)))
 
     def _widen(self) -> None:
