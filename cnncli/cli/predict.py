@@ -74,22 +74,23 @@ def command(
     means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
     shape = spec.model.input_shape
     found = images(inputs, _form(spec.data, shape), shape, invert=invert)
+    predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
     doubts, count, lost = Doubts(_tone(file.metadata), inverted=invert), 0, 0
     with ExitStack() as stack:
-        notice = stack.enter_context(Notice())
         sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
         if as_json:
             sinks.append(stack.enter_context(json_object(str(target.file), means.classes)))
         elif not output:
             told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
             sinks.append(stack.enter_context(text(told)))
-        for prediction in _compiled(predict(network, found, rescale_for(spec.model, spec.data.rescale)), notice):
+        for prediction in _compiled(predictions):
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
                 click.echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
+            answer = means.answer(prediction) if usable else None
             for sink in sinks:
-                sink(prediction, means.answer(prediction) if usable else None)
+                sink(prediction, answer)
             count, lost = count + 1, lost + (not usable)
     if output and not as_json:
         click.echo(f"{output}: {count:,} image{'s' * (count > 1)}")
@@ -139,11 +140,11 @@ def _tone(metadata: Mapping[str, str]) -> "Tone | None":
     return Tone.parse(metadata["tone"]) if "tone" in metadata else None
 
 
-def _compiled(predictions: "Iterator[Prediction]", notice: Notice) -> "Iterator[Prediction]":
+def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":
     """The same; until the first is there, a terminal shows that kernels are compiled, where they are."""
     from cnncli.kernels import compilations
 
-    with notice:
+    with Notice() as notice:
         notice.say("compiling kernels …")
         with compilations.told_to(lambda made: notice.say(f"compiling kernels … {made.name} is ready")):
             first = next(predictions)
