@@ -125,9 +125,9 @@ def _beside(path: Path) -> list[str]:
 
 def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
     """What pictures are made into: as in training, but of any size; None where the model takes no pictures."""
-    from cnncli.datasets.decode import MODES, Form
+    from cnncli.datasets.decode import Form
 
-    modes = {len(letters): mode for mode, letters in MODES.items()}
+    modes = {1: "grayscale", 3: "rgb"}
     if len(shape) != 3 or shape[2] not in modes:
         return None
     height, width, channels = shape

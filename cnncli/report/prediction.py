@@ -1,4 +1,4 @@
-"""What a model's outputs mean: one of several classes, yes or no, several labels at once, numbers, the image again."""
+"""What outputs mean: one of several classes, yes or no, several labels at once, numbers, a mask, the image again."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -48,13 +48,14 @@ def meaning(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, na
     """How the outputs of a trained model, of shape `outputs`, are to be read; `names` are those of its classes."""
     if targets == "input":
         return Reconstruction()
-    (count,) = outputs
-    probabilities = loss.kind == "binary_cross_entropy"
-    if count == 1 and probabilities:
+    count, probabilities = outputs[-1], loss.kind == "binary_cross_entropy"
+    if count == 1 and (probabilities or targets == "masks"):
         count = 2
         if len(names) == 1:  # the one column of a table of labels
             names = (f"not {names[0]}", names[0])
     classes = [*names[:count], *map(str, range(len(names[:count]), count))]
+    if targets == "masks":
+        return Mask(classes)
     if probabilities and outputs != (1,):
         return Labels(classes)
     return Classes(classes) if probabilities or loss.classes or _ends_in_softmax(model) else Numbers(classes)
@@ -117,6 +118,26 @@ class Numbers:
         values = [number(value) for value in prediction.output]
         pairs = list(zip(self.classes, map(float, prediction.output), strict=True))
         return Answer(None, pairs, {"values": values}, values, shares=False)
+
+
+@dataclass(frozen=True)
+class Mask:
+    """Scores of each pixel: the share of pixels whose greatest is a class's; a single one tells the second of two."""
+
+    classes: Sequence[str]
+
+    @property
+    def columns(self) -> Sequence[str]:
+        return ["predicted", *self.classes]
+
+    def answer(self, prediction: Prediction) -> Answer:
+        assert prediction.output is not None
+        pixels = prediction.output.reshape(-1, prediction.output.shape[-1])
+        chosen = pixels.argmax(1) if pixels.shape[1] > 1 else (pixels[:, 0] > 0.5).astype(np.int64)
+        shares = (np.bincount(chosen, minlength=len(self.classes)) / len(pixels)).astype(np.float32)
+        numbers, ranked = [number(share) for share in shares], _ranked(self.classes, shares)
+        most = ranked[0][0]
+        return Answer(most, ranked, {"class": most, "shares": numbers}, [most, *numbers])
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
-from cnncli.report.prediction import Classes, Labels, Numbers, Reconstruction, meaning
+from cnncli.report.prediction import Classes, Labels, Mask, Numbers, Reconstruction, meaning
 from tests.cli.test_train import cnncli
 
 layers()
@@ -29,6 +29,8 @@ KINDS = {
     "binary": (FLAT, 1, "sigmoid", "binary_crossentropy", (12,)),
     "labels": (FLAT, 3, "sigmoid", "binary_crossentropy", (12, 3)),
     "numbers": (FLAT, 2, "linear", "mean_squared_error", (12, 2)),
+    "mask": (MAP, 1, "sigmoid", "binary_crossentropy", (12, 4, 5)),
+    "segments": (MAP, 3, "softmax", "categorical_crossentropy", (12, 4, 5)),
     "encoder": (MAP, 1, "sigmoid", "mean_squared_error", None),
 }
 
@@ -42,12 +44,12 @@ def trained(tmp_path_factory):
         path = tmp_path_factory.mktemp(name)
         x = random.integers(0, 256, (12, 4, 5)).astype(np.uint8)
         y = {} if shape is None else {"y_train": random.integers(0, 2, shape).astype(np.float32)}
-        if name == "binary":
-            y = {"y_train": random.integers(0, 2, 12)}
+        if name in ("binary", "mask", "segments"):
+            y = {"y_train": random.integers(0, 2, shape)}
         np.savez(path / "made.npz", x_train=x, **y)
         np.save(path / "x.npy", x)
         lines = entry.format(units=units, activation=activation)
-        data = "" if shape else ", targets: input"
+        data = {"encoder": ", targets: input", "mask": ", targets: masks", "segments": ", targets: masks"}.get(name, "")
         (path / "spec.yaml").write_text(SPEC.format(name=name, data=data, layers=lines, loss=loss))
         for arguments in (("train", "spec.yaml", "--output", "run"), ("predict", "run", "x.npy", "--output", "y.npy")):
             done = cnncli(path, *arguments)
@@ -98,6 +100,19 @@ def test_numbers_stay_in_their_order(trained):
         assert [pair.split(" ")[0] for pair in line[1].split("  ")] == ["0", "1"]
 
 
+@pytest.mark.parametrize("name", ["mask", "segments"])
+def test_masks_are_told_by_the_share_of_pixels_of_each_class(trained, name):
+    path, outputs = trained[name]
+    found, lines, rows = told(path)
+    classes = 3 if name == "segments" else 2
+    chosen = outputs.argmax(-1) if name == "segments" else outputs[..., 0] > 0.5
+    assert rows[0] == ["file", "predicted", *map(str, range(classes))]
+    for pixels, each, line, row in zip(chosen, found, lines, rows[1:], strict=True):
+        shares = [(pixels == number).mean() for number in range(classes)]
+        assert each["shares"] == pytest.approx(shares, rel=1e-6)
+        assert each["class"] == str(np.argmax(shares)) == line[1] == row[1]
+
+
 def test_auto_encoders_are_told_by_their_error_and_their_range(trained):
     path, outputs = trained["encoder"]
     found, lines, rows = told(path)
@@ -122,4 +137,6 @@ def test_names_and_losses_say_what_outputs_mean():
     assert of("binary_crossentropy", (1,)) == Classes(["0", "1"])
     assert of("binary_crossentropy", (1,), ("cat",)) == Classes(["not cat", "cat"])
     assert of("binary_crossentropy", (2,), ("cat", "dog")) == Labels(["cat", "dog"])
+    assert of("binary_crossentropy", (4, 4, 1), ("sky", "tree"), "masks") == Mask(["sky", "tree"])
+    assert of("categorical_crossentropy", (4, 4, 3), ("sky", "tree"), "masks") == Mask(["sky", "tree", "2"])
     assert of("mse", (4, 4, 1), targets="input") == Reconstruction()

@@ -1,7 +1,5 @@
 """What predictions are made of: files, folders and arrays, image by image."""
 
-import os
-
 import numpy as np
 import pytest
 from PIL import Image
@@ -126,13 +124,16 @@ def test_no_more_is_read_than_a_portion_ahead(tmp_path, monkeypatch):
     assert len(decoded) <= AHEAD
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_a_folder_that_may_not_be_read_is_told_of(tmp_path):
-    picture(tmp_path / "p" / "a.png")
-    (tmp_path / "p" / "closed").mkdir(mode=0)
-    first, second = read(tmp_path / "p")
-    assert first.pixels is not None
-    assert (second.name, second.problem) == (f"{tmp_path}/p/closed", "can't be read: Permission denied")
+def test_a_folder_that_vanishes_on_the_way_is_told_of(tmp_path):
+    for number in range(AHEAD + 1):
+        picture(tmp_path / "first" / f"{number}.png")
+    (tmp_path / "second").mkdir()
+    found = images([tmp_path], GREY, SHAPE, invert=False)
+    next(found)
+    (tmp_path / "second").rmdir()
+    *rest, last = found
+    assert [image.problem for image in rest] == [""] * AHEAD
+    assert (last.name, last.problem) == (f"{tmp_path}/second", "can't be read: No such file or directory")
 
 
 def test_names_that_can_not_be_printed_are_written_out(tmp_path):
