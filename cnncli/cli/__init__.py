@@ -24,6 +24,7 @@ COMMANDS = {
     "init": ("cnncli.cli.init", "Write a spec to begin with, also for your own images."),
     "train": ("cnncli.cli.train", "Train the network of a spec."),
     "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
+    "predict": ("cnncli.cli.predict", "Tell what a trained model sees in images."),
     "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
     "runs": ("cnncli.cli.runs", "List the runs there have been, with their figures."),
@@ -36,7 +37,7 @@ COMMANDS = {
 }
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate"),
+    "Train": ("init", "train", "evaluate", "predict"),
     "Look": ("check", "summary", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

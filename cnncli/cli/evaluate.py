@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnncli.cli.downloads import obtain, offline_option
-from cnncli.cli.model_target import Target, find_model
+from cnncli.cli.model_target import Target, find_model, resolved_spec
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError
 from cnncli.report.progress import emit, figures_line
 from cnncli.report.reading import decoding, tell_skipped
 from cnncli.spec.spec import Spec, parse
@@ -94,17 +94,12 @@ def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: b
 
 
 def _spec(file: "ModelFile", target: Target, data: str | None) -> Spec:
-    """The spec in a model file, with the data replaced by `data`; what is about training alone does not matter here."""
-    try:
-        resolved = json.loads(file.metadata["spec"])
-        resolved["fit"]["callbacks"] = []
-        resolved["expect"] = {}
-        if data is not None:
-            section = _section(resolved, data)
-            source = describe(section, Path.cwd(), tuple(resolved["model"]["input_shape"])).source
-            resolved["data"] = section.replace(dataset=source).plain()
-    except (KeyError, TypeError, ValueError):
-        raise UsageError(f"{target.file}: carries no spec that can be read") from None
+    """The spec in a model file, with the data replaced by `data`."""
+    resolved = resolved_spec(file, target.file)
+    if data is not None:
+        section = _section(resolved, data)
+        source = describe(section, Path.cwd(), tuple(resolved["model"]["input_shape"])).source
+        resolved["data"] = section.replace(dataset=source).plain()
     return parse(json.dumps(resolved, ensure_ascii=False), str(target.file), check_data=False)
 
 

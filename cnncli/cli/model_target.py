@@ -1,13 +1,18 @@
 """What MODEL names where weights are needed: a run, a model file, or a spec (its newest run)."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from cnncli import hints
 from cnncli.cli.target import near_run, newest_run
 from cnncli.errors import UsageError
 from cnncli.spec.spec import load
 from cnncli.training.runs import MODEL_FILES, model_files, newest
+
+if TYPE_CHECKING:
+    from cnncli.training.checkpoint import ModelFile
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,17 @@ def no_run(path: Path) -> str:
     if hints.is_run(path.parent):
         return f"'{path}' is a file of the run '{path.parent}'"
     return f"'{path}' is a file: `cnncli train SPEC --weights {path}` begins at the weights of a model file"
+
+
+def resolved_spec(file: "ModelFile", path: Path) -> dict[str, Any]:
+    """The spec in a model file, without what is about training alone. Raises UsageError where it has none."""
+    try:
+        resolved: dict[str, Any] = json.loads(file.metadata["spec"])
+        resolved["fit"]["callbacks"] = []
+        resolved["expect"] = {}
+    except (KeyError, TypeError, ValueError):
+        raise UsageError(f"{path}: carries no spec that can be read") from None
+    return resolved
 
 
 def _in(run: Path) -> Target:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.downloads import obtain, offline_option
+from cnncli.cli.following import next_commands
 from cnncli.cli.model_target import find_model, no_run
 from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_option, trials
 from cnncli.datasets.rescale import rescaling_layer
@@ -156,7 +157,7 @@ def _train(
         follower.notice("compiling kernels …")
         with compilations.told_to(lambda made: follower.notice(f"compiling kernels … {made.name} is ready")):
             result = train(plan, dataset, place, threads, follower)
-    _close(result, mode, named=output is not None)
+    _close(result, spec, mode, named=output is not None)
     return result
 
 
@@ -170,7 +171,7 @@ def header(spec: Spec, dataset: "Dataset", threads: int) -> list[str]:
     return [f"{spec.name}: {count:,} parameters", f"{images} ({source})", cores, f"seed {spec.seed}"]
 
 
-def _close(result: "Result", mode: str, *, named: bool) -> None:
+def _close(result: "Result", spec: Spec, mode: str, *, named: bool) -> None:
     if mode == "json":
         test = None if result.test is None else dict(result.test)
         emit({"event": "end", "run": result.run, "weights_digest": result.digest, "epoch": result.epoch, "test": test})
@@ -179,7 +180,8 @@ def _close(result: "Result", mode: str, *, named: bool) -> None:
         click.echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
     click.echo(f"run   {result.run}")
     if mode == "text":
-        click.echo(f"next  cnncli evaluate{f' {result.run}' if named else ''}")
+        commands = next_commands(spec, result.run, named=named)
+        click.echo(fitted([f"next  {commands[0]}", *commands[1:]], " · "))
 
 
 def _judge(spec: Spec, figures: Mapping[str, float], report: Path | None) -> None:

@@ -89,7 +89,7 @@ def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
 
 def _parts(root: Path) -> dict[str, str]:
     """The folders of splits by their split; {"train": ""} where there are none or one table rules."""
-    folders = [name for name, is_folder in _entries(root) if is_folder]
+    folders = [name for name, is_folder in entries(root) if is_folder]
     parts: dict[str, str] = {}
     if (root / table.TABLE).exists():
         return {"train": ""}
@@ -121,7 +121,7 @@ def _found(root: Path, folder: str, problems: list[Problem], *, labelled: bool) 
         files = [file for file in _files(root, folder) if PurePosixPath(file).name != table.TABLE]
         return _Found([(file, ()) for file in files if _is_image(file, problems)], (), several=False)
     rows, classes = [], []
-    for name, is_folder in _entries(place):
+    for name, is_folder in entries(place):
         path = _joined(folder, name)
         if is_folder:
             classes.append(name)
@@ -164,18 +164,18 @@ def _faults(
             yield Problem(_joined(folder, name), f"{rule} in every split" if folder else rule)
 
 
-def _entries(folder: Path) -> list[tuple[str, bool]]:
+def entries(folder: Path) -> list[tuple[str, bool]]:
     """What lies in a folder, by name: the name, and whether it is a folder. Raises CnncliError."""
     try:
-        with os.scandir(folder) as entries:
-            return sorted((entry.name, entry.is_dir()) for entry in entries if _looked_at(entry.name))
+        with os.scandir(folder) as found:
+            return sorted((entry.name, entry.is_dir()) for entry in found if _looked_at(entry.name))
     except OSError as error:
         raise CnncliError(f"{folder}: can't be read: {error.strerror or error}") from None
 
 
 def _files(root: Path, folder: str) -> Iterator[str]:
     """Every file below `folder`, relative to the root. Links to folders are not followed further down."""
-    for name, is_folder in _entries(root / folder):
+    for name, is_folder in entries(root / folder):
         path = _joined(folder, name)
         if not is_folder:
             yield path

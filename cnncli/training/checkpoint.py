@@ -1,9 +1,10 @@
 """Model files and checkpoints: safetensors with everything needed to use, or to go on training, a model.
 
 A model file has the weights by name ("conv2d/kernel") and these metadata, all strings: "format", "spec" (the resolved
-spec as JSON), "class_names" (JSON), "rescale" (JSON), "weights" (their names in model order, JSON), "digest" (SHA-256
-of the weights), and "seal", the SHA-256 of all of it. A checkpoint also has the tensors and the "state" (JSON) of the
-training. Both are written so that at any instant the old file or the new one loads.
+spec as JSON), "class_names" (JSON), "rescale" (JSON), "tone" (how light the training images are, JSON), "weights"
+(their names in model order, JSON), "digest" (SHA-256 of the weights), and "seal", the SHA-256 of all of it. A
+checkpoint also has the tensors and the "state" (JSON) of the training. Both are written so that at any instant the old
+file or the new one loads.
 """
 
 import hashlib

@@ -12,6 +12,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.tone import Tone
 from cnncli.errors import CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
@@ -205,10 +206,12 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
 
 
 def _job(plan: Plan, dataset: Dataset) -> Job:
+    assert dataset.train is not None  # see read_data
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
         "class_names": json.dumps(dataset.classes, ensure_ascii=False),
         "rescale": json.dumps(plan.rescale),
+        "tone": Tone.of(dataset.train, plan.rescale).text(),
     }
     return Job(
         dataset,

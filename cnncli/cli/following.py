@@ -1,0 +1,26 @@
+"""The commands that a training's closing lines suggest."""
+
+from pathlib import Path
+from shlex import quote
+
+from cnncli.datasets.files import shipped
+from cnncli.spec.spec import Spec
+
+SAMPLES = Path("data/samples")
+DIGITS = "mnist5k"
+"""The dataset that the samples are of."""
+
+
+def next_commands(spec: Spec, run: str, *, named: bool) -> list[str]:
+    """Evaluate the run, which `--output` has `named` or is the newest, and predict images with it.
+
+    Where it was trained on the embedded digits, the images are the samples that come along: those in the working
+    directory, which in a checkout has them, or those that were installed.
+    """
+    latest = Path(run).parent / "latest"
+    model = str(latest) if not named and latest.resolve() == Path(run).resolve() else run
+    images = "IMAGE…"
+    if spec.data.name == DIGITS and spec.data.targets == "labels":
+        samples = SAMPLES if SAMPLES.is_dir() else shipped("data") / SAMPLES.name
+        images = quote(f"{samples}/")
+    return [f"cnncli evaluate{f' {quote(run)}' * named}", f"cnncli predict {quote(model)} {images}"]

@@ -1,0 +1,152 @@
+"""`cnncli predict`: what a trained model says of images."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.cli.model_target import find_model, resolved_spec
+from cnncli.datasets.folder import ENDINGS, READ
+from cnncli.datasets.rescale import rescale_for
+from cnncli.errors import CnncliError, UsageError
+from cnncli.hints import suggestion
+from cnncli.report.progress import Notice
+from cnncli.spec.spec import parse
+from cnncli.training import threads as cpus
+
+if TYPE_CHECKING:
+    from cnncli.datasets.decode import Form
+    from cnncli.datasets.section import DataSection
+    from cnncli.datasets.tone import Tone
+    from cnncli.training.prediction import Prediction
+
+INPUTS = (*ENDINGS, ".npy")
+FILES = (".npy", ".csv")
+MANY_CLASSES = 20
+"""With more, the five likeliest are told instead of the three."""
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--top", type=click.IntRange(1), help="How many classes are told; 3, or 5 of more than 20.")
+@click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
+@click.option(
+    "--output",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="Write all outputs to FILE.npy, or what they mean to FILE.csv.",
+)
+@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    *,
+    model: Path,
+    inputs: tuple[Path, ...],
+    top: int | None,
+    invert: bool,
+    output: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Tell what MODEL (a run, a model file or a spec: its newest run) sees in each INPUT: an image, a folder of images,
+    or an array (.npy)."""
+    cpus.settle(threads)
+    _check(model, inputs, output)
+    target = find_model(model)
+    from cnncli.datasets.inputs import images
+    from cnncli.graph.network import Network
+    from cnncli.report.doubts import Doubts
+    from cnncli.report.prediction import meaning
+    from cnncli.report.prediction_files import file_of
+    from cnncli.report.prediction_text import json_object, text
+    from cnncli.training import checkpoint
+    from cnncli.training.prediction import predict
+
+    file = checkpoint.load(target.file)
+    spec = parse(json.dumps(resolved_spec(file, target.file)), str(target.file), check_data=False)
+    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
+    network.load(file.weights)
+    names, outputs = json.loads(file.metadata.get("class_names", "[]")), network.targets.shape[1:]
+    means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
+    shape = spec.model.input_shape
+    found = images(inputs, _form(spec.data, shape), shape, invert=invert)
+    predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
+    doubts, count, lost = Doubts(_tone(file.metadata), inverted=invert), 0, 0
+    with ExitStack() as stack:
+        sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
+        if as_json:
+            sinks.append(stack.enter_context(json_object(str(target.file), means.classes)))
+        elif not output:
+            told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
+            sinks.append(stack.enter_context(text(told)))
+        for prediction in _compiled(predictions):
+            doubts.look(prediction)
+            usable = prediction.output is not None
+            if not usable:
+                click.echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
+            answer = means.answer(prediction) if usable else None
+            for sink in sinks:
+                sink(prediction, answer)
+            count, lost = count + 1, lost + (not usable)
+    if output and not as_json:
+        click.echo(f"{output}: {count:,} image{'s' * (count > 1)}")
+    doubts.tell()
+    if lost:
+        raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")
+
+
+def _check(model: Path, inputs: Sequence[Path], output: Path | None) -> None:
+    """Raise UsageError for what is wrong with the command line, before a model is read."""
+    if model.suffix.lower() in INPUTS:
+        raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {model}")
+    for path in inputs:
+        if not path.exists():
+            raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
+        if path.suffix == ".npz":
+            raise UsageError(f"an INPUT must be an image, a folder of images or one array (.npy); received {path}")
+        if path.is_dir():
+            from cnncli.datasets.inputs import holds_images
+
+            if not holds_images(path):
+                raise UsageError(f"{path}: a folder must have at least one image ({READ})")
+    if output is not None and output.suffix not in FILES:
+        raise UsageError(f"--output must be a file ending in {' or '.join(FILES)}; received {output}")
+
+
+def _beside(path: Path) -> list[str]:
+    """What may be an INPUT in the folder where `path` should be."""
+    found = sorted(path.parent.glob("[!.]*"))
+    return [str(other) for other in found if other.suffix.lower() in INPUTS or other.is_dir()]
+
+
+def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
+    """What pictures are made into: as in training, but of any size; None where the model takes no pictures."""
+    from cnncli.datasets.decode import Form
+
+    modes = {1: "grayscale", 3: "rgb"}
+    if len(shape) != 3 or shape[2] not in modes:
+        return None
+    height, width, channels = shape
+    return Form(height, width, modes[channels], data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation)
+
+
+def _tone(metadata: Mapping[str, str]) -> "Tone | None":
+    from cnncli.datasets.tone import Tone
+
+    return Tone.parse(metadata["tone"]) if "tone" in metadata else None
+
+
+def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":
+    """The same; until the first is there, a terminal shows that kernels are compiled, where they are."""
+    from cnncli.kernels import compilations
+
+    with Notice() as notice:
+        notice.say("compiling kernels …")
+        with compilations.told_to(lambda made: notice.say(f"compiling kernels … {made.name} is ready")):
+            first = next(predictions)
+    yield first
+    yield from predictions

@@ -1,0 +1,87 @@
+"""What a network says of images that come one after the other, batch by batch."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnncli.datasets.batches import Scaled, scaled
+from cnncli.datasets.inputs import Image
+from cnncli.graph.network import Network
+from cnncli.kernels import runtime
+from cnncli.kernels.runtime import Program, Scratch
+
+Array = np.ndarray[Any, Any]
+
+
+class Prediction(NamedTuple):
+    """An image and what is made of it; arrays are good until the next prediction is asked for.
+
+    `fed`: real, the model's input shape, what it was fed; `output`: real, its output shape; both None for an image that
+    can't be used. `white`: what 255, or the float 1, is when it is fed.
+    """
+
+    image: Image
+    fed: Array | None = None
+    output: Array | None = None
+    white: float = 1.0
+
+
+class _Feeder:
+    """Feeds images of one dtype: `buffer`, (batch_size, H, W, C), scaled as in training on its way into a network."""
+
+    def __init__(self, network: Network, dtype: str, rescale: float | str) -> None:
+        self.buffer: Array = np.zeros(network.inputs.shape, dtype)
+        self.every = np.arange(network.batch_size)
+        self.scaled: Scaled = scaled(self.buffer, rescale)
+        rows, out = runtime.tensor(self.every), runtime.tensor(network.inputs)
+        self.program = Program(self.scaled.steps(rows, out, Scratch()), network.threads)
+
+    def feed(self, images: list[Array]) -> None:
+        """Put the images into the network's first rows."""
+        for row, pixels in enumerate(images):
+            self.buffer[row] = pixels
+        self.program.run()
+
+    @property
+    def white(self) -> float:
+        """What white becomes."""
+        greatest = 255 if self.buffer.dtype == np.uint8 else 1
+        return greatest * self.scaled.factor / self.scaled.divisor
+
+
+def predict(network: Network, images: Iterable[Image], rescale: float | str) -> Iterator[Prediction]:
+    """What the network, whose weights are set, makes of each image, in their order. `rescale` is the training's."""
+    feeders: dict[str, _Feeder] = {}
+    with network.steady_weights():
+        for batch in _batches(images, network.batch_size):
+            usable = [image.pixels for image in batch if image.pixels is not None]
+            if usable:
+                dtype = usable[0].dtype.name
+                if dtype not in feeders:
+                    feeders[dtype] = _Feeder(network, dtype, rescale)
+                feeders[dtype].feed(usable)
+                network.predict(len(usable))
+            row = 0
+            for image in batch:
+                if image.pixels is None:
+                    yield Prediction(image)
+                    continue
+                yield Prediction(image, network.inputs[row], network.predictions[row], feeders[dtype].white)
+                row += 1
+
+
+def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
+    """Images of one dtype, at most `size`, with those between them that can't be used."""
+    batch: list[Image] = []
+    dtype: np.dtype[Any] | None = None
+    for image in images:
+        mixed = image.pixels is not None and dtype is not None and image.pixels.dtype != dtype
+        if mixed or len(batch) == size:
+            yield batch
+            batch, dtype = [], None
+        batch.append(image)
+        if image.pixels is not None:
+            dtype = image.pixels.dtype
+    if batch:
+        yield batch
