@@ -219,7 +219,10 @@ def test_nothing_is_written_over_without_force(tmp_path):
         (["mnist", "--data", "runs"], "init takes the name of a spec or --data, not both"),
         (["mnist", "--model", "vgg"], "--model needs --data: a spec that comes along has its own network"),
         (["--data", "nothing"], "unknown dataset 'nothing'"),
-        (["--data", "mnist5k", "--model", "vgg19"], "'vgg19' is not one of 'small', 'vgg', 'resnet20', 'mobilenet'"),
+        (
+            ["--data", "mnist5k", "--model", "vgg19"],
+            "--model must be one of small, vgg, resnet20, mobilenet; received 'vgg19'",
+        ),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(tmp_path, arguments, said):

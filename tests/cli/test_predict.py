@@ -227,7 +227,7 @@ MISUSES = [
     (("predict", "rnu", "pictures"), "there is no run, model file or spec 'rnu'"),
     (
         ("predict", "untrained.yaml", "pictures"),
-        "untrained.yaml: no run of 'untrained' is under runs/ yet; `cnncli train untrained.yaml` makes one",
+        "there is no run of 'untrained' under runs/ yet: `cnncli train untrained.yaml` makes one",
     ),
     (
         ("predict", RUN, "bars.npz"),
