@@ -5,7 +5,9 @@ import sys
 
 import click
 
+from cnncli.errors import UsageError
 from cnncli.folders import RUNS
+from cnncli.hints import suggestion
 from cnncli.training.runs import all_runs
 
 
@@ -28,5 +30,8 @@ def command(*, name: str | None, as_json: bool) -> None:
         click.echo(json.dumps(found, ensure_ascii=False))
     elif found:
         print_runs(found, sys.stdout)
+    elif name:
+        near = suggestion(name, _names(""))
+        raise UsageError(f"there is no run of '{name}' under {RUNS}/ yet{near or '; `cnncli train SPEC` makes one'}")
     else:
-        click.echo(f"no run is under {RUNS / name if name else RUNS}/ yet; `cnncli train SPEC` makes one", err=True)
+        click.echo(f"no run is under {RUNS}/ yet; `cnncli train SPEC` makes one", err=True)
