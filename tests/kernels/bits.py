@@ -72,14 +72,16 @@ def _products(dtype):
     """Results of convolutions and dense layers, of many random shapes and a large one: the bytes of all in a row."""
     cases = [test_conv2d.random_case(seed, dtype) for seed in range(40)]
     cases += [test_conv2d.large_case(11)] if dtype == "float32" else []
-    found = {f"conv2d {run.__name__}": [run(case) for case in cases] for run in test_conv2d.OPERATIONS}
+    found = {f"conv2d {number}": [run(case) for case in cases] for number, run in enumerate(test_conv2d.OPERATIONS)}
     cases = [test_depthwise.random_case(seed, dtype) for seed in range(40)]
-    found |= {f"depthwise {run.__name__}": [run(case) for case in cases] for run in test_depthwise.OPERATIONS}
+    found |= {
+        f"depthwise {number}": [run(case) for case in cases] for number, run in enumerate(test_depthwise.OPERATIONS)
+    }
     cases = [test_winograd.random_case(seed, dtype) for seed in range(60)]
     cases = [case for case in cases if min(case.grad.shape[1:3]) > 1]  # something to pool
     cases += [test_winograd.large_case(11)] if dtype == "float32" else []
     runs = test_winograd.OPERATIONS
-    found |= {f"winograd {run.__name__}": [run(case) for case in cases] for run in runs}
+    found |= {f"winograd {number}": [run(case) for case in cases] for number, run in enumerate(runs)}
     found["batch_normalization"] = []
     for seed in range(40):
         case = test_batch_normalization.random_case(seed, dtype)

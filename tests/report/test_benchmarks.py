@@ -222,6 +222,7 @@ def test_sections_that_fail_or_are_not_asked_for_keep_their_figures(tmp_path, mo
     kept["figures"]["mnist-128"]["against"]["tensorflow"] = kept["figures"]["mnist-128"]["against"]["torch"]
     raw = tmp_path / "benchmarks.json"
     raw.write_text(json.dumps({"training": kept}), encoding="utf-8")
+    monkeypatch.setattr("cnncli.report.benchmarks.__main__.require", lambda *needed: None)  # no picture is drawn
     monkeypatch.setitem(SECTIONS, "growth", SECTIONS["growth"]._replace(measure=fail))
     monkeypatch.setitem(SECTIONS, "share", SECTIONS["share"]._replace(measure=lambda rounds: {"vgg_small": said(9.0)}))
     done = CliRunner().invoke(main, [str(tmp_path), "--only", "growth,share", "--rounds", "3"])
