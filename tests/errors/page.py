@@ -24,7 +24,7 @@ from tests.spec.test_mistakes import cases
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "errors.md"
 ROWS = re.compile(r"(?<=<!-- mistakes -->\n).*(?=<!-- end -->)", re.DOTALL)
-HOME = "/home/you/work"
+HOME = "…"
 
 
 def page(text: str) -> str:
