@@ -14,7 +14,7 @@ from PIL import Image
 from safetensors.numpy import load_file
 
 from cnncli.training import checkpoint
-from tests.cli.test_train import SPEC, child_environment, cnncli
+from tests.cli.test_train import SPEC, child_environment, cnncli, read_to_end
 from tests.reference import activations, convolution
 
 CLASSES = ["0", "1"]
@@ -259,13 +259,7 @@ def terminal(folder, *arguments, **environment):
     command = [sys.executable, "-m", "cnncli", "predict", RUN, *arguments]
     with subprocess.Popen(command, cwd=folder, env=settings, stdout=slave, stderr=subprocess.PIPE) as process:
         os.close(slave)
-        shown = b""
-        try:
-            while chunk := os.read(master, 4096):
-                shown += chunk
-        except OSError:  # what Linux says once the other end is closed
-            pass
-    os.close(master)
+        shown = read_to_end(master)
     assert process.returncode == 0
     return shown.decode().replace("\r\n", "\n")
 

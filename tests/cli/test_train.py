@@ -42,6 +42,18 @@ fit:
 ROOT = Path(__file__).parents[2]
 
 
+def read_to_end(master):
+    """All that was shown on a terminal until its other end was closed."""
+    shown = b""
+    try:
+        while chunk := os.read(master, 4096):
+            shown += chunk
+    except OSError:  # what Linux says once the other end is closed
+        pass
+    os.close(master)
+    return shown
+
+
 def child_environment():
     """A child process imports this package, and the tests'."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))}
@@ -251,13 +263,7 @@ def test_a_terminal_is_told_that_kernels_are_compiled_and_sees_a_bar(folder):
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=terminal, text=True, check=True
     )
     os.close(terminal)
-    shown = b""
-    try:
-        while chunk := os.read(master, 4096):
-            shown += chunk
-    except OSError:  # what Linux says once the other end is closed
-        pass
-    os.close(master)
+    shown = read_to_end(master)
     before, notice, after = shown.decode().partition("compiling kernels …")
     assert "epoch 1/1" not in before
     assert notice

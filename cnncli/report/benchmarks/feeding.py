@@ -7,6 +7,7 @@ DataLoader makes of the same images by the like.
 import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -59,7 +60,7 @@ def steps(path: str) -> dict[str, Callable[[], int]]:
         name: Feed(train, "auto", *arrays, augment=augment)
         for name, augment in (("plain", ()), ("augmented", augmentation(network.inputs.shape[1])))
     }
-    return {name: lambda feed=feed: epoch(feed) for name, feed in feeds.items()}  # type: ignore[misc]
+    return {name: partial(epoch, feed) for name, feed in feeds.items()}
 
 
 def loaders() -> dict[str, Callable[[], int]]:
@@ -88,7 +89,7 @@ def loaders() -> dict[str, Callable[[], int]]:
     made: dict[str, Callable[[], int]] = {"cnncli": ours}
     for workers in WORKERS:
         loader: Any = DataLoader(data, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
-        made[f"torch-{workers}"] = lambda loader=loader: theirs(loader)  # type: ignore[misc]
+        made[f"torch-{workers}"] = partial(theirs, loader)
     return made
 
 
