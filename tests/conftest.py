@@ -7,10 +7,22 @@ import os
 import signal
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
+
+
+def pytest_addoption(parser):
+    parser.addoption("--long", action="store_true", help="Property tests: 100,000 examples each, new ones every time.")
+
+
+def pytest_configure(config):
+    """A property test takes its number of examples from the profile, or a share of it."""
+    settings.register_profile("short", max_examples=200, deadline=None, derandomize=True)
+    settings.register_profile("long", max_examples=100_000, deadline=None)
+    settings.load_profile("long" if config.getoption("--long") else "short")
 
 
 @pytest.fixture(autouse=True)
