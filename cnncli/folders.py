@@ -1,10 +1,14 @@
-"""Where files of the user's are kept; this module imports nothing of cnncli."""
+"""Where files of the user's are kept, and who else could change them; this module imports nothing of cnncli."""
 
 import os
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 RUNS = Path("runs")
 """Where runs are made, in the working directory."""
+LONGEST_WAY = 1000
+"""Parts of a path, with those of the links on it: links that lead in a circle have more."""
 
 
 def cache(name: str) -> Path:
@@ -16,3 +20,77 @@ def cache(name: str) -> Path:
     base = os.environ.get("CNNCLI_CACHE_DIR")
     home = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cnncli"
     return home.expanduser().absolute() / name
+
+
+def make(folder: Path) -> None:
+    """Make a folder, and those above it that are missing, each for this user alone. Raises OSError."""
+    for place in (*reversed(folder.parents), folder):
+        if not place.is_dir():
+            place.mkdir(mode=0o700, exist_ok=True)
+
+
+def distrust(folder: Path) -> str:
+    """Why others could change what lies in `folder`, and what to do about it; empty where they can't.
+
+    The folder and all above it, and the links on the way, must belong to this user or to root and be writable by nobody
+    else, or somebody could put another folder in the place of one of them at any time. In a sticky folder, such as
+    /tmp, only an entry's owner can: there the entries count. A group of this user's own (umask 002) is nobody else.
+    Access control lists are not looked at. What does not exist yet is trusted: it is ours to make.
+    """
+    if not hasattr(os, "getuid"):  # Windows has no such owners and modes
+        return ""
+    for place, status in _way(folder.absolute()):
+        if status.st_uid not in (os.getuid(), 0):
+            return f"{place} belongs to another user ({_user(status.st_uid)})"
+        if stat.S_ISLNK(status.st_mode) or (status.st_mode & stat.S_ISVTX and place != folder.absolute()):
+            continue
+        if status.st_mode & stat.S_IWOTH:
+            return f"{place} can be written by everybody (chmod o-w {place})"
+        if status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid):
+            return f"{place} can be written by a group (chmod g-w {place})"
+    return ""
+
+
+def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    """Every folder and link that is passed from the root to `folder`, as far as they exist, with its status."""
+    place, left = Path(folder.anchor), list(reversed(folder.parts[1:]))
+    yield place, place.lstat()
+    for _ in range(LONGEST_WAY):
+        if not left:
+            return
+        part = left.pop()
+        if part == "..":
+            place = place.parent
+            continue
+        try:
+            status = (place / part).lstat()
+        except OSError:
+            return
+        yield place / part, status
+        if stat.S_ISLNK(status.st_mode):
+            target = (place / part).readlink()
+            left.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))
+            place = Path(target.anchor) if target.is_absolute() else place
+        else:
+            place /= part
+
+
+def _is_own_group(number: int) -> bool:
+    """Whether a group is the one of this user alone that many systems make for each user."""
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.getuid()), grp.getgrgid(number)
+    except KeyError:
+        return False
+    return user.pw_gid == number and group.gr_name == user.pw_name and not set(group.gr_mem) - {user.pw_name}
+
+
+def _user(number: int) -> str:
+    import pwd
+
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"user {number}"

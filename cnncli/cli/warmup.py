@@ -27,9 +27,7 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     from cnncli.kernels import cache, compilations
 
     if not cache.ENABLED:
-        raise CnncliError(
-            "the cache folder can't be written: nothing compiled would be kept; CNNCLI_CACHE_DIR moves it"
-        )
+        raise CnncliError("there is nowhere to keep what would be compiled; CNNCLI_CACHE_DIR names a folder")
     show = _show if sys.stdout.isatty() else _ignore
     for compilation in compilations.done:
         show(compilation)

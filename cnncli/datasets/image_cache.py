@@ -1,36 +1,44 @@
 """Decoded images in a file that is mapped into memory: what was decoded once is read at memory speed ever after.
 
-A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with a row a file; `fingerprints.npy`, uint8
+A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with one row per file; `fingerprints.npy`, uint8
 (N, 16); and `about.json`: the digest of the rows, and what is wrong with files that could not be decoded, whose rows
-are 0. The key is a digest of all files' names, sizes and times and of the form. The folder appears whole or not at all.
-`CNNCLI_CACHE_DIR` moves it.
+are 0. The folder appears whole or not at all. `CNNCLI_CACHE_DIR` moves it.
+
+Nothing in it is believed unchecked. The key is a digest of all files' names, sizes, times and inodes and of the form:
+the time of the last change (ctime) can't be set, so that a file replaced by another one of the same size and time is
+noticed. Whenever the folder is opened, SHA-256 digests of its portions are compared with those that about.json, itself
+sealed, was written with: what does not agree is decoded anew. Where others could change the folder, it is not used.
 """
 
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import PIL
 
 from cnncli import folders
+from cnncli.datasets import temporary
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
 from cnncli.datasets.pictures import UnusableError, check_size, processors
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
+from cnncli.notices import warn
 
 Array = np.ndarray[Any, Any]
-VERSION = 2
+VERSION = 3
 """Of what is kept of a file; to be raised with every change of it."""
 PORTION = 32
 """Files that a thread decodes between two reports."""
+CHECKED = 4 << 20
+"""Bytes of images.npy that have a digest of their own, so that several threads can check them."""
 IMAGES, FINGERPRINTS, ABOUT = "images.npy", "fingerprints.npy", "about.json"
 
 
@@ -63,24 +71,42 @@ def decoded(
             check_size(root / files[row], root / of[row])
         return decode(root / files[row], form)
 
+    shape = (len(files), *form.shape)
     try:
         place = folders.cache("images") / _key(root, [*files, *of], form)
-        found, old = _read(place, (len(files), *form.shape)), place.exists()
-        if found is not None and not _mended(found, image):
-            return found
-        place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=place.parent, prefix=".") as temporary:
-            made = Path(temporary) / "made"
-            made.mkdir(mode=0o700)
-            _fill(made, files, form, image, told)
-            _put(made, place, replaced=old)
-            found = _read(place, (len(files), *form.shape))
+        why = folders.distrust(place.parent)
+        if why:
+            warn(f"decoded images are not kept: {why}; CNNCLI_CACHE_DIR names another folder")
+            with TemporaryDirectory() as unkept:  # what is mapped stays readable after it is removed
+                _fill(Path(unkept), files, form, image, told)
+                found = _read(Path(unkept), shape)
+        else:
+            found = _kept(place, shape, image, lambda made: _fill(made, files, form, image, told))
     except (OSError, RuntimeError) as error:
         said = getattr(error, "strerror", None) or error
         raise CnncliError(f"decoded images can't be kept: {said}; CNNCLI_CACHE_DIR names another folder") from None
     if found is None:
         raise CnncliError(f"{place}: decoded images can't be read back")
     return found
+
+
+def _kept(
+    place: Path, shape: tuple[int, ...], image: Callable[[int], Array], fill: Callable[[Path], None]
+) -> Decoded | None:
+    """What the folder at `place` holds, which is filled first where it is not there, damaged, or out of date."""
+    old = place.exists()
+    found = _read(place, shape)
+    if found is not None and not _mended(found, image):
+        return found
+    if old and found is None:
+        warn(f"{place}: decoded images are damaged; they are decoded anew")
+    folders.make(place.parent)
+    with temporary.folder(place.parent) as making:
+        made = making / "made"
+        made.mkdir(mode=0o700)
+        fill(made)
+        _put(made, place, replaced=old)
+        return _read(place, shape)
 
 
 def _key(root: Path, files: Sequence[str], form: Form) -> str:
@@ -90,29 +116,45 @@ def _key(root: Path, files: Sequence[str], form: Form) -> str:
     return state.hexdigest()[:32]
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> tuple[int, ...]:
     try:
         status = path.stat()
     except OSError:  # decoding says why
-        return -1, -1
-    return status.st_size, status.st_mtime_ns
+        return (-1,)
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
 def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
-    """What the folder holds; None where it is not there or is damaged."""
+    """What the folder holds; None where it is not there, or anything of it is not what was written."""
     try:
         about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
         images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
         fingerprints = np.load(place / FINGERPRINTS, allow_pickle=False)
+        whole = (
+            about.pop("seal") == _seal(about)
+            and (images.dtype, images.shape, images.flags.c_contiguous) == (np.uint8, shape, True)
+            and (fingerprints.dtype, fingerprints.shape) == (np.uint8, (shape[0], SIZE))
+            and hashlib.sha256(fingerprints.data).hexdigest() == about["fingerprints"]
+            and _portions(place / IMAGES) == about["portions"]
+        )
         problems = {int(row): Problem(*said) for row, said in about["problems"].items()}
-        digest = str(about["digest"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Decoded(images, fingerprints, about["digest"], problems) if whole else None
+    except Exception:  # a damaged file can make its reader raise anything
         return None
-    if images.dtype != np.uint8 or images.shape != shape or not images.flags.c_contiguous:
-        return None
-    if fingerprints.dtype != np.uint8 or fingerprints.shape != (shape[0], SIZE):
-        return None
-    return Decoded(images, fingerprints, digest, problems)
+
+
+def _seal(about: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()
+
+
+def _portions(file: Path) -> list[str]:
+    """The SHA-256 of each portion of a file, its header included; read in threads, without mapping it."""
+
+    def portion(start: int) -> str:
+        return hashlib.sha256(os.pread(opened.fileno(), CHECKED, start)).hexdigest()
+
+    with file.open("rb") as opened, ThreadPoolExecutor(processors()) as threads:
+        return list(threads.map(portion, range(0, os.fstat(opened.fileno()).st_size, CHECKED)))
 
 
 def _fill(
@@ -155,8 +197,13 @@ def _fill(
             fingerprints[row] = np.frombuffer(fingerprint(image), np.uint8)
         os.fsync(file.fileno())
     np.save(made / FINGERPRINTS, fingerprints)
-    about = {"digest": digest.hexdigest(), "problems": {str(row): problems[row] for row in sorted(problems)}}
-    (made / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+    about: dict[str, Any] = {
+        "digest": digest.hexdigest(),
+        "problems": {str(row): problems[row] for row in sorted(problems)},
+        "fingerprints": hashlib.sha256(fingerprints.data).hexdigest(),
+        "portions": _portions(made / IMAGES),
+    }
+    (made / ABOUT).write_text(json.dumps({**about, "seal": _seal(about)}), encoding="utf-8")
 
 
 def _write(descriptor: int, image: Array, offset: int) -> None:

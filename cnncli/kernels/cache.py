@@ -1,10 +1,11 @@
 """Where compiled kernels are kept between processes.
 
-Numba's cache does not see an edit in another file, and its files are pickles. So the folder is private to the user
-(mode 0700) and named by a digest of everything the machine code depends on: all kernel sources, the versions of Numba
-and llvmlite, the CPU and its features. `CNNCLI_CACHE_DIR` moves it. Each file has its SHA-256 beside it; a file without
-one, or with another, is removed before Numba sees it. Where no folder can be written, or what lies there can't be read,
-kernels are compiled anew in each process.
+Numba's cache does not see an edit in another file, and its files are pickles: whoever could put one there would run
+code as this user. So the folder is private to the user (mode 0700), nobody else can change any folder above it, and it
+is named by a digest of everything the machine code depends on: all kernel sources, the versions of Numba and llvmlite,
+the CPU and its features. `CNNCLI_CACHE_DIR` moves it. Each file has its SHA-256 beside it; a file without one, or with
+another, is removed before Numba sees it. Where there is no such folder, or it can't be written, kernels are compiled
+anew in each process, in memory, and a warning says why.
 """
 
 import hashlib
@@ -20,6 +21,7 @@ import numba
 from cnncli import folders
 from cnncli.kernels.lazy_nrt import defer
 from cnncli.kernels.target import machine
+from cnncli.notices import warn
 
 FILES = "*.nb[ic]"
 """Numba's index and code files."""
@@ -39,21 +41,26 @@ def folder() -> Path:
     return folders.cache("jit") / digest()
 
 
-def prepare() -> bool:
-    """Point Numba at the folder; False where it can't be made, is not ours, or can't be written."""
+def prepare() -> str:
+    """Point Numba at the folder; why it can't be used where that is so, else nothing."""
     try:
         place = folder()
-        place.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Not followed: a link that somebody else has put there could lead anywhere.
-        found = place.lstat()
-    except (OSError, RuntimeError):
-        return False
-    private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
-    if not private or not os.access(place, os.W_OK):
-        return False
+        folders.make(place)
+        found = place.lstat()  # not followed: a link that somebody else has put there could lead anywhere
+    except RuntimeError:
+        return "there is no home directory"
+    except OSError as error:
+        return f"{error.filename} can't be made: {error.strerror}"
+    why = folders.distrust(place)
+    if why:
+        return why
+    if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
+        return f"{place} must be a folder for its owner alone (rm -r {place})"
+    if not os.access(place, os.W_OK):
+        return f"{place} can't be written"
     numba.config.CACHE_DIR = str(place)
     remove_unsealed(place)
-    return True
+    return ""
 
 
 def remove_unsealed(place: Path) -> None:
@@ -94,7 +101,11 @@ def _state(place: Path) -> list[int]:
     return [folder.stat().st_mtime_ns for folder in place.iterdir() if folder.is_dir()]
 
 
-ENABLED = prepare()
+WHY_NOT = prepare()
+"""Why compiled kernels are not kept; empty where they are."""
+ENABLED = not WHY_NOT
+if WHY_NOT:
+    warn(f"compiled kernels are not kept: {WHY_NOT}; CNNCLI_CACHE_DIR names another folder")
 defer()
 
 

@@ -37,7 +37,7 @@ def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
         *facts.processor(processor_name() or platform.machine(), host, target.machine()),
         *facts.threads(os.cpu_count() or 1, facts.affinity(), cpus.quota(), used),
         *(facts.uncompiled() if numba.config.DISABLE_JIT else _speed(used)),
-        *storage.caches(cache.digest(), kept=cache.ENABLED),
+        *storage.caches(cache.digest(), unused=cache.WHY_NOT),
         *storage.data(),
         *storage.trained(),
         *storage.disk(),

@@ -6,10 +6,9 @@ import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from time import time
 
 from cnncli import folders
-from cnncli.datasets import download
+from cnncli.datasets import download, temporary
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.files import shipped
 from cnncli.datasets.known import KNOWN
@@ -19,8 +18,6 @@ from cnncli.training import runs
 
 LITTLE = 1_000_000_000
 """Bytes that should be free: several runs and what is compiled, with room."""
-UNFINISHED, STALE_SECONDS = re.compile(r"\..+"), 86_400
-"""What is being made has a name with a dot; so long after its last change, what made it was killed."""
 KEPT = {"jit": re.compile(r"[0-9a-f]{16}"), "images": re.compile(r"[0-9a-f]{32}")}
 """The folders that cnncli makes in those of its caches that can go at any time."""
 
@@ -37,8 +34,8 @@ def size(folder: Path) -> int:
     return total
 
 
-def caches(digest: str, *, kept: bool) -> list[Fact]:
-    """The caches by kind. `digest`: the folder of compiled kernels in use; `kept`: whether any can be written there."""
+def caches(digest: str, *, unused: str) -> list[Fact]:
+    """The caches by kind. `digest`: the folder of compiled kernels; `unused`: why none are kept there, or nothing."""
     try:
         places = {kind: folders.cache(kind) for kind in ("jit", "images", "datasets")}
     except RuntimeError:
@@ -46,14 +43,15 @@ def caches(digest: str, *, kept: bool) -> list[Fact]:
         return [Fact("caches", "folder", None, "none", advice)]
     used, old = places["jit"] / digest, list(removable("jit", keep=digest))
     advice = ""
-    if not kept:
-        advice = f"{used} can't be written: kernels are compiled anew each time; CNNCLI_CACHE_DIR moves it"
+    if unused:
+        advice = f"{unused}: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder"
     spent = sum(map(size, old))
     others = f"{_megabytes(spent)} in {len(old)} folders of other versions or processors"
     facts = [Fact("caches", "jit", size(used), _sized(used), advice), Fact("caches", "jit_of_others", spent, others)]
     for kind in ("images", "datasets"):
         place = places[kind]
-        advice = "" if _writable(place) else f"{place} can't be written: CNNCLI_CACHE_DIR moves it"
+        why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
+        advice = why and f"{why}; CNNCLI_CACHE_DIR names another folder"
         facts.append(Fact("caches", kind, size(place), _sized(place), advice))
     empty = f"cnncli doctor --clean removes old kernels and images; rm -r {places['datasets']} removes downloads"
     return [*facts, Fact("caches", "to_empty", "cnncli doctor --clean", empty)]
@@ -105,10 +103,10 @@ def disk() -> list[Fact]:
 def removable(kind: str, keep: str = "") -> Iterator[Path]:
     """Folders of a cache that can go: all but `keep`, and what a process that was killed left half made."""
     place = folders.cache(kind)
+    left = set(temporary.abandoned(place))
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        stale = UNFINISHED.fullmatch(folder.name) and time() - folder.lstat().st_mtime > STALE_SECONDS
         whole = KEPT[kind].fullmatch(folder.name) and folder.name != keep
-        if (whole or stale) and folder.is_dir() and not folder.is_symlink():
+        if folder in left or (whole and folder.is_dir() and not folder.is_symlink()):
             yield folder
 
 

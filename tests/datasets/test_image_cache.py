@@ -4,7 +4,7 @@ import os
 import numpy as np
 import pytest
 
-from cnncli.datasets import image_cache
+from cnncli.datasets import image_cache, temporary
 from cnncli.datasets.decode import Form, decode
 from cnncli.errors import CnncliError
 from tests.datasets.photos import picture
@@ -135,4 +135,62 @@ def test_the_cache_holds_no_objects_and_is_private(root, cache):
     read(root)
     (place,) = cache.iterdir()
     assert (cache.stat().st_mode & 0o777, place.stat().st_mode & 0o777) == (0o700, 0o700)
-    assert set(json.loads((place / "about.json").read_text())) == {"digest", "problems"}
+    about = json.loads((place / "about.json").read_text())
+    assert set(about) == {"digest", "problems", "fingerprints", "portions", "seal"}
+
+
+@pytest.mark.parametrize("name", ["images.npy", "fingerprints.npy", "about.json"])
+def test_a_flipped_bit_anywhere_is_noticed_and_the_images_are_decoded_anew(root, cache, monkeypatch, capsys, name):
+    monkeypatch.setattr(image_cache, "CHECKED", 100)
+    expected = read(root)
+    images, digest = np.array(expected.images), expected.digest
+    (place,) = cache.iterdir()
+    whole = (place / name).read_bytes()
+    for at in range(0, len(whole), 7):
+        content = bytearray(whole)
+        content[at] ^= 1 << at % 8
+        (place / name).write_bytes(content)
+        found = read(root)
+        assert np.array_equal(found.images, images)
+        assert (found.digest, found.problems) == (digest, {})
+    assert f"warning: {place}: decoded images are damaged; they are decoded anew" in capsys.readouterr().err
+
+
+def test_a_file_replaced_by_another_of_the_same_size_and_time_is_decoded_anew(root):
+    """As rsync -t, cp -p and archives with fixed times leave it."""
+    first = read(root)
+    before = (root / "b.png").stat()
+    other = picture(root / "other.png", colour=(8, 50, 99))
+    content = other.read_bytes()
+    assert len(content) == before.st_size
+    (root / "b.png").write_bytes(content)
+    os.utime(root / "b.png", ns=(before.st_atime_ns, before.st_mtime_ns))
+    second = read(root)
+    assert (first.images[1, 0, 0].tolist(), second.images[1, 0, 0].tolist()) == ([1, 50, 99], [8, 50, 99])
+    assert first.digest != second.digest
+
+
+def test_images_in_a_folder_that_others_can_change_are_not_used(root, cache, capsys):
+    made = read(root)
+    (place,) = cache.iterdir()
+    content = bytearray((place / "images.npy").read_bytes())
+    cache.chmod(0o777)
+    content[-1] ^= 255
+    (place / "images.npy").write_bytes(content)
+    found = read(root)
+    assert found.images[:, 0, 0].tolist() == [[0, 50, 99], [1, 50, 99], [2, 50, 99]]
+    assert found.digest == made.digest
+    assert "decoded images are not kept: " in capsys.readouterr().err
+    assert list(cache.iterdir()) == [place]
+
+
+def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_stays(root, cache):
+    cache.mkdir(parents=True, mode=0o700)
+    for name in (".killed", ".young"):
+        (cache / name / "made").mkdir(parents=True)
+    os.utime(cache / ".killed", (1, 1))
+    with temporary.folder(cache) as living:
+        os.utime(living, (1, 1))
+        read(root)
+        assert {path.name for path in cache.iterdir() if path.name.startswith(".")} == {".young", living.name}
+    assert not living.exists()

@@ -108,30 +108,50 @@ def place(tmp_path, monkeypatch):
 
 
 def test_the_folder_is_made_for_its_owner_alone(place):
-    assert cache.prepare()
+    assert cache.prepare() == ""
     assert place.stat().st_mode & 0o777 == 0o700
     assert Path(cache.numba.config.CACHE_DIR) == place
-    assert cache.prepare()
+    assert cache.prepare() == ""
 
 
 @pytest.mark.parametrize("mode", [0o755, 0o770, 0o702])
 def test_a_folder_that_others_may_enter_is_refused(place, mode):
     place.mkdir()
     place.chmod(mode)
-    assert not cache.prepare()
+    assert str(place) in cache.prepare()
 
 
 def test_a_folder_of_somebody_else_is_refused(place, monkeypatch):
     place.mkdir(mode=0o700)
     owner = os.getuid()
-    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
-    assert not cache.prepare()
+    if owner == 0:
+        os.chown(place, 4321, -1)
+    else:
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    assert "belongs to another user" in cache.prepare()
 
 
 def test_a_link_is_refused_wherever_it_leads(place, tmp_path):
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     place.symlink_to(tmp_path / "elsewhere")
-    assert not cache.prepare()
+    assert "must be a folder for its owner alone" in cache.prepare()
+
+
+@pytest.mark.parametrize("above", [".", "jit"])
+def test_below_a_folder_that_others_can_change_nothing_is_kept_and_a_warning_says_why(tmp_path, above):
+    """Whoever can write there could put a folder of his own in the place of ours: his pickles would run as ours."""
+    folder = tmp_path / "shared" / "cache"
+    (folder / "jit").mkdir(parents=True, mode=0o700)
+    changed = folder.parent if above == "." else folder / above
+    changed.chmod(0o777)
+    environment = {**os.environ, "CNNCLI_CACHE_DIR": str(folder)}
+    done = subprocess.run([sys.executable, "-c", RELU], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False [1.0, 0.0]"
+    assert done.stderr == (
+        f"warning: compiled kernels are not kept: {changed} can be written by everybody (chmod o-w {changed}); "
+        "CNNCLI_CACHE_DIR names another folder\n"
+    )
+    assert list(folder.rglob("*.nb?")) == []
 
 
 def test_a_full_disk_costs_only_the_cache_and_a_mistake_is_told(monkeypatch, tmp_path):

@@ -40,7 +40,7 @@ def values(found):
 
 
 def test_sizes_are_those_of_the_files_by_kind(cache):
-    found = values(storage.caches(MINE, kept=True))
+    found = values(storage.caches(MINE, unused=""))
     assert (found["jit"], found["jit_of_others"], found["images"], found["datasets"]) == (10, 250, 1060, 4)
 
 
@@ -53,10 +53,15 @@ def test_cleaning_removes_other_kernels_images_and_what_was_left_half_made_and_n
 
 @pytest.mark.usefixtures("cache")
 def test_a_cache_that_can_not_be_written_is_amiss():
-    assert not any(fact.advice for fact in storage.caches(MINE, kept=True))
-    (line,) = [fact.advice for fact in storage.caches(MINE, kept=False) if fact.advice]
-    assert "can't be written" in line
-    assert "CNNCLI_CACHE_DIR moves it" in line
+    assert not any(fact.advice for fact in storage.caches(MINE, unused=""))
+    (line,) = [fact.advice for fact in storage.caches(MINE, unused="/x can't be written") if fact.advice]
+    assert line == ("/x can't be written: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder")
+
+
+def test_caches_that_others_can_change_are_amiss(cache):
+    (cache / "images").chmod(0o777)
+    (line,) = [fact.advice for fact in storage.caches(MINE, unused="") if fact.advice]
+    assert "images can be written by everybody" in line
 
 
 def test_data_that_are_not_there_are_named(tmp_path, monkeypatch):

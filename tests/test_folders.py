@@ -1,0 +1,87 @@
+"""Which folders others could change: permissions, owners, links."""
+
+import grp
+import os
+import pwd
+from types import SimpleNamespace
+
+import pytest
+
+from cnncli import folders
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder two below a trusted one; /tmp and pytest's own folders are trusted."""
+    assert folders.distrust(tmp_path) == ""
+    folder = tmp_path / "a" / "b"
+    folder.mkdir(parents=True, mode=0o700)
+    (tmp_path / "a").chmod(0o755)
+    return folder
+
+
+def test_a_folder_of_this_user_is_trusted_whether_it_exists_or_not(place):
+    assert folders.distrust(place) == ""
+    assert folders.distrust(place / "not" / "there") == ""
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o757, 0o703])
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_folder_that_everybody_can_write_is_named(place, mode, level):
+    changed = (place, place.parent)[level]
+    changed.chmod(mode)
+    assert folders.distrust(place) == f"{changed} can be written by everybody (chmod o-w {changed})"
+
+
+def test_a_sticky_folder_is_trusted_on_the_way_but_not_as_the_place_itself(place):
+    place.parent.chmod(0o1777)
+    assert folders.distrust(place) == ""
+    assert "can be written by everybody" in folders.distrust(place.parent)
+
+
+def test_a_group_is_trusted_only_where_it_is_this_users_alone(place, monkeypatch):
+    place.chmod(0o770)
+    user = SimpleNamespace(pw_name="ada", pw_gid=place.stat().st_gid)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: user)
+    for name, members, trusted in (("ada", [], True), ("ada", ["ada"], True), ("ada", ["bob"], False)):
+        monkeypatch.setattr(
+            grp, "getgrgid", lambda n, found=(name, members): SimpleNamespace(gr_name=found[0], gr_mem=found[1])
+        )
+        assert (folders.distrust(place) == "") == trusted
+    monkeypatch.setattr(grp, "getgrgid", lambda number: SimpleNamespace(gr_name="staff", gr_mem=[]))
+    assert folders.distrust(place) == f"{place} can be written by a group (chmod g-w {place})"
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_a_folder_of_another_user_is_named(place, monkeypatch, level):
+    given = (place, place.parent)[level]
+    if os.getuid() == 0:
+        os.chown(given, 4321, -1)
+    else:  # who can't give anything away becomes another one, to whom all folders but root's are another's
+        owner = os.getuid()
+        monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+        given = next(folder for folder in (*reversed(place.parents), place) if folder.stat().st_uid == owner)
+    assert folders.distrust(place).startswith(f"{given} belongs to another user (")
+
+
+def test_links_are_followed_and_what_they_lead_through_counts(place, tmp_path):
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open" / "inner").mkdir(mode=0o700)
+    link = tmp_path / "link"
+    link.symlink_to("open/inner")
+    assert folders.distrust(link) == ""
+    (tmp_path / "open").chmod(0o777)
+    assert "open can be written by everybody" in folders.distrust(link)
+    loop = tmp_path / "loop"
+    loop.symlink_to("loop")
+    assert folders.distrust(loop / "x") == ""
+
+
+def test_missing_folders_are_made_for_this_user_alone(tmp_path):
+    before = os.umask(0)
+    try:
+        folders.make(tmp_path / "x" / "y")
+    finally:
+        os.umask(before)
+    assert [(tmp_path / name).stat().st_mode & 0o777 for name in ("x", "x/y")] == [0o700, 0o700]
+    folders.make(tmp_path / "x" / "y")
