@@ -59,6 +59,10 @@ class ExpectationError(CnncliError):
     exit_code = 4
 
 
+class ChangedDataError(CnncliError):
+    """A file that is read as it is needed was written to meanwhile."""
+
+
 class InterruptedRun(CnncliError):
     """A signal ended the run after its state was saved."""
 

@@ -111,6 +111,7 @@ class Feed:
         self.chosen[:n], self.clock[1] = numbers, step
         if n not in self.programs:
             self.programs[n] = self._program(n)
+        self.mapped.check()
         self.programs[n].run()
         self.mapped.used(n)
         return n

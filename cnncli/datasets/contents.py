@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets import duplicates, readers
+from cnncli.datasets import duplicates, mapped, readers
 from cnncli.datasets.archive import Header
 from cnncli.datasets.mapped import Mapped
 from cnncli.datasets.masks import numbered
@@ -27,7 +27,7 @@ def read(header: Header, kind: str) -> Array:
     path = header.file
     try:
         if kind == "npy":
-            array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+            array: Array = mapped.load(path)
         elif kind == "npz":
             with np.load(path, allow_pickle=False) as archive:
                 array = archive[header.key]
@@ -121,11 +121,12 @@ def finite(array: Array, header: Header, start: int = 0) -> Array:
 
 def portions(x: Array) -> Iterator[slice]:
     """All rows, so many at a time as make a portion; of a mapped array no more than a bound stays in memory."""
-    count, mapped = max(1, PORTION // max(1, x[0].nbytes)), Mapped(x)
+    count, reading = max(1, PORTION // max(1, x[0].nbytes)), Mapped(x)
     for start in range(0, len(x), count):
         rows = slice(start, min(start + count, len(x)))
+        reading.check()
         yield rows
-        mapped.used(rows.stop - rows.start)
+        reading.used(rows.stop - rows.start)
 
 
 def _room(header: Header, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> Array:

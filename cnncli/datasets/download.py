@@ -53,7 +53,11 @@ def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: N
     """See to it that the files of a dataset are in its folder, with the right checksums.
 
     Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`.
+    A folder that others could change is refused: its files could be others by the time that they are read.
     """
+    why = folders.distrust(folder(known))
+    if why:
+        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
     for file in known.files:
         path = folder(known) / file.name
         if not _is_whole(path, file):
@@ -114,7 +118,7 @@ def _from(mirror: str, file: Remote, place: Path, follow: Follow) -> str:
 
 def _retrieve(url: str, file: Remote, place: Path, follow: Follow) -> None:
     pooch.get_logger().setLevel(logging.ERROR)  # it tells of every download on standard error
-    place.mkdir(parents=True, exist_ok=True)
+    folders.make(place)
     _remove_stale(place)
     # A server that compresses once more would send other bytes than those that the checksum is of.
     headers = {"Accept-Encoding": "identity", "User-Agent": "cnncli"}

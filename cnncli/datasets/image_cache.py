@@ -24,7 +24,7 @@ import numpy as np
 import PIL
 
 from cnncli import folders
-from cnncli.datasets import temporary
+from cnncli.datasets import mapped, temporary
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
 from cnncli.datasets.pictures import UnusableError, check_size, processors
@@ -128,7 +128,7 @@ def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
     """What the folder holds; None where it is not there, or anything of it is not what was written."""
     try:
         about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
-        images = np.load(place / IMAGES, mmap_mode="r", allow_pickle=False)
+        images = mapped.load(place / IMAGES)
         fingerprints = np.load(place / FINGERPRINTS, allow_pickle=False)
         whole = (
             about.pop("seal") == _seal(about)

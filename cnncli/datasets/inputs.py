@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnncli.datasets import mapped
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.folder import ENDINGS, entries
 from cnncli.datasets.mapped import Mapped
@@ -137,15 +138,16 @@ def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
     except UnusableError as error:
         yield _Source(name, partial(_refuse, str(error)))
         return
-    mapped = Mapped(array)
+    reading = Mapped(array)
     for number in range(len(array)):
+        reading.check()
         yield _Source(f"{name}[{number}]", partial(_row, array[number], shape))
-        mapped.used(1)
+        reading.used(1)
 
 
 def _mapped(path: Path) -> Array:
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped.load(path)
     except Exception as error:  # OSError, ValueError, EOFError, SyntaxError, … on damage
         said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
         raise UnusableError(f"can't be read: {said}") from None

@@ -1,15 +1,51 @@
-"""An array of a file that is mapped into memory: what of it is kept there, and what is fetched before it is needed."""
+"""An array of a file that is mapped into memory: what of it is kept there, and what is fetched before it is needed.
+
+Another program may write to the file meanwhile. Cut short, reading behind its end would kill this process (SIGBUS), and
+overwritten it would be other data under the digest of the old. So its size and times are looked at before every
+reading: what remains are the microseconds between that look and the reading.
+"""
 
 import mmap
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
+from weakref import WeakKeyDictionary
 
 import numpy as np
+
+from cnncli.errors import ChangedDataError
 
 Array = np.ndarray[Any, Any]
 MOST_MAPPED = 192 << 20
 """Bytes of a mapped file that stay in this process' memory; the system keeps what it has room for in its own."""
 AROUND = 64 << 10
 """Bytes that the system maps around a place that is read (Linux' fault_around_bytes)."""
+
+
+class _File(NamedTuple):
+    """A file as it was when it was opened."""
+
+    path: Path
+    place: tuple[int, int]
+    state: tuple[int, int]
+
+
+_FILES: "WeakKeyDictionary[mmap.mmap, _File]" = WeakKeyDictionary()
+
+
+def load(path: Path) -> Array:
+    """The array of a `.npy` file, mapped and read-only. Raises what `numpy.load` does."""
+    place, state = _look(path)
+    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    mapping = getattr(array, "_mmap", None)
+    if mapping is not None:
+        _FILES[mapping] = _File(path.absolute(), place, state)
+    return array
+
+
+def _look(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Which file is at a path, and what changes when it is written to."""
+    status = path.stat()
+    return (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
 
 
 class Mapped:
@@ -21,6 +57,21 @@ class Mapped:
         if self.mapping is not None:
             self.begin = x.ctypes.data - np.frombuffer(self.mapping, np.uint8).ctypes.data
         self.mapped = 0
+        self.file = None if self.mapping is None else _FILES.get(self.mapping)
+
+    def check(self) -> None:
+        """Raise ChangedDataError where the file was written to since it was opened.
+
+        One that was replaced or removed is still there for whoever has it open.
+        """
+        if self.file is None:
+            return
+        try:
+            place, state = _look(self.file.path)
+        except OSError:
+            return
+        if place == self.file.place and state != self.file.state:
+            raise ChangedDataError(f"{self.file.path} was changed by another program while it was read")
 
     def used(self, count: int) -> None:
         """Count rows that have been read, and unmap all where that may have become too much."""

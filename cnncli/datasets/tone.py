@@ -89,5 +89,6 @@ def _portions(split: Split) -> Iterator[Array]:
     mapped = Mapped(split.x)
     for start in range(0, len(split), PORTION):
         rows = split.numbers[start : start + PORTION]
+        mapped.check()
         yield split.x[rows]
         mapped.used(len(rows))

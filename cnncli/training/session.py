@@ -13,7 +13,7 @@ from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
-from cnncli.errors import CnncliError, DivergedError, UsageError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
@@ -127,6 +127,10 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             network.load(best.weights)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"epoch": epoch, "test": test})
+        except ChangedDataError as error:
+            raise CnncliError(
+                f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
+            ) from None
         finally:
             if not run.last.exists() and not place.resume:
                 run.discard()

@@ -112,6 +112,16 @@ def test_without_a_network_every_mirror_is_named(mirror):
     assert f"(127.0.0.1:{port}: no connection; {mirror.address}: 404 Not Found)" in failure(known)
 
 
+def test_a_folder_that_others_could_change_is_refused(mirror, tmp_path):
+    known, _ = mirrors.digits(mirror, "good")
+    download.fetch(known, offline=False)
+    (tmp_path / "datasets").chmod(0o777)
+    assert failure(known) == (
+        f"mnist: downloads are not safe there: {tmp_path}/datasets can be written by everybody "
+        f"(chmod o-w {tmp_path}/datasets); CNNCLI_CACHE_DIR names another folder"
+    )
+
+
 def test_offline_no_request_is_made(mirror):
     known, _ = mirrors.digits(mirror, "good")
     said = failure(known, offline=True)
@@ -192,7 +202,7 @@ def test_a_folder_that_can_not_be_made_is_told(mirror, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "file"))
     known, _ = mirrors.digits(mirror, "good")
-    assert "can't be written: Not a directory" in failure(known)
+    assert "can't be written: File exists" in failure(known)
 
 
 def test_md5_is_checked_where_nothing_better_is_known(mirror):

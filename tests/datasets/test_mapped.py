@@ -1,10 +1,13 @@
 import mmap
+import os
 
 import numpy as np
+import pytest
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
-from cnncli.datasets.mapped import Mapped
+from cnncli.datasets.mapped import Mapped, load
+from cnncli.errors import ChangedDataError
 from cnncli.layers.losses import CategoricalCrossentropy
 
 SHAPE = (40, 30, 21, 3)
@@ -50,3 +53,34 @@ def test_what_is_expected_changes_nothing_of_what_comes(tmp_path):
         feed.expect(slice(0))
         feed.fill(np.array([3, 1, 39]))
         assert np.array_equal(inputs[:3], images[[36, 38, 0]])
+
+
+def overwrite(path):
+    with path.open("r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"x")
+
+
+@pytest.mark.parametrize(
+    "change", [overwrite, lambda path: os.truncate(path, 200), lambda path: os.utime(path, (1, 1))]
+)
+def test_a_file_that_is_written_to_is_noticed_before_anything_more_is_read(tmp_path, change):
+    path, _ = file_of(tmp_path)
+    x = load(path)[3:]
+    inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, 2), np.float32)
+    feed = Feed(Split(x, np.zeros(len(x), np.int64), "", "x_train"), 1.0, CategoricalCrossentropy(), inputs, targets)
+    feed.fill(slice(4))
+    change(path)
+    with pytest.raises(ChangedDataError, match=r"images\.npy was changed by another program while it was read$"):
+        feed.fill(slice(4))
+
+
+@pytest.mark.parametrize(
+    "change", [os.unlink, lambda path: (path.with_name("x").touch(), path.with_name("x").replace(path))]
+)
+def test_a_file_that_is_removed_or_replaced_is_read_on(tmp_path, change):
+    path, images = file_of(tmp_path)
+    reading = Mapped(x := load(path))
+    change(path)
+    reading.check()
+    assert np.array_equal(x, images)

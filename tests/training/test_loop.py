@@ -312,3 +312,22 @@ def test_images_per_second_count_training_alone(data):
     done = events[-1]
     assert isinstance(done, EpochDone)
     assert done.images_per_second > 45 / done.seconds
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_data_that_another_program_writes_to_end_the_run_with_its_checkpoint(data, cut):
+    with np.load(data / "bars.npz") as bars:
+        for name, array in bars.items():
+            np.save(data / f"{name}.npy", array)
+    plan = small.plan(data)
+    plan = replace(plan, data=plan.data.replace(dataset="x_train.npy"))
+
+    def write(event):
+        if isinstance(event, EpochDone):
+            whole = (data / "x_train.npy").read_bytes()
+            (data / "x_train.npy").write_bytes(whole[:1000] if cut else whole[:-1] + b"x")
+
+    with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program .* cnncli train --resume"):
+        small.run(plan, data / "run", report=write)
+    state = json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])
+    assert (state["epoch"], state["batch"]) == (1, 0)
