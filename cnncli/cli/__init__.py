@@ -9,13 +9,15 @@ import signal
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli import __version__
+from cnncli import __version__, notices
 from cnncli.cli.annotations import annotate
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
+from cnncli.report.output import echo
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -90,6 +92,10 @@ class Commands(click.Group):
         kwargs["standalone_mode"] = False
         if not standalone_mode:
             return super().main(*args, **kwargs)
+        notices.show = lambda text: echo(f"warning: {text}", err=True)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # no sign is worth an error, whatever the encoding lacks
         sys.exit(exit_code_of(lambda: super(Commands, self).main(*args, **kwargs)))
 
 
@@ -108,7 +114,7 @@ def exit_code_of(run: Callable[[], Any]) -> int:
         told = _interrupted_run(error)
         if told is not None:
             return _tell_interruption(told)
-        click.echo("error: interrupted", err=True)
+        echo("error: interrupted", err=True)
         code = 130
     except BrokenPipeError:
         _drop_output()
@@ -128,10 +134,10 @@ def tell(error: CnncliError) -> None:
     """The error on standard error: a spec's problems and how many there are, or one line."""
     if isinstance(error, SpecError):
         count = len(error.problems)
-        click.echo("\n".join(error.problems), err=True)
-        click.echo(f"error: {count} problem{'s' * (count > 1)} in the spec; nothing was done", err=True)
+        echo("\n".join(error.problems), err=True)
+        echo(f"error: {count} problem{'s' * (count > 1)} in the spec; nothing was done", err=True)
     else:
-        click.echo(f"error: {error}", err=True)
+        echo(f"error: {error}", err=True)
     annotate(error)
 
 
@@ -158,7 +164,7 @@ def _tell_usage(error: click.ClickException) -> None:
     if "\n" in error.message:
         error.show()
     else:
-        click.echo(f"error: {usage.told(error)}", err=True)
+        echo(f"error: {usage.told(error)}", err=True)
 
 
 def _tell_foreign(error: Exception) -> None:
@@ -167,7 +173,7 @@ def _tell_foreign(error: Exception) -> None:
 
     said = failures.told(error)
     if said and os.environ.get("CNNCLI_DEBUG") != "1":
-        click.echo(f"error: {said}", err=True)
+        echo(f"error: {said}", err=True)
     else:
         _report_bug(error)
 
@@ -178,7 +184,7 @@ def _report_bug(error: Exception) -> None:
 
         traceback.print_exception(error)
     said = " ".join(str(error).split())
-    click.echo(
+    echo(
         f"error: a bug in cnncli: {type(error).__name__}: {said}; please report it, with the traceback that "
         "CNNCLI_DEBUG=1 shows",
         err=True,

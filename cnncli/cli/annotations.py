@@ -3,9 +3,9 @@
 import os
 import re
 
-import click
-
 from cnncli.errors import CnncliError, SpecError
+from cnncli.escaping import printable
+from cnncli.report.output import echo_raw
 
 PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
 """What a problem of a spec begins with; one of a --set has no place in a file."""
@@ -16,7 +16,7 @@ def annotate(error: CnncliError) -> None:
     if os.environ.get("GITHUB_ACTIONS") != "true":
         return
     if not isinstance(error, SpecError):
-        click.echo(f"::error::{_data(str(error))}", err=True)
+        echo_raw(f"::error::{_data(str(error))}", err=True)
         return
     for problem in error.problems:
         message = problem.partition("\n")[0]
@@ -24,12 +24,12 @@ def annotate(error: CnncliError) -> None:
         if place := PLACE.fullmatch(message):
             where = f" file={_property(place['file'])},line={place['line']},col={place['column']}"
             message = place["message"]
-        click.echo(f"::error{where}::{_data(message)}", err=True)
+        echo_raw(f"::error{where}::{_data(message)}", err=True)
 
 
 def _data(text: str) -> str:
     """`text` in the one line that a workflow command is."""
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _property(text: str) -> str:

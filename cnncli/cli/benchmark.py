@@ -10,7 +10,8 @@ import click
 
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
-from cnncli.report.progress import Notice, emit
+from cnncli.report.output import echo, emit
+from cnncli.report.progress import Notice
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -70,7 +71,7 @@ def command(
     else:
         benchmark.print(sys.stdout)
     if benchmark.disturbed:
-        click.echo(
+        echo(
             f"notice: other processes kept {benchmark.others:.1f} CPUs busy meanwhile. That slows everyone down, and "
             "most of all threads that spin while they wait, as PyTorch's do: measure again on a quiet machine",
             err=True,

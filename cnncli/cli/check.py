@@ -1,6 +1,5 @@
 """`cnncli check`: everything that is wrong with specs."""
 
-import json
 from typing import Any
 
 import click
@@ -8,6 +7,7 @@ import click
 from cnncli.cli import tell
 from cnncli.errors import CnncliError, SpecError
 from cnncli.graph.model import lower
+from cnncli.report.output import echo, echo_json
 from cnncli.spec.spec import Spec, load
 
 
@@ -26,11 +26,11 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
             error, facts = found, _failure(path, found)
             worst = max(worst, found.exit_code)
         if as_json:
-            click.echo(json.dumps(facts))
+            echo_json(facts)
         elif error is not None:
             tell(error)
         else:
-            click.echo(
+            echo(
                 f"{path}: ok · {facts['parameters']:,} parameters · {facts['layers']} "
                 f"layer{'s' * (facts['layers'] != 1)} · {facts['dataset']}"
             )

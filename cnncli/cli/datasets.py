@@ -1,6 +1,5 @@
 """`cnncli datasets`: what there is to train on by name, where it is, and getting it."""
 
-import json
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion
 from cnncli.report.datasets import print_dataset, print_datasets
+from cnncli.report.output import echo, echo_json
 
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 name_argument = click.argument("name", metavar="NAME")
@@ -36,7 +36,7 @@ def list_all(*, as_json: bool) -> None:
     """The datasets that a spec can name: images, classes, bytes to download, and where they are."""
     rows = [_shipped(name) for name in EMBEDDED] + [_facts(known) for known in KNOWN.values()]
     if as_json:
-        click.echo(json.dumps(rows))
+        echo_json(rows)
     else:
         print_datasets(rows)
 
@@ -50,7 +50,10 @@ def download_one(*, name: str, offline: bool, as_json: bool) -> None:
     if name not in EMBEDDED:
         obtain(DataSection(dataset=_known(name).name), offline=offline)
     facts = _facts_of(name)
-    click.echo(json.dumps(facts) if as_json else f"{name}  {facts['place']}")
+    if as_json:
+        echo_json(facts)
+    else:
+        echo(f"{name}  {facts['place']}")
 
 
 @command.command("info")
@@ -60,7 +63,7 @@ def info(*, name: str, as_json: bool) -> None:
     """Tell what the dataset NAME holds and where it comes from."""
     facts = _facts_of(name)
     if as_json:
-        click.echo(json.dumps(facts, ensure_ascii=False))
+        echo_json(facts)
     else:
         print_dataset(facts)
 

@@ -1,6 +1,5 @@
 """`cnncli datasets check`: what a data source has, and what is wrong with it."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,6 +10,7 @@ from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection, Targets
 from cnncli.errors import UsageError
+from cnncli.report.output import echo, echo_json
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspection import Inspection
@@ -41,7 +41,10 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
 
         data = DataSection(dataset=str(source), targets=targets)
         found = inspection.inspect_arrays(load(data, Path(), input_shape=()))
-    click.echo(json.dumps(found.document()) if as_json else "\n".join(_lines(found)))
+    if as_json:
+        echo_json(found.document())
+    else:
+        echo("\n".join(_lines(found)))
     return 1 if found.problems else 0
 
 

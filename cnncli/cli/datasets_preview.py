@@ -6,6 +6,7 @@ import click
 
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.errors import CnncliError, UsageError
+from cnncli.report.output import echo
 from cnncli.report.reading import decoding
 from cnncli.spec.spec import load
 from cnncli.training import threads as cpus
@@ -40,4 +41,4 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     except OSError as error:
         raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
     shown = rows.shape[1]
-    click.echo(f"{output}  {shown} training images as they are, and in {draws} rows as {draws} batches see them")
+    echo(f"{output}  {shown} training images as they are, and in {draws} rows as {draws} batches see them")

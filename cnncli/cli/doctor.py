@@ -1,11 +1,11 @@
 """`cnncli doctor`: what this machine has, what cnncli keeps on it, and what is amiss."""
 
-import json
 import os
 import sys
 
 import click
 
+from cnncli.report.output import echo, echo_json
 from cnncli.report.progress import Notice
 from cnncli.training import threads as cpus
 
@@ -31,7 +31,7 @@ def command(*, clean: bool, as_json: bool) -> int:
 
         found = examine(variables, used)
     if as_json:
-        click.echo(json.dumps(document(found), ensure_ascii=False))
+        echo_json(document(found))
     else:
         print_report(found, sys.stdout)
     return int(any(fact.advice for fact in found))
@@ -44,7 +44,7 @@ def _clean(*, as_json: bool) -> None:
     gone = clean(cache.digest())
     if as_json:
         removed = {kind: {"folders": count, "bytes": size} for kind, (count, size) in gone.items()}
-        click.echo(json.dumps({"removed": removed}))
+        echo_json({"removed": removed})
         return
     for kind, (count, size) in gone.items():
-        click.echo(f"removed {size / 1e6:,.1f} MB in {count} folder{'s' * (count != 1)}: {REMOVED[kind]}")
+        echo(f"removed {size / 1e6:,.1f} MB in {count} folder{'s' * (count != 1)}: {REMOVED[kind]}")

@@ -12,7 +12,8 @@ from cnncli.datasets.describe import describe, find
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.errors import CnncliError
-from cnncli.report.progress import emit, figures_line
+from cnncli.report.output import echo, emit
+from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
 from cnncli.spec.spec import Spec, parse
 from cnncli.training import threads as cpus
@@ -56,11 +57,11 @@ def command(
         emit({**evaluation.document(), "model": str(target.file)})
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
-        click.echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
+        echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
         print_evaluation(evaluation)
         if evaluation.judged:
             place = f": {listing}" if listing else ""
-            click.echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
+            echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written
         checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
     conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)

@@ -20,9 +20,6 @@ def told(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("cnncli"):
         package = error.name.partition(".")[0]
         return f"the package {package}, which cnncli needs, is missing: pip install {DISTRIBUTED.get(package, package)}"
-    if isinstance(error, UnicodeEncodeError):
-        sign = error.object[error.start]
-        return f"the output's encoding, {error.encoding}, has no '{sign}': PYTHONIOENCODING=utf-8 sets another one"
     if isinstance(error, OSError) and error.filename:
         return f"'{error.filename}' can't be used: {hints.reason(error)}"
     if isinstance(error, OSError) and error.errno in OUTPUT:

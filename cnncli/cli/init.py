@@ -14,6 +14,7 @@ from cnncli.datasets.problems import listed
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
 from cnncli.hints import suggestion
+from cnncli.report.output import echo
 from cnncli.report.reading import counting
 from cnncli.spec.networks import MODELS
 from cnncli.spec.spec import Spec, load, parse
@@ -67,7 +68,7 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
     output = output or Path(f"{stem}.yaml")
     _write(output, known[stem].read_text(encoding="utf-8"), force=force)
     spec = load(output)
-    click.echo("\n".join([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)]))
+    echo("\n".join([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)]))
 
 
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
@@ -85,7 +86,7 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     text = template(seen, chosen, model=model, **names)
     spec = parse(text, str(output))
     _write(output, text, force=force)
-    click.echo("\n".join([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)]))
+    echo("\n".join([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)]))
 
 
 def _stem(source: str) -> str:

@@ -1,12 +1,12 @@
 """`cnncli layers`: the words of a spec, looked up."""
 
-import json
 import sys
 
 import click
 from click.shell_completion import CompletionItem
 
 from cnncli.errors import UsageError
+from cnncli.report.output import echo_json
 
 
 def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -36,7 +36,7 @@ def command(*, name: str | None, as_json: bool) -> None:
     if name is not None and not found:
         raise UsageError(unknown(name, known))
     if as_json:
-        click.echo(json.dumps([word.document() for word in found], ensure_ascii=False))
+        echo_json([word.document() for word in found])
     elif name is None:
         print_list(found, sys.stdout)
     else:

@@ -13,6 +13,7 @@ from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
+from cnncli.report.output import echo
 from cnncli.report.progress import Notice
 from cnncli.spec.spec import parse
 from cnncli.training import threads as cpus
@@ -87,13 +88,13 @@ def command(
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
-                click.echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
+                echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
             answer = means.answer(prediction) if usable else None
             for sink in sinks:
                 sink(prediction, answer)
             count, lost = count + 1, lost + (not usable)
     if output and not as_json:
-        click.echo(f"{output}: {count:,} image{'s' * (count > 1)}")
+        echo(f"{output}: {count:,} image{'s' * (count > 1)}")
     doubts.tell()
     if lost:
         raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")

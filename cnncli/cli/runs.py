@@ -1,6 +1,5 @@
 """`cnncli runs`: the trainings there have been."""
 
-import json
 import sys
 
 import click
@@ -8,6 +7,7 @@ import click
 from cnncli.errors import UsageError
 from cnncli.folders import RUNS
 from cnncli.hints import suggestion
+from cnncli.report.output import echo, echo_json
 from cnncli.training.runs import all_runs
 
 
@@ -27,11 +27,11 @@ def command(*, name: str | None, as_json: bool) -> None:
 
     found = [facts(run) for run in all_runs(name)]
     if as_json:
-        click.echo(json.dumps(found, ensure_ascii=False))
+        echo_json(found)
     elif found:
         print_runs(found, sys.stdout)
     elif name:
         near = suggestion(name, _names(""))
         raise UsageError(f"there is no run of '{name}' under {RUNS}/ yet{near or '; `cnncli train SPEC` makes one'}")
     else:
-        click.echo(f"no run is under {RUNS}/ yet; `cnncli train SPEC` makes one", err=True)
+        echo(f"no run is under {RUNS}/ yet; `cnncli train SPEC` makes one", err=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from cnncli.errors import CnncliError
+from cnncli.report.output import echo
 from cnncli.spec.schema import schema
 
 
@@ -18,11 +19,11 @@ def command(*, output: Path | None) -> None:
     """
     text = json.dumps(schema(), indent=1, ensure_ascii=False)
     if output is None:
-        click.echo(text)
+        echo(text)
         return
     try:
         output.write_text(f"{text}\n", encoding="utf-8")
     except OSError as error:
         raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
-    click.echo(f"schema  {output}")
-    click.echo(f"next    # yaml-language-server: $schema={output}    as the first line of a spec beside it")
+    echo(f"schema  {output}")
+    echo(f"next    # yaml-language-server: $schema={output}    as the first line of a spec beside it")

@@ -1,11 +1,11 @@
 """`cnncli summary`: a model layer by layer."""
 
-import json
 import sys
 
 import click
 
 from cnncli.cli.target import find_spec
+from cnncli.report.output import echo_json
 
 
 @click.command("summary")
@@ -21,6 +21,6 @@ def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> No
     from cnncli.report.summary import print_summary, summary_data
 
     if as_json:
-        click.echo(json.dumps(summary_data(spec.model)))
+        echo_json(summary_data(spec.model))
     else:
         print_summary(spec, sys.stdout)

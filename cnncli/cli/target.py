@@ -4,10 +4,9 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-import click
-
 from cnncli import hints
 from cnncli.errors import CnncliError, UsageError
+from cnncli.report.output import echo
 from cnncli.spec.resolve import to_yaml
 from cnncli.spec.spec import Spec, load, parse
 from cnncli.training import runs
@@ -49,7 +48,7 @@ def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
     run = runs.newest(name)
     if run is None:
         raise UsageError(otherwise)
-    click.echo(f"model: {run}", err=True)
+    echo(f"model: {run}", err=True)
     return run
 
 

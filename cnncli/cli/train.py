@@ -14,7 +14,8 @@ from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_o
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
-from cnncli.report.progress import Follower, Notice, emit, figures_line, fitted
+from cnncli.report.output import echo, emit
+from cnncli.report.progress import Follower, Notice, figures_line, fitted
 from cnncli.report.reading import decoding, tell_repeated, tell_skipped
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
@@ -140,9 +141,9 @@ def _train(
     tell_repeated(dataset.in_several_splits)
     place = Place(resume, weights, output)
     if mode == "text":
-        click.echo(fitted(header(spec, dataset, threads), " · "))
+        echo(fitted(header(spec, dataset, threads), " · "))
         if spec.data.rescale == "auto" and rescaling_layer(spec.model):
-            click.echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
+            echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
     if dry:
         with Notice() as notice:
             network = check(plan, dataset, place, threads)
@@ -177,11 +178,11 @@ def _close(result: "Result", spec: Spec, mode: str, *, named: bool) -> None:
         emit({"event": "end", "run": result.run, "weights_digest": result.digest, "epoch": result.epoch, "test": test})
         return
     if result.test is not None:
-        click.echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
-    click.echo(f"run   {result.run}")
+        echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
+    echo(f"run   {result.run}")
     if mode == "text":
         commands = next_commands(spec, result.run, named=named)
-        click.echo(fitted([f"next  {commands[0]}", *commands[1:]], " · "))
+        echo(fitted([f"next  {commands[0]}", *commands[1:]], " · "))
 
 
 def _judge(spec: Spec, figures: Mapping[str, float], report: Path | None) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.report.progress import emit, figure
+from cnncli.report.output import echo, emit
+from cnncli.report.progress import figure
 
 if TYPE_CHECKING:
     from cnncli.training.session import Result
@@ -48,7 +49,7 @@ def run_all(
     results = []
     for number, trial in enumerate(found, 1):
         if mode != "json":
-            click.echo(f"training {number} of {len(found)}: {trial.name}")
+            echo(f"training {number} of {len(found)}: {trial.name}")
         results.append(train(trial, output and output / trial.name.replace(" ", "-")))
     done = [result for result in results if result is not None]
     values = _values(done)
@@ -56,9 +57,9 @@ def run_all(
         spread = {name: {"mean": mean(v), "deviation": stdev(v), "values": v} for name, v in values.items()}
         emit({"event": "trials", "runs": [result.run for result in done], "figures": spread})
     elif done:
-        click.echo(f"mean of {len(done)} trainings ± standard deviation")
+        echo(f"mean of {len(done)} trainings ± standard deviation")
         for name, v in values.items():
-            click.echo(f"  {name}  {figure(mean(v))} ± {figure(stdev(v))}")
+            echo(f"  {name}  {figure(mean(v))} ± {figure(stdev(v))}")
     return {name: mean(v) for name, v in values.items()}
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.errors import CnncliError
+from cnncli.report.output import echo
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -38,14 +39,14 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     if made:
         functions = f"{len(made)} function{'s' * (len(made) > 1)}"
         rest = f"; {count - len(made)} were there already" if count > len(made) else ""
-        click.echo(f"compiled {functions} in {seconds:.1f} s, kept in {cache.folder()}{rest}")
+        echo(f"compiled {functions} in {seconds:.1f} s, kept in {cache.folder()}{rest}")
     else:
-        click.echo(f"all {count} functions were there already, in {cache.folder()}")
+        echo(f"all {count} functions were there already, in {cache.folder()}")
 
 
 def _show(compilation: "Compilation") -> None:
     words = [f"{compilation.seconds:6.2f} s ", compilation.name, compilation.dtype, "(cached)" * compilation.cached]
-    click.echo(" ".join(filter(None, words)))
+    echo(" ".join(filter(None, words)))
 
 
 def _ignore(compilation: "Compilation") -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from cnncli.errors import CnncliError
+from cnncli.escaping import one_line
 
 MOST_SHOWN = 20
 
@@ -15,7 +16,7 @@ class Problem(NamedTuple):
     rule: str
 
     def __str__(self) -> str:
-        return f"{self.file}: {self.rule}"
+        return f"{one_line(self.file)}: {one_line(self.rule)}"
 
 
 def listed(problems: Sequence[object]) -> list[str]:

@@ -4,11 +4,11 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
+from cnncli.report.console import console_on
+from cnncli.report.output import echo
 from cnncli.report.progress import animated
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
         download = megabytes(row["bytes"]) if row["bytes"] else "comes along"
         images = f"{sum(row['images'].values()):,}"
         table.add_row(row["name"], images, _shape(row["shape"]), str(row["classes"]), download, where)
-    Console(width=None if sys.stdout.isatty() else 200, highlight=False).print(table)
+    console_on(sys.stdout).print(table)
 
 
 def print_dataset(facts: Mapping[str, Any]) -> None:
@@ -43,13 +43,13 @@ def print_dataset(facts: Mapping[str, Any]) -> None:
     if "files" in facts:
         lines["classes"] += f": {', '.join(facts['class_names'])}"
         lines["home"] = facts["home"]
-    click.echo(f"{facts['name']}{': ' + facts['about'] if 'about' in facts else ''}")
+    echo(f"{facts['name']}{': ' + facts['about'] if 'about' in facts else ''}")
     for name, text in lines.items():
-        click.echo(f"  {name:8} {text}")
+        echo(f"  {name:8} {text}")
     for file in facts.get("files", []):
-        click.echo(f"  {file['name']}  {file['bytes']:,} bytes  {file['checksum']}")
+        echo(f"  {file['name']}  {file['bytes']:,} bytes  {file['checksum']}")
         for url in file["from"]:
-            click.echo(f"    {url}")
+            echo(f"    {url}")
 
 
 def megabytes(count: int) -> str:
@@ -84,7 +84,12 @@ class Downloading:
 
             what = TextColumn("{task.description}")
             self.shown = Progress(
-                what, BarColumn(), DownloadColumn(), TimeRemainingColumn(), console=Console(stderr=True), transient=True
+                what,
+                BarColumn(),
+                DownloadColumn(),
+                TimeRemainingColumn(),
+                console=console_on(sys.stderr),
+                transient=True,
             )
             self.shown.start()
         if file.name not in self.tasks:

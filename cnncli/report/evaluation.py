@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from rich import box
-from rich.console import Console
 from rich.table import Table
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
+from cnncli.escaping import one_line
 from cnncli.graph.network import Network
+from cnncli.report.console import console_on
 from cnncli.training.evaluation import evaluate
 from cnncli.training.metrics import Metric
 
@@ -124,13 +125,13 @@ def print_evaluation(evaluation: Evaluation) -> None:
     rows = evaluation.rows()
     if evaluation.confusion is None or not rows:
         return
-    console = Console(width=None if sys.stdout.isatty() else 200, highlight=False)
+    console = console_on(sys.stdout)
     table = Table(box=box.SIMPLE, title=None)
     table.add_column("class")
     for name in ("precision", "recall", "F1", evaluation.counted):
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(row.name, *map(_share, (row.precision, row.recall, row.f1)), f"{row.support:,}")
+        table.add_row(one_line(row.name), *map(_share, (row.precision, row.recall, row.f1)), f"{row.support:,}")
     console.print(table)
     console.print(_matrix(evaluation.classes, evaluation.confusion))
 
@@ -164,14 +165,14 @@ def _matrix(classes: Sequence[str], confusion: Array) -> Table:
         for place in np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_MATRIX]:
             true, predicted = divmod(int(place), len(classes))
             if wrong[true, predicted]:
-                table.add_row(classes[true], classes[predicted], f"{wrong[true, predicted]:,}")
+                table.add_row(one_line(classes[true]), one_line(classes[predicted]), f"{wrong[true, predicted]:,}")
         return table
     table = Table(box=box.SIMPLE)
     table.add_column("true \\ predicted")
     for name in classes:
         table.add_column(name, justify="right")
     for name, row in zip(classes, confusion.tolist(), strict=True):
-        table.add_row(name, *(str(times) if times else "·" for times in row))
+        table.add_row(one_line(name), *(str(times) if times else "·" for times in row))
     return table
 
 

@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, TextIO
 
-import click
-
 from cnncli.datasets.load import Dataset
 from cnncli.report.progress import fitted
 from cnncli.report.summary import amount, print_layers, summary_data
@@ -28,13 +26,13 @@ def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
         "checkpoints": memory.checkpoints,
     }
     whole = f"memory  about {amount(memory.total)}B at most:"
-    click.echo(fitted([whole, *_listed([f"{amount(size)}B of {what}" for what, size in parts.items()])], " "), file)
+    print(fitted([whole, *_listed([f"{amount(size)}B of {what}" for what, size in parts.items()])], " "), file=file)
     times = [f"{made.steps:,} batches in {seconds(made.training)}"]
     if made.validation:
         times.append(f"validation in {seconds(made.validation)}")
     if epochs > 1:
         times.append(f"{epochs} epochs in {seconds(epochs * made.epoch)}")
-    click.echo(fitted([f"time    about {seconds(made.epoch)} an epoch:", *_listed(times)], " "), file)
+    print(fitted([f"time    about {seconds(made.epoch)} an epoch:", *_listed(times)], " "), file=file)
 
 
 def forecast_data(spec: Spec, dataset: Dataset, threads: int, made: Forecast) -> dict[str, Any]:

@@ -1,18 +1,18 @@
 """Predictions for people and programs, on standard output."""
 
-import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
-import click
 from rich.bar import Bar
 from rich.cells import cell_len
-from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from cnncli.escaping import json_line, one_line
+from cnncli.report.console import console_on
+from cnncli.report.output import echo
 from cnncli.report.prediction import Answer
 from cnncli.report.progress import figure
 from cnncli.training.prediction import Prediction
@@ -51,14 +51,14 @@ class Plain:
         shown = answer.ranked[: self.top] if answer.shares else answer.ranked
         figures = "  ".join(f"{name} {_plain(value, answer)}" for name, value in shown)
         parts = [prediction.image.name, answer.predicted, figures]
-        click.echo("\t".join(part for part in parts if part is not None))
+        echo("\t".join(one_line(part) for part in parts if part is not None))
 
 
 class Terminal:
     """A table with bars for each of a few images; for each of many a line."""
 
     def __init__(self, top: int) -> None:
-        self.top, self.console = top, Console(highlight=False)
+        self.top, self.console = top, console_on(sys.stdout)
         self.waiting: list[tuple[str, Answer]] = []
         self.many, self.widths = False, (0, 0)
 
@@ -72,7 +72,7 @@ class Terminal:
     def add(self, prediction: Prediction, answer: Answer | None) -> None:
         if answer is None:
             return
-        name = prediction.image.name
+        name = one_line(prediction.image.name)
         if not answer.shares:
             figures = "  ".join(f"{key} {_plain(value, answer)}" for key, value in answer.ranked)
             self.console.print(Text(_cut(name, self.console.width // 2), "bold"), figures, sep="  ")
@@ -89,14 +89,14 @@ class Terminal:
         shown = answer.ranked[: self.top]
         title = Text(_cut(name, self.console.width), "bold")
         if answer.predicted != shown[0][0]:
-            title.append(f"  {answer.predicted}", "green")
+            title.append(f"  {one_line(str(answer.predicted))}", "green")
         self.console.print(title, soft_wrap=True)
         rows = Table.grid(padding=(0, 2, 0, 0))
         rows.add_column(max_width=LONGEST_LABEL, no_wrap=True, overflow="ellipsis")
         rows.add_column()
         rows.add_column(justify="right", no_wrap=True)
         for place, (label, share) in enumerate(shown):
-            rows.add_row(Text(label), _bar(share, BAR, chosen=place == 0 or share > 0.5), _percent(share))
+            rows.add_row(Text(one_line(label)), _bar(share, BAR, chosen=place == 0 or share > 0.5), _percent(share))
         self.console.print(Padding(rows, (0, 0, 0, 2)))
 
     def _widen(self) -> None:
@@ -116,11 +116,11 @@ class Terminal:
         (_, share), *others = answer.ranked[: self.top]
         rest, room = "", self.console.width - wide - label - sum(COLUMNS)
         for other, its in others:
-            longer = f"{rest}{other} {_percent(its)}"
+            longer = f"{rest}{one_line(other)} {_percent(its)}"
             if cell_len(longer) > room:
                 break
             rest = f"{longer}  "
-        said = Text(answer.predicted or "", "green")
+        said = Text(one_line(answer.predicted or ""), "green")
         row.add_row(Text(_cut(name, wide)), said, _bar(share, SHORT_BAR, chosen=True), _percent(share), rest.rstrip())
         self.console.print(row)
 
@@ -128,18 +128,18 @@ class Terminal:
 @contextmanager
 def json_object(model: str, classes: Sequence[str]) -> Iterator[Sink]:
     """For programs: one object, whose predictions are written as they are made."""
-    head = json.dumps({"model": model, "classes": list(classes)}, ensure_ascii=False)
-    click.echo(f'{head[:-1]}, "predictions": [', nl=False)
+    head = json_line({"model": model, "classes": list(classes)})
+    echo(f'{head[:-1]}, "predictions": [', nl=False)
     separator = "\n"
 
     def add(prediction: Prediction, answer: Answer | None) -> None:
         nonlocal separator
         said = {"error": prediction.image.problem} if answer is None else answer.document
-        click.echo(separator + json.dumps({"file": prediction.image.name, **said}, ensure_ascii=False), nl=False)
+        echo(separator + json_line({"file": prediction.image.name, **said}), nl=False)
         separator = ",\n"
 
     yield add
-    click.echo("\n]}")
+    echo("\n]}")
 
 
 def _plain(value: float, answer: Answer) -> str:

@@ -1,15 +1,15 @@
 """A training as people (or programs) follow it: lines on standard output, a bar on standard error."""
 
-import json
 import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from math import inf, isfinite
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.report.output import echo, echo_raw, emit
 from cnncli.report.region import Region
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ class Follower:
                 self.bar.epoch(event)
             self._epoch(event)
         elif self.mode != "quiet":
-            click.echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
+            echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
 
     def _epoch(self, event: "EpochDone") -> None:
         rate = event.images_per_second
@@ -123,19 +123,13 @@ class Follower:
             line = fitted(parts, "  ")
             if event.best and coloured():
                 line = click.style(label, fg="green", bold=True) + line.removeprefix(label)
-            click.echo(line)
+            echo_raw(line)  # only names of metrics are in it
 
     def _label(self, event: "EpochDone") -> str:
         """`epoch 9/15*  `: on a terminal the star says that none was better so far; columns stay where they are."""
         label = epoch_label(int(event.figures["epoch"]), self.epochs)
         star = "*" if event.best and isfinite(columns()) else ""
         return f"{label.rstrip()}{star}".ljust(len(label) + 1)
-
-
-def emit(event: Mapping[str, Any]) -> None:
-    """Print one line of JSON; a figure that is not finite, for which JSON has no word, is null."""
-    words = {key: None if isinstance(value, float) and not isfinite(value) else value for key, value in event.items()}
-    click.echo(json.dumps(words, ensure_ascii=False))
 
 
 class Notice:

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Sequence
 
-import click
-
 from cnncli.datasets.problems import Problem, listed
+from cnncli.report.output import echo, echo_raw
 from cnncli.report.progress import animated
 
 
@@ -20,7 +19,7 @@ def counting(what: str) -> Callable[[int, int], None]:
 
     def show(done: int, total: int) -> None:
         text = f"{what}: {done:,} of {total:,}" if done < total else ""
-        click.echo(f"\r\033[K{text}", err=True, nl=False)
+        echo_raw(f"\r\033[K{text}", err=True, nl=False)
 
     return show
 
@@ -31,11 +30,11 @@ def tell_repeated(groups: Sequence[Sequence[str]]) -> None:
         count = len(groups)
         head = f"{count:,} image{'s are' if count > 1 else ' is'} in more than one split, to the byte:"
         told = listed([" = ".join(group) for group in groups])
-        click.echo("\n".join([head, *told, "  figures of what was trained on promise too much"]), err=True)
+        echo("\n".join([head, *told, "  figures of what was trained on promise too much"]), err=True)
 
 
 def tell_skipped(skipped: Sequence[Problem]) -> None:
     """List the files that were left out, if there are any."""
     if skipped:
         count = len(skipped)
-        click.echo("\n".join([f"{count:,} file{'s' * (count > 1)} left out:", *listed(skipped)]), err=True)
+        echo("\n".join([f"{count:,} file{'s' * (count > 1)} left out:", *listed(skipped)]), err=True)

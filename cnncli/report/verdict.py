@@ -6,6 +6,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from cnncli.errors import CnncliError, ExpectationError
+from cnncli.escaping import one_line
 from cnncli.report.progress import figure
 from cnncli.training.checkpoint import write
 from cnncli.training.expectations import Expectation
@@ -45,6 +46,7 @@ def junit(command: str, what: str, expectations: Sequence[Expectation], figures:
     failed = [one for one in expectations if not _holds(one, figures)]
     count = max(1, len(expectations))
     suite = ElementTree.Element("testsuite", name=f"cnncli {command}", tests=str(count), failures=str(len(failed)))
+    what = one_line(what)  # a control character is none of XML's
     properties = ElementTree.SubElement(suite, "properties")
     for name, value in figures.items():
         ElementTree.SubElement(properties, "property", name=name, value=repr(value))

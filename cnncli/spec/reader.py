@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 
 import yaml
 
+from cnncli.escaping import control_character
 from cnncli.spec.mistakes import syntax_mistake
 from cnncli.spec.problems import LINE_BREAK, Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
@@ -184,6 +185,10 @@ class _Composer:
         text: str = event.value
         if re.search("[\ud800-\udfff]", text):
             self.problems.add(self._place(event), "half of a surrogate pair is not a character")
+            return ""
+        control = control_character(text)
+        if control:
+            self.problems.add(self._place(event), f"the character U+{ord(control):04X} must not stand in a spec")
             return ""
         if not event.implicit[0] or event.style:
             return text

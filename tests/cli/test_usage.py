@@ -69,10 +69,6 @@ def test_a_path_without_permission_is_told_as_the_system_tells_it():
             "the package yaml, which cnncli needs, is missing: pip install PyYAML",
         ),
         (PermissionError(13, "Permission denied", "x.npz"), "'x.npz' can't be used: Permission denied"),
-        (
-            UnicodeEncodeError("ascii", "ok · 3", 3, 4, "…"),
-            "the output's encoding, ascii, has no '·': PYTHONIOENCODING=",
-        ),
         (ModuleNotFoundError("…", name="cnncli.nothing"), ""),
         (ZeroDivisionError(), ""),
     ],

@@ -1,5 +1,6 @@
 """Loading, blocks, overrides, and the resolved form."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -124,7 +125,7 @@ def test_any_valid_spec_equals_what_its_resolved_form_reads_as(values: dict[str,
     try:
         spec = parse(varied(values), "f.yaml")
     except SpecError as error:
-        assert "name must be a plain file name" in error.problems[0]
+        assert re.search("name must be a plain file name|must not stand in a spec", error.problems[0])
         spec = parse(varied({**values, "name": "plain"}), "f.yaml")
     again = parse(spec.to_yaml(), "g.yaml")
     assert again == spec

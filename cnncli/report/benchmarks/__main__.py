@@ -11,6 +11,7 @@ import click
 from cnncli.errors import CnncliError
 from cnncli.extras import require
 from cnncli.report.benchmarks.page import SECTIONS, page
+from cnncli.report.output import echo
 
 
 @click.command()
@@ -35,11 +36,11 @@ def main(folder: Path, only: str | None, rounds: int) -> None:
     measured: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
     failed = False
     for name in names:
-        click.echo(f"measuring {name} …", err=True)
+        echo(f"measuring {name} …", err=True)
         try:
             figures = SECTIONS[name].measure(rounds)
         except CnncliError as error:
-            click.echo(f"error: {name} keeps the figures it had: {error}", err=True)
+            echo(f"error: {name} keeps the figures it had: {error}", err=True)
             failed = True
             continue
         kept = measured.get(name, {}).get("figures", {})
