@@ -11,7 +11,7 @@ from cnncli.report.progress import epoch_label, named
 from cnncli.report.region import Region
 
 if TYPE_CHECKING:
-    from cnncli.training.loop import BatchDone, EpochDone
+    from cnncli.training.events import BatchDone, EpochDone
 
 PAUSE = 0.1
 """Seconds between two drawings at least: nobody reads faster, and drawing takes time from training."""
@@ -57,7 +57,7 @@ class Bar:
         """`epoch 3/15   ━━━━━━━━━─────────  57/113  loss 0.4170  accuracy 0.8694`; on a narrow terminal less of it."""
         label = epoch_label(event.epoch, self.epochs)
         count = f"{event.batch:{len(str(event.batches))}}/{event.batches}"
-        figures = named(event.sums.means())
+        figures = named(event.sums.figures())
         while len(rest := "  ".join([count, *figures])) + len(label) + 4 + SHORTEST > width and figures:
             figures.pop()
         length = max(0, min(width - len(rest) - len(label) - 4, LONGEST))

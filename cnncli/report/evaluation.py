@@ -3,7 +3,7 @@
 import csv
 import io
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from cnncli.graph.network import Network
 from cnncli.report.console import console_on
 from cnncli.training.evaluation import evaluate
 from cnncli.training.metrics import Metric
+from cnncli.training.statistics import Confusion, Totals, class_numbers
 
 Array = np.ndarray[Any, Any]
 LARGEST_MATRIX = 20
@@ -95,29 +96,26 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
     """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the classes'."""
     count, pixels = _class_count(network, feed.split), len(network.targets.shape) == 4
     classes = [*names[:count], *map(str, range(len(names[:count]), count))]
-    confusion = np.zeros((count, count), np.int64)
+    confusion, totals = Confusion(count), Totals()
     mistakes: list[Mistake] = []
 
     def count_batch(rows: slice) -> None:
-        n = rows.stop - rows.start
-        scores, targets = network.predictions[:n], network.targets[:n]
-        if targets.shape[-1] == 1:
-            predicted, labels = (scores[..., 0] > 0.5).astype(np.int64), (targets[..., 0] > 0.5).astype(np.int64)
-            sure = np.where(predicted == 1, scores[..., 0], 1 - scores[..., 0])
-        else:
-            predicted, labels = scores.argmax(-1), targets.argmax(-1)
-            sure = scores.max(-1)
-        pairs = np.bincount((labels * count + predicted).ravel(), minlength=count * count)
-        confusion[...] += pairs.reshape(count, count)
-        for i in np.flatnonzero(predicted != labels) if not pixels else ():
-            row = rows.start + int(i)
+        scores, targets = (array[: rows.stop - rows.start] for array in (network.predictions, network.targets))
+        totals.add(confusion.count(scores, targets))
+        if not pixels:
+            mistakes.extend(_mistakes(scores, targets, rows.start))
+
+    def _mistakes(scores: Array, targets: Array, start: int) -> Iterator[Mistake]:
+        predicted, labels = class_numbers(scores), class_numbers(targets)
+        for i in np.flatnonzero(predicted != labels):
+            sure = scores[i].max() if scores.shape[-1] > 1 or predicted[i] else 1 - scores[i, 0]
+            row = start + int(i)
             file = feed.split.files[feed.split.numbers[row]] if feed.split.files else ""
-            said = classes[labels[i]], classes[predicted[i]], float(sure[i])
-            mistakes.append(Mistake(feed.split.start + row, *said, file))
+            yield Mistake(feed.split.start + row, classes[labels[i]], classes[predicted[i]], float(sure), file)
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch if count else lambda rows: None)
     counted = "pixels" if pixels else "samples"
-    return Evaluation(split, len(feed.split), figures, classes, confusion if count else None, mistakes, counted)
+    return Evaluation(split, len(feed.split), figures, classes, totals.sums().get("matrix"), mistakes, counted)
 
 
 def print_evaluation(evaluation: Evaluation) -> None:

@@ -14,7 +14,7 @@ from cnncli.report.region import Region
 
 if TYPE_CHECKING:
     from cnncli.report.bar import Bar
-    from cnncli.training.loop import EpochDone, Event
+    from cnncli.training.events import EpochDone, Event
 
 
 def figures_line(figures: Mapping[str, float]) -> str:
@@ -73,9 +73,9 @@ class Follower:
     """Shows the events of a training of `epochs` epochs. `mode`: "text", "json" (lines of JSON) or "quiet"."""
 
     def __init__(self, epochs: int, mode: str) -> None:
-        from cnncli.training import loop
+        from cnncli.training import events
 
-        self.loop = loop  # an import after every batch would take longer than all else here
+        self.events = events  # an import after every batch would take longer than all else here
         self.epochs, self.mode = epochs, mode
         self.bar: Bar | None = None
         if mode == "text" and animated():
@@ -99,10 +99,10 @@ class Follower:
     def __call__(self, event: "Event") -> None:
         """Show an event; to be handed to the loop."""
         self.begun = True
-        if isinstance(event, self.loop.BatchDone):
+        if isinstance(event, self.events.BatchDone):
             if self.bar:
                 self.bar.batch(event)
-        elif isinstance(event, self.loop.EpochDone):
+        elif isinstance(event, self.events.EpochDone):
             if self.bar:
                 self.bar.epoch(event)
             self._epoch(event)

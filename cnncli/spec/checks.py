@@ -13,10 +13,10 @@ from cnncli.layers.losses import BinaryCrossentropy, Loss
 from cnncli.ops.ir import Shape
 from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Place
-from cnncli.training.callbacks import EarlyStopping
 from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.expectations import Expectation
 from cnncli.training.metrics import Accuracy
+from cnncli.training.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -110,7 +110,7 @@ class Figures:
     """The figures a run of this spec gives."""
 
     def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
-        own = ["loss", *(snake_case(type(metric).__name__) for metric in compiled.metrics)]
+        own = ["loss", *(name for metric in compiled.metrics for name in metric.names)]
         self.own, self.validation, self.test = own, validation, test
 
     def each_epoch(self) -> list[str]:
@@ -147,13 +147,20 @@ def check_augmentations(
             problems.add(place, message)
 
 
-def check_callbacks(fit: FitSection, figures: Figures, places: Sequence[Place], problems: Problems) -> None:
-    """A callback can only watch a figure of each epoch. `places` are those of the monitors."""
+def check_callbacks(
+    fit: FitSection, compiled: CompileSection, figures: Figures, places: Sequence[Place], problems: Problems
+) -> None:
+    """A callback can only watch a figure of each epoch, and must go with the optimizer. `places` are the monitors'."""
+    scheduled = isinstance(compiled.optimizer.learning_rate, Schedule)
     for callback, place in zip(fit.callbacks, places, strict=True):
-        if isinstance(callback, EarlyStopping):
-            message = figures.missing(callback.monitor, figures.each_epoch())
+        name = type(callback).__name__
+        for monitored in callback.monitors():
+            message = figures.missing(monitored, figures.each_epoch())
             if message:
-                problems.add(place, f"EarlyStopping's monitor: {message}")
+                problems.add(place, f"{name}'s monitor: {message}")
+        message = callback.contradicts(scheduled=scheduled)
+        if message:
+            problems.add(place, message)
 
 
 def check_class_weight(
@@ -187,14 +194,13 @@ def check_metrics(
     """No figure may be there twice, and none count one answer where there are several."""
     seen: set[str] = set()
     for metric, place in zip(compiled.metrics, places, strict=True):
-        name = snake_case(type(metric).__name__)
-        if name in seen:
+        for name in seen.intersection(metric.names):
             problems.add(place, f"the metric '{name}' is here twice")
         if isinstance(metric, Accuracy) and description is not None and description.several:
             problems.add(
                 place, "images of this data may have several classes, accuracy counts one: use binary_accuracy"
             )
-        seen.add(name)
+        seen.update(metric.names)
 
 
 def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:

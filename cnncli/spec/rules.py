@@ -19,7 +19,7 @@ from cnncli.spec.entries import MENDED
 from cnncli.spec.mistakes import KEYS, NAMES, NEEDLESS, VALUES, later_name, told
 from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
-from cnncli.training.callbacks import CALLBACKS
+from cnncli.training.callbacks.vocabulary import CALLBACKS
 from cnncli.training.metrics import METRICS
 from cnncli.training.optimizers import OPTIMIZERS
 from cnncli.training.schedules import SCHEDULES

@@ -223,6 +223,7 @@ class _Validation:
         validation = data.validation_split > 0 or "validation" in description.samples
         figures = checks.Figures(compiled, validation=validation, test="test" in description.samples)
         if fit is not None:
-            checks.check_callbacks(fit, figures, item_places(self.tree, "fit", "callbacks", "monitor"), self.problems)
-        expectations, places = [pair[0] for pair in expect], [pair[1] for pair in expect]
-        checks.check_expectations(expectations, figures, places, self.problems)
+            places = item_places(self.tree, "fit", "callbacks", "monitor")
+            checks.check_callbacks(fit, compiled, figures, places, self.problems)
+        expectations = [expectation for expectation, _ in expect]
+        checks.check_expectations(expectations, figures, [place for _, place in expect], self.problems)

@@ -16,7 +16,6 @@ from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset
 from cnncli.datasets.mapped import MOST_MAPPED
 from cnncli.graph.network import Network
-from cnncli.training.callbacks import EarlyStopping
 from cnncli.training.evaluation import Sums
 from cnncli.training.loop import prepare
 from cnncli.training.session import Plan
@@ -81,7 +80,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     batches = -(-len(train) // network.batch_size)
     prepare(network, 1, plan.data.augment)
     network.initialize(plan.seed)
-    update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(), count(1)
+    update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(plan.compile.metrics), count(1)
     arrays = network.inputs, network.targets
     training = Feed(train, plan.rescale, network.loss, *arrays, augment=plan.data.augment, seed=plan.seed)
 
@@ -89,7 +88,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
         step = next(number)
         n = training.fill(rows, step)
         network.train_step(n, plan.seed, step)
-        sums.add(network, n, plan.compile.metrics)
+        sums.add(network, n)
         update.run(step)
 
     trained = _seconds(train_on, order(len(train), plan.seed, 0, shuffle=plan.fit.shuffle), network.batch_size)
@@ -100,7 +99,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
         def judge(rows: Array) -> None:
             n = validation.fill(rows)
             network.evaluate(n)
-            sums.add(network, n, plan.compile.metrics)
+            sums.add(network, n)
 
         with network.steady_weights():
             judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
@@ -124,7 +123,7 @@ def _memory(plan: Plan, dataset: Dataset, network: Network, update: Update, proc
     slots = sum(arena.data.nbytes for arena in update.slots.values())
     held = (network.weights.data, network.gradients.data, network.frozen.data, network.inputs, network.targets)
     weights = network.weights.data.nbytes + network.frozen.data.nbytes
-    kept = weights * sum(isinstance(one, EarlyStopping) and one.restore_best_weights for one in plan.fit.callbacks)
+    kept = weights * sum(callback.kept_copies() for callback in plan.fit.callbacks)
     return Memory(
         process,
         KERNELS,

@@ -15,9 +15,12 @@ from cnncli.errors import CnncliError, DivergedError
 from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
-from cnncli.training.callbacks import Watcher
+from cnncli.training.best import Best
+from cnncli.training.callbacks.callback import Hooks
+from cnncli.training.callbacks.context import Context
 from cnncli.training.checkpoint import ModelFile
-from cnncli.training.evaluation import Sums, evaluate, portions
+from cnncli.training.evaluation import Sums, evaluate, portions, under
+from cnncli.training.events import BatchDone, EpochDone, Event, Stopped
 from cnncli.training.interruption import Interruption
 from cnncli.training.metrics import Metric
 from cnncli.training.optimizers import Optimizer
@@ -28,40 +31,6 @@ from cnncli.training.state import State
 from cnncli.training.update import Update
 
 Array = np.ndarray[Any, Any]
-
-
-@dataclass(frozen=True)
-class BatchDone:
-    """One batch of an epoch (both from 1) is trained; `sums` are those of the epoch so far, and go on to grow."""
-
-    epoch: int
-    batch: int
-    batches: int
-    sums: Sums
-
-
-@dataclass(frozen=True)
-class EpochDone:
-    """An epoch is trained, validated and saved. `images_per_second`: of training alone, without validation.
-
-    `best`: if the training ended here, the run would hand out this epoch's weights for being the best so far.
-    """
-
-    figures: Mapping[str, float]
-    seconds: float
-    images_per_second: float
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Stopped:
-    """A callback ended the training after this epoch (from 1)."""
-
-    epoch: int
-    callback: str
-
-
-Event = BatchDone | EpochDone | Stopped
 
 
 @dataclass(frozen=True)
@@ -96,10 +65,10 @@ class Trainer:
         weights = None if given is None else (class_weight.of_rows(given, job.dataset), network.sample_weight)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
-        directions = {metric.figure: metric.better for metric in job.metrics}
-        self.watchers = [callback.watch(directions) for callback in job.fit.callbacks]
+        directions = {name: metric.better for metric in job.metrics for name in metric.names}
+        self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.update = Update(network, job.optimizer, self.batches)
-        self.state = State(job.dataset.digest)
+        self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
 
     def restore(self, saved: ModelFile) -> None:
         """Stand where a checkpoint stood. Raises CnncliError for one of another model or other data."""
@@ -113,10 +82,11 @@ class Trainer:
             )
         self.network.load(saved.weights)
         for name, arena in self.update.slots.items():
-            fill(arena.tensors(), _under(f"optimizer/{name}/", saved.extra))
-        for number, (watcher, remembered) in enumerate(zip(self.watchers, state.callbacks, strict=True)):
-            watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
+            fill(arena.tensors(), under(f"optimizer/{name}/", saved.extra))
+        for number, (hooks, remembered) in enumerate(zip(self.hooks, state.callbacks, strict=True)):
+            hooks.state, hooks.tensors = remembered, under(f"callback/{number}/", saved.extra)
         self.state = state
+        self.sums.restore(under("sums/", saved.extra))
         self.run.rewrite(state.history)
         if self.run.best.exists():
             best = checkpoint.load(self.run.best)
@@ -132,54 +102,65 @@ class Trainer:
 
         Raises DivergedError; InterruptedRun after a signal, with everything saved.
         """
-        while self.state.epoch < self.job.fit.epochs and not self.state.stopped:
+        self._each(Hooks.training_begins)
+        while self.state.epoch < self.job.fit.epochs and (self.state.batch or not self.state.stopped_by):
             self._epoch()
+        self._each(Hooks.training_ends)
         return self._hand_out()
 
     def _epoch(self) -> None:
-        start, done = perf_counter(), self.state.sums.samples
+        start, done = perf_counter(), self.sums.samples
         self._train_epoch()
-        seconds, trained = perf_counter() - start, self.state.sums.samples - done
-        figures = {"epoch": self.state.epoch + 1, **self.state.sums.means(), **self._validate()}
-        if isinstance(self.job.optimizer.learning_rate, Schedule):
-            figures["learning_rate"] = self.update.rate(self.state.step)
-        self._check_weights()
+        seconds, trained = perf_counter() - start, self.sums.samples - done
         state = self.state
-        stopping = [w for w in self.watchers if w.epoch_end(state.epoch, figures, self.network.tensors())]
-        state.epoch, state.batch, state.sums, state.stopped = state.epoch + 1, 0, Sums(), bool(stopping)
+        figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
+        if isinstance(self.job.optimizer.learning_rate, Schedule) or state.rate_factor != 1:
+            figures["learning_rate"] = self.update.rate(state.step, state.rate_factor)
+        self._check_weights()
+        state.epoch, state.batch, self.sums = state.epoch + 1, 0, Sums(self.job.metrics)
         state.history.append(figures)
-        loss = figures.get("val_loss")
-        if loss is None or state.best_loss is None or loss < state.best_loss:
-            state.best_loss, state.best_epoch = loss, state.epoch
+        self._each(Hooks.epoch_done, figures)
+        judged = self.best.value(figures)
+        if self.best.improves(figures, state.best_value):
+            state.best_value, state.best_epoch = judged, state.epoch
             self._save_best(self.network.tensors(), state.epoch)
         self._save()
         self.run.append(figures)
         rate = trained / seconds if trained else 0.0
         chooser, epoch = self._chosen()
-        best = epoch == state.epoch and (chooser is not None or loss is not None)
+        best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
-        for watcher in stopping:
-            declared = self.job.fit.callbacks[self.watchers.index(watcher)]
-            self.report(Stopped(state.epoch, type(declared).__name__))
+        if state.stopped_by:
+            self.report(Stopped(state.epoch, state.stopped_by))
         self.interruption.heed(f"after epoch {state.epoch}")
 
+    def _each(self, hook: Callable[..., None], *about: object) -> None:
+        """Call a hook of every callback, in the order of the spec."""
+        for declared, hooks in zip(self.job.fit.callbacks, self.hooks, strict=True):
+            context = Context(type(declared).__name__, self.network, self.update, self.state, self.run)
+            getattr(hooks, hook.__name__)(context, *about)
+
     def _train_epoch(self) -> None:
-        """The batches of the epoch that are still to do."""
+        """The batches of the epoch that are still to do; a callback may end it early."""
         state, fit = self.state, self.job.fit
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
-        left = list(portions(self.count, fit.batch_size))[state.batch :]
+        left = [] if state.stopped_by else list(portions(self.count, fit.batch_size))[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
             self.train_feed.expect(rows[coming])
             self.network.train_step(n, self.job.seed, state.step + 1)
-            loss = state.sums.add(self.network, n, self.job.metrics)
+            loss = self.sums.add(self.network, n)
             if not isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.step += 1
             state.batch += 1
-            self.update.run(state.step)
-            self.report(BatchDone(state.epoch + 1, state.batch, self.batches, state.sums))
+            self.update.run(state.step, state.rate_factor)
+            event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
+            self._each(Hooks.batch_done, event)
+            self.report(event)
             self._heed()
+            if state.stopped_by:
+                break
         self.network.sample_weight[:] = 1  # class_weight is of training alone
 
     def _validate(self) -> dict[str, float]:
@@ -209,18 +190,18 @@ class Trainer:
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""
-        watcher, epoch = self._chosen()
-        if watcher is not None:
-            self._save_best(watcher.tensors, epoch)
+        hooks, epoch = self._chosen()
+        if hooks is not None:
+            self._save_best(hooks.tensors, epoch)
         elif not self.state.epoch:
             self._save_best(self.network.tensors(), 0)
         return epoch
 
-    def _chosen(self) -> tuple[Watcher | None, int]:
+    def _chosen(self) -> tuple[Hooks | None, int]:
         """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
-        for watcher in reversed(self.watchers):
-            if watcher.restored is not None:
-                return watcher, watcher.restored + 1
+        for hooks in reversed(self.hooks):
+            if hooks.chosen_epoch is not None:
+                return hooks, hooks.chosen_epoch
         return None, self.state.best_epoch
 
     def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
@@ -228,14 +209,15 @@ class Trainer:
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
-        self.state.callbacks = [watcher.state for watcher in self.watchers]
-        extra = {
+        self.state.callbacks = [hooks.state for hooks in self.hooks]
+        extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
+        extra |= {
             f"optimizer/{slot}/{name}": tensor
             for slot, arena in self.update.slots.items()
             for name, tensor in arena.tensors().items()
         }
-        for number, watcher in enumerate(self.watchers):
-            extra |= {f"callback/{number}/{name}": tensor for name, tensor in watcher.tensors.items()}
+        for number, hooks in enumerate(self.hooks):
+            extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
@@ -263,7 +245,3 @@ def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> N
         Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)
-
-
-def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

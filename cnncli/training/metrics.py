@@ -1,6 +1,11 @@
-"""Metrics: names as in Keras; each is a mean over samples, counted as a sum that batches add to."""
+"""Metrics: names as in Keras. A metric is an additive statistic, and the figures that are read off its sums.
 
-from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+`count` sees one batch, `figures` the sums of what was counted over all batches of an epoch or a split: see
+`training.statistics` for what may be counted and how it is summed.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from cnncli.layers.declaration import Declaration, Registry, snake_case
 from cnncli.layers.kinds import Number
@@ -9,11 +14,13 @@ if TYPE_CHECKING:
     from numpy import bool_, float32, float64
     from numpy.typing import NDArray
 
+    from cnncli.training.statistics import Counts
+
     Real = NDArray[float32] | NDArray[float64]
 
 
 class Metric(Declaration):
-    """A figure to report beside the loss."""
+    """Figures reported next to the loss."""
 
     better: ClassVar[Literal["min", "max"]] = "max"
     """Which way is better: what EarlyStopping's `mode: auto` goes by."""
@@ -21,45 +28,60 @@ class Metric(Declaration):
     """True where it counts right answers, so that there must be some: not with the input as the target."""
 
     @property
-    def figure(self) -> str:
-        """The name it is reported under."""
-        return snake_case(type(self).__name__)
+    def names(self) -> Sequence[str]:
+        """The names of its figures, known before there are any: callbacks and `expect` may use them."""
+        return (snake_case(type(self).__name__),)
 
-    def total(self, predictions: "Real", targets: "Real") -> float:
-        """The sum over the samples, in float64. predictions, targets: real (n, …) of one shape."""
+    def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
+        """One batch's arrays or numbers. predictions, targets: real (n, …) of one shape."""
+        raise NotImplementedError
+
+    def figures(self, counts: "Counts") -> Mapping[str, float]:
+        """The figures, by `names`, of summed counts."""
         raise NotImplementedError
 
 
 METRICS = Registry("metric", Metric)
 
 
+class ShareOfRight(Metric):
+    """Right answers as a share of all."""
+
+    counts_answers = True
+
+    def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
+        """Which answers are right: bool (n, …)."""
+        raise NotImplementedError
+
+    def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
+        from numpy import count_nonzero  # a spec is checked without NumPy
+
+        right = self.right(predictions, targets)
+        return {"right": count_nonzero(right), "answers": right.size}
+
+    def figures(self, counts: "Counts") -> Mapping[str, float]:
+        return {name: int(counts["right"]) / int(counts["answers"]) for name in self.names}
+
+
 @METRICS.register
-class Accuracy(Metric):
-    """The share of right answers: the greatest score's class, or for one output a score on the right side of a half."""
+class Accuracy(ShareOfRight):
+    """The share of right answers: the class with the highest score, or for one output a score above 0.5."""
 
     aliases = ("acc",)
-    counts_answers = True
 
-    def total(self, predictions: "Real", targets: "Real") -> float:
+    def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
         if predictions.shape[-1] == 1:
-            return BinaryAccuracy().total(predictions, targets)
-        return _samples(predictions.argmax(-1) == targets.argmax(-1))
+            return BinaryAccuracy().right(predictions, targets)
+        right: NDArray[bool_] = predictions.argmax(-1) == targets.argmax(-1)
+        return right
 
 
 @METRICS.register
-class BinaryAccuracy(Metric):
+class BinaryAccuracy(ShareOfRight):
     """The share of outputs on the right side of `threshold`."""
-
-    counts_answers = True
 
     threshold: Annotated[float, Number(0, 1)] = 0.5
 
-    def total(self, predictions: "Real", targets: "Real") -> float:
-        return _samples((predictions > self.threshold) == targets)
-
-
-def _samples(right: "NDArray[bool_]") -> float:
-    """How many samples are right; one of several answers counts as the share of those that are. right: bool (n, …)."""
-    from numpy import count_nonzero  # a spec is checked without NumPy
-
-    return count_nonzero(right) / (right.size // len(right))
+    def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
+        right: NDArray[bool_] = (predictions > self.threshold) == targets
+        return right

@@ -63,9 +63,8 @@ class Optimizer(Declaration):
         rate = self.learning_rate
         return rate.rate(step, batches) if isinstance(rate, Schedule) else rate
 
-    def hyper(self, step: int, batches: int) -> Sequence[float]:
-        """The numbers that the update number `step` (from 1) reads at run time; always equally many."""
-        rate = self.rate(step - 1, batches)
+    def hyper(self, step: int, rate: float) -> Sequence[float]:
+        """The numbers that the update number `step` (from 1) at the learning rate `rate` reads; always equally many."""
         return (rate * (self.weight_decay or 0.0), self.clipvalue or inf, *self.numbers(step, rate))
 
     def steps(

@@ -95,6 +95,10 @@ class Run:
         except OSError as error:
             raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
 
+    def write(self, name: str, content: bytes) -> None:
+        """Write the file `name` in the directory, whole or not at all. Raises CnncliError where that fails."""
+        write(self.path / name, content)
+
     def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
         """Make the lines exactly those of `history`: what an interruption left beyond it goes."""
         write(self.metrics, "".join(map(_line, history)).encode())

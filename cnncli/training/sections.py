@@ -5,7 +5,7 @@ from typing import Annotated
 from cnncli.layers.declaration import Declaration, PositiveInt, list_of
 from cnncli.layers.kinds import Maybe, Whole
 from cnncli.layers.losses import LossField
-from cnncli.training.callbacks import CALLBACKS, Callback
+from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
 from cnncli.training.metrics import METRICS, Metric
 from cnncli.training.optimizers import OptimizerField

@@ -18,8 +18,9 @@ from cnncli.graph.model import Model
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.evaluation import evaluate
+from cnncli.training.events import Event
 from cnncli.training.interruption import Interruption
-from cnncli.training.loop import Event, Job, Trainer, prepare
+from cnncli.training.loop import Job, Trainer, prepare
 from cnncli.training.memory import check_memory, limit
 from cnncli.training.run import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection

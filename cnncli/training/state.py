@@ -4,26 +4,25 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cnncli.training.evaluation import Sums
-
 
 @dataclass
 class State:
-    """`epoch`: those that are complete. `batch`: those done of the next one, whose `sums` these are. `step`: updates.
+    """`epoch`: those that are complete. `batch`: those done of the next one. `step`: updates.
 
-    `history`: each epoch's figures. `best_loss`: the lowest val_loss so far, with the weights of `best_epoch` (from 1).
-    `stopped`: a callback ended the run. `data`: the digest of the data. `callbacks`: what each remembers.
+    `history`: each epoch's figures. `best_value`: what the best epoch so far, `best_epoch` (from 1), is judged by.
+    `rate_factor`: what callbacks have multiplied the learning rate by. `stopped_by`: the callback that ended the run.
+    `data`: the digest of the data. `callbacks`: what each remembers.
     """
 
     data: str
     epoch: int = 0
     batch: int = 0
     step: int = 0
-    sums: Sums = field(default_factory=Sums)
     history: list[dict[str, float]] = field(default_factory=list)
-    best_loss: float | None = None
+    best_value: float | None = None
     best_epoch: int = 0
-    stopped: bool = False
+    rate_factor: float = 1.0
+    stopped_by: str = ""
     callbacks: list[dict[str, Any]] = field(default_factory=list)
 
     def dump(self) -> str:
@@ -33,5 +32,4 @@ class State:
     @classmethod
     def parse(cls, text: str) -> "State":
         """What `dump` wrote. Raises ValueError, TypeError or KeyError for anything else."""
-        fields = json.loads(text)
-        return cls(**(fields | {"sums": Sums(**fields["sums"])}))
+        return cls(**json.loads(text))

@@ -26,19 +26,19 @@ class Update:
         for name, start in optimizer.slots.items():
             for tensor in self.slots[name].tensors().values():
                 tensor[...] = start
-        self.hyper: Array = np.zeros(len(optimizer.hyper(1, batches)), np.float64)
+        self.hyper: Array = np.zeros(len(optimizer.hyper(1, 0.0)), np.float64)
         self.places = network.weights.places()
         self.factors: Array = np.ones(len(self.places), np.float64)
         self.squares: Array = np.zeros((len(self.places), clipping.PARTS), np.float64)
         self.program = runtime.Program([*self._steps(network), *network.constraint_steps()])
 
-    def rate(self, step: int) -> float:
-        """The learning rate after `step` updates."""
-        return self.optimizer.rate(step, self.batches)
+    def rate(self, step: int, factor: float = 1.0) -> float:
+        """The learning rate after `step` updates, times `factor`."""
+        return self.optimizer.rate(step, self.batches) * factor
 
-    def run(self, step: int) -> None:
-        """Update number `step` (from 1), with the gradients as they are."""
-        self.hyper[:] = self.optimizer.hyper(step, self.batches)
+    def run(self, step: int, factor: float = 1.0) -> None:
+        """Update number `step` (from 1), with the gradients as they are and the learning rate times `factor`."""
+        self.hyper[:] = self.optimizer.hyper(step, self.rate(step - 1, factor))
         self.program.run()
 
     def _steps(self, network: Network) -> list[runtime.Step]:

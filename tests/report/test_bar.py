@@ -6,13 +6,17 @@ from cnncli.report import bar
 from cnncli.report.bar import Bar, clock, sparkline
 from cnncli.report.region import Region
 from cnncli.training.evaluation import Sums
-from cnncli.training.loop import BatchDone, EpochDone
+from cnncli.training.events import BatchDone, EpochDone
+from cnncli.training.metrics import Accuracy
 from tests.report.terminal import screen
 
 
 def sums(samples, loss, right):
     """Of so many samples: their losses and right answers together."""
-    return Sums(samples, {"loss": [loss], "accuracy": [right]})
+    made = Sums([Accuracy()])
+    made.samples, made.losses = samples, [loss]
+    made.totals[0].add({"right": right, "answers": samples})
+    return made
 
 
 class Clock:

@@ -4,7 +4,7 @@ import pytest
 
 from cnncli.report import progress
 from cnncli.report.progress import Follower, figure, fitted
-from cnncli.training.loop import BatchDone, EpochDone
+from cnncli.training.events import BatchDone, EpochDone
 from tests.report.terminal import screen
 from tests.report.test_bar import sums
 

@@ -1,5 +1,7 @@
 """A small training for the tests: 45 images of two shapes, six batches an epoch, every kind of state."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +9,11 @@ import numpy as np
 from cnncli.datasets.section import DataSection
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
+from cnncli.training.events import BatchDone
 from cnncli.training.sections import CompileSection, FitSection
 from cnncli.training.session import Place, Plan, read_data, train
 
+BATCHES = 6
 LAYERS_USED = (
     ("conv2d", {"Conv2D": {"filters": 3, "kernel_size": 3, "activation": "relu", "kernel_regularizer": "l2"}}),
     ("batch_normalization", "BatchNormalization"),
@@ -64,3 +68,22 @@ def run(plan, folder=None, *, resume=None, weights=None, report=lambda event: No
     """Train a plan into `folder`, or resume the run there."""
     place = Place(resume=resume, weights=weights, output=folder)
     return train(plan, read_data(plan), place, threads, report)
+
+
+def interrupter(after, number=signal.SIGINT, times=1):
+    """A report that sends a signal to this process once `after` batches are trained."""
+    trained = []
+
+    def report(event):
+        if isinstance(event, BatchDone):
+            trained.append(event)
+            if len(trained) == after:
+                for _ in range(times):
+                    os.kill(os.getpid(), number)
+
+    return report
+
+
+def files(run):
+    """What resumption must leave as an uninterrupted run does."""
+    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors", "metrics.jsonl")}

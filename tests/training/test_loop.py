@@ -9,35 +9,16 @@ import pytest
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.training import checkpoint, loop, session
 from cnncli.training.evaluation import evaluate
+from cnncli.training.events import EpochDone, Stopped
 from cnncli.training.interruption import SIGNALS, Interruption
-from cnncli.training.loop import BatchDone, EpochDone, Stopped
 from tests.training import small
-
-BATCHES = 6
+from tests.training.small import BATCHES, files, interrupter
 
 
 @pytest.fixture
 def data(tmp_path):
     small.write_data(tmp_path)
     return tmp_path
-
-
-def interrupter(after, number=signal.SIGINT, times=1):
-    """A report that sends a signal to this process once `after` batches are trained."""
-    trained = []
-
-    def report(event):
-        if isinstance(event, BatchDone):
-            trained.append(event)
-            if len(trained) == after:
-                for _ in range(times):
-                    os.kill(os.getpid(), number)
-
-    return report
-
-
-def files(run):
-    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors", "metrics.jsonl")}
 
 
 @pytest.fixture(scope="module")
@@ -234,7 +215,7 @@ def test_an_epochs_figures_are_means_over_its_samples(data):
     small.run(plan, data / "run", report=means.append)
     epoch = means[-1].figures
     assert [event.batch for event in means[:-1]] == list(range(1, BATCHES + 1))
-    assert epoch["loss"] == means[-2].sums.means()["loss"]
+    assert epoch["loss"] == means[-2].sums.figures()["loss"]
     assert epoch["accuracy"] * 45 == pytest.approx(round(epoch["accuracy"] * 45), abs=1e-9)
     kernel = checkpoint.load(data / "run/best.safetensors").weights["conv2d/kernel"]
     assert epoch["val_loss"] > 0.01 * float((kernel.astype(np.float64) ** 2).sum())

@@ -1,25 +1,32 @@
 import numpy as np
 import pytest
 
-from cnncli.training.metrics import Accuracy, BinaryAccuracy
+from cnncli.training.metrics import METRICS, Accuracy, BinaryAccuracy
+from cnncli.training.statistics import Confusion, Totals
 
 
-def test_accuracy_compares_the_greatest_score_with_the_class_and_takes_the_first_of_equals():
-    scores = np.array([[0.1, 0.9], [0.5, 0.5], [0.8, 0.2]], np.float32)
-    assert Accuracy().total(scores, np.array([[0, 1], [1, 0], [0, 1]], np.float32)) == 2
-    assert Accuracy().total(scores, np.array([[1, 0], [0, 1], [0, 1]], np.float32)) == 0
+def value(metric, scores, targets):
+    """The figure of one batch."""
+    totals = Totals()
+    totals.add(metric.count(np.array(scores, np.float32), np.array(targets, np.float32)))
+    (figure,) = metric.figures(totals.sums()).values()
+    return figure
+
+
+def test_accuracy_compares_the_class_with_the_highest_score_and_takes_the_first_of_equals():
+    scores = [[0.1, 0.9], [0.5, 0.5], [0.8, 0.2], [0.3, 0.7]]
+    assert value(Accuracy(), scores, [[0, 1], [1, 0], [0, 1], [1, 0]]) == 0.5
+    assert value(Accuracy(), scores, [[1, 0], [0, 1], [0, 1], [1, 0]]) == 0
 
 
 def test_accuracy_of_one_output_asks_for_the_right_side_of_a_half():
-    scores = np.array([[0.5], [0.51], [0.2], [0.9]], np.float32)
-    assert Accuracy().total(scores, np.array([[0], [1], [1], [1]], np.float32)) == 3
+    assert value(Accuracy(), [[0.5], [0.51], [0.2], [0.9]], [[0], [1], [1], [1]]) == 0.75
 
 
-def test_binary_accuracy_is_each_samples_share_of_right_outputs():
-    scores = np.array([[0.7, 0.2], [0.1, 0.9]], np.float32)
-    targets = np.array([[1, 1], [0, 1]], np.float32)
-    assert BinaryAccuracy().total(scores, targets) == 1.5
-    assert BinaryAccuracy(threshold=0.8).total(scores, targets) == 1
+def test_binary_accuracy_is_the_share_of_right_outputs():
+    scores, targets = [[0.7, 0.2], [0.1, 0.9]], [[1, 1], [0, 1]]
+    assert value(BinaryAccuracy(), scores, targets) == 0.75
+    assert value(BinaryAccuracy(threshold=0.8), scores, targets) == 0.5
 
 
 def test_accuracy_of_maps_is_the_mean_over_their_places():
@@ -27,8 +34,49 @@ def test_accuracy_of_maps_is_the_mean_over_their_places():
     scores[..., 1] = 1
     targets = np.zeros_like(scores)
     targets[0, 0, :, 1] = targets[0, 1, :, 2] = 1
-    assert Accuracy().total(scores, targets) == pytest.approx(0.5)
+    assert value(Accuracy(), scores, targets) == 0.5
 
 
 def test_figures_are_named_as_in_keras():
-    assert [Accuracy().figure, BinaryAccuracy().figure] == ["accuracy", "binary_accuracy"]
+    assert [*Accuracy().names, *BinaryAccuracy().names] == ["accuracy", "binary_accuracy"]
+
+
+@pytest.mark.parametrize("name", sorted(METRICS.classes))
+@pytest.mark.parametrize("outputs", [(1,), (4,), (3, 2, 4)])
+def test_a_metric_does_not_depend_on_how_samples_are_divided_into_batches(name, outputs):
+    metric = METRICS.classes[name]()
+    random = np.random.default_rng(5)
+    scores = random.random((60, *outputs), np.float32)
+    targets = np.zeros_like(scores)
+    np.put_along_axis(targets, random.integers(0, outputs[-1], (60, *outputs[:-1], 1)), 1, -1)
+    found = []
+    for cuts in ([], [30], [1, 2, 40], list(range(7, 60, 7))):
+        totals = Totals()
+        for portion in reversed(np.split(np.arange(60), cuts)):
+            totals.add(metric.count(scores[portion], targets[portion]))
+        found.append(metric.figures(totals.sums()))
+    assert found == [found[0]] * 4
+    assert tuple(found[0]) == tuple(metric.names)
+
+
+def test_sums_of_real_numbers_are_exact_in_any_order_and_go_on_from_their_tensors():
+    parts = [[1e16, 3.0], [1.0, 0.1], [-1e16, 0.2], [1.0, -3.0]]
+    whole, first, second = Totals(), Totals(), Totals()
+    for part in parts:
+        whole.add({"sum": np.array(part)})
+    for part in parts[:2]:
+        first.add({"sum": np.array(part)})
+    second.restore(first.tensors())
+    for part in parts[:1:-1]:
+        second.add({"sum": np.array(part)})
+    assert whole.sums()["sum"].tolist() == second.sums()["sum"].tolist() == [2.0, 0.1 + 0.2]
+
+
+def test_a_confusion_counts_true_and_predicted_classes_over_batches():
+    confusion, totals = Confusion(3), Totals()
+    eye = np.eye(3, dtype=np.float32)
+    totals.add(confusion.count(eye[[0, 1, 1]], eye[[0, 1, 2]]))
+    totals.add(confusion.count(eye[[2, 2]], eye[[2, 0]]))
+    assert totals.sums()["matrix"].tolist() == [[1, 0, 1], [0, 1, 0], [0, 1, 1]]
+    one = np.array([[0.5], [0.6]], np.float32)
+    assert Confusion(2).count(one, np.array([[1], [1]], np.float32))["matrix"].tolist() == [[0, 0], [1, 1]]

@@ -76,7 +76,7 @@ def test_every_optimizer_takes_a_schedule_and_all_options():
     schedule = {"PiecewiseConstantDecay": {"boundaries": [1], "values": [0.5, 0.25]}}
     for cls in OPTIMIZERS:
         optimizer = cls(learning_rate=schedule, weight_decay=0.1)
-        assert [optimizer.hyper(step, 1)[0] for step in (1, 2, 3)] == [0.05, 0.05, 0.025]
+        assert [optimizer.hyper(step, optimizer.rate(step - 1, 1))[0] for step in (1, 2, 3)] == [0.05, 0.05, 0.025]
         with pytest.raises(RefusedError, match="only one of"):
             cls(clipnorm=1, clipvalue=1)
 

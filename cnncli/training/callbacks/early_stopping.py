@@ -1,0 +1,60 @@
+"""EarlyStopping (keras/src/callbacks/early_stopping.py)."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cnncli.layers.kinds import Whole
+from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
+
+if TYPE_CHECKING:
+    from cnncli.training.callbacks.context import Context
+
+
+@CALLBACKS.register
+class EarlyStopping(Monitor):
+    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping)."""
+
+    patience: Annotated[int, Whole(0)] = 0
+    baseline: float | None = None
+    restore_best_weights: bool = False
+    start_from_epoch: Annotated[int, Whole(0)] = 0
+
+    def kept_copies(self) -> int:
+        return int(self.restore_best_weights)
+
+    def hooks(self, directions: Directions) -> Hooks:
+        return _Stopper(self, self.direction(directions))
+
+
+class _Stopper(Hooks):
+    """Keras' rules in Keras' order: `wait` grows before the improvement is judged, and the first epoch never stops."""
+
+    def __init__(self, declaration: EarlyStopping, direction: Literal["min", "max"]) -> None:
+        super().__init__()
+        self.declaration, self.direction = declaration, direction
+        self.state = {"wait": 0, "best": None, "best_epoch": None}
+
+    def epoch_done(self, context: "Context", figures: Mapping[str, float]) -> None:
+        declared, state = self.declaration, self.state
+        current = figures[declared.monitor]
+        if context.epoch <= declared.start_from_epoch:
+            return
+        if state["best_epoch"] is None:
+            self._keep(context)
+        state["wait"] += 1
+        if declared.improves(current, state["best"], self.direction):
+            state["best"] = current
+            self._keep(context)
+            if declared.improves(current, declared.baseline, self.direction):
+                state["wait"] = 0
+        elif state["wait"] >= declared.patience and context.epoch > 1:
+            context.stop()
+
+    @property
+    def chosen_epoch(self) -> int | None:
+        return self.state["best_epoch"] if self.declaration.restore_best_weights else None
+
+    def _keep(self, context: "Context") -> None:
+        self.state["best_epoch"] = context.epoch
+        if self.declaration.restore_best_weights:
+            self.tensors = {name: weight.copy() for name, weight in context.weights.items()}
