@@ -177,7 +177,8 @@ def _optimizer(optimizer: Optimizer) -> Module:
     """Adam with weight decay is PyTorch's AdamW; its SGD adds the decay to the gradient, which is something else."""
     decay = optimizer.weight_decay
     scheduled = isinstance(optimizer.learning_rate, Schedule)
-    held = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(optimizer, name) is not None]
+    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
+    held = [name for name in options if getattr(optimizer, name) is not None]
     how = " with a schedule" if scheduled else f" with {held[0]}" if held else ""
     arguments: dict[str, Any] = {"lr": optimizer.learning_rate}
     if isinstance(optimizer, Adam) and not how:

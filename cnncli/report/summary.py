@@ -39,7 +39,7 @@ def print_summary(spec: Spec, file: TextIO) -> None:
     """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
     print_layers(spec, file)
     batch = spec.fit.batch_size
-    memory = training_memory(spec.model, spec.compile.loss, batch, len(spec.compile.optimizer.slots))
+    memory = training_memory(spec.model, spec.compile.loss, batch, spec.compile.optimizer.memories)
     file.write(f"{amount(memory)}B of arrays to train with batches of {batch}\n")
 
 

@@ -12,7 +12,7 @@ from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset, Split
 from cnncli.errors import CnncliError, DivergedError
-from cnncli.graph.arena import fill
+from cnncli.graph.arena import Arena, fill
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.best import Best
@@ -50,13 +50,22 @@ class Job:
 class Trainer:
     """Trains `network`, whose weights are set, and leaves checkpoints and figures in `run`.
 
-    Raises CnncliError where the data do not fit the network.
+    `reduce_gradients` may change a batch's gradients in place before they are taken in; where several processes share
+    a batch, it adds theirs up. Raises CnncliError where the data do not fit the network.
     """
 
     def __init__(
-        self, network: Network, job: Job, run: Run, report: Callable[[Event], None], interruption: Interruption
+        self,
+        network: Network,
+        job: Job,
+        run: Run,
+        report: Callable[[Event], None],
+        interruption: Interruption,
+        *,
+        reduce_gradients: Callable[[Arena], None] = lambda gradients: None,
     ) -> None:
         self.network, self.job, self.run, self.report, self.interruption = network, job, run, report, interruption
+        self.reduce_gradients = reduce_gradients
         train, validation = job.dataset.train, job.dataset.validation
         if train is None:
             raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
@@ -154,6 +163,7 @@ class Trainer:
                 raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.step += 1
             state.batch += 1
+            self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
             event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
             self._each(Hooks.batch_done, event)

@@ -31,7 +31,7 @@ def check_memory(model: Model, compiled: CompileSection, batch_size: int, allowe
     """Raise CnncliError where the arrays of training take more than the `allowed` bytes."""
 
     def needed(size: int) -> int:
-        return training_memory(model, compiled.loss, size, len(compiled.optimizer.slots))
+        return training_memory(model, compiled.loss, size, compiled.optimizer.memories)
 
     if needed(batch_size) <= allowed:
         return

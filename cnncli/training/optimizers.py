@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cnncli import kernels
 from cnncli.layers.declaration import Declaration, Fraction, Named, NonNegative, Registry
-from cnncli.layers.kinds import Maybe, Number
+from cnncli.layers.kinds import Maybe, Number, Whole
 from cnncli.training.schedules import RateField, Schedule
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ class Optimizer(Declaration):
 
     First gradients are clipped: each element to ±`clipvalue`, each tensor to the norm `clipnorm`, or all together to
     the norm `global_clipnorm`. Then w −= w·`weight_decay`·lr. Then comes the optimizer's own step, then constraints.
+
+    With `gradient_accumulation_steps` the weights change once in so many batches, by the mean of their gradients.
     """
 
     learning_rate: RateField
@@ -31,6 +33,7 @@ class Optimizer(Declaration):
     clipnorm: Limit = None
     clipvalue: Limit = None
     global_clipnorm: Limit = None
+    gradient_accumulation_steps: Annotated[int | None, Maybe(Whole(2))] = None
 
     def contradiction(self) -> str:
         """Keras takes only one way of clipping."""
@@ -43,6 +46,11 @@ class Optimizer(Declaration):
     def slots(self) -> Mapping[str, float]:
         """The arrays, as large as the weights, that it remembers from update to update: what fills each at first."""
         return {}
+
+    @property
+    def memories(self) -> int:
+        """How many arrays as large as the weights a training holds for it: its slots, and accumulated gradients."""
+        return len(self.slots) + (self.gradient_accumulation_steps is not None)
 
     @property
     def limit(self) -> float | None:

@@ -6,21 +6,26 @@ import numpy as np
 
 from cnncli.graph.arena import Arena
 from cnncli.graph.network import Network
-from cnncli.kernels import clipping, runtime
+from cnncli.kernels import arithmetic, clipping, merge, runtime
 from cnncli.kernels.optimizers import Segments
 from cnncli.training.optimizers import Optimizer
 
 Array = np.ndarray[Any, Any]
 
 
-class Update:
-    """One compiled pass over all weights: the optimizer, then the constraints. `slots`: what it remembers, by name.
+ACCUMULATED = "accumulated_gradient"
 
-    `batches`: how many an epoch has, for schedules that count in epochs; 1 where nothing is trained in epochs.
+
+class Update:
+    """The optimizer and the constraints, each a compiled pass over all weights. `slots`: what it remembers, by name.
+
+    `batches`: how many an epoch has, for schedules that count in epochs; 1 where nothing is trained in epochs. Where
+    gradients are accumulated, only every so many batches change the weights; schedules see all batches, as in Keras.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, batches: int = 1) -> None:
         self.optimizer, self.batches = optimizer, batches
+        self.every = optimizer.gradient_accumulation_steps or 1
         shapes = {name: tensor.shape for name, tensor in network.weights.tensors().items()}
         self.slots = {name: Arena(shapes, network.dtype) for name in optimizer.slots}
         for name, start in optimizer.slots.items():
@@ -30,16 +35,30 @@ class Update:
         self.places = network.weights.places()
         self.factors: Array = np.ones(len(self.places), np.float64)
         self.squares: Array = np.zeros((len(self.places), clipping.PARTS), np.float64)
-        self.program = runtime.Program([*self._steps(network), *network.constraint_steps()])
+        constraints = network.constraint_steps()
+        steps = [*self._steps(network), *constraints]
+        if self.every > 1:
+            total = self.slots[ACCUMULATED] = Arena(shapes, network.dtype)
+            gradients, sums = runtime.tensor(network.gradients.data), runtime.tensor(total.data)
+            mean = arithmetic.apply("affine", [gradients], gradients, scale=1 / self.every)
+            steps = [*merge.add([gradients, sums], gradients), *mean, *steps]
+            # Keras applies constraints after every batch: also to the first weights, before anything has changed them.
+            self.accumulation = runtime.Program([*merge.add([sums, gradients], sums), *constraints])
+        self.program = runtime.Program(steps)
 
     def rate(self, step: int, factor: float = 1.0) -> float:
-        """The learning rate after `step` updates, times `factor`."""
+        """The learning rate after `step` batches, times `factor`."""
         return self.optimizer.rate(step, self.batches) * factor
 
     def run(self, step: int, factor: float = 1.0) -> None:
-        """Update number `step` (from 1), with the gradients as they are and the learning rate times `factor`."""
-        self.hyper[:] = self.optimizer.hyper(step, self.rate(step - 1, factor))
+        """Take the gradients of batch number `step` (from 1) in, at the learning rate times `factor`."""
+        if step % self.every:
+            self.accumulation.run()
+            return
+        self.hyper[:] = self.optimizer.hyper(step // self.every, self.rate(step - 1, factor))
         self.program.run()
+        if self.every > 1:
+            self.slots[ACCUMULATED].data[:] = 0
 
     def _steps(self, network: Network) -> list[runtime.Step]:
         weights, gradients = runtime.tensor(network.weights.data), runtime.tensor(network.gradients.data)

@@ -238,6 +238,7 @@ def test_weight_decay_that_leaves_the_gradients_alone_is_adamws(optimizer):
         ({"SGD": {"weight_decay": 0.1}}, "SGD with weight_decay"),
         ({"SGD": {"clipnorm": 1}}, "SGD with clipnorm"),
         ({"Adam": {"global_clipnorm": 1}}, "Adam with global_clipnorm"),
+        ({"Adam": {"gradient_accumulation_steps": 2}}, "Adam with gradient_accumulation_steps"),
         ({"AdamW": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 1, "decay_steps": 9}}}}, "with a sched"),
         ("rmsprop", "RMSprop"),
     ],

@@ -75,6 +75,7 @@ def test_the_resolved_form_says_everything() -> None:
                 "Adam": {
                     "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
                     "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
+                    "gradient_accumulation_steps": None,
                 }
             },
             "loss": {"CategoricalCrossentropy": {"label_smoothing": 0.0}},

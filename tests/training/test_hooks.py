@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import InterruptedRun
-from cnncli.training import checkpoint
+from cnncli.training import checkpoint, session
 from cnncli.training.callbacks.callback import Callback, Hooks
 from cnncli.training.events import BatchDone, Stopped
 from tests.training import small
@@ -126,3 +126,28 @@ def test_a_callback_ends_an_epoch_early(data, after):
     state = json.loads(kept.metadata["state"])
     assert (state["epoch"], state["step"], len(state["history"])) == (2, BATCHES + 2, 2)
     assert np.isfinite(kept.weights["dense/kernel"]).all()
+
+
+@pytest.mark.parametrize("after", [1, 3, BATCHES + 1])
+def test_accumulated_gradients_outlive_an_interruption(data, after):
+    """Four batches an update, six an epoch: every second update has batches of two epochs."""
+    plan = small.plan(data, epochs=2, callbacks=[], optimizer={"Adam": {"gradient_accumulation_steps": 4}})
+    small.run(plan, data / "whole")
+    with pytest.raises(InterruptedRun):
+        small.run(plan, data / "run", report=interrupter(after))
+    small.run(plan, resume=data / "run")
+    assert files(data / "run") == files(data / "whole")
+
+
+def test_gradients_are_reduced_before_they_are_taken_in(data, monkeypatch):
+    """Four times the gradient at a quarter of the rate is the same step of plain gradient descent, to the bit."""
+    small.run(small.plan(data, epochs=1, callbacks=[], optimizer={"SGD": {"learning_rate": 0.25}}), data / "plain")
+
+    def quadrupled(gradients):
+        gradients.data *= 4
+
+    made = session.Trainer
+    monkeypatch.setattr(session, "Trainer", lambda *given: made(*given, reduce_gradients=quadrupled))
+    small.run(small.plan(data, epochs=1, callbacks=[], optimizer={"SGD": {"learning_rate": 0.0625}}), data / "scaled")
+    plain, scaled = (checkpoint.load(data / f"{name}/last.safetensors").digest for name in ("plain", "scaled"))
+    assert plain == scaled
