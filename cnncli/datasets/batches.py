@@ -19,6 +19,8 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
+ROUNDING = 0.01
+"""What the sum of a row of shares may be off 1: they may be rounded."""
 
 
 def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
@@ -188,6 +190,8 @@ class Feed:
             )
         if self.loss.kind != "mean_squared_error":
             self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
+        if self.loss.classes:
+            self._check_sums(dense)
         return Scaled(np.ascontiguousarray(dense, np.float32))
 
     def _one_hot(self, y: Array) -> Filler:
@@ -211,6 +215,12 @@ class Feed:
             self._check(y, y >= classes, f"class numbers below {classes}, the number of classes of the model's outputs")
         source = np.ascontiguousarray(y)
         return OneHot(source) if outputs[2] > 1 else Scaled(source)
+
+    def _check_sums(self, y: Array) -> None:
+        """Rows must be shares of one: of others Keras, whose gradient takes them for that, trains on another loss."""
+        sums, several = y.sum(-1), "images of several classes need sigmoid and binary_crossentropy"
+        rule = f"rows with a sum of 1 for {type(self.loss).__name__} ({several})"
+        self._check(sums, np.abs(sums - 1) > ROUNDING, rule)
 
     def _check(self, y: Array, bad: Array, rule: str) -> None:
         if bad.any():

@@ -31,7 +31,8 @@ class Builder(Tape):
 
     `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
     that is being lowered, by Keras' names; `clock` is (seed, step), int64. `updates`: what statistics become by a
-    training step, and the weights they take the place of.
+    training step, and the weights they take the place of. `logits`: what each softmax and sigmoid was given, by what it
+    gave; as in Keras, that is forgotten by whatever makes another value of it, be it the same numbers.
     """
 
     training: bool = False
@@ -39,6 +40,7 @@ class Builder(Tape):
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
     updates: dict[Value, Value] = field(default_factory=dict)
+    logits: dict[Value, Value] = field(default_factory=dict)
 
     def weight(self, name: str) -> Value:
         """The lowered layer's weight `name`."""
@@ -115,15 +117,21 @@ class Builder(Tape):
             return x
         if name == "softmax":
             return self.softmax(x)
-        return self.emit(Activation(named(name, *constants) if constants else name), x)
+        y = self.emit(Activation(named(name, *constants) if constants else name), x)
+        if name == "sigmoid":
+            self.logits[y] = x
+        return y
 
     def softmax(self, x: Value, axis: int = -1) -> Value:
         """Softmax along `axis`, counted from 0 without the batch axis."""
         inner = prod(x.shape[axis:][1:])
         if inner == 1:
-            return self.emit(Softmax(), x)
-        columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
-        return self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
+            y = self.emit(Softmax(), x)
+        else:
+            columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
+            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
+        self.logits[y] = x
+        return y
 
     def dropout(self, x: Value, rate: float) -> Value:
         """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""

@@ -100,7 +100,7 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
 
     def count_batch(rows: slice) -> None:
         n = rows.stop - rows.start
-        scores, targets = network.predictions[:n], network.targets[:n]
+        scores, targets = network.probabilities[:n], network.targets[:n]
         if targets.shape[-1] == 1:
             predicted, labels = (scores[..., 0] > 0.5).astype(np.int64), (targets[..., 0] > 0.5).astype(np.int64)
             sure = np.where(predicted == 1, scores[..., 0], 1 - scores[..., 0])

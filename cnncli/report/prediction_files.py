@@ -33,7 +33,7 @@ def _array(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]
 
     def add(prediction: Prediction, answer: Answer | None) -> None:
         nonlocal count
-        output = lost if prediction.output is None else prediction.output
+        output = lost if prediction.given is None else prediction.given
         _write(path, file, np.ascontiguousarray(output, "<f4").tobytes())
         count += 1
 

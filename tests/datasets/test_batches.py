@@ -5,7 +5,12 @@ from cnncli import kernels
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Split
 from cnncli.errors import CnncliError
-from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+from cnncli.layers.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
 from cnncli.ops import streams
 
 
@@ -132,6 +137,16 @@ MISTAKES = [
     (
         (LEVELS, ROWS - 1, (2,)),
         "own.npz: y_train must hold targets between 0 and 1 for CategoricalCrossentropy; row 10 has -1.0",
+    ),
+    (
+        (LEVELS, np.array([[0, 1, 0], [0.33, 0.33, 0.33], [1, 0, 1], [0, 0, 0]], np.float32), (3,)),
+        "own.npz: y_train must hold rows with a sum of 1 for CategoricalCrossentropy (images of several classes need "
+        "sigmoid and binary_crossentropy); row 12 has 2.0",
+    ),
+    (
+        (LEVELS, np.zeros((4, 8, 8, 3), np.float32), (8, 8, 3), SparseCategoricalCrossentropy()),
+        "own.npz: y_train must hold rows with a sum of 1 for SparseCategoricalCrossentropy (images of several classes "
+        "need sigmoid and binary_crossentropy); row 10 has 0.0",
     ),
     (
         (LEVELS, None, (3,)),
