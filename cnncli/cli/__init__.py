@@ -7,7 +7,7 @@ usage or spec, 3 diverged, 4 `expect` not met, 130 and 143 interrupted.
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnncli import __version__, notices
-from cnncli.cli.annotations import annotate
+from cnncli.cli.annotations import annotate, annotate_warnings
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
 from cnncli.report.output import echo
 
@@ -139,6 +139,13 @@ def tell(error: CnncliError) -> None:
     else:
         echo(f"error: {error}", err=True)
     annotate(error)
+
+
+def tell_warnings(warnings: Sequence[str]) -> None:
+    """What is doubtful in a spec, on standard error."""
+    for warning in warnings:
+        echo(warning, err=True)
+    annotate_warnings(warnings)
 
 
 def _tell_interruption(error: InterruptedRun) -> int:

@@ -1,10 +1,11 @@
 """`cnncli check`: everything that is wrong with specs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from cnncli.cli import tell
+from cnncli.cli import tell, tell_warnings
 from cnncli.errors import CnncliError, SpecError
 from cnncli.graph.model import lower
 from cnncli.report.output import echo, echo_json
@@ -20,8 +21,8 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
     worst = 0
     for path in specs:
         try:
-            facts = _facts(path, load(path, overrides))
-            error = None
+            spec = load(path, overrides)
+            facts, error = _facts(path, spec), None
         except CnncliError as found:
             error, facts = found, _failure(path, found)
             worst = max(worst, found.exit_code)
@@ -30,6 +31,7 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
         elif error is not None:
             tell(error)
         else:
+            tell_warnings(spec.warnings)
             echo(
                 f"{path}: ok · {facts['parameters']:,} parameters · {facts['layers']} "
                 f"layer{'s' * (facts['layers'] != 1)} · {facts['dataset']}"
@@ -46,9 +48,14 @@ def _facts(path: str, spec: Spec) -> dict[str, Any]:
         "layers": len(spec.model.nodes),
         "dataset": spec.data.name,
         "problems": [],
+        "warnings": _first_lines(spec.warnings),
     }
 
 
 def _failure(path: str, error: CnncliError) -> dict[str, Any]:
     problems = error.problems if isinstance(error, SpecError) else [str(error)]
-    return {"spec": path, "ok": False, "problems": [problem.partition("\n")[0] for problem in problems]}
+    return {"spec": path, "ok": False, "problems": _first_lines(problems)}
+
+
+def _first_lines(texts: Iterable[str]) -> list[str]:
+    return [text.partition("\n")[0] for text in texts]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.following import next_commands
 from cnncli.cli.model_target import find_model, no_run
@@ -74,6 +75,7 @@ def command(
             loaded = load(spec, changes)
         else:
             raise UsageError("train needs a SPEC, or --resume RUN")
+        tell_warnings(loaded.warnings)
         if dry_run and junit:
             raise UsageError("--junit reports what came of a training; it does not go with --dry-run")
         if junit and not junit.parent.is_dir():
@@ -129,6 +131,7 @@ def _train(
     """The training of one spec; None where all is only checked."""
     from cnncli.kernels import compilations
     from cnncli.report.forecast import forecast_data, print_forecast
+    from cnncli.training.cautions import of_data
     from cnncli.training.forecast import forecast, resident
     from cnncli.training.session import Place, Plan, check, read_data, train
 
@@ -139,11 +142,13 @@ def _train(
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
     tell_repeated(dataset.in_several_splits)
+    for caution in of_data(spec.data, spec.compile, dataset):
+        echo(f"warning: {caution}", err=True)
     place = Place(resume, weights, output)
     if mode == "text":
         echo(fitted(header(spec, dataset, threads), " · "))
         if spec.data.rescale == "auto" and rescaling_layer(spec.model):
-            echo(f"images are fed as they are: the model begins with {rescaling_layer(spec.model)}")
+            echo(f"images are fed as they are: the model scales them itself, by {rescaling_layer(spec.model)}")
     if dry:
         with Notice() as notice:
             network = check(plan, dataset, place, threads)

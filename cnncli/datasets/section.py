@@ -42,7 +42,8 @@ class DataSection(Declaration):
     """The share kept for validation: of arrays the last training rows; of folders and .csv files a part of each class,
     by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
-    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
+    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits, be it
+    behind layers that leave pixels on their scale, as padding does."""
     targets: Targets = "labels"
     """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()

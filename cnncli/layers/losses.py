@@ -42,11 +42,12 @@ class Loss(Declaration):
 
     def lower(self, build: Builder, prediction: Value, target: Value, weight: Value) -> tuple[Value, Value]:
         """Emit its operation; the loss of each sample, (), and the probabilities that the prediction means."""
-        logits = build.logits.get(prediction, prediction if self.of_logits else None)
-        if logits is None or self.kind not in OF_LOGITS:
+        found = build.logits.get(prediction)
+        if self.kind not in OF_LOGITS or (found is None and not self.of_logits):
             return build.emit(self.operation(), prediction, target, weight), prediction
+        logits = found.value if found is not None else prediction
         loss, probabilities = build.emit_all(self.operation(OF_LOGITS[self.kind]), logits, target, weight)
-        return loss, probabilities if logits is prediction else prediction
+        return loss, probabilities if found is None else prediction
 
     def probabilities(self, build: Builder, prediction: Value) -> Value:
         """The probabilities that the prediction means: made of it where it is logits."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cnncli.kernels.activation_names import named
 from cnncli.ops import streams
@@ -25,6 +25,13 @@ from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
 
 
+class Logits(NamedTuple):
+    """What an activation was given, and which it is: "softmax", "softmax along another axis", "sigmoid"."""
+
+    value: Value
+    activation: str
+
+
 @dataclass
 class Builder(Tape):
     """A tape with a method an operation.
@@ -40,7 +47,7 @@ class Builder(Tape):
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
     updates: dict[Value, Value] = field(default_factory=dict)
-    logits: dict[Value, Value] = field(default_factory=dict)
+    logits: dict[Value, Logits] = field(default_factory=dict)
 
     def weight(self, name: str) -> Value:
         """The lowered layer's weight `name`."""
@@ -119,18 +126,19 @@ class Builder(Tape):
             return self.softmax(x)
         y = self.emit(Activation(named(name, *constants) if constants else name), x)
         if name == "sigmoid":
-            self.logits[y] = x
+            self.logits[y] = Logits(x, name)
         return y
 
     def softmax(self, x: Value, axis: int = -1) -> Value:
         """Softmax along `axis`, counted from 0 without the batch axis."""
-        inner = prod(x.shape[axis:][1:])
+        inner, name = prod(x.shape[axis:][1:]), "softmax"
         if inner == 1:
             y = self.emit(Softmax(), x)
         else:
+            name += " along another axis"
             columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
             y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
-        self.logits[y] = x
+        self.logits[y] = Logits(x, name)
         return y
 
     def dropout(self, x: Value, rate: float) -> Value:

@@ -1,4 +1,4 @@
-"""The problems of one spec: collected with their places, told all at once."""
+"""The problems of one spec, and what is doubtful in it: collected with their places, told all at once."""
 
 import re
 from unicodedata import east_asian_width
@@ -11,21 +11,28 @@ LINE_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
 WIDEST = 120
 
 
+Found = dict[tuple[str, int, int, str], list[str]]
+"""(override, line, column, message) of each problem, and the notes of its places."""
+
+
 class Problems:
     """Collects problems of the text `text`, known to the user as `filename`."""
 
     def __init__(self, filename: str, text: str) -> None:
         self.filename, self.text = filename, text
-        self.found: dict[tuple[str, int, int, str], list[str]] = {}
+        self.found: Found = {}
+        self.doubtful: Found = {}
 
     def __len__(self) -> int:
         return len(self.found)
 
     def add(self, place: Place, message: str) -> None:
         """Note a problem. The same one in several uses of a block is told once."""
-        notes = self.found.setdefault((place.override, place.line, place.column, message), [])
-        if place.note not in notes:
-            notes.append(place.note)
+        _note(self.found, place, message)
+
+    def warn(self, place: Place, message: str) -> None:
+        """Note something that is allowed, and rarely meant."""
+        _note(self.doubtful, place, f"warning: {message}")
 
     def at(self, place: Place) -> str:
         """file:line:column."""
@@ -33,9 +40,16 @@ class Problems:
 
     def rendered(self) -> list[str]:
         """A text for each problem, sorted by place: `file:line:column: message`, the source line, a caret."""
+        return self._texts(self.found)
+
+    def warnings(self) -> list[str]:
+        """The same for each warning, whose message begins with `warning: `."""
+        return self._texts(self.doubtful)
+
+    def _texts(self, found: Found) -> list[str]:
         lines = re.split(LINE_BREAK, self.text)
         texts = []
-        for (override, line, column, message), notes in sorted(self.found.items()):
+        for (override, line, column, message), notes in sorted(found.items()):
             more = f" (and in {len(notes) - 1} more use{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
             if override:
                 texts.append(f"{override}: {message}{notes[0]}{more}")
@@ -49,6 +63,12 @@ class Problems:
         """Raise SpecError if there is a problem."""
         if self.found:
             raise SpecError(self.rendered())
+
+
+def _note(found: Found, place: Place, message: str) -> None:
+    notes = found.setdefault((place.override, place.line, place.column, message), [])
+    if place.note not in notes:
+        notes.append(place.note)
 
 
 def _pointed(source: str, column: int) -> str:

@@ -28,7 +28,9 @@ OTHERS = {
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `path` is the file it was read from; it does not count when specs are compared."""
+    """A validated spec. `path` is the file it was read from, `warnings` what is doubtful, each with its place; neither
+    counts when specs are compared.
+    """
 
     name: str
     seed: int
@@ -38,6 +40,7 @@ class Spec:
     compile: CompileSection
     fit: FitSection
     expect: tuple[Expectation, ...]
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Plain data that says everything: blocks written out, defaults filled in, names, inputs and paths explicit."""
@@ -89,7 +92,8 @@ def _parse(
     assert parts is not None
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
-    return Spec(name, parts.seed, path, parts.data, parts.model, parts.compile, parts.fit, parts.expect)
+    sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
+    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()))
 
 
 def _text(path: Path) -> str:

@@ -35,7 +35,10 @@ METRICS = Registry("metric", Metric)
 
 @METRICS.register
 class Accuracy(Metric):
-    """The share of right answers: the greatest score's class, or for one output a score on the right side of a half."""
+    """The share of right answers: the greatest score's class, or for one output a score on the right side of a half.
+
+    Where an image may have several classes there is binary_accuracy.
+    """
 
     aliases = ("acc",)
     counts_answers = True
@@ -48,7 +51,10 @@ class Accuracy(Metric):
 
 @METRICS.register
 class BinaryAccuracy(Metric):
-    """The share of outputs on the right side of `threshold`."""
+    """The share of outputs on the right side of `threshold`.
+
+    As in Keras, outputs are what the model gives: of logits, 0 is what 0.5 is of probabilities.
+    """
 
     counts_answers = True
 

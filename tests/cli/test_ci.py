@@ -1,5 +1,6 @@
 """What `train`, `evaluate` and `check` leave for the machinery that runs them."""
 
+import json
 from xml.etree import ElementTree
 
 import pytest
@@ -59,6 +60,43 @@ def test_a_report_that_could_not_be_written_is_told_before_the_training(folder):
     done = cnncli(folder, "train", "bars.yaml", "--junit", "reports/bars.xml")
     told = "error: --junit reports/bars.xml: there is no folder 'reports' to write it in; make it first\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
+
+
+DOUBTFUL = "warning: categorical_crossentropy takes probabilities"
+
+
+@pytest.mark.parametrize("command", ["check", "train"])
+def test_a_warning_is_told_with_its_place_and_changes_nothing(folder, command):
+    (folder / "bars.yaml").write_text(SPEC.replace("softmax", "linear"))
+    done = cnncli(folder, command, "bars.yaml", *(["--epochs", 0] if command == "train" else []))
+    told, source, mark = done.stderr.splitlines()[:3]
+    assert (done.returncode, told.partition(": w")[0]) == (0, "bars.yaml:11:7")
+    assert DOUBTFUL in told
+    assert (source.strip(), mark.index("^")) == ("- Dense: {units: 2, activation: linear}", 8)
+    assert "::" not in done.stderr
+
+
+def test_a_warning_is_among_the_facts_of_check(folder):
+    (folder / "bars.yaml").write_text(SPEC.replace("softmax", "linear"))
+    done = cnncli(folder, "check", "bars.yaml", "--json")
+    facts = json.loads(done.stdout)
+    assert (done.returncode, done.stderr, facts["ok"], facts["problems"]) == (0, "", True, [])
+    assert [DOUBTFUL in warning for warning in facts["warnings"]] == [True]
+
+
+@pytest.mark.usefixtures("_github")
+def test_github_shows_each_warning_of_a_spec_at_its_place(folder):
+    (folder / "bars.yaml").write_text(SPEC.replace("softmax", "linear"))
+    (command,) = commands(cnncli(folder, "check", "bars.yaml").stderr)
+    assert command.startswith("::warning file=bars.yaml,line=11,col=7::categorical_crossentropy takes probabilities")
+
+
+def test_doubtful_data_are_told_before_the_training(folder):
+    augmented = SPEC.replace("model:", "  augment: [RandomBrightness: {factor: 0.2}]\nmodel:")
+    (folder / "bars.yaml").write_text(augmented)
+    told = cnncli(folder, "train", "bars.yaml", "--epochs", 0).stderr
+    assert told.startswith("warning: RandomBrightness takes images for numbers from 0 to 255; those of ")
+    assert told.endswith(" are from 7.37e-05 to 2.498: say `value_range: [7.37e-05, 2.498]`\n")
 
 
 @pytest.mark.usefixtures("_github")
