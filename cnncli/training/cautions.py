@@ -15,7 +15,8 @@ from cnncli.training.sections import CompileSection
 def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> list[str]:
     """A sentence for each."""
     ranges = [] if dataset.train is None else _ranges(data, dataset.train)
-    return [*ranges, *(_several(dataset) if Accuracy() in compiled.metrics else ())]
+    counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # with such a loss they are refused
+    return [*ranges, *(_several(dataset) if counts else ())]
 
 
 def _ranges(data: DataSection, split: Split) -> Iterator[str]:
