@@ -12,7 +12,10 @@ def rescaling_layer(model: Model) -> str:
 
     What leaves pixels on their scale, as padding and pooling do, may come before it.
     """
-    lowered, layers = lower(model), {node.name: node.layer for node in model.nodes}
+    layers = {node.name: node.layer for node in model.nodes}
+    if not any(layer.rescales for layer in layers.values()):
+        return ""
+    lowered = lower(model)
     unscaled, found = {lowered.outputs[INPUT]}, ""
     for call in lowered.builder.calls:
         if not unscaled.intersection(call.inputs) or isinstance(call.op, Penalty):

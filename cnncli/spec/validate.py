@@ -206,9 +206,8 @@ class _Validation:
     ) -> None:
         """Warnings, of a spec without problems."""
         assert self.lowered is not None
-        assert self.output is not None
-        loss, metrics = compiled.loss, compiled.metrics
-        cautions.doubt_output(self.lowered, loss, self.places[self.output], self._loss_place(), self.problems)
+        loss, metrics, last = compiled.loss, compiled.metrics, self.places[model.nodes[-1].name]
+        cautions.doubt_output(self.lowered, loss, last, self._loss_place(), self.problems)
         places = item_places(self.tree, "compile", "metrics")
         cautions.doubt_metrics(self.lowered, loss, metrics, places, self.problems)
         cautions.doubt_regularizers(model, self.places, self.problems)
