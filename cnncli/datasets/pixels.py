@@ -18,6 +18,7 @@ from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.files import bounded_lines, open_regular, text_lines
 
 LABELS = ("label", "class", "target", "y")
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
@@ -147,8 +148,8 @@ def told(path: Path) -> Iterator[None]:
 
 
 def _columns(path: Path, *, labelled: bool) -> Columns:
-    with told(path), path.open(encoding="utf-8-sig", newline="") as file:
-        first = [cell.strip() for cell in next(csv.reader(file), [])]
+    with told(path), text_lines(path) as lines:
+        first = [cell.strip() for cell in next(csv.reader(lines), [])]
     if len(first) < 2:
         said = f"the first line is {first[0][:60]!r}" if first else "the first line is empty"
         raise CnncliError(f"{path}: rows must have a class and pixels, with commas between them; {said}")
@@ -174,8 +175,8 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
     """The class of each row, "0" without labels; what is wrong with one is added to `problems`."""
     at, labels = columns.label if labelled else None, []
     known: dict[bytes, str] = {}
-    with told(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with told(path), open_regular(path) as file:
+        for number, line in enumerate(bounded_lines(file), 1):
             row = line.rstrip(b"\r\n")
             if not row or (columns.header and number == 1):
                 continue
