@@ -80,7 +80,7 @@ class About:
         try:
             return typed.parse(self.texts[key], kind)
         except ValueError as error:
-            raise CnncliError(f"{self.path}: {key} {error}") from None
+            raise CnncliError(f"{self.path}: {key}{error}") from None
 
 
 def about(path: Path) -> About:

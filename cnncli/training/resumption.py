@@ -74,9 +74,7 @@ def _check_copy(trainer: Trainer, weights: Mapping[str, Array], epoch: int) -> N
     """Raise CnncliError for weights, kept for being the best, of another model, or of no epoch that is done."""
     fill({name: np.empty_like(tensor) for name, tensor in trainer.network.tensors().items()}, weights)
     if not 0 <= epoch <= trainer.state.epoch:
-        raise CnncliError(
-            f"the best epoch must be one of the {trainer.state.epoch:,} that are done; received {epoch:,}"
-        )
+        raise CnncliError(f"the best epoch must be one of the first {trainer.state.epoch:,}; received {epoch:,}")
 
 
 def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:

@@ -14,14 +14,14 @@ def parse(text: str, kind: Any) -> Any:
     """The value of a JSON text, of type `kind`: int, float (which may not be finite), str, bool, None, Any, list[…],
     dict[str, …], a union of these, or a dataclass of such fields.
 
-    Raises ValueError with the rule that the text breaks, to stand behind a name: "must be a list of strings".
+    Raises ValueError with the rule that the text breaks, to stand right behind a name: ".labels[3] must be a string".
     """
     try:
         value = json.loads(text)
     except RecursionError:
-        raise ValueError("must not be nested so deeply") from None
+        raise ValueError(" must not be nested so deeply") from None
     except ValueError:
-        raise ValueError("must be JSON") from None
+        raise ValueError(" must be JSON") from None
     return typed(value, kind)
 
 
@@ -39,7 +39,7 @@ def _typed(value: Any, kind: Any, place: str) -> Any:
     if origin is UnionType:
         return _typed(value, next((one for one in arguments if _is(value, one)), arguments[0]), place)
     if not _is(value, kind):
-        raise ValueError(f"{place} must be {_word(kind)}; received {_shown(value)}".strip())
+        raise ValueError(f"{place} must be {_word(kind)}; received {_shown(value)}")
     if origin is list:
         return [_typed(item, arguments[0], f"{place}[{number}]") for number, item in enumerate(value)]
     if origin is dict:
@@ -50,15 +50,19 @@ def _typed(value: Any, kind: Any, place: str) -> Any:
 def _declared(value: Any, kind: Any, place: str) -> Any:
     """A dataclass from a mapping of its fields."""
     if type(value) is not dict:
-        raise ValueError(f"{place} must be a mapping; received {_shown(value)}".strip())
+        raise ValueError(f"{place} must be a mapping; received {_shown(value)}")
     hints = get_type_hints(kind)
     needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
     missing, unknown = [name for name in needed if name not in value], [name for name in value if name not in hints]
     if missing:
-        raise ValueError(f"{place} must have {missing[0]!r}, which is missing".strip())
+        raise ValueError(f"{place} must have {missing[0]!r}, which is missing")
     if unknown:
-        raise ValueError(f"{place} must have only {', '.join(hints)}; received {_shown(unknown[0])}".strip())
-    return kind(**{name: _typed(item, hints[name], f"{place}.{name}") for name, item in value.items()})
+        raise ValueError(f"{place} must have only {', '.join(hints)}; received {_shown(unknown[0])}")
+    values = {name: _typed(item, hints[name], f"{place}.{name}") for name, item in value.items()}
+    try:
+        return kind(**values)
+    except ValueError as error:
+        raise ValueError(f"{place} {error}") from None
 
 
 def _is(value: Any, kind: Any) -> bool:

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnncli.spec.spec import load
@@ -179,15 +180,19 @@ def test_help_and_version() -> None:
         (["--help"], {"numpy", "numba", "llvmlite", "pydantic", "yaml", "rich", "importlib.metadata"}),
         (["check", str(MNIST)], {"numpy", "numba", "llvmlite", "rich", "importlib.metadata"}),
         (["summary", str(RESIDUAL)], {"numpy", "numba", "llvmlite"}),
+        (["summary", "m.safetensors"], {"numpy", "numba", "llvmlite"}),
         (["check", str(MNIST), "--set", "fit.epochs=x"], {"numpy", "numba", "llvmlite", "rich"}),
     ],
 )
-def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[str]) -> None:
+def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[str], tmp_path: Path) -> None:
+    resolved = json.dumps(load(MNIST).resolved())
+    checkpoint.save(tmp_path / "m.safetensors", ModelFile({"a": np.ones(3, np.float32)}, {"spec": resolved}))
     code = (
         f"import sys\nfrom cnncli.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print('LOADED', sorted({unwanted!r} & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("LOADED []\n")
 
 
