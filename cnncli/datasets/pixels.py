@@ -19,11 +19,14 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.files import bounded_lines, open_regular, text_lines
+from cnncli.memory import limit, shown
 
 LABELS = ("label", "class", "target", "y")
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
 MOST_CLASSES = 1 << 20
 """Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+ROW = 256
+"""Bytes of memory that a row takes while rows are divided among splits, its pixels aside: 240 where measured."""
 LONGEST_NUMBER = 18
 """Digits of a class number: it is kept as int64."""
 
@@ -72,6 +75,11 @@ def tables(source: Found, data: DataSection) -> Tables:
     problems: list[Problem] = []
     labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
     raise_any(str(source.file), problems)
+    needed = ROW * sum(map(len, labels.values()))
+    if needed > limit():
+        raise CnncliError(
+            f"{source.file}: its rows take {shown(needed)} of memory, of which this process may use {shown(limit())}"
+        )
     for split, path in files.items():
         if not labels[split]:
             raise CnncliError(f"{path}: there must be at least one row of pixels; there is none")
