@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 
+from cnncli import memory
 from cnncli.datasets import selection
 from cnncli.datasets.folder import Listing, Sample
 from cnncli.datasets.problems import Problem, raise_any
@@ -19,7 +20,6 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.files import bounded_lines, open_regular, text_lines
-from cnncli.memory import limit, shown
 
 LABELS = ("label", "class", "target", "y")
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
@@ -76,9 +76,10 @@ def tables(source: Found, data: DataSection) -> Tables:
     labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
     raise_any(str(source.file), problems)
     needed = ROW * sum(map(len, labels.values()))
-    if needed > limit():
+    if needed > (most := memory.limit()):
         raise CnncliError(
-            f"{source.file}: its rows take {shown(needed)} of memory, of which this process may use {shown(limit())}"
+            f"{source.file}: its rows take {memory.shown(needed)} of memory, of which this process may use "
+            f"{memory.shown(most)}"
         )
     for split, path in files.items():
         if not labels[split]:
