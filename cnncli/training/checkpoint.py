@@ -80,15 +80,11 @@ def load(path: Path) -> ModelFile:
         name: np.frombuffer(content, np.dtype(dtype).newbyteorder("<")).reshape(shape)
         for name, dtype, shape, content in contents
     }
-    names = about.value("weights", list[str])
-    missing = next((name for name in names if name not in tensors), None)
-    if missing is not None or len(set(names)) < len(names):
-        raise CnncliError(f"{path}: weights must name tensors of the file, each once")
-    weights = {name: tensors.pop(name) for name in names}
+    weights = {name: tensors.pop(name) for name in about.weights}
     for name, weight in weights.items():
-        if weight.dtype != np.float32 or not np.isfinite(weight).all():
-            what = f"it is {weight.dtype}" if weight.dtype != np.float32 else "it holds others"
-            raise CnncliError(f"{path}: the weight {name!a} must hold finite float32 numbers; {what}")
+        if not np.isfinite(weight).all():
+            value = weight[~np.isfinite(weight)][0]
+            raise CnncliError(f"{path}: the weight {name!a} must hold finite numbers; it holds {value}")
     own = ("format", "weights", "digest", "seal")
     return ModelFile(weights, {key: text for key, text in about.texts.items() if key not in own}, tensors, path)
 

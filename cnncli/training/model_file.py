@@ -60,6 +60,12 @@ class About:
         return found
 
     @cached_property
+    def weights(self) -> list[str]:
+        """The names of the tensors that are the model's, in its order."""
+        found: list[str] = self.value("weights", list[str])
+        return found
+
+    @cached_property
     def class_names(self) -> list[str]:
         """The names of the classes; none where there are no classes."""
         found: list[str] = self.value("class_names", list[str]) if "class_names" in self.texts else []
@@ -94,7 +100,19 @@ def read(path: Path) -> tuple[About, list[Tensor]]:
     texts = dict(found.texts)
     if texts.pop("seal", None) != seal(tensors, texts):
         raise CnncliError(f"{path}: {DAMAGED}")
+    _check(found, {tensor.name: tensor.dtype for tensor in tensors})
     return found, tensors
+
+
+def _check(found: About, dtypes: Mapping[str, str]) -> None:
+    """Raise CnncliError for what no model may say, whatever it is read for."""
+    names = found.weights
+    if len(set(names)) < len(names) or not set(names) <= dtypes.keys():
+        raise CnncliError(f"{found.path}: weights must name tensors of the file, each once")
+    for name in names:
+        if dtypes[name] != "float32":
+            raise CnncliError(f"{found.path}: the weight {name!a} must be float32; it is {dtypes[name]}")
+    _ = found.class_names, found.epoch  # reading checks them
 
 
 def seal(tensors: Iterable[Tensor], metadata: Mapping[str, str]) -> str:
