@@ -1,13 +1,14 @@
 """`cnncli evaluate`: how good a trained model is, and at what it fails."""
 
-import json
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from cnncli.cli.downloads import obtain, offline_option
-from cnncli.cli.model_target import Target, find_model, resolved_spec
+from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.cli.target import carried_spec
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
@@ -15,7 +16,7 @@ from cnncli.errors import CnncliError
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
-from cnncli.spec.spec import Spec, parse
+from cnncli.spec.spec import Spec
 from cnncli.training import threads as cpus
 from cnncli.training.expectations import Expectation
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", required=False, type=click.Path(path_type=Path))
+@weights_option
 @click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name, a folder of images or a file.")
 @click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 def command(
     *,
     model: Path | None,
+    weights: str | None,
     data: str | None,
     conditions: tuple[str, ...],
     junit: Path | None,
@@ -44,19 +47,20 @@ def command(
 ) -> None:
     """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
     expectations = [Expectation.parse(text) for text in conditions]
-    target = find_model(model)
+    target = find_model(model, weights)
     cpus.settle(threads)
     from cnncli.report.evaluation import misclassified_csv, print_evaluation
     from cnncli.report.verdict import conclude
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
-    evaluation = _evaluate(file, target, data, offline=offline)
+    evaluation = _evaluate(file, data, offline=offline)
     listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
     if as_json:
         emit({**evaluation.document(), "model": str(target.file)})
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
+        about += f", weights of epoch {file.about.epoch}" if weights else ""
         echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
         print_evaluation(evaluation)
         if evaluation.judged:
@@ -67,17 +71,16 @@ def command(
     conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)
 
 
-def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":
+def _evaluate(file: "ModelFile", data: str | None, *, offline: bool) -> "Evaluation":
     from cnncli.datasets.batches import Feed
     from cnncli.datasets.load import load
-    from cnncli.graph.network import Network
     from cnncli.report.evaluation import examine
 
-    spec = _spec(file, target, data)
+    spec = _spec(file, data)
     obtain(spec.data, offline=offline)
     dataset = load(spec.data, Path(), seed=spec.seed, told=decoding(), input_shape=spec.model.input_shape)
     tell_skipped(dataset.skipped)
-    names = json.loads(file.metadata.get("class_names", "[]"))
+    names = file.about.class_names
     if dataset.named and names != list(dataset.classes):
         raise CnncliError(
             f"{dataset.source}: the classes must be those that the model was trained on, {', '.join(names)}; "
@@ -87,28 +90,27 @@ def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: b
     rows = dataset.splits.get(split)
     if rows is None:
         raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no test and no validation images")
-    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
-    network.load(file.weights)
+    network = network_of(spec, file)
     rescale = rescale_for(spec.model, spec.data.rescale)
     feed = Feed(rows, rescale, spec.compile.loss, network.inputs, network.targets)
     return examine(network, feed, spec.compile.metrics, split, names)
 
 
-def _spec(file: "ModelFile", target: Target, data: str | None) -> Spec:
+def _spec(file: "ModelFile", data: str | None) -> Spec:
     """The spec in a model file, with the data replaced by `data`."""
-    resolved = resolved_spec(file, target.file)
-    if data is not None:
-        section = _section(resolved, data)
-        source = describe(section, Path.cwd(), tuple(resolved["model"]["input_shape"])).source
-        resolved["data"] = section.replace(dataset=source).plain()
-    return parse(json.dumps(resolved, ensure_ascii=False), str(target.file), check_data=False)
+    spec = carried_spec(file.about, training=False)
+    if data is None:
+        return spec
+    section = _section(spec, data)
+    source = describe(section, Path.cwd(), spec.model.input_shape).source
+    return replace(spec, data=section.replace(dataset=source))
 
 
-def _section(resolved: dict[str, Any], data: str) -> DataSection:
+def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
-    known = {key: value for key, value in resolved["data"].items() if key not in FOLDER_KEYS}
-    shape = resolved["model"]["input_shape"]
+    plain, shape = spec.data.plain(), list(spec.model.input_shape)
+    known = {key: value for key, value in plain.items() if key not in FOLDER_KEYS}
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
-        known |= {key: resolved["data"][key] for key in FOLDER_KEYS if key != "test_split" and key in resolved["data"]}
+        known |= {key: plain[key] for key in FOLDER_KEYS if key != "test_split" and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
     return DataSection(**{**known, "dataset": data, "validation_split": 0.0})

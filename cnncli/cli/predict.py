@@ -1,27 +1,27 @@
 """`cnncli predict`: what a trained model says of images."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.cli.model_target import find_model, resolved_spec
+from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.cli.target import carried_spec
 from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
 from cnncli.report.output import echo
 from cnncli.report.progress import Notice
-from cnncli.spec.spec import parse
 from cnncli.training import threads as cpus
 
 if TYPE_CHECKING:
     from cnncli.datasets.decode import Form
     from cnncli.datasets.section import DataSection
     from cnncli.datasets.tone import Tone
+    from cnncli.training.checkpoint import ModelFile
     from cnncli.training.prediction import Prediction
 
 INPUTS = (*ENDINGS, ".npy")
@@ -33,6 +33,7 @@ MANY_CLASSES = 20
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@weights_option
 @click.option("--top", type=click.IntRange(1), help="How many classes are told; 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
 @click.option(
@@ -47,6 +48,7 @@ def command(
     *,
     model: Path,
     inputs: tuple[Path, ...],
+    weights: str | None,
     top: int | None,
     invert: bool,
     output: Path | None,
@@ -57,9 +59,8 @@ def command(
     or an array (.npy)."""
     cpus.settle(threads)
     _check(model, inputs, output)
-    target = find_model(model)
+    target = find_model(model, weights)
     from cnncli.datasets.inputs import images
-    from cnncli.graph.network import Network
     from cnncli.report.doubts import Doubts
     from cnncli.report.prediction import meaning
     from cnncli.report.prediction_files import file_of
@@ -68,15 +69,14 @@ def command(
     from cnncli.training.prediction import predict
 
     file = checkpoint.load(target.file)
-    spec = parse(json.dumps(resolved_spec(file, target.file)), str(target.file), check_data=False)
-    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
-    network.load(file.weights)
-    names, outputs = json.loads(file.metadata.get("class_names", "[]")), network.targets.shape[1:]
+    spec = carried_spec(file.about, training=False)
+    network = network_of(spec, file)
+    names, outputs = file.about.class_names, network.targets.shape[1:]
     means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
     shape = spec.model.input_shape
     found = images(inputs, _form(spec.data, shape), shape, invert=invert)
     predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
-    doubts, count, lost = Doubts(_tone(file.metadata), inverted=invert), 0, 0
+    doubts, count, lost = Doubts(_tone(file), inverted=invert), 0, 0
     with ExitStack() as stack:
         sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
         if as_json:
@@ -135,10 +135,11 @@ def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
     return Form(height, width, modes[channels], data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation)
 
 
-def _tone(metadata: Mapping[str, str]) -> "Tone | None":
+def _tone(file: "ModelFile") -> "Tone | None":
     from cnncli.datasets.tone import Tone
 
-    return Tone.parse(metadata["tone"]) if "tone" in metadata else None
+    tone: Tone | None = file.about.value("tone", Tone) if "tone" in file.metadata else None
+    return tone
 
 
 def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":

@@ -24,6 +24,7 @@ from cnncli.errors import CnncliError
 Array = np.ndarray[Any, Any]
 Told = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
+NOTHING: Array = np.empty(0)
 BACKGROUND = "background"
 """What masks call whatever is around the shapes of `synthetic`."""
 
@@ -147,9 +148,7 @@ def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
 
 def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     state = hashlib.sha256()
-    made = _stored(data, source, state)
-    classes = _classes([split.y for split in made.values() if split.y is not None])
-    _refuse_untrained(made, classes)
+    made, classes = _stored(data, source, state)
     return _divided(data, made, classes, state)
 
 
@@ -221,15 +220,24 @@ def _dataset(
     return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
 
 
-def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
+def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
     found = splits(source.file, headers(source), **asked(data))
-    made = {}
-    read = contents.masks if data.targets == "masks" else contents.labels
+    contents.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
+    checked = contents.masks if data.targets == "masks" else contents.labels
+    given = {name: contents.read(split.y, source.kind) for name, split in found.items() if split.y}
+    made = {
+        name: Split(NOTHING, checked(given[name], split.y) if split.y else None, source.name, split.x.key)
+        for name, split in found.items()
+    }
+    classes = _classes([split.y for split in made.values() if split.y is not None])
+    _refuse_untrained(made, classes)
     for name, split in found.items():
         x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
-        y = None if split.y is None else read(contents.read(split.y, source.kind), split.y, state)
-        made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
-    return made
+        if split.y:
+            contents.digest(split.y.key, given[name], state)
+        made[name] = replace(made[name], x=x, fingerprints=fingerprints)
+    return made, classes
 
 
 def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None:

@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from cnncli.errors import ChangedDataError
+from cnncli.files import open_regular
 
 Array = np.ndarray[Any, Any]
 MOST_MAPPED = 192 << 20
@@ -34,8 +35,9 @@ _FILES: "WeakKeyDictionary[mmap.mmap, _File]" = WeakKeyDictionary()
 
 def load(path: Path) -> Array:
     """The array of a `.npy` file, mapped and read-only. Raises what `numpy.load` does."""
-    place, state = _look(path)
-    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    with open_regular(path):  # NumPy maps by name alone
+        place, state = _look(path)
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     mapping = getattr(array, "_mmap", None)
     if mapping is not None:
         _FILES[mapping] = _File(path.absolute(), place, state)

@@ -3,7 +3,6 @@
 Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -93,6 +92,7 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
+    contents.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
     levels = first.kind == "f" and contents.limits(contents.read(first, found.kind))[1] > UNIT
     made = Survey(
         "shipped" if found.name in EMBEDDED else "arrays",
@@ -105,7 +105,7 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     labels = splits["train"].y if "train" in splits else None
     if labels is None:
         return made
-    y = contents.labels(contents.read(labels, found.kind), labels, hashlib.sha256())
+    y = contents.labels(contents.read(labels, found.kind), labels)
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
         raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
     numbers = class_numbers(y)

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
+from cnncli.files import text_lines
 
 TABLE = "labels.csv"
 FILE, LABEL = "file", "label"
@@ -32,8 +33,8 @@ def read(path: Path) -> Table:
     Raises CnncliError for a table that can't be read or whose columns are others.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.reader(file)
+        with text_lines(path) as lines:
+            reader = csv.reader(lines)
             columns = [name.strip() for name in next(reader, [])]
             table = _empty(path, columns)
             seen: dict[str, int] = {}

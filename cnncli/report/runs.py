@@ -1,6 +1,5 @@
 """Runs as people look back at them: how far each came and how good it became."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +11,7 @@ from cnncli.errors import CnncliError
 from cnncli.report.console import console_on
 from cnncli.report.progress import figure
 from cnncli.training import runs
+from cnncli.training.model_file import about
 
 NARROW = 110
 """Columns, below which a run takes several lines."""
@@ -67,7 +67,7 @@ def _planned_and_best(run: Path) -> tuple[int | None, int | None]:
     planned = best = None
     with suppress(CnncliError, KeyError, TypeError, ValueError):
         for file in runs.model_files(run):
-            carried = runs.metadata(file)
-            planned = int(json.loads(carried["spec"])["fit"]["epochs"])
-            best = int(carried["epoch"]) if best is None else best
+            carried = about(file)
+            planned = int(carried.spec["fit"]["epochs"])
+            best = carried.epoch if best is None else best
     return planned, best

@@ -9,6 +9,7 @@ from typing import Any
 from cnncli import hints
 from cnncli.datasets.section import DataSection
 from cnncli.errors import SpecError, UsageError
+from cnncli.files import open_regular
 from cnncli.graph.model import Model
 from cnncli.spec import resolve
 from cnncli.spec.declare import is_plain_name
@@ -71,12 +72,16 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, check_data: bool = 
     return _parse(_text(path), str(path), overrides, path.parent, path=path, check_data=check_data)
 
 
-def parse(text: str, filename: str, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
-    """Read a spec from its text. Paths in it are relative to the folder of `filename`. Raises SpecError.
+def parse(
+    text: str, filename: str, overrides: Iterable[str] = (), *, base: Path | None = None, check_data: bool = True
+) -> Spec:
+    """Read a spec from its text. Raises SpecError.
+
+    Paths in it are relative to `base`, else to the folder of `filename`.
 
     Without `check_data` the dataset is not looked at (it need not be there), if the spec says the input's shape.
     """
-    return _parse(text, filename, overrides, Path(filename).parent, path=None, check_data=check_data)
+    return _parse(text, filename, overrides, base or Path(filename).parent, path=None, check_data=check_data)
 
 
 def _parse(
@@ -98,7 +103,7 @@ def _parse(
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, inherited=True) as file:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
         raise UsageError(_missing(path)) from None

@@ -43,7 +43,12 @@ CALLBACKS = Registry("callback", Callback)
 
 @CALLBACKS.register
 class EarlyStopping(Callback):
-    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping)."""
+    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping).
+
+    With `restore_best_weights` the run hands out the weights of the best `monitor`. Without, it hands out those of the
+    lowest `val_loss`, as any run does, where Keras keeps those of the last epoch: `cnncli evaluate RUN --weights last`
+    and `cnncli predict RUN … --weights last` take these.
+    """
 
     monitor: str = "val_loss"
     min_delta: float = 0.0

@@ -12,7 +12,6 @@ from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset, Split
 from cnncli.errors import CnncliError, DivergedError
-from cnncli.graph.arena import fill
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.callbacks import Watcher
@@ -101,28 +100,6 @@ class Trainer:
         self.update = Update(network, job.optimizer, self.batches)
         self.state = State(job.dataset.digest)
 
-    def restore(self, saved: ModelFile) -> None:
-        """Stand where a checkpoint stood. Raises CnncliError for one of another model or other data."""
-        try:
-            state = State.parse(saved.metadata["state"])
-        except (KeyError, TypeError, ValueError):
-            raise CnncliError(f"{self.run.last}: is a model file, but no checkpoint to resume from") from None
-        if state.data != self.job.dataset.digest:
-            raise CnncliError(
-                f"the data must be those that the run began with; {self.job.dataset.source} has changed since"
-            )
-        self.network.load(saved.weights)
-        for name, arena in self.update.slots.items():
-            fill(arena.tensors(), _under(f"optimizer/{name}/", saved.extra))
-        for number, (watcher, remembered) in enumerate(zip(self.watchers, state.callbacks, strict=True)):
-            watcher.state, watcher.tensors = remembered, _under(f"callback/{number}/", saved.extra)
-        self.state = state
-        self.run.rewrite(state.history)
-        if self.run.best.exists():
-            best = checkpoint.load(self.run.best)
-            if not self.job.about.items() <= best.metadata.items():  # the spec's epochs have grown
-                self._save_best(best.weights, int(best.metadata["epoch"]))
-
     def begin(self) -> None:
         """Save the weights that the training begins with: from here on there is something to resume."""
         self._save()
@@ -151,11 +128,11 @@ class Trainer:
         loss = figures.get("val_loss")
         if loss is None or state.best_loss is None or loss < state.best_loss:
             state.best_loss, state.best_epoch = loss, state.epoch
-            self._save_best(self.network.tensors(), state.epoch)
+            self.save_best(self.network.tensors(), state.epoch)
         self._save()
         self.run.append(figures)
         rate = trained / seconds if trained else 0.0
-        chooser, epoch = self._chosen()
+        chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or loss is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
         for watcher in stopping:
@@ -209,21 +186,22 @@ class Trainer:
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""
-        watcher, epoch = self._chosen()
+        watcher, epoch = self.chosen()
         if watcher is not None:
-            self._save_best(watcher.tensors, epoch)
+            self.save_best(watcher.tensors, epoch)
         elif not self.state.epoch:
-            self._save_best(self.network.tensors(), 0)
+            self.save_best(self.network.tensors(), 0)
         return epoch
 
-    def _chosen(self) -> tuple[Watcher | None, int]:
+    def chosen(self) -> tuple[Watcher | None, int]:
         """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
         for watcher in reversed(self.watchers):
             if watcher.restored is not None:
                 return watcher, watcher.restored + 1
         return None, self.state.best_epoch
 
-    def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+    def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+        """Write the file of the weights that the run hands out."""
         ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
@@ -263,7 +241,3 @@ def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> N
         Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)
-
-
-def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}

@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cnncli.errors import CnncliError, UsageError
+from cnncli.files import bounded_lines, open_regular, read_bounded
 from cnncli.folders import RUNS
 
 SPEC, METRICS, RESULT = "spec.yaml", "metrics.jsonl", "result.json"
@@ -17,7 +17,8 @@ MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the one that it hands out first."""
 STAMP = "%Y%m%d-%H%M%S"
 """The time a run began, as its folder is called; a further run within the same second has a number behind it."""
-LONGEST_HEADER = 16 << 20
+LARGEST_RESULT = 1 << 20
+"""Bytes."""
 
 
 def all_runs(name: str | None = None) -> list[Path]:
@@ -61,8 +62,8 @@ def is_held(run: Path) -> bool:
 def history(run: Path) -> list[dict[str, Any]]:
     """The figures of each epoch that is done; a line that is cut short, or none of JSON, ends them."""
     found: list[dict[str, Any]] = []
-    with suppress(OSError, ValueError, TypeError):
-        found.extend(dict(json.loads(line)) for line in (run / METRICS).read_text(encoding="utf-8").splitlines())
+    with suppress(OSError, ValueError, TypeError, RecursionError), open_regular(run / METRICS) as file:
+        found.extend(dict(json.loads(line)) for line in bounded_lines(file))
     return found
 
 
@@ -71,30 +72,7 @@ def result(run: Path) -> dict[str, Any] | None:
     None; None where it has not come there.
     """
     try:
-        found = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_bounded(run / RESULT, LARGEST_RESULT))
+    except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
-
-
-def metadata(file: Path) -> dict[str, Any]:
-    """The strings that a model file carries. Reads the header only: 8 bytes of length, then JSON.
-
-    Raises UsageError where there is no such file, CnncliError where it is no model of cnncli.
-    """
-    try:
-        with file.open("rb") as opened:
-            prefix = opened.read(8)
-            length = int.from_bytes(prefix, "little")
-            size = os.fstat(opened.fileno()).st_size
-            if len(prefix) < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
-                raise CnncliError(f"'{file}' is no safetensors file, or it is cut short")
-            header = opened.read(length)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file '{file}'") from None
-    except OSError as error:
-        raise CnncliError(f"'{file}' can't be read: {error.strerror}") from None
-    try:
-        return {str(key): value for key, value in json.loads(header)["__metadata__"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CnncliError(f"'{file}' is no model of cnncli: it carries no spec") from None

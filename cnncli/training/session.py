@@ -16,11 +16,14 @@ from cnncli.datasets.tone import Tone
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
+from cnncli.memory import limit
 from cnncli.training import checkpoint, class_weight
+from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import evaluate
 from cnncli.training.interruption import Interruption
 from cnncli.training.loop import Event, Job, Trainer, prepare
-from cnncli.training.memory import check_memory, limit
+from cnncli.training.memory import check_memory
+from cnncli.training.resumption import restore
 from cnncli.training.run import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -123,8 +126,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             interruption.resume = f"cnncli train --resume {quote(run.shown)}"
             epoch = trainer.train()
             history = trainer.state.history
-            best = checkpoint.load(run.best)
-            network.load(best.weights)
+            best = _load(network, run.best)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"epoch": epoch, "test": test})
         except ChangedDataError as error:
@@ -139,13 +141,14 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
     return Result(run.shown, epoch, best.digest, figures, test)
 
 
-def _load(network: Network, file: Path) -> None:
-    """Begin at the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
-    weights = checkpoint.load(file).weights
+def _load(network: Network, path: Path) -> ModelFile:
+    """Take the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
+    file = checkpoint.load(path)
     try:
-        network.load(weights)
+        network.load(file.weights)
     except CnncliError as error:
-        raise CnncliError(f"{file}: {error}: is it of another model?") from None
+        raise CnncliError(f"{path}: {error}: is it of another model?") from None
+    return file
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
@@ -161,7 +164,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         )
     saved = checkpoint.load(run.last)
     before, now = (
-        _settled(json.loads(saved.metadata.get("spec", "{}"))),
+        _settled(saved.about.spec),
         _settled(json.loads(json.dumps(plan.resolved))),
     )
     changed = [key for key in now if now[key] != before[key]]
@@ -170,7 +173,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"{run.spec}: a resumed run's epochs may grow, and its data may move; these are other than the run began "
             f"with: {', '.join(changed)}"
         )
-    trainer.restore(saved)
+    restore(trainer, saved)
     run.result.unlink(missing_ok=True)  # it is for the new end to say
     checkpoint.write(run.spec, plan.text.encode())
 
@@ -180,7 +183,8 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
     for key, names in free.items():
-        sections[key] = {name: value for name, value in (sections[key] or {}).items() if name not in names}
+        if isinstance(section := sections[key], dict):
+            sections[key] = {name: value for name, value in section.items() if name not in names}
     return sections
 
 

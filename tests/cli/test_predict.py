@@ -288,3 +288,16 @@ def test_help_needs_no_numpy():
         [sys.executable, "-c", code, "predict", "--help"], env=child_environment(), capture_output=True, check=False
     )
     assert done.returncode == 0
+
+
+def test_pipes_are_named_and_the_others_predicted(folder, tmp_path, alarm):
+    for name in ("pipe.png", "pipe.npy"):
+        os.mkfifo(tmp_path / name)
+    done = cnncli(folder, "predict", RUN, tmp_path / "pipe.png", tmp_path / "pipe.npy", "pictures/03.png")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    reason = "can't be read: it must be a regular file; it is a named pipe"
+    assert done.stderr.splitlines() == [
+        f"{tmp_path}/pipe.png: {reason}",
+        f"{tmp_path}/pipe.npy: {reason}",
+        "error: 2 of 3 images could not be used; see above",
+    ]

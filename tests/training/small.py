@@ -1,12 +1,17 @@
 """A small training for the tests: 45 images of two shapes, six batches an epoch, every kind of state."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cnncli.datasets.section import DataSection
+from cnncli.errors import InterruptedRun
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
+from cnncli.training.loop import BatchDone
 from cnncli.training.sections import CompileSection, FitSection
 from cnncli.training.session import Place, Plan, read_data, train
 
@@ -58,6 +63,20 @@ def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="a
         "name: small\n",
         {"name": "small"},
     )
+
+
+def interrupt(plan, folder, *, epoch, batch):
+    """Train a plan into `folder` as if Ctrl-C came after a batch (both from 1); the signals' handlers are put back."""
+
+    def report(event):
+        if isinstance(event, BatchDone) and (event.epoch, event.batch) == (epoch, batch):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.raises(InterruptedRun):
+        run(plan, folder, report=report)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def run(plan, folder=None, *, resume=None, weights=None, report=lambda event: None, threads=2):
