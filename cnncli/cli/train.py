@@ -16,7 +16,7 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import Follower, Notice, figures_line, fitted
-from cnncli.report.reading import decoding, tell_repeated, tell_skipped
+from cnncli.report.reading import decoding, tell_repeated, tell_skipped, tell_untrained
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -139,6 +139,7 @@ def _train(
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
     tell_repeated(dataset.in_several_splits)
+    tell_untrained(dataset.untrained)
     place = Place(resume, weights, output)
     if mode == "text":
         echo(fitted(header(spec, dataset, threads), " · "))

@@ -1,5 +1,6 @@
 """Which class each row of labels is of."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,3 +20,8 @@ def class_numbers(y: Array) -> Array | None:
     if y.shape[1] == 1:
         return y[:, 0].astype(np.int64)
     return y.argmax(axis=1) if (y.sum(axis=1) == 1).all() else None
+
+
+def class_name(number: int, names: Sequence[str]) -> str:
+    """What a class is called: its number where it has no name."""
+    return names[number] if number < len(names) else str(number)

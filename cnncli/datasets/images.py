@@ -42,15 +42,7 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     """
     found = selection.listing(root, data)
     height, width, _ = selection.image_shape(found, data)
-    form = Form(
-        height,
-        width,
-        data.color_mode,
-        data.crop_to_aspect_ratio,
-        data.pad_to_aspect_ratio,
-        data.interpolation,
-        resized=data.image_size is not None,
-    )
+    form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)
     made = image_cache.decoded(root, [sample.file for sample in samples], form, told)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets import contents, masks, shapes
+from cnncli.datasets import contents, masks, shapes, strata
 from cnncli.datasets.archive import headers, splits
-from cnncli.datasets.describe import asked, find, refuse_masks, sizes
+from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
 from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.pixels import MOST_CLASSES
@@ -105,8 +105,13 @@ class Dataset:
 
     @cached_property
     def in_several_splits(self) -> list[list[str]]:
-        """Names of images that are the same to the byte, though not of the same split: "train x_train[5]"."""
+        """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""
         return across(self.splits)
+
+    @cached_property
+    def untrained(self) -> dict[str, list[str]]:
+        """By split, classes of masks or of rows of several classes of which there is none to train on."""
+        return strata.untrained(self.splits, self.classes)
 
 
 def load(
@@ -126,7 +131,7 @@ def load(
     naming file, array and row, for data that break a rule.
     """
     if isinstance(data.dataset, Synthetic):
-        made = _synthetic(data, data.dataset.settled(None))
+        made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data.name, base)
         made = LOADED[source.kind](data, source, seed, told, input_shape)
@@ -137,20 +142,20 @@ def load(
     return folded(made, data.folds, data.fold, seed)
 
 
-def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
+def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
     state = hashlib.sha256()
     made = {name: _drawn(dataset, name, state, data.targets) for name in dataset.samples}
     names = shapes.class_names(dataset.classes)
     classes = {"labels": names, "masks": (BACKGROUND, *names), "input": ()}[data.targets]
-    return _divided(data, made, classes, state)
+    return _divided(data, made, classes, state, seed)
 
 
 def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
     state = hashlib.sha256()
     made = _stored(data, source, state)
     classes = _classes([split.y for split in made.values() if split.y is not None])
-    _refuse_untrained(made, classes)
-    return _divided(data, made, classes, state)
+    strata.refuse_untrained(made, classes)
+    return _divided(data, made, classes, state, seed)
 
 
 def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
@@ -175,7 +180,7 @@ def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
         for name, x in cells.read(found).items()
     }
-    _refuse_untrained(files, found.classes)
+    strata.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
     return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
 
@@ -194,7 +199,7 @@ def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: 
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
     arrays = readers.read(known, download.paths(known))
     made = {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
-    return _divided(data, made, known.classes if labelled else (), state)
+    return _divided(data, made, known.classes if labelled else (), state, seed)
 
 
 LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
@@ -205,12 +210,17 @@ LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
 }
 
 
-def _divided(data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash") -> Dataset:
-    data.refuse_folder_keys()
-    counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
-    if "validation" in counts and "validation" not in made:
+def _divided(
+    data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash", seed: int
+) -> Dataset:
+    refuse_keys_of_folders(data)
+    counts = sizes({name: len(split) for name, split in made.items()}, data.shares)
+    if data.stratified and data.shares and "train" in made:
+        made |= strata.stratified(made["train"], data.shares, seed, classes)
+    elif "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
         made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
+        strata.refuse_sorted(made["train"], made["validation"], classes)
     digest = f"sha256:{state.hexdigest()}"
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
@@ -230,26 +240,6 @@ def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[st
         y = None if split.y is None else read(contents.read(split.y, source.kind), split.y, state)
         made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
     return made
-
-
-def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None:
-    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on."""
-    train = made.get("train")
-    labels = {name: split.y for name, split in made.items() if split.y is not None and split.y.dtype.kind == "i"}
-    if train is None or "train" not in labels:
-        return
-    first = labels["train"][0]
-    if (labels["train"] == first).all():
-        raise CnncliError(f"{train.place} must hold at least two classes; every row has {first}")
-    for name, y in labels.items():
-        lacking = np.setdiff1d(y, labels["train"])
-        if lacking.size:
-            number, row = int(lacking[0]), int(np.argmax(y == lacking[0]))
-            of = classes[number] if number < len(classes) else number
-            raise CnncliError(
-                f"{made[name].place} must hold no class that there is none of to train on; row {row} has {of}; if "
-                "these are no classes, save them as floating point"
-            )
 
 
 def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", targets: str) -> Split:

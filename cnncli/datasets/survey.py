@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import floor
 from pathlib import Path
 from shlex import quote
 
@@ -40,8 +41,9 @@ class Survey:
     """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
     training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
     image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
-    all of them `whole` where they were decoded. `ordered`: the last training rows do not show all classes. `levels`:
-    the images are floats, though of 0 to 255. `listing`: what can be used of a folder or a table.
+    all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
+    classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
+    used of a folder or a table.
     """
 
     kind: str
@@ -112,9 +114,10 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
     counts = np.bincount(numbers)
-    last = numbers[len(numbers) - len(numbers) // 10 :]
+    rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
+    ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    return replace(made, classes=tuple(shown), counts=shown, ordered=len(set(last.tolist())) < int((counts > 0).sum()))
+    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
 def _table(found: Found, told: Callable[[int, int], None]) -> Survey:

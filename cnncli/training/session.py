@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -16,6 +17,7 @@ from cnncli.datasets.tone import Tone
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
 from cnncli.graph.model import Model
 from cnncli.graph.network import Network
+from cnncli.layers.flaws import RefusedError
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.evaluation import evaluate
 from cnncli.training.interruption import Interruption
@@ -176,9 +178,15 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a spec that a resumed run must have as it began, without what may change in them."""
+    """The sections of a spec that a resumed run must have as it began, without what may change in them.
+
+    A key that the run's version of cnncli did not know has its default.
+    """
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
+    for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
+        with suppress(RefusedError, TypeError):  # then it differs, and is told of
+            sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
     for key, names in free.items():
         sections[key] = {name: value for name, value in (sections[key] or {}).items() if name not in names}
     return sections

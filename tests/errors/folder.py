@@ -68,6 +68,7 @@ def _arrays(folder: Path) -> None:
         "complex": (x, y.astype(np.complex64)),
         "large": (x, np.full(60, 2**64 - 1, np.uint64)),
         "infinite": (x, np.full((60, 3), np.inf)),
+        "sorted": (x, np.repeat([0, 1, 2], 20)),
     }
     for name, (images, labels) in wrong.items():
         np.savez(folder / f"{name}.npz", x_train=images, **({} if labels is None else {"y_train": labels}))
