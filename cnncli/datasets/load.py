@@ -34,8 +34,8 @@ class Split:
 
     x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
     (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
-    it has not all. `files`: the names of all N images, where they have some. `fingerprints`: of all N, uint8 (N, 16),
-    where they are known (see duplicates).
+    it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
+    of all N, uint8 (N, 16), where they are known (see duplicates).
     """
 
     x: Array
@@ -45,6 +45,7 @@ class Split:
     start: int = 0
     rows: Array | None = None
     files: Sequence[str] = ()
+    masks: Sequence[str] = ()
     fingerprints: Array | None = None
 
     def __len__(self) -> int:
@@ -58,6 +59,10 @@ class Split:
     def name(self, row: int) -> str:
         """What an image is called: by its file, or as `x_train[5]`."""
         return self.files[row] if self.files else f"{self.key}[{self.start + row}]"
+
+    def label_name(self, row: int) -> str:
+        """What the target of an image is called: by the file of its mask or of itself, or as `row 5`."""
+        return (self.masks or self.files)[row] if self.files else f"row {self.start + row}"
 
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
@@ -163,7 +168,7 @@ def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shap
 
     made = images.read(source.file, data, seed, told)
     splits = {
-        name: Split(made.x, made.y, source.name, name, rows=rows, files=made.files, fingerprints=made.fingerprints)
+        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
     }
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
