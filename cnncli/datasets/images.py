@@ -69,7 +69,9 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     drawn_from = [found.masks[file] for file in files] if found.masks else []
     skipped = sorted([*found.problems, *unusable])
     fingerprints = made.fingerprints
-    return Images(made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped)
+    return Images(
+        made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped
+    )
 
 
 def without(found: Listing, files: set[str]) -> Listing:

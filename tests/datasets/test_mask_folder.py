@@ -186,6 +186,12 @@ fit: {epochs: 1, batch_size: 4}
 """
 
 
+def test_names_are_paired_whichever_form_their_accents_have(root):
+    picture(root / "images/cafe\u0301.jpg")
+    mask(root / "masks/caf\u00e9.png", np.ones((6, 4)))
+    assert by_name(read(root).train)["cafe\u0301"].min() == 1
+
+
 def test_a_class_number_too_many_is_told_of_its_own_split_and_mask(root):
     for name in ("train", "val", "test"):
         pairs(root, 3, folder=name, most=2)

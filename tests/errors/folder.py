@@ -18,6 +18,7 @@ TABLES = {
     "rows": b"file,label\n0.png,cat\n1.png,dog\n2.png,dog\n",
     "again": b"file,label\n0.png,cat\n1.png,dog\n1.png,cat\n",
     "latin": b"file,label\n0.png,caf\xe9\n1.png,dog\n",
+    "elsewhere": b"file;label\nC:\\photos\\0.png;cat\n1.png;dog\n",
     "long": b"file,label\n0.png," + b"x" * 200_000 + b"\n",
     "several/train": b"file,cat,dog\n0.png,1,1\n1.png,0,1\n",
     "several/test": b"file,dog,cat\n0.png,1,1\n1.png,0,1\n",
