@@ -3,10 +3,12 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.data_option import data_option, named_by, refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.following import next_commands
 from cnncli.cli.model_target import find_model, no_run
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@data_option
 @click.option("--output", type=click.Path(path_type=Path), help="The run's folder itself; new or empty.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; it knows its spec.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file or run.")
@@ -46,6 +49,7 @@ def command(
     *,
     spec: Path | None,
     overrides: tuple[str, ...],
+    data: str | None,
     output: Path | None,
     resume: Path | None,
     weights: Path | None,
@@ -66,10 +70,11 @@ def command(
     try:
         options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
         changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
+        changes += [] if data is None else [named_by(data)]
         if resume is not None:
             given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
             given |= {"--batch-size": batch_size, "--seed": seed, "--folds": folds, "--seeds": seeds}
-            loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs)
+            loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs, data)
         elif spec is not None:
             loaded = load(spec, changes)
         else:
@@ -101,19 +106,21 @@ def command(
         raise
 
 
-def _resumed(run: Path, given: list[str], epochs: int | None) -> Spec:
-    """The spec of a run, with its epochs grown to `epochs`."""
+def _resumed(run: Path, given: list[str], epochs: int | None, data: str | None) -> Spec:
+    """The spec of a run, with its epochs grown to `epochs`, and its data where `data` says that they are."""
     if given:
         raise UsageError(f"--resume goes on with what the run's own spec says; it does not go with {', '.join(given)}")
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
-    spec = load(path)
+    moved = [] if data is None else [named_by(data)]
+    refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
+    spec = load(path, moved)
     if epochs is None or epochs == spec.fit.epochs:
         return spec
     if epochs < spec.fit.epochs:
         raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
-    return load(path, [f"fit.epochs={epochs}"])
+    return load(path, [*moved, f"fit.epochs={epochs}"])
 
 
 def _train(

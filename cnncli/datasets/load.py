@@ -5,12 +5,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnncli.datasets import contents, masks, shapes, strata
 from cnncli.datasets.archive import headers, splits
+from cnncli.datasets.class_numbers import whole_numbers
 from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
 from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
@@ -24,6 +25,15 @@ from cnncli.errors import CnncliError
 Array = np.ndarray[Any, Any]
 Told = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
+
+
+class Ends(NamedTuple):
+    """What of a model tells how data are read: its input's shape, and how many outputs it has."""
+
+    input_shape: Shape
+    outputs: int
+
+
 BACKGROUND = "background"
 """What masks call whatever is around the shapes of `synthetic`."""
 
@@ -98,11 +108,6 @@ class Dataset:
     skipped: Sequence[Problem] = ()
 
     @property
-    def named(self) -> bool:
-        """Whether the classes have names of their own, and are not just numbers."""
-        return any(name != str(number) for number, name in enumerate(self.classes))
-
-    @property
     def splits(self) -> dict[str, Split]:
         """Those that there are, by "train", "validation", "test"."""
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -126,9 +131,11 @@ def load(
     seed: int = 0,
     told: Told = lambda done, total: None,
     input_shape: Shape = None,
+    outputs: int = 1,
 ) -> Dataset:
     """Read what `data` names; relative paths are relative to `base`. Folders and tables are divided by `seed`; rows of
-    tables that are no squares get the model's `input_shape`.
+    tables that are no squares get the model's `input_shape`. For a model of several `outputs` whole numbers in floating
+    point are class numbers, too.
 
     What can be downloaded must be here already.
 
@@ -139,7 +146,7 @@ def load(
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data.name, base)
-        made = LOADED[source.kind](data, source, seed, told, input_shape)
+        made = LOADED[source.kind](data, source, seed, told, Ends(input_shape, outputs))
     if data.folds is None:
         return made
     from cnncli.datasets.folds import folded  # here, because it is made of what is defined here
@@ -155,15 +162,15 @@ def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
     return _divided(data, made, classes, state, seed)
 
 
-def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _arrays(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     state = hashlib.sha256()
-    made = _stored(data, source, state)
+    made = _stored(data, source, state, ends)
     classes = _classes([split.y for split in made.values() if split.y is not None])
     strata.refuse_untrained(made, classes)
     return _divided(data, made, classes, state, seed)
 
 
-def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import images  # here, because arrays need no Pillow
 
     made = images.read(source.file, data, seed, told)
@@ -174,12 +181,12 @@ def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shap
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
 
 
-def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _table(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import cells, pixels  # here, because other data need none of it
 
     refuse_masks(source, data)
     found = pixels.tables(source, data)
-    size, rows = pixels.image_shape(found, shape), pixels.divided(found, data, seed)
+    size, rows = pixels.image_shape(found, ends.input_shape), pixels.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
     files = {
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
@@ -195,7 +202,7 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
     return whole if len(rows) == len(whole) else replace(whole, rows=np.array(rows))
 
 
-def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import download, readers  # here, because pooch takes a while to import
 
     refuse_masks(source, data)
@@ -207,7 +214,7 @@ def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: 
     return _divided(data, made, known.classes if labelled else (), state, seed)
 
 
-LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
+LOADED: dict[str, Callable[[DataSection, Found, int, Told, Ends], Dataset]] = {
     "folder": _folder,
     "downloaded": _downloaded,
     **dict.fromkeys(("npz", "npy", "idx"), _arrays),
@@ -236,13 +243,14 @@ def _dataset(
     return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
 
 
-def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
+def _stored(data: DataSection, source: Found, state: "hashlib._Hash", ends: Ends) -> dict[str, Split]:
     found = splits(source.file, headers(source), **asked(data))
     made = {}
     read = contents.masks if data.targets == "masks" else contents.labels
     for name, split in found.items():
         x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
         y = None if split.y is None else read(contents.read(split.y, source.kind), split.y, state)
+        y = whole_numbers(y) if y is not None and ends.outputs > 1 else y
         made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
     return made
 

@@ -96,6 +96,15 @@ def located(dataset: str, base: Path) -> Found | None:
     raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
 
 
+def names_splits(found: Found) -> bool:
+    """Whether a folder or a table says which of its images are for training, validation or the test."""
+    if found.kind == "folder":
+        return any(entry.is_dir() and entry.name.lower() in folder.SPLITS for entry in _entries(found.file))
+    return found.kind != "csv" or any(
+        form.pattern.fullmatch(file.name) for file in found.files.values() for form in FORMATS
+    )
+
+
 def readable(place: Path) -> Iterator[str]:
     """The names in a folder that a dataset can be."""
     for entry in place.glob("*"):

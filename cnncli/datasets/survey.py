@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from cnncli.datasets import archive, contents, folder, images, mask_folder, pictures, pixels
-from cnncli.datasets.class_numbers import class_numbers
+from cnncli.datasets.class_numbers import class_numbers, whole_numbers
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.folder import Listing
 from cnncli.datasets.problems import Problem, raise_any
@@ -108,6 +108,7 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     if labels is None:
         return made
     y = contents.labels(contents.read(labels, found.kind), labels, hashlib.sha256())
+    y = whole_numbers(y) if len(labels.shape) == 1 else y
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
         raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
     numbers = class_numbers(y)

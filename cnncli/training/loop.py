@@ -109,7 +109,8 @@ class Trainer:
             raise CnncliError(f"{self.run.last}: is a model file, but no checkpoint to resume from") from None
         if state.data != self.job.dataset.digest:
             raise CnncliError(
-                f"the data must be those that the run began with; {self.job.dataset.source} has changed since"
+                f"{self.job.dataset.source}: the data must be those that the run began with; these are others, or have "
+                "changed since"
             )
         self.network.load(saved.weights)
         for name, arena in self.update.slots.items():

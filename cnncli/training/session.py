@@ -15,7 +15,7 @@ from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
-from cnncli.graph.model import Model
+from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
 from cnncli.layers.flaws import RefusedError
 from cnncli.training import checkpoint, class_weight
@@ -82,7 +82,13 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
 
     Raises CnncliError where there is nothing to train on, or the data break a rule.
     """
-    dataset = load(plan.data, plan.base, seed=plan.seed, told=told, input_shape=plan.model.input_shape)
+    dataset = load(
+        *(plan.data, plan.base),
+        seed=plan.seed,
+        told=told,
+        input_shape=plan.model.input_shape,
+        outputs=lower(plan.model).output.shape[-1],
+    )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
     return dataset
