@@ -30,7 +30,9 @@ class Taps(NamedTuple):
 def resize(pixels: Array, height: int, width: int, interpolation: str) -> Array:
     """Pixels, uint8 (H, W) or (H, W, C), as uint8 of another size."""
     taps = TAPS[interpolation]
-    rows, columns = taps(pixels.shape[0], height), taps(pixels.shape[1], width)
+    high, rows = _used(taps(pixels.shape[0], height))
+    wide, columns = _used(taps(pixels.shape[1], width))
+    pixels = pixels.take(high, 0).take(wide, 1)
     if interpolation == "bilinear":
         made = _between(_between(pixels, columns, 1), rows, 0)
     else:
@@ -48,6 +50,12 @@ def padded(pixels: Array, height: int, width: int, interpolation: str) -> Array:
     out = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
     out[top : top + made.shape[0], left : left + made.shape[1]] = made
     return out
+
+
+def _used(taps: Taps) -> tuple[Array, Taps]:
+    """The old places that are used at all, and the taps among them."""
+    used, places = np.unique(taps.places, return_inverse=True)
+    return used, Taps(places.reshape(taps.places.shape), taps.weights)
 
 
 def _between(pixels: Array, taps: Taps, axis: int) -> Array:
