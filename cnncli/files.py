@@ -52,9 +52,9 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 
 @contextmanager
-def text_lines(path: Path) -> Iterator[Iterator[str]]:
-    """The lines of a regular file of UTF-8 text, as the csv module takes them. Raises OSError."""
-    with io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
+def text_lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[Iterator[str]]:
+    """The lines of a regular file of text, as the csv module takes them. Raises OSError."""
+    with io.TextIOWrapper(open_regular(path), encoding=encoding, newline="") as file:
         yield bounded_lines(file)
 
 

@@ -1,28 +1,39 @@
 """`cnncli evaluate`: how good a trained model is, and at what it fails."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.data_option import refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
-from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.cli.model_target import Target, find_model, network_of, weights_option
 from cnncli.cli.target import carried_spec
 from cnncli.datasets.describe import describe, find
+from cnncli.datasets.names import composed
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
+from cnncli.datasets.sources import names_splits
 from cnncli.errors import CnncliError
+from cnncli.graph.model import lower
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
 from cnncli.spec.spec import Spec
 from cnncli.training import threads as cpus
 from cnncli.training.expectations import Expectation
+from cnncli.training.runs import data_digest
 
 if TYPE_CHECKING:
+    from cnncli.datasets.load import Dataset
     from cnncli.report.evaluation import Evaluation
     from cnncli.training.checkpoint import ModelFile
+
+DIVIDING = ("validation_split", "stratified", "folds", "fold")
+"""What of the model's `data` does not count for other data."""
 
 
 @click.command()
@@ -54,7 +65,7 @@ def command(
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
-    evaluation = _evaluate(file, data, offline=offline)
+    evaluation = _evaluate(file, target, data, offline=offline)
     listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
     if as_json:
         emit({**evaluation.document(), "model": str(target.file)})
@@ -71,21 +82,14 @@ def command(
     conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)
 
 
-def _evaluate(file: "ModelFile", data: str | None, *, offline: bool) -> "Evaluation":
+def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":
     from cnncli.datasets.batches import Feed
-    from cnncli.datasets.load import load
     from cnncli.report.evaluation import examine
 
-    spec = _spec(file, data)
-    obtain(spec.data, offline=offline)
-    dataset = load(spec.data, Path(), seed=spec.seed, told=decoding(), input_shape=spec.model.input_shape)
-    tell_skipped(dataset.skipped)
     names = file.about.class_names
-    if dataset.named and names != list(dataset.classes):
-        raise CnncliError(
-            f"{dataset.source}: the classes must be those that the model was trained on, {', '.join(names)}; "
-            f"received {', '.join(dataset.classes)}"
-        )
+    spec, dataset = _own(file, target, offline) if data is None else _other(file, target, data, names, offline)
+    tell_skipped(dataset.skipped)
+    _check_classes(dataset.source, dataset.classes, names)
     split = "test" if dataset.test is not None else "validation"
     rows = dataset.splits.get(split)
     if rows is None:
@@ -96,21 +100,59 @@ def _evaluate(file: "ModelFile", data: str | None, *, offline: bool) -> "Evaluat
     return examine(network, feed, spec.compile.metrics, split, names)
 
 
-def _spec(file: "ModelFile", data: str | None) -> Spec:
-    """The spec in a model file, with the data replaced by `data`."""
+def _own(file: "ModelFile", target: Target, offline: bool) -> "tuple[Spec, Dataset]":
+    """The spec in a model file, and the data that it was trained on."""
     spec = carried_spec(file.about, training=False)
-    if data is None:
-        return spec
+    refuse_moved(spec.data, f"cnncli evaluate {quote(str(target.run or target.file))}")
+    return spec, _read(spec, offline)
+
+
+def _other(file: "ModelFile", target: Target, data: str, names: Sequence[str], offline: bool) -> "tuple[Spec, Dataset]":
+    """The spec with other data, and these. All images of a folder or a table that names no splits are test images; but
+    where they are those that the run was trained on, they are divided as they were then.
+    """
+    spec = carried_spec(file.about, training=False)
+    shape = spec.model.input_shape
     section = _section(spec, data)
-    source = describe(section, Path.cwd(), spec.model.input_shape).source
-    return replace(spec, data=section.replace(dataset=source))
+    found = describe(section, Path.cwd(), shape)
+    if found.input_shape != shape:
+        raise CnncliError(f"{data}: images must have the model's shape {shape}; received {found.input_shape}")
+    if section.targets == "labels":
+        _check_classes(data, found.names, names)
+    other = replace(spec, data=section.replace(dataset=found.source))
+    dataset = _read(other, offline)
+    if target.run and dataset.digest == data_digest(target.run):
+        own = replace(spec, data=spec.data.replace(dataset=found.source))
+        return own, _read(own, offline)
+    if isinstance(found.source, str) and not names_splits(find(found.source, Path())):
+        dataset = replace(dataset, train=None, test=dataset.train)
+    return other, dataset
+
+
+def _read(spec: Spec, offline: bool) -> "Dataset":
+    from cnncli.datasets.load import load
+
+    obtain(spec.data, offline=offline)
+    outputs = lower(spec.model).output.shape[-1]
+    shape = spec.model.input_shape
+    return load(spec.data, Path(), seed=spec.seed, told=decoding(), input_shape=shape, outputs=outputs)
+
+
+def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:
+    """Raise CnncliError for classes that have names, and others than those that the model was trained on."""
+    named = any(name != str(number) for number, name in enumerate(classes))
+    if named and list(map(composed, names)) != list(map(composed, classes)):
+        raise CnncliError(
+            f"{source}: the classes must be those that the model was trained on, {', '.join(names)}; "
+            f"received {', '.join(classes)}"
+        )
 
 
 def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
-    known = {key: value for key, value in plain.items() if key not in FOLDER_KEYS}
+    known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key != "test_split" and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
-    return DataSection(**{**known, "dataset": data, "validation_split": 0.0})
+    return DataSection(**{**known, "dataset": data})

@@ -132,7 +132,7 @@ def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
     if len(shape) != 3 or shape[2] not in modes:
         return None
     height, width, channels = shape
-    return Form(height, width, modes[channels], data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation)
+    return Form.of(data, height, width, modes[channels])
 
 
 def _tone(file: "ModelFile") -> "Tone | None":

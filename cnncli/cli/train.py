@@ -3,11 +3,13 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import click
 
 from cnncli.cli import tell_warnings
+from cnncli.cli.data_option import data_option, named_by, refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.following import next_commands
 from cnncli.cli.model_target import find_model, no_run
@@ -17,7 +19,7 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import Follower, Notice, figures_line, fitted
-from cnncli.report.reading import decoding, tell_repeated, tell_skipped
+from cnncli.report.reading import decoding, tell_repeated, tell_skipped, tell_untrained
 from cnncli.spec.spec import Spec, load
 from cnncli.training import threads as cpus
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@data_option
 @click.option("--output", type=click.Path(path_type=Path), help="The run's folder itself; new or empty.")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; it knows its spec.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file or run.")
@@ -47,6 +50,7 @@ def command(
     *,
     spec: Path | None,
     overrides: tuple[str, ...],
+    data: str | None,
     output: Path | None,
     resume: Path | None,
     weights: Path | None,
@@ -67,10 +71,11 @@ def command(
     try:
         options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
         changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
+        changes += [] if data is None else [named_by(data)]
         if resume is not None:
             given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
             given |= {"--batch-size": batch_size, "--seed": seed, "--folds": folds, "--seeds": seeds}
-            loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs)
+            loaded = _resumed(resume, [name for name, value in given.items() if value not in (None, ())], epochs, data)
         elif spec is not None:
             loaded = load(spec, changes)
         else:
@@ -103,19 +108,21 @@ def command(
         raise
 
 
-def _resumed(run: Path, given: list[str], epochs: int | None) -> Spec:
-    """The spec of a run, with its epochs grown to `epochs`."""
+def _resumed(run: Path, given: list[str], epochs: int | None, data: str | None) -> Spec:
+    """The spec of a run, with its epochs grown to `epochs`, and its data where `data` says that they are."""
     if given:
         raise UsageError(f"--resume goes on with what the run's own spec says; it does not go with {', '.join(given)}")
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
-    spec = load(path)
+    moved = [] if data is None else [named_by(data)]
+    refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
+    spec = load(path, moved)
     if epochs is None or epochs == spec.fit.epochs:
         return spec
     if epochs < spec.fit.epochs:
         raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
-    return load(path, [f"fit.epochs={epochs}"])
+    return load(path, [*moved, f"fit.epochs={epochs}"])
 
 
 def _train(
@@ -142,6 +149,7 @@ def _train(
     dataset = read_data(plan, decoding())
     tell_skipped(dataset.skipped)
     tell_repeated(dataset.in_several_splits)
+    tell_untrained(dataset.untrained)
     for caution in of_data(spec.data, spec.compile, dataset):
         echo(f"warning: {caution}", err=True)
     place = Place(resume, weights, output)

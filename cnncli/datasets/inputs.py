@@ -14,7 +14,7 @@ import numpy as np
 
 from cnncli.datasets import mapped
 from cnncli.datasets.decode import Form, decode
-from cnncli.datasets.folder import ENDINGS, entries
+from cnncli.datasets.folder import entries, is_picture, unread
 from cnncli.datasets.mapped import Mapped
 from cnncli.datasets.pictures import UnusableError, processors
 from cnncli.errors import CnncliError
@@ -101,7 +101,7 @@ def _sources(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every image file below a folder, and every folder that can't be read, with its problem."""
+    """Every image file below a folder, and every folder that can't be read; with its problem, if it has one."""
     try:
         found = entries(folder)
     except CnncliError as error:
@@ -109,8 +109,8 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
         return
     for name, is_folder in found:
         path = folder / name
-        if not is_folder and name.lower().endswith(ENDINGS):
-            yield path, ""
+        if not is_folder and is_picture(name):
+            yield path, unread(name)
         elif is_folder and not path.is_symlink():  # a link may lead round in a circle
             yield from _below(path)
 

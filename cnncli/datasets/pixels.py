@@ -15,6 +15,7 @@ from pathlib import Path
 from cnncli import memory
 from cnncli.datasets import selection
 from cnncli.datasets.folder import Listing, Sample
+from cnncli.datasets.names import composed
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import Found
@@ -191,7 +192,7 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
                 continue
             cell = b"0" if at is None else _cell(row, at, len(columns.names))
             if cell not in known:
-                label = cell.decode("utf-8-sig").strip().strip('"').strip()
+                label = composed(cell.decode("utf-8-sig").strip().strip('"').strip())
                 rule = _flaw(label)
                 if rule:
                     name = repr(columns.names[at or 0]) if columns.header else "the class"

@@ -65,7 +65,7 @@ ADVICE = {
         (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it, and name what was in it"
     ),
     **dict.fromkeys(
-        (".heic", ".heif", ".avif", ".tif", ".tiff"),
+        folder.UNREAD,
         "save images as PNG or JPEG, each in the folder of its class, and name the folder above",
     ),
     **dict.fromkeys(folder.ENDINGS, "put images into the folder of their class, and name the folder above"),
@@ -96,6 +96,15 @@ def located(dataset: str, base: Path) -> Found | None:
     raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
 
 
+def names_splits(found: Found) -> bool:
+    """Whether a folder or a table says which of its images are for training, validation or the test."""
+    if found.kind == "folder":
+        return any(entry.is_dir() and entry.name.lower() in folder.SPLITS for entry in _entries(found.file))
+    return found.kind != "csv" or any(
+        form.pattern.fullmatch(file.name) for file in found.files.values() for form in FORMATS
+    )
+
+
 def readable(place: Path) -> Iterator[str]:
     """The names in a folder that a dataset can be."""
     for entry in place.glob("*"):
@@ -117,7 +126,7 @@ def _in_folder(path: Path) -> Found:
         raise DeclarationError(f"several datasets lie in {path}: name {names}, not the folder")
     for (kind, prefix), (form, _) in first.items():
         return Found(str(path), kind, path, _siblings(path, form, prefix))
-    if not images and not any(entry.name.lower().endswith(folder.ENDINGS) for entry in entries):
+    if not images and not any(folder.is_picture(entry.name) for entry in entries):
         looked_for = f"folders of images, {table.TABLE}, {', '.join(form.example for form in FORMATS)}"
         inside = [name for name in sorted(readable(path)) if not (path / name).is_dir()]
         instead = f"; name the file {inside[0]!r} in it" if inside else ""

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import floor
 from pathlib import Path
 from shlex import quote
 
@@ -14,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from cnncli.datasets import archive, contents, folder, images, mask_folder, pictures, pixels
-from cnncli.datasets.class_numbers import class_numbers
+from cnncli.datasets.class_numbers import class_numbers, whole_numbers
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.folder import Listing
 from cnncli.datasets.problems import Problem, raise_any
@@ -39,8 +40,9 @@ class Survey:
     """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
     training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
     image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
-    all of them `whole` where they were decoded. `ordered`: the last training rows do not show all classes. `levels`:
-    the images are floats, though of 0 to 255. `listing`: what can be used of a folder or a table.
+    all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
+    classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
+    used of a folder or a table.
     """
 
     kind: str
@@ -106,15 +108,17 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     if labels is None:
         return made
     y = contents.labels(contents.read(labels, found.kind), labels)
+    y = whole_numbers(y) if len(labels.shape) == 1 else y
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
         raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
     numbers = class_numbers(y)
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
     counts = np.bincount(numbers)
-    last = numbers[len(numbers) - len(numbers) // 10 :]
+    rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
+    ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    return replace(made, classes=tuple(shown), counts=shown, ordered=len(set(last.tolist())) < int((counts > 0).sum()))
+    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
 def _table(found: Found, told: Callable[[int, int], None]) -> Survey:

@@ -110,8 +110,8 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
         pairs = np.bincount((labels * count + predicted).ravel(), minlength=count * count)
         confusion[...] += pairs.reshape(count, count)
         for i in np.flatnonzero(predicted != labels) if not pixels else ():
-            row = rows.start + int(i)
-            file = feed.split.files[feed.split.numbers[row]] if feed.split.files else ""
+            row = int(feed.split.numbers[rows.start + int(i)])
+            file = feed.split.files[row] if feed.split.files else ""
             said = classes[labels[i]], classes[predicted[i]], float(sure[i])
             mistakes.append(Mistake(feed.split.start + row, *said, file))
 

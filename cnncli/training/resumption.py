@@ -22,7 +22,10 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
         raise CnncliError(f"{run.last}: is a model file, but no checkpoint to resume from")
     state: State = saved.about.value("state", State)
     if state.data != job.dataset.digest:
-        raise CnncliError(f"the data must be those that the run began with; {job.dataset.source} has changed since")
+        raise CnncliError(
+            f"{job.dataset.source}: the data must be those that the run began with; these are others, or have changed "
+            "since"
+        )
     flaw = state.flaw(job.fit.epochs, trainer.batches, len(trainer.watchers)) or _flaw(trainer, state)
     if flaw:
         raise CnncliError(f"{run.last}: its state is not one of this training: {flaw}")

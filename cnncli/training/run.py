@@ -16,9 +16,9 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.folders import RUNS
 from cnncli.hints import is_run
 from cnncli.training.checkpoint import sync, write
-from cnncli.training.runs import METRICS, MODEL_FILES, RESULT, SPEC, STAMP
+from cnncli.training.runs import ENVIRONMENT, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
 
-ENVIRONMENT, SPLITS = "environment.json", "splits.json"
+SPLITS = "splits.json"
 
 
 class Run:

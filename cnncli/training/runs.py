@@ -12,7 +12,7 @@ from typing import Any
 from cnncli.files import bounded_lines, open_regular, read_bounded
 from cnncli.folders import RUNS
 
-SPEC, METRICS, RESULT = "spec.yaml", "metrics.jsonl", "result.json"
+SPEC, METRICS, RESULT, ENVIRONMENT = "spec.yaml", "metrics.jsonl", "result.json", "environment.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the one that it hands out first."""
 STAMP = "%Y%m%d-%H%M%S"
@@ -76,3 +76,11 @@ def result(run: Path) -> dict[str, Any] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def data_digest(run: Path) -> str | None:
+    """The digest of the data that a run was trained on; None where it does not say it."""
+    try:
+        return str(json.loads(read_bounded(run / ENVIRONMENT, LARGEST_RESULT))["data_digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None

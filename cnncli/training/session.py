@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from pathlib import Path
@@ -14,8 +15,9 @@ from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
-from cnncli.graph.model import Model
+from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
+from cnncli.layers.flaws import RefusedError
 from cnncli.memory import limit
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.checkpoint import ModelFile
@@ -83,7 +85,13 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
 
     Raises CnncliError where there is nothing to train on, or the data break a rule.
     """
-    dataset = load(plan.data, plan.base, seed=plan.seed, told=told, input_shape=plan.model.input_shape)
+    dataset = load(
+        *(plan.data, plan.base),
+        seed=plan.seed,
+        told=told,
+        input_shape=plan.model.input_shape,
+        outputs=lower(plan.model).output.shape[-1],
+    )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
     return dataset
@@ -179,9 +187,15 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a spec that a resumed run must have as it began, without what may change in them."""
+    """The sections of a spec that a resumed run must have as it began, without what may change in them.
+
+    A key that the run's version of cnncli did not know has its default.
+    """
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
+    for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
+        with suppress(RefusedError, TypeError):  # then it differs, and is told of
+            sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
     for key, names in free.items():
         if isinstance(section := sections[key], dict):
             sections[key] = {name: value for name, value in section.items() if name not in names}

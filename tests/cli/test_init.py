@@ -145,7 +145,7 @@ def test_arrays_train_whatever_their_labels_are(tmp_path, labels):
     init(tmp_path, "--data", "own.npz")
     spec = load(tmp_path / "own.yaml")
     assert spec.data.rescale == 1 / 255  # floats of up to 255
-    assert spec.data.folds == (10 if labels == "ordered" else None)
+    assert spec.data.stratified == (True if labels == "ordered" else None)
     figures, _ = trained(tmp_path, "own.yaml")
     assert figures["val_loss"] < 5
 

@@ -53,7 +53,7 @@ def test_classes_are_counted_over_all_splits(tmp_path):
 
 
 def test_the_digest_follows_every_array_and_no_option(tmp_path):
-    images, labels = numbered(4), np.array([0, 1, 2, 1])
+    images, labels = numbered(4), np.array([1, 0, 0, 1])
     first = dataset(tmp_path, x_train=images, y_train=labels).digest
     assert dataset(tmp_path, x_train=images, y_train=labels, options={"validation_split": 0.5}).digest == first
     images[3, 1, 2] += 1

@@ -23,6 +23,7 @@ TABLES = {
     "rows": b"file,label\n0.png,cat\n1.png,dog\n2.png,dog\n",
     "again": b"file,label\n0.png,cat\n1.png,dog\n1.png,cat\n",
     "latin": b"file,label\n0.png,caf\xe9\n1.png,dog\n",
+    "elsewhere": b"file;label\nC:\\photos\\0.png;cat\n1.png;dog\n",
     "long": b"file,label\n0.png," + b"x" * 200_000 + b"\n",
     "several/train": b"file,cat,dog\n0.png,1,1\n1.png,0,1\n",
     "several/test": b"file,dog,cat\n0.png,1,1\n1.png,0,1\n",
@@ -85,6 +86,7 @@ def _arrays(folder: Path) -> None:
         "large": (x, np.full(60, 2**64 - 1, np.uint64)),
         "infinite": (x, np.full((60, 3), np.inf)),
         "several": (x, np.eye(3)[y] + np.eye(3)[1] * (y == 0)[:, None]),
+        "sorted": (x, np.repeat([0, 1, 2], 20)),
     }
     for name, (images, labels) in wrong.items():
         np.savez(folder / f"{name}.npz", x_train=images, **({} if labels is None else {"y_train": labels}))

@@ -49,11 +49,12 @@ def test_the_resolved_form_says_everything() -> None:
         "name": "net",
         "seed": 0,
         "data": {
-            "dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "augment": [],
+            "dataset": "mnist5k", "validation_split": 0.1, "stratified": None, "rescale": "auto", "targets": "labels",
+            "augment": [],
             "folds": None, "fold": 1,
             "test_split": 0.0,
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
-            "interpolation": "bilinear", "on_error": "stop",
+            "interpolation": "bilinear", "antialias": True, "on_error": "stop",
         },
         "model": {
             "input_shape": [28, 28, 1],
