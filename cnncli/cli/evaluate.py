@@ -8,6 +8,7 @@ import click
 
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model, resolved_spec
+from cnncli.cli.options import Integer, example
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from cnncli.training.checkpoint import ModelFile
 
 
-@click.command()
+@click.command("evaluate", epilog=example("cnncli evaluate runs/mnist/latest --expect 'accuracy >= 0.95'"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name, a folder of images or a file.")
 @click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
 from cnncli.errors import CnncliError, UsageError
@@ -34,7 +35,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
     return [name for name in _specs() if name.startswith(typed)]
 
 
-@click.command("init")
+@click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
 @click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")

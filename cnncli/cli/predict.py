@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.model_target import find_model, resolved_spec
+from cnncli.cli.options import Integer, example
+from cnncli.cli.unread import unread
 from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
@@ -30,18 +32,19 @@ MANY_CLASSES = 20
 """With more, the five likeliest are told instead of the three."""
 
 
-@click.command()
+@click.command("predict", epilog=example("cnncli predict runs/mnist/latest three.png --invert"))
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1), help="How many classes are told; 3, or 5 of more than 20.")
+@click.option("--top", type=Integer(1), help="How many classes are told; 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
 @click.option(
+    "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="Write all outputs to FILE.npy, or what they mean to FILE.csv.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     *,
@@ -93,6 +96,8 @@ def command(
             for sink in sinks:
                 sink(prediction, answer)
             count, lost = count + 1, lost + (not usable)
+            if unread() and not output:
+                break
     if output and not as_json:
         echo(f"{output}: {count:,} image{'s' * (count > 1)}")
     doubts.tell()

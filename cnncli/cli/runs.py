@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.errors import UsageError
 from cnncli.folders import RUNS
 from cnncli.hints import suggestion
@@ -15,7 +16,7 @@ def _names(typed: str) -> list[str]:
     return sorted(name for name in {run.parent.name for run in all_runs()} if name.startswith(typed))
 
 
-@click.command("runs")
+@click.command("runs", epilog=example("cnncli runs mnist"))
 @click.argument("name", required=False, shell_complete=lambda ctx, param, typed: _names(typed))
 @click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
 def command(*, name: str | None, as_json: bool) -> None:

@@ -10,6 +10,7 @@ import click
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.following import next_commands
 from cnncli.cli.model_target import find_model, no_run
+from cnncli.cli.options import Integer, example
 from cnncli.cli.trials import Trial, all_figures, folds_option, run_all, seeds_option, trials
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
@@ -25,23 +26,23 @@ if TYPE_CHECKING:
     from cnncli.training.session import Result
 
 
-@click.command()
+@click.command("train", epilog=example("cnncli train mine.yaml --epochs 3 --set fit.batch_size=64"))
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--output", type=click.Path(path_type=Path), help="The run's folder itself; new or empty.")
-@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Go on with a run; it knows its spec.")
-@click.option("--weights", type=click.Path(path_type=Path), help="Begin at the weights of this model file or run.")
-@click.option("--epochs", type=click.IntRange(0), help="How many epochs in all; 0 writes the first weights as a run.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="What every random number follows from.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory (must be new or empty).")
+@click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Resume a run, using its saved spec.")
+@click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
+@click.option("--epochs", type=Integer(0), help="Number of epochs; 0 saves the initial weights.")
+@click.option("--batch-size", type=Integer(1), help="Batch size.")
+@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@click.option("--seed", type=Integer(0, 2**63 - 1), help="Random seed.")
 @folds_option
 @seeds_option
 @offline_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("--dry-run", is_flag=True, help="Tell shapes, memory and time; leave no run.")
-@click.option("--json", "as_json", is_flag=True, help="Lines of JSON on standard output.")
-@click.option("--quiet", is_flag=True, help="Only the closing lines.")
+@click.option("--dry-run", is_flag=True, help="Show shapes, memory and time; train nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
+@click.option("--quiet", is_flag=True, help="Print the closing lines only.")
 def command(
     *,
     spec: Path | None,

@@ -216,6 +216,16 @@ def test_ctrl_c_pressed_again_and_again_still_ends_with_the_command_that_goes_on
     assert re.fullmatch(r"error: .* cnncli train --resume runs/bars/\d{8}-\d{6}\n", errors.lstrip("\n")), errors
 
 
+def test_a_training_whose_lines_nobody_reads_any_more_goes_on_to_its_end(folder):
+    command = [sys.executable, "-m", "cnncli", "train", "bars.yaml", "--epochs", "2", "--output", "run"]
+    with subprocess.Popen(
+        command, cwd=folder, env=child_environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        process.stdout.close()
+        assert process.wait(timeout=60) == 0
+    assert json.loads((folder / "run/result.json").read_text())["test"] is not None
+
+
 def test_a_resumed_runs_epochs_may_grow_but_not_shrink(folder):
     cnncli(folder, "train", "bars.yaml", "--output", "grown", "--epochs", 1)
     assert cnncli(folder, "train", "--resume", "grown", "--epochs", 3).returncode == 0
