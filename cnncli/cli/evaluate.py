@@ -16,6 +16,7 @@ from cnncli.errors import CnncliError
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
+from cnncli.report.verdict import Report
 from cnncli.spec.spec import Spec, parse
 from cnncli.training import threads as cpus
 from cnncli.training.expectations import Expectation
@@ -44,11 +45,18 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
-    expectations = [Expectation.parse(text) for text in conditions]
+    with Report("evaluate", str(model or "the newest run"), junit) as report:
+        report.expectations = [Expectation.parse(text) for text in conditions]
+        _measure(model, data, report, threads=threads, offline=offline, as_json=as_json)
+
+
+def _measure(
+    model: Path | None, data: str | None, report: Report, *, threads: int | None, offline: bool, as_json: bool
+) -> None:
+    """Evaluate, print the figures and judge them."""
     target = find_model(model)
     cpus.settle(threads)
     from cnncli.report.evaluation import misclassified_csv, print_evaluation
-    from cnncli.report.verdict import conclude
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
@@ -65,7 +73,8 @@ def command(
             echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written
         checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
-    conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)
+    report.what = evaluation.split
+    report.conclude(evaluation.named_figures())
 
 
 def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":

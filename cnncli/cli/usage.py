@@ -135,4 +135,4 @@ def _written(param: click.Parameter | None) -> str:
 
 
 def _metavar(param: click.Parameter) -> str:
-    return (param.metavar or (param.name or "").upper()).strip("[].")
+    return re.sub(r"^\[\w+\] ", "", param.metavar or (param.name or "").upper()).strip("[].")

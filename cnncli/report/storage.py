@@ -76,9 +76,9 @@ def data() -> list[Fact]:
 
 
 def trained() -> list[Fact]:
-    """The runs under runs/."""
+    """The runs that were made in the working directory."""
     found = runs.all_runs()
-    shown = f"{len(found)}, {_megabytes(size(folders.RUNS))}: `cnncli runs`" if found else "none under runs/ yet"
+    shown = f"{len(found)}, {_megabytes(sum(map(size, found)))}: `cnncli runs`" if found else "none under runs/ yet"
     newest = runs.newest()
     return [
         Fact("runs", "count", len(found), shown),
