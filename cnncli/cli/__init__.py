@@ -16,6 +16,8 @@ import click
 
 from cnncli import __version__, notices
 from cnncli.cli.annotations import annotate, annotate_warnings
+from cnncli.cli.options import DOCS, Group
+from cnncli.cli.unread import unbroken
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
 from cnncli.report.output import echo
 
@@ -48,8 +50,17 @@ GROUPS = {
 """What `--help` shows together, in its order."""
 
 
-class Commands(click.Group):
+ARGUMENTS = "cnncli.arguments"
+"""The key of a context's `meta` under which the command line's arguments are."""
+
+
+class Commands(Group):
     """A group whose commands are imported when they are run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Understand `version` as the option, and keep what was written."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, ["--version"] if args == ["version"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of `--help`."""
@@ -84,7 +95,7 @@ class Commands(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from cnncli.cli.usage import no_command
 
-            ctx.fail(no_command(args[0], ctx))
+            ctx.fail(no_command(args, ctx))
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
@@ -96,7 +107,9 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # no sign is worth an error, whatever the encoding lacks
-        sys.exit(exit_code_of(lambda: super(Commands, self).main(*args, **kwargs)))
+        with unbroken():
+            code = exit_code_of(lambda: super(Commands, self).main(*args, **kwargs))
+        sys.exit(code)
 
 
 def exit_code_of(run: Callable[[], Any]) -> int:
@@ -116,9 +129,6 @@ def exit_code_of(run: Callable[[], Any]) -> int:
             return _tell_interruption(told)
         echo("error: interrupted", err=True)
         code = 130
-    except BrokenPipeError:
-        _drop_output()
-        code = 1
     except InterruptedRun as error:
         return _tell_interruption(error)
     except CnncliError as error:
@@ -165,13 +175,10 @@ def _interrupted_run(error: BaseException) -> InterruptedRun | None:
 
 
 def _tell_usage(error: click.ClickException) -> None:
-    """Tell what is wrong with the command line; of a group alone, its help."""
+    """Tell what is wrong with the command line."""
     from cnncli.cli import usage
 
-    if "\n" in error.message:
-        error.show()
-    else:
-        echo(f"error: {usage.told(error)}", err=True)
+    echo(f"error: {usage.told(error)}", err=True)
 
 
 def _tell_foreign(error: Exception) -> None:
@@ -198,12 +205,11 @@ def _report_bug(error: Exception) -> None:
     )
 
 
-def _drop_output() -> None:
-    """Nobody reads on: what is still buffered goes nowhere, without a complaint at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nHelp for a command:\n  cnncli help train\n\n\b\nDocumentation:\n  {DOCS}",
+)
 @click.version_option(__version__, message="cnncli %(version)s")
 def main() -> None:
     """Train convolutional networks from one YAML file, on the CPU you already have."""

@@ -6,13 +6,14 @@ from typing import Any
 import click
 
 from cnncli.cli import tell, tell_warnings
+from cnncli.cli.options import example
 from cnncli.errors import CnncliError, SpecError
 from cnncli.graph.model import lower
 from cnncli.report.output import echo, echo_json
 from cnncli.spec.spec import Spec, load
 
 
-@click.command("check")
+@click.command("check", epilog=example("cnncli check mnist.yaml --set fit.epochs=3"))
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection, Targets
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOST_SIZES = 5
 
 
-@click.command("check")
+@click.command("check", epilog=example("cnncli datasets check photos/"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
 @click.option("--masks", is_flag=True, help="The images have masks, as with `targets: masks`.")

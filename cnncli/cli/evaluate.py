@@ -11,6 +11,7 @@ import click
 from cnncli.cli.data_option import refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model, network_of, weights_option
+from cnncli.cli.options import Integer, example
 from cnncli.cli.target import carried_spec
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.names import composed
@@ -22,6 +23,7 @@ from cnncli.graph.model import lower
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
+from cnncli.report.verdict import Report
 from cnncli.spec.spec import Spec
 from cnncli.training import threads as cpus
 from cnncli.training.expectations import Expectation
@@ -36,13 +38,13 @@ DIVIDING = ("validation_split", "stratified", "folds", "fold")
 """What of the model's `data` does not count for other data."""
 
 
-@click.command()
+@click.command("evaluate", epilog=example("cnncli evaluate runs/mnist/latest --expect 'accuracy >= 0.95'"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
 @click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name, a folder of images or a file.")
 @click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
@@ -57,11 +59,18 @@ def command(
     as_json: bool,
 ) -> None:
     """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
-    expectations = [Expectation.parse(text) for text in conditions]
-    target = find_model(model, weights)
+    with Report("evaluate", str(model or "the newest run"), junit) as report:
+        report.expectations = [Expectation.parse(text) for text in conditions]
+        target = find_model(model, weights)
+        _measure(target, data, report, last=bool(weights), threads=threads, offline=offline, as_json=as_json)
+
+
+def _measure(
+    target: Target, data: str | None, report: Report, *, last: bool, threads: int | None, offline: bool, as_json: bool
+) -> None:
+    """Evaluate, print the figures and judge them."""
     cpus.settle(threads)
     from cnncli.report.evaluation import misclassified_csv, print_evaluation
-    from cnncli.report.verdict import conclude
     from cnncli.training import checkpoint
 
     file = checkpoint.load(target.file)
@@ -71,7 +80,7 @@ def command(
         emit({**evaluation.document(), "model": str(target.file)})
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
-        about += f", weights of epoch {file.about.epoch}" if weights else ""
+        about += f", weights of epoch {file.about.epoch}" if last else ""
         echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
         print_evaluation(evaluation)
         if evaluation.judged:
@@ -79,7 +88,8 @@ def command(
             echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written
         checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
-    conclude("evaluate", evaluation.split, expectations, evaluation.named_figures(), junit)
+    report.what = evaluation.split
+    report.conclude(evaluation.named_figures())
 
 
 def _evaluate(file: "ModelFile", target: Target, data: str | None, *, offline: bool) -> "Evaluation":

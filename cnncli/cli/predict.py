@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli import hints
 from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.cli.options import Integer, example
 from cnncli.cli.target import carried_spec
+from cnncli.cli.unread import unread
 from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
@@ -16,6 +19,7 @@ from cnncli.hints import suggestion
 from cnncli.report.output import echo
 from cnncli.report.progress import Notice
 from cnncli.training import threads as cpus
+from cnncli.training.runs import model_files
 
 if TYPE_CHECKING:
     from cnncli.datasets.decode import Form
@@ -30,24 +34,23 @@ MANY_CLASSES = 20
 """With more, the five likeliest are told instead of the three."""
 
 
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.command("predict", epilog=example("cnncli predict runs/mnist/latest three.png --invert"))
+@click.argument("paths", metavar="[MODEL] INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @weights_option
-@click.option("--top", type=click.IntRange(1), help="How many classes are told; 3, or 5 of more than 20.")
+@click.option("--top", type=Integer(1), help="How many classes are told; 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
 @click.option(
+    "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="Write all outputs to FILE.npy, or what they mean to FILE.csv.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     *,
-    model: Path,
-    inputs: tuple[Path, ...],
+    paths: tuple[Path, ...],
     weights: str | None,
     top: int | None,
     invert: bool,
@@ -55,10 +58,14 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what MODEL (a run, a model file or a spec: its newest run) sees in each INPUT: an image, a folder of images,
-    or an array (.npy)."""
+    """Classify images with a trained model.
+
+    MODEL is a run, a model file or a spec (its newest run); without it, the newest run is used. An INPUT is an image, a
+    folder of images, or an array (.npy).
+    """
     cpus.settle(threads)
-    _check(model, inputs, output)
+    model, inputs = _split(paths)
+    _check(inputs, output)
     target = find_model(model, weights)
     from cnncli.datasets.inputs import images
     from cnncli.report.doubts import Doubts
@@ -93,6 +100,8 @@ def command(
             for sink in sinks:
                 sink(prediction, answer)
             count, lost = count + 1, lost + (not usable)
+            if unread() and not output:
+                break
     if output and not as_json:
         echo(f"{output}: {count:,} image{'s' * (count > 1)}")
     doubts.tell()
@@ -100,10 +109,33 @@ def command(
         raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")
 
 
-def _check(model: Path, inputs: Sequence[Path], output: Path | None) -> None:
+def _split(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+    """The model, if the first path is one, and the inputs. Raises UsageError where there is no input."""
+    first, *others = paths
+    if others and _is_input(first) and any(path.suffix == hints.MODEL_ENDING or model_files(path) for path in others):
+        raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {first}")
+    if _is_input(first) or (not others and not first.exists()):
+        return None, paths
+    if not others:
+        raise UsageError(
+            f"predict needs an INPUT after the model: an image, a folder of images or a .npy; received {first} alone"
+        )
+    return first, others
+
+
+def _is_input(path: Path) -> bool:
+    """Whether a path is an image, an array or a folder of images, and so no model."""
+    if path.suffix.lower() in INPUTS and not path.is_dir():
+        return True
+    if not path.is_dir() or hints.is_run(path) or model_files(path):
+        return False
+    from cnncli.datasets.inputs import holds_images
+
+    return holds_images(path)
+
+
+def _check(inputs: Sequence[Path], output: Path | None) -> None:
     """Raise UsageError for what is wrong with the command line, before a model is read."""
-    if model.suffix.lower() in INPUTS:
-        raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {model}")
     for path in inputs:
         if not path.exists():
             raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")

@@ -24,7 +24,7 @@ def template(seen: "Survey", chosen: Proposal, *, file: str, name: str, source: 
         f"# yaml-language-server: $schema={SCHEMA}",
         f"# Written by `{command}`.",
         f"# Change what you like: `cnncli check {file}` tells everything that is wrong, and an editor does so",
-        f"# while you type, with what `cnncli schema -o {SCHEMA}` writes beside this file.",
+        f"# while you type, by {SCHEMA} beside this file.",
         f"name: {scalar(name)}",
         _line(f"seed: {SEED}", "the same seed gives the same splits and the same weights, bit for bit"),
         *_data(seen, chosen, source),
@@ -121,7 +121,7 @@ KINDS = {
     "folder": "relative to this file",
     "arrays": "relative to this file",
     "table": "relative to this file",
-    "shipped": "comes along",
+    "shipped": "bundled",
     "downloaded": "downloaded on first use, and kept in the user's cache folder",
     "made": "shapes on noise, drawn from a seed",
 }

@@ -60,7 +60,14 @@ class Stopped:
     callback: str
 
 
-Event = BatchDone | EpochDone | Stopped
+@dataclass(frozen=True)
+class Remark:
+    """Something is not as it should be; the training goes on."""
+
+    text: str
+
+
+Event = BatchDone | EpochDone | Stopped | Remark
 
 
 @dataclass(frozen=True)
@@ -104,12 +111,17 @@ class Trainer:
         """Save the weights that the training begins with: from here on there is something to resume."""
         self._save()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no epoch is left to train."""
+        return self.state.stopped or self.state.epoch >= self.job.fit.epochs
+
     def train(self) -> int:
         """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
 
         Raises DivergedError; InterruptedRun after a signal, with everything saved.
         """
-        while self.state.epoch < self.job.fit.epochs and not self.state.stopped:
+        while not self.ended:
             self._epoch()
         return self._hand_out()
 
@@ -130,7 +142,8 @@ class Trainer:
             state.best_loss, state.best_epoch = loss, state.epoch
             self.save_best(self.network.tensors(), state.epoch)
         self._save()
-        self.run.append(figures)
+        measured = {"learning_rate": self.update.rate(state.step), "seconds": round(perf_counter() - start, 3)}
+        self.run.append({**figures, **measured})
         rate = trained / seconds if trained else 0.0
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or loss is not None)

@@ -15,8 +15,10 @@ from cnncli import __version__
 from cnncli.errors import CnncliError, UsageError
 from cnncli.folders import RUNS
 from cnncli.hints import is_run
+from cnncli.training import registry, runs
 from cnncli.training.checkpoint import sync, write
-from cnncli.training.runs import ENVIRONMENT, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
+from cnncli.training.commit import commit
+from cnncli.training.runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
 
 SPLITS = "splits.json"
 
@@ -68,9 +70,11 @@ class Run:
         return self.path / RESULT
 
     def announce(self) -> None:
-        """Let `latest` name a dated run, now that it has a model."""
+        """Let the run be found, now that it has a model: `latest` names a dated one."""
         if self.dated:
             _point(self.path)
+        else:
+            registry.register(self.path, self.shown)
 
     def discard(self) -> None:
         """Remove what `create` made: the run could not begin."""
@@ -96,8 +100,13 @@ class Run:
             raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
 
     def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Make the lines exactly those of `history`: what an interruption left beyond it goes."""
-        write(self.metrics, "".join(map(_line, history)).encode())
+        """Make the lines those of `history`: what an interruption left beyond it goes; what was measured stays."""
+        measured = {
+            str(line.get("epoch")): {key: line[key] for key in MEASURED if key in line}
+            for line in runs.history(self.path)
+        }
+        lines = [{**figures, **measured.get(str(figures["epoch"]), {})} for figures in history]
+        write(self.metrics, "".join(map(_line, lines)).encode())
 
 
 def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
@@ -142,6 +151,7 @@ def reopen(path: Path) -> Run:
 
 def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
     """What the figures of a run may depend on. `data` is the digest of the data."""
+    checked_out = commit(Path.cwd())
     packages = ("numpy", "numba", "llvmlite", "safetensors")
     return {
         "cnncli": __version__,
@@ -152,6 +162,7 @@ def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
         "threads": threads,
         "seed": seed,
         "data_digest": data,
+        **({"commit": checked_out} if checked_out else {}),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
 
@@ -182,10 +193,8 @@ def _has_something(folder: Path) -> bool:
 
 def _dated(folder: Path) -> Path:
     """A new folder named by the second; a second run within it gets -2, and so on."""
+    registry.make_folder()
     folder.mkdir(parents=True, exist_ok=True)
-    ignore = RUNS / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
     stamp = datetime.now().strftime(STAMP)
     for number in count(1):
         path = folder / (stamp if number == 1 else f"{stamp}-{number}")

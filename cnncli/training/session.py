@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from shlex import quote
@@ -14,16 +14,16 @@ from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
-from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
 from cnncli.layers.flaws import RefusedError
 from cnncli.memory import limit
-from cnncli.training import checkpoint, class_weight
+from cnncli.training import checkpoint, class_weight, runs
 from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import evaluate
 from cnncli.training.interruption import Interruption
-from cnncli.training.loop import Event, Job, Trainer, prepare
+from cnncli.training.loop import Event, Job, Remark, Trainer, prepare
 from cnncli.training.memory import check_memory
 from cnncli.training.resumption import restore
 from cnncli.training.run import Run, check_output, create, environment, reopen
@@ -34,7 +34,8 @@ from cnncli.training.sections import CompileSection, FitSection
 class Plan:
     """What a spec says, and the spec itself: as the text a run keeps, and as the JSON a model file carries.
 
-    `base`: the folder that paths in `data` are relative to.
+    `base`: the folder that paths in `data` are relative to. `origin`: what environment.json is to say of where the run
+    comes from.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Plan:
     fit: FitSection
     text: str
     resolved: Mapping[str, object]
+    origin: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def rescale(self) -> float | str:
@@ -136,17 +138,30 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             history = trainer.state.history
             best = _load(network, run.best)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
-            run.conclude({"epoch": epoch, "test": test})
+            run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
+            _give_up(run, error, interruption)
             raise CnncliError(
                 f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
             ) from None
+        except BaseException as error:
+            _give_up(run, error, interruption)
+            raise
         finally:
             if not run.last.exists() and not place.resume:
                 run.discard()
             run.close()
     figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
     return Result(run.shown, epoch, best.digest, figures, test)
+
+
+def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
+    """Keep how a run ended that has begun and did not come to its end, if that can be written."""
+    interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
+    state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
+    if interruption.resume:
+        with suppress(CnncliError):
+            run.conclude({"state": state, "reason": str(error)})
 
 
 def _load(network: Network, path: Path) -> ModelFile:
@@ -182,8 +197,24 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"with: {', '.join(changed)}"
         )
     restore(trainer, saved)
+    if trainer.ended and runs.result(run.path).get("state") == "finished":
+        trainer.report(Remark(_nothing_left(trainer)))
     run.result.unlink(missing_ok=True)  # it is for the new end to say
+    run.announce()
     checkpoint.write(run.spec, plan.text.encode())
+
+
+def _nothing_left(trainer: Trainer) -> str:
+    """That a run has no epoch left to train, and how to train on."""
+    run, state, fit = trainer.run, trainer.state, trainer.job.fit
+    if not state.stopped:
+        return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
+    callbacks = " or ".join(type(callback).__name__ for callback in fit.callbacks)
+    spec = quote(str(Path(run.shown) / run.spec.name))
+    return (
+        f"{callbacks} ended this run after epoch {state.epoch} of {fit.epochs}, so there is nothing to resume. "
+        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set fit.callbacks=[]"
+    )
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
@@ -223,7 +254,7 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
         splits["skipped"] = dict(dataset.skipped)
     if dataset.in_several_splits:
         splits["in_several_splits"] = dataset.in_several_splits
-    about = environment(threads, plan.seed, dataset.digest)
+    about = {**environment(threads, plan.seed, dataset.digest), **plan.origin}
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 
 

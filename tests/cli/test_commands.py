@@ -196,9 +196,14 @@ def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[
     assert done.stdout.endswith("LOADED []\n")
 
 
-def test_a_reader_that_stops_reading_gets_no_complaint() -> None:
+@pytest.mark.parametrize(("arguments", "code"), [(["summary"], 0), (["layers"], 0), (["--help"], 0), (["check"], 2)])
+def test_a_reader_that_stops_reading_gets_no_complaint_and_changes_no_exit_code(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    specs = {"summary": [str(MNIST)], "check": [*[str(MNIST)] * 300, str(tmp_path / "bad.yaml")]}
     with subprocess.Popen(
-        [sys.executable, "-m", "cnncli", "check", *[str(MNIST)] * 300],
+        [sys.executable, "-m", "cnncli", *arguments, *specs.get(arguments[0], [])],
         env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -207,7 +212,10 @@ def test_a_reader_that_stops_reading_gets_no_complaint() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.stderr.read() == ""
+        told = process.stderr.read()
+        assert "Broken" not in told
+        assert ("problems in the spec" in told) == (code == 2)
+        assert process.wait() == code
 
 
 def test_ctrl_c_before_training_exits_with_130() -> None:

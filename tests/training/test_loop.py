@@ -36,17 +36,13 @@ def interrupter(after, number=signal.SIGINT, times=1):
     return report
 
 
-def files(run):
-    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors", "metrics.jsonl")}
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """The files of a run that nothing interrupted."""
     folder = tmp_path_factory.mktemp("whole")
     small.write_data(folder)
     small.run(small.plan(folder), folder / "run")
-    return files(folder / "run")
+    return small.outcome(folder / "run")
 
 
 @pytest.mark.parametrize("after", [1, 3, BATCHES, BATCHES + 2, 2 * BATCHES, 3 * BATCHES - 1, 3 * BATCHES])
@@ -57,7 +53,7 @@ def test_an_interrupted_run_that_is_resumed_ends_with_the_same_bytes(data, whole
     assert caught.value.exit_code == 130
     assert str(caught.value).endswith(f"To go on: cnncli train --resume {data}/run")
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, whole):
@@ -74,13 +70,13 @@ def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, w
         else:
             break
     assert interruptions == 3 * BATCHES / 2
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_number_of_threads_changes_no_bit(data, whole, threads):
     small.run(small.plan(data), data / "run", threads=threads)
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch):
@@ -93,7 +89,7 @@ def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch)
         small.run(small.plan(data), data / "run")
     monkeypatch.undo()
     small.run(small.plan(data), resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, whole, monkeypatch):
@@ -109,7 +105,7 @@ def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, 
     said = f"interrupted in the final test; all is saved. To go on: cnncli train --resume {data}/run"
     assert str(caught.value) == said
     assert small.run(small.plan(data), resume=data / "run").test is not None
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_while_kernels_are_prepared_leaves_nothing(data, monkeypatch):
@@ -146,7 +142,7 @@ def test_a_run_that_ended_can_grow(data, whole):
     short, long = small.plan(data, epochs=1), small.plan(data)
     small.run(short, data / "run")
     small.run(long, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_the_best_model_of_a_run_that_grew_carries_the_spec_that_grew(data):
@@ -164,7 +160,7 @@ def test_the_best_model_of_a_run_that_grew_carries_the_spec_that_grew(data):
     small.run(short, data / "run")
     small.run(grown, resume=data / "run")
     assert checkpoint.load(data / "run/best.safetensors").metadata["epoch"] == "1"
-    assert files(data / "run") == files(data / "whole")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
 
 
 def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
@@ -198,7 +194,7 @@ def test_the_lines_of_epochs_that_a_checkpoint_does_not_know_are_not_doubled(dat
     with (data / "run/metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "loss": 5}\n{"epoch"')
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_data_that_changed_can_not_be_trained_on_further(data):
@@ -277,7 +273,7 @@ def test_weights_kept_for_restoring_outlive_an_interruption(data, after):
     with pytest.raises(InterruptedRun):
         small.run(plan, data / "run", report=interrupter(after))
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == files(data / "whole")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
 
 
 def test_no_epochs_leave_the_first_weights_as_a_run(data):
