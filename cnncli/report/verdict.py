@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
+from cnncli.atomic import write
 from cnncli.errors import CnncliError, ExpectationError
 from cnncli.escaping import one_line
 from cnncli.report.progress import figure
-from cnncli.training.checkpoint import write
 from cnncli.training.expectations import Expectation
 
 SUMMARY = "GITHUB_STEP_SUMMARY"

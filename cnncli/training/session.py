@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from cnncli import atomic
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
@@ -131,7 +132,6 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
         try:
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
             _begin(trainer, plan, resumed=place.resume is not None)
-            interruption.resume = f"cnncli train --resume {quote(run.shown)}"
             epoch = trainer.train()
             history = trainer.state.history
             best = _load(network, run.best)
@@ -142,8 +142,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
                 f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
             ) from None
         finally:
-            if not run.last.exists() and not place.resume:
-                run.discard()
+            run.discard()
             run.close()
     figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
     return Result(run.shown, epoch, best.digest, figures, test)
@@ -160,9 +159,10 @@ def _load(network: Network, path: Path) -> ModelFile:
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run = trainer.run
+    run, resume = trainer.run, f"cnncli train --resume {quote(trainer.run.shown)}"
     if not resumed:
         trainer.begin()
+        trainer.interruption.resume = resume
         run.announce()
         return
     if not run.last.exists():
@@ -183,7 +183,8 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         )
     restore(trainer, saved)
     run.result.unlink(missing_ok=True)  # it is for the new end to say
-    checkpoint.write(run.spec, plan.text.encode())
+    atomic.write(run.spec, plan.text.encode())
+    trainer.interruption.resume = resume
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -170,6 +171,23 @@ def test_an_expectation_that_is_not_met_is_exit_code_4_and_lists_every_figure(fo
     assert re.fullmatch(r"  test_accuracy <= 1\.0: 0\.\d+", rest[0])
     assert re.fullmatch(r"  val_loss < 0\.0: \d\.\d+, not met", rest[1])
     assert (folder / "run/best.safetensors").is_file()
+
+
+def test_a_run_that_can_not_be_locked_or_named_latest_is_trained_with_a_notice_of_each(folder, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (folder / "runs/bars/latest").mkdir(parents=True)
+    done = cnncli(folder, "train", "bars.yaml", "--epochs", 1)
+    run = re.search(r"^run   (.*)$", done.stdout, re.MULTILINE)[1]
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            f"warning: {run} can't be locked (No locks available): see to it that no other process trains in this run",
+            "warning: runs/bars/latest can't be made a link to this run: Is a directory",
+        ],
+    )
 
 
 def interrupted(folder, *arguments):
