@@ -7,7 +7,7 @@
     │   └── ShapeError           2: a layer does not fit what it is fed
     ├── DivergedError            3: the loss is no longer a finite number
     ├── ExpectationError         4: `expect:` is not met
-    └── InterruptedRun           130 or 143: stopped by a signal, everything saved
+    └── InterruptedRun           129, 130 or 143: stopped by a signal, everything saved
 
 The command line turns each into its exit code and one line; nothing else catches them.
 """

@@ -42,7 +42,7 @@ def alarm():
 @pytest.fixture(autouse=True)
 def signals():
     """An interrupted training leaves signals ignored, because its process is about to end: this one is not."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

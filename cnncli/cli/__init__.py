@@ -1,7 +1,7 @@
 """The command line: knows the commands by name, imports one only to run it, and turns errors into exit codes.
 
 Results go to standard output, errors and notices to standard error. Exit codes: 0 done, 1 failed while running, 2 wrong
-usage or spec, 3 diverged, 4 `expect` not met, 130 and 143 interrupted.
+usage or spec, 3 diverged, 4 `expect` not met, 128 + its number after a signal.
 """
 
 import os
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli import __version__, notices
+from cnncli import __version__, notices, signals, streams
 from cnncli.cli.annotations import annotate, annotate_warnings
 from cnncli.cli.options import DOCS, Group
 from cnncli.cli.unread import unbroken
@@ -109,6 +109,8 @@ class Commands(Group):
                 stream.reconfigure(errors="backslashreplace")  # no sign is worth an error, whatever the encoding lacks
         with unbroken():
             code = exit_code_of(lambda: super(Commands, self).main(*args, **kwargs))
+        signals.ignore()
+        streams.drop_unwritten()
         sys.exit(code)
 
 
@@ -135,8 +137,11 @@ def exit_code_of(run: Callable[[], Any]) -> int:
         tell(error)
         code = error.exit_code
     except Exception as error:
-        _tell_foreign(error)
-        code = 1
+        try:
+            code = _tell_foreign(error)
+        except MemoryError:  # not even for this
+            signals.write("error: there is not enough memory\n")
+            code = 1
     return code
 
 
@@ -181,15 +186,16 @@ def _tell_usage(error: click.ClickException) -> None:
     echo(f"error: {usage.told(error)}", err=True)
 
 
-def _tell_foreign(error: Exception) -> None:
-    """Tell what the system or another package refused; anything else is a bug."""
+def _tell_foreign(error: Exception) -> int:
+    """Tell what the system or another package refused; anything else is a bug. The exit code."""
     from cnncli.cli import failures
 
-    said = failures.told(error)
-    if said and os.environ.get("CNNCLI_DEBUG") != "1":
-        echo(f"error: {said}", err=True)
-    else:
+    known = failures.known(error)
+    if known is None or os.environ.get("CNNCLI_DEBUG") == "1":
         _report_bug(error)
+        return 1
+    echo(f"error: {known}", err=True)
+    return known.exit_code
 
 
 def _report_bug(error: Exception) -> None:

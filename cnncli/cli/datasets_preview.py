@@ -1,9 +1,11 @@
 """`cnncli datasets preview`: training images as they are and as training sees them, on one sheet."""
 
+from io import BytesIO
 from pathlib import Path
 
 import click
 
+from cnncli import atomic
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.options import Integer, example
 from cnncli.errors import CnncliError, UsageError
@@ -47,9 +49,8 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)
-    try:
-        preview.sheet(rows).save(output)
-    except OSError as error:
-        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    drawn = BytesIO()
+    preview.sheet(rows).save(drawn, "png")
+    atomic.write(output, drawn.getvalue())
     shown = rows.shape[1]
     echo(f"{output}  {shown} training images as they are, and in {draws} rows as {draws} batches see them")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli import atomic
 from cnncli.cli.data_option import refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.model_target import Target, find_model, network_of, weights_option
@@ -87,7 +88,7 @@ def _measure(
             place = f": {listing}" if listing else ""
             echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
     if listing is not None:  # after the figures: these are worth having where nothing can be written
-        checkpoint.write(listing, misclassified_csv(evaluation.mistakes).encode())
+        atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())
     report.what = evaluation.split
     report.conclude(evaluation.named_figures())
 

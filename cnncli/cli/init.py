@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli import atomic
 from cnncli.cli.options import example
 from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import UsageError
 from cnncli.graph.model import lower
 from cnncli.hints import suggestion
 from cnncli.report.output import echo
@@ -127,10 +128,7 @@ def _check_free(output: Path, *, force: bool) -> None:
 
 def _write(output: Path, text: str, *, force: bool) -> None:
     _check_free(output, force=force)
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    atomic.write(output, text.encode())
 
 
 def _found(source: str, seen: "Survey") -> Iterator[str]:

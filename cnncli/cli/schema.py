@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from cnncli import atomic
 from cnncli.cli.options import example
-from cnncli.errors import CnncliError
 from cnncli.report.output import echo
 from cnncli.spec.schema import schema
 
@@ -25,9 +25,6 @@ def command(*, output: Path | None) -> None:
     if output is None:
         echo(text)
         return
-    try:
-        output.write_text(f"{text}\n", encoding="utf-8")
-    except OSError as error:
-        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    atomic.write(output, f"{text}\n".encode())
     echo(f"schema  {output}")
     echo(f"next    # yaml-language-server: $schema={output}    as the first line of a spec beside it")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
+from cnncli import streams
 from cnncli.cli import ARGUMENTS, tell_warnings
 from cnncli.cli.data_option import data_option, named_by, refuse_moved
 from cnncli.cli.downloads import obtain, offline_option
@@ -18,6 +19,7 @@ from cnncli.cli.trials import all_figures, folds_option, run_all, seeds_option, 
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
+from cnncli.notices import warn
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import Follower, Notice, figures_line, fitted
 from cnncli.report.reading import decoding, tell_repeated, tell_skipped, tell_untrained
@@ -95,6 +97,8 @@ def command(
             start = None if weights is None else find_model(weights).file
             obtain(loaded.data, offline=offline)
             cores = cpus.settle(threads)
+            if not dry_run and streams.do_without_output():
+                warn("standard output is closed; the run keeps all figures")
 
             def one(changed: Spec, place: Path | None) -> "Result | None":
                 where = Where(resume, start, place)

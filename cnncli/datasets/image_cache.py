@@ -13,9 +13,11 @@ sealed, was written with: what does not agree is decoded anew. Where others coul
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +25,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from cnncli import folders
+from cnncli import folders, signals
 from cnncli.datasets import mapped, temporary
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
@@ -77,7 +79,8 @@ def decoded(
         why = folders.distrust(place.parent)
         if why:
             warn(f"decoded images are not kept: {why}; CNNCLI_CACHE_DIR names another folder")
-            with TemporaryDirectory() as unkept:  # what is mapped stays readable after it is removed
+            # What is mapped stays readable after it is removed.
+            with TemporaryDirectory() as unkept, signals.undoing(partial(shutil.rmtree, unkept)):
                 _fill(Path(unkept), files, form, image, told)
                 found = _read(Path(unkept), shape)
         else:

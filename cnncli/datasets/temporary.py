@@ -6,8 +6,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from time import time
+
+from cnncli import signals
 
 PREFIX = "."
 GRACE_SECONDS = 60.0
@@ -22,7 +25,10 @@ def folder(parent: Path) -> Iterator[Path]:
     is removed first. Raises OSError.
     """
     remove_abandoned(parent)
-    with tempfile.TemporaryDirectory(dir=parent, prefix=PREFIX, ignore_cleanup_errors=True) as made:
+    with (
+        tempfile.TemporaryDirectory(dir=parent, prefix=PREFIX, ignore_cleanup_errors=True) as made,
+        signals.undoing(partial(shutil.rmtree, made)),
+    ):
         descriptor = os.open(made, os.O_RDONLY)
         try:
             with suppress(OSError):  # a file system without locks: its age alone then says whether it is abandoned

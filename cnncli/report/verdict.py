@@ -8,6 +8,7 @@ from time import perf_counter
 from typing import NamedTuple
 from xml.etree import ElementTree
 
+from cnncli.atomic import write
 from cnncli.errors import CnncliError, DivergedError, ExpectationError, UsageError
 from cnncli.escaping import one_line
 from cnncli.report.output import echo
@@ -59,8 +60,6 @@ class Report:
             judge(self.command, self.expectations, figures)
 
     def _write(self, figures: Mapping[str, float], unjudged: str = "", error: CnncliError | None = None) -> None:
-        from cnncli.training.checkpoint import write  # here because it loads NumPy, before the number of threads is set
-
         assert self.file
         case = Case(f"{self.command} {self.what}", perf_counter() - self.start, error)
         file, self.file = self.file, None

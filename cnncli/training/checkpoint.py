@@ -8,7 +8,6 @@ file or the new one loads.
 """
 
 import json
-import os
 import struct
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as serialize
 
+from cnncli import atomic
 from cnncli.errors import CnncliError
-from cnncli.hints import reason
 from cnncli.training import model_file
 from cnncli.training.model_file import FORMAT, About, Tensor
 
@@ -66,7 +65,7 @@ def save(path: Path, model: ModelFile) -> None:
     }
     metadata["seal"] = model_file.seal(starmap(_plain, tensors.items()), metadata)
     content = serialize({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
-    write(path, _ordered(content))
+    atomic.write(path, _ordered(content))
 
 
 def load(path: Path) -> ModelFile:
@@ -87,38 +86,6 @@ def load(path: Path) -> ModelFile:
             raise CnncliError(f"{path}: the weight {name!a} must hold finite numbers; it holds {value}")
     own = ("format", "weights", "digest", "seal")
     return ModelFile(weights, {key: text for key, text in about.texts.items() if key not in own}, tensors, path)
-
-
-def write(path: Path, content: bytes) -> None:
-    """Replace the file at `path`, for good and at once: temporary file, fsync, rename, fsync of the folder.
-
-    Raises CnncliError where that fails; then the old file is as it was and no temporary file is left.
-    """
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        sync(path.parent)
-    except OSError as error:
-        before = "; the file written before is intact" if path.is_file() else ""
-        why = reason(error) if path.parent.is_dir() else f"there is no folder '{path.parent}'"
-        raise CnncliError(f"{path}: can't be written: {why}{before}") from None
-
-
-def sync(folder: Path) -> None:
-    """Make names in `folder` outlive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _ordered(content: bytes) -> bytes:

@@ -5,38 +5,45 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from cnncli import __version__
+from cnncli import __version__, signals
+from cnncli.atomic import sync, write
 from cnncli.errors import CnncliError, UsageError
 from cnncli.folders import RUNS
-from cnncli.hints import is_run
+from cnncli.hints import is_run, reason
+from cnncli.notices import warn
 from cnncli.training import registry, runs
-from cnncli.training.checkpoint import sync, write
 from cnncli.training.commit import commit
 from cnncli.training.runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
 
 SPLITS = "splits.json"
+LATEST = "latest"
+"""The link to the run of a name that began last."""
 
 
 class Run:
     """A run directory, held by this process until it is closed or ends: two trainings can't write into one.
 
-    `dated`: its name is its time. `made`: the directory is this process's own.
+    `dated`: its name is its time. `made`: the directories that are this process's own, the run's first. `begun`: there
+    is something to resume.
     """
 
-    def __init__(self, path: Path, *, dated: bool = False, made: bool = False) -> None:
-        self.path, self.dated, self.made = path, dated, made
+    def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
+        self.path, self.dated, self.made, self.begun = path, dated, made, begun
         self.descriptor = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self.descriptor)
             raise UsageError(f"{path}: another process is training in this run") from None
+        except OSError as error:  # some network file systems lock no files, or no folders
+            warn(f"{path} can't be locked ({reason(error)}): see to it that no other process trains in this run")
 
     @property
     def shown(self) -> str:
@@ -70,18 +77,26 @@ class Run:
         return self.path / RESULT
 
     def announce(self) -> None:
-        """Let the run be found, now that it has a model: `latest` names a dated one."""
-        if self.dated:
-            _point(self.path)
-        else:
+        """The run has begun: there is a model. Let it be found: `latest` names a dated run."""
+        self.begun = True
+        if not self.dated:
             registry.register(self.path, self.shown)
+            return
+        try:
+            registry.make_folder()
+            _point(self.path)
+        except OSError as error:
+            warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
 
     def discard(self) -> None:
-        """Remove what `create` made: the run could not begin."""
-        for path in (self.spec, self.metrics, *(self.path / name for name in (ENVIRONMENT, SPLITS))):
-            path.unlink(missing_ok=True)
-        if self.made:
-            self.path.rmdir()
+        """Remove what `create` made, unless the run has begun."""
+        if self.begun:
+            return
+        for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in self.made:
+            with suppress(OSError):  # another run has come into a folder above
+                folder.rmdir()
 
     def conclude(self, result: Mapping[str, Any]) -> None:
         """Keep what the run came to. Raises CnncliError where that fails."""
@@ -89,6 +104,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of the directory."""
+        signals.keep(self.discard)
         os.close(self.descriptor)
 
     def append(self, figures: Mapping[str, float]) -> None:
@@ -117,14 +133,16 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
     """
     if output:
         check_output(output)
-    made = not (output and output.exists())
+    above = output or RUNS / name
+    made = [folder for folder in (above, *above.parents) if not folder.exists()]
     try:
-        if output:
-            output.mkdir(parents=True, exist_ok=True)
-        run = Run(output or _dated(RUNS / name), dated=not output, made=made)
+        above.mkdir(parents=True, exist_ok=True)
+        path = output or _dated(above)
+        run = Run(path, dated=not output, made=made if output else [path, *made], begun=False)
     except OSError as error:
         way = "" if output else "; --output puts the run elsewhere"
-        raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}{way}") from None
+        raise CnncliError(f"{above}: can't be made: {error.strerror or error}{way}") from None
+    signals.undo(run.discard)
     try:
         write(run.spec, spec.encode())
         write(run.path / ENVIRONMENT, _document(environment))
@@ -193,8 +211,6 @@ def _has_something(folder: Path) -> bool:
 
 def _dated(folder: Path) -> Path:
     """A new folder named by the second; a second run within it gets -2, and so on."""
-    registry.make_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     stamp = datetime.now().strftime(STAMP)
     for number in count(1):
         path = folder / (stamp if number == 1 else f"{stamp}-{number}")
@@ -207,11 +223,15 @@ def _dated(folder: Path) -> Path:
 
 
 def _point(path: Path) -> None:
-    """Let `latest` name this run; at no instant does it name nothing."""
-    temporary = path.parent / f".latest.{os.getpid()}"
+    """Let `latest` name this run; at no instant does it name nothing. Raises OSError where that can't be."""
+    temporary = path.parent / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)
-    temporary.replace(path.parent / "latest")
+    try:
+        temporary.replace(path.parent / LATEST)
+    except OSError:
+        temporary.unlink()
+        raise
     sync(path.parent)
 
 

@@ -76,12 +76,14 @@ def environment(run: Path) -> dict[str, Any]:
 
 
 def is_held(run: Path) -> bool:
-    """Whether a process is training in it."""
+    """Whether a process is training in it; where there are no locks, nobody can tell."""
     descriptor = os.open(run, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
     return False

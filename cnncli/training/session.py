@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from cnncli import atomic
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
@@ -133,7 +134,6 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
         try:
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
             _begin(trainer, plan, resumed=place.resume is not None)
-            interruption.resume = f"cnncli train --resume {quote(run.shown)}"
             epoch = trainer.train()
             history = trainer.state.history
             best = _load(network, run.best)
@@ -148,8 +148,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             _give_up(run, error, interruption)
             raise
         finally:
-            if not run.last.exists() and not place.resume:
-                run.discard()
+            run.discard()
             run.close()
     figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
     return Result(run.shown, epoch, best.digest, figures, test)
@@ -175,9 +174,10 @@ def _load(network: Network, path: Path) -> ModelFile:
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run = trainer.run
+    run, resume = trainer.run, f"cnncli train --resume {quote(trainer.run.shown)}"
     if not resumed:
         trainer.begin()
+        trainer.interruption.resume = resume
         run.announce()
         return
     if not run.last.exists():
@@ -201,7 +201,8 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         trainer.report(Remark(_nothing_left(trainer)))
     run.result.unlink(missing_ok=True)  # it is for the new end to say
     run.announce()
-    checkpoint.write(run.spec, plan.text.encode())
+    atomic.write(run.spec, plan.text.encode())
+    trainer.interruption.resume = resume
 
 
 def _nothing_left(trainer: Trainer) -> str:

@@ -216,7 +216,7 @@ def test_a_file_and_json_go_together(folder):
 def test_a_file_that_can_not_be_written_is_said_before_anything_else(folder):
     done = cnncli(folder, "predict", RUN, "pictures", "--output", "nowhere/all.npy")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: nowhere/all.npy: can't be written: No such file or directory\n"
+    assert done.stderr == "error: nowhere/all.npy: can't be written: there is no folder 'nowhere'\n"
 
 
 def test_without_a_model_the_newest_run_predicts_and_is_named(folder):

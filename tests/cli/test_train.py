@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -228,6 +229,23 @@ def test_a_run_that_early_stopping_ended_says_so_and_the_command_it_names_trains
     on = cnncli(folder, *shlex.split(command), "--epochs", 1, "--json")
     assert on.returncode == 0, on.stderr
     assert json.loads(on.stdout.splitlines()[0])["epoch"] == 1
+
+
+def test_a_run_that_can_not_be_locked_or_named_latest_is_trained_with_a_notice_of_each(folder, monkeypatch):
+    def refuse(descriptor, operation):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (folder / "runs/bars/latest").mkdir(parents=True)
+    done = cnncli(folder, "train", "bars.yaml", "--epochs", 1)
+    run = re.search(r"^run   (.*)$", done.stdout, re.MULTILINE)[1]
+    assert (done.returncode, done.stderr.splitlines()) == (
+        0,
+        [
+            f"warning: {run} can't be locked (No locks available): see to it that no other process trains in this run",
+            "warning: runs/bars/latest can't be made a link to this run: Is a directory",
+        ],
+    )
 
 
 def interrupted(folder, *arguments):
