@@ -43,12 +43,8 @@ class Unbroken:
 @contextmanager
 def unbroken() -> Iterator[None]:
     """While entered, standard output and standard error never fail because nobody reads them."""
-    out, errors = Unbroken(sys.stdout), Unbroken(sys.stderr)
-    with redirect_stdout(out), redirect_stderr(errors):
-        try:
-            yield
-        finally:
-            out.flush()
+    with redirect_stdout(Unbroken(sys.stdout)), redirect_stderr(Unbroken(sys.stderr)):
+        yield
 
 
 def unread() -> bool:
