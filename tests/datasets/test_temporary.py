@@ -33,7 +33,7 @@ def test_a_killed_process_folder_is_removed_by_the_next_and_a_living_one_stays(t
         )
         for _ in range(2)
     ]
-    killed, living = [process.stdout.readline().strip() for process in making]
+    _, living = [process.stdout.readline().strip() for process in making]
     os.utime(tmp_path / living, (1, 1))
     making[0].send_signal(signal.SIGKILL)
     making[0].wait()
