@@ -104,10 +104,11 @@ class Feed:
         self.shared = self.stride = 0
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
-        self.mapped = Mapped(split.x)
+        self.mapped, self.read = Mapped(split.x), [Mapped(array) for array in (split.x, split.y) if array is not None]
 
     def fill(self, rows: Rows, step: int = 0) -> int:
-        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond.
+        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond, and
+        ChangedDataError where a file that they are in was written to since it was opened.
 
         `step` keys what is done at random.
         """
@@ -116,10 +117,15 @@ class Feed:
         self.chosen[:n], self.clock[1] = numbers, step
         if n not in self.programs:
             self.programs[n] = self._program(n)
-        self.mapped.check()
+        self._check_files()
         self.programs[n].run()
+        self._check_files()
         self.mapped.used(n)
         return n
+
+    def _check_files(self) -> None:
+        for array in self.read:
+            array.check()
 
     def expect(self, rows: Rows) -> None:
         """These rows come next: what of them is on a disk can be read while the last ones are worked on."""

@@ -50,12 +50,10 @@ def is_here(known: Known) -> bool:
 def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: None) -> None:
     """See to it that the files of a dataset are in its folder, with the right checksums.
 
-    Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`.
-    A folder that others could change is refused: its files could be others by the time that they are read.
+    Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`;
+    and as `check_folder` does.
     """
-    why = folders.distrust(folder(known))
-    if why:
-        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
+    check_folder(known)
     for file in known.files:
         path = folder(known) / file.name
         if not _is_whole(path, file):
@@ -66,6 +64,14 @@ def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: N
                     f"run `cnncli datasets download {known.name}` with a network first{_instead(known)}"
                 )
             _download(known, file, follow)
+    check_folder(known)  # where there was none before, somebody else may have made it
+
+
+def check_folder(known: Known) -> None:
+    """Raise CnncliError where others could change the folder: its files could be others by the time they are read."""
+    why = folders.distrust(folder(known))
+    if why:
+        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
 
 
 def _is_whole(path: Path, file: Remote) -> bool:

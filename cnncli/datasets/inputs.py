@@ -140,7 +140,6 @@ def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
         return
     reading = Mapped(array)
     for number in range(len(array)):
-        reading.check()
         yield _Source(f"{name}[{number}]", partial(_row, array[number], shape))
         reading.used(1)
 
@@ -159,8 +158,11 @@ def _mapped(path: Path) -> Array:
 
 
 def _row(array: Array, shape: tuple[int, ...]) -> Array:
+    reading = Mapped(array)
+    reading.check()
     with np.errstate(over="ignore"):
         pixels = np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32).reshape(shape)
+    reading.check()
     if not np.isfinite(pixels).all():
         raise UnusableError("an image must hold finite float32 numbers; it holds others")
     return pixels

@@ -207,6 +207,7 @@ def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: E
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
     if not download.is_here(known):
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
+    download.check_folder(known)
     arrays = readers.read(known, download.paths(known))
     made = {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
     return _divided(data, made, known.classes if labelled else (), state, seed)

@@ -101,12 +101,14 @@ def disk() -> list[Fact]:
 
 
 def removable(kind: str, keep: str = "") -> Iterator[Path]:
-    """Folders of a cache that can go: all but `keep`, and what a process that was killed left half made."""
+    """Folders of a cache that can go: all but `keep`, and what a process that was killed left half made.
+
+    The latter are to be removed before the next is asked for: until then nobody else takes them for their own.
+    """
     place = folders.cache(kind)
-    left = set(temporary.abandoned(place))
+    yield from temporary.abandoned(place)
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        whole = KEPT[kind].fullmatch(folder.name) and folder.name != keep
-        if folder in left or (whole and folder.is_dir() and not folder.is_symlink()):
+        if KEPT[kind].fullmatch(folder.name) and folder.name != keep and folder.is_dir() and not folder.is_symlink():
             yield folder
 
 
@@ -117,13 +119,14 @@ def clean(digest: str) -> dict[str, tuple[int, int]]:
     """
     gone = {}
     for kind, keep in (("jit", digest), ("images", "")):
-        found = list(removable(kind, keep))
-        gone[kind] = len(found), sum(map(size, found))
-        for folder in found:
+        sizes = []
+        for folder in removable(kind, keep):
+            sizes.append(size(folder))
             try:
                 shutil.rmtree(folder)
             except OSError as error:
                 raise CnncliError(f"{folder}: can't be removed: {error.strerror or error}") from None
+        gone[kind] = len(sizes), sum(sizes)
     return gone
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset, Split
-from cnncli.errors import CnncliError, DivergedError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.callbacks import Watcher
@@ -119,10 +119,14 @@ class Trainer:
     def train(self) -> int:
         """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
 
-        Raises DivergedError; InterruptedRun after a signal, with everything saved.
+        Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
         """
-        while not self.ended:
-            self._epoch()
+        try:
+            while not self.ended:
+                self._epoch()
+        except ChangedDataError:  # no batch of the changed data was trained on
+            self._save()
+            raise
         return self._hand_out()
 
     def _epoch(self) -> None:

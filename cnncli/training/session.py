@@ -140,6 +140,8 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
+            if not interruption.resume:
+                raise
             _give_up(run, error, interruption)
             raise CnncliError(
                 f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"

@@ -312,11 +312,7 @@ def test_images_per_second_count_training_alone(data):
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_data_that_another_program_writes_to_end_the_run_with_its_checkpoint(data, cut):
-    with np.load(data / "bars.npz") as bars:
-        for name, array in bars.items():
-            np.save(data / f"{name}.npy", array)
-    plan = small.plan(data)
-    plan = replace(plan, data=plan.data.replace(dataset="x_train.npy"))
+    plan = npy_plan(data)
 
     def write(event):
         if isinstance(event, EpochDone):
@@ -327,3 +323,47 @@ def test_data_that_another_program_writes_to_end_the_run_with_its_checkpoint(dat
         small.run(plan, data / "run", report=write)
     state = json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])
     assert (state["epoch"], state["batch"]) == (1, 0)
+
+
+def npy_plan(data, **options):
+    """A plan whose images and labels are in files of their own, of which the images stay there."""
+    with np.load(data / "bars.npz") as bars:
+        for name, array in bars.items():
+            np.save(data / f"{name}.npy", array)
+    plan = small.plan(data, **options)
+    return replace(plan, data=plan.data.replace(dataset="x_train.npy"))
+
+
+@pytest.mark.parametrize("file", ["x_train.npy", "x_val.npy"])
+def test_a_run_whose_data_were_changed_and_put_back_goes_on_to_the_same_bits_and_loses_no_batch(data, file):
+    with np.load(data / "bars.npz") as bars:
+        np.save(data / "x_val.npy", bars["x_test"])
+        np.save(data / "y_val.npy", bars["y_test"])
+    plan = npy_plan(data, validation_split=0.0)
+    small.run(plan, data / "whole")
+    content, seen = (data / file).read_bytes(), []
+
+    def write(event):
+        if isinstance(event, BatchDone):
+            seen.append(event)
+            if len(seen) == 10:  # the third of the second epoch's seven
+                (data / file).write_bytes(content[:-1] + b"x")
+
+    with pytest.raises(CnncliError, match=rf"{file} was changed"):
+        small.run(plan, data / "run", report=write)
+    state = json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])
+    assert (state["epoch"], state["batch"]) == (1, 3 if file == "x_train.npy" else 7)
+    (data / file).write_bytes(content)
+    small.run(plan, resume=data / "run")
+    assert files(data / "run") == files(data / "whole")
+
+
+def test_data_that_are_changed_before_the_run_begins_leave_no_run_and_promise_none(data):
+    plan = npy_plan(data)
+    dataset = session.read_data(plan)
+    with (data / "x_train.npy").open("r+b") as file:
+        file.seek(200)
+        file.write(b"x")
+    with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was read$"):
+        session.train(plan, dataset, session.Place(output=data / "run"), 2, lambda event: None)
+    assert not (data / "run").exists()
