@@ -139,7 +139,7 @@ def _unjudged(epochs: int, asked: object) -> str:
     """Why expectations are not judged: the command line asked for fewer epochs than the spec."""
     if not isinstance(asked, int) or epochs >= asked:
         return ""
-    return f"the command line asks for {epochs} epoch{'s' * (epochs != 1)}, the spec for {asked}"
+    return f"the run has {epochs} epoch{'s' * (epochs != 1)}, the spec asks for {asked}"
 
 
 def _command() -> str:

@@ -61,7 +61,7 @@ def test_expectations_that_are_not_judged_are_skipped_cases_with_the_reason(fold
     assert done.returncode == 0
     suite = report(folder, tests=3, skipped=2)
     reasons = {skipped.get("message") for skipped in suite.iter("skipped")}
-    assert reasons == {"the command line asks for 1 epoch, the spec for 2"}
+    assert reasons == {"the run has 1 epoch, the spec asks for 2"}
 
 
 def test_divergence_is_a_failure_and_what_was_expected_is_skipped(folder):

@@ -194,7 +194,7 @@ UNMET = SPEC + 'expect:\n  val_loss: "< 0"\n'
 def test_a_training_of_fewer_epochs_than_the_spec_asks_for_is_not_judged(folder, fewer):
     (folder / "bars.yaml").write_text(UNMET)
     done = cnncli(folder, "train", "bars.yaml", *fewer, "--output", "run")
-    told = "notice: expect is not judged: the command line asks for 1 epoch, the spec for {}\n"
+    told = "notice: expect is not judged: the run has 1 epoch, the spec asks for {}\n"
     assert (done.returncode, done.stderr) == (0, told.format(2))
     assert cnncli(folder, "train", "--resume", "run").returncode == 0
     assert cnncli(folder, "train", "--resume", "run", "--epochs", 2).returncode == 4

@@ -5,6 +5,7 @@ import pty
 import re
 import subprocess
 import sys
+import termios
 
 import pytest
 
@@ -82,6 +83,7 @@ def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_pat
 
 def test_on_a_terminal_each_function_has_its_line(cnncli):
     shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (50, 500))
     try:
         assert cnncli("warmup", "bars.yaml", stdout=terminal).returncode == 0
         lines = os.read(shown, 1 << 16).decode().splitlines()
