@@ -12,11 +12,14 @@ from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.sections import MODEL_KEYS, SECTIONS, TOP_KEYS
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
+LONGEST = 200
+"""Characters of an override that are shown with its problem."""
+
 
 def apply(tree: Mapping, overrides: Iterable[str], problems: Problems) -> Mapping:
     """The flat tree with every override in it; the later one wins."""
     for text in overrides:
-        place = Place(override=f"--set {text}")
+        place = Place(override=f"--set {text if len(text) <= LONGEST else text[:LONGEST] + '…'}")
         path, equals, value = text.partition("=")
         if not equals or not path:
             problems.add(place, "an override is KEY=VALUE, like fit.epochs=3")

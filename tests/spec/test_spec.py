@@ -270,7 +270,8 @@ def test_the_last_override_wins() -> None:
         ("fit.epochs.x=3", "'epochs' has no keys, so 'x' can't be set"),
         ("fit.epochs", "an override is KEY=VALUE, like fit.epochs=3"),
         ("fit.epochs=[1", "the list that begins with [ has no closing ] (or a comma is missing)"),
-        ("name=a/b", "name must be a plain file name, without / and not beginning with a dot; received 'a/b'"),
+        ("name=a/b", "name must be a plain file name of at most 200 bytes, without / and not beginning with a dot; "
+         "received 'a/b'"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_is_told_as_its_own_place(override: str, message: str) -> None:
