@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from cnncli.cli import main
@@ -69,14 +69,14 @@ def _follow(overrides, sets):
 @given(st.randoms(use_true_random=False))
 @pytest.mark.usefixtures("_folder")
 def test_a_spec_whose_tree_is_changed(random):
-    check(specs.broken_tree(random), specs.overrides(random))
+    event("good" if check(specs.broken_tree(random), specs.overrides(random)) else "wrong")
 
 
 @settings(max_examples=settings.default.max_examples * 3 // 10)
 @given(st.randoms(use_true_random=False))
 @pytest.mark.usefixtures("_folder")
 def test_a_spec_whose_bytes_are_changed(random):
-    check(specs.broken_bytes(random), [])
+    event("good" if check(specs.broken_bytes(random), []) else "wrong")
 
 
 def test_the_specs_that_are_broken_are_good():

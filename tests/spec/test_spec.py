@@ -262,6 +262,8 @@ def test_the_last_override_wins() -> None:
         ("compile.optimizer.lr=1", "unknown key 'lr' in adam; here it is called 'learning_rate'"),
         ("model.layers.conv2.filters=8", "there is no layer 'conv2'; did you mean 'conv2d'?"),
         ("model.layers.conv2d.name=x", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.name=[1]", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
         ("model.layers.conv2d.filters=0", "filters must be a whole number of at least 1; received 0"),
         ("fit.callbacks.1.patience=7", "there is no '1' in callbacks; known: EarlyStopping"),
         ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
