@@ -19,7 +19,7 @@ from cnncli.cli.annotations import annotate, annotate_warnings
 from cnncli.cli.options import DOCS, Group
 from cnncli.cli.unread import unbroken
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
-from cnncli.report.output import echo
+from cnncli.report.output import echo, echo_lines
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -183,7 +183,7 @@ def _tell_usage(error: click.ClickException) -> None:
     """Tell what is wrong with the command line."""
     from cnncli.cli import usage
 
-    echo(f"error: {usage.told(error)}", err=True)
+    echo_lines([f"error: {usage.told(error)}"], err=True)
 
 
 def _tell_foreign(error: Exception) -> int:

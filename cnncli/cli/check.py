@@ -9,7 +9,7 @@ from cnncli.cli import tell, tell_warnings
 from cnncli.cli.options import example
 from cnncli.errors import CnncliError, SpecError
 from cnncli.graph.model import lower
-from cnncli.report.output import echo, echo_json
+from cnncli.report.output import echo_json, echo_lines
 from cnncli.spec.spec import Spec, load
 
 
@@ -33,10 +33,8 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
             tell(error)
         else:
             tell_warnings(spec.warnings)
-            echo(
-                f"{path}: ok · {facts['parameters']:,} parameters · {facts['layers']} "
-                f"layer{'s' * (facts['layers'] != 1)} · {facts['dataset']}"
-            )
+            size = f"{facts['parameters']:,} parameters · {facts['layers']} layer{'s' * (facts['layers'] != 1)}"
+            echo_lines([f"{path}: ok · {size} · {facts['dataset']}"])
     return worst
 
 

@@ -11,7 +11,7 @@ from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection, Targets
 from cnncli.errors import UsageError
-from cnncli.report.output import echo, echo_json
+from cnncli.report.output import echo_json, echo_lines
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspection import Inspection
@@ -45,7 +45,7 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
     if as_json:
         echo_json(found.document())
     else:
-        echo("\n".join(_lines(found)))
+        echo_lines(_lines(found))
     return 1 if found.problems else 0
 
 

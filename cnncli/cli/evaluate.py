@@ -21,7 +21,7 @@ from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources import names_splits
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
-from cnncli.report.output import echo, emit
+from cnncli.report.output import echo_lines, emit
 from cnncli.report.progress import figures_line
 from cnncli.report.reading import decoding, tell_skipped
 from cnncli.report.verdict import Report
@@ -82,11 +82,11 @@ def _measure(
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
         about += f", weights of epoch {file.about.epoch}" if last else ""
-        echo(f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})")
+        echo_lines([f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})"])
         print_evaluation(evaluation)
         if evaluation.judged:
             place = f": {listing}" if listing else ""
-            echo(f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}")
+            echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
     if listing is not None:  # after the figures: these are worth having where nothing can be written
         atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())
     report.what = evaluation.split

@@ -15,9 +15,10 @@ from cnncli.cli.options import example
 from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
 from cnncli.errors import UsageError
+from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.hints import suggestion
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.report.reading import counting
 from cnncli.spec.networks import MODELS
 from cnncli.spec.resolve import scalar
@@ -77,7 +78,7 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
         text = re.sub(r"(?m)^name: .*$", lambda _: f"name: {scalar(_stem(output.name))}", text, count=1)
     _write(output, text, force=force)
     spec = load(output)
-    echo("\n".join([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)]))
+    echo_lines([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)])
 
 
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
@@ -90,12 +91,12 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     named = _from(output, source, seen.kind)
-    names = {"file": quote(str(output)), "name": _stem(output.name), "source": named, "command": join(command)}
-    text = template(seen, chosen, model=model, **names)
+    remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
+    text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)
     spec = parse(text, str(output))
     _write(output, text, force=force)
     _provide_schema(output.with_name(SCHEMA))
-    echo("\n".join([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)]))
+    echo_lines([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)])
 
 
 def _provide_schema(file: Path) -> None:

@@ -16,7 +16,7 @@ from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.report.progress import Notice
 from cnncli.training import threads as cpus
 from cnncli.training.runs import model_files
@@ -95,7 +95,7 @@ def command(
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
-                echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
+                echo_lines([f"{prediction.image.name}: {prediction.image.problem}"], err=True)
             answer = means.answer(prediction) if usable else None
             for sink in sinks:
                 sink(prediction, answer)
@@ -103,7 +103,7 @@ def command(
             if unread() and not output:
                 break
     if output and not as_json:
-        echo(f"{output}: {count:,} image{'s' * (count > 1)}")
+        echo_lines([f"{output}: {count:,} image{'s' * (count > 1)}"])
     doubts.tell()
     if lost:
         raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cnncli import hints
 from cnncli.errors import CnncliError, UsageError
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.spec.spec import Spec, load, parse
 from cnncli.training import model_file, runs
 from cnncli.training.model_file import About
@@ -48,7 +48,7 @@ def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
     run = runs.newest(name)
     if run is None:
         raise UsageError(otherwise)
-    echo(f"model: {run}", err=True)
+    echo_lines([f"model: {run}"], err=True)
     return run
 
 

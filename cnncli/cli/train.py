@@ -18,9 +18,10 @@ from cnncli.cli.options import Integer, example
 from cnncli.cli.trials import all_figures, folds_option, run_all, seeds_option, trials
 from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
+from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.notices import warn
-from cnncli.report.output import echo, emit
+from cnncli.report.output import echo, echo_lines, emit
 from cnncli.report.progress import Follower, Notice, figures_line, fitted
 from cnncli.report.reading import decoding, tell_repeated, tell_skipped, tell_untrained
 from cnncli.report.verdict import Report
@@ -223,7 +224,7 @@ def header(spec: Spec, dataset: "Dataset", threads: int) -> list[str]:
     count = sum(parameter.size for parameter in lower(spec.model).parameters)
     words = {"train": "training", "validation": "validation", "test": "test"}
     images = ", ".join(f"{len(split):,} {words[name]}" for name, split in dataset.splits.items())
-    source = Path(dataset.source).name
+    source = one_line(Path(dataset.source).name)
     cores = f"{threads} thread{'s' * (threads > 1)}"
     return [f"{spec.name}: {count:,} parameters", f"{images} ({source})", cores, f"seed {spec.seed}"]
 
@@ -235,7 +236,7 @@ def _close(result: "Result", spec: Spec, mode: str) -> None:
         return
     if result.test is not None:
         echo(f"test  {figures_line(result.test)}  (weights of epoch {result.epoch})")
-    echo(f"run   {result.run}")
+    echo_lines([f"run   {result.run}"])
     if mode == "text":
-        commands = next_commands(spec, result.run)
+        commands = [one_line(command) for command in next_commands(spec, result.run)]
         echo(fitted([f"next  {commands[0]}", *commands[1:]], " · "))

@@ -11,6 +11,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import ENDINGS, Found, located, readable
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
+from cnncli.escaping import control_character
 from cnncli.hints import path_suggestion
 
 MOST_MASKED = 255
@@ -53,7 +54,17 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     if isinstance(data.dataset, Synthetic):
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
     source = find(data.name, base)
+    if not can_be_named(source.name):
+        raise DeclarationError(
+            "the dataset's path must be UTF-8 without control characters, for the run's spec names it; "
+            f"received {source.name}: rename the folder or file"
+        )
     return _folded(DESCRIBED[source.kind](source, data, input_shape, seed), data)
+
+
+def can_be_named(path: str) -> bool:
+    """Whether a spec can hold a path: as text in UTF-8, without control characters."""
+    return not control_character(path) and path.encode(errors="replace") == path.encode(errors="surrogatepass")
 
 
 def _folded(known: Description, data: DataSection) -> Description:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnncli.datasets import folder, table
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import reason
 
 SOURCES = "a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
 
@@ -78,10 +79,14 @@ def located(dataset: str, base: Path) -> Found | None:
 
     Raises DeclarationError, which says what to do, for what is there but is not read.
     """
-    path = (base / dataset).resolve()
-    if path.is_dir():
+    try:
+        path = (base / dataset).resolve()
+        there, is_folder = path.exists(), path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links that lead in a circle
+        raise DeclarationError(f"the dataset's path can't be followed: {reason(error)}") from None
+    if is_folder:
         return _in_folder(path)
-    if not path.exists():
+    if not there:
         return None
     for form in FORMATS:
         if match := form.pattern.fullmatch(path.name):

@@ -8,8 +8,9 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.measure import Measurement
 from rich.segment import Segment
 from rich.table import Table
+from rich.text import Text
 
-from cnncli.escaping import printable
+from cnncli.report.output import shown
 
 WIDEST_PLAIN = 200
 """Columns where there is no terminal: what reads it can fold lines itself."""
@@ -21,9 +22,13 @@ TIE = "\ue000"
 class EscapingConsole(Console):
     """A console on which control characters of what is shown are escaped: only the console itself steers a terminal."""
 
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A plain text, escaped before it is measured: the columns of tables are as wide as what is shown."""
+        return super().render_str(shown(text), **options)
+
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=printable(segment.text.replace(TIE, " ")))
+            yield segment if segment.control else segment._replace(text=shown(segment.text.replace(TIE, " ")))
 
 
 class Trimmed:

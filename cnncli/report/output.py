@@ -4,29 +4,43 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from math import isfinite
 from typing import Any
 
 import click
 
-from cnncli.escaping import json_line, printable
+from cnncli.escaping import json_line, one_line, printable
 
-WORKFLOW_COMMAND = re.compile(r"^(\s*)(::|##\[)", re.MULTILINE)
-"""What GitHub Actions would take for a command of ours."""
+COMMAND = re.compile(r"^(\s*):(?=:)", re.MULTILINE)
+"""Where GitHub Actions would take a line for a command of ours; the older form, ##[…], may stand anywhere in it."""
 UNIT = re.compile(r"\s*(?:`[^`]*`|[^\s`]|`)+")
 """What stays in one line: a word, or a command between backticks, with the blanks before it."""
 
 
+def shown(text: str) -> str:
+    """The text as it is printed: without control characters and, in a job of GitHub Actions, without commands to it.
+
+    Both are written as escapes that JSON has, too.
+    """
+    text = printable(text)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        text = COMMAND.sub(r"\1\\u003a", text).replace("##[", "##\\u005b")
+    return text
+
+
 def echo(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     """Print a text, of however many lines."""
-    shown = printable(text)
-    if os.environ.get("GITHUB_ACTIONS") == "true":
-        shown = WORKFLOW_COMMAND.sub(r"\1\\\2", shown)
+    text = shown(text)
     if nl and (sys.stderr if err else sys.stdout).isatty():
         width = shutil.get_terminal_size().columns
-        shown = "\n".join(wrapped(line, width) for line in shown.split("\n"))
-    click.echo(shown, err=err, nl=nl)
+        text = "\n".join(wrapped(line, width) for line in text.split("\n"))
+    click.echo(text, err=err, nl=nl)
+
+
+def echo_lines(lines: Iterable[str], *, err: bool = False) -> None:
+    """Print some lines; a line break within one of them is escaped."""
+    echo("\n".join(map(one_line, lines)), err=err)
 
 
 def wrapped(line: str, width: int) -> str:
@@ -49,7 +63,7 @@ def echo_raw(text: str, *, err: bool = False, nl: bool = True) -> None:
 
 def echo_json(value: Any, *, nl: bool = True) -> None:
     """Print one line of JSON."""
-    click.echo(json_line(value), nl=nl)
+    click.echo(shown(json_line(value)), nl=nl)
 
 
 def emit(event: Mapping[str, Any]) -> None:

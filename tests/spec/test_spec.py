@@ -262,6 +262,8 @@ def test_the_last_override_wins() -> None:
         ("compile.optimizer.lr=1", "unknown key 'lr' in adam; here it is called 'learning_rate'"),
         ("model.layers.conv2.filters=8", "there is no layer 'conv2'; did you mean 'conv2d'?"),
         ("model.layers.conv2d.name=x", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.name=[1]", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
         ("model.layers.conv2d.filters=0", "filters must be a whole number of at least 1; received 0"),
         ("fit.callbacks.1.patience=7", "there is no '1' in callbacks; known: EarlyStopping"),
         ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
@@ -270,7 +272,8 @@ def test_the_last_override_wins() -> None:
         ("fit.epochs.x=3", "'epochs' has no keys, so 'x' can't be set"),
         ("fit.epochs", "an override is KEY=VALUE, like fit.epochs=3"),
         ("fit.epochs=[1", "the list that begins with [ has no closing ] (or a comma is missing)"),
-        ("name=a/b", "name must be a plain file name, without / and not beginning with a dot; received 'a/b'"),
+        ("name=a/b", "name must be a plain file name of at most 200 bytes, without / and not beginning with a dot; "
+         "received 'a/b'"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_is_told_as_its_own_place(override: str, message: str) -> None:
