@@ -1,4 +1,4 @@
-"""Every error that cnncli raises on purpose; this module imports nothing.
+"""Every error that cnncli raises on purpose.
 
     CnncliError                  exit code 1: failed while running (disk full, unreadable data, no network)
     ├── UsageError               2: the command line or the spec is wrong
@@ -7,16 +7,24 @@
     │   └── ShapeError           2: a layer does not fit what it is fed
     ├── DivergedError            3: the loss is no longer a finite number
     ├── ExpectationError         4: `expect:` is not met
-    └── InterruptedRun           130 or 143: stopped by a signal, everything saved
+    └── InterruptedRun           129, 130 or 143: stopped by a signal, everything saved
 
 The command line turns each into its exit code and one line; nothing else catches them.
 """
 
+from cnncli.escaping import one_line
+
 
 class CnncliError(Exception):
-    """Failed while running. `str(error)` is the line the user reads."""
+    """Failed while running. `str(error)` is what the user reads: a line, and one for each of `more`.
+
+    Control characters within a line are escaped, line breaks among them.
+    """
 
     exit_code = 1
+
+    def __init__(self, message: str, *more: str) -> None:
+        super().__init__("\n".join(map(one_line, (message, *more))))
 
 
 class UsageError(CnncliError):
@@ -29,7 +37,7 @@ class SpecError(UsageError):
     """A spec has problems; `problems` holds one rendered text for each, with its place."""
 
     def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
+        super().__init__(*"\n".join(problems).split("\n"))
         self.problems = problems
 
 

@@ -1,8 +1,8 @@
 """Texts that come from files, shown: what would steer a terminal or turn a line around is written as an escape.
 
 A class, a file, a model's metadata may be called anything. C0 and C1 control characters and DEL, the marks and
-overrides of writing direction, line separators, and the halves of surrogate pairs that stand for bytes of names that
-are not UTF-8 become \\x1b, \\u202e and the like. This module imports nothing of cnncli.
+overrides of writing direction, line separators, characters that can't be seen, and the halves of surrogate pairs that
+stand for bytes of names that are not UTF-8 become \\x1b, \\u202e and the like. This module imports nothing of cnncli.
 """
 
 import json
@@ -10,8 +10,11 @@ import re
 from typing import Any
 
 _DIRECTIONS = "\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069"
-_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f\x7f-\x9f{_DIRECTIONS}\ud800-\udfff]")
-_UNSAFE_IN_LINE = re.compile(f"[\x00-\x1f\x7f-\x9f{_DIRECTIONS}\ud800-\udfff]")
+_INVISIBLE = "\u200b\u2060-\u2065\ufeff\ufff9-\ufffb"
+"""Without width, and without a use in any script's words, as joiners have."""
+_OTHERS = f"\x7f-\x9f{_DIRECTIONS}{_INVISIBLE}\ud800-\udfff"
+_UNSAFE = re.compile(f"[\x00-\x08\x0b-\x1f{_OTHERS}]")
+_UNSAFE_IN_LINE = re.compile(f"[\x00-\x1f{_OTHERS}]")
 _SHORT = {"\t": "\\t", "\n": "\\n", "\r": "\\r"}
 
 

@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 
 RUNS = Path("runs")
 """Where runs are made, in the working directory."""
@@ -34,45 +35,60 @@ def distrust(folder: Path) -> str:
 
     The folder and all above it, and the links on the way, must belong to this user or to root and be writable by nobody
     else, or somebody could put another folder in the place of one of them at any time. In a sticky folder, such as
-    /tmp, only an entry's owner can: there the entries count. A group of this user's own (umask 002) is nobody else.
-    Access control lists are not looked at. What does not exist yet is trusted: it is ours to make.
+    /tmp, only an entry's owner can: on the way there the entries count. A group of this user's own (umask 002) is
+    nobody else, unless an access control list hides behind its bits; those of macOS and NFS are not looked at. To root,
+    too, another user is another one, also in a container: what a user can write must not run as root.
+
+    What does not exist yet is trusted: make it, and ask then, because others may be able to make it first.
     """
     if not hasattr(os, "getuid"):  # Windows has no such owners and modes
         return ""
-    for place, status in _way(folder.absolute()):
+    for place, status, passed in _way(folder.absolute()):
         if status.st_uid not in (os.getuid(), 0):
             return f"{place} belongs to another user ({_user(status.st_uid)})"
-        if stat.S_ISLNK(status.st_mode) or (status.st_mode & stat.S_ISVTX and place != folder.absolute()):
+        if stat.S_ISLNK(status.st_mode) or (status.st_mode & stat.S_ISVTX and passed):
             continue
         if status.st_mode & stat.S_IWOTH:
-            return f"{place} can be written by everybody (chmod o-w {place})"
-        if status.st_mode & stat.S_IWGRP and not _is_own_group(status.st_gid):
-            return f"{place} can be written by a group (chmod g-w {place})"
+            return f"{place} can be written by everybody (chmod go-w {quote(str(place))})"
+        if status.st_mode & stat.S_IWGRP and (_has_list(place) or not _is_own_group(status.st_gid)):
+            return f"{place} can be written by a group (chmod g-w {quote(str(place))})"
     return ""
 
 
-def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
-    """Every folder and link that is passed from the root to `folder`, as far as they exist, with its status."""
+def _way(folder: Path) -> Iterator[tuple[Path, os.stat_result, bool]]:
+    """Every folder and link from the root to `folder`, as far as they exist: its status, and whether it is only passed.
+
+    From the root on, because what is below a folder that nobody else can change stays as it was seen.
+    """
     place, left = Path(folder.anchor), list(reversed(folder.parts[1:]))
-    yield place, place.lstat()
+    yield place, place.lstat(), bool(left)
     for _ in range(LONGEST_WAY):
         if not left:
             return
         part = left.pop()
         if part == "..":
             place = place.parent
+            yield place, place.lstat(), bool(left)
             continue
         try:
             status = (place / part).lstat()
         except OSError:
             return
-        yield place / part, status
+        yield place / part, status, bool(left)
         if stat.S_ISLNK(status.st_mode):
             target = (place / part).readlink()
             left.extend(reversed(target.parts[1:] if target.is_absolute() else target.parts))
             place = Path(target.anchor) if target.is_absolute() else place
         else:
             place /= part
+
+
+def _has_list(place: Path) -> bool:
+    """Whether a folder has an access control list (POSIX): the group's bits are then the most that any user has."""
+    try:
+        return "system.posix_acl_access" in os.listxattr(place)
+    except (AttributeError, OSError):  # a system or a file system without them
+        return False
 
 
 def _is_own_group(number: int) -> bool:

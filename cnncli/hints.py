@@ -8,6 +8,8 @@ from cnncli.folders import RUNS
 CONFIGS = Path("configs")
 MODEL_ENDING = ".safetensors"
 SPEC_ENDINGS = (".yaml", ".yml")
+LONGEST_NAME = 200
+"""Characters, beyond which nothing is near: to compare takes time by their square."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -67,7 +69,7 @@ def reason(error: Exception) -> str:
 def _nearest(name: str, known: Iterable[str]) -> str:
     from difflib import get_close_matches  # here because only what went wrong needs it
 
-    known = list(known)
+    known = list(known) if len(name) <= LONGEST_NAME else []
     lowered = {word.lower(): word for word in reversed(known)}
     near = get_close_matches(name, known, 1, 0.6) or [
         lowered[word] for word in get_close_matches(name.lower(), lowered, 1, 0.6)

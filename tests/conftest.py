@@ -25,10 +25,24 @@ def pytest_configure(config):
     settings.load_profile("long" if config.getoption("--long") else "short")
 
 
+@pytest.fixture
+def alarm():
+    """A test that waits for ever fails after a minute."""
+
+    def rung(number, frame):
+        raise TimeoutError("this has taken a minute")
+
+    before = signal.signal(signal.SIGALRM, rung)
+    signal.alarm(60)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 @pytest.fixture(autouse=True)
 def signals():
     """An interrupted training leaves signals ignored, because its process is about to end: this one is not."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

@@ -13,6 +13,8 @@ CASES = [
     ("a\rb", "a\\rb"),
     ("evil\u202egpj.exe\u2066", "evil\\u202egpj.exe\\u2066"),
     ("line\u2028separator", "line\\u2028separator"),
+    ("in\u200bvisible\ufeff", "in\\u200bvisible\\ufeff"),
+    ("می\u200cخواهم 👩\u200d🚀", "می\u200cخواهم 👩\u200d🚀"),
     (b"caf\xe9.png".decode("utf-8", "surrogateescape"), "caf\\xe9.png"),
     ("half \ud800", "half \\ud800"),
 ]

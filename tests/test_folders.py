@@ -3,6 +3,7 @@
 import grp
 import os
 import pwd
+import struct
 from types import SimpleNamespace
 
 import pytest
@@ -30,7 +31,7 @@ def test_a_folder_of_this_user_is_trusted_whether_it_exists_or_not(place):
 def test_a_folder_that_everybody_can_write_is_named(place, mode, level):
     changed = (place, place.parent)[level]
     changed.chmod(mode)
-    assert folders.distrust(place) == f"{changed} can be written by everybody (chmod o-w {changed})"
+    assert folders.distrust(place) == f"{changed} can be written by everybody (chmod go-w {changed})"
 
 
 def test_a_sticky_folder_is_trusted_on_the_way_but_not_as_the_place_itself(place):
@@ -75,6 +76,34 @@ def test_links_are_followed_and_what_they_lead_through_counts(place, tmp_path):
     loop = tmp_path / "loop"
     loop.symlink_to("loop")
     assert folders.distrust(loop / "x") == ""
+
+
+def test_a_sticky_folder_is_not_trusted_as_the_place_itself_by_whatever_way(place, tmp_path):
+    """Others could put entries of theirs into it, though not replace ours."""
+    place.chmod(0o1777)
+    (place / "inner").mkdir()
+    (tmp_path / "images").symlink_to(place)
+    for way in (tmp_path / "images", place / "inner" / "..", tmp_path / "images" / "inner" / ".."):
+        assert folders.distrust(way) == f"{place} can be written by everybody (chmod go-w {place})"
+    assert folders.distrust(tmp_path / "images" / "inner") == ""
+
+
+@pytest.mark.skipif(not hasattr(os, "setxattr"), reason="access control lists as Linux has them")
+def test_an_access_control_list_that_lets_others_write_is_not_taken_for_the_users_own_group(place, monkeypatch):
+    """With a list the group's bits are its mask: what the group itself may do is not to be seen there."""
+    user = SimpleNamespace(pw_name="ada", pw_gid=place.stat().st_gid)
+    monkeypatch.setattr(pwd, "getpwuid", lambda number: user)
+    monkeypatch.setattr(grp, "getgrgid", lambda number: SimpleNamespace(gr_name="ada", gr_mem=[]))
+    place.chmod(0o770)
+    assert folders.distrust(place) == ""
+    nobody, entries = 0xFFFFFFFF, [(1, 7), (2, 7), (4, 5), (16, 7), (32, 0)]  # owner, a user, group, mask, others
+    content = b"".join(struct.pack("<HHI", tag, bits, 4321 if tag == 2 else nobody) for tag, bits in entries)
+    try:
+        os.setxattr(place, "system.posix_acl_access", struct.pack("<I", 2) + content)
+    except OSError:
+        pytest.skip("this file system has no access control lists")
+    assert place.stat().st_mode & 0o777 == 0o770
+    assert folders.distrust(place) == f"{place} can be written by a group (chmod g-w {place})"
 
 
 def test_missing_folders_are_made_for_this_user_alone(tmp_path):

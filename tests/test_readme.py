@@ -1,12 +1,18 @@
 """What the README says is so: the spec it shows is the one that ships, and the figures of the run are possible."""
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import yaml
+from PIL import Image
 
 from cnncli.cli import main
 from cnncli.spec.spec import load, parse
+from tests.cli.test_folders import noise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -14,6 +20,60 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 def blocks(language):
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+ELSEWHERE = re.compile(r"--against|fish_source|zsh_source")
+"""In a line that needs frameworks or another shell."""
+INSTALLING = re.compile(r"python3 -m venv|pip install|pytest|activate")
+
+
+def script(lines):
+    """The lines as bash runs them where cnncli is installed already."""
+    parts = [line.split(" && ") for line in lines if not ELSEWHERE.search(line)]
+    kept = [" && ".join(part for part in line if not INSTALLING.search(part)) for line in parts]
+    return "\n".join(line.replace(".venv/bin/", "") for line in kept if line)
+
+
+def files(folder):
+    """What lies in the folder, but for runs, which others may go on with."""
+    found = (path for path in folder.rglob("*") if path.is_file() and path.parts[len(folder.parts)] != "runs")
+    return {path: path.read_bytes() for path in found}
+
+
+def test_its_commands_run_in_order_end_well_and_overwrite_nothing(tmp_path):
+    checkout, tools = tmp_path / "checkout", tmp_path / "bin"
+    for folder in (checkout, tools):
+        folder.mkdir()
+    for name in ("configs", "data"):
+        (checkout / name).symlink_to(ROOT / name)
+    (tools / "cnncli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cnncli "$@"\n')
+    (tools / "cnncli").chmod(0o755)
+    digit = np.asarray(Image.open(ROOT / "data/samples/3.png"))
+    Image.fromarray(255 - digit).save(checkout / "three.png")
+    noise(checkout / "photos")
+    environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
+    (workflow,) = [yaml.safe_load(block) for block in blocks("yaml") if "jobs:" in block]
+    steps = [step.get("run", "") for step in workflow["jobs"]["smoke"]["steps"]]
+    said = {}
+    for block in [*blocks("sh"), "\n".join(steps)]:
+        text, before = script(block.splitlines()), files(checkout)
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=checkout,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{text}\n{done.stdout}\n{done.stderr}"
+        after = files(checkout)
+        assert {path: after.get(path) for path in before} == before, text
+        said[text] = done.stdout + done.stderr
+    assert len(said) >= 9
+    (mine,) = [output for text, output in said.items() if "init mnist -o mine.yaml" in text]
+    assert re.search(r"^epoch 6/6 .*\n(.*\n)*run   runs/mine/", mine, re.MULTILINE)
+    (mistaken,) = [output for text, output in said.items() if "three.png" in text]
+    assert re.search(r"^three.png\t3\t", mistaken, re.MULTILINE)
 
 
 def test_the_spec_it_shows_is_the_one_that_ships():

@@ -1,23 +1,25 @@
 """The command line: knows the commands by name, imports one only to run it, and turns errors into exit codes.
 
 Results go to standard output, errors and notices to standard error. Exit codes: 0 done, 1 failed while running, 2 wrong
-usage or spec, 3 diverged, 4 `expect` not met, 130 and 143 interrupted.
+usage or spec, 3 diverged, 4 `expect` not met, 128 + its number after a signal.
 """
 
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli import __version__, notices
-from cnncli.cli.annotations import annotate
+from cnncli import __version__, notices, signals, streams
+from cnncli.cli.annotations import annotate, annotate_warnings
+from cnncli.cli.options import DOCS, Group
+from cnncli.cli.unread import unbroken
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
-from cnncli.report.output import echo
+from cnncli.report.output import echo, echo_lines
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -48,8 +50,17 @@ GROUPS = {
 """What `--help` shows together, in its order."""
 
 
-class Commands(click.Group):
+ARGUMENTS = "cnncli.arguments"
+"""The key of a context's `meta` under which the command line's arguments are."""
+
+
+class Commands(Group):
     """A group whose commands are imported when they are run."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Understand `version` as the option, and keep what was written."""
+        ctx.meta[ARGUMENTS] = list(args)
+        return super().parse_args(ctx, ["--version"] if args == ["version"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of `--help`."""
@@ -84,7 +95,7 @@ class Commands(click.Group):
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from cnncli.cli.usage import no_command
 
-            ctx.fail(no_command(args[0], ctx))
+            ctx.fail(no_command(args, ctx))
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
@@ -96,7 +107,11 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # no sign is worth an error, whatever the encoding lacks
-        sys.exit(exit_code_of(lambda: super(Commands, self).main(*args, **kwargs)))
+        with unbroken():
+            code = exit_code_of(lambda: super(Commands, self).main(*args, **kwargs))
+        signals.ignore()
+        streams.drop_unwritten()
+        sys.exit(code)
 
 
 def exit_code_of(run: Callable[[], Any]) -> int:
@@ -116,17 +131,17 @@ def exit_code_of(run: Callable[[], Any]) -> int:
             return _tell_interruption(told)
         echo("error: interrupted", err=True)
         code = 130
-    except BrokenPipeError:
-        _drop_output()
-        code = 1
     except InterruptedRun as error:
         return _tell_interruption(error)
     except CnncliError as error:
         tell(error)
         code = error.exit_code
     except Exception as error:
-        _tell_foreign(error)
-        code = 1
+        try:
+            code = _tell_foreign(error)
+        except MemoryError:  # not even for this
+            signals.write("error: there is not enough memory\n")
+            code = 1
     return code
 
 
@@ -139,6 +154,13 @@ def tell(error: CnncliError) -> None:
     else:
         echo(f"error: {error}", err=True)
     annotate(error)
+
+
+def tell_warnings(warnings: Sequence[str]) -> None:
+    """What is doubtful in a spec, on standard error."""
+    for warning in warnings:
+        echo(warning, err=True)
+    annotate_warnings(warnings)
 
 
 def _tell_interruption(error: InterruptedRun) -> int:
@@ -158,24 +180,22 @@ def _interrupted_run(error: BaseException) -> InterruptedRun | None:
 
 
 def _tell_usage(error: click.ClickException) -> None:
-    """Tell what is wrong with the command line; of a group alone, its help."""
+    """Tell what is wrong with the command line."""
     from cnncli.cli import usage
 
-    if "\n" in error.message:
-        error.show()
-    else:
-        echo(f"error: {usage.told(error)}", err=True)
+    echo_lines([f"error: {usage.told(error)}"], err=True)
 
 
-def _tell_foreign(error: Exception) -> None:
-    """Tell what the system or another package refused; anything else is a bug."""
+def _tell_foreign(error: Exception) -> int:
+    """Tell what the system or another package refused; anything else is a bug. The exit code."""
     from cnncli.cli import failures
 
-    said = failures.told(error)
-    if said and os.environ.get("CNNCLI_DEBUG") != "1":
-        echo(f"error: {said}", err=True)
-    else:
+    known = failures.known(error)
+    if known is None or os.environ.get("CNNCLI_DEBUG") == "1":
         _report_bug(error)
+        return 1
+    echo(f"error: {known}", err=True)
+    return known.exit_code
 
 
 def _report_bug(error: Exception) -> None:
@@ -191,12 +211,11 @@ def _report_bug(error: Exception) -> None:
     )
 
 
-def _drop_output() -> None:
-    """Nobody reads on: what is still buffered goes nowhere, without a complaint at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=f"\b\nHelp for a command:\n  cnncli help train\n\n\b\nDocumentation:\n  {DOCS}",
+)
 @click.version_option(__version__, message="cnncli %(version)s")
 def main() -> None:
     """Train convolutional networks from one YAML file, on the CPU you already have."""

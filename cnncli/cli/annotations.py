@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 
 from cnncli.errors import CnncliError, SpecError
 from cnncli.escaping import printable
@@ -19,12 +20,23 @@ def annotate(error: CnncliError) -> None:
         echo_raw(f"::error::{_data(str(error))}", err=True)
         return
     for problem in error.problems:
-        message = problem.partition("\n")[0]
-        where = ""
-        if place := PLACE.fullmatch(message):
-            where = f" file={_property(place['file'])},line={place['line']},col={place['column']}"
-            message = place["message"]
-        echo_raw(f"::error{where}::{_data(message)}", err=True)
+        _annotate("error", problem)
+
+
+def annotate_warnings(warnings: Sequence[str]) -> None:
+    """The same for warnings of a spec."""
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        for warning in warnings:
+            _annotate("warning", warning)
+
+
+def _annotate(level: str, problem: str) -> None:
+    message = problem.partition("\n")[0]
+    where = ""
+    if place := PLACE.fullmatch(message):
+        where = f" file={_property(place['file'])},line={place['line']},col={place['column']}"
+        message = place["message"].removeprefix("warning: ")
+    echo_raw(f"::{level}{where}::{_data(message)}", err=True)
 
 
 def _data(text: str) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cnncli.cli.options import Integer, example
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
 from cnncli.report.output import echo, emit
@@ -21,14 +22,14 @@ if TYPE_CHECKING:
     from cnncli.training.benchmark import Mode
 
 
-@click.command("benchmark")
+@click.command("benchmark", epilog=example("cnncli benchmark mnist.yaml --inference --batch-size 1"))
 @click.argument("spec", type=click.Path())
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
-@click.option("--batch-size", type=click.IntRange(1), help="Images in a batch.")
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--batch-size", type=Integer(1), help="Images in a batch.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @click.option(
-    "--rounds", type=click.IntRange(1), default=7, show_default=True, help="Rounds that each figure is the median of."
+    "--rounds", type=Integer(1), default=7, show_default=True, help="Rounds that each figure is the median of."
 )
 @click.option(
     "--against",

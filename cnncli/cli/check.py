@@ -1,17 +1,19 @@
 """`cnncli check`: everything that is wrong with specs."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import click
 
-from cnncli.cli import tell
+from cnncli.cli import tell, tell_warnings
+from cnncli.cli.options import example
 from cnncli.errors import CnncliError, SpecError
 from cnncli.graph.model import lower
-from cnncli.report.output import echo, echo_json
+from cnncli.report.output import echo_json, echo_lines
 from cnncli.spec.spec import Spec, load
 
 
-@click.command("check")
+@click.command("check", epilog=example("cnncli check mnist.yaml --set fit.epochs=3"))
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")
@@ -20,8 +22,8 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
     worst = 0
     for path in specs:
         try:
-            facts = _facts(path, load(path, overrides))
-            error = None
+            spec = load(path, overrides)
+            facts, error = _facts(path, spec), None
         except CnncliError as found:
             error, facts = found, _failure(path, found)
             worst = max(worst, found.exit_code)
@@ -30,10 +32,9 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
         elif error is not None:
             tell(error)
         else:
-            echo(
-                f"{path}: ok · {facts['parameters']:,} parameters · {facts['layers']} "
-                f"layer{'s' * (facts['layers'] != 1)} · {facts['dataset']}"
-            )
+            tell_warnings(spec.warnings)
+            size = f"{facts['parameters']:,} parameters · {facts['layers']} layer{'s' * (facts['layers'] != 1)}"
+            echo_lines([f"{path}: ok · {size} · {facts['dataset']}"])
     return worst
 
 
@@ -46,9 +47,14 @@ def _facts(path: str, spec: Spec) -> dict[str, Any]:
         "layers": len(spec.model.nodes),
         "dataset": spec.data.name,
         "problems": [],
+        "warnings": _first_lines(spec.warnings),
     }
 
 
 def _failure(path: str, error: CnncliError) -> dict[str, Any]:
     problems = error.problems if isinstance(error, SpecError) else [str(error)]
-    return {"spec": path, "ok": False, "problems": [problem.partition("\n")[0] for problem in problems]}
+    return {"spec": path, "ok": False, "problems": _first_lines(problems)}
+
+
+def _first_lines(texts: Iterable[str]) -> list[str]:
+    return [text.partition("\n")[0] for text in texts]

@@ -7,6 +7,7 @@ import click
 from cnncli.cli.datasets_check import command as check
 from cnncli.cli.datasets_preview import command as preview
 from cnncli.cli.downloads import obtain, offline_option
+from cnncli.cli.options import Group, example
 from cnncli.datasets import download
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.files import shipped
@@ -21,7 +22,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stan
 name_argument = click.argument("name", metavar="NAME")
 
 
-@click.group("datasets")
+@click.group("datasets", cls=Group, epilog=example("cnncli datasets list"))
 def command() -> None:
     """List datasets, download them, look through data."""
 
@@ -30,10 +31,10 @@ command.add_command(check)
 command.add_command(preview)
 
 
-@command.command("list")
+@command.command("list", epilog=example("cnncli datasets list"))
 @json_option
 def list_all(*, as_json: bool) -> None:
-    """The datasets that a spec can name: images, classes, bytes to download, and where they are."""
+    """List the datasets that a spec can name."""
     rows = [_shipped(name) for name in EMBEDDED] + [_facts(known) for known in KNOWN.values()]
     if as_json:
         echo_json(rows)
@@ -41,12 +42,12 @@ def list_all(*, as_json: bool) -> None:
         print_datasets(rows)
 
 
-@command.command("download")
+@command.command("download", epilog=example("cnncli datasets download cifar10"))
 @name_argument
 @offline_option
 @json_option
 def download_one(*, name: str, offline: bool, as_json: bool) -> None:
-    """Download the dataset NAME, unless it is here; checks its checksums in any case."""
+    """Download the dataset NAME, or verify what is here."""
     if name not in EMBEDDED:
         obtain(DataSection(dataset=_known(name).name), offline=offline)
     facts = _facts_of(name)
@@ -56,11 +57,11 @@ def download_one(*, name: str, offline: bool, as_json: bool) -> None:
         echo(f"{name}  {facts['place']}")
 
 
-@command.command("info")
+@command.command("info", epilog=example("cnncli datasets info cifar10"))
 @name_argument
 @json_option
 def info(*, name: str, as_json: bool) -> None:
-    """Tell what the dataset NAME holds and where it comes from."""
+    """Show what the dataset NAME holds and where it comes from."""
     facts = _facts_of(name)
     if as_json:
         echo_json(facts)

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.datasets.describe import find
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection, Targets
 from cnncli.errors import UsageError
-from cnncli.report.output import echo, echo_json
+from cnncli.report.output import echo_json, echo_lines
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspection import Inspection
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 MOST_SIZES = 5
 
 
-@click.command("check")
+@click.command("check", epilog=example("cnncli datasets check photos/"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
 @click.option("--masks", is_flag=True, help="The images have masks, as with `targets: masks`.")
@@ -44,7 +45,7 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
     if as_json:
         echo_json(found.document())
     else:
-        echo("\n".join(_lines(found)))
+        echo_lines(_lines(found))
     return 1 if found.problems else 0
 
 

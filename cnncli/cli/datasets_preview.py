@@ -1,10 +1,13 @@
 """`cnncli datasets preview`: training images as they are and as training sees them, on one sheet."""
 
+from io import BytesIO
 from pathlib import Path
 
 import click
 
+from cnncli import atomic
 from cnncli.cli.downloads import obtain, offline_option
+from cnncli.cli.options import Integer, example
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.output import echo
 from cnncli.report.reading import decoding
@@ -12,15 +15,25 @@ from cnncli.spec.spec import load
 from cnncli.training import threads as cpus
 
 
-@click.command("preview")
+@click.command("preview", epilog=example("cnncli datasets preview mnist.yaml -o sheet.png"))
 @click.argument("spec", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("preview.png"), show_default=True)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("preview.png"),
+    show_default=True,
+    help="The PNG file.",
+)
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--images", type=click.IntRange(1, 64), default=8, show_default=True, help="How many, side by side.")
-@click.option("--draws", type=click.IntRange(1, 64), default=4, show_default=True, help="How often each is augmented.")
+@click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="How many, side by side.")
+@click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="How often each is augmented.")
 @offline_option
 def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int, draws: int, offline: bool) -> None:
-    """Draw training images of SPEC as a PNG sheet: in the first row as they are, below as `augment` changes them."""
+    """Draw training images of SPEC, plain and augmented.
+
+    The first row of the PNG sheet shows them as they are, the rows below as `augment` changes them.
+    """
     loaded = load(spec, overrides)
     if not loaded.data.augment:
         raise UsageError(f"{spec}: there is nothing to compare: `augment` under `data` lists no augmentation")
@@ -36,9 +49,8 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)
-    try:
-        preview.sheet(rows).save(output)
-    except OSError as error:
-        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    drawn = BytesIO()
+    preview.sheet(rows).save(drawn, "png")
+    atomic.write(output, drawn.getvalue())
     shown = rows.shape[1]
     echo(f"{output}  {shown} training images as they are, and in {draws} rows as {draws} batches see them")

@@ -5,6 +5,7 @@ import sys
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.report.output import echo, echo_json
 from cnncli.report.progress import Notice
 from cnncli.training import threads as cpus
@@ -12,7 +13,7 @@ from cnncli.training import threads as cpus
 REMOVED = {"jit": "kernels compiled by other versions or for other processors", "images": "decoded images"}
 
 
-@click.command("doctor")
+@click.command("doctor", epilog=example("cnncli doctor"))
 @click.option("--clean", is_flag=True, help="Remove old compiled kernels and decoded images; they can be made again.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(*, clean: bool, as_json: bool) -> int:

@@ -1,27 +1,101 @@
 """What errors of the system and of other packages mean, in one line: what failed and what helps."""
 
 import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
 
 from cnncli import hints
+from cnncli.errors import CnncliError, UsageError
 
 OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What fails without a file's name where standard output leads to a full disk or a broken one."""
+NO_MEMORY = ("failed to map segment", "Cannot allocate memory")
+"""What the loader says of a library that finds no room."""
+COMPILER, SETTINGS = "NUMBA_", ".numba_config.yaml"
+"""What the names of Numba's variables begin with, and its file of settings in the working directory."""
+PARSED = "\nThe parse failed"
+"""What Numba's traceback comes after."""
+OWN = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
+"""Those that are checked, or not used."""
 
 DISTRIBUTED = {"yaml": "PyYAML", "PIL": "pillow"}
 """Packages that pip knows under another name."""
 
 
+def known(error: Exception) -> CnncliError | None:
+    """The error as one of ours, with its line and its exit code; None for a bug."""
+    if said := told(error):
+        return CnncliError(said)
+    return _of_compiler(error)
+
+
+def _of_compiler(error: Exception) -> UsageError | None:
+    """What Numba can't make of the variables that are set for it, or of its file of settings."""
+    settings = [
+        f"{name}={value}" for name, value in os.environ.items() if name.startswith(COMPILER) and name not in OWN
+    ]
+    settings += [SETTINGS] * Path(SETTINGS).is_file()
+    if not settings or not any(name in ("numba", "llvmlite") for name in _packages(error)):
+        return None
+    said = " ".join(str(error).partition(PARSED)[0].split())
+    return UsageError(f"Numba can't work with {', '.join(settings)}: {said}")
+
+
 def told(error: Exception) -> str:
     """The line for an error that is no bug of ours, or nothing."""
+    return _exhausted(error) or _missing(error) or _unusable(error)
+
+
+def _exhausted(error: Exception) -> str:
+    """What the system has no more of: memory, threads."""
+    said = " ".join(map(str, _causes(error)))
     if isinstance(error, MemoryError):
         return (
             f"there is not enough memory{f': {error}' if str(error) else ''}; smaller batches, or less data, need less"
         )
+    refused = isinstance(error, ImportError | OSError) and any(words in said for words in NO_MEMORY)
+    if refused or (isinstance(error, SystemError) and _is_limited()):  # which is what Python makes of it at times
+        return "there is not enough memory to load the libraries that cnncli needs; `ulimit -v` may limit it"
+    if isinstance(error, RuntimeError) and said.startswith("can't start new thread"):
+        return "the system refuses another thread; `ulimit -u` may limit them, --threads 1 needs fewer"
+    return ""
+
+
+def _is_limited() -> bool:
+    """Whether the memory of this process is limited, by `ulimit -v`."""
+    import resource
+
+    return resource.getrlimit(resource.RLIMIT_AS)[0] != resource.RLIM_INFINITY
+
+
+def _missing(error: Exception) -> str:
     if isinstance(error, ModuleNotFoundError) and error.name and not error.name.startswith("cnncli"):
         package = error.name.partition(".")[0]
         return f"the package {package}, which cnncli needs, is missing: pip install {DISTRIBUTED.get(package, package)}"
-    if isinstance(error, OSError) and error.filename:
-        return f"'{error.filename}' can't be used: {hints.reason(error)}"
-    if isinstance(error, OSError) and error.errno in OUTPUT:
-        return f"the output can't be written: {hints.reason(error)}"
     return ""
+
+
+def _unusable(error: Exception) -> str:
+    if not isinstance(error, OSError):
+        return ""
+    if error.filename:
+        return f"'{error.filename}' can't be used: {hints.reason(error)}"
+    if error.errno == errno.EBADF:
+        return "the output can't be written: standard output is closed"
+    return f"the output can't be written: {hints.reason(error)}" if error.errno in OUTPUT else ""
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _packages(error: Exception) -> Iterator[str]:
+    """The packages through which the error came up."""
+    trace = error.__traceback__
+    while trace is not None:
+        yield trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]
+        trace = trace.tb_next

@@ -5,19 +5,21 @@ from shlex import quote
 
 from cnncli.datasets.files import shipped
 from cnncli.spec.spec import Spec
+from cnncli.training import runs
 
 SAMPLES = Path("data/samples")
 DIGITS = "mnist5k"
 """The dataset that the samples are of."""
 
 
-def next_commands(spec: Spec, run: str, *, named: bool) -> list[str]:
-    """Evaluate the run, which `--output` has `named` or is the newest, and predict images with it.
+def next_commands(spec: Spec, run: str) -> list[str]:
+    """Evaluate the run, by its name unless it is the newest, and predict images with it.
 
     Where it was trained on the embedded digits, the images are the samples that come along: those in the working
     directory, which in a checkout has them, or those that were installed.
     """
-    latest = Path(run).parent / "latest"
+    latest, newest = Path(run).parent / "latest", runs.newest()
+    named = newest is None or newest.resolve() != Path(run).resolve()
     model = str(latest) if not named and latest.resolve() == Path(run).resolve() else run
     images = "IMAGE…"
     if spec.data.name == DIGITS and spec.data.targets == "labels":

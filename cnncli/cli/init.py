@@ -1,5 +1,6 @@
 """`cnncli init`: a spec to begin with, a shipped one or one written for some data."""
 
+import json
 import os
 import re
 from collections.abc import Iterator
@@ -9,15 +10,21 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli import atomic
+from cnncli.cli.options import example
 from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import UsageError
+from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.hints import suggestion
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.report.reading import counting
 from cnncli.spec.networks import MODELS
+from cnncli.spec.resolve import scalar
+from cnncli.spec.schema import schema
 from cnncli.spec.spec import Spec, load, parse
+from cnncli.spec.template import SCHEMA, SEED, template
 
 if TYPE_CHECKING:
     from cnncli.datasets.survey import Survey
@@ -34,7 +41,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
     return [name for name in _specs() if name.startswith(typed)]
 
 
-@click.command("init")
+@click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
 @click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
@@ -66,9 +73,12 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
         data = f"; to write a spec for data: cnncli init --data {quote(name)}" if Path(name).exists() else ""
         raise UsageError(f"there is no spec '{name}' among {names}{suggestion(stem, known)}{data}")
     output = output or Path(f"{stem}.yaml")
-    _write(output, known[stem].read_text(encoding="utf-8"), force=force)
+    text = known[stem].read_text(encoding="utf-8")
+    if output.stem != stem:
+        text = re.sub(r"(?m)^name: .*$", lambda _: f"name: {scalar(_stem(output.name))}", text, count=1)
+    _write(output, text, force=force)
     spec = load(output)
-    echo("\n".join([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)]))
+    echo_lines([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)])
 
 
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
@@ -76,17 +86,23 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     _check_free(output, force=force)
     from cnncli.datasets.survey import survey
     from cnncli.spec.proposal import propose
-    from cnncli.spec.template import SEED, template
 
     seen = survey(source, counting("looking at images"))
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     named = _from(output, source, seen.kind)
-    names = {"file": quote(str(output)), "name": _stem(output.name), "source": named, "command": join(command)}
-    text = template(seen, chosen, model=model, **names)
+    remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
+    text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)
     spec = parse(text, str(output))
     _write(output, text, force=force)
-    echo("\n".join([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)]))
+    _provide_schema(output.with_name(SCHEMA))
+    echo_lines([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)])
+
+
+def _provide_schema(file: Path) -> None:
+    """Write the schema that the spec's first line names, unless there is one."""
+    if not file.exists():
+        _write(file, json.dumps(schema(), ensure_ascii=False) + "\n", force=False)
 
 
 def _stem(source: str) -> str:
@@ -113,10 +129,7 @@ def _check_free(output: Path, *, force: bool) -> None:
 
 def _write(output: Path, text: str, *, force: bool) -> None:
     _check_free(output, force=force)
-    try:
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise CnncliError(f"{output}: can't be written: {error.strerror or error}") from None
+    atomic.write(output, text.encode())
 
 
 def _found(source: str, seen: "Survey") -> Iterator[str]:
@@ -149,6 +162,7 @@ def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict
         yield f"  the largest class has {seen.imbalance:.1f} times the images of the smallest: they are weighed"
     yield f"{output}: {model} network for {size}, {_parameters(spec)}"
     yield f"  {images}"
+    yield f"{output.with_name(SCHEMA)}: completes and checks the spec in an editor"
 
 
 def _parameters(spec: Spec) -> str:

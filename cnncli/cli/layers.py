@@ -5,6 +5,7 @@ import sys
 import click
 from click.shell_completion import CompletionItem
 
+from cnncli.cli.options import example
 from cnncli.errors import UsageError
 from cnncli.report.output import echo_json
 
@@ -20,7 +21,7 @@ def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
     ]
 
 
-@click.command("layers")
+@click.command("layers", epilog=example("cnncli layers Conv2D"))
 @click.argument("name", required=False, shell_complete=_names)
 @click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
 def command(*, name: str | None, as_json: bool) -> None:

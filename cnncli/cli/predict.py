@@ -1,27 +1,31 @@
 """`cnncli predict`: what a trained model says of images."""
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.cli.model_target import find_model, resolved_spec
+from cnncli import hints
+from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.cli.options import Integer, example
+from cnncli.cli.target import carried_spec
+from cnncli.cli.unread import unread
 from cnncli.datasets.folder import ENDINGS, READ
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.report.progress import Notice
-from cnncli.spec.spec import parse
 from cnncli.training import threads as cpus
+from cnncli.training.runs import model_files
 
 if TYPE_CHECKING:
     from cnncli.datasets.decode import Form
     from cnncli.datasets.section import DataSection
     from cnncli.datasets.tone import Tone
+    from cnncli.training.checkpoint import ModelFile
     from cnncli.training.prediction import Prediction
 
 INPUTS = (*ENDINGS, ".npy")
@@ -30,36 +34,40 @@ MANY_CLASSES = 20
 """With more, the five likeliest are told instead of the three."""
 
 
-@click.command()
-@click.argument("model", type=click.Path(path_type=Path))
-@click.argument("inputs", metavar="INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--top", type=click.IntRange(1), help="How many classes are told; 3, or 5 of more than 20.")
+@click.command("predict", epilog=example("cnncli predict runs/mnist/latest three.png --invert"))
+@click.argument("paths", metavar="[MODEL] INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
+@weights_option
+@click.option("--top", type=Integer(1), help="How many classes are told; 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
 @click.option(
+    "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
     help="Write all outputs to FILE.npy, or what they mean to FILE.csv.",
 )
-@click.option("--threads", type=click.IntRange(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
 def command(
     *,
-    model: Path,
-    inputs: tuple[Path, ...],
+    paths: tuple[Path, ...],
+    weights: str | None,
     top: int | None,
     invert: bool,
     output: Path | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Tell what MODEL (a run, a model file or a spec: its newest run) sees in each INPUT: an image, a folder of images,
-    or an array (.npy)."""
+    """Classify images with a trained model.
+
+    MODEL is a run, a model file or a spec (its newest run); without it, the newest run is used. An INPUT is an image, a
+    folder of images, or an array (.npy).
+    """
     cpus.settle(threads)
-    _check(model, inputs, output)
-    target = find_model(model)
+    model, inputs = _split(paths)
+    _check(inputs, output)
+    target = find_model(model, weights)
     from cnncli.datasets.inputs import images
-    from cnncli.graph.network import Network
     from cnncli.report.doubts import Doubts
     from cnncli.report.prediction import meaning
     from cnncli.report.prediction_files import file_of
@@ -68,15 +76,14 @@ def command(
     from cnncli.training.prediction import predict
 
     file = checkpoint.load(target.file)
-    spec = parse(json.dumps(resolved_spec(file, target.file)), str(target.file), check_data=False)
-    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
-    network.load(file.weights)
-    names, outputs = json.loads(file.metadata.get("class_names", "[]")), network.targets.shape[1:]
+    spec = carried_spec(file.about, training=False)
+    network = network_of(spec, file)
+    names, outputs = file.about.class_names, network.targets.shape[1:]
     means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
     shape = spec.model.input_shape
     found = images(inputs, _form(spec.data, shape), shape, invert=invert)
     predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
-    doubts, count, lost = Doubts(_tone(file.metadata), inverted=invert), 0, 0
+    doubts, count, lost = Doubts(_tone(file), inverted=invert), 0, 0
     with ExitStack() as stack:
         sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
         if as_json:
@@ -88,22 +95,47 @@ def command(
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
-                echo(f"{prediction.image.name}: {prediction.image.problem}", err=True)
+                echo_lines([f"{prediction.image.name}: {prediction.image.problem}"], err=True)
             answer = means.answer(prediction) if usable else None
             for sink in sinks:
                 sink(prediction, answer)
             count, lost = count + 1, lost + (not usable)
+            if unread() and not output:
+                break
     if output and not as_json:
-        echo(f"{output}: {count:,} image{'s' * (count > 1)}")
+        echo_lines([f"{output}: {count:,} image{'s' * (count > 1)}"])
     doubts.tell()
     if lost:
         raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")
 
 
-def _check(model: Path, inputs: Sequence[Path], output: Path | None) -> None:
+def _split(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
+    """The model, if the first path is one, and the inputs. Raises UsageError where there is no input."""
+    first, *others = paths
+    if others and _is_input(first) and any(path.suffix == hints.MODEL_ENDING or model_files(path) for path in others):
+        raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {first}")
+    if _is_input(first) or (not others and not first.exists()):
+        return None, paths
+    if not others:
+        raise UsageError(
+            f"predict needs an INPUT after the model: an image, a folder of images or a .npy; received {first} alone"
+        )
+    return first, others
+
+
+def _is_input(path: Path) -> bool:
+    """Whether a path is an image, an array or a folder of images, and so no model."""
+    if path.suffix.lower() in INPUTS and not path.is_dir():
+        return True
+    if not path.is_dir() or hints.is_run(path) or model_files(path):
+        return False
+    from cnncli.datasets.inputs import holds_images
+
+    return holds_images(path)
+
+
+def _check(inputs: Sequence[Path], output: Path | None) -> None:
     """Raise UsageError for what is wrong with the command line, before a model is read."""
-    if model.suffix.lower() in INPUTS:
-        raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {model}")
     for path in inputs:
         if not path.exists():
             raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
@@ -132,13 +164,14 @@ def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
     if len(shape) != 3 or shape[2] not in modes:
         return None
     height, width, channels = shape
-    return Form(height, width, modes[channels], data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation)
+    return Form.of(data, height, width, modes[channels])
 
 
-def _tone(metadata: Mapping[str, str]) -> "Tone | None":
+def _tone(file: "ModelFile") -> "Tone | None":
     from cnncli.datasets.tone import Tone
 
-    return Tone.parse(metadata["tone"]) if "tone" in metadata else None
+    tone: Tone | None = file.about.value("tone", Tone) if "tone" in file.metadata else None
+    return tone
 
 
 def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":

@@ -4,24 +4,26 @@ import sys
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.errors import UsageError
 from cnncli.folders import RUNS
 from cnncli.hints import suggestion
 from cnncli.report.output import echo, echo_json
-from cnncli.training.runs import all_runs
+from cnncli.training.runs import all_runs, name_of
 
 
 def _names(typed: str) -> list[str]:
-    return sorted(name for name in {run.parent.name for run in all_runs()} if name.startswith(typed))
+    return sorted(name for name in {name_of(run) for run in all_runs()} if name.startswith(typed))
 
 
-@click.command("runs")
+@click.command("runs", epilog=example("cnncli runs mnist"))
 @click.argument("name", required=False, shell_complete=lambda ctx, param, typed: _names(typed))
-@click.option("--json", "as_json", is_flag=True, help="A list of objects on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(*, name: str | None, as_json: bool) -> None:
-    """List the runs under runs/, or those of NAME, the newest last.
+    """List the runs that were made in this directory, or those of NAME, newest first.
 
-    Tells how many epochs are done, the figures of the best one, those of the test, and what was not finished.
+    Shows the completed epochs, the validation metrics of the best one, the test metrics, and the state of a run that is
+    not finished: running, diverged, interrupted, failed or killed.
     """
     from cnncli.report.runs import facts, print_runs
 

@@ -4,11 +4,12 @@ import sys
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.cli.target import find_spec
 from cnncli.report.output import echo_json
 
 
-@click.command("summary")
+@click.command("summary", epilog=example("cnncli summary mnist.yaml"))
 @click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cnncli import hints
 from cnncli.errors import CnncliError, UsageError
-from cnncli.report.output import echo
-from cnncli.spec.resolve import to_yaml
+from cnncli.report.output import echo_lines
 from cnncli.spec.spec import Spec, load, parse
-from cnncli.training import runs
+from cnncli.training import model_file, runs
+from cnncli.training.model_file import About
 
 NO_RUN = "there is no run under runs/ yet; name a run, a model file or a spec"
 
@@ -30,7 +30,7 @@ def find_spec(argument: str | None, overrides: Iterable[str] = ()) -> Spec:
         known = [*hints.runs(path.parent), *hints.models(path.parent), *hints.specs(path.parent)]
         raise UsageError(hints.missing(path, "spec, run or model file", known))
     if path.suffix == hints.MODEL_ENDING:
-        return parse(spec_of_model_file(path), str(path), overrides, check_data=False)
+        return carried_spec(model_file.read(path)[0], overrides)
     return load(path, overrides)
 
 
@@ -48,14 +48,26 @@ def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
     run = runs.newest(name)
     if run is None:
         raise UsageError(otherwise)
-    echo(f"model: {run}", err=True)
+    echo_lines([f"model: {run}"], err=True)
     return run
 
 
-def spec_of_model_file(path: Path) -> str:
-    """The resolved spec in a model file's metadata, as YAML. Raises CnncliError where it carries none."""
-    carried = runs.metadata(path)
+def carried_spec(about: About, overrides: Iterable[str] = (), *, training: bool = True) -> Spec:
+    """The spec that a model file carries; unless for `training`, without its callbacks and expectations.
+
+    Raises SpecError for a spec that breaks a rule, CnncliError where there is none or it is not the file's.
+    """
+    resolved = about.spec
+    if not training:
+        fit = resolved.get("fit")
+        resolved = {**resolved, "expect": {}, "fit": {**fit, "callbacks": []} if isinstance(fit, dict) else fit}
     try:
-        return to_yaml(json.loads(carried["spec"]))
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CnncliError(f"'{path}' is no model of cnncli: it carries no spec") from None
+        text = json.dumps(resolved, ensure_ascii=False)
+    except RecursionError:
+        raise CnncliError(f"{about.path}: spec must not be nested so deeply") from None
+    spec = parse(text, f"the spec in {about.path}", overrides, base=about.path.parent, check_data=False)
+    if about.epoch > spec.fit.epochs:
+        raise CnncliError(
+            f"{about.path}: epoch must be at most {spec.fit.epochs:,}, the epochs of its spec; received {about.epoch:,}"
+        )
+    return spec

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.options import Integer
 from cnncli.report.output import echo, emit
 from cnncli.report.progress import figure
 
 if TYPE_CHECKING:
     from cnncli.training.session import Result
 
-folds_option = click.option(
-    "--folds", type=click.IntRange(2), help="Train so many times, each time with another part for validation."
-)
-seeds_option = click.option("--seeds", type=click.IntRange(2), help="Train with so many seeds, from the spec's on.")
+folds_option = click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
+seeds_option = click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ The parser's own exceptions say what happened; only the value that a type refuse
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from cnncli import hints
+from cnncli.cli import ARGUMENTS, foreign
 from cnncli.hints import suggestion
 
 
@@ -19,7 +20,8 @@ def told(error: click.ClickException) -> str:
     context: click.Context | None = getattr(error, "ctx", None)
     command = context.command_path if context else "cnncli"
     if isinstance(error, click.NoSuchOption) and context:
-        return f"{command} has no option '{error.option_name}'{_option(error.option_name, context)}"
+        word, value = _as_written(error.option_name, context.find_root().meta.get(ARGUMENTS, []))
+        return f"{command} has no option '{word}'{_option(word, value, context)}"
     if isinstance(error, click.MissingParameter):
         return f"{command} needs {_written(error.param)}: see {command} --help"
     if isinstance(error, click.BadOptionUsage):
@@ -41,14 +43,15 @@ def _plain(error: click.ClickException, command: str, context: click.Context | N
     return error.format_message()
 
 
-def no_command(word: str, context: click.Context) -> str:
-    """What to say of a first word that is no command: a spec or a model alone, or a misspelt command."""
+def no_command(words: Sequence[str], context: click.Context) -> str:
+    """What to say of words whose first is no command: a spec or a model, another tool's command, or a misspelt one."""
+    word = words[0]
     path = Path(word)
     if path.suffix in hints.SPEC_ENDINGS:
         return f"a command must come before '{word}': `cnncli train {word}` trains it"
     if path.suffix == hints.MODEL_ENDING or hints.is_run(path):
         return f"a command must come before '{word}': `cnncli evaluate {word}` measures it"
-    return f"there is no command '{word}'{_among(word, context)}"
+    return f"there is no command '{word}'{foreign.command(words) or _among(word, context)}"
 
 
 def _among(word: str, context: click.Context) -> str:
@@ -56,14 +59,26 @@ def _among(word: str, context: click.Context) -> str:
     return suggestion(word, names) or f"; there are {', '.join(names)}"
 
 
-def _option(name: str, context: click.Context) -> str:
-    """The commands that have the option, or which of this one may have been meant."""
+def _option(name: str, value: str | None, context: click.Context) -> str:
+    """What to write for another tool's option, the commands that have it, or which of this one may have been meant."""
     top = context.find_root()
     assert isinstance(top.command, click.Group)
+    instead = foreign.option(name, value, context.info_name or "", list(_options(context.command)))
+    if instead:
+        return instead
     owners = [command for command, option in _everywhere(top.command, top) if option == name]
     if owners:
         return f"; it belongs to {', '.join(owners)}"
     return suggestion(name, _options(context.command)) or f": see {context.command_path} --help"
+
+
+def _as_written(name: str, arguments: Sequence[str]) -> tuple[str, str | None]:
+    """An option as it stands among the arguments, and its value: of `-lr 0.01` the parser knows no more than -l."""
+    for argument, after in zip(arguments, [*arguments[1:], "-"], strict=True):
+        word, equals, value = argument.partition("=")
+        if word == name or (not word.startswith("--") and len(name) == 2 and word.startswith(name)):
+            return word, value if equals else None if after.startswith("-") else after
+    return name, None
 
 
 def _everywhere(group: click.Group, context: click.Context, before: str = "") -> Iterator[tuple[str, str]]:
@@ -120,4 +135,4 @@ def _written(param: click.Parameter | None) -> str:
 
 
 def _metavar(param: click.Parameter) -> str:
-    return (param.metavar or (param.name or "").upper()).strip("[].")
+    return re.sub(r"^\[\w+\] ", "", param.metavar or (param.name or "").upper()).strip("[].")

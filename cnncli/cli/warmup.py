@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.cli.options import example
 from cnncli.errors import CnncliError
 from cnncli.report.output import echo
 from cnncli.spec.spec import Spec, load
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.compilations import Compilation
 
 
-@click.command("warmup")
+@click.command("warmup", epilog=example("cnncli warmup mnist.yaml"))
 @click.argument("spec", type=click.Path())
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 def command(*, spec: str, overrides: tuple[str, ...]) -> None:

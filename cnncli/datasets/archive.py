@@ -8,6 +8,7 @@ hold pickles, are refused.
 
 import ast
 import gzip
+import os
 import struct
 import zipfile
 import zlib
@@ -20,6 +21,7 @@ from typing import IO
 
 from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError
+from cnncli.files import open_regular
 
 MAGIC = b"\x93NUMPY"
 LONGEST_HEADER = 10_000
@@ -50,6 +52,11 @@ class Header:
         return str(self.file) if self.title == self.file.name else f"{self.file}: {self.title}"
 
     @property
+    def size(self) -> int:
+        """Bytes of its data."""
+        return prod(self.shape) * int(self.code[2:])
+
+    @property
     def kind(self) -> str:
         """NumPy's letter for the kind of number: b, i, u, f, …"""
         return self.code[1]
@@ -74,7 +81,7 @@ def headers(source: Found) -> dict[str, Header]:
 
 def _archived(path: Path) -> dict[str, Header]:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
             total = sum(member.file_size for member in members)
             if total > LARGEST_ARCHIVE:
@@ -102,8 +109,8 @@ def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> He
 def _alone(key: str, path: Path, read: Callable[[IO[bytes], Header, int], Header]) -> Header:
     """The header of a file that holds one array."""
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
             if size == 0:
                 raise CnncliError(f"{path}: must hold an array; the file has 0 bytes")
             return read(file, Header(key, (), "", path, path.name), size)
@@ -144,7 +151,7 @@ def _idx(file: IO[bytes], header: Header, size: int) -> Header:
 
 def _fitting(header: Header, offset: int, size: int) -> Header:
     """The header, if the data behind it are as large as it says."""
-    expected = offset + prod(header.shape) * int(header.code[2:])
+    expected = offset + header.size
     if expected != size:
         holder = "archive" if header.title == header.key else "file"
         raise CnncliError(

@@ -19,6 +19,8 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
+ROUNDING = 0.01
+"""What the sum of a row of shares may be off 1: they may be rounded."""
 
 
 def order(count: int, seed: int, epoch: int, *, shuffle: bool) -> Array:
@@ -45,9 +47,12 @@ class Scaled:
         """One step: rows of `out` are as large as those of the source."""
         return kernels.gather.scaled(runtime.tensor(self.source), rows, out, self.factor, self.divisor)
 
-    def element(self, place: tuple[int, ...]) -> np.float32:
-        """What one element becomes."""
-        return np.float32(self.source[place]) * np.float32(self.factor) / np.float32(self.divisor)
+    def extremes(self, images: Array) -> list[np.float32]:
+        """What the least and the greatest element of some images become."""
+        return [
+            np.float32(value) * np.float32(self.factor) / np.float32(self.divisor)
+            for value in (images.min(), images.max())
+        ]
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,10 +104,11 @@ class Feed:
         self.shared = self.stride = 0
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
-        self.mapped = Mapped(split.x)
+        self.mapped, self.read = Mapped(split.x), [Mapped(array) for array in (split.x, split.y) if array is not None]
 
     def fill(self, rows: Rows, step: int = 0) -> int:
-        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond.
+        """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond, and
+        ChangedDataError where a file that they are in was written to since it was opened.
 
         `step` keys what is done at random.
         """
@@ -111,10 +117,15 @@ class Feed:
         self.chosen[:n], self.clock[1] = numbers, step
         if n not in self.programs:
             self.programs[n] = self._program(n)
-        self.mapped.check()
+        self._check_files()
         self.programs[n].run()
+        self._check_files()
         self.mapped.used(n)
         return n
+
+    def _check_files(self) -> None:
+        for array in self.read:
+            array.check()
 
     def expect(self, rows: Rows) -> None:
         """These rows come next: what of them is on a disk can be read while the last ones are worked on."""
@@ -165,14 +176,15 @@ class Feed:
 
     def _check_images(self, images: Scaled) -> None:
         """The images as they are scaled must be fit to be the targets of a loss of probabilities."""
-        for index in (images.source.argmin(), images.source.argmax()):
-            place = tuple(int(number) for number in np.unravel_index(index, images.source.shape))
-            value = images.element(place)
-            if not 0 <= value <= 1:
-                raise CnncliError(
-                    f"{self.split.source}: with `targets: input` {type(self.loss).__name__} needs images rescaled to "
-                    f"between 0 and 1; {self.split.key}'s row {self.split.start + place[0]} has {value}"
-                )
+        if all(0 <= value <= 1 for value in images.extremes(images.source)):
+            return
+        for row in self.split.numbers.tolist():  # so slow only where another split may have what is wrong
+            for value in images.extremes(images.source[row]):
+                if not 0 <= value <= 1:
+                    raise CnncliError(
+                        f"{self.split.source}: with `targets: input` {type(self.loss).__name__} needs images rescaled "
+                        f"to between 0 and 1; {self.split.name(row)} has {value}"
+                    )
 
     def _labels(self, y: Array) -> Filler:
         outputs = self.targets.shape[1:]
@@ -188,6 +200,8 @@ class Feed:
             )
         if self.loss.kind != "mean_squared_error":
             self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
+        if self.loss.classes:
+            self._check_sums(dense)
         return Scaled(np.ascontiguousarray(dense, np.float32))
 
     def _one_hot(self, y: Array) -> Filler:
@@ -212,12 +226,21 @@ class Feed:
         source = np.ascontiguousarray(y)
         return OneHot(source) if outputs[2] > 1 else Scaled(source)
 
+    def _check_sums(self, y: Array) -> None:
+        """Rows must be shares of one: of others Keras, whose gradient takes them for that, trains on another loss."""
+        sums, several = y.sum(-1), "images of several classes need sigmoid and binary_crossentropy"
+        rule = f"rows with a sum of 1 for {type(self.loss).__name__} ({several})"
+        self._check(sums, np.abs(sums - 1) > ROUNDING, rule)
+
     def _check(self, y: Array, bad: Array, rule: str) -> None:
+        """The split's rows of y must not be bad: of the others another split may tell."""
+        bad = bad if self.split.rows is None else bad[self.split.rows]
         if bad.any():
-            row, *rest = np.argwhere(bad)[0]
-            files = self.split.files
-            where = files[row] if y.ndim == 3 and files else f"row {self.split.start + row}"
-            raise CnncliError(f"{self.split.place} must hold {rule}; {where} has {y[(row, *rest)]}")
+            number, *rest = np.argwhere(bad)[0]
+            row = self.split.numbers[number]
+            raise CnncliError(
+                f"{self.split.place} must hold {rule}; {self.split.label_name(row)} has {y[(row, *rest)]}"
+            )
 
 
 def scaled(images: Array, rescale: float | str) -> Scaled:

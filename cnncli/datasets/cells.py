@@ -10,6 +10,9 @@ import numpy as np
 
 from cnncli.datasets.pixels import Columns, Tables, told
 from cnncli.datasets.problems import Problem, raise_any
+from cnncli.errors import CnncliError
+from cnncli.files import text_lines
+from cnncli.memory import limit, shown
 
 Array = np.ndarray[Any, Any]
 MOST = 1000
@@ -21,7 +24,9 @@ def read(found: Tables) -> dict[str, Array]:
 
     Raises CnncliError with the places of cells that are no finite numbers and of rows that are too short or too long.
     """
-    arrays = {split: _read(path, found.columns[split]) for split, path in found.files.items()}
+    arrays = {
+        split: _read(path, found.columns[split], len(found.numbers[split])) for split, path in found.files.items()
+    }
     problems = [
         problem
         for split, array in arrays.items()
@@ -37,18 +42,26 @@ def read(found: Tables) -> dict[str, Array]:
     )
 
 
-def _read(path: Path, columns: Columns) -> Array | None:
-    """The pixels of one file, (N, pixels), by NumPy's own reader; None where it finds something that it can't read."""
+def _read(path: Path, columns: Columns, rows: int) -> Array | None:
+    """The pixels of one file, (rows, pixels), by NumPy's own reader; None where it finds something that it can't read.
+
+    Raises CnncliError where they take more memory than there is.
+    """
     label = columns.label
     before = columns.pixels if label is None else label
     parts = {"before": before, "after": columns.pixels - before}
     for dtype in (np.uint8, np.float32):
+        needed = 2 * rows * columns.pixels * np.dtype(dtype).itemsize  # as they are read, and put together
+        if needed > limit():
+            raise CnncliError(
+                f"{path}: its pixels take {shown(needed)} of memory, of which this process may use {shown(limit())}"
+            )
         fields: list[tuple[Any, ...]] = [(name, dtype, (count,)) for name, count in parts.items()]
         if label is not None:
             fields.insert(1, ("label", np.uint8))
         try:
             with told(path), np.errstate(over="ignore"):
-                rows = np.loadtxt(
+                table = np.loadtxt(
                     path,
                     np.dtype(fields),
                     delimiter=",",
@@ -61,7 +74,7 @@ def _read(path: Path, columns: Columns) -> Array | None:
                 )
         except ValueError:
             continue
-        return _settled(np.concatenate([rows[name] for name in parts], axis=1))
+        return _settled(np.concatenate([table[name] for name in parts], axis=1))
     return None
 
 
@@ -76,8 +89,8 @@ def _settled(pixels: Array) -> Array:
 def _problems(path: Path, columns: Columns) -> Iterator[Problem]:
     """What is wrong with the pixels of a file, row by row."""
     count = len(columns.names)
-    with told(path), path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
+    with told(path), text_lines(path) as lines:
+        reader = csv.reader(lines)
         for cells in reader:
             line = f"{path.name}:{reader.line_num}"
             if not cells or (columns.header and reader.line_num == 1):

@@ -1,10 +1,13 @@
 """Which class each row of labels is of."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 Array = np.ndarray[Any, Any]
+EXACT = 1 << 24
+"""Below it every whole number is a float32."""
 
 
 def class_numbers(y: Array) -> Array | None:
@@ -19,3 +22,15 @@ def class_numbers(y: Array) -> Array | None:
     if y.shape[1] == 1:
         return y[:, 0].astype(np.int64)
     return y.argmax(axis=1) if (y.sum(axis=1) == 1).all() else None
+
+
+def whole_numbers(y: Array) -> Array:
+    """A column of whole numbers in floating point as class numbers, int64 (N,); other labels as they are."""
+    if y.dtype.kind != "f" or y.shape[1:] != (1,) or not ((y >= 0) & (y < EXACT) & (y == np.floor(y))).all():
+        return y
+    return y[:, 0].astype(np.int64)
+
+
+def class_name(number: int, names: Sequence[str]) -> str:
+    """What a class is called: its number where it has no name."""
+    return names[number] if number < len(names) else str(number)

@@ -5,8 +5,10 @@ An array of a `.npy` file is mapped into memory and gone through in portions: it
 
 import gzip
 import hashlib
-import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from io import BufferedReader
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,7 +17,10 @@ from cnncli.datasets import duplicates, mapped, readers
 from cnncli.datasets.archive import Header
 from cnncli.datasets.mapped import Mapped
 from cnncli.datasets.masks import numbered
+from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError
+from cnncli.files import open_regular
+from cnncli.memory import limit, shown
 
 Array = np.ndarray[Any, Any]
 PORTION = 16 << 20
@@ -28,17 +33,35 @@ def read(header: Header, kind: str) -> Array:
     try:
         if kind == "npy":
             array: Array = mapped.load(path)
-        elif kind == "npz":
-            with np.load(path, allow_pickle=False) as archive:
-                array = archive[header.key]
         else:
-            with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-                array = readers.idx(file, header.shape)
+            with open_regular(path) as file:
+                array = _read(header, kind, file)
     except MemoryError:
         raise CnncliError(f"{header.place} does not fit into memory") from None
     except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
         raise CnncliError(f"{header.place} can't be read: {error}") from None
     return array
+
+
+def _read(header: Header, kind: str, file: BufferedReader) -> Array:
+    """The array of a header from its file, which is an archive, or idx, packed or not."""
+    if kind == "npz":
+        with np.load(file, allow_pickle=False) as archive:
+            array: Array = archive[header.key]
+            return array
+    with gzip.open(file) if header.file.suffix == ".gz" else nullcontext(file) as content:
+        return readers.idx(content, header.shape)
+
+
+def check_memory(source: Found, arrays: Iterable[Header]) -> None:
+    """Raise CnncliError where the arrays of a source take more memory than there is; those of `.npy` are mapped."""
+    # Of another floating type there is the copy in float32, too, for a while.
+    needed = sum(max(array.size, 4 * prod(array.shape) if array.kind == "f" else 0) for array in arrays)
+    if source.kind != "npy" and needed > limit():
+        raise CnncliError(
+            f"{source.file}: its arrays take {shown(needed)} of memory, of which this process may use "
+            f"{shown(limit())}; saved as .npy files, x_train.npy and so on, they are read as they are needed"
+        )
 
 
 def digest(key: str, array: Array, state: "hashlib._Hash") -> Array:
@@ -79,9 +102,8 @@ def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Arr
     return (kept[..., None] if kept.ndim == 3 else kept), seen
 
 
-def labels(y: Array, header: Header, state: "hashlib._Hash") -> Array:
-    """Labels, int64 (N,) or float32 (N, …), added to the digest. Raises CnncliError naming the first bad row."""
-    y = digest(header.key, y, state)
+def labels(y: Array, header: Header) -> Array:
+    """Labels, int64 (N,) or float32 (N, …). Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype.kind == "f":
         return finite(y.reshape(-1, 1) if y.ndim == 1 else y, header)
@@ -97,12 +119,8 @@ def labels(y: Array, header: Header, state: "hashlib._Hash") -> Array:
     return np.ascontiguousarray(y, np.float32)
 
 
-def masks(y: Array, header: Header, state: "hashlib._Hash") -> Array:
-    """Masks, uint8 (N, H, W) or float32 (N, H, W, C), added to the digest.
-
-    Raises CnncliError naming the first bad row.
-    """
-    y = digest(header.key, y, state)
+def masks(y: Array, header: Header) -> Array:
+    """Masks, uint8 (N, H, W) or float32 (N, H, W, C). Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     return finite(y, header) if y.dtype.kind == "f" else numbered(y.reshape(y.shape[:3]), header.place)
 
@@ -130,8 +148,7 @@ def portions(x: Array) -> Iterator[slice]:
 
 
 def _room(header: Header, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> Array:
-    size = int(np.prod(shape)) * dtype.itemsize
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    size, memory = int(np.prod(shape)) * dtype.itemsize, limit()
     if size > memory:
         raise CnncliError(
             f"{header.place} must be uint8 or float32 in C order and this machine's byte order to be trained on from "

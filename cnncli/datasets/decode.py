@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from cnncli.datasets import unfiltered
 from cnncli.datasets.pictures import UnusableError, opened
+from cnncli.datasets.section import DataSection
 
 Array = np.ndarray[Any, Any]
 MASK = "mask"
@@ -28,7 +30,7 @@ FILTERS = {
 class Form:
     """What images are made into. MASK as a `color_mode` leaves the numbers of pixels as they are.
 
-    `resized`: images of other sizes are, and not refused.
+    `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused.
     """
 
     height: int
@@ -37,7 +39,16 @@ class Form:
     crop: bool = False
     pad: bool = False
     interpolation: str = "bilinear"
+    antialias: bool = True
     resized: bool = True
+
+    @classmethod
+    def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
+        """What a spec's `data` make of images."""
+        return cls(
+            *(height, width, color_mode, data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation),
+            *(data.antialias, resized),
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -58,7 +69,7 @@ def decode(path: Path, form: Form) -> Array:
             upright = _numbers(ImageOps.exif_transpose(image), spread)
         else:
             upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
-        return np.asarray(_resized(upright, form), np.uint8).reshape(form.shape)
+        return _resized(upright, form).reshape(form.shape)
 
 
 def _bytes(image: Image.Image) -> Image.Image:
@@ -90,10 +101,10 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
     return Image.fromarray(numbers.astype(np.uint8))
 
 
-def _resized(image: Image.Image, form: Form) -> Image.Image:
+def _resized(image: Image.Image, form: Form) -> Array:
     width, height = image.size
     if (height, width) == (form.height, form.width):
-        return image
+        return np.asarray(image, np.uint8)
     if not form.resized:
         raise UnusableError(
             f"without image_size every image must be as large as the first, {form.height} × {form.width} "
@@ -106,9 +117,13 @@ def _resized(image: Image.Image, form: Form) -> Image.Image:
         wide, high = max(1, min(width, wide)), max(1, min(height, high))
         left, top = (width - wide) // 2, (height - high) // 2
         box = (left, top, left + wide, top + high)
-    elif form.pad:
+    if not form.antialias:
+        pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
+        resize = unfiltered.padded if form.pad else unfiltered.resize
+        return resize(pixels, form.height, form.width, form.interpolation)
+    if form.pad:
         wide, high = max(width, wide), max(height, high)
         padded = Image.new(image.mode, (wide, high))
         padded.paste(image, ((wide - width) // 2, (high - height) // 2))
         image, box = padded, (0, 0, wide, high)
-    return image.resize((form.width, form.height), FILTERS[form.interpolation], box=box)
+    return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), np.uint8)

@@ -11,6 +11,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import ENDINGS, Found, located, readable
 from cnncli.datasets.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
+from cnncli.escaping import control_character
 from cnncli.hints import path_suggestion
 
 MOST_MASKED = 255
@@ -53,7 +54,17 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     if isinstance(data.dataset, Synthetic):
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
     source = find(data.name, base)
+    if not can_be_named(source.name):
+        raise DeclarationError(
+            "the dataset's path must be UTF-8 without control characters, for the run's spec names it; "
+            f"received {source.name}: rename the folder or file"
+        )
     return _folded(DESCRIBED[source.kind](source, data, input_shape, seed), data)
+
+
+def can_be_named(path: str) -> bool:
+    """Whether a spec can hold a path: as text in UTF-8, without control characters."""
+    return not control_character(path) and path.encode(errors="replace") == path.encode(errors="surrogatepass")
 
 
 def _folded(known: Description, data: DataSection) -> Description:
@@ -71,9 +82,9 @@ def _folded(known: Description, data: DataSection) -> Description:
 
 def _divided(known: Description, data: DataSection) -> Description:
     """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
-    data.refuse_folder_keys()
+    refuse_keys_of_folders(data)
     classes = None if data.targets == "input" else known.classes
-    return replace(known, classes=classes, samples=sizes(known.samples, data.validation_split))
+    return replace(known, classes=classes, samples=sizes(known.samples, data.shares))
 
 
 def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
@@ -178,24 +189,29 @@ def find(dataset: str, base: Path) -> Found:
     raise DeclarationError(f"unknown dataset {dataset!r}{_near(dataset, base, names) or known}")
 
 
-def sizes(counts: Mapping[str, int], validation_split: float) -> dict[str, int]:
-    """The number of images of each split once `validation_split` is taken off the training rows (as Keras does)."""
-    if not validation_split or "train" not in counts:
+def refuse_keys_of_folders(data: DataSection) -> None:
+    """Raise DeclarationError for an option that arrays have not."""
+    data.refuse_folder_keys(*(["test_split"] if data.stratified else []))
+
+
+def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:
+    """The number of images of each split once `shares`, by "test" and "validation", are taken off the training rows (as
+    Keras does); of a stratified one each class may give one image more.
+    """
+    if not shares or "train" not in counts:
         return dict(counts)
-    if "validation" in counts:
-        raise DeclarationError(
-            f"validation_split must be left out where the data has its own x_val; received {validation_split}",
-            key="validation_split",
-        )
-    total = counts["train"]
-    kept = floor(total * (1 - validation_split))
-    if not 0 < kept < total:
-        raise DeclarationError(
-            f"validation_split must leave training and validation at least one of {total:,} images each; "
-            f"received {validation_split}",
-            key="validation_split",
-        )
-    return {"train": kept, "validation": total - kept} | {key: counts[key] for key in counts if key != "train"}
+    made, total = dict(counts), counts["train"]
+    for name, share in shares.items():
+        key, own = f"{name}_split", {"validation": "x_val", "test": "x_test"}[name]
+        if name in counts:
+            raise DeclarationError(f"{key} must be left out where the data has its own {own}; received {share}", key)
+        made[name] = total - floor(total * (1 - share))
+        made["train"] -= made[name]
+        if not made[name] or made["train"] < 1:
+            raise DeclarationError(
+                f"{key} must leave training and {name} at least one of {total:,} images each; received {share}", key=key
+            )
+    return {name: made[name] for name in ("train", "validation", "test") if name in made}
 
 
 def _near(dataset: str, base: Path, names: Iterable[str] = ()) -> str:

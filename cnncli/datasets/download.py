@@ -1,14 +1,13 @@
 """Downloads: from the first mirror that has the right bytes into the user's cache folder.
 
-pooch writes a download under another name, checks it and renames it: what has a file's own name is whole. Nothing but
+A download comes into a temporary folder, where pooch checks it: what has a file's own name is whole. Nothing but
 `fetch` makes a request.
 """
 
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from time import sleep, time
+from time import sleep
 from urllib.parse import urlsplit
 
 import pooch
@@ -17,6 +16,7 @@ from requests.exceptions import ChunkedEncodingError, SSLError
 from urllib3.exceptions import ReadTimeoutError
 
 from cnncli import folders
+from cnncli.datasets import temporary
 from cnncli.datasets.known import Known, Remote
 from cnncli.errors import CnncliError
 
@@ -24,8 +24,6 @@ CONNECT_SECONDS, READ_SECONDS = 10.0, 30.0
 """How long to wait for a connection, and for the next bytes."""
 ATTEMPTS, PAUSE_SECONDS = 3, 1.0
 """At one mirror, while there is hope; the pause doubles from one to the next."""
-STALE_SECONDS = 3600.0
-"""An unfinished file that nobody has written to for so long is what a killed process left."""
 PORTION = 1 << 16
 """Bytes read at once."""
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
@@ -52,12 +50,10 @@ def is_here(known: Known) -> bool:
 def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: None) -> None:
     """See to it that the files of a dataset are in its folder, with the right checksums.
 
-    Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`.
-    A folder that others could change is refused: its files could be others by the time that they are read.
+    Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`;
+    and as `check_folder` does.
     """
-    why = folders.distrust(folder(known))
-    if why:
-        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
+    check_folder(known)
     for file in known.files:
         path = folder(known) / file.name
         if not _is_whole(path, file):
@@ -68,6 +64,14 @@ def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: N
                     f"run `cnncli datasets download {known.name}` with a network first{_instead(known)}"
                 )
             _download(known, file, follow)
+    check_folder(known)  # where there was none before, somebody else may have made it
+
+
+def check_folder(known: Known) -> None:
+    """Raise CnncliError where others could change the folder: its files could be others by the time they are read."""
+    why = folders.distrust(folder(known))
+    if why:
+        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
 
 
 def _is_whole(path: Path, file: Remote) -> bool:
@@ -119,19 +123,13 @@ def _from(mirror: str, file: Remote, place: Path, follow: Follow) -> str:
 def _retrieve(url: str, file: Remote, place: Path, follow: Follow) -> None:
     pooch.get_logger().setLevel(logging.ERROR)  # it tells of every download on standard error
     folders.make(place)
-    _remove_stale(place)
     # A server that compresses once more would send other bytes than those that the checksum is of.
     headers = {"Accept-Encoding": "identity", "User-Agent": "cnncli"}
     timeout = (CONNECT_SECONDS, READ_SECONDS)
     downloader = pooch.HTTPDownloader(_Meter(file, follow), PORTION, timeout=timeout, headers=headers)
-    pooch.retrieve(url, file.checksum, fname=file.name, path=place, downloader=downloader)
-
-
-def _remove_stale(place: Path) -> None:
-    for unfinished in place.glob("tmp*"):  # as Python's tempfile, and so pooch, names them
-        with suppress(FileNotFoundError):  # another process may just have finished it
-            if unfinished.stat().st_mtime < time() - STALE_SECONDS:
-                unfinished.unlink()
+    with temporary.folder(place) as made:
+        pooch.retrieve(url, file.checksum, fname=file.name, path=made, downloader=downloader)
+        (made / file.name).replace(place / file.name)
 
 
 class _Meter:

@@ -14,6 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cnncli.datasets import table
+from cnncli.datasets.names import composed
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
 
@@ -21,6 +22,12 @@ SPLITS = {"train": "train", "val": "validation", "valid": "validation", "validat
 """What a subfolder may be called, and the split that it is."""
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif")
 READ = "PNG, JPEG, WebP, BMP or GIF"
+UNREAD = (
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jp2", ".jxl", ".jfif", ".svg", ".eps", ".ico", ".tga", ".pcx"),
+    *(".ppm", ".pgm", ".pbm", ".pnm", ".psd", ".xcf", ".exr", ".hdr", ".dcm"),
+    *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
+)
+"""Endings of images that are not read: such files are named wherever images are looked for."""
 NEEDLESS = ("Thumbs.db", "desktop.ini", "__MACOSX")
 """What file managers and archivers leave behind."""
 
@@ -50,11 +57,15 @@ class Listing:
 
 
 class _Found(NamedTuple):
-    """What one folder, or one of a split, has: files with their classes' names, and the classes that it speaks of."""
+    """What one folder, or one of a split, has: files with their classes' names, and the classes that it speaks of.
+
+    `listed`: a table says so.
+    """
 
     rows: list[tuple[str, tuple[str, ...]]]
     classes: tuple[str, ...]
     several: bool
+    listed: bool = False
 
 
 def read(root: Path, *, labelled: bool = True) -> Listing:
@@ -75,7 +86,7 @@ def read(root: Path, *, labelled: bool = True) -> Listing:
             splits[own].append(Sample(file, tuple(sorted(number[name] for name in names))))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
-    faults = list(_faults(kept, classes, parts, several=several)) if labelled else []
+    faults = list(_faults(kept, classes, parts, found)) if labelled else []
     if not kept and not faults:
         faults.append(Problem(".", f"a folder must have at least one image ({READ})"))
     return Listing(root, classes, kept, several, tuple(problems), tuple(faults))
@@ -116,7 +127,7 @@ def _found(root: Path, folder: str, problems: list[Problem], *, labelled: bool) 
         told = table.read(place / table.TABLE)
         problems.extend(Problem(_joined(folder, problem.file), problem.rule) for problem in told.problems)
         rows = [(_joined(folder, file), names) for file, names in told.rows]
-        return _Found([row for row in rows if _is_image(row[0], problems)], told.classes, told.several)
+        return _Found([row for row in rows if _is_image(row[0], problems)], told.classes, told.several, listed=True)
     if not labelled:
         files = [file for file in _files(root, folder) if PurePosixPath(file).name != table.TABLE]
         return _Found([(file, ()) for file in files if _is_image(file, problems)], (), several=False)
@@ -124,9 +135,9 @@ def _found(root: Path, folder: str, problems: list[Problem], *, labelled: bool) 
     for name, is_folder in entries(place):
         path = _joined(folder, name)
         if is_folder:
-            classes.append(name)
-            rows += [(file, (name,)) for file in _files(root, path) if _is_image(file, problems)]
-        elif name.lower().endswith(ENDINGS):
+            classes.append(composed(name))
+            rows += [(file, (composed(name),)) for file in _files(root, path) if _is_image(file, problems)]
+        elif is_picture(name) and _is_image(path, problems):
             problems.append(Problem(path, "an image must lie in the folder of its class"))
     return _Found(rows, tuple(classes), several=False)
 
@@ -151,17 +162,35 @@ def _classes(root: Path, found: Mapping[str, _Found]) -> tuple[str, ...]:
 
 
 def _faults(
-    splits: Mapping[str, Sequence[Sample]], classes: Sequence[str], parts: Mapping[str, str], *, several: bool
+    splits: Mapping[str, Sequence[Sample]],
+    classes: Sequence[str],
+    parts: Mapping[str, str],
+    found: Mapping[str, _Found],
 ) -> Iterator[Problem]:
-    if not classes:
+    tables = [split for split, part in found.items() if part.listed]
+    if not classes and tables:
+        yield Problem(_joined(parts[tables[0]], table.TABLE), "there must be at least one row that can be used")
+    elif not classes:
         yield Problem(".", f"there must be a folder for each class, or a {table.TABLE}")
-    elif len(classes) == 1 and not several:
+    elif len(classes) == 1 and not any(part.several for part in found.values()):
         yield Problem(classes[0], "there must be at least two classes; this is the only one")
     for split in parts if len(parts) > 1 else splits or parts:
         for name in absent(splits.get(split, ()), classes):
             folder = parts.get(split, split)
             rule = "a class must have at least one image"
             yield Problem(_joined(folder, name), f"{rule} in every split" if folder else rule)
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file's name is an image's, of one of the formats that are read or of another."""
+    return name.lower().endswith((*ENDINGS, *UNREAD))
+
+
+def unread(name: str) -> str:
+    """The rule that a file breaks whose name is not that of an image that is read; "" for one that is."""
+    if name.lower().endswith(ENDINGS):
+        return ""
+    return f"an image must be {READ}; received {PurePosixPath(name).suffix or 'a file without an ending'}"
 
 
 def entries(folder: Path) -> list[tuple[str, bool]]:
@@ -194,8 +223,7 @@ def _is_image(file: str, problems: list[Problem]) -> bool:
         return False
     if file.lower().endswith(ENDINGS):
         return True
-    ending = PurePosixPath(file).suffix
-    problems.append(Problem(file, f"an image must be {READ}; received {ending or 'a file without an ending'}"))
+    problems.append(Problem(file, unread(file)))
     return False
 
 

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from cnncli.datasets.class_numbers import class_name, class_numbers
 from cnncli.datasets.load import Dataset
 from cnncli.errors import DeclarationError
 from cnncli.kernels.random import permutation
@@ -23,7 +24,8 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
         raise DeclarationError("folds must be left out where the data has its own validation images", "folds")
     rows = train.numbers
     order = permutation(len(rows), seed, FOLDS, 0)
-    labels = None if train.y is None or train.y.ndim > 1 else train.y[rows]
+    numbers = None if train.y is None else class_numbers(train.y)
+    labels = None if numbers is None else numbers[rows]
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
     kept = np.zeros(len(rows), bool)
@@ -31,7 +33,7 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
     if labels is not None and len(missing := np.setdiff1d(labels, labels[~kept])):
         raise DeclarationError(
             f"folds must leave images of every class to train on; without fold {fold} there is none of "
-            f"{dataset.classes[int(missing[0])]!r}",
+            f"{class_name(int(missing[0]), dataset.classes)!r}",
             "folds",
         )
     return replace(dataset, train=replace(train, rows=rows[~kept]), validation=replace(train, rows=rows[kept]))

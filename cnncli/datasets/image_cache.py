@@ -2,20 +2,25 @@
 
 A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with one row per file; `fingerprints.npy`, uint8
 (N, 16); and `about.json`: the digest of the rows, and what is wrong with files that could not be decoded, whose rows
-are 0. The folder appears whole or not at all. `CNNCLI_CACHE_DIR` moves it.
+are 0. The key is a digest of all files' names and of the form. The folder appears whole or not at all.
+`CNNCLI_CACHE_DIR` moves it.
 
-Nothing in it is believed unchecked. The key is a digest of all files' names, sizes, times and inodes and of the form:
-the time of the last change (ctime) can't be set, so that a file replaced by another one of the same size and time is
-noticed. Whenever the folder is opened, SHA-256 digests of its portions are compared with those that about.json, itself
-sealed, was written with: what does not agree is decoded anew. Where others could change the folder, it is not used.
+Nothing in it is believed unchecked. about.json has a digest of all files' sizes, times and inodes: the time of the last
+change (ctime) can't be set, so that a file replaced by another one of the same size and time is noticed. Whenever the
+folder is opened, SHA-256 digests of its portions are compared with those that about.json, itself sealed, was written
+with. What does not agree is decoded anew, and takes the place of the old. Where others could change the folder, it is
+not used.
 """
 
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -23,7 +28,7 @@ from typing import Any
 import numpy as np
 import PIL
 
-from cnncli import folders
+from cnncli import folders, signals
 from cnncli.datasets import mapped, temporary
 from cnncli.datasets.decode import Form, decode
 from cnncli.datasets.duplicates import SIZE, fingerprint
@@ -33,7 +38,7 @@ from cnncli.errors import CnncliError
 from cnncli.notices import warn
 
 Array = np.ndarray[Any, Any]
-VERSION = 3
+VERSION = 4
 """Of what is kept of a file; to be raised with every change of it."""
 PORTION = 32
 """Files that a thread decodes between two reports."""
@@ -46,13 +51,14 @@ IMAGES, FINGERPRINTS, ABOUT = "images.npy", "fingerprints.npy", "about.json"
 class Decoded:
     """`images`: uint8 (N, H, W, C), a row a file, mapped and read-only. `digest`: SHA-256 of its rows.
 
-    `fingerprints`: of each of its rows, uint8 (N, 16). `problems`: by the row, what is wrong with a file that could not
-    be decoded.
+    `state`: a digest of the files' sizes, times and inodes as they were before decoding. `fingerprints`: of each of its
+    rows, uint8 (N, 16). `problems`: by the row, what is wrong with a file that could not be decoded.
     """
 
     images: Array
     fingerprints: Array
     digest: str
+    state: str
     problems: dict[int, Problem]
 
 
@@ -73,15 +79,21 @@ def decoded(
 
     shape = (len(files), *form.shape)
     try:
-        place = folders.cache("images") / _key(root, [*files, *of], form)
+        place, state = folders.cache("images") / _key(root, [*files, *of], form), _state(root, [*files, *of])
+
+        def fill(made: Path) -> None:
+            _fill(made, files, form, image, told, state=state)
+
+        folders.make(place.parent)  # and ask then: who makes it first may be somebody else
         why = folders.distrust(place.parent)
         if why:
             warn(f"decoded images are not kept: {why}; CNNCLI_CACHE_DIR names another folder")
-            with TemporaryDirectory() as unkept:  # what is mapped stays readable after it is removed
-                _fill(Path(unkept), files, form, image, told)
+            # What is mapped stays readable after it is removed.
+            with TemporaryDirectory(prefix="cnncli-") as unkept, signals.undoing(partial(shutil.rmtree, unkept)):
+                fill(Path(unkept))
                 found = _read(Path(unkept), shape)
         else:
-            found = _kept(place, shape, image, lambda made: _fill(made, files, form, image, told))
+            found = _kept(place, state, shape, image, fill)
     except (OSError, RuntimeError) as error:
         said = getattr(error, "strerror", None) or error
         raise CnncliError(f"decoded images can't be kept: {said}; CNNCLI_CACHE_DIR names another folder") from None
@@ -91,16 +103,15 @@ def decoded(
 
 
 def _kept(
-    place: Path, shape: tuple[int, ...], image: Callable[[int], Array], fill: Callable[[Path], None]
+    place: Path, state: str, shape: tuple[int, ...], image: Callable[[int], Array], fill: Callable[[Path], None]
 ) -> Decoded | None:
     """What the folder at `place` holds, which is filled first where it is not there, damaged, or out of date."""
     old = place.exists()
     found = _read(place, shape)
-    if found is not None and not _mended(found, image):
+    if found is not None and found.state == state and not _mended(found, image):
         return found
     if old and found is None:
         warn(f"{place}: decoded images are damaged; they are decoded anew")
-    folders.make(place.parent)
     with temporary.folder(place.parent) as making:
         made = making / "made"
         made.mkdir(mode=0o700)
@@ -110,10 +121,17 @@ def _kept(
 
 
 def _key(root: Path, files: Sequence[str], form: Form) -> str:
-    state = hashlib.sha256(repr((VERSION, PIL.__version__, str(root), form)).encode())
+    key = hashlib.sha256(repr((VERSION, PIL.__version__, str(root), form)).encode())
     for file in files:
-        state.update(repr((file, *_stamp(root / file))).encode())
-    return state.hexdigest()[:32]
+        key.update(repr(file).encode())
+    return key.hexdigest()[:32]
+
+
+def _state(root: Path, files: Sequence[str]) -> str:
+    state = hashlib.sha256()
+    for file in files:
+        state.update(repr(_stamp(root / file)).encode())
+    return state.hexdigest()
 
 
 def _stamp(path: Path) -> tuple[int, ...]:
@@ -138,7 +156,7 @@ def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
             and _portions(place / IMAGES) == about["portions"]
         )
         problems = {int(row): Problem(*said) for row, said in about["problems"].items()}
-        return Decoded(images, fingerprints, about["digest"], problems) if whole else None
+        return Decoded(images, fingerprints, about["digest"], about["files"], problems) if whole else None
     except Exception:  # a damaged file can make its reader raise anything
         return None
 
@@ -158,7 +176,13 @@ def _portions(file: Path) -> list[str]:
 
 
 def _fill(
-    made: Path, files: Sequence[str], form: Form, decode: Callable[[int], Array], told: Callable[[int, int], None]
+    made: Path,
+    files: Sequence[str],
+    form: Form,
+    decode: Callable[[int], Array],
+    told: Callable[[int, int], None],
+    *,
+    state: str,
 ) -> None:
     """Decode all files into the folder, in threads: Pillow decodes without Python's lock."""
     problems: dict[int, Problem] = {}
@@ -198,6 +222,7 @@ def _fill(
         os.fsync(file.fileno())
     np.save(made / FINGERPRINTS, fingerprints)
     about: dict[str, Any] = {
+        "files": state,
         "digest": digest.hexdigest(),
         "problems": {str(row): problems[row] for row in sorted(problems)},
         "fingerprints": hashlib.sha256(fingerprints.data).hexdigest(),
@@ -228,7 +253,8 @@ def _mended(found: Decoded, decode: Callable[[int], Array]) -> bool:
 def _put(made: Path, place: Path, *, replaced: bool) -> None:
     """Rename the folder into its place; what was there makes room, what another process has put since stays."""
     if replaced:
-        place.rename(made.parent / "old")
+        with suppress(FileNotFoundError):  # another process is about to put its own there
+            place.rename(made.parent / "old")
     try:
         made.rename(place)
     except OSError:

@@ -22,7 +22,7 @@ class Images:
     """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), uint8 (N, H, W), or None.
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
-    names. `skipped`: what was left out, and why.
+    names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
     """
 
     x: Array
@@ -30,6 +30,7 @@ class Images:
     y: Array | None
     rows: Mapping[str, Array]
     files: Sequence[str]
+    masks: Sequence[str]
     classes: tuple[str, ...]
     digest: str
     skipped: Sequence[Problem]
@@ -42,15 +43,7 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     """
     found = selection.listing(root, data)
     height, width, _ = selection.image_shape(found, data)
-    form = Form(
-        height,
-        width,
-        data.color_mode,
-        data.crop_to_aspect_ratio,
-        data.pad_to_aspect_ratio,
-        data.interpolation,
-        resized=data.image_size is not None,
-    )
+    form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)
     made = image_cache.decoded(root, [sample.file for sample in samples], form, told)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
@@ -73,9 +66,12 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     rows = {name: np.array([number[sample.file] for sample in part], np.int64) for name, part in parts.items()}
     state.update(repr((found.classes, samples)).encode())
     files = [sample.file for sample in samples]
+    drawn_from = [found.masks[file] for file in files] if found.masks else []
     skipped = sorted([*found.problems, *unusable])
     fingerprints = made.fingerprints
-    return Images(made.images, fingerprints, y, rows, files, classes, f"sha256:{state.hexdigest()}", skipped)
+    return Images(
+        made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped
+    )
 
 
 def without(found: Listing, files: set[str]) -> Listing:

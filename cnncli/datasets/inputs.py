@@ -14,7 +14,7 @@ import numpy as np
 
 from cnncli.datasets import mapped
 from cnncli.datasets.decode import Form, decode
-from cnncli.datasets.folder import ENDINGS, entries
+from cnncli.datasets.folder import entries, is_picture, unread
 from cnncli.datasets.mapped import Mapped
 from cnncli.datasets.pictures import UnusableError, processors
 from cnncli.errors import CnncliError
@@ -101,7 +101,7 @@ def _sources(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
-    """Every image file below a folder, and every folder that can't be read, with its problem."""
+    """Every image file below a folder, and every folder that can't be read; with its problem, if it has one."""
     try:
         found = entries(folder)
     except CnncliError as error:
@@ -109,8 +109,8 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
         return
     for name, is_folder in found:
         path = folder / name
-        if not is_folder and name.lower().endswith(ENDINGS):
-            yield path, ""
+        if not is_folder and is_picture(name):
+            yield path, unread(name)
         elif is_folder and not path.is_symlink():  # a link may lead round in a circle
             yield from _below(path)
 
@@ -140,7 +140,6 @@ def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
         return
     reading = Mapped(array)
     for number in range(len(array)):
-        reading.check()
         yield _Source(f"{name}[{number}]", partial(_row, array[number], shape))
         reading.used(1)
 
@@ -159,8 +158,11 @@ def _mapped(path: Path) -> Array:
 
 
 def _row(array: Array, shape: tuple[int, ...]) -> Array:
+    reading = Mapped(array)
+    reading.check()
     with np.errstate(over="ignore"):
         pixels = np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32).reshape(shape)
+    reading.check()
     if not np.isfinite(pixels).all():
         raise UnusableError("an image must hold finite float32 numbers; it holds others")
     return pixels

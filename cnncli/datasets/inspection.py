@@ -13,6 +13,7 @@ from cnncli.datasets.contents import limits
 from cnncli.datasets.decode import MASK, Form, decode
 from cnncli.datasets.duplicates import groups
 from cnncli.datasets.problems import Problem
+from cnncli.files import open_regular
 
 if TYPE_CHECKING:
     from cnncli.datasets.load import Dataset
@@ -70,7 +71,7 @@ def inspect(root: Path, targets: str = "labels") -> Inspection:
                 image.load()
             if file in found.masks:
                 return _masked(root, file, found.masks[file])
-            return hashlib.sha256((root / file).read_bytes()).hexdigest(), pictures.size_of(root / file)
+            return _digest(root / file), pictures.size_of(root / file)
         except pictures.UnusableError as error:
             return Problem(file, str(error))
         except OSError as error:
@@ -100,9 +101,14 @@ def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | P
     try:
         pictures.check_size(root / mask, root / file)
         decode(root / mask, Form(*size, MASK))
-        return hashlib.sha256((root / file).read_bytes()).hexdigest(), size
+        return _digest(root / file), size
     except pictures.UnusableError as error:
         return Problem(mask, str(error))
+
+
+def _digest(path: Path) -> str:
+    with open_regular(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def inspect_arrays(dataset: "Dataset") -> Inspection:

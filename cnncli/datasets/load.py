@@ -5,13 +5,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnncli.datasets import contents, masks, shapes
+from cnncli.datasets import contents, masks, shapes, strata
 from cnncli.datasets.archive import headers, splits
-from cnncli.datasets.describe import asked, find, refuse_masks, sizes
+from cnncli.datasets.class_numbers import whole_numbers
+from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
 from cnncli.datasets.duplicates import across
 from cnncli.datasets.known import KNOWN
 from cnncli.datasets.pixels import MOST_CLASSES
@@ -24,6 +25,15 @@ from cnncli.errors import CnncliError
 Array = np.ndarray[Any, Any]
 Told = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
+
+
+class Ends(NamedTuple):
+    """What of a model tells how data are read: its input's shape, and how many outputs it has."""
+
+    input_shape: Shape
+    outputs: int
+
+
 BACKGROUND = "background"
 """What masks call whatever is around the shapes of `synthetic`."""
 
@@ -34,8 +44,8 @@ class Split:
 
     x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
     (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
-    it has not all. `files`: the names of all N images, where they have some. `fingerprints`: of all N, uint8 (N, 16),
-    where they are known (see duplicates).
+    it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
+    of all N, uint8 (N, 16), where they are known (see duplicates).
     """
 
     x: Array
@@ -45,6 +55,7 @@ class Split:
     start: int = 0
     rows: Array | None = None
     files: Sequence[str] = ()
+    masks: Sequence[str] = ()
     fingerprints: Array | None = None
 
     def __len__(self) -> int:
@@ -58,6 +69,10 @@ class Split:
     def name(self, row: int) -> str:
         """What an image is called: by its file, or as `x_train[5]`."""
         return self.files[row] if self.files else f"{self.key}[{self.start + row}]"
+
+    def label_name(self, row: int) -> str:
+        """What the target of an image is called: by the file of its mask or of itself, or as `row 5`."""
+        return (self.masks or self.files)[row] if self.files else f"row {self.start + row}"
 
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
@@ -93,11 +108,6 @@ class Dataset:
     skipped: Sequence[Problem] = ()
 
     @property
-    def named(self) -> bool:
-        """Whether the classes have names of their own, and are not just numbers."""
-        return any(name != str(number) for number, name in enumerate(self.classes))
-
-    @property
     def splits(self) -> dict[str, Split]:
         """Those that there are, by "train", "validation", "test"."""
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
@@ -105,8 +115,13 @@ class Dataset:
 
     @cached_property
     def in_several_splits(self) -> list[list[str]]:
-        """Names of images that are the same to the byte, though not of the same split: "train x_train[5]"."""
+        """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""
         return across(self.splits)
+
+    @cached_property
+    def untrained(self) -> dict[str, list[str]]:
+        """By split, classes of masks or of rows of several classes of which there is none to train on."""
+        return strata.untrained(self.splits, self.classes)
 
 
 def load(
@@ -116,9 +131,11 @@ def load(
     seed: int = 0,
     told: Told = lambda done, total: None,
     input_shape: Shape = None,
+    outputs: int = 1,
 ) -> Dataset:
     """Read what `data` names; relative paths are relative to `base`. Folders and tables are divided by `seed`; rows of
-    tables that are no squares get the model's `input_shape`.
+    tables that are no squares get the model's `input_shape`. For a model of several `outputs` whole numbers in floating
+    point are class numbers, too.
 
     What can be downloaded must be here already.
 
@@ -126,10 +143,10 @@ def load(
     naming file, array and row, for data that break a rule.
     """
     if isinstance(data.dataset, Synthetic):
-        made = _synthetic(data, data.dataset.settled(None))
+        made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data.name, base)
-        made = LOADED[source.kind](data, source, seed, told, input_shape)
+        made = LOADED[source.kind](data, source, seed, told, Ends(input_shape, outputs))
     if data.folds is None:
         return made
     from cnncli.datasets.folds import folded  # here, because it is made of what is defined here
@@ -137,45 +154,43 @@ def load(
     return folded(made, data.folds, data.fold, seed)
 
 
-def _synthetic(data: DataSection, dataset: Synthetic) -> Dataset:
+def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
     state = hashlib.sha256()
     made = {name: _drawn(dataset, name, state, data.targets) for name in dataset.samples}
     names = shapes.class_names(dataset.classes)
     classes = {"labels": names, "masks": (BACKGROUND, *names), "input": ()}[data.targets]
-    return _divided(data, made, classes, state)
+    return _divided(data, made, classes, state, seed)
 
 
-def _arrays(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _arrays(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     state = hashlib.sha256()
-    made = _stored(data, source, state)
-    classes = _classes([split.y for split in made.values() if split.y is not None])
-    _refuse_untrained(made, classes)
-    return _divided(data, made, classes, state)
+    made, classes = _stored(data, source, state, ends)
+    return _divided(data, made, classes, state, seed)
 
 
-def _folder(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import images  # here, because arrays need no Pillow
 
     made = images.read(source.file, data, seed, told)
     splits = {
-        name: Split(made.x, made.y, source.name, name, rows=rows, files=made.files, fingerprints=made.fingerprints)
+        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
     }
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
 
 
-def _table(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _table(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import cells, pixels  # here, because other data need none of it
 
     refuse_masks(source, data)
     found = pixels.tables(source, data)
-    size, rows = pixels.image_shape(found, shape), pixels.divided(found, data, seed)
+    size, rows = pixels.image_shape(found, ends.input_shape), pixels.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
     files = {
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
         for name, x in cells.read(found).items()
     }
-    _refuse_untrained(files, found.classes)
+    strata.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
     return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
 
@@ -185,19 +200,20 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
     return whole if len(rows) == len(whole) else replace(whole, rows=np.array(rows))
 
 
-def _downloaded(data: DataSection, source: Found, seed: int, told: Told, shape: Shape) -> Dataset:
+def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
     from cnncli.datasets import download, readers  # here, because pooch takes a while to import
 
     refuse_masks(source, data)
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
     if not download.is_here(known):
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
+    download.check_folder(known)
     arrays = readers.read(known, download.paths(known))
     made = {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
-    return _divided(data, made, known.classes if labelled else (), state)
+    return _divided(data, made, known.classes if labelled else (), state, seed)
 
 
-LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
+LOADED: dict[str, Callable[[DataSection, Found, int, Told, Ends], Dataset]] = {
     "folder": _folder,
     "downloaded": _downloaded,
     **dict.fromkeys(("npz", "npy", "idx"), _arrays),
@@ -205,12 +221,17 @@ LOADED: dict[str, Callable[[DataSection, Found, int, Told, Shape], Dataset]] = {
 }
 
 
-def _divided(data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash") -> Dataset:
-    data.refuse_folder_keys()
-    counts = sizes({name: len(split) for name, split in made.items()}, data.validation_split)
-    if "validation" in counts and "validation" not in made:
+def _divided(
+    data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash", seed: int
+) -> Dataset:
+    refuse_keys_of_folders(data)
+    counts = sizes({name: len(split) for name, split in made.items()}, data.shares)
+    if data.stratified and data.shares and "train" in made:
+        made |= strata.stratified(made["train"], data.shares, seed, classes)
+    elif "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
         made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
+        strata.refuse_sorted(made["train"], made["validation"], classes)
     digest = f"sha256:{state.hexdigest()}"
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
@@ -221,35 +242,35 @@ def _dataset(
     return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
 
 
-def _stored(data: DataSection, source: Found, state: "hashlib._Hash") -> dict[str, Split]:
+def _stored(
+    data: DataSection, source: Found, state: "hashlib._Hash", ends: Ends
+) -> tuple[dict[str, Split], tuple[str, ...]]:
+    """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
     found = splits(source.file, headers(source), **asked(data))
-    made = {}
-    read = contents.masks if data.targets == "masks" else contents.labels
+    contents.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
+    checked = contents.masks if data.targets == "masks" else contents.labels
+    given = {name: contents.read(split.y, source.kind) for name, split in found.items() if split.y}
+    made = {
+        name: Split(
+            _no_images(split.x.shape[0]), checked(given[name], split.y) if split.y else None, source.name, split.x.key
+        )
+        for name, split in found.items()
+    }
+    if ends.outputs > 1:
+        made = {name: replace(one, y=None if one.y is None else whole_numbers(one.y)) for name, one in made.items()}
+    classes = _classes([split.y for split in made.values() if split.y is not None])
+    strata.refuse_untrained(made, classes)
     for name, split in found.items():
         x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
-        y = None if split.y is None else read(contents.read(split.y, source.kind), split.y, state)
-        made[name] = Split(x, y, source.name, split.x.key, fingerprints=fingerprints)
-    return made
+        if split.y:
+            contents.digest(split.y.key, given[name], state)
+        made[name] = replace(made[name], x=x, fingerprints=fingerprints)
+    return made, classes
 
 
-def _refuse_untrained(made: Mapping[str, Split], classes: Sequence[str]) -> None:
-    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on."""
-    train = made.get("train")
-    labels = {name: split.y for name, split in made.items() if split.y is not None and split.y.dtype.kind == "i"}
-    if train is None or "train" not in labels:
-        return
-    first = labels["train"][0]
-    if (labels["train"] == first).all():
-        raise CnncliError(f"{train.place} must hold at least two classes; every row has {first}")
-    for name, y in labels.items():
-        lacking = np.setdiff1d(y, labels["train"])
-        if lacking.size:
-            number, row = int(lacking[0]), int(np.argmax(y == lacking[0]))
-            of = classes[number] if number < len(classes) else number
-            raise CnncliError(
-                f"{made[name].place} must hold no class that there is none of to train on; row {row} has {of}; if "
-                "these are no classes, save them as floating point"
-            )
+def _no_images(count: int) -> Array:
+    """Stands for so many images that are not read yet."""
+    return np.empty((count, 0), np.uint8)
 
 
 def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", targets: str) -> Split:

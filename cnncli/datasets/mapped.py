@@ -2,7 +2,8 @@
 
 Another program may write to the file meanwhile. Cut short, reading behind its end would kill this process (SIGBUS), and
 overwritten it would be other data under the digest of the old. So its size and times are looked at before every
-reading: what remains are the microseconds between that look and the reading.
+reading and after it. That of the last change (ctime) can't be set back; it also changes with permissions, which then
+count as a change. What remains is that a file may be cut short during a reading, which takes microseconds.
 """
 
 import mmap
@@ -13,6 +14,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from cnncli.errors import ChangedDataError
+from cnncli.files import open_regular
 
 Array = np.ndarray[Any, Any]
 MOST_MAPPED = 192 << 20
@@ -25,8 +27,8 @@ class _File(NamedTuple):
     """A file as it was when it was opened."""
 
     path: Path
-    place: tuple[int, int]
-    state: tuple[int, int]
+    place: tuple[int, ...]
+    state: tuple[int, ...]
 
 
 _FILES: "WeakKeyDictionary[mmap.mmap, _File]" = WeakKeyDictionary()
@@ -34,18 +36,27 @@ _FILES: "WeakKeyDictionary[mmap.mmap, _File]" = WeakKeyDictionary()
 
 def load(path: Path) -> Array:
     """The array of a `.npy` file, mapped and read-only. Raises what `numpy.load` does."""
-    place, state = _look(path)
-    array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+    with open_regular(path):  # NumPy maps by name alone
+        place, state = _look(path)
+        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
     mapping = getattr(array, "_mmap", None)
     if mapping is not None:
         _FILES[mapping] = _File(path.absolute(), place, state)
     return array
 
 
-def _look(path: Path) -> tuple[tuple[int, int], tuple[int, int]]:
+def _look(path: Path) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Which file is at a path, and what changes when it is written to."""
     status = path.stat()
-    return (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
+    return (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+
+
+def _mapping(x: Array) -> mmap.mmap | None:
+    """The map that an array is a part of, also where it is a view that does not know of it."""
+    base: Any = x
+    while base is not None and not isinstance(base, mmap.mmap):
+        base = getattr(base, "base", None)
+    return base
 
 
 class Mapped:
@@ -53,7 +64,7 @@ class Mapped:
 
     def __init__(self, x: Array) -> None:
         self.size, self.whole = x[:1].nbytes, x.nbytes
-        self.mapping: mmap.mmap | None = getattr(x, "_mmap", None)
+        self.mapping = _mapping(x)
         if self.mapping is not None:
             self.begin = x.ctypes.data - np.frombuffer(self.mapping, np.uint8).ctypes.data
         self.mapped = 0

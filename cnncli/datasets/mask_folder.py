@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from cnncli.datasets import folder
 from cnncli.datasets.folder import Listing, Sample
+from cnncli.datasets.names import composed
 from cnncli.datasets.problems import Problem
 
 IMAGES, MASKS = "images", "masks"
@@ -66,7 +67,7 @@ def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
 
 def _place(file: str) -> tuple[str, tuple[str, str]]:
     """IMAGES, MASKS or something else; and the folder of the split with the name below, without its ending."""
-    parts = PurePosixPath(file).with_suffix("").parts
+    parts = PurePosixPath(composed(file)).with_suffix("").parts
     split = parts[0] if len(parts) > 1 and parts[0].lower() in folder.SPLITS else ""
     kind, *below = parts[1:] if split else parts
     return (kind if below else ""), (split, "/".join(below))

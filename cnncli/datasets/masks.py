@@ -23,11 +23,18 @@ def numbered(masks: Array, place: str) -> Array:
     return np.ascontiguousarray(masks, np.uint8)
 
 
-def settled(masks: Array) -> Array:
-    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1."""
+def present(masks: Array, rows: Array | None = None) -> Array:
+    """Which numbers masks, uint8 (N, H, W), hold, or those of some rows: bool (256,)."""
     found = np.zeros(MOST_MASKED + 1, bool)
     step = max(1, PORTION // max(1, masks[0].size))
-    for start in range(0, len(masks), step):
-        found |= np.bincount(masks[start : start + step].ravel(), minlength=len(found)) > 0
+    for start in range(0, len(masks if rows is None else rows), step):
+        part = slice(start, start + step)
+        found |= np.bincount(masks[part if rows is None else rows[part]].ravel(), minlength=len(found)) > 0
+    return found
+
+
+def settled(masks: Array) -> Array:
+    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1."""
+    found = present(masks)
     black_and_white = found[MOST_MASKED] and not found[1:MOST_MASKED].any()
     return (masks != 0).view(np.uint8) if black_and_white else masks

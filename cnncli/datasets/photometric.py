@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from cnncli.kernels.runtime import Step, Tensor
 
 
+SMALL = 0.01
+"""The share of their width that images may go beyond `value_range`, and of its width that they must have."""
+
+
 class Odd(Whole):
     """An odd number of pixels."""
 
@@ -31,6 +35,14 @@ class Tone(Augmentation):
 
     def contradiction(self) -> str:
         return "" if min(self.value_range) < max(self.value_range) else "value_range must be two different numbers"
+
+    def fits(self, least: float, greatest: float) -> bool:
+        """Whether images of these numbers may be of `value_range`: not beyond it, nor a small part of it."""
+        darkest, lightest = sorted(self.value_range)
+        width = greatest - least
+        rounding = SMALL * width
+        within = darkest - rounding <= least and greatest <= lightest + rounding
+        return within and width > SMALL * (lightest - darkest)
 
     def _ends(self, scale: float) -> tuple[float, float]:
         """What counts as black and what as white, in numbers of x."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from cnncli.datasets.folder import READ
+from cnncli.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
 MOST_PIXELS = 89_478_485
@@ -30,9 +31,10 @@ def opened(path: Path) -> Iterator[Image.Image]:
     Raises UnusableError where that fails, or what is done with it fails on damaged data.
     """
     try:
-        if path.stat().st_size == 0:
-            raise UnusableError("an image must have something in it; the file has 0 bytes")
-        with Image.open(path, formats=FORMATS) as image:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise UnusableError("an image must have something in it; the file has 0 bytes")
+            image = Image.open(file, formats=FORMATS)
             pixels = image.width * image.height
             if pixels > MOST_PIXELS:
                 raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has {pixels:,}")

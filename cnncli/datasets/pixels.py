@@ -12,17 +12,22 @@ from dataclasses import dataclass
 from math import isqrt
 from pathlib import Path
 
+from cnncli import memory
 from cnncli.datasets import selection
 from cnncli.datasets.folder import Listing, Sample
+from cnncli.datasets.names import composed
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import Found
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.files import bounded_lines, open_regular, text_lines
 
 LABELS = ("label", "class", "target", "y")
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
 MOST_CLASSES = 1 << 20
 """Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+ROW = 256
+"""Bytes of memory that a row takes while rows are divided among splits, its pixels aside: 240 where measured."""
 LONGEST_NUMBER = 18
 """Digits of a class number: it is kept as int64."""
 
@@ -71,6 +76,12 @@ def tables(source: Found, data: DataSection) -> Tables:
     problems: list[Problem] = []
     labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
     raise_any(str(source.file), problems)
+    needed = ROW * sum(map(len, labels.values()))
+    if needed > (most := memory.limit()):
+        raise CnncliError(
+            f"{source.file}: its rows take {memory.shown(needed)} of memory, of which this process may use "
+            f"{memory.shown(most)}"
+        )
     for split, path in files.items():
         if not labels[split]:
             raise CnncliError(f"{path}: there must be at least one row of pixels; there is none")
@@ -147,8 +158,8 @@ def told(path: Path) -> Iterator[None]:
 
 
 def _columns(path: Path, *, labelled: bool) -> Columns:
-    with told(path), path.open(encoding="utf-8-sig", newline="") as file:
-        first = [cell.strip() for cell in next(csv.reader(file), [])]
+    with told(path), text_lines(path) as lines:
+        first = [cell.strip() for cell in next(csv.reader(lines), [])]
     if len(first) < 2:
         said = f"the first line is {first[0][:60]!r}" if first else "the first line is empty"
         raise CnncliError(f"{path}: rows must have a class and pixels, with commas between them; {said}")
@@ -174,14 +185,14 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
     """The class of each row, "0" without labels; what is wrong with one is added to `problems`."""
     at, labels = columns.label if labelled else None, []
     known: dict[bytes, str] = {}
-    with told(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
+    with told(path), open_regular(path) as file:
+        for number, line in enumerate(bounded_lines(file), 1):
             row = line.rstrip(b"\r\n")
             if not row or (columns.header and number == 1):
                 continue
             cell = b"0" if at is None else _cell(row, at, len(columns.names))
             if cell not in known:
-                label = cell.decode("utf-8-sig").strip().strip('"').strip()
+                label = composed(cell.decode("utf-8-sig").strip().strip('"').strip())
                 rule = _flaw(label)
                 if rule:
                     name = repr(columns.names[at or 0]) if columns.header else "the class"

@@ -16,13 +16,14 @@ class Problem(NamedTuple):
     rule: str
 
     def __str__(self) -> str:
-        return f"{one_line(self.file)}: {one_line(self.rule)}"
+        return f"{self.file}: {self.rule}"
 
 
 def listed(problems: Sequence[object]) -> list[str]:
     """An indented line for each of the first, and how many more there are."""
     more = len(problems) - MOST_SHOWN
-    return [f"  {problem}" for problem in problems[:MOST_SHOWN]] + ([f"  and {more:,} more"] if more > 0 else [])
+    first = [f"  {one_line(str(problem))}" for problem in problems[:MOST_SHOWN]]
+    return first + ([f"  and {more:,} more"] if more > 0 else [])
 
 
 def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> None:
@@ -31,4 +32,4 @@ def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> Non
         return
     count = len(problems)
     head = f"{source}: {count:,} thing{'s' * (count > 1)} to put right"
-    raise CnncliError("\n".join([head, *listed(problems), *([advice] if advice else [])]))
+    raise CnncliError(head, *listed(problems), *([advice] if advice else []))

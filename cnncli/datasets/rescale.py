@@ -1,14 +1,43 @@
 """What images are multiplied by before a model sees them."""
 
-from cnncli.graph.model import INPUT, Model
+from cnncli.graph.model import INPUT, Model, Node, lower
+from cnncli.ops.losses import Penalty
+
+OF_BYTES = 1 / 50
+"""Below it lie the scales that bring bytes to the size of 1: 1/255, 1/127.5, 1/128."""
 
 
 def rescaling_layer(model: Model) -> str:
-    """The type of the layer by which a model scales its images itself; empty where it does not begin with one."""
-    readers = [node.layer for node in model.nodes if INPUT in node.inputs]
-    return type(readers[0]).__name__ if readers and all(layer.rescales for layer in readers) else ""
+    """The type of the layer by which a model scales its images itself; empty where not all of it begins with one.
+
+    What leaves pixels on their scale, as padding and pooling do, may come before it.
+    """
+    layers = {node.name: node.layer for node in model.nodes}
+    if not any(layer.rescales for layer in layers.values()):
+        return ""
+    lowered = lower(model)
+    unscaled, found = {lowered.outputs[INPUT]}, ""
+    for call in lowered.builder.calls:
+        if not unscaled.intersection(call.inputs) or isinstance(call.op, Penalty):
+            continue
+        layer = layers[call.owner]
+        if layer.rescales:
+            found = type(layer).__name__
+        elif call.op.keeps_scale and unscaled.issuperset(call.inputs):
+            unscaled.update(call.outputs)
+        else:
+            return ""
+    return found
 
 
 def rescale_for(model: Model, rescale: float | str) -> float | str:
     """The spec's `rescale`, but 1 for "auto" where the model scales its images itself."""
     return 1.0 if rescale == "auto" and rescaling_layer(model) else rescale
+
+
+def rescaled_again(model: Model) -> Node | None:
+    """The layer that looks as if it scaled bytes where "auto" has scaled them already; None where there is none."""
+    if rescaling_layer(model):
+        return None
+    suspects = (node for node in model.nodes if node.layer.rescales)
+    return next((node for node in suspects if abs(getattr(node.layer, "scale", 0.0)) < OF_BYTES), None)

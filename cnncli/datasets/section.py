@@ -26,7 +26,7 @@ AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 LARGEST_SIDE = 16_384
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "on_error"),
+    *("interpolation", "antialias", "on_error"),
 )
 
 
@@ -39,10 +39,13 @@ class DataSection(Declaration):
     dataset: Annotated[str | Source, Named()]
     """A known name, a name with arguments, a folder of images, or a file or folder of arrays (relative to the spec)."""
     validation_split: Fraction = 0.0
-    """The share kept for validation: of arrays the last training rows; of folders and .csv files a part of each class,
-    by the seed."""
+    """The share kept for validation: of arrays the last training rows, as in Keras; of folders and .csv files a part of
+    each class, by the seed."""
+    stratified: bool | None = None
+    """true: of arrays, too, validation_split and test_split take a part of each class, by the seed."""
     rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
-    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits."""
+    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits, be it
+    behind layers that leave pixels on their scale, as padding does."""
     targets: Targets = "labels"
     """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
@@ -52,7 +55,7 @@ class DataSection(Declaration):
     fold: Annotated[int, Whole(1)] = 1
     """The part that is kept for validation, from 1."""
     test_split: Fraction = 0.0
-    """The share of each class that is kept for the test: of folders and .csv files only."""
+    """The share of each class that is kept for the test: of folders, .csv files and, with `stratified`, arrays."""
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None
     """(height, width) that images are resized to; without it all must be as large as the first. From here on: of
     folders of images only."""
@@ -64,6 +67,9 @@ class DataSection(Declaration):
     """Add black to what is too narrow or too low, so that nothing is distorted."""
     interpolation: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
     """How images are resized."""
+    antialias: bool = True
+    """Smooth images that are made smaller. Keras' image_dataset_from_directory does not: with false the pixels are its,
+    rounded (bicubic, area, lanczos3: but for 1 in 2,000, which are one level off)."""
     on_error: Literal["stop", "skip"] = "stop"
     """What becomes of files that can't be used: skip leaves them out, and lists them."""
 
@@ -76,10 +82,27 @@ class DataSection(Declaration):
             return f"fold must be at most folds, {self.folds or 1}"
         if self.validation_split + self.test_split >= 1:
             return "validation_split and test_split must leave something to train on"
+        if self.stratified and self.targets != "labels":
+            return f"stratified needs a class for each image, which there is not with `targets: {self.targets}`"
         return ""
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """The shares of the training images that are taken off, by "test" and "validation"; those that there are."""
+        shares = {"test": self.test_split, "validation": self.validation_split}
+        return {name: share for name, share in shares.items() if share}
+
+    def refuse_unstratified(self) -> None:
+        """Raise DeclarationError where a folder or a table should be divided otherwise than class by class."""
+        if self.stratified is False:
+            raise DeclarationError(
+                f"stratified must be true or left out: {self.name} is always divided class by class", "stratified"
+            )
 
     def refuse_folder_keys(self, *allowed: str) -> None:
         """Raise DeclarationError for a key that was given and means something to folders of images only."""
+        if self.test_split and "test_split" not in allowed:
+            raise DeclarationError("test_split of arrays needs `stratified: true` beside it", "test_split")
         for key in FOLDER_KEYS:
             if key not in allowed and getattr(self, key) != self.fields[key].default:
                 raise DeclarationError(f"{key} is for folders of images, which {self.name} is not", key)

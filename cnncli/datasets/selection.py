@@ -34,8 +34,8 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
 
     Raises DeclarationError for a share of what the folder names itself, or that leaves a class without an image.
     """
-    shares = {"test": data.test_split, "validation": data.validation_split}
-    shares = {name: share for name, share in shares.items() if share}
+    data.refuse_unstratified()
+    shares = data.shares
     for name in shares:
         key = f"{name}_split"
         if name in found.splits:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnncli.datasets import folder, table
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import reason
 
 SOURCES = "a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
 
@@ -65,7 +66,7 @@ ADVICE = {
         (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it, and name what was in it"
     ),
     **dict.fromkeys(
-        (".heic", ".heif", ".avif", ".tif", ".tiff"),
+        folder.UNREAD,
         "save images as PNG or JPEG, each in the folder of its class, and name the folder above",
     ),
     **dict.fromkeys(folder.ENDINGS, "put images into the folder of their class, and name the folder above"),
@@ -78,10 +79,14 @@ def located(dataset: str, base: Path) -> Found | None:
 
     Raises DeclarationError, which says what to do, for what is there but is not read.
     """
-    path = (base / dataset).resolve()
-    if path.is_dir():
+    try:
+        path = (base / dataset).resolve()
+        there, is_folder = path.exists(), path.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, links that lead in a circle
+        raise DeclarationError(f"the dataset's path can't be followed: {reason(error)}") from None
+    if is_folder:
         return _in_folder(path)
-    if not path.exists():
+    if not there:
         return None
     for form in FORMATS:
         if match := form.pattern.fullmatch(path.name):
@@ -94,6 +99,15 @@ def located(dataset: str, base: Path) -> Found | None:
     todo = ADVICE.get(ending)
     said = f"{ending or 'such'} files are not read by this version{f': {todo}' if todo else ''}"
     raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
+
+
+def names_splits(found: Found) -> bool:
+    """Whether a folder or a table says which of its images are for training, validation or the test."""
+    if found.kind == "folder":
+        return any(entry.is_dir() and entry.name.lower() in folder.SPLITS for entry in _entries(found.file))
+    return found.kind != "csv" or any(
+        form.pattern.fullmatch(file.name) for file in found.files.values() for form in FORMATS
+    )
 
 
 def readable(place: Path) -> Iterator[str]:
@@ -117,7 +131,7 @@ def _in_folder(path: Path) -> Found:
         raise DeclarationError(f"several datasets lie in {path}: name {names}, not the folder")
     for (kind, prefix), (form, _) in first.items():
         return Found(str(path), kind, path, _siblings(path, form, prefix))
-    if not images and not any(entry.name.lower().endswith(folder.ENDINGS) for entry in entries):
+    if not images and not any(folder.is_picture(entry.name) for entry in entries):
         looked_for = f"folders of images, {table.TABLE}, {', '.join(form.example for form in FORMATS)}"
         inside = [name for name in sorted(readable(path)) if not (path / name).is_dir()]
         instead = f"; name the file {inside[0]!r} in it" if inside else ""

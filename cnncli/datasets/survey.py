@@ -3,11 +3,11 @@
 Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
 """
 
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from math import floor
 from pathlib import Path
 from shlex import quote
 
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageChops
 
 from cnncli.datasets import archive, contents, folder, images, mask_folder, pictures, pixels
-from cnncli.datasets.class_numbers import class_numbers
+from cnncli.datasets.class_numbers import class_numbers, whole_numbers
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.folder import Listing
 from cnncli.datasets.problems import Problem, raise_any
@@ -40,8 +40,9 @@ class Survey:
     """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
     training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
     image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
-    all of them `whole` where they were decoded. `ordered`: the last training rows do not show all classes. `levels`:
-    the images are floats, though of 0 to 255. `listing`: what can be used of a folder or a table.
+    all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
+    classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
+    used of a folder or a table.
     """
 
     kind: str
@@ -93,6 +94,7 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
+    contents.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
     levels = first.kind == "f" and contents.limits(contents.read(first, found.kind))[1] > UNIT
     made = Survey(
         "shipped" if found.name in EMBEDDED else "arrays",
@@ -105,16 +107,18 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     labels = splits["train"].y if "train" in splits else None
     if labels is None:
         return made
-    y = contents.labels(contents.read(labels, found.kind), labels, hashlib.sha256())
+    y = contents.labels(contents.read(labels, found.kind), labels)
+    y = whole_numbers(y) if len(labels.shape) == 1 else y
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
         raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
     numbers = class_numbers(y)
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
     counts = np.bincount(numbers)
-    last = numbers[len(numbers) - len(numbers) // 10 :]
+    rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
+    ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    return replace(made, classes=tuple(shown), counts=shown, ordered=len(set(last.tolist())) < int((counts > 0).sum()))
+    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
 def _table(found: Found, told: Callable[[int, int], None]) -> Survey:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from math import fsum, sqrt
+from math import fsum, isfinite, sqrt
 from typing import Any
 
 import numpy as np
@@ -52,10 +52,9 @@ class Tone:
         ends = sorted((min(least) * factor, max(greatest) * factor))
         return cls(*(round(number, 6) for number in (mean * factor, deviation * abs(factor), *ends)))
 
-    @classmethod
-    def parse(cls, text: str) -> "Tone":
-        """What `text` wrote. Raises ValueError, TypeError for anything else."""
-        return cls(**{key: float(value) for key, value in json.loads(text).items()})
+    def __post_init__(self) -> None:
+        if not all(map(isfinite, (self.mean, self.deviation, self.least, self.greatest))):
+            raise ValueError("must have finite numbers")
 
     def text(self) -> str:
         """As JSON."""

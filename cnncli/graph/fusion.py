@@ -37,25 +37,16 @@ Rewritten = tuple[Sequence[Call], set[Call]]
 Rewrite = Callable[[Call, Surroundings], Rewritten | None]
 
 
-def loss_from_logits(kind: str, activation: Op, fused: str) -> Rewrite:
-    """Loss ∘ activation as one operation on the logits, with the stable gradient; it also gives the probabilities.
-
-    This is what Keras computes in graph mode, whatever else reads the probabilities.
-    """
+def probabilities_of_loss(kind: str, activation: Op) -> Rewrite:
+    """A loss of logits without the activation beside it, which nobody reads in the program: the loss gives it, too."""
 
     def rewrite(call: Call, around: Surroundings) -> Rewritten | None:
-        if not isinstance(call.op, Loss) or call.op.kind != kind:
+        if not isinstance(call.op, Loss) or call.op.kind != kind or around.reads[call.outputs[1]]:
             return None
-        prediction, target, weight = call.inputs
-        maker = around.makers.get(prediction)
-        if maker is None or maker.op != activation:
-            return None
-        alone = around.reads[prediction] == 1
-        probabilities = prediction if alone else prediction.like()
-        inputs = (maker.inputs[0], target, weight)
-        outputs = (call.output, probabilities)
-        loss = replace(call, op=replace(call.op, kind=fused), inputs=inputs, outputs=outputs)
-        return [loss], {maker} if alone else set()
+        for other in around.makers.values():
+            if other.op == activation and other.inputs[0] is call.inputs[0] and not around.reads[other.output]:
+                return [replace(call, outputs=(call.output, other.output))], {other}
+        return None
 
     return rewrite
 
@@ -120,8 +111,8 @@ def folded(call: Call, around: Surroundings) -> Rewritten | None:
 
 
 FROM_LOGITS: Sequence[Rewrite] = (
-    loss_from_logits("cross_entropy", Softmax(), "softmax_cross_entropy"),
-    loss_from_logits("binary_cross_entropy", Activation("sigmoid"), "sigmoid_cross_entropy"),
+    probabilities_of_loss("softmax_cross_entropy", Softmax()),
+    probabilities_of_loss("sigmoid_cross_entropy", Activation("sigmoid")),
 )
 TRAINING = (*FROM_LOGITS, conv_relu_pool, derivably_activated)  # the last after the other, which looks for the three
 INFERENCE = (*FROM_LOGITS, folded, conv_relu_pool, activated)

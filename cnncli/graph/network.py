@@ -30,6 +30,7 @@ class _Results(NamedTuple):
     """What the host reads after a run: views that are found once, not after every batch. `predict` has no losses."""
 
     predictions: Array
+    probabilities: Array
     losses: Array | None
     penalties: Sequence[Array]
 
@@ -116,6 +117,12 @@ class Network:
         return self.current.predictions
 
     @property
+    def probabilities(self) -> Array:
+        """(batch_size, *output_shape): what the predictions mean. They are these themselves, unless logits."""
+        assert self.current is not None
+        return self.current.probabilities
+
+    @property
     def losses(self) -> Array:
         """(batch_size,): each row's weighted loss in the last `train_step` or `evaluate`."""
         assert self.current is not None
@@ -179,4 +186,5 @@ def _results(run: _Run) -> _Results:
     """Where the host finds what a program, with its memory attached, computes."""
     read, what = run.program.read, run.objective
     losses = None if what.loss is None else read(what.loss)
-    return _Results(read(what.lowered.output), losses, [read(value) for value in what.penalties])
+    penalties = [read(value) for value in what.penalties]
+    return _Results(read(what.lowered.output), read(what.probabilities), losses, penalties)

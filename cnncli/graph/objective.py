@@ -24,7 +24,8 @@ BYTES = {REAL: 4, "int32": 4, "uint8": 1}
 class Objective:
     """Operations and the values that matter to whoever runs them.
 
-    `loss` is None for prediction alone. `gradients`: by the weight's name; a weight without influence has none.
+    `loss` is None for prediction alone. `probabilities`: what the model's output means, itself or made of logits.
+    `gradients`: by the weight's name; a weight without influence has none.
     """
 
     lowered: Lowered
@@ -32,6 +33,7 @@ class Objective:
     target: Value
     sample_weight: Value
     loss: Value | None
+    probabilities: Value
     gradients: Mapping[str, Value]
 
     @property
@@ -49,7 +51,8 @@ class Objective:
     @property
     def kept(self) -> list[Value]:
         """What is read after a run, gradients aside."""
-        return [self.lowered.output, *self.penalties, *([] if self.loss is None else [self.loss])]
+        outputs = dict.fromkeys((self.lowered.output, self.probabilities))
+        return [*outputs, *self.penalties, *([] if self.loss is None else [self.loss])]
 
 
 def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None) -> Objective:
@@ -63,11 +66,13 @@ def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rew
     lowered = lower(model, training=training)
     target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
     if purpose == "predict":
+        probabilities = loss.probabilities(lowered.builder, lowered.output)
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
-        return Objective(lowered, fuse(calls, rewrites, [lowered.output]), target, sample_weight, None, {})
-    value = lowered.builder.emit(loss.operation(), lowered.output, target, sample_weight)
+        fused = fuse(calls, rewrites, [lowered.output, probabilities])
+        return Objective(lowered, fused, target, sample_weight, None, probabilities, {})
+    value, probabilities = loss.lower(lowered.builder, lowered.output, target, sample_weight)
     tape = Tape(fuse(lowered.builder.calls, rewrites))
-    forward = Objective(lowered, tape.calls, target, sample_weight, value, {})
+    forward = Objective(lowered, tape.calls, target, sample_weight, value, probabilities, {})
     return _differentiated(forward, tape) if training else forward
 
 
@@ -108,6 +113,7 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
         forward.target,
         forward.sample_weight,
         forward.loss,
+        forward.probabilities,
         gradients,
     )
 

@@ -13,6 +13,7 @@ from cnncli.training.sections import CompileSection
 
 LOSSES = {
     "cross_entropy": "CategoricalCrossentropy",
+    "sparse_cross_entropy": "CategoricalCrossentropy",
     "binary_cross_entropy": "BinaryCrossentropy",
     "mean_squared_error": "MeanSquaredError",
 }

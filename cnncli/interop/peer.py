@@ -8,6 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, Self
 
+from cnncli import signals
 from cnncli.errors import CnncliError
 from cnncli.extras import require
 from cnncli.graph.model import Model
@@ -39,6 +40,7 @@ class Peer:
             text=True,
             encoding="utf-8",
         )
+        signals.undo(self.process.kill)
         try:
             hello = self._ask(description)
             self.version, self.variants = str(hello["version"]), list(map(str, hello["variants"]))
@@ -64,6 +66,7 @@ class Peer:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.communicate()
+        signals.keep(self.process.kill)
         self.errors.close()
 
     def _ask(self, message: object) -> Any:

@@ -14,7 +14,7 @@ from cnncli.interop.torch_spatial import TRANSLATORS, Module, border, convolutio
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from cnncli.layers.core import Activation, Dense, Dropout, Flatten
 from cnncli.layers.layer import Layer
-from cnncli.layers.losses import Loss
+from cnncli.layers.losses import LOGISTIC, Loss
 from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
@@ -41,8 +41,6 @@ JOINS: dict[type[Layer], str] = {
     layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
 }
 """How layers join their inputs: `torch_peer` knows these words."""
-FROM_LOGITS = {"cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
-"""The losses that take logits, and the last activation that each makes needless."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
@@ -71,12 +69,13 @@ def _node(node: Node, inputs: Sequence[Shape], *, loss: Loss | None, final: bool
     if len({len(shape) for shape in inputs}) > 1:
         raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
-    dropped = FROM_LOGITS.get(loss.kind) if final and loss is not None else None
+    needless = loss.activation if final and loss is not None else "linear"  # theirs takes logits
     over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
     activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
-    if final and dropped not in (None, activation):
-        raise _no_counterpart(node, f"as the output of {type(loss).__name__}, without {dropped}")
-    if activation not in ("linear", dropped):
+    logits = loss is not None and loss.of_logits and activation not in LOGISTIC
+    if needless not in ("linear", activation) and not logits:
+        raise _no_counterpart(node, f"as the output of {type(loss).__name__}, without {needless}")
+    if activation not in ("linear", needless):
         modules.append(ACTIVATIONS[activation])
     return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
 
@@ -168,9 +167,9 @@ def _axis(axis: int, shape: Shape) -> int:
 
 def _loss(loss: Loss) -> Module:
     smoothing = getattr(loss, "label_smoothing", 0.0)
-    if loss.kind == "cross_entropy":
+    if loss.activation == "softmax":
         return "CrossEntropyLoss", {"label_smoothing": smoothing}
-    return ("BCEWithLogitsLoss" if loss.kind == "binary_cross_entropy" else "MSELoss"), {}
+    return ("BCEWithLogitsLoss" if loss.activation == "sigmoid" else "MSELoss"), {}
 
 
 def _optimizer(optimizer: Optimizer) -> Module:

@@ -21,11 +21,10 @@ from cnncli.kernels.batch_normalization import (
     parts_of,
 )
 from cnncli.kernels.lanes import Vector
-from cnncli.kernels.reduce import ITEM
 from cnncli.kernels.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 SUMS = block(f"grad tables {PARTS}")
-COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta out count channels length partials")
+COEFFICIENTS = block("sums saved gamma grad_gamma grad_beta tables count channels length partials")
 INPUT = block("x grad tables out length")
 
 
@@ -52,7 +51,7 @@ def training(
         gamma=address_of(normalization.gamma),
         grad_gamma=address_of(grad_gamma),
         grad_beta=address_of(grad_beta),
-        out=tables + 3 * parts["length"] * ITEM[x.dtype],
+        tables=tables,
         count=x.size // depth,
         channels=depth,
         length=parts["length"],
@@ -132,11 +131,15 @@ def sums_worker(real, kind):
 
 @worker(COEFFICIENTS)
 def coefficients_worker(real):
-    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset."""
+    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset.
+
+    A number that is alone in its channel is its own mean: nothing follows from it, and its gradient is 0. That is to be
+    exact, since an optimizer may divide by the size of what is left of a rounding: scale, then, is 0, too.
+    """
 
     def coefficients(parameters, chunk, _, thread):
         p = fields(parameters, COEFFICIENTS)
-        saved, out = view(p.saved, (2, p.channels), real), view(p.out, (2, p.length), real)
+        saved, tables = view(p.saved, (2, p.channels), real), view(p.tables, (5, p.length), real)
         for c in range(p.channels):
             total = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c)
             apart = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c)
@@ -146,9 +149,13 @@ def coefficients_worker(real):
                 view(p.grad_gamma, p.channels, real)[c] = inverse * apart
             if p.grad_beta != 0:
                 view(p.grad_beta, p.channels, real)[c] = total
+            if p.count == 1:
+                scale = 0.0
             for place in range(c, p.length, p.channels):
-                out[0, place] = -scale * inverse * inverse * apart / p.count
-                out[1, place] = -scale * total / p.count
+                if p.count == 1:
+                    tables[1, place] = 0
+                tables[3, place] = -scale * inverse * inverse * apart / p.count
+                tables[4, place] = -scale * total / p.count
 
     return coefficients
 

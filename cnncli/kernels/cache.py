@@ -18,7 +18,7 @@ from typing import Any
 import llvmlite
 import numba
 
-from cnncli import folders
+from cnncli import folders, signals
 from cnncli.kernels.lazy_nrt import defer
 from cnncli.kernels.target import machine
 from cnncli.notices import warn
@@ -60,6 +60,7 @@ def prepare() -> str:
         return f"{place} can't be written"
     numba.config.CACHE_DIR = str(place)
     remove_unsealed(place)
+    signals.undo(lambda: _remove_unfinished(place))
     return ""
 
 
@@ -71,6 +72,13 @@ def remove_unsealed(place: Path) -> None:
         except (OSError, ValueError):
             whole = False
         if not whole:
+            file.unlink(missing_ok=True)
+
+
+def _remove_unfinished(place: Path) -> None:
+    """Remove files that Numba, or `seal`, has not renamed yet; another process that loses one compiles without."""
+    for pattern in ("*.tmp.*", f"*.sha256.{os.getpid()}"):
+        for file in place.rglob(pattern):
             file.unlink(missing_ok=True)
 
 
@@ -123,6 +131,8 @@ def compiled(build: Callable[[bool], Any]) -> Any:
             if _state(place) != before:
                 seal(place)
             return built
+        except MemoryError:  # no fault of the files
+            raise
         except Exception:
             for file in place.rglob(FILES):
                 file.unlink(missing_ok=True)

@@ -16,9 +16,13 @@ from numba import njit, prange, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from cnncli.errors import UsageError
 from cnncli.kernels import cache
 from cnncli.kernels.compilations import Compilation, tell
 from cnncli.kernels.intrinsics import call, clear, put
+
+if numba.config.DISABLE_JIT:
+    raise UsageError("NUMBA_DISABLE_JIT is set, and without Numba's compiler nothing can be computed: unset it")
 
 # A thread that waits by spinning takes the core from the one it waits for, wherever another process runs, too: training
 # has been seen to be ten times slower beside one busy process. Read by libgomp when the first program runs.

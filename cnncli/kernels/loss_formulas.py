@@ -12,11 +12,11 @@ from cnncli.kernels.sweeps import elementwise, scalar, summing
 from cnncli.kernels.vectormath import decay, log, log1p, sigmoid
 
 EPSILON = 1e-7
-SOFTMAX, CROSS_ENTROPY, SIGMOID = "softmax", "cross_entropy", "sigmoid"
+SOFTMAX, CROSS_ENTROPY, SPARSE, SIGMOID = "softmax", "cross_entropy", "sparse", "sigmoid"
 BINARY, SQUARED, DIFFERENCE = "binary", "squared", "difference"
 ELEMENTWISE = {SIGMOID: 0, BINARY: 1, SQUARED: 2}
 """Which of `element_losses`."""
-SLOPES = {SOFTMAX: 0, CROSS_ENTROPY: 1, BINARY: 2, DIFFERENCE: 3}
+SLOPES = {SOFTMAX: 0, CROSS_ENTROPY: 1, BINARY: 2, DIFFERENCE: 3, SPARSE: 4}
 """Which of `slopes`."""
 
 Terms: TypeAlias = tuple[tuple[Vector, ...], tuple[Vector, ...]]
@@ -58,6 +58,12 @@ def _reached(p: Vector, t: Vector, mass: Vector, keep: Vector, share: Vector) ->
     return (), (_wanted(t, keep, share).where(q.same(_clip(q, p.item)), 0.0),)
 
 
+def _clipped(p: Vector, t: Vector, keep: Vector, share: Vector) -> Terms:
+    """What q = p clipped, what is wanted, and what is wanted of log q sum up to."""
+    q, wanted = _clip(p.double(), p.item), _wanted(t, keep, share)
+    return (), (q, wanted, wanted * log(q))
+
+
 def _softmax_slope(q: Vector, t: Vector, mass: Vector, keep: Vector, share: Vector, scale: Vector) -> Vector:
     return ((q.double() * mass - _wanted(t, keep, share)) * scale).rounded(q.item)
 
@@ -66,6 +72,15 @@ def _slope(p: Vector, t: Vector, mass: Vector, reached: Vector, keep: Vector, sh
     q = p.double() / mass
     own = (_wanted(t, keep, share) / q).where(q.same(_clip(q, p.item)), 0.0)
     return ((reached - own) / mass * scale).rounded(p.item)
+
+
+def _clipped_slope(
+    p: Vector, t: Vector, partition: Vector, mass: Vector, keep: Vector, share: Vector, scale: Vector
+) -> Vector:
+    q = p.double()
+    clipped = (q - _clip(q, p.item)).magnitude() > 0.0  # not where they differ: NaN must pass
+    slope = (mass / partition - _wanted(t, keep, share) / q) * scale
+    return slope.full(0.0).where(clipped, slope).rounded(p.item)
 
 
 def _sigmoid_loss(x: Vector, t: Vector, keep: Vector, share: Vector) -> Terms:
@@ -96,6 +111,7 @@ def _difference(guess: Vector, t: Vector, keep: Vector, share: Vector, scale: Ve
 
 expected_logits, masses, sums = summing(2, _expected_logit), summing(1, _mass), summing(1, _sum)
 expected_logs, reaches = summing(1, _expected_log), summing(1, _reached)
+clipped_sums = summing(3, _clipped)
 element_losses = summing(1, _sigmoid_loss, _binary_loss, _squared_loss)
-slopes = elementwise(_softmax_slope, _slope, _binary_slope, _difference)
+slopes = elementwise(_softmax_slope, _slope, _binary_slope, _difference, _clipped_slope)
 scalar_log = scalar(log)

@@ -20,7 +20,9 @@ from cnncli.kernels.loss_formulas import (
     SIGMOID,
     SLOPES,
     SOFTMAX,
+    SPARSE,
     SQUARED,
+    clipped_sums,
     element_losses,
     expected_logits,
     expected_logs,
@@ -61,6 +63,20 @@ def cross_entropy_gradient(
 ) -> list[Step]:
     """With respect to p: (T − t/q) / Σp where q was not clipped, T / Σp where it was; T is Σt over the unclipped."""
     return _steps(gradient_worker, CROSS_ENTROPY, probabilities, target, weight, smoothing, out=out)
+
+
+def sparse_cross_entropy(
+    probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, loss: Tensor
+) -> list[Step]:
+    """−Σ t log(q / Σq) with q = p clipped to [1e-7, 1 − 1e-7], as Keras does where targets are class numbers."""
+    return _steps(loss_worker, SPARSE, probabilities, target, weight, smoothing, loss=loss)
+
+
+def sparse_cross_entropy_gradient(
+    probabilities: Tensor, target: Tensor, weight: Tensor, smoothing: float, out: Tensor
+) -> list[Step]:
+    """With respect to p: Σt / Σq − t/q, 0 where p was clipped."""
+    return _steps(gradient_worker, SPARSE, probabilities, target, weight, smoothing, out=out)
 
 
 def sigmoid_cross_entropy(
@@ -115,7 +131,7 @@ def _steps(
 ) -> list[Step]:
     """One step; a chunk has some whole samples, whose rows are their positions' classes, or all there is of each."""
     samples, size = prediction.shape[0], prediction.size
-    by_class = kind in (SOFTMAX, CROSS_ENTROPY)
+    by_class = kind in (SOFTMAX, CROSS_ENTROPY, SPARSE)
     length = (1, *prediction.shape[1:])[-1] if by_class else size // samples
     terms = size // samples // length if by_class else length
     per_chunk = max(1, SPAN * samples // size)
@@ -166,6 +182,9 @@ def loss_worker(real, kind):
                     (mass,) = sums(0, (x,), (), 0, length, (), real)
                     (dot,) = expected_logs(0, (x, t), (), 0, length, (mass, keep, share), real)
                     total -= dot
+                elif kind == SPARSE:
+                    partition, mass, dot = clipped_sums(0, (x, t), (), 0, length, (keep, share), real)
+                    total += mass * scalar_log(partition) - dot
                 elif kind == SIGMOID:
                     (total,) = element_losses(number, (x, t), (out,), 0, length, (keep, share), real)
                 else:
@@ -198,6 +217,9 @@ def gradient_worker(real, kind):
                     (mass,) = sums(0, (x,), (), 0, length, (), real)
                     (reached,) = reaches(0, (x, t), (), 0, length, (mass, keep, share), real)
                     slopes(number, (x, t), outputs, 0, length, (mass, reached, keep, share, scale), real)
+                elif kind == SPARSE:
+                    partition, mass, _ = clipped_sums(0, (x, t), (), 0, length, (keep, share), real)
+                    slopes(number, (x, t), outputs, 0, length, (partition, mass, keep, share, scale), real)
                 else:
                     numbers = precise(keep), precise(share), precise(scale)
                     slopes(number, (x, t), outputs, 0, length, numbers, real)

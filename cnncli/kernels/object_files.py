@@ -4,14 +4,15 @@ The folder's name has the digest of all sources and of the processor, so a file 
 """
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import numba
 from llvmlite import binding
 
+from cnncli import atomic
+from cnncli.errors import CnncliError
 from cnncli.kernels import cache
 from cnncli.kernels.target import Machine
 
@@ -41,19 +42,6 @@ def kept(name: str, build: Callable[[], bytes]) -> bytes:
         return code
     code = build()
     if place:
-        _write(place, hashlib.sha256(code).digest() + code)
+        with suppress(CnncliError):  # a full disk costs only the cache
+            atomic.write(place, hashlib.sha256(code).digest() + code)
     return code
-
-
-def _write(place: Path, content: bytes) -> None:
-    """All or nothing; a full disk costs only the cache."""
-    try:
-        handle, temporary = tempfile.mkstemp(dir=place.parent)
-    except OSError:
-        return
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(place)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils
 from numba.core.codegen import get_host_cpu_features
 
+from cnncli.errors import UsageError
+
 
 class Machine(NamedTuple):
     """What code is made for: `width` bytes in a vector register, the number of registers, fused multiply-add or not."""
@@ -35,6 +37,10 @@ class Machine(NamedTuple):
 def machine() -> Machine:
     """The processor that Numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES narrow it)."""
     cpu, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
+    if features and not all(feature.startswith(("+", "-")) for feature in features.split(",")):
+        raise UsageError(
+            f"NUMBA_CPU_FEATURES must be names with + or - before them, like +avx2,-fma; received {features!r}"
+        )
     return described(
         binding.get_host_cpu_name() if cpu is None else cpu, get_host_cpu_features() if features is None else features
     )

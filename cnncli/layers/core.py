@@ -23,7 +23,7 @@ class Dense(KernelLayer):
         Example({"units": 3, "activation": "tanh", "use_bias": False}, [(2, 3, 5)]),
         Example({"units": 3, "activation": "softmax", "kernel_regularizer": {"l2": {"l2": 0.02}}}, [(4,)]),
         Example({"units": 2, "activation": "sigmoid", "activity_regularizer": {"l1": {"l1": 0.1}}}, [(4,)]),
-        Example({"units": 5, "activation": "relu", "bias_regularizer": {"l1_l2": {"l1": 0.1, "l2": 0.1}}}, [(3,)]),
+        Example({"units": 5, "activation": "relu", "bias_regularizer": {"l1l2": {"l1": 0.1, "l2": 0.1}}}, [(3,)]),
     )
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:

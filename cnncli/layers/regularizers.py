@@ -34,17 +34,10 @@ class L2(Regularizer):
 
 @REGULARIZERS.register
 class L1L2(Regularizer):
-    """l1·Σ|w| + l2·Σw²; the bare name `l1_l2` means 0.01 of each, as in Keras."""
-
-    aliases = ("l1_l2",)
+    """l1·Σ|w| + l2·Σw². Both default to 0, as in Keras: the bare name is no penalty."""
 
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0
 
 
-class _Named(Named):
-    def read(self, value: object) -> Declaration:
-        return L1L2(l1=0.01, l2=0.01) if value in ("l1_l2", "l1l2", "L1L2") else super().read(value)
-
-
-RegularizerField = Annotated[Regularizer | None, Maybe(_Named(REGULARIZERS))]
+RegularizerField = Annotated[Regularizer | None, Maybe(Named(REGULARIZERS))]

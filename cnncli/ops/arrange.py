@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 class Reshape(Op):
     """The same elements in the same order under another shape: no work at all."""
 
+    keeps_scale: ClassVar[bool] = True
+
     shape: Shape
     is_view: ClassVar[bool] = True
 
@@ -39,6 +41,8 @@ class Reshape(Op):
 @dataclass(frozen=True)
 class Concatenate(Op):
     """Values side by side along `axis`, counted from 0 without the batch axis."""
+
+    keeps_scale: ClassVar[bool] = True
 
     axis: int
 
@@ -66,6 +70,8 @@ class Concatenate(Op):
 @dataclass(frozen=True)
 class Slice(Op):
     """`size` cells along `axis` (without the batch axis), from `start`."""
+
+    keeps_scale: ClassVar[bool] = True
 
     axis: int
     start: int

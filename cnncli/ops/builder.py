@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cnncli.kernels.activation_names import named
 from cnncli.ops import streams
@@ -25,13 +25,21 @@ from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
 
 
+class Logits(NamedTuple):
+    """What an activation was given, and which it is: "softmax", "softmax along another axis", "sigmoid"."""
+
+    value: Value
+    activation: str
+
+
 @dataclass
 class Builder(Tape):
     """A tape with a method an operation.
 
     `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
     that is being lowered, by Keras' names; `clock` is (seed, step), int64. `updates`: what statistics become by a
-    training step, and the weights they take the place of.
+    training step, and the weights they take the place of. `logits`: what each softmax and sigmoid was given, by what it
+    gave; as in Keras, that is forgotten by whatever makes another value of it, be it the same numbers.
     """
 
     training: bool = False
@@ -39,6 +47,7 @@ class Builder(Tape):
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
     updates: dict[Value, Value] = field(default_factory=dict)
+    logits: dict[Value, Logits] = field(default_factory=dict)
 
     def weight(self, name: str) -> Value:
         """The lowered layer's weight `name`."""
@@ -115,15 +124,22 @@ class Builder(Tape):
             return x
         if name == "softmax":
             return self.softmax(x)
-        return self.emit(Activation(named(name, *constants) if constants else name), x)
+        y = self.emit(Activation(named(name, *constants) if constants else name), x)
+        if name == "sigmoid":
+            self.logits[y] = Logits(x, name)
+        return y
 
     def softmax(self, x: Value, axis: int = -1) -> Value:
         """Softmax along `axis`, counted from 0 without the batch axis."""
-        inner = prod(x.shape[axis:][1:])
+        inner, name = prod(x.shape[axis:][1:]), "softmax"
         if inner == 1:
-            return self.emit(Softmax(), x)
-        columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
-        return self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
+            y = self.emit(Softmax(), x)
+        else:
+            name += " along another axis"
+            columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
+            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
+        self.logits[y] = Logits(x, name)
+        return y
 
     def dropout(self, x: Value, rate: float) -> Value:
         """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""

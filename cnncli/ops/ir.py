@@ -72,6 +72,8 @@ class Op:
     """True if the output is the input's memory under another shape."""
     as_whole: ClassVar[bool] = False
     """True where its kernels take the whole batch; those of others do row by row what follows from the same row."""
+    keeps_scale: ClassVar[bool] = False
+    """True if its outputs are numbers of the inputs, zeros, or means of such: pixels stay on the scale of pixels."""
     overwrites: ClassVar[int | None] = None
     """The input whose memory the output may take, where nobody reads that input afterwards."""
 

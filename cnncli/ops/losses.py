@@ -17,15 +17,21 @@ from cnncli.ops.ir import Call, Op, Tape, Value
 if TYPE_CHECKING:
     from cnncli.kernels.runtime import Scratch, Step, Tensor
 
-FUSED = {"softmax_cross_entropy": "cross_entropy", "sigmoid_cross_entropy": "binary_cross_entropy"}
-"""Losses that take logits and also give the probabilities, and what each is after the activation."""
+OF_LOGITS = {
+    "cross_entropy": "softmax_cross_entropy",
+    "sparse_cross_entropy": "softmax_cross_entropy",
+    "binary_cross_entropy": "sigmoid_cross_entropy",
+}
+"""Losses of probabilities, and what each is of logits: those give the probabilities, too."""
+ACTIVATIONS = {"softmax_cross_entropy": "softmax", "sigmoid_cross_entropy": "sigmoid"}
+"""Losses of logits, and the activation that makes their probabilities."""
 
 
 @dataclass(frozen=True)
 class Loss(Op):
     """(prediction, target, weight ()) → the weighted loss of each sample, shape () [, probabilities].
 
-    `kind` names the kernel: "cross_entropy", "binary_cross_entropy", "mean_squared_error", or one of FUSED.
+    `kind` names the kernel: "mean_squared_error", or one of OF_LOGITS, or what that is of logits.
     """
 
     as_whole: ClassVar[bool] = True
@@ -39,14 +45,14 @@ class Loss(Op):
         if prediction.shape != target.shape:
             raise ShapeError(f"prediction and target must have one shape; received {prediction.shape}, {target.shape}")
         loss = Value(())
-        return (loss, prediction.like()) if self.kind in FUSED else (loss,)
+        return (loss, prediction.like()) if self.kind in ACTIVATIONS else (loss,)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         prediction, target, weight = call.inputs
-        saved = call.outputs[1] if self.kind in FUSED else prediction
+        saved = call.outputs[1] if self.kind in ACTIVATIONS else prediction
         return tape.emit(LossGrad(self.kind, self.smoothing), saved, target, weight), None, None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -60,6 +60,8 @@ class Subtract(Elementwise):
 class Extreme(Elementwise):
     """The larger or the smaller of a and b, of one shape. Of equals the first has the gradient, as in TensorFlow."""
 
+    keeps_scale: ClassVar[bool] = True
+
     kind: Literal["maximum", "minimum"]
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
@@ -86,6 +88,8 @@ class ExtremeGrad(Elementwise):
 @dataclass(frozen=True)
 class Repeat(Op):
     """x (…, 1, …) → (…, times, …) along `axis`, counted from 0 without the batch axis."""
+
+    keeps_scale: ClassVar[bool] = True
 
     axis: int
     times: int
@@ -125,6 +129,8 @@ class SumAxis(Op):
 @dataclass(frozen=True)
 class SwapLast(Op):
     """x (…, n, m) → (…, m, n)."""
+
+    keeps_scale: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape

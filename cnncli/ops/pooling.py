@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.ops.conv import image_shape
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class MaxPool2D(Op):
     """x (H,W,C) → the maximum of each window (OH,OW,C), and which cell of it won (int32); padding never wins."""
+
+    keeps_scale: ClassVar[bool] = True
 
     window: Window
 
@@ -55,6 +57,8 @@ class MaxPool2DGrad(Op):
 class AveragePool2D(Op):
     """x (H,W,C) → the mean over the cells of each window that lie inside the image, (OH,OW,C)."""
 
+    keeps_scale: ClassVar[bool] = True
+
     window: Window
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -91,6 +95,8 @@ class AveragePool2DGrad(Op):
 @dataclass(frozen=True)
 class GlobalMaxPool2D(Op):
     """x (H,W,C) → the maximum of each channel, (C,)."""
+
+    keeps_scale: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (Value((image_shape(inputs[0])[2],)),)

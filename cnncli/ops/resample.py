@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil, floor
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.ops.conv import image_shape
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Frame(Op):
     """x (H,W,C) with rows (above, below) and columns (left, right) of zeros around it, or without where negative."""
+
+    keeps_scale: ClassVar[bool] = True
 
     rows: Pair
     columns: Pair
@@ -40,6 +42,8 @@ class Frame(Op):
 @dataclass(frozen=True)
 class UpSample2D(Op):
     """x (H,W,C) → (H·size, W·size, C), or its adjoint; `interpolation` is "nearest" or "bilinear"."""
+
+    keeps_scale: ClassVar[bool] = True
 
     size: Pair
     interpolation: str
@@ -90,6 +94,8 @@ class UpSample2D(Op):
 @dataclass(frozen=True)
 class RepeatChannels(Op):
     """x (…, C) → (…, C·times): each channel `times` times, one beside the other."""
+
+    keeps_scale: ClassVar[bool] = True
 
     times: int
 

@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO, get_args
 
-from rich.table import Table
-
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, print_table
 from cnncli.training.benchmark import Direction, Duel, Mode, Timed
 
 BALANCE = 8
@@ -78,18 +76,10 @@ class Benchmark:
         """The table and its closing lines; without colour where `file` is no terminal or NO_COLOR is set."""
         console = console_on(file)
         cores = f"{self.threads} thread{'s' * (self.threads > 1)}"
-        table = Table(
-            title=f"{self.name} · {self.mode} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s",
-            title_justify="left",
-        )
-        for column in ("Layer", "Operation", "Pass"):
-            table.add_column(column, overflow="fold")
-        for column in ("Time", f"Of {STEP[self.mode]}", "GFLOP/s", "Of peak", "GB/s"):
-            table.add_column(column, justify="right", no_wrap=True)
+        title = f"{self.name} · {self.mode} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s"
+        heads = ["Layer", "Operation", "Pass", "Time", f"Of {STEP[self.mode]}", "GFLOP/s", "Of peak", "GB/s"]
         total = sum(seconds for _, seconds in self.timed)
-        for timed in self.timed:
-            table.add_row(*self._cells(timed, total))
-        console.print(table)
+        print_table(console, title, heads, [self._cells(timed, total) for timed in self.timed], range(3))
         for line in self._closing(total):
             console.print(line, soft_wrap=True)
 

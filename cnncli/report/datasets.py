@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
     """A row a dataset, on standard output."""
     table = Table(box=box.SIMPLE)
-    table.add_column("name", no_wrap=True)
-    for name in ("images", "shape", "classes", "download"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("where", overflow="fold")
+    table.add_column("name")
+    for name in ("images", "shape", "classes", "size"):
+        table.add_column(name, justify="right")
+    table.add_column("state")
     for row in rows:
-        where = row["place"] if row["here"] else "not here yet"
-        download = megabytes(row["bytes"]) if row["bytes"] else "comes along"
+        size = megabytes(row["bytes"]) if row["bytes"] else ""
         images = f"{sum(row['images'].values()):,}"
-        table.add_row(row["name"], images, _shape(row["shape"]), str(row["classes"]), download, where)
+        state = "bundled" if not row["bytes"] else "downloaded" if row["here"] else "not downloaded"
+        table.add_row(row["name"], images, _shape(row["shape"]), str(row["classes"]), size, state)
     console_on(sys.stdout).print(table)
+    echo("cnncli datasets info NAME shows where a dataset is, or will be")
 
 
 def print_dataset(facts: Mapping[str, Any]) -> None:

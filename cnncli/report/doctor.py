@@ -13,7 +13,7 @@ from rich.table import Table
 
 from cnncli import __version__
 from cnncli.report import facts, storage
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, tied
 from cnncli.report.facts import Fact
 from cnncli.training import threads as cpus
 from cnncli.training.run import processor_name
@@ -70,10 +70,10 @@ def print_report(found: Sequence[Fact], file: TextIO) -> None:
         table.add_column(min_width=widest, no_wrap=True)
         table.add_column(overflow="fold")
         for fact in group:
-            table.add_row(fact.name.replace("_", " "), fact.shown)
+            table.add_row(fact.name.replace("_", " "), tied(fact.shown))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
     amiss = [fact.advice for fact in found if fact.advice]
     console.print()
     console.print(f"{len(amiss)} thing{'s are' if len(amiss) > 1 else ' is'} amiss:" if amiss else "nothing is amiss")
     for advice in amiss:
-        console.print(Padding(advice, (0, 0, 0, 2), expand=False))
+        console.print(Padding(tied(advice), (0, 0, 0, 2), expand=False))

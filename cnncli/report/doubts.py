@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from cnncli.datasets.tone import Tone
-from cnncli.report.output import echo
+from cnncli.report.output import echo_lines
 from cnncli.training.prediction import Prediction
 
 
@@ -47,7 +47,7 @@ class Doubts:
                 advice = f"for {light} on {dark} give --invert"
                 if self.inverted:
                     advice = "leave out --invert, which made them so"
-            echo(f"warning: {said}; {advice}", err=True)
+            echo_lines([f"warning: {said}; {advice}"], err=True)
 
     def _note(self, kind: str, text: str) -> None:
         self.found[kind] = self.found.get(kind, 0) + 1

@@ -15,14 +15,14 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
 from cnncli.escaping import one_line
 from cnncli.graph.network import Network
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, fits
 from cnncli.training.evaluation import evaluate
 from cnncli.training.metrics import Metric
 from cnncli.training.statistics import Confusion, Totals, class_numbers
 
 Array = np.ndarray[Any, Any]
 LARGEST_MATRIX = 20
-"""Classes; with more, the most frequent confusions are listed instead."""
+"""Classes; with more, or where the matrix is too wide, the most frequent confusions are listed instead."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
     mistakes: list[Mistake] = []
 
     def count_batch(rows: slice) -> None:
-        scores, targets = (array[: rows.stop - rows.start] for array in (network.predictions, network.targets))
+        scores, targets = (array[: rows.stop - rows.start] for array in (network.probabilities, network.targets))
         totals.add(confusion.count(scores, targets))
         if not pixels:
             mistakes.extend(_mistakes(scores, targets, rows.start))
@@ -109,8 +109,8 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
         predicted, labels = class_numbers(scores), class_numbers(targets)
         for i in np.flatnonzero(predicted != labels):
             sure = scores[i].max() if scores.shape[-1] > 1 or predicted[i] else 1 - scores[i, 0]
-            row = start + int(i)
-            file = feed.split.files[feed.split.numbers[row]] if feed.split.files else ""
+            row = int(feed.split.numbers[start + int(i)])
+            file = feed.split.files[row] if feed.split.files else ""
             yield Mistake(feed.split.start + row, classes[labels[i]], classes[predicted[i]], float(sure), file)
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch if count else lambda rows: None)
@@ -131,7 +131,9 @@ def print_evaluation(evaluation: Evaluation) -> None:
     for row in rows:
         table.add_row(one_line(row.name), *map(_share, (row.precision, row.recall, row.f1)), f"{row.support:,}")
     console.print(table)
-    console.print(_matrix(evaluation.classes, evaluation.confusion))
+    matrix = _matrix(evaluation.classes, evaluation.confusion)
+    few = len(evaluation.classes) <= LARGEST_MATRIX
+    console.print(matrix if few and fits(console, matrix) else _confusions(evaluation.classes, evaluation.confusion))
 
 
 def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
@@ -156,19 +158,22 @@ def _class_count(network: Network, split: Split) -> int:
     return outputs[-1] if network.loss.classes or split.y.dtype.kind in "iu" else 0
 
 
+def _confusions(classes: Sequence[str], confusion: Array) -> Table:
+    """The most frequent confusions, a row each."""
+    wrong = confusion - np.diag(confusion.diagonal())
+    table = Table("class", "taken for", "times", box=box.SIMPLE)
+    for place in np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_MATRIX]:
+        true, predicted = divmod(int(place), len(classes))
+        if wrong[true, predicted]:
+            table.add_row(one_line(classes[true]), one_line(classes[predicted]), f"{wrong[true, predicted]:,}")
+    return table
+
+
 def _matrix(classes: Sequence[str], confusion: Array) -> Table:
-    if len(classes) > LARGEST_MATRIX:
-        wrong = confusion - np.diag(confusion.diagonal())
-        table = Table("class", "taken for", "times", box=box.SIMPLE)
-        for place in np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_MATRIX]:
-            true, predicted = divmod(int(place), len(classes))
-            if wrong[true, predicted]:
-                table.add_row(one_line(classes[true]), one_line(classes[predicted]), f"{wrong[true, predicted]:,}")
-        return table
     table = Table(box=box.SIMPLE)
     table.add_column("true \\ predicted")
     for name in classes:
-        table.add_column(name, justify="right")
+        table.add_column(one_line(name), justify="right")
     for name, row in zip(classes, confusion.tolist(), strict=True):
         table.add_row(one_line(name), *(str(times) if times else "·" for times in row))
     return table

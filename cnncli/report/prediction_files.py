@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cnncli.errors import CnncliError
+from cnncli.atomic import replacing, telling
 from cnncli.report.prediction import Answer, Meaning
 from cnncli.report.prediction_text import Sink
 from cnncli.training.prediction import Prediction
@@ -20,7 +20,7 @@ Array = np.ndarray[Any, Any]
 @contextmanager
 def file_of(path: Path, means: Meaning, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """What writes to `path`, .npy or .csv, the outputs of shape `outputs`, or what they mean."""
-    with _replacing(path) as file, (_array if path.suffix == ".npy" else _table)(path, file, means, outputs) as sink:
+    with replacing(path) as file, (_array if path.suffix == ".npy" else _table)(path, file, means, outputs) as sink:
         yield sink
 
 
@@ -28,18 +28,21 @@ def file_of(path: Path, means: Meaning, outputs: tuple[int, ...]) -> Iterator[Si
 def _array(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """float32 (N, *outputs); a row of NaN for an image that can't be used, so that row n is always image n."""
     count = 0
-    _write(path, file, _header(count, outputs))
+    with telling(path):
+        file.write(_header(count, outputs))
     lost = np.full(outputs, np.nan, np.float32)
 
     def add(prediction: Prediction, answer: Answer | None) -> None:
         nonlocal count
-        output = lost if prediction.output is None else prediction.output
-        _write(path, file, np.ascontiguousarray(output, "<f4").tobytes())
+        output = lost if prediction.given is None else prediction.given
+        with telling(path):
+            file.write(np.ascontiguousarray(output, "<f4").tobytes())
         count += 1
 
     yield add
-    file.seek(0)
-    _write(path, file, _header(count, outputs))
+    with telling(path):
+        file.seek(0)
+        file.write(_header(count, outputs))
 
 
 @contextmanager
@@ -49,7 +52,8 @@ def _table(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]
     def line(cells: Sequence[Any]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(cells)
-        _write(path, file, text.getvalue().encode())
+        with telling(path):
+            file.write(text.getvalue().encode())
 
     def add(prediction: Prediction, answer: Answer | None) -> None:
         line([prediction.image.name, *([""] * len(means.columns) if answer is None else answer.cells)])
@@ -64,34 +68,3 @@ def _header(count: int, outputs: tuple[int, ...]) -> bytes:
     shape = (count, *outputs)
     np.lib.format.write_array_header_1_0(header, {"descr": "<f4", "fortran_order": False, "shape": shape})
     return header.getvalue()
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[IO[bytes]]:
-    """A file beside `path` that takes its place at the end; if it comes to that, or nothing is left of it."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    try:
-        file = temporary.open("wb")
-    except OSError as error:
-        raise _unwritable(path, error) from None
-    try:
-        with file:
-            yield file
-        try:
-            temporary.replace(path)
-        except OSError as error:
-            raise _unwritable(path, error) from None
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
-
-
-def _write(path: Path, file: IO[bytes], content: bytes) -> None:
-    try:
-        file.write(content)
-    except OSError as error:
-        raise _unwritable(path, error) from None
-
-
-def _unwritable(path: Path, error: OSError) -> CnncliError:
-    return CnncliError(f"{path}: can't be written: {error.strerror or error}")

@@ -98,6 +98,10 @@ class Follower:
 
     def __call__(self, event: "Event") -> None:
         """Show an event; to be handed to the loop."""
+        if isinstance(event, self.events.Remark):
+            self.__exit__()
+            echo(f"notice: {event.text}", err=True)
+            return
         self.begun = True
         if isinstance(event, self.events.BatchDone):
             if self.bar:

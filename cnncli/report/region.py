@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Sequence
 
+from cnncli import notices, signals
+
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
 ERASE_REST_OF_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
 
@@ -13,6 +15,7 @@ class Region:
 
     def __init__(self) -> None:
         self.height = 0
+        self.shown = notices.show
 
     @property
     def width(self) -> int:
@@ -24,6 +27,9 @@ class Region:
 
     def show(self, lines: Sequence[str]) -> None:
         """Show lines, none longer than `width`. What changes is overwritten in one go, so that nothing flickers."""
+        if not self.height:
+            signals.undo(self._take_away)
+            self.shown, notices.show = notices.show, self._give_way
         start = self._start() if self.height else HIDE_CURSOR
         sys.stderr.write(start + f"{ERASE_REST_OF_LINE}\n".join(lines) + ERASE_BELOW)
         sys.stderr.flush()
@@ -35,6 +41,15 @@ class Region:
             sys.stderr.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
             sys.stderr.flush()
             self.height = 0
+            notices.show = self.shown
+            signals.keep(self._take_away)
+
+    def _give_way(self, notice: str) -> None:
+        self.close()
+        self.shown(notice)
+
+    def _take_away(self) -> None:
+        signals.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
 
     def _start(self) -> str:
         """To the first character of the first line."""

@@ -1,6 +1,5 @@
 """Runs as people look back at them: how far each came and how good it became."""
 
-import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -9,57 +8,90 @@ from typing import Any, TextIO
 from rich.table import Table
 
 from cnncli.errors import CnncliError
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, fits
 from cnncli.report.progress import figure
 from cnncli.training import runs
-
-NARROW = 110
-"""Columns, below which a run takes several lines."""
+from cnncli.training.model_file import about
+from cnncli.training.runs import MEASURED
 
 
 def facts(run: Path) -> dict[str, Any]:
     """All about a run, for programs.
 
-    "state" is "finished", "running", or "unfinished": interrupted, diverged or killed. "epoch" is the one whose weights
-    it hands out, "figures" are that epoch's; "test" are known where it is finished and has test images.
+    "state" is "finished", "running", "diverged", "interrupted", "failed", or "killed": it ended without a word, and
+    "reason" why a run ended early. "epoch" is the one that "figures" are of: whose weights it hands out, or, where a
+    killed run has not kept that one's, the best of those it has kept. "test": known where it is finished and has test
+    images.
     """
-    ended, epochs = runs.result(run), runs.history(run)
-    planned, best = _planned_and_best(run)
-    epoch = ended["epoch"] if ended else best
-    found = next((dict(done) for done in epochs if done.get("epoch") == epoch), {})
-    found.pop("epoch", None)
+    ended, epochs, (planned, best) = runs.result(run), _history(run), _planned_and_best(run)
+    epoch = ended.get("epoch", best)
+    if epoch not in [0, *(done.get("epoch") for done in epochs)]:
+        epoch = _best(epochs)
+    found = next((done for done in epochs if done.get("epoch") == epoch), {})
     return {
         "run": str(run),
-        "name": run.parent.name,
+        "name": runs.name_of(run),
         "began": runs.began(run).isoformat(timespec="seconds"),
-        "state": "finished" if ended else "running" if runs.is_held(run) else "unfinished",
+        "state": "running" if runs.is_held(run) else ended.get("state", "killed"),
+        "reason": ended.get("reason"),
         "epochs": len(epochs),
         "planned_epochs": planned,
         "epoch": epoch,
-        "figures": found,
-        "test": ended.get("test") if ended else None,
+        "figures": {name: value for name, value in found.items() if name not in ("epoch", *MEASURED)},
+        "test": ended.get("test"),
         "bytes": sum(file.stat().st_size for file in run.iterdir() if file.is_file()),
     }
 
 
 def print_runs(found: Sequence[Mapping[str, Any]], file: TextIO) -> None:
-    """A row a run; where the file is narrow, with a line a figure."""
+    """A row a run; where the file is narrow, a few lines a run."""
     console = console_on(file)
-    narrow = console.width < NARROW
-    table = Table(box=None, padding=(0, 1 if narrow else 2, 0, 0), pad_edge=False)
-    table.add_column("run", overflow="fold")
-    for name in ("epochs", "validation", "test"):
-        table.add_column(name, no_wrap=True)
-    table.add_column("size", justify="right", no_wrap=True)
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("run", "epochs", "validation", "test"):
+        table.add_column(name)
+    table.add_column("size", justify="right")
     for run in found:
-        parts = (
-            [f"{run['epochs']}/{run['planned_epochs'] or '?'}", *([run["state"]] * (run["state"] != "finished"))],
-            [f"{name[4:]} {figure(value)}" for name, value in run["figures"].items() if name.startswith("val_")],
-            [f"{name} {figure(value)}" for name, value in (run["test"] or {}).items()],
-        )
-        size = f"{run['bytes'] / 1e6:,.1f} MB"
-        table.add_row(run["run"], *(("\n" if narrow else "  ").join(part) for part in parts), size)
-    console.print(table)
+        table.add_row(*_cells(run))
+    if fits(console, table):
+        console.print(table)
+        return
+    for run in found:
+        path, epochs, validation, test, size = _cells(run)
+        console.print(path, soft_wrap=True, style="bold")
+        console.print(f"  {epochs}  {size}")
+        for name, figures in (("validation", validation), ("test", test)):
+            if figures:
+                console.print(f"  {name:10}  {figures}")
+
+
+def _cells(run: Mapping[str, Any]) -> list[str]:
+    """The path, how far it came, the figures of validation and test, the size."""
+    figures = {name[4:]: value for name, value in run["figures"].items() if name.startswith("val_")}
+    return [
+        run["run"],
+        f"{run['epochs']}/{run['planned_epochs'] or '?'}{'' if run['state'] == 'finished' else '  ' + run['state']}",
+        *(
+            "  ".join(f"{name} {figure(value)}" for name, value in part.items())
+            for part in (figures, run["test"] or {})
+        ),
+        f"{run['bytes'] / 1e6:,.1f} MB",
+    ]
+
+
+def _history(run: Path) -> list[dict[str, Any]]:
+    """The figures of each epoch, from its lines or its checkpoint: one killed in between has written one of them."""
+    lines = runs.history(run)
+    with suppress(CnncliError, KeyError, TypeError, ValueError, RecursionError):
+        saved = about(run / runs.MODEL_FILES[1]).value("state", dict[str, Any])["history"]
+        lines += [dict(epoch) for epoch in saved[len(lines) :]]
+    return lines
+
+
+def _best(epochs: Sequence[Mapping[str, Any]]) -> int | None:
+    """The epoch of the least val_loss, or else the last."""
+    with suppress(TypeError, KeyError):
+        return int(min(epochs, key=lambda epoch: epoch["val_loss"])["epoch"]) if epochs else None
+    return epochs[-1].get("epoch")
 
 
 def _planned_and_best(run: Path) -> tuple[int | None, int | None]:
@@ -67,7 +99,7 @@ def _planned_and_best(run: Path) -> tuple[int | None, int | None]:
     planned = best = None
     with suppress(CnncliError, KeyError, TypeError, ValueError):
         for file in runs.model_files(run):
-            carried = runs.metadata(file)
-            planned = int(json.loads(carried["spec"])["fit"]["epochs"])
-            best = int(carried["epoch"]) if best is None else best
+            carried = about(file)
+            planned = int(carried.spec["fit"]["epochs"])
+            best = carried.epoch if best is None else best
     return planned, best

@@ -53,7 +53,7 @@ def caches(digest: str, *, unused: str) -> list[Fact]:
         why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
         advice = why and f"{why}; CNNCLI_CACHE_DIR names another folder"
         facts.append(Fact("caches", kind, size(place), _sized(place), advice))
-    empty = f"cnncli doctor --clean removes old kernels and images; rm -r {places['datasets']} removes downloads"
+    empty = f"`cnncli doctor --clean` removes old kernels and images; `rm -r {places['datasets']}` removes downloads"
     return [*facts, Fact("caches", "to_empty", "cnncli doctor --clean", empty)]
 
 
@@ -63,7 +63,7 @@ def data() -> list[Fact]:
     for name in EMBEDDED:
         file = shipped("data") / f"{name}.npz"
         advice = "" if file.is_file() else f"{file} is missing: install cnncli anew"
-        facts.append(Fact("data", name, str(file), "comes along", advice))
+        facts.append(Fact("data", name, str(file), "bundled", advice))
     try:
         here = [known for known in KNOWN.values() if download.is_here(known)]
     except RuntimeError:
@@ -71,14 +71,14 @@ def data() -> list[Fact]:
     facts += [Fact("data", known.name, str(download.folder(known)), _sized(download.folder(known))) for known in here]
     missing = [name for name, known in KNOWN.items() if known not in here]
     if missing:
-        facts.append(Fact("data", "not_here", missing, f"{', '.join(missing)}: cnncli datasets download NAME"))
+        facts.append(Fact("data", "not_here", missing, f"{', '.join(missing)}: `cnncli datasets download NAME`"))
     return facts
 
 
 def trained() -> list[Fact]:
-    """The runs under runs/."""
+    """The runs that were made in the working directory."""
     found = runs.all_runs()
-    shown = f"{len(found)}, {_megabytes(size(folders.RUNS))}: cnncli runs" if found else "none under runs/ yet"
+    shown = f"{len(found)}, {_megabytes(sum(map(size, found)))}: `cnncli runs`" if found else "none under runs/ yet"
     newest = runs.newest()
     return [
         Fact("runs", "count", len(found), shown),
@@ -101,12 +101,14 @@ def disk() -> list[Fact]:
 
 
 def removable(kind: str, keep: str = "") -> Iterator[Path]:
-    """Folders of a cache that can go: all but `keep`, and what a process that was killed left half made."""
+    """Folders of a cache that can go: all but `keep`, and what a process that was killed left half made.
+
+    The latter are to be removed before the next is asked for: until then nobody else takes them for their own.
+    """
     place = folders.cache(kind)
-    left = set(temporary.abandoned(place))
+    yield from temporary.abandoned(place)
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        whole = KEPT[kind].fullmatch(folder.name) and folder.name != keep
-        if folder in left or (whole and folder.is_dir() and not folder.is_symlink()):
+        if KEPT[kind].fullmatch(folder.name) and folder.name != keep and folder.is_dir() and not folder.is_symlink():
             yield folder
 
 
@@ -117,13 +119,14 @@ def clean(digest: str) -> dict[str, tuple[int, int]]:
     """
     gone = {}
     for kind, keep in (("jit", digest), ("images", "")):
-        found = list(removable(kind, keep))
-        gone[kind] = len(found), sum(map(size, found))
-        for folder in found:
+        sizes = []
+        for folder in removable(kind, keep):
+            sizes.append(size(folder))
             try:
                 shutil.rmtree(folder)
             except OSError as error:
                 raise CnncliError(f"{folder}: can't be removed: {error.strerror or error}") from None
+        gone[kind] = len(sizes), sum(sizes)
     return gone
 
 

@@ -3,11 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from rich.table import Table
-
 from cnncli.graph.model import INPUT, LayerSummary, Model, lower, summarize
 from cnncli.graph.objective import training_memory
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, print_table
 from cnncli.spec.spec import Spec
 
 BYTES = 4
@@ -48,17 +46,14 @@ def print_layers(spec: Spec, file: TextIO) -> None:
     model = spec.model
     rows = summarize(model, lower(model))
     console = console_on(file)
-    table = Table(title=f"{spec.name} · input {_shape(model.input_shape)}", title_justify="left")
-    table.add_column("Layer (type)", overflow="fold")
-    for column in ("Output shape", "Parameters", "FLOPs"):
-        table.add_column(column, justify="right", no_wrap=True)
-    chain = _is_chain(rows)
-    if not chain:
-        table.add_column("Connected to", overflow="fold")
-    for row in rows:
-        cells = [f"{row.name} ({row.type})", _shape(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"]
-        table.add_row(*cells, *(() if chain else (", ".join(row.inputs),)))
-    console.print(table)
+    heads, texts = ["Layer (type)", "Output shape", "Parameters", "FLOPs"], [0]
+    table = [
+        [f"{row.name} ({row.type})", _shape(row.output_shape), f"{row.parameters:,}", f"{row.flops:,}"] for row in rows
+    ]
+    if not _is_chain(rows):
+        heads, texts = [*heads, "Connected to"], [0, 4]
+        table = [[*cells, ", ".join(row.inputs)] for cells, row in zip(table, rows, strict=True)]
+    print_table(console, f"{spec.name} · input {_shape(model.input_shape)}", heads, table, texts)
     parameters, trainable = sum(row.parameters for row in rows), sum(row.trainable for row in rows)
     of_them = "all" if trainable == parameters else f"{trainable:,}"
     console.print(

@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 
 from cnncli.layers.notes import first_sentence
-from cnncli.report.console import console_on
+from cnncli.report.console import console_on, tied
 from cnncli.report.vocabulary import PLACES, Word
 from cnncli.spec.resolve import flow
 
@@ -19,7 +19,7 @@ def print_list(words: Sequence[Word], file: TextIO) -> None:
     for kind, group in groupby(words, key=lambda word: word.kind):
         console.print(PLACES[kind][0], style="bold")
         console.print(_indented([(word.name, first_sentence(word.about)) for word in group]), "")
-    console.print("cnncli layers NAME tells all about one of them, like cnncli layers Conv2D")
+    console.print(tied("`cnncli layers NAME` explains one of them, like `cnncli layers Conv2D`"))
 
 
 def print_word(words: Sequence[Word], file: TextIO) -> None:

@@ -139,7 +139,12 @@ def check_augmentations(
 ) -> None:
     """Augmentations must be fit for images of `shape`, and for batches. `places` are where they stand."""
     for augmentation, place in zip(data.augment, places, strict=True):
-        message = augmentation.misfit(shape)
+        rank = len(shape)
+        message = (
+            augmentation.misfit(shape)
+            if rank == 3
+            else f"augmentations are for images, [height, width, channels]; received input_shape {_list(shape)}"
+        )
         if not message and augmentation.mixes and fit is not None and fit.batch_size == 1:
             name = type(augmentation).__name__
             message = f"{name} mixes images of a batch: batch_size must be at least 2; received 1"

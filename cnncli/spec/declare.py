@@ -4,12 +4,12 @@ import re
 from typing import TypeVar
 
 from cnncli.errors import DeclarationError
+from cnncli.escaping import one_line
 from cnncli.layers.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declaration import Declaration
 from cnncli.layers.flaws import RefusedError
 from cnncli.ops.ir import Shape
 from cnncli.spec import rules
-from cnncli.spec.entries import MENDED
 from cnncli.spec.mistakes import told
 from cnncli.spec.problems import Problems
 from cnncli.spec.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head, ModelSection
@@ -17,6 +17,8 @@ from cnncli.spec.tree import Mapping, Place, Scalar, Sequence, Tree, is_null, pl
 from cnncli.training.expectations import Expectation
 
 D = TypeVar("D", bound=Declaration)
+LONGEST_NAME = 200
+"""Bytes of a spec's name: a file's may have 255."""
 
 
 def declared(cls: type[D], tree: Mapping, owner: str, place: Place, problems: Problems) -> D | None:
@@ -37,14 +39,16 @@ def head_of(tree: Mapping, problems: Problems) -> Head | None:
     if entry and isinstance(name, str) and not is_plain_name(name):
         problems.add(
             entry.value.place,
-            f"name must be a plain file name, without / and not beginning with a dot; received {name!r}",
+            f"name must be a plain file name of at most {LONGEST_NAME} bytes, without / and not beginning with a dot; "
+            f"received {rules.shown(entry.value)}",
         )
     return head
 
 
 def is_plain_name(name: str) -> bool:
     """True for what can be a folder's name everywhere."""
-    return bool(re.fullmatch(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]{0,199}", name)) and name != MENDED
+    plain = re.fullmatch(r"[^./\\][^/\\]*", name) is not None and one_line(name) == name
+    return plain and len(name.encode()) <= LONGEST_NAME
 
 
 def section_of(tree: Mapping, name: str, cls: type[D], problems: Problems) -> D | None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnncli.hints import suggestion
 from cnncli.layers.declaration import REQUIRED
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.mistakes import ENTRIES, KEYS, told
+from cnncli.spec.mistakes import ENTRIES, KEYS, LONGEST, told
 from cnncli.spec.problems import Problems
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
@@ -15,6 +15,8 @@ OF_ENTRIES = ("name", "inputs", "repeat")
 """The keys that any entry may carry."""
 RESERVED = ("input", "previous")
 MOST_REPEATS = 1000
+MOST_COMPARED = 50
+"""Names above that one is compared with: all of thousands of layers would take minutes."""
 LAYER_NAME = re.compile(r"[A-Z]\w*")
 """Of a layer, as an entry calls it: what begins with a small letter is a block."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
@@ -67,7 +69,8 @@ def example_arguments(layer: str, received: str = "") -> str:
     cls = LAYERS.find(layer)
     if cls is None:
         return "{…}"
-    values = [value.strip() for value in re.split(r",(?![^(\[]*[)\]])", received.strip("(){} ")) if value.strip()]
+    parts = re.split(r",(?![^(\[]*[)\]])", received[:LONGEST].strip("(){} "))
+    values = [part.strip() for part in parts if part.strip()]
     keys, pairs = list(cls.fields), []
     for key, value in zip(keys, values, strict=False):
         named = re.fullmatch(r"(\w+)\s*[=:]\s*(.+)", value)
@@ -208,4 +211,4 @@ _SETTERS = {"name": _set_name, "inputs": _set_inputs, "repeat": _set_repeat}
 
 def near(name: str, known: list[str]) -> str:
     """The suggestion among `known`, or all of them where none is near."""
-    return suggestion(name, known) or (f"; known here: {', '.join(known[-8:])}" if known else "")
+    return suggestion(name, known[-MOST_COMPARED:]) or (f"; known here: {', '.join(known[-8:])}" if known else "")

@@ -8,9 +8,13 @@ from cnncli.layers.layer import LAYERS
 from cnncli.spec.blocks import PARAMETER, Block, declared
 from cnncli.spec.entries import MENDED, LayerEntry, flat, near, parse_entry
 from cnncli.spec.problems import Problems
-from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
+from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null, size
 
 MOST_LAYERS = 10_000
+MOST_ENTRIES = 2 * MOST_LAYERS
+"""Layers and uses of blocks, faulty ones among them: blocks in blocks multiply."""
+MOST_VALUES = 300_000
+"""Of all layers with their arguments: parameters multiply, too."""
 DEEPEST_BLOCKS = 30
 
 
@@ -54,13 +58,14 @@ def expand(layers: Sequence, blocks: Tree | None, problems: Problems) -> tuple[S
     try:
         output = expander.layers(layers, _Scope("", {"input": "input"}, "input"))
     except _TooManyError as error:
-        problems.add(error.entry.place, f"a model must not have more than {MOST_LAYERS:,} layers")
+        problems.add(error.entry.place, str(error))
         return Sequence(layers.place, ()), None
     return Sequence(layers.place, tuple(expander.flat)), output
 
 
 class _TooManyError(Exception):
-    def __init__(self, entry: LayerEntry) -> None:
+    def __init__(self, entry: LayerEntry, what: str = f"{MOST_LAYERS:,} layers") -> None:
+        super().__init__(f"a model must not have more than {what}")
         self.entry = entry
 
 
@@ -69,6 +74,7 @@ class _Expander:
         self.blocks, self.problems = blocks, problems
         self.flat: list[Mapping] = []
         self.taken: set[str] = set()
+        self.entries = self.values = 0
 
     def layers(self, sequence: Sequence, scope: _Scope) -> str | None:
         """Write out a list of entries; the name of the last one's output."""
@@ -76,8 +82,11 @@ class _Expander:
             parse_entry(_noted(item, scope.note), self.problems, lambda tree: self._resolved(tree, scope))
             for item in sequence.items
         ]
-        scope.taken |= {name for entry in entries if entry and entry.name for name in _names(entry)}
-        later = {str(entry.name.value) for entry in entries if entry and entry.name}
+        whole = [entry for entry in entries if entry is not None]
+        if sum(entry.repeat or 1 for entry in whole) > MOST_LAYERS:
+            raise _TooManyError(whole[-1])
+        scope.taken |= {name for entry in whole if entry.name for name in _names(entry)}
+        later = {str(entry.name.value) for entry in whole if entry.name}
         output: str | None = None
         for entry in entries:
             output = None if entry is None else self._place(entry, scope, later)
@@ -111,17 +120,24 @@ class _Expander:
 
     def _one(self, entry: LayerEntry, scope: _Scope, local: str, sources: list[str] | None) -> str | None:
         kind, name = str(entry.kind.value), scope.prefix + local
+        self.entries += 1
+        if len(self.flat) == MOST_LAYERS or self.entries > MOST_ENTRIES:
+            raise _TooManyError(entry)
         block = self.blocks.get(kind)
         if block is not None:
             return self._use(block, entry, scope, name, sources)
         if kind[:1].islower():
             self.problems.add(entry.place, self._no_block(kind))
             return None
-        if len(self.flat) == MOST_LAYERS:
-            raise _TooManyError(entry)
+        self._count(entry.arguments, entry)
         self.flat.append(flat(entry, name, sources or []))
         self.taken.add(name)
         return None if sources is None else name
+
+    def _count(self, tree: Tree, entry: LayerEntry) -> None:
+        self.values += size(tree, MOST_VALUES - self.values)
+        if self.values > MOST_VALUES:
+            raise _TooManyError(entry, f"{MOST_VALUES:,} values, blocks written out")
 
     def _no_block(self, kind: str) -> str:
         cls = LAYERS.find(kind)
@@ -144,6 +160,8 @@ class _Expander:
                 entry.place, f"the number of inputs of block '{kind}' must be {wanted}; received {len(sources)}"
             )
             return None
+        for tree in (block.layers, *arguments.values()):
+            self._count(tree, entry)
         place = entry.place
         note = f" … in block '{kind}', used at {self.problems.at(place)}{place.note}"
         names = dict(zip(block.inputs or ["input"], sources, strict=True))

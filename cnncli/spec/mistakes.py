@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from cnncli.spec.tree import Place
 
 Table = Sequence[tuple[str, str]]
+LONGEST = 500
+"""Characters of a text that may be a mistake of these: for longer ones the patterns may take forever."""
 
 LINES: Table = (
     (
@@ -250,7 +252,7 @@ def syntax_mistake(problem: str, place: Place, start: Place, lines: Sequence[str
     numbers = [place.line, start.line]
     above = next((number for number in range(place.line - 1, 0, -1) if lines[number - 1].strip()), place.line)
     for number in (*numbers, above):
-        line = lines[number - 1] if number <= len(lines) else ""
+        line = lines[number - 1] if number <= len(lines) and len(lines[number - 1]) <= LONGEST else ""
         for pattern, message in LINES:
             match = re.search(pattern, line)
             if match:
@@ -261,7 +263,7 @@ def syntax_mistake(problem: str, place: Place, start: Place, lines: Sequence[str
 
 def told(text: str, table: Table, **more: str) -> str:
     """The message of the first row of `table` that matches `text`, or nothing. `more` are further words to fill in."""
-    for pattern, message in table:
+    for pattern, message in table if len(text) <= LONGEST else ():
         match = re.search(pattern, text)
         if match:
             words = {name: value or "" for name, value in match.groupdict().items()}

@@ -6,17 +6,21 @@ from collections.abc import Sequence as AnySequence
 from cnncli.hints import suggestion
 from cnncli.layers.declaration import REQUIRED, Declaration, snake_case
 from cnncli.layers.layer import LAYERS
+from cnncli.spec.entries import OF_ENTRIES
 from cnncli.spec.problems import Problems
 from cnncli.spec.reader import read
 from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.sections import MODEL_KEYS, SECTIONS, TOP_KEYS
 from cnncli.spec.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
+LONGEST = 200
+"""Characters of an override that are shown with its problem."""
+
 
 def apply(tree: Mapping, overrides: Iterable[str], problems: Problems) -> Mapping:
     """The flat tree with every override in it; the later one wins."""
     for text in overrides:
-        place = Place(override=f"--set {text}")
+        place = Place(override=f"--set {text if len(text) <= LONGEST else text[:LONGEST] + '…'}")
         path, equals, value = text.partition("=")
         if not equals or not path:
             problems.add(place, "an override is KEY=VALUE, like fit.epochs=3")
@@ -65,7 +69,7 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
         problems.add(value.place, "a layer is addressed as model.layers.NAME.KEY or model.layers.NUMBER.KEY")
         return model
     names = [_layer_name(item) for item in layers.items]
-    target, key = path[1], path[2]
+    target = path[1]
     index = int(target) if target.isascii() and target.isdigit() and len(target) < 6 else -1
     if target in names:
         index = names.index(target)
@@ -74,15 +78,14 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
             value.place, f"there is no layer '{target}'{suggestion(target, names) or '; known: ' + ', '.join(names)}"
         )
         return model
-    if key in ("name", "inputs", "repeat"):
-        problems.add(value.place, f"--set can't change a layer's {key}; change it in the file")
-        return model
     item = layers.items[index]
     assert isinstance(item, Mapping)
     kind, arguments = item.entries[0].key, item.entries[0].value
-    if key == kind.value and len(path) > 3:
-        path = [*path[:2], *path[3:]]
-    changed = _into(arguments, path[2:], value, LAYERS.find(str(kind.value)), problems, owner=target)
+    keys = path[3:] if path[2] == kind.value and len(path) > 3 else path[2:]
+    if keys[0] in OF_ENTRIES:
+        problems.add(value.place, f"--set can't change a layer's {keys[0]}; change it in the file")
+        return model
+    changed = _into(arguments, keys, value, LAYERS.find(str(kind.value)), problems, owner=target)
     items = list(layers.items)
     items[index] = Mapping(item.place, (Entry(kind, changed),))
     key_scalar = model.entry("layers")

@@ -24,6 +24,8 @@ IMBALANCED = 3
 """How many times as many images a class must have as another for classes to be weighed."""
 SHARE = 0.15
 """Of each class of a folder, for validation and for the test each."""
+TENTH = 0.1
+"""Of arrays, for validation."""
 FEWEST_TO_DIVIDE = 10
 DIRECTED = ("left", "right")
 BATCHES = ((100, 8), (1_000, 16), (20_000, 32))
@@ -35,7 +37,7 @@ LARGEST_BATCH = 64
 class Proposal:
     """`size`: (height, width) of the model's images. `resized`, `cropped`: whether they are brought to it, and cut.
 
-    `shares`: validation_split, test_split or folds, as the spec says them. `samples`: images by split, then.
+    `shares`: validation_split, test_split and stratified, as the spec says them. `samples`: images by split, then.
     """
 
     size: tuple[int, int]
@@ -117,11 +119,16 @@ def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[st
 
 
 def _array_shares(seen: "Survey") -> tuple[dict[str, float], dict[str, int]]:
-    """A tenth for validation: the last rows, as Keras does, but dealt class by class where those lack a class."""
+    """A tenth for validation: the last rows, as Keras does, but of each class where those lack one."""
     train = seen.samples["train"]
     if "validation" in seen.samples or train < FEWEST_TO_DIVIDE:
         return {}, dict(seen.samples)
-    if seen.ordered:
-        kept = len(range(0, train, 10))
-        return {"folds": 10}, {**seen.samples, "train": train - kept, "validation": kept}
-    return {"validation_split": 0.1}, sizes(seen.samples, 0.1)
+    share = {"validation": TENTH}
+    if not seen.ordered:
+        return {"validation_split": TENTH}, sizes(seen.samples, share)
+    counts = [count for count in seen.counts.values() if count]
+    if min(counts) < 2:
+        return {}, dict(seen.samples)
+    kept = sum(sizes({"train": count}, share)["validation"] for count in counts)
+    samples = {**seen.samples, "train": train - kept, "validation": kept}
+    return {"validation_split": TENTH, "stratified": True}, samples

@@ -2,15 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from cnncli import hints
 from cnncli.datasets.section import DataSection
 from cnncli.errors import SpecError, UsageError
+from cnncli.files import open_regular
 from cnncli.graph.model import Model
-from cnncli.spec import resolve
+from cnncli.spec import no_spec, resolve
 from cnncli.spec.declare import is_plain_name
 from cnncli.spec.problems import Problems
 from cnncli.spec.reader import LARGEST_FILE, read
@@ -19,16 +19,12 @@ from cnncli.spec.validate import validate
 from cnncli.training.expectations import Expectation
 from cnncli.training.sections import CompileSection, FitSection
 
-OTHERS = {
-    ".safetensors": "a model file: `cnncli summary` and `cnncli evaluate` take it",
-    ".npz": "data, which a spec names: `data: {{dataset: {}}}`",
-}
-"""What files with these endings are, when they are given for a spec."""
-
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `path` is the file it was read from; it does not count when specs are compared."""
+    """A validated spec. `path` is the file it was read from, `warnings` what is doubtful, each with its place; neither
+    counts when specs are compared.
+    """
 
     name: str
     seed: int
@@ -38,6 +34,7 @@ class Spec:
     compile: CompileSection
     fit: FitSection
     expect: tuple[Expectation, ...]
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Plain data that says everything: blocks written out, defaults filled in, names, inputs and paths explicit."""
@@ -68,12 +65,16 @@ def load(path: str | Path, overrides: Iterable[str] = (), *, check_data: bool = 
     return _parse(_text(path), str(path), overrides, path.parent, path=path, check_data=check_data)
 
 
-def parse(text: str, filename: str, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
-    """Read a spec from its text. Paths in it are relative to the folder of `filename`. Raises SpecError.
+def parse(
+    text: str, filename: str, overrides: Iterable[str] = (), *, base: Path | None = None, check_data: bool = True
+) -> Spec:
+    """Read a spec from its text. Raises SpecError.
+
+    Paths in it are relative to `base`, else to the folder of `filename`.
 
     Without `check_data` the dataset is not looked at (it need not be there), if the spec says the input's shape.
     """
-    return _parse(text, filename, overrides, Path(filename).parent, path=None, check_data=check_data)
+    return _parse(text, filename, overrides, base or Path(filename).parent, path=None, check_data=check_data)
 
 
 def _parse(
@@ -89,21 +90,22 @@ def _parse(
     assert parts is not None
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
-    return Spec(name, parts.seed, path, parts.data, parts.model, parts.compile, parts.fit, parts.expect)
+    sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
+    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()))
 
 
 def _text(path: Path) -> str:
     try:
-        with path.open("rb") as file:
+        with open_regular(path, inherited=True) as file:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise UsageError(_missing(path)) from None
+        raise UsageError(no_spec.missing(path)) from None
     except (OSError, ValueError) as error:
         if path.is_dir():
-            raise UsageError(f"a spec must be a file; {_folder(path)}") from None
+            raise UsageError(f"a spec must be a file; {no_spec.folder(path)}") from None
         raise UsageError(f"'{path}' can't be read: {hints.reason(error)}") from None
-    if path.suffix in OTHERS and b"\0" in raw:
-        raise UsageError(f"a spec must be YAML text; '{path}' is {OTHERS[path.suffix].format(path)}")
+    if path.suffix in no_spec.OTHERS and b"\0" in raw:
+        raise UsageError(f"a spec must be YAML text; '{path}' is {no_spec.OTHERS[path.suffix].format(path)}")
     if len(raw) > LARGEST_FILE:
         raise SpecError([f"{path}:1:1: a spec must not be larger than 1 MiB; received more"])
     try:
@@ -114,22 +116,3 @@ def _text(path: Path) -> str:
         problems = Problems(str(path), "")
         problems.add(Place(line, column), f"a spec must be UTF-8 text; received the byte 0x{raw[error.start]:02x}")
         raise SpecError(problems.rendered()) from None
-
-
-def _missing(path: Path) -> str:
-    """That there is no such file; and the spec that may have been meant, or some that there are."""
-    found = list(hints.specs(path.parent))
-    said = hints.missing(path, "file", found)
-    return said if "; " in said or path.is_symlink() else said + _listed(found)
-
-
-def _folder(path: Path) -> str:
-    """What a folder is where a spec is wanted, and what may have been meant."""
-    if hints.is_run(path):
-        return f"'{path}' is a run: its spec is '{path / 'spec.yaml'}'; `cnncli train --resume {path}` goes on with it"
-    return f"'{path}' is a folder{hints.path_suggestion(path, hints.specs(path.parent)) or _listed(hints.specs(path))}"
-
-
-def _listed(found: Iterable[Path]) -> str:
-    some = ", ".join(map(str, islice(found, 5)))
-    return f"; specs there: {some}" if some else ""

@@ -24,7 +24,7 @@ def template(seen: "Survey", chosen: Proposal, *, file: str, name: str, source: 
         f"# yaml-language-server: $schema={SCHEMA}",
         f"# Written by `{command}`.",
         f"# Change what you like: `cnncli check {file}` tells everything that is wrong, and an editor does so",
-        f"# while you type, with what `cnncli schema -o {SCHEMA}` writes beside this file.",
+        f"# while you type, by {SCHEMA} beside this file.",
         f"name: {scalar(name)}",
         _line(f"seed: {SEED}", "the same seed gives the same splits and the same weights, bit for bit"),
         *_data(seen, chosen, source),
@@ -57,8 +57,9 @@ def _data(seen: "Survey", chosen: Proposal, source: str) -> Iterator[str]:
             yield _line("  color_mode: grayscale", "all images looked at are grey; the other mode is rgb")
     if seen.levels:
         yield _line("  rescale: 1/255", "the arrays hold floats of up to 255")
+    by_class = seen.listing is not None or "stratified" in chosen.shares
     for key, value in chosen.shares.items():
-        yield _line(f"  {key}: {value:g}", SHARES[key, seen.listing is not None])
+        yield _line(f"  {key}: {scalar(value)}", SHARES[key, by_class])
     if chosen.skips:
         yield _line("  on_error: skip", f"leaves out files that can't be used, {len(seen.problems):,} as it seems;")
         yield _line("", "stop names them and trains nothing")
@@ -120,7 +121,7 @@ KINDS = {
     "folder": "relative to this file",
     "arrays": "relative to this file",
     "table": "relative to this file",
-    "shipped": "comes along",
+    "shipped": "bundled",
     "downloaded": "downloaded on first use, and kept in the user's cache folder",
     "made": "shapes on noise, drawn from a seed",
 }
@@ -128,7 +129,7 @@ SHARES = {
     ("validation_split", True): "this share of each class is not trained on: it tells when to stop",
     ("test_split", True): "and this is for the last judgement, on images that decided nothing",
     ("validation_split", False): "the last tenth of the training rows is not trained on: it tells when to stop",
-    ("folds", False): "a tenth of each class is kept for validation: the last rows lack a class",
+    ("stratified", True): "by the seed: the last rows of the arrays lack a class",
 }
 """What is said of a share, by its key and whether the data are divided by class."""
 TRY = {

@@ -91,6 +91,19 @@ def plain(tree: Tree) -> Any:
     return tree.value
 
 
+def size(tree: Tree, most: int) -> int:
+    """How many values the tree holds, keys not counted; where there are more than `most`, some number above it."""
+    count, waiting = 0, [tree]
+    while waiting and count <= most:
+        node = waiting.pop()
+        count += 1
+        if isinstance(node, Sequence):
+            waiting += node.items
+        elif isinstance(node, Mapping):
+            waiting += [entry.value for entry in node]
+    return count
+
+
 def is_null(tree: Tree | None) -> bool:
     """True for a key without a value."""
     return isinstance(tree, Scalar) and tree.value is None

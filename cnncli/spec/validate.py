@@ -7,10 +7,10 @@ from pathlib import Path
 from cnncli.datasets.describe import Description, describe
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Lowered, Model, Node
 from cnncli.layers.vocabulary import layers as known_layers
 from cnncli.ops.ir import Shape
-from cnncli.spec import checks, overrides, rules
+from cnncli.spec import cautions, checks, overrides, rules
 from cnncli.spec.declare import declared, expectations_of, head_of, input_shape_of, item_places, no_mapping, section_of
 from cnncli.spec.expand import expand
 from cnncli.spec.problems import Problems
@@ -97,6 +97,7 @@ class _Validation:
         self.tree, self.base, self.problems = tree, base, problems
         self.output, self.whole, self.check_data = output, whole, check_data
         self.places: dict[str, Place] = {}
+        self.lowered: Lowered | None = None
 
     def parts(self) -> Parts | None:
         head = head_of(self.tree, self.problems)
@@ -121,6 +122,7 @@ class _Validation:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
+        self._doubt(model, compiled, data, description)
         if description is not None:
             data = data.replace(dataset=description.source)
         return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
@@ -165,7 +167,7 @@ class _Validation:
         model = Model(shape, tuple(nodes))
         if self.whole and len(self.problems) == before:
             checks.check_unused(model, self.places, self.problems)
-        lowered = checks.lowered_model(model, self.places, self.problems)
+        lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
         if (
             lowered is not None
             and self.output == nodes[-1].name
@@ -199,12 +201,28 @@ class _Validation:
         self.places[name] = kind.place
         return Node(name, layer, tuple(inputs)) if layer is not None and inputs else None
 
-    def _check_input_as_target(self, compiled: CompileSection) -> None:
+    def _doubt(
+        self, model: Model, compiled: CompileSection, data: DataSection, description: Description | None
+    ) -> None:
+        """Warnings, of a spec without problems."""
+        assert self.lowered is not None
+        loss, metrics, last = compiled.loss, compiled.metrics, self.places[model.nodes[-1].name]
+        cautions.doubt_output(self.lowered, loss, last, self._loss_place(), self.problems)
+        places = item_places(self.tree, "compile", "metrics")
+        cautions.doubt_metrics(self.lowered, loss, metrics, places, self.problems)
+        cautions.doubt_regularizers(model, self.places, self.problems)
+        if description is not None:
+            cautions.doubt_rescaling(model, data, description, self.places, self.problems)
+
+    def _loss_place(self) -> Place:
         section = self.tree.get("compile")
         loss = section.get("loss") if isinstance(section, Mapping) else None
         assert loss is not None
+        return loss.place
+
+    def _check_input_as_target(self, compiled: CompileSection) -> None:
         places = item_places(self.tree, "compile", "metrics")
-        checks.check_input_as_target(compiled, loss.place, places, self.problems)
+        checks.check_input_as_target(compiled, self._loss_place(), places, self.problems)
 
     def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
         section = self.tree.get("fit")

@@ -7,6 +7,7 @@ Validation and test count all images alike. Where images are mixed, each has the
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+from cnncli.datasets.names import composed
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.layers.flaws import RefusedError
 from cnncli.layers.kinds import Kind, Number, Schema
@@ -53,9 +54,11 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
 
     Raises DeclarationError for a class that is not among `names`, or is there twice.
     """
-    known = {str(number): number for number in range(len(names))} | {name: number for number, name in enumerate(names)}
+    known = {str(number): number for number in range(len(names))}
+    known |= {composed(name): number for number, name in enumerate(names)}
     numbered: dict[int, float] = {}
-    for key, weight in weights.items():
+    for given, weight in weights.items():
+        key = composed(given)
         if key not in known:
             shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
             raise DeclarationError(f"{KEY} must name classes of the data, {shown}; received {key!r}", KEY)

@@ -37,4 +37,11 @@ class Stopped:
     callback: str
 
 
-Event = BatchDone | EpochDone | Stopped
+@dataclass(frozen=True)
+class Remark:
+    """Something is not as it should be; the training goes on."""
+
+    text: str
+
+
+Event = BatchDone | EpochDone | Stopped | Remark

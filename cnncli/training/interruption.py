@@ -5,27 +5,27 @@ import threading
 from types import FrameType, TracebackType
 from typing import Any
 
+from cnncli import signals
 from cnncli.errors import InterruptedRun
-
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interruption:
-    """While entered, SIGINT and SIGTERM only set `signal`, and whoever can save asks for it and raises `stop`.
+    """While entered, a signal only sets `signal`, and whoever can save asks for it with `heed`.
 
     `resume` is the command that goes on from the last checkpoint. While there is none, and on a second signal, the
-    block ends where it stands, with InterruptedRun. After one the process is about to end: further signals are ignored,
-    because an exception more could come anywhere, even where this one is told.
+    process ends where it stands; in a program that is not ours the block does, with InterruptedRun. After one the
+    process is about to end: further signals are ignored, because an exception more could come anywhere, even where this
+    one is told.
     """
 
     def __init__(self) -> None:
         self.resume = ""
         self.signal: int | None = None
-        self.before: dict[signal.Signals, Any] = {}
+        self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
         if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
-            self.before = {number: signal.signal(number, self._receive) for number in SIGNALS}
+            self.before = {number: signal.signal(number, self._receive) for number in signals.numbers()}
         return self
 
     def __exit__(
@@ -35,10 +35,7 @@ class Interruption:
         for number, handler in self.before.items():
             signal.signal(number, signal.SIG_IGN if ended else handler)
         if isinstance(error, KeyboardInterrupt):
-            said = "interrupted before the training began"
-            if self.resume:
-                said = f"stopped at once. To go on from the last checkpoint: {self.resume}"
-            raise InterruptedRun(said, self.signal or signal.SIGINT) from None
+            raise InterruptedRun(self._at_once(), self.signal or signal.SIGINT) from None
 
     def heed(self, where: str) -> None:
         """Raise InterruptedRun if a signal has come and everything is saved; `where` says how far the run got."""
@@ -48,6 +45,12 @@ class Interruption:
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.signal = self.signal is None, number
         if not (first and self.resume):
+            signals.leave(number, self._at_once())
             for other in self.before:
                 signal.signal(other, signal.SIG_IGN)
             raise KeyboardInterrupt  # no Exception, which code that this one happens to interrupt might catch
+
+    def _at_once(self) -> str:
+        if self.resume:
+            return f"stopped at once. To go on from the last checkpoint: {self.resume}"
+        return "interrupted before the training began"

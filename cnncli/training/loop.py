@@ -11,15 +11,15 @@ import numpy as np
 from cnncli.datasets.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Dataset, Split
-from cnncli.errors import CnncliError, DivergedError
-from cnncli.graph.arena import Arena, fill
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError
+from cnncli.graph.arena import Arena
 from cnncli.graph.network import Network
 from cnncli.training import checkpoint, class_weight
 from cnncli.training.best import Best
 from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
 from cnncli.training.checkpoint import ModelFile
-from cnncli.training.evaluation import Sums, evaluate, portions, under
+from cnncli.training.evaluation import Sums, evaluate, portions
 from cnncli.training.events import BatchDone, EpochDone, Event, Stopped
 from cnncli.training.interruption import Interruption
 from cnncli.training.metrics import Metric
@@ -79,42 +79,29 @@ class Trainer:
         self.update = Update(network, job.optimizer, self.batches)
         self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
 
-    def restore(self, saved: ModelFile) -> None:
-        """Stand where a checkpoint stood. Raises CnncliError for one of another model or other data."""
-        try:
-            state = State.parse(saved.metadata["state"])
-        except (KeyError, TypeError, ValueError):
-            raise CnncliError(f"{self.run.last}: is a model file, but no checkpoint to resume from") from None
-        if state.data != self.job.dataset.digest:
-            raise CnncliError(
-                f"the data must be those that the run began with; {self.job.dataset.source} has changed since"
-            )
-        self.network.load(saved.weights)
-        for name, arena in self.update.slots.items():
-            fill(arena.tensors(), under(f"optimizer/{name}/", saved.extra))
-        for number, (hooks, remembered) in enumerate(zip(self.hooks, state.callbacks, strict=True)):
-            hooks.state, hooks.tensors = remembered, under(f"callback/{number}/", saved.extra)
-        self.state = state
-        self.sums.restore(under("sums/", saved.extra))
-        self.run.rewrite(state.history)
-        if self.run.best.exists():
-            best = checkpoint.load(self.run.best)
-            if not self.job.about.items() <= best.metadata.items():  # the spec's epochs have grown
-                self._save_best(best.weights, int(best.metadata["epoch"]))
-
     def begin(self) -> None:
         """Save the weights that the training begins with: from here on there is something to resume."""
         self._save()
 
+    @property
+    def ended(self) -> bool:
+        """Whether no epoch is left to train."""
+        stopped = self.state.stopped_by and not self.state.batch  # in an epoch that is still to be closed
+        return bool(stopped) or self.state.epoch >= self.job.fit.epochs
+
     def train(self) -> int:
         """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
 
-        Raises DivergedError; InterruptedRun after a signal, with everything saved.
+        Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
         """
-        self._each(Hooks.training_begins)
-        while self.state.epoch < self.job.fit.epochs and (self.state.batch or not self.state.stopped_by):
-            self._epoch()
-        self._each(Hooks.training_ends)
+        try:
+            self._each(Hooks.training_begins)
+            while not self.ended:
+                self._epoch()
+            self._each(Hooks.training_ends)
+        except ChangedDataError:  # no batch of the changed data was trained on
+            self._save()
+            raise
         return self._hand_out()
 
     def _epoch(self) -> None:
@@ -123,8 +110,9 @@ class Trainer:
         seconds, trained = perf_counter() - start, self.sums.samples - done
         state = self.state
         figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
+        used = self.update.rate(state.step, state.rate_factor)
         if isinstance(self.job.optimizer.learning_rate, Schedule) or state.rate_factor != 1:
-            figures["learning_rate"] = self.update.rate(state.step, state.rate_factor)
+            figures["learning_rate"] = used
         self._check_weights()
         state.epoch, state.batch, self.sums = state.epoch + 1, 0, Sums(self.job.metrics)
         state.history.append(figures)
@@ -132,11 +120,12 @@ class Trainer:
         judged = self.best.value(figures)
         if self.best.improves(figures, state.best_value):
             state.best_value, state.best_epoch = judged, state.epoch
-            self._save_best(self.network.tensors(), state.epoch)
+            self.save_best(self.network.tensors(), state.epoch)
         self._save()
-        self.run.append(figures)
+        measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
+        self.run.append({**figures, **measured})
         rate = trained / seconds if trained else 0.0
-        chooser, epoch = self._chosen()
+        chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
         if state.stopped_by:
@@ -200,21 +189,22 @@ class Trainer:
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""
-        hooks, epoch = self._chosen()
+        hooks, epoch = self.chosen()
         if hooks is not None:
-            self._save_best(hooks.tensors, epoch)
+            self.save_best(hooks.tensors, epoch)
         elif not self.state.epoch:
-            self._save_best(self.network.tensors(), 0)
+            self.save_best(self.network.tensors(), 0)
         return epoch
 
-    def _chosen(self) -> tuple[Hooks | None, int]:
+    def chosen(self) -> tuple[Hooks | None, int]:
         """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
         for hooks in reversed(self.hooks):
             if hooks.chosen_epoch is not None:
                 return hooks, hooks.chosen_epoch
         return None, self.state.best_epoch
 
-    def _save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+    def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+        """Write the file of the weights that the run hands out."""
         ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 

@@ -65,7 +65,10 @@ class ShareOfRight(Metric):
 
 @METRICS.register
 class Accuracy(ShareOfRight):
-    """The share of right answers: the class with the highest score, or for one output a score above 0.5."""
+    """The share of right answers: the class with the highest score, or for one output a score above 0.5.
+
+    Where an image may have several classes there is binary_accuracy.
+    """
 
     aliases = ("acc",)
 
@@ -78,7 +81,10 @@ class Accuracy(ShareOfRight):
 
 @METRICS.register
 class BinaryAccuracy(ShareOfRight):
-    """The share of outputs on the right side of `threshold`."""
+    """The share of outputs on the right side of `threshold`.
+
+    As in Keras, outputs are what the model gives: of logits, 0 is what 0.5 is of probabilities.
+    """
 
     threshold: Annotated[float, Number(0, 1)] = 0.5
 

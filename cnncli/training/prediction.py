@@ -17,13 +17,15 @@ Array = np.ndarray[Any, Any]
 class Prediction(NamedTuple):
     """An image and what is made of it; arrays are good until the next prediction is asked for.
 
-    `fed`: real, the model's input shape, what it was fed; `output`: real, its output shape; both None for an image that
-    can't be used. `white`: what 255, or the float 1, is when it is fed.
+    `fed`: real, the model's input shape, what it was fed; `output`: real, its output shape, as probabilities where the
+    model gives logits; `given`: what it gives itself; all None for an image that can't be used. `white`: what 255, or
+    the float 1, is when it is fed.
     """
 
     image: Image
     fed: Array | None = None
     output: Array | None = None
+    given: Array | None = None
     white: float = 1.0
 
 
@@ -67,7 +69,8 @@ def predict(network: Network, images: Iterable[Image], rescale: float | str) -> 
                 if image.pixels is None:
                     yield Prediction(image)
                     continue
-                yield Prediction(image, network.inputs[row], network.predictions[row], feeders[dtype].white)
+                outputs = network.probabilities[row], network.predictions[row]
+                yield Prediction(image, network.inputs[row], *outputs, feeders[dtype].white)
                 row += 1
 
 

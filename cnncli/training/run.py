@@ -5,36 +5,45 @@ import json
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-from cnncli import __version__
+from cnncli import __version__, signals
+from cnncli.atomic import sync, write
 from cnncli.errors import CnncliError, UsageError
 from cnncli.folders import RUNS
-from cnncli.hints import is_run
-from cnncli.training.checkpoint import sync, write
-from cnncli.training.runs import METRICS, MODEL_FILES, RESULT, SPEC, STAMP
+from cnncli.hints import is_run, reason
+from cnncli.notices import warn
+from cnncli.training import registry, runs
+from cnncli.training.commit import commit
+from cnncli.training.runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
 
-ENVIRONMENT, SPLITS = "environment.json", "splits.json"
+SPLITS = "splits.json"
+LATEST = "latest"
+"""The link to the run of a name that began last."""
 
 
 class Run:
     """A run directory, held by this process until it is closed or ends: two trainings can't write into one.
 
-    `dated`: its name is its time. `made`: the directory is this process's own.
+    `dated`: its name is its time. `made`: the directories that are this process's own, the run's first. `begun`: there
+    is something to resume.
     """
 
-    def __init__(self, path: Path, *, dated: bool = False, made: bool = False) -> None:
-        self.path, self.dated, self.made = path, dated, made
+    def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
+        self.path, self.dated, self.made, self.begun = path, dated, made, begun
         self.descriptor = os.open(path, os.O_RDONLY)
         try:
             fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except BlockingIOError:
             os.close(self.descriptor)
             raise UsageError(f"{path}: another process is training in this run") from None
+        except OSError as error:  # some network file systems lock no files, or no folders
+            warn(f"{path} can't be locked ({reason(error)}): see to it that no other process trains in this run")
 
     @property
     def shown(self) -> str:
@@ -68,16 +77,26 @@ class Run:
         return self.path / RESULT
 
     def announce(self) -> None:
-        """Let `latest` name a dated run, now that it has a model."""
-        if self.dated:
+        """The run has begun: there is a model. Let it be found: `latest` names a dated run."""
+        self.begun = True
+        if not self.dated:
+            registry.register(self.path, self.shown)
+            return
+        try:
+            registry.make_folder()
             _point(self.path)
+        except OSError as error:
+            warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
 
     def discard(self) -> None:
-        """Remove what `create` made: the run could not begin."""
-        for path in (self.spec, self.metrics, *(self.path / name for name in (ENVIRONMENT, SPLITS))):
-            path.unlink(missing_ok=True)
-        if self.made:
-            self.path.rmdir()
+        """Remove what `create` made, unless the run has begun."""
+        if self.begun:
+            return
+        for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in self.made:
+            with suppress(OSError):  # another run has come into a folder above
+                folder.rmdir()
 
     def conclude(self, result: Mapping[str, Any]) -> None:
         """Keep what the run came to. Raises CnncliError where that fails."""
@@ -85,6 +104,7 @@ class Run:
 
     def close(self) -> None:
         """Let go of the directory."""
+        signals.keep(self.discard)
         os.close(self.descriptor)
 
     def append(self, figures: Mapping[str, float]) -> None:
@@ -100,8 +120,13 @@ class Run:
         write(self.path / name, content)
 
     def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Make the lines exactly those of `history`: what an interruption left beyond it goes."""
-        write(self.metrics, "".join(map(_line, history)).encode())
+        """Make the lines those of `history`: what an interruption left beyond it goes; what was measured stays."""
+        measured = {
+            str(line.get("epoch")): {key: line[key] for key in MEASURED if key in line}
+            for line in runs.history(self.path)
+        }
+        lines = [{**figures, **measured.get(str(figures["epoch"]), {})} for figures in history]
+        write(self.metrics, "".join(map(_line, lines)).encode())
 
 
 def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
@@ -112,14 +137,16 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
     """
     if output:
         check_output(output)
-    made = not (output and output.exists())
+    above = output or RUNS / name
+    made = [folder for folder in (above, *above.parents) if not folder.exists()]
     try:
-        if output:
-            output.mkdir(parents=True, exist_ok=True)
-        run = Run(output or _dated(RUNS / name), dated=not output, made=made)
+        above.mkdir(parents=True, exist_ok=True)
+        path = output or _dated(above)
+        run = Run(path, dated=not output, made=made if output else [path, *made], begun=False)
     except OSError as error:
         way = "" if output else "; --output puts the run elsewhere"
-        raise CnncliError(f"{output or RUNS / name}: can't be made: {error.strerror or error}{way}") from None
+        raise CnncliError(f"{above}: can't be made: {error.strerror or error}{way}") from None
+    signals.undo(run.discard)
     try:
         write(run.spec, spec.encode())
         write(run.path / ENVIRONMENT, _document(environment))
@@ -146,6 +173,7 @@ def reopen(path: Path) -> Run:
 
 def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
     """What the figures of a run may depend on. `data` is the digest of the data."""
+    checked_out = commit(Path.cwd())
     packages = ("numpy", "numba", "llvmlite", "safetensors")
     return {
         "cnncli": __version__,
@@ -156,6 +184,7 @@ def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
         "threads": threads,
         "seed": seed,
         "data_digest": data,
+        **({"commit": checked_out} if checked_out else {}),
         "started": datetime.now().astimezone().isoformat(timespec="seconds"),
     }
 
@@ -186,10 +215,6 @@ def _has_something(folder: Path) -> bool:
 
 def _dated(folder: Path) -> Path:
     """A new folder named by the second; a second run within it gets -2, and so on."""
-    folder.mkdir(parents=True, exist_ok=True)
-    ignore = RUNS / ".gitignore"
-    if not ignore.exists():
-        ignore.write_text("*\n", encoding="utf-8")
     stamp = datetime.now().strftime(STAMP)
     for number in count(1):
         path = folder / (stamp if number == 1 else f"{stamp}-{number}")
@@ -202,11 +227,15 @@ def _dated(folder: Path) -> Path:
 
 
 def _point(path: Path) -> None:
-    """Let `latest` name this run; at no instant does it name nothing."""
-    temporary = path.parent / f".latest.{os.getpid()}"
+    """Let `latest` name this run; at no instant does it name nothing. Raises OSError where that can't be."""
+    temporary = path.parent / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)
-    temporary.replace(path.parent / "latest")
+    try:
+        temporary.replace(path.parent / LATEST)
+    except OSError:
+        temporary.unlink()
+        raise
     sync(path.parent)
 
 

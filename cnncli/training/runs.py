@@ -1,4 +1,4 @@
-"""The runs that trainings left under runs/, found again; without NumPy."""
+"""The runs that trainings in this working directory left, found again; without NumPy."""
 
 import fcntl
 import json
@@ -9,27 +9,45 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError
+from cnncli.files import bounded_lines, open_regular, read_bounded
 from cnncli.folders import RUNS
+from cnncli.training.model_file import about
+from cnncli.training.registry import registered
 
-SPEC, METRICS, RESULT = "spec.yaml", "metrics.jsonl", "result.json"
+SPEC, METRICS, RESULT, ENVIRONMENT = "spec.yaml", "metrics.jsonl", "result.json", "environment.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the one that it hands out first."""
 STAMP = "%Y%m%d-%H%M%S"
 """The time a run began, as its folder is called; a further run within the same second has a number behind it."""
-LONGEST_HEADER = 16 << 20
+LARGEST_RESULT = 1 << 20
+"""Bytes."""
+MEASURED = ("learning_rate", "seconds")
+"""What a line of metrics.jsonl has beside the figures of its epoch."""
 
 
 def all_runs(name: str | None = None) -> list[Path]:
-    """The runs of `name`, or of all names; the one that began last is last."""
+    """The runs of `name`, or of all names, wherever they lie; the one that began last is first."""
     files = RUNS.glob(f"*/*/{SPEC}") if name is None else (RUNS / name).glob(f"*/{SPEC}")
     found = [file.parent for file in files if not file.parent.is_symlink()]
-    return sorted(found, key=lambda run: (began(run), (run / SPEC).stat().st_mtime_ns))
+    found += [run for run in registered() if name in (None, name_of(run))]
+    places = {run.resolve(): run for run in reversed(found)}
+    return sorted(places.values(), key=lambda run: (began(run), _first_written(run).stat().st_mtime_ns), reverse=True)
 
 
 def newest(name: str | None = None) -> Path | None:
     """The run that began last, of those that have a model: one killed before it had any is of no use to anybody."""
-    return next((run for run in reversed(all_runs(name)) if model_files(run)), None)
+    return next((run for run in all_runs(name) if model_files(run)), None)
+
+
+def name_of(run: Path) -> str:
+    """What its spec calls it: the folder above says so, or else its model file."""
+    if run.parent.parent == RUNS:
+        return run.parent.name
+    for file in model_files(run):
+        with suppress(CnncliError, KeyError):
+            return str(about(file).spec["name"])
+    return run.name
 
 
 def model_files(run: Path) -> list[Path]:
@@ -38,21 +56,34 @@ def model_files(run: Path) -> list[Path]:
 
 
 def began(run: Path) -> datetime:
-    """When a run began: its folder says so, or else the time of its spec."""
+    """When a run began, in local time: its folder says so, or its environment.json, or else the time of its spec."""
     stamp = re.fullmatch(r"(\d{8}-\d{6})(-\d+)?", run.name)
-    try:
+    with suppress(ValueError):
         return datetime.strptime(stamp[1] if stamp else "", STAMP)
-    except ValueError:
-        return datetime.fromtimestamp((run / SPEC).stat().st_mtime)
+    with suppress(ValueError, TypeError, OverflowError):
+        return datetime.fromisoformat(environment(run)["started"]).astimezone().replace(tzinfo=None)
+    return datetime.fromtimestamp(_first_written(run).stat().st_mtime)
+
+
+def _first_written(run: Path) -> Path:
+    """A file that is written when a run begins and, unlike its spec, not when it is resumed."""
+    return next(file for file in (run / ENVIRONMENT, run / SPEC) if file.exists() or file.name == SPEC)
+
+
+def environment(run: Path) -> dict[str, Any]:
+    """What is known of the beginning of a run; "started" among it."""
+    return {"started": None, **_object(run / ENVIRONMENT)}
 
 
 def is_held(run: Path) -> bool:
-    """Whether a process is training in it."""
+    """Whether a process is training in it; where there are no locks, nobody can tell."""
     descriptor = os.open(run, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False
     finally:
         os.close(descriptor)
     return False
@@ -61,40 +92,33 @@ def is_held(run: Path) -> bool:
 def history(run: Path) -> list[dict[str, Any]]:
     """The figures of each epoch that is done; a line that is cut short, or none of JSON, ends them."""
     found: list[dict[str, Any]] = []
-    with suppress(OSError, ValueError, TypeError):
-        found.extend(dict(json.loads(line)) for line in (run / METRICS).read_text(encoding="utf-8").splitlines())
+    with suppress(OSError, ValueError, TypeError, RecursionError), open_regular(run / METRICS) as file:
+        found.extend(dict(json.loads(line)) for line in bounded_lines(file))
     return found
 
 
-def result(run: Path) -> dict[str, Any] | None:
-    """What a run that came to its end left: "epoch", the one whose weights it hands out, and "test", its figures or
-    None; None where it has not come there.
+def result(run: Path) -> dict[str, Any]:
+    """How a run ended, if it came to say so.
+
+    "state": "finished", "diverged", "interrupted" or "failed"; then "reason", or, of a finished one, "epoch", the one
+    whose weights it hands out, and "test", its figures or None.
     """
+    found = _object(run / RESULT)
+    return {"state": "finished", **found} if found else {}
+
+
+def _object(file: Path) -> dict[str, Any]:
+    """The JSON object in a file; an empty one where there is none."""
     try:
-        found = json.loads((run / RESULT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = json.loads(read_bounded(file, LARGEST_RESULT))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def data_digest(run: Path) -> str | None:
+    """The digest of the data that a run was trained on; None where it does not say it."""
+    try:
+        return str(json.loads(read_bounded(run / ENVIRONMENT, LARGEST_RESULT))["data_digest"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
-
-
-def metadata(file: Path) -> dict[str, Any]:
-    """The strings that a model file carries. Reads the header only: 8 bytes of length, then JSON.
-
-    Raises UsageError where there is no such file, CnncliError where it is no model of cnncli.
-    """
-    try:
-        with file.open("rb") as opened:
-            prefix = opened.read(8)
-            length = int.from_bytes(prefix, "little")
-            size = os.fstat(opened.fileno()).st_size
-            if len(prefix) < 8 or not 2 <= length <= min(LONGEST_HEADER, size - 8):
-                raise CnncliError(f"'{file}' is no safetensors file, or it is cut short")
-            header = opened.read(length)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file '{file}'") from None
-    except OSError as error:
-        raise CnncliError(f"'{file}' can't be read: {error.strerror}") from None
-    try:
-        return {str(key): value for key, value in json.loads(header)["__metadata__"].items()}
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise CnncliError(f"'{file}' is no model of cnncli: it carries no spec") from None

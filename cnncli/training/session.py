@@ -2,26 +2,32 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from cnncli import atomic
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Dataset, load
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
-from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
-from cnncli.graph.model import Model
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
-from cnncli.training import checkpoint, class_weight
+from cnncli.layers.flaws import RefusedError
+from cnncli.memory import limit
+from cnncli.training import checkpoint, class_weight, runs
+from cnncli.training.checkpoint import ModelFile
 from cnncli.training.evaluation import evaluate
-from cnncli.training.events import Event
+from cnncli.training.events import Event, Remark
 from cnncli.training.interruption import Interruption
 from cnncli.training.loop import Job, Trainer, prepare
-from cnncli.training.memory import check_memory, limit
+from cnncli.training.memory import check_memory
+from cnncli.training.resumption import restore
 from cnncli.training.run import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -30,7 +36,8 @@ from cnncli.training.sections import CompileSection, FitSection
 class Plan:
     """What a spec says, and the spec itself: as the text a run keeps, and as the JSON a model file carries.
 
-    `base`: the folder that paths in `data` are relative to.
+    `base`: the folder that paths in `data` are relative to. `origin`: what environment.json is to say of where the run
+    comes from.
     """
 
     name: str
@@ -42,6 +49,7 @@ class Plan:
     fit: FitSection
     text: str
     resolved: Mapping[str, object]
+    origin: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def rescale(self) -> float | str:
@@ -81,7 +89,13 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
 
     Raises CnncliError where there is nothing to train on, or the data break a rule.
     """
-    dataset = load(plan.data, plan.base, seed=plan.seed, told=told, input_shape=plan.model.input_shape)
+    dataset = load(
+        *(plan.data, plan.base),
+        seed=plan.seed,
+        told=told,
+        input_shape=plan.model.input_shape,
+        outputs=lower(plan.model).output.shape[-1],
+    )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
     return dataset
@@ -121,38 +135,52 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
         try:
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
             _begin(trainer, plan, resumed=place.resume is not None)
-            interruption.resume = f"cnncli train --resume {quote(run.shown)}"
             epoch = trainer.train()
             history = trainer.state.history
-            best = checkpoint.load(run.best)
-            network.load(best.weights)
+            best = _load(network, run.best)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
-            run.conclude({"epoch": epoch, "test": test})
+            run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
+            if not interruption.resume:
+                raise
+            _give_up(run, error, interruption)
             raise CnncliError(
                 f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
             ) from None
+        except BaseException as error:
+            _give_up(run, error, interruption)
+            raise
         finally:
-            if not run.last.exists() and not place.resume:
-                run.discard()
+            run.discard()
             run.close()
     figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
     return Result(run.shown, epoch, best.digest, figures, test)
 
 
-def _load(network: Network, file: Path) -> None:
-    """Begin at the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
-    weights = checkpoint.load(file).weights
+def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
+    """Keep how a run ended that has begun and did not come to its end, if that can be written."""
+    interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
+    state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
+    if interruption.resume:
+        with suppress(CnncliError):
+            run.conclude({"state": state, "reason": str(error)})
+
+
+def _load(network: Network, path: Path) -> ModelFile:
+    """Take the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
+    file = checkpoint.load(path)
     try:
-        network.load(weights)
+        network.load(file.weights)
     except CnncliError as error:
-        raise CnncliError(f"{file}: {error}: is it of another model?") from None
+        raise CnncliError(f"{path}: {error}: is it of another model?") from None
+    return file
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run = trainer.run
+    run, resume = trainer.run, f"cnncli train --resume {quote(trainer.run.shown)}"
     if not resumed:
         trainer.begin()
+        trainer.interruption.resume = resume
         run.announce()
         return
     if not run.last.exists():
@@ -162,7 +190,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         )
     saved = checkpoint.load(run.last)
     before, now = (
-        _settled(json.loads(saved.metadata.get("spec", "{}"))),
+        _settled(saved.about.spec),
         _settled(json.loads(json.dumps(plan.resolved))),
     )
     changed = [key for key in now if now[key] != before[key]]
@@ -171,17 +199,41 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"{run.spec}: a resumed run's epochs may grow, and its data may move; these are other than the run began "
             f"with: {', '.join(changed)}"
         )
-    trainer.restore(saved)
+    restore(trainer, saved)
+    if trainer.ended and runs.result(run.path).get("state") == "finished":
+        trainer.report(Remark(_nothing_left(trainer)))
     run.result.unlink(missing_ok=True)  # it is for the new end to say
-    checkpoint.write(run.spec, plan.text.encode())
+    run.announce()
+    atomic.write(run.spec, plan.text.encode())
+    trainer.interruption.resume = resume
+
+
+def _nothing_left(trainer: Trainer) -> str:
+    """That a run has no epoch left to train, and how to train on."""
+    run, state, fit = trainer.run, trainer.state, trainer.job.fit
+    if not state.stopped_by:
+        return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
+    callbacks = " or ".join(type(callback).__name__ for callback in fit.callbacks)
+    spec = quote(str(Path(run.shown) / run.spec.name))
+    return (
+        f"{callbacks} ended this run after epoch {state.epoch} of {fit.epochs}, so there is nothing to resume. "
+        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set fit.callbacks=[]"
+    )
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a spec that a resumed run must have as it began, without what may change in them."""
+    """The sections of a spec that a resumed run must have as it began, without what may change in them.
+
+    A key that the run's version of cnncli did not know has its default.
+    """
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
+    for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
+        with suppress(RefusedError, TypeError):  # then it differs, and is told of
+            sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
     for key, names in free.items():
-        sections[key] = {name: value for name, value in (sections[key] or {}).items() if name not in names}
+        if isinstance(section := sections[key], dict):
+            sections[key] = {name: value for name, value in section.items() if name not in names}
     return sections
 
 
@@ -206,7 +258,7 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
         splits["skipped"] = dict(dataset.skipped)
     if dataset.in_several_splits:
         splits["in_several_splits"] = dataset.in_several_splits
-    about = environment(threads, plan.seed, dataset.digest)
+    about = {**environment(threads, plan.seed, dataset.digest), **plan.origin}
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 
 

@@ -29,7 +29,28 @@ class State:
         """As JSON, which keeps every float exactly."""
         return json.dumps(asdict(self))
 
-    @classmethod
-    def parse(cls, text: str) -> "State":
-        """What `dump` wrote. Raises ValueError, TypeError or KeyError for anything else."""
-        return cls(**json.loads(text))
+    def flaw(self, epochs: int, batches: int, callbacks: int) -> str:
+        """What can't be of a training of so many epochs, batches an epoch and callbacks, as a rule; or nothing."""
+        left = self.epoch * batches + self.batch - self.step  # batches of the epoch that a callback cut short
+        rules = {
+            f"epoch must be between 0 and {epochs:,}": 0 <= self.epoch <= epochs,
+            f"batch must be between 0 and {batches:,}": 0 <= self.batch <= batches,
+            "step must be that of its epoch and batch": left == 0 or bool(self.stopped_by and 0 < left < batches),
+            "history must have an entry for each epoch": len(self.history) == self.epoch,
+            "best_epoch must be an epoch that is complete": bool(self.epoch) <= self.best_epoch <= self.epoch,
+            f"callbacks must have {callbacks} entries": len(self.callbacks) == callbacks,
+        }
+        return next((rule for rule, kept in rules.items() if not kept), "")
+
+
+def is_like(value: Any, initial: Any) -> bool:
+    """Whether what a callback remembers may have come of what it began with: None may become a number."""
+    if isinstance(initial, dict):
+        return (
+            isinstance(value, dict)
+            and value.keys() == initial.keys()
+            and all(is_like(value[key], initial[key]) for key in initial)
+        )
+    if initial is None:
+        return value is None or type(value) in (int, float)
+    return type(value) is type(initial)

@@ -4,8 +4,8 @@ import os
 from math import ceil
 from pathlib import Path
 
+from cnncli.control_groups import groups, text
 from cnncli.errors import UsageError
-from cnncli.training.control_groups import groups, text
 
 VARIABLE = "NUMBA_NUM_THREADS"
 MOST = 4096

@@ -38,7 +38,7 @@ def folder(request, tmp_path_factory):
 
 def test_training_makes_the_loss_smaller_and_resuming_gives_the_same_bits(folder):
     history = [json.loads(line) for line in (folder / "whole/metrics.jsonl").read_text().splitlines()]
-    assert [set(line) for line in history] == [{"epoch", "loss", "val_loss"}] * 4
+    assert [set(line) for line in history] == [{"epoch", "loss", "val_loss", "learning_rate", "seconds"}] * 4
     assert history[-1]["loss"] < history[0]["loss"]
     assert (folder / "parts/best.safetensors").read_bytes() == (folder / "whole/best.safetensors").read_bytes()
 

@@ -5,11 +5,15 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cnncli.spec.spec import load
+from cnncli.training import checkpoint
+from cnncli.training.checkpoint import ModelFile
 
 ROOT = Path(__file__).parents[2]
 MNIST = ROOT / "configs" / "mnist.yaml"
@@ -55,8 +59,8 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
 
 def test_check_prints_json_for_programs(tmp_path: Path) -> None:
     done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=3")
-    good = {"spec": str(MNIST), "ok": True, "parameters": 225034, "layers": 7, "dataset": "mnist5k", "problems": []}
-    assert json.loads(done.stdout) == good
+    good = {"spec": str(MNIST), "ok": True, "parameters": 225034, "layers": 7, "dataset": "mnist5k"}
+    assert json.loads(done.stdout) == {**good, "problems": [], "warnings": []}
     done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=x")
     assert done.returncode == 2
     problem = "--set fit.epochs=x: epochs must be a whole number of at least 0; received 'x'"
@@ -112,19 +116,21 @@ def test_summary_reads_runs_and_model_files(tmp_path: Path) -> None:
     assert cnncli("summary", runs[1], "--json").stdout == wanted
     newest = cnncli("summary", "--json", cwd=tmp_path)
     assert (newest.stdout, newest.stderr) == (wanted, "model: runs/residual/20260102-000000\n")
-    header = json.dumps({"__metadata__": {"spec": json.dumps(spec.resolved())}}).encode()
-    assert cnncli("summary", model_file(tmp_path / "best.safetensors", header), "--json").stdout == wanted
+    checkpoint.save(tmp_path / "best.safetensors", ModelFile({}, {"spec": json.dumps(spec.resolved())}))
+    assert cnncli("summary", tmp_path / "best.safetensors", "--json").stdout == wanted
 
 
 @pytest.mark.parametrize(
     ("header", "length", "message"),
     [
-        (b"{}", None, "carries no spec"),
-        (b'{"__metadata__": {"spec": "["}}', None, "carries no spec"),
-        (b"[" * 100_000, None, "carries no spec"),
-        (b"{}", 1 << 62, "is no safetensors file, or it is cut short"),
-        (b"{}", 3, "is no safetensors file, or it is cut short"),
-        (b"", 0, "is no safetensors file, or it is cut short"),
+        (b"{}", None, "is not a model file of cnncli (no 'cnncli 1' in its metadata)"),
+        (b'{"__metadata__": {"format": "cnncli 1"}}', None, "is damaged: its content does not match its SHA-256"),
+        (b'{"__metadata__": {"format": ["cnncli 1"]}}', None, "is damaged: its header can't be read"),
+        (b"[" * 100_000, None, "is not a safetensors file"),
+        (b'{"a":' * 100_000, None, "is damaged: its header can't be read"),
+        (b"{}", 1 << 62, "is not a safetensors file"),
+        (b"{}", 3, "is truncated: 10 bytes, not even the header is whole"),
+        (b"", 0, "is not a safetensors file"),
     ],
 )
 def test_a_file_that_is_no_model_is_told_in_one_line(
@@ -174,21 +180,30 @@ def test_help_and_version() -> None:
         (["--help"], {"numpy", "numba", "llvmlite", "pydantic", "yaml", "rich", "importlib.metadata"}),
         (["check", str(MNIST)], {"numpy", "numba", "llvmlite", "rich", "importlib.metadata"}),
         (["summary", str(RESIDUAL)], {"numpy", "numba", "llvmlite"}),
+        (["summary", "m.safetensors"], {"numpy", "numba", "llvmlite"}),
         (["check", str(MNIST), "--set", "fit.epochs=x"], {"numpy", "numba", "llvmlite", "rich"}),
     ],
 )
-def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[str]) -> None:
+def test_commands_leave_heavy_modules_alone(arguments: list[str], unwanted: set[str], tmp_path: Path) -> None:
+    resolved = json.dumps(load(MNIST).resolved())
+    checkpoint.save(tmp_path / "m.safetensors", ModelFile({"a": np.ones(3, np.float32)}, {"spec": resolved}))
     code = (
         f"import sys\nfrom cnncli.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n"
         f"print('LOADED', sorted({unwanted!r} & sys.modules.keys()))"
     )
-    done = subprocess.run([sys.executable, "-c", code], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    run = [sys.executable, "-c", code]
+    done = subprocess.run(run, env=ENVIRONMENT, cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("LOADED []\n")
 
 
-def test_a_reader_that_stops_reading_gets_no_complaint() -> None:
+@pytest.mark.parametrize(("arguments", "code"), [(["summary"], 0), (["layers"], 0), (["--help"], 0), (["check"], 2)])
+def test_a_reader_that_stops_reading_gets_no_complaint_and_changes_no_exit_code(
+    tmp_path: Path, arguments: list[str], code: int
+) -> None:
+    (tmp_path / "bad.yaml").write_text("name: x\n")
+    specs = {"summary": [str(MNIST)], "check": [*[str(MNIST)] * 300, str(tmp_path / "bad.yaml")]}
     with subprocess.Popen(
-        [sys.executable, "-m", "cnncli", "check", *[str(MNIST)] * 300],
+        [sys.executable, "-m", "cnncli", *arguments, *specs.get(arguments[0], [])],
         env={**ENVIRONMENT, "PYTHONUNBUFFERED": ""},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -197,21 +212,24 @@ def test_a_reader_that_stops_reading_gets_no_complaint() -> None:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()
-        assert process.stderr.read() == ""
+        told = process.stderr.read()
+        assert "Broken" not in told
+        assert ("problems in the spec" in told) == (code == 2)
+        assert process.wait() == code
 
 
-def test_ctrl_c_before_training_exits_with_130(tmp_path: Path) -> None:
-    fifo = tmp_path / "spec.yaml"
-    os.mkfifo(fifo)
-    with subprocess.Popen(
-        [sys.executable, "-m", "cnncli", "check", str(fifo)], env=ENVIRONMENT, stderr=subprocess.PIPE, text=True
-    ) as process:
-        writer = os.open(fifo, os.O_WRONLY)  # waits until the command reads
+def test_ctrl_c_before_training_exits_with_130() -> None:
+    command = [sys.executable, "-m", "cnncli", "check", "/dev/stdin"]
+    pipes = {"stdin": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command, env=ENVIRONMENT, text=True, **pipes) as process:
+        descriptors = Path(f"/proc/{process.pid}/fd")
+        pipe = (descriptors / "0").readlink()
+        while sum(place.readlink() == pipe for place in descriptors.iterdir()) < 2:  # it has not been opened yet
+            time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         assert process.stderr.read().strip() == "error: interrupted"
         assert process.wait() == 130
-        os.close(writer)
 
 
 @pytest.mark.parametrize("debug", ["", "1"])

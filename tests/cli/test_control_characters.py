@@ -1,6 +1,7 @@
 """Nothing that comes from a file steers a terminal: classes, files, specs and models with hostile names."""
 
 import csv
+import io
 import json
 import os
 import re
@@ -11,7 +12,9 @@ from xml.etree import ElementTree
 
 import pytest
 from PIL import Image
+from rich.table import Table
 
+from cnncli.report.console import console_on
 from tests.cli.test_commands import ENVIRONMENT
 from tests.cli.test_train import read_to_end
 
@@ -144,3 +147,73 @@ def test_an_encoding_that_lacks_a_sign_costs_only_that_sign(folder, encoding):
     code, out, err = run(folder, "evaluate", "run", PYTHONIOENCODING=encoding)
     assert code == 0, err
     assert "precision" in out
+
+
+BREAK = "a\n::error::x\tb"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        *(["check", f"{BREAK}.yaml"], ["evaluate", BREAK], ["train", "--resume", BREAK], ["predict", "run", BREAK]),
+        *(["init", "--data", BREAK], ["summary", BREAK], [BREAK], ["layers", BREAK], ["train", "hostile.yaml", BREAK]),
+    ],
+)
+def test_an_error_is_one_line_whatever_is_named_in_it(folder, line):
+    code, out, err = run(folder, *line)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "a\\n::error::x\\tb" in err
+
+
+def test_a_folder_named_like_a_key_adds_nothing_to_the_spec_that_is_written_for_it(tmp_path):
+    place = tmp_path / "ph\nname: evil"
+    for number, name in enumerate("ab"):
+        (place / name).mkdir(parents=True)
+        for count in range(12):
+            Image.new("RGB", (8, 8), (20 * count, 90 * number, 9)).save(place / name / f"{count}.png")
+    code, out, err = run(tmp_path, "init", "--data", place.name, "-o", "made.yaml")
+    assert (code, err) == (0, "")
+    assert out.splitlines()[0] == "ph\\nname: evil: 24 images, 2 classes"
+    text = (tmp_path / "made.yaml").read_text()
+    assert re.findall(r"(?m)^name:.*", text) == ["name: made"]
+    code, out, _ = run(tmp_path, "check", "made.yaml")
+    assert (code, out.count("\n")) == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def commanding(tmp_path_factory):
+    """A run on classes that are named like commands to GitHub Actions."""
+    path = tmp_path_factory.mktemp("commanding")
+    for number, name in enumerate(("::error::x", "##[error]y")):
+        (path / "photos" / name).mkdir(parents=True)
+        for count in range(12):
+            Image.new("RGB", (8, 8), (20 * count, 90 * number, 9)).save(path / "photos" / name / f"{count}.png")
+    (path / "s.yaml").write_text(SPEC)
+    assert run(path, "train", "s.yaml", "--output", "run")[0] == 0
+    return path
+
+
+@pytest.mark.parametrize("line", ["evaluate run", "predict run photos", "datasets check photos", "init --data photos"])
+def test_no_class_is_a_command_to_github_actions_in_tables_either(commanding, line):
+    _, out, err = run(commanding, *line.split(), GITHUB_ACTIONS="true")
+    assert "error" in out
+    assert not any(text.lstrip().startswith("::") or "##[" in text for text in (out + err).splitlines())
+    assert "##[error]y" in run(commanding, *line.split(), "--force" if "init" in line else "--")[1]
+
+
+def test_under_github_actions_json_says_the_same(commanding):
+    _, out, _ = run(commanding, "evaluate", "run", "--json", GITHUB_ACTIONS="true")
+    assert "##[" not in out
+    assert [row["name"] for row in json.loads(out)["classes"]] == ["##[error]y", "::error::x"]
+
+
+def test_columns_are_as_wide_as_what_they_show():
+    """Escapes are measured: numbers behind them stand below each other."""
+    table = Table("name", "count", box=None)
+    for name in ("a\x1b\x1b\x1bb", "c"):
+        table.add_row(name, "7")
+    file = io.StringIO()
+    console_on(file).print(table)
+    first, second = file.getvalue().splitlines()[1:]
+    assert first.strip().split() == ["a\\x1b\\x1b\\x1bb", "7"]
+    assert first.index("7") == second.index("7")

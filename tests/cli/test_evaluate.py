@@ -94,12 +94,51 @@ def test_conditions_decide_the_exit_code_and_the_junit_report(folder):
     arguments = ("--expect", "test_accuracy>=0", "--expect", "loss < 0", "--junit", "report.xml")
     done = cnncli(folder, "evaluate", run, *arguments)
     assert done.returncode == 4
-    assert "loss < 0.0: " in done.stderr
+    assert done.stderr.startswith("error: evaluated, but loss is ")
+    assert done.stderr.endswith(" and --expect asks for < 0.0\n")
     suite = ElementTree.parse(folder / "report.xml").getroot()
-    assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert (suite.get("tests"), suite.get("failures")) == ("3", "1")
     cases = {case.get("name"): case.find("failure") is not None for case in suite.iter("testcase")}
-    assert cases == {"test_accuracy >= 0.0": False, "loss < 0.0": True}
+    assert cases == {"evaluate test": False, "test_accuracy >= 0.0": False, "loss < 0.0": True}
     assert cnncli(folder, "evaluate", run, "--expect", "accuracy>=0").returncode == 0
+
+
+STOPPING = "fit.callbacks=[{EarlyStopping: {monitor: val_accuracy, patience: 8, restore_best_weights: %s}}]"
+
+
+@pytest.mark.parametrize("restores", ["true", "false"])
+def test_the_last_weights_are_those_of_the_last_epoch_whatever_the_run_hands_out(folder, tmp_path, restores):
+    """With a learning rate that is far too large, the best epoch is not the last."""
+    with np.load(folder / "bars.npz") as arrays:
+        np.savez(tmp_path / "own.npz", x_train=arrays["x_train"], y_train=arrays["y_train"])
+    (tmp_path / "bars.yaml").write_text(SPEC.replace("bars.npz", "own.npz"))
+    rate = "compile.optimizer={Adam: {learning_rate: 0.3}}"
+    changes = ("--set", STOPPING % restores, "--set", rate, "--epochs", 8, "--set", "data.validation_split=0.3")
+    assert cnncli(tmp_path, "train", "bars.yaml", *changes, "--output", "run").returncode == 0
+    figures = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    handed_out = json.loads((tmp_path / "run/result.json").read_text())["epoch"]
+    assert handed_out < len(figures)
+    for weights, epoch in (("best", handed_out), ("last", len(figures))):
+        found = json.loads(cnncli(tmp_path, "evaluate", "run", "--weights", weights, "--json").stdout)
+        assert found["model"] == f"run/{weights}.safetensors"
+        for name in ("loss", "accuracy"):
+            assert found[name] == figures[epoch - 1][f"val_{name}"]
+        said = cnncli(tmp_path, "evaluate", "run", "--weights", weights).stdout
+        assert said.splitlines()[0].endswith(f"samples, weights of epoch {epoch})")
+    assert json.loads(cnncli(tmp_path, "evaluate", "run", "--json").stdout)["model"] == "run/best.safetensors"
+
+
+def test_weights_are_chosen_of_a_run_that_has_them(folder, tmp_path):
+    run = runs(folder)[-1]
+    done = cnncli(folder, "evaluate", run / "best.safetensors", "--weights", "last")
+    assert (done.returncode, done.stderr) == (
+        2,
+        f"error: --weights says which weights of a run to take; '{run / 'best.safetensors'}' is a model file\n",
+    )
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/best.safetensors").unlink()
+    done = cnncli(tmp_path, "evaluate", "run", "--weights", "best")
+    assert (done.returncode, done.stderr) == (2, "error: 'run' has no best.safetensors; it has last.safetensors\n")
 
 
 def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
@@ -116,10 +155,11 @@ def test_what_is_no_model_is_said_in_one_line(folder, tmp_path):
 
 def test_a_run_that_was_killed_before_it_had_a_model_is_not_the_newest(folder):
     begun = folder / "runs/bars/29991231-000000"
+    before = cnncli(folder, "evaluate", "--json").stderr
     begun.mkdir()
     (begun / "spec.yaml").write_text(SPEC)
     try:
-        assert cnncli(folder, "evaluate", "--json").stderr == f"model: {runs(folder)[-2].relative_to(folder)}\n"
+        assert cnncli(folder, "evaluate", "--json").stderr == before
     finally:
         shutil.rmtree(begun)
 

@@ -282,7 +282,7 @@ def test_training_tells_of_images_that_are_in_several_splits(tmp_path):
     (tmp_path / "photos.yaml").write_text(spec.replace("== 1", ">= 0"))
     done = cnncli(tmp_path, "train", "photos.yaml", "--epochs", "1", "--output", "run")
     assert done.returncode == 0, done.stderr
-    assert "6 images are in more than one split, to the byte:" in done.stderr
+    assert "6 images in more than one split, with equal pixels at the model's size:" in done.stderr
     assert "  train train/blue/0.png = test test/blue/0.png" in done.stderr
     kept = json.loads((tmp_path / "run" / "splits.json").read_text())["in_several_splits"]
     assert ["train train/red/1.png", "test test/red/1.png"] in kept

@@ -64,7 +64,8 @@ def test_after_other_data_the_images_are_ones_own(tmp_path):
     first = next(path for path in (tmp_path / "runs/bars").iterdir() if not path.is_symlink())
     assert cnncli(tmp_path, "train", "bars.yaml").returncode == 0
     resumed = cnncli(tmp_path, "train", "--resume", first, "--epochs", 3)
-    assert following(resumed)[1] == f"cnncli predict runs/bars/{first.name} IMAGE…"
+    model = f"runs/bars/{first.name}"
+    assert following(resumed) == [f"cnncli evaluate {model}", f"cnncli predict {model} IMAGE…"]
 
 
 AUTO_ENCODER = """\
@@ -78,7 +79,7 @@ fit: {epochs: 1}
 
 
 def test_an_auto_encoder_of_the_digits_is_shown_ones_own_images():
-    assert next_commands(parse(AUTO_ENCODER, "a.yaml"), "a", named=True)[1] == "cnncli predict a IMAGE…"
+    assert next_commands(parse(AUTO_ENCODER, "a.yaml"), "a")[1] == "cnncli predict a IMAGE…"
 
 
 @pytest.fixture

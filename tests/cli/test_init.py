@@ -1,14 +1,17 @@
 """`cnncli init`: what it writes is valid and trains, whatever the data."""
 
 import json
+import shlex
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnncli.datasets.files import shipped
+from cnncli.spec.schema import schema
 from cnncli.spec.spec import load
 from tests.cli.test_folders import noise
 from tests.cli.test_train import child_environment, cnncli
@@ -29,7 +32,7 @@ def init(folder, *arguments):
     """What init says; it must succeed, and what it writes must be valid."""
     done = cnncli(folder, "init", *arguments)
     assert (done.returncode, done.stderr) == (0, "")
-    file = next(line.split()[-1] for line in done.stdout.splitlines() if line.startswith("next  cnncli train "))
+    file = next(shlex.split(line)[-1] for line in done.stdout.splitlines() if line.startswith("next  cnncli train "))
     checked = cnncli(folder, "check", file)
     assert checked.returncode == 0, checked.stderr
     return done.stdout
@@ -52,11 +55,13 @@ def test_colours_are_told_apart_after_a_few_epochs_of_the_spec_as_written(tmp_pa
         "  sizes (height × width): 10 × 12, in colour",
         "photos.yaml: small network for 10 × 12 × 3, 69,059 parameters",
         "  24 training, 6 validation, 6 test",
+        "spec.schema.json: completes and checks the spec in an editor",
         "next  cnncli train photos.yaml",
         "      cnncli evaluate",
     ]
     first = (tmp_path / "photos.yaml").read_text().splitlines()[0]
     assert first == "# yaml-language-server: $schema=spec.schema.json"
+    assert json.loads((tmp_path / "spec.schema.json").read_text()) == schema()
     figures, test = trained(tmp_path, "photos.yaml", epochs=6)
     assert (figures["val_accuracy"], test["accuracy"]) == (1, 1)
     done = cnncli(tmp_path, "evaluate", "--json")
@@ -145,7 +150,7 @@ def test_arrays_train_whatever_their_labels_are(tmp_path, labels):
     init(tmp_path, "--data", "own.npz")
     spec = load(tmp_path / "own.yaml")
     assert spec.data.rescale == 1 / 255  # floats of up to 255
-    assert spec.data.folds == (10 if labels == "ordered" else None)
+    assert spec.data.stratified == (True if labels == "ordered" else None)
     figures, _ = trained(tmp_path, "own.yaml")
     assert figures["val_loss"] < 5
 
@@ -195,8 +200,21 @@ def test_a_shipped_spec_is_copied_as_it_is(tmp_path):
         "mnist.yaml: 225,034 parameters · mnist5k\nnext  cnncli train mnist.yaml\n      cnncli evaluate\n"
     )
     assert (tmp_path / "mnist.yaml").read_bytes() == (shipped("configs") / "mnist.yaml").read_bytes()
-    init(tmp_path, "unet.yaml", "-o", "own.yaml")
-    assert (tmp_path / "own.yaml").read_bytes() == (shipped("configs") / "unet.yaml").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["mnist", "unet", "resnet20"])
+def test_a_copy_is_named_after_its_file_and_else_the_same(tmp_path, name):
+    init(tmp_path, f"{name}.yaml", "-o", "my own (2).yaml")
+    spec = load(tmp_path / "my own (2).yaml")
+    assert spec.name == "my-own-2"
+    assert replace(spec, name=name) == load(shipped("configs") / f"{name}.yaml")
+
+
+def test_a_schema_that_is_there_is_kept(tmp_path):
+    noise(tmp_path / "photos")
+    (tmp_path / "spec.schema.json").write_text("mine")
+    init(tmp_path, "--data", "photos")
+    assert (tmp_path / "spec.schema.json").read_text() == "mine"
 
 
 def test_nothing_is_written_over_without_force(tmp_path):
@@ -238,7 +256,7 @@ def test_wrong_usage_is_told_in_one_line(tmp_path, arguments, said):
 def test_a_place_that_can_not_be_written_is_named(tmp_path):
     done = cnncli(tmp_path, "init", "mnist", "-o", "nowhere/mnist.yaml")
     assert done.returncode == 1
-    assert done.stderr == "error: nowhere/mnist.yaml: can't be written: No such file or directory\n"
+    assert done.stderr == "error: nowhere/mnist.yaml: can't be written: there is no folder 'nowhere'\n"
 
 
 def test_a_copy_needs_neither_numpy_nor_numba(tmp_path):

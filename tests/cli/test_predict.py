@@ -216,12 +216,25 @@ def test_a_file_and_json_go_together(folder):
 def test_a_file_that_can_not_be_written_is_said_before_anything_else(folder):
     done = cnncli(folder, "predict", RUN, "pictures", "--output", "nowhere/all.npy")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: nowhere/all.npy: can't be written: No such file or directory\n"
+    assert done.stderr == "error: nowhere/all.npy: can't be written: there is no folder 'nowhere'\n"
+
+
+def test_without_a_model_the_newest_run_predicts_and_is_named(folder):
+    named = cnncli(folder, "predict", RUN, "pictures", "bars.npy")
+    newest = (folder / RUN).resolve().relative_to(folder.resolve())
+    for inputs in (["pictures", "bars.npy"], ["pictures/00.png"], ["bars.npy"]):
+        done = cnncli(folder, "predict", *inputs)
+        assert (done.returncode, done.stderr.splitlines()[0]) == (0, f"model: {newest}")
+    assert cnncli(folder, "predict", "pictures", "bars.npy").stdout == named.stdout
 
 
 FORM = "cnncli predict MODEL INPUT..."
 MISUSES = [
     (("predict", RUN, "bars.npu"), "there is no file or folder 'bars.npu'; did you mean 'bars.npy'?"),
+    (("predict", RUN), "predict needs an INPUT after the model: an image, a folder of images or a .npy; received "),
+    (("predict", "bars.yaml"), "predict needs an INPUT after the model: an image, a folder of images or a .npy; "),
+    (("predict", "none.png"), "there is no file or folder 'none.png'"),
+    (("predict",), "cnncli predict needs INPUT: see cnncli predict --help"),
     (("predict", RUN, "picture"), "there is no file or folder 'picture'; did you mean 'pictures'?"),
     (("predict", "pictures/00.png", RUN), f"the model comes first: {FORM}; received pictures/00.png"),
     (("predict", "rnu", "pictures"), "there is no run, model file or spec 'rnu'"),
@@ -288,3 +301,16 @@ def test_help_needs_no_numpy():
         [sys.executable, "-c", code, "predict", "--help"], env=child_environment(), capture_output=True, check=False
     )
     assert done.returncode == 0
+
+
+def test_pipes_are_named_and_the_others_predicted(folder, tmp_path, alarm):
+    for name in ("pipe.png", "pipe.npy"):
+        os.mkfifo(tmp_path / name)
+    done = cnncli(folder, "predict", RUN, tmp_path / "pipe.png", tmp_path / "pipe.npy", "pictures/03.png")
+    assert (done.returncode, done.stdout.count("\n")) == (1, 1)
+    reason = "can't be read: it must be a regular file; it is a named pipe"
+    assert done.stderr.splitlines() == [
+        f"{tmp_path}/pipe.png: {reason}",
+        f"{tmp_path}/pipe.npy: {reason}",
+        "error: 2 of 3 images could not be used; see above",
+    ]

@@ -32,6 +32,8 @@ KINDS = {
     "mask": (MAP, 1, "sigmoid", "binary_crossentropy", (12, 4, 5)),
     "segments": (MAP, 3, "softmax", "categorical_crossentropy", (12, 4, 5)),
     "encoder": (MAP, 1, "sigmoid", "mean_squared_error", None),
+    "logits": (FLAT, 3, "linear", "{sparse_categorical_crossentropy: {from_logits: true}}", (12,)),
+    "logit": (FLAT, 1, "linear", "{binary_crossentropy: {from_logits: true}}", (12,)),
 }
 
 
@@ -44,7 +46,7 @@ def trained(tmp_path_factory):
         path = tmp_path_factory.mktemp(name)
         x = random.integers(0, 256, (12, 4, 5)).astype(np.uint8)
         y = {} if shape is None else {"y_train": random.integers(0, 2, shape).astype(np.float32)}
-        if name in ("binary", "mask", "segments"):
+        if name not in ("labels", "numbers", "encoder"):
             y = {"y_train": random.integers(0, 2, shape)}
         np.savez(path / "made.npz", x_train=x, **y)
         np.save(path / "x.npy", x)
@@ -88,6 +90,21 @@ def test_of_several_labels_those_above_a_half_are_told(trained):
         assert np.array(each["probabilities"], np.float32).tolist() == output.tolist()
         assert line[1] == (", ".join(names) or "none")
         assert row[1] == " ".join(names)
+
+
+@pytest.mark.parametrize("name", ["logits", "logit"])
+def test_logits_are_told_as_the_probabilities_that_they_mean_and_written_as_they_are(trained, name):
+    path, outputs = trained[name]
+    found, lines, rows = told(path)
+    shares = np.exp(outputs) / np.exp(outputs).sum(1, keepdims=True)
+    if name == "logit":
+        one = 1 / (1 + np.exp(-outputs))
+        shares = np.hstack([1 - one, one])
+    assert (outputs < 0).any()
+    assert rows[0] == ["file", "predicted", *map(str, range(shares.shape[1]))]
+    for share, each, line, row in zip(shares, found, lines, rows[1:], strict=True):
+        assert each["class"] == line[1] == row[1] == str(share.argmax())
+        assert each["probabilities"] == pytest.approx(share, rel=1e-5)
 
 
 def test_numbers_stay_in_their_order(trained):

@@ -1,11 +1,14 @@
 """`cnncli runs`: what there has been, told from the files that runs leave."""
 
 import json
+import re
 import shutil
 
 import pytest
 
-from tests.cli.test_train import SPEC, cnncli, cnncli_process
+from cnncli.report.runs import facts, print_runs
+from tests.cli.test_train import SPEC, cnncli, cnncli_process, interrupted
+from tests.report.test_console import Terminal
 from tests.training import small
 
 
@@ -43,18 +46,20 @@ def test_a_finished_run_has_the_figures_that_training_ended_with(tmp_path):
     assert run["bytes"] == sum(len(file.read_bytes()) for file in files)
 
 
-def test_the_newest_is_last_and_an_unfinished_one_says_how_far_it_came(trained):
-    finished, unfinished = documents(trained)
-    assert (unfinished["began"], unfinished["state"]) == ("2999-12-31T00:00:00", "unfinished")
-    assert (unfinished["epochs"], unfinished["planned_epochs"], unfinished["test"]) == (1, 2, None)
+def test_the_newest_is_first_and_a_killed_one_says_how_far_it_came(trained):
+    killed, finished = documents(trained)
+    assert (killed["began"], killed["state"]) == ("2999-12-31T00:00:00", "killed")
+    assert (killed["planned_epochs"], killed["test"]) == (2, None)
+    assert killed["epochs"] == 2  # its last line is cut short, but the checkpoint has the epoch
+    assert killed["figures"] == finished["figures"]
     assert finished["began"].replace("-", "").replace(":", "").replace("T", "-") == finished["run"][-15:]
 
 
 def test_people_see_a_row_a_run(trained):
     head, first, second = [line.split() for line in cnncli(trained, "runs").stdout.splitlines()]
     assert head == ["run", "epochs", "validation", "test", "size"]
-    assert first[:3] == [documents(trained)[0]["run"], "2/2", "loss"]
-    assert second[:3] == ["runs/bars/29991231-000000", "1/2", "unfinished"]
+    assert first[:3] == ["runs/bars/29991231-000000", "2/2", "killed"]
+    assert second[:3] == [documents(trained)[1]["run"], "2/2", "loss"]
 
 
 def test_a_resumed_run_is_finished_when_it_ends_again(trained, tmp_path):
@@ -82,3 +87,94 @@ def test_a_run_that_is_no_more_than_begun_is_listed(tmp_path):
     (document,) = documents(tmp_path)
     assert (document["epochs"], document["planned_epochs"], document["figures"]) == (0, None, {})
     assert "0/?" in cnncli(tmp_path, "runs").stdout
+
+
+@pytest.fixture
+def folder(tmp_path):
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC)
+    return tmp_path
+
+
+def test_a_run_that_was_put_elsewhere_is_listed_and_is_the_newest(folder, tmp_path_factory):
+    elsewhere = tmp_path_factory.mktemp("elsewhere") / "run"
+    assert cnncli(folder, "train", "bars.yaml").returncode == 0
+    done = cnncli(folder, "train", "bars.yaml", "-o", elsewhere)
+    assert done.stdout.splitlines()[-1].startswith("next  cnncli evaluate · ")
+    assert cnncli(folder, "train", "bars.yaml", "-o", "runs/mine", "--set", "name=rods").returncode == 0
+    found = documents(folder)
+    assert [(run["run"], run["name"]) for run in found[:2]] == [("runs/mine", "rods"), (str(elsewhere), "bars")]
+    assert [run["began"] for run in found] == sorted((run["began"] for run in found), reverse=True)
+    assert [run["run"] for run in documents(folder, "bars")] == [found[1]["run"], found[2]["run"]]
+    assert cnncli(folder, "evaluate", "--json").stderr == "model: runs/mine\n"
+    assert cnncli(folder, "evaluate", "bars.yaml", "--json").stderr == f"model: {elsewhere}\n"
+    shutil.move(folder / "runs/mine", folder / "moved")
+    elsewhere.rename(elsewhere.with_name("moved"))
+    assert [run["run"] for run in documents(folder)] == [found[2]["run"]]
+
+
+def test_a_resumed_run_keeps_its_place_among_the_runs(folder):
+    for name in ("first", "second"):
+        assert cnncli(folder, "train", "bars.yaml", "-o", name).returncode == 0
+        about = json.loads((folder / name / "environment.json").read_text())
+        about["started"] = f"2026-01-0{len(name) - 4}T00:00:00+00:00"
+        (folder / name / "environment.json").write_text(json.dumps(about))
+    assert cnncli(folder, "train", "--resume", "first", "--epochs", 3).returncode == 0
+    assert [run["run"] for run in documents(folder)] == ["second", "first"]
+
+
+def test_a_diverged_run_and_an_interrupted_one_are_listed_as_such_until_they_are_resumed(folder):
+    diverging = "compile.optimizer={SGD: {learning_rate: 1e30}}"
+    done = cnncli(folder, "train", "bars.yaml", "-o", "diverged", "--set", diverging)
+    (run,) = documents(folder)
+    assert (run["state"], f"error: {run['reason']}\n") == ("diverged", done.stderr)
+    code, _ = interrupted(folder, "bars.yaml", "--epochs", "10000", "--output", "interrupted")
+    assert code == 130
+    run, _ = documents(folder)
+    assert run["state"] == "interrupted"
+    assert cnncli(folder, "train", "--resume", "diverged").returncode == 3
+    assert [run["state"] for run in documents(folder)] == ["interrupted", "diverged"]
+    text = cnncli(folder, "runs").stdout
+    assert " interrupted" in text
+    assert " diverged" in text
+
+
+def test_a_resumption_that_fails_changes_nothing(folder):
+    assert cnncli(folder, "train", "bars.yaml", "-o", "run").returncode == 0
+    before = documents(folder)
+    small.write_data(folder, scale=2.0)
+    assert cnncli(folder, "train", "--resume", "run").returncode == 1
+    assert documents(folder) == before
+
+
+@pytest.mark.parametrize("keep", [(), ("last.safetensors",)])
+def test_a_run_killed_between_saving_its_best_and_its_line_shows_what_it_has(folder, keep):
+    """As it is after a kill: best is of epoch 2; the line of epoch 2, and maybe its checkpoint, was not written."""
+    for epochs in (1, 2):
+        done = cnncli(folder, "train", "bars.yaml", "--epochs", epochs, "-o", f"run{epochs}")
+        assert done.returncode == 0
+    one, two = folder / "run1", folder / "run2"
+    (two / "result.json").unlink()
+    (two / "metrics.jsonl").write_text((two / "metrics.jsonl").read_text().splitlines(keepends=True)[0])
+    if not keep:
+        shutil.copy(one / "last.safetensors", two)
+    run = next(run for run in documents(folder) if run["run"] == "run2")
+    assert run["state"] == "killed"
+    assert run["epochs"] == (2 if keep else 1)
+    lines = [json.loads(line) for line in (folder / "run1/metrics.jsonl").read_text().splitlines()]
+    if not keep:
+        assert run["epoch"] == 1
+        assert run["figures"] == {name: lines[0][name] for name in ("loss", "accuracy", "val_loss", "val_accuracy")}
+    assert "loss" in cnncli(folder, "runs").stdout
+
+
+def test_on_a_narrow_terminal_a_run_has_a_few_lines(trained, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    found = [facts(trained / run["run"]) for run in documents(trained)]
+    file = Terminal()
+    print_runs(found, file)
+    lines = re.sub(r"\x1b\[[\d;]*m", "", file.getvalue()).splitlines()
+    assert lines[0] == f"{trained}/runs/bars/29991231-000000"
+    assert re.fullmatch(r"  2/2  killed  0\.\d MB", lines[1])
+    assert [line.split()[0] for line in lines[2:3]] == ["validation"]
+    assert max(map(len, lines[1:3])) <= 60

@@ -5,7 +5,12 @@ from cnncli import kernels
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.load import Split
 from cnncli.errors import CnncliError
-from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+from cnncli.layers.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
 from cnncli.ops import streams
 
 
@@ -90,10 +95,10 @@ def test_the_target_of_an_autoencoder_is_the_scaled_input():
 @pytest.mark.parametrize(
     ("images", "rescale", "said"),
     [
-        (LEVELS, 1.0, "images rescaled to between 0 and 1; x_train's row 13 has 255.0"),
-        (LEVELS, -1 / 255, "row 13 has -1.0"),
-        (FLOATS, "auto", "row 10 has -3.0"),
-        (FLOATS + 3, "auto", "row 13 has 6.0"),
+        (LEVELS, 1.0, r"images rescaled to between 0 and 1; x_train\[10\] has 63.0"),
+        (LEVELS, -1 / 255, r"x_train\[10\] has -0.247\d*"),
+        (FLOATS, "auto", r"x_train\[10\] has -3.0"),
+        (FLOATS + 3, "auto", r"x_train\[11\] has 1.714\d*"),
         (LEVELS, "auto", ""),
         (FLOATS + 3, 1 / 6, ""),
     ],
@@ -132,6 +137,16 @@ MISTAKES = [
     (
         (LEVELS, ROWS - 1, (2,)),
         "own.npz: y_train must hold targets between 0 and 1 for CategoricalCrossentropy; row 10 has -1.0",
+    ),
+    (
+        (LEVELS, np.array([[0, 1, 0], [0.33, 0.33, 0.33], [1, 0, 1], [0, 0, 0]], np.float32), (3,)),
+        "own.npz: y_train must hold rows with a sum of 1 for CategoricalCrossentropy (images of several classes need "
+        "sigmoid and binary_crossentropy); row 12 has 2.0",
+    ),
+    (
+        (LEVELS, np.zeros((4, 8, 8, 3), np.float32), (8, 8, 3), SparseCategoricalCrossentropy()),
+        "own.npz: y_train must hold rows with a sum of 1 for SparseCategoricalCrossentropy (images of several classes "
+        "need sigmoid and binary_crossentropy); row 10 has 0.0",
     ),
     (
         (LEVELS, None, (3,)),

@@ -1,11 +1,14 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets.decode import Form, decode
+from cnncli.datasets.decode import MASK, Form, decode
 from cnncli.datasets.pictures import UnusableError, opened, size_of
 from tests.datasets.photos import SUFFIXES, picture
 
+FIXTURES = Path(__file__).parent.parent / "fixtures"
 NUMBERS = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
 """[[0, 40, 80], [120, 160, 200]]"""
 GREY = Form(2, 3, "grayscale")
@@ -96,6 +99,37 @@ def test_cropping_keeps_the_middle_and_padding_adds_black_on_both_sides(tmp_path
     assert padded.tolist() == [[0] * 4, [10, 20, 30, 40], [10, 20, 30, 40], [0] * 4]
     high = saved(tmp_path / "y.png", np.array([[10, 20, 30, 40]] * 2, np.uint8).T.copy())
     assert decode(high, Form(2, 2, "grayscale", crop=True))[..., 0].tolist() == [[20, 20], [30, 30]]
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "area", "lanczos3"])
+def test_without_antialiasing_images_are_keras_image_dataset_from_directorys(tmp_path, interpolation, fit):
+    form = Form(12, 15, crop=fit == "crop", pad=fit == "pad", interpolation=interpolation, antialias=False)
+    with np.load(FIXTURES / "resizing.npz") as keras:
+        expected = keras[f"{interpolation}_{fit}"]
+        made = [decode(saved(tmp_path / "x.png", keras[f"image_{number}"]), form) for number in range(len(expected))]
+    # Keras' are floats; halves are rounded to even ones, and only another order of sums makes one of them another.
+    apart = np.abs(np.stack(made) - expected.clip(0, 255))
+    assert apart.max() <= (0.5 if interpolation in ("nearest", "bilinear") else 0.5001)
+    assert np.mean(np.stack(made) != np.rint(expected).clip(0, 255)) <= 0.0005
+
+
+def test_smoothing_is_the_default_and_without_it_pixels_between_the_centres_do_not_count(tmp_path):
+    stripes = np.tile(np.array([0, 0, 255, 255], np.uint8), (4, 4))
+    path = saved(tmp_path / "x.png", stripes)
+    # Centres of 4 pixels each lie between the second and the third of them.
+    assert set(decode(path, Form(1, 4, "grayscale", antialias=False)).ravel()) == {128}
+    assert set(decode(path, Form(1, 2, "grayscale", antialias=False)).ravel()) == {128}
+    assert set(decode(path, Form(1, 8, "grayscale", antialias=False)).ravel()) == {0, 255}
+    assert set(decode(path, Form(1, 8, "grayscale")).ravel()) & {0, 255} == set()
+
+
+def test_a_mask_is_resized_as_its_image_is(tmp_path):
+    path = saved(tmp_path / "x.png", np.arange(16, dtype=np.uint8).reshape(4, 4))
+    assert decode(path, Form(2, 2, MASK, interpolation="nearest", antialias=False))[..., 0].tolist() == [
+        [5, 7],
+        [13, 15],
+    ]
 
 
 def test_without_a_size_of_its_own_an_image_of_another_size_is_refused(tmp_path):

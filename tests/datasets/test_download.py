@@ -13,6 +13,8 @@ import pytest
 
 from cnncli.datasets import download
 from cnncli.datasets.known import KNOWN, Idx
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
 from cnncli.kernels import cache
 from tests.datasets import mirror as mirrors
@@ -118,8 +120,33 @@ def test_a_folder_that_others_could_change_is_refused(mirror, tmp_path):
     (tmp_path / "datasets").chmod(0o777)
     assert failure(known) == (
         f"mnist: downloads are not safe there: {tmp_path}/datasets can be written by everybody "
-        f"(chmod o-w {tmp_path}/datasets); CNNCLI_CACHE_DIR names another folder"
+        f"(chmod go-w {tmp_path}/datasets); CNNCLI_CACHE_DIR names another folder"
     )
+
+
+def test_a_folder_that_somebody_else_makes_while_we_look_is_refused(mirror, tmp_path, monkeypatch):
+    known, _ = mirrors.digits(mirror, "good")
+    whole = download._is_whole
+
+    def late(path, file):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.chmod(0o777)
+        path.write_bytes(mirror.files[file.name])
+        return whole(path, file)
+
+    monkeypatch.setattr(download, "_is_whole", late)
+    assert "downloads are not safe there: " in failure(known)
+
+
+def test_what_was_downloaded_is_not_read_from_a_folder_that_others_could_change(mirror, tmp_path, monkeypatch):
+    """Not by a command that downloads nothing either."""
+    known, _ = mirrors.digits(mirror, "good")
+    monkeypatch.setitem(KNOWN, "mnist", known)
+    download.fetch(known, offline=False)
+    assert len(load(DataSection(dataset="mnist"), tmp_path).train) > 0
+    (tmp_path / "datasets" / "mnist").chmod(0o777)
+    with pytest.raises(CnncliError, match=r"^mnist: downloads are not safe there: "):
+        load(DataSection(dataset="mnist"), tmp_path)
 
 
 def test_offline_no_request_is_made(mirror):

@@ -84,7 +84,8 @@ def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
     found = folder.read(table(tmp_path, text))
     assert told(found.problems) == [
         "labels.csv:2: a row must have 2 values, one a column; received 1",
-        "labels.csv:3: a file must be named by its path in the table's folder; received '/etc/passwd'",
+        "labels.csv:3: a file must be named by its path in the table's folder; received '/etc/passwd', an absolute "
+        "path to another place",
         "labels.csv:4: there must be a file 'z.png' in the table's folder",
         "labels.csv:5: column 'label' must have the name of a class; it is empty",
         "labels.csv:7: a file must be named once; 'a.png' is in line 6, too",
@@ -93,7 +94,78 @@ def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
     assert told(found.problems) == ["labels.csv:2: column 'y' must be 0 or 1; received 'yes'"]
 
 
-@pytest.mark.parametrize("header", ["", "name,label", "file", "file,kind", "file,label,sun", "file,a,a", "file,a,"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_what_spreadsheets_write_is_read(tmp_path, delimiter, encoding):
+    table(tmp_path, "")
+    rows = (("File", "Label"), ("a.png", "größer, als"), ("b.png", "x"))
+    text = "\r\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
+    (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
+    found = folder.read(tmp_path)
+    assert (found.classes, found.problems) == (("größer, als", "x"), ())
+    assert found.splits == {"train": [Sample("a.png", (0,)), Sample("b.png", (1,))]}
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_a_table_in_another_encoding_says_what_to_do(tmp_path, encoding):
+    table(tmp_path, "")
+    (tmp_path / "labels.csv").write_bytes("file,label\na.png,café\n".encode(encoding))
+    with pytest.raises(CnncliError, match=r"a table must be UTF-8 text; received .*: save it as UTF-8$"):
+        folder.read(tmp_path)
+
+
+def test_names_of_files_are_understood_where_they_mean_one_file(tmp_path):
+    root = table(tmp_path / "data", "")
+    for name in ("cats/Tom.JPG", "cats/cafe\u0301.png", "a\\b.png", "dogs/Rex.png"):
+        picture(root / name)
+    (tmp_path / "link").symlink_to(root)
+    names = ["CATS\\tom.jpg", "cats\\caf\u00e9.png", "a\\b.png", f"{root}/a.png", f"{tmp_path}/link/b.png"]
+    for place in (root, tmp_path / "link"):
+        text = "".join(f"{name},{'xy'[i % 2]}\n" for i, name in enumerate(names))
+        (root / "labels.csv").write_text(f"file,label\n{text}", encoding="utf-8")
+        found = folder.read(place)
+        expected = {"cats/Tom.JPG", "cats/cafe\u0301.png", "a\\b.png", "a.png", "b.png"}
+        assert {sample.file for sample in found.splits["train"]} == expected - ({"b.png"} if place == root else set())
+    picture(root / "dogs/REX.png")
+    rows = ["dogs/rex.png", "cats/tom.JPG", "cats/Tom.JPG", r"C:\photos\a.png", "/elsewhere/a.png", "none.png"]
+    (root / "labels.csv").write_text("file,label\n" + "".join(f"{name},x\n" for name in rows))
+    elsewhere = "a file must be named by its path in the table's folder; received"
+    assert told(folder.read(root).problems) == [
+        "labels.csv:2: there must be one file 'dogs/rex.png' in the table's folder; there are dogs/REX.png, "
+        "dogs/Rex.png",
+        "labels.csv:4: a file must be named once; 'cats/Tom.JPG' is in line 3, too",
+        rf"labels.csv:5: {elsewhere} 'C:\\photos\\a.png', an absolute path to another place",
+        f"labels.csv:6: {elsewhere} '/elsewhere/a.png', an absolute path to another place",
+        "labels.csv:7: there must be a file 'none.png' in the table's folder",
+    ]
+
+
+def test_a_table_none_of_whose_rows_can_be_used_is_not_said_to_be_missing(tmp_path):
+    found = folder.read(table(tmp_path, "file,label\nz.png,x\n"))
+    assert told(found.problems) == ["labels.csv:2: there must be a file 'z.png' in the table's folder"]
+    assert told(found.faults) == ["labels.csv: there must be at least one row that can be used"]
+
+
+COMPOSED, APART = "caf\u00e9", "cafe\u0301"
+
+
+def test_a_class_in_both_forms_of_unicode_is_one(tmp_path):
+    for name in (COMPOSED, APART):
+        picture(tmp_path / "one" / name / f"{len(name)}.png")
+        picture(tmp_path / "two" / ("train" if name == APART else "test") / name / "1.png")
+    for root in (tmp_path / "one", tmp_path / "two"):
+        for split in ("", "train", "test"):
+            if bool(split) == (root.name == "two"):
+                picture(root / split / "tea" / "1.png")
+        found = folder.read(root)
+        assert (found.classes, found.faults) == ((COMPOSED, "tea"), ())
+    rows = f"file,label\na.png,{COMPOSED}\nb.png,{APART}\nc.png,tea\n"
+    assert folder.read(table(tmp_path / "three", rows)).classes == (COMPOSED, "tea")
+
+
+@pytest.mark.parametrize(
+    "header", ["", "name,label", "file", "file,kind", "file;kind", "file,label,sun", "file,a,a", "file,a,"]
+)
 def test_a_table_with_other_columns_says_which_there_must_be(tmp_path, header):
     with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and several"):
         folder.read(table(tmp_path, f"{header}\na.png,1\n"))
@@ -110,7 +182,7 @@ def test_without_labels_images_may_lie_anywhere(tmp_path):
 def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
     classes(tmp_path)
     picture(tmp_path / "top.png")
-    for name in ("cats/x.heic", "cats/notes.txt", "dogs/README"):
+    for name in ("cats/x.heic", "cats/notes.txt", "dogs/README", "top.tif", "README.md"):
         (tmp_path / name).write_text("")
     rule = "an image must be PNG, JPEG, WebP, BMP or GIF; received"
     assert told(folder.read(tmp_path).problems) == [
@@ -118,6 +190,7 @@ def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
         f"cats/x.heic: {rule} .heic",
         f"dogs/README: {rule} a file without an ending",
         "top.png: an image must lie in the folder of its class",
+        f"top.tif: {rule} .tif",
     ]
 
 

@@ -4,7 +4,8 @@ import os
 import numpy as np
 import pytest
 
-from cnncli.datasets import image_cache, temporary
+from cnncli import folders
+from cnncli.datasets import image_cache
 from cnncli.datasets.decode import Form, decode
 from cnncli.errors import CnncliError
 from tests.datasets.photos import picture
@@ -86,8 +87,7 @@ def test_files_with_problems_have_empty_rows_and_are_tried_again(root, monkeypat
 
 
 def test_a_file_that_can_be_read_at_last_is_decoded_though_no_time_of_it_changed(root, monkeypatch):
-    key = image_cache._key(root, FILES, FORM)
-    monkeypatch.setattr(image_cache, "_key", lambda *given: key)
+    monkeypatch.setattr(image_cache, "_stamp", lambda path: (1,))
     content = (root / "b.png").read_bytes()
     (root / "b.png").write_bytes(b"")
     assert list(read(root).problems) == [1]
@@ -136,7 +136,7 @@ def test_the_cache_holds_no_objects_and_is_private(root, cache):
     (place,) = cache.iterdir()
     assert (cache.stat().st_mode & 0o777, place.stat().st_mode & 0o777) == (0o700, 0o700)
     about = json.loads((place / "about.json").read_text())
-    assert set(about) == {"digest", "problems", "fingerprints", "portions", "seal"}
+    assert set(about) == {"files", "digest", "problems", "fingerprints", "portions", "seal"}
 
 
 @pytest.mark.parametrize("name", ["images.npy", "fingerprints.npy", "about.json"])
@@ -154,6 +154,44 @@ def test_a_flipped_bit_anywhere_is_noticed_and_the_images_are_decoded_anew(root,
         assert np.array_equal(found.images, images)
         assert (found.digest, found.problems) == (digest, {})
     assert f"warning: {place}: decoded images are damaged; they are decoded anew" in capsys.readouterr().err
+
+
+def test_damage_of_any_kind_is_decoded_anew(root, cache):
+    expected = np.array(read(root).images)
+    (place,) = cache.iterdir()
+    header = b"\x93NUMPY\x01\x00\x76\x00"
+    huge = b"{'descr': '|u1', 'fortran_order': False, 'shape': (%s, 16), }" % (b"9" * 40)
+    damage = {
+        "about.json": [b"", b"\xff\xfe", b"[" * 100_000, b"null", b'{"seal": {}}', b"1e999", b"9" * 5000],
+        "fingerprints.npy": [b"", b"PK\x03\x04", header + huge.ljust(118), b"PK\x05\x06" + bytes(18)],
+        "images.npy": [b"", b"PK\x05\x06" + bytes(18), header + b"(" * 118, header + huge.ljust(118)],
+    }
+    for name, contents in damage.items():
+        for content in contents:
+            (place / name).write_bytes(content)
+            assert np.array_equal(read(root).images, expected)
+    for name in damage:
+        (place / name).unlink()
+        (place / name).mkdir()
+        assert np.array_equal(read(root).images, expected)
+    assert list(cache.iterdir()) == [place]
+
+
+@pytest.mark.parametrize("change", ["chmod", "replace"])
+def test_images_of_files_that_changed_take_the_place_of_the_old_without_a_warning(root, cache, capsys, change):
+    """A new inode or time of all files, as after a copy, does not fill the disk with one more set of all images."""
+    first = read(root)
+    before = np.array(first.images)
+    if change == "chmod":
+        (root / "b.png").chmod(0o600)
+    else:
+        (root / "copy").write_bytes((root / "b.png").read_bytes())
+        (root / "copy").replace(root / "b.png")
+    second = read(root)
+    assert (np.array_equal(second.images, before), second.digest) == (True, first.digest)
+    assert len(list(cache.iterdir())) == 1
+    assert np.array_equal(first.images, before)  # who has the old ones open keeps them
+    assert capsys.readouterr().err == ""
 
 
 def test_a_file_replaced_by_another_of_the_same_size_and_time_is_decoded_anew(root):
@@ -184,13 +222,15 @@ def test_images_in_a_folder_that_others_can_change_are_not_used(root, cache, cap
     assert list(cache.iterdir()) == [place]
 
 
-def test_what_a_killed_process_left_is_removed_and_what_a_living_one_makes_stays(root, cache):
-    cache.mkdir(parents=True, mode=0o700)
-    for name in (".killed", ".young"):
-        (cache / name / "made").mkdir(parents=True)
-    os.utime(cache / ".killed", (1, 1))
-    with temporary.folder(cache) as living:
-        os.utime(living, (1, 1))
-        read(root)
-        assert {path.name for path in cache.iterdir() if path.name.startswith(".")} == {".young", living.name}
-    assert not living.exists()
+def test_a_folder_that_somebody_else_makes_just_before_we_do_is_not_used(root, cache, monkeypatch, capsys):
+    """In a sticky folder such as /tmp others may be the first to make what is not there yet."""
+    make = folders.make
+
+    def late(folder):
+        make(folder)
+        folder.chmod(0o777)
+
+    monkeypatch.setattr(folders, "make", late)
+    assert read(root).images[:, 0, 0].tolist() == [[0, 50, 99], [1, 50, 99], [2, 50, 99]]
+    assert "decoded images are not kept: " in capsys.readouterr().err
+    assert list(cache.iterdir()) == []

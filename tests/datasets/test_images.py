@@ -54,7 +54,7 @@ def test_what_is_loaded_is_what_was_described(tmp_path):
     assert {name: len(split) for name, split in made.splits.items()} == described.samples
     assert described.samples == {"train": 12, "validation": 6, "test": 6}
     assert made.train.x.shape[1:] == described.input_shape
-    assert (made.classes, made.named) == (("a", "b", "c"), True)
+    assert made.classes == ("a", "b", "c")
 
 
 def test_each_image_is_in_one_split_with_its_own_class_and_name(tmp_path):

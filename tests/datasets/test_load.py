@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from cnncli.datasets import contents
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
@@ -52,7 +53,7 @@ def test_classes_are_counted_over_all_splits(tmp_path):
 
 
 def test_the_digest_follows_every_array_and_no_option(tmp_path):
-    images, labels = numbered(4), np.array([0, 1, 2, 1])
+    images, labels = numbered(4), np.array([1, 0, 0, 1])
     first = dataset(tmp_path, x_train=images, y_train=labels).digest
     assert dataset(tmp_path, x_train=images, y_train=labels, options={"validation_split": 0.5}).digest == first
     images[3, 1, 2] += 1
@@ -78,7 +79,7 @@ BROKEN = np.zeros((4, 2, 3), np.float32)
 BROKEN[2, 1, 1] = np.nan
 HUGE = np.zeros((4, 2, 3))
 HUGE[1, 0, 0] = 1e300
-GOOD = np.zeros(4, int)
+GOOD = np.array([0, 1, 0, 1])
 MISTAKES = [
     ({"x_train": BROKEN, "y_train": GOOD}, "own.npz: x_train must hold finite float32 numbers; row 2 has nan"),
     ({"x_train": HUGE, "y_train": GOOD}, "own.npz: x_train must hold finite float32 numbers; row 1 has inf"),
@@ -95,6 +96,25 @@ MISTAKES = [
         "own.npz: y_train must hold finite float32 numbers; row 2 has inf",
     ),
 ]
+
+
+def test_labels_are_checked_before_images_are_read(tmp_path):
+    with pytest.raises(CnncliError, match="y_train must hold at least two classes"):
+        dataset(tmp_path, x_train=BROKEN, y_train=np.zeros(4, int))
+
+
+def test_arrays_larger_than_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
+    # 4 images of 6 pixels: 192 bytes as float64; in float32 they would take 96; 4 labels of 8 bytes
+    monkeypatch.setattr(contents, "limit", lambda: 223)
+    with pytest.raises(CnncliError) as caught:
+        dataset(tmp_path, x_train=HUGE, y_train=GOOD)
+    assert str(caught.value) == (
+        f"{tmp_path}/own.npz: its arrays take 0.0 MB of memory, of which this process may use 0.0 MB; saved as .npy "
+        "files, x_train.npy and so on, they are read as they are needed"
+    )
+    monkeypatch.setattr(contents, "limit", lambda: 224)
+    with pytest.raises(CnncliError, match="row 1 has inf"):
+        dataset(tmp_path, x_train=HUGE, y_train=GOOD)
 
 
 @pytest.mark.parametrize("split", ["val", "test"])

@@ -8,7 +8,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.load import Split
 from cnncli.datasets.mapped import Mapped, load
 from cnncli.errors import ChangedDataError
-from cnncli.layers.losses import CategoricalCrossentropy
+from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError
 
 SHAPE = (40, 30, 21, 3)
 
@@ -61,9 +61,22 @@ def overwrite(path):
         file.write(b"x")
 
 
-@pytest.mark.parametrize(
-    "change", [overwrite, lambda path: os.truncate(path, 200), lambda path: os.utime(path, (1, 1))]
-)
+def overwrite_and_set_the_time_back(path):
+    """As cp -p and rsync --inplace -t leave a file."""
+    before = path.stat()
+    overwrite(path)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+CHANGES = [
+    overwrite,
+    overwrite_and_set_the_time_back,
+    lambda path: os.truncate(path, path.stat().st_size - 1),
+    lambda path: os.utime(path, (1, 1)),
+]
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_a_file_that_is_written_to_is_noticed_before_anything_more_is_read(tmp_path, change):
     path, _ = file_of(tmp_path)
     x = load(path)[3:]
@@ -72,6 +85,40 @@ def test_a_file_that_is_written_to_is_noticed_before_anything_more_is_read(tmp_p
     feed.fill(slice(4))
     change(path)
     with pytest.raises(ChangedDataError, match=r"images\.npy was changed by another program while it was read$"):
+        feed.fill(slice(4))
+
+
+def feed_with_labels(tmp_path, shape):
+    """A feed whose targets, (N, *shape), stay in their file."""
+    np.save(tmp_path / "labels.npy", np.ones((40, *shape), np.float32))
+    y = np.ascontiguousarray(load(tmp_path / "labels.npy").reshape(40, *shape))
+    inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, *shape), np.float32)
+    split = Split(np.zeros(SHAPE, np.uint8), y, "", "x_train")
+    return Feed(split, 1.0, MeanSquaredError(), inputs, targets), tmp_path / "labels.npy"
+
+
+@pytest.mark.parametrize("change", CHANGES)
+@pytest.mark.parametrize("shape", [(5,), (30, 21, 2)])
+def test_a_file_of_labels_that_is_written_to_is_noticed_too(tmp_path, change, shape):
+    feed, path = feed_with_labels(tmp_path, shape)
+    feed.fill(slice(4))
+    change(path)
+    with pytest.raises(ChangedDataError, match=r"labels\.npy was changed"):
+        feed.fill(slice(4))
+
+
+def test_a_batch_is_not_handed_out_where_its_file_was_written_to_while_it_was_read(tmp_path):
+    feed, path = feed_with_labels(tmp_path, (5,))
+    feed.fill(slice(4))
+    program = feed.programs[4]
+
+    class Slow:
+        def run(self):
+            overwrite(path)
+            program.run()
+
+    feed.programs[4] = Slow()
+    with pytest.raises(ChangedDataError):
         feed.fill(slice(4))
 
 

@@ -1,6 +1,7 @@
 """Folders of images and masks: paired by name, read as class numbers, told of all that is wrong at once."""
 
 import json
+import re
 import struct
 import zlib
 
@@ -185,6 +186,25 @@ fit: {epochs: 1, batch_size: 4}
 """
 
 
+def test_names_are_paired_whichever_form_their_accents_have(root):
+    picture(root / "images/cafe\u0301.jpg")
+    mask(root / "masks/caf\u00e9.png", np.ones((6, 4)))
+    assert by_name(read(root).train)["cafe\u0301"].min() == 1
+
+
+def test_a_class_number_too_many_is_told_of_its_own_split_and_mask(root):
+    for name in ("train", "val", "test"):
+        pairs(root, 3, folder=name, most=2)
+    mask(root / "test/masks/02.png", np.full((6, 4), 5))
+    (root.parent / "own.yaml").write_text(SPEC.replace(", validation_split: 0.25", ""))
+    done = cnncli(root.parent, "train", "own.yaml")
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (
+        1,
+        f"error: {root}: the masks of test must hold class numbers below 3, the number of classes of the model's "
+        "outputs; test/masks/02.png has 5",
+    )
+
+
 def test_a_folder_is_checked_trained_on_and_evaluated(root):
     pairs(root, 8)
     (root.parent / "own.yaml").write_text(SPEC)
@@ -195,6 +215,6 @@ def test_a_folder_is_checked_trained_on_and_evaluated(root):
     few = cnncli(root.parent, "train", "own.yaml", "--set", "model.layers.conv2d.filters=2")
     assert few.returncode == 1
     assert "photos: the masks of train must hold class numbers below 2" in few.stderr
-    assert ".jpg has 2" in few.stderr
+    assert re.search(r"; masks/\d\d\.png has 2$", few.stderr.splitlines()[-1])
     good = cnncli(root.parent, "datasets", "check", "photos", "--masks")
     assert (good.returncode, good.stdout.splitlines()[0]) == (0, "photos: 8 images")

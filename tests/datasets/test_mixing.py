@@ -12,7 +12,7 @@ from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, Me
 from cnncli.ops import streams
 from tests.reference import mix as twin
 from tests.training import small
-from tests.training.test_loop import BATCHES, files, interrupter
+from tests.training.small import BATCHES, interrupter, outcome
 
 LEVELS = np.random.default_rng(0).integers(0, 256, (6, 9, 8, 3)).astype(np.uint8)
 LABELS = np.array([0, 2, 1, 1, 0, 2])
@@ -88,4 +88,4 @@ def test_neither_threads_nor_interruptions_change_a_bit_of_mixed_training(tmp_pa
     with pytest.raises(InterruptedRun):
         small.run(plan, tmp_path / "run", report=interrupter(BATCHES + 1))
     small.run(plan, resume=tmp_path / "run")
-    assert files(tmp_path / "run") == files(tmp_path / "whole")
+    assert outcome(tmp_path / "run") == outcome(tmp_path / "whole")

@@ -83,7 +83,7 @@ def test_fortran_order_means_the_same(tmp_path):
 
 def test_a_copy_that_is_larger_than_memory_says_how_to_do_without(tmp_path, monkeypatch):
     save(tmp_path / "own", x_train=pixels(np.float64), y_train=LABELS)
-    monkeypatch.setattr(contents.os, "sysconf", lambda name: 10)
+    monkeypatch.setattr(contents, "limit", lambda: 100)
     assert message(tmp_path) == (
         "x_train.npy must be uint8 or float32 in C order and this machine's byte order to be trained on from the disk: "
         "as float32 it takes 1,440 bytes, of which there is memory for 100"

@@ -72,6 +72,15 @@ def test_arrays_are_counted_by_their_labels_alone(tmp_path):
 def test_rows_in_the_order_of_their_classes_are_noticed(tmp_path):
     assert arrays(tmp_path, np.repeat([0, 1, 2], 10)).ordered
     assert arrays(tmp_path, np.eye(3)[np.repeat([0, 1, 2], 10)]).ordered
+    assert arrays(tmp_path, np.array([0, 1] * 9 + [2, 0])).ordered
+    assert not arrays(tmp_path, np.array([0, 1, 2] * 10)).ordered
+
+
+def test_whole_numbers_in_floating_point_are_class_numbers(tmp_path):
+    seen = arrays(tmp_path, np.array([0.0, 1.0, 2.0, 1.0] * 5))
+    assert (seen.several, seen.counts) == (False, {"0": 5, "1": 10, "2": 5})
+    with pytest.raises(UsageError, match="y_train must say classes"):
+        arrays(tmp_path, np.array([0.0, 1.5] * 5))
 
 
 def test_rows_of_several_classes_are_told_from_one_hot_rows(tmp_path):

@@ -6,6 +6,7 @@ import pytest
 from cnncli.datasets.load import Split, load
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.tone import Tone
+from cnncli.training import typed
 
 
 def split(x, rows=None):
@@ -38,7 +39,7 @@ def test_it_is_that_of_the_images_as_they_are_fed():
     assert Tone.of(split(fed.astype(np.float32)), "auto").mean == pytest.approx(means.mean(), abs=1e-6)
     negative = Tone.of(split(x), -1.0)
     assert (negative.least, negative.greatest) == (-199, -3)
-    assert Tone.parse(tone.text()) == tone
+    assert typed.parse(tone.text(), Tone) == tone
 
 
 def test_of_a_folder_it_is_that_of_the_split_alone():

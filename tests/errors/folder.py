@@ -1,10 +1,15 @@
 """The folder in which the commands of docs/errors.md are run: little of everything, right and wrong."""
 
+import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from cnncli.training import checkpoint
+from cnncli.training.checkpoint import ModelFile
 
 SPEC = """\
 data: {dataset: {synthetic: {image_shape: [8, 8, 1], classes: 3, train: 60, test: 12}}, validation_split: 0.1}
@@ -18,6 +23,7 @@ TABLES = {
     "rows": b"file,label\n0.png,cat\n1.png,dog\n2.png,dog\n",
     "again": b"file,label\n0.png,cat\n1.png,dog\n1.png,cat\n",
     "latin": b"file,label\n0.png,caf\xe9\n1.png,dog\n",
+    "elsewhere": b"file;label\nC:\\photos\\0.png;cat\n1.png;dog\n",
     "long": b"file,label\n0.png," + b"x" * 200_000 + b"\n",
     "several/train": b"file,cat,dog\n0.png,1,1\n1.png,0,1\n",
     "several/test": b"file,dog,cat\n0.png,1,1\n1.png,0,1\n",
@@ -36,6 +42,7 @@ def fill(folder: Path, shipped: Path) -> None:
     (folder / "gone.yaml").symlink_to("backup/mine.yaml")
     (folder / "notes.txt").write_text("not a model\n")
     (folder / "empty").mkdir()
+    os.mkfifo(folder / "pipe.npz")
     _arrays(folder)
     _pictures(folder)
 
@@ -48,6 +55,16 @@ def fill_from_run(folder: Path) -> None:
     (folder / "foreign.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
     (folder / "cut.safetensors").write_bytes(content[:-10])
     (folder / "damaged.safetensors").write_bytes(content[:-4] + b"\0\0\0\x3f")
+    made = checkpoint.load(folder / "old.safetensors")
+    _resealed(folder / "negative.safetensors", made, epoch="-1")
+    _resealed(folder / "unnamed.safetensors", made, class_names='{"0": "cat"}')
+    nothing = {name: np.full_like(weight, np.nan) for name, weight in made.weights.items()}
+    _resealed(folder / "nan.safetensors", replace(made, weights=nothing))
+
+
+def _resealed(path: Path, made: ModelFile, **metadata: str) -> None:
+    """A model file as anybody may make it, with a seal that is right."""
+    checkpoint.save(path, replace(made, metadata={**made.metadata, **metadata}))
 
 
 def _arrays(folder: Path) -> None:
@@ -68,6 +85,8 @@ def _arrays(folder: Path) -> None:
         "complex": (x, y.astype(np.complex64)),
         "large": (x, np.full(60, 2**64 - 1, np.uint64)),
         "infinite": (x, np.full((60, 3), np.inf)),
+        "several": (x, np.eye(3)[y] + np.eye(3)[1] * (y == 0)[:, None]),
+        "sorted": (x, np.repeat([0, 1, 2], 20)),
     }
     for name, (images, labels) in wrong.items():
         np.savez(folder / f"{name}.npz", x_train=images, **({} if labels is None else {"y_train": labels}))

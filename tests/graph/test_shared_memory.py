@@ -24,7 +24,14 @@ INNER = [
     {"MaxPooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}},
     {"AveragePooling2D": {"pool_size": 3, "strides": 1, "padding": "same"}},
     {"Conv2D": {"filters": 2, "kernel_size": 2, "padding": "same", "activation": "relu", "activity_regularizer": "l2"}},
-    {"Conv2D": {"filters": 2, "kernel_size": 1, "kernel_regularizer": "l1_l2", "use_bias": False}},
+    {
+        "Conv2D": {
+            "filters": 2,
+            "kernel_size": 1,
+            "kernel_regularizer": {"L1L2": {"l1": 0.01, "l2": 0.01}},
+            "use_bias": False,
+        }
+    },
     {"Dense": {"units": 2, "activation": "sigmoid", "activity_regularizer": "l1"}},
     {"Add": {}},
     {"Activation": {"activation": "gelu"}},

@@ -26,7 +26,10 @@ def test_the_seed_network_in_keras_words():
     first = made["nodes"][0]["layer"]["config"]
     assert (first["filters"], first["kernel_size"], first["activation"]) == (32, [3, 3], "relu")
     assert first["kernel_initializer"] == {"class_name": "GlorotUniform", "config": {}}
-    assert made["loss"] == {"class_name": "CategoricalCrossentropy", "config": {"label_smoothing": 0.0}}
+    assert made["loss"] == {
+        "class_name": "CategoricalCrossentropy",
+        "config": {"from_logits": False, "label_smoothing": 0.0},
+    }
     assert made["optimizer"]["class_name"] == "Adam"
     assert made["optimizer"]["config"]["learning_rate"] == 0.001
 
@@ -41,9 +44,10 @@ def test_a_graph_says_who_reads_whom():
 
 
 def test_class_numbers_are_given_as_rows():
-    nodes = (Node("out", LAYERS.parse({"Dense": {"units": 2, "activation": "softmax"}}), (INPUT,)),)
-    made = translate(Model((3,), nodes), CompileSection(loss="sparse_categorical_crossentropy", optimizer="sgd"))
-    assert made["loss"]["class_name"] == "CategoricalCrossentropy"
+    nodes = (Node("out", LAYERS.parse({"Dense": {"units": 2}}), (INPUT,)),)
+    loss = {"SparseCategoricalCrossentropy": {"from_logits": True}}
+    made = translate(Model((3,), nodes), CompileSection(loss=loss, optimizer="sgd"))
+    assert made["loss"] == {"class_name": "CategoricalCrossentropy", "config": {"from_logits": True}}
 
 
 def test_a_layer_of_somebody_else_has_no_counterpart():

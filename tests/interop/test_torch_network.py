@@ -198,19 +198,27 @@ def test_inputs_of_different_rank_have_no_counterpart():
         translate(model, CompileSection(loss="mse", optimizer="sgd"))
 
 
+LOGITS = {"CategoricalCrossentropy": {"from_logits": True}}
+
+
 @pytest.mark.parametrize(
     ("loss", "activation", "expected", "kept"),
     [
         ("binary_crossentropy", "sigmoid", "BCEWithLogitsLoss", []),
         ("mse", "sigmoid", "MSELoss", [("Sigmoid", {})]),
         ({"CategoricalCrossentropy": {"label_smoothing": 0.1}}, "softmax", "CrossEntropyLoss", []),
+        ("sparse_categorical_crossentropy", "softmax", "CrossEntropyLoss", []),
+        ({"SparseCategoricalCrossentropy": {"from_logits": True}}, "linear", "CrossEntropyLoss", []),
+        ({"CategoricalCrossentropy": {"from_logits": True}}, "softmax", "CrossEntropyLoss", []),
+        ({"BinaryCrossentropy": {"from_logits": True}}, "relu", "BCEWithLogitsLoss", [("ReLU", {})]),
     ],
 )
 def test_the_last_activation_goes_into_a_loss_that_takes_logits(loss, activation, expected, kept):
     made = chain((6, 6, 1), "Flatten", {"Dense": {"units": 2, "activation": activation}}, loss=loss)
     assert made["loss"][0] == expected
     assert made["nodes"][-1]["modules"][1:] == kept
-    assert made["loss"][1].get("label_smoothing") == (0.1 if expected == "CrossEntropyLoss" else None)
+    smoothing = 0.1 if "0.1" in str(loss) else 0.0
+    assert made["loss"][1].get("label_smoothing") == (smoothing if expected == "CrossEntropyLoss" else None)
 
 
 def test_a_softmax_layer_at_the_end_goes_into_the_loss_too():
@@ -264,6 +272,11 @@ def test_for_inference_the_last_activation_stays_and_how_a_layer_is_trained_does
     [
         ({"Dense": {"units": 2, "kernel_regularizer": "l2"}}, "mse", r"l0 \(Dense\) with kernel_regularizer"),
         ({"Dense": {"units": 2}}, "categorical_crossentropy", "output of CategoricalCrossentropy, without softmax"),
+        (
+            {"Dense": {"units": 2, "activation": "sigmoid"}},
+            LOGITS,
+            "output of CategoricalCrossentropy, without softmax",
+        ),
         ({"AveragePooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}}, "mse", "padding of an image of 5×5"),
         ({"BatchNormalization": {"scale": False}}, "mse", "with only one of center and scale"),
         ({"BatchNormalization": {"trainable": False}}, "mse", "with trainable: false"),

@@ -21,7 +21,7 @@ from tests.kernels import (
 from tests.kernels.support import DTYPES, execute, normal
 
 FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
-LOSSES = (*FROM_LOGITS, "cross_entropy", "binary_cross_entropy")
+LOSSES = (*FROM_LOGITS, "cross_entropy", "sparse_cross_entropy", "binary_cross_entropy")
 
 
 def results(dtype):

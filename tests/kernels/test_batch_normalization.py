@@ -147,6 +147,22 @@ def test_one_and_two_threads_give_the_same_bits(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(inference(case, "relu", 1), inference(case, "relu", 2))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", ["linear", "relu", "sigmoid", "gelu"])
+def test_a_number_alone_in_its_channel_has_no_gradient_at_all(dtype: str, kind: str) -> None:
+    """It is its own mean: whatever it is, y is beta. A residue of rounding would be all that Adam sees."""
+    for shape in ((1, 1), (1, 7), (1, 64), (1, 130), (1, 1, 1, 33)):
+        case = random_case(2, dtype, shape)
+        case = case._replace(x=case.x * 1000 + 3)
+        (y, saved, *_), (grad_x, grad_gamma, grad_beta) = training(case, kind)
+        np.testing.assert_array_equal(saved[0], case.x.reshape(-1))
+        beta = np.broadcast_to(case.factors[1], shape).astype(np.float64)
+        np.testing.assert_allclose(y, getattr(functions, kind, np.array)(beta), rtol=1e-5, atol=1e-6)
+        assert not grad_x.any()
+        assert not grad_gamma.any()
+        assert kind == "relu" or grad_beta.any()
+
+
 def test_a_mean_far_from_zero_costs_no_digits() -> None:
     x = np.random.default_rng(0).normal(1000, 1, (4000, 3)).astype(np.float32)
     case = Case(x, x, None, None, np.zeros(3, np.float32), np.ones(3, np.float32))

@@ -9,7 +9,7 @@ from tests.kernels.agreement import DTYPES, agree, assert_agree, same_bits_on_1_
 from tests.reference import losses as twin
 
 FROM_LOGITS = ["softmax_cross_entropy", "sigmoid_cross_entropy"]
-FROM_PROBABILITIES = ["cross_entropy", "binary_cross_entropy"]
+FROM_PROBABILITIES = ["cross_entropy", "sparse_cross_entropy", "binary_cross_entropy"]
 LOSSES = [*FROM_LOGITS, *FROM_PROBABILITIES, "mean_squared_error"]
 
 
@@ -120,6 +120,10 @@ def test_hand_computed_losses_and_gradients():
     found, slope = values("cross_entropy", [[1, 3]], [[1, 0]])  # q = (1/4, 3/4); dL/dp = (1 − 4)/4, 1/4
     assert found == pytest.approx(np.log(4))
     assert slope == pytest.approx([-0.75, 0.25])
+    # q = (1/2, 1) as near as the clip has it, q / Σq = (1/3, 2/3); dL/dp = 2/3 − 2, 0 where 3 was clipped
+    found, slope = values("sparse_cross_entropy", [[0.5, 3]], [[1, 0]])
+    assert found == pytest.approx(np.log(3))
+    assert slope == pytest.approx([2 / 3 - 2, 0])
     found, slope = values("sigmoid_cross_entropy", [[0, 0]], [[1, 0]], smoothing=(0.5,))  # t = (3/4, 1/4)
     assert found == pytest.approx(np.log(2))
     assert slope == pytest.approx([-0.125, 0.125])
@@ -144,6 +148,7 @@ def test_probabilities_of_0_and_1_cost_what_the_clip_says_and_pass_no_gradient(d
     bounds = np.array([1e-7, 1 - 1e-7], dtype).astype(np.float64)  # as Keras, the nearest numbers of the dtype
     ones, zeros = -np.log(bounds), -np.log(1 - bounds[::-1])  # what wrong and right outputs cost, by their target
     expected = {"cross_entropy": ones, "binary_cross_entropy": (ones + zeros) / 2}
+    expected["sparse_cross_entropy"] = ones + np.log(bounds.sum())
     assert expected.keys() == set(FROM_PROBABILITIES)
     for name in FROM_PROBABILITIES:
         assert loss(name, given)[0] == pytest.approx(expected[name], rel=1e-6)

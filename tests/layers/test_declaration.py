@@ -10,7 +10,7 @@ from cnncli.layers.flaws import RefusedError
 from cnncli.layers.initializers import GlorotUniform, HeNormal
 from cnncli.layers.kinds import Kind, Number, Whole
 from cnncli.layers.lists import ListOf, OneOrMore, PairOf
-from cnncli.layers.regularizers import L1L2, L2
+from cnncli.layers.regularizers import L1, L1L2, L2
 from cnncli.training.sections import CompileSection
 
 
@@ -114,12 +114,14 @@ def test_plain_data_holds_every_default_and_reads_back():
     assert Conv2D(**plain) == layer
 
 
-def test_the_bare_name_l1_l2_means_a_hundredth_of_each_as_in_keras():
+def test_the_bare_name_l1l2_is_no_penalty_as_in_keras_where_l1_and_l2_alone_are_a_hundredth():
     regularizers = [
         Conv2D(filters=1, kernel_size=1, kernel_regularizer=said).kernel_regularizer
-        for said in ("l1_l2", {"l1_l2": {}}, "l2", None)
+        for said in ("l1l2", "L1L2", {"l1l2": {}}, "l1", "l2", None)
     ]
-    assert regularizers == [L1L2(l1=0.01, l2=0.01), L1L2(), L2(l2=0.01), None]
+    assert regularizers == [*[L1L2(l1=0.0, l2=0.0)] * 3, L1(l1=0.01), L2(l2=0.01), None]
+    with pytest.raises(RefusedError, match="l1_l2"):  # Keras' `get` knows no such name
+        Conv2D(filters=1, kernel_size=1, kernel_regularizer="l1_l2")
 
 
 def test_a_registry_refuses_a_taken_name_and_knows_every_spelling():

@@ -30,6 +30,12 @@ def cross_entropy(probabilities, target, weight, smoothing):
     return per_sample(-(smooth(target, smoothing) * np.log(q)).sum(axis=-1), weight)
 
 
+def sparse_cross_entropy(probabilities, target, weight, smoothing):
+    q = np.clip(probabilities, EPSILON, 1 - EPSILON)
+    q = q / q.sum(axis=-1, keepdims=True)
+    return per_sample(-(smooth(target, smoothing) * np.log(q)).sum(axis=-1), weight)
+
+
 def sigmoid_cross_entropy(logits, target, weight, smoothing):
     t = smooth_binary(target, smoothing)
     # −log sigmoid(z) = log(e⁰ + e⁻ᶻ)
@@ -61,6 +67,14 @@ def cross_entropy_gradient(probabilities, target, weight, smoothing):
         jacobian = np.eye(len(p)) / p.sum() - np.outer(p, np.ones(len(p))) / p.sum() ** 2
         out[index] = slope @ jacobian
     return spread(out, weight, out.size // out.shape[-1])
+
+
+def sparse_cross_entropy_gradient(probabilities, target, weight, smoothing):
+    """That of softmax and cross-entropy of the logits log q, and the chain rule through log and clip."""
+    t, p = smooth(target, smoothing), probabilities
+    inside, q = (p >= EPSILON) & (p <= 1 - EPSILON), np.clip(p, EPSILON, 1 - EPSILON)
+    logits = q / q.sum(axis=-1, keepdims=True) * t.sum(axis=-1, keepdims=True) - t
+    return spread(np.where(inside, logits / q, 0.0), weight, p.size // p.shape[-1])
 
 
 def sigmoid_cross_entropy_gradient(probabilities, target, weight, smoothing):

@@ -92,7 +92,12 @@ def test_classes_are_weighed_beyond_three_to_one():
         (folder(own=("test",)), ["validation_split"], {"train": 34, "validation": 6, "test": 40}),
         (folder(own=("validation", "test")), [], {"train": 40, "validation": 40, "test": 40}),
         (arrays(), ["validation_split"], {"train": 90, "validation": 10}),
-        (arrays(ordered=True), ["folds"], {"train": 90, "validation": 10}),
+        (
+            arrays(ordered=True, counts={"0": 55, "1": 45, "2": 0}),
+            ["validation_split", "stratified"],
+            {"train": 89, "validation": 11},  # of 55 six, of 45 five
+        ),
+        (arrays(ordered=True, counts={"0": 99, "1": 1}), [], {"train": 100}),
         (arrays(samples={"train": 9}), [], {"train": 9}),
         (arrays(samples={"train": 50, "validation": 5}), [], {"train": 50, "validation": 5}),
     ],
@@ -108,7 +113,7 @@ def test_every_split_that_can_be_filled_is_there(seen, shares, samples):
     [
         folder(each=(90, 20), channels=1, problems=[Problem("cats/1.png", "is broken")]),
         folder(several=True, own=("validation",)),
-        arrays(ordered=True, levels=True),
+        arrays(ordered=True, levels=True, counts={"0": 50, "1": 50}),
         Survey("made", ("a", "b"), {"train": 9}, {(32, 32): 9}, 3),
     ],
     ids=["rare, grey, broken", "several classes", "ordered floats", "made"],

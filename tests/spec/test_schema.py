@@ -161,7 +161,7 @@ VALUES = [
         ["1 epoch", "2 epochs"],
         [1, 5],
     ),
-    *({}, {"x": 1}, {"Adam": None}, {"adam": {}}, {"l2": {"l2": 0.1}}, {"synthetic": {"classes": 3}}, "l1_l2", "L1L2"),
+    *({}, {"x": 1}, {"Adam": None}, {"adam": {}}, {"l2": {"l2": 0.1}}, {"synthetic": {"classes": 3}}, "l1l2", "L1L2"),
     *({"CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 3}}, ["accuracy"], [{"EarlyStopping": {}}]),
 ]
 

@@ -44,16 +44,17 @@ def test_every_shipped_spec_loads_and_survives_its_resolved_form(path: Path) -> 
 
 
 def test_the_resolved_form_says_everything() -> None:
-    text = HEAD + "model: {layers: [Flatten, Dense: {units: 10, kernel_regularizer: l1_l2, activation: softmax}]}\n"
+    text = HEAD + "model: {layers: [Flatten, Dense: {units: 10, kernel_regularizer: l2, activation: softmax}]}\n"
     assert parse(text, "some where/net.yaml").resolved() == {
         "name": "net",
         "seed": 0,
         "data": {
-            "dataset": "mnist5k", "validation_split": 0.1, "rescale": "auto", "targets": "labels", "augment": [],
+            "dataset": "mnist5k", "validation_split": 0.1, "stratified": None, "rescale": "auto", "targets": "labels",
+            "augment": [],
             "folds": None, "fold": 1,
             "test_split": 0.0,
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
-            "interpolation": "bilinear", "on_error": "stop",
+            "interpolation": "bilinear", "antialias": True, "on_error": "stop",
         },
         "model": {
             "input_shape": [28, 28, 1],
@@ -63,7 +64,7 @@ def test_the_resolved_form_says_everything() -> None:
                     "Dense": {
                         "name": "dense", "inputs": ["flatten"], "units": 10, "activation": "softmax", "use_bias": True,
                         "kernel_initializer": {"GlorotUniform": {}}, "bias_initializer": {"Zeros": {}},
-                        "kernel_regularizer": {"L1L2": {"l1": 0.01, "l2": 0.01}}, "bias_regularizer": None,
+                        "kernel_regularizer": {"L2": {"l2": 0.01}}, "bias_regularizer": None,
                         "activity_regularizer": None, "kernel_constraint": None, "bias_constraint": None,
                         "trainable": True,
                     }
@@ -78,7 +79,7 @@ def test_the_resolved_form_says_everything() -> None:
                     "gradient_accumulation_steps": None,
                 }
             },
-            "loss": {"CategoricalCrossentropy": {"label_smoothing": 0.0}},
+            "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0}},
             "metrics": [{"Accuracy": {}}],
         },
         "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},
@@ -96,7 +97,7 @@ VALUES = st.fixed_dictionaries(
         "learning_rate": st.floats(0, 1e300),
         "units": st.integers(1, 10**6),
         "bound": st.floats(allow_nan=False, allow_infinity=False),
-        "regularizer": st.sampled_from(["null", "l2", "l1_l2", "{l1: {l1: 1e-5}}", "{L1L2: {l1: 0.5}}"]),
+        "regularizer": st.sampled_from(["null", "l2", "l1l2", "{l1: {l1: 1e-5}}", "{L1L2: {l1: 0.5}}"]),
         "constraint": st.sampled_from(["null", "max_norm", "{MaxNorm: {axis: [0, 1]}}", "unit_norm"]),
         "initializer": st.sampled_from(["he_normal", "{Constant: {value: -.5}}", "{random_uniform: {minval: -1}}"]),
     }
@@ -262,6 +263,8 @@ def test_the_last_override_wins() -> None:
         ("compile.optimizer.lr=1", "unknown key 'lr' in adam; here it is called 'learning_rate'"),
         ("model.layers.conv2.filters=8", "there is no layer 'conv2'; did you mean 'conv2d'?"),
         ("model.layers.conv2d.name=x", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.name=[1]", "--set can't change a layer's name; change it in the file"),
+        ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
         ("model.layers.conv2d.filters=0", "filters must be a whole number of at least 1; received 0"),
         ("fit.callbacks.1.patience=7", "there is no '1' in callbacks; known: EarlyStopping"),
         ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
@@ -270,7 +273,8 @@ def test_the_last_override_wins() -> None:
         ("fit.epochs.x=3", "'epochs' has no keys, so 'x' can't be set"),
         ("fit.epochs", "an override is KEY=VALUE, like fit.epochs=3"),
         ("fit.epochs=[1", "the list that begins with [ has no closing ] (or a comma is missing)"),
-        ("name=a/b", "name must be a plain file name, without / and not beginning with a dot; received 'a/b'"),
+        ("name=a/b", "name must be a plain file name of at most 200 bytes, without / and not beginning with a dot; "
+         "received 'a/b'"),
     ],
 )  # fmt: skip
 def test_a_wrong_override_is_told_as_its_own_place(override: str, message: str) -> None:

@@ -1,12 +1,15 @@
 """A small training for the tests: 45 images of two shapes, six batches an epoch, every kind of state."""
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from cnncli.datasets.section import DataSection
+from cnncli.errors import InterruptedRun
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.events import BatchDone
@@ -64,6 +67,27 @@ def plan(folder, *, epochs=3, validation_split=0.1, callbacks=None, optimizer="a
     )
 
 
+def interrupt(plan, folder, *, epoch, batch):
+    """Train a plan into `folder` as if Ctrl-C came after a batch (both from 1); the signals' handlers are put back."""
+
+    def report(event):
+        if isinstance(event, BatchDone) and (event.epoch, event.batch) == (epoch, batch):
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with pytest.raises(InterruptedRun):
+        run(plan, folder, report=report)
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+def outcome(run):
+    """All that a training's bits decide: its model files, and the lines of its epochs without the time they took."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert all(line.pop("seconds", 0) >= 0 for line in lines)
+    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors")} | {"epochs": lines}
+
+
 def run(plan, folder=None, *, resume=None, weights=None, report=lambda event: None, threads=2):
     """Train a plan into `folder`, or resume the run there."""
     place = Place(resume=resume, weights=weights, output=folder)
@@ -82,8 +106,3 @@ def interrupter(after, number=signal.SIGINT, times=1):
                     os.kill(os.getpid(), number)
 
     return report
-
-
-def files(run):
-    """What resumption must leave as an uninterrupted run does."""
-    return {name: (run / name).read_bytes() for name in ("best.safetensors", "last.safetensors", "metrics.jsonl")}

@@ -4,7 +4,7 @@ import pytest
 
 from cnncli.errors import InterruptedRun
 from tests.training import small
-from tests.training.test_loop import BATCHES, files, interrupter
+from tests.training.small import BATCHES, interrupter
 
 AUGMENT = (
     {"RandomFlip": {"mode": "horizontal"}},
@@ -27,7 +27,7 @@ def test_neither_threads_nor_interruptions_in_the_middle_of_an_epoch_change_a_bi
     with pytest.raises(InterruptedRun):
         small.run(plan, resume=data / "run", report=interrupter(BATCHES + 1), threads=1)
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == files(data / "whole")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
 
 
 def test_the_seed_decides_what_is_drawn(data):

@@ -9,10 +9,10 @@ import pytest
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.training import checkpoint, loop, session
 from cnncli.training.evaluation import evaluate
-from cnncli.training.events import EpochDone, Stopped
-from cnncli.training.interruption import SIGNALS, Interruption
+from cnncli.training.events import BatchDone, EpochDone, Stopped
+from cnncli.training.interruption import Interruption
 from tests.training import small
-from tests.training.small import BATCHES, files, interrupter
+from tests.training.small import BATCHES, interrupter
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def whole(tmp_path_factory):
     folder = tmp_path_factory.mktemp("whole")
     small.write_data(folder)
     small.run(small.plan(folder), folder / "run")
-    return files(folder / "run")
+    return small.outcome(folder / "run")
 
 
 @pytest.mark.parametrize("after", [1, 3, BATCHES, BATCHES + 2, 2 * BATCHES, 3 * BATCHES - 1, 3 * BATCHES])
@@ -38,7 +38,7 @@ def test_an_interrupted_run_that_is_resumed_ends_with_the_same_bytes(data, whole
     assert caught.value.exit_code == 130
     assert str(caught.value).endswith(f"To go on: cnncli train --resume {data}/run")
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, whole):
@@ -55,13 +55,13 @@ def test_a_run_interrupted_at_every_other_batch_ends_with_the_same_bytes(data, w
         else:
             break
     assert interruptions == 3 * BATCHES / 2
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_the_number_of_threads_changes_no_bit(data, whole, threads):
     small.run(small.plan(data), data / "run", threads=threads)
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch):
@@ -74,7 +74,7 @@ def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch)
         small.run(small.plan(data), data / "run")
     monkeypatch.undo()
     small.run(small.plan(data), resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, whole, monkeypatch):
@@ -90,7 +90,7 @@ def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, 
     said = f"interrupted in the final test; all is saved. To go on: cnncli train --resume {data}/run"
     assert str(caught.value) == said
     assert small.run(small.plan(data), resume=data / "run").test is not None
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_an_interruption_while_kernels_are_prepared_leaves_nothing(data, monkeypatch):
@@ -127,7 +127,7 @@ def test_a_run_that_ended_can_grow(data, whole):
     short, long = small.plan(data, epochs=1), small.plan(data)
     small.run(short, data / "run")
     small.run(long, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_the_best_model_of_a_run_that_grew_carries_the_spec_that_grew(data):
@@ -145,7 +145,7 @@ def test_the_best_model_of_a_run_that_grew_carries_the_spec_that_grew(data):
     small.run(short, data / "run")
     small.run(grown, resume=data / "run")
     assert checkpoint.load(data / "run/best.safetensors").metadata["epoch"] == "1"
-    assert files(data / "run") == files(data / "whole")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
 
 
 def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
@@ -162,7 +162,7 @@ def test_a_signal_more_changes_nothing_once_an_interruption_is_on_its_way(times)
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
         interruption.heed("in epoch 1")
-    for number in SIGNALS:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.raise_signal(number)
 
 
@@ -179,14 +179,14 @@ def test_the_lines_of_epochs_that_a_checkpoint_does_not_know_are_not_doubled(dat
     with (data / "run/metrics.jsonl").open("a") as file:
         file.write('{"epoch": 2, "loss": 5}\n{"epoch"')
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == whole
+    assert small.outcome(data / "run") == whole
 
 
 def test_data_that_changed_can_not_be_trained_on_further(data):
     with pytest.raises(InterruptedRun):
         small.run(small.plan(data), data / "run", report=interrupter(2))
     small.write_data(data, scale=0.5)
-    with pytest.raises(CnncliError, match=r"the data must be those that the run began with; .*bars\.npz has changed"):
+    with pytest.raises(CnncliError, match=r"bars\.npz: the data must be those that the run began with; "):
         small.run(small.plan(data), resume=data / "run")
 
 
@@ -258,7 +258,7 @@ def test_weights_kept_for_restoring_outlive_an_interruption(data, after):
     with pytest.raises(InterruptedRun):
         small.run(plan, data / "run", report=interrupter(after))
     small.run(plan, resume=data / "run")
-    assert files(data / "run") == files(data / "whole")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
 
 
 def test_no_epochs_leave_the_first_weights_as_a_run(data):
@@ -297,11 +297,7 @@ def test_images_per_second_count_training_alone(data):
 
 @pytest.mark.parametrize("cut", [False, True])
 def test_data_that_another_program_writes_to_end_the_run_with_its_checkpoint(data, cut):
-    with np.load(data / "bars.npz") as bars:
-        for name, array in bars.items():
-            np.save(data / f"{name}.npy", array)
-    plan = small.plan(data)
-    plan = replace(plan, data=plan.data.replace(dataset="x_train.npy"))
+    plan = npy_plan(data)
 
     def write(event):
         if isinstance(event, EpochDone):
@@ -312,3 +308,47 @@ def test_data_that_another_program_writes_to_end_the_run_with_its_checkpoint(dat
         small.run(plan, data / "run", report=write)
     state = json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])
     assert (state["epoch"], state["batch"]) == (1, 0)
+
+
+def npy_plan(data, **options):
+    """A plan whose images and labels are in files of their own, of which the images stay there."""
+    with np.load(data / "bars.npz") as bars:
+        for name, array in bars.items():
+            np.save(data / f"{name}.npy", array)
+    plan = small.plan(data, **options)
+    return replace(plan, data=plan.data.replace(dataset="x_train.npy"))
+
+
+@pytest.mark.parametrize("file", ["x_train.npy", "x_val.npy"])
+def test_a_run_whose_data_were_changed_and_put_back_goes_on_to_the_same_bits_and_loses_no_batch(data, file):
+    with np.load(data / "bars.npz") as bars:
+        np.save(data / "x_val.npy", bars["x_test"])
+        np.save(data / "y_val.npy", bars["y_test"])
+    plan = npy_plan(data, validation_split=0.0)
+    small.run(plan, data / "whole")
+    content, seen = (data / file).read_bytes(), []
+
+    def write(event):
+        if isinstance(event, BatchDone):
+            seen.append(event)
+            if len(seen) == 10:  # the third of the second epoch's seven
+                (data / file).write_bytes(content[:-1] + b"x")
+
+    with pytest.raises(CnncliError, match=rf"{file} was changed"):
+        small.run(plan, data / "run", report=write)
+    state = json.loads(checkpoint.load(data / "run/last.safetensors").metadata["state"])
+    assert (state["epoch"], state["batch"]) == (1, 3 if file == "x_train.npy" else 7)
+    (data / file).write_bytes(content)
+    small.run(plan, resume=data / "run")
+    assert small.outcome(data / "run") == small.outcome(data / "whole")
+
+
+def test_data_that_are_changed_before_the_run_begins_leave_no_run_and_promise_none(data):
+    plan = npy_plan(data)
+    dataset = session.read_data(plan)
+    with (data / "x_train.npy").open("r+b") as file:
+        file.seek(200)
+        file.write(b"x")
+    with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was read$"):
+        session.train(plan, dataset, session.Place(output=data / "run"), 2, lambda event: None)
+    assert not (data / "run").exists()

@@ -1,8 +1,14 @@
+import errno
+import fcntl
 import json
+import os
+from pathlib import Path
 
 import pytest
 
+from cnncli import notices
 from cnncli.errors import UsageError
+from cnncli.training import runs
 from cnncli.training.run import create, environment, reopen
 
 
@@ -24,6 +30,7 @@ def test_a_run_has_its_spec_environment_and_splits_from_the_beginning(here):
     assert (about["threads"], about["seed"], about["data_digest"]) == (2, 7, "sha256:0")
     assert json.loads((run.path / "splits.json").read_text()) == {"train": {"start": 0}}
     assert run.metrics.read_text() == ""
+    run.announce()
     assert (here / "runs/.gitignore").read_text() == "*\n"
 
 
@@ -82,3 +89,60 @@ def test_rewriting_the_figures_drops_what_an_interruption_left_beyond_them():
         run.append({"epoch": epoch, "loss": 1 / epoch})
     run.rewrite([{"epoch": 1, "loss": 1.0}])
     assert run.metrics.read_text() == '{"epoch": 1, "loss": 1.0}\n'
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """The warnings that are shown."""
+    texts = []
+    monkeypatch.setattr(notices, "show", texts.append)
+    monkeypatch.setattr(notices, "_said", set())
+    return texts
+
+
+@pytest.fixture
+def locks(monkeypatch):
+    """Lets every attempt to lock fail with an error of the system."""
+
+    def failing(number):
+        def refuse(descriptor, operation):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(fcntl, "flock", refuse)
+
+    return failing
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL])
+def test_a_file_system_without_locks_is_noticed_and_trained_on(locks, said, number):
+    locks(number)
+    run = new(Path(f"unlocked-{number}"))
+    why = os.strerror(number)
+    assert said == [f"{run.path} can't be locked ({why}): see to it that no other process trains in this run"]
+    assert not runs.is_held(run.path)
+
+
+def test_a_lock_that_another_holds_is_no_lack_of_locks(locks):
+    run = new()
+    locks(errno.EWOULDBLOCK)
+    with pytest.raises(UsageError, match=r"another process is training in this run"):
+        reopen(run.path)
+    assert runs.is_held(run.path)
+
+
+def test_a_folder_called_latest_stays_and_the_run_is_as_good(here, said):
+    (here / "runs/digits/latest").mkdir(parents=True)
+    run = new()
+    run.announce()
+    assert said == ["runs/digits/latest can't be made a link to this run: Is a directory"]
+    assert sorted(path.name for path in (here / "runs/digits").iterdir()) == [run.path.name, "latest"]
+
+
+def test_a_run_that_can_not_begin_takes_the_folders_along_that_were_made_for_it(here):
+    new().discard()
+    assert list(here.iterdir()) == []
+    kept = new()
+    new().discard()
+    kept.announce()
+    kept.discard()
+    assert [path.name for path in (here / "runs/digits").iterdir() if path.name != "latest"] == [kept.path.name]

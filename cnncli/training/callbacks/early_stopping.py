@@ -12,7 +12,12 @@ if TYPE_CHECKING:
 
 @CALLBACKS.register
 class EarlyStopping(Monitor):
-    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping)."""
+    """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping).
+
+    With `restore_best_weights` the run hands out the weights of the best `monitor`. Without, it hands out those of the
+    lowest `val_loss`, as any run does, where Keras keeps those of the last epoch: `cnncli evaluate RUN --weights last`
+    and `cnncli predict RUN … --weights last` take these.
+    """
 
     patience: Annotated[int, Whole(0)] = 0
     baseline: float | None = None

@@ -1,0 +1,72 @@
+"""Files that are read: regular ones, and no more of them than makes sense; this module imports nothing of cnncli.
+
+Whatever is refused is an OSError with its reason as `strerror`, as the system's own refusals are.
+"""
+
+import errno
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, AnyStr
+
+LONGEST_LINE = 16 << 20
+"""Characters in a line of a table: a row of a million pixels takes 4 to 12 million."""
+KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+_INHERITED = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
+
+
+def open_regular(path: Path, *, inherited: bool = False) -> io.BufferedReader:
+    """Open a regular file to read it. With `inherited` a pipe is read, too, that the shell hands over: `/dev/stdin`.
+
+    Raises OSError where that fails, and for a pipe or a device, which may be read for ever: opening it doesn't wait.
+    """
+    file = io.FileIO(path, opener=_without_waiting)
+    try:
+        kind = stat.S_IFMT(os.fstat(file.fileno()).st_mode)
+        if kind != stat.S_IFREG and not (inherited and _INHERITED.fullmatch(str(path))):
+            what = KINDS.get(kind, "something else")
+            raise OSError(errno.EINVAL, f"it must be a regular file; it is {what}", str(path))
+        os.set_blocking(file.fileno(), True)
+    except BaseException:
+        file.close()
+        raise
+    return io.BufferedReader(file)
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """All of a regular file of at most `most` bytes. Raises OSError."""
+    with open_regular(path) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise OSError(errno.EFBIG, f"it must hold at most {most:,} bytes", str(path))
+    return found
+
+
+@contextmanager
+def text_lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[Iterator[str]]:
+    """The lines of a regular file of text, as the csv module takes them. Raises OSError."""
+    with io.TextIOWrapper(open_regular(path), encoding=encoding, newline="") as file:
+        yield bounded_lines(file)
+
+
+def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
+    """The lines of a file, one after the other. Raises OSError, with its number, for one that is too long."""
+    number = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        number += 1
+        if len(line) > LONGEST_LINE:
+            raise OSError(errno.EFBIG, f"line {number:,} has more than {LONGEST_LINE:,} characters")
+        yield line
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))

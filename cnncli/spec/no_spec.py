@@ -1,0 +1,65 @@
+"""What was given where a spec is wanted, and the command that was probably meant."""
+
+from collections.abc import Sequence
+from itertools import chain, islice
+from pathlib import Path
+from shlex import quote
+
+from cnncli import hints
+from cnncli.datasets.describe import EMBEDDED
+from cnncli.datasets.files import shipped
+from cnncli.datasets.folder import ENDINGS
+from cnncli.datasets.known import KNOWN
+from cnncli.datasets.sources import located
+from cnncli.errors import CnncliError
+
+OTHERS = {
+    ".safetensors": "a model file: `cnncli summary` and `cnncli evaluate` take it",
+    ".npz": "data: `cnncli init --data {}` writes a spec for it",
+}
+"""What files with these endings are, when they are given for a spec."""
+MOST_LOOKED_AT = 1000
+"""Files of a folder, in which an image is looked for."""
+
+
+def missing(path: Path) -> str:
+    """That there is no such file; and the bundled spec, the dataset or the file that may have been meant."""
+    found = list(hints.specs(path.parent))
+    name = path.stem if path.suffix in hints.SPEC_ENDINGS else str(path)
+    if not any(spec.stem == name for spec in found):
+        if (shipped("configs") / f"{name}.yaml").is_file():
+            return f"there is no file '{path}'; `cnncli init {name}` writes the bundled spec of this name"
+        if name in (*EMBEDDED, *KNOWN):
+            return f"there is no file '{path}'; `cnncli init --data {name}` writes a spec for this dataset"
+    said = hints.missing(path, "file", found)
+    return said if "; " in said or path.is_symlink() else said + _listed(found)
+
+
+def folder(path: Path) -> str:
+    """What a folder is, and the command for it: one of a run, of specs, of data, or of nothing of the kind."""
+    if hints.is_run(path):
+        return f"'{path}' is a run: its spec is '{path / 'spec.yaml'}'; `cnncli train --resume {path}` goes on with it"
+    specs = sorted(file for file in path.glob("*.y*ml") if file.suffix in hints.SPEC_ENDINGS)
+    if specs:
+        return f"'{path}' is a folder{_listed(specs)}"
+    if _holds_data(path):
+        return f"'{path}' is a folder of data: `cnncli init --data {quote(str(path))}` writes a spec for it"
+    beside = path.with_name(f"{path.name}.yaml")
+    near = f"; did you mean '{beside}'?" if beside.is_file() else ""
+    return f"'{path}' is a folder{near}"
+
+
+def _holds_data(path: Path) -> bool:
+    try:
+        found = located(str(path), Path())
+    except CnncliError:
+        return False
+    if found is None or found.kind != "folder":
+        return found is not None
+    files = chain.from_iterable(path.glob(depth) for depth in ("*", "*/*", "*/*/*"))
+    return any(file.suffix.lower() in ENDINGS for file in islice(files, MOST_LOOKED_AT))
+
+
+def _listed(found: Sequence[Path]) -> str:
+    more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+    return f"; specs there: {', '.join(map(str, found[:5]))}{more}" if found else ""

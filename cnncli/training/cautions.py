@@ -1,0 +1,57 @@
+"""What of the data a spec rarely means: told before a training begins."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from cnncli.datasets import contents
+from cnncli.datasets.load import Dataset, Split
+from cnncli.datasets.photometric import Tone
+from cnncli.datasets.section import DataSection
+from cnncli.training.metrics import Accuracy
+from cnncli.training.sections import CompileSection
+
+
+def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> list[str]:
+    """A sentence for each."""
+    ranges = [] if dataset.train is None else _ranges(data, dataset.train)
+    counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # with such a loss they are refused
+    return [*ranges, *(_several(dataset) if counts else ())]
+
+
+def _ranges(data: DataSection, split: Split) -> Iterator[str]:
+    """Augmentations that take the images for other numbers than they are."""
+    tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Tone)]
+    if not tones:
+        return
+    least, greatest = (0.0, 255.0) if split.x.dtype == np.uint8 else contents.limits(split.x)
+    for tone in tones:
+        if not tone.fits(least, greatest):
+            (darkest, lightest), fitting = sorted(tone.value_range), _range(tone, least, greatest)
+            yield (
+                f"{type(tone).__name__} takes images for numbers from {darkest:g} to {lightest:g}; those of "
+                f"{split.source} are from {least:.4g} to {greatest:.4g}: say `value_range: {fitting}`"
+            )
+
+
+def _range(tone: Tone, least: float, greatest: float) -> str:
+    """The usual range that the numbers fit, or they themselves."""
+    usual = (most for most in (1, 255) if tone.replace(value_range=(0, most)).fits(least, greatest))
+    return next((f"[0, {most}]" for most in usual), f"[{least:.4g}, {greatest:.4g}]")
+
+
+def _several(dataset: Dataset) -> Iterator[str]:
+    """Rows of no class or of several, of which accuracy compares one."""
+    for split in dataset.splits.values():
+        y = split.y
+        if y is None or y.dtype.kind != "f" or y.shape[-1] == 1 or not ((y == 0) | (y == 1)).all():
+            continue
+        counts = np.count_nonzero(y, axis=-1)
+        other = np.argwhere(counts != 1)
+        if other.size:
+            place = tuple(int(number) for number in other[0])
+            yield (
+                f"accuracy counts the class with the greatest output, and rows of {split.place} have any number of "
+                f"classes (row {split.start + place[0]} has {counts[place]}): use `binary_accuracy`"
+            )
+            return

@@ -1,0 +1,111 @@
+"""What is printed has no blanks at the ends of lines, and on a terminal of 80 columns no broken word or command."""
+
+import io
+import re
+from contextlib import redirect_stdout
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnncli.report.console import console_on, print_table, tied
+from cnncli.report.datasets import print_datasets
+from cnncli.report.evaluation import Evaluation, print_evaluation
+from cnncli.report.output import echo, wrapped
+from cnncli.report.summary import print_layers
+from cnncli.report.vocabulary import words
+from cnncli.report.words import print_list, print_word
+from cnncli.spec.spec import load
+
+CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
+FRAMES = re.compile(r"[│┃┏┓┗┛└┘┌┐├┤┼━─┳╇╈┡┩┴┬╷╵]")
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What a printer writes on a terminal as wide as is asked for."""
+
+    def on(width, show):
+        monkeypatch.setenv("COLUMNS", str(width))
+        monkeypatch.setenv("TERM", "xterm")
+        monkeypatch.setenv("NO_COLOR", "1")
+        file = Terminal()
+        with redirect_stdout(file):
+            show(file)
+        return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", file.getvalue())
+
+    return on
+
+
+def in_words(text):
+    return set(FRAMES.sub(" ", text).split())
+
+
+def evaluation(classes):
+    confusion = np.eye(len(classes), dtype=np.int64) * 7 + 1
+    return Evaluation("test", 9, {"loss": 1.0}, classes, confusion, [])
+
+
+DATASETS = [
+    {"name": name, "images": {"train": 123456}, "shape": (28, 28, 1), "classes": 47, "bytes": size, "here": here}
+    for name, size, here in (("mnist5k", 0, True), ("fashion_mnist", 561_800_000, False))
+]
+CLASSES = [f"automobile{number}" for number in range(10)]
+SHOWN = {
+    **{spec.stem: lambda file, spec=spec: print_layers(load(spec), file) for spec in CONFIGS},
+    "datasets": lambda file: print_datasets(DATASETS),
+    "layers": lambda file: print_list(words(), file),
+    "each word": lambda file: print_word(words(), file),
+}
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_no_word_is_broken_at_80_columns_and_none_is_left_out(shown, name):
+    narrow, wide = shown(80, SHOWN[name]), shown(1000, SHOWN[name])
+    assert in_words(wide) - {"·"} <= in_words(narrow)
+
+
+@pytest.mark.parametrize("name", SHOWN)
+def test_away_from_a_terminal_no_line_ends_in_blanks(name):
+    file = io.StringIO()
+    with redirect_stdout(file):
+        SHOWN[name](file)
+    assert file.getvalue().strip()
+    assert not [line for line in file.getvalue().splitlines() if line != line.rstrip()]
+
+
+def test_a_confusion_matrix_that_is_too_wide_becomes_a_list_of_confusions(shown):
+    wide = shown(200, lambda file: print_evaluation(evaluation(CLASSES)))
+    assert "true \\ predicted" in wide
+    narrow = shown(80, lambda file: print_evaluation(evaluation(CLASSES)))
+    assert "taken for" in narrow
+    assert set(CLASSES) <= in_words(narrow)
+
+
+def test_a_table_without_room_has_two_lines_a_row(shown):
+    rows = [["a" * 40, "forward", "1.5"], ["b", "backward", "20"]]
+    narrow = shown(50, lambda file: print_table(console_on(file), "Times", ["Layer", "Pass", "ms"], rows, range(2)))
+    lines = ["Times", "Layer · Pass", "     ms", f"{'a' * 40} · forward", "    1.5", "b · backward", "     20"]
+    assert narrow.splitlines() == lines
+
+
+def test_a_command_between_backticks_is_never_broken(shown):
+    text = "a long explanation, then `cnncli datasets check photos` now"
+    narrow = shown(40, lambda file: console_on(file).print(tied(text)))
+    assert [line.rstrip() for line in narrow.splitlines()] == [
+        "a long explanation, then",
+        "`cnncli datasets check photos` now",
+    ]
+    assert wrapped(text, 40) == "a long explanation, then\n  `cnncli datasets check photos` now"
+    assert shown(40, lambda file: echo(text)) == wrapped(text, 40) + "\n"
+    assert shown(40, lambda file: echo("  " + text)) == f"  {text}\n"
+
+
+def test_away_from_a_terminal_a_line_is_a_line(capsys):
+    echo("word " * 100)
+    assert capsys.readouterr().out == "word " * 100 + "\n"

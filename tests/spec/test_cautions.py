@@ -1,0 +1,145 @@
+"""What is allowed in a spec and rarely meant is warned of, at its place; what is usual is not."""
+
+from pathlib import Path
+
+import pytest
+
+from cnncli.spec.spec import load, parse
+
+HEAD = "data: {dataset: mnist5k}\nmodel:\n  layers:\n"
+LOGITS = "{%s: {from_logits: true}}"
+
+
+def warned(*layers, loss="categorical_crossentropy", metrics="accuracy", data="dataset: mnist5k", sets=()):
+    """(line, message) of each warning. The first layer stands in line 4."""
+    lines = "".join(f"    - {layer}\n" for layer in layers)
+    text = (
+        HEAD.replace("dataset: mnist5k", data)
+        + lines
+        + f"compile: {{optimizer: sgd, loss: {loss}, metrics: [{metrics}]}}\n"
+    )
+    found = parse(text, "f.yaml", sets).warnings
+    for text in found:
+        assert text.startswith(("f.yaml:", "--set "))
+        assert "warning: " in text
+    return [(int(text.split(":")[1]), text.partition("\n")[0].partition("warning: ")[2]) for text in found]
+
+
+def dense(activation, units=10):
+    return f"Dense: {{units: {units}, activation: {activation}}}"
+
+
+CATEGORICAL, SPARSE, BINARY = "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy"
+NEITHER = "{} takes probabilities, and the output is neither a softmax nor a sigmoid: use `activation: {}`"
+OTHER = (
+    "{} is computed, as in Keras, of the {} of the logits behind this {}, while the model goes on giving the {}: use {}"
+)
+
+
+@pytest.mark.parametrize(
+    ("loss", "layers", "expected"),
+    [
+        (CATEGORICAL, [dense("softmax")], ""),
+        (BINARY, [dense("sigmoid")], ""),
+        (SPARSE, [dense("linear"), "Softmax"], ""),
+        ("mse", [dense("linear")], ""),
+        (BINARY, [dense("hard_sigmoid")], ""),
+        (CATEGORICAL, [dense("softmax"), "Flatten"], ""),
+        (CATEGORICAL, [dense("softmax", 20), dense("linear")], NEITHER.format(CATEGORICAL, "softmax")),
+        (SPARSE, [dense("relu")], NEITHER.format(SPARSE, "softmax")),
+        (BINARY, [dense("tanh")], NEITHER.format(BINARY, "sigmoid")),
+        (BINARY, [dense("softmax")], OTHER.format(BINARY, "sigmoid", "softmax", "softmax", "sigmoid")),
+        (CATEGORICAL, [dense("sigmoid")], OTHER.format(CATEGORICAL, "softmax", "sigmoid", "sigmoid", "softmax")),
+    ],
+)
+def test_cross_entropies_of_what_their_own_activation_did_not_make_are_warned_of_at_the_last_layer(
+    loss, layers, expected
+):
+    found = warned("Flatten", *layers, loss=loss)
+    assert len(found) == bool(expected)
+    if expected:
+        line, message = found[0]
+        assert line == 4 + len(layers)
+        assert message.startswith(expected)
+
+
+def test_a_softmax_along_another_axis_is_warned_of():
+    data = "dataset: {synthetic: {image_shape: [8, 8, 1], classes: 2}}, targets: masks"
+    layers = ("Conv2D: {filters: 3, kernel_size: 1}", "Softmax: {axis: 1}")
+    ((line, message),) = warned(*layers, data=data)
+    other = "softmax along another axis"
+    assert (line, message) == (5, OTHER.format(CATEGORICAL, "softmax", other, other, "softmax"))
+
+
+@pytest.mark.parametrize(
+    ("loss", "last", "metric", "messages"),
+    [
+        (CATEGORICAL, [dense("linear")], "accuracy", []),
+        (BINARY, [dense("linear")], "binary_accuracy: {threshold: 0}", []),
+        (BINARY, [dense("linear")], "binary_accuracy", ["binary_accuracy compares logits with 0.5, as in Keras;"]),
+        (CATEGORICAL, [dense("softmax")], "accuracy", ["from_logits is of no effect: the logits behind the softmax"]),
+        (BINARY, [dense("sigmoid")], "binary_accuracy", ["from_logits is of no effect: the logits behind the sigmoid"]),
+        (SPARSE, [dense("softmax"), "Flatten"], "accuracy", ["from_logits takes the output for logits; it comes from"]),
+    ],
+)
+def test_logits_that_are_none_and_metrics_that_take_them_for_probabilities_are_warned_of(loss, last, metric, messages):
+    found = warned("Flatten", *last, loss=LOGITS % loss, metrics=f"{{{metric}}}" if ":" in metric else metric)
+    assert len(found) == len(messages)
+    for (line, message), expected in zip(found, messages, strict=True):
+        assert line == 5 + len(last)
+        assert message.startswith(expected)
+
+
+def test_accuracy_of_a_single_logit_compares_it_with_a_half():
+    data = "dataset: {synthetic: {image_shape: [8, 8, 1], classes: 2}}"
+    ((line, message),) = warned("Flatten", dense("linear", 1), loss=LOGITS % BINARY, data=data)
+    assert (line, message.partition(",")[0]) == (6, "accuracy compares logits with 0.5")
+    assert message.endswith("use `binary_accuracy: {threshold: 0}`")
+
+
+def test_images_that_are_scaled_twice_are_warned_of_unless_the_spec_says_how():
+    layers = "Conv2D: {filters: 2, kernel_size: 3}", "Rescaling: {scale: 1/255}", "Flatten", dense("softmax")
+    ((line, message),) = warned(*layers)
+    assert line == 5
+    assert message.startswith(
+        "images are divided by 255 before the model, since not all of it begins with this Rescaling"
+    )
+    for settled in ("1", "1/255"):
+        assert not warned(*layers, sets=[f"data.rescale={settled}"])
+    assert not warned("ZeroPadding2D", *layers[1:])  # which is looked through
+
+
+def test_images_that_auto_leaves_are_not_scaled_twice(tmp_path):
+    import numpy as np
+
+    np.savez(tmp_path / "floats.npz", x_train=np.zeros((4, 5, 5), np.float32), y_train=np.arange(4) % 2)
+    layers = "Conv2D: {filters: 2, kernel_size: 3}", "Rescaling: {scale: 1/255}", "Flatten", dense("softmax", 2)
+    assert not warned(*layers, data=f"dataset: {tmp_path}/floats.npz")
+
+
+def test_the_bare_name_of_no_penalty_is_warned_of():
+    def found(regularizer):
+        return warned("Flatten", f"Dense: {{units: 10, activation: softmax, kernel_regularizer: {regularizer}}}")
+
+    ((line, message),) = found("l1l2")
+    assert (line, message.partition(",")[0]) == (5, "kernel_regularizer L1L2 is no penalty")
+    assert not any(found(regularizer) for regularizer in ("l2", "{l1l2: {l2: 0.1}}", "null"))
+
+
+def test_a_warning_of_an_override_has_its_place():
+    found = parse(
+        HEAD + "    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"
+        "compile: {optimizer: sgd, loss: categorical_crossentropy}\n",
+        "f.yaml",
+        ["compile.loss={categorical_crossentropy: {from_logits: true}}"],
+    ).warnings
+    assert [text.partition(": warning: ")[0] for text in found] == [
+        "--set compile.loss={categorical_crossentropy: {from_logits: true}}"
+    ]
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "configs").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_specs_that_ship_are_not_warned_of(path):
+    assert load(path).warnings == ()
