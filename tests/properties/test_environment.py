@@ -48,7 +48,7 @@ VARIABLES = {
     "FORCE_COLOR": JUNK,
     "LANG": ("", "C", "xx_YY", "de_DE.ISO-8859-1"),
     "LC_ALL": ("", "C", "xx_YY.UTF-8"),
-    "PYTHONIOENCODING": ("ascii", "latin-1", "ascii:replace", "utf-16"),
+    "PYTHONIOENCODING": ("ascii", "latin-1", "ascii:replace"),
     "PYTHONUNBUFFERED": ("", "1"),
     "PYTHONOPTIMIZE": ("", "1", "2"),
     "PYTHONUTF8": ("0", "1"),

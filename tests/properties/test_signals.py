@@ -166,6 +166,9 @@ def test_a_signal_at_any_time_is_one_line_and_leaves_nothing(folder: Path, case:
 
 def main(count: int, folder: Path) -> None:
     """Signals from 5 ms after the start of the process on, in a folder that is left for a look."""
+    signal.signal(
+        signal.SIGINT, signal.default_int_handler
+    )  # a shell's background job would hand on that it is ignored
     folder.mkdir()
     prepare(folder)
     chosen, ends, longest = random.Random(count), Counter(), Counter()
