@@ -17,6 +17,7 @@ def run(code, *, ignored=()):
     """Run Python code in a process of its own, with some signals ignored from the beginning."""
 
     def enter():
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have ignored it, as nohup does
         for number in ignored:
             signal.signal(number, signal.SIG_IGN)
 

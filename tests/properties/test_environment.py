@@ -62,8 +62,7 @@ STREAMS = ("open", "closed", "full")
 LIMITS = (
     (resource.RLIMIT_FSIZE, 0),
     (resource.RLIMIT_FSIZE, 3000),
-    (resource.RLIMIT_NOFILE, 4),
-    (resource.RLIMIT_NOFILE, 20),
+    (resource.RLIMIT_NOFILE, 20),  # with a few less Python itself does not start
     (resource.RLIMIT_CORE, 0),
     (resource.RLIMIT_AS, 200 << 20),
     (resource.RLIMIT_AS, 300 << 20),
