@@ -67,7 +67,7 @@ LIMITS = (
     (resource.RLIMIT_AS, 200 << 20),
     (resource.RLIMIT_AS, 300 << 20),
 )
-FOREIGN = re.compile(r"libgomp: |OMP: |OpenBLAS |$")
+FOREIGN = re.compile(r"libgomp: |OMP: |OpenBLAS |'.*' is not a recognized (processor|feature) for this target|$")
 """Lines on standard error that libraries in C write past Python."""
 
 
