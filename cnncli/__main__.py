@@ -1,6 +1,6 @@
 """The command `cnncli`, and `python -m cnncli`: signals and streams are seen to before all else is loaded."""
 
-from cnncli import signals
+from cnncli.system import signals
 
 signals.install()  # here, where nothing else is loaded yet
 
@@ -9,7 +9,7 @@ def main() -> None:
     """Run the command line."""
     import warnings
 
-    from cnncli import streams
+    from cnncli.system import streams
 
     streams.prepare()
     from cnncli.cli import main

@@ -77,3 +77,8 @@ class InterruptedRun(CnncliError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+def reason(error: Exception) -> str:
+    """What the system says of a failed access, without number and file name: "Permission denied"."""
+    return str(getattr(error, "strerror", None) or error)

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from cnncli.folders import RUNS
+from cnncli.system.folders import RUNS
 
 CONFIGS = Path("configs")
 MODEL_ENDING = ".safetensors"
@@ -59,11 +59,6 @@ def missing(path: Path, what: str, known: Iterable[Path]) -> str:
     if path.is_symlink():
         return f"'{path}' is a link to '{path.readlink()}', which does not exist"
     return f"there is no {what} '{path}'{path_suggestion(path, known)}"
-
-
-def reason(error: Exception) -> str:
-    """What the system says of a failed access, without number and file name: "Permission denied"."""
-    return str(getattr(error, "strerror", None) or error)
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:

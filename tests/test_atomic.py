@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from cnncli import atomic
 from cnncli.errors import CnncliError
+from cnncli.system import atomic
 from tests.cli.test_train import cnncli
 
 

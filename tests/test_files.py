@@ -7,10 +7,10 @@ import sys
 
 import pytest
 
-from cnncli import files
+from cnncli.system import files
 
 SPEC = """
-import sys; from pathlib import Path; from cnncli.files import open_regular
+import sys; from pathlib import Path; from cnncli.system.files import open_regular
 with open_regular(Path(sys.argv[1]), inherited=True) as file: print(file.read().decode())
 """
 

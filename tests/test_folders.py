@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cnncli import folders
+from cnncli.system import folders
 
 
 @pytest.fixture

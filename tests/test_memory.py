@@ -4,14 +4,14 @@ import os
 import subprocess
 import sys
 
-from cnncli import memory
+from cnncli.system import memory
 from tests.training.test_threads import groups
 
 MACHINE = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 LIMITED = """
 import resource, sys
 from pathlib import Path
-from cnncli.memory import limit
+from cnncli.system.memory import limit
 resource.setrlimit(resource.RLIMIT_AS, (900_000_000, 900_000_000))
 print(limit(Path(sys.argv[1])))
 """

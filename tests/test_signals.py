@@ -76,7 +76,7 @@ def test_no_exception_is_raised_that_others_could_catch():
 def test_a_peer_at_work_is_killed():
     code = """
 import sys
-from cnncli.interop.peer import Peer
+from cnncli.interop.peers.peer import Peer
 work = "import os, time; print('{\\"version\\":', os.getpid(), ', \\"variants\\": []}', flush=True); time.sleep(999)"
 peer = Peer("x", [sys.executable, "-c", work], {}, os.environ)
 print(peer.version, flush=True)

@@ -14,30 +14,31 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli import __version__, notices, signals, streams
+from cnncli import __version__, notices
 from cnncli.cli.annotations import annotate, annotate_warnings
-from cnncli.cli.options import DOCS, Group
+from cnncli.cli.options import ARGUMENTS, DOCS, Group
 from cnncli.cli.unread import unbroken
 from cnncli.errors import CnncliError, InterruptedRun, SpecError
-from cnncli.report.output import echo, echo_lines
+from cnncli.report.terminal.output import echo, echo_lines
+from cnncli.system import signals, streams
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "init": ("cnncli.cli.init", "Write a spec to begin with, also for your own images."),
-    "train": ("cnncli.cli.train", "Train the network of a spec."),
-    "evaluate": ("cnncli.cli.evaluate", "Measure a trained model on data it has not seen."),
-    "predict": ("cnncli.cli.predict", "Tell what a trained model sees in images."),
-    "summary": ("cnncli.cli.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
-    "check": ("cnncli.cli.check", "Tell everything that is wrong with a spec, all at once."),
-    "runs": ("cnncli.cli.runs", "List the runs there have been, with their figures."),
-    "layers": ("cnncli.cli.layers", "Explain a layer, a loss, an optimizer; without a name, list all."),
-    "schema": ("cnncli.cli.schema", "Print the JSON Schema of a spec, for editors."),
-    "datasets": ("cnncli.cli.datasets", "List datasets, download them, look through data."),
-    "benchmark": ("cnncli.cli.benchmark", "Time a spec's network, operation by operation."),
-    "warmup": ("cnncli.cli.warmup", "Compile all that a spec needs, ahead of its first run."),
-    "doctor": ("cnncli.cli.doctor", "Tell what this machine has, and what is amiss."),
+    "init": ("cnncli.cli.commands.init", "Write a spec to begin with, also for your own images."),
+    "train": ("cnncli.cli.commands.train", "Train the network of a spec."),
+    "evaluate": ("cnncli.cli.commands.evaluate", "Measure a trained model on data it has not seen."),
+    "predict": ("cnncli.cli.commands.predict", "Tell what a trained model sees in images."),
+    "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
+    "check": ("cnncli.cli.commands.check", "Tell everything that is wrong with a spec, all at once."),
+    "runs": ("cnncli.cli.commands.runs", "List the runs there have been, with their figures."),
+    "layers": ("cnncli.cli.commands.layers", "Explain a layer, a loss, an optimizer; without a name, list all."),
+    "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of a spec, for editors."),
+    "datasets": ("cnncli.cli.commands.datasets", "List datasets, download them, look through data."),
+    "benchmark": ("cnncli.cli.commands.benchmark", "Time a spec's network, operation by operation."),
+    "warmup": ("cnncli.cli.commands.warmup", "Compile all that a spec needs, ahead of its first run."),
+    "doctor": ("cnncli.cli.commands.doctor", "Tell what this machine has, and what is amiss."),
 }
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
@@ -48,10 +49,6 @@ GROUPS = {
     "Machine": ("benchmark", "warmup", "doctor"),
 }
 """What `--help` shows together, in its order."""
-
-
-ARGUMENTS = "cnncli.arguments"
-"""The key of a context's `meta` under which the command line's arguments are."""
 
 
 class Commands(Group):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cnncli.errors import CnncliError, SpecError
 from cnncli.escaping import printable
-from cnncli.report.output import echo_raw
+from cnncli.report.terminal.output import echo_raw
 
 PLACE = re.compile(r"(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)")
 """What a problem of a spec begins with; one of a --set has no place in a file."""

@@ -2,8 +2,8 @@
 
 import click
 
-from cnncli.datasets.known import KNOWN
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.catalogue import KNOWN
 
 offline_option = click.option(
     "--offline", is_flag=True, envvar="CNNCLI_OFFLINE", help="Download nothing; CNNCLI_OFFLINE=1 says so, too."
@@ -17,8 +17,8 @@ def obtain(data: DataSection, *, offline: bool) -> None:
     """
     if data.name not in KNOWN:
         return
-    from cnncli.datasets import download
-    from cnncli.report.datasets import Downloading
+    from cnncli.datasets.sources import download
+    from cnncli.report.tables.datasets import Downloading
 
     with Downloading() as shown:
         download.fetch(KNOWN[data.name], offline=offline, follow=shown.follow)

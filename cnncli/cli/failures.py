@@ -5,8 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnncli import hints
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError, UsageError, reason
 
 OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What fails without a file's name where standard output leads to a full disk or a broken one."""
@@ -80,10 +79,10 @@ def _unusable(error: Exception) -> str:
     if not isinstance(error, OSError):
         return ""
     if error.filename:
-        return f"'{error.filename}' can't be used: {hints.reason(error)}"
+        return f"'{error.filename}' can't be used: {reason(error)}"
     if error.errno == errno.EBADF:
         return "the output can't be written: standard output is closed"
-    return f"the output can't be written: {hints.reason(error)}" if error.errno in OUTPUT else ""
+    return f"the output can't be written: {reason(error)}" if error.errno in OUTPUT else ""
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

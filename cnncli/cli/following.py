@@ -5,7 +5,7 @@ from shlex import quote
 
 from cnncli.datasets.files import shipped
 from cnncli.spec.spec import Spec
-from cnncli.training import runs
+from cnncli.training.runs import past_runs
 
 SAMPLES = Path("data/samples")
 DIGITS = "mnist5k"
@@ -18,7 +18,7 @@ def next_commands(spec: Spec, run: str) -> list[str]:
     Where it was trained on the embedded digits, the images are the samples that come along: those in the working
     directory, which in a checkout has them, or those that were installed.
     """
-    latest, newest = Path(run).parent / "latest", runs.newest()
+    latest, newest = Path(run).parent / "latest", past_runs.newest()
     named = newest is None or newest.resolve() != Path(run).resolve()
     model = str(latest) if not named and latest.resolve() == Path(run).resolve() else run
     images = "IMAGE…"

@@ -11,13 +11,13 @@ from cnncli import hints
 from cnncli.cli.target import near_run, newest_run
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
-from cnncli.memory import limit, shown
 from cnncli.spec.spec import Spec, load
-from cnncli.training.runs import MODEL_FILES, model_files, newest
+from cnncli.system.memory import limit, shown
+from cnncli.training.runs.past_runs import MODEL_FILES, model_files, newest
 
 if TYPE_CHECKING:
     from cnncli.graph.network import Network
-    from cnncli.training.checkpoint import ModelFile
+    from cnncli.training.runs.checkpoint import ModelFile
 
 
 weights_option = click.option(

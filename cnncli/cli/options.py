@@ -3,6 +3,8 @@
 import click
 
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
+ARGUMENTS = "cnncli.arguments"
+"""The key of a context's `meta` under which the command line's arguments are."""
 
 
 class Integer(click.IntRange):

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from cnncli import hints
 from cnncli.errors import CnncliError, UsageError
-from cnncli.report.output import echo_lines
+from cnncli.report.terminal.output import echo_lines
 from cnncli.spec.spec import Spec, load, parse
-from cnncli.training import model_file, runs
-from cnncli.training.model_file import About
+from cnncli.training.runs import model_file, past_runs
+from cnncli.training.runs.model_file import About
 
 NO_RUN = "there is no run under runs/ yet; name a run, a model file or a spec"
 
@@ -45,7 +45,7 @@ def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
 
     Raises UsageError where there is none: it says `otherwise`.
     """
-    run = runs.newest(name)
+    run = past_runs.newest(name)
     if run is None:
         raise UsageError(otherwise)
     echo_lines([f"model: {run}"], err=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.cli.options import Integer
-from cnncli.report.output import echo, emit
-from cnncli.report.progress import figure
+from cnncli.report.terminal.figures import figure
+from cnncli.report.terminal.output import echo, emit
 
 if TYPE_CHECKING:
-    from cnncli.training.session import Result
+    from cnncli.training.loop.session import Result
 
 folds_option = click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
 seeds_option = click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")

@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from cnncli import hints
-from cnncli.cli import ARGUMENTS, foreign
+from cnncli.cli import foreign
+from cnncli.cli.options import ARGUMENTS
 from cnncli.hints import suggestion
 
 

@@ -7,13 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnncli import kernels
-from cnncli.datasets import augmentation
-from cnncli.datasets.augmentation import Augmentation, Targets
-from cnncli.datasets.load import Split
-from cnncli.datasets.mapped import Mapped
+from cnncli.datasets.augment import augmentation
+from cnncli.datasets.augment.augmentation import Augmentation, Targets
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
-from cnncli.kernels import runtime
-from cnncli.kernels.runtime import Program, Scratch, Step, Tensor
+from cnncli.kernels.jit import runtime
+from cnncli.kernels.jit.runtime import Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 

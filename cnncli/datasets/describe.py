@@ -6,16 +6,13 @@ from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
-from cnncli.datasets.known import KNOWN
-from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import ENDINGS, Found, located, readable
-from cnncli.datasets.synthetic import Source, Synthetic
+from cnncli.datasets.section import MOST_MASKED, DataSection
+from cnncli.datasets.sources.catalogue import KNOWN
+from cnncli.datasets.sources.find import ENDINGS, Found, located, readable
+from cnncli.datasets.sources.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
 from cnncli.escaping import control_character
 from cnncli.hints import path_suggestion
-
-MOST_MASKED = 255
-"""The greatest class number of a pixel."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
 
 
 def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
-    from cnncli.datasets import selection  # here, because the embedded digits need none of it
+    from cnncli.datasets.splits import selection  # here, because the embedded digits need none of it
 
     listing = selection.listing(source.file, data)
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
@@ -106,13 +103,14 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
 
 
 def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
-    from cnncli.datasets import pixels  # here, because other data need none of it
+    from cnncli.datasets.sources import csv_layout  # here, because other data need none of it
+    from cnncli.datasets.splits import csv_rows
 
     refuse_masks(source, data)
-    tables = pixels.tables(source, data)
-    samples = {name: len(part) for name, part in pixels.divided(tables, data, seed).items()}
+    tables = csv_layout.tables(source, data)
+    samples = {name: len(part) for name, part in csv_rows.divided(tables, data, seed).items()}
     return Description(
-        source.name, pixels.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"
+        source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"
     )
 
 
@@ -150,7 +148,7 @@ def _made(dataset: Synthetic, data: DataSection) -> Description:
 
 
 def _described(source: Found, data: DataSection) -> Description:
-    from cnncli.datasets import archive  # here, because it needs zipfile: see EMBEDDED
+    from cnncli.datasets.sources import archive  # here, because it needs zipfile: see EMBEDDED
 
     found = archive.splits(source.file, archive.headers(source), **asked(data))
     first = next(iter(found.values())).x

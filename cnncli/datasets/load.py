@@ -2,27 +2,28 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from cnncli.datasets import contents, masks, shapes, strata
-from cnncli.datasets.archive import headers, splits
+from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import whole_numbers
+from cnncli.datasets.dataset import Array, Dataset, Split
 from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
-from cnncli.datasets.duplicates import across
-from cnncli.datasets.known import KNOWN
-from cnncli.datasets.pixels import MOST_CLASSES
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import Found
-from cnncli.datasets.synthetic import Synthetic
+from cnncli.datasets.sources import array_files, shapes
+from cnncli.datasets.sources.archive import headers, splits
+from cnncli.datasets.sources.catalogue import KNOWN
+from cnncli.datasets.sources.csv_layout import MOST_CLASSES
+from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.synthetic import Synthetic
+from cnncli.datasets.splits import stratify
+from cnncli.datasets.splits.folds import folded
 from cnncli.errors import CnncliError
 
-Array = np.ndarray[Any, Any]
 Told = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
 
@@ -36,92 +37,6 @@ class Ends(NamedTuple):
 
 BACKGROUND = "background"
 """What masks call whatever is around the shapes of `synthetic`."""
-
-
-@dataclass(frozen=True)
-class Split:
-    """Rows `start` and on of the array `key` of `source`; or, of a folder, the images of its split `key`.
-
-    x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
-    (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
-    it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
-    of all N, uint8 (N, 16), where they are known (see duplicates).
-    """
-
-    x: Array
-    y: Array | None
-    source: str
-    key: str
-    start: int = 0
-    rows: Array | None = None
-    files: Sequence[str] = ()
-    masks: Sequence[str] = ()
-    fingerprints: Array | None = None
-
-    def __len__(self) -> int:
-        return len(self.x if self.rows is None else self.rows)
-
-    @property
-    def numbers(self) -> Array:
-        """The rows of x and y that are the split's: int64 (n,)."""
-        return np.arange(len(self.x)) if self.rows is None else self.rows
-
-    def name(self, row: int) -> str:
-        """What an image is called: by its file, or as `x_train[5]`."""
-        return self.files[row] if self.files else f"{self.key}[{self.start + row}]"
-
-    def label_name(self, row: int) -> str:
-        """What the target of an image is called: by the file of its mask or of itself, or as `row 5`."""
-        return (self.masks or self.files)[row] if self.files else f"row {self.start + row}"
-
-    def document(self) -> dict[str, Any]:
-        """Which samples these are, for people and programs."""
-        if self.files:
-            return {"files": [self.files[row] for row in self.numbers]}
-        if self.rows is not None:
-            return {"array": self.key, "rows": self.rows.tolist()}
-        return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
-
-    @property
-    def place(self) -> str:
-        """What an error about the labels names."""
-        if self.files:
-            kind = "labels" if self.y is None or self.y.ndim < 3 else "masks"
-            return f"{self.source}: the {kind} of {self.key}"
-        return f"{self.source}: {'y' + self.key[1:]}"
-
-
-@dataclass(frozen=True)
-class Dataset:
-    """What there is to train on, to choose by and to judge by.
-
-    `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
-    arrays of the source, before any splitting. `skipped`: the files that were left out because they can't be used.
-    """
-
-    source: str
-    train: Split | None
-    validation: Split | None
-    test: Split | None
-    classes: tuple[str, ...]
-    digest: str
-    skipped: Sequence[Problem] = ()
-
-    @property
-    def splits(self) -> dict[str, Split]:
-        """Those that there are, by "train", "validation", "test"."""
-        pairs = {"train": self.train, "validation": self.validation, "test": self.test}
-        return {name: split for name, split in pairs.items() if split is not None}
-
-    @cached_property
-    def in_several_splits(self) -> list[list[str]]:
-        """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""
-        return across(self.splits)
-
-    @cached_property
-    def untrained(self) -> dict[str, list[str]]:
-        """By split, classes of masks or of rows of several classes of which there is none to train on."""
-        return strata.untrained(self.splits, self.classes)
 
 
 def load(
@@ -149,8 +64,6 @@ def load(
         made = LOADED[source.kind](data, source, seed, told, Ends(input_shape, outputs))
     if data.folds is None:
         return made
-    from cnncli.datasets.folds import folded  # here, because it is made of what is defined here
-
     return folded(made, data.folds, data.fold, seed)
 
 
@@ -169,9 +82,9 @@ def _arrays(data: DataSection, source: Found, seed: int, told: Told, ends: Ends)
 
 
 def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
-    from cnncli.datasets import images  # here, because arrays need no Pillow
+    from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = images.read(source.file, data, seed, told)
+    made = load_images.read(source.file, data, seed, told)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
@@ -180,17 +93,18 @@ def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends)
 
 
 def _table(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
-    from cnncli.datasets import cells, pixels  # here, because other data need none of it
+    from cnncli.datasets.sources import csv_arrays, csv_layout  # here, because other data need none of it
+    from cnncli.datasets.splits import csv_rows
 
     refuse_masks(source, data)
-    found = pixels.tables(source, data)
-    size, rows = pixels.image_shape(found, ends.input_shape), pixels.divided(found, data, seed)
+    found = csv_layout.tables(source, data)
+    size, rows = csv_layout.image_shape(found, ends.input_shape), csv_rows.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
     files = {
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
-        for name, x in cells.read(found).items()
+        for name, x in csv_arrays.read(found).items()
     }
-    strata.refuse_untrained(files, found.classes)
+    stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
     return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
 
@@ -201,14 +115,14 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
 
 
 def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
-    from cnncli.datasets import download, readers  # here, because pooch takes a while to import
+    from cnncli.datasets.sources import download, formats  # here, because pooch takes a while to import
 
     refuse_masks(source, data)
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
     if not download.is_here(known):
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
     download.check_folder(known)
-    arrays = readers.read(known, download.paths(known))
+    arrays = formats.read(known, download.paths(known))
     made = {name: _ready(x, y, known.name, name, state, labelled=labelled) for name, (x, y) in arrays.items()}
     return _divided(data, made, known.classes if labelled else (), state, seed)
 
@@ -227,11 +141,11 @@ def _divided(
     refuse_keys_of_folders(data)
     counts = sizes({name: len(split) for name, split in made.items()}, data.shares)
     if data.stratified and data.shares and "train" in made:
-        made |= strata.stratified(made["train"], data.shares, seed, classes)
+        made |= stratify.stratified(made["train"], data.shares, seed, classes)
     elif "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
         made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
-        strata.refuse_sorted(made["train"], made["validation"], classes)
+        stratify.refuse_sorted(made["train"], made["validation"], classes)
     digest = f"sha256:{state.hexdigest()}"
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
@@ -247,9 +161,9 @@ def _stored(
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
     found = splits(source.file, headers(source), **asked(data))
-    contents.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
-    checked = contents.masks if data.targets == "masks" else contents.labels
-    given = {name: contents.read(split.y, source.kind) for name, split in found.items() if split.y}
+    array_files.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
+    checked = array_files.masks if data.targets == "masks" else array_files.labels
+    given = {name: array_files.read(split.y, source.kind) for name, split in found.items() if split.y}
     made = {
         name: Split(
             _no_images(split.x.shape[0]), checked(given[name], split.y) if split.y else None, source.name, split.x.key
@@ -259,11 +173,11 @@ def _stored(
     if ends.outputs > 1:
         made = {name: replace(one, y=None if one.y is None else whole_numbers(one.y)) for name, one in made.items()}
     classes = _classes([split.y for split in made.values() if split.y is not None])
-    strata.refuse_untrained(made, classes)
+    stratify.refuse_untrained(made, classes)
     for name, split in found.items():
-        x, fingerprints = contents.images(contents.read(split.x, source.kind), split.x, state)
+        x, fingerprints = array_files.images(array_files.read(split.x, source.kind), split.x, state)
         if split.y:
-            contents.digest(split.y.key, given[name], state)
+            array_files.digest(split.y.key, given[name], state)
         made[name] = replace(made[name], x=x, fingerprints=fingerprints)
     return made, classes
 
@@ -282,9 +196,9 @@ def _drawn(dataset: Synthetic, name: str, state: "hashlib._Hash", targets: str) 
 
 def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *, labelled: bool) -> Split:
     """The split `name` of arrays that need no check, added to the digest."""
-    contents.digest(f"x_{name}", x, state)
+    array_files.digest(f"x_{name}", x, state)
     if labelled:
-        contents.digest(f"y_{name}", y, state)
+        array_files.digest(f"y_{name}", y, state)
     return Split(x, y if labelled else None, source, f"x_{name}")
 
 

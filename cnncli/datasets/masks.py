@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets.describe import MOST_MASKED
+from cnncli.datasets.section import MOST_MASKED
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]

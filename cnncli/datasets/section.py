@@ -2,13 +2,13 @@
 
 from typing import Annotated, Any, Literal
 
-from cnncli.datasets import colour, geometric, levels, mixing, photometric, policies
-from cnncli.datasets.augmentation import AUGMENTATIONS, Augmentation
-from cnncli.datasets.synthetic import Named, Source
+from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
+from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
+from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
-from cnncli.layers.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.kinds import Maybe, Quotient, Schema, Whole
-from cnncli.layers.lists import PairOf
+from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
+from cnncli.layers.declarations.field_types import Maybe, Quotient, Schema, Whole
+from cnncli.layers.declarations.list_types import PairOf
 
 
 class _Rescale(Quotient):
@@ -24,6 +24,8 @@ class _Rescale(Quotient):
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
+MOST_MASKED = 255
+"""The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error"),

@@ -11,8 +11,8 @@ from cnncli.graph.arena import Arena, fill
 from cnncli.graph.model import Model, lower
 from cnncli.graph.objective import Objective, Purpose, objective
 from cnncli.graph.program import Program, aligned
-from cnncli.kernels import runtime
-from cnncli.kernels.runtime import Step
+from cnncli.kernels.jit import runtime
+from cnncli.kernels.jit.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 

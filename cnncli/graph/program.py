@@ -9,9 +9,9 @@ import numpy as np
 from cnncli.graph import memory
 from cnncli.graph.schedule import segments, spans
 from cnncli.graph.slices import Slices, passing
-from cnncli.kernels import runtime
-from cnncli.kernels.relocation import stand_in
-from cnncli.kernels.runtime import Pass, Scratch, Step, Tensor
+from cnncli.kernels.jit import runtime
+from cnncli.kernels.jit.relocation import stand_in
+from cnncli.kernels.jit.runtime import Pass, Scratch, Step, Tensor
 from cnncli.ops.ir import REAL, Call, Value
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cnncli.ops.ir import Call, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Pass, Step
+    from cnncli.kernels.jit.runtime import Pass, Step
 
 NEAR = 512 << 10
 """Bytes of a portion's arrays: half of a usual L2 cache."""
@@ -78,7 +78,7 @@ class Segment:
 
         `row`: a row's bytes.
         """
-        from cnncli.kernels.runtime import Pass
+        from cnncli.kernels.jit.runtime import Pass
 
         lane, portion = self._cut(n, threads, sum(map(row, self.values)))
         passes: list[Step | Pass] = [Pass(self.apart, n, lane, portion)] if lane else [*self.apart]

@@ -7,8 +7,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 
 from cnncli.graph import memory
-from cnncli.kernels.relocation import Moved, mentions
-from cnncli.kernels.runtime import Pass, Step
+from cnncli.kernels.jit.relocation import Moved, mentions
+from cnncli.kernels.jit.runtime import Pass, Step
 from cnncli.ops.ir import Value
 
 

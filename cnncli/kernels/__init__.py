@@ -1,7 +1,7 @@
 """The ground floor: arrays and addresses in, arrays out; Numba, llvmlite and NumPy only.
 
 Loaded lazily: `from cnncli import kernels` costs nothing, the first attribute imports Numba. That is what lets a spec
-be checked and summarized without it.
+be checked and summarized without it. `kernels.conv2d` is the module `conv2d`, whatever room it is in.
 """
 
 from importlib import import_module
@@ -9,84 +9,62 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    import cnncli.kernels.activations as activations
-    import cnncli.kernels.affine as affine
-    import cnncli.kernels.arithmetic as arithmetic
-    import cnncli.kernels.axes as axes
-    import cnncli.kernels.batch_normalization as batch_normalization
-    import cnncli.kernels.batch_normalization_gradient as batch_normalization_gradient
-    import cnncli.kernels.blur as blur
-    import cnncli.kernels.clipping as clipping
-    import cnncli.kernels.colour as colour
-    import cnncli.kernels.constraints as constraints
-    import cnncli.kernels.conv2d as conv2d
-    import cnncli.kernels.conv2d_gradient as conv2d_gradient
-    import cnncli.kernels.conv_pool as conv_pool
-    import cnncli.kernels.conv_pool_gradient as conv_pool_gradient
-    import cnncli.kernels.dense as dense
-    import cnncli.kernels.depthwise as depthwise
-    import cnncli.kernels.dropout as dropout
-    import cnncli.kernels.epilogue as epilogue
-    import cnncli.kernels.erase as erase
-    import cnncli.kernels.fold as fold
-    import cnncli.kernels.gather as gather
-    import cnncli.kernels.global_max as global_max
-    import cnncli.kernels.levels as levels
-    import cnncli.kernels.losses as losses
-    import cnncli.kernels.merge as merge
-    import cnncli.kernels.mix as mix
-    import cnncli.kernels.optimizers as optimizers
-    import cnncli.kernels.penalties as penalties
-    import cnncli.kernels.pooling as pooling
-    import cnncli.kernels.random as random
-    import cnncli.kernels.reduce as reduce
-    import cnncli.kernels.resample as resample
-    import cnncli.kernels.softmax as softmax
-    import cnncli.kernels.tone as tone
-    import cnncli.kernels.winograd as winograd
-    import cnncli.kernels.winograd_gradient as winograd_gradient
+    from cnncli.kernels.augment import affine as affine
+    from cnncli.kernels.augment import blur as blur
+    from cnncli.kernels.augment import brightness as brightness
+    from cnncli.kernels.augment import colour as colour
+    from cnncli.kernels.augment import erase as erase
+    from cnncli.kernels.augment import levels as levels
+    from cnncli.kernels.augment import mix as mix
+    from cnncli.kernels.batch import gather as gather
+    from cnncli.kernels.batch import random as random
+    from cnncli.kernels.batch import reduce as reduce
+    from cnncli.kernels.conv import conv2d as conv2d
+    from cnncli.kernels.conv import conv2d_gradient as conv2d_gradient
+    from cnncli.kernels.conv import conv_pool as conv_pool
+    from cnncli.kernels.conv import conv_pool_gradient as conv_pool_gradient
+    from cnncli.kernels.conv import depthwise as depthwise
+    from cnncli.kernels.conv import winograd as winograd
+    from cnncli.kernels.conv import winograd_gradient as winograd_gradient
+    from cnncli.kernels.elementwise import activations as activations
+    from cnncli.kernels.elementwise import arithmetic as arithmetic
+    from cnncli.kernels.elementwise import axes as axes
+    from cnncli.kernels.elementwise import dropout as dropout
+    from cnncli.kernels.elementwise import merge as merge
+    from cnncli.kernels.elementwise import softmax as softmax
+    from cnncli.kernels.gemm import dense as dense
+    from cnncli.kernels.gemm import epilogue as epilogue
+    from cnncli.kernels.losses import loss_functions as loss_functions
+    from cnncli.kernels.losses import penalties as penalties
+    from cnncli.kernels.normalization import batch_normalization as batch_normalization
+    from cnncli.kernels.normalization import batch_normalization_gradient as batch_normalization_gradient
+    from cnncli.kernels.normalization import fold as fold
+    from cnncli.kernels.optimizers import clipping as clipping
+    from cnncli.kernels.optimizers import constraints as constraints
+    from cnncli.kernels.optimizers import update_rules as update_rules
+    from cnncli.kernels.pooling import global_max as global_max
+    from cnncli.kernels.pooling import pool2d as pool2d
+    from cnncli.kernels.pooling import resample as resample
 
-__all__ = [
-    "activations",
-    "affine",
-    "arithmetic",
-    "axes",
-    "batch_normalization",
-    "batch_normalization_gradient",
-    "blur",
-    "clipping",
-    "colour",
-    "constraints",
-    "conv2d",
-    "conv2d_gradient",
-    "conv_pool",
-    "conv_pool_gradient",
-    "dense",
-    "depthwise",
-    "dropout",
-    "epilogue",
-    "erase",
-    "fold",
-    "gather",
-    "global_max",
-    "levels",
-    "losses",
-    "merge",
-    "mix",
-    "optimizers",
-    "penalties",
-    "pooling",
-    "random",
-    "reduce",
-    "resample",
-    "softmax",
-    "tone",
-    "winograd",
-    "winograd_gradient",
-]
+ROOMS = {
+    "augment": ("affine", "blur", "brightness", "colour", "erase", "levels", "mix"),
+    "batch": ("gather", "random", "reduce"),
+    "conv": (
+        *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
+        *("depthwise", "winograd", "winograd_gradient"),
+    ),
+    "elementwise": ("activations", "arithmetic", "axes", "dropout", "merge", "softmax"),
+    "gemm": ("dense", "epilogue"),
+    "losses": ("loss_functions", "penalties"),
+    "normalization": ("batch_normalization", "batch_normalization_gradient", "fold"),
+    "optimizers": ("clipping", "constraints", "update_rules"),
+    "pooling": ("global_max", "pool2d", "resample"),
+}
+"""Room → the modules of it that the floors above use."""
+PLACES = {module: f"{__name__}.{room}.{module}" for room, modules in ROOMS.items() for module in modules}
 
 
 def __getattr__(name: str) -> ModuleType:
-    if name not in __all__:
+    if name not in PLACES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return import_module(f"{__name__}.{name}")
+    return import_module(PLACES[name])

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, ClassVar
 
-from cnncli.layers.declaration import NonNegative
+from cnncli.layers.declarations.declaration import NonNegative
 from cnncli.layers.fields import own_axis
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.layers.declaration import Declaration, Named, Registry
-from cnncli.layers.kinds import Maybe, Number, Whole
-from cnncli.layers.lists import OneOrMore
+from cnncli.layers.declarations.declaration import Declaration, Named, Registry
+from cnncli.layers.declarations.field_types import Maybe, Number, Whole
+from cnncli.layers.declarations.list_types import OneOrMore
 from cnncli.ops.ir import Shape
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Step, Tensor
+    from cnncli.kernels.jit.runtime import Step, Tensor
 
 
 Axes = Annotated[tuple[int, ...], OneOrMore(Whole())]

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 from cnncli.errors import ShapeError
-from cnncli.layers.declaration import Pair, PositiveInt
+from cnncli.layers.declarations.declaration import Pair, PositiveInt
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Weight

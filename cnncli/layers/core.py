@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
-from cnncli.layers.declaration import Fraction, PositiveInt
+from cnncli.layers.declarations.declaration import Fraction, PositiveInt
 from cnncli.layers.fields import ACTIVATIONS, ActivationName, DataFormat
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.convolution import channels_of
-from cnncli.layers.declaration import Pair, PositiveInt
+from cnncli.layers.declarations.declaration import Pair, PositiveInt
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.initializers import GlorotUniform, InitializerField
 from cnncli.layers.kernel import BiasedLayer

@@ -3,8 +3,8 @@
 from typing import Annotated, Any, Literal
 
 from cnncli.errors import ShapeError
-from cnncli.layers.flaws import Flaw, RefusedError
-from cnncli.layers.kinds import Kind, OneOf, Schema
+from cnncli.layers.declarations.field_types import Kind, OneOf, Schema
+from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
 from cnncli.ops.ir import Shape
 
 ACTIVATIONS = {

@@ -4,7 +4,7 @@ from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from cnncli import kernels
-from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
+from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
 from cnncli.ops.ir import Shape
 
 if TYPE_CHECKING:

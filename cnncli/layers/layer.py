@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cnncli.layers.constraints import Constraint
-from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.declarations.declaration import Declaration, Registry
 from cnncli.layers.initializers import Initializer
 from cnncli.layers.regularizers import Regularizer
 from cnncli.ops.ir import Shape, Value

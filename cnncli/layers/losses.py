@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from cnncli.layers.declaration import Declaration, Named, Registry
-from cnncli.layers.kinds import Number
+from cnncli.layers.declarations.declaration import Declaration, Named, Registry
+from cnncli.layers.declarations.field_types import Number
 from cnncli.ops.losses import ACTIVATIONS, OF_LOGITS
 from cnncli.ops.losses import Loss as LossOp
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
-from cnncli.layers.declaration import NonNegative
+from cnncli.layers.declarations.declaration import NonNegative
+from cnncli.layers.declarations.field_types import Number, Quotient
 from cnncli.layers.initializers import InitializerField, Ones, Zeros
-from cnncli.layers.kinds import Number, Quotient
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from cnncli.layers.declaration import Pair
+from cnncli.layers.declarations.declaration import Pair
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder

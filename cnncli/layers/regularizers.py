@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from cnncli.layers.declaration import Declaration, Named, NonNegative, Registry
-from cnncli.layers.kinds import Maybe
+from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
+from cnncli.layers.declarations.field_types import Maybe
 
 
 class Regularizer(Declaration):

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.errors import ShapeError
-from cnncli.layers.declaration import Pair
+from cnncli.layers.declarations.declaration import Pair
+from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.list_types import SidesOf
 from cnncli.layers.fields import DataFormat
-from cnncli.layers.kinds import Whole
 from cnncli.layers.layer import LAYERS, Example, Layer
-from cnncli.layers.lists import SidesOf
 from cnncli.ops.builder import Builder
 from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Shape, Value

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
 
 from cnncli.layers.convolution import channels_of, strides_and_dilation
-from cnncli.layers.declaration import Pair, PositiveInt
+from cnncli.layers.declarations.declaration import Pair, PositiveInt
+from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.list_types import PairOf
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.kernel import KernelLayer
-from cnncli.layers.kinds import Whole
 from cnncli.layers.layer import LAYERS, Example, Weight
-from cnncli.layers.lists import PairOf
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
 from cnncli.ops.window import Window

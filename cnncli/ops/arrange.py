@@ -13,7 +13,7 @@ from cnncli.ops.elementwise import listed
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from cnncli.ops.elementwise import titled
 from cnncli.ops.ir import Call, Op, Tape, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.batch_normalization import Normalization
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.normalization.batch_normalization import Normalization
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from functools import reduce
 from math import prod
 from typing import Literal, NamedTuple
 
-from cnncli.kernels.activation_names import named
+from cnncli.kernels.elementwise.activation_names import named
 from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization

@@ -13,8 +13,8 @@ from cnncli.ops.product import Product
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv2d import Geometry
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.conv.conv2d import Geometry
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv2d import Geometry
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.conv.conv2d import Geometry
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 POOL = Window((2, 2), (2, 2))
 

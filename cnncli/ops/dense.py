@@ -12,7 +12,7 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

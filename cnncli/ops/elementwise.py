@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.kernels.activation_names import of_input
+from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.ops.ir import Call, Op, Tape, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

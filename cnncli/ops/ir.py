@@ -14,7 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 Shape = tuple[int, ...]
 """Without the batch axis for batched values: an image is (height, width, channels)."""

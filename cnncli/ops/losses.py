@@ -15,7 +15,7 @@ from cnncli.errors import ShapeError
 from cnncli.ops.ir import Call, Op, Tape, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 OF_LOGITS = {
     "cross_entropy": "softmax_cross_entropy",
@@ -57,8 +57,8 @@ class Loss(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         if self.kind == "mean_squared_error":
-            return kernels.losses.mean_squared_error(inputs[0], inputs[1], inputs[2], outputs[0])
-        return getattr(kernels.losses, self.kind)(*inputs, self.smoothing, *outputs)  # type: ignore[no-any-return]
+            return kernels.loss_functions.mean_squared_error(inputs[0], inputs[1], inputs[2], outputs[0])
+        return getattr(kernels.loss_functions, self.kind)(*inputs, self.smoothing, *outputs)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)
@@ -75,8 +75,8 @@ class LossGrad(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         if self.kind == "mean_squared_error":
-            return kernels.losses.mean_squared_error_gradient(inputs[0], inputs[1], inputs[2], outputs[0])
-        steps = getattr(kernels.losses, f"{self.kind}_gradient")
+            return kernels.loss_functions.mean_squared_error_gradient(inputs[0], inputs[1], inputs[2], outputs[0])
+        steps = getattr(kernels.loss_functions, f"{self.kind}_gradient")
         return steps(*inputs, self.smoothing, outputs[0])  # type: ignore[no-any-return]
 
 

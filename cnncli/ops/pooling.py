@@ -12,7 +12,7 @@ from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class MaxPool2D(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         window = _window(self.window, inputs[0].shape[1:])
-        return kernels.pooling.max_forward(inputs[0], outputs[0], outputs[1], window)
+        return kernels.pool2d.max_forward(inputs[0], outputs[0], outputs[1], window)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class MaxPool2DGrad(Op):
         return (Value(self.image),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.pooling.max_backward(inputs[0], inputs[1], outputs[0], _window(self.window, self.image))
+        return kernels.pool2d.max_backward(inputs[0], inputs[1], outputs[0], _window(self.window, self.image))
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class AveragePool2D(Op):
         return (tape.emit(AveragePool2DGrad(self.window, call.inputs[0].shape), grad),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.pooling.average_forward(inputs[0], outputs[0], _window(self.window, inputs[0].shape[1:]))
+        return kernels.pool2d.average_forward(inputs[0], outputs[0], _window(self.window, inputs[0].shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class AveragePool2DGrad(Op):
         return call.inputs[0].size * self.window.cells
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.pooling.average_backward(inputs[0], outputs[0], _window(self.window, self.image))
+        return kernels.pool2d.average_backward(inputs[0], outputs[0], _window(self.window, self.image))
 
 
 @dataclass(frozen=True)
@@ -132,5 +132,5 @@ def _pooled(window: Window, x: Value) -> Value:
     return Value((*window.output(height, width), channels))
 
 
-def _window(window: Window, image: Shape) -> kernels.pooling.Window:
-    return kernels.pooling.Window(window.size, window.strides, window.padding_before(image[0], image[1]))
+def _window(window: Window, image: Shape) -> kernels.pool2d.Window:
+    return kernels.pool2d.Window(window.size, window.strides, window.padding_before(image[0], image[1]))

@@ -12,8 +12,8 @@ from cnncli.ops.ir import Call, Op, Tape, Value
 from cnncli.ops.reduce import SumRows
 
 if TYPE_CHECKING:
-    from cnncli.kernels.epilogue import Epilogue
-    from cnncli.kernels.runtime import Tensor
+    from cnncli.kernels.gemm.epilogue import Epilogue
+    from cnncli.kernels.jit.runtime import Tensor
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from cnncli import kernels
 from cnncli.ops.ir import Call, Op, Value
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

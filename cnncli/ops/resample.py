@@ -13,8 +13,8 @@ from cnncli.ops.ir import Call, Op, Tape, Value
 from cnncli.ops.window import Pair
 
 if TYPE_CHECKING:
-    from cnncli.kernels.resample import Bands
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.pooling.resample import Bands
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Random streams: numbers that keep the uses of one seed apart (see kernels/random.py)."""
+"""Random streams: numbers that keep the uses of one seed apart (see kernels/batch/random.py)."""
 
 SHUFFLE = 0
 FOLDS = 1

@@ -14,7 +14,7 @@ from cnncli.ops.product import Product
 from cnncli.ops.window import Pair, Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
 @dataclass(frozen=True)

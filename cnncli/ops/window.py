@@ -47,11 +47,16 @@ class Window:
 
     def padding_before(self, height: int, width: int) -> Pair:
         """Cells of padding above and left of the image."""
+        return self.padding_cells(height, width)[0]
+
+    def padding_cells(self, height: int, width: int) -> tuple[Pair, Pair]:
+        """Cells of padding above and left of the image, and those below and right."""
         if self.padding == "valid":
-            return 0, 0
+            return (0, 0), (0, 0)
         out = self.output(height, width)
-        total = [
+        rows, columns = (
             max(0, (o - 1) * s + e - i)
             for o, s, e, i in zip(out, self.strides, self.extent, (height, width), strict=True)
-        ]
-        return total[0] // 2, total[1] // 2
+        )
+        before = rows // 2, columns // 2
+        return before, (rows - before[0], columns - before[1])

@@ -7,16 +7,16 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cnncli import __version__
-from cnncli.layers.declaration import Declaration, one_of_keys
-from cnncli.layers.kinds import Schema
+from cnncli.layers.declarations.declaration import Declaration, one_of_keys
+from cnncli.layers.declarations.field_types import Schema
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.blocks import NAME as BLOCK_NAME
-from cnncli.spec.blocks import PARAMETER
-from cnncli.spec.entries import LAYER_NAME, MOST_REPEATS
-from cnncli.spec.rules import REGISTRIES
-from cnncli.spec.sections import REQUIRED, SECTIONS, Head, ModelSection
-from cnncli.training.expectations import CONDITION
+from cnncli.spec.blocks.entries import LAYER_NAME, MOST_REPEATS
+from cnncli.spec.blocks.signatures import NAME as BLOCK_NAME
+from cnncli.spec.blocks.signatures import PARAMETER
+from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.sections import REQUIRED, SECTIONS, Head, ModelSection
+from cnncli.training.metrics.expectations import CONDITION
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VALUE: Schema = {"type": "string", "pattern": rf"^\$({PARAMETER.pattern})$"}

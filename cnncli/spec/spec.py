@@ -5,18 +5,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cnncli import hints
 from cnncli.datasets.section import DataSection
-from cnncli.errors import SpecError, UsageError
-from cnncli.files import open_regular
+from cnncli.errors import SpecError, UsageError, reason
 from cnncli.graph.model import Model
-from cnncli.spec import no_spec, resolve
-from cnncli.spec.declare import is_plain_name
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import LARGEST_FILE, read
-from cnncli.spec.tree import Place
-from cnncli.spec.validate import validate
-from cnncli.training.expectations import Expectation
+from cnncli.spec import no_spec
+from cnncli.spec.validation.declare import is_plain_name
+from cnncli.spec.validation.validate import validate
+from cnncli.spec.yaml import writer
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import LARGEST_FILE, read
+from cnncli.spec.yaml.tree import Place
+from cnncli.system.files import open_regular
+from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -56,7 +56,7 @@ class Spec:
 
     def to_yaml(self) -> str:
         """The resolved spec as YAML; parsing it gives an equal spec."""
-        return resolve.to_yaml(self.resolved())
+        return writer.to_yaml(self.resolved())
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
@@ -103,7 +103,7 @@ def _text(path: Path) -> str:
     except (OSError, ValueError) as error:
         if path.is_dir():
             raise UsageError(f"a spec must be a file; {no_spec.folder(path)}") from None
-        raise UsageError(f"'{path}' can't be read: {hints.reason(error)}") from None
+        raise UsageError(f"'{path}' can't be read: {reason(error)}") from None
     if path.suffix in no_spec.OTHERS and b"\0" in raw:
         raise UsageError(f"a spec must be YAML text; '{path}' is {no_spec.OTHERS[path.suffix].format(path)}")
     if len(raw) > LARGEST_FILE:

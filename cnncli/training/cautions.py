@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cnncli.datasets import contents
-from cnncli.datasets.load import Dataset, Split
-from cnncli.datasets.photometric import Tone
+from cnncli.datasets.augment.photometric import Tone
+from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.section import DataSection
-from cnncli.training.metrics import Accuracy
+from cnncli.datasets.sources import array_files
+from cnncli.training.metrics.metrics import Accuracy
 from cnncli.training.sections import CompileSection
 
 
@@ -24,7 +24,7 @@ def _ranges(data: DataSection, split: Split) -> Iterator[str]:
     tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Tone)]
     if not tones:
         return
-    least, greatest = (0.0, 255.0) if split.x.dtype == np.uint8 else contents.limits(split.x)
+    least, greatest = (0.0, 255.0) if split.x.dtype == np.uint8 else array_files.limits(split.x)
     for tone in tones:
         if not tone.fits(least, greatest):
             (darkest, lightest), fitting = sorted(tone.value_range), _range(tone, least, greatest)

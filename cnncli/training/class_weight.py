@@ -7,13 +7,13 @@ Validation and test count all images alike. Where images are mixed, each has the
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnncli.datasets.names import composed
+from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.flaws import RefusedError
-from cnncli.layers.kinds import Kind, Number, Schema
+from cnncli.layers.declarations.field_types import Kind, Number, Schema
+from cnncli.layers.declarations.validation_errors import RefusedError
 
 if TYPE_CHECKING:
-    from cnncli.datasets.load import Array, Dataset
+    from cnncli.datasets.dataset import Array, Dataset
 
 BALANCED: Literal["balanced"] = "balanced"
 KEY = "class_weight"

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from cnncli.training.evaluation import Sums
+from cnncli.training.metrics.evaluation import Sums
 
 
 @dataclass(frozen=True)

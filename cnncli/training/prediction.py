@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnncli.datasets.batches import Scaled, scaled
-from cnncli.datasets.inputs import Image
+from cnncli.datasets.images.inputs import Image
 from cnncli.graph.network import Network
-from cnncli.kernels import runtime
-from cnncli.kernels.runtime import Program, Scratch
+from cnncli.kernels.jit import runtime
+from cnncli.kernels.jit.runtime import Program, Scratch
 
 Array = np.ndarray[Any, Any]
 

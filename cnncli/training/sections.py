@@ -2,13 +2,13 @@
 
 from typing import Annotated
 
-from cnncli.layers.declaration import Declaration, PositiveInt, list_of
-from cnncli.layers.kinds import Maybe, Whole
+from cnncli.layers.declarations.declaration import Declaration, PositiveInt, list_of
+from cnncli.layers.declarations.field_types import Maybe, Whole
 from cnncli.layers.losses import LossField
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
-from cnncli.training.metrics import METRICS, Metric
-from cnncli.training.optimizers import OptimizerField
+from cnncli.training.metrics.metrics import METRICS, Metric
+from cnncli.training.optimizers.optimizers import OptimizerField
 
 
 class CompileSection(Declaration):

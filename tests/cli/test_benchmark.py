@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cnncli import extras
-from cnncli.training import benchmark
+from cnncli.training.resources import benchmark
 from tests.cli.test_train import cnncli
 
 FAKE = [sys.executable, str(Path(__file__).parents[1] / "interop" / "fake_peer.py")]
@@ -82,7 +82,7 @@ def test_a_busy_machine_is_told(run, monkeypatch, busy, told):
 
 
 def test_a_peer_takes_its_turns(run, monkeypatch):
-    monkeypatch.setattr("cnncli.interop.peer.Framework.command", lambda framework, name: FAKE)
+    monkeypatch.setattr("cnncli.interop.peers.peer.Framework.command", lambda framework, name: FAKE)
     done = run("--against", "torch,tensorflow", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     assert list(json.loads(done.stdout)["against"]) == ["torch", "tensorflow"]
@@ -98,7 +98,7 @@ def test_a_peer_takes_its_turns(run, monkeypatch):
 
 
 def test_inference_is_one_pass_with_a_peer_that_does_no_more(run, monkeypatch):
-    monkeypatch.setattr("cnncli.interop.peer.Framework.command", lambda framework, name: FAKE)
+    monkeypatch.setattr("cnncli.interop.peers.peer.Framework.command", lambda framework, name: FAKE)
     done = run("--inference", "--against", "onnxruntime,torch,tensorflow", "--json")
     assert (done.returncode, done.stderr) == (0, "")
     data = json.loads(done.stdout)

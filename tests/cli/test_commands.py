@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from cnncli.spec.spec import load
-from cnncli.training import checkpoint
-from cnncli.training.checkpoint import ModelFile
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
 
 ROOT = Path(__file__).parents[2]
 MNIST = ROOT / "configs" / "mnist.yaml"

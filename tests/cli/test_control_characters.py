@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 from rich.table import Table
 
-from cnncli.report.console import console_on
+from cnncli.report.terminal.console import console_on
 from tests.cli.test_commands import ENVIRONMENT
 from tests.cli.test_train import read_to_end
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from cnncli.datasets import download
-from cnncli.datasets.known import KNOWN
+from cnncli.datasets.sources import download
+from cnncli.datasets.sources.catalogue import KNOWN
 from tests.cli.test_train import child_environment, cnncli
 from tests.datasets import mirror as mirrors
 

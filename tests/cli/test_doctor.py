@@ -7,7 +7,7 @@ from importlib.metadata import version
 import numba
 import pytest
 
-from cnncli.training import threads
+from cnncli.training.resources import threads
 from tests.cli.test_commands import cnncli
 
 

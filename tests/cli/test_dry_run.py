@@ -8,8 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from cnncli.report.forecast import seconds
-from cnncli.training import forecast
+from cnncli.report.tables.forecast import seconds
+from cnncli.training.loop import forecast
 from tests.cli.test_train import SPEC, child_environment, cnncli
 from tests.training import small
 

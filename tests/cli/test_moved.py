@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets.decode import Form, decode
-from cnncli.training import checkpoint
+from cnncli.datasets.images.decode import Form, decode
+from cnncli.training.runs import checkpoint
 from tests.cli.test_folders import SPEC, noise
 from tests.cli.test_train import cnncli
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from cnncli.training import checkpoint
+from cnncli.training.runs import checkpoint
 from tests.cli.test_train import SPEC, child_environment, cnncli, read_to_end
 from tests.reference import activations, convolution
 

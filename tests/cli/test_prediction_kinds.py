@@ -10,7 +10,7 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
-from cnncli.report.prediction import Classes, Labels, Mask, Numbers, Reconstruction, meaning
+from cnncli.report.prediction.outputs import Classes, Labels, Mask, Numbers, Reconstruction, meaning
 from tests.cli.test_train import cnncli
 
 layers()

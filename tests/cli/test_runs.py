@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from cnncli.report.runs import facts, print_runs
+from cnncli.report.tables.runs import facts, print_runs
 from tests.cli.test_train import SPEC, cnncli, cnncli_process, interrupted
 from tests.report.test_console import Terminal
 from tests.training import small

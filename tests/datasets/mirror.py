@@ -12,7 +12,7 @@ from threading import Event, Thread
 
 import numpy as np
 
-from cnncli.datasets.known import Idx, Known, Records, Remote
+from cnncli.datasets.sources.catalogue import Idx, Known, Records, Remote
 
 TRAIN, TEST, SIDE = 40, 10, 8
 

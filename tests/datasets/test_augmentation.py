@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.batches import Feed
-from cnncli.datasets.load import Split
+from cnncli.datasets.dataset import Split
 from cnncli.datasets.section import AUGMENTATIONS
-from cnncli.kernels import random
-from cnncli.layers.flaws import RefusedError
+from cnncli.kernels.batch import random
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError
 from cnncli.ops import streams
 from tests.reference import affine as twin

@@ -3,7 +3,7 @@ import pytest
 
 from cnncli import kernels
 from cnncli.datasets.batches import Feed, order
-from cnncli.datasets.load import Split
+from cnncli.datasets.dataset import Split
 from cnncli.errors import CnncliError
 from cnncli.layers.losses import (
     BinaryCrossentropy,

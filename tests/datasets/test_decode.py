@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets.decode import MASK, Form, decode
-from cnncli.datasets.pictures import UnusableError, opened, size_of
+from cnncli.datasets.images.decode import MASK, Form, decode
+from cnncli.datasets.sources.image_files import UnusableError, opened, size_of
 from tests.datasets.photos import SUFFIXES, picture
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"

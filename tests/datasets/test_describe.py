@@ -4,9 +4,9 @@ import zipfile
 import numpy as np
 import pytest
 
-from cnncli.datasets.archive import headers, splits
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.archive import headers, splits
 from cnncli.errors import CnncliError
 
 
@@ -125,7 +125,7 @@ def test_a_header_is_never_run_and_never_crashes_the_reader(tmp_path, header):
 
 
 def test_an_archive_of_more_than_the_limit_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.datasets.archive.LARGEST_ARCHIVE", 100)
+    monkeypatch.setattr("cnncli.datasets.sources.archive.LARGEST_ARCHIVE", 100)
     archive(tmp_path, x_train=images(8), y_train=LABELS)
     assert "an archive's arrays must take at most 100 bytes" in message(tmp_path)
 

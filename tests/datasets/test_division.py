@@ -2,8 +2,8 @@ from collections import Counter
 
 import pytest
 
-from cnncli.datasets.division import divide
-from cnncli.datasets.folder import Sample
+from cnncli.datasets.sources.folder import Sample
+from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 
 NAMES = ("cats", "dogs", "owls")

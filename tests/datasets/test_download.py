@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.datasets import download
-from cnncli.datasets.known import KNOWN, Idx
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import download
+from cnncli.datasets.sources.catalogue import KNOWN, Idx
 from cnncli.errors import CnncliError
-from cnncli.kernels import cache
+from cnncli.kernels.jit import cache
 from tests.datasets import mirror as mirrors
 
 
@@ -192,8 +192,8 @@ def test_an_interrupted_download_leaves_nothing(mirror):
 def test_what_a_killed_download_leaves_is_not_taken_for_whole(mirror):
     known, _ = mirrors.digits(mirror, "halting")
     code = f"""
-from cnncli.datasets import download
-from cnncli.datasets.known import Idx, Known, Remote
+from cnncli.datasets.sources import download
+from cnncli.datasets.sources.catalogue import Idx, Known, Remote
 download.fetch({known!r}, offline=False)
 """
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -1,7 +1,6 @@
 import numpy as np
 
-from cnncli.datasets.duplicates import across, groups
-from cnncli.datasets.load import Split
+from cnncli.datasets.dataset import Split, across, groups
 
 
 def splits():

@@ -3,8 +3,8 @@ import random
 
 import pytest
 
-from cnncli.datasets import folder
-from cnncli.datasets.folder import Sample
+from cnncli.datasets.sources import folder
+from cnncli.datasets.sources.folder import Sample
 from cnncli.errors import CnncliError
 from tests.datasets.photos import SUFFIXES, classes, picture, table
 

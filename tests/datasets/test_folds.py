@@ -7,7 +7,7 @@ from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 
 LABELS = np.repeat([0, 1, 2], [12, 7, 5])
 

@@ -4,10 +4,10 @@ import os
 import numpy as np
 import pytest
 
-from cnncli import folders
-from cnncli.datasets import image_cache
-from cnncli.datasets.decode import Form, decode
+from cnncli.datasets.images import image_cache
+from cnncli.datasets.images.decode import Form, decode
 from cnncli.errors import CnncliError
+from cnncli.system import folders
 from tests.datasets.photos import picture
 
 FORM = Form(6, 4)

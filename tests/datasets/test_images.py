@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets import images
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.describe import describe
+from cnncli.datasets.images import load_images
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.layers.losses import CategoricalCrossentropy
 from tests.datasets.photos import classes, picture, table
 
@@ -101,12 +101,12 @@ def resident(path):
 
 
 def test_a_large_cache_stays_in_memory_only_up_to_a_bound(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.datasets.mapped.AROUND", 0)
+    monkeypatch.setattr("cnncli.datasets.sources.memmap.AROUND", 0)
     classes(tmp_path / "photos", count=4, size=(256, 256))
     made = load(section(), tmp_path)
     inputs, targets = np.zeros((8, 256, 256, 3), np.float32), np.zeros((8, 2), np.float32)
     for most, kept in ((3 << 18, False), (3 << 20, True)):
-        monkeypatch.setattr("cnncli.datasets.mapped.MOST_MAPPED", most)
+        monkeypatch.setattr("cnncli.datasets.sources.memmap.MOST_MAPPED", most)
         feed = Feed(made.train, 1.0, CategoricalCrossentropy(), inputs, targets)
         for _ in range(2):
             feed.fill(slice(0, 8))
@@ -268,5 +268,5 @@ def test_the_digest_follows_pixels_names_and_classes_and_no_time(tmp_path):
 def test_loading_a_second_time_decodes_nothing(tmp_path, monkeypatch):
     classes(tmp_path / "photos")
     load(section(validation_split=0.25), tmp_path)
-    monkeypatch.setattr(images.image_cache, "decode", None)
+    monkeypatch.setattr(load_images.image_cache, "decode", None)
     assert len(load(section(validation_split=0.5), tmp_path).validation) == 4

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets import inputs
-from cnncli.datasets.decode import Form
-from cnncli.datasets.inputs import AHEAD, holds_images, images
+from cnncli.datasets.images import inputs
+from cnncli.datasets.images.decode import Form
+from cnncli.datasets.images.inputs import AHEAD, holds_images, images
 from tests.datasets.photos import SUFFIXES, picture
 
 SHAPE = (6, 4, 1)

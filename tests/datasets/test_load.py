@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cnncli.datasets import contents
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import array_files
 from cnncli.errors import CnncliError
 
 
@@ -105,14 +105,14 @@ def test_labels_are_checked_before_images_are_read(tmp_path):
 
 def test_arrays_larger_than_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
     # 4 images of 6 pixels: 192 bytes as float64; in float32 they would take 96; 4 labels of 8 bytes
-    monkeypatch.setattr(contents, "limit", lambda: 223)
+    monkeypatch.setattr(array_files, "limit", lambda: 223)
     with pytest.raises(CnncliError) as caught:
         dataset(tmp_path, x_train=HUGE, y_train=GOOD)
     assert str(caught.value) == (
         f"{tmp_path}/own.npz: its arrays take 0.0 MB of memory, of which this process may use 0.0 MB; saved as .npy "
         "files, x_train.npy and so on, they are read as they are needed"
     )
-    monkeypatch.setattr(contents, "limit", lambda: 224)
+    monkeypatch.setattr(array_files, "limit", lambda: 224)
     with pytest.raises(CnncliError, match="row 1 has inf"):
         dataset(tmp_path, x_train=HUGE, y_train=GOOD)
 

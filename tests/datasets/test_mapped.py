@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.batches import Feed
-from cnncli.datasets.load import Split
-from cnncli.datasets.mapped import Mapped, load
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.sources.memmap import Mapped, load
 from cnncli.errors import ChangedDataError
 from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError
 

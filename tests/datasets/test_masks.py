@@ -3,11 +3,13 @@
 import numpy as np
 import pytest
 
-from cnncli.datasets import describe, shapes
+from cnncli.datasets import describe
 from cnncli.datasets.batches import Feed
-from cnncli.datasets.load import Split, load
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.load import load
 from cnncli.datasets.section import AUGMENTATIONS, DataSection
-from cnncli.datasets.synthetic import Synthetic
+from cnncli.datasets.sources import shapes
+from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network

@@ -3,11 +3,11 @@ import hashlib
 import numpy as np
 import pytest
 
-from cnncli.datasets import contents
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import array_files
 from cnncli.errors import CnncliError
 from cnncli.layers.losses import CategoricalCrossentropy
 
@@ -66,7 +66,7 @@ def test_what_the_kernels_read_stays_in_the_file(tmp_path, dtype):
 
 @pytest.mark.parametrize("dtype", ["<f8", "<f2", ">f4", ">f8"])
 def test_other_floats_become_float32_in_portions(tmp_path, monkeypatch, dtype):
-    monkeypatch.setattr(contents, "PORTION", 1000)
+    monkeypatch.setattr(array_files, "PORTION", 1000)
     x = pixels(dtype) / np.array(7, dtype)
     save(tmp_path / "own", x_train=x, y_train=LABELS)
     made = loaded(tmp_path).train.x
@@ -83,7 +83,7 @@ def test_fortran_order_means_the_same(tmp_path):
 
 def test_a_copy_that_is_larger_than_memory_says_how_to_do_without(tmp_path, monkeypatch):
     save(tmp_path / "own", x_train=pixels(np.float64), y_train=LABELS)
-    monkeypatch.setattr(contents, "limit", lambda: 100)
+    monkeypatch.setattr(array_files, "limit", lambda: 100)
     assert message(tmp_path) == (
         "x_train.npy must be uint8 or float32 in C order and this machine's byte order to be trained on from the disk: "
         "as float32 it takes 1,440 bytes, of which there is memory for 100"
@@ -99,7 +99,7 @@ def test_the_digest_is_of_all_that_the_files_hold_whatever_the_portions(tmp_path
         state.update(repr((name, array.dtype.name, array.shape)).encode() + array.tobytes())
     expected = f"sha256:{state.hexdigest()}"
     assert loaded(tmp_path).digest == loaded(tmp_path, "own.npz").digest == expected
-    monkeypatch.setattr(contents, "PORTION", 1)
+    monkeypatch.setattr(array_files, "PORTION", 1)
     assert loaded(tmp_path).digest == expected
     x[5, 3, 4, 2] ^= 1
     save(tmp_path / "own", x_train=x)
@@ -107,7 +107,7 @@ def test_the_digest_is_of_all_that_the_files_hold_whatever_the_portions(tmp_path
 
 
 def test_a_value_that_is_not_finite_is_named_with_its_row_in_any_portion(tmp_path, monkeypatch):
-    monkeypatch.setattr(contents, "PORTION", 500)
+    monkeypatch.setattr(array_files, "PORTION", 500)
     x = pixels(np.float32)
     x[4, 1, 2, 0] = np.nan
     save(tmp_path / "own", x_train=x, y_train=LABELS)

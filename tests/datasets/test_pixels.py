@@ -246,8 +246,8 @@ def test_a_table_is_checked_without_numpy(tmp_path):
 
 
 def test_rows_and_pixels_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr("cnncli.memory.limit", lambda: 0)
+    monkeypatch.setattr("cnncli.system.memory.limit", lambda: 0)
     assert "its rows take 0.0 MB of memory, of which this process may use 0.0 MB" in message(tmp_path, text())
     monkeypatch.undo()
-    monkeypatch.setattr("cnncli.datasets.cells.limit", lambda: 0)
+    monkeypatch.setattr("cnncli.datasets.sources.csv_arrays.limit", lambda: 0)
     assert "own.csv: its pixels take 0.0 MB of memory, of which this process may use 0.0 MB" in message(tmp_path)

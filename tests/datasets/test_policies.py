@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.section import AUGMENTATIONS
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.ops import streams
 from tests.datasets.test_augmentation import LEVELS, filled
 from tests.reference.affine import fractions

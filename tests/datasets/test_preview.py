@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets.load import Split
-from cnncli.datasets.preview import GAP, PAPER, rows, sheet
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.inspect.preview import GAP, PAPER, rows, sheet
 from cnncli.datasets.section import AUGMENTATIONS
 from tests.cli.test_train import SPEC, cnncli
 from tests.training import small

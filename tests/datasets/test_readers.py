@@ -4,10 +4,10 @@ import io
 import numpy as np
 import pytest
 
-from cnncli.datasets import download, readers
-from cnncli.datasets.known import KNOWN
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import download, formats
+from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.errors import CnncliError
 from tests.datasets import mirror as mirrors
 
@@ -21,7 +21,7 @@ def mirror(tmp_path, monkeypatch):
 
 def read(known):
     download.fetch(known, offline=False)
-    return readers.read(known, download.paths(known))
+    return formats.read(known, download.paths(known))
 
 
 def failure(known):
@@ -93,20 +93,20 @@ def test_a_file_that_is_no_archive_is_told(mirror):
     path = download.paths(known)["train-images.gz"]
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(CnncliError, match=r"train-images\.gz: can't be read: Compressed file ended"):
-        readers.read(known, download.paths(known))
+        formats.read(known, download.paths(known))
 
 
 def test_an_idx_file_of_another_shape_or_length_is_refused():
     array = np.arange(12, dtype=np.uint8).reshape(3, 4)
     content = mirrors.idx_bytes(array)
-    assert np.array_equal(readers.idx(io.BytesIO(content), (3, 4)), array)
+    assert np.array_equal(formats.idx(io.BytesIO(content), (3, 4)), array)
     with pytest.raises(ValueError, match=r"no idx file of bytes of shape \(4, 3\)"):
-        readers.idx(io.BytesIO(content), (4, 3))
+        formats.idx(io.BytesIO(content), (4, 3))
     with pytest.raises(ValueError, match="it must hold 12 bytes; it holds fewer"):
-        readers.idx(io.BytesIO(content[:-1]), (3, 4))
+        formats.idx(io.BytesIO(content[:-1]), (3, 4))
     bomb = io.BytesIO(gzip.compress(content + bytes(1 << 20)))
     with gzip.open(bomb) as file, pytest.raises(ValueError, match="it must hold 12 bytes; it holds more"):
-        readers.idx(file, (3, 4))
+        formats.idx(file, (3, 4))
 
 
 def test_a_downloaded_dataset_is_loaded_with_its_names_and_splits(mirror, monkeypatch, tmp_path):

@@ -6,8 +6,9 @@ import pytest
 from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.splits.stratify import untrained
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 
 SORTED = np.repeat([0, 1, 2], [10, 7, 5])
 ONE_HOT = np.eye(3, dtype=np.float32)[SORTED]
@@ -132,13 +133,17 @@ def test_folds_have_their_share_of_every_class(tmp_path, y):
         assert (abs(counts - np.array([10, 7, 5]) / 3) < 1).all()
 
 
+def lacking(dataset):
+    return untrained(dataset.splits, dataset.classes)
+
+
 def test_classes_of_masks_and_of_several_that_are_not_trained_on_are_known(tmp_path):
     masks = np.zeros((10, 4, 4), np.uint8)
     masks[:, 0], masks[9, 3, 3] = 1, 5
-    assert made(tmp_path, masks, targets="masks", validation_split=0.2).untrained == {"validation": ["5"]}
+    assert lacking(made(tmp_path, masks, targets="masks", validation_split=0.2)) == {"validation": ["5"]}
     several = np.ones((10, 3), np.float32)
     several[:8, 2] = 0
     several[0] = 0
-    assert made(tmp_path, several, validation_split=0.2).untrained == {"validation": ["2"]}
-    assert made(tmp_path, several[::-1], validation_split=0.2).untrained == {}
-    assert made(tmp_path, SORTED[::-1], validation_split=0.2).untrained == {}
+    assert lacking(made(tmp_path, several, validation_split=0.2)) == {"validation": ["2"]}
+    assert lacking(made(tmp_path, several[::-1], validation_split=0.2)) == {}
+    assert lacking(made(tmp_path, SORTED[::-1], validation_split=0.2)) == {}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.datasets import survey as module
-from cnncli.datasets.survey import survey
+from cnncli.datasets.inspect import inspect_source as module
+from cnncli.datasets.inspect.inspect_source import survey
 from cnncli.errors import CnncliError, DeclarationError, UsageError
 from tests.datasets.photos import classes, picture, table
 

@@ -7,10 +7,10 @@ import pytest
 from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.shapes import BACKGROUNDS, SHAPES, class_names, draw
-from cnncli.datasets.synthetic import Synthetic
+from cnncli.datasets.sources.shapes import BACKGROUNDS, SHAPES, class_names, draw
+from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import DeclarationError
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 
 
 def images(split="train", **arguments):
@@ -36,7 +36,7 @@ def test_the_same_seed_gives_the_same_bits_on_every_machine_and_with_every_numpy
 def test_an_image_depends_neither_on_how_many_are_drawn_nor_on_the_portions_they_are_drawn_in(monkeypatch):
     x, _ = images(train=50)
     assert np.array_equal(images(train=300)[0][:50], x)
-    monkeypatch.setattr("cnncli.datasets.shapes.PORTION", 256 * 7)
+    monkeypatch.setattr("cnncli.datasets.sources.shapes.PORTION", 256 * 7)
     assert np.array_equal(images(train=50)[0], x)
 
 

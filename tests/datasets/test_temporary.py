@@ -9,12 +9,12 @@ from errno import ENOLCK
 
 import pytest
 
-from cnncli.datasets import temporary
+from cnncli.datasets.sources import temporary
 
 MAKER = """
 import sys
 from pathlib import Path
-from cnncli.datasets import temporary
+from cnncli.datasets.sources import temporary
 with temporary.folder(Path(sys.argv[1])) as made:
     (made / "half").write_text("x")
     print(made.name, flush=True)

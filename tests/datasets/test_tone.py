@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from cnncli.datasets.load import Split, load
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.images.brightness_stats import Tone
+from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.tone import Tone
-from cnncli.training import typed
+from cnncli.training.runs import typed_json
 
 
 def split(x, rows=None):
@@ -39,7 +40,7 @@ def test_it_is_that_of_the_images_as_they_are_fed():
     assert Tone.of(split(fed.astype(np.float32)), "auto").mean == pytest.approx(means.mean(), abs=1e-6)
     negative = Tone.of(split(x), -1.0)
     assert (negative.least, negative.greatest) == (-199, -3)
-    assert typed.parse(tone.text(), Tone) == tone
+    assert typed_json.parse(tone.text(), Tone) == tone
 
 
 def test_of_a_folder_it_is_that_of_the_split_alone():

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from cnncli.training import checkpoint
-from cnncli.training.checkpoint import ModelFile
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
 
 SPEC = """\
 data: {dataset: {synthetic: {image_shape: [8, 8, 1], classes: 3, train: 60, test: 12}}, validation_split: 0.1}

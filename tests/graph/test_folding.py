@@ -10,7 +10,7 @@ from cnncli.graph import network as module
 from cnncli.graph.fusion import INFERENCE, activated, folded, fuse
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
-from cnncli.kernels.activation_names import CONSTANTS
+from cnncli.kernels.elementwise.activation_names import CONSTANTS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.batch_normalization import FixedNormalization, FoldNormalization

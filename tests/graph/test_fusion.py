@@ -11,7 +11,7 @@ from cnncli.graph.fusion import INFERENCE, TRAINING, conv_relu_pool, derivably_a
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
-from cnncli.kernels.activation_names import CONSTANTS, OF_INPUT, parts
+from cnncli.kernels.elementwise.activation_names import CONSTANTS, OF_INPUT, parts
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers

@@ -9,7 +9,7 @@ import pytest
 from cnncli.graph.model import lower, summarize
 from cnncli.graph.network import Network
 from cnncli.spec.spec import load
-from cnncli.training.update import Update
+from cnncli.training.optimizers.update import Update
 from tests.fixtures import networks
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import pytest
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network
 from cnncli.graph.schedule import FULL, NEAR, WIDE, Segment, segments, spans
-from cnncli.kernels.runtime import Pass, Step, Work
+from cnncli.kernels.jit.runtime import Pass, Step, Work
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers

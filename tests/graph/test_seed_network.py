@@ -7,12 +7,12 @@ import pytest
 
 from cnncli.graph.model import Model, Node
 from cnncli.graph.network import Network
-from cnncli.kernels import runtime
+from cnncli.kernels.jit import runtime
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import CategoricalCrossentropy
 from cnncli.layers.vocabulary import layers
-from cnncli.training.optimizers import Adam
-from cnncli.training.update import Update
+from cnncli.training.optimizers.optimizers import Adam
+from cnncli.training.optimizers.update import Update
 from tests.fixtures import seed_network as seed
 
 HERE = Path(__file__).parent

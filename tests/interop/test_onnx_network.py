@@ -8,7 +8,7 @@ import pytest
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
-from cnncli.interop.onnx_network import translate
+from cnncli.interop.onnx.network import translate
 from cnncli.layers.layer import Layer
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.spec.spec import load

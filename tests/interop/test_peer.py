@@ -9,8 +9,8 @@ import pytest
 
 from cnncli import extras
 from cnncli.errors import CnncliError, UsageError
-from cnncli.interop import peer
-from cnncli.interop.peer import FRAMEWORKS, Peer
+from cnncli.interop.peers import peer
+from cnncli.interop.peers.peer import FRAMEWORKS, Peer
 
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_peer.py"))]
 

@@ -7,7 +7,7 @@ import pytest
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
-from cnncli.interop.torch_network import translate
+from cnncli.interop.torch.network import translate
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.spec.spec import load
 from cnncli.training.sections import CompileSection

@@ -3,7 +3,7 @@
 import numba
 import numpy as np
 
-from cnncli.kernels.runtime import SPAN, run, tensor
+from cnncli.kernels.jit.runtime import SPAN, run, tensor
 from tests.kernels.support import DTYPES, SHAPES
 
 __all__ = ["DTYPES", "agree", "assert_agree", "draw", "same_bits_on_1_and_2_threads", "shapes", "tensors"]

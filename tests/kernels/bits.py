@@ -4,10 +4,13 @@ import hashlib
 
 import numpy as np
 
-from cnncli.kernels import activations, clipping, dropout, losses, merge, optimizers, penalties, pooling, softmax
-from cnncli.kernels.activation_names import of_input
-from cnncli.kernels.optimizers import Segments
-from cnncli.kernels.runtime import tensor
+from cnncli.kernels.elementwise import activations, dropout, merge, softmax
+from cnncli.kernels.elementwise.activation_names import of_input
+from cnncli.kernels.jit.runtime import tensor
+from cnncli.kernels.losses import loss_functions, penalties
+from cnncli.kernels.optimizers import clipping, update_rules
+from cnncli.kernels.optimizers.update_rules import Segments
+from cnncli.kernels.pooling import pool2d
 from tests.kernels import (
     test_batch_normalization,
     test_conv2d,
@@ -52,17 +55,21 @@ def results(dtype):
         logits = name in FROM_LOGITS
         inputs = tensor(x if logits else y), tensor(target), tensor(weight), 0.1
         outputs = (tensor(value), tensor(probabilities)) if logits else (tensor(value),)
-        keep(name, value, lambda _, name=name, i=inputs, o=outputs: getattr(losses, name)(*i, *o))
+        keep(name, value, lambda _, name=name, i=inputs, o=outputs: getattr(loss_functions, name)(*i, *o))
         inputs = tensor(probabilities if logits else y), *inputs[1:]
         keep(
             f"{name} gradient",
             out,
-            lambda _, name=name, i=inputs, out=out: getattr(losses, f"{name}_gradient")(*i, tensor(out)),
+            lambda _, name=name, i=inputs, out=out: getattr(loss_functions, f"{name}_gradient")(*i, tensor(out)),
         )
     value, out = np.empty_like(weight), np.empty_like(x)
-    keep("mse", value, lambda _: losses.mean_squared_error(tensor(x), tensor(target), tensor(weight), tensor(value)))
+    keep(
+        "mse",
+        value,
+        lambda _: loss_functions.mean_squared_error(tensor(x), tensor(target), tensor(weight), tensor(value)),
+    )
     places = tensor(x), tensor(target), tensor(weight), tensor(out)
-    keep("mse gradient", out, lambda _: losses.mean_squared_error_gradient(*places))
+    keep("mse gradient", out, lambda _: loss_functions.mean_squared_error_gradient(*places))
     _others(keep, given, dtype)
     _updates(keep, given)
     return found | _products(dtype)
@@ -100,16 +107,16 @@ def _products(dtype):
 
 
 def _others(keep, given, dtype):
-    images, window = given(3, 14, 15, 21), pooling.Window((3, 3), (2, 2), (1, 1))
+    images, window = given(3, 14, 15, 21), pool2d.Window((3, 3), (2, 2), (1, 1))
     pooled, winner, back = np.empty((3, 7, 8, 21), dtype), np.empty((3, 7, 8, 21), np.int32), np.empty_like(images)
     places = tensor(images), tensor(pooled), tensor(winner), window
-    keep("max pooling", pooled, lambda _: pooling.max_forward(*places))
+    keep("max pooling", pooled, lambda _: pool2d.max_forward(*places))
     places_back = tensor(pooled), tensor(winner), tensor(back), window
-    keep("max pooling backward", back, lambda _: pooling.max_backward(*places_back))
+    keep("max pooling backward", back, lambda _: pool2d.max_backward(*places_back))
     means, back_means = np.empty_like(pooled), np.empty_like(images)
-    keep("average pooling", means, lambda _: pooling.average_forward(tensor(images), tensor(means), window))
+    keep("average pooling", means, lambda _: pool2d.average_forward(tensor(images), tensor(means), window))
     places_means = tensor(means), tensor(back_means), window
-    keep("average pooling backward", back_means, lambda _: pooling.average_backward(*places_means))
+    keep("average pooling backward", back_means, lambda _: pool2d.average_backward(*places_means))
     w, g, m = given(999), given(999), given(999)
     dropped, clock = np.empty_like(w), np.array([3, 4])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
@@ -126,10 +133,10 @@ def _updates(keep, given):
     factors, squares = np.ones(len(places)), np.zeros((len(places), clipping.PARTS))
     segments = Segments(tensor(places), tensor(factors), tensor(squares))
     keep("clipping", factors, lambda _: clipping.factors(tensor(g), segments, 0.5, together=False))
-    for rule, (_, slots, _) in optimizers.RULES.items():
+    for rule, (_, slots, _) in update_rules.RULES.items():
         w, state = given(999), [np.abs(given(999)), 0.1 * given(999), given(999)][:slots]
         arrays = tensor(w), tensor(g), [tensor(array) for array in state], tensor(hyper)
-        keep(rule, w, lambda _, rule=rule, arrays=arrays: optimizers.update(rule, *arrays, segments))
+        keep(rule, w, lambda _, rule=rule, arrays=arrays: update_rules.update(rule, *arrays, segments))
 
 
 def lines(dtype, found):

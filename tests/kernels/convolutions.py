@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnncli.kernels.conv2d import Geometry
-from cnncli.kernels.epilogue import Epilogue
-from cnncli.kernels.runtime import Step, tensor
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.gemm.epilogue import Epilogue
+from cnncli.kernels.jit.runtime import Step, tensor
 from tests.kernels.support import execute, unwritten
 
 Plan = Callable[..., Sequence[Step]]

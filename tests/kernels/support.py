@@ -6,7 +6,7 @@ from math import prod
 import numba
 import numpy as np
 
-from cnncli.kernels.runtime import Scratch, Step, run
+from cnncli.kernels.jit.runtime import Scratch, Step, run
 
 DTYPES = ("float32", "float64")
 SHAPES = 300

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations
-from cnncli.kernels.activation_names import CONSTANTS, OF_INPUT, of_input, parts
-from cnncli.kernels.runtime import SPAN, run
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.elementwise.activation_names import CONSTANTS, OF_INPUT, of_input, parts
+from cnncli.kernels.jit.runtime import SPAN, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import activations as twin
 

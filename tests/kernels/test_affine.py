@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import affine
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.augment import affine
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.kernels.support import execute
 from tests.reference import affine as twin

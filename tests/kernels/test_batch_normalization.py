@@ -5,10 +5,12 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, batch_normalization, batch_normalization_gradient, channels
-from cnncli.kernels.activation_names import parts
-from cnncli.kernels.batch_normalization import Normalization, Running
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.elementwise.activation_names import parts
+from cnncli.kernels.jit.runtime import Scratch, tensor
+from cnncli.kernels.normalization import batch_normalization, batch_normalization_gradient
+from cnncli.kernels.normalization.batch_normalization import Normalization, Running
+from cnncli.kernels.vector import channels
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import activations as functions
 from tests.reference import normalization as twin

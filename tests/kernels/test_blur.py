@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import blur
-from cnncli.kernels.runtime import Scratch, run, tensor
+from cnncli.kernels.augment import blur
+from cnncli.kernels.jit.runtime import Scratch, run, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.reference.affine import between, fractions
 from tests.reference.colour import filtered, gaussian

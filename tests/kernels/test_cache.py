@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from cnncli.kernels import cache
+from cnncli.kernels.jit import cache
 
 RELU = """
 import numpy as np
-from cnncli.kernels import activations, cache, runtime
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.jit import cache, runtime
 x = np.array([1.0, -1.0])
 runtime.run(activations.forward("relu", runtime.tensor(x), runtime.tensor(x)))
 print(cache.ENABLED, x.tolist())
@@ -68,17 +69,17 @@ def test_a_file_whose_writer_was_killed_before_it_was_sealed_is_removed(place):
 def test_an_edit_of_any_kernel_source_moves_the_folder(tmp_path, monkeypatch):
     monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setattr(cache.numba.config, "CACHE_DIR", cache.numba.config.CACHE_DIR)
-    source = Path(cache.__file__).parent
+    source = Path(cache.__file__).parents[1]
     copy = tmp_path / "kernels"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
-    loader = importlib.util.spec_from_file_location("cache_copy", copy / "cache.py")
+    loader = importlib.util.spec_from_file_location("cache_copy", copy / "jit/cache.py")
     copied = importlib.util.module_from_spec(loader)
     loader.loader.exec_module(copied)
     seen = {copied.digest()}
-    for module in sorted(copy.glob("*.py")):
+    for module in sorted(copy.rglob("*.py")):
         module.write_text(module.read_text(encoding="utf-8") + "\n# edited\n", encoding="utf-8")
         seen.add(copied.digest())
-    assert len(seen) == 1 + len(list(copy.glob("*.py")))
+    assert len(seen) == 1 + len(list(copy.rglob("*.py")))
 
 
 def test_without_a_folder_kernels_are_compiled_all_the_same(tmp_path):

@@ -4,18 +4,20 @@ import re
 
 from numba import cfunc, types
 
-from cnncli.kernels import activations, conv_pool, conv_pool_gradient, losses, softmax
-from cnncli.kernels.runtime import WORKER
-from cnncli.kernels.target import machine
+from cnncli.kernels.conv import conv_pool, conv_pool_gradient
+from cnncli.kernels.elementwise import activations, softmax
+from cnncli.kernels.jit.runtime import WORKER
+from cnncli.kernels.jit.target import machine
+from cnncli.kernels.losses import loss_functions
 
 CALLERS = [
     (activations.forward_worker, "sigmoid"),
     (activations.forward_worker, "tanh"),
     (softmax.forward_worker,),
-    (losses.loss_worker, losses.SOFTMAX),
-    (losses.loss_worker, losses.CROSS_ENTROPY),
-    (losses.loss_worker, losses.SIGMOID),
-    (losses.loss_worker, losses.BINARY),
+    (loss_functions.loss_worker, loss_functions.SOFTMAX),
+    (loss_functions.loss_worker, loss_functions.CROSS_ENTROPY),
+    (loss_functions.loss_worker, loss_functions.SIGMOID),
+    (loss_functions.loss_worker, loss_functions.BINARY),
     (conv_pool.forward_worker,),
     (conv_pool_gradient.input_worker,),
 ]

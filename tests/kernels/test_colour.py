@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import colour
-from cnncli.kernels.runtime import run, tensor
+from cnncli.kernels.augment import colour
+from cnncli.kernels.jit.runtime import run, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.reference.affine import between, fractions
 from tests.reference.colour import greyed, recoloured

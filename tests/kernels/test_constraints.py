@@ -3,8 +3,8 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from cnncli.kernels import constraints
-from cnncli.kernels.runtime import SPAN, run
+from cnncli.kernels.jit.runtime import SPAN, run
+from cnncli.kernels.optimizers import constraints
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import updates as twin
 

@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, conv2d, conv2d_gradient
-from cnncli.kernels.conv2d import Geometry
-from cnncli.kernels.epilogue import PLAIN, Epilogue
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.conv import conv2d, conv2d_gradient
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels import convolutions
 from tests.kernels.convolutions import Case, extent
 from tests.kernels.support import DTYPES, MARGIN, SHAPES, assert_close, execute, normal, unwritten

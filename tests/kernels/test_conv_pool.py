@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import conv2d, conv_pool, conv_pool_gradient
-from cnncli.kernels.conv2d import Geometry
-from cnncli.kernels.epilogue import PLAIN
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.conv import conv2d, conv_pool, conv_pool_gradient
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.gemm.epilogue import PLAIN
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import conv_pool as twin
 

@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, dense
-from cnncli.kernels.epilogue import PLAIN, Epilogue
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm import dense
+from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import activations as twins
 from tests.reference import dense as twin

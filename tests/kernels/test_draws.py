@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import affine, blur, colour, erase, levels, tone
-from cnncli.kernels.runtime import Scratch, run, tensor
+from cnncli.kernels.augment import affine, blur, brightness, colour, erase, levels
+from cnncli.kernels.jit.runtime import Scratch, run, tensor
 from tests.reference.affine import fractions
 
 SEED, STEP, STREAM, CHOOSER = 3, 2**35, 256, 999
 PATCH = erase.Patch((1.0, 1.0), (0.1, 0.5), 0.5, 1.0, (0.0, 1.0))
 CHANGES = {
-    "brighten": lambda x, clock, _, among: tone.brighten(x, clock, STREAM, (0.1, 0.2), (0, 1), among),
-    "contrast": lambda x, clock, _, among: tone.contrast(x, clock, STREAM, (0.4, 0.6), (0, 1), among),
-    "invert": lambda x, clock, _, among: tone.invert(x, clock, STREAM, (1, 1), 1.0, among),
+    "brighten": lambda x, clock, _, among: brightness.brighten(x, clock, STREAM, (0.1, 0.2), (0, 1), among),
+    "contrast": lambda x, clock, _, among: brightness.contrast(x, clock, STREAM, (0.4, 0.6), (0, 1), among),
+    "invert": lambda x, clock, _, among: brightness.invert(x, clock, STREAM, (1, 1), 1.0, among),
     "erase": lambda x, clock, _, among: erase.erase(x, clock, STREAM, 7, PATCH, among),
     "turn_hue": lambda x, clock, _, among: colour.turn_hue(x, clock, STREAM, (0.2, 0.8), (0, 1), among),
     "saturate": lambda x, clock, _, among: colour.saturate(x, clock, STREAM, (0.1, 0.4), (0, 1), among),

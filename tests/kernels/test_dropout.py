@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import dropout
-from cnncli.kernels.runtime import SPAN, Program, run
+from cnncli.kernels.elementwise import dropout
+from cnncli.kernels.jit.runtime import SPAN, Program, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import random as twin
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import erase
-from cnncli.kernels.erase import Patch
-from cnncli.kernels.runtime import run, tensor
+from cnncli.kernels.augment import erase
+from cnncli.kernels.augment.erase import Patch
+from cnncli.kernels.jit.runtime import run, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.reference.affine import between, fractions
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels import fold
-from cnncli.kernels.batch_normalization import Normalization
-from cnncli.kernels.fold import Weights
-from cnncli.kernels.runtime import tensor
+from cnncli.kernels.jit.runtime import tensor
+from cnncli.kernels.normalization import fold
+from cnncli.kernels.normalization.batch_normalization import Normalization
+from cnncli.kernels.normalization.fold import Weights
 from tests.kernels.support import DTYPES, SHAPES, execute, normal, unwritten
 from tests.reference import normalization as twin
 

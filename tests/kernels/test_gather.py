@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import gather
-from cnncli.kernels.gather import PORTION
-from cnncli.kernels.runtime import Program, run
+from cnncli.kernels.batch import gather
+from cnncli.kernels.batch.gather import PORTION
+from cnncli.kernels.jit.runtime import Program, run
 from tests.kernels.agreement import DTYPES, same_bits_on_1_and_2_threads, tensors
 from tests.kernels.support import MARGIN, unwritten
 

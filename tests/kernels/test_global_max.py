@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import global_max
-from cnncli.kernels.runtime import tensor
+from cnncli.kernels.jit.runtime import tensor
+from cnncli.kernels.pooling import global_max
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 
 

@@ -9,7 +9,8 @@ import numpy as np
 from numba.core.runtime import nrtdynmod, rtsys
 made, compile_nrt = [], nrtdynmod.compile_nrt_functions
 nrtdynmod.compile_nrt_functions = lambda context: [made.append(context), compile_nrt(context)][1]
-from cnncli.kernels import merge, runtime
+from cnncli.kernels.elementwise import merge
+from cnncli.kernels.jit import runtime
 x, out = np.arange(6.0), np.zeros(6)
 runtime.run(merge.add([runtime.tensor(x), runtime.tensor(x)], runtime.tensor(out)))
 assert (out == 2 * x).all()

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.kernels import levels
-from cnncli.kernels.runtime import Scratch, run, tensor
+from cnncli.kernels.augment import levels
+from cnncli.kernels.jit.runtime import Scratch, run, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.reference.affine import between, fractions
 from tests.reference.colour import equalized

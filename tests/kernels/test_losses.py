@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnncli.kernels import losses
-from cnncli.kernels.runtime import SPAN, run
+from cnncli.kernels.jit.runtime import SPAN, run
+from cnncli.kernels.losses import loss_functions
 from tests.kernels.agreement import DTYPES, agree, assert_agree, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import losses as twin
 
@@ -37,15 +37,15 @@ def loss(name, given, x=None):
     values, probabilities = np.full_like(given.weight, 7), np.full_like(x, 7)
     inputs = (*tensors(x, given.target, given.weight), *given.smoothing, *tensors(values))
     if name in FROM_LOGITS:
-        run(getattr(losses, name)(*inputs, *tensors(probabilities)))
+        run(getattr(loss_functions, name)(*inputs, *tensors(probabilities)))
         return values, probabilities
-    run(getattr(losses, name)(*inputs))
+    run(getattr(loss_functions, name)(*inputs))
     return values, x
 
 
 def gradient_steps(name, given, prediction, out):
     inputs = (*tensors(prediction, given.target, given.weight), *given.smoothing, *tensors(out))
-    return getattr(losses, f"{name}_gradient")(*inputs)
+    return getattr(loss_functions, f"{name}_gradient")(*inputs)
 
 
 def gradient(name, given, prediction):
@@ -93,7 +93,7 @@ def test_probabilities_are_those_of_the_logits_also_in_place(name):
     assert_agree(probabilities, e / e.sum(-1, keepdims=True) if name.startswith("softmax") else e / (1 + e))
     place, again = given.x.copy(), np.empty_like(values)
     inputs = (*tensors(place, given.target, given.weight), *given.smoothing, *tensors(again, place))
-    run(getattr(losses, name)(*inputs))
+    run(getattr(loss_functions, name)(*inputs))
     assert place.tobytes() == probabilities.tobytes()
     assert again.tobytes() == values.tobytes()
 
@@ -206,5 +206,5 @@ def test_threads_do_not_change_a_bit(name):
     values, probabilities, out = np.empty(SPAN, "float32"), np.empty_like(given.x), np.empty_like(given.x)
     inputs = (*tensors(given.x, given.target, given.weight), *given.smoothing, *tensors(values))
     filled = tensors(probabilities) if name in FROM_LOGITS else []
-    assert same_bits_on_1_and_2_threads(lambda: getattr(losses, name)(*inputs, *filled), values, probabilities)
+    assert same_bits_on_1_and_2_threads(lambda: getattr(loss_functions, name)(*inputs, *filled), values, probabilities)
     assert same_bits_on_1_and_2_threads(lambda: gradient_steps(name, given, given.x, out), out)

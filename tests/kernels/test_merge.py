@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import merge
-from cnncli.kernels.runtime import SPAN, run
+from cnncli.kernels.elementwise import merge
+from cnncli.kernels.jit.runtime import SPAN, run
 from tests.kernels.agreement import DTYPES, agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 
 

@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 import pytest
 
-from cnncli.kernels import microkernel
-from cnncli.kernels.target import machine
+from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.jit.target import machine
 from tests.kernels.support import DTYPES, assert_close, normal, unwritten
 
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.kernels import mix
-from cnncli.kernels.mix import Mixing
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.augment import mix
+from cnncli.kernels.augment.mix import Mixing
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.kernels.support import execute
 from tests.reference import mix as twin

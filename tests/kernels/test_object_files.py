@@ -1,6 +1,6 @@
 """An object file in the cache folder is used only if it is whole, and nothing there keeps code from being made."""
 
-from cnncli.kernels import cache, object_files
+from cnncli.kernels.jit import cache, object_files
 
 
 def test_a_file_is_kept_and_made_anew_where_it_is_damaged(tmp_path, monkeypatch):

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import clipping, optimizers
-from cnncli.kernels.optimizers import RULES, Segments
-from cnncli.kernels.runtime import SPAN, Program, run, tensor
+from cnncli.kernels.jit.runtime import SPAN, Program, run, tensor
+from cnncli.kernels.optimizers import clipping, update_rules
+from cnncli.kernels.optimizers.update_rules import RULES, Segments
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads
 from tests.reference import updates as twin
 
@@ -42,7 +42,7 @@ class Flat:
 
 def update(rule, flat, w, g, state, hyper):
     flat.kept = state, hyper  # the steps know no more than their addresses
-    return optimizers.update(rule, tensor(w), tensor(g), [tensor(s) for s in state], tensor(hyper), flat.segments)
+    return update_rules.update(rule, tensor(w), tensor(g), [tensor(s) for s in state], tensor(hyper), flat.segments)
 
 
 def adam_twin(w, g, m, v, alpha, epsilon, rest_1, rest_2):

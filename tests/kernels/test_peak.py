@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import peak, runtime
+from cnncli.kernels.jit import peak, runtime
 
 
 @pytest.mark.parametrize("lanes", peak.LANES)

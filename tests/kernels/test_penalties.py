@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import penalties
-from cnncli.kernels.runtime import SPAN, Scratch, run
+from cnncli.kernels.jit.runtime import SPAN, Scratch, run
+from cnncli.kernels.losses import penalties
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import updates as twin
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import pooling
-from cnncli.kernels.pooling import Window
-from cnncli.kernels.runtime import tensor
+from cnncli.kernels.jit.runtime import tensor
+from cnncli.kernels.pooling import pool2d
+from cnncli.kernels.pooling.pool2d import Window
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import pooling as twin
 
@@ -15,7 +15,7 @@ def max_forward(
 ) -> tuple[np.ndarray, np.ndarray]:
     out = unwritten(x.dtype.name, x.shape[0], *pooled, x.shape[3])
     winner = np.full(out.shape, -7, np.int32)
-    execute(lambda _: pooling.max_forward(tensor(x), tensor(out), tensor(winner), window), threads)
+    execute(lambda _: pool2d.max_forward(tensor(x), tensor(out), tensor(winner), window), threads)
     return out, winner
 
 
@@ -23,19 +23,19 @@ def max_backward(
     grad: np.ndarray, winner: np.ndarray, shape: tuple[int, ...], window: Window, threads: int = 2
 ) -> np.ndarray:
     out = unwritten(grad.dtype.name, *shape)
-    execute(lambda _: pooling.max_backward(tensor(grad), tensor(winner), tensor(out), window), threads)
+    execute(lambda _: pool2d.max_backward(tensor(grad), tensor(winner), tensor(out), window), threads)
     return out
 
 
 def average_forward(x: np.ndarray, pooled: tuple[int, int], window: Window, threads: int = 2) -> np.ndarray:
     out = unwritten(x.dtype.name, x.shape[0], *pooled, x.shape[3])
-    execute(lambda _: pooling.average_forward(tensor(x), tensor(out), window), threads)
+    execute(lambda _: pool2d.average_forward(tensor(x), tensor(out), window), threads)
     return out
 
 
 def average_backward(grad: np.ndarray, shape: tuple[int, ...], window: Window, threads: int = 2) -> np.ndarray:
     out = unwritten(grad.dtype.name, *shape)
-    execute(lambda _: pooling.average_backward(tensor(grad), tensor(out), window), threads)
+    execute(lambda _: pool2d.average_backward(tensor(grad), tensor(out), window), threads)
     return out
 
 

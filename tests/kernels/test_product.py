@@ -5,9 +5,9 @@ import re
 import pytest
 from llvmlite import binding
 
-from cnncli.kernels import product
-from cnncli.kernels.emitter import Emitter
-from cnncli.kernels.target import described
+from cnncli.kernels.gemm import product
+from cnncli.kernels.gemm.emitter import Emitter
+from cnncli.kernels.jit.target import described
 from tests.kernels.test_widths import X86
 
 MACHINES = {

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numba import njit
 
-from cnncli.kernels import random
+from cnncli.kernels.batch import random
 from tests.reference import random as twin
 
 # Counter, key and output of philox4x32 with 10 rounds, from Random123's kat_vectors.

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import reduce
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.batch import reduce
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import dense as twin
 

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels import resample
-from cnncli.kernels.resample import Bands
-from cnncli.kernels.runtime import tensor
+from cnncli.kernels.jit.runtime import tensor
+from cnncli.kernels.pooling import resample
+from cnncli.kernels.pooling.resample import Bands
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 
 

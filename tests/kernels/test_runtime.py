@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from numba import types
 
-from cnncli.kernels import cache, compilations, relocation, runtime
-from cnncli.kernels.runtime import Pass, Program, Scratch, Work, block, fields, tensor, view, worker
+from cnncli.kernels.jit import cache, compilations, relocation, runtime
+from cnncli.kernels.jit.runtime import Pass, Program, Scratch, Work, block, fields, tensor, view, worker
 
 MARK = block("runs threads")
 

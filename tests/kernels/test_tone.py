@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.kernels import tone
-from cnncli.kernels.runtime import run, tensor
+from cnncli.kernels.augment import brightness
+from cnncli.kernels.jit.runtime import run, tensor
 from tests.kernels.agreement import DTYPES, assert_agree, same_bits_on_1_and_2_threads
 from tests.reference.affine import between, fractions
 
@@ -25,7 +25,7 @@ def test_an_image_is_made_brighter_or_darker_as_a_whole_and_clipped(shape, dtype
     drawn = between((-0.7, 0.9), fractions(SEED, STREAM, STEP, len(x))[:, 0]).reshape(-1, 1, 1, 1)
     expected = np.clip(x + drawn, -0.25, 1.25)
     clock = np.array([SEED, STEP])
-    run(tone.brighten(tensor(x), tensor(clock), STREAM, (-0.7, 0.9), (-0.25, 1.25)))
+    run(brightness.brighten(tensor(x), tensor(clock), STREAM, (-0.7, 0.9), (-0.25, 1.25)))
     assert_agree(x, expected)
 
 
@@ -37,7 +37,7 @@ def test_contrast_spreads_each_channel_about_its_own_mean_and_clips(shape, dtype
     mean = x.astype(np.float64).mean(axis=(1, 2), keepdims=True)
     expected = np.clip((x - mean) * drawn + mean, 0, 1)
     clock = np.array([SEED, STEP])
-    run(tone.contrast(tensor(x), tensor(clock), STREAM, (0.2, 1.8), (0, 1)))
+    run(brightness.contrast(tensor(x), tensor(clock), STREAM, (0.2, 1.8), (0, 1)))
     assert_agree(x, expected)
 
 
@@ -45,7 +45,7 @@ def test_contrast_is_what_keras_makes_of_it():
     with np.load(Path(__file__).parents[1] / "fixtures" / "augmentation.npz") as arrays:
         x, expected = arrays["image"][None].copy(), arrays["contrast"]
     clock = np.array([SEED, STEP])
-    run(tone.contrast(tensor(x), tensor(clock), STREAM, (1.4, 1.4), (0.1, 0.9)))
+    run(brightness.contrast(tensor(x), tensor(clock), STREAM, (1.4, 1.4), (0.1, 0.9)))
     assert np.allclose(x[0], expected, rtol=0, atol=1e-6)
     assert (expected == np.float32(0.1)).any()
 
@@ -56,13 +56,13 @@ def test_some_images_become_negatives(dtype):
     drawn = fractions(SEED, STREAM, STEP, len(x))
     done = (drawn[:, 1] < between((0.2, 0.9), drawn[:, 0])).reshape(-1, 1, 1, 1)
     expected, clock = np.where(done, 0.75 - x, x), np.array([SEED, STEP])
-    run(tone.invert(tensor(x), tensor(clock), STREAM, (0.2, 0.9), 0.75))
+    run(brightness.invert(tensor(x), tensor(clock), STREAM, (0.2, 0.9), 0.75))
     assert_agree(x, expected)
     assert done.any()
     assert not done.all()
 
 
-@pytest.mark.parametrize("change", [tone.brighten, tone.contrast])
+@pytest.mark.parametrize("change", [brightness.brighten, brightness.contrast])
 def test_the_number_of_threads_changes_no_bit(change):
     x, clock = images((60, 28, 28, 1), "float32"), np.array([SEED, STEP])
     places = tensor(x), tensor(clock)
@@ -72,5 +72,5 @@ def test_the_number_of_threads_changes_no_bit(change):
 def test_nothing_added_leaves_an_image_alone():
     x, clock = images(SHAPES[1], "float32"), np.array([SEED, STEP])
     before = x.copy()
-    run(tone.brighten(tensor(x), tensor(clock), STREAM, (0, 0), (-1, 2)))
+    run(brightness.brighten(tensor(x), tensor(clock), STREAM, (0, 0), (-1, 2)))
     assert np.array_equal(x, before)

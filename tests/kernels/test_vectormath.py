@@ -9,9 +9,9 @@ import math
 import numpy as np
 import pytest
 
-from cnncli.kernels import vectormath
-from cnncli.kernels.runtime import SPAN, block, elements, fields, run, worker
-from cnncli.kernels.sweeps import elementwise
+from cnncli.kernels.jit.runtime import SPAN, block, elements, fields, run, worker
+from cnncli.kernels.vector import vectormath
+from cnncli.kernels.vector.sweeps import elementwise
 from tests.kernels.support import DTYPES, assert_close, unwritten
 
 ULPS = {"exp": 1.1, "log": 1.0, "log1p": 1.5, "tanh": 3.0, "sigmoid": 2.5, "erf": 1.5, "decay_less_1": 1.3}

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from cnncli.kernels.target import machine
+from cnncli.kernels.jit.target import machine
 from tests.kernels import bits
 from tests.kernels.support import DTYPES
 
@@ -45,7 +45,7 @@ ELSEWHERE = ("widths", "cache", "object_files")
 RUN_SUITES = """
 import sys
 import pytest
-from cnncli.kernels.target import machine
+from cnncli.kernels.jit.target import machine
 print(machine().width, machine().fused)
 sys.exit(pytest.main(sys.argv[1:]))
 """

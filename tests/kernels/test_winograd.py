@@ -5,10 +5,11 @@ from functools import partial
 import numpy as np
 import pytest
 
-from cnncli.kernels import activations, winograd, winograd_gradient
-from cnncli.kernels.conv2d import Geometry
-from cnncli.kernels.epilogue import Epilogue
-from cnncli.kernels.runtime import Scratch, tensor
+from cnncli.kernels.conv import winograd, winograd_gradient
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm.epilogue import Epilogue
+from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels import convolutions
 from tests.kernels.convolutions import Case
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten

@@ -7,10 +7,10 @@ import pytest
 
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import read
-from cnncli.spec.resolve import to_yaml
-from cnncli.spec.tree import plain
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
+from cnncli.spec.yaml.writer import to_yaml
 from tests.layers.harness import LayerHarness, finite_differences, gradients_agree
 from tests.layers.pairwise import pairwise
 from tests.layers.twins import BASES, OPTIONS, TWINS

@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 import pytest
 
 from cnncli.layers.convolution import Conv2D
-from cnncli.layers.declaration import Declaration, Named, Registry, snake_case
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.declaration import Declaration, Named, Registry, snake_case
+from cnncli.layers.declarations.field_types import Kind, Number, Whole
+from cnncli.layers.declarations.list_types import ListOf, OneOrMore, PairOf
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.layers.initializers import GlorotUniform, HeNormal
-from cnncli.layers.kinds import Kind, Number, Whole
-from cnncli.layers.lists import ListOf, OneOrMore, PairOf
 from cnncli.layers.regularizers import L1, L1L2, L2
 from cnncli.training.sections import CompileSection
 

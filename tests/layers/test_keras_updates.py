@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.kernels import runtime
+from cnncli.kernels.jit import runtime
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.initializers import INITIALIZERS
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cnncli.errors import ShapeError
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.builder import Builder

@@ -6,12 +6,12 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from cnncli.layers.declaration import Field, snake_case
+from cnncli.layers.declarations.declaration import Field, snake_case
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import read
-from cnncli.spec.rules import REGISTRIES
-from cnncli.spec.tree import plain
+from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
 
 RICH = """\
 name: rich

@@ -1,11 +1,11 @@
-"""Images moved, pixel by pixel in float64: the twin of `kernels/affine.py`.
+"""Images moved, pixel by pixel in float64: the twin of `kernels/augment/affine.py`.
 
 Places outside are found by extending the image, where the kernel changes the place.
 """
 
 import numpy as np
 
-from cnncli.kernels.random import bits
+from cnncli.kernels.batch.random import bits
 
 
 def fractions(seed, stream, step, count):

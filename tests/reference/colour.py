@@ -1,4 +1,4 @@
-"""Colours and tones changed image by image in float64: the twins of `kernels/colour.py`, `blur.py` and `levels.py`."""
+"""Colours and tones changed image by image in float64: the twins of `augment/colour.py`, `blur.py` and `levels.py`."""
 
 import colorsys
 

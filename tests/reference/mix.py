@@ -1,4 +1,4 @@
-"""A batch mixed in float64, image by image: the twin of `kernels/mix.py`."""
+"""A batch mixed in float64, image by image: the twin of `kernels/augment/mix.py`."""
 
 from math import exp, log
 

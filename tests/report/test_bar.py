@@ -2,12 +2,12 @@
 
 import pytest
 
-from cnncli.report import bar
-from cnncli.report.bar import Bar, clock, sparkline
-from cnncli.report.region import Region
-from cnncli.training.evaluation import Sums
+from cnncli.report.terminal import bar
+from cnncli.report.terminal.bar import Bar, clock, sparkline
+from cnncli.report.terminal.region import Region
 from cnncli.training.events import BatchDone, EpochDone
-from cnncli.training.metrics import Accuracy
+from cnncli.training.metrics.evaluation import Sums
+from cnncli.training.metrics.metrics import Accuracy
 from tests.report.terminal import screen
 
 

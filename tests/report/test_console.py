@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.report.console import console_on, print_table, tied
-from cnncli.report.datasets import print_datasets
-from cnncli.report.evaluation import Evaluation, print_evaluation
-from cnncli.report.output import echo, wrapped
-from cnncli.report.summary import print_layers
-from cnncli.report.vocabulary import words
-from cnncli.report.words import print_list, print_word
+from cnncli.report.tables.datasets import print_datasets
+from cnncli.report.tables.evaluation import Evaluation, print_evaluation
+from cnncli.report.tables.summary import print_layers
+from cnncli.report.tables.vocabulary import words
+from cnncli.report.tables.vocabulary_text import print_list, print_word
+from cnncli.report.terminal.console import console_on, print_table, tied
+from cnncli.report.terminal.output import echo, wrapped
 from cnncli.spec.spec import load
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))

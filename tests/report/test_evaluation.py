@@ -2,16 +2,16 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.batches import Feed
-from cnncli.datasets.load import Split
+from cnncli.datasets.dataset import Split
 from cnncli.errors import ExpectationError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import BinaryCrossentropy
-from cnncli.report.evaluation import Evaluation, Mistake, examine, misclassified_csv
-from cnncli.report.verdict import judge
-from cnncli.training.expectations import Expectation
-from cnncli.training.metrics import Accuracy
+from cnncli.report.tables.evaluation import Evaluation, Mistake, examine, misclassified_csv
+from cnncli.report.tables.expectations import judge
+from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.metrics.metrics import Accuracy
 
 
 def test_precision_recall_and_f1_are_those_counted_by_hand():

@@ -4,8 +4,8 @@ import platform
 
 import pytest
 
-from cnncli.kernels.target import Machine
-from cnncli.report import facts
+from cnncli.kernels.jit.target import Machine
+from cnncli.report.tables import machine_facts
 
 AVX512 = Machine("znver4", "+avx,+avx2,+fma,+avx512f", 64, 32, True)
 AVX2 = Machine("znver4", "+avx,+avx2,+fma,-avx512f", 32, 16, True)
@@ -22,25 +22,25 @@ def value(found, name):
 
 
 def test_an_old_python_is_amiss():
-    assert advice(facts.software((3, 11, 0), {"numpy": "2.0"})) == []
-    assert advice(facts.software((3, 10, 9), {})) == ["Python 3.10.9 is too old: cnncli needs 3.11 or later"]
+    assert advice(machine_facts.software((3, 11, 0), {"numpy": "2.0"})) == []
+    assert advice(machine_facts.software((3, 10, 9), {})) == ["Python 3.10.9 is too old: cnncli needs 3.11 or later"]
 
 
 def test_vectors_narrower_than_the_processors_are_amiss():
-    assert advice(facts.processor("cpu", AVX2, AVX2)) == []
-    (line,) = advice(facts.processor("cpu", AVX512, AVX2))
+    assert advice(machine_facts.processor("cpu", AVX2, AVX2)) == []
+    (line,) = advice(machine_facts.processor("cpu", AVX512, AVX2))
     assert line == (
         "kernels use vectors of 256 bits where this processor has 512: unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES"
     )
-    assert value(facts.processor("cpu", AVX512, AVX2), "vector_bits") == 256
+    assert value(machine_facts.processor("cpu", AVX512, AVX2), "vector_bits") == 256
 
 
 def test_a_processor_without_avx2_and_fma_is_amiss(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    (line,) = advice(facts.processor("old", PLAIN, PLAIN))
+    (line,) = advice(machine_facts.processor("old", PLAIN, PLAIN))
     assert "no AVX2 and FMA" in line
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    assert advice(facts.processor("new", PLAIN, PLAIN)) == []
+    assert advice(machine_facts.processor("new", PLAIN, PLAIN)) == []
 
 
 @pytest.mark.parametrize(
@@ -55,20 +55,22 @@ def test_a_processor_without_avx2_and_fma_is_amiss(monkeypatch):
     ],
 )
 def test_fewer_threads_than_cores_are_amiss_whoever_it_is(cores, allowed, quota, used, told):
-    lines = advice(facts.threads(cores, allowed, quota, used))
+    lines = advice(machine_facts.threads(cores, allowed, quota, used))
     assert len(lines) == len(told)
     assert all(line.startswith(begin) and ": " in line for line, begin in zip(lines, told, strict=True))
 
 
 def test_a_slow_threading_layer_is_amiss():
-    assert advice(facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0)) == []
-    assert value(facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0), "peak_gflops") == {"1": 100, "2": 200}
-    (line,) = advice(facts.speed("workqueue", {1: 1e11}, 0.0))
+    assert advice(machine_facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0)) == []
+    assert value(machine_facts.speed("omp", {1: 1e11, 2: 2e11}, 0.0), "peak_gflops") == {"1": 100, "2": 200}
+    (line,) = advice(machine_facts.speed("workqueue", {1: 1e11}, 0.0))
     assert "install libgomp" in line
 
 
 def test_of_the_environment_only_what_matters_is_told():
-    found = facts.environment({"CNNCLI_OFFLINE": "1", "HOME": "/x", "OMP_NUM_THREADS": "2", "NUMBAX": "", "MKL_X": "y"})
+    found = machine_facts.environment(
+        {"CNNCLI_OFFLINE": "1", "HOME": "/x", "OMP_NUM_THREADS": "2", "NUMBAX": "", "MKL_X": "y"}
+    )
     assert [(fact.name, fact.value) for fact in found] == [
         ("CNNCLI_OFFLINE", "1"),
         ("MKL_X", "y"),

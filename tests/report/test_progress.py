@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import pytest
 
-from cnncli.report import progress
-from cnncli.report.progress import Follower, figure, fitted
+from cnncli.report.terminal import progress
+from cnncli.report.terminal.figures import figure, fitted
+from cnncli.report.terminal.progress import Follower
 from cnncli.training.events import BatchDone, EpochDone
 from tests.report.terminal import screen
 from tests.report.test_bar import sums

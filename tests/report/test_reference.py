@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from cnncli.report import reference
+from cnncli.report.pages import reference
 
 
 def test_the_reference_page_is_current():
     committed = Path(__file__).parent.parent.parent / "docs" / "reference.md"
-    assert committed.read_text(encoding="utf-8") == reference.page(), "run python -m cnncli.report.reference"
+    assert committed.read_text(encoding="utf-8") == reference.page(), "run python -m cnncli.report.pages.reference"
 
 
 def test_every_layer_key_is_on_the_page_with_its_default():

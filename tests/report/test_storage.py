@@ -6,9 +6,9 @@ from contextlib import chdir
 
 import pytest
 
-from cnncli.datasets import temporary
-from cnncli.report import storage
-from cnncli.training import runs
+from cnncli.datasets.sources import temporary
+from cnncli.report.tables import storage
+from cnncli.training.runs import past_runs
 
 MINE, OTHER, IMAGES = "a" * 16, "b" * 16, "c" * 32
 
@@ -87,7 +87,7 @@ def test_little_disk_is_amiss(monkeypatch):
 def test_runs_are_counted_and_the_newest_is_named(tmp_path):
     with chdir(tmp_path):
         assert values(storage.trained()) == {"count": 0}
-        run = runs.RUNS / "x" / "20260101-000000"
+        run = past_runs.RUNS / "x" / "20260101-000000"
         run.mkdir(parents=True)
         for name in ("spec.yaml", "best.safetensors"):
             (run / name).touch()

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from cnncli.layers.layer import LAYERS
-from cnncli.report.vocabulary import find, unknown, words
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import read
+from cnncli.report.tables.vocabulary import find, unknown, words
 from cnncli.spec.spec import parse
-from cnncli.spec.tree import plain
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
 
 WORDS = words()
 BASE = {

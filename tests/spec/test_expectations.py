@@ -5,7 +5,7 @@ import math
 import pytest
 
 from cnncli.errors import DeclarationError
-from cnncli.training.expectations import Expectation
+from cnncli.training.metrics.expectations import Expectation
 
 
 @pytest.mark.parametrize(

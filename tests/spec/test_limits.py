@@ -78,7 +78,7 @@ def test_a_line_that_can_not_be_parsed_may_be_long() -> None:
 def test_a_wrong_name_is_compared_with_those_just_above_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """All of thousands, for each of thousands, took minutes."""
     compared = []
-    monkeypatch.setattr("cnncli.spec.entries.suggestion", lambda name, known: compared.append(known) or "")
+    monkeypatch.setattr("cnncli.spec.blocks.entries.suggestion", lambda name, known: compared.append(known) or "")
     layers = ", ".join(f"Flatten: {{name: flat_{i}, inputs: flay_{i}}}" for i in range(200))
     assert len(problems_of(f"{HEAD}model: {{layers: [{layers}]}}\n")) == 200
     assert max(map(len, compared)) == 50

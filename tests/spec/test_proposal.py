@@ -4,15 +4,15 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from cnncli.datasets.folder import Listing, Sample
+from cnncli.datasets.inspect.inspect_source import Survey
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.survey import Survey
+from cnncli.datasets.sources.folder import Listing, Sample
 from cnncli.errors import UsageError
-from cnncli.spec.networks import MODELS, network
-from cnncli.spec.proposal import propose
+from cnncli.spec.init.networks import MODELS, network
+from cnncli.spec.init.proposal import propose
+from cnncli.spec.init.template import SCHEMA, template
 from cnncli.spec.schema import schema
 from cnncli.spec.spec import parse
-from cnncli.spec.template import SCHEMA, template
 
 VALIDATOR = Draft202012Validator(schema())
 

@@ -6,10 +6,10 @@ import time
 import pytest
 
 from cnncli.errors import SpecError
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import read
 from cnncli.spec.spec import load
-from cnncli.spec.tree import plain
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
 
 
 def value_of(text: str) -> object:

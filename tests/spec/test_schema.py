@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from cnncli.layers.flaws import RefusedError
+from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.problems import Problems
-from cnncli.spec.reader import read
-from cnncli.spec.rules import REGISTRIES
 from cnncli.spec.schema import schema
-from cnncli.spec.sections import SECTIONS
 from cnncli.spec.spec import load
-from cnncli.spec.tree import plain
+from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.sections import SECTIONS
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))

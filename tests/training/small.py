@@ -13,8 +13,8 @@ from cnncli.errors import InterruptedRun
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.events import BatchDone
+from cnncli.training.loop.session import Place, Plan, read_data, train
 from cnncli.training.sections import CompileSection, FitSection
-from cnncli.training.session import Place, Plan, read_data, train
 
 BATCHES = 6
 LAYERS_USED = (

@@ -10,8 +10,8 @@ import pytest
 
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
-from cnncli.training import benchmark
-from cnncli.training.benchmark import Bench, Timed, duel
+from cnncli.training.resources import benchmark
+from cnncli.training.resources.benchmark import Bench, Timed, duel
 from cnncli.training.sections import CompileSection
 
 N = 4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.datasets.load import Dataset, Split
+from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.section import DataSection
 from cnncli.training.cautions import of_data
 from cnncli.training.sections import CompileSection

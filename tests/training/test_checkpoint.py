@@ -12,8 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from cnncli.errors import CnncliError
-from cnncli.training import checkpoint
-from cnncli.training.checkpoint import ModelFile
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
 
 
 def sample(value=1.0):
@@ -46,7 +46,7 @@ def test_the_digest_is_that_of_name_dtype_shape_and_bytes():
 
 def test_the_same_content_gives_the_same_bytes_in_every_process(tmp_path):
     script = (
-        "import sys, numpy as np; from pathlib import Path; from cnncli.training import checkpoint as c;"
+        "import sys, numpy as np; from pathlib import Path; from cnncli.training.runs import checkpoint as c;"
         "c.save(Path(sys.argv[1]), c.ModelFile({'a': np.ones(3)}, {f'k{i}': '' for i in range(9)}))"
     )
     paths = [tmp_path / f"{number}.safetensors" for number in range(3)]
@@ -124,7 +124,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypa
 KILLED = """
 import sys, numpy as np
 from pathlib import Path
-from cnncli.training import checkpoint
+from cnncli.training.runs import checkpoint
 path = Path(sys.argv[1])
 for number in range(10**6):
     tensors = {"a": np.full(200_000, number, np.float32)}

@@ -7,16 +7,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.datasets.load import Dataset, Split, load
+from cnncli.datasets.dataset import Dataset, Split
+from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError, SpecError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.core import Dense, Flatten
 from cnncli.spec.spec import parse
-from cnncli.training import checkpoint, class_weight, session
+from cnncli.training import class_weight
 from cnncli.training.class_weight import Weights, of_rows
+from cnncli.training.loop import session
+from cnncli.training.loop.session import Place, check, read_data
+from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
-from cnncli.training.session import Place, check, read_data
 from tests.datasets.photos import classes, table
 from tests.training import small
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from cnncli.training.commit import commit
+from cnncli.training.runs.commit import commit
 
 
 def git(folder, *arguments):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from cnncli.errors import InterruptedRun
-from cnncli.training import checkpoint, session
 from cnncli.training.callbacks.callback import Callback, Hooks
 from cnncli.training.events import BatchDone, Stopped
+from cnncli.training.loop import session
+from cnncli.training.runs import checkpoint
 from tests.training import small
 from tests.training.small import BATCHES, interrupter, outcome
 

@@ -10,9 +10,9 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
 from cnncli.layers.core import Dense
 from cnncli.layers.losses import LOSSES
-from cnncli.training.optimizers import OPTIMIZERS
-from cnncli.training.schedules import SCHEDULES
-from cnncli.training.update import Update
+from cnncli.training.optimizers.optimizers import OPTIMIZERS
+from cnncli.training.optimizers.schedules import SCHEDULES
+from cnncli.training.optimizers.update import Update
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
-from cnncli.training import checkpoint, loop, session
-from cnncli.training.evaluation import evaluate
 from cnncli.training.events import BatchDone, EpochDone, Stopped
-from cnncli.training.interruption import Interruption
+from cnncli.training.loop import loop, session
+from cnncli.training.loop.interruption import Interruption
+from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.runs import checkpoint
 from tests.training import small
 from tests.training.small import BATCHES, interrupter
 

@@ -5,7 +5,7 @@ import pytest
 from cnncli.errors import CnncliError
 from cnncli.graph.objective import training_memory
 from cnncli.spec.spec import parse
-from cnncli.training import memory
+from cnncli.training.resources import memory_check
 
 SPEC = """
 data: {dataset: mnist5k}
@@ -17,9 +17,9 @@ compile: {optimizer: adam, loss: categorical_crossentropy}
 def test_what_does_not_fit_is_refused_with_a_batch_size_that_fits():
     spec = parse(SPEC, "f.yaml", check_data=False)
     half = training_memory(spec.model, spec.compile.loss, 512, 2)
-    memory.check_memory(spec.model, spec.compile, 512, half)
+    memory_check.check_memory(spec.model, spec.compile, 512, half)
     with pytest.raises(CnncliError) as caught:
-        memory.check_memory(spec.model, spec.compile, 1024, half)
+        memory_check.check_memory(spec.model, spec.compile, 1024, half)
     # 785 × 100 + 101 × 10 weights with their gradients and Adam's two slots take 1.3 MB of it; images 3 kB each.
     assert str(caught.value).endswith("MB: fit.batch_size=256 would fit")
     assert caught.value.exit_code == 1
@@ -30,4 +30,4 @@ def test_a_model_that_never_fits_says_so():
     with pytest.raises(
         CnncliError, match=r"batches of 32 takes 1\.\d MB of memory, .* 1\.0 MB: the model is too large"
     ):
-        memory.check_memory(spec.model, spec.compile, 32, 1_000_000)
+        memory_check.check_memory(spec.model, spec.compile, 32, 1_000_000)

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from cnncli.training.metrics import METRICS, Accuracy, BinaryAccuracy
-from cnncli.training.statistics import Confusion, Totals
+from cnncli.training.metrics.metrics import METRICS, Accuracy, BinaryAccuracy
+from cnncli.training.metrics.statistics import Confusion, Totals
 
 
 def value(metric, scores, targets):

@@ -7,7 +7,7 @@ from contextlib import chdir
 import pytest
 
 from cnncli import notices
-from cnncli.training import registry
+from cnncli.training.runs import registry
 
 
 @pytest.fixture(autouse=True)

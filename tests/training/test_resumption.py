@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError
-from cnncli.training import checkpoint
+from cnncli.training.runs import checkpoint
 from tests.training import small
 
 

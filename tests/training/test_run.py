@@ -8,8 +8,8 @@ import pytest
 
 from cnncli import notices
 from cnncli.errors import UsageError
-from cnncli.training import runs
-from cnncli.training.run import create, environment, reopen
+from cnncli.training.runs import past_runs
+from cnncli.training.runs.run_directory import create, environment, reopen
 
 
 @pytest.fixture(autouse=True)
@@ -119,7 +119,7 @@ def test_a_file_system_without_locks_is_noticed_and_trained_on(locks, said, numb
     run = new(Path(f"unlocked-{number}"))
     why = os.strerror(number)
     assert said == [f"{run.path} can't be locked ({why}): see to it that no other process trains in this run"]
-    assert not runs.is_held(run.path)
+    assert not past_runs.is_held(run.path)
 
 
 def test_a_lock_that_another_holds_is_no_lack_of_locks(locks):
@@ -127,7 +127,7 @@ def test_a_lock_that_another_holds_is_no_lack_of_locks(locks):
     locks(errno.EWOULDBLOCK)
     with pytest.raises(UsageError, match=r"another process is training in this run"):
         reopen(run.path)
-    assert runs.is_held(run.path)
+    assert past_runs.is_held(run.path)
 
 
 def test_a_folder_called_latest_stays_and_the_run_is_as_good(here, said):

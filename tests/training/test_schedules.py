@@ -1,8 +1,8 @@
 import pytest
 
-from cnncli.layers.flaws import RefusedError
-from cnncli.training.optimizers import OPTIMIZERS
-from cnncli.training.schedules import SCHEDULES, StepCount, updates
+from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.training.optimizers.optimizers import OPTIMIZERS
+from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
 
 
 @pytest.mark.parametrize(

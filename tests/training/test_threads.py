@@ -3,7 +3,7 @@ import os
 import pytest
 
 from cnncli.errors import UsageError
-from cnncli.training import threads
+from cnncli.training.resources import threads
 
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
 

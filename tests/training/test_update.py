@@ -7,8 +7,8 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import LAYERS
-from cnncli.training.optimizers import OPTIMIZERS
-from cnncli.training.update import Update
+from cnncli.training.optimizers.optimizers import OPTIMIZERS
+from cnncli.training.optimizers.update import Update
 
 EVERY = [
     {"SGD": {"momentum": 0.9, "clipnorm": 0.1, "weight_decay": 0.1}},

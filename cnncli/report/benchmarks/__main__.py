@@ -11,7 +11,7 @@ import click
 from cnncli.errors import CnncliError
 from cnncli.extras import require
 from cnncli.report.benchmarks.page import SECTIONS, page
-from cnncli.report.output import echo
+from cnncli.report.terminal.output import echo
 
 
 @click.command()

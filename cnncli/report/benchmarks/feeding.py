@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.datasets.augmentation import AUGMENTATIONS
+from cnncli.datasets.augment.augmentation import AUGMENTATIONS
 from cnncli.datasets.batches import Feed, order
-from cnncli.datasets.load import Split, load
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.load import load
 from cnncli.graph.network import Network
 from cnncli.layers.losses import CategoricalCrossentropy
 from cnncli.spec.spec import load as load_spec
-from cnncli.training.update import Update
+from cnncli.training.optimizers.update import Update
 
 BATCH, IMAGES, SIZE, SHIFT, PADDING = 128, 4096, 32, 3, 2
 WORKERS = (0, 2)

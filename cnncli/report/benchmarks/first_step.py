@@ -5,7 +5,7 @@ import runpy
 import sys
 from typing import Any
 
-from cnncli.report import progress
+from cnncli.report.terminal import progress
 
 
 class Stopper(progress.Follower):

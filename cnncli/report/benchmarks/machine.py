@@ -9,7 +9,7 @@ from cnncli.report.benchmarks.figures import Figures, commands, table
 from cnncli.report.benchmarks.runs import output
 
 PACKAGES = ("cnncli", "numba", "numpy", "llvmlite", "torch", "keras", "tensorflow", "tensorflow-cpu", "onnxruntime")
-PEAK = "from cnncli.kernels.peak import peak; print(max(peak({threads}) for _ in range({rounds})))"
+PEAK = "from cnncli.kernels.jit.peak import peak; print(max(peak({threads}) for _ in range({rounds})))"
 GIGA = 1e9
 
 
@@ -43,7 +43,7 @@ def render(figures: Figures) -> list[str]:
         ("Packages", packages),
         ("Peak of float32 multiply-adds", f"{peaks}, in GFLOP/s"),
     ]
-    command = 'python -c "from cnncli.kernels.peak import peak; print(peak(1), peak(2))"'
+    command = 'python -c "from cnncli.kernels.jit.peak import peak; print(peak(1), peak(2))"'
     return [*commands(command), *table(["", ""], rows)]
 
 

@@ -13,7 +13,7 @@ START = Goal(0.5, below=True)
 MEMORY = Goal(0.45, below=True)
 FIRST_STEP = ("-m", "cnncli.report.benchmarks.first_step")
 TRAIN = ("-m", "cnncli", "train")
-TORCH = Path(cnncli.__file__).parent / "interop" / "torch_digits.py"
+TORCH = Path(cnncli.__file__).parent / "interop" / "torch" / "digits.py"
 EPOCHS = ("--epochs", "2", "--batch-size", "128", "--set", "data.augment=[]", "--set", "expect.test_accuracy=>= 0")
 MEGA = 1e6
 
@@ -64,7 +64,7 @@ def render(figures: Figures) -> list[str]:
         f"time python {' '.join(FIRST_STEP)} configs/mnist.yaml",
         "time python -c 'import torch'",
         f"/usr/bin/time -v cnncli train configs/mnist.yaml {join(EPOCHS)}",
-        "/usr/bin/time -v python cnncli/interop/torch_digits.py",
+        "/usr/bin/time -v python cnncli/interop/torch/digits.py",
     ]
     return [*commands(*shown), *table(["", ">cnncli", ">PyTorch", ">ratio", ">goal"], rows), told, ""]
 

@@ -1,1 +1,1 @@
-"""Callbacks: declarations of a spec, and what they do in a training."""
+"""Callbacks: hooks of the training loop."""

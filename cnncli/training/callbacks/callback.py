@@ -6,7 +6,7 @@ The order is that of the spec: each hook is called for the first callback, then 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnncli.layers.declaration import Declaration, Registry
+from cnncli.layers.declarations.declaration import Declaration, Registry
 
 if TYPE_CHECKING:
     import numpy as np

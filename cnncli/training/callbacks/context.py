@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from cnncli.graph.network import Network
-from cnncli.training.run import Run
+from cnncli.training.optimizers.update import Update
+from cnncli.training.runs.run_directory import Run
 from cnncli.training.state import State
-from cnncli.training.update import Update
 
 Array = np.ndarray[Any, Any]
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cnncli.layers.kinds import Whole
+from cnncli.layers.declarations.field_types import Whole
 from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
 
 if TYPE_CHECKING:

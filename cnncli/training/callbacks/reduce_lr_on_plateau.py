@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cnncli.layers.declaration import NonNegative
-from cnncli.layers.kinds import Number, Whole
+from cnncli.layers.declarations.declaration import NonNegative
+from cnncli.layers.declarations.field_types import Number, Whole
 from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
 
 if TYPE_CHECKING:

@@ -1,0 +1,132 @@
+"""`cnncli benchmark`: how fast a network trains or predicts here, and where the time goes."""
+
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnncli.cli.options import Integer, example
+from cnncli.errors import UsageError
+from cnncli.hints import suggestion as near
+from cnncli.report.terminal.output import echo, emit
+from cnncli.report.terminal.progress import Notice
+from cnncli.spec.spec import Spec, load
+from cnncli.training.resources import threads as cpus
+
+if TYPE_CHECKING:
+    from cnncli.interop.peers.peer import Peer
+    from cnncli.report.tables.benchmark import Benchmark
+    from cnncli.training.resources.benchmark import Mode
+
+
+@click.command("benchmark", epilog=example("cnncli benchmark mnist.yaml --inference --batch-size 1"))
+@click.argument("spec", type=click.Path())
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
+@click.option("--batch-size", type=Integer(1), help="Images in a batch.")
+@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
+@click.option(
+    "--rounds", type=Integer(1), default=7, show_default=True, help="Rounds that each figure is the median of."
+)
+@click.option(
+    "--against",
+    metavar="NAME[,NAME]",
+    callback=lambda _, __, names: [part.strip() for name in names for part in name.split(",")],
+    multiple=True,
+    help="Let others run it, too: torch, tensorflow; onnxruntime with --inference.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+def command(
+    *,
+    spec: str,
+    overrides: tuple[str, ...],
+    inference: bool,
+    batch_size: int | None,
+    threads: int | None,
+    rounds: int,
+    against: list[str],
+    as_json: bool,
+) -> None:
+    """Time training steps of SPEC, or predictions, on random images: whole ones, and each operation of them.
+
+    GFLOP/s are held against the peak of multiply-adds that this machine reaches on as many threads, measured now. An
+    operation that is bound by memory also shows how much of it is read and written.
+    """
+    environment = dict(os.environ)
+    changes = [*overrides, *([f"fit.batch_size={batch_size}"] if batch_size is not None else [])]
+    loaded = load(spec, changes, check_data=False)
+    mode: Mode = "inference" if inference else "training"
+    starts = {name: _starter(name, loaded, mode) for name in dict.fromkeys(against)}
+    count = cpus.settle(threads)
+    with Notice() as notice, ExitStack() as stack:
+        peers = {}
+        for name, start in starts.items():
+            notice.say(f"starting {name} …")
+            peers[name] = stack.enter_context(start(count, environment))
+        benchmark = _measure(loaded, mode, count, rounds, peers=peers, notice=notice)
+    if as_json:
+        emit(benchmark.document())
+    else:
+        benchmark.print(sys.stdout)
+    if benchmark.disturbed:
+        echo(
+            f"notice: other processes kept {benchmark.others:.1f} CPUs busy meanwhile. That slows everyone down, and "
+            "most of all threads that spin while they wait, as PyTorch's do: measure again on a quiet machine",
+            err=True,
+        )
+
+
+def _measure(
+    spec: Spec, mode: "Mode", threads: int, rounds: int, *, peers: "Mapping[str, Peer]", notice: Notice
+) -> "Benchmark":
+    from statistics import median
+
+    from cnncli.kernels.jit.peak import peak
+    from cnncli.report.tables.benchmark import STEP, Benchmark
+    from cnncli.training.resources.benchmark import Bench, duel
+
+    notice.say("compiling kernels …")
+    bench = Bench(spec.model, spec.compile, spec.fit.batch_size, threads, mode)
+    best = peak(threads)
+    timed = bench.time_parts(rounds, progress=_teller(notice, "operations", rounds))
+    ours, duels = [], {}
+    for name, peer in peers.items():
+        images_per_second, duels[name] = duel(bench, peer, rounds, progress=_teller(notice, name, rounds))
+        ours.append(images_per_second)
+    if not peers:
+        notice.say(f"whole {STEP[mode]}s …")
+        ours = [bench.round() for _ in range(rounds)]
+    best = max(best, peak(threads))
+    return Benchmark(spec.name, mode, spec.fit.batch_size, threads, best, timed, median(ours), duels, bench.others)
+
+
+def _teller(notice: Notice, what: str, rounds: int) -> Callable[[int], None]:
+    """Says which round is on."""
+    return lambda number: notice.say(f"{what}: round {number + 1}/{rounds}")
+
+
+def _starter(name: str, spec: Spec, mode: "Mode") -> "Callable[[int, Mapping[str, str]], Peer]":
+    """What starts the peer on a number of threads. Raises UsageError where it is missing, or can't run the network.
+
+    It gets the environment as the user has it: that of our own threads is not for it.
+    """
+    from cnncli.interop.peers.peer import FRAMEWORKS, Peer
+
+    if name not in FRAMEWORKS:
+        raise UsageError(f"--against must be one of {', '.join(FRAMEWORKS)}; received '{name}'{near(name, FRAMEWORKS)}")
+    framework = FRAMEWORKS[name]
+    if mode == "training" and not framework.trains:
+        raise UsageError(f"--against {name} needs --inference: {framework.title} only infers, it does not train")
+    command = framework.command(name)
+    network = framework.translate(spec.model, spec.compile if mode == "training" else None)
+
+    def start(threads: int, environment: Mapping[str, str]) -> Peer:
+        from cnncli.training.resources.benchmark import ROUND
+
+        about: dict[str, Any] = {"mode": mode, "batch_size": spec.fit.batch_size, "threads": threads, "seconds": ROUND}
+        return Peer(name, command, {**network, **about}, environment)
+
+    return start

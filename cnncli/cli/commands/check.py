@@ -1,0 +1,60 @@
+"""`cnncli check`: everything that is wrong with specs."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import click
+
+from cnncli.cli import tell, tell_warnings
+from cnncli.cli.options import example
+from cnncli.errors import CnncliError, SpecError
+from cnncli.graph.model import lower
+from cnncli.report.terminal.output import echo_json, echo_lines
+from cnncli.spec.spec import Spec, load
+
+
+@click.command("check", epilog=example("cnncli check mnist.yaml --set fit.epochs=3"))
+@click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")
+def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
+    """Tell everything that is wrong with specs, all at once, each with file:line:column."""
+    worst = 0
+    for path in specs:
+        try:
+            spec = load(path, overrides)
+            facts, error = _facts(path, spec), None
+        except CnncliError as found:
+            error, facts = found, _failure(path, found)
+            worst = max(worst, found.exit_code)
+        if as_json:
+            echo_json(facts)
+        elif error is not None:
+            tell(error)
+        else:
+            tell_warnings(spec.warnings)
+            size = f"{facts['parameters']:,} parameters · {facts['layers']} layer{'s' * (facts['layers'] != 1)}"
+            echo_lines([f"{path}: ok · {size} · {facts['dataset']}"])
+    return worst
+
+
+def _facts(path: str, spec: Spec) -> dict[str, Any]:
+    parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
+    return {
+        "spec": path,
+        "ok": True,
+        "parameters": parameters,
+        "layers": len(spec.model.nodes),
+        "dataset": spec.data.name,
+        "problems": [],
+        "warnings": _first_lines(spec.warnings),
+    }
+
+
+def _failure(path: str, error: CnncliError) -> dict[str, Any]:
+    problems = error.problems if isinstance(error, SpecError) else [str(error)]
+    return {"spec": path, "ok": False, "problems": _first_lines(problems)}
+
+
+def _first_lines(texts: Iterable[str]) -> list[str]:
+    return [text.partition("\n")[0] for text in texts]

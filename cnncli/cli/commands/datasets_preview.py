@@ -1,0 +1,56 @@
+"""`cnncli datasets preview`: training images as they are and as training sees them, on one sheet."""
+
+from io import BytesIO
+from pathlib import Path
+
+import click
+
+from cnncli.cli.downloads import obtain, offline_option
+from cnncli.cli.options import Integer, example
+from cnncli.errors import CnncliError, UsageError
+from cnncli.report.terminal.output import echo
+from cnncli.report.terminal.reading_notice import decoding
+from cnncli.spec.spec import load
+from cnncli.system import atomic
+from cnncli.training.resources import threads as cpus
+
+
+@click.command("preview", epilog=example("cnncli datasets preview mnist.yaml -o sheet.png"))
+@click.argument("spec", type=click.Path(path_type=Path))
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    default=Path("preview.png"),
+    show_default=True,
+    help="The PNG file.",
+)
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="How many, side by side.")
+@click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="How often each is augmented.")
+@offline_option
+def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int, draws: int, offline: bool) -> None:
+    """Draw training images of SPEC, plain and augmented.
+
+    The first row of the PNG sheet shows them as they are, the rows below as `augment` changes them.
+    """
+    loaded = load(spec, overrides)
+    if not loaded.data.augment:
+        raise UsageError(f"{spec}: there is nothing to compare: `augment` under `data` lists no augmentation")
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"-o must name a .png file; received {output}")
+    obtain(loaded.data, offline=offline)
+    cpus.settle(None)
+    from cnncli.datasets.inspect import preview
+    from cnncli.datasets.load import load as read
+
+    base = loaded.path.parent if loaded.path else Path()
+    dataset = read(loaded.data, base, seed=loaded.seed, told=decoding(), input_shape=loaded.model.input_shape)
+    if dataset.train is None:
+        raise CnncliError(f"{dataset.source}: there are no training images")
+    rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)
+    drawn = BytesIO()
+    preview.sheet(rows).save(drawn, "png")
+    atomic.write(output, drawn.getvalue())
+    shown = rows.shape[1]
+    echo(f"{output}  {shown} training images as they are, and in {draws} rows as {draws} batches see them")

@@ -1,0 +1,174 @@
+"""`cnncli init`: a spec to begin with, a shipped one or one written for some data."""
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import join, quote
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.cli.options import example
+from cnncli.datasets.files import shipped
+from cnncli.datasets.problems import listed
+from cnncli.errors import UsageError
+from cnncli.escaping import one_line
+from cnncli.graph.model import lower
+from cnncli.hints import suggestion
+from cnncli.report.terminal.output import echo_lines
+from cnncli.report.terminal.reading_notice import counting
+from cnncli.spec.init.networks import MODELS
+from cnncli.spec.init.template import SCHEMA, SEED, template
+from cnncli.spec.schema import schema
+from cnncli.spec.spec import Spec, load, parse
+from cnncli.spec.yaml.writer import scalar
+from cnncli.system import atomic
+
+if TYPE_CHECKING:
+    from cnncli.datasets.inspect.inspect_source import Survey
+
+MOST_CLASSES, MOST_SIZES = 12, 3
+
+
+def _specs() -> dict[str, Path]:
+    """The specs that come along, by name."""
+    return {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
+
+
+def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
+    return [name for name in _specs() if name.startswith(typed)]
+
+
+@click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
+@click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
+@click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
+@click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml, here.")
+@click.option("--force", is_flag=True, help="Write over a file that is there.")
+def command(*, name: str | None, data: str | None, model: str | None, output: Path | None, force: bool) -> None:
+    """Write a spec to begin with, and tell how to go on.
+
+    NAME is one of the specs that come along, such as mnist; with --data, a commented spec is written for what is found
+    there.
+    """
+    if data is not None and name is not None:
+        raise UsageError(f"init takes the name of a spec or --data, not both; received '{name}' and --data {data}")
+    if data is None and model is not None:
+        raise UsageError("--model needs --data: a spec that comes along has its own network")
+    if data is None:
+        _copy(name, output, force=force)
+    else:
+        _propose(data, model or MODELS[0], output or Path(f"{_stem(data)}.yaml"), force=force)
+
+
+def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
+    known = _specs()
+    names = ", ".join(known)
+    if name is None:
+        raise UsageError(f"init needs the name of a spec ({names}), or --data SOURCE to write one for")
+    stem = name.removesuffix(".yaml")
+    if stem not in known:
+        data = f"; to write a spec for data: cnncli init --data {quote(name)}" if Path(name).exists() else ""
+        raise UsageError(f"there is no spec '{name}' among {names}{suggestion(stem, known)}{data}")
+    output = output or Path(f"{stem}.yaml")
+    text = known[stem].read_text(encoding="utf-8")
+    if output.stem != stem:
+        text = re.sub(r"(?m)^name: .*$", lambda _: f"name: {scalar(_stem(output.name))}", text, count=1)
+    _write(output, text, force=force)
+    spec = load(output)
+    echo_lines([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)])
+
+
+def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
+    """Look at the data, and write what is decided, once it is a valid spec."""
+    _check_free(output, force=force)
+    from cnncli.datasets.inspect.inspect_source import survey
+    from cnncli.spec.init.proposal import propose
+
+    seen = survey(source, counting("looking at images"))
+    chosen = propose(seen, SEED)
+    command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
+    named = _from(output, source, seen.kind)
+    remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
+    text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)
+    spec = parse(text, str(output))
+    _write(output, text, force=force)
+    _provide_schema(output.with_name(SCHEMA))
+    echo_lines([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)])
+
+
+def _provide_schema(file: Path) -> None:
+    """Write the schema that the spec's first line names, unless there is one."""
+    if not file.exists():
+        _write(file, json.dumps(schema(), ensure_ascii=False) + "\n", force=False)
+
+
+def _stem(source: str) -> str:
+    """What a spec for `source` is called: a plain name."""
+    path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
+    name = path.stem if path.suffix in (".npz", ".npy", ".csv", ".yaml", ".yml") else path.name
+    return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
+
+
+def _from(output: Path, source: str, kind: str) -> str:
+    """The data as the spec names them: a path is relative to the spec, unless it was given from the root."""
+    path = Path(source)
+    if kind not in ("folder", "arrays", "table"):
+        return source
+    if not path.is_absolute():
+        path = Path(os.path.relpath(path.resolve(), output.resolve().parent))
+    return f"{path}/" if Path(source).is_dir() else str(path)
+
+
+def _check_free(output: Path, *, force: bool) -> None:
+    if output.exists() and not force:
+        raise UsageError(f"'{output}' is there already; --force writes over it, -o FILE names another")
+
+
+def _write(output: Path, text: str, *, force: bool) -> None:
+    _check_free(output, force=force)
+    atomic.write(output, text.encode())
+
+
+def _found(source: str, seen: "Survey") -> Iterator[str]:
+    total = sum(seen.samples.values())
+    counts = seen.counts or dict.fromkeys(seen.classes, 0)
+    names = [f"{name} {count:,}" if count else name for name, count in counts.items()]
+    more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+    several = (", any number of them an image" if len(names) > 1 else ", yes or no") if seen.several else ""
+    plural = "es" if len(names) != 1 else ""
+    where = " in training" if seen.counts and len(seen.samples) > 1 else ""
+    yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
+    yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
+    sizes = [f"{height} × {width}" for height, width in seen.sizes]
+    rest = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
+    colour = {1: "grey", 3: "in colour"}.get(seen.channels, f"{seen.channels} channels")
+    yield f"  sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{rest}, {colour}"
+    if not seen.whole:
+        yield (f"  looked at {seen.looked:,} headers alone; `cnncli datasets check {quote(source)}` reads every file")
+    if seen.problems:
+        count = len(seen.problems)
+        yield f"  {count:,} file{'s' * (count > 1)} that can't be used:"
+        yield from (f"  {line}" for line in listed(seen.problems))
+
+
+def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict[str, int]) -> Iterator[str]:
+    words = {"train": "training", "validation": "validation", "test": "test"}
+    images = ", ".join(f"{samples[name]:,} {word}" for name, word in words.items() if name in samples)
+    size = " × ".join(map(str, spec.model.input_shape))
+    if spec.fit.class_weight is not None:
+        yield f"  the largest class has {seen.imbalance:.1f} times the images of the smallest: they are weighed"
+    yield f"{output}: {model} network for {size}, {_parameters(spec)}"
+    yield f"  {images}"
+    yield f"{output.with_name(SCHEMA)}: completes and checks the spec in an editor"
+
+
+def _parameters(spec: Spec) -> str:
+    return f"{sum(parameter.size for parameter in lower(spec.model).parameters):,} parameters"
+
+
+def _next(output: Path) -> Iterator[str]:
+    yield f"next  cnncli train {quote(str(output))}"
+    yield "      cnncli evaluate"

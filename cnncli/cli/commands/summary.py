@@ -1,0 +1,27 @@
+"""`cnncli summary`: a model layer by layer."""
+
+import sys
+
+import click
+
+from cnncli.cli.options import example
+from cnncli.cli.target import find_spec
+from cnncli.report.terminal.output import echo_json
+
+
+@click.command("summary", epilog=example("cnncli summary mnist.yaml"))
+@click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
+def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show a model layer by layer: output shapes, parameters, FLOPs of one image, totals.
+
+    The model is that of a spec, a run or a model file; left out, that of the newest run under runs/.
+    """
+    spec = find_spec(target, overrides)
+    from cnncli.report.tables.summary import print_summary, summary_data
+
+    if as_json:
+        echo_json(summary_data(spec.model))
+    else:
+        print_summary(spec, sys.stdout)

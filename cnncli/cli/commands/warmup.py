@@ -1,0 +1,67 @@
+"""`cnncli warmup`: compile ahead, so that the first training begins at once."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.cli.options import example
+from cnncli.errors import CnncliError
+from cnncli.report.terminal.output import echo
+from cnncli.spec.spec import Spec, load
+from cnncli.training.resources import threads as cpus
+
+if TYPE_CHECKING:
+    from cnncli.kernels.jit.compilations import Compilation
+
+
+@click.command("warmup", epilog=example("cnncli warmup mnist.yaml"))
+@click.argument("spec", type=click.Path())
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+def command(*, spec: str, overrides: tuple[str, ...]) -> None:
+    """Compile every function that training, evaluation and prediction of SPEC need, and keep them for later runs.
+
+    On a terminal, each function has its line. The functions depend on the kinds of layers, not on their sizes: other
+    specs may find all they need.
+    """
+    loaded = load(spec, overrides, check_data=False)
+    cpus.settle(None)
+    from cnncli.kernels.jit import cache, compilations
+
+    if not cache.ENABLED:
+        raise CnncliError("there is nowhere to keep what would be compiled; CNNCLI_CACHE_DIR names a folder")
+    show = _show if sys.stdout.isatty() else _ignore
+    for compilation in compilations.done:
+        show(compilation)
+    with compilations.told_to(show):
+        _run(loaded)
+    made = [compilation for compilation in compilations.done if not compilation.cached]
+    count, seconds = len(compilations.done), sum(compilation.seconds for compilation in made)
+    if made:
+        functions = f"{len(made)} function{'s' * (len(made) > 1)}"
+        rest = f"; {count - len(made)} were there already" if count > len(made) else ""
+        echo(f"compiled {functions} in {seconds:.1f} s, kept in {cache.folder()}{rest}")
+    else:
+        echo(f"all {count} functions were there already, in {cache.folder()}")
+
+
+def _show(compilation: "Compilation") -> None:
+    words = [f"{compilation.seconds:6.2f} s ", compilation.name, compilation.dtype, "(cached)" * compilation.cached]
+    echo(" ".join(filter(None, words)))
+
+
+def _ignore(compilation: "Compilation") -> None:
+    """Away from a terminal, the closing line says it all."""
+
+
+def _run(spec: Spec) -> None:
+    """Do once, on one image, what a training, an evaluation and a prediction do."""
+    from cnncli.graph.network import Network
+    from cnncli.training.loop.loop import prepare
+    from cnncli.training.optimizers.update import Update
+
+    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
+    network.initialize(spec.seed)
+    Update(network, spec.compile.optimizer)
+    prepare(network, 1, spec.data.augment)
+    network.predict(1)

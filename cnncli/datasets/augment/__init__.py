@@ -1,0 +1,1 @@
+"""Augmentations: declarations with Keras' names."""

@@ -1,0 +1,118 @@
+"""A dataset in memory: its splits, and the images that it has more than once."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.fingerprints import fingerprint
+from cnncli.datasets.problems import Problem
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows `start` and on of the array `key` of `source`; or, of a folder, the images of its split `key`.
+
+    x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
+    (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
+    it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
+    of all N, uint8 (N, 16), where they are known (see fingerprints).
+    """
+
+    x: Array
+    y: Array | None
+    source: str
+    key: str
+    start: int = 0
+    rows: Array | None = None
+    files: Sequence[str] = ()
+    masks: Sequence[str] = ()
+    fingerprints: Array | None = None
+
+    def __len__(self) -> int:
+        return len(self.x if self.rows is None else self.rows)
+
+    @property
+    def numbers(self) -> Array:
+        """The rows of x and y that are the split's: int64 (n,)."""
+        return np.arange(len(self.x)) if self.rows is None else self.rows
+
+    def name(self, row: int) -> str:
+        """What an image is called: by its file, or as `x_train[5]`."""
+        return self.files[row] if self.files else f"{self.key}[{self.start + row}]"
+
+    def label_name(self, row: int) -> str:
+        """What the target of an image is called: by the file of its mask or of itself, or as `row 5`."""
+        return (self.masks or self.files)[row] if self.files else f"row {self.start + row}"
+
+    def document(self) -> dict[str, Any]:
+        """Which samples these are, for people and programs."""
+        if self.files:
+            return {"files": [self.files[row] for row in self.numbers]}
+        if self.rows is not None:
+            return {"array": self.key, "rows": self.rows.tolist()}
+        return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
+
+    @property
+    def place(self) -> str:
+        """What an error about the labels names."""
+        if self.files:
+            kind = "labels" if self.y is None or self.y.ndim < 3 else "masks"
+            return f"{self.source}: the {kind} of {self.key}"
+        return f"{self.source}: {'y' + self.key[1:]}"
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What there is to train on, to choose by and to judge by.
+
+    `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
+    arrays of the source, before any splitting. `skipped`: the files that were left out because they can't be used.
+    """
+
+    source: str
+    train: Split | None
+    validation: Split | None
+    test: Split | None
+    classes: tuple[str, ...]
+    digest: str
+    skipped: Sequence[Problem] = ()
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Those that there are, by "train", "validation", "test"."""
+        pairs = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: split for name, split in pairs.items() if split is not None}
+
+    @cached_property
+    def in_several_splits(self) -> list[list[str]]:
+        """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""
+        return across(self.splits)
+
+
+def groups(splits: Mapping[str, Split]) -> list[list[tuple[str, int]]]:
+    """The images that there are more than once: for each its split and its row there, split after split."""
+    places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
+    for name, split in splits.items():
+        for row in split.numbers.tolist():
+            places[_fingerprint(split, row)].append((name, row))
+    return [group for group in places.values() if len(group) > 1]
+
+
+def across(splits: Mapping[str, Split]) -> list[list[str]]:
+    """The names of those of them that are in several splits: what is judged by was trained on."""
+    if len(splits) < 2:
+        return []
+    crossing = [group for group in groups(splits) if len({name for name, _ in group}) > 1]
+    return [[f"{name} {splits[name].name(row)}" for name, row in group] for group in crossing]
+
+
+def _fingerprint(split: Split, row: int) -> bytes:
+    if split.fingerprints is not None:
+        return bytes(split.fingerprints[row])
+    return fingerprint(np.ascontiguousarray(split.x[row]).data)

@@ -1,0 +1,1 @@
+"""Image files: opening, decoding, the cache of decoded images, masks."""

@@ -1,0 +1,129 @@
+"""An image file → pixels of the size and colours that a spec asks for."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import png_unfiltered
+from cnncli.datasets.sources.image_files import UnusableError, opened
+
+Array = np.ndarray[Any, Any]
+MASK = "mask"
+MODES = {"rgb": "RGB", "grayscale": "L", MASK: "P"}
+SPREAD = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}
+"""What Pillow multiplies grey samples of few bits by, so that the greatest is white."""
+FILTERS = {
+    "bilinear": Image.Resampling.BILINEAR,
+    "nearest": Image.Resampling.NEAREST,
+    "bicubic": Image.Resampling.BICUBIC,
+    "area": Image.Resampling.BOX,
+    "lanczos3": Image.Resampling.LANCZOS,
+}
+"""Keras' names, and what Pillow calls them. What is made smaller is smoothed, as in Keras' load_img."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """What images are made into. MASK as a `color_mode` leaves the numbers of pixels as they are.
+
+    `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused.
+    """
+
+    height: int
+    width: int
+    color_mode: str = "rgb"
+    crop: bool = False
+    pad: bool = False
+    interpolation: str = "bilinear"
+    antialias: bool = True
+    resized: bool = True
+
+    @classmethod
+    def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
+        """What a spec's `data` make of images."""
+        return cls(
+            *(height, width, color_mode, data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation),
+            *(data.antialias, resized),
+        )
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(H, W, C)."""
+        return self.height, self.width, len(MODES[self.color_mode])
+
+
+def decode(path: Path, form: Form) -> Array:
+    """An image as uint8 (H, W, C): turned as EXIF says, converted, then resized. Alpha is dropped, as Keras does.
+
+    A mask's pixels are its grey levels or places in its palette, as they stand in the file.
+
+    Raises UnusableError.
+    """
+    with opened(path) as image:
+        if form.color_mode == MASK:
+            spread = _spread(image)  # is forgotten when pixels are read
+            upright = _numbers(ImageOps.exif_transpose(image), spread)
+        else:
+            upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
+        return _resized(upright, form).reshape(form.shape)
+
+
+def _bytes(image: Image.Image) -> Image.Image:
+    """The image with 8 bits a sample: v of 16 bits becomes v · 255 / 65535, rounded.
+
+    Pillow reads 16-bit samples of grey images as they are, and the high byte of those of colours.
+    """
+    if not image.mode.startswith("I"):
+        return image
+    levels = np.asarray(image).astype(np.int64).clip(0, 65535)
+    return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _spread(image: Image.Image) -> int:
+    tiles = getattr(image, "tile", ())
+    raw = tiles[0][3] if tiles else ""
+    return SPREAD.get(raw[0] if isinstance(raw, tuple) else raw, SPREAD.get(image.mode, 1))
+
+
+def _numbers(image: Image.Image, spread: int) -> Image.Image:
+    """A mask with its class numbers, of 8 bits. Raises UnusableError for one of colours, or of greater numbers."""
+    if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
+        raise UnusableError(
+            f"a mask must have one number a pixel, its class, as grey images and palettes have; it is {image.mode}"
+        )
+    numbers = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64) // spread
+    if numbers.max() > 255:
+        raise UnusableError(f"a mask must have class numbers of at most 255; it has {numbers.max()}")
+    return Image.fromarray(numbers.astype(np.uint8))
+
+
+def _resized(image: Image.Image, form: Form) -> Array:
+    width, height = image.size
+    if (height, width) == (form.height, form.width):
+        return np.asarray(image, np.uint8)
+    if not form.resized:
+        raise UnusableError(
+            f"without image_size every image must be as large as the first, {form.height} × {form.width} "
+            f"(height × width); it is {height} × {width}"
+        )
+    # Keras' whole numbers: the side that the other one asks for at the wanted ratio.
+    wide, high = height * form.width // form.height, width * form.height // form.width
+    box = (0, 0, width, height)
+    if form.crop:
+        wide, high = max(1, min(width, wide)), max(1, min(height, high))
+        left, top = (width - wide) // 2, (height - high) // 2
+        box = (left, top, left + wide, top + high)
+    if not form.antialias:
+        pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
+        resize = png_unfiltered.padded if form.pad else png_unfiltered.resize
+        return resize(pixels, form.height, form.width, form.interpolation)
+    if form.pad:
+        wide, high = max(width, wide), max(height, high)
+        padded = Image.new(image.mode, (wide, high))
+        padded.paste(image, ((wide - width) // 2, (high - height) // 2))
+        image, box = padded, (0, 0, wide, high)
+    return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), np.uint8)

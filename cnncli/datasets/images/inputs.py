@@ -1,0 +1,176 @@
+"""What a model is to predict: image files, folders of them, and arrays in `.npy` files, one image after the other.
+
+Nothing is listed or decoded before it is needed: a folder of any size takes the memory of a portion of its images.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from cnncli.datasets.images.decode import Form, decode
+from cnncli.datasets.sources import memmap
+from cnncli.datasets.sources.folder import entries, is_picture, unread
+from cnncli.datasets.sources.image_files import UnusableError, processors
+from cnncli.datasets.sources.memmap import Mapped
+from cnncli.errors import CnncliError
+
+Array = np.ndarray[Any, Any]
+ARRAYS = ".npy"
+FLOATS = ("float16", "float32", "float64")
+AHEAD = 64
+"""Images that are read together, in threads."""
+PIECE = 8
+"""Images that a thread reads before it is asked for more."""
+
+
+class Image(NamedTuple):
+    """`name`: its file, or `digits.npy[5]`. `pixels`: uint8 or float32 (H, W, C), the model's input shape; None where
+    it can't be used, and then `problem` is the rule that it breaks.
+    """
+
+    name: str
+    pixels: Array | None
+    problem: str = ""
+
+
+class _Source(NamedTuple):
+    """An image that has not been read yet. `read` gives its pixels; it raises UnusableError."""
+
+    name: str
+    read: Callable[[], Array]
+
+
+def images(paths: Iterable[Path], form: Form | None, shape: tuple[int, ...], *, invert: bool) -> Iterator[Image]:
+    """The images of files and folders, in the order given and, of a folder, of names; hidden files are left out.
+
+    Files are made into `form`, which has the model's input shape `shape`; without it, arrays alone can be used.
+    `invert` turns light into dark.
+    """
+    sources = (source for path in paths for source in _sources(path, form, shape))
+    with ThreadPoolExecutor(processors()) as threads:
+        while portion := list(islice(sources, AHEAD)):
+            pieces = [portion[start : start + PIECE] for start in range(0, len(portion), PIECE)]
+            for piece in threads.map(partial(_read_all, invert=invert), pieces):
+                yield from piece
+
+
+def holds_images(folder: Path) -> bool:
+    """Whether there is an image somewhere below. A folder that can't be read may hold some: it is told of later."""
+    return next(_below(folder), None) is not None
+
+
+def shown(path: Path) -> str:
+    """The name of a file, in letters that can be printed."""
+    return str(path) if str(path).isprintable() else ascii(str(path))
+
+
+def _read_all(sources: Sequence[_Source], *, invert: bool) -> list[Image]:
+    return [_read(source, invert=invert) for source in sources]
+
+
+def _read(source: _Source, *, invert: bool) -> Image:
+    try:
+        pixels = source.read()
+        return Image(source.name, _inverted(pixels) if invert else pixels)
+    except UnusableError as error:
+        return Image(source.name, None, str(error))
+
+
+def _inverted(pixels: Array) -> Array:
+    if pixels.dtype == np.uint8:
+        return 255 - pixels
+    if pixels.min() < 0 or pixels.max() > 1:
+        raise UnusableError(
+            "to be inverted, numbers must be uint8 or lie between 0 and 1; "
+            f"it has {pixels.min():.4g} to {pixels.max():.4g}"
+        )
+    return 1 - pixels
+
+
+def _sources(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+    if not path.is_dir() and path.suffix.lower() == ARRAYS:
+        yield from _rows(path, shape)
+        return
+    for file, problem in _below(path) if path.is_dir() else [(path, "")]:
+        yield _Source(shown(file), partial(_refuse, problem) if problem else partial(_picture, file, form, shape))
+
+
+def _below(folder: Path) -> Iterator[tuple[Path, str]]:
+    """Every image file below a folder, and every folder that can't be read; with its problem, if it has one."""
+    try:
+        found = entries(folder)
+    except CnncliError as error:
+        yield folder, str(error).removeprefix(f"{folder}: ")
+        return
+    for name, is_folder in found:
+        path = folder / name
+        if not is_folder and is_picture(name):
+            yield path, unread(name)
+        elif is_folder and not path.is_symlink():  # a link may lead round in a circle
+            yield from _below(path)
+
+
+def _picture(path: Path, form: Form | None, shape: tuple[int, ...]) -> Array:
+    if form is None:
+        raise UnusableError(f"the model's input, {_size(shape)}, is no picture's: it takes arrays (.npy) alone")
+    return decode(path, form)
+
+
+def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
+    """The images of an array, which is mapped into memory: one, (H, W) or (H, W, C), or several, with N before that."""
+    name = shown(path)
+    try:
+        array = _mapped(path)
+        plain = shape[:-1] if shape[-1] == 1 else shape  # grey images need not say that they have one channel
+        if array.shape in (shape, plain):
+            yield _Source(name, partial(_row, array, shape))
+            return
+        if array.shape[1:] not in (shape, plain) or not len(array):
+            single, several = _size(shape), _size(("N", *shape))
+            raise UnusableError(
+                f"an array must be {single} or {several}, as the model's input is; it is {_size(array.shape)}"
+            )
+    except UnusableError as error:
+        yield _Source(name, partial(_refuse, str(error)))
+        return
+    reading = Mapped(array)
+    for number in range(len(array)):
+        yield _Source(f"{name}[{number}]", partial(_row, array[number], shape))
+        reading.used(1)
+
+
+def _mapped(path: Path) -> Array:
+    try:
+        array = memmap.load(path)
+    except Exception as error:  # OSError, ValueError, EOFError, SyntaxError, … on damage
+        said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
+        raise UnusableError(f"can't be read: {said}") from None
+    if not isinstance(array, np.ndarray):
+        raise UnusableError("a .npy file must hold one array; it is an archive of several")
+    if array.dtype != np.uint8 and array.dtype.name not in FLOATS:
+        raise UnusableError(f"an array must be uint8 or floating point; it is {array.dtype}")
+    return array
+
+
+def _row(array: Array, shape: tuple[int, ...]) -> Array:
+    reading = Mapped(array)
+    reading.check()
+    with np.errstate(over="ignore"):
+        pixels = np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32).reshape(shape)
+    reading.check()
+    if not np.isfinite(pixels).all():
+        raise UnusableError("an image must hold finite float32 numbers; it holds others")
+    return pixels
+
+
+def _refuse(problem: str) -> Array:
+    raise UnusableError(problem)
+
+
+def _size(shape: tuple[Any, ...]) -> str:
+    return " × ".join(map(str, shape)) or "a single number"

@@ -1,0 +1,98 @@
+"""The images of a folder in memory: pixels, labels, and which rows are whose."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets import masks
+from cnncli.datasets.images import image_cache
+from cnncli.datasets.images.decode import MASK, Form
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.folder import Listing, absent
+from cnncli.datasets.splits import selection
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Images:
+    """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), uint8 (N, H, W), or None.
+
+    `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
+    names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
+    """
+
+    x: Array
+    fingerprints: Array
+    y: Array | None
+    rows: Mapping[str, Array]
+    files: Sequence[str]
+    masks: Sequence[str]
+    classes: tuple[str, ...]
+    digest: str
+    skipped: Sequence[Problem]
+
+
+def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], None]) -> Images:
+    """Read a folder. `told` hears how many of how many files are decoded.
+
+    Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
+    """
+    found = selection.listing(root, data)
+    height, width, _ = selection.image_shape(found, data)
+    form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
+    samples = sorted(sample for part in found.splits.values() for sample in part)
+    made = image_cache.decoded(root, [sample.file for sample in samples], form, told)
+    problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
+    classes, y = found.classes, None
+    if found.masks:
+        files = [sample.file for sample in samples]
+        own = replace(form, color_mode=MASK, interpolation="nearest")
+        drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, told, files)
+        problems = drawn.problems | problems
+        y = masks.settled(drawn.images[..., 0])
+        classes = tuple(str(number) for number in range(int(y.max()) + 1))
+        state.update(drawn.digest.encode())
+    elif data.targets == "labels":
+        y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
+    unusable = list(problems.values())
+    selection.refuse(found, unusable, data)
+    kept = without(found, {samples[row].file for row in problems})
+    parts = selection.splits(kept, data, seed)
+    number = {sample.file: row for row, sample in enumerate(samples)}
+    rows = {name: np.array([number[sample.file] for sample in part], np.int64) for name, part in parts.items()}
+    state.update(repr((found.classes, samples)).encode())
+    files = [sample.file for sample in samples]
+    drawn_from = [found.masks[file] for file in files] if found.masks else []
+    skipped = sorted([*found.problems, *unusable])
+    fingerprints = made.fingerprints
+    return Images(
+        made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped
+    )
+
+
+def without(found: Listing, files: set[str]) -> Listing:
+    """The listing without some files. Raises CnncliError where a split then has nothing left of a class."""
+    left = {name: [sample for sample in part if sample.file not in files] for name, part in found.splits.items()}
+    rule = "a class must have at least one image that can be read"
+    faults = [Problem(f"{name} {of}", rule) for name, part in left.items() for of in absent(part, found.classes)]
+    faults += [
+        Problem(name, "a split must have at least one image that can be read") for name in left if not left[name]
+    ]
+    raise_any(str(found.root), faults)
+    return replace(found, splits=left)
+
+
+def _labels(labels: Sequence[tuple[int, ...]], classes: int, *, several: bool) -> Array:
+    """Class numbers, or rows with a 1 at each class where an image may have several."""
+    if not several:
+        return np.array([number for (number,) in labels], np.int64)
+    rows = np.zeros((len(labels), classes), np.float32)
+    for row, numbers in zip(rows, labels, strict=True):
+        row[list(numbers)] = 1
+    return rows

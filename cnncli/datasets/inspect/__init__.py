@@ -1,0 +1,1 @@
+"""Looking through a source before training on it."""

@@ -1,0 +1,213 @@
+"""A data source looked over in a few seconds: what a spec for it has to know.
+
+Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from math import floor
+from pathlib import Path
+from shlex import quote
+
+import numpy as np
+from PIL import Image, ImageChops
+
+from cnncli.datasets.class_numbers import class_numbers, whole_numbers
+from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
+from cnncli.datasets.images import load_images
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import archive, array_files, csv_layout, folder, image_files, mask_folder
+from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.folder import Listing
+from cnncli.datasets.sources.synthetic import Synthetic
+from cnncli.errors import CnncliError, UsageError
+
+MOST_FILES, MOST_BYTES = 10_000, 256 << 20
+"""Of a folder that is decoded whole: some five seconds of two processors."""
+HEADERS = 2_000
+"""Files of a larger folder whose headers are read."""
+COARSE = (64, 64)
+"""Pixels that a picture is reduced to where it is asked whether it is grey."""
+UNIT = 2.0
+"""Floats beyond are taken for levels of 0 to 255 that nobody has divided."""
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+
+
+@dataclass(frozen=True)
+class Survey:
+    """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
+    training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
+    image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
+    all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
+    classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
+    used of a folder or a table.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    samples: Mapping[str, int]
+    sizes: Mapping[tuple[int, int], int]
+    channels: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    several: bool = False
+    problems: Sequence[Problem] = ()
+    looked: int = 0
+    whole: bool = True
+    ordered: bool = False
+    levels: bool = False
+    listing: Listing | None = None
+
+    @property
+    def imbalance(self) -> float:
+        """How many times as many training images the largest class has as the smallest; 1 where that is not known."""
+        counts = [count for count in self.counts.values() if count]
+        return max(counts) / min(counts) if counts else 1.0
+
+
+def survey(source: str, told: Callable[[int, int], None] = lambda done, total: None) -> Survey:
+    """Look at what `source` names: a known name, a folder or a file, relative to the working directory.
+
+    `told` hears how many of how many files are done. Raises DeclarationError where there is no such source, CnncliError
+    where it can't be read, is not labelled or has nothing to train on.
+    """
+    data = DataSection(dataset=source)
+    if isinstance(data.dataset, Synthetic):
+        return _described(data, "made")
+    found = find(source, Path())
+    made = SURVEYED[found.kind](found, told) if found.kind in SURVEYED else _described(data, found.kind)
+    if "train" not in made.samples:
+        raise CnncliError(f"{source}: there is nothing to train on: it has no training images")
+    return made
+
+
+def _described(data: DataSection, kind: str) -> Survey:
+    about = describe(data, Path())
+    height, width, channels = about.input_shape
+    names = about.names or tuple(str(number) for number in range(about.classes or 0))
+    return Survey(kind, names, about.samples, {(height, width): sum(about.samples.values())}, channels)
+
+
+def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
+    splits = archive.splits(found.file, archive.headers(found), labelled=True)
+    first = next(iter(splits.values())).x
+    height, width, channels = image_shape(first.shape)
+    samples = {name: split.count for name, split in splits.items()}
+    array_files.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
+    levels = first.kind == "f" and array_files.limits(array_files.read(first, found.kind))[1] > UNIT
+    made = Survey(
+        "shipped" if found.name in EMBEDDED else "arrays",
+        (),
+        samples,
+        {(height, width): sum(samples.values())},
+        channels,
+        levels=levels,
+    )
+    labels = splits["train"].y if "train" in splits else None
+    if labels is None:
+        return made
+    y = array_files.labels(array_files.read(labels, found.kind), labels)
+    y = whole_numbers(y) if len(labels.shape) == 1 else y
+    if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
+        raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
+    numbers = class_numbers(y)
+    if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
+        return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
+    counts = np.bincount(numbers)
+    rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
+    ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
+    shown = {str(number): int(count) for number, count in enumerate(counts)}
+    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
+
+
+def _table(found: Found, told: Callable[[int, int], None]) -> Survey:
+    tables = csv_layout.tables(found, DataSection(dataset=found.name))
+    height, width, channels = csv_layout.image_shape(tables, None)
+    samples = {name: len(part) for name, part in tables.numbers.items()}
+    counts = Counter(tables.numbers.get("train", ()))
+    return Survey(
+        "table",
+        tables.classes,
+        samples,
+        {(height, width): sum(samples.values())},
+        channels,
+        {name: counts[number] for number, name in enumerate(tables.classes)},
+        listing=csv_layout.listing(tables),
+    )
+
+
+def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
+    root = found.file
+    listing = folder.read(root)
+    if set(listing.classes) == {mask_folder.IMAGES, mask_folder.MASKS}:
+        raise UsageError(
+            f"{root}: holds images and their masks, and init writes specs that tell classes apart; "
+            "`cnncli init segmentation` gives one to begin with"
+        )
+    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` reads every file and tells all")
+    files = sorted(sample.file for part in listing.splits.values() for sample in part)
+    whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
+    chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]
+    sizes: Counter[tuple[int, int]] = Counter()
+    problems, grey = list(listing.problems), True
+    with ThreadPoolExecutor(image_files.processors()) as threads:
+        for done, seen in enumerate(threads.map(lambda file: _look(root, file, whole=whole), chosen), start=1):
+            if isinstance(seen, Problem):
+                problems.append(seen)
+            else:
+                sizes[seen[0]] += 1
+                grey = grey and seen[1]
+            if done % 50 == 0 or done == len(chosen):
+                told(done, len(chosen))
+    kept = load_images.without(listing, {problem.file for problem in problems})
+    counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
+    return Survey(
+        "folder",
+        kept.classes,
+        {name: len(part) for name, part in kept.splits.items()},
+        dict(sizes.most_common()),
+        1 if grey else 3,
+        {name: counts[number] for number, name in enumerate(kept.classes)},
+        kept.several,
+        sorted(problems),
+        len(chosen),
+        whole,
+        listing=kept,
+    )
+
+
+SURVEYED: dict[str, Callable[[Found, Callable[[int, int], None]], Survey]] = {
+    "folder": _folder,
+    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    "csv": _table,
+}
+
+
+def _bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:  # opening says why
+        return 0
+
+
+def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool] | Problem:
+    """The size of an image and whether it is grey, or what is wrong with it."""
+    try:
+        size = image_files.size_of(root / file)
+        with image_files.opened(root / file) as image:
+            grey = image.mode in GREY_MODES
+            if whole:
+                image.draft("RGB", COARSE)  # JPEG alone has it: all is read, a part is computed
+                image.load()
+                grey = grey or _is_grey(image)
+    except image_files.UnusableError as error:
+        return Problem(file, str(error))
+    return size, grey
+
+
+def _is_grey(image: Image.Image) -> bool:
+    """Whether an image has colours that are not grey; told by some of its pixels."""
+    red, green, blue = image.resize(COARSE, Image.Resampling.NEAREST).convert("RGB").split()
+    return all(ImageChops.difference(red, other).getbbox() is None for other in (green, blue))

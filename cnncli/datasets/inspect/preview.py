@@ -1,0 +1,75 @@
+"""A contact sheet of images before and after augmentation."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnncli.datasets.augment.augmentation import Augmentation
+from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.dataset import Split
+from cnncli.layers.losses import LOSSES
+
+Array = np.ndarray[Any, Any]
+CELL = 96
+"""Pixels that the longer side of an image has at least on the sheet."""
+GAP = 4
+"""Pixels between images."""
+PAPER = 255
+ANY = LOSSES.parse("mean_squared_error")
+"""A loss that asks nothing of the images."""
+
+
+def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: int, draws: int) -> Array:
+    """uint8 (1 + draws, n, H, W, C): the images as they are, then as the first batches of so many steps see them.
+
+    They are the first of the first epoch's order. Images in float are spread over 0 … 255. Those with masks are
+    (2 · H, W, 3): the mask is below, each class in a colour of its own.
+    """
+    chosen = order(len(train), seed, 0, shuffle=True)[:images]
+    shape = (len(chosen), *train.x.shape[1:])
+    masks = train.y if train.y is not None and train.y.ndim > 2 else None
+    made = np.empty((1 + draws, *shape), np.float32)
+    channels = 0 if masks is None else max(2, int(masks.max()) + 1) if masks.ndim == 3 else masks.shape[3]
+    targets = np.zeros((1 + draws, *shape[:3], channels or shape[3]), np.float32)
+    for draw in range(1 + draws):
+        inputs = np.zeros(shape, np.float32)
+        used = augment if draw else ()
+        feed = Feed(replace(train, y=masks), 1.0, ANY, inputs, targets[draw], augment=used, seed=seed)
+        feed.fill(chosen, draw)
+        made[draw] = inputs
+    if train.x.dtype != np.uint8:
+        least, most = made[0].min(), made[0].max()
+        made = (made - least) * (255 / max(most - least, np.finfo(np.float32).tiny))
+    if masks is not None:
+        pictures = made if shape[3] == 3 else made[..., :1].repeat(3, -1)
+        made = np.concatenate([pictures, targets @ palette(channels)], axis=2)
+    return made.round().clip(0, 255).astype(np.uint8)
+
+
+def palette(classes: int) -> Array:
+    """A colour for each class, black for class 0: float32 (classes, 3). As VOC's: bits of the number."""
+    number = np.arange(classes)[:, None]
+    level = sum((number >> 3 * place + np.arange(3) & 1) << 7 - place for place in range(3))
+    return np.asarray(level, np.float32)
+
+
+def sheet(images: Array) -> Image.Image:
+    """Rows of images, uint8 (rows, columns, H, W, C), side by side on paper, small ones enlarged pixel by pixel.
+
+    Of images with neither one nor three channels the first is shown.
+    """
+    down, across, height, width, channels = images.shape
+    if channels != 3:
+        images = images[..., :1]
+    times = max(1, -(-CELL // max(height, width)))
+    images = images.repeat(times, 2).repeat(times, 3)
+    high, wide = height * times + GAP, width * times + GAP
+    paper = np.full((down * high + GAP, across * wide + GAP, images.shape[-1]), PAPER, np.uint8)
+    for i in range(down):
+        for j in range(across):
+            top, left = GAP + i * high, GAP + j * wide
+            paper[top : top + height * times, left : left + width * times] = images[i, j]
+    return Image.fromarray(paper if channels == 3 else paper[..., 0])

@@ -1,0 +1,292 @@
+"""What files of arrays hold, read without NumPy: the names, shapes and dtypes of their arrays.
+
+Only headers are read here, and every size is checked before anything as large is allocated. The formats: `.npy` is a
+magic string, a version, the header's length, the header (a Python dict literal), the data (numpy.lib.format); `.npz` a
+zip file of such members; idx two bytes 0, the type, the number of axes, their lengths, the data. Object arrays, which
+hold pickles, are refused.
+"""
+
+import ast
+import gzip
+import os
+import struct
+import zipfile
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from math import prod
+from pathlib import Path
+from typing import IO
+
+from cnncli.datasets.sources.find import Found
+from cnncli.errors import CnncliError
+from cnncli.system.files import open_regular
+
+MAGIC = b"\x93NUMPY"
+LONGEST_HEADER = 10_000
+"""Bytes of a member's header; NumPy's own limit."""
+LARGEST_ARCHIVE = 16 << 30
+"""Bytes of all arrays of one archive once unpacked: 16 GiB."""
+INTEGERS, FLOATS = "iub", "f"
+UNSIGNED_BYTES = 8
+"""idx's number of the type."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """One array: its key, shape and dtype as NumPy writes it ("|u1", "<f4"), and the file that it is in.
+
+    `title`: what its user calls it: its key in an archive, else its file's name.
+    """
+
+    key: str
+    shape: tuple[int, ...]
+    code: str
+    file: Path
+    title: str
+
+    @property
+    def place(self) -> str:
+        """What an error about its numbers begins with."""
+        return str(self.file) if self.title == self.file.name else f"{self.file}: {self.title}"
+
+    @property
+    def size(self) -> int:
+        """Bytes of its data."""
+        return prod(self.shape) * int(self.code[2:])
+
+    @property
+    def kind(self) -> str:
+        """NumPy's letter for the kind of number: b, i, u, f, …"""
+        return self.code[1]
+
+    @property
+    def dtype(self) -> str:
+        """The dtype's name: "uint8", "float32"."""
+        names = {"b": "bool", "i": "int", "u": "uint", "f": "float"}
+        return "bool" if self.kind == "b" else f"{names[self.kind]}{8 * int(self.code[2:])}"
+
+
+def headers(source: Found) -> dict[str, Header]:
+    """The arrays of a source by key.
+
+    Raises CnncliError for a file that can't be read, is not of its format, holds objects, or whose sizes do not agree.
+    """
+    if source.kind == "npz":
+        return _archived(source.file)
+    read = {"npy": _array, "idx": _idx}[source.kind]
+    return {key: _alone(key, path, read) for key, path in source.files.items()}
+
+
+def _archived(path: Path) -> dict[str, Header]:
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            members = [member for member in archive.infolist() if member.filename.endswith(".npy")]
+            total = sum(member.file_size for member in members)
+            if total > LARGEST_ARCHIVE:
+                raise CnncliError(
+                    f"{path}: an archive's arrays must take at most {LARGEST_ARCHIVE:,} bytes; these take {total:,}"
+                )
+            return {header.key: header for header in (_member(path, archive, member) for member in members)}
+    except OSError as error:
+        raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
+    except zipfile.BadZipFile as error:
+        raise CnncliError(f"{path}: is not a readable NumPy archive (.npz): {error}") from None
+
+
+def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> Header:
+    key = member.filename.removesuffix(".npy")
+    try:
+        with archive.open(member) as file:
+            return _array(file, Header(key, (), "", path, key), member.file_size)
+    except CnncliError:
+        raise
+    except Exception as error:  # damage shows as BadZipFile, zlib.error, RuntimeError, NotImplementedError, …
+        raise CnncliError(f"{path}: {key} can't be read: {error}") from None
+
+
+def _alone(key: str, path: Path, read: Callable[[IO[bytes], Header, int], Header]) -> Header:
+    """The header of a file that holds one array."""
+    try:
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size == 0:
+                raise CnncliError(f"{path}: must hold an array; the file has 0 bytes")
+            return read(file, Header(key, (), "", path, path.name), size)
+    except struct.error:
+        raise CnncliError(f"{path}: ends within its header") from None
+    except OSError as error:
+        raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
+
+
+def _array(file: IO[bytes], header: Header, size: int) -> Header:
+    """The header of a NumPy array in a file of so many bytes."""
+    place = header.place
+    shape, code, offset = _parse(place, file)
+    if code[1] not in INTEGERS + FLOATS:
+        raise CnncliError(f"{place} must hold numbers; it holds dtype {code!r}, which is never read")
+    return _fitting(replace(header, shape=shape, code=code), offset, size)
+
+
+def _idx(file: IO[bytes], header: Header, size: int) -> Header:
+    """The header of an idx file. How much a packed one holds is seen when it is read."""
+    place, packed = header.place, header.title.endswith(".gz")
+    try:
+        with gzip.open(file) if packed else nullcontext(file) as content:
+            start = content.read(4)
+            lengths = content.read(4 * start[3]) if len(start) == 4 else b""
+    except (OSError, EOFError, zlib.error) as error:
+        raise CnncliError(f"{place} can't be read: {error}") from None
+    if len(start) < 4 or start[:2] != b"\0\0" or len(lengths) < 4 * start[3]:
+        raise CnncliError(f"{place} is not an idx file: it must begin with 0, 0, a type and the number of axes")
+    if start[2] != UNSIGNED_BYTES:
+        raise CnncliError(f"{place} must hold unsigned bytes, idx's type 0x08; it holds type 0x{start[2]:02X}")
+    shape = struct.unpack(f">{start[3]}I", lengths)
+    if packed and prod(shape) > LARGEST_ARCHIVE:
+        raise CnncliError(f"{place} must take at most {LARGEST_ARCHIVE:,} bytes; it takes {prod(shape):,}")
+    found = replace(header, shape=shape, code="|u1")
+    return found if packed else _fitting(found, 4 + len(lengths), size)
+
+
+def _fitting(header: Header, offset: int, size: int) -> Header:
+    """The header, if the data behind it are as large as it says."""
+    expected = offset + header.size
+    if expected != size:
+        holder = "archive" if header.title == header.key else "file"
+        raise CnncliError(
+            f"{header.place} is damaged: shape {header.shape} of dtype {header.code!r} takes {expected:,} bytes, "
+            f"the {holder} holds {size:,}"
+        )
+    return header
+
+
+def _parse(place: str, file: IO[bytes]) -> tuple[tuple[int, ...], str, int]:
+    """Shape, dtype code and where the data begins."""
+    start = file.read(8)
+    if len(start) < 8 or start[:6] != MAGIC or start[6] not in (1, 2, 3):
+        raise CnncliError(f"{place} is not a NumPy array")
+    width = 2 if start[6] == 1 else 4
+    (length,) = struct.unpack("<H" if width == 2 else "<I", file.read(width))
+    if length > LONGEST_HEADER:
+        raise CnncliError(f"{place}'s header must take at most {LONGEST_HEADER:,} bytes; it takes {length:,}")
+    try:
+        header = ast.literal_eval(file.read(length).decode("utf-8" if start[6] == 3 else "latin-1").strip())
+        shape, code = header["shape"], header["descr"]
+    except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
+        raise CnncliError(f"{place}'s header can't be read") from None
+    if code == "|O":
+        raise CnncliError(f"{place} must hold numbers; it holds Python objects, which are never read")
+    if not _is_code(code) or not _is_shape(shape):
+        raise CnncliError(f"{place} must be a plain array of numbers; received shape {shape!r}, dtype {code!r}")
+    return shape, code, 8 + width + length
+
+
+def _is_code(code: object) -> bool:
+    return isinstance(code, str) and len(code) >= 3 and code[0] in "<>|=" and code[2:].isdecimal() and len(code) < 6
+
+
+def _is_shape(shape: object) -> bool:
+    return isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
+
+
+@dataclass(frozen=True)
+class SplitHeaders:
+    """The images and, unless the target is the input, the labels of one split."""
+
+    x: Header
+    y: Header | None
+
+    @property
+    def count(self) -> int:
+        """The number of rows."""
+        return self.x.shape[0]
+
+
+SPLITS = {"train": "train", "val": "validation", "test": "test"}
+"""The suffix of an archive's keys, and the name of the split."""
+IMAGES = ("uint8", "float16", "float32", "float64")
+
+
+def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: bool = False) -> dict[str, SplitHeaders]:
+    """The splits that the arrays make, by "train", "validation", "test". With `masks` the labels are those of pixels.
+
+    Raises CnncliError for an unknown x_… or y_… key, images or labels of a wrong shape or dtype, counts that differ.
+    """
+    known = [f"{axis}_{suffix}" for suffix in SPLITS for axis in "xy"]
+    for key in arrays:
+        if key not in known and key[:2] in ("x_", "y_"):
+            raise CnncliError(f"{path}: the arrays are {', '.join(known)}; received {key!r}")
+    found = {}
+    for suffix, name in SPLITS.items():
+        x, y = arrays.get(f"x_{suffix}"), arrays.get(f"y_{suffix}")
+        if x is None and y is None:
+            continue
+        if x is None or (y is None and labelled):
+            title = next(header.title for header in (x, y) if header is not None)
+            raise CnncliError(f"{path}: {title} needs {_partner(title)} beside it; {_keys(arrays)}")
+        found[name] = SplitHeaders(x, y if labelled else None)
+        _check_images(x)
+        if labelled and y is not None:
+            _check_labels(path, x, y)
+            if masks:
+                _check_masks(x, y)
+    if not found:
+        raise CnncliError(f"{path}: must hold x_train and y_train; {_keys(arrays)}")
+    shapes = {split.x.shape[1:]: split.x for split in reversed(list(found.values()))}
+    if len(shapes) > 1:
+        first, second = list(shapes.values())[:2]
+        raise CnncliError(
+            f"{path}: images of all splits must have one shape; "
+            f"{second.title} has {second.shape[1:]}, {first.title} {first.shape[1:]}"
+        )
+    return found
+
+
+def _partner(title: str) -> str:
+    """What the labels of these images are called, or the images of these labels."""
+    pairs = (("x_", "y_"), ("images-idx3", "labels-idx1"), ("images.idx3", "labels.idx1"))
+    for images, labels in pairs:
+        if images in title:
+            return title.replace(images, labels)
+        if labels in title:
+            return title.replace(labels, images)
+    return "its partner"
+
+
+def _keys(arrays: Mapping[str, Header]) -> str:
+    names: Sequence[str] = sorted(array.title for array in arrays.values())
+    return f"it holds {', '.join(names[:12]) or 'no array'}"
+
+
+def _check_images(x: Header) -> None:
+    if len(x.shape) not in (3, 4):
+        raise CnncliError(f"{x.place} must have shape (N, H, W) or (N, H, W, C); received {x.shape}")
+    if not prod(x.shape):
+        raise CnncliError(f"{x.place} must hold at least one image with one pixel; received shape {x.shape}")
+    if x.dtype not in IMAGES:
+        raise CnncliError(f"{x.place} must be uint8 or floating point; received {x.dtype}")
+
+
+def _check_labels(path: Path, x: Header, y: Header) -> None:
+    if not y.shape or not prod(y.shape):
+        raise CnncliError(f"{y.place} must have a row for each image; received shape {y.shape}")
+    if y.shape[0] != x.shape[0]:
+        raise CnncliError(
+            f"{path}: {x.title} and {y.title} must have equally many rows; received {x.shape[0]:,} and {y.shape[0]:,}"
+        )
+    if y.dtype not in ("bool", *IMAGES) and y.kind not in INTEGERS:
+        raise CnncliError(f"{y.place} must be whole numbers or floating point; received {y.dtype}")
+
+
+def _check_masks(x: Header, y: Header) -> None:
+    height, width = x.shape[1:3]
+    pixels, channels = y.shape[1:3], y.shape[3:]
+    fits = len(channels) == 1 if y.kind == FLOATS else channels in ((), (1,))
+    if fits and pixels == (height, width):
+        return
+    raise CnncliError(
+        f"{y.place} must hold a class number for each pixel of an image with `targets: masks`, "
+        f"(N, {height}, {width}) whole numbers, or (N, {height}, {width}, C) in floating point; "
+        f"received {y.dtype} {y.shape}"
+    )

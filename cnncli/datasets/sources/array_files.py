@@ -1,0 +1,158 @@
+"""The arrays of a source's files: mapped or read, checked, and added to the digest of all data.
+
+An array of a `.npy` file is mapped into memory and gone through in portions: it may be larger than memory.
+"""
+
+import gzip
+import hashlib
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from io import BufferedReader
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets import fingerprints
+from cnncli.datasets.masks import numbered
+from cnncli.datasets.sources import formats, memmap
+from cnncli.datasets.sources.archive import Header
+from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.memmap import Mapped
+from cnncli.errors import CnncliError
+from cnncli.system.files import open_regular
+from cnncli.system.memory import limit, shown
+
+Array = np.ndarray[Any, Any]
+PORTION = 16 << 20
+"""Bytes of an array that are gone through at a time."""
+
+
+def read(header: Header, kind: str) -> Array:
+    """The array of a header, as it is in the file: of a `.npy` mapped, of others in memory."""
+    path = header.file
+    try:
+        if kind == "npy":
+            array: Array = memmap.load(path)
+        else:
+            with open_regular(path) as file:
+                array = _read(header, kind, file)
+    except MemoryError:
+        raise CnncliError(f"{header.place} does not fit into memory") from None
+    except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
+        raise CnncliError(f"{header.place} can't be read: {error}") from None
+    return array
+
+
+def _read(header: Header, kind: str, file: BufferedReader) -> Array:
+    """The array of a header from its file, which is an archive, or idx, packed or not."""
+    if kind == "npz":
+        with np.load(file, allow_pickle=False) as archive:
+            array: Array = archive[header.key]
+            return array
+    with gzip.open(file) if header.file.suffix == ".gz" else nullcontext(file) as content:
+        return formats.idx(content, header.shape)
+
+
+def check_memory(source: Found, arrays: Iterable[Header]) -> None:
+    """Raise CnncliError where the arrays of a source take more memory than there is; those of `.npy` are mapped."""
+    # Of another floating type there is the copy in float32, too, for a while.
+    needed = sum(max(array.size, 4 * prod(array.shape) if array.kind == "f" else 0) for array in arrays)
+    if source.kind != "npy" and needed > limit():
+        raise CnncliError(
+            f"{source.file}: its arrays take {shown(needed)} of memory, of which this process may use "
+            f"{shown(limit())}; saved as .npy files, x_train.npy and so on, they are read as they are needed"
+        )
+
+
+def digest(key: str, array: Array, state: "hashlib._Hash") -> Array:
+    """Add an array, its name, dtype and shape to the digest; the array as it was added: C-contiguous, little-endian."""
+    array = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+    state.update(repr((key, array.dtype.name, array.shape)).encode())
+    state.update(array.data)
+    return array
+
+
+def limits(x: Array) -> tuple[float, float]:
+    """The least and the greatest value of an array."""
+    found = [(x[rows].min(), x[rows].max()) for rows in portions(x)]
+    return float(min(low for low, _ in found)), float(max(high for _, high in found))
+
+
+def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Array | None]:
+    """Images, uint8 or float32 (N, H, W, C), added to the digest; of mapped ones also their fingerprints.
+
+    uint8 and float32 in C order stay where they are; all else is copied into memory, as float32 if it is no uint8.
+    Raises CnncliError naming the first row with a value that is not finite in float32; and for a copy that is larger
+    than this machine's memory.
+    """
+    dtype = np.dtype(np.uint8 if x.dtype == np.uint8 else np.float32)
+    stays = x.dtype == dtype and x.flags.c_contiguous
+    kept = x if stays else _room(header, x.shape, dtype)
+    seen = np.empty((len(x), fingerprints.SIZE), np.uint8) if isinstance(x, np.memmap) else None
+    state.update(repr((header.key, x.dtype.name, x.shape)).encode())
+    for rows in portions(x):
+        part = np.ascontiguousarray(x[rows], x.dtype.newbyteorder("<"))
+        state.update(part.data)
+        part = part if dtype == np.uint8 else finite(part, header, rows.start)
+        if not stays:
+            kept[rows] = part
+        if seen is not None:
+            prints = b"".join(fingerprints.fingerprint(row.data) for row in part)
+            seen[rows] = np.frombuffer(prints, np.uint8).reshape(-1, fingerprints.SIZE)
+    return (kept[..., None] if kept.ndim == 3 else kept), seen
+
+
+def labels(y: Array, header: Header) -> Array:
+    """Labels, int64 (N,) or float32 (N, …). Raises CnncliError naming the first bad row."""
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    if y.dtype.kind == "f":
+        return finite(y.reshape(-1, 1) if y.ndim == 1 else y, header)
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = y[:, 0]
+    if y.dtype.kind == "i" and y.min() < 0:
+        row = int(np.argmax((y < 0).reshape(len(y), -1).any(axis=1)))
+        raise CnncliError(f"{header.place} must hold class numbers of at least 0; row {row} has {y[row].min()}")
+    if y.ndim == 1:
+        if y.dtype.kind == "u" and y.max() > np.iinfo(np.int64).max:
+            raise CnncliError(f"{header.place} must hold class numbers; row {int(y.argmax())} has {y.max()}")
+        return y.astype(np.int64)
+    return np.ascontiguousarray(y, np.float32)
+
+
+def masks(y: Array, header: Header) -> Array:
+    """Masks, uint8 (N, H, W) or float32 (N, H, W, C). Raises CnncliError naming the first bad row."""
+    y = y.astype(y.dtype.newbyteorder("="), copy=False)
+    return finite(y, header) if y.dtype.kind == "f" else numbered(y.reshape(y.shape[:3]), header.place)
+
+
+def finite(array: Array, header: Header, start: int = 0) -> Array:
+    """Rows `start` and on as float32. Raises CnncliError naming the first with a value that is not finite there."""
+    with np.errstate(over="ignore"):
+        array = np.ascontiguousarray(array, np.float32)
+    bad = np.flatnonzero(~np.isfinite(array).reshape(len(array), -1).all(axis=1))
+    if bad.size:
+        row = array[bad[0]].reshape(-1)
+        value = row[~np.isfinite(row)][0]
+        raise CnncliError(f"{header.place} must hold finite float32 numbers; row {start + bad[0]} has {value}")
+    return array
+
+
+def portions(x: Array) -> Iterator[slice]:
+    """All rows, so many at a time as make a portion; of a mapped array no more than a bound stays in memory."""
+    count, reading = max(1, PORTION // max(1, x[0].nbytes)), Mapped(x)
+    for start in range(0, len(x), count):
+        rows = slice(start, min(start + count, len(x)))
+        reading.check()
+        yield rows
+        reading.used(rows.stop - rows.start)
+
+
+def _room(header: Header, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> Array:
+    size, memory = int(np.prod(shape)) * dtype.itemsize, limit()
+    if size > memory:
+        raise CnncliError(
+            f"{header.place} must be uint8 or float32 in C order and this machine's byte order to be trained on from "
+            f"the disk: as {dtype} it takes {size:,} bytes, of which there is memory for {memory:,}"
+        )
+    return np.empty(shape, dtype)

@@ -1,0 +1,112 @@
+"""The pixels of CSV files as arrays."""
+
+import csv
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.sources.csv_layout import Columns, Tables, told
+from cnncli.errors import CnncliError
+from cnncli.system.files import text_lines
+from cnncli.system.memory import limit, shown
+
+Array = np.ndarray[Any, Any]
+MOST = 1000
+"""Problems of a file after which it is read no further."""
+
+
+def read(found: Tables) -> dict[str, Array]:
+    """The pixels of each split: (N, pixels), all uint8 where all are whole numbers from 0 to 255, else all float32.
+
+    Raises CnncliError with the places of cells that are no finite numbers and of rows that are too short or too long.
+    """
+    arrays = {
+        split: _read(path, found.columns[split], len(found.numbers[split])) for split, path in found.files.items()
+    }
+    problems = [
+        problem
+        for split, array in arrays.items()
+        if array is None or not np.isfinite(array).all()
+        for problem in islice(_problems(found.files[split], found.columns[split]), MOST)
+    ]
+    raise_any(str(found.source.file), problems)
+    made = {split: array for split, array in arrays.items() if array is not None}
+    return (
+        made
+        if len({array.dtype for array in made.values()}) == 1
+        else {k: v.astype(np.float32) for k, v in made.items()}
+    )
+
+
+def _read(path: Path, columns: Columns, rows: int) -> Array | None:
+    """The pixels of one file, (rows, pixels), by NumPy's own reader; None where it finds something that it can't read.
+
+    Raises CnncliError where they take more memory than there is.
+    """
+    label = columns.label
+    before = columns.pixels if label is None else label
+    parts = {"before": before, "after": columns.pixels - before}
+    for dtype in (np.uint8, np.float32):
+        needed = 2 * rows * columns.pixels * np.dtype(dtype).itemsize  # as they are read, and put together
+        if needed > limit():
+            raise CnncliError(
+                f"{path}: its pixels take {shown(needed)} of memory, of which this process may use {shown(limit())}"
+            )
+        fields: list[tuple[Any, ...]] = [(name, dtype, (count,)) for name, count in parts.items()]
+        if label is not None:
+            fields.insert(1, ("label", np.uint8))
+        try:
+            with told(path), np.errstate(over="ignore"):
+                table = np.loadtxt(
+                    path,
+                    np.dtype(fields),
+                    delimiter=",",
+                    comments=None,
+                    quotechar='"',
+                    skiprows=int(columns.header),
+                    converters=None if label is None else {label: lambda text: 0},
+                    encoding="utf-8-sig",
+                    ndmin=1,
+                )
+        except ValueError:
+            continue
+        return _settled(np.concatenate([table[name] for name in parts], axis=1))
+    return None
+
+
+def _settled(pixels: Array) -> Array:
+    """Floats that are whole numbers from 0 to 255 as these."""
+    if pixels.dtype == np.uint8 or not (pixels.min() >= 0 and pixels.max() <= 255):
+        return pixels
+    whole = pixels.astype(np.uint8)
+    return whole if np.array_equal(whole, pixels) else pixels
+
+
+def _problems(path: Path, columns: Columns) -> Iterator[Problem]:
+    """What is wrong with the pixels of a file, row by row."""
+    count = len(columns.names)
+    with told(path), text_lines(path) as lines:
+        reader = csv.reader(lines)
+        for cells in reader:
+            line = f"{path.name}:{reader.line_num}"
+            if not cells or (columns.header and reader.line_num == 1):
+                continue
+            if len(cells) != count:
+                yield Problem(line, f"a row must have {count:,} values, as the first one; received {len(cells):,}")
+                continue
+            for column, cell in enumerate(cells):
+                if column != columns.label and not _is_pixel(cell.strip()):
+                    name = repr(columns.names[column]) if columns.header else "a pixel"
+                    said = f"received {cell.strip()!r}" if cell.strip() else "it is empty"
+                    yield Problem(f"{line}:{column + 1}", f"{name} must be a finite number; {said}")
+
+
+def _is_pixel(text: str) -> bool:
+    try:
+        return "_" not in text and abs(float(text)) <= float(np.finfo(np.float32).max)
+    except ValueError:
+        return False

@@ -1,0 +1,224 @@
+"""CSV files of pixels: a row an image, its class in one column, its pixels in the others.
+
+Read here, without NumPy, are the columns and the class of every row; `cells` reads the pixels. The class is in the
+column named label (or class, target, y), or in the first one of a file without a header. Pixels are in the order of
+rows, then columns, then channels.
+"""
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import isqrt
+from pathlib import Path
+
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.unicode_names import composed
+from cnncli.errors import CnncliError, DeclarationError
+from cnncli.system import memory
+from cnncli.system.files import bounded_lines, open_regular, text_lines
+
+LABELS = ("label", "class", "target", "y")
+SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
+MOST_CLASSES = 1 << 20
+"""Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
+ROW = 256
+"""Bytes of memory that a row takes while rows are divided among splits, its pixels aside: 240 where measured."""
+LONGEST_NUMBER = 18
+"""Digits of a class number: it is kept as int64."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """`names`: of all columns, their numbers from 1 where there is no header; `label`: which is the class, if any."""
+
+    names: tuple[str, ...]
+    label: int | None
+    header: bool
+
+    @property
+    def pixels(self) -> int:
+        """How many columns are pixels."""
+        return len(self.names) - (self.label is not None)
+
+
+@dataclass(frozen=True)
+class Tables:
+    """By "train", "validation", "test": `files`, their `columns`, the class `numbers` of their rows (0 without labels).
+
+    `classes`: the names. Classes that are whole numbers are class numbers; names are numbered in their order.
+    """
+
+    source: Found
+    files: Mapping[str, Path]
+    columns: Mapping[str, Columns]
+    numbers: Mapping[str, Sequence[int]]
+    classes: tuple[str, ...]
+
+
+def tables(source: Found, data: DataSection) -> Tables:
+    """The tables of a source. Raises CnncliError, with all that is wrong with their classes."""
+    data.refuse_folder_keys("test_split")
+    labelled = data.targets == "labels"
+    files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
+    columns = {split: _columns(path, labelled=labelled) for split, path in files.items()}
+    first, *others = files
+    for split in others:
+        if columns[split].pixels != columns[first].pixels:
+            raise CnncliError(
+                f"{source.file}: images of all splits must have one shape; {files[first].name} has "
+                f"{columns[first].pixels:,} pixels a row, {files[split].name} {columns[split].pixels:,}"
+            )
+    problems: list[Problem] = []
+    labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
+    raise_any(str(source.file), problems)
+    needed = ROW * sum(map(len, labels.values()))
+    if needed > (most := memory.limit()):
+        raise CnncliError(
+            f"{source.file}: its rows take {memory.shown(needed)} of memory, of which this process may use "
+            f"{memory.shown(most)}"
+        )
+    for split, path in files.items():
+        if not labels[split]:
+            raise CnncliError(f"{path}: there must be at least one row of pixels; there is none")
+    shown = {label for part in labels.values() for label in part}
+    if labelled and len(set(labels.get("train", ()))) == 1:
+        raise CnncliError(
+            f"{files['train']}: there must be at least two classes; {labels['train'][0]!r} is the only one"
+        )
+    whole = all(_is_whole(label) for label in shown)
+    names = [str(i) for i in range(min(max(map(int, shown)) + 1, MOST_CLASSES))] if whole else sorted(shown)
+    rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}
+    numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
+    return Tables(source, files, columns, numbers, tuple(names) if labelled else ())
+
+
+def listing(found: Tables) -> Listing:
+    """The rows as a folder's samples, each called by its number."""
+    # A class number of which there is no row anywhere is missing from no split.
+    shown = sorted({number for part in found.numbers.values() for number in part})
+    rank = {number: i for i, number in enumerate(shown)}
+    names = tuple(found.classes[number] if number < len(found.classes) else str(number) for number in shown)
+    samples = {
+        split: [Sample(f"{row:09}", (rank[number],)) for row, number in enumerate(part)]
+        for split, part in found.numbers.items()
+    }
+    return Listing(found.source.file, names, samples, several=False, problems=(), faults=())
+
+
+def image_shape(found: Tables, input_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+    """(H, W, C) of each row: a square in grey or in RGB, else what the model's `input_shape` says; where that is (),
+    and any shape will do, a row is one line of pixels.
+
+    Raises DeclarationError where none fits the number of pixels.
+    """
+    count = next(iter(found.columns.values())).pixels
+    for channels in (1, 3):
+        side = isqrt(count // channels)
+        if side * side * channels == count:
+            return side, side, channels
+    if input_shape is not None and len(input_shape) == 3:
+        height, width, channels = input_shape
+        if height * width * channels == count:
+            return height, width, channels
+    if input_shape == ():
+        return 1, count, 1
+    name = next(iter(found.files.values())).name
+    raise DeclarationError(
+        f"each row of {name} has {count:,} pixels, which is neither a square nor three: `input_shape: [height, width, "
+        "channels]` under `model` must say whose product that is"
+    )
+
+
+@contextmanager
+def told(path: Path) -> Iterator[None]:
+    """What makes a file unreadable becomes a CnncliError that names it."""
+    try:
+        yield
+    except OSError as error:
+        raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise CnncliError(f"{path}: a table must be UTF-8 text") from None
+    except csv.Error as error:
+        raise CnncliError(f"{path}: is no table that can be read: {error}") from None
+
+
+def _columns(path: Path, *, labelled: bool) -> Columns:
+    with told(path), text_lines(path) as lines:
+        first = [cell.strip() for cell in next(csv.reader(lines), [])]
+    if len(first) < 2:
+        said = f"the first line is {first[0][:60]!r}" if first else "the first line is empty"
+        raise CnncliError(f"{path}: rows must have a class and pixels, with commas between them; {said}")
+    named = [i for i, name in enumerate(first) if name.lower() in LABELS]
+    words = sum(not _is_number(cell) for cell in first)
+    counted = first in ([str(i + start) for i in range(len(first))] for start in (0, 1))
+    if not (named or counted or 2 * words > len(first)):
+        return Columns(tuple(str(i + 1) for i in range(len(first))), 0, header=False)
+    if not all(first):
+        raise CnncliError(
+            f"{path}: every column must have a name; column {first.index('') + 1} has none (pandas writes its index "
+            "there unless it is told index=False)"
+        )
+    if len(named) > 1 or (labelled and not named):
+        raise CnncliError(
+            f"{path}: one column must be named {', '.join(LABELS[:-1])} or {LABELS[-1]}, for the class of each row; "
+            f"received {', '.join(first[:4])}{', …' if len(first) > 4 else ''}"
+        )
+    return Columns(tuple(first), named[0] if named else None, header=True)
+
+
+def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: bool) -> list[str]:
+    """The class of each row, "0" without labels; what is wrong with one is added to `problems`."""
+    at, labels = columns.label if labelled else None, []
+    known: dict[bytes, str] = {}
+    with told(path), open_regular(path) as file:
+        for number, line in enumerate(bounded_lines(file), 1):
+            row = line.rstrip(b"\r\n")
+            if not row or (columns.header and number == 1):
+                continue
+            cell = b"0" if at is None else _cell(row, at, len(columns.names))
+            if cell not in known:
+                label = composed(cell.decode("utf-8-sig").strip().strip('"').strip())
+                rule = _flaw(label)
+                if rule:
+                    name = repr(columns.names[at or 0]) if columns.header else "the class"
+                    problems.append(Problem(f"{path.name}:{number}:{(at or 0) + 1}", f"{name} {rule}"))
+                    continue
+                known[cell] = label
+            labels.append(known[cell])
+    return labels
+
+
+def _cell(row: bytes, at: int, count: int) -> bytes:
+    """Cell `at` of a row of `count`, cut off from the nearer end: rows are long, and there are many of them."""
+    if b'"' in row:
+        texts = next(csv.reader([row.decode("utf-8-sig")]))
+        return texts[at].encode() if at < len(texts) else b""
+    near = at < count // 2
+    cells = row.split(b",", at + 1) if near else row.rsplit(b",", count - at)[-(count - at) :]
+    place = at if near else 0
+    return cells[place] if place < len(cells) else b""
+
+
+def _flaw(label: str) -> str:
+    """The rule that the text of a class breaks, or ""."""
+    if not label:
+        return "must have the name or the number of a class; it is empty"
+    if _is_number(label) and not _is_whole(label):
+        return f"must be the name of a class or a whole number of at least 0; received {label!r}"
+    return ""
+
+
+def _is_whole(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,75 @@
+"""Image files: opened with care, and measured without decoding them."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from cnncli.datasets.sources.folder import READ
+from cnncli.system.files import open_regular
+
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+MOST_PIXELS = 89_478_485
+"""Pillow's own limit, at which it only warns: a quarter of a GiB at three bytes a pixel."""
+
+# Of palettes, of damaged EXIF data and of sizes: what matters of it is an error here.
+warnings.filterwarnings("ignore", module=r"PIL\b")
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+
+
+class UnusableError(ValueError):
+    """An image that can't be used; the text is the rule that it breaks, and goes behind its file's name."""
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """An image whose header is read and whose size is bearable; of several frames it is the first.
+
+    Raises UnusableError where that fails, or what is done with it fails on damaged data.
+    """
+    try:
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise UnusableError("an image must have something in it; the file has 0 bytes")
+            image = Image.open(file, formats=FORMATS)
+            pixels = image.width * image.height
+            if pixels > MOST_PIXELS:
+                raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has {pixels:,}")
+            yield image
+    except UnusableError:
+        raise
+    except UnidentifiedImageError:
+        raise UnusableError(f"an image must be {READ}; the file holds something else") from None
+    except Image.DecompressionBombError:
+        raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has over twice as many") from None
+    except MemoryError:
+        raise UnusableError("does not fit into memory") from None
+    except Exception as error:  # Pillow's readers raise OSError, SyntaxError, ValueError, struct.error, … on damage
+        said = (isinstance(error, OSError) and error.strerror) or " ".join(str(error).split()) or type(error).__name__
+        raise UnusableError(f"can't be read: {said}") from None
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """(height, width) as it is seen, turned as EXIF says. Raises UnusableError."""
+    with opened(path) as image:
+        # A PNG without EXIF data in its header would be decoded to look behind the pixels.
+        has_exif = image.format != "PNG" or "exif" in image.info
+        turned = has_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+def check_size(mask: Path, image: Path) -> None:
+    """Raise UnusableError unless a mask is as large as its image, or where either can't be read."""
+    (height, width), (high, wide) = size_of(image), size_of(mask)
+    if (height, width) != (high, wide):
+        raise UnusableError(
+            f"a mask must be as large as its image, {height} × {width} (height × width); it is {high} × {wide}"
+        )
+
+
+def processors() -> int:
+    """How many threads decode: one for each processor that this process may use. Pillow lets go of Python's lock."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

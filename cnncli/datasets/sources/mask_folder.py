@@ -1,0 +1,73 @@
+"""A folder of images with masks, paired by their names.
+
+photos/images/park/1.jpg     photos/masks/park/1.png
+photos/train/images/1.jpg    photos/train/masks/1.png: `train`, `val` (`valid`, `validation`) and `test` are splits
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from cnncli.datasets.problems import Problem
+from cnncli.datasets.sources import folder
+from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.unicode_names import composed
+
+IMAGES, MASKS = "images", "masks"
+ENDINGS = (".png", ".bmp", ".gif")
+"""JPEG and WebP may be lossy: they make other numbers of classes."""
+
+
+def read(root: Path) -> Listing:
+    """List the images of a folder and their masks. Raises CnncliError where it can't be read."""
+    found = folder.read(root, labelled=False)
+    problems = list(found.problems)
+    masks: dict[str, str] = {}
+    for part in found.splits.values():
+        masks |= _paired([sample.file for sample in part], problems)
+    paired = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
+    splits = {name: part for name, part in paired.items() if part}
+    return Listing(root, (), splits, False, tuple(problems), tuple(_faults(found, splits)), masks)
+
+
+def _faults(found: Listing, splits: Mapping[str, Sequence[Sample]]) -> Iterator[Problem]:
+    yield from found.faults
+    if not splits:
+        yield Problem(".", f"there must be the folders {IMAGES} and {MASKS}, also in each of train, val, test")
+    elif len(splits) < len(found.splits):
+        for name in found.splits.keys() - splits.keys():
+            yield Problem(name, "a split must have at least one image with a mask")
+
+
+def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
+    """Masks by their images. What has no partner, or more than one, is added to `problems`."""
+    by_name: dict[str, dict[tuple[str, str], str]] = {IMAGES: {}, MASKS: {}}
+    for file in files:
+        kind, name = _place(file)
+        if kind not in by_name:
+            problems.append(Problem(file, f"must lie in {IMAGES} or in {MASKS}"))
+        elif kind == MASKS and not file.lower().endswith(ENDINGS):
+            problems.append(
+                Problem(file, "a mask must be PNG, BMP or GIF: in lossy formats pixels come back as other numbers")
+            )
+        elif name in by_name[kind]:
+            problems.append(Problem(file, f"there must be one file of this name; there is {by_name[kind][name]}"))
+        else:
+            by_name[kind][name] = file
+    images, masks = by_name[IMAGES], by_name[MASKS]
+    problems += [
+        Problem(file, f"an image must have a mask, {'/'.join(filter(None, (name[0], MASKS, name[1])))}.png")
+        for name, file in images.items()
+        if name not in masks
+    ]
+    problems += [
+        Problem(file, f"a mask must have an image in {IMAGES}") for name, file in masks.items() if name not in images
+    ]
+    return {images[name]: masks[name] for name in images if name in masks}
+
+
+def _place(file: str) -> tuple[str, tuple[str, str]]:
+    """IMAGES, MASKS or something else; and the folder of the split with the name below, without its ending."""
+    parts = PurePosixPath(composed(file)).with_suffix("").parts
+    split = parts[0] if len(parts) > 1 and parts[0].lower() in folder.SPLITS else ""
+    kind, *below = parts[1:] if split else parts
+    return (kind if below else ""), (split, "/".join(below))

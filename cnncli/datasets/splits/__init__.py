@@ -1,0 +1,1 @@
+"""Dividing rows: splits by class, folds, duplicates across splits."""

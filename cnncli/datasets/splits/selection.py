@@ -1,0 +1,80 @@
+"""The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from shlex import quote
+
+from cnncli.datasets.problems import Problem, raise_any
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import folder, mask_folder
+from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.splits.splitting import divide
+from cnncli.errors import DeclarationError
+
+CHANNELS = {"rgb": 3, "grayscale": 1}
+
+
+def listing(root: Path, data: DataSection) -> Listing:
+    """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
+    found = mask_folder.read(root) if data.targets == "masks" else folder.read(root, labelled=data.targets == "labels")
+    refuse(found, found.problems, data, found.faults)
+    return found
+
+
+def refuse(found: Listing, problems: Sequence[Problem], data: DataSection, faults: Sequence[Problem] = ()) -> None:
+    """Raise CnncliError for what no option helps, and for files that can't be used unless they are to be skipped."""
+    advice = f"`cnncli datasets check {quote(str(found.root))}` reads every file and tells all"
+    if problems and not faults:
+        advice += "; `on_error: skip` under `data` leaves such files out"
+    raise_any(str(found.root), [*faults, *([] if data.on_error == "skip" else problems)], advice)
+
+
+def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequence[Sample]]:
+    """The images by "train", "validation", "test": those that the folder names, and the shares of `data` taken off.
+
+    Raises DeclarationError for a share of what the folder names itself, or that leaves a class without an image.
+    """
+    data.refuse_unstratified()
+    shares = data.shares
+    for name in shares:
+        key = f"{name}_split"
+        if name in found.splits:
+            raise DeclarationError(f"{key} must be left out where the folder has its own {name} images", key)
+        if "train" not in found.splits:
+            raise DeclarationError(f"{key} must be left out where there are no images to train on", key)
+    if not shares:
+        return found.splits
+    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes)}
+    return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
+
+
+def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:
+    """(H, W, C) of every image. Without image_size the first one's header is read, which must agree with the model's.
+
+    Raises DeclarationError where it does not, CnncliError where it can't be read.
+    """
+    channels = CHANNELS[data.color_mode]
+    if data.image_size is not None:
+        return (*data.image_size, channels)
+    file, size = _first(found, data)
+    if input_shape is not None and len(input_shape) == 3 and input_shape[:2] != size:
+        raise DeclarationError(
+            f"images are {size[0]} × {size[1]} as {file}, the model's input_shape is {list(input_shape)}; "
+            f"`image_size: {list(input_shape[:2])}` under `data` resizes them"
+        )
+    return (*size, channels)
+
+
+def _first(found: Listing, data: DataSection) -> tuple[str, tuple[int, int]]:
+    """The first image that can be read, and its (height, width)."""
+    from cnncli.datasets.sources import image_files  # here, because most specs need no Pillow
+
+    problems = []
+    for file in (sample.file for part in found.splits.values() for sample in part):
+        try:
+            return file, image_files.size_of(found.root / file)
+        except image_files.UnusableError as error:
+            problems.append(Problem(file, str(error)))
+            refuse(found, problems, data)
+    raise_any(str(found.root), problems)
+    raise AssertionError("a listing without an image has a fault")

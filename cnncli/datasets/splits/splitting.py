@@ -1,0 +1,50 @@
+"""Images divided into splits, class by class, by the seed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from hashlib import sha256
+from math import floor
+
+from cnncli.datasets.sources.folder import Sample, absent
+from cnncli.errors import DeclarationError
+
+
+def divide(
+    samples: Sequence[Sample], shares: Mapping[str, float], seed: int, classes: Sequence[str]
+) -> dict[str, list[Sample]]:
+    """ "train" and the splits that `shares` gives a part of each class, n − ⌊n · (1 − share)⌋ of n images (as Keras).
+
+    An image of several classes counts for its rarest. Raises DeclarationError for a class that a split has none of.
+    """
+    images = Counter(label for sample in samples for label in sample.labels)
+    strata: dict[int, list[Sample]] = defaultdict(list)
+    for sample in samples:
+        strata[min(sample.labels, key=lambda label: (images[label], label), default=-1)].append(sample)
+    divided: dict[str, list[Sample]] = {name: [] for name in ("train", *shares)}
+    for stratum in strata.values():
+        # By a digest of its name a file's rank depends on no other file, and needs neither NumPy nor an order.
+        left = sorted(stratum, key=lambda sample: (sha256(f"{seed}/{sample.file}".encode()).digest(), sample.file))
+        for name, share in shares.items():
+            count = len(stratum) - floor(len(stratum) * (1 - share))
+            divided[name] += left[:count]
+            left = left[count:]
+        divided["train"] += left
+    _check(divided, shares, classes, images)
+    return {name: sorted(part) for name, part in divided.items()}
+
+
+def _check(
+    divided: Mapping[str, Sequence[Sample]],
+    shares: Mapping[str, float],
+    classes: Sequence[str],
+    images: Mapping[int, int],
+) -> None:
+    for split, part in divided.items():
+        key = f"{split if split in shares else next(iter(shares))}_split"
+        missing = absent(part, classes)
+        if missing:
+            of = ", ".join(f"{name!r} ({images[classes.index(name)]} in all)" for name in missing[:5])
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
+            raise DeclarationError(f"every split must have images of every class; {split} has none of {of}{more}", key)
+        if not part:
+            raise DeclarationError(f"{key} must leave every split an image; {split} has none", key)

@@ -1,0 +1,126 @@
+"""Arrays divided class by class, and classes that would be judged by though there is none of them to train on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.class_numbers import class_name, class_numbers
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.masks import present
+from cnncli.datasets.sources.folder import Sample
+from cnncli.datasets.splits.splitting import divide
+from cnncli.errors import CnncliError, DeclarationError
+
+Array = np.ndarray[Any, Any]
+NUMBERS = "if these are no classes, save them as floating point"
+
+
+def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequence[str]) -> dict[str, Split]:
+    """The rows of `train` divided as a folder's images are: by the seed, a share of each class.
+
+    Raises DeclarationError where rows have no classes, or a split would have none of one.
+    """
+    labels = _labels(train)
+    shown = sorted({label for row in labels for label in row})
+    rank = {label: number for number, label in enumerate(shown)}
+    known = [class_name(label, names) for label in shown]
+    samples = [Sample(f"{row:09}", tuple(rank[label] for label in of)) for row, of in enumerate(labels)]
+    parts = divide(samples, shares, seed, known)
+    return {name: replace(train, rows=np.array([int(row.file) for row in part])) for name, part in parts.items()}
+
+
+def refuse_untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> None:
+    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on."""
+    train = splits.get("train")
+    numbers = {name: found for name, split in splits.items() if (found := _numbers(split)) is not None}
+    if train is None or "train" not in numbers:
+        return
+    first = numbers["train"][0]
+    exact = _is_exact(train)
+    if exact and (numbers["train"] == first).all():
+        raise CnncliError(f"{train.place} must hold at least two classes; every row has {first}")
+    for name, held in numbers.items():
+        if lacking := _first_lacking(held, numbers["train"], classes):
+            row, of = lacking
+            way = f"; {NUMBERS}" if exact else ""
+            raise CnncliError(
+                f"{splits[name].place} must hold no class that there is none of to train on; row {row} has {of}{way}"
+            )
+
+
+def refuse_sorted(train: Split, validation: Split, classes: Sequence[str]) -> None:
+    """Raise DeclarationError where the last rows, which are kept for validation, are of a class that no other is of."""
+    kept, others = _numbers(validation), _numbers(train)
+    if kept is None or others is None:
+        return
+    if lacking := _first_lacking(kept, others, classes):
+        row, of = lacking
+        way = f"; {NUMBERS}" if _is_exact(validation) else ""
+        raise DeclarationError(
+            f"{validation.place}: validation_split takes the last rows, and all of class {of} are among them, from row "
+            f"{validation.start + row}: `stratified: true` under `data` takes a share of each class; or shuffle the "
+            f"rows{way}",
+            "validation_split",
+        )
+
+
+def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, list[str]]:
+    """The classes that masks, or rows of several classes, of a split show and none that is trained on: by the split."""
+    shown = {name: found for name, split in splits.items() if (found := _shown(split)) is not None}
+    if "train" not in shown:
+        return {}
+    lacking = {
+        name: [class_name(number, classes) for number in np.flatnonzero(held & ~shown["train"]).tolist()]
+        for name, held in shown.items()
+        if held.shape == shown["train"].shape
+    }
+    return {name: of for name, of in lacking.items() if of}
+
+
+def _labels(split: Split) -> list[tuple[int, ...]]:
+    """The classes of each row."""
+    numbers = _numbers(split)
+    if numbers is not None:
+        return [(number,) for number in numbers.tolist()]
+    if not _is_several(split.y):
+        raise DeclarationError(
+            f"stratified needs classes: {split.place} must hold class numbers or rows of 0 and 1", "stratified"
+        )
+    assert split.y is not None
+    return [tuple(np.flatnonzero(row).tolist()) for row in split.y]
+
+
+def _numbers(split: Split) -> Array | None:
+    """The class of each of the split's rows, where each has one."""
+    found = None if split.y is None else class_numbers(split.y)
+    return None if found is None else found[split.numbers]
+
+
+def _is_exact(split: Split) -> bool:
+    """Whether its labels are class numbers and could be other numbers."""
+    return split.y is not None and split.y.dtype.kind == "i"
+
+
+def _is_several(y: Array | None) -> bool:
+    return y is not None and y.ndim == 2 and bool(((y == 0) | (y == 1)).all())
+
+
+def _shown(split: Split) -> Array | None:
+    """Which classes masks or rows of several classes show: bool (classes,)."""
+    y = split.y
+    if y is None or _numbers(split) is not None:
+        return None
+    if y.ndim == 3 and y.dtype == np.uint8:
+        return present(y, split.rows)
+    return np.any(y[split.numbers] > 0, axis=0) if _is_several(y) else None
+
+
+def _first_lacking(held: Array, trained: Array, classes: Sequence[str]) -> tuple[int, str] | None:
+    """The first row of the least class that is not among the trained ones, and that class."""
+    lacking = np.setdiff1d(held, trained)
+    if not lacking.size:
+        return None
+    number = int(lacking[0])
+    return int(np.argmax(held == number)), class_name(number, classes)

@@ -1,0 +1,242 @@
+"""A model as a graph of ONNX operators, as plain data: what `onnxruntime_peer` builds. ONNX itself is not needed here.
+
+It is the model's operations that are translated, not its layers: so layers made of known ones go over, whoever wrote
+them.
+"""
+
+from collections.abc import Callable, Mapping
+from math import inf
+from typing import Any
+
+from cnncli.graph.model import Model, lower
+from cnncli.interop.onnx.graph import Graph
+from cnncli.kernels.elementwise.activation_names import parts
+from cnncli.ops.arrange import Concatenate, Reshape
+from cnncli.ops.batch_normalization import FixedNormalization
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.dense import Dense
+from cnncli.ops.depthwise import DepthwiseConv2D
+from cnncli.ops.elementwise import Activation, Add, Softmax
+from cnncli.ops.ir import Call, Op
+from cnncli.ops.losses import Penalty
+from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast
+from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
+from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
+from cnncli.ops.transpose import Conv2DTranspose
+from cnncli.ops.window import Window
+from cnncli.training.sections import CompileSection
+
+OPSET = 20
+"""The version of ONNX' operators: the first one with Gelu."""
+ARITHMETIC = (Add, Subtract, Multiply, Extreme)
+"""What repeats its inputs by itself along axes of length 1."""
+Translator = Callable[[Graph, Call, Any], object]
+
+
+def translate(model: Model, compiled: CompileSection | None = None) -> dict[str, Any]:
+    """The graph for inference, ready for JSON; how the model is trained does not matter.
+
+    `input_shape`, `output_shape`: channels first. `nodes`: in order, each with its operator, the names of what it reads
+    and of what it makes, and its attributes. `constants`: numbers and small arrays, int64 where all are of type int,
+    else float32. `weights`: float32, by the names of ours, each being ours after
+    `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's; its input is "input". Raises
+    UsageError for an operation without a counterpart.
+    """
+    lowered = lower(model)
+    calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
+    graph = Graph(model, lowered, calls)
+    for call in calls:
+        if type(call.op) not in TRANSLATORS:
+            raise graph.refusal(call)
+        TRANSLATORS[type(call.op)](graph, call, call.op)
+    return {"opset": OPSET, **graph.description()}
+
+
+def _convolution(graph: Graph, call: Call, op: Conv2D) -> None:
+    kernel = graph.weight(call.inputs[1], (3, 2, 0, 1))
+    _multiply(graph, call, "Conv", kernel, **_window(op.window, call), group=op.groups)
+
+
+def _depthwise(graph: Graph, call: Call, op: DepthwiseConv2D) -> None:
+    """As many groups as the image has channels before they are repeated."""
+    height, width, *_ = call.inputs[1].shape
+    channels = call.output.shape[-1]
+    kernel = graph.weight(call.inputs[1], (2, 0, 1), view=(height, width, channels), shape=(channels, 1, height, width))
+    groups = graph.source(call.inputs[0]).shape[-1]
+    _multiply(graph, call, "Conv", kernel, **_window(op.window, call), group=groups)
+
+
+def _transposed(graph: Graph, call: Call, op: Conv2DTranspose) -> None:
+    window, before = op.window, op.window.padding_before(*op.size)
+    image = call.inputs[0].shape[:2]
+    cells = zip(image, window.strides, window.extent, op.size, before, strict=True)
+    after = [(length - 1) * stride + extent - size - cut for length, stride, extent, size, cut in cells]
+    _multiply(
+        graph,
+        call,
+        "ConvTranspose",
+        graph.weight(call.inputs[1], (3, 2, 0, 1)),
+        kernel_shape=list(window.size),
+        strides=list(window.strides),
+        dilations=list(window.dilation),
+        pads=[*before, *(max(0, cut) for cut in after)],
+        output_padding=[max(0, -cut) for cut in after],
+    )
+
+
+def _dense(graph: Graph, call: Call, op: Dense) -> None:
+    """A product of matrices; over the channels of more axes, a convolution with kernels of one cell.
+
+    The rows of the kernel follow the order in which the input was flattened.
+    """
+    x, kernel = call.inputs[:2]
+    channels, units = kernel.shape
+    if len(x.shape) == 1:
+        shape = graph.flattened.get(x, x.shape)
+        rank = len(shape)
+        axes = (rank, rank - 1, *range(rank - 1))
+        name = graph.weight(kernel, axes, view=(*shape, units), shape=(units, channels))
+        _multiply(graph, call, "Gemm", name, transB=1)
+    else:
+        ones = [1] * (len(x.shape) - 1)
+        name = graph.weight(kernel, (1, 0), shape=(units, channels, *ones))
+        _multiply(graph, call, "Conv", name, kernel_shape=ones)
+
+
+def _multiply(graph: Graph, call: Call, operator: str, kernel: str, **attributes: Any) -> None:
+    """A product of any kind of the input with a kernel, and the bias if there is one."""
+    bias = [graph.weight(value) for value in call.inputs[2:]]
+    graph.emit(call, operator, [graph.name(call, call.inputs[0]), kernel, *bias], **attributes)
+
+
+def _window(window: Window, call: Call) -> dict[str, list[int]]:
+    before, after = (list(cells) for cells in window.padding_cells(*call.inputs[0].shape[:2]))
+    return {
+        "kernel_shape": list(window.size),
+        "strides": list(window.strides),
+        "dilations": list(window.dilation),
+        "pads": [*before, *after],
+    }
+
+
+def _largest(graph: Graph, call: Call, op: MaxPool2D) -> None:
+    graph.emit(call, "MaxPool", graph.read(call), **_window(op.window, call))
+
+
+def _averaged(graph: Graph, call: Call, op: AveragePool2D) -> None:
+    height, width, _ = call.inputs[0].shape
+    if op.window == Window((height, width)):
+        graph.emit(call, "GlobalAveragePool", graph.read(call))
+    else:
+        graph.emit(call, "AveragePool", graph.read(call), **_window(op.window, call), count_include_pad=0)
+
+
+def _largest_of_all(graph: Graph, call: Call, op: GlobalMaxPool2D) -> None:
+    graph.emit(call, "Flatten", [graph.emit(call, "GlobalMaxPool", graph.read(call))])
+
+
+def _normalized(graph: Graph, call: Call, op: FixedNormalization) -> None:
+    x, mean, variance, *rest = call.inputs
+    given = iter(rest)
+    channels = x.shape[-1]
+    gamma = graph.weight(next(given)) if op.scale else graph.constant([1.0] * channels)
+    beta = graph.weight(next(given)) if op.center else graph.constant([0.0] * channels)
+    inputs = [graph.name(call, x), gamma, beta, graph.weight(mean), graph.weight(variance)]
+    graph.emit(call, "BatchNormalization", inputs, epsilon=op.epsilon)
+
+
+def _activation(graph: Graph, call: Call, op: Activation) -> None:
+    name, constants = parts(op.kind)
+    x = graph.read(call)
+    if name in PLAIN:
+        graph.emit(call, PLAIN[name], x)
+    elif name in ("leaky_relu", "elu"):
+        graph.emit(call, "LeakyRelu" if name == "leaky_relu" else "Elu", x, alpha=constants[0])
+    elif name == "hard_sigmoid":
+        graph.emit(call, "HardSigmoid", x, alpha=1 / 6, beta=0.5)
+    elif name == "silu":
+        graph.emit(call, "Mul", [*x, graph.emit(call, "Sigmoid", x)])
+    else:
+        most, slope, threshold = {"relu6": (6.0, 0.0, 0.0)}.get(name) or constants
+        if slope or (threshold and most != inf):
+            raise graph.refusal(call, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
+        if threshold:
+            graph.emit(call, "ThresholdedRelu", x, alpha=threshold)
+        else:
+            graph.emit(call, "Clip", [*x, graph.constant(0.0), graph.constant(most)])
+
+
+def _reshape(graph: Graph, call: Call, op: Reshape) -> None:
+    """Where only dense layers read a flattened image, their kernels follow its order; elsewhere it follows ours."""
+    before, after = call.inputs[0].shape, call.output.shape
+    (x,) = graph.read(call)
+    if len(after) == 1 and call.output is not graph.output and graph.read_only_by(call.output, (Dense,)):
+        graph.flattened[call.output] = before
+        graph.emit(call, "Flatten", [x])
+    else:
+        graph.reshape(call, x, before, after)
+
+
+def _affine(graph: Graph, call: Call, op: Affine) -> None:
+    scaled = graph.emit(call, "Mul", [*graph.read(call), graph.constant(op.scale)])
+    if op.offset:
+        graph.emit(call, "Add", [scaled, graph.constant(op.offset)])
+
+
+def _concatenated(graph: Graph, call: Call, op: Concatenate) -> None:
+    last = op.axis == len(call.output.shape) - 1
+    graph.emit(call, "Concat", graph.read(call), axis=1 if last else op.axis + 2)
+
+
+def _swapped(graph: Graph, call: Call, op: SwapLast) -> None:
+    rank = len(call.output.shape)
+    graph.emit(call, "Transpose", graph.read(call), perm=[0, rank, *range(2, rank), 1])
+
+
+def _framed(graph: Graph, call: Call, op: Frame) -> None:
+    (above, below), (left, right) = op.rows, op.columns
+    graph.emit(call, "Pad", [*graph.read(call), graph.constant([0, 0, above, left, 0, 0, below, right])])
+
+
+def _larger(graph: Graph, call: Call, op: UpSample2D) -> None:
+    how = {
+        "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+        "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+    }[op.interpolation]
+    scales = graph.constant([1.0, 1.0, *map(float, op.size)])
+    graph.emit(call, "Resize", [*graph.read(call), "", scales], **how)
+
+
+def _each(operator: str) -> Translator:
+    """One node that reads all inputs as they are."""
+    return lambda graph, call, op: graph.emit(call, operator, graph.read(call))
+
+
+PLAIN = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu", "hard_silu": "HardSwish"}
+"""Activations that are an operator without attributes."""
+EXTREMES = {"maximum": "Max", "minimum": "Min"}
+TRANSLATORS: Mapping[type[Op], Translator] = {
+    Activation: _activation,
+    Add: lambda graph, call, op: graph.emit(call, "Add" if len(call.inputs) == 2 else "Sum", graph.read(call)),
+    Affine: _affine,
+    AveragePool2D: _averaged,
+    Concatenate: _concatenated,
+    Conv2D: _convolution,
+    Conv2DTranspose: _transposed,
+    Dense: _dense,
+    DepthwiseConv2D: _depthwise,
+    Extreme: lambda graph, call, op: graph.emit(call, EXTREMES[op.kind], graph.read(call)),
+    FixedNormalization: _normalized,
+    Frame: _framed,
+    GlobalMaxPool2D: _largest_of_all,
+    MaxPool2D: _largest,
+    Multiply: _each("Mul"),
+    Repeat: lambda graph, call, op: graph.skip(call, (Repeat, *ARITHMETIC)),
+    RepeatChannels: lambda graph, call, op: graph.skip(call, (DepthwiseConv2D,)),
+    Reshape: _reshape,
+    Softmax: lambda graph, call, op: graph.emit(call, "Softmax", graph.read(call), axis=1),
+    Subtract: _each("Sub"),
+    SwapLast: _swapped,
+    UpSample2D: _larger,
+}
+"""What appends each operation's nodes to the graph. Nothing is fused: no operation has an activation behind it."""

@@ -1,0 +1,220 @@
+"""A model in PyTorch's words, as plain data: what `torch_peer` builds. PyTorch itself is not needed here.
+
+PyTorch's images are channels first; channel order and the order of a flattened image differ from ours, the work does
+not.
+"""
+
+from collections.abc import Callable, Sequence
+from math import ceil
+from typing import Any
+
+from cnncli.errors import UsageError
+from cnncli.graph.model import Model, Node, lower
+from cnncli.interop.torch.spatial import TRANSLATORS, Module, border, convolution
+from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
+from cnncli.layers.core import Activation, Dense, Dropout, Flatten
+from cnncli.layers.layer import Layer
+from cnncli.layers.losses import LOGISTIC, Loss
+from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from cnncli.layers.normalization import BatchNormalization
+from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
+from cnncli.ops.ir import Shape
+from cnncli.ops.window import Window
+from cnncli.training.optimizers.optimizers import SGD, Adam, Optimizer
+from cnncli.training.optimizers.schedules import Schedule
+from cnncli.training.sections import CompileSection
+
+ACTIVATIONS: dict[str, Module] = {
+    "relu": ("ReLU", {}),
+    "relu6": ("ReLU6", {}),
+    "leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),
+    "elu": ("ELU", {}),
+    "gelu": ("GELU", {}),
+    "silu": ("SiLU", {}),
+    "hard_silu": ("Hardswish", {}),
+    "sigmoid": ("Sigmoid", {}),
+    "hard_sigmoid": ("Hardsigmoid", {}),
+    "tanh": ("Tanh", {}),
+    "softmax": ("Softmax", {"dim": 1}),
+}
+JOINS: dict[type[Layer], str] = {
+    layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
+}
+"""How layers join their inputs: `torch_peer` knows these words."""
+
+
+def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
+    """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
+
+    `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
+    the modules they then go through. Raises UsageError for what has no counterpart.
+    """
+    shapes = {name: value.shape for name, value in lower(model).outputs.items()}
+    last = model.nodes[-1]
+    loss = None if compiled is None else compiled.loss
+    nodes = [_node(node, [shapes[name] for name in node.inputs], loss=loss, final=node is last) for node in model.nodes]
+    return {
+        "input_shape": [model.input_shape[-1], *model.input_shape[:-1]],
+        "nodes": nodes,
+        **({} if compiled is None else {"loss": _loss(compiled.loss), "optimizer": _optimizer(compiled.optimizer)}),
+    }
+
+
+def _node(node: Node, inputs: Sequence[Shape], *, loss: Loss | None, final: bool) -> dict[str, Any]:
+    """A node; where there is a loss, one that is trained."""
+    layer = node.layer
+    if loss is not None:
+        _check_trained(node)
+    join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
+    if len({len(shape) for shape in inputs}) > 1:
+        raise _no_counterpart(node, "of inputs of different rank")
+    modules = _modules(node, inputs[0])
+    needless = loss.activation if final and loss is not None else "linear"  # theirs takes logits
+    over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
+    activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
+    logits = loss is not None and loss.of_logits and activation not in LOGISTIC
+    if needless not in ("linear", activation) and not logits:
+        raise _no_counterpart(node, f"as the output of {type(loss).__name__}, without {needless}")
+    if activation not in ("linear", needless):
+        modules.append(ACTIVATIONS[activation])
+    return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
+
+
+def _check_trained(node: Node) -> None:
+    """Raise UsageError for what is trained in a way that has no counterpart."""
+    layer = node.layer
+    held = [
+        name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
+    ]
+    if held:
+        raise _no_counterpart(node, f"with {held[0]}")
+    if isinstance(layer, BatchNormalization) and not layer.trainable:
+        raise _no_counterpart(node, "with trainable: false")
+
+
+def _modules(node: Node, shape: Shape) -> list[Module]:
+    """A layer without its activation."""
+    layer = node.layer
+    if type(layer) in TRANSLATORS:
+        return TRANSLATORS[type(layer)](layer, shape)
+    if type(layer) not in MODULES:
+        raise _no_counterpart(node)
+    return MODULES[type(layer)](node, layer, shape)
+
+
+def _dense(node: Node, layer: Dense, shape: Shape) -> list[Module]:
+    if len(shape) == 2:
+        raise _no_counterpart(node)
+    if len(shape) == 3:  # over the channels of each pixel
+        return convolution(Window((1, 1)), shape, layer.units, bias=layer.use_bias)
+    return [("Linear", {"in_features": shape[0], "out_features": layer.units, "bias": layer.use_bias})]
+
+
+def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[Module]:
+    """Theirs has both gamma and beta or neither; that its running variance is the unbiased one is no matter of time."""
+    if layer.center != layer.scale:
+        raise _no_counterpart(node, "with only one of center and scale")
+    arguments = {"num_features": shape[-1], "eps": layer.epsilon, "momentum": 1 - layer.momentum}
+    name = "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
+    return [(name, arguments | {"affine": layer.scale})]
+
+
+def _relu(node: Node, layer: ReLU, shape: Shape) -> list[Module]:
+    most, slope, threshold = layer.max_value, layer.negative_slope, layer.threshold
+    if most is None and not threshold:
+        return [("LeakyReLU", {"negative_slope": slope}) if slope else ("ReLU", {})]
+    if most is None and not slope:
+        return [("Threshold", {"threshold": threshold, "value": 0.0})]
+    if most and not slope and not threshold:
+        return [("ReLU6", {}) if most == 6 else ("Hardtanh", {"min_val": 0.0, "max_val": most})]
+    raise _no_counterpart(node, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
+
+
+def _softmax(node: Node, layer: Softmax, shape: Shape) -> list[Module]:
+    axis = _axis(layer.axis, shape)
+    return [("Softmax", {"dim": axis})] if axis > 1 else []  # over the channels it is an activation
+
+
+def _pooling(node: Node, layer: MaxPooling2D | AveragePooling2D, shape: Shape) -> list[Module]:
+    window = layer.window
+    before, after = (list(cells) for cells in window.padding_cells(*shape[:2]))
+    arguments: dict[str, Any] = {"kernel_size": list(window.size), "stride": list(window.strides), "padding": before}
+    extra: dict[str, Any] = {} if isinstance(layer, MaxPooling2D) else {"count_include_pad": False}
+    name = "MaxPool2d" if isinstance(layer, MaxPooling2D) else "AvgPool2d"
+    if before == after:
+        return [(name, arguments | extra)]
+    if _rounded_up(window, before, shape) == window.output(shape[0], shape[1]):
+        return [(name, arguments | extra | {"ceil_mode": True})]
+    if name == "AvgPool2d":
+        raise _no_counterpart(node, f"with this padding of an image of {shape[0]}×{shape[1]}")
+    return [border(before, after, float("-inf")), (name, arguments | {"padding": [0, 0]})]
+
+
+def _rounded_up(window: Window, before: Sequence[int], shape: Shape) -> tuple[int, ...]:
+    """PyTorch's size of a pooled image with ceil_mode: a window must begin in the image or the border before it."""
+    sizes = []
+    for length, size, stride, cells in zip(shape[:2], window.size, window.strides, before, strict=True):
+        out = ceil((length + 2 * cells - size) / stride) + 1
+        sizes.append(out - 1 if (out - 1) * stride >= length + cells else out)
+    return tuple(sizes)
+
+
+def _axis(axis: int, shape: Shape) -> int:
+    """The axis, batch included, where the channels come first."""
+    axis %= len(shape) + 1
+    return 1 if axis == len(shape) else axis + 1
+
+
+def _loss(loss: Loss) -> Module:
+    smoothing = getattr(loss, "label_smoothing", 0.0)
+    if loss.activation == "softmax":
+        return "CrossEntropyLoss", {"label_smoothing": smoothing}
+    return ("BCEWithLogitsLoss" if loss.activation == "sigmoid" else "MSELoss"), {}
+
+
+def _optimizer(optimizer: Optimizer) -> Module:
+    """Adam with weight decay is PyTorch's AdamW; its SGD adds the decay to the gradient, which is something else."""
+    decay = optimizer.weight_decay
+    scheduled = isinstance(optimizer.learning_rate, Schedule)
+    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
+    held = [name for name in options if getattr(optimizer, name) is not None]
+    how = " with a schedule" if scheduled else f" with {held[0]}" if held else ""
+    arguments: dict[str, Any] = {"lr": optimizer.learning_rate}
+    if isinstance(optimizer, Adam) and not how:
+        arguments |= {"betas": [optimizer.beta_1, optimizer.beta_2], "eps": optimizer.epsilon}
+        return ("Adam", arguments) if decay is None else ("AdamW", {**arguments, "weight_decay": decay})
+    if isinstance(optimizer, SGD) and not how:
+        if not decay:
+            nesterov = optimizer.nesterov and optimizer.momentum > 0
+            return "SGD", {**arguments, "momentum": optimizer.momentum, "nesterov": nesterov}
+        how = " with weight_decay"
+    raise UsageError(f"--against torch knows no counterpart of the optimizer {type(optimizer).__name__}{how}")
+
+
+def _no_counterpart(node: Node, how: str = "") -> UsageError:
+    layer: Layer = node.layer
+    return UsageError(
+        f"--against torch knows no counterpart of {node.name} ({type(layer).__name__}){f' {how}' if how else ''}"
+    )
+
+
+def _nothing(node: Node, layer: Layer, shape: Shape) -> list[Module]:
+    return []
+
+
+MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
+    Activation: _nothing,
+    AveragePooling2D: _pooling,
+    BatchNormalization: _normalization,
+    Concatenate: _nothing,
+    Dense: _dense,
+    Dropout: lambda node, layer, shape: [("Dropout", {"p": layer.rate})],
+    ELU: lambda node, layer, shape: [("ELU", {"alpha": layer.alpha})],
+    Flatten: lambda node, layer, shape: [("Flatten", {})],
+    LeakyReLU: lambda node, layer, shape: [("LeakyReLU", {"negative_slope": layer.negative_slope})],
+    MaxPooling2D: _pooling,
+    ReLU: _relu,
+    Softmax: _softmax,
+    **dict.fromkeys(JOINS, _nothing),
+}
+"""What each layer becomes, its activation and the joining of its inputs aside: (node, layer, shape) → modules."""

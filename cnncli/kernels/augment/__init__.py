@@ -1,0 +1,1 @@
+"""Random changes to the images of a batch."""

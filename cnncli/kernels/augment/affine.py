@@ -1,0 +1,239 @@
+"""Images moved at random, in place: output pixel (x, y) is what the input has at (a0·x + a1·y + a2, b0·x + b1·y + b2).
+
+The six numbers are drawn for each image (see draws.py) in float64 and rounded to float32 as Keras does. What
+lies outside is found as TensorFlow's ImageProjectiveTransformV3 finds it (tensorflow/core/kernels/image/image_ops.h),
+which is what Keras' layers call.
+"""
+
+from math import cos, pi, sin
+
+import numpy as np
+from numba import njit, types
+
+from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
+from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.jit.intrinsics import copy
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
+
+AFFINE = block(
+    DRAWS + "height width channels move fill nearest scratch stride low_y:f high_y:f low_x:f high_x:f value:f first:f"
+)
+MOVES = FLIP, SHIFT, TURN, ZOOM, ZOOM_EVENLY, SHEAR, CROP = range(7)
+FILLS = REFLECT, WRAP, CONSTANT, NEAREST = range(4)
+"""Where pixels outside come from, beside a b c d: d c b a, a b c d, a constant, the nearest one."""
+PORTION = 1 << 13
+"""Elements in a chunk, some 20 µs of work."""
+
+STILL: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+"""The matrix of no move."""
+
+Span = tuple[Range, Range]
+
+
+def transform(
+    x: Tensor,
+    clock: Tensor,
+    scratch: Scratch,
+    stream: int,
+    *,
+    move: int,
+    span: Span,
+    fill: int = CONSTANT,
+    nearest: bool = True,
+    value: float = 0.0,
+    first: float | None = None,
+    among: Among | None = None,
+) -> list[Step]:
+    """Move each image of x, real (N, H, W, C), by numbers drawn within `span`: ((low, high) down, (low, high) across).
+
+    FLIP: with even odds, along the axes whose numbers are not 0. SHIFT: shares of height and width. TURN: shares of a
+    whole turn, the first pair's. ZOOM: factors; ZOOM_EVENLY: one, the first pair's. SHEAR: of either sign. CROP: whole
+    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT,
+    `first` that of the first channel, where it is another one. `among`: see draws.py.
+    """
+    _, height, width, channels = x.shape
+    line = (width + 1) * channels
+    place, stride = scratch.per_thread((height + 2) * line * ITEM[x.dtype] + width * channels * (ITEM[x.dtype] + 8))
+    (low_y, high_y), (low_x, high_x) = span
+    return [
+        each_image(
+            *(affine_worker, x, clock, stream, among, PORTION),
+            height=height,
+            width=width,
+            channels=channels,
+            move=move,
+            fill=fill,
+            nearest=nearest,
+            scratch=place,
+            stride=stride,
+            low_y=low_y,
+            high_y=high_y,
+            low_x=low_x,
+            high_x=high_x,
+            value=value,
+            first=value if first is None else first,
+        )
+    ]
+
+
+@njit
+def _matrix(p, numbers):
+    """(a0, a1, a2, b0, b1, b2) of one image; `numbers` in (0, 1)."""
+    y, x = between(p.low_y, p.high_y, numbers[0]), between(p.low_x, p.high_x, numbers[1])
+    middle_x, middle_y = (p.width - 1) / 2, (p.height - 1) / 2
+    if p.move == FLIP:
+        turned = numbers[0] <= 0.5
+        across, down = 1.0 - 2.0 * (turned and p.high_x != 0), 1.0 - 2.0 * (turned and p.high_y != 0)
+        return across, 0.0, middle_x * (1 - across), 0.0, down, middle_y * (1 - down)
+    if p.move == SHIFT:
+        return 1.0, 0.0, -x * p.width, 0.0, 1.0, -y * p.height
+    if p.move == TURN:
+        c, s = cos(2 * pi * y), sin(2 * pi * y)
+        return c, -s, middle_x - middle_x * c + middle_y * s, s, c, middle_y - middle_x * s - middle_y * c
+    if p.move in (ZOOM, ZOOM_EVENLY):
+        across = x if p.move == ZOOM else y
+        return across, 0.0, middle_x * (1 - across), 0.0, y, middle_y * (1 - y)
+    if p.move == SHEAR:
+        sign = -1.0 if numbers[2] > 0.5 else 1.0
+        return 1.0, sign * x, 0.0, sign * y, 1.0, 0.0
+    rows, columns = p.high_y - p.low_y + 1, p.high_x - p.low_x + 1
+    return 1.0, 0.0, np.floor(p.low_x + columns * numbers[1]), 0.0, 1.0, np.floor(p.low_y + rows * numbers[0])
+
+
+@njit(forceinline=True)
+def _taps(place, length, fill, nearest):
+    """The two cells between which a place lies, and the weight of the second; `length` stands for one outside."""
+    if not 0 <= place <= length - 1:
+        if fill == CONSTANT:
+            return _over_the_edge(place, length, nearest)
+        place = _within(place, length, fill)
+    if nearest:
+        first = np.int64(place + 0.5)
+        return first, first, 0.0
+    first = np.int64(place)
+    return first, first + 1, place - first
+
+
+@njit
+def _over_the_edge(place, length, nearest):
+    """`_taps` of a place outside, where what is outside is a constant."""
+    if nearest and -0.5 < place < length - 0.5:
+        edge = 0 if place < 0 else length - 1
+        return edge, edge, 0.0
+    if not nearest and -1 < place < 0:
+        return length, 0, place + 1
+    if not nearest and length - 1 < place < length:
+        return length - 1, length, place - (length - 1)
+    return length, length, 0.0
+
+
+@njit
+def _within(place, length, fill):
+    """The place inside an axis of `length` that stands for one outside."""
+    if fill == REFLECT and length > 1:
+        period = 2.0 * length
+        if place < 0:
+            place += period * np.trunc(-place / period)
+            place = place + period if place < -length else -place - 1
+        else:
+            place -= period * np.trunc(place / period)
+            place = period - place - 1 if place >= length else place
+    elif fill == WRAP and length > 1:
+        # TensorFlow divides by the last place, not by the length: far outside it wraps once too often.
+        if place < 0:
+            place += length * (np.trunc(-place / (length - 1)) + 1)
+        else:
+            place -= length * np.trunc(place / (length - 1))
+    return min(max(place, 0.0), length - 1.0)
+
+
+@njit
+def _framed(p, x, place, real, item):
+    """The image at address x copied to `place`, with a further column and a further row of the constant."""
+    line, value, first = (p.width + 1) * p.channels, real(p.value), real(p.first)
+    source = view(place, (p.height + 1) * line, real)
+    for row in range(p.height):
+        size = p.width * p.channels
+        copy(place + row * line * item, x + row * size * item, size * item)
+        for k in range(row * line + size, (row + 1) * line):
+            source[k] = value
+        source[row * line + size] = first
+    for k in range(p.height * line, (p.height + 1) * line):
+        source[k] = first if k % p.channels == 0 else value
+    return source
+
+
+@njit
+def _upright(p, matrix, image, source, place, real, item):
+    """Rows stay rows: two are blended, then of the line that comes of it two elements for each."""
+    line, size = (p.width + 1) * p.channels, p.width * p.channels
+    blended, weights = view(place, line, real), view(place + line * item, size, real)
+    place += (line + size) * item
+    # Numba looks whether an index that may be negative is.
+    firsts, seconds = view(place, size, types.uint32), view(place + 4 * size, size, types.uint32)
+    for column in range(p.width):
+        first, second, weight = _taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
+        for channel in range(p.channels):
+            k = column * p.channels + channel
+            firsts[k], seconds[k], weights[k] = first * p.channels + channel, second * p.channels + channel, weight
+    for row in range(p.height):
+        first, second, weight = _taps(matrix[4] * row + matrix[5], p.height, p.fill, p.nearest)
+        out, top = image[row * size : (row + 1) * size], source[first * line : (first + 1) * line]
+        if p.nearest:
+            for k in range(size):
+                out[k] = top[firsts[k]]
+            continue
+        bottom, share = source[second * line : (second + 1) * line], real(weight)
+        rest = real(1) - share
+        for k in range(line):
+            blended[k] = rest * top[k] + share * bottom[k]
+        for k in range(size):
+            out[k] = (real(1) - weights[k]) * blended[firsts[k]] + weights[k] * blended[seconds[k]]
+
+
+@njit
+def _turned(p, matrix, image, source, real):
+    """Each pixel from four of its own."""
+    height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
+    line, out = (width + 1) * channels, 0
+    for row in range(height):
+        for column in range(width):
+            x = matrix[0] * column + matrix[1] * row + matrix[2]
+            y = matrix[3] * column + matrix[4] * row + matrix[5]
+            left, right, across = _taps(x, width, fill, nearest)
+            top, bottom, down = _taps(y, height, fill, nearest)
+            wide, high = real(across), real(down)
+            above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
+            left, right = left * channels, right * channels
+            for channel in range(channels):
+                first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
+                second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
+                image[out] = (real(1) - high) * first + high * second
+                out += 1
+
+
+@worker(AFFINE)
+def affine_worker(real):
+    """Some images."""
+    item = real.bitwidth // 8
+
+    def affine(parameters, start, stop, thread):
+        p = fields(parameters, AFFINE)
+        size = p.height * p.width * p.channels
+        place = p.scratch + thread * p.stride
+        after = place + (p.height + 1) * (p.width + 1) * p.channels * item
+        for i in range(start, stop):
+            if not chosen(p, i):
+                continue
+            a0, a1, a2, b0, b1, b2 = _matrix(p, drawn(p, i))
+            matrix = np.float32(a0), np.float32(a1), np.float32(a2), np.float32(b0), np.float32(b1), np.float32(b2)
+            if (a0, a1, a2, b0, b1, b2) == STILL:
+                continue
+            image = view(p.x + i * size * item, size, real)
+            source = _framed(p, p.x + i * size * item, place, real, item)
+            if matrix[1] == 0 and matrix[3] == 0:
+                _upright(p, matrix, image, source, after, real, item)
+            else:
+                _turned(p, matrix, image, source, real)
+
+    return affine

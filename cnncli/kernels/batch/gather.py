@@ -1,0 +1,113 @@
+"""Batches put together: rows of an array anywhere in memory, chosen by number, made real on their way.
+
+A unit is a whole row, so that what is done to a row may know all of it.
+"""
+
+from math import prod
+
+from numba import types
+
+from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.jit.intrinsics import clear, copy
+from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, worker
+
+SCALED = block("x rows out size item factor:f divisor:f")
+ONE_HOT = block("classes rows out places size item")
+COPIED = block("x out size")
+BYTES, REALS = 1, 4
+"""Bytes of an element of the array that rows are taken from."""
+ITEMS = {"uint8": BYTES, "float32": REALS}
+PORTION = 1 << 17
+"""Elements in a chunk: some 20 µs of work, twice what it takes to wake another thread."""
+
+
+def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) -> list[Step]:
+    """out[i] = x[rows[i]] · factor / divisor, computed in float32.
+
+    x: uint8 or float32 (N, …). rows: int64 (n,), read at run time, each within x. out: real (n, …), its rows as large
+    as those of x, in whatever shape. Raises ValueError for an x of another dtype.
+    """
+    if x.dtype not in ITEMS:
+        raise ValueError(f"rows are taken from uint8 or float32; received {x.dtype}")
+    places = {"x": x.address, "rows": rows.address, "out": out.address, "item": ITEMS[x.dtype]}
+    sizes = {"size": prod(out.shape[1:]), "factor": factor, "divisor": divisor}
+    return [scaled_worker.step(out.dtype, _work(out), **places, **sizes)]
+
+
+def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
+    """out[i, …] = 1 at classes[rows[i], …], 0 elsewhere.
+
+    classes: int64 (N,) or uint8 (N, H, W), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes.
+    out: real (n, K) or (n, H, W, K).
+    """
+    places = {"classes": classes.address, "rows": rows.address, "out": out.address}
+    sizes = {"places": prod(out.shape[1:-1]), "size": out.shape[-1], "item": 1 if classes.dtype == "uint8" else 8}
+    return [one_hot_worker.step(out.dtype, _work(out), **places, **sizes)]
+
+
+def copied(x: Tensor, out: Tensor) -> list[Step]:
+    """out = x. Both real (n, …) of one dtype and size."""
+    size = prod(out.shape[1:]) * ITEM[out.dtype]
+    return [copied_worker.step(out.dtype, _work(out), x=x.address, out=out.address, size=size)]
+
+
+def _work(out: Tensor) -> Work:
+    return Work(out.shape[0], max(1, PORTION * out.shape[0] // out.size), out.shape[0])
+
+
+@worker(SCALED)
+def scaled_worker(real):
+    """Scale some rows."""
+    width = real.bitwidth // 8
+
+    def scaled(parameters, start, stop, thread):
+        p = fields(parameters, SCALED)
+        rows, size = view(p.rows, stop, types.int64), p.size
+        factor, divisor = types.float32(p.factor), types.float32(p.divisor)
+        for i in range(start, stop):
+            source, out = p.x + rows[i] * size * p.item, view(p.out + i * size * width, size, real)
+            if p.item == BYTES:
+                levels = view(source, size, types.uint8)
+                for j in range(size):
+                    out[j] = types.float32(levels[j]) * factor / divisor
+            else:
+                numbers = view(source, size, types.float32)
+                for j in range(size):
+                    out[j] = numbers[j] * factor / divisor
+
+    return scaled
+
+
+@worker(ONE_HOT)
+def one_hot_worker(real):
+    """Write some rows."""
+    width = real.bitwidth // 8
+
+    def one_hot(parameters, start, stop, thread):
+        p = fields(parameters, ONE_HOT)
+        rows, size = view(p.rows, stop, types.int64), p.places * p.size
+        for i in range(start, stop):
+            place, out = p.classes + rows[i] * p.places * p.item, p.out + i * size * width
+            clear(out, size * width)
+            scores = view(out, size, real)
+            if p.item == BYTES:
+                levels = view(place, p.places, types.uint8)
+                for j in range(p.places):
+                    scores[j * p.size + levels[j]] = 1
+            else:
+                numbers = view(place, p.places, types.int64)
+                for j in range(p.places):
+                    scores[j * p.size + numbers[j]] = 1
+
+    return one_hot
+
+
+@worker(COPIED)
+def copied_worker(real):
+    """Copy some rows, of `size` bytes."""
+
+    def copied(parameters, start, stop, thread):
+        p = fields(parameters, COPIED)
+        copy(p.out + start * p.size, p.x + start * p.size, (stop - start) * p.size)
+
+    return copied

@@ -1,0 +1,117 @@
+"""Sums over a batch in a fixed order.
+
+A sum over the batch is split into at most 8 partial sums, a pure function of the shape and the batch size, which are
+then added in order: the bits do not depend on the number of threads.
+"""
+
+from math import prod
+from typing import NamedTuple
+
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
+
+PARTIALS = 8
+ITEM = {"float32": 4, "float64": 8}
+LARGE = 1 << 20
+"""Elements that the sums of all lanes may have together: 4 MiB of float32, where more would cost more
+in memory traffic than it saves."""
+TILE = 64
+"""Channels in a chunk of `sum_rows`: whole cache lines."""
+
+PARTIAL_SUMS = block("partials out count size")
+ROWS = block("x out images rows channels lane")
+
+
+def sum_rows(x: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out[c] = Σ x[..., c], the gradient of a bias. x: real (N, ..., C); out: (C,)."""
+    batch, channels = x.shape[0], x.shape[-1]
+    tiles, parts = -(-channels // TILE), in_lanes(batch)
+    target, after = partial_sums(out, parts, scratch)
+    step = rows_worker.step(
+        x.dtype,
+        parts.work(tiles),
+        x=x.address,
+        out=target,
+        images=batch,
+        rows=prod(x.shape[1:-1]),
+        channels=channels,
+        lane=parts.images,
+    )
+    return [step, *after]
+
+
+class Lanes(NamedTuple):
+    """A sum over a batch in lanes of so many `images`, each a chain of its own; the last one may have fewer.
+
+    `most`: the most lanes that a batch of no more images has.
+    """
+
+    batch: int
+    images: int
+    most: int
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return -(-self.batch // self.images)
+
+    def work(self, tiles: int = 1) -> Work:
+        """That of a worker whose unit is an image, which adds to one of the `tiles` of its lane's sum."""
+        return Work(self.batch, self.images, self.batch, tiles, chained=True)
+
+
+def in_lanes(batch: int, size: int = 1, most: int = PARTIALS) -> Lanes:
+    """At most `most` lanes, fewer where a sum has many elements."""
+    count = min(batch, most, max(1, LARGE // size))
+    return Lanes(batch, -(-batch // count), count)
+
+
+def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list[Step]]:
+    """Where lanes put their sums, one array like `out` after the other, and the steps that add them up.
+
+    A single lane's sum is `out` itself and needs no step.
+    """
+    # As much as any smaller batch needs: its lanes may be shorter, and more of them.
+    place = scratch.take(lanes.most * out.size * ITEM[out.dtype]) if lanes.most > 1 else 0
+    if lanes.number == 1:
+        return out.address, []
+    step = partial_sums_worker.step(
+        out.dtype, elements(out.size), partials=place, out=out.address, count=lanes.number, size=out.size
+    )
+    return place, [step]
+
+
+@worker(PARTIAL_SUMS)
+def partial_sums_worker(real):
+    """out = ((p0 + p1) + p2) + …, elementwise."""
+
+    def add(parameters, start, stop, thread):
+        p = fields(parameters, PARTIAL_SUMS)
+        partials, out = view(p.partials, (p.count, p.size), real), view(p.out, p.size, real)
+        for i in range(start, stop):
+            out[i] = partials[0, i]
+        for k in range(1, p.count):
+            for i in range(start, stop):
+                out[i] += partials[k, i]
+
+    return add
+
+
+@worker(ROWS)
+def rows_worker(real):
+    """Some images of a lane, one tile of channels."""
+    item = real.bitwidth // 8
+
+    def rows(parameters, start, stop, thread):
+        p = fields(parameters, ROWS)
+        first, skip = start // p.images * TILE, start // p.images * p.images
+        start, stop, last = start - skip, stop - skip, min(p.channels, first + TILE)
+        x = view(p.x, (p.images * p.rows, p.channels), real)
+        out = view(p.out + start // p.lane * p.channels * item, p.channels, real)
+        if start % p.lane == 0:
+            for c in range(first, last):
+                out[c] = 0
+        for r in range(start * p.rows, stop * p.rows):
+            for c in range(first, last):
+                out[c] += x[r, c]
+
+    return rows

@@ -1,0 +1,1 @@
+"""Convolutions: direct, depthwise, by Winograd's algorithm, fused with pooling."""

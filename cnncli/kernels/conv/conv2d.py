@@ -1,0 +1,204 @@
+"""Convolution (cross-correlation, as Keras has it), channels last, with strides, padding, dilation and groups.
+
+Each output element is one chain of fused multiply-adds in the order (kh, kw, in). The gradients are in
+`conv2d_gradient`.
+
+A row of output pixels is a sum over kh of products of the image, seen as a matrix whose row for each pixel are the
+kw · in numbers under the kernel's row, with that row of the kernel: they lie one after the other, so nothing is
+gathered. Where there is padding, or several groups, a chunk first copies what it reads of an image into scratch of its
+thread, with zeros around it and a group's channels together.
+"""
+
+from typing import NamedTuple
+
+from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm.dense import GRAIN, PACKED, Panels, Source, pack
+from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, worker
+
+IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
+COPY = "border copied scratch scratch_step"
+CORRELATE = block(
+    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE}"
+)
+
+
+class Geometry(NamedTuple):
+    """How a kernel lies on an image; pairs are (vertical, horizontal).
+
+    `padding` counts the zero rows above and zero columns left of the image; those below and on the right follow from
+    the shape of the output.
+    """
+
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+class Grid(NamedTuple):
+    """Output pixels: images, rows, columns, channels, and in bytes the first's address and the strides."""
+
+    sizes: tuple[int, int, int, int]
+    address: int
+    image: int
+    row: int
+    column: int
+
+
+def forward(
+    x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """out = f(x ∗ kernel + bias). x: real (N, H, W, C); kernel: (kh, kw, C/groups, F); out: (N, OH, OW, F).
+
+    Each element starts from its bias; f and the bias are the epilogue's.
+    """
+    kh, kw, channels, filters = kernel.shape
+    width, item = filters // geometry.groups, ITEM[kernel.dtype]
+    lanes, panel, *_ = microkernel.family(kernel.dtype)
+    pixels = out.size // filters
+    if width % lanes or (width > panel and pixels >= PACKED):
+        steps = (width, kw * channels * filters, channels * filters, filters, 1)
+        source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
+        step, panels = pack(source, kernel.dtype, scratch)
+        before = [step]
+    else:
+        before, row = [], filters * item
+        tap = channels * row
+        panels = Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
+    row = out.shape[2] * filters * item
+    grid = Grid(out.shape, out.address, out.shape[1] * row, row, filters * item)  # type: ignore[arg-type]
+    return [*before, correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
+
+
+def correlate(
+    x: Tensor,
+    kernel: Panels,
+    taps: tuple[int, int],
+    out: Grid,
+    geometry: Geometry,
+    scratch: Scratch,
+    epilogue: Epilogue = PLAIN,
+) -> Step:
+    """`forward` with a kernel in panels onto a grid; chunks are blocks of rows of an image, or several images.
+
+    An activation needs a grid without gaps.
+    """
+    batch, rows, columns, filters = out.sizes
+    work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
+    blocks = min(rows, max(1, work // (2 * GRAIN)))
+    gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
+    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless:
+        # A 1×1 kernel sees no rows: longer ones are fewer products.
+        blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)
+        rows, columns = blocks, rows // blocks * columns
+        x = x._replace(shape=(batch, rows, columns, x.shape[3]))
+    together = 1 if blocks > 1 else max(1, GRAIN // work)
+    return correlate_worker.step(
+        x.dtype,
+        images(batch, together, blocks),
+        product=microkernel.family(x.dtype).product,
+        out=out.address,
+        out_image=out.image,
+        out_row=columns * out.column if gapless else out.row,
+        out_column=out.column,
+        b=kernel.address,
+        b_row=kernel.row,
+        b_panel=kernel.panel,
+        b_group=kernel.group,
+        tap_y=kernel.tap_y,
+        tap_x=kernel.tap_x,
+        blocks=blocks,
+        **image_fields(x, taps, (rows, columns, filters), -(-rows // blocks), geometry, scratch),
+        **epilogue.fields(x.dtype),
+    )
+
+
+def image_fields(
+    x: Tensor,
+    taps: tuple[int, ...],
+    out: tuple[int, int, int],
+    lines: int,
+    geometry: Geometry,
+    scratch: Scratch,
+) -> dict[str, int]:
+    """The fields of IMAGE and COPY: an image, what lies on it, scratch for `lines` rows of output if it is copied."""
+    _, height, width, channels = x.shape
+    (sy, sx), (top, left), (dy, dx), groups = geometry
+    rows, columns, _ = out
+    reach_y, reach_x = (taps[0] - 1) * dy + 1, (columns - 1) * sx + (taps[1] - 1) * dx + 1
+    inside = (top, left) == (0, 0) and (rows - 1) * sy + reach_y <= height and reach_x <= width
+    place, step, copied = 0, 0, not inside or groups > 1
+    if copied:
+        size = ((lines - 1) * sy + reach_y) * reach_x * (channels // groups) * ITEM[x.dtype]
+        place, step = scratch.per_thread(size)
+    values = (x.address, *x.shape, groups, *out, *taps, sy, sx, top, left, dy, dx)
+    copy = microkernel.family(x.dtype).border, int(copied), place, step
+    return dict(zip(f"{IMAGE} {COPY}".split(), (*values, *copy), strict=True))
+
+
+@worker(CORRELATE)
+def correlate_worker(real):
+    """Blocks of rows of images."""
+    item = real.bitwidth // 8
+
+    def correlate_blocks(parameters, start, stop, thread):
+        p = fields(parameters, CORRELATE)
+        inner, width = p.channels // p.groups, p.filters // p.groups
+        copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
+        pixel = (inner if p.copied else p.channels) * item
+        line = (copied_columns if p.copied else p.width) * pixel
+        # One run over (kw, in) where neighbouring taps read neighbouring pixels; a run over `in` a tap elsewhere.
+        whole = p.dx == 1 or p.kw == 1
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
+            copied_rows = (last - 1 - first) * p.sy + (p.kh - 1) * p.dy + 1
+            for group in range(p.groups):
+                x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
+                if p.copied:
+                    target = p.scratch + thread * p.scratch_step
+                    image_part = first * p.sy - p.top, copied_rows, -p.left, copied_columns
+                    call(p.border, (target, x, p.height, p.width, p.channels * item, pixel, *image_part))
+                    x = target
+                else:
+                    x += first * p.sy * line
+                bias = p.bias + group * width * item if p.bias != 0 else 0
+                b = p.b + group * p.b_group
+                for row in range(first, last):
+                    out = p.out + image * p.out_image + row * p.out_row + group * width * item
+                    above = x + (row - first) * p.sy * line
+                    # Taps on rows of zeros are left out; where all are, one is kept, for the bias has to be written.
+                    y = row * p.sy - p.top
+                    tap, end = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
+                    if tap >= end:
+                        tap, end = 0, 1
+                    for i in range(tap, tap + 1 if whole else end):
+                        call(
+                            p.product,
+                            (
+                                out,
+                                p.out_column,
+                                bias if i == tap else out,
+                                0 if i == tap else p.out_column,
+                                p.columns,
+                                width,
+                                above + i * p.dy * line,
+                                p.sx * pixel,
+                                item,
+                                p.dy * line if whole else p.dx * pixel,
+                                b + i * p.tap_y,
+                                p.b_row,
+                                p.b_panel,
+                                p.tap_y if whole else p.tap_x,
+                                p.kw * inner if whole else inner,
+                                end - tap if whole else p.kw,
+                            ),
+                        )
+            if p.after != 0:
+                written = p.out + image * p.out_image + first * p.out_row
+                call(p.after, (written, 0, (last - first) * p.columns * p.filters))
+
+    return correlate_blocks

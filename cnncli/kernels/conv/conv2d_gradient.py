@@ -1,0 +1,222 @@
+"""The gradients of `conv2d`: each element one chain of fused multiply-adds.
+
+The input gradient adds up in the order of the flipped kernel (kh, kw, filters), the weight gradient in that of (image,
+row, column).
+"""
+
+from collections.abc import Iterator
+from math import gcd
+from typing import NamedTuple
+
+from cnncli.kernels.batch.reduce import ITEM, PARTIALS, in_lanes, partial_sums
+from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
+from cnncli.kernels.elementwise import activations
+from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm.dense import Source, pack
+from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
+from cnncli.kernels.jit.intrinsics import call, clear
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, view, worker
+from cnncli.kernels.vector.sweeps import LANES
+
+LONG = 512
+"""Pixels of an image that fill the caches of a weight gradient: more of them are not worth stacking."""
+
+WEIGHT = block(f"product grad out lane tiles panel stack packed packed_step {IMAGE} {COPY}")
+FILL = block("out size bias channels")
+
+
+class Phase(NamedTuple):
+    """Every s-th pixel of one axis of an input gradient: a correlation with every s-th tap or so, with stride 1."""
+
+    first: int
+    pixels: int
+    last_tap: int
+    taps: int
+    tap_step: int
+    padding: int
+    dilation: int
+
+
+def grad_input(
+    grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch, epilogue: Epilogue = PLAIN
+) -> list[Step]:
+    """The adjoint of `forward` in x. grad: real (N, OH, OW, F); kernel: (kh, kw, C/groups, F); out: (N, H, W, C).
+
+    It is the correlation of the gradient, its pixels spread `strides` apart, with the flipped kernel, input channels
+    and filters exchanged (Dumoulin & Visin 2016, section 4). Pixels that lie a stride apart meet the same taps, and
+    only gradients, none of the zeros between them: each such phase is a correlation of its own. Pixels that no tap
+    reaches get zero. As a layer of its own, the transposed convolution, it may have an epilogue.
+    """
+    kh, kw, channels, filters = kernel.shape
+    batch, height, width, depth = out.shape
+    (sy, sx), (top, left), (dy, dx), groups = geometry
+    item = ITEM[out.dtype]
+    rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
+    packs, steps, unreached = [], [], any(phase.taps == 0 for phase in rows + columns)
+    apart = unreached or len(rows) * len(columns) > 1
+    within = epilogue._replace(activation="linear") if apart else epilogue
+    if unreached:
+        place = {"out": out.address, "size": out.size, "bias": within.bias.address if within.bias else 0}
+        steps.append(fill_worker.step(out.dtype, elements(out), **place, channels=depth))
+    for y in rows:
+        for x in columns:
+            if y.taps == 0 or x.taps == 0:
+                continue
+            address = kernel.address + (y.last_tap * kw + x.last_tap) * channels * filters * item
+            sizes = (groups, y.taps, x.taps, filters // groups, channels)
+            tap = channels * filters
+            strides = (filters // groups, -y.tap_step * kw * tap, -x.tap_step * tap, 1, filters)
+            step, panels = pack(Source(address, sizes, strides), out.dtype, scratch)
+            grid = Grid(
+                (batch, y.pixels, x.pixels, depth),
+                out.address + (y.first * width + x.first) * depth * item,
+                height * width * depth * item,
+                sy * width * depth * item,
+                sx * depth * item,
+            )
+            turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
+            packs.append(step)
+            steps.append(correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch, within))
+    if apart and epilogue.activation != "linear":
+        steps += activations.forward(epilogue.activation, out, out)
+    return [*packs, *steps]
+
+
+def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
+    """The adjoint of `forward` in the kernel, summed over the batch.
+
+    x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F).
+    """
+    lanes, panel, product, *_ = microkernel.family(x.dtype)
+    filters = grad.shape[3]
+    width = filters // geometry.groups
+    batch, rows, columns, _ = grad.shape
+    # Images one below the other are one to a 1×1 kernel, and sums stay longer in registers. Not where a gradient is
+    # packed on any machine: the bits would be the same, but scratch would not.
+    pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
+    stacked = pointwise and geometry.groups == 1 and width % LANES == 0
+    parts = in_lanes(batch, out.size)
+    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.number))
+    target, after = partial_sums(out, parts, scratch)
+    packed, step = 0, 0
+    if width % lanes:
+        packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * ITEM[x.dtype])
+    weight = weight_worker.step(
+        x.dtype,
+        parts.work(tiles),
+        product=product,
+        grad=grad.address,
+        out=target,
+        lane=parts.images,
+        tiles=tiles,
+        panel=panel,
+        stack=max(1, LONG // (rows * columns)) if stacked else 1,
+        packed=packed,
+        packed_step=step,
+        **image_fields(x, out.shape[:2], (rows, columns, filters), rows, geometry, scratch),
+    )
+    return [weight, *after]
+
+
+def _phases(taps: int, stride: int, padding: int, dilation: int, size: int) -> Iterator[Phase]:
+    """The phases of one axis of `size` pixels. Pixel y meets tap i where stride divides y + padding - i · dilation."""
+    common = gcd(stride, dilation)
+    for first in range(min(stride, size)):
+        met = [i for i in range(taps) if (first + padding - i * dilation) % stride == 0]
+        last = met[-1] if met else 0
+        before = (last * dilation - first - padding) // stride
+        yield Phase(first, -(-(size - first) // stride), last, len(met), stride // common, before, dilation // common)
+
+
+@worker(WEIGHT)
+def weight_worker(real):
+    """Some images of a lane, one tile of (kh, kw, in) rows of the sum; each image adds one run over its pixels."""
+    item = real.bitwidth // 8
+
+    def weight(parameters, start, stop, thread):
+        p = fields(parameters, WEIGHT)
+        inner, width = p.channels // p.groups, p.filters // p.groups
+        tile = start // p.batch
+        start, stop = start - tile * p.batch, stop - tile * p.batch
+        part = start // p.lane
+        units = p.kh * p.kw * inner
+        first, last = tile * units // p.tiles, (tile + 1) * units // p.tiles
+        copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
+        copied_rows = (p.rows - 1) * p.sy + (p.kh - 1) * p.dy + 1
+        pixel = (inner if p.copied else p.channels) * item
+        line = (copied_columns if p.copied else p.width) * pixel
+        # Rows of the sum that lie one after the other in the image: those of a kernel row, or those of a tap.
+        run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
+        for image in range(start, stop, p.stack):
+            rows = min(p.stack, stop - image) * p.rows
+            for group in range(p.groups):
+                x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
+                if p.copied:
+                    target = p.scratch + thread * p.scratch_step
+                    image_part = -p.top, copied_rows, -p.left, copied_columns
+                    call(p.border, (target, x, p.height, p.width, p.channels * item, pixel, *image_part))
+                    x = target
+                pixels = p.rows * p.columns
+                grad = p.grad + (image * pixels * p.filters + group * width) * item
+                grad_row, grad_panel = p.filters * item, p.panel * item
+                if p.packed != 0:
+                    # The gradient as an image of (pixels, filters): a panel is a part of it that may reach beyond its
+                    # right side. What it has of the next group ends in lanes that are not stored.
+                    grad = p.packed + thread * p.packed_step
+                    grad_row, grad_panel = p.panel * item, pixels * p.panel * item
+                    whole = p.grad + image * pixels * p.filters * item
+                    for panel in range(-(-width // p.panel)):
+                        place = 0, pixels, group * width + panel * p.panel, p.panel
+                        call(p.border, (grad + panel * grad_panel, whole, pixels, p.filters, item, item, *place))
+                unit = first
+                while unit < last:
+                    tap = unit // inner
+                    i, j, c = tap // p.kw, tap % p.kw, unit % inner
+                    count = min(last, (unit // run + 1) * run) - unit
+                    # Only rows of output for which this tap lies on the image; where there is none, zeros are written.
+                    y = i * p.dy - p.top
+                    above, below = max(0, -(y // p.sy)), min(rows, (rows // p.rows * p.height - 1 - y) // p.sy + 1)
+                    if above >= below:
+                        above, below = 0, 1
+                    out = p.out + ((part * units + unit) * p.filters + group * width) * item
+                    call(
+                        p.product,
+                        (
+                            out,
+                            p.filters * item,
+                            0 if image % p.lane == 0 else out,
+                            p.filters * item,
+                            count,
+                            width,
+                            x + (above * p.sy + i * p.dy) * line + j * p.dx * pixel + c * item,
+                            item,
+                            p.sx * pixel,
+                            p.sy * line,
+                            grad + above * p.columns * grad_row,
+                            grad_row,
+                            grad_panel,
+                            p.columns * grad_row,
+                            p.columns,
+                            below - above,
+                        ),
+                    )
+                    unit += count
+
+    return weight
+
+
+@worker(FILL)
+def fill_worker(real):
+    """The bias in some elements, or zeros."""
+    item = real.bitwidth // 8
+
+    def fill(parameters, start, stop, thread):
+        p = fields(parameters, FILL)
+        if p.bias == 0:
+            clear(p.out + start * item, (stop - start) * item)
+        else:
+            out, bias = view(p.out, p.size, real), view(p.bias, p.channels, real)
+            for i in range(start, stop):
+                out[i] = bias[i % p.channels]
+
+    return fill

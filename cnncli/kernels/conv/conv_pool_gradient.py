@@ -1,0 +1,248 @@
+"""The sparse gradients of `conv_pool`.
+
+Behind pooling and ReLU at most one position in four has a gradient, and only those take part. The weight gradient adds
+up (image, row, column), the input gradient (band of rows, 64 filters, kernel row, row, column, cell, filter).
+"""
+
+from numba import njit, types
+
+from cnncli.kernels.batch.reduce import ITEM, in_lanes, partial_sums
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.conv_pool import PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.conv.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
+from cnncli.kernels.jit.intrinsics import clear, copy
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.vector.lanes import LINE
+
+HIGH, WIDE, DEEP = DENSE
+LIST = 2048
+"""Pooled elements whose gradients `grad_input` sorts by winner at a time."""
+FEW = 32
+"""Weights of one filter up to which vectors along the filters beat sparseness."""
+BLOCK, PASS = 64, 6
+"""Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
+
+WEIGHT = block(f"x grad winner out part lane padded run grads labels factors offsets cells {PLAN}")
+INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
+
+
+def grad_weight(
+    x: Tensor, grad: Tensor, winner: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
+
+    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
+    """
+    kh, kw, channels, filters = out.shape
+    run, item = kw * channels, ITEM[x.dtype]
+    lanes = LINE // item
+    few = kh * run <= FEW
+    tile = DEEP * lanes
+    if few:
+        padded, across = up(filters, tile), up(run, WIDE)
+        part, strides = (up(kh, HIGH) * across + 1) * padded, (across * padded, padded, 1)
+    else:
+        padded, across = up(filters, tile), up(run, lanes)
+        part, strides = filters * kh * across + padded, (across, 1, kh * across)
+    parts = in_lanes(x.shape[0], out.size)
+    total = take(scratch, x.dtype, part)
+    target, after = partial_sums(total, parts, scratch)
+    rows = band_rows(x, out, grad, geometry)
+    pixels = rows * grad.shape[2]
+    shared = plan(
+        x,
+        out,
+        grad,
+        geometry,
+        rows,
+        scratch,
+        grads=pixels * tile * item,
+        labels=pixels * tile,
+        factors=(pixels + 1) * item,
+        offsets=(pixels + 1) * 4,
+        cells=(DROPPED + 1) * 8,
+    )
+    step = weight_worker.step(
+        x.dtype,
+        parts.work(-(-filters // tile)),
+        "dense" if few else "sparse",
+        x=x.address,
+        grad=grad.address,
+        winner=winner.address,
+        out=target,
+        part=part,
+        lane=parts.images,
+        padded=padded,
+        run=across,
+        **shared,
+    )
+    last = [arranged(total, Tensor(out.address, (kh, run, filters), out.dtype), strides, limit=filters)]
+    if bias:
+        sums = total._replace(address=total.address + (part - padded) * item)
+        last.append(arranged(sums, bias, (0, 0, 1), limit=filters))
+    return [step, *after, *last]
+
+
+def grad_input(
+    grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
+
+    kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite may spoil neighbouring pixels, too.
+    """
+    kh, kw, channels, filters = kernel.shape
+    run = up(kw * channels, LINE // ITEM[grad.dtype])
+    packed = take(scratch, grad.dtype, filters, kh, run)
+    pack = arranged(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
+    rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
+    size = (4 * rows * grad.shape[2] + 1) * min(filters, BLOCK)
+    shared = plan(
+        out,
+        kernel,
+        grad,
+        geometry,
+        rows,
+        scratch,
+        whole=True,
+        factors=size * ITEM[grad.dtype],
+        offsets=size * 4,
+        counts=4 * rows * grad.shape[2] * 4,
+    )
+    step = input_worker.step(
+        grad.dtype,
+        images(grad.shape[0]),
+        grad=grad.address,
+        winner=winner.address,
+        kernel=packed.address,
+        out=out.address,
+        run=run,
+        **shared,
+    )
+    return [pack, step]
+
+
+@njit(inline="always")
+def whole_vectors(p, base, pixel, count, left, width, item):
+    """The `pixels` of `pool_blocks` for `width` filters from `left` on, copied where there are not so many.
+
+    What is read in place of those that are missing falls to sums that nobody reads.
+    """
+    valid, place = min(width, p.filters - left), pixel * p.filters + left
+    if valid == width:
+        return count, p.grad + place * item, p.filters * item, p.winner + place, p.filters
+    grad, winner = base + p.grads, base + p.labels
+    for q in range(count):
+        copy(grad + q * width * item, p.grad + (place + q * p.filters) * item, valid * item)
+        copy(winner + q * width, p.winner + place + q * p.filters, valid)
+    return count, grad, width * item, winner, width
+
+
+@worker(WEIGHT)
+def weight_worker(real, kind):
+    """Some images of a lane, the sums of some filters and, behind them, of their bias.
+
+    With few weights a filter, vectors lie along the filters: (kh, kw·in, padded); else along (kw, in), and only what
+    has a gradient is added up: (filters, kh, run).
+    """
+    item, few = real.bitwidth // 8, kind == "dense"
+    lanes = LINE // item
+    width = DEEP * lanes
+
+    def weight(parameters, start, stop, thread):
+        p = fields(parameters, WEIGHT)
+        tile = start // p.batch
+        start, stop, left = start - tile * p.batch, stop - tile * p.batch, tile * width
+        part, begun = start // p.lane, start % p.lane > 0
+        right = min(p.filters, left + width)
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        patch = p.sx * p.channels * item, p.sy * row, row
+        out, depth = p.out + part * p.part * item, p.kh * p.run * item
+        bias = out + (p.part - p.padded + left) * item
+        offsets, factors = base + p.offsets, base + p.factors
+        find_places(p, base, base + p.places, item)
+        if not begun:
+            if few:
+                for unit in range(p.part // p.padded - 1):
+                    clear(out + (unit * p.padded + left) * item, width * item)
+            else:
+                clear(out + left * depth, (right - left) * depth)
+            clear(bias, width * item)
+        if not few:
+            cells = view(base + p.cells, DROPPED + 1, types.int64)
+            for cell in range(DROPPED + 1):
+                cells[cell] = (cell & 1) * patch[0] + (cell >> 1) * patch[1] - base
+        for image in range(start, stop):
+            for first in range(0, p.rows, p.band):
+                last = min(p.rows, first + p.band)
+                copy_band(p, image, first, last, base, item)
+                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
+                pixels = whole_vectors(p, base, pixel, count, left, width, item)
+                masked_sum(bias, pixels, real)
+                if few:
+                    # Addresses come anew from the block: as variables they would push sums out of the registers.
+                    for i in range(0, p.kh, HIGH):
+                        for k in range(0, p.run, WIDE):
+                            step = p.padded * item
+                            target = out + (i * p.run + k) * step + left * item, p.run * step, step
+                            masked(target, base + p.places, i * row + k * item, pixels, patch, real)
+                else:
+                    for f in range(left, right):
+                        element, tables = pixel * p.filters + f, (base + p.places, base + p.cells)
+                        grad, winner = p.grad + element * item, p.winner + element
+                        n = passing((offsets, factors), tables, grad, winner, p.filters, count, real)
+                        filter_out, terms = (out + f * depth, p.run * item), (offsets, factors, n)
+                        combine_rows(filter_out, (base, row), terms, p.kh, p.run // lanes, real)
+
+    return weight
+
+
+@worker(INPUT)
+def input_worker(real):
+    """Some images: gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
+    item = real.bitwidth // 8
+    lanes = LINE // item
+
+    def spread(parameters, start, stop, thread):
+        p = fields(parameters, INPUT)
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        needed = (2 * p.rows - 1) * p.sy + p.kh
+        beside, below = p.sx * p.channels * item, p.sy * row
+        line = p.run * item
+        places = find_places(p, base, base + p.places, item)
+        counts = view(base + p.counts, 4 * p.band * p.columns, types.int32)
+        offsets, factors = base + p.offsets, base + p.factors
+        for image in range(start, stop):
+            clear(base, needed * row)
+            for first in range(0, p.rows, p.band):
+                last = min(p.rows, first + p.band)
+                count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
+                shift = 2 * first * below
+                for f in range(0, p.filters, BLOCK):
+                    block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * line
+                    for q in range(count):
+                        # What no cell has won goes where the next pixel's begin.
+                        place, element = 4 * q * block, (pixel + q) * p.filters + f
+                        lists = offsets + place * 4, factors + place * item
+                        seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)
+                        for cell in range(4):
+                            counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
+                    for i in range(p.kh):
+                        for vector in range(0, p.run // lanes, PASS):
+                            source = kernel + i * line + vector * LINE, 0
+                            for q in range(count):
+                                for cell in range(4):
+                                    place, passed = (4 * q + cell) * block, counts[4 * q + cell]
+                                    if passed == 0:
+                                        continue
+                                    out = places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row
+                                    terms = offsets + place * 4, factors + place * item, passed
+                                    vectors = min(PASS, p.run // lanes - vector)
+                                    combine_row((out + vector * LINE, 0), source, terms, 1, vectors, real)
+            width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
+            for y in range(p.height):
+                out, r = p.out + (image * p.height + y) * width, y + p.top
+                reached = inside if r < needed else 0
+                copy(out, base + r * row + p.left * p.channels * item, reached)
+                clear(out + reached, width - reached)
+
+    return spread

@@ -1,0 +1,277 @@
+"""Depthwise convolution, channels last: every channel has a kernel of its own (Howard et al. 2017, section 3.1).
+
+Vectors lie along the channels, `BLOCK` of which are done at a time; a chunk first copies what it reads of them into
+scratch of its thread, with zeros around it, so that it stays in the cache and nothing is said of borders any more. Each
+output element is one chain of fused multiply-adds: forward in the order (kh, kw), in the input gradient the opposite,
+in the weight gradient (image, row, column).
+
+Forward pass and input gradient are the same worker. Pixels of the output that lie `spread` apart meet the same taps:
+all of them, at `strides`, in the forward pass; in the input gradient, where it is the output that has strides, those of
+one of its phases (as in `conv2d_gradient`).
+"""
+
+from collections.abc import Iterable, Sequence
+from math import gcd
+from typing import NamedTuple
+
+import numpy as np
+from numba import types
+
+from cnncli.kernels.batch.reduce import in_lanes, partial_sums
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, gradient_rows, sum_pixels
+from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
+from cnncli.kernels.gemm.dense import GRAIN
+from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.intrinsics import call, clear
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.vector.lanes import LINE
+
+CORRELATE = block(f"kernel out blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}")
+WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
+
+
+class Phase(NamedTuple):
+    """The taps that some pixels of an axis meet, in the order in which they are added up.
+
+    Tap `first` + k · step meets the input at `shift` + k · distance, for k = 0 … taps − 1.
+    """
+
+    taps: int
+    shift: int
+    distance: int
+    first: int
+    step: int
+
+
+class Axis(NamedTuple):
+    """How output meets input along one axis.
+
+    The pixels first, first + spread, … are a phase, phases[first]: the k-th of them meets input k · stride + shift.
+    """
+
+    stride: int
+    spread: int
+    phases: Sequence[Phase]
+
+    @property
+    def reach(self) -> tuple[int, int]:
+        """The least and the largest shift; an axis without taps reads one cell in vain."""
+        met = [phase for phase in self.phases if phase.taps]
+        shifts = [p.shift + k * p.distance for p in met for k in (0, p.taps - 1)] or [0]
+        return min(shifts), max(shifts)
+
+
+def forward(
+    x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """out = f(x ∗ kernel + bias), channel by channel. x: real (N, H, W, C); kernel: (kh, kw, …), C numbers a tap.
+
+    out: (N, OH, OW, C). Each element starts from its bias; f and the bias are the epilogue's. `groups` is not read.
+    """
+    (sy, sx), (top, left), (dy, dx), _ = geometry
+    kh, kw = kernel.shape[:2]
+    rows = Axis(sy, 1, [Phase(kh, -top, _apart(kh, dy), 0, 1)])
+    columns = Axis(sx, 1, [Phase(kw, -left, _apart(kw, dx), 0, 1)])
+    return [_correlate(x, kernel, out, rows, columns, scratch, epilogue)]
+
+
+def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
+    """The adjoint of `forward` in x. grad: real (N, OH, OW, C); kernel: (kh, kw, …); out: (N, H, W, C).
+
+    Pixels that no tap reaches get zero.
+    """
+    (sy, sx), (top, left), (dy, dx), _ = geometry
+    rows, columns = _turned(kernel.shape[0], sy, top, dy), _turned(kernel.shape[1], sx, left, dx)
+    return [_correlate(grad, kernel, out, rows, columns, scratch, PLAIN)]
+
+
+def grad_weight(
+    x: Tensor, grad: Tensor, out: Tensor, bias: Tensor | None, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """The adjoint of `forward` in the kernel and in the bias, if there is one, summed over the batch.
+
+    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C numbers a tap; bias: (C,).
+    """
+    batch, rows, columns, channels = grad.shape
+    kh, kw = out.shape[:2]
+    (sy, sx), (top, left), (dy, dx), _ = geometry
+    dy, dx = _apart(kh, dy), _apart(kw, dx)
+    parts = in_lanes(batch, out.size)
+    target, after = partial_sums(out, parts, scratch)
+    bias_target, bias_after = partial_sums(bias, parts, scratch) if bias else (0, [])
+    across, high = (columns - 1) * sx + (kw - 1) * dx + 1, (kh - 1) * dy + 1
+    lines = lines_of(rows, sy, high, across)
+    image = image_fields(x, (sy, sx), ((lines - 1) * sy + high, across), scratch)
+    step = weight_worker.step(
+        x.dtype,
+        parts.work(-(-channels // image["block"])),
+        _share(sx, [dx]),
+        grad=grad.address,
+        out=target,
+        bias=bias_target,
+        lane=parts.images,
+        lines=lines,
+        batch=batch,
+        rows=rows,
+        columns=columns,
+        kh=kh,
+        kw=kw,
+        top=top,
+        left=left,
+        dy=dy,
+        dx=dx,
+        **image,
+    )
+    return [step, *after, *bias_after]
+
+
+def _apart(taps: int, distance: int) -> int:
+    """The distance of taps; of one alone, that of neighbours."""
+    return distance if taps > 1 else 1
+
+
+def _turned(taps: int, stride: int, padding: int, dilation: int) -> Axis:
+    """The axis of an input gradient: pixel y meets tap i where stride divides y + padding − i · dilation."""
+    common, phases = gcd(stride, dilation), []
+    for first in range(stride):
+        met = [i for i in range(taps) if (first + padding - i * dilation) % stride == 0]
+        last = met[-1] if met else 0
+        shift = (first + padding - last * dilation) // stride
+        phases.append(Phase(len(met), shift, _apart(len(met), dilation // common), last, -stride // common))
+    return Axis(1, stride, phases)
+
+
+def _correlate(
+    x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, scratch: Scratch, epilogue: Epilogue
+) -> Step:
+    """Chunks are blocks of rows of an image, or several images. The step's block is followed by the phases."""
+    batch, height, width, channels = out.shape
+    (low_y, high_y), (low_x, high_x) = rows.reach, columns.reach
+    across = (width - 1) // columns.spread * columns.stride + high_x - low_x + 1
+    most = lines_of(-(-height // rows.spread), rows.stride, high_y - low_y + 1, across) * rows.spread
+    work = height * width * channels * kernel.shape[0] * kernel.shape[1]
+    blocks = max(-(-height // most), min(height, work // GRAIN))
+    lines = -(-height // blocks)
+    # Lines that begin within a set of phases reach one set further.
+    copied = (-(-lines // rows.spread) if rows.spread > 1 else lines - 1) * rows.stride + high_y - low_y + 1
+    image = image_fields(x, (rows.stride, columns.stride), (copied, across), scratch)
+    together = 1 if blocks > 1 else max(1, GRAIN // work)
+    step = correlate_worker.step(
+        x.dtype,
+        images(batch, together, blocks),
+        _share(columns.stride, [phase.distance for phase in columns.phases]),
+        kernel=kernel.address,
+        out=out.address,
+        blocks=blocks,
+        batch=batch,
+        rows=height,
+        columns=width,
+        spread_y=rows.spread,
+        spread_x=columns.spread,
+        low_y=low_y,
+        high_y=high_y,
+        low_x=low_x,
+        kw=kernel.shape[1],
+        **image,
+        **epilogue.fields(x.dtype),
+    )
+    table = np.array([*rows.phases, *columns.phases], np.int64).ravel()
+    return step._replace(parameters=np.concatenate([step.parameters.view(np.int64), table]))
+
+
+def _share(stride: int, distances: Iterable[int]) -> int:
+    """Which of the register blocks there are for such pixels and taps."""
+    return stride if stride in SHARED and set(distances) <= {1} else 0
+
+
+@worker(CORRELATE)
+def correlate_worker(real, share):
+    """Blocks of rows of images."""
+    item = real.bitwidth // 8
+
+    def correlate(parameters, start, stop, thread):
+        p = fields(parameters, CORRELATE)
+        phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
+        step = p.channels * item
+        copied = p.scratch + thread * p.scratch_step
+        # No lane of a missing bias is read, but its address must be good: a bad one costs hundreds of cycles.
+        bias = p.bias if p.bias != 0 else p.kernel
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
+            top = first // p.spread_y * p.sy + p.low_y
+            lines = (last - 1) // p.spread_y * p.sy + p.high_y + 1 - top
+            x, out = p.x + image * p.height * p.width * step, p.out + image * p.rows * p.columns * step
+            for left in range(0, p.channels, p.block):
+                width = min(p.block, p.channels - left)
+                skip, line = left * item, p.copied_columns * LINE
+                part_of = (x + skip, p.height, p.width, step), (top, lines), (p.low_x, p.copied_columns)
+                copy_part(copied, p.plane, *part_of, width, real)
+                for row in range(first, last):
+                    kh, down, distance_y, i, step_y = phases[row % p.spread_y]
+                    source = copied + (row // p.spread_y * p.sy + down - top) * line
+                    for column in range(min(p.spread_x, p.columns)):
+                        kw, right, distance_x, j, step_x = phases[p.spread_y + column]
+                        correlate_row(
+                            share,
+                            (out + (row * p.columns + column) * step + skip, p.spread_x * step),
+                            (source + (right - p.low_x) * LINE, p.plane, p.sx * LINE),
+                            (kh, distance_y * line, step_y * p.kw * step),
+                            (kw, distance_x * LINE, step_x * step),
+                            (p.kernel + (i * p.kw + j) * step + skip, bias + skip, width if p.bias != 0 else 0),
+                            (p.columns - 1 - column) // p.spread_x + 1,
+                            width,
+                            real,
+                        )
+            if p.after != 0:
+                call(p.after, (out, first * p.columns * p.channels, last * p.columns * p.channels))
+
+    return correlate
+
+
+TABLE = correlate_worker.dtype.itemsize
+"""Bytes from a step's block to its table."""
+
+
+@worker(WEIGHT)
+def weight_worker(real, share):
+    """Some images of a lane, one block of channels."""
+    item = real.bitwidth // 8
+
+    def weight(parameters, start, stop, thread):
+        p = fields(parameters, WEIGHT)
+        tile = start // p.batch
+        start, stop, first = start - tile * p.batch, stop - tile * p.batch, tile * p.block
+        part = start // p.lane
+        width = min(p.block, p.channels - first)
+        skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
+        out, copied = p.out + part * p.kh * p.kw * step + skip, p.scratch + thread * p.scratch_step
+        bias = p.bias + part * step + skip
+        if start % p.lane == 0:
+            for tap in range(p.kh * p.kw):
+                clear(out + tap * step, width * item)
+            if p.bias != 0:
+                clear(bias, width * item)
+        for image in range(start, stop):
+            x = p.x + image * p.height * p.width * step + skip
+            grad = p.grad + image * p.rows * p.columns * step + skip
+            for row in range(0, p.rows, p.lines):
+                lines = min(p.lines, p.rows - row)
+                part_of = row * p.sy - p.top, (lines - 1) * p.sy + (p.kh - 1) * p.dy + 1
+                whole, across = (x, p.height, p.width, step), (-p.left, p.copied_columns)
+                copy_part(copied, p.plane, whole, part_of, across, width, real)
+                gradient_rows(
+                    share,
+                    (out, p.kw * step, step),
+                    (copied, p.plane, p.sy * line, p.sx * LINE, p.dy * line, p.dx * LINE),
+                    (grad + row * p.columns * step, p.columns * step, step),
+                    (lines, p.columns),
+                    (p.kh, p.kw),
+                    width,
+                    real,
+                )
+                if p.bias != 0:  # while the gradients are in the cache
+                    sum_pixels(bias, grad + row * p.columns * step, step, lines * p.columns, width, real)
+
+    return weight

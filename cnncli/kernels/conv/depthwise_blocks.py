@@ -1,0 +1,172 @@
+"""The register blocks of `depthwise`: loops over pixels and taps whose sums stay in registers.
+
+Images come in planes: all pixels of one vector of channels, one after the other. So the pixels that a block reads lie
+at distances known now, and where neighbouring taps read neighbouring pixels, a vector that is loaded serves all the
+sums that want it. How many pixels or taps lie in one block depends on the number of registers and changes no bit: each
+element is a chain of its own. What travels together comes as a tuple; all are addresses, distances in bytes and counts.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+
+from cnncli.kernels.jit.target import machine
+from cnncli.kernels.vector.emit import Code, Variable, emitted
+from cnncli.kernels.vector.lanes import LINE, Vector
+
+PIXELS = {LINE: (8, 4, 1), LINE // 2: (4, 1)}.get(machine().width, (2, 1))
+"""`correlate_row`: pixels in a block, the largest first."""
+RUNS = 3, 2
+"""`correlate_row`: lengths of a row of neighbouring taps that share what they load."""
+HIGH = 3 if machine().width == LINE else 1
+"""`gradient_rows`: rows of three taps in a block."""
+AHEAD = 4
+"""`gradient_rows`: pixels in a block."""
+SHARED = (0, 1, 2)
+"""Pixels from one sum to the next where taps are neighbours; 0 for any distances, where nothing is shared.
+
+`share` of each function is one of these."""
+
+
+def _places(sums: int, taps: int, share: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
+    """For each place in a row of the image, which (sum, tap) meet there; places in order, so are each sum's taps."""
+    wanted: dict[int, list[tuple[int, int]]] = {}
+    for r in range(sums):
+        for j in range(taps):
+            wanted.setdefault(r * share + j, []).append((r, j))
+    yield from sorted(wanted.items())
+
+
+@emitted()
+def correlate_row(
+    code: Code,
+    share: int,
+    target: list[Vector],
+    source: list[Vector],
+    rows: list[Vector],
+    columns: list[Vector],
+    weights: list[Vector],
+    count: Vector,
+    width: Vector,
+) -> None:
+    """out[q] = bias + Σ x[q + tap] · kernel[tap] over rows and columns of taps, for `count` pixels.
+
+    target: (out, distance of pixels). source: (x, distance of planes, of pixels). rows, columns: (how many taps,
+    their distance in x, their distance in the kernel). weights: (kernel, bias, `width` or 0 for no bias). `width`
+    channels.
+    """
+    (out, out_step), (x, plane, x_step), (kernel, bias, given) = target, source, weights
+    (kh, down, kernel_row), (kw, right, kernel_step) = rows, columns
+    step = code.word(share * LINE) if share else x_step
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        start, image = code.load(bias, index, code.first(given - index)), x + index // code.lanes * plane
+
+        def pixels(size: int, run: int, read: Vector, write: Vector) -> None:
+            """A block of them. A row has `run` taps; 0 for any number, one by one."""
+            totals = [Variable(start) for _ in range(size)]
+            with code.loop(kh) as i:
+                place, weight = read + down * i, kernel + kernel_row * i
+                if run:
+                    factors = [code.load(weight + kernel_step * j, index, mask) for j in range(run)]
+                    for number, those in _places(size, run, share):
+                        vector = code.load(place + number * LINE)
+                        for r, j in those:
+                            totals[r].set(vector.fma(factors[j], totals[r].get()))
+                else:
+                    with code.loop(kw) as tap:
+                        factor = code.load(weight + kernel_step * tap, index, mask)
+                        for r, total in enumerate(totals):
+                            vector = code.load(place + right * tap + step * r)
+                            total.set(vector.fma(factor, total.get()))
+            for r, total in enumerate(totals):
+                code.store(total.get(), write + out_step * r, index, mask)
+
+        def line(run: int) -> None:
+            write, read, left = out, image, count
+            for size in PIXELS:
+                blocks = left // size
+                with code.loop(blocks) as b:
+                    pixels(size, run, read + step * (b * size), write + out_step * (b * size))
+                done = blocks * size
+                write, read, left = write + out_step * done, read + step * done, left - done
+
+        code.choose(kw, {run: partial(line, run) for run in RUNS if share}, partial(line, 0))
+
+    code.sweep(code.word(0), width, channels)
+
+
+@emitted()
+def gradient_rows(
+    code: Code,
+    share: int,
+    target: list[Vector],
+    source: list[Vector],
+    gradient: list[Vector],
+    pixels: list[Vector],
+    taps: list[Vector],
+    width: Vector,
+) -> None:
+    """out[i, j] += Σ x[pixel + tap] · grad[pixel] over rows and columns of pixels, for `width` channels.
+
+    target: (out, distance of rows of taps, of taps). source: (x, distance of planes, of rows, of pixels, of rows of
+    taps, of taps). gradient: (grad, distance of rows, of pixels). pixels, taps: (rows, columns).
+    """
+    (out, out_row, out_step), (x, plane, x_row, x_step, tap_row, tap_step) = target, source
+    (grad, grad_row, grad_step), (rows, columns), (kh, kw) = gradient, pixels, taps
+    step, right = (code.word(share * LINE), code.word(LINE)) if share else (x_step, tap_step)
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        def add(x: Vector, grad: Vector, size: int, totals: Sequence[Sequence[Variable]]) -> None:
+            """What `size` neighbouring pixels add to rows of totals."""
+            shares = [code.load(grad + grad_step * q, index, mask) for q in range(size)]
+            for i, row in enumerate(totals):
+                meetings: Iterable[tuple[int, list[tuple[int, int]]]]
+                meetings = _places(size, len(row), share) if share else [(j, [(0, j)]) for j in range(len(row))]
+                for number, those in meetings:
+                    vector = code.load(x + tap_row * i + right * number)
+                    for q, j in those:
+                        row[j].set(vector.fma(shares[q], row[j].get()))
+
+        def block(high: int, wide: int, i: Vector, j: Vector) -> None:
+            """A block of taps, the first of which is (i, j)."""
+            cells = [
+                [out + out_row * (i + down) + out_step * (j + across) for across in range(wide)] for down in range(high)
+            ]
+            totals = [[Variable(code.load(cell, index, mask)) for cell in row] for row in cells]
+            image = x + index // code.lanes * plane + tap_row * i + right * j
+            with code.loop(rows) as row:
+                read, given, left = image + x_row * row, grad + grad_row * row, columns
+                for size in (AHEAD, 1) if share else (1,):
+                    blocks = left // size
+                    with code.loop(blocks) as b:
+                        add(read + step * (b * size), given + grad_step * (b * size), size, totals)
+                    done = blocks * size
+                    read, given, left = read + step * done, given + grad_step * done, left - done
+            for places, line in zip(cells, totals, strict=True):
+                for cell, total in zip(places, line, strict=True):
+                    code.store(total.get(), cell, index, mask)
+
+        bands = (kh // HIGH).where(kw.same(3), 0)
+        with code.loop(bands) as b:
+            block(HIGH, 3, b * HIGH, code.word(0))
+        with code.steps(bands * HIGH, kh, code.word(1)) as i:
+            triples = kw // 3
+            with code.loop(triples) as k:
+                block(1, 3, i, k * 3)
+            with code.steps(triples * 3, kw, code.word(1)) as j:
+                block(1, 1, i, j)
+
+    code.sweep(code.word(0), width, channels)
+
+
+@emitted()
+def sum_pixels(code: Code, out: Vector, grad: Vector, step: Vector, count: Vector, width: Vector) -> None:
+    """out += Σ grad over `count` pixels, `step` bytes apart, for `width` channels."""
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        total = Variable(code.load(out, index, mask))
+        with code.loop(count) as q:
+            total.set(total.get() + code.load(grad + step * q, index, mask))
+        code.store(total.get(), out, index, mask)
+
+    code.sweep(code.word(0), width, channels)

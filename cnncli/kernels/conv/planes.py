@@ -1,0 +1,74 @@
+"""A part of an image in planes: all pixels of one vector of channels, one after the other, with zeros around them.
+
+What reads such a part knows the distances of pixels when it is compiled, meets no borders, and stays in the L1 cache.
+"""
+
+from numba import njit
+
+from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.jit.runtime import Scratch, Tensor
+from cnncli.kernels.vector.emit import Code, emitted
+from cnncli.kernels.vector.lanes import LINE, Vector
+
+BLOCK = 256
+"""Bytes of a pixel that are done at a time."""
+NEAR = 1 << 14
+"""Bytes of a plane that is copied at a time: it stays in the L1 cache."""
+
+IMAGE = "x height width channels block sy sx copied_columns scratch scratch_step plane"
+"""An image, channels of it done at a time, strides of what lies on it, and the scratch a part of it is copied to."""
+
+
+def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scratch: Scratch) -> dict[str, int]:
+    """The fields of IMAGE; `part`: lines and columns of it that are copied at a time."""
+    _, height, width, channels = x.shape
+    block = min(channels, BLOCK // ITEM[x.dtype])
+    plane = part[0] * part[1] * LINE
+    place, step = scratch.per_thread(plane * -(-block * ITEM[x.dtype] // LINE))
+    values = (x.address, height, width, channels, block, *strides, part[1], place, step, plane)
+    return dict(zip(IMAGE.split(), values, strict=True))
+
+
+def lines_of(rows: int, stride: int, reach: int, across: int) -> int:
+    """How many of `rows` are done from one copy of lines of `across` pixels."""
+    return min(rows, max(1, (NEAR // (across * LINE) - reach) // stride + 1))
+
+
+@njit
+def copy_part(out, plane, image, rows, columns, width, real):
+    """Copy a part of an image, `width` channels of it, into planes; zeros for what lies outside.
+
+    image: (address, height, width, bytes of a pixel). rows, columns: (first, how many).
+    """
+    (x, high, wide, step), (top, lines), (left, across) = image, rows, columns
+    start = min(max(0, -left), across)
+    stop = max(start, min(across, wide - left))
+    for y in range(lines):
+        line = out + y * across * LINE
+        if 0 <= top + y < high:
+            no_pixels((line, plane), start, width, real)
+            source = x + ((top + y) * wide + left + start) * step
+            to_planes((line + start * LINE, plane), (source, step), stop - start, width, real)
+            no_pixels((line + stop * LINE, plane), across - stop, width, real)
+        else:
+            no_pixels((line, plane), across, width, real)
+
+
+@emitted()
+def to_planes(code: Code, target: list[Vector], source: list[Vector], count: Vector, width: Vector) -> None:
+    """Copy `count` pixels of `width` channels. target: (out, distance of planes). source: (x, distance of pixels)."""
+    (out, plane), (x, step) = target, source
+    with code.loop(count) as q:
+
+        def copy(index: Vector, mask: Vector | None) -> None:
+            code.store(code.load(x + step * q, index, mask), out + q * LINE + index // code.lanes * plane)
+
+        code.sweep(code.word(0), width, copy)
+
+
+@emitted()
+def no_pixels(code: Code, target: list[Vector], count: Vector, width: Vector) -> None:
+    """Zeros for `count` pixels of `width` channels. target: (out, distance of planes)."""
+    out, plane = target
+    with code.loop((width + (code.lanes - 1)) // code.lanes) as v, code.loop(count) as q:
+        code.store(code.full(0.0), out + plane * v + q * LINE)

@@ -1,0 +1,273 @@
+"""3×3 convolutions by Winograd's F(2×2, 3×3) (Lavin & Gray 2015): 16 products for 4 pixels where 36 would be needed.
+
+    out = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A    for each tile d of 4×4 pixels and each kernel g
+
+The sums over channels are matrix products, one for each of the 16 positions of a tile, with tiles for rows: each
+element is one chain of fused multiply-adds over the channels. Transforms (`winograd_tiles`) add in a fixed order, so
+bits depend neither on the vector width nor on threads. Only the 2×2 form is used: larger ones lose digits, and what is
+exactly zero no longer is.
+"""
+
+from typing import NamedTuple
+
+from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
+from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm.dense import Source, pack
+from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, worker
+from cnncli.kernels.vector.lanes import LINE
+
+POSITIONS = 16
+"""Elements of a transformed tile."""
+CENTRE = 5
+"""The position that every output pixel of a tile gets with a plus: a bias there is a bias everywhere."""
+LEAST = 16
+"""Channels and filters from which on fewer products are worth the transforms."""
+LEAST_PIXELS = 4
+"""Rows and columns of an output that do not leave too much of its tiles outside."""
+TILES = 64
+"""Tiles in a chunk at the most: rows of the products."""
+NEAR = 640 << 10
+"""Bytes of a chunk's transformed tiles and products: they stay in the L2 cache."""
+
+KERNEL = block("x out tap step size matrix part")
+IMAGE = "x batch height width channels rows columns filters down across bands together top left"
+TILE = block(
+    "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
+    f"beyond {IMAGE} {EPILOGUE}"
+)
+
+
+def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
+    """Whether a convolution is better done so: a function of its shape alone.
+
+    kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
+    """
+    taps, depth = kernel[:2], kernel[2:]
+    plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
+    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
+    return taps == (3, 3) and plain and large
+
+
+class Portions(NamedTuple):
+    """How tiles, `down` and `across` an image, are divided: an image into `bands` of them, or some `together`.
+
+    `capacity`: the most tiles of a portion; `pixels`: of the part of an image that a band reads.
+    """
+
+    down: int
+    across: int
+    bands: int
+    together: int
+    capacity: int
+    pixels: int
+
+
+def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Portions:
+    """Portions of `tiles` (down, across) an image, with channels and filters `depth` together: what the caches hold."""
+    down, across = tiles
+    most = max(14, min(TILES, NEAR // (POSITIONS * depth * item)))
+    bands = -(-down // max(1, min(down, most // across)))
+    band = -(-down // bands)
+    together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
+    return Portions(down, across, bands, together, band * across * together, (2 * band + 2) * (2 * across + 2))
+
+
+def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[int, int]) -> dict[str, int]:
+    """The fields of IMAGE: x, (N, H, W, in), what is made of an image, (rows, columns, filters), and its portions."""
+    values = (x.address, *x.shape, *out, cut.down, cut.across, cut.bands, cut.together, *padding)
+    return dict(zip(IMAGE.split(), values, strict=True))
+
+
+def apart(size: int) -> int:
+    """`size` bytes or some more, so that 16 arrays of it do not share the places of a cache: an odd number of lines."""
+    return (-(-size // LINE) | 1) * LINE
+
+
+def forward(
+    x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """What `conv2d.forward` computes, for what `suits`."""
+    return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
+
+
+def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
+    """What `conv2d_gradient.grad_input` computes: the same with the flipped kernel, channels and filters exchanged."""
+    channels, filters = kernel.shape[2:]
+    tap = channels * filters
+    last = kernel.address + 8 * tap * ITEM[kernel.dtype]
+    source = Source(last, (1, 3, 3, filters, channels), (filters, -3 * tap, -tap, 1, filters))
+    top, left = geometry.padding
+    return _correlate(grad, source, PLAIN, out, (2 - top, 2 - left), scratch)
+
+
+def forward_pooled(
+    x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, geometry: Geometry, scratch: Scratch
+) -> list[Step]:
+    """What `conv_pool.forward` computes: a tile's pixels are the square that is pooled."""
+    return _correlate(x, _source(kernel), Epilogue(bias), out, geometry.padding, scratch, winner)
+
+
+def _source(kernel: Tensor) -> Source:
+    """A kernel (3, 3, in, filters) as it is."""
+    channels, filters = kernel.shape[2:]
+    return Source(
+        kernel.address, (1, 3, 3, channels, filters), (filters, 3 * channels * filters, channels * filters, filters, 1)
+    )
+
+
+def _correlate(
+    x: Tensor,
+    kernel: Source,
+    epilogue: Epilogue,
+    out: Tensor,
+    padding: tuple[int, int],
+    scratch: Scratch,
+    winner: Tensor | None = None,
+) -> list[Step]:
+    """The steps for a kernel of (3, 3, in, filters) on x, (N, H, W, in); with a winner, `out` is pooled."""
+    batch, channels = x.shape[0], x.shape[3]
+    rows, columns, filters = out.shape[1:]
+    item = ITEM[x.dtype]
+    pack_step, packed = pack(kernel, x.dtype, scratch)
+    panel = microkernel.family(x.dtype).panel
+    matrix = channels * panel
+    size = -(-filters // panel) * matrix
+    transformed = scratch.take(POSITIONS * size * item)
+    part = max(1, SPAN // 4 // matrix) * matrix
+    kernel_step = kernel_worker.step(
+        x.dtype,
+        -(-size // part),
+        x=packed.address,
+        out=transformed,
+        tap=packed.tap_x,
+        step=size * item,
+        size=size,
+        matrix=matrix,
+        part=part,
+    )
+    down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
+    cut = portions(batch, (down, across), channels + filters, item)
+    image = cut.pixels * channels * item
+    tile_step, product_step = (apart(cut.capacity * depth * item) for depth in (channels, filters))
+    tiles, products = image, image + POSITIONS * tile_step
+    beyond = products + POSITIONS * product_step
+    base, stride = scratch.per_thread(beyond + filters * item)
+    convolution = tile_worker.step(
+        x.dtype,
+        images(batch, cut.together, cut.bands),
+        winner is not None,
+        product=microkernel.family(x.dtype).product,
+        border=microkernel.family(x.dtype).border,
+        out=out.address,
+        winner=winner.address if winner else 0,
+        b=transformed,
+        b_row=panel * item,
+        b_panel=matrix * item,
+        b_step=size * item,
+        scratch=base,
+        scratch_step=stride,
+        tiles=tiles,
+        tile_step=tile_step,
+        products=products,
+        product_step=product_step,
+        beyond=beyond,
+        **image_fields(x, out.shape[1:], cut, padding),
+        **epilogue.fields(x.dtype),
+    )
+    return [pack_step, kernel_step, convolution]
+
+
+@worker(KERNEL)
+def kernel_worker(real):
+    """Transformed kernels: some rows of a panel for all positions."""
+    item = real.bitwidth // 8
+
+    def spread_kernels(parameters, chunk, _, thread):
+        p = fields(parameters, KERNEL)
+        for start in range(chunk * p.part, min(p.size, (chunk + 1) * p.part), p.matrix):
+            # A panel's taps lie one after the other, each a matrix of (in, panel).
+            x, out = p.x + 9 * start * item, p.out + start * item
+            spread_kernel(x, p.tap, out, p.step, 0, p.matrix, real)
+
+    return spread_kernels
+
+
+@worker(TILE)
+def tile_worker(real, with_pooling):
+    """Bands of tiles of images; where an image is one, some images together."""
+    item = real.bitwidth // 8
+
+    def convolve(parameters, begin, end, thread):
+        p = fields(parameters, TILE)
+        base = p.scratch + thread * p.scratch_step
+        pixel, cell = p.channels * item, p.filters * item
+        line, wide = (2 * p.across + 2) * pixel, 2 * p.across + 2
+        for unit in range(begin, end, p.together):
+            band = unit % p.bands
+            first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
+            start = unit // p.bands
+            stop = min(end, start + p.together) if p.bands == 1 else start + 1
+            tiles, products = base + p.tiles, base + p.products
+            count = 0
+            for image in range(start, stop):
+                x = p.x + image * p.height * p.width * pixel
+                copied = 2 * first - p.top, 2 * (last - first) + 2, -p.left, wide
+                call(p.border, (base, x, p.height, p.width, pixel, pixel, *copied))
+                for row in range(last - first):
+                    for column in range(p.across):
+                        corner = base + 2 * row * line + 2 * column * pixel
+                        spread_tile(corner, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
+                        count += 1
+            for position in range(POSITIONS):
+                call(
+                    p.product,
+                    (
+                        products + position * p.product_step,
+                        cell,
+                        p.bias if position == CENTRE else 0,
+                        0,
+                        count,
+                        p.filters,
+                        tiles + position * p.tile_step,
+                        pixel,
+                        item,
+                        0,
+                        p.b + position * p.b_step,
+                        p.b_row,
+                        p.b_panel,
+                        0,
+                        p.channels,
+                        1,
+                    ),
+                )
+            for image in range(start, stop):
+                for row in range(first, last):
+                    for column in range(p.across):
+                        if with_pooling:
+                            place = ((image * p.rows + row) * p.columns + column) * p.filters
+                            gather_pooled(
+                                products, p.product_step, p.out + place * item, p.winner + place, p.filters, real
+                            )
+                        else:
+                            place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
+                            # What lies beyond the image goes where nobody reads it.
+                            beyond = base + p.beyond
+                            inside, below = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
+                            targets = (
+                                place,
+                                place + cell if inside else beyond,
+                                place + p.columns * cell if below else beyond,
+                                place + (p.columns + 1) * cell if inside and below else beyond,
+                            )
+                            gather_tile(products, p.product_step, targets, p.filters, real)
+                        products += cell
+                if not with_pooling and p.after != 0:
+                    top, bottom = 2 * first, min(p.rows, 2 * last)
+                    written = p.out + (image * p.rows + top) * p.columns * cell
+                    call(p.after, (written, 0, (bottom - top) * p.columns * p.filters))
+
+    return convolve

@@ -1,0 +1,137 @@
+"""The weight gradient of `winograd`: for each position of a tile, one product over all tiles.
+
+    dg = Gᵀ [Σ (Bᵀ d B) ⊙ (A y Aᵀ)] G    for tiles d of the image and squares y of the gradient
+
+Each element is one chain of fused multiply-adds over (image, tile) in each of at most 8 parts of the batch.
+"""
+
+from cnncli.kernels.batch.reduce import ITEM, LARGE, in_lanes, partial_sums
+from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, apart, image_fields, portions, suits
+from cnncli.kernels.conv.winograd_tiles import gather_weight, spread_gradient, spread_tile
+from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.jit.intrinsics import call
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
+
+PARTS = 4
+"""Parts of the batch that there must be room for: what threads divide."""
+
+SUM = block(
+    f"product border grad out lane padded panel scratch scratch_step copy tiles tile_step squares square_step {IMAGE}"
+)
+WEIGHT = block("x out size")
+
+
+def suits_weight(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
+    """Whether the weight gradient is better done so: where the convolution is, and partial sums are small enough."""
+    return suits(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
+
+
+def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
+    """What `conv2d_gradient.grad_weight` computes, for what `suits_weight`."""
+    batch, channels = x.shape[0], x.shape[3]
+    rows, columns, filters = grad.shape[1:]
+    item = ITEM[x.dtype]
+    summed = Tensor(scratch.take(POSITIONS * channels * filters * item), (POSITIONS, channels, filters), x.dtype)
+    parts = in_lanes(batch, summed.size)
+    target, after = partial_sums(summed, parts, scratch)
+    panel = microkernel.family(x.dtype).panel
+    padded = -(-filters // panel) * panel
+    cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
+    tile_step, square_step = (apart(cut.capacity * depth * item) for depth in (channels, padded))
+    copy = cut.pixels * channels * item
+    tiles = copy + 4 * cut.capacity * filters * item
+    squares = tiles + POSITIONS * tile_step
+    base, stride = scratch.per_thread(squares + POSITIONS * square_step)
+    sum_step = sum_worker.step(
+        x.dtype,
+        parts.work(),
+        product=microkernel.family(x.dtype).product,
+        border=microkernel.family(x.dtype).border,
+        grad=grad.address,
+        out=target,
+        lane=parts.images,
+        padded=padded,
+        panel=panel,
+        scratch=base,
+        scratch_step=stride,
+        copy=copy,
+        tiles=tiles,
+        tile_step=tile_step,
+        squares=squares,
+        square_step=square_step,
+        **image_fields(x, grad.shape[1:], cut, geometry.padding),
+    )
+    size = channels * filters
+    weight_step = weight_worker.step(x.dtype, elements(size), x=summed.address, out=out.address, size=size)
+    return [sum_step, *after, weight_step]
+
+
+@worker(SUM)
+def sum_worker(real):
+    """The 16 products of some images of a lane, a band of tiles after the other."""
+    item = real.bitwidth // 8
+
+    def add_up(parameters, begin, end, thread):
+        p = fields(parameters, SUM)
+        base = p.scratch + thread * p.scratch_step
+        pixel, cell, row_of = p.channels * item, p.filters * item, p.padded * item
+        line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * cell
+        tiles, squares, copy = base + p.tiles, base + p.squares, base + p.copy
+        out = p.out + begin // p.lane * POSITIONS * p.channels * cell
+        for start in range(begin, end, p.together):
+            for band in range(p.bands):
+                first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
+                count = 0
+                for image in range(start, min(end, start + p.together)):
+                    x = p.x + image * p.height * p.width * pixel
+                    part = 2 * first - p.top, 2 * (last - first) + 2, -p.left, 2 * p.across + 2
+                    call(p.border, (base, x, p.height, p.width, pixel, pixel, *part))
+                    grad = p.grad + image * p.rows * p.columns * cell
+                    part = 2 * first, 2 * (last - first), 0, 2 * p.across
+                    call(p.border, (copy, grad, p.rows, p.columns, cell, cell, *part))
+                    for row in range(last - first):
+                        for column in range(p.across):
+                            x = base + 2 * row * line + 2 * column * pixel
+                            spread_tile(x, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
+                            grad, square = copy + 2 * row * grad_line + 2 * column * cell, squares + count * row_of
+                            spread_gradient(grad, grad_line, cell, square, p.square_step, p.filters, real)
+                            count += 1
+                begun = start % p.lane > 0 or band > 0
+                for position in range(POSITIONS):
+                    target = out + position * p.channels * cell
+                    call(
+                        p.product,
+                        (
+                            target,
+                            cell,
+                            target if begun else 0,
+                            cell,
+                            p.channels,
+                            p.filters,
+                            tiles + position * p.tile_step,
+                            item,
+                            pixel,
+                            0,
+                            squares + position * p.square_step,
+                            row_of,
+                            p.panel * item,
+                            0,
+                            count,
+                            1,
+                        ),
+                    )
+
+    return add_up
+
+
+@worker(WEIGHT)
+def weight_worker(real):
+    """Gᵀ u G for some weights of each tap."""
+    item = real.bitwidth // 8
+
+    def weight(parameters, start, stop, thread):
+        p = fields(parameters, WEIGHT)
+        gather_weight(p.x, p.out, p.size * item, start, stop, real)
+
+    return weight

@@ -1,0 +1,129 @@
+"""The transforms of `winograd`, vectors along the channels: sums of a tile's elements in a fixed order."""
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from cnncli.kernels.conv.pool_blocks import pooled
+from cnncli.kernels.jit.target import machine
+from cnncli.kernels.vector.emit import Code, emitted
+from cnncli.kernels.vector.lanes import Vector
+
+Transform: TypeAlias = Callable[[Sequence[Vector]], list[Vector]]
+"""Of a column of a tile."""
+
+
+def _twice(
+    transform: Callable[[Sequence[Vector]], list[Vector]], square: Sequence[Sequence[Vector]]
+) -> list[list[Vector]]:
+    """T d Tᵀ: the transform of each column, then of each row of what that gives."""
+    columns = [transform(column) for column in zip(*square, strict=True)]
+    return [transform(row) for row in zip(*columns, strict=True)]
+
+
+def _input_transform(d: Sequence[Vector]) -> list[Vector]:
+    """Bᵀ d."""
+    return [d[0] - d[2], d[1] + d[2], d[2] - d[1], d[1] - d[3]]
+
+
+def _kernel_transform(g: Sequence[Vector]) -> list[Vector]:
+    """G g."""
+    ends = g[0] + g[2]
+    return [g[0], (ends + g[1]) * 0.5, (ends - g[1]) * 0.5, g[2]]
+
+
+def _output_transform(m: Sequence[Vector]) -> list[Vector]:
+    """Aᵀ m."""
+    return [m[0] + m[1] + m[2], m[1] - m[2] - m[3]]
+
+
+def _gradient_transform(y: Sequence[Vector]) -> list[Vector]:
+    """A y, the adjoint of the output's."""
+    return [y[0], y[0] + y[1], y[0] - y[1], -y[1]]
+
+
+def _weight_transform(u: Sequence[Vector]) -> list[Vector]:
+    """Gᵀ u, the adjoint of the kernel's."""
+    total, difference = (u[1] + u[2]) * 0.5, (u[1] - u[2]) * 0.5
+    return [u[0] + total, difference, total + u[3]]
+
+
+@emitted()
+def spread_kernel(code: Code, x: Vector, tap: Vector, out: Vector, step: Vector, start: Vector, stop: Vector) -> None:
+    """G g Gᵀ of kernels side by side, from element `start` to `stop`; taps lie `tap` bytes apart, positions `step`."""
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        square = [[code.load(x + tap * (3 * i + j), index, mask) for j in range(3)] for i in range(3)]
+        for position, value in enumerate(v for row in _twice(_kernel_transform, square) for v in row):
+            code.store(value, out + step * position, index, mask)
+
+    code.sweep(start, stop, body)
+
+
+@emitted()
+def spread_tile(code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, channels: Vector) -> None:
+    """Bᵀ d B of the tile at x, whose rows and pixels lie `row` and `pixel` bytes apart; positions, `step`."""
+    code.lanes = machine().width // code.item
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        square = [[code.load(x + row * i + pixel * j, index, mask) for j in range(4)] for i in range(4)]
+        for position, value in enumerate(v for line in _twice(_input_transform, square) for v in line):
+            code.store(value, out + step * position, index, mask)
+
+    code.sweep(code.word(0), channels, body)
+
+
+def _pixels(code: Code, x: Vector, step: Vector, index: Vector, mask: Vector | None) -> list[Vector]:
+    """Aᵀ m A: a tile's four pixels, row by row."""
+    square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]
+    return [value for row in _twice(_output_transform, square) for value in row]
+
+
+@emitted()
+def gather_tile(code: Code, x: Vector, step: Vector, targets: list[Vector], filters: Vector) -> None:
+    """The four pixels of a tile from its products, each to its address."""
+    code.lanes = machine().width // code.item
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        for value, target in zip(_pixels(code, x, step, index, mask), targets, strict=True):
+            code.store(value, target, index, mask)
+
+    code.sweep(code.word(0), filters, body)
+
+
+@emitted()
+def gather_pooled(code: Code, x: Vector, step: Vector, out: Vector, winner: Vector, filters: Vector) -> None:
+    """ReLU and maximum of a tile's pixels, and which one won."""
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        best, which = pooled(code, _pixels(code, x, step, index, mask))
+        code.store(best, out, index, mask)
+        code.store(which, winner, index, mask)
+
+    code.sweep(code.word(0), filters, body)
+
+
+@emitted()
+def spread_gradient(
+    code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, filters: Vector
+) -> None:
+    """A y Aᵀ of the four gradients at x, whose rows and pixels lie `row` and `pixel` bytes apart; positions, `step`."""
+    code.lanes = machine().width // code.item
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        square = [[code.load(x + row * i + pixel * j, index, mask) for j in range(2)] for i in range(2)]
+        for position, value in enumerate(v for line in _twice(_gradient_transform, square) for v in line):
+            code.store(value, out + step * position, index, mask)
+
+    code.sweep(code.word(0), filters, body)
+
+
+@emitted()
+def gather_weight(code: Code, x: Vector, out: Vector, step: Vector, start: Vector, stop: Vector) -> None:
+    """Gᵀ u G from element `start` to `stop`; positions of x and taps of out lie `step` bytes apart."""
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]
+        for tap, value in enumerate(v for row in _twice(_weight_transform, square) for v in row):
+            code.store(value, out + step * tap, index, mask)
+
+    code.sweep(start, stop, body)

@@ -1,0 +1,1 @@
+"""Activations, arithmetic, softmax, dropout; adding, joining and cutting arrays."""

@@ -1,0 +1,84 @@
+"""What the functions of a micro-kernel's object file are written with: vectors of one dtype in LLVM code."""
+
+from llvmlite import binding, ir
+from numba.core import cgutils
+
+from cnncli.kernels.jit.target import Machine, multiply_add
+
+WORD = ir.IntType(64)
+
+
+class Emitter:
+    """Writes functions into a module. All addresses, strides (in bytes) and sizes are 64-bit words."""
+
+    def __init__(self, target: Machine, item: int) -> None:
+        self.module, self.target, self.item = ir.Module(), target, item
+        self.module.triple = binding.get_process_triple()
+        self.lanes = target.width // item
+        self.scalar: ir.Type = ir.FloatType() if item == 4 else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+
+    def compiled(self) -> bytes:
+        """The object file of the module."""
+        parsed = binding.parse_assembly(str(self.module))
+        parsed.verify()
+        # No optimization passes: they took half of the time and changed nothing, for the sums are in registers as
+        # written.
+        code: bytes = self.target.generator().emit_object(parsed)
+        return code
+
+    def function(self, name: str, names: tuple[str, ...]) -> tuple[ir.IRBuilder, dict[str, ir.Value]]:
+        """A function of words and a builder at its start, its arguments by name."""
+        function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WORD] * len(names)), name)
+        return ir.IRBuilder(function.append_basic_block("entry")), dict(zip(names, function.args, strict=True))
+
+    def fma(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
+        """a·b + c."""
+        return multiply_add(builder, a, b, c, self.target)
+
+    def load(self, builder: ir.IRBuilder, address: ir.Value, kind: ir.Type) -> ir.Value:
+        """A value of `kind` from memory aligned to elements."""
+        return builder.load(builder.inttoptr(address, kind.as_pointer()), align=self.item)
+
+    def store(self, builder: ir.IRBuilder, value: ir.Value, address: ir.Value) -> None:
+        """The opposite of `load`."""
+        builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=self.item)
+
+    def masks(self, builder: ir.IRBuilder, width: ir.Value, vectors: int) -> list[ir.Value]:
+        """For each vector, which of its lanes lie in the first `width` columns."""
+        kind = ir.VectorType(ir.IntType(32), self.lanes)
+        limit = splat(builder, builder.trunc(width, ir.IntType(32)), self.lanes)
+        columns = [ir.Constant(kind, [v * self.lanes + lane for lane in range(self.lanes)]) for v in range(vectors)]
+        return [builder.icmp_signed("<", column, limit) for column in columns]
+
+    def masked(self, builder: ir.IRBuilder, mask: ir.Value, address: ir.Value, value: ir.Value | None) -> ir.Value:
+        """Store the lanes of `value` that `mask` has, or load them (zeros elsewhere) if there is no value."""
+        pointer = builder.inttoptr(address, self.vector.as_pointer())
+        kind, align = f"v{self.lanes}f{self.item * 8}.p0", ir.Constant(ir.IntType(32), self.item)
+        types = [self.vector, pointer.type, align.type, mask.type]
+        if value is None:
+            signature = ir.FunctionType(self.vector, [*types[1:], self.vector])
+            load = cgutils.get_or_insert_function(self.module, signature, f"llvm.masked.load.{kind}")
+            return builder.call(load, [pointer, align, mask, ir.Constant(self.vector, None)])
+        store = cgutils.get_or_insert_function(
+            self.module, ir.FunctionType(ir.VoidType(), types), f"llvm.masked.store.{kind}"
+        )
+        return builder.call(store, [value, pointer, align, mask])
+
+
+def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
+    """A vector of `lanes` equal values; the value itself for one lane."""
+    if lanes == 1:
+        return value
+    kind = ir.VectorType(value.type, lanes)
+    one = builder.insert_element(ir.Constant(kind, ir.Undefined), value, ir.IntType(32)(0))
+    everywhere = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+    return builder.shuffle_vector(one, ir.Constant(kind, ir.Undefined), everywhere)
+
+
+def phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Block]) -> ir.Value:
+    """The value that comes with the block from which this one is entered; others may be added."""
+    node = builder.phi(kind)
+    for value, block in incoming:
+        node.add_incoming(value, block)
+    return node

@@ -1,0 +1,1 @@
+"""Batch normalization, its gradient, and folding it into a product."""

@@ -1,0 +1,264 @@
+"""Batch normalization over all axes but the last (Ioffe & Szegedy 2015; the variance is the biased one, as in Keras).
+
+    y = f((x − mean) · scale + beta),  scale = gamma / √(variance + epsilon)
+
+f is an activation. Sums are made as in `reduce`, of at most 8 parts of the batch, in float64. The gradients are in
+`batch_normalization_gradient`.
+"""
+
+from collections.abc import Callable
+from math import sqrt
+from typing import Any, NamedTuple
+
+from numba import njit, types
+
+from cnncli.kernels.batch.reduce import ITEM, Lanes, in_lanes
+from cnncli.kernels.elementwise.activation_names import parts
+from cnncli.kernels.elementwise.activations import FORMULAS, constants_of
+from cnncli.kernels.jit.intrinsics import clear
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.vector import channels
+from cnncli.kernels.vector.lanes import Vector
+
+PARTS = "x sums per_image length lane"
+MOMENTS = block(PARTS)
+STATISTICS = block("sums saved mean variance new_mean new_variance count channels length partials momentum:f epsilon:f")
+TABLES = block("mean variance given gamma beta out channels length epsilon:f")
+APPLY = block("x tables out length")
+
+
+class Normalization(NamedTuple):
+    """What goes with x: `gamma`, `beta` (None for 1 and 0), `saved` and the constants.
+
+    saved: real (2, C), the batch's mean and 1/√(variance + epsilon).
+    """
+
+    gamma: Tensor | None
+    beta: Tensor | None
+    saved: Tensor
+    epsilon: float
+    activation: str = "linear"
+
+
+class Running(NamedTuple):
+    """The running mean and variance, real (C,), and what they become: momentum · old + (1 − momentum) · the batch's."""
+
+    mean: Tensor
+    variance: Tensor
+    new_mean: Tensor
+    new_variance: Tensor
+    momentum: float
+
+
+def training(x: Tensor, normalization: Normalization, running: Running, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out = f(x normalized by its own mean and variance); fills `saved` and the new running ones.
+
+    x, out: real (N, …, C).
+    """
+    depth = x.shape[-1]
+    divided, parts = parts_of(x, scratch)
+    moments = moments_worker.step(x.dtype, divided.work(), **parts)
+    statistics = statistics_worker.step(
+        x.dtype,
+        1,
+        sums=parts["sums"],
+        saved=normalization.saved.address,
+        mean=running.mean.address,
+        variance=running.variance.address,
+        new_mean=running.new_mean.address,
+        new_variance=running.new_variance.address,
+        count=x.size // depth,
+        channels=depth,
+        length=parts["length"],
+        partials=divided.number,
+        momentum=running.momentum,
+        epsilon=normalization.epsilon,
+    )
+    return [moments, statistics, *again(x, normalization, out, scratch)]
+
+
+def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:
+    """The `out` of `training` once more, from what that has `saved`. x, out: real (N, …, C)."""
+    table, tables = make_tables(normalization, x, scratch)
+    return [table, _apply(x, tables, out, normalization.activation)]
+
+
+def inference(
+    x: Tensor, normalization: Normalization, mean: Tensor, variance: Tensor, out: Tensor, scratch: Scratch
+) -> list[Step]:
+    """out = f(x normalized by a given mean and variance, real (C,)). x, out: real (N, …, C); `saved` is not used."""
+    table, tables = make_tables(normalization, x, scratch, mean, variance)
+    return [table, _apply(x, tables, out, normalization.activation)]
+
+
+def parts_of(x: Tensor, scratch: Scratch) -> tuple[Lanes, dict[str, int]]:
+    """x in lanes of the batch, and the fields of PARTS: where each puts its two sums of a period's length."""
+    divided, length = in_lanes(x.shape[0]), channels.period(x.shape[-1])
+    sums = scratch.take(divided.most * 2 * length * 8)
+    values = x.address, sums, x.size // x.shape[0], length, divided.images
+    return divided, dict(zip(PARTS.split(), values, strict=True))
+
+
+def address_of(tensor: Tensor | None) -> int:
+    return tensor.address if tensor else 0
+
+
+def make_tables(
+    normalization: Normalization,
+    x: Tensor,
+    scratch: Scratch,
+    mean: Tensor | None = None,
+    variance: Tensor | None = None,
+    extra: int = 0,
+) -> tuple[Step, int]:
+    """The step that makes tables of mean, scale and beta, `extra` ones of zeros behind them; and their address.
+
+    Without a given mean and variance they are those of `saved`.
+    """
+    depth, saved = x.shape[-1], normalization.saved
+    length = channels.period(depth)
+    out = scratch.take((3 + extra) * length * ITEM[x.dtype])
+    step = tables_worker.step(
+        x.dtype,
+        1,
+        extra,
+        mean=mean.address if mean else saved.address,
+        variance=variance.address if variance else saved.address + depth * ITEM[x.dtype],
+        given=int(variance is not None),
+        gamma=address_of(normalization.gamma),
+        beta=address_of(normalization.beta),
+        out=out,
+        channels=depth,
+        length=length,
+        epsilon=normalization.epsilon,
+    )
+    return step, out
+
+
+def _apply(x: Tensor, tables: int, out: Tensor, activation: str) -> Step:
+    places = {"x": x.address, "tables": tables, "out": out.address}
+    return apply_worker.step(x.dtype, elements_of(x), activation, **places, length=channels.period(x.shape[-1]))
+
+
+def elements_of(x: Tensor) -> Work:
+    """The work of a sweep over whole periods."""
+    return elements(x)._replace(grain=channels.rows_of(x.shape[-1]))
+
+
+def _moments(x: Vector) -> tuple[Vector, Vector]:
+    x = x.double()
+    return x, x * x
+
+
+def _normalized(kind: str) -> Callable[..., Vector]:
+    def normalized(x: Vector, mean: Vector, scale: Vector, beta: Vector, *constants: Vector) -> Vector:
+        z = (x - mean).fma(scale, beta)
+        return z if kind == "linear" else FORMULAS[kind][0](z, *constants)
+
+    return normalized
+
+
+KINDS = {kind: number for number, kind in enumerate(("linear", *FORMULAS))}
+
+
+def chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
+    """Which of the formulas an activation's is, and its constants."""
+    return (0, ()) if kind == "linear" else (KINDS[parts(kind)[0]], constants_of(kind, real))
+
+
+_sum_moments = channels.summed(2, _moments)
+_normalize = channels.channelwise(*map(_normalized, KINDS))
+
+
+@njit
+def begin_sums(p, start, stop):
+    """Where a lane's sums are, zeros at its first image, and how many images may be summed as one.
+
+    Each image begins with the first place of a period: so it does not matter to any bit how many come together.
+    """
+    sums = p.sums + start // p.lane * 2 * p.length * 8
+    if start % p.lane == 0:
+        clear(sums, 2 * p.length * 8)
+    return sums, stop - start if p.per_image % p.length == 0 else 1
+
+
+@worker(MOMENTS)
+def moments_worker(real):
+    """Σx and Σx² of some images of a lane."""
+    item = real.bitwidth // 8
+
+    def moments(parameters, start, stop, thread):
+        p = fields(parameters, MOMENTS)
+        sums, together = begin_sums(p, start, stop)
+        for image in range(start, stop, together):
+            x = p.x + image * p.per_image * item
+            _sum_moments(0, (x,), (), sums, 0, together * p.per_image, p.length, (), real)
+
+    return moments
+
+
+@njit
+def folded(sums, partials, terms, length, channels, term, channel):
+    """A channel's sum: parts in order, and in each the places of the period in order."""
+    numbers, total = view(sums, (partials, terms, length), types.float64), 0.0
+    for part in range(partials):
+        for place in range(channel, length, channels):
+            total += numbers[part, term, place]
+    return total
+
+
+@worker(STATISTICS)
+def statistics_worker(real):
+    """Mean and 1/√(variance + epsilon) from the moments, and the new running mean and variance."""
+
+    def statistics(parameters, chunk, _, thread):
+        p = fields(parameters, STATISTICS)
+        saved = view(p.saved, (2, p.channels), real)
+        old_mean, old_variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
+        new_mean, new_variance = view(p.new_mean, p.channels, real), view(p.new_variance, p.channels, real)
+        for c in range(p.channels):
+            mean = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c) / p.count
+            square = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c) / p.count
+            variance = square - mean * mean
+            if variance < 0:  # rounding; not the larger of the two, for NaN must pass
+                variance = 0.0
+            saved[0, c] = mean
+            saved[1, c] = 1 / sqrt(variance + p.epsilon)
+            new_mean[c] = old_mean[c] * p.momentum + mean * (1 - p.momentum)
+            new_variance[c] = old_variance[c] * p.momentum + variance * (1 - p.momentum)
+
+    return statistics
+
+
+@worker(TABLES)
+def tables_worker(real, extra):
+    """Tables of mean, scale and beta, each channel's number at all of its places in a period; then zeros."""
+
+    def tables(parameters, chunk, _, thread):
+        p = fields(parameters, TABLES)
+        out = view(p.out, (3 + extra, p.length), real)
+        mean, variance = view(p.mean, p.channels, real), view(p.variance, p.channels, real)
+        for place in range(p.length):
+            c = place % p.channels
+            scale = 1 / sqrt(variance[c] + p.epsilon) if p.given else variance[c] * 1.0
+            out[0, place] = mean[c]
+            out[1, place] = scale * view(p.gamma, p.channels, real)[c] if p.gamma != 0 else scale
+            out[2, place] = view(p.beta, p.channels, real)[c] if p.beta != 0 else 0
+            for table in range(3, 3 + extra):
+                out[table, place] = 0
+
+    return tables
+
+
+@worker(APPLY)
+def apply_worker(real, kind):
+    """f((x − mean) · scale + beta) for some elements from a first channel on."""
+    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+
+    def normalize(parameters, start, stop, thread):
+        p = fields(parameters, APPLY)
+        table = p.length * item
+        tables = (p.tables, p.tables + table, p.tables + 2 * table)
+        _normalize(number, (p.x,), tables, p.out, start, stop, p.length, constants, real)
+
+    return normalize

@@ -1,0 +1,1 @@
+"""Pooling, padding, cropping and upsampling."""

@@ -1,0 +1,228 @@
+"""Max and average pooling, channels last.
+
+Both gradients fill some lines of the image at a time: each window adds to its pixels there, row by row.
+"""
+
+from collections.abc import Callable
+from math import inf
+from typing import Any, NamedTuple
+
+from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, Worker, block, fields, worker
+from cnncli.kernels.vector.emit import Code, Variable, emitted
+from cnncli.kernels.vector.lanes import INT, Vector
+from cnncli.kernels.vector.sweeps import elementwise
+
+SIZES = "batch height width channels rows columns kh kw sy sx top left"
+POOL = block(f"x out winner {SIZES}")
+GRADIENT = block(f"grad winner out {SIZES}")
+
+
+class Window(NamedTuple):
+    """Where the windows lie; pairs are (vertical, horizontal).
+
+    `padding` counts the cells above and left of the image; those below and on the right follow from the output's shape.
+    """
+
+    size: tuple[int, int]
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+
+
+def max_forward(x: Tensor, out: Tensor, winner: Tensor, window: Window) -> list[Step]:
+    """The largest value of each window, and which cell holds it. x: real (N, H, W, C); out: (N, OH, OW, C).
+
+    winner: int32, shaped as out: the cell's row · window width + column, the first among equals. A NaN beats every
+    number. A window that lies outside the image gives -inf and winner -1.
+    """
+    return _steps(forward_worker, "max", x, out, window, winner, out=out, x=x)
+
+
+def max_backward(grad: Tensor, winner: Tensor, out: Tensor, window: Window) -> list[Step]:
+    """The gradient goes to each window's winner.
+
+    grad: real (N, OH, OW, C); winner: int32, shaped as grad; out: (N, H, W, C).
+    """
+    return _steps(gradient_worker, "max", out, grad, window, winner, out=out, grad=grad)
+
+
+def average_forward(x: Tensor, out: Tensor, window: Window) -> list[Step]:
+    """The mean of each window's cells inside the image; 0 where there is none.
+
+    x: real (N, H, W, C); out: (N, OH, OW, C).
+    """
+    return _steps(forward_worker, "average", x, out, window, None, out=out, x=x)
+
+
+def average_backward(grad: Tensor, out: Tensor, window: Window) -> list[Step]:
+    """The gradient of each window, shared among its cells. grad: real (N, OH, OW, C); out: (N, H, W, C)."""
+    return _steps(gradient_worker, "average", out, grad, window, None, out=out, grad=grad)
+
+
+def _steps(
+    pooling: Worker,
+    kind: str,
+    image: Tensor,
+    pooled: Tensor,
+    window: Window,
+    winner: Tensor | None,
+    *,
+    out: Tensor,
+    **source: Tensor,
+) -> list[Step]:
+    """One step; a unit is a line of pixels of `out`, which has the shape of `image` or of `pooled`."""
+    lines = max(1, SPAN // (out.shape[2] * out.shape[3] * window.size[0] * window.size[1]))
+    sizes = (*image.shape, *pooled.shape[1:3], *window.size, *window.strides, *window.padding)
+    return [
+        pooling.step(
+            out.dtype,
+            Work(out.shape[0] * out.shape[1], lines, out.shape[0]),
+            kind,
+            out=out.address,
+            winner=winner.address if winner else 0,
+            **{name: array.address for name, array in source.items()},
+            **dict(zip(SIZES.split(), sizes, strict=True)),
+        )
+    ]
+
+
+def _channels(write: Callable[..., None]) -> Any:
+    """A function of (addresses, the sizes of `_cells`, scalars, channels, real) that sweeps over the channels."""
+
+    @emitted()
+    def apply(code: Code, places: list[Vector], sizes: list[Vector], scalars: list[Vector], channels: Vector) -> None:
+        given = [code.full(number) for number in scalars]
+        code.sweep(code.word(0), channels, lambda *part: write(code, places, sizes, part, *given))
+
+    return apply
+
+
+def _cells(code: Code, sizes: list[Vector], state: tuple[Vector, ...], add: Any) -> tuple[Vector, ...]:
+    """`state` after `add(state, place, number)` for each cell of a rectangle, row by row; kept in registers.
+
+    sizes: (rows, columns, distance of rows in elements, of columns, first cell's number, step of a row, of a column).
+    """
+    rows, columns, row_step, column_step, first, row_number, column_number = sizes
+    kept = [Variable(vector) for vector in state]
+    with code.loop(rows) as row:
+        place, number = row * row_step, first + row * row_number
+        with code.loop(columns) as column:
+            cell = (number + column * column_number).narrowed(INT)
+            before = tuple(variable.get() for variable in kept)
+            after = add(before, place + column * column_step, code.full(cell))
+            for variable, vector in zip(kept, after, strict=True):
+                variable.set(vector)
+    return tuple(variable.get() for variable in kept)
+
+
+@_channels
+def _largest(code: Code, places: list[Vector], sizes: list[Vector], part: Any) -> None:
+    (x, out, winner), (index, mask) = places, part
+
+    def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
+        best, first = state
+        new = code.load(x, index + place, mask)
+        wins = (new.more(best) & best.number()) | (first < 0)
+        return new.where(wins, best), cell.where(wins, first)
+
+    best, first = _cells(code, sizes, (code.full(-inf), code.full(-1, INT)), add)
+    code.store(best, out, index, mask)
+    code.store(first, winner, index, mask)
+
+
+@_channels
+def _mean(code: Code, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
+    (x, out), (index, mask) = places, part
+
+    def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
+        return (state[0] + code.load(x, index + place, mask),)
+
+    (total,) = _cells(code, sizes, (code.full(0.0),), add)
+    code.store(total / cells, out, index, mask)
+
+
+@_channels
+def _to_winner(code: Code, places: list[Vector], sizes: list[Vector], part: Any) -> None:
+    (grad, winner, out), (index, mask) = places, part
+    given, first = code.load(grad, index, mask), code.load(winner, index, mask, 0, INT)
+
+    def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
+        there = index + place
+        code.store(code.load(out, there, mask) + given.where(first.same(cell), 0.0), out, there, mask)
+        return ()
+
+    _cells(code, sizes, (), add)
+
+
+@_channels
+def _to_all(code: Code, places: list[Vector], sizes: list[Vector], part: Any, cells: Vector) -> None:
+    (grad, out), (index, mask) = places, part
+    given = code.load(grad, index, mask) / cells
+
+    def add(state: tuple[Vector, ...], place: Vector, cell: Vector) -> tuple[Vector, ...]:
+        there = index + place
+        code.store(code.load(out, there, mask) + given, out, there, mask)
+        return ()
+
+    _cells(code, sizes, (), add)
+
+
+_filled = elementwise(lambda number: number)
+
+
+@worker(POOL)
+def forward_worker(real, kind):
+    """Some lines of output pixels."""
+    item = real.bitwidth // 8
+
+    def pool(parameters, start, stop, thread):
+        p = fields(parameters, POOL)
+        channels, line_size = p.channels, p.width * p.channels
+        for line in range(start, stop):
+            y, image = line % p.rows * p.sy - p.top, line // p.rows * p.height
+            first, last = max(0, -y), min(p.kh, p.height - y)
+            for column in range(p.columns):
+                x = column * p.sx - p.left
+                left, right = max(0, -x), min(p.kw, p.width - x)
+                pixel = (line * p.columns + column) * channels
+                cell, out = p.x + ((image + y + first) * p.width + x + left) * channels * item, p.out + pixel * item
+                sizes = last - first, right - left, line_size, channels, first * p.kw + left, p.kw, 1
+                if kind == "max":
+                    _largest((cell, out, p.winner + pixel * 4), sizes, (), channels, real)
+                else:
+                    cells = real(max(1, max(0, last - first) * max(0, right - left)))
+                    _mean((cell, out), sizes, (cells,), channels, real)
+
+    return pool
+
+
+@worker(GRADIENT)
+def gradient_worker(real, kind):
+    """Some lines of input pixels."""
+    item = real.bitwidth // 8
+
+    def scatter(parameters, line, end, thread):
+        p = fields(parameters, GRADIENT)
+        channels, line_size = p.channels, p.width * p.channels
+        _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
+        while line < end:
+            # The lines y … bottom - 1 of one image, counted from the padding's first.
+            image, y = line // p.height, line % p.height + p.top
+            bottom = min(p.height + p.top, y + end - line)
+            for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, (bottom - 1) // p.sy + 1)):
+                top = row * p.sy
+                first, last = max(0, y - top), min(p.kh, bottom - top)
+                for column in range(p.columns):
+                    x = column * p.sx - p.left
+                    left, right = max(0, -x), min(p.kw, p.width - x)
+                    pixel = ((image * p.rows + row) * p.columns + column) * channels
+                    cell = ((image * p.height + top - p.top + first) * p.width + x + left) * channels
+                    grad, out = p.grad + pixel * item, p.out + cell * item
+                    sizes = last - first, right - left, line_size, channels, first * p.kw + left, p.kw, 1
+                    if kind == "max":
+                        _to_winner((grad, p.winner + pixel * 4, out), sizes, (), channels, real)
+                    else:
+                        height = min(p.kh, p.height + p.top - top) - max(0, p.top - top)
+                        _to_all((grad, out), sizes, (real(height * (right - left)),), channels, real)
+            line += bottom - y
+
+    return scatter

@@ -1,0 +1,130 @@
+"""Sweeps over arrays whose last axis counts channels, with numbers for each channel: what normalization is made of.
+
+An array of rows of C channels is read as one of rows of `period(C)` elements, the least common multiple of C and a
+vector: then every row is whole vectors, whatever C is, and only the last one may be cut off. Numbers of channels come
+as tables of a period's length, repeated. Sums are added up place by place in float64, rows in order.
+"""
+
+from collections.abc import Callable, Sequence
+from math import gcd
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from cnncli.kernels.jit.runtime import SPAN
+from cnncli.kernels.jit.target import machine
+from cnncli.kernels.vector.emit import Code, Variable, wrapped
+from cnncli.kernels.vector.lanes import LINE, Vector, larger, smaller
+from cnncli.kernels.vector.sweeps import LANES
+
+BLOCK = 4 if machine().width == LINE else 1
+"""Vectors of a row whose sums are in registers at a time."""
+NEAR = 8192
+"""Elements that are read again for the next block of a row's vectors: they stay in the L1 cache."""
+
+
+def period(channels: int) -> int:
+    """The shortest row of whole vectors and whole sets of channels."""
+    return channels * LANES // gcd(channels, LANES)
+
+
+def rows_of(channels: int, elements: int = SPAN) -> int:
+    """About `elements` elements in whole periods."""
+    length = period(channels)
+    return max(1, elements // length) * length
+
+
+def channelwise(*formulas: Callable[..., Vector]) -> Any:
+    """`formula(*inputs, *tables, *scalars)`, a vector, as a function that a worker calls.
+
+    The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the output, first
+    element, last + 1, period, scalars, real); the first element is of the first channel. The output may be an input.
+    """
+
+    def write(code: Code, formula: Callable[..., Vector], given: Sequence[Any]) -> None:
+        inputs, tables, out, start, stop, length, numbers = given
+        scalars = [code.full(number) for number in numbers]
+        with code.steps(start, stop, length) as row:
+
+            def body(index: Vector, mask: Vector | None) -> None:
+                vectors = [code.load(x, index, mask) for x in inputs]
+                known = [code.load(table, index - row) for table in tables]
+                code.store(formula(*vectors, *known, *scalars), out, index, mask)
+
+            code.sweep(row, smaller(row + length, stop), body)
+
+    return _chosen(formulas, write)
+
+
+def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
+    """`formula(*inputs, *tables, *scalars)`, a tuple of `terms` vectors, summed over rows for each place of a period.
+
+    The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the sums, first
+    element, last + 1, period, scalars, real). The sums are float64 (terms, period); what they hold is added to.
+    """
+
+    def write(code: Code, formula: Callable[..., tuple[Vector, ...]], given: Sequence[Any]) -> None:
+        inputs, tables, sums, start, stop, length, numbers = given
+        scalars = [code.full(number) for number in numbers]
+        double = ir.DoubleType()
+
+        def carried(column: Vector) -> list[Variable]:
+            return [Variable(code.load(sums, column + length * term, scalar=double)) for term in range(terms)]
+
+        def add(row: Vector, column: Vector, mask: Vector | None, totals: Sequence[Variable]) -> None:
+            """What one vector of a row adds to its sums."""
+            vectors = [code.load(x, row + column, mask) for x in inputs]
+            found = formula(*vectors, *(code.load(table, column) for table in tables), *scalars)
+            for term, total in zip(found, totals, strict=True):
+                total.set(total.get() + (term.double() if mask is None else term.double().where(mask, 0.0)))
+
+        def put_back(column: Vector, totals: Sequence[Variable]) -> None:
+            for term, total in enumerate(totals):
+                code.store(total.get(), sums, column + length * term)
+
+        def blocks(rows: tuple[Vector, Vector], columns: tuple[Vector, Vector], wide: int) -> None:
+            """Whole rows, for `wide` vectors of each at a time."""
+            with code.steps(*columns, code.word(wide * LANES)) as left:
+                places = [left + v * LANES for v in range(wide)]
+                totals = [carried(place) for place in places]
+                with code.steps(*rows, length) as row:
+                    for place, those in zip(places, totals, strict=True):
+                        add(row, place, None, those)
+                for place, those in zip(places, totals, strict=True):
+                    put_back(place, those)
+
+        whole = stop - (stop - start) % length
+        near = length * larger(code.word(NEAR) // length, code.word(1))
+        wide = length - length % (BLOCK * LANES)
+        with code.steps(start, whole, near) as first:
+            rows = first, smaller(first + near, whole)
+            blocks(rows, (code.word(0), wide), BLOCK)
+            blocks(rows, (wide, length), 1)
+
+        def rest(index: Vector, mask: Vector | None) -> None:
+            column = index - whole
+            totals = carried(column)
+            add(whole, column, mask, totals)
+            put_back(column, totals)
+
+        code.sweep(whole, stop, rest)
+
+    return _chosen(formulas, write)
+
+
+def _chosen(formulas: Sequence[Callable[..., Any]], write: Callable[..., None]) -> Any:
+    """`write(code, formula, arguments)` for one of the formulas, as a function that a worker calls."""
+
+    @intrinsic(prefer_literal=True)
+    def apply(typing_context, choice, inputs, tables, out, start, stop, period, scalars, real):
+        def generate(context, builder, signature, arguments):
+            code = Code(builder, real.instance_type.bitwidth // 8, LANES)
+            write(code, formulas[choice.literal_value], [wrapped(builder, value) for value in arguments[1:-1]])
+            return context.get_dummy_value()
+
+        addresses = types.unliteral(inputs), types.unliteral(tables)
+        return types.void(choice, *addresses, *[types.intp] * 4, types.unliteral(scalars), real), generate
+
+    return apply

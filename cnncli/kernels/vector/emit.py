@@ -1,0 +1,184 @@
+"""Functions whose code is written out as LLVM instructions: what the compiler would not find by itself.
+
+    @emitted()
+    def add_up(code, x, out, count):  # x and out are addresses; in a worker: add_up(p.x, p.out, p.count, real)
+        total = Variable(code.load(out))
+        with code.loop(count) as i:
+            total.set(total.get() + code.load(x, i * code.lanes))
+        code.store(total.get(), out)
+
+Vectors and numbers are those of `lanes`; addresses are integers, and indices count elements.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from inspect import Parameter, Signature, signature
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from cnncli.kernels.vector.lanes import INT, LINE, WORD, Vector, bytes_of
+
+
+def emitted(result: types.Type = types.void) -> Callable[[Callable[..., Vector | None]], Any]:
+    """Make `write(code, *arguments)` a function that a worker calls with those arguments and `real`.
+
+    Integers and reals arrive as numbers, tuples as lists of them; a parameter declared as `int` is a constant that is
+    known when the code is written. `result` is the type of the number that is returned.
+    """
+
+    def decorate(write: Callable[..., Vector | None]) -> Any:
+        declared = list(signature(write).parameters.values())[1:]
+        constant = [parameter.annotation is int for parameter in declared]
+        names = ["typing_context", *(parameter.name for parameter in declared), "real"]
+
+        def typed(typing_context: Any, *given: types.Type) -> Any:
+            def generate(context: Any, builder: ir.IRBuilder, _: Any, values: Any) -> ir.Value:
+                code = Code(builder, given[-1].instance_type.bitwidth // 8)
+                arguments = [
+                    kind.literal_value if known else wrapped(builder, value)
+                    for kind, known, value in zip(given, constant, values, strict=False)
+                ]
+                found = write(code, *arguments)
+                return context.get_dummy_value() if found is None else found.value
+
+            kinds = [kind if known else _integers_as_words(kind) for kind, known in zip(given, constant, strict=False)]
+            return result(*kinds, given[-1]), generate
+
+        typed.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_OR_KEYWORD) for name in names])  # type: ignore[attr-defined]
+        typed.__name__ = write.__name__
+        return intrinsic(prefer_literal=any(constant))(typed)
+
+    return decorate
+
+
+def wrapped(builder: ir.IRBuilder, value: ir.Value) -> Any:
+    """A number as `Vector`, a tuple as a list of them."""
+    if isinstance(value.type, ir.ArrayType | ir.LiteralStructType):
+        return [wrapped(builder, item) for item in cgutils.unpack_tuple(builder, value)]
+    return Vector(builder, value)
+
+
+def _integers_as_words(kind: types.Type) -> types.Type:
+    if isinstance(kind, types.BaseTuple):
+        return types.Tuple([_integers_as_words(item) for item in kind])
+    return types.intp if isinstance(kind, types.Integer) else types.unliteral(kind)
+
+
+class Variable:
+    """A vector or number that a loop carries on; the optimizer keeps it in registers."""
+
+    def __init__(self, start: Vector) -> None:
+        self.builder, self.place = start.builder, cgutils.alloca_once_value(start.builder, start.value)
+
+    def get(self) -> Vector:
+        """What it holds at this point of the code."""
+        return Vector(self.builder, self.builder.load(self.place))
+
+    def set(self, vector: Vector) -> None:
+        """What it holds from here on."""
+        self.builder.store(vector.value, self.place)
+
+
+class Code:
+    """Where loops and memory accesses are written: a builder, the bytes of a real, and how many lanes vectors have."""
+
+    def __init__(self, builder: ir.IRBuilder, item: int, lanes: int = 0) -> None:
+        self.builder, self.item = builder, item
+        self.lanes = lanes or LINE // item
+        self.scalar = ir.FloatType() if item == 4 else ir.DoubleType()
+
+    def word(self, number: int) -> Vector:
+        """A number of 64 bits."""
+        return Vector(self.builder, WORD(number))
+
+    def full(self, number: Vector | float, scalar: ir.Type | None = None) -> Vector:
+        """A vector full of one number; where that is known now, `scalar` is its type."""
+        if isinstance(number, Vector):
+            return number.spread(self.lanes)
+        kind = ir.VectorType(scalar or self.scalar, self.lanes)
+        return Vector(self.builder, ir.Constant(kind, [number] * self.lanes))
+
+    @contextmanager
+    def loop(self, count: Vector) -> Iterator[Vector]:
+        """Repeat what is written inside for 0 … count - 1, which it gets."""
+        with cgutils.for_range(self.builder, count.value, intp=WORD) as loop:
+            yield Vector(self.builder, loop.index)
+
+    @contextmanager
+    def steps(self, start: Vector, stop: Vector, step: Vector) -> Iterator[Vector]:
+        """Repeat what is written inside for start, start + step, … below `stop`, which it gets."""
+        with cgutils.for_range_slice(self.builder, start.value, stop.value, step.value, WORD) as (index, _):
+            yield Vector(self.builder, index)
+
+    def choose(self, number: Vector, cases: Mapping[int, Callable[[], None]], otherwise: Callable[[], None]) -> None:
+        """What is written by the case of that `number`."""
+        if not cases:
+            otherwise()
+            return
+        (first, write), *others = cases.items()
+        with self.builder.if_else(number.same(first).value) as (then, rest):
+            with then:
+                write()
+            with rest:
+                self.choose(number, dict(others), otherwise)
+
+    def sweep(self, start: Vector, stop: Vector, body: Callable[[Vector, Vector | None], None]) -> None:
+        """`body(index, mask)` for each vector from element `start` to `stop`; the mask is that of the last one."""
+        builder, end = self.builder, start + ((stop - start) & -self.lanes)
+        with cgutils.for_range_slice(builder, start.value, end.value, WORD(self.lanes), WORD) as (index, _):
+            body(Vector(builder, index), None)
+        with builder.if_then((end < stop).value):
+            body(end, self.first(stop - end))
+
+    def first(self, count: Vector) -> Vector:
+        """The mask of the first `count` lanes; none where it is not positive."""
+        order = Vector(self.builder, ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes))))
+        return order < self.full(count.narrowed(INT))
+
+    def number(self, address: Vector, index: Vector | int = 0, scalar: ir.Type | None = None) -> Vector:
+        """Element `index` of the array at `address`."""
+        place, item = self._place(address, index, scalar or self.scalar)
+        return Vector(self.builder, self.builder.load(place, align=item))
+
+    def load(
+        self,
+        address: Vector,
+        index: Vector | int = 0,
+        mask: Vector | None = None,
+        otherwise: float = 0.0,
+        scalar: ir.Type | None = None,
+    ) -> Vector:
+        """The vector from element `index` of the array at `address`; `otherwise` where the mask is off."""
+        kind = ir.VectorType(scalar or self.scalar, self.lanes)
+        place, item = self._place(address, index, kind)
+        if mask is None:
+            return Vector(self.builder, self.builder.load(place, align=item))
+        fill = self.full(otherwise, scalar)
+        signature = ir.FunctionType(kind, [kind.as_pointer(), INT, mask.value.type, kind])
+        load = self._intrinsic(f"llvm.masked.load.{fill.name}.p0", signature)
+        return Vector(self.builder, self.builder.call(load, [place, INT(item), mask.value, fill.value]))
+
+    def store(self, vector: Vector, address: Vector, index: Vector | int = 0, mask: Vector | None = None) -> None:
+        """Write a vector, or a number, from element `index` on; nothing where the mask is off."""
+        kind = vector.value.type
+        place, item = self._place(address, index, kind)
+        if mask is None:
+            self.builder.store(vector.value, place, align=item)
+            return
+        signature = ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), INT, mask.value.type])
+        store = self._intrinsic(f"llvm.masked.store.{vector.name}.p0", signature)
+        self.builder.call(store, [vector.value, place, INT(item), mask.value])
+
+    def _place(self, address: Vector, index: Vector | int, kind: ir.Type) -> tuple[ir.Value, int]:
+        """A pointer to what lies at element `index`, and an element's bytes."""
+        item = bytes_of(kind)
+        if isinstance(index, Vector) or index:
+            address = address + index * item
+        return self.builder.inttoptr(address.value, kind.as_pointer()), item
+
+    def _intrinsic(self, name: str, signature: ir.FunctionType) -> ir.Function:
+        return cgutils.get_or_insert_function(self.builder.module, signature, name)

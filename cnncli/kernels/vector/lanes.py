@@ -1,0 +1,245 @@
+"""Vectors as values of a small language: formulas over whole vectors, written out as LLVM code.
+
+A formula is a Python function of `Vector`s, run once while a worker is compiled: its operators put instructions into
+the code. So it is vector code whatever LLVM makes of a loop, and there is no type inference to pay for. LLVM splits
+vectors that are wider than the machine's, and the bits stay the same. `sweeps` makes loops over arrays of formulas,
+`emit` any other code.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from llvmlite import ir
+from numba.core import cgutils
+
+from cnncli.kernels.jit.target import multiply_add
+
+WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+LINE = 64
+"""Bytes of a vector that is as long as a cache line, which is what most loops use, whatever the machine's width."""
+Operand: TypeAlias = "Vector | float"
+
+
+def element_of(kind: ir.Type) -> ir.Type:
+    """The type of a vector's elements, or of the number that it is."""
+    return kind.element if isinstance(kind, ir.VectorType) else kind
+
+
+def bytes_of(kind: ir.Type) -> int:
+    """Bytes of an element."""
+    element = element_of(kind)
+    return int(element.width) // 8 if isinstance(element, ir.IntType) else 8 if element == ir.DoubleType() else 4
+
+
+class Vector:
+    """A vector of reals, integers or truth values, or one number of them, known when the code runs.
+
+    Python's numbers in its company stand for a vector full of them.
+    """
+
+    def __init__(self, builder: ir.IRBuilder, value: ir.Value) -> None:
+        self.builder, self.value = builder, value
+
+    @property
+    def item(self) -> int:
+        """Bytes of a real or an integer."""
+        return bytes_of(self.value.type)
+
+    @property
+    def name(self) -> str:
+        """Its type's name in LLVM: v16f32."""
+        return f"v{self.lanes}{'i' if self._integer else 'f'}{8 * self.item}"
+
+    @property
+    def lanes(self) -> int:
+        """How many elements it has."""
+        return int(self.value.type.count)
+
+    def full(self, number: Operand) -> "Vector":
+        """A vector of this type full of `number`; a vector stays as it is."""
+        if isinstance(number, Vector):
+            return number
+        kind = self.value.type
+        content = [number] * self.lanes if isinstance(kind, ir.VectorType) else number
+        return Vector(self.builder, ir.Constant(kind, content))
+
+    def spread(self, lanes: int) -> "Vector":
+        """A number in every one of `lanes` lanes."""
+        nothing = ir.Constant(ir.VectorType(self.value.type, lanes), ir.Undefined)
+        one = self.builder.insert_element(nothing, self.value, INT(0))
+        everywhere = ir.Constant(ir.VectorType(INT, lanes), [0] * lanes)
+        return Vector(self.builder, self.builder.shuffle_vector(one, nothing, everywhere))
+
+    def _make(self, instruction: str, *operands: Operand) -> "Vector":
+        return Vector(self.builder, getattr(self.builder, instruction)(*(self.full(o).value for o in operands)))
+
+    def _compare(self, operator: str, other: Operand) -> "Vector":
+        compare = self.builder.icmp_signed if self._integer else self.builder.fcmp_ordered
+        return Vector(self.builder, compare(operator, self.value, self.full(other).value))
+
+    @property
+    def _integer(self) -> bool:
+        return isinstance(element_of(self.value.type), ir.IntType)
+
+    def __add__(self, other: Operand) -> "Vector":
+        return self._make("add" if self._integer else "fadd", self, other)
+
+    def __sub__(self, other: Operand) -> "Vector":
+        return self._make("sub" if self._integer else "fsub", self, other)
+
+    def __rsub__(self, other: Operand) -> "Vector":
+        return self.full(other) - self
+
+    def __neg__(self) -> "Vector":
+        return self.full(0) - self if self._integer else Vector(self.builder, self.builder.fneg(self.value))
+
+    def __mul__(self, other: Operand) -> "Vector":
+        return self._make("mul" if self._integer else "fmul", self, other)
+
+    def __truediv__(self, other: Operand) -> "Vector":
+        return self._make("fdiv", self, other)
+
+    def __rtruediv__(self, other: Operand) -> "Vector":
+        return self.full(other) / self
+
+    def __floordiv__(self, other: Operand) -> "Vector":
+        """Of integers that are not negative."""
+        return self._make("sdiv", self, other)
+
+    def __mod__(self, other: Operand) -> "Vector":
+        """Of integers that are not negative."""
+        return self._make("srem", self, other)
+
+    def __and__(self, other: Operand) -> "Vector":
+        return self._make("and_", self, other)
+
+    def __or__(self, other: Operand) -> "Vector":
+        return self._make("or_", self, other)
+
+    def __xor__(self, other: Operand) -> "Vector":
+        return self._make("xor", self, other)
+
+    def __lshift__(self, places: Operand) -> "Vector":
+        return self._make("shl", self, places)
+
+    def __rshift__(self, places: int) -> "Vector":
+        """Of a signed integer: the sign moves in."""
+        return self._make("ashr", self, places)
+
+    def high(self, places: Operand) -> "Vector":
+        """Shifted right by `places`; zeros move in."""
+        return self._make("lshr", self, places)
+
+    def beside(self, other: "Vector", group: int) -> "Vector":
+        """`group` of its own elements, as many of the other's, and so on: a vector of twice the length."""
+        pairs = [(side * self.lanes, k) for k in range(0, self.lanes, group) for side in (0, 1)]
+        order = [side + k + j for side, k in pairs for j in range(group)]
+        places = ir.Constant(ir.VectorType(INT, len(order)), order)
+        return Vector(self.builder, self.builder.shuffle_vector(self.value, other.value, places))
+
+    def __lt__(self, other: Operand) -> "Vector":
+        return self._compare("<", other)
+
+    def __le__(self, other: Operand) -> "Vector":
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Operand) -> "Vector":
+        return self._compare(">", other)
+
+    def __ge__(self, other: Operand) -> "Vector":
+        return self._compare(">=", other)
+
+    def same(self, other: Operand) -> "Vector":
+        """Where both are equal numbers; NaN is not."""
+        return self._compare("==", other)
+
+    def number(self) -> "Vector":
+        """Where it is not NaN."""
+        return Vector(self.builder, self.builder.fcmp_ordered("ord", self.value, self.value))
+
+    def more(self, other: "Vector") -> "Vector":
+        """Where it is greater, or one of the two is NaN."""
+        return Vector(self.builder, self.builder.fcmp_unordered(">", self.value, other.value))
+
+    def where(self, condition: "Vector", otherwise: Operand) -> "Vector":
+        """Its own elements where `condition` holds, else those of `otherwise`."""
+        other = self.full(otherwise)
+        return Vector(self.builder, self.builder.select(condition.value, self.value, other.value))
+
+    def fma(self, factor: Operand, addend: Operand) -> "Vector":
+        """self · factor + addend; with one rounding where the machine has fused multiply-adds."""
+        factor, addend = self.full(factor), self.full(addend)
+        return Vector(self.builder, multiply_add(self.builder, self.value, factor.value, addend.value))
+
+    def sqrt(self) -> "Vector":
+        """The square root, rounded correctly."""
+        kind = self.value.type
+        signature = ir.FunctionType(kind, [kind])
+        function = cgutils.get_or_insert_function(self.builder.module, signature, f"llvm.sqrt.{self.name}")
+        return Vector(self.builder, self.builder.call(function, [self.value]))
+
+    def bits(self) -> "Vector":
+        """The bits of reals as integers of their size."""
+        kind = ir.VectorType(ir.IntType(8 * self.item), self.lanes)
+        return Vector(self.builder, self.builder.bitcast(self.value, kind))
+
+    def real(self) -> "Vector":
+        """The reals that these integers are the bits of."""
+        kind = ir.VectorType(ir.FloatType() if self.item == 4 else ir.DoubleType(), self.lanes)
+        return Vector(self.builder, self.builder.bitcast(self.value, kind))
+
+    def double(self) -> "Vector":
+        """As float64."""
+        kind = ir.VectorType(ir.DoubleType(), self.lanes)
+        return self if self.item == 8 else Vector(self.builder, self.builder.fpext(self.value, kind))
+
+    def rounded(self, item: int) -> "Vector":
+        """As the real of `item` bytes; from float64."""
+        kind = ir.VectorType(ir.FloatType(), self.lanes)
+        return self if item == 8 else Vector(self.builder, self.builder.fptrunc(self.value, kind))
+
+    def widened(self, integer: ir.IntType) -> "Vector":
+        """As integers of more bits; zeros fill up."""
+        return Vector(self.builder, self.builder.zext(self.value, self._of(integer)))
+
+    def narrowed(self, integer: ir.IntType) -> "Vector":
+        """As integers of fewer bits, the lower ones."""
+        return Vector(self.builder, self.builder.trunc(self.value, self._of(integer)))
+
+    def _of(self, element: ir.Type) -> ir.Type:
+        kind = self.value.type
+        return ir.VectorType(element, kind.count) if isinstance(kind, ir.VectorType) else element
+
+    def magnitude(self) -> "Vector":
+        """|x|."""
+        return (self.bits() & ((1 << 8 * self.item - 1) - 1)).real()
+
+    def sign(self) -> "Vector":
+        """The sign bits, as integers."""
+        return self.bits() & -(1 << 8 * self.item - 1)
+
+    def folded(self, join: Callable[["Vector", "Vector"], "Vector"]) -> ir.Value:
+        """One number: halves joined until one lane is left; the order does not depend on the hardware."""
+        vector = self
+        while vector.lanes > 1:
+            half = vector.lanes // 2
+            parts = []
+            for first in (0, half):
+                order = ir.Constant(ir.VectorType(INT, half), list(range(first, first + half)))
+                parts.append(Vector(self.builder, self.builder.shuffle_vector(vector.value, vector.value, order)))
+            vector = join(*parts)
+        return self.builder.extract_element(vector.value, INT(0))
+
+    def sum(self) -> ir.Value:
+        """All lanes added, halves first."""
+        return self.folded(lambda a, b: a + b)
+
+
+def larger(a: Vector, b: Vector) -> Vector:
+    """The larger of each two."""
+    return a.where(a > b, b)
+
+
+def smaller(a: Vector, b: Vector) -> Vector:
+    """The smaller of each two."""
+    return a.where(a < b, b)

@@ -1,0 +1,177 @@
+"""Elementary functions of `lanes.Vector`s, float32 or float64: no branches, no tables, no call of a C library.
+
+So their bits depend on the argument alone. Coefficients are those of the Taylor series (but for erf's tails), after an
+exact reduction of the argument (Cody, Waite 1980; Muller, Elementary Functions, chapter 11). Errors are given in units
+in the last place, as measured on dense samples against more precision (`tests/kernels/test_vectormath.py`).
+"""
+
+from math import factorial, inf, nan, pi, sqrt
+from typing import NamedTuple
+
+from cnncli.kernels.vector.lanes import Vector
+
+
+class Format(NamedTuple):
+    """What the functions must know about a dtype."""
+
+    mantissa: int
+    bias: int
+    log_2: tuple[float, float]
+    """ln 2 in two parts: so few bits that the product with an integer is exact, and what they lack (FreeBSD's msun)."""
+    highest: float
+    lowest: float
+    """Beyond these eˣ is infinite or rounds to 0."""
+    exp_degree: int
+    log_degree: int
+    """Degrees of the series whose remainders lie well below one unit."""
+
+
+FORMATS = {
+    4: Format(23, 127, (0.693145751953125, 1.4286068203094172e-06), 89.0, -105.0, 7, 4),
+    8: Format(52, 1023, (0.6931471803691238, 1.9082149292705877e-10), 710.0, -746.0, 13, 10),
+}
+
+
+# fmt: off
+ERFC = {
+    4: (4.0, 12.0, -3.0, [
+        -1.149486198494257e-06, -2.802938325549644e-05, 4.607866369061166e-05, 0.0029247520788123972,
+        0.026850911280617798, 0.1423953299228289, 0.25539567631050575,
+    ]),
+    8: (6.0, 9.6, -2.2, [
+        1.8620989806815163e-11, -7.290508535165398e-11, -2.634243021000669e-10, 2.622350032514279e-09,
+        -5.926361315281833e-10, -7.005170205475373e-08, 1.6350102372087984e-07, 1.979561158209264e-06,
+        -7.340518284999869e-06, -8.079220411804128e-05, 0.00019713917776008889, 0.0055888162818258785,
+        0.038560570425181566, 0.16189356804102537, 0.2214295402299318,
+    ]),
+}
+# fmt: on
+"""Where erf becomes 1, a, b, and e^x² erfc x as a polynomial of u = a / (x + 2) + b, which runs from 1 (x = 1) to −1:
+interpolated at Chebyshev's nodes, computed with 80 digits. Highest power first."""
+
+
+def _polynomial(x: Vector, coefficients: list[float]) -> Vector:
+    """Horner's rule, highest power first."""
+    total = x.full(coefficients[0])
+    for coefficient in coefficients[1:]:
+        total = total.fma(x, coefficient)
+    return total
+
+
+def _reduced(x: Vector) -> tuple[Vector, Vector]:
+    """(n, e^r − 1) with x = n ln 2 + r, |r| ≤ ln 2 / 2; n is an integer vector."""
+    form = FORMATS[x.item]
+    # Adding 1.5 · 2^mantissa rounds to an integer, and leaves it in the low bits.
+    magic = 1.5 * 2.0**form.mantissa
+    shifted = x.fma(1.4426950408889634, magic)
+    n = shifted - magic
+    r = n.fma(-form.log_2[0], x)
+    r = n.fma(-form.log_2[1], r)
+    tail = _polynomial(r, [1 / factorial(k) for k in range(form.exp_degree, 1, -1)])
+    return shifted.bits() - x.full(magic).bits(), (r * r).fma(tail, r)
+
+
+def _power(n: Vector) -> Vector:
+    """2ⁿ of integers within the range of normal numbers."""
+    form = FORMATS[n.item]
+    return ((n + form.bias) << form.mantissa).real()
+
+
+def exp(x: Vector) -> Vector:
+    """eˣ within 1.1 ulp; subnormal results, 0 and ∞ at the ends, NaN of NaN."""
+    form = FORMATS[x.item]
+    x = x.full(form.highest).where(x > form.highest, x)
+    n, rest = _reduced(x.full(form.lowest).where(x < form.lowest, x))
+    half = n >> 1  # 2ⁿ itself may lie outside the range
+    return (rest + 1.0) * _power(half) * _power(n - half)
+
+
+def decay(x: Vector) -> Vector:
+    """e^−|x| within 1.1 ulp."""
+    return exp((x.bits() | -(1 << 8 * x.item - 1)).real())
+
+
+def decay_less_1(x: Vector) -> Vector:
+    """e^−|x| − 1 within 1.3 ulp, also near 0."""
+    y = (x.bits() | x.full(-0.0).bits()).real()
+    n, rest = _reduced(y.full(-80.0).where(y < -80.0, y))
+    power = _power(n)
+    return power.fma(rest, power - 1.0)
+
+
+def sigmoid(x: Vector) -> Vector:
+    """1 / (1 + e⁻ˣ) within 2.5 ulp; the exponential's argument is never positive, so nothing overflows."""
+    tail = decay(x)
+    return tail.full(1.0).where(x >= 0.0, tail) / (tail + 1.0)
+
+
+def tanh(x: Vector) -> Vector:
+    """(1 − e^−2|x|) / (1 + e^−2|x|) with x's sign, within 3 ulp also near 0; −0 of −0."""
+    minus_1 = decay_less_1(x * 2.0)
+    size = minus_1 / (minus_1 + 2.0)
+    return (size.magnitude().bits() | x.sign()).real()
+
+
+def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
+    """(k, m, 2⁻ᵏ) with x = 2ᵏ m, √½ ≤ m < √2, for positive normal x; k is a real."""
+    form = FORMATS[x.item]
+    root = x.full(0.70710678118654752440).bits()
+    above = x.bits() + (x.full(1.0).bits() - root)
+    # Positive, so that the sign's moving in does not matter.
+    k = (above >> form.mantissa) - form.bias
+    m = ((above & (1 << form.mantissa) - 1) + root).real()
+    magic = x.full(1.5 * 2.0**form.mantissa)
+    return (magic.bits() + k).real() - magic, m, k
+
+
+def _log_1p(k: Vector, f: Vector) -> Vector:
+    """k ln 2 + log(1 + f) with f between √½ − 1 and √2 − 1: 2 artanh(f / (2 + f)), arranged as in FreeBSD's msun."""
+    form = FORMATS[f.item]
+    s = f / (f + 2.0)
+    z, half_square = s * s, f * f * 0.5
+    series = z * _polynomial(z, [2 / (2 * j + 1) for j in range(form.log_degree, 0, -1)])
+    low = s.fma(half_square + series, k * form.log_2[1])
+    return k.fma(form.log_2[0], f - (half_square - low))
+
+
+def log(x: Vector) -> Vector:
+    """The natural logarithm within 1 ulp; −∞ of 0, NaN of negative numbers."""
+    form = FORMATS[x.item]
+    smallest, shift = 2.0 ** (1 - form.bias), form.mantissa + 2
+    small = x < smallest
+    k, m, _ = _split((x * 2.0**shift).where(small, x))
+    found = _log_1p((k - float(shift)).where(small, k), m - 1.0)
+    found = x.where(x.same(inf), found)
+    return _outside(x, found)
+
+
+def log1p(x: Vector) -> Vector:
+    """log(1 + x) within 1.5 ulp also near 0; −∞ of −1, NaN below."""
+    u = x + 1.0
+    back = u - 1.0
+    lost = (1.0 - (u - back)) + (x - back)  # what the sum rounded away (Knuth's two-sum)
+    k, m, n = _split(u)
+    # Of a large u nothing is lost that counts, and its 2⁻ᵏ lies outside the range.
+    f = (m - 1.0) + (lost * _power(x.full(0.0).bits() - n)).where(u < 2.0**100, 0.0)
+    found = x.where(x.same(inf), _log_1p(k, f))
+    return _outside(u, found)
+
+
+def _outside(x: Vector, found: Vector) -> Vector:
+    """`found`, a logarithm of x, put right at 0 and where there is none."""
+    found = x.full(-inf).where(x.same(0.0), found)
+    return found.where(x >= 0.0, nan)
+
+
+def erf(x: Vector) -> Vector:
+    """The error function within 1.5 ulp: its Taylor series below 1, 1 − e^−x² · (a polynomial) above; −0 of −0."""
+    end, a, b, tail = ERFC[x.item]
+    size = x.magnitude()
+    terms = 11 if x.item == 4 else 18
+    series = [2 / sqrt(pi) * (-1) ** k / (factorial(k) * (2 * k + 1)) for k in range(terms - 1, -1, -1)]
+    series[-1] -= 1  # x + x · (what is small) rounds less
+    near = size.fma(_polynomial(size * size, series), size)
+    far = size.full(end).where(size > end, size)
+    far = 1.0 - exp(far * far * -1.0) * _polynomial(a / (far + 2.0) + b, tail)
+    found = near.where(size < 1.0, far)
+    return (found.magnitude().bits() | x.sign()).real()

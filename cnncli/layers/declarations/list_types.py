@@ -1,0 +1,108 @@
+"""Kinds of lists: of any length, of two, of sides."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from cnncli.layers.declarations.field_types import Kind, Schema
+from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+
+
+class ListOf(Kind):
+    """A list, held as a tuple. `rule` replaces the one made from the items'."""
+
+    is_list = True
+
+    def __init__(self, item: Kind, least: int = 0, most: int | None = None, rule: str = "") -> None:
+        self.item, self.least, self.most = item, least, most
+        length = ""
+        if most is not None:
+            length = f" of {least} items" if least == most else f" of {least} to {most} items"
+        elif least:
+            length = f" of at least {least} item{'s' * (least > 1)}"
+        self.rule = rule or f"a list{length}, each {item.rule}"
+
+    @property
+    def sample(self) -> Any:
+        return [self.item.sample] * max(1, self.least)
+
+    def schema(self) -> Schema:
+        most = {} if self.most is None else {"maxItems": self.most}
+        return {"type": "array", "items": self.item.schema(), "minItems": self.least, **most}
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list | tuple) or not self.least <= len(value) <= (self.most or len(value)):
+            raise self.refuse()
+        flaws: list[Flaw] = []
+        read = list(self._items(value, flaws))
+        if flaws:
+            raise RefusedError(flaws)
+        return tuple(read)
+
+    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
+        for index, item in enumerate(value):
+            try:
+                yield self.item.read(item)
+            except RefusedError as error:
+                for flaw in error.flaws:
+                    own = flaw.kind == "value" and not flaw.path
+                    flaws.append((flaw._replace(text=self.rule) if own else flaw).under(index))
+
+
+class PairOf(ListOf):
+    """Two of a kind, (vertical, horizontal); one alone stands for both."""
+
+    def __init__(self, item: Kind) -> None:
+        super().__init__(item, 2, 2, rule=f"{item.rule}, or a list of 2 of them")
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), super().schema()]}
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        return super().read(value if isinstance(value, list | tuple) else (value, value))
+
+    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
+        first, second = value
+        if first is second:  # one alone, or two the same: told once
+            try:
+                item = self.item.read(first)
+            except RefusedError:
+                raise self.refuse() from None
+            return iter((item, item))
+        return super()._items(value, flaws)
+
+
+class SidesOf(Kind):
+    """((top, bottom), (left, right)); one number stands for all four, two for (vertical, horizontal)."""
+
+    is_list = True
+
+    def __init__(self, item: Kind) -> None:
+        self.pair = PairOf(item)
+        self.rule = f"{item.rule}, [height, width], or [[top, bottom], [left, right]]"
+
+    @property
+    def sample(self) -> Any:
+        return self.pair.sample
+
+    def schema(self) -> Schema:
+        return PairOf(self.pair).schema()
+
+    def read(self, value: Any) -> tuple[tuple[int, int], tuple[int, int]]:
+        try:
+            rows, columns = value if isinstance(value, list | tuple) else (value, value)
+            return self.pair.read(rows), self.pair.read(columns)
+        except (RefusedError, ValueError):
+            raise self.refuse() from None
+
+
+class OneOrMore(ListOf):
+    """A list of at least one, or one alone."""
+
+    def __init__(self, item: Kind) -> None:
+        super().__init__(item, 1)
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), super().schema()]}
+
+    def read(self, value: Any) -> tuple[Any, ...]:
+        return super().read(value if isinstance(value, list | tuple) else (value,))

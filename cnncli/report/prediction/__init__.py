@@ -1,0 +1,1 @@
+"""Predictions on the screen and in files."""

@@ -1,0 +1,79 @@
+"""The report on this machine: all facts, those amiss at the end with what to do."""
+
+import os
+import platform
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from itertools import groupby
+from typing import Any, TextIO
+
+from rich.padding import Padding
+from rich.table import Table
+
+from cnncli import __version__
+from cnncli.report.tables import machine_facts, storage
+from cnncli.report.tables.machine_facts import Fact
+from cnncli.report.terminal.console import console_on, tied
+from cnncli.training.resources import threads as cpus
+from cnncli.training.runs.run_directory import processor_name
+
+
+def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
+    """Everything about this machine. `variables`: the environment as the user has it. `used`: threads, as settled.
+
+    Measures the peak of multiply-adds, which takes a second, and compiles for it where it was never done.
+    """
+    import numba
+    from llvmlite import binding
+    from numba.core.codegen import get_host_cpu_features
+
+    from cnncli.kernels.jit import cache, target
+
+    host = target.described(binding.get_host_cpu_name(), get_host_cpu_features())
+    packages = {name: version(name) for name in ("numpy", "numba", "llvmlite")}
+    return [
+        *machine_facts.software(sys.version_info[:3], {"cnncli": __version__, **packages}),
+        *machine_facts.processor(processor_name() or platform.machine(), host, target.machine()),
+        *machine_facts.threads(os.cpu_count() or 1, machine_facts.affinity(), cpus.quota(), used),
+        *(machine_facts.uncompiled() if numba.config.DISABLE_JIT else _speed(used)),
+        *storage.caches(cache.digest(), unused=cache.WHY_NOT),
+        *storage.data(),
+        *storage.trained(),
+        *storage.disk(),
+        *machine_facts.environment(variables),
+    ]
+
+
+def _speed(used: int) -> list[Fact]:
+    import numba
+
+    from cnncli.kernels.jit.peak import peak
+
+    peaks = {count: peak(count) for count in dict.fromkeys((1, used))}
+    return machine_facts.speed(numba.threading_layer(), peaks, os.getloadavg()[0])
+
+
+def document(found: Sequence[Fact]) -> dict[str, Any]:
+    """For programs: the values by part and name, and "amiss", the lines of advice."""
+    parts = {part: {fact.name: fact.value for fact in group} for part, group in groupby(found, lambda fact: fact.part)}
+    return {**parts, "amiss": [fact.advice for fact in found if fact.advice]}
+
+
+def print_report(found: Sequence[Fact], file: TextIO) -> None:
+    """A chapter a part, a line a fact; at the end a line for each that is amiss."""
+    console = console_on(file)
+    widest = max(len(fact.name) for fact in found)
+    for part, group in groupby(found, lambda fact: fact.part):
+        console.print(part.capitalize(), style="bold")
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0), pad_edge=False)
+        table.add_column(min_width=widest, no_wrap=True)
+        table.add_column(overflow="fold")
+        for fact in group:
+            table.add_row(fact.name.replace("_", " "), tied(fact.shown))
+        console.print(Padding(table, (0, 0, 0, 2), expand=False))
+    amiss = [fact.advice for fact in found if fact.advice]
+    console.print()
+    console.print(f"{len(amiss)} thing{'s are' if len(amiss) > 1 else ' is'} amiss:" if amiss else "nothing is amiss")
+    for advice in amiss:
+        console.print(Padding(tied(advice), (0, 0, 0, 2), expand=False))

@@ -1,0 +1,123 @@
+"""What this machine has and what of it is used, fact by fact, each with what to do where something is amiss."""
+
+import os
+import platform
+from collections.abc import Mapping
+from math import ceil
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from cnncli.kernels.jit.target import Machine
+
+OLDEST_PYTHON = (3, 11)
+GIGA = 1e9
+PREFIXES = ("CNNCLI_", "NUMBA_", "OMP_", "MKL_", "XDG_CACHE_HOME", "NO_COLOR")
+"""Of environment variables that change what cnncli does, or how fast."""
+
+
+class Fact(NamedTuple):
+    """Something found. `part`: the chapter it belongs to. `value`: for programs; `shown`: for people.
+
+    `advice`: what is amiss and what to do, as a line; empty where all is well.
+    """
+
+    part: str
+    name: str
+    value: Any
+    shown: str
+    advice: str = ""
+
+
+def software(python: tuple[int, ...], packages: Mapping[str, str]) -> list[Fact]:
+    """The version of Python, (3, 12, 1), and those of `packages`."""
+    version, oldest = ".".join(map(str, python)), ".".join(map(str, OLDEST_PYTHON))
+    advice = "" if python[:2] >= OLDEST_PYTHON else f"Python {version} is too old: cnncli needs {oldest} or later"
+    return [
+        Fact("software", "python", version, version, advice),
+        *(Fact("software", name, found, found) for name, found in packages.items()),
+    ]
+
+
+def processor(name: str, host: "Machine", used: "Machine") -> list[Fact]:
+    """The processor as it is (`host`) and as code is made for it (`used`)."""
+    has = set(host.features.split(","))
+    bits = used.width * 8
+    lanes = f"{bits} bits, {used.width // 4} float32"
+    fused = "fused multiply-add" if used.fused else "no fused multiply-add"
+    narrowed, slow = "", ""
+    if used.width < host.width or (host.fused and not used.fused):
+        narrowed = (
+            f"kernels use vectors of {bits} bits where this processor has {host.width * 8}: "
+            "unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES"
+        )
+    if _is_x86() and not {"+avx2", "+fma"} <= has:
+        slow = "this processor has no AVX2 and FMA: all works, several times slower than on one that has them"
+    wanted = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "amx-tile", "neon")
+    features = [feature for feature in wanted if f"+{feature}" in set(used.features.split(","))]
+    return [
+        Fact("processor", "name", name, name),
+        Fact("processor", "llvm_name", used.cpu, used.cpu),
+        Fact("processor", "features", features, " ".join(features) or "none of note", slow),
+        Fact("processor", "vector_bits", bits, f"{lanes}, {fused}", narrowed),
+    ]
+
+
+def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fact]:
+    """`cores` of the machine, those `allowed` to this process, the `quota` of its control groups, threads `used`."""
+    bound, room, crowd = "", "", ""
+    if allowed < cores:
+        bound = f"this process may run on {allowed} of {cores} cores: taskset or the container's cpuset says so"
+    if quota is not None and quota < allowed:
+        room = f"a quota leaves {quota:g} of {allowed} cores: the container's --cpus or the service's CPUQuota says so"
+    available = allowed if quota is None else max(1, min(allowed, ceil(quota)))
+    if used < available:
+        crowd = f"NUMBA_NUM_THREADS leaves {used} of {available} cores: unset it, or give --threads {available}"
+    elif used > available:
+        crowd = f"NUMBA_NUM_THREADS asks for {used} threads on {available} cores, which is slow: unset it"
+    return [
+        Fact("threads", "cores", cores, str(cores)),
+        Fact("threads", "affinity", allowed, f"{allowed} of them", bound),
+        Fact("threads", "quota", quota, "none" if quota is None else f"{quota:g}", room),
+        Fact("threads", "used", used, str(used), crowd),
+    ]
+
+
+def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
+    """The threading layer, and the most FLOP/s of float32 multiply-adds by number of threads.
+
+    `load`: how many processes wanted a core in the last minute, which makes the figures smaller.
+    """
+    shown = ", ".join(f"{flops / GIGA:,.0f} on {n} thread{'s' * (n > 1)}" for n, flops in peaks.items())
+    advice = ""
+    if layer == "workqueue":
+        advice = (
+            "threads are started by Numba's workqueue, which takes fifty times as long as OpenMP: install libgomp "
+            "(libgomp1 in Debian and Ubuntu, libomp in Homebrew)"
+        )
+    return [
+        Fact("speed", "threading_layer", layer, layer, advice),
+        Fact("speed", "peak_gflops", {str(n): flops / GIGA for n, flops in peaks.items()}, shown),
+        Fact("speed", "load", round(load, 2), f"{load:.1f} processes wanted a core in the last minute"),
+    ]
+
+
+def uncompiled() -> list[Fact]:
+    """What is there to say of speed where Numba is told to compile nothing."""
+    advice = "NUMBA_DISABLE_JIT is set: kernels can't be compiled, and nothing can be trained; unset it"
+    return [Fact("speed", "threading_layer", None, "not known", advice)]
+
+
+def environment(variables: Mapping[str, str]) -> list[Fact]:
+    """The environment variables that matter."""
+    found = [(name, text) for name, text in sorted(variables.items()) if name.startswith(PREFIXES)]
+    return [Fact("environment", name, text, text) for name, text in found]
+
+
+def affinity() -> int:
+    """The cores that this process may run on."""
+    found = getattr(os, "sched_getaffinity", None)
+    return len(found(0)) if found else os.cpu_count() or 1
+
+
+def _is_x86() -> bool:
+    return platform.machine().lower() in ("x86_64", "amd64", "i686", "i386")

@@ -1,0 +1,177 @@
+"""Every word of a spec, as people look it up: by kind, with what it takes and an entry to copy."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any, NamedTuple
+
+from cnncli.datasets.describe import EMBEDDED
+from cnncli.datasets.sources.catalogue import KNOWN
+from cnncli.hints import suggestion
+from cnncli.layers.declarations.declaration import Declaration, Field, snake_case
+from cnncli.layers.declarations.field_docs import notes, told
+from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
+from cnncli.layers.layer import LAYERS, Layer
+from cnncli.layers.vocabulary import layers
+from cnncli.spec.blocks.entries import LAYER_NAME
+from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.sections import SECTIONS
+from cnncli.spec.yaml.mistakes import NAMES, later_name
+from cnncli.spec.yaml.writer import flow
+
+IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
+PLACES: Mapping[str, tuple[str, str]] = {
+    "layer": ("Layers", "model:\n  layers:\n    - %s"),
+    "activation": ("Activations", IN_LAYER % "activation: %s"),
+    "initializer": ("Initializers", IN_LAYER % "kernel_initializer: %s"),
+    "regularizer": ("Regularizers", IN_LAYER % "kernel_regularizer: %s"),
+    "constraint": ("Constraints", IN_LAYER % "kernel_constraint: %s"),
+    "loss": ("Losses", "compile:\n  loss: %s"),
+    "optimizer": ("Optimizers", "compile:\n  optimizer: %s"),
+    "schedule": ("Learning-rate schedules", "compile:\n  optimizer: {SGD: {learning_rate: %s}}"),
+    "metric": ("Metrics", "compile:\n  metrics: [%s]"),
+    "callback": ("Callbacks", "fit:\n  callbacks:\n    - %s"),
+    "dataset": ("Datasets with arguments", "data:\n  dataset: %s"),
+    "augmentation": ("Augmentations", "data:\n  augment:\n    - %s"),
+    "section": ("Sections of a spec", "%s"),
+}
+"""Of each kind its chapter's title, and where in a spec such a word stands."""
+
+BARE = ("layer", "callback", "augmentation", "section")
+"""Kinds whose words begin an item or a line, so that a mapping needs no braces."""
+
+
+class Word(NamedTuple):
+    """A word of a spec. `others`: what else it is called. `about`: what it is. `family`: what all of its kind share.
+
+    `declaration` is what it declares; an activation is no more than a name.
+    """
+
+    kind: str
+    name: str
+    others: tuple[str, ...]
+    about: str
+    family: str = ""
+    declaration: type[Declaration] | None = None
+
+    @property
+    def fields(self) -> Mapping[str, Field]:
+        """The arguments by name."""
+        return {} if self.declaration is None else self.declaration.fields
+
+    @property
+    def notes(self) -> Mapping[str, str]:
+        """What is said of single arguments."""
+        return {} if self.declaration is None else notes(self.declaration)
+
+    @property
+    def rules(self) -> Mapping[str, str]:
+        """What each argument may be, and what is said of it."""
+        said = self.notes
+        rules = {name: field.kind.rule for name, field in self.fields.items()}
+        return {name: f"{rule}. {said[name]}" if name in said else rule for name, rule in rules.items()}
+
+    @property
+    def example(self) -> str:
+        """An entry as a spec has it."""
+        arguments = self._sample()
+        entry = f"{self.name}: {flow(arguments)}" if arguments or self.kind == "section" else self.name
+        if arguments and self.kind not in BARE:
+            entry = f"{{{entry}}}"
+        return PLACES[self.kind][1] % entry
+
+    def document(self) -> dict[str, Any]:
+        """All about it, for programs."""
+        said = self.notes
+        arguments = [
+            {
+                "name": name,
+                "required": field.required,
+                "default": None if field.required else field.plain_default(),
+                "rule": field.kind.rule,
+                "about": said.get(name, ""),
+            }
+            for name, field in self.fields.items()
+        ]
+        return {
+            "kind": self.kind,
+            "name": self.name,
+            "aliases": list(self.others),
+            "about": self.about,
+            "arguments": arguments,
+            "example": self.example,
+        }
+
+    def _sample(self) -> dict[str, Any]:
+        """Arguments that it accepts: the first that its tests try, or as few as it can do with, or the first of all."""
+        if self.declaration is None:
+            return {}
+        if issubclass(self.declaration, Layer) and self.declaration.examples:
+            return dict(self.declaration.examples[0].arguments)
+        arguments = {name: self.fields[name].kind.sample for name in self.declaration.needs()}
+        for name, field in self.fields.items():
+            with suppress(RefusedError):
+                self.declaration(**arguments)
+                break
+            arguments.setdefault(name, field.kind.sample)
+        if not arguments:
+            first = {name: field.plain_default() for name, field in list(self.fields.items())[:1]}
+            return {name: value for name, value in first.items() if value is not None}
+        return arguments
+
+
+def words() -> list[Word]:
+    """All of them, in the order of PLACES."""
+    return [word for kind in PLACES for word in _of_kind(kind)]
+
+
+def find(name: str, known: list[Word]) -> list[Word]:
+    """The words that are called `name`; if none is, those that are but for capitals.
+
+    What another framework calls `name` is for `unknown` to tell: Linear is no `linear`.
+    """
+    exact = [word for word in known if name in (word.name, *word.others)]
+    folded = name.casefold()
+    if exact or name in NAMES:
+        return exact
+    return [word for word in known if folded in (said.casefold() for said in (word.name, *word.others))]
+
+
+def unknown(name: str, known: list[Word]) -> str:
+    """What to say of a name that no word has."""
+    meant = NAMES.get(name, name)
+    for kind in PLACES:
+        later = later_name(kind, meant)
+        if later:
+            called = "" if later == name else f" ({later} in Keras)"
+            return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
+    if find(meant, known):
+        return f"there is no '{name}'; here it is called '{meant}'"
+    if name in (*EMBEDDED, *KNOWN):
+        return f"'{name}' is a dataset: `cnncli datasets info {name}` tells about it"
+    takers = [word.name for word in known if name in word.fields]
+    if takers:
+        more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
+        return f"'{name}' is an argument of {', '.join(takers[:3])}{more}: `cnncli layers {takers[0]}` explains it"
+    spellings = [spelling for word in known for spelling in (word.name, *word.others)]
+    return f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
+
+
+def _of_kind(kind: str) -> Iterator[Word]:
+    if kind == "activation":
+        for name, about in ACTIVATIONS.items():
+            yield Word(kind, name, tuple(other for other, meant in OTHER_NAMES.items() if meant == name), about)
+    elif kind == "section":
+        for name, section in SECTIONS.items():
+            yield Word(kind, name, (), told(section), declaration=section)
+    else:
+        registry = REGISTRIES[kind]
+        family = "" if registry is LAYERS else told(registry.base)
+        for cls in layers().values() if registry is LAYERS else registry:
+            yield Word(kind, cls.__name__, _others(kind, cls), told(cls), family, cls)
+
+
+def _others(kind: str, cls: type[Declaration]) -> tuple[str, ...]:
+    """The other names that a spec may use for it."""
+    others = dict.fromkeys((snake_case(cls.__name__), *cls.aliases))
+    return tuple(name for name in others if kind != "layer" or LAYER_NAME.fullmatch(name))

@@ -1,0 +1,103 @@
+"""What a person sees of a training while it goes on: how far it is, how well it does, how long it will take."""
+
+from collections.abc import Sequence
+from math import log
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+import click
+
+from cnncli.report.terminal.figures import epoch_label, named
+from cnncli.report.terminal.region import Region
+
+if TYPE_CHECKING:
+    from cnncli.training.events import BatchDone, EpochDone
+
+PAUSE = 0.1
+"""Seconds between two drawings at least: nobody reads faster, and drawing takes time from training."""
+SHORTEST, LONGEST = 10, 30
+"""Characters of the bar."""
+BLOCKS = "▁▂▃▄▅▆▇█"
+TINIEST = 1e-12
+"""A loss of 0 has no logarithm."""
+
+
+class Bar:
+    """Two lines about a training of `epochs` epochs, in a region of the terminal."""
+
+    def __init__(self, epochs: int, region: Region) -> None:
+        self.epochs, self.region = epochs, region
+        self.losses: list[float] = []
+        self.watched = "loss"
+        self.start: tuple[float, int, int] | None = None
+        """When the clock of the epoch was started, and the batches and images that had been done by then."""
+        self.last = self.drawn = self.rest = 0.0
+        """When the last batch was done and when it was drawn; seconds of validating and saving after an epoch."""
+
+    def batch(self, event: "BatchDone") -> None:
+        """Take note of a batch, and show it unless another one was shown just now."""
+        self.last = perf_counter()
+        if self.start is None:
+            self.start = self.last, event.batch, event.sums.samples
+        if self.last - self.drawn >= PAUSE or not self.region.height:
+            self.drawn = self.last
+            width = self.region.width
+            self.region.show([self._first(event, width), self._second(event, width)])
+
+    def epoch(self, event: "EpochDone") -> None:
+        """Take note of an epoch, whose line takes the bar's place."""
+        now = perf_counter()
+        self.rest = now - self.last
+        self.watched = "val_loss" if "val_loss" in event.figures else "loss"
+        self.losses.append(event.figures[self.watched])
+        self.start = now, 0, 0
+        self.region.close()
+
+    def _first(self, event: "BatchDone", width: int) -> str:
+        """`epoch 3/15   ━━━━━━━━━─────────  57/113  loss 0.4170  accuracy 0.8694`; on a narrow terminal less of it."""
+        label = epoch_label(event.epoch, self.epochs)
+        count = f"{event.batch:{len(str(event.batches))}}/{event.batches}"
+        figures = named(event.sums.figures())
+        while len(rest := "  ".join([count, *figures])) + len(label) + 4 + SHORTEST > width and figures:
+            figures.pop()
+        length = max(0, min(width - len(rest) - len(label) - 4, LONGEST))
+        done = length * event.batch // event.batches
+        bar = click.style("━" * done, fg="green") + click.style("─" * (length - done), dim=True)
+        return f"{label}  {bar}  {rest}" if length else f"{label}  {rest}"[:width]
+
+    def _second(self, event: "BatchDone", width: int) -> str:
+        """`21,236 images/s · 0:02 left of this epoch, 0:31 of all · val_loss █▅▃▂▁`; on a narrow terminal less."""
+        parts = [*self._pace(event)]
+        if len(self.losses) > 1:
+            room = width - sum(len(part) + 3 for part in parts) - len(self.watched) - 1
+            parts += [f"{self.watched} {sparkline(self.losses[-room:])}"] if room > 1 else []
+        return click.style(" · ".join(parts)[:width], dim=True)
+
+    def _pace(self, event: "BatchDone") -> list[str]:
+        """Images a second in this epoch, and the time left; nothing before there is something to go by."""
+        assert self.start is not None
+        begun, batch, samples = self.start
+        seconds, batches = self.last - begun, event.batch - batch
+        if not batches or seconds <= 0:
+            return ["…"]
+        each = seconds / batches
+        epoch = each * (event.batches - event.batch) + self.rest
+        all_of_them = epoch + (self.epochs - event.epoch) * (each * event.batches + self.rest)
+        rate = (event.sums.samples - samples) / seconds
+        return [f"{rate:,.0f} images/s", f"{clock(epoch)} left of this epoch, {clock(all_of_them)} of all"]
+
+
+def clock(seconds: float) -> str:
+    """`0:07`, `12:30`, `1:02:03`; the next whole second."""
+    whole = int(seconds) + 1
+    minutes, second = divmod(whole, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}" if hours else f"{minute}:{second:02}"
+
+
+def sparkline(losses: Sequence[float]) -> str:
+    """A character a loss, from the least to the greatest of them; by their logarithms, for losses fall by factors."""
+    values = [log(max(loss, TINIEST)) for loss in losses]
+    low, high = min(values), max(values)
+    step = (high - low) / (len(BLOCKS) - 1) or 1.0
+    return "".join(BLOCKS[round((value - low) / step)] for value in values)

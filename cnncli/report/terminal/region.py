@@ -1,0 +1,57 @@
+"""A few lines at the end of a terminal's standard error that are replaced where they stand, and go when all is done."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from cnncli import notices
+from cnncli.system import signals
+
+HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
+ERASE_REST_OF_LINE, ERASE_BELOW = "\x1b[K", "\x1b[J"
+
+
+class Region:
+    """Shows lines in the place of those before. Only for a terminal."""
+
+    def __init__(self) -> None:
+        self.height = 0
+        self.shown = notices.show
+
+    @property
+    def width(self) -> int:
+        """How long a line may be. The last column stays free: some terminals break a line that reaches it."""
+        try:
+            return os.get_terminal_size(sys.stderr.fileno()).columns - 1
+        except OSError:
+            return 79
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show lines, none longer than `width`. What changes is overwritten in one go, so that nothing flickers."""
+        if not self.height:
+            signals.undo(self._take_away)
+            self.shown, notices.show = notices.show, self._give_way
+        start = self._start() if self.height else HIDE_CURSOR
+        sys.stderr.write(start + f"{ERASE_REST_OF_LINE}\n".join(lines) + ERASE_BELOW)
+        sys.stderr.flush()
+        self.height = len(lines)
+
+    def close(self) -> None:
+        """Take the lines away; what is written next stands in their place."""
+        if self.height:
+            sys.stderr.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
+            sys.stderr.flush()
+            self.height = 0
+            notices.show = self.shown
+            signals.keep(self._take_away)
+
+    def _give_way(self, notice: str) -> None:
+        self.close()
+        self.shown(notice)
+
+    def _take_away(self) -> None:
+        signals.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
+
+    def _start(self) -> str:
+        """To the first character of the first line."""
+        return "\r" + (f"\x1b[{self.height - 1}A" if self.height > 1 else "")

@@ -1,0 +1,1 @@
+"""New specs: networks to start from, decisions from the data, the text."""

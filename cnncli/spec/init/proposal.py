@@ -1,0 +1,134 @@
+"""What a spec for some data should say, decided by what was seen of them."""
+
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING
+
+from cnncli.datasets.describe import sizes
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.splits import selection
+from cnncli.errors import DeclarationError, UsageError
+
+if TYPE_CHECKING:
+    from cnncli.datasets.inspect.inspect_source import Survey
+
+SMALLEST = 8
+"""Pixels of a side that the networks need: they halve the smallest images three times."""
+SIDES = ((28, 28), (32, 32), (48, 48), (64, 64), (256, 96), (512, 128))
+"""What the images' shorter sides are at least, and how long a side is then made."""
+KEPT = 128
+"""Images of one size are taken as they are up to this length."""
+SQUARE = 1.5
+"""Images whose sides are less unequal are cut square."""
+IMBALANCED = 3
+"""How many times as many images a class must have as another for classes to be weighed."""
+SHARE = 0.15
+"""Of each class of a folder, for validation and for the test each."""
+TENTH = 0.1
+"""Of arrays, for validation."""
+FEWEST_TO_DIVIDE = 10
+DIRECTED = ("left", "right")
+BATCHES = ((100, 8), (1_000, 16), (20_000, 32))
+"""Training images, below which a batch has so many: an epoch should have ten updates at least."""
+LARGEST_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """`size`: (height, width) of the model's images. `resized`, `cropped`: whether they are brought to it, and cut.
+
+    `shares`: validation_split, test_split and stratified, as the spec says them. `samples`: images by split, then.
+    """
+
+    size: tuple[int, int]
+    resized: bool
+    cropped: bool
+    flipped: bool
+    balanced: bool
+    skips: bool
+    batch_size: int
+    shares: dict[str, float] = field(default_factory=dict)
+    samples: dict[str, int] = field(default_factory=dict)
+
+
+def propose(seen: "Survey", seed: int) -> Proposal:
+    """Decide. Raises UsageError where the images are too small for the networks."""
+    size = _size(seen)
+    shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
+    train = samples["train"]
+    return Proposal(
+        size=size,
+        resized=seen.kind == "folder",
+        cropped=any(abs(height * size[1] - width * size[0]) > max(size) for height, width in seen.sizes),
+        flipped=_flipped(seen),
+        balanced=seen.imbalance > IMBALANCED and not seen.several,
+        skips=bool(seen.problems),
+        batch_size=next((batch for count, batch in BATCHES if train < count), LARGEST_BATCH),
+        shares=shares,
+        samples=samples,
+    )
+
+
+def _size(seen: "Survey") -> tuple[int, int]:
+    """The one size that all have, or a side for their median."""
+    weighed = [size for size, count in seen.sizes.items() for _ in range(count)]
+    shorter = int(median(min(size) for size in weighed))
+    only = weighed[0] if len(seen.sizes) == 1 else None
+    if (min(only) if only else shorter) < SMALLEST:
+        height, width = only or min(seen.sizes)
+        raise UsageError(
+            f"images must be at least {SMALLEST} × {SMALLEST} for the networks of init; received {height} × {width}: "
+            "write a spec with fewer poolings by hand"
+        )
+    if only and (max(only) <= KEPT or seen.kind != "folder"):
+        return only
+    side = max((length for least, length in SIDES if shorter >= least), default=shorter)
+    wide = median(width / height for height, width in weighed)
+    if 1 / SQUARE <= wide <= SQUARE:
+        return side, side
+    longer = 8 * round(side * min(max(wide, 1 / wide), 4) / 8)
+    return (side, longer) if wide > 1 else (longer, side)
+
+
+def _flipped(seen: "Survey") -> bool:
+    """Whether an image shown in a mirror is still of its class: photographs are taken to be so, characters not."""
+    named = seen.kind in ("folder", "downloaded")
+    characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
+    directed = any(word in name.lower().replace("_", " ").split() for name in seen.classes for word in DIRECTED)
+    small = median(min(size) for size in seen.sizes) <= 64
+    return not (characters or directed or (seen.channels == 1 and small))
+
+
+def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[str, int]]:
+    """As many splits as a folder or table lacks and its smallest class can fill."""
+    assert seen.listing is not None
+    lacking = [f"{name}_split" for name in ("validation", "test") if name not in seen.samples]
+    for keys in (lacking, lacking[:1], []):
+        shares = dict.fromkeys(keys, SHARE)
+        asked = DataSection(
+            dataset=".",
+            validation_split=shares.get("validation_split", 0.0),
+            test_split=shares.get("test_split", 0.0),
+        )
+        try:
+            parts = selection.splits(seen.listing, asked, seed)
+        except DeclarationError:
+            continue
+        return shares, {name: len(part) for name, part in parts.items()}
+    raise AssertionError("a folder that is not divided lacks nothing")
+
+
+def _array_shares(seen: "Survey") -> tuple[dict[str, float], dict[str, int]]:
+    """A tenth for validation: the last rows, as Keras does, but of each class where those lack one."""
+    train = seen.samples["train"]
+    if "validation" in seen.samples or train < FEWEST_TO_DIVIDE:
+        return {}, dict(seen.samples)
+    share = {"validation": TENTH}
+    if not seen.ordered:
+        return {"validation_split": TENTH}, sizes(seen.samples, share)
+    counts = [count for count in seen.counts.values() if count]
+    if min(counts) < 2:
+        return {}, dict(seen.samples)
+    kept = sum(sizes({"train": count}, share)["validation"] for count in counts)
+    samples = {**seen.samples, "train": train - kept, "validation": kept}
+    return {"validation_split": TENTH, "stratified": True}, samples

@@ -1,0 +1,1 @@
+"""Validation: each section by itself, then rules across sections, then warnings."""

@@ -1,0 +1,226 @@
+"""Rules across sections: the model against its data and its loss, callbacks and expectations against the figures."""
+
+from collections.abc import Sequence
+
+from cnncli.datasets.describe import Description
+from cnncli.datasets.section import DataSection
+from cnncli.errors import DeclarationError
+from cnncli.graph.model import Lowered, Model, Node, lower
+from cnncli.hints import suggestion
+from cnncli.layers.activations import Softmax
+from cnncli.layers.declarations.declaration import snake_case
+from cnncli.layers.losses import BinaryCrossentropy, Loss
+from cnncli.ops.ir import Shape
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.tree import Place
+from cnncli.training.class_weight import Weights, by_number
+from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.metrics.metrics import Accuracy
+from cnncli.training.optimizers.schedules import Schedule
+from cnncli.training.sections import CompileSection, FitSection
+
+
+def lowered_model(model: Model, places: dict[str, Place], problems: Problems) -> Lowered | None:
+    """The model as operations; None where a layer does not fit, which is then noted."""
+    before = len(problems)
+
+    def report(node: Node, error: DeclarationError) -> None:
+        kind = type(node.layer).__name__
+        text = str(error) if str(error).startswith(kind) else f"{kind}: {error}"
+        problems.add(places[node.name], text)
+
+    lowered = lower(model, report=report)
+    return lowered if len(problems) == before else None
+
+
+def check_unused(model: Model, places: dict[str, Place], problems: Problems) -> None:
+    """Every output but the last one's must be read."""
+    read = {name for node in model.nodes for name in node.inputs}
+    for node in model.nodes[:-1]:
+        if node.name not in read:
+            problems.add(
+                places[node.name], f"nothing reads the output of '{node.name}': name it in a later entry's inputs"
+            )
+
+
+def check_output(
+    model: Model,
+    shape: Shape,
+    loss: Loss,
+    data: DataSection,
+    *,
+    description: Description | None,
+    place: Place,
+    problems: Problems,
+) -> None:
+    """The last layer against the loss and the data."""
+    last = model.nodes[-1].layer
+    softmax = isinstance(last, Softmax) or getattr(last, "activation", "") == "softmax"
+    if softmax and shape[-1] == 1:
+        problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
+        return
+    name = snake_case(type(loss).__name__)
+    if data.targets == "input":
+        if shape != model.input_shape:
+            problems.add(
+                place,
+                f"with `targets: input` the last layer must give the input's shape {_list(model.input_shape)}; "
+                f"received {_list(shape)}",
+            )
+        return
+    if data.targets == "masks":
+        if len(shape) != 3 or shape[:2] != model.input_shape[:2]:
+            height, width = model.input_shape[:2]
+            problems.add(
+                place,
+                "with `targets: masks` the last layer must give a row of outputs for each pixel, "
+                f"[{height}, {width}, classes]; received {_list(shape)}",
+            )
+            return
+    elif len(shape) != 1:
+        problems.add(
+            place,
+            f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
+            "a Flatten may be missing",
+        )
+        return
+    if description is not None and description.several and (loss.classes or softmax):
+        received = " and ".join([*([name] if loss.classes else []), *(["softmax"] if softmax else [])])
+        problems.add(
+            place,
+            "images of this data may have several classes: each needs a sigmoid and binary_crossentropy; "
+            f"received {received}",
+        )
+        return
+    classes = description.classes if description is not None else None
+    units = shape[-1]
+    if loss.classes and units == 1:
+        problems.add(
+            place,
+            f"{name} needs an output for each class; the last layer gives 1 "
+            "(for two classes with one output there is binary_crossentropy)",
+        )
+    elif classes is not None and units != classes and (loss.classes or units != 1):
+        problems.add(place, f"the data has {classes} classes, the last layer gives {units}")
+    elif classes is not None and classes > 2 and units == 1 and isinstance(loss, BinaryCrossentropy):
+        problems.add(place, f"{name} with one output tells two classes apart; the data has {classes} classes")
+
+
+class Figures:
+    """The figures a run of this spec gives."""
+
+    def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
+        own = ["loss", *(name for metric in compiled.metrics for name in metric.names)]
+        self.own, self.validation, self.test = own, validation, test
+
+    def each_epoch(self) -> list[str]:
+        """Those that callbacks can watch."""
+        return [*self.own, *(f"val_{name}" for name in self.own if self.validation)]
+
+    def at_the_end(self) -> list[str]:
+        """Those that can be expected."""
+        return [*self.each_epoch(), *(f"test_{name}" for name in self.own if self.test)]
+
+    def missing(self, name: str, known: Sequence[str]) -> str:
+        """What to say of a figure that is not among `known`; empty where it is."""
+        if name in known:
+            return ""
+        if name.removeprefix("val_") in self.own and not self.validation:
+            return f"'{name}' needs validation data: add `validation_split: 0.1` under `data`"
+        if name.removeprefix("test_") in self.own and not self.test:
+            return f"'{name}' needs test data, which this dataset has not"
+        if name.startswith("test_") and known == self.each_epoch():
+            return f"'{name}' is known only after training; known each epoch: {', '.join(known)}"
+        return f"there is no figure '{name}'{suggestion(name, known) or '; known: ' + ', '.join(known)}"
+
+
+def check_augmentations(
+    data: DataSection, shape: Shape, fit: FitSection | None, places: Sequence[Place], problems: Problems
+) -> None:
+    """Augmentations must be fit for images of `shape`, and for batches. `places` are where they stand."""
+    for augmentation, place in zip(data.augment, places, strict=True):
+        rank = len(shape)
+        message = (
+            augmentation.misfit(shape)
+            if rank == 3
+            else f"augmentations are for images, [height, width, channels]; received input_shape {_list(shape)}"
+        )
+        if not message and augmentation.mixes and fit is not None and fit.batch_size == 1:
+            name = type(augmentation).__name__
+            message = f"{name} mixes images of a batch: batch_size must be at least 2; received 1"
+        if message:
+            problems.add(place, message)
+
+
+def check_callbacks(
+    fit: FitSection, compiled: CompileSection, figures: Figures, places: Sequence[Place], problems: Problems
+) -> None:
+    """A callback can only watch a figure of each epoch, and must go with the optimizer. `places` are the monitors'."""
+    scheduled = isinstance(compiled.optimizer.learning_rate, Schedule)
+    for callback, place in zip(fit.callbacks, places, strict=True):
+        name = type(callback).__name__
+        for monitored in callback.monitors():
+            message = figures.missing(monitored, figures.each_epoch())
+            if message:
+                problems.add(place, f"{name}'s monitor: {message}")
+        message = callback.contradicts(scheduled=scheduled)
+        if message:
+            problems.add(place, message)
+
+
+def check_class_weight(
+    fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
+) -> None:
+    """Images must have one class each, and the classes must be the data's. `place`: where class_weight stands."""
+    if data.targets != "labels":
+        problems.add(place, f"with `targets: {data.targets}` an image has not one class that class_weight could weigh")
+    elif description is not None and description.several:
+        problems.add(place, "images of this data may have several classes, class_weight weighs one: leave it out")
+    elif description is not None and description.names and isinstance(fit.class_weight, Weights):
+        try:
+            by_number(fit.class_weight, description.names)
+        except DeclarationError as error:
+            problems.add(place, str(error))
+
+
+def check_expectations(
+    expect: Sequence[Expectation], figures: Figures, places: Sequence[Place], problems: Problems
+) -> None:
+    """A run must give what it is judged by."""
+    for expectation, place in zip(expect, places, strict=True):
+        message = figures.missing(expectation.figure, figures.at_the_end())
+        if message:
+            problems.add(place, message)
+
+
+def check_metrics(
+    compiled: CompileSection, places: Sequence[Place], problems: Problems, description: Description | None
+) -> None:
+    """No figure may be there twice, and none count one answer where there are several."""
+    seen: set[str] = set()
+    for metric, place in zip(compiled.metrics, places, strict=True):
+        for name in seen.intersection(metric.names):
+            problems.add(place, f"the metric '{name}' is here twice")
+        if isinstance(metric, Accuracy) and description is not None and description.several:
+            problems.add(
+                place, "images of this data may have several classes, accuracy counts one: use binary_accuracy"
+            )
+        seen.update(metric.names)
+
+
+def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:
+    """Where the target is the input, there are no classes to be right about. `loss`, `metrics`: where they stand."""
+    if compiled.loss.classes:
+        problems.add(
+            loss,
+            "with `targets: input` the loss must compare pixels, as mean_squared_error and binary_crossentropy do; "
+            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+        )
+    for metric, place in zip(compiled.metrics, metrics, strict=True):
+        if metric.counts_answers:
+            name = snake_case(type(metric).__name__)
+            problems.add(place, f"with `targets: input` there are no right answers that {name} could count")
+
+
+def _list(shape: Shape) -> str:
+    return str(list(shape))

@@ -1,0 +1,127 @@
+"""The sections of a spec, each by itself → what they declare; every problem is noted at its place."""
+
+import re
+from typing import TypeVar
+
+from cnncli.errors import DeclarationError
+from cnncli.escaping import one_line
+from cnncli.layers.declarations.declaration import REQUIRED as NO_DEFAULT
+from cnncli.layers.declarations.declaration import Declaration
+from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.ops.ir import Shape
+from cnncli.spec.validation import rules
+from cnncli.spec.validation.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head, ModelSection
+from cnncli.spec.yaml.mistakes import told
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.tree import Mapping, Place, Scalar, Sequence, Tree, is_null, plain
+from cnncli.training.metrics.expectations import Expectation
+
+D = TypeVar("D", bound=Declaration)
+LONGEST_NAME = 200
+"""Bytes of a spec's name: a file's may have 255."""
+
+
+def declared(cls: type[D], tree: Mapping, owner: str, place: Place, problems: Problems) -> D | None:
+    """What `tree` declares; None where problems were noted. They go by `owner`, whose place is `place`."""
+    try:
+        return cls(**plain(tree))
+    except RefusedError as error:
+        rules.report(error.flaws, tree, Scalar(place, owner), problems)
+        return None
+
+
+def head_of(tree: Mapping, problems: Problems) -> Head | None:
+    """The keys at the top that are not sections."""
+    entries = tuple(entry for entry in tree if entry.name in Head.fields)
+    head = declared(Head, Mapping(tree.place, entries), "a spec", tree.place, problems)
+    entry = tree.entry("name")
+    name = entry.value.value if entry and isinstance(entry.value, Scalar) else None
+    if entry and isinstance(name, str) and not is_plain_name(name):
+        problems.add(
+            entry.value.place,
+            f"name must be a plain file name of at most {LONGEST_NAME} bytes, without / and not beginning with a dot; "
+            f"received {rules.shown(entry.value)}",
+        )
+    return head
+
+
+def is_plain_name(name: str) -> bool:
+    """True for what can be a folder's name everywhere."""
+    plain = re.fullmatch(r"[^./\\][^/\\]*", name) is not None and one_line(name) == name
+    return plain and len(name.encode()) <= LONGEST_NAME
+
+
+def section_of(tree: Mapping, name: str, cls: type[D], problems: Problems) -> D | None:
+    """The section `name` of a spec; None where it is missing or wrong."""
+    entry = tree.entry(name)
+    if entry is None:
+        return cls() if name not in REQUIRED else None
+    section = entry.value
+    if is_null(section) and not any(field.default is NO_DEFAULT for field in cls.fields.values()):
+        return cls()
+    if not isinstance(section, Mapping):
+        problems.add(section.place, no_mapping(name, section))
+        return None
+    known = Mapping(section.place, tuple(entry for entry in section if entry.name in cls.fields))
+    return declared(cls, known, name, entry.key.place, problems)
+
+
+def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation, Place]]:
+    """What `expect` says, and where."""
+    section = tree.get("expect")
+    if section is None or is_null(section):
+        return []
+    if not isinstance(section, Mapping):
+        problems.add(section.place, 'expect must be a mapping, like {test_accuracy: ">= 0.95"}')
+        return []
+    found = []
+    for entry in section:
+        value = entry.value.value if isinstance(entry.value, Scalar) else None
+        try:
+            if not isinstance(value, str):
+                raise DeclarationError(
+                    'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
+                    f"received {rules.shown(entry.value)}"
+                )
+            found.append((Expectation.of(entry.name, value), entry.key.place))
+        except DeclarationError as error:
+            problems.add(entry.value.place, str(error))
+    return found
+
+
+def input_shape_of(tree: Mapping, problems: Problems) -> Shape | None:
+    """The input's shape, where the spec gives it."""
+    model = tree.get("model")
+    entry = model.entry("input_shape") if isinstance(model, Mapping) else None
+    if entry is None or not isinstance(model, Mapping):
+        return None
+    section = Mapping(model.place, (entry,))
+    found = declared(ModelSection, section, "model", model.place, problems)
+    return found.input_shape if found is not None else None
+
+
+def item_places(tree: Mapping, section: str, key: str, argument: str = "") -> list[Place]:
+    """Where each item of a list stands, or its argument where that is given."""
+    owner = tree.get(section)
+    items = owner.get(key) if isinstance(owner, Mapping) else None
+    places = []
+    for item in items.items if isinstance(items, Sequence) else ():
+        place = item.place
+        if isinstance(item, Mapping) and item.entries:
+            arguments = item.entries[0].value
+            given = arguments.get(argument) if isinstance(arguments, Mapping) else None
+            place = given.place if given is not None else place
+        places.append(place)
+    return places
+
+
+def no_mapping(name: str, section: Tree) -> str:
+    """What to say of a section that is not a mapping."""
+    keys = ", ".join(KEYS_OF.get(name, MODEL_KEYS))
+    text = section.value if isinstance(section, Scalar) else None
+    hint = (
+        told(text, ((r"^(?P<key>\w+) (?P<value>\S+)", "; a colon is missing: write `{key}: {value}`"),))
+        if isinstance(text, str)
+        else ""
+    )
+    return f"{name} must be a mapping with keys among {keys}; received {rules.shown(section)}{hint}"

@@ -1,0 +1,32 @@
+"""The sections of a spec and their keys: who owns which."""
+
+from typing import Annotated
+
+from cnncli.datasets.section import DataSection
+from cnncli.layers.declarations.declaration import Declaration
+from cnncli.layers.declarations.field_types import Maybe, Whole
+from cnncli.layers.declarations.list_types import ListOf
+from cnncli.training.sections import CompileSection, FitSection
+
+
+class Head(Declaration):
+    """The keys at the top that are not sections."""
+
+    name: str | None = None
+    seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
+
+
+class ModelSection(Declaration):
+    """What `model` holds besides layers and blocks."""
+
+    input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Whole(1), 1, 4))] = None
+
+
+SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}
+REQUIRED = ("data", "model", "compile")
+MODEL_KEYS = ("input_shape", "blocks", "layers")
+TOP_KEYS = (*Head.fields, "data", "model", "compile", "fit", "expect")
+KEYS_OF: dict[str, tuple[str, ...]] = {
+    **{name: tuple(cls.fields) for name, cls in SECTIONS.items()},
+    "model": MODEL_KEYS,
+}

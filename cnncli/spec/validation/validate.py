@@ -1,0 +1,255 @@
+"""The tree of a spec → declarations and a model; every problem is noted at its place."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from cnncli.datasets.describe import Description, describe
+from cnncli.datasets.section import DataSection
+from cnncli.errors import DeclarationError
+from cnncli.graph.model import Lowered, Model, Node
+from cnncli.layers.vocabulary import layers as known_layers
+from cnncli.ops.ir import Shape
+from cnncli.spec.blocks.expand import expand
+from cnncli.spec.validation import cautions, checks, overrides, rules
+from cnncli.spec.validation.declare import (
+    declared,
+    expectations_of,
+    head_of,
+    input_shape_of,
+    item_places,
+    no_mapping,
+    section_of,
+)
+from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
+from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.sections import CompileSection, FitSection
+
+
+@dataclass(slots=True)
+class Parts:
+    """What a valid spec holds."""
+
+    name: str | None
+    seed: int
+    data: DataSection
+    model: Model
+    compile: CompileSection
+    fit: FitSection
+    expect: tuple[Expectation, ...]
+
+
+def validate(
+    tree: Tree, sets: Iterable[str], base: Path, problems: Problems, *, check_data: bool = True
+) -> Parts | None:
+    """The parts, or None where problems were noted.
+
+    Paths are relative to `base`. Without `check_data` the dataset is not looked at unless the input's shape has to come
+    from it. Raises CnncliError where the dataset can't be read.
+    """
+    known_layers()
+    if not isinstance(tree, Mapping):
+        received = "an empty file" if is_null(tree) else rules.shown(tree)
+        problems.add(tree.place, f"a spec must be a mapping with the keys {', '.join(TOP_KEYS)}; received {received}")
+        return None
+    before = len(problems)
+    flat, output = _flat(tree, problems)
+    whole = len(problems) == before
+    tree = overrides.apply(flat, sets, problems)
+    _check_keys(tree, problems)
+    return _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data).parts()
+
+
+def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
+    """The spec with its blocks written out, and the name of the layer that gives the output."""
+    entry = tree.entry("model")
+    if entry is None or not isinstance(entry.value, Mapping):
+        return tree, None
+    model = entry.value
+    layers = model.entry("layers")
+    if layers is None:
+        problems.add(entry.key.place, "model must have a list of layers under `layers`")
+        return tree, None
+    if not isinstance(layers.value, Sequence) or not layers.value.items:
+        problems.add(
+            layers.key.place, f"layers must be a list with at least one layer; received {rules.shown(layers.value)}"
+        )
+        return tree, None
+    flat, output = expand(layers.value, model.get("blocks"), problems)
+    return tree.replaced(entry.key, model.without("blocks").replaced(layers.key, flat)), output
+
+
+def _check_keys(tree: Mapping, problems: Problems) -> None:
+    for entry in tree:
+        if entry.name not in TOP_KEYS:
+            problems.add(entry.key.place, rules.unknown_key(entry, "a spec", TOP_KEYS, KEYS_OF))
+    for name in REQUIRED:
+        if tree.entry(name) is None:
+            problems.add(tree.place, f"a spec must have the section `{name}`")
+    for name, keys in KEYS_OF.items():
+        section = tree.get(name)
+        if not isinstance(section, Mapping):
+            continue
+        elsewhere = {other: known for other, known in KEYS_OF.items() if other != name}
+        for entry in section:
+            if entry.name not in keys:
+                problems.add(entry.key.place, rules.unknown_key(entry, name, keys, elsewhere))
+
+
+class _Validation:
+    def __init__(
+        self, tree: Mapping, base: Path, problems: Problems, *, output: str | None, whole: bool, check_data: bool
+    ) -> None:
+        self.tree, self.base, self.problems = tree, base, problems
+        self.output, self.whole, self.check_data = output, whole, check_data
+        self.places: dict[str, Place] = {}
+        self.lowered: Lowered | None = None
+
+    def parts(self) -> Parts | None:
+        head = head_of(self.tree, self.problems)
+        data = section_of(self.tree, "data", DataSection, self.problems)
+        compiled = section_of(self.tree, "compile", CompileSection, self.problems)
+        fit = section_of(self.tree, "fit", FitSection, self.problems)
+        expect = expectations_of(self.tree, self.problems)
+        given = input_shape_of(self.tree, self.problems)
+        seed = head.seed if head is not None else 0
+        description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
+        shape = given or (description.input_shape if description else None)
+        model = self._model(shape, compiled, data, description)
+        if shape is not None and data is not None:
+            checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
+        if compiled is not None:
+            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
+        if compiled is not None and data is not None and data.targets == "input":
+            self._check_input_as_target(compiled)
+        if fit is not None and fit.class_weight is not None and data is not None:
+            self._check_class_weight(fit, data, description)
+        if compiled is not None and data is not None and description is not None:
+            self._check_figures(compiled, fit, expect, data, description)
+        if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
+            return None
+        self._doubt(model, compiled, data, description)
+        if description is not None:
+            data = data.replace(dataset=description.source)
+        return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
+
+    def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
+        section = self.tree.get("data")
+        assert isinstance(section, Mapping)
+        try:
+            description = describe(data, self.base, given, seed)
+        except DeclarationError as error:
+            at_fault = section.get(error.key or "dataset")
+            assert at_fault is not None
+            self.problems.add(at_fault.place, str(error))
+            return None
+        if given is not None and given != description.input_shape:
+            model = self.tree.get("model")
+            at_fault = model.get("input_shape") if isinstance(model, Mapping) else None
+            assert at_fault is not None
+            self.problems.add(
+                at_fault.place,
+                f"input_shape must be what the data has, {list(description.input_shape)}; received {list(given)}",
+            )
+        return description
+
+    def _model(
+        self,
+        shape: Shape | None,
+        compiled: CompileSection | None,
+        data: DataSection | None,
+        description: Description | None,
+    ) -> Model | None:
+        section = self.tree.get("model")
+        if section is not None and not isinstance(section, Mapping):
+            self.problems.add(section.place, no_mapping("model", section))
+        layers = section.get("layers") if isinstance(section, Mapping) else None
+        if not isinstance(layers, Sequence):
+            return None
+        before = len(self.problems)
+        nodes = [node for node in map(self._node, layers.items) if node is not None]
+        if shape is None or not nodes:
+            return None
+        model = Model(shape, tuple(nodes))
+        if self.whole and len(self.problems) == before:
+            checks.check_unused(model, self.places, self.problems)
+        lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
+        if (
+            lowered is not None
+            and self.output == nodes[-1].name
+            and self.output in lowered.outputs
+            and compiled
+            and data
+        ):
+            checks.check_output(
+                model,
+                lowered.output.shape,
+                compiled.loss,
+                data,
+                description=description,
+                place=self.places[self.output],
+                problems=self.problems,
+            )
+        return model
+
+    def _node(self, item: Tree) -> Node | None:
+        """The node of a flat entry; None where its problem is noted."""
+        assert isinstance(item, Mapping)
+        kind, arguments = item.entries[0].key, item.entries[0].value
+        assert isinstance(arguments, Mapping)
+        name, inputs = plain(arguments)["name"], plain(arguments)["inputs"]
+        cls = rules.REGISTRIES["layer"].find(str(kind.value))
+        if cls is None or (cls.__name__ != kind.value and str(kind.value)[:1].islower()):
+            known = rules.REGISTRIES["layer"].classes
+            self.problems.add(kind.place, rules.unknown_name("layer", str(kind.value), known))
+            return None
+        layer = declared(cls, arguments.without("name", "inputs"), str(kind.value), kind.place, self.problems)
+        self.places[name] = kind.place
+        return Node(name, layer, tuple(inputs)) if layer is not None and inputs else None
+
+    def _doubt(
+        self, model: Model, compiled: CompileSection, data: DataSection, description: Description | None
+    ) -> None:
+        """Warnings, of a spec without problems."""
+        assert self.lowered is not None
+        loss, metrics, last = compiled.loss, compiled.metrics, self.places[model.nodes[-1].name]
+        cautions.doubt_output(self.lowered, loss, last, self._loss_place(), self.problems)
+        places = item_places(self.tree, "compile", "metrics")
+        cautions.doubt_metrics(self.lowered, loss, metrics, places, self.problems)
+        cautions.doubt_regularizers(model, self.places, self.problems)
+        if description is not None:
+            cautions.doubt_rescaling(model, data, description, self.places, self.problems)
+
+    def _loss_place(self) -> Place:
+        section = self.tree.get("compile")
+        loss = section.get("loss") if isinstance(section, Mapping) else None
+        assert loss is not None
+        return loss.place
+
+    def _check_input_as_target(self, compiled: CompileSection) -> None:
+        places = item_places(self.tree, "compile", "metrics")
+        checks.check_input_as_target(compiled, self._loss_place(), places, self.problems)
+
+    def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
+        section = self.tree.get("fit")
+        given = section.get("class_weight") if isinstance(section, Mapping) else None
+        assert given is not None
+        checks.check_class_weight(fit, data, description, given.place, self.problems)
+
+    def _check_figures(
+        self,
+        compiled: CompileSection,
+        fit: FitSection | None,
+        expect: list[tuple[Expectation, Place]],
+        data: DataSection,
+        description: Description,
+    ) -> None:
+        validation = data.validation_split > 0 or "validation" in description.samples
+        figures = checks.Figures(compiled, validation=validation, test="test" in description.samples)
+        if fit is not None:
+            places = item_places(self.tree, "fit", "callbacks", "monitor")
+            checks.check_callbacks(fit, compiled, figures, places, self.problems)
+        expectations = [expectation for expectation, _ in expect]
+        checks.check_expectations(expectations, figures, [place for _, place in expect], self.problems)

@@ -1,0 +1,1 @@
+"""YAML text: reading it with places, writing it, problems at places, frequent mistakes."""

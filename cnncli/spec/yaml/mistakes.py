@@ -1,0 +1,279 @@
+"""What people write by mistake, as tables: a pattern, and what to say where it matches.
+
+The messages are templates: `{name}` is the group `name` of the pattern, `{text}` the whole of what was received.
+"""
+
+import re
+from collections.abc import Sequence
+
+from cnncli.spec.yaml.tree import Place
+
+Table = Sequence[tuple[str, str]]
+LONGEST = 500
+"""Characters of a text that may be a mistake of these: for longer ones the patterns may take forever."""
+
+LINES: Table = (
+    (
+        r"^\s*(?:- )?(?P<key>[\w.]+):\s*(?P<at>>=?\s*[-+.\d]\S*)\s*(?:#.*)?$",
+        'a condition must be in quotes, because > means something else in YAML: write `{key}: "{at}"`',
+    ),
+    (
+        r"^\s*(?P<at>- (?P<layer>[A-Z]\w*) ?(?P<arguments>\{.*\}))\s*(?:#.*)?$",
+        "a colon is missing after {layer}: write `- {layer}: {arguments}`",
+    ),
+    (
+        r"^\s*(?:- )?(?P<at>(?P<key>\w+)\s*=\s*(?P<quote>['\"]?)(?P<value>[^'\"=]+)(?P=quote)),?\s*(?:#.*)?$",
+        "arguments are written with a colon, not with =: write `{key}: {value}`",
+    ),
+    (
+        r"^\s*(?:- )?(?P<at>(?P<key>[A-Za-z_]\w*) (?P<value>[^\s:#{}\[\]]+))\s*(?:#.*)?$",
+        "a colon is missing: write `{key}: {value}`",
+    ),
+    (
+        r"^\s*(?:- )?(?P<at>(?P<key>[A-Za-z_]\w*):(?P<value>[^\s:#{}\[\]]+))\s*(?:#.*)?$",
+        "a space is missing after the colon: write `{key}: {value}`",
+    ),
+    (r":\s*(?P<at>[%@`].*)$", "a value that begins with %, @ or ` must be in quotes"),
+)
+"""Lines at which the YAML parser gave up; `at` is where to point."""
+
+SYNTAX: Table = (
+    (
+        "mapping values are not allowed",
+        "a key is not expected here: does the line above lack its colon, or is this indented too deep?",
+    ),
+    ("sequence entries are not allowed", "a list item is not expected here: a list begins on a line of its own"),
+    ("could not find expected ':'", "a key needs a colon and a value: write `key: value`"),
+    ("expected <block end>, but found '-'", "a list item is not expected here: is it indented too little?"),
+    ("expected <block end>", "this does not go on with what is above it: the indentation must be the same"),
+    (r"expected ',' or '\]'", "the list that begins with [ has no closing ] (or a comma is missing)"),
+    (r"expected ',' or '\}'", "the mapping that begins with {{ has no closing }} (or a comma is missing)"),
+    ("unexpected end of stream", "a quote is opened and never closed"),
+    ("document separator", "a quote is opened and never closed"),
+    (r"found unknown escape character '(?P<letter>.)'", '"\\{letter}" is no escape; use single quotes for a backslash'),
+    (r"found undefined alias '?(?P<name>[^']*)'?", "the alias *{name} has no anchor &{name} before it"),
+    (r"cannot start any token|character '%'", "a value that begins with this character must be in quotes"),
+    ("tag|directive", "YAML tags and directives are not used in a spec"),
+    ("chomping or indentation", "a text that begins with > or | must be in quotes"),
+    ("did not find expected <document start>|expected '<document start>'", "only one value may stand at the top"),
+    ("alphabetic or numeric", "a value that begins with * or & must be in quotes"),
+)
+"""What the YAML parser says, in plain words."""
+
+ENTRIES: Table = (
+    (
+        r"^(?P<layer>\w+)\((?P<arguments>.*)\)?$",
+        "a layer's arguments are a mapping, not a call: write `- {layer}: {example}`",
+    ),
+    (r"^(?P<layer>[A-Z]\w*) *\{.*$", "a colon is missing after {layer}: write `- {layer}: {example}`"),
+    (r"^(?P<layer>[A-Z]\w*)\s+\S.*$", "a colon is missing after {layer}: write `- {layer}: {example}`"),
+    (
+        r"^Input(Layer)?$",
+        "there is no {text} layer: the shape is written as `input_shape: [28, 28, 1]` under `model`",
+    ),
+    (
+        r"^(Random(Flip|Translation|Rotation|Zoom|Crop|Contrast|Brightness|Shear|Perspective|Erasing|Hue|Saturation"
+        r"|Sharpness|Invert|Posterization|ColorJitter|ColorDegeneration|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment"
+        r"|AugMix|AutoContrast|Equalization|Solarization)$",
+        "{text} is an augmentation, not a layer: it belongs to the list `augment` under `data`",
+    ),
+    (
+        r"^(?P<name>Sigmoid|Tanh|GELU|SiLU|Swish|relu|relu6|elu|gelu|silu|swish|sigmoid|tanh|softmax)$",
+        "{text} is an activation, not a layer: write `- Activation: {{activation: {lower}}}`",
+    ),
+    (r"^(Model|Sequential|Lambda|Loop)$", "{text} can't stand in a spec: list the layers under `layers`"),
+)
+"""Names of entries under `layers`. `example` shows the arguments of `layer`."""
+
+VALUES: Table = (
+    (r"^None$", "write null, not None"),
+    (r"^\(.*$", "a list is written in square brackets, like [3, 3]"),
+    (
+        r"^(?P<name>\w+)\((?P<number>[^()=]*)\)$",
+        "arguments are a mapping, not a call: like {{{name}: {{{argument}: {number}}}}}",
+    ),
+    (r"^(?P<name>\w+)\(.*\)$", "arguments are a mapping, not a call: like {{{name}: {{key: value}}}}"),
+    (r"^(True|TRUE|yes|Yes|YES|on|On|ON|y|Y)$", "write true"),
+    (r"^(False|FALSE|no|No|NO|off|Off|OFF|n|N)$", "write false"),
+    (r"^(?P<head>\d{1,3})(?P<tail>([_,]\d{3})+)$", "write {digits}"),
+    (r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$", "leave out the quotes"),
+    (r"^(?P<key>\w+)\s*=\s*(?P<value>.+)$", "arguments are written with a colon, like {{{key}: {value}}}"),
+)
+"""Texts where something else was wanted."""
+
+KEYS: dict[str, str] = {
+    "lr": "learning_rate",
+    "kernel": "kernel_size",
+    "kernel_shape": "kernel_size",
+    "stride": "strides",
+    "subsample": "strides",
+    "out_channels": "filters",
+    "nb_filter": "filters",
+    "num_filters": "filters",
+    "n_filters": "filters",
+    "channels": "filters",
+    "out_features": "units",
+    "neurons": "units",
+    "nodes": "units",
+    "border_mode": "padding",
+    "dilation": "dilation_rate",
+    "bias": "use_bias",
+    "pool": "pool_size",
+    "p": "rate",
+    "dropout": "rate",
+    "slope": "negative_slope",
+    "alpha": "negative_slope",
+    "act": "activation",
+    "weight_initializer": "kernel_initializer",
+    "weight_regularizer": "kernel_regularizer",
+    "nb_epoch": "epochs",
+    "num_epochs": "epochs",
+    "max_epochs": "epochs",
+    "batch": "batch_size",
+    "criterion": "loss",
+    "val_split": "validation_split",
+    "source": "dataset",
+    "network": "model",
+    "train": "fit",
+    "training": "fit",
+    "beta1": "beta_1",
+    "beta2": "beta_2",
+    "eps": "epsilon",
+    "wd": "weight_decay",
+    "clip_norm": "clipnorm",
+    "clip_value": "clipvalue",
+    "T_max": "decay_steps",
+    "step_size": "decay_steps",
+    "gamma": "decay_rate",
+    "epochs": "decay_steps",
+    "milestones": "boundaries",
+    "warmup_epochs": "warmup_steps",
+    "optimiser": "optimizer",
+    "metric": "metrics",
+    "augmentation": "augment",
+    "augmentations": "augment",
+    "callback": "callbacks",
+}
+"""Other frameworks' (and old Keras') words for keys."""
+
+NEEDLESS: dict[str, str] = {
+    "in_channels": "the number of input channels comes from the layer before",
+    "in_features": "the number of inputs comes from the layer before",
+    "input_dim": "the number of inputs comes from the layer before",
+    "input_shape": "it belongs under `model`: `input_shape: [28, 28, 1]`",
+    "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
+    "steps_per_epoch": "an epoch is one pass over the training data",
+    "amsgrad": "it is not in this version",
+    "use_ema": "it is not in this version",
+    "gradient_accumulation_steps": "it is not in this version",
+}
+"""Keys that are wrong for a reason worth saying."""
+
+NAMES: dict[str, str] = {
+    "Conv2d": "Conv2D",
+    "Convolution2D": "Conv2D",
+    "conv": "Conv2D",
+    "Conv": "Conv2D",
+    "Linear": "Dense",
+    "Fc": "Dense",
+    "FC": "Dense",
+    "FullyConnected": "Dense",
+    "InnerProduct": "Dense",
+    "MaxPool2d": "MaxPooling2D",
+    "MaxPool": "MaxPooling2D",
+    "MaxPooling": "MaxPooling2D",
+    "AvgPool2d": "AveragePooling2D",
+    "AvgPool": "AveragePooling2D",
+    "AveragePooling": "AveragePooling2D",
+    "Dropout2d": "Dropout",
+    "BatchNorm": "BatchNormalization",
+    "BatchNorm2d": "BatchNormalization",
+    "BatchNorm2D": "BatchNormalization",
+    "LayerNorm": "LayerNormalization",
+    "GroupNorm": "GroupNormalization",
+    "Concat": "Concatenate",
+    "Sum": "Add",
+    "Mul": "Multiply",
+    "Relu": "ReLU",
+    "ReLu": "ReLU",
+    "LeakyRelu": "LeakyReLU",
+    "Elu": "ELU",
+    "SoftMax": "Softmax",
+    "Softmax2d": "Softmax",
+    "cross_entropy": "categorical_crossentropy",
+    "CrossEntropyLoss": "categorical_crossentropy",
+    "crossentropy": "categorical_crossentropy",
+    "nll_loss": "categorical_crossentropy",
+    "BCELoss": "binary_crossentropy",
+    "bce": "binary_crossentropy",
+    "MSELoss": "mean_squared_error",
+    "xavier_uniform": "glorot_uniform",
+    "xavier_normal": "glorot_normal",
+    "kaiming_uniform": "he_uniform",
+    "kaiming_normal": "he_normal",
+    "momentum": "SGD",
+    "cosine": "CosineDecay",
+    "CosineAnnealing": "CosineDecay",
+    "CosineAnnealingLR": "CosineDecay",
+    "CosineAnnealingWarmRestarts": "CosineDecayRestarts",
+    "ExponentialLR": "ExponentialDecay",
+    "MultiStepLR": "PiecewiseConstantDecay",
+    "PiecewiseConstant": "PiecewiseConstantDecay",
+}
+"""Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
+
+LATER: dict[str, str] = {
+    "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU Conv1D Conv3D Conv3DTranspose
+        MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D AdaptiveMaxPooling2D
+        Reshape Permute RepeatVector SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Resizing Normalization
+        CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
+        Attention Masking Lambda ActivityRegularization SpectralNormalization""",
+    "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
+    "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
+        adafactor""",
+    "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson MeanAbsoluteError Huber LogCosh
+        Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
+        MeanSquaredLogarithmicError mae huber kl_divergence poisson hinge log_cosh mean_absolute_error""",
+    "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
+        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError MeanIoU CategoricalCrossentropy mse mae
+        auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
+    "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
+        BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
+    "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
+    "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
+    "constraint": """MinMaxNorm min_max_norm""",
+    "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
+}
+"""What Keras has and this version has not, by kind."""
+
+
+def syntax_mistake(problem: str, place: Place, start: Place, lines: Sequence[str]) -> tuple[Place, str]:
+    """Where to point and what to say where the YAML parser gave up at `place`, in what began at `start`."""
+    numbers = [place.line, start.line]
+    above = next((number for number in range(place.line - 1, 0, -1) if lines[number - 1].strip()), place.line)
+    for number in (*numbers, above):
+        line = lines[number - 1] if number <= len(lines) and len(lines[number - 1]) <= LONGEST else ""
+        for pattern, message in LINES:
+            match = re.search(pattern, line)
+            if match:
+                return Place(number, match.start("at") + 1), message.format_map(match.groupdict())
+    inside = re.search("expected ',' or|end of stream|separator", problem)
+    return (start if inside else place), told(problem, SYNTAX) or f"this is not valid YAML: {problem}"
+
+
+def told(text: str, table: Table, **more: str) -> str:
+    """The message of the first row of `table` that matches `text`, or nothing. `more` are further words to fill in."""
+    for pattern, message in table if len(text) <= LONGEST else ():
+        match = re.search(pattern, text)
+        if match:
+            words = {name: value or "" for name, value in match.groupdict().items()}
+            digits = words.get("head", "") + re.sub("[_,]", "", words.get("tail", ""))
+            lower = words.get("name", "").lower()
+            return message.format_map({**words, "digits": digits, "lower": lower, "text": text, **more})
+    return ""
+
+
+def later_name(kind: str, name: str) -> str:
+    """Keras' spelling of `name` where Keras has it and this version has not, else nothing."""
+    names = LATER.get(kind, "").split()
+    return name if name in names else next((known for known in names if known.lower() == name.lower()), "")

@@ -1,0 +1,87 @@
+"""The problems of one spec, and what is doubtful in it: collected with their places, told all at once."""
+
+import re
+from unicodedata import east_asian_width
+
+from cnncli.errors import SpecError
+from cnncli.escaping import one_line, printable
+from cnncli.spec.yaml.tree import Place
+
+LINE_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
+"""What YAML counts as the end of a line."""
+WIDEST = 120
+LONGEST = 2000
+"""Characters of a message: lists of all that is known have over a thousand."""
+
+
+Found = dict[tuple[str, int, int, str], dict[str, None]]
+"""(override, line, column, message) of each problem, and the notes of its places."""
+
+
+class Problems:
+    """Collects problems of the text `text`, known to the user as `filename`."""
+
+    def __init__(self, filename: str, text: str) -> None:
+        self.filename, self.text = filename, text
+        self.found: Found = {}
+        self.doubtful: Found = {}
+        self.noted = 0
+
+    def __len__(self) -> int:
+        """How many were noted, also those that were known already: it tells whether something went wrong meanwhile."""
+        return self.noted
+
+    def add(self, place: Place, message: str) -> None:
+        """Note a problem. The same one in several uses of a block is told once."""
+        self.noted += 1
+        _note(self.found, place, message)
+
+    def warn(self, place: Place, message: str) -> None:
+        """Note something that is allowed, and rarely meant."""
+        _note(self.doubtful, place, f"warning: {message}")
+
+    def at(self, place: Place) -> str:
+        """file:line:column."""
+        return f"{self.filename}:{place.line}:{place.column}"
+
+    def rendered(self) -> list[str]:
+        """A text for each problem, sorted by place: `file:line:column: message`, the source line, a caret."""
+        return self._texts(self.found)
+
+    def warnings(self) -> list[str]:
+        """The same for each warning, whose message begins with `warning: `."""
+        return self._texts(self.doubtful)
+
+    def _texts(self, found: Found) -> list[str]:
+        lines = re.split(LINE_BREAK, self.text)
+        texts = []
+        for (override, line, column, message), notes in sorted(found.items(), key=lambda item: item[0]):
+            note = next(iter(notes))
+            more = f" (and in {len(notes) - 1} more use{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
+            if override:
+                texts.append(_shortened(f"{override}: {message}{note}{more}"))
+                continue
+            texts.append(_shortened(f"{self.filename}:{line}:{column}: {message}{note}{more}"))
+            if line <= len(lines) and lines[line - 1].strip():
+                texts[-1] += "\n" + _pointed(lines[line - 1], column)
+        return texts
+
+    def raise_any(self) -> None:
+        """Raise SpecError if there is a problem."""
+        if self.found:
+            raise SpecError(self.rendered())
+
+
+def _note(found: Found, place: Place, message: str) -> None:
+    found.setdefault((place.override, place.line, place.column, message), {})[place.note] = None
+
+
+def _shortened(message: str) -> str:
+    return one_line(message if len(message) <= LONGEST else f"{message[:LONGEST]} …")
+
+
+def _pointed(source: str, column: int) -> str:
+    start = max(0, column - 1 - WIDEST * 2 // 3) if len(source) > WIDEST else 0
+    before, excerpt = (printable(source[start:end]) for end in (column - 1, start + WIDEST))
+    blank = "".join("\t" if c == "\t" else "  " if east_asian_width(c) in "WF" else " " for c in before)
+    return f"  {excerpt}\n  {blank}^"

@@ -1,0 +1,1 @@
+"""The operating system's side: files, folders, memory, signals, standard streams."""

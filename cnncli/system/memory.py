@@ -1,0 +1,36 @@
+"""How much memory this process may use; only control groups are imported."""
+
+import os
+from pathlib import Path
+
+from cnncli.system.control_groups import groups, text
+
+LIMITS = {1: "memory.limit_in_bytes", 2: "memory.max"}
+"""The file that has a control group's limit, by the version of control groups."""
+RESOURCES = ("RLIMIT_AS", "RLIMIT_DATA")
+"""What `ulimit` may have set."""
+
+
+def limit(root: Path = Path("/")) -> int:
+    """The bytes of memory that this process may use: the machine's, or fewer where `ulimit` or its control groups have
+    a limit.
+
+    `root`: see tests.
+    """
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    said = [text(folder / LIMITS[version]) for version, folder in groups("memory", root)]
+    return min([machine, *_resources(), *(int(number) for number in said if number.isdecimal())])
+
+
+def shown(size: int) -> str:
+    """Bytes as people read them: `3.2 GB`."""
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
+
+
+def _resources() -> list[int]:
+    try:
+        import resource  # here, because only POSIX has it
+    except ImportError:
+        return []
+    soft = [resource.getrlimit(getattr(resource, name))[0] for name in RESOURCES if hasattr(resource, name)]
+    return [size for size in soft if size != resource.RLIM_INFINITY]

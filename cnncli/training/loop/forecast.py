@@ -1,0 +1,143 @@
+"""What a training will want, before it begins: the most memory of its process, and the time of an epoch."""
+
+import os
+import resource
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count, cycle
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.dataset import Dataset
+from cnncli.datasets.sources.memmap import MOST_MAPPED
+from cnncli.graph.network import Network
+from cnncli.training.loop.loop import prepare
+from cnncli.training.loop.session import Plan
+from cnncli.training.metrics.evaluation import Sums
+from cnncli.training.optimizers.update import Update
+
+Array = np.ndarray[Any, Any]
+WHILE = 1.0
+FEWEST = 3
+"""Seconds and batches that are timed at least, of training and of validation."""
+KERNELS = 12_000_000
+"""Bytes of compiled kernels once they are loaded, and of what the allocator holds back: 10 to 14 MB where measured."""
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. `process`: the interpreter's with its libraries; `checkpoints`: those of copies while one is written."""
+
+    process: int
+    kernels: int
+    data: int
+    arrays: int
+    checkpoints: int
+
+    @property
+    def total(self) -> int:
+        """The most that the process will hold, the compiler aside, which only the first training of a kind needs."""
+        return self.process + self.kernels + self.data + self.arrays + self.checkpoints
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """`steps`: in an epoch. `training`, `validation`: seconds of an epoch; writing its checkpoints comes on top."""
+
+    memory: Memory
+    steps: int
+    training: float
+    validation: float
+
+    @property
+    def epoch(self) -> float:
+        """Seconds of a whole epoch."""
+        return self.training + self.validation
+
+
+def resident() -> int:
+    """Bytes of memory that this process holds now; at most so far, where only that can be told."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    except OSError:
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Forecast:
+    """Train and validate for about a second on real batches, writing nothing, and conclude from that.
+
+    `network`: as `session.check` gives it; its weights are not what they were afterwards. `process`: `resident` before
+    there were data. Memory is not measured but added up: kernels that are compiled now would count the compiler's.
+    """
+    train = dataset.train
+    assert train is not None
+    batches = -(-len(train) // network.batch_size)
+    prepare(network, 1, plan.data.augment)
+    network.initialize(plan.seed)
+    update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(plan.compile.metrics), count(1)
+    arrays = network.inputs, network.targets
+    training = Feed(train, plan.rescale, network.loss, *arrays, augment=plan.data.augment, seed=plan.seed)
+
+    def train_on(rows: Array) -> None:
+        step = next(number)
+        n = training.fill(rows, step)
+        network.train_step(n, plan.seed, step)
+        sums.add(network, n)
+        update.run(step)
+
+    trained = _seconds(train_on, order(len(train), plan.seed, 0, shuffle=plan.fit.shuffle), network.batch_size)
+    judged = 0.0
+    if dataset.validation is not None:
+        validation = Feed(dataset.validation, plan.rescale, network.loss, *arrays)
+
+        def judge(rows: Array) -> None:
+            n = validation.fill(rows)
+            network.evaluate(n)
+            sums.add(network, n)
+
+        with network.steady_weights():
+            judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
+    return Forecast(_memory(plan, dataset, network, update, process), batches, trained, judged)
+
+
+def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:
+    """Seconds of all `rows` in batches of `size`, by those of some whole batches; the first one is not timed."""
+    batches = [rows[start : start + size] for start in range(0, max(1, len(rows) - size + 1), size)]
+    run(batches[0])
+    done, images, start = 0, 0, perf_counter()
+    for batch in cycle(batches):
+        run(batch)
+        done, images, seconds = done + 1, images + len(batch), perf_counter() - start
+        if done >= FEWEST and seconds >= WHILE:
+            break
+    return seconds / images * len(rows)
+
+
+def _memory(plan: Plan, dataset: Dataset, network: Network, update: Update, process: int) -> Memory:
+    slots = sum(arena.data.nbytes for arena in update.slots.values())
+    held = (network.weights.data, network.gradients.data, network.frozen.data, network.inputs, network.targets)
+    weights = network.weights.data.nbytes + network.frozen.data.nbytes
+    kept = weights * sum(callback.kept_copies() for callback in plan.fit.callbacks)
+    return Memory(
+        process,
+        KERNELS,
+        _data(dataset),
+        sum(array.nbytes for array in (*held, network.memory)) + slots + kept,
+        2 * (weights + slots + kept),  # the file's content, once as it is made and once with its header in order
+    )
+
+
+def _data(dataset: Dataset) -> int:
+    """Bytes of all splits' arrays; folds share them, and of a mapped file only so much stays in memory."""
+    arrays = [array for split in dataset.splits.values() for array in (split.x, split.y) if array is not None]
+    distinct = {array.ctypes.data: array for array in arrays}
+    return sum(
+        array.nbytes if getattr(array, "_mmap", None) is None else min(array.nbytes, MOST_MAPPED)
+        for array in distinct.values()
+    )

@@ -1,0 +1,248 @@
+"""The training loop: epochs of batches, from wherever the state stands to the end."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.augment.augmentation import Augmentation
+from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.dataset import Dataset, Split
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError
+from cnncli.graph.arena import Arena
+from cnncli.graph.network import Network
+from cnncli.training import class_weight
+from cnncli.training.callbacks.best_epoch import Best
+from cnncli.training.callbacks.callback import Hooks
+from cnncli.training.callbacks.context import Context
+from cnncli.training.events import BatchDone, EpochDone, Event, Stopped
+from cnncli.training.loop.interruption import Interruption
+from cnncli.training.metrics.evaluation import Sums, evaluate, portions
+from cnncli.training.metrics.metrics import Metric
+from cnncli.training.optimizers.optimizers import Optimizer
+from cnncli.training.optimizers.schedules import Schedule
+from cnncli.training.optimizers.update import Update
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
+from cnncli.training.runs.run_directory import Run
+from cnncli.training.sections import FitSection
+from cnncli.training.state import State
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is trained, on what, how long. `about`: the metadata of its model files."""
+
+    dataset: Dataset
+    rescale: float | str
+    augment: Sequence[Augmentation]
+    optimizer: Optimizer
+    metrics: Sequence[Metric]
+    fit: FitSection
+    seed: int
+    about: Mapping[str, str]
+
+
+class Trainer:
+    """Trains `network`, whose weights are set, and leaves checkpoints and figures in `run`.
+
+    `reduce_gradients` may change a batch's gradients in place before they are taken in; where several processes share
+    a batch, it adds theirs up. Raises CnncliError where the data do not fit the network.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        job: Job,
+        run: Run,
+        report: Callable[[Event], None],
+        interruption: Interruption,
+        *,
+        reduce_gradients: Callable[[Arena], None] = lambda gradients: None,
+    ) -> None:
+        self.network, self.job, self.run, self.report, self.interruption = network, job, run, report, interruption
+        self.reduce_gradients = reduce_gradients
+        train, validation = job.dataset.train, job.dataset.validation
+        if train is None:
+            raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
+        self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
+        given = job.fit.class_weight
+        weights = None if given is None else (class_weight.of_rows(given, job.dataset), network.sample_weight)
+        self.train_feed = self._feed(train, job.augment, weights)
+        self.validation_feed = None if validation is None else self._feed(validation)
+        directions = {name: metric.better for metric in job.metrics for name in metric.names}
+        self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
+        self.update = Update(network, job.optimizer, self.batches)
+        self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
+
+    def begin(self) -> None:
+        """Save the weights that the training begins with: from here on there is something to resume."""
+        self._save()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no epoch is left to train."""
+        stopped = self.state.stopped_by and not self.state.batch  # in an epoch that is still to be closed
+        return bool(stopped) or self.state.epoch >= self.job.fit.epochs
+
+    def train(self) -> int:
+        """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
+
+        Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
+        """
+        try:
+            self._each(Hooks.training_begins)
+            while not self.ended:
+                self._epoch()
+            self._each(Hooks.training_ends)
+        except ChangedDataError:  # no batch of the changed data was trained on
+            self._save()
+            raise
+        return self._hand_out()
+
+    def _epoch(self) -> None:
+        start, done = perf_counter(), self.sums.samples
+        self._train_epoch()
+        seconds, trained = perf_counter() - start, self.sums.samples - done
+        state = self.state
+        figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
+        used = self.update.rate(state.step, state.rate_factor)
+        if isinstance(self.job.optimizer.learning_rate, Schedule) or state.rate_factor != 1:
+            figures["learning_rate"] = used
+        self._check_weights()
+        state.epoch, state.batch, self.sums = state.epoch + 1, 0, Sums(self.job.metrics)
+        state.history.append(figures)
+        self._each(Hooks.epoch_done, figures)
+        judged = self.best.value(figures)
+        if self.best.improves(figures, state.best_value):
+            state.best_value, state.best_epoch = judged, state.epoch
+            self.save_best(self.network.tensors(), state.epoch)
+        self._save()
+        measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
+        self.run.append({**figures, **measured})
+        rate = trained / seconds if trained else 0.0
+        chooser, epoch = self.chosen()
+        best = epoch == state.epoch and (chooser is not None or judged is not None)
+        self.report(EpochDone(figures, perf_counter() - start, rate, best))
+        if state.stopped_by:
+            self.report(Stopped(state.epoch, state.stopped_by))
+        self.interruption.heed(f"after epoch {state.epoch}")
+
+    def _each(self, hook: Callable[..., None], *about: object) -> None:
+        """Call a hook of every callback, in the order of the spec."""
+        for declared, hooks in zip(self.job.fit.callbacks, self.hooks, strict=True):
+            context = Context(type(declared).__name__, self.network, self.update, self.state, self.run)
+            getattr(hooks, hook.__name__)(context, *about)
+
+    def _train_epoch(self) -> None:
+        """The batches of the epoch that are still to do; a callback may end it early."""
+        state, fit = self.state, self.job.fit
+        rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
+        left = [] if state.stopped_by else list(portions(self.count, fit.batch_size))[state.batch :]
+        for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
+            n = self.train_feed.fill(rows[portion], state.step + 1)
+            self.train_feed.expect(rows[coming])
+            self.network.train_step(n, self.job.seed, state.step + 1)
+            loss = self.sums.add(self.network, n)
+            if not isfinite(loss):
+                raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
+            state.step += 1
+            state.batch += 1
+            self.reduce_gradients(self.network.gradients)
+            self.update.run(state.step, state.rate_factor)
+            event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
+            self._each(Hooks.batch_done, event)
+            self.report(event)
+            self._heed()
+            if state.stopped_by:
+                break
+        self.network.sample_weight[:] = 1  # class_weight is of training alone
+
+    def _validate(self) -> dict[str, float]:
+        if self.validation_feed is None:
+            return {}
+        figures = evaluate(self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._heed())
+        if not isfinite(figures["loss"]):
+            raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
+        return {f"val_{name}": value for name, value in figures.items()}
+
+    def _check_weights(self) -> None:
+        if not all(np.isfinite(arena.data).all() for arena in (self.network.weights, self.network.frozen)):
+            raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
+
+    def _diverged(self, what: str) -> DivergedError:
+        kept = f"those of epoch {self.state.epoch}" if self.state.epoch else "the first ones"
+        return DivergedError(
+            f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
+        )
+
+    def _heed(self) -> None:
+        """Between batches: save and end if a signal has come."""
+        if self.interruption.signal is not None:
+            self._save()
+            state = self.state
+            self.interruption.heed(f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}")
+
+    def _hand_out(self) -> int:
+        """See that `best` is what the run hands out; the epoch of its weights."""
+        hooks, epoch = self.chosen()
+        if hooks is not None:
+            self.save_best(hooks.tensors, epoch)
+        elif not self.state.epoch:
+            self.save_best(self.network.tensors(), 0)
+        return epoch
+
+    def chosen(self) -> tuple[Hooks | None, int]:
+        """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
+        for hooks in reversed(self.hooks):
+            if hooks.chosen_epoch is not None:
+                return hooks, hooks.chosen_epoch
+        return None, self.state.best_epoch
+
+    def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
+        """Write the file of the weights that the run hands out."""
+        ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted
+        checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
+
+    def _save(self) -> None:
+        self.state.callbacks = [hooks.state for hooks in self.hooks]
+        extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
+        extra |= {
+            f"optimizer/{slot}/{name}": tensor
+            for slot, arena in self.update.slots.items()
+            for name, tensor in arena.tensors().items()
+        }
+        for number, hooks in enumerate(self.hooks):
+            extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
+        about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
+        checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
+
+    def _feed(
+        self, split: Split, augment: Sequence[Augmentation] = (), weights: tuple[Array, Array] | None = None
+    ) -> Feed:
+        network, job = self.network, self.job
+        arrays = network.inputs, network.targets
+        return Feed(split, job.rescale, network.loss, *arrays, augment=augment, seed=job.seed, weights=weights)
+
+
+def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:
+    """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
+    outputs = network.targets.shape[1:]
+    images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
+    targets: list[Array | None] = [np.zeros((n, *outputs), np.float32)]
+    if len(outputs) == 1:
+        targets = [np.zeros(n, np.int64)]
+    elif len(outputs) == 3:
+        targets = [np.zeros((n, *outputs[:2]), np.uint8)]
+    if network.targets.shape == network.inputs.shape:
+        targets.append(None)
+    for labels in targets:
+        split = Split(images, labels, "", "x_train")
+        Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
+    network.train_step(n, 0, 0)
+    network.evaluate(n)

@@ -1,0 +1,101 @@
+"""Where a checkpoint stood, a training goes on; a checkpoint that can't be one of this training is refused."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from cnncli.errors import CnncliError
+from cnncli.graph.arena import fill
+from cnncli.training.loop.loop import Trainer
+from cnncli.training.metrics.evaluation import under
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
+from cnncli.training.state import State, is_like
+
+Array = np.ndarray[Any, Any]
+
+
+def restore(trainer: Trainer, saved: ModelFile) -> None:
+    """Let `trainer` stand where a checkpoint stood. Raises CnncliError for one of another model, data or training."""
+    run, job = trainer.run, trainer.job
+    if "state" not in saved.metadata:
+        raise CnncliError(f"{run.last}: is a model file, but no checkpoint to resume from")
+    state: State = saved.about.value("state", State)
+    if state.data != job.dataset.digest:
+        raise CnncliError(
+            f"{job.dataset.source}: the data must be those that the run began with; these are others, or have changed "
+            "since"
+        )
+    flaw = state.flaw(job.fit.epochs, trainer.batches, len(trainer.hooks)) or _flaw(trainer, state)
+    if flaw:
+        raise CnncliError(f"{run.last}: its state is not one of this training: {flaw}")
+    try:
+        _fill(trainer, saved, state)
+    except CnncliError as error:
+        raise CnncliError(f"{run.last}: {error}") from None
+    run.rewrite(state.history)
+    if run.best.exists():
+        best = checkpoint.load(run.best)
+        if not job.about.items() <= best.metadata.items():  # the spec's epochs have grown
+            try:
+                _check_copy(trainer, best.weights, best.about.epoch)
+            except CnncliError as error:
+                raise CnncliError(f"{run.best}: {error}") from None
+            trainer.save_best(best.weights, best.about.epoch)
+
+
+def _flaw(trainer: Trainer, state: State) -> str:
+    """The rule that figures of this training keep, and these don't; or nothing."""
+    names = {"loss", *(name for metric in trainer.job.metrics for name in metric.names)}
+    validated = {f"val_{name}" for name in names} if trainer.validation_feed else set()
+    if not all({"epoch", *names, *validated} <= set(figures) for figures in state.history):
+        return "history must have all figures of each epoch"
+    pairs = zip(state.callbacks, trainer.hooks, strict=True)
+    if not all(is_like(remembered, hooks.state) for remembered, hooks in pairs):
+        return "callbacks must remember what those of the spec do"
+    return ""
+
+
+def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
+    """Take over the tensors of a checkpoint and its state. Raises CnncliError for tensors of another model."""
+    trainer.network.load(saved.weights)
+    for name, arena in trainer.update.slots.items():
+        fill(arena.tensors(), _under(f"optimizer/{name}/", saved.extra))
+    for number, (hooks, remembered) in enumerate(zip(trainer.hooks, state.callbacks, strict=True)):
+        hooks.state, hooks.tensors = remembered, _under(f"callback/{number}/", saved.extra)
+    _add_up(trainer, saved, state)
+    trainer.state = state
+    chooser, epoch = trainer.chosen()
+    if chooser is not None:
+        _check_copy(trainer, chooser.tensors, epoch)
+
+
+def _add_up(trainer: Trainer, saved: ModelFile, state: State) -> None:
+    """Take over the sums of the batches that are done. Raises CnncliError where they are not of these."""
+    sums, done = trainer.sums, min(state.batch * trainer.job.fit.batch_size, trainer.count)
+    try:
+        sums.restore(under("sums/", saved.extra))
+        whole = (sums.samples, len(sums.losses)) == (done, state.batch)
+        whole = whole and (not done or all(map(isfinite, sums.figures().values())))
+    except (KeyError, IndexError, ValueError, TypeError, AttributeError, ArithmeticError):
+        whole = False
+    if not whole:
+        raise CnncliError("the sums must be those of the batches that are done")
+
+
+def _check_copy(trainer: Trainer, weights: Mapping[str, Array], epoch: int) -> None:
+    """Raise CnncliError for weights, kept for being the best, of another model, or of no epoch that is done."""
+    fill({name: np.empty_like(tensor) for name, tensor in trainer.network.tensors().items()}, weights)
+    if not 0 <= epoch <= trainer.state.epoch:
+        raise CnncliError(f"the best epoch must be one of the first {trainer.state.epoch:,}; received {epoch:,}")
+
+
+def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Those whose names begin with `prefix`, without it. Raises CnncliError where one is not float32."""
+    found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    for name, tensor in found.items():
+        if tensor.dtype != np.float32:
+            raise CnncliError(f"the tensor {prefix + name!a} must be float32; it is {tensor.dtype}")
+    return found

@@ -1,0 +1,284 @@
+"""One training from its parts to its end: data, network, run directory, loop, the test."""
+
+import json
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from math import isfinite
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+from cnncli.datasets.batches import Feed
+from cnncli.datasets.dataset import Dataset
+from cnncli.datasets.images.brightness_stats import Tone
+from cnncli.datasets.load import load
+from cnncli.datasets.rescale import rescale_for
+from cnncli.datasets.section import DataSection
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.graph.model import Model, lower
+from cnncli.graph.network import Network
+from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.system import atomic
+from cnncli.system.memory import limit
+from cnncli.training import class_weight
+from cnncli.training.events import Event, Remark
+from cnncli.training.loop.interruption import Interruption
+from cnncli.training.loop.loop import Job, Trainer, prepare
+from cnncli.training.loop.resumption import restore
+from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.resources.memory_check import check_memory
+from cnncli.training.runs import checkpoint, past_runs
+from cnncli.training.runs.checkpoint import ModelFile
+from cnncli.training.runs.run_directory import Run, check_output, create, environment, reopen
+from cnncli.training.sections import CompileSection, FitSection
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a spec says, and the spec itself: as the text a run keeps, and as the JSON a model file carries.
+
+    `base`: the folder that paths in `data` are relative to. `origin`: what environment.json is to say of where the run
+    comes from.
+    """
+
+    name: str
+    seed: int
+    data: DataSection
+    base: Path
+    model: Model
+    compile: CompileSection
+    fit: FitSection
+    text: str
+    resolved: Mapping[str, object]
+    origin: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def rescale(self) -> float | str:
+        """What images are multiplied by, or "auto"."""
+        return rescale_for(self.model, self.data.rescale)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a training begins and what it leaves.
+
+    `resume`: the run to go on with. `weights`: a model file to begin at. `output`: the new run's folder, if not dated.
+    """
+
+    resume: Path | None = None
+    weights: Path | None = None
+    output: Path | None = None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training ended with.
+
+    `run`: its folder, as a user may type it. `epoch`: the one whose weights the run hands out; `digest`: theirs.
+    `figures`: that epoch's, without its number. `test`: those of the test split, under their plain names.
+    """
+
+    run: str
+    epoch: int
+    digest: str
+    figures: Mapping[str, float]
+    test: Mapping[str, float] | None
+
+
+def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+    """The data of a plan; `told` hears how many of how many image files are decoded.
+
+    Raises CnncliError where there is nothing to train on, or the data break a rule.
+    """
+    dataset = load(
+        *(plan.data, plan.base),
+        seed=plan.seed,
+        told=told,
+        input_shape=plan.model.input_shape,
+        outputs=lower(plan.model).output.shape[-1],
+    )
+    if dataset.train is None:
+        raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
+    return dataset
+
+
+def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
+    """The network, with data, weights and output held against it; nothing is compiled or written.
+
+    Raises CnncliError where something does not fit (into memory, too), can't be read or is in the way.
+    """
+    if place.output:
+        check_output(place.output)
+    check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
+    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
+    for split in dataset.splits.values():
+        Feed(split, plan.rescale, plan.compile.loss, network.inputs, network.targets)
+    if plan.fit.class_weight is not None:
+        class_weight.of_rows(plan.fit.class_weight, dataset)
+    if place.weights:
+        _load(network, place.weights)
+    return network
+
+
+def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Callable[[Event], None]) -> Result:
+    """Train, and test the weights that the run hands out.
+
+    Raises DivergedError, InterruptedRun, and CnncliError where something can't be read, does not fit or can't be
+    written; nothing is written before everything fits, and a run that could not begin leaves nothing.
+    """
+    with Interruption() as interruption:
+        network = check(plan, dataset, place, threads)
+        prepare(network, 1, plan.data.augment)
+        network.initialize(plan.seed)
+        if place.weights:
+            _load(network, place.weights)
+        run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
+        try:
+            trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
+            _begin(trainer, plan, resumed=place.resume is not None)
+            epoch = trainer.train()
+            history = trainer.state.history
+            best = _load(network, run.best)
+            test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
+            run.conclude({"state": "finished", "epoch": epoch, "test": test})
+        except ChangedDataError as error:
+            if not interruption.resume:
+                raise
+            _give_up(run, error, interruption)
+            raise CnncliError(
+                f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
+            ) from None
+        except BaseException as error:
+            _give_up(run, error, interruption)
+            raise
+        finally:
+            run.discard()
+            run.close()
+    figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
+    return Result(run.shown, epoch, best.digest, figures, test)
+
+
+def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
+    """Keep how a run ended that has begun and did not come to its end, if that can be written."""
+    interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
+    state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
+    if interruption.resume:
+        with suppress(CnncliError):
+            run.conclude({"state": state, "reason": str(error)})
+
+
+def _load(network: Network, path: Path) -> ModelFile:
+    """Take the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
+    file = checkpoint.load(path)
+    try:
+        network.load(file.weights)
+    except CnncliError as error:
+        raise CnncliError(f"{path}: {error}: is it of another model?") from None
+    return file
+
+
+def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
+    run, resume = trainer.run, f"cnncli train --resume {quote(trainer.run.shown)}"
+    if not resumed:
+        trainer.begin()
+        trainer.interruption.resume = resume
+        run.announce()
+        return
+    if not run.last.exists():
+        raise UsageError(
+            f"{run.shown}: there is nothing to resume: it ended before {run.last.name} was written; "
+            f"begin anew: cnncli train {quote(str(Path(run.shown) / run.spec.name))}"
+        )
+    saved = checkpoint.load(run.last)
+    before, now = (
+        _settled(saved.about.spec),
+        _settled(json.loads(json.dumps(plan.resolved))),
+    )
+    changed = [key for key in now if now[key] != before[key]]
+    if changed:
+        raise UsageError(
+            f"{run.spec}: a resumed run's epochs may grow, and its data may move; these are other than the run began "
+            f"with: {', '.join(changed)}"
+        )
+    restore(trainer, saved)
+    if trainer.ended and past_runs.result(run.path).get("state") == "finished":
+        trainer.report(Remark(_nothing_left(trainer)))
+    run.result.unlink(missing_ok=True)  # it is for the new end to say
+    run.announce()
+    atomic.write(run.spec, plan.text.encode())
+    trainer.interruption.resume = resume
+
+
+def _nothing_left(trainer: Trainer) -> str:
+    """That a run has no epoch left to train, and how to train on."""
+    run, state, fit = trainer.run, trainer.state, trainer.job.fit
+    if not state.stopped_by:
+        return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
+    callbacks = " or ".join(type(callback).__name__ for callback in fit.callbacks)
+    spec = quote(str(Path(run.shown) / run.spec.name))
+    return (
+        f"{callbacks} ended this run after epoch {state.epoch} of {fit.epochs}, so there is nothing to resume. "
+        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set fit.callbacks=[]"
+    )
+
+
+def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
+    """The sections of a spec that a resumed run must have as it began, without what may change in them.
+
+    A key that the run's version of cnncli did not know has its default.
+    """
+    free = {"data": ("dataset",), "fit": ("epochs",)}
+    sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
+    for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
+        with suppress(RefusedError, TypeError):  # then it differs, and is told of
+            sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
+    for key, names in free.items():
+        if isinstance(section := sections[key], dict):
+            sections[key] = {name: value for name, value in section.items() if name not in names}
+    return sections
+
+
+def _test(
+    plan: Plan, dataset: Dataset, network: Network, interruption: Interruption, weights: str
+) -> dict[str, float] | None:
+    """The figures of the test split, if there is one. `weights` says, for errors, which ones they are."""
+    if dataset.test is None:
+        return None
+    feed = Feed(dataset.test, plan.rescale, plan.compile.loss, network.inputs, network.targets)
+    figures = evaluate(
+        network, feed, plan.compile.metrics, after_batch=lambda rows: interruption.heed("in the final test")
+    )
+    if not isfinite(figures["loss"]):
+        raise DivergedError(f"the loss on the test images is {figures['loss']} {weights}")
+    return figures
+
+
+def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
+    splits: dict[str, Any] = {name: split.document() for name, split in dataset.splits.items()}
+    if dataset.skipped:
+        splits["skipped"] = dict(dataset.skipped)
+    if dataset.in_several_splits:
+        splits["in_several_splits"] = dataset.in_several_splits
+    about = {**environment(threads, plan.seed, dataset.digest), **plan.origin}
+    return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
+
+
+def _job(plan: Plan, dataset: Dataset) -> Job:
+    assert dataset.train is not None  # see read_data
+    about = {
+        "spec": json.dumps(plan.resolved, ensure_ascii=False),
+        "class_names": json.dumps(dataset.classes, ensure_ascii=False),
+        "rescale": json.dumps(plan.rescale),
+        "tone": Tone.of(dataset.train, plan.rescale).text(),
+    }
+    return Job(
+        dataset,
+        plan.rescale,
+        plan.data.augment,
+        plan.compile.optimizer,
+        plan.compile.metrics,
+        plan.fit,
+        plan.seed,
+        about,
+    )

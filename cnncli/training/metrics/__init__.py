@@ -1,0 +1,1 @@
+"""Metrics, what they sum over batches, and what a run is expected to reach."""

@@ -1,0 +1,85 @@
+"""The loss and the metrics of an epoch or of a split, summed over its batches."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from math import fsum
+
+import numpy as np
+
+from cnncli.datasets.batches import Feed
+from cnncli.graph.network import Network
+from cnncli.training.metrics.metrics import Metric
+from cnncli.training.metrics.statistics import Array, Totals
+
+LOSS = "loss"
+
+
+class Sums:
+    """What batches have added up to so far: samples, their losses, and what each metric counts."""
+
+    def __init__(self, metrics: Sequence[Metric] = ()) -> None:
+        self.metrics = metrics
+        self.samples = 0
+        self.losses: list[float] = []
+        """A batch's samples' losses together, one number per batch."""
+        self.totals = [Totals() for _ in metrics]
+
+    def add(self, network: Network, n: int) -> float:
+        """Count the last run of `network` on `n` rows; what it adds to the loss, which may not be finite.
+
+        Keras weights a batch by its size: n·(mean of the rows' losses + penalties).
+        """
+        loss = float(network.losses[:n].sum(dtype=np.float64)) + n * network.penalty()
+        predictions, targets = network.predictions[:n], network.targets[:n]
+        self.samples += n
+        self.losses.append(loss)
+        for metric, totals in zip(self.metrics, self.totals, strict=True):
+            totals.add(metric.count(predictions, targets))
+        return loss
+
+    def figures(self) -> dict[str, float]:
+        """The loss, a mean over the samples, and each metric's figures."""
+        read = {LOSS: fsum(self.losses) / self.samples}
+        for metric, totals in zip(self.metrics, self.totals, strict=True):
+            read |= metric.figures(totals.sums())
+        return read
+
+    def tensors(self) -> dict[str, Array]:
+        """All that `restore` needs."""
+        kept = {"samples": np.array([self.samples]), LOSS: np.array(self.losses)}
+        for number, totals in enumerate(self.totals):
+            kept |= {f"{number}/{name}": tensor for name, tensor in totals.tensors().items()}
+        return kept
+
+    def restore(self, tensors: Mapping[str, Array]) -> None:
+        """Go on from what `tensors` gave."""
+        self.samples, self.losses = int(tensors["samples"][0]), tensors[LOSS].tolist()
+        for number, totals in enumerate(self.totals):
+            totals.restore(under(f"{number}/", tensors))
+
+
+def under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """The tensors whose names begin with `prefix`, without it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+
+
+def portions(count: int, batch_size: int) -> Iterator[slice]:
+    """The rows of each batch; the last one may be smaller."""
+    return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
+
+
+def evaluate(
+    network: Network,
+    feed: Feed,
+    metrics: Sequence[Metric],
+    *,
+    after_batch: Callable[[slice], None] = lambda rows: None,
+) -> dict[str, float]:
+    """The loss and the metrics of a split, in inference mode. `after_batch` may read the network, or raise."""
+    sums = Sums(metrics)
+    with network.steady_weights():
+        for rows in portions(len(feed.split), network.batch_size):
+            n = feed.fill(rows)
+            network.evaluate(n)
+            sums.add(network, n)
+            after_batch(rows)
+    return sums.figures()

@@ -1,0 +1,1 @@
+"""Threads, memory and time: what a training takes and how fast it is."""

@@ -1,0 +1,234 @@
+"""Training steps, or inference, against the clock: whole ones, and one operation after the other."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from time import perf_counter, sleep
+from typing import Literal, NamedTuple, Protocol
+
+import numpy as np
+
+from cnncli.graph.model import Model
+from cnncli.graph.network import Network
+from cnncli.graph.objective import Objective, Purpose
+from cnncli.kernels.jit import runtime
+from cnncli.training.optimizers.update import Update
+from cnncli.training.sections import CompileSection
+
+Direction = Literal["forward", "backward", "update"]
+Mode = Literal["training", "inference"]
+PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
+"""Which of the network's programs is timed."""
+ROUND = 0.4
+"""Seconds of a round at most, unless a step takes longer; half of them at least."""
+REST = 0.1
+"""Seconds before a round in which those who have just worked come to rest: some threads spin for half of that."""
+PAUSE = 0.05
+"""Seconds after that in which nobody of ours runs."""
+WARM_UP = 3
+
+
+class Part(NamedTuple):
+    """An operation of a step, ready to run alone.
+
+    `flops`, `bytes`: of the whole batch; bytes are those of all that it reads and writes, each once.
+    """
+
+    layer: str
+    operation: str
+    direction: Direction
+    flops: int
+    bytes: int
+    program: runtime.Program
+
+
+class Timed(NamedTuple):
+    """A part, and the median of its seconds."""
+
+    part: Part
+    seconds: float
+
+
+class Opponent(Protocol):
+    """Somebody else who runs the same network, in one way or several, and only when told to."""
+
+    version: str
+    variants: list[str]
+
+    def round(self, variant: str) -> float:
+        """Work for a while; images a second."""
+
+
+@dataclass(frozen=True)
+class Duel:
+    """An opponent's best variant. `ratio`: how many times its images a second we did, the median of all rounds.
+
+    `least`, `most`: of the rounds; far apart where something else ran on the machine.
+    """
+
+    version: str
+    variant: str
+    images_per_second: float
+    ratio: float
+    least: float
+    most: float
+
+
+class Bench:
+    """A network at work on random batches in `network.inputs`, with nothing to load and nothing to report.
+
+    A step trains on a batch or, where the mode is inference, predicts for one.
+    """
+
+    def __init__(
+        self, model: Model, compiled: CompileSection, batch_size: int, threads: int, mode: Mode = "training"
+    ) -> None:
+        self.network = Network(model, compiled.loss, batch_size=batch_size, threads=threads)
+        self.purpose = PURPOSES[mode]
+        self.update = Update(self.network, compiled.optimizer) if mode == "training" else None
+        self.random = np.random.default_rng(0)
+        self.done = 0
+        self.waited = self.taken = 0.0
+        self.begin()
+        self.run(WARM_UP)
+        self.steps = 1
+        while self.time(self.steps) < ROUND / 2:
+            self.steps *= 2
+        self.parts = self._parts()
+
+    def begin(self) -> None:
+        """The first weights again, and another batch: many steps on one batch would make gradients vanish."""
+        network = self.network
+        network.initialize(0)
+        network.inputs[...] = self.random.random(network.inputs.shape, np.float32)
+        classes = network.targets.shape[-1] if network.loss.classes else 0
+        if classes:
+            network.targets[...] = np.eye(classes)[self.random.integers(classes, size=network.targets.shape[:-1])]
+        else:
+            network.targets[...] = self.random.random(network.targets.shape)
+
+    def run(self, steps: int) -> None:
+        """Train (forward, backward, update), or predict."""
+        network, update, n = self.network, self.update, self.network.batch_size
+        if update is None:
+            with network.steady_weights():
+                for _ in range(steps):
+                    network.predict(n)
+            return
+        for _ in range(steps):
+            self.done += 1
+            network.train_step(n, 0, self.done)
+            update.run(self.done)
+
+    def time(self, steps: int) -> float:
+        """Seconds of so many steps."""
+        start = perf_counter()
+        self.run(steps)
+        return perf_counter() - start
+
+    def round(self) -> float:
+        """Work for a half to the whole of ROUND; images a second."""
+        self._watch_others()
+        self.begin()
+        self.run(1)
+        return self.steps * self.network.batch_size / self.time(self.steps)
+
+    @property
+    def others(self) -> float | None:
+        """How many CPUs other processes kept busy before our rounds; None before any, or where nothing tells."""
+        return self.taken / self.waited if self.waited else None
+
+    def time_parts(self, rounds: int, *, progress: Callable[[int], None] = lambda number: None) -> list[Timed]:
+        """The median of each operation over the steps of `rounds` rounds.
+
+        A step runs all of them, in their order, each on the whole batch. A real step takes one portion of the batch
+        after the other through several of them, and may well be shorter than all of them together.
+        Each also pays for a call of its own, some microseconds, which a whole step pays but once.
+        """
+        seconds: list[list[float]] = [[] for _ in self.parts]
+        for number in range(rounds):
+            progress(number)
+            self.begin()
+            self.run(1)
+            for _ in range(self.steps):
+                for part, taken in zip(self.parts, seconds, strict=True):
+                    start = perf_counter()
+                    part.program.run()
+                    taken.append(perf_counter() - start)
+        return [Timed(part, median(taken)) for part, taken in zip(self.parts, seconds, strict=True)]
+
+    def _watch_others(self) -> None:
+        sleep(REST)
+        before, start = busy_seconds(), perf_counter()
+        sleep(PAUSE)
+        after = busy_seconds()
+        if before is not None and after is not None:
+            self.taken += after - before
+            self.waited += perf_counter() - start
+
+    def _parts(self) -> list[Part]:
+        program, objective = self.network.runs[self.purpose]
+        n, threads = self.network.batch_size, self.network.threads
+        directions = directions_of(objective)
+        steps, self.arrays = program.alone(n)
+        parts = [
+            Part(
+                call.owner or "loss",
+                call.op.title,
+                direction,
+                call.flops * (n if any(value.batched for value in (*call.inputs, *call.outputs)) else 1),
+                program.traffic(call, n),
+                runtime.Program(own, threads),
+            )
+            for call, own, direction in zip(program.calls, steps, directions, strict=True)
+            if own
+        ]
+        return parts if self.update is None else [*parts, _update(self.update, self.network.weights.data.nbytes)]
+
+
+def busy_seconds() -> float | None:
+    """CPU seconds that the machine has worked since it started (Linux's /proc/stat); None where nothing tells."""
+    try:
+        first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()
+    except OSError:
+        return None
+    user, nice, system, _idle, _waiting, interrupts, soft_interrupts, stolen = map(int, first[1:9])
+    return (user + nice + system + interrupts + soft_interrupts + stolen) / os.sysconf("SC_CLK_TCK")
+
+
+def directions_of(objective: Objective) -> list[Direction]:
+    """For each call of an objective, whether it is part of the forward pass, which ends with the loss (if any)."""
+    if objective.loss is None:
+        return ["forward"] * len(objective.calls)
+    last = next(i for i, call in enumerate(objective.calls) if objective.loss in call.outputs)
+    return ["forward" if i <= last else "backward" for i in range(len(objective.calls))]
+
+
+def duel(
+    bench: Bench, opponent: Opponent, rounds: int, *, progress: Callable[[int], None] = lambda number: None
+) -> tuple[float, Duel]:
+    """`rounds` times: we, they in one way, we, they in the next; while one works, the other waits.
+
+    Our median images a second, and how their best variant (by median) did.
+    """
+    ours: list[float] = []
+    theirs: dict[str, list[float]] = {variant: [] for variant in opponent.variants}
+    ratios: dict[str, list[float]] = {variant: [] for variant in opponent.variants}
+    for number in range(rounds):
+        progress(number)
+        for variant in opponent.variants:
+            ours.append(bench.round())
+            theirs[variant].append(opponent.round(variant))
+            ratios[variant].append(ours[-1] / theirs[variant][-1])
+    best = max(theirs, key=lambda variant: median(theirs[variant]))
+    ratio = ratios[best]
+    return median(ours), Duel(opponent.version, best, median(theirs[best]), median(ratio), min(ratio), max(ratio))
+
+
+def _update(update: Update, weights: int) -> Part:
+    """The optimizer as a part, on so many bytes of weights."""
+    reads = 2 if update.optimizer.limit else 1  # gradients, whose norm may be wanted before
+    traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots in and out
+    return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.program)

@@ -1,0 +1,27 @@
+"""Whether a training fits into memory: told before it begins, with the batch size that would."""
+
+from cnncli.errors import CnncliError
+from cnncli.graph.model import Model
+from cnncli.graph.objective import training_memory
+from cnncli.system.memory import shown
+from cnncli.training.sections import CompileSection
+
+ROOM = 0.8
+"""The share of the memory that a batch size which is advised may take: there are also the data, and the interpreter."""
+POWERS = [1 << power for power in range(20)]
+
+
+def check_memory(model: Model, compiled: CompileSection, batch_size: int, allowed: int) -> None:
+    """Raise CnncliError where the arrays of training take more than the `allowed` bytes."""
+
+    def needed(size: int) -> int:
+        return training_memory(model, compiled.loss, size, compiled.optimizer.memories)
+
+    if needed(batch_size) <= allowed:
+        return
+    fitting = [size for size in POWERS if size < batch_size and needed(size) <= allowed * ROOM]
+    advice = f"fit.batch_size={fitting[-1]} would fit" if fitting else "the model is too large even for batches of 1"
+    raise CnncliError(
+        f"training with batches of {batch_size:,} takes {shown(needed(batch_size))} of memory, "
+        f"of which this process may use {shown(allowed)}: {advice}"
+    )

@@ -1,0 +1,55 @@
+"""How many threads to use. To be settled before Numba is imported, which fixes the greatest number then."""
+
+import os
+from math import ceil
+from pathlib import Path
+
+from cnncli.errors import UsageError
+from cnncli.system.control_groups import groups, text
+
+VARIABLE = "NUMBA_NUM_THREADS"
+MOST = 4096
+"""Where the system refuses a thread, the process ends without a word."""
+
+
+def settle(wanted: int | None) -> int:
+    """The number of threads: `wanted`, or what NUMBA_NUM_THREADS says, or one a CPU; Numba is told to allow it.
+
+    Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1, or one of them is far too large.
+    """
+    said = os.environ.get(VARIABLE)
+    if said is not None and (not said.isdecimal() or int(said) < 1):
+        raise UsageError(f"{VARIABLE} must be a whole number of at least 1; received {said!r}")
+    given = int(said) if said else None
+    count = wanted or given or available()
+    if max(count, given or 1) > MOST:
+        raise UsageError(f"--threads and {VARIABLE} must be at most {MOST:,}; received {max(count, given or 1):,}")
+    os.environ[VARIABLE] = str(max(count, given or 1))
+    return count
+
+
+def available(root: Path = Path("/")) -> int:
+    """The CPUs that this process may use: its affinity, and the quota of its control groups (`root`: see tests)."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    found = quota(root)
+    return count if found is None else max(1, min(count, ceil(found)))
+
+
+def quota(root: Path = Path("/")) -> float | None:
+    """The least CPU quota of this process's control groups and those around them; None if none."""
+    quotas = [_QUOTAS[version](folder) for version, folder in groups("cpu", root)]
+    return min((found for found in quotas if found is not None), default=None)
+
+
+def _version_1(folder: Path) -> float | None:
+    quota, period = text(folder / "cpu.cfs_quota_us"), text(folder / "cpu.cfs_period_us")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() and int(period) else None
+
+
+def _version_2(folder: Path) -> float | None:
+    quota, _, period = text(folder / "cpu.max").partition(" ")
+    return int(quota) / int(period) if quota.isdecimal() and period.isdecimal() else None
+
+
+_QUOTAS = {1: _version_1, 2: _version_2}
