@@ -33,7 +33,7 @@ def run(code, *, ignored=()):
 
 def signalled(before, number, after=""):
     """Code that sends itself a signal once the command line's module is loaded."""
-    loaded = "import os, signal\nimport cnncli.__main__\nfrom cnncli import signals"
+    loaded = "import os, signal\nimport cnncli.__main__\nfrom cnncli.system import signals"
     return f"{loaded}\n{before}\nos.kill(os.getpid(), {number})\n{after}"
 
 

@@ -94,7 +94,7 @@ def test_on_a_terminal_each_function_has_its_line(cnncli):
     assert functions[0].split()[1:] == ["s", "driver.run"]
     assert lines[len(functions)].startswith(f"compiled {len(functions)} functions in ")
     assert all(re.fullmatch(r" *\d+\.\d\d s  \w+\.\w+( \w+)?( float32)?( \(cached\))?", line) for line in functions)
-    assert {"optimizers.update", "conv_pool.forward"} <= {line.split()[2] for line in functions}
+    assert {"update_rules.update", "conv_pool.forward"} <= {line.split()[2] for line in functions}
 
 
 def test_where_nothing_can_be_kept_it_says_so(cnncli, tmp_path):

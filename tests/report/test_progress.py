@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from cnncli.report.terminal import progress
+from cnncli.report.terminal import figures, progress
 from cnncli.report.terminal.figures import figure, fitted
 from cnncli.report.terminal.progress import Follower
 from cnncli.training.events import BatchDone, EpochDone
@@ -13,7 +13,8 @@ from tests.report.test_bar import sums
 @pytest.fixture
 def terminal(monkeypatch):
     """Standard output is 80 columns wide."""
-    monkeypatch.setattr(progress, "columns", lambda: 80)
+    for module in (progress, figures):
+        monkeypatch.setattr(module, "columns", lambda: 80)
 
 
 @pytest.mark.parametrize(
