@@ -1,3 +1,64 @@
-"""cnncli trains convolutional networks from one YAML file, on the CPU."""
+"""cnncli trains convolutional networks from one YAML file, on the CPU.
 
-__version__ = "0.1.0"
+    import cnncli
+
+    run = cnncli.train("configs/mnist.yaml", {"fit.epochs": 3})
+    model = cnncli.load(run)
+    model.predict("digits/").labels
+
+Importing it loads neither NumPy nor Numba; the first use of what it offers does.
+"""
+
+from cnncli.version import __version__ as __version__
+
+TYPE_CHECKING = False  # `typing` would be loaded before `__main__` has seen to signals
+if TYPE_CHECKING:
+    from cnncli.api.model import Model as Model
+    from cnncli.api.model import Predictions as Predictions
+    from cnncli.api.model import Summary as Summary
+    from cnncli.api.model import load as load
+    from cnncli.api.runs import Run as Run
+    from cnncli.api.specs import check as check
+    from cnncli.api.training import forecast as forecast
+    from cnncli.api.training import resume as resume
+    from cnncli.api.training import train as train
+    from cnncli.api.trials import Trials as Trials
+    from cnncli.api.trials import trials as trials
+    from cnncli.training import events as events
+
+_PLACES = {
+    **dict.fromkeys(("Model", "Predictions", "Summary", "load"), "cnncli.api.model"),
+    **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
+    **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
+    "Run": "cnncli.api.runs",
+    "check": "cnncli.api.specs",
+}
+"""The public names, and the module of each. Modules that are public: `cnncli.errors`, `cnncli.events`."""
+__all__ = [
+    "Model",
+    "Predictions",
+    "Run",
+    "Summary",
+    "Trials",
+    "check",
+    "events",
+    "forecast",
+    "load",
+    "resume",
+    "train",
+    "trials",
+]
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name == "events":
+        return import_module("cnncli.training.events")
+    if name not in _PLACES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_PLACES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -12,6 +12,10 @@
 The command line turns each into its exit code and one line; nothing else catches them.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
 from cnncli.escaping import one_line
 
 
@@ -33,12 +37,39 @@ class UsageError(CnncliError):
     exit_code = 2
 
 
-class SpecError(UsageError):
-    """A spec has problems; `problems` holds one rendered text for each, with its place."""
+@dataclass(frozen=True)
+class Diagnostic:
+    """A problem of a spec, or something doubtful in it.
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__(*"\n".join(problems).split("\n"))
-        self.problems = problems
+    `file`, `line`, `column`: its place, from 1; where a change is at fault, `setting` is that change. `excerpt`: the
+    source line and a caret below its column.
+    """
+
+    message: str
+    level: Literal["error", "warning"]
+    file: str
+    line: int
+    column: int
+    setting: str = ""
+    excerpt: str = ""
+
+    def __str__(self) -> str:
+        place = self.setting or f"{self.file}:{self.line}:{self.column}"
+        return one_line(f"{place}: {'warning: ' if self.level == 'warning' else ''}{self.message}")
+
+    @property
+    def text(self) -> str:
+        """What people read: the place, the message, the excerpt."""
+        return f"{self}\n{self.excerpt}" if self.excerpt else str(self)
+
+
+class SpecError(UsageError):
+    """A spec has problems: `diagnostics` has them all, and what is doubtful; `problems` their texts."""
+
+    def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
+        self.diagnostics = tuple(diagnostics)
+        self.problems = [found.text for found in diagnostics if found.level == "error"]
+        super().__init__(*"\n".join(self.problems).split("\n"))
 
 
 class DeclarationError(CnncliError):

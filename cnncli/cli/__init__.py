@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli import __version__, notices
-from cnncli.cli.annotations import annotate, annotate_warnings
+from cnncli import notices
+from cnncli.cli.annotations import annotate, annotate_all
 from cnncli.cli.options import ARGUMENTS, DOCS, Group
 from cnncli.cli.unread import unbroken
-from cnncli.errors import CnncliError, InterruptedRun, SpecError
+from cnncli.errors import CnncliError, Diagnostic, InterruptedRun, SpecError
 from cnncli.report.terminal.output import echo, echo_lines
 from cnncli.system import signals, streams
+from cnncli.version import __version__
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -153,11 +154,11 @@ def tell(error: CnncliError) -> None:
     annotate(error)
 
 
-def tell_warnings(warnings: Sequence[str]) -> None:
+def tell_warnings(warnings: Sequence[Diagnostic]) -> None:
     """What is doubtful in a spec, on standard error."""
     for warning in warnings:
-        echo(warning, err=True)
-    annotate_warnings(warnings)
+        echo(warning.text, err=True)
+    annotate_all(warnings)
 
 
 def _tell_interruption(error: InterruptedRun) -> int:

@@ -2,23 +2,16 @@
 
 import click
 
+from cnncli.api import data as api
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.catalogue import KNOWN
+from cnncli.report.terminal.progress import Status
 
 offline_option = click.option(
-    "--offline", is_flag=True, envvar="CNNCLI_OFFLINE", help="Download nothing; CNNCLI_OFFLINE=1 says so, too."
+    "--offline", is_flag=True, envvar=api.OFFLINE, help="Do not download anything; same as CNNCLI_OFFLINE=1."
 )
 
 
 def obtain(data: DataSection, *, offline: bool) -> None:
-    """See to it that what `data` names is here, where it is a dataset that is downloaded.
-
-    Raises CnncliError where it can't be had; no request is made where `offline`.
-    """
-    if data.name not in KNOWN:
-        return
-    from cnncli.datasets.sources import download
-    from cnncli.report.tables.datasets import Downloading
-
-    with Downloading() as shown:
-        download.fetch(KNOWN[data.name], offline=offline, follow=shown.follow)
+    """Download what `data` names, with a bar on a terminal. Raises CnncliError where it can't be had."""
+    with Status() as status:
+        api.obtain(data, status, offline=offline)

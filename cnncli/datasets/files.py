@@ -2,11 +2,9 @@
 
 from pathlib import Path
 
-import cnncli
-
 
 def shipped(folder: str) -> Path:
     """The shipped `folder` ("data", "configs"): inside the package in a wheel, beside it in a checkout."""
-    package = Path(cnncli.__file__).parent
+    package = Path(__file__).parents[1]
     installed = package / folder
     return installed if installed.is_dir() else package.parent / folder

@@ -6,7 +6,6 @@ It takes every spec that `check` takes. What it can't say (that shapes fit, that
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from cnncli import __version__
 from cnncli.layers.declarations.declaration import Declaration, one_of_keys
 from cnncli.layers.declarations.field_types import Schema
 from cnncli.layers.layer import LAYERS
@@ -17,6 +16,7 @@ from cnncli.spec.blocks.signatures import PARAMETER
 from cnncli.spec.validation.rules import REGISTRIES
 from cnncli.spec.validation.sections import REQUIRED, SECTIONS, Head, ModelSection
 from cnncli.training.metrics.expectations import CONDITION
+from cnncli.version import __version__
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VALUE: Schema = {"type": "string", "pattern": rf"^\$({PARAMETER.pattern})$"}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from cnncli.datasets.section import DataSection
-from cnncli.errors import SpecError, UsageError, reason
+from cnncli.errors import Diagnostic, SpecError, UsageError, reason
 from cnncli.graph.model import Model
 from cnncli.spec import no_spec
 from cnncli.spec.validation.declare import is_plain_name
@@ -22,8 +22,8 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `path` is the file it was read from, `warnings` what is doubtful, each with its place; neither
-    counts when specs are compared.
+    """A validated spec. `path` is the file it was read from, `warnings` what is doubtful; neither counts when specs are
+    compared.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Spec:
     compile: CompileSection
     fit: FitSection
     expect: tuple[Expectation, ...]
-    warnings: tuple[str, ...] = field(default=(), compare=False)
+    warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """Plain data that says everything: blocks written out, defaults filled in, names, inputs and paths explicit."""
@@ -107,7 +107,7 @@ def _text(path: Path) -> str:
     if path.suffix in no_spec.OTHERS and b"\0" in raw:
         raise UsageError(f"a spec must be YAML text; '{path}' is {no_spec.OTHERS[path.suffix].format(path)}")
     if len(raw) > LARGEST_FILE:
-        raise SpecError([f"{path}:1:1: a spec must not be larger than 1 MiB; received more"])
+        raise SpecError([Diagnostic("a spec must not be larger than 1 MiB; received more", "error", str(path), 1, 1)])
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -115,4 +115,4 @@ def _text(path: Path) -> str:
         column = len(raw[raw.rfind(b"\n", 0, error.start) + 1 : error.start].decode("utf-8", "replace")) + 1
         problems = Problems(str(path), "")
         problems.add(Place(line, column), f"a spec must be UTF-8 text; received the byte 0x{raw[error.start]:02x}")
-        raise SpecError(problems.rendered()) from None
+        raise SpecError(problems.diagnostics()) from None

@@ -39,6 +39,11 @@ def install() -> None:
         system.signal(number, _receive)
 
 
+def installed() -> bool:
+    """Whether signals end this process as described: it is the command line's, not a program that uses the library."""
+    return _installed
+
+
 def ignore() -> None:
     """If `install` was called, ignore them from now on: the process is about to end, and its exit code is settled."""
     if _installed:

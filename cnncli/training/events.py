@@ -1,9 +1,70 @@
-"""What happens in a training, as one stream of records: for terminals, programs, loggers. Readers change nothing."""
+"""What happens in a training, as one stream of records: for terminals, programs, loggers. Readers change nothing.
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+This module loads neither NumPy nor Numba: a reader may know the events before the number of threads is settled.
+"""
 
-from cnncli.training.metrics.evaluation import Sums
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from cnncli.datasets.section import DataSection
+    from cnncli.training.metrics.evaluation import Sums
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something a user should know; the training goes on. `located`: the text itself says the level, after a place."""
+
+    text: str
+    level: Literal["warning", "notice"] = "notice"
+    located: bool = False
+
+    def __str__(self) -> str:
+        return self.text if self.located else f"{self.level}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Work before the first batch: `text` says how far it is; an empty one, that it is done."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Download:
+    """So many bytes (`received` of `size`) of a dataset's file have come."""
+
+    file: str
+    received: int
+    size: int
+
+
+@dataclass(frozen=True)
+class TrialBegins:
+    """Training `number` of `count` (from 1) begins; `name` says its seed or fold, like "seed 43 fold 2"."""
+
+    number: int
+    count: int
+    name: str
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The data are read, and fit the model.
+
+    `images`: how many each split has. `source`: the data's name or path. `rescaled_by`: the type of the layer by which
+    the model scales its images itself, if it does and the spec leaves it to that.
+    """
+
+    name: str
+    parameters: int
+    images: Mapping[str, int]
+    source: str
+    threads: int
+    seed: int
+    epochs: int
+    rescaled_by: str = ""
 
 
 @dataclass(frozen=True)
@@ -13,7 +74,7 @@ class BatchDone:
     epoch: int
     batch: int
     batches: int
-    sums: Sums
+    sums: "Sums" = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -38,10 +99,22 @@ class Stopped:
 
 
 @dataclass(frozen=True)
-class Remark:
-    """Something is not as it should be; the training goes on."""
+class Ended:
+    """A training is over: `run` is its directory, `epoch` the one whose weights it hands out, `digest` theirs.
 
-    text: str
+    `test`: the metrics on the test split; None where there is none.
+    """
+
+    run: str
+    epoch: int
+    digest: str
+    test: Mapping[str, float] | None
+    data: "DataSection" = field(repr=False)
 
 
-Event = BatchDone | EpochDone | Stopped | Remark
+Event = Notice | Progress | Download | TrialBegins | Begun | BatchDone | EpochDone | Stopped | Ended
+OnEvent = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """Read nothing."""

@@ -166,7 +166,7 @@ def test_skipped_files_are_told_and_kept_in_the_run(folder):
     assert done.stderr.splitlines()[1] == f"  {said}"
     done = cnncli(folder, *spoilt, "--set", "data.on_error=skip", "--output", "left")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"1 file left out:\n  {said}\n"
+    assert done.stderr == f"warning: 1 file left out:\n  {said}\n"
     assert "17 training, 9 validation, 9 test (spoilt)" in done.stdout
     assert list(json.loads((folder / "left/splits.json").read_text())["skipped"]) == ["red/3.png"]
 

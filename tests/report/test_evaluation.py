@@ -8,8 +8,8 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import BinaryCrossentropy
-from cnncli.report.tables.evaluation import Evaluation, Mistake, examine, misclassified_csv
 from cnncli.report.tables.expectations import judge
+from cnncli.training.metrics.examination import Evaluation, Mistake, examine, misclassified_csv
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.metrics.metrics import Accuracy
 

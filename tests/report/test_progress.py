@@ -1,11 +1,13 @@
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
+from io import StringIO
 
 import pytest
 
 from cnncli.report.terminal import figures, progress
 from cnncli.report.terminal.figures import figure, fitted
 from cnncli.report.terminal.progress import Follower
-from cnncli.training.events import BatchDone, EpochDone
+from cnncli.training.events import BatchDone, Begun, EpochDone, Progress
 from tests.report.terminal import screen
 from tests.report.test_bar import sums
 
@@ -42,8 +44,17 @@ def epoch(number, loss, accuracy, val_loss, val_accuracy):
     return EpochDone(figures, 1.5, 2400.4)
 
 
+@contextmanager
+def following(epochs):
+    """A follower that has shown that a training of so many epochs begins."""
+    with Follower("text") as follower, redirect_stdout(StringIO()):
+        follower(Begun("bars", 10, {"train": 8}, "bars.npz", 2, 3, epochs))
+    with follower:
+        yield follower
+
+
 def lines(capsys, epochs=15):
-    with Follower(epochs, "text") as follower:
+    with following(epochs) as follower:
         follower(epoch(9, 1.0951, 0.865, 12.5, 0.95))
         follower(epoch(10, 0.0951, 0.9525, 0.25, 1.0))
     return capsys.readouterr().out.splitlines()
@@ -73,7 +84,7 @@ def test_what_goes_into_a_file_is_never_broken():
 
 def test_the_best_epoch_so_far_has_a_star_on_a_terminal_and_the_columns_stay(capsys, monkeypatch):
     monkeypatch.setattr(progress, "columns", lambda: 200)
-    with Follower(15, "text") as follower:
+    with following(15) as follower:
         follower(replace(epoch(9, 1.0951, 0.865, 0.75, 0.95), best=True))
         follower(replace(epoch(10, 0.0951, 0.9525, 0.5, 1.0), best=True))
         follower(epoch(11, 0.0951, 0.9525, 0.75, 1.0))
@@ -82,22 +93,22 @@ def test_the_best_epoch_so_far_has_a_star_on_a_terminal_and_the_columns_stay(cap
 
 
 def test_away_from_a_terminal_a_line_has_the_same_form_whether_it_is_the_best_or_not(capsys):
-    with Follower(2, "text") as follower:
+    with following(2) as follower:
         follower(replace(epoch(1, 1.0951, 0.865, 0.75, 0.95), best=True))
     assert capsys.readouterr().out.startswith("epoch 1/2  loss 1.0951  accuracy")
 
 
 def test_a_notice_takes_the_place_of_the_one_before_and_never_that_of_a_bar(capsys, monkeypatch):
     monkeypatch.setattr(progress, "animated", lambda: True)
-    with Follower(2, "text") as follower:
-        follower.notice("compiling kernels …")
-        follower.notice("compiling kernels … conv2d is ready")
-        follower.notice("compiling kernels … all")
+    with following(2) as follower:
+        follower(Progress("compiling kernels …"))
+        follower(Progress("compiling kernels … conv2d is ready"))
+        follower(Progress("compiling kernels … all"))
         written = capsys.readouterr().err
         assert screen(written) == ["compiling kernels … all"]
         follower(BatchDone(1, 1, 6, sums(8, 4.0, 2)))
         written += capsys.readouterr().err
-        follower.notice("compiling kernels … a latecomer is ready")
+        follower(Progress("compiling kernels … a latecomer is ready"))
         written += capsys.readouterr().err
         assert "epoch 1/2" in screen(written)[0]
         assert "compiling" not in "".join(screen(written))

@@ -18,7 +18,7 @@ def warned(*layers, loss="categorical_crossentropy", metrics="accuracy", data="d
         + lines
         + f"compile: {{optimizer: sgd, loss: {loss}, metrics: [{metrics}]}}\n"
     )
-    found = parse(text, "f.yaml", sets).warnings
+    found = [warning.text for warning in parse(text, "f.yaml", sets).warnings]
     for text in found:
         assert text.startswith(("f.yaml:", "--set "))
         assert "warning: " in text
@@ -133,7 +133,7 @@ def test_a_warning_of_an_override_has_its_place():
         "f.yaml",
         ["compile.loss={categorical_crossentropy: {from_logits: true}}"],
     ).warnings
-    assert [text.partition(": warning: ")[0] for text in found] == [
+    assert [warning.text.partition(": warning: ")[0] for warning in found] == [
         "--set compile.loss={categorical_crossentropy: {from_logits: true}}"
     ]
 

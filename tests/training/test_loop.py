@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.system import signals
 from cnncli.training.events import BatchDone, EpochDone, Stopped
 from cnncli.training.loop import loop, session
 from cnncli.training.loop.interruption import Interruption
@@ -157,7 +158,8 @@ def test_a_second_signal_stops_at_once_and_keeps_the_checkpoint_before(data):
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_signal_more_changes_nothing_once_an_interruption_is_on_its_way(times):
+def test_a_signal_more_changes_nothing_once_an_interruption_of_the_command_is_on_its_way(times, monkeypatch):
+    monkeypatch.setattr(signals, "installed", lambda: True)
     with pytest.raises(InterruptedRun), Interruption() as interruption:
         interruption.resume = "cnncli train --resume run"
         for _ in range(times):
@@ -165,6 +167,17 @@ def test_a_signal_more_changes_nothing_once_an_interruption_is_on_its_way(times)
         interruption.heed("in epoch 1")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.raise_signal(number)
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_program_that_uses_the_library_has_its_handlers_back_after_an_interruption(times):
+    before = [signal.getsignal(number) for number in signals.numbers()]
+    with pytest.raises(InterruptedRun), Interruption() as interruption:
+        interruption.resume = "cnncli train --resume run"
+        for _ in range(times):
+            signal.raise_signal(signal.SIGINT)
+        interruption.heed("in epoch 1")
+    assert [signal.getsignal(number) for number in signals.numbers()] == before
 
 
 def test_signals_mean_what_they_did_once_a_training_has_ended():

@@ -1,5 +1,7 @@
 import os
+import sys
 
+import numba
 import pytest
 
 from cnncli.errors import UsageError
@@ -48,8 +50,26 @@ def test_numba_is_told_before_it_is_imported(monkeypatch, wanted, variable, coun
     if variable is None:
         monkeypatch.delenv(threads.VARIABLE)
     monkeypatch.setattr(threads, "available", lambda: CPUS)
+    monkeypatch.delitem(sys.modules, "numba")
     assert threads.settle(wanted) == count
     assert os.environ[threads.VARIABLE] == greatest
+
+
+def test_with_room_a_later_call_may_ask_for_a_thread_for_each_cpu(monkeypatch):
+    monkeypatch.delenv(threads.VARIABLE)
+    monkeypatch.setattr(threads, "available", lambda: 8)
+    monkeypatch.delitem(sys.modules, "numba")
+    assert threads.settle(2, room=True) == 2
+    assert os.environ[threads.VARIABLE] == "8"
+
+
+def test_once_numba_is_imported_its_greatest_number_stands(monkeypatch):
+    monkeypatch.setattr(threads, "available", lambda: 99)
+    monkeypatch.delenv(threads.VARIABLE)
+    most = numba.config.NUMBA_NUM_THREADS
+    assert (threads.settle(None), threads.settle(1)) == (most, 1)
+    with pytest.raises(UsageError, match=rf"^threads must be at most {most} in this process"):
+        threads.settle(most + 1)
 
 
 @pytest.mark.parametrize("text", ["", "0", "many", "-2"])

@@ -12,7 +12,7 @@ from cnncli.cli.options import Integer, example
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
 from cnncli.report.terminal.output import echo, emit
-from cnncli.report.terminal.progress import Notice
+from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec, load
 from cnncli.training.resources import threads as cpus
 
@@ -61,7 +61,7 @@ def command(
     mode: Mode = "inference" if inference else "training"
     starts = {name: _starter(name, loaded, mode) for name in dict.fromkeys(against)}
     count = cpus.settle(threads)
-    with Notice() as notice, ExitStack() as stack:
+    with Status() as notice, ExitStack() as stack:
         peers = {}
         for name, start in starts.items():
             notice.say(f"starting {name} …")
@@ -80,7 +80,7 @@ def command(
 
 
 def _measure(
-    spec: Spec, mode: "Mode", threads: int, rounds: int, *, peers: "Mapping[str, Peer]", notice: Notice
+    spec: Spec, mode: "Mode", threads: int, rounds: int, *, peers: "Mapping[str, Peer]", notice: Status
 ) -> "Benchmark":
     from statistics import median
 
@@ -103,7 +103,7 @@ def _measure(
     return Benchmark(spec.name, mode, spec.fit.batch_size, threads, best, timed, median(ours), duels, bench.others)
 
 
-def _teller(notice: Notice, what: str, rounds: int) -> Callable[[int], None]:
+def _teller(notice: Status, what: str, rounds: int) -> Callable[[int], None]:
     """Says which round is on."""
     return lambda number: notice.say(f"{what}: round {number + 1}/{rounds}")
 

@@ -1,6 +1,5 @@
 """`cnncli check`: everything that is wrong with specs."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -47,14 +46,12 @@ def _facts(path: str, spec: Spec) -> dict[str, Any]:
         "layers": len(spec.model.nodes),
         "dataset": spec.data.name,
         "problems": [],
-        "warnings": _first_lines(spec.warnings),
+        "warnings": [str(warning) for warning in spec.warnings],
     }
 
 
 def _failure(path: str, error: CnncliError) -> dict[str, Any]:
-    problems = error.problems if isinstance(error, SpecError) else [str(error)]
-    return {"spec": path, "ok": False, "problems": _first_lines(problems)}
-
-
-def _first_lines(texts: Iterable[str]) -> list[str]:
-    return [text.partition("\n")[0] for text in texts]
+    problems = (
+        [found for found in error.diagnostics if found.level == "error"] if isinstance(error, SpecError) else [error]
+    )
+    return {"spec": path, "ok": False, "problems": list(map(str, problems))}

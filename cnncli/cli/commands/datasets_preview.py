@@ -5,11 +5,12 @@ from pathlib import Path
 
 import click
 
+from cnncli.api.data import decoding
 from cnncli.cli.downloads import obtain, offline_option
 from cnncli.cli.options import Integer, example
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.terminal.output import echo
-from cnncli.report.terminal.reading_notice import decoding
+from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import load
 from cnncli.system import atomic
 from cnncli.training.resources import threads as cpus
@@ -45,7 +46,10 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     from cnncli.datasets.load import load as read
 
     base = loaded.path.parent if loaded.path else Path()
-    dataset = read(loaded.data, base, seed=loaded.seed, told=decoding(), input_shape=loaded.model.input_shape)
+    with Status() as status:
+        dataset = read(
+            *(loaded.data, base), seed=loaded.seed, told=decoding(status), input_shape=loaded.model.input_shape
+        )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)

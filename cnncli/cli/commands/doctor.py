@@ -7,7 +7,7 @@ import click
 
 from cnncli.cli.options import example
 from cnncli.report.terminal.output import echo, echo_json
-from cnncli.report.terminal.progress import Notice
+from cnncli.report.terminal.progress import Status
 from cnncli.training.resources import threads as cpus
 
 REMOVED = {"jit": "kernels compiled by other versions or for other processors", "images": "decoded images"}
@@ -26,7 +26,7 @@ def command(*, clean: bool, as_json: bool) -> int:
     if clean:
         _clean(as_json=as_json)
         return 0
-    with Notice() as notice:
+    with Status() as notice:
         notice.say("measuring the peak of multiply-adds …")
         from cnncli.report.tables.doctor import document, examine, print_report
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cnncli.api.data import counting
 from cnncli.cli.options import example
 from cnncli.datasets.files import shipped
 from cnncli.datasets.problems import listed
@@ -18,7 +19,7 @@ from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.hints import suggestion
 from cnncli.report.terminal.output import echo_lines
-from cnncli.report.terminal.reading_notice import counting
+from cnncli.report.terminal.progress import Status
 from cnncli.spec.init.networks import MODELS
 from cnncli.spec.init.template import SCHEMA, SEED, template
 from cnncli.spec.schema import schema
@@ -87,7 +88,8 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     from cnncli.datasets.inspect.inspect_source import survey
     from cnncli.spec.init.proposal import propose
 
-    seen = survey(source, counting("looking at images"))
+    with Status() as status:
+        seen = survey(source, counting("looking at images", status))
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     named = _from(output, source, seen.kind)

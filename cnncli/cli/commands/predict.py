@@ -8,25 +8,19 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli import hints
-from cnncli.cli.model_target import find_model, network_of, weights_option
+from cnncli.api.model import Model
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import carried_spec
+from cnncli.cli.target import find_target, weights_option
 from cnncli.cli.unread import unread
-from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.sources.folder import ENDINGS, READ
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
 from cnncli.report.terminal.output import echo_lines
-from cnncli.report.terminal.progress import Notice
-from cnncli.training.resources import threads as cpus
+from cnncli.report.terminal.progress import Status
 from cnncli.training.runs.past_runs import model_files
 
 if TYPE_CHECKING:
-    from cnncli.datasets.images.brightness_stats import Tone
-    from cnncli.datasets.images.decode import Form
-    from cnncli.datasets.section import DataSection
     from cnncli.training.prediction import Prediction
-    from cnncli.training.runs.checkpoint import ModelFile
 
 INPUTS = (*ENDINGS, ".npy")
 FILES = (".npy", ".csv")
@@ -63,35 +57,22 @@ def command(
     MODEL is a run, a model file or a spec (its newest run); without it, the newest run is used. An INPUT is an image, a
     folder of images, or an array (.npy).
     """
-    cpus.settle(threads)
-    model, inputs = _split(paths)
+    chosen, inputs = _split(paths)
     _check(inputs, output)
-    target = find_model(model, weights)
-    from cnncli.datasets.images.inputs import images
+    model = Model(find_target(chosen, weights), threads=threads)
     from cnncli.report.prediction.files import file_of
-    from cnncli.report.prediction.out_of_distribution import Doubts
-    from cnncli.report.prediction.outputs import meaning
     from cnncli.report.prediction.text import json_object, text
-    from cnncli.training.prediction import predict
-    from cnncli.training.runs import checkpoint
 
-    file = checkpoint.load(target.file)
-    spec = carried_spec(file.about, training=False)
-    network = network_of(spec, file)
-    names, outputs = file.about.class_names, network.targets.shape[1:]
-    means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
-    shape = spec.model.input_shape
-    found = images(inputs, _form(spec.data, shape), shape, invert=invert)
-    predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
-    doubts, count, lost = Doubts(_tone(file), inverted=invert), 0, 0
+    means, doubts, count, lost = model.meaning, model.doubts(inverted=invert), 0, 0
     with ExitStack() as stack:
+        outputs = model.network.targets.shape[1:]
         sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
         if as_json:
-            sinks.append(stack.enter_context(json_object(str(target.file), means.classes)))
+            sinks.append(stack.enter_context(json_object(str(model.path), means.classes)))
         elif not output:
             told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
             sinks.append(stack.enter_context(text(told)))
-        for prediction in _compiled(predictions):
+        for prediction in _compiled(model.stream(inputs, invert=invert)):
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
@@ -104,7 +85,8 @@ def command(
                 break
     if output and not as_json:
         echo_lines([f"{output}: {count:,} image{'s' * (count > 1)}"])
-    doubts.tell()
+    for warning in doubts.warnings():
+        echo_lines([f"warning: {warning}"], err=True)
     if lost:
         raise CnncliError(f"{lost:,} of {count:,} image{'s' * (count > 1)} could not be used; see above")
 
@@ -156,29 +138,11 @@ def _beside(path: Path) -> list[str]:
     return [str(other) for other in found if other.suffix.lower() in INPUTS or other.is_dir()]
 
 
-def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
-    """What pictures are made into: as in training, but of any size; None where the model takes no pictures."""
-    from cnncli.datasets.images.decode import Form
-
-    modes = {1: "grayscale", 3: "rgb"}
-    if len(shape) != 3 or shape[2] not in modes:
-        return None
-    height, width, channels = shape
-    return Form.of(data, height, width, modes[channels])
-
-
-def _tone(file: "ModelFile") -> "Tone | None":
-    from cnncli.datasets.images.brightness_stats import Tone
-
-    tone: Tone | None = file.about.value("tone", Tone) if "tone" in file.metadata else None
-    return tone
-
-
 def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":
     """The same; until the first is there, a terminal shows that kernels are compiled, where they are."""
     from cnncli.kernels.jit import compilations
 
-    with Notice() as notice:
+    with Status() as notice:
         notice.say("compiling kernels …")
         with compilations.told_to(lambda made: notice.say(f"compiling kernels … {made.name} is ready")):
             first = next(predictions)

@@ -4,8 +4,9 @@ import sys
 
 import click
 
+from cnncli.api.targets import find_spec
 from cnncli.cli.options import example
-from cnncli.cli.target import find_spec
+from cnncli.cli.target import given_or_newest
 from cnncli.report.terminal.output import echo_json
 
 
@@ -18,7 +19,7 @@ def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> No
 
     The model is that of a spec, a run or a model file; left out, that of the newest run under runs/.
     """
-    spec = find_spec(target, overrides)
+    spec = find_spec(given_or_newest(target), overrides)
     from cnncli.report.tables.summary import print_summary, summary_data
 
     if as_json:

@@ -64,12 +64,17 @@ def decode(path: Path, form: Form) -> Array:
     Raises UnusableError.
     """
     with opened(path) as image:
-        if form.color_mode == MASK:
-            spread = _spread(image)  # is forgotten when pixels are read
-            upright = _numbers(ImageOps.exif_transpose(image), spread)
-        else:
-            upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
-        return _resized(upright, form).reshape(form.shape)
+        return pixels(image, form)
+
+
+def pixels(image: Image.Image, form: Form) -> Array:
+    """The same of an image that Pillow has opened. Raises UnusableError, and whatever Pillow raises on damaged data."""
+    if form.color_mode == MASK:
+        spread = _spread(image)  # is forgotten when pixels are read
+        upright = _numbers(ImageOps.exif_transpose(image), spread)
+    else:
+        upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
+    return _resized(upright, form).reshape(form.shape)
 
 
 def _bytes(image: Image.Image) -> Image.Image:

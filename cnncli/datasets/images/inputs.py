@@ -1,4 +1,5 @@
-"""What a model is to predict: image files, folders of them, and arrays in `.npy` files, one image after the other.
+"""What a model is to predict: image files, folders of them, arrays (in `.npy` files, too) and Pillow's images, one
+after the other.
 
 Nothing is listed or decoded before it is needed: a folder of any size takes the memory of a portion of its images.
 """
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from PIL import Image as Pillow
 
-from cnncli.datasets.images.decode import Form, decode
+from cnncli.datasets.images.decode import Form, decode, pixels
 from cnncli.datasets.sources import memmap
 from cnncli.datasets.sources.folder import entries, is_picture, unread
 from cnncli.datasets.sources.image_files import UnusableError, processors
@@ -20,6 +22,8 @@ from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
+Input = Path | Array | Pillow.Image
+"""A file or folder; an array, (H, W[, C]) or (N, H, W[, C]), uint8 or floating point; an image opened with Pillow."""
 ARRAYS = ".npy"
 FLOATS = ("float16", "float32", "float64")
 AHEAD = 64
@@ -45,13 +49,13 @@ class _Source(NamedTuple):
     read: Callable[[], Array]
 
 
-def images(paths: Iterable[Path], form: Form | None, shape: tuple[int, ...], *, invert: bool) -> Iterator[Image]:
-    """The images of files and folders, in the order given and, of a folder, of names; hidden files are left out.
+def images(inputs: Iterable[Input], form: Form | None, shape: tuple[int, ...], *, invert: bool) -> Iterator[Image]:
+    """The images, in the order given and, of a folder, of names; hidden files are left out.
 
-    Files are made into `form`, which has the model's input shape `shape`; without it, arrays alone can be used.
-    `invert` turns light into dark.
+    Files and Pillow's images are made into `form`, which has the model's input shape `shape`; without it, arrays alone
+    can be used. `invert` turns light into dark.
     """
-    sources = (source for path in paths for source in _sources(path, form, shape))
+    sources = (source for number, given in enumerate(inputs) for source in _sources(given, number, form, shape))
     with ThreadPoolExecutor(processors()) as threads:
         while portion := list(islice(sources, AHEAD)):
             pieces = [portion[start : start + PIECE] for start in range(0, len(portion), PIECE)]
@@ -92,9 +96,23 @@ def _inverted(pixels: Array) -> Array:
     return 1 - pixels
 
 
-def _sources(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+def _sources(given: Input, number: int, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+    if isinstance(given, Path):
+        yield from _files(given, form, shape)
+    elif isinstance(given, Pillow.Image):
+        yield _Source(f"[{number}]", partial(_opened, given, form, shape))
+    else:
+        yield from _rows(f"[{number}]", given, shape)
+
+
+def _files(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
     if not path.is_dir() and path.suffix.lower() == ARRAYS:
-        yield from _rows(path, shape)
+        try:
+            array = _mapped(path)
+        except UnusableError as error:
+            yield _Source(shown(path), partial(_refuse, str(error)))
+            return
+        yield from _rows(shown(path), array, shape)
         return
     for file, problem in _below(path) if path.is_dir() else [(path, "")]:
         yield _Source(shown(file), partial(_refuse, problem) if problem else partial(_picture, file, form, shape))
@@ -116,27 +134,39 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _picture(path: Path, form: Form | None, shape: tuple[int, ...]) -> Array:
+    return decode(path, _needed(form, shape))
+
+
+def _opened(image: Pillow.Image, form: Form | None, shape: tuple[int, ...]) -> Array:
+    needed = _needed(form, shape)
+    try:
+        return pixels(image, needed)
+    except UnusableError:
+        raise
+    except Exception as error:  # Pillow reads pixels only now, and raises many kinds on damage
+        raise UnusableError(f"can't be read: {error}") from None
+
+
+def _needed(form: Form | None, shape: tuple[int, ...]) -> Form:
     if form is None:
         raise UnusableError(f"the model's input, {_size(shape)}, is no picture's: it takes arrays (.npy) alone")
-    return decode(path, form)
+    return form
 
 
-def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
-    """The images of an array, which is mapped into memory: one, (H, W) or (H, W, C), or several, with N before that."""
-    name = shown(path)
-    try:
-        array = _mapped(path)
-        plain = shape[:-1] if shape[-1] == 1 else shape  # grey images need not say that they have one channel
-        if array.shape in (shape, plain):
-            yield _Source(name, partial(_row, array, shape))
-            return
-        if array.shape[1:] not in (shape, plain) or not len(array):
-            single, several = _size(shape), _size(("N", *shape))
-            raise UnusableError(
-                f"an array must be {single} or {several}, as the model's input is; it is {_size(array.shape)}"
-            )
-    except UnusableError as error:
-        yield _Source(name, partial(_refuse, str(error)))
+def _rows(name: str, array: Array, shape: tuple[int, ...]) -> Iterator[_Source]:
+    """The images of an array: one, (H, W) or (H, W, C), or several, with N before that."""
+    plain = shape[:-1] if shape[-1] == 1 else shape  # grey images need not say that they have one channel
+    problem = ""
+    if array.dtype != np.uint8 and array.dtype.name not in FLOATS:
+        problem = f"an array must be uint8 or floating point; it is {array.dtype}"
+    elif array.shape in (shape, plain):
+        yield _Source(name, partial(_row, array, shape))
+        return
+    elif array.shape[1:] not in (shape, plain) or not len(array):
+        single, several = _size(shape), _size(("N", *shape))
+        problem = f"an array must be {single} or {several}, as the model's input is; it is {_size(array.shape)}"
+    if problem:
+        yield _Source(name, partial(_refuse, problem))
         return
     reading = Mapped(array)
     for number in range(len(array)):
@@ -152,8 +182,6 @@ def _mapped(path: Path) -> Array:
         raise UnusableError(f"can't be read: {said}") from None
     if not isinstance(array, np.ndarray):
         raise UnusableError("a .npy file must hold one array; it is an archive of several")
-    if array.dtype != np.uint8 and array.dtype.name not in FLOATS:
-        raise UnusableError(f"an array must be uint8 or floating point; it is {array.dtype}")
     return array
 
 

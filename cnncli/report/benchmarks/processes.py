@@ -5,7 +5,6 @@ from shlex import join
 from statistics import median
 from tempfile import TemporaryDirectory
 
-import cnncli
 from cnncli.report.benchmarks.figures import Figures, Goal, commands, table, times
 from cnncli.report.benchmarks.runs import Usage, usage
 
@@ -13,7 +12,7 @@ START = Goal(0.5, below=True)
 MEMORY = Goal(0.45, below=True)
 FIRST_STEP = ("-m", "cnncli.report.benchmarks.first_step")
 TRAIN = ("-m", "cnncli", "train")
-TORCH = Path(cnncli.__file__).parent / "interop" / "torch" / "digits.py"
+TORCH = Path(__file__).parents[2] / "interop" / "torch" / "digits.py"
 EPOCHS = ("--epochs", "2", "--batch-size", "128", "--set", "data.augment=[]", "--set", "expect.test_accuracy=>= 0")
 MEGA = 1e6
 

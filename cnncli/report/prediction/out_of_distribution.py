@@ -1,11 +1,11 @@
-"""Images that are unlike those that a model was trained on, told on standard error."""
+"""Images that are unlike those that a model was trained on."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from cnncli.datasets.images.brightness_stats import Tone
-from cnncli.report.terminal.output import echo_lines
 from cnncli.training.prediction import Prediction
 
 
@@ -32,8 +32,8 @@ class Doubts:
             theirs = _percent(self.tone.mean / white)
             self._note(way, f"{prediction.image.name}: {_percent(mean / white)} of white, theirs {theirs}")
 
-    def tell(self) -> None:
-        """Say what was found, if anything: a line for each kind."""
+    def warnings(self) -> Iterator[str]:
+        """What was found, if anything: a line for each kind."""
         for kind, count in self.found.items():
             images = f"{count:,} image{'s are' if count > 1 else ' is'}"
             if kind == "other":
@@ -47,7 +47,7 @@ class Doubts:
                 advice = f"for {light} on {dark} give --invert"
                 if self.inverted:
                     advice = "leave out --invert, which made them so"
-            echo_lines([f"warning: {said}; {advice}"], err=True)
+            yield f"{said}; {advice}"
 
     def _note(self, kind: str, text: str) -> None:
         self.found[kind] = self.found.get(kind, 0) + 1

@@ -1,20 +1,14 @@
-"""Datasets as people look at them: a table, a page about one, a download's progress."""
+"""Datasets: a table of all, a page about one."""
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.table import Table
 
 from cnncli.report.terminal.console import console_on
-from cnncli.report.terminal.figures import animated
 from cnncli.report.terminal.output import echo
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
-
-    from cnncli.datasets.sources.catalogue import Remote
 
 
 def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
@@ -60,39 +54,3 @@ def megabytes(count: int) -> str:
 
 def _shape(shape: Sequence[int]) -> str:
     return " × ".join(map(str, shape))
-
-
-class Downloading:
-    """A bar for each file that is being downloaded, on a terminal's standard error and only there."""
-
-    def __init__(self) -> None:
-        self.shown: Progress | None = None
-        self.tasks: dict[str, TaskID] = {}
-
-    def __enter__(self) -> "Downloading":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.shown:
-            self.shown.stop()
-
-    def follow(self, file: "Remote", count: int) -> None:
-        """So many bytes of a file have come."""
-        if not animated():
-            return
-        if self.shown is None:
-            from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
-
-            what = TextColumn("{task.description}")
-            self.shown = Progress(
-                what,
-                BarColumn(),
-                DownloadColumn(),
-                TimeRemainingColumn(),
-                console=console_on(sys.stderr),
-                transient=True,
-            )
-            self.shown.start()
-        if file.name not in self.tasks:
-            self.tasks[file.name] = self.shown.add_task(file.name, total=file.size)
-        self.shown.update(self.tasks[file.name], completed=count)

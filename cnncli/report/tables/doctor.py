@@ -11,12 +11,12 @@ from typing import Any, TextIO
 from rich.padding import Padding
 from rich.table import Table
 
-from cnncli import __version__
 from cnncli.report.tables import machine_facts, storage
 from cnncli.report.tables.machine_facts import Fact
 from cnncli.report.terminal.console import console_on, tied
 from cnncli.training.resources import threads as cpus
 from cnncli.training.runs.run_directory import processor_name
+from cnncli.version import __version__
 
 
 def examine(variables: Mapping[str, str], used: int) -> list[Fact]:

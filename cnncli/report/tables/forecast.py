@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, TextIO
 
-from cnncli.datasets.dataset import Dataset
 from cnncli.report.tables.summary import amount, print_layers, summary_data
 from cnncli.report.terminal.figures import fitted
 from cnncli.spec.spec import Spec
@@ -35,14 +34,14 @@ def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
     print(fitted([f"time    about {seconds(made.epoch)} an epoch:", *_listed(times)], " "), file=file)
 
 
-def forecast_data(spec: Spec, dataset: Dataset, threads: int, made: Forecast) -> dict[str, Any]:
+def forecast_data(spec: Spec, made: Forecast) -> dict[str, Any]:
     """What `train --dry-run --json` prints. Memory is in bytes."""
     memory = made.memory
     return {
         "event": "dry_run",
         "name": spec.name,
-        "samples": {name: len(split) for name, split in dataset.splits.items()},
-        "threads": threads,
+        "samples": dict(made.images),
+        "threads": made.threads,
         "seed": spec.seed,
         "epochs": spec.fit.epochs,
         "batch_size": spec.fit.batch_size,

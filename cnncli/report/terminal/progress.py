@@ -1,64 +1,122 @@
-"""A training as people (or programs) follow it: lines on standard output, a bar on standard error."""
+"""Readers of a training's events: lines on standard output, a bar and notices on standard error."""
 
 from math import isfinite
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import click
 
-from cnncli.report.terminal.figures import animated, coloured, columns, epoch_label, fitted, named
-from cnncli.report.terminal.output import echo, echo_raw, emit
+from cnncli.escaping import one_line
+from cnncli.notices import heard_by
+from cnncli.report.terminal.figures import animated, coloured, columns, epoch_label, figures_line, fitted, named
+from cnncli.report.terminal.next_commands import next_commands
+from cnncli.report.terminal.output import echo, echo_lines, echo_raw, emit
 from cnncli.report.terminal.region import Region
+from cnncli.training.events import BatchDone, Begun, Download, Ended, EpochDone, Event, Notice, Progress, Stopped
+from cnncli.training.events import TrialBegins as Trial
 
 if TYPE_CHECKING:
     from cnncli.report.terminal.bar import Bar
-    from cnncli.training.events import EpochDone, Event
+    from cnncli.report.terminal.downloading import Downloading
+
+SPLITS = {"train": "training", "validation": "validation", "test": "test"}
+"""What the images of a split are called."""
 
 
-class Follower:
-    """Shows the events of a training of `epochs` epochs. `mode`: "text", "json" (lines of JSON) or "quiet"."""
+class Status:
+    """Shows notices, and on a terminal, and only there, what takes time; use it as a context manager."""
 
-    def __init__(self, epochs: int, mode: str) -> None:
-        from cnncli.training import events
+    def __init__(self) -> None:
+        self.region = Region() if animated() else None
+        self.downloading: Downloading | None = None
 
-        self.events = events  # an import after every batch would take longer than all else here
-        self.epochs, self.mode = epochs, mode
-        self.bar: Bar | None = None
-        if mode == "text" and animated():
-            from cnncli.report.terminal import bar
-
-            self.bar = bar.Bar(epochs, Region())
-        self.begun = False
-
-    def __enter__(self) -> "Follower":
+    def __enter__(self) -> Self:
+        self.listening = heard_by(lambda text: self(Notice(text, "warning")))
+        self.listening.__enter__()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self.bar:
-            self.bar.region.close()
+        self.close()
+        self.listening.__exit__(None, None, None)
 
-    def notice(self, text: str) -> None:
-        """Say on a terminal, and only there, what takes time, until the first event."""
-        if self.bar and not self.begun:
-            say(self.bar.region, text)
+    def close(self) -> None:
+        """Take away what is shown for a while."""
+        if self.region:
+            self.region.close()
+        if self.downloading:
+            self.downloading.close()
+            self.downloading = None
 
-    def __call__(self, event: "Event") -> None:
-        """Show an event; to be handed to the loop."""
-        if isinstance(event, self.events.Remark):
-            self.__exit__()
-            echo(f"notice: {event.text}", err=True)
-            return
-        self.begun = True
-        if isinstance(event, self.events.BatchDone):
+    def say(self, text: str) -> None:
+        """Show one line, as much of it as there is room for, in the place of the one before; an empty one is none."""
+        if self.region and text:
+            self.region.show([text[: self.region.width]])
+        elif self.region:
+            self.region.close()
+
+    def __call__(self, event: Event) -> None:
+        """Read an event."""
+        if isinstance(event, Notice):
+            self.close()
+            echo(str(event), err=True)
+        elif isinstance(event, Progress):
+            self.say(event.text)
+        elif isinstance(event, Download) and animated():
+            if self.downloading is None:
+                from cnncli.report.terminal.downloading import Downloading
+
+                self.downloading = Downloading()
+            self.downloading.show(event)
+
+
+class Follower(Status):
+    """Shows a training, or several. `mode`: "text", "json" (lines of JSON) or "quiet" (the closing lines)."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__()
+        self.mode = mode
+        self.epochs = 0
+        self.bar: Bar | None = None
+        self.training = False
+
+    def __call__(self, event: Event) -> None:
+        """Read an event."""
+        if isinstance(event, BatchDone):
+            self.training = True
             if self.bar:
                 self.bar.batch(event)
-        elif isinstance(event, self.events.EpochDone):
+        elif isinstance(event, EpochDone):
             if self.bar:
                 self.bar.epoch(event)
             self._epoch(event)
-        elif self.mode != "quiet":
-            echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
+        elif isinstance(event, Begun):
+            self._begin(event)
+        elif isinstance(event, Stopped):
+            if self.mode != "quiet":
+                echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
+        elif isinstance(event, Trial):
+            if self.mode != "json":
+                echo(f"training {event.number} of {event.count}: {event.name}")
+        elif isinstance(event, Ended):
+            self.close()
+            self._end(event)
+        elif not (isinstance(event, Progress) and self.training):
+            super().__call__(event)
 
-    def _epoch(self, event: "EpochDone") -> None:
+    def _begin(self, event: Begun) -> None:
+        self.close()
+        self.epochs, self.training = event.epochs, False
+        if self.mode != "text":
+            return
+        if self.region:
+            from cnncli.report.terminal.bar import Bar
+
+            self.bar = Bar(event.epochs, self.region)
+        echo(fitted(header(event), " · "))
+        if event.rescaled_by:
+            echo(f"images are fed as they are: the model scales them itself, by {event.rescaled_by}")
+
+    def _epoch(self, event: EpochDone) -> None:
         rate = event.images_per_second
         if self.mode == "json":
             timing = {"seconds": round(event.seconds, 3), "images_per_second": round(rate, 1)}
@@ -74,32 +132,29 @@ class Follower:
                 line = click.style(label, fg="green", bold=True) + line.removeprefix(label)
             echo_raw(line)  # only names of metrics are in it
 
-    def _label(self, event: "EpochDone") -> str:
+    def _label(self, event: EpochDone) -> str:
         """`epoch 9/15*  `: on a terminal the star says that none was better so far; columns stay where they are."""
         label = epoch_label(int(event.figures["epoch"]), self.epochs)
         star = "*" if event.best and isfinite(columns()) else ""
         return f"{label.rstrip()}{star}".ljust(len(label) + 1)
 
-
-class Notice:
-    """Says on a terminal, and only there, what takes time; use it as a context manager."""
-
-    def __init__(self) -> None:
-        self.region = Region() if animated() else None
-
-    def __enter__(self) -> "Notice":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.region:
-            self.region.close()
-
-    def say(self, text: str) -> None:
-        """Show a text in the place of the one before."""
-        if self.region:
-            say(self.region, text)
+    def _end(self, event: Ended) -> None:
+        if self.mode == "json":
+            test = None if event.test is None else dict(event.test)
+            about = {"run": event.run, "weights_digest": event.digest, "epoch": event.epoch, "test": test}
+            emit({"event": "end", **about})
+            return
+        if event.test is not None:
+            echo(f"test  {figures_line(event.test)}  (weights of epoch {event.epoch})")
+        echo_lines([f"run   {event.run}"])
+        if self.mode == "text":
+            commands = [one_line(command) for command in next_commands(event.data, event.run)]
+            echo(fitted([f"next  {commands[0]}", *commands[1:]], " · "))
 
 
-def say(region: Region, text: str) -> None:
-    """Show one line, as much of it as there is room for."""
-    region.show([text[: region.width]])
+def header(event: Begun) -> list[str]:
+    """The parts of `mnist: 225,034 parameters · 3,600 training, … (mnist5k) · 2 threads · seed 42`."""
+    images = ", ".join(f"{count:,} {SPLITS[name]}" for name, count in event.images.items())
+    source = one_line(Path(event.source).name)
+    threads = f"{event.threads} thread{'s' * (event.threads > 1)}"
+    return [f"{event.name}: {event.parameters:,} parameters", f"{images} ({source})", threads, f"seed {event.seed}"]

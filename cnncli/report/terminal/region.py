@@ -4,7 +4,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-from cnncli import notices
 from cnncli.system import signals
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -16,7 +15,6 @@ class Region:
 
     def __init__(self) -> None:
         self.height = 0
-        self.shown = notices.show
 
     @property
     def width(self) -> int:
@@ -30,7 +28,6 @@ class Region:
         """Show lines, none longer than `width`. What changes is overwritten in one go, so that nothing flickers."""
         if not self.height:
             signals.undo(self._take_away)
-            self.shown, notices.show = notices.show, self._give_way
         start = self._start() if self.height else HIDE_CURSOR
         sys.stderr.write(start + f"{ERASE_REST_OF_LINE}\n".join(lines) + ERASE_BELOW)
         sys.stderr.flush()
@@ -42,12 +39,7 @@ class Region:
             sys.stderr.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
             sys.stderr.flush()
             self.height = 0
-            notices.show = self.shown
             signals.keep(self._take_away)
-
-    def _give_way(self, notice: str) -> None:
-        self.close()
-        self.shown(notice)
 
     def _take_away(self) -> None:
         signals.write(self._start() + ERASE_BELOW + SHOW_CURSOR)

@@ -1,9 +1,10 @@
 """The problems of one spec, and what is doubtful in it: collected with their places, told all at once."""
 
 import re
+from typing import Literal
 from unicodedata import east_asian_width
 
-from cnncli.errors import SpecError
+from cnncli.errors import Diagnostic, SpecError
 from cnncli.escaping import one_line, printable
 from cnncli.spec.yaml.tree import Place
 
@@ -38,38 +39,36 @@ class Problems:
 
     def warn(self, place: Place, message: str) -> None:
         """Note something that is allowed, and rarely meant."""
-        _note(self.doubtful, place, f"warning: {message}")
+        _note(self.doubtful, place, message)
 
     def at(self, place: Place) -> str:
         """file:line:column."""
         return f"{self.filename}:{place.line}:{place.column}"
 
-    def rendered(self) -> list[str]:
-        """A text for each problem, sorted by place: `file:line:column: message`, the source line, a caret."""
-        return self._texts(self.found)
+    def diagnostics(self) -> list[Diagnostic]:
+        """The problems, then the warnings, each sorted by place."""
+        return [*self._diagnosed(self.found, "error"), *self.warnings()]
 
-    def warnings(self) -> list[str]:
-        """The same for each warning, whose message begins with `warning: `."""
-        return self._texts(self.doubtful)
+    def warnings(self) -> list[Diagnostic]:
+        """What is doubtful, sorted by place."""
+        return self._diagnosed(self.doubtful, "warning")
 
-    def _texts(self, found: Found) -> list[str]:
+    def _diagnosed(self, found: Found, level: Literal["error", "warning"]) -> list[Diagnostic]:
         lines = re.split(LINE_BREAK, self.text)
-        texts = []
+        diagnosed = []
         for (override, line, column, message), notes in sorted(found.items(), key=lambda item: item[0]):
             note = next(iter(notes))
             more = f" (and in {len(notes) - 1} more use{'s' * (len(notes) > 2)})" if len(notes) > 1 else ""
-            if override:
-                texts.append(_shortened(f"{override}: {message}{note}{more}"))
-                continue
-            texts.append(_shortened(f"{self.filename}:{line}:{column}: {message}{note}{more}"))
-            if line <= len(lines) and lines[line - 1].strip():
-                texts[-1] += "\n" + _pointed(lines[line - 1], column)
-        return texts
+            shown = not override and line <= len(lines) and bool(lines[line - 1].strip())
+            excerpt = _pointed(lines[line - 1], column) if shown else ""
+            text = _shortened(f"{message}{note}{more}")
+            diagnosed.append(Diagnostic(text, level, self.filename, line, column, override, excerpt))
+        return diagnosed
 
     def raise_any(self) -> None:
         """Raise SpecError if there is a problem."""
         if self.found:
-            raise SpecError(self.rendered())
+            raise SpecError(self.diagnostics())
 
 
 def _note(found: Found, place: Place, message: str) -> None:

@@ -3,7 +3,7 @@
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
@@ -47,8 +47,12 @@ class Memory:
 
 @dataclass(frozen=True)
 class Forecast:
-    """`steps`: in an epoch. `training`, `validation`: seconds of an epoch; writing its checkpoints comes on top."""
+    """`images`: how many each split has. `steps`: in an epoch. `training`, `validation`: seconds of an epoch; writing
+    its checkpoints comes on top.
+    """
 
+    images: Mapping[str, int]
+    threads: int
     memory: Memory
     steps: int
     training: float
@@ -103,7 +107,8 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
 
         with network.steady_weights():
             judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
-    return Forecast(_memory(plan, dataset, network, update, process), batches, trained, judged)
+    images = {name: len(split) for name, split in dataset.splits.items()}
+    return Forecast(images, network.threads, _memory(plan, dataset, network, update, process), batches, trained, judged)
 
 
 def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:

@@ -15,7 +15,7 @@ class Interruption:
     `resume` is the command that goes on from the last checkpoint. While there is none, and on a second signal, the
     process ends where it stands; in a program that is not ours the block does, with InterruptedRun. After one the
     process is about to end: further signals are ignored, because an exception more could come anywhere, even where this
-    one is told.
+    one is told. A program that is not ours, as a notebook, has its own handlers back.
     """
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Interruption:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        ended = isinstance(error, KeyboardInterrupt | InterruptedRun)
+        ended = isinstance(error, KeyboardInterrupt | InterruptedRun) and signals.installed()
         for number, handler in self.before.items():
             signal.signal(number, signal.SIG_IGN if ended else handler)
         if isinstance(error, KeyboardInterrupt):

@@ -22,7 +22,7 @@ from cnncli.layers.declarations.validation_errors import RefusedError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
-from cnncli.training.events import Event, Remark
+from cnncli.training.events import Event, Notice
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
@@ -203,7 +203,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         )
     restore(trainer, saved)
     if trainer.ended and past_runs.result(run.path).get("state") == "finished":
-        trainer.report(Remark(_nothing_left(trainer)))
+        trainer.report(Notice(_nothing_left(trainer)))
     run.result.unlink(missing_ok=True)  # it is for the new end to say
     run.announce()
     atomic.write(run.spec, plan.text.encode())

@@ -1,6 +1,7 @@
 """How many threads to use. To be settled before Numba is imported, which fixes the greatest number then."""
 
 import os
+import sys
 from math import ceil
 from pathlib import Path
 
@@ -12,10 +13,12 @@ MOST = 4096
 """Where the system refuses a thread, the process ends without a word."""
 
 
-def settle(wanted: int | None) -> int:
+def settle(wanted: int | None, *, room: bool = False) -> int:
     """The number of threads: `wanted`, or what NUMBA_NUM_THREADS says, or one a CPU; Numba is told to allow it.
 
-    Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1, or one of them is far too large.
+    With `room`, it is told to allow one a CPU, for a later call in this process: once Numba is imported, its greatest
+    number stands. Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1, where one of them is far too
+    large, or larger than this process's Numba allows.
     """
     said = os.environ.get(VARIABLE)
     if said is not None and (not said.isdecimal() or int(said) < 1):
@@ -24,8 +27,23 @@ def settle(wanted: int | None) -> int:
     count = wanted or given or available()
     if max(count, given or 1) > MOST:
         raise UsageError(f"--threads and {VARIABLE} must be at most {MOST:,}; received {max(count, given or 1):,}")
-    os.environ[VARIABLE] = str(max(count, given or 1))
+    if "numba" in sys.modules:
+        return _allowed(wanted, count)
+    os.environ[VARIABLE] = str(max(count, given or 1, available() if room else 1))
     return count
+
+
+def _allowed(wanted: int | None, count: int) -> int:
+    """`count`, or as many as Numba allows where nobody asked for more."""
+    from numba import config
+
+    most = int(config.NUMBA_NUM_THREADS)
+    if wanted is not None and wanted > most:
+        raise UsageError(
+            f"threads must be at most {most} in this process, which has computed with as many already; received "
+            f"{wanted}: set {VARIABLE} before its first training"
+        )
+    return min(count, most)
 
 
 def available(root: Path = Path("/")) -> int:

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.cli.following import next_commands
 from cnncli.datasets.files import shipped
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.report.terminal.next_commands import next_commands
 from cnncli.spec.spec import parse
 from tests.cli.test_folders import noise
 from tests.cli.test_train import SPEC, cnncli
@@ -79,7 +79,7 @@ fit: {epochs: 1}
 
 
 def test_an_auto_encoder_of_the_digits_is_shown_ones_own_images():
-    assert next_commands(parse(AUTO_ENCODER, "a.yaml"), "a")[1] == "cnncli predict a IMAGE…"
+    assert next_commands(parse(AUTO_ENCODER, "a.yaml").data, "a")[1] == "cnncli predict a IMAGE…"
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from pathlib import Path
 from shlex import quote
 
 from cnncli.datasets.files import shipped
-from cnncli.spec.spec import Spec
+from cnncli.datasets.section import DataSection
 from cnncli.training.runs import past_runs
 
 SAMPLES = Path("data/samples")
@@ -12,7 +12,7 @@ DIGITS = "mnist5k"
 """The dataset that the samples are of."""
 
 
-def next_commands(spec: Spec, run: str) -> list[str]:
+def next_commands(data: DataSection, run: str) -> list[str]:
     """Evaluate the run, by its name unless it is the newest, and predict images with it.
 
     Where it was trained on the embedded digits, the images are the samples that come along: those in the working
@@ -22,7 +22,7 @@ def next_commands(spec: Spec, run: str) -> list[str]:
     named = newest is None or newest.resolve() != Path(run).resolve()
     model = str(latest) if not named and latest.resolve() == Path(run).resolve() else run
     images = "IMAGE…"
-    if spec.data.name == DIGITS and spec.data.targets == "labels":
+    if data.name == DIGITS and data.targets == "labels":
         samples = SAMPLES if SAMPLES.is_dir() else shipped("data") / SAMPLES.name
         images = quote(f"{samples}/")
     return [f"cnncli evaluate{f' {quote(run)}' * named}", f"cnncli predict {quote(model)} {images}"]

@@ -1,0 +1,80 @@
+"""Data for a command: downloaded, found again where a run has them, and what is odd about them."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cnncli.datasets.problems import listed
+from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.catalogue import KNOWN
+from cnncli.errors import UsageError
+from cnncli.training.events import Download, Notice, OnEvent, Progress
+
+if TYPE_CHECKING:
+    from cnncli.datasets.dataset import Dataset
+
+MOST_CLASSES = 5
+"""More are not listed."""
+OFFLINE = "CNNCLI_OFFLINE"
+
+
+def is_offline(offline: bool | None) -> bool:
+    """Whether nothing may be downloaded: as asked for, or else as the environment says."""
+    return os.environ.get(OFFLINE, "").lower() in ("1", "true", "yes", "on", "t", "y") if offline is None else offline
+
+
+def obtain(data: DataSection, on_event: OnEvent, *, offline: bool | None) -> None:
+    """Download what `data` names, where it is a dataset that is downloaded and not here.
+
+    Raises CnncliError where it can't be had; no request is made where `offline`.
+    """
+    if data.name not in KNOWN:
+        return
+    from cnncli.datasets.sources import download
+
+    download.fetch(
+        KNOWN[data.name],
+        offline=is_offline(offline),
+        follow=lambda file, count: on_event(Download(file.name, count, file.size)),
+    )
+
+
+def refuse_moved(data: DataSection, command: str) -> None:
+    """Raise UsageError where a run's data are no longer where they were; `command` takes --data."""
+    path = Path(data.name)
+    if path.is_absolute() and not path.exists():
+        raise UsageError(f"'{path}' is no longer there: `{command} --data SOURCE` says where the data are now")
+
+
+def decoding(on_event: OnEvent) -> Callable[[int, int], None]:
+    """Reports how many of how many image files are decoded."""
+    return counting("decoding images, once", on_event)
+
+
+def counting(what: str, on_event: OnEvent) -> Callable[[int, int], None]:
+    """Reports how much of something is done."""
+    return lambda done, total: on_event(Progress(f"{what}: {done:,} of {total:,}" if done < total else ""))
+
+
+def skipped(dataset: "Dataset") -> Iterator[Notice]:
+    """The files that were left out, if there are any."""
+    if dataset.skipped:
+        count = len(dataset.skipped)
+        yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} left out:", *listed(dataset.skipped)]), "warning")
+
+
+def oddities(dataset: "Dataset") -> Iterator[Notice]:
+    """What keeps figures from meaning what they seem to: files left out, images in several splits, classes in none."""
+    from cnncli.datasets.splits.stratify import untrained
+
+    yield from skipped(dataset)
+    if groups := dataset.in_several_splits:
+        count = len(groups)
+        head = f"{count:,} image{'s' * (count > 1)} in more than one split, with equal pixels at the model's size:"
+        found = listed([" = ".join(group) for group in groups])
+        yield Notice("\n".join([head, *found, "  figures of what was trained on promise too much"]), "warning")
+    for split, names in untrained(dataset.splits, dataset.classes).items():
+        more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+        shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
+        yield Notice(f"{split} images show {shown}, of which there is none to train on", "warning")

@@ -1,0 +1,284 @@
+"""A trained model: what it says of images, how good it is, what it is made of."""
+
+import io
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import prod
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from cnncli.api.data import is_offline
+from cnncli.api.runs import Run
+from cnncli.api.targets import Target, carried_spec, find_model
+from cnncli.api.training import PathLike, warnings_only
+from cnncli.datasets.rescale import rescale_for
+from cnncli.errors import CnncliError, UsageError
+from cnncli.graph.model import lower
+from cnncli.notices import heard_by
+from cnncli.spec.spec import Spec
+from cnncli.system.memory import limit, shown
+from cnncli.training.events import Notice, OnEvent
+from cnncli.training.resources.threads import settle
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from cnncli.datasets.images.decode import Form
+    from cnncli.datasets.images.inputs import Input
+    from cnncli.graph.network import Network
+    from cnncli.report.prediction.out_of_distribution import Doubts
+    from cnncli.report.prediction.outputs import Meaning
+    from cnncli.training.metrics.examination import Evaluation
+    from cnncli.training.prediction import Prediction
+    from cnncli.training.runs.checkpoint import ModelFile
+
+Images = Any
+"""A path, an array, an image opened with Pillow, or a sequence of these."""
+MODES: Mapping[int, Literal["grayscale", "rgb"]] = {1: "grayscale", 3: "rgb"}
+"""What pictures are made into, by the channels of the model's input."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predictions for N images, in their order.
+
+    `names`: of their files, or their places. `probabilities`: float32 (N, …), the model's outputs, as probabilities
+    where it gives logits; NaN for an image that can't be used. `labels`: the class with the highest probability of
+    each, or the tuple of its classes where it may have several; None where outputs are no classes, and for an image
+    that can't be used. `problems`: of those, by name.
+    """
+
+    names: Sequence[str]
+    probabilities: "NDArray[Any]"
+    labels: Sequence[str | tuple[str, ...] | None]
+    problems: Mapping[str, str]
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A model layer by layer; `str` gives the table of `cnncli summary`.
+
+    `layers`: name, type, output_shape, parameters and flops of each; `flops` are those of one image forward.
+    """
+
+    layers: Sequence[Mapping[str, Any]]
+    parameters: int
+    trainable_parameters: int
+    flops: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class Model:
+    """A trained model, as `load` gives it. Nothing is compiled before it predicts or is evaluated."""
+
+    def __init__(self, target: Target, *, threads: int | None = None) -> None:
+        self.threads = settle(threads, room=True)
+        from cnncli.training.runs import checkpoint
+
+        self.target = target
+        self.file: ModelFile = checkpoint.load(target.file)
+
+    def __repr__(self) -> str:
+        return f"<cnncli.Model {self.spec.name}: {self.path}>"
+
+    @property
+    def path(self) -> Path:
+        """The model file."""
+        return self.target.file
+
+    @property
+    def epoch(self) -> int:
+        """The epoch (from 1) that the weights are of."""
+        return self.file.about.epoch
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The spec that it was trained by, without callbacks and expectations."""
+        return carried_spec(self.file.about, training=False)
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """The names of the classes; empty where there are none."""
+        return self.file.about.class_names
+
+    def weights(self) -> "dict[str, NDArray[Any]]":
+        """The weights by name ("conv2d/kernel"), float32, read-only, shaped as in Keras."""
+        return dict(self.file.weights)
+
+    def summary(self) -> Summary:
+        """Output shapes, parameters and FLOPs of every layer."""
+        return summarize(self.spec)
+
+    def predict(
+        self,
+        images: Images,
+        *,
+        invert: bool = False,
+        on_error: Literal["raise", "skip"] = "raise",
+        on_event: OnEvent = warnings_only,
+    ) -> Predictions:
+        """Predict the classes (or other outputs) of images, which are prepared as in training.
+
+        images: a path of an image, a folder or a .npy file; an array, uint8 or floating point, of one image
+        (H, W[, C]) or several (N, H, W[, C]); an image opened with Pillow; or a list of these. invert: turn light into
+        dark first. on_error: whether an image that can't be used is an error, or only noted in `problems`.
+
+        Raises CnncliError that names every image that can't be used, UsageError where there is none at all.
+        """
+        import numpy as np
+
+        names, outputs, labels, problems = [], [], [], {}
+        lost = np.full(self.network.targets.shape[1:], np.nan, np.float32)
+        doubts = self.doubts(inverted=invert)
+        with heard_by(lambda text: on_event(Notice(text, "warning"))):
+            for prediction in self.stream(_listed(images), invert=invert):
+                doubts.look(prediction)
+                names.append(prediction.image.name)
+                if prediction.output is None:
+                    problems[prediction.image.name] = prediction.image.problem
+                outputs.append(lost if prediction.output is None else prediction.output.copy())
+                labels.append(_label(self.meaning, prediction))
+        if problems and on_error == "raise":
+            raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
+        if not names:
+            raise UsageError("predict needs at least one image; received none")
+        for warning in doubts.warnings():
+            on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
+        return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
+
+    def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]":
+        """What the model says of image after image; arrays are good until the next one. Any number fit into memory."""
+        from cnncli.datasets.images.inputs import images
+        from cnncli.training.prediction import predict
+
+        found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
+        return predict(self.network, found, self.rescale)
+
+    def evaluate(
+        self, data: PathLike | None = None, *, offline: bool | None = None, on_event: OnEvent = warnings_only
+    ) -> "Evaluation":
+        """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
+        a test split, on the validation split.
+
+        The result has `figures`, `rows()` (precision, recall, F1 of each class), `confusion` (true, predicted) and
+        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError where the data do
+        not fit the model or can't be read.
+        """
+        from cnncli.api.evaluation import evaluate
+
+        with heard_by(lambda text: on_event(Notice(text, "warning"))):
+            return evaluate(self, None if data is None else os.fspath(data), on_event, offline=is_offline(offline))
+
+    @cached_property
+    def network(self) -> "Network":
+        """The network, with its weights. Raises CnncliError where they are not those of the spec, or batches do not
+        fit into memory.
+        """
+        from cnncli.graph.network import Network
+
+        spec, file = self.spec, self.file
+        lowered = lower(spec.model)
+        shapes = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
+        found = {name: weight.shape for name, weight in file.weights.items()}
+        if shapes != found:
+            name = next(name for name in [*shapes, *found] if shapes.get(name) != found.get(name))
+            raise CnncliError(f"{file.path}: the weights must be those of its spec; {name!a} is not")
+        row = prod(spec.model.input_shape) + prod(lowered.output.shape) + 1
+        needed = 4 * row * spec.fit.batch_size
+        if needed > limit():
+            raise CnncliError(
+                f"{file.path}: batches of {spec.fit.batch_size:,} take {shown(needed)} of memory, of which this "
+                f"process may use {shown(limit())}"
+            )
+        network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
+        network.load(file.weights)
+        return network
+
+    @property
+    def rescale(self) -> float | str:
+        """What images are multiplied by, or "auto"."""
+        return rescale_for(self.spec.model, self.spec.data.rescale)
+
+    @cached_property
+    def meaning(self) -> "Meaning":
+        """How outputs are to be read."""
+        from cnncli.report.prediction.outputs import meaning
+
+        spec, outputs = self.spec, self.network.targets.shape[1:]
+        return meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, self.classes)
+
+    @property
+    def form(self) -> "Form | None":
+        """What pictures are made into: as in training, but of any size; None where the model takes no pictures."""
+        from cnncli.datasets.images.decode import Form
+
+        shape = self.spec.model.input_shape
+        if len(shape) != 3 or shape[2] not in MODES:
+            return None
+        height, width, channels = shape
+        return Form.of(self.spec.data, height, width, MODES[channels])
+
+    def doubts(self, *, inverted: bool) -> "Doubts":
+        """Looks at images on their way for such as are unlike those of the training."""
+        from cnncli.datasets.images.brightness_stats import Tone
+        from cnncli.report.prediction.out_of_distribution import Doubts
+
+        tone: Tone | None = self.file.about.value("tone", Tone) if "tone" in self.file.metadata else None
+        return Doubts(tone, inverted=inverted)
+
+
+def load(
+    target: "PathLike | Run", weights: Literal["best", "last"] | None = None, *, threads: int | None = None
+) -> Model:
+    """Load a trained model from a run, a model file, or the newest run of a spec.
+
+    weights: which of a run's; default: the best where it has them. threads: default: the available CPUs. Raises
+    UsageError where there is no model, CnncliError for a model file that can't be read.
+    """
+    path = target.path if isinstance(target, Run) else Path(target)
+    return Model(find_model(path, weights), threads=threads)
+
+
+def summarize(spec: Spec) -> Summary:
+    """A spec's model layer by layer."""
+    from cnncli.report.tables.summary import print_summary, summary_data
+
+    text = io.StringIO()
+    print_summary(spec, text)
+    return Summary(**summary_data(spec.model), text=text.getvalue())
+
+
+def _listed(images: Images) -> "list[Input]":
+    """Each input by itself. Raises UsageError for one of no known kind."""
+    import numpy as np
+    from PIL import Image
+
+    several = isinstance(images, list | tuple)
+    found: list[Input] = []
+    for given in images if several else [images]:
+        if isinstance(given, str | os.PathLike):
+            if not Path(given).exists():
+                raise UsageError(f"there is no file or folder '{os.fspath(given)}'")
+            found.append(Path(given))
+        elif isinstance(given, np.ndarray | Image.Image):
+            found.append(given)
+        else:
+            raise UsageError(
+                f"images must be paths, NumPy arrays or images opened with Pillow; received {type(given).__name__}"
+            )
+    return found
+
+
+def _label(meaning: "Meaning", prediction: "Prediction") -> str | tuple[str, ...] | None:
+    if prediction.output is None:
+        return None
+    document = meaning.answer(prediction).document
+    return tuple(document["classes"]) if "classes" in document else document.get("class")

@@ -1,0 +1,77 @@
+"""Specs for whoever has a file, plain data or a spec already: opened with changes, and checked."""
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
+from typing import Any
+
+from cnncli.datasets.describe import find
+from cnncli.errors import Diagnostic, SpecError, UsageError
+from cnncli.spec.spec import Spec, load, parse
+
+Source = str | os.PathLike[str] | Mapping[str, Any] | Spec
+Changes = Mapping[str, Any] | Iterable[str] | None
+"""By dotted key, as in {"fit.epochs": 3}; or texts as `--set` takes them."""
+
+
+def open_spec(source: Source, changes: Changes = None, *, check_data: bool = True) -> Spec:
+    """The spec of a YAML file, of plain data (a dict as YAML would give it) or a spec itself, with changes.
+
+    Relative paths in plain data are relative to the working directory. Raises SpecError with every problem, UsageError
+    where there is no such file.
+    """
+    overrides = settings(changes)
+    if isinstance(source, Spec):
+        if not overrides:
+            return source
+        base = source.path.parent if source.path else Path()
+        return parse(_text(source.resolved()), f"the spec '{source.name}'", overrides, base=base, check_data=check_data)
+    if isinstance(source, Mapping):
+        return parse(_text(source), "spec", overrides, base=Path(), check_data=check_data)
+    return load(Path(source), overrides, check_data=check_data)
+
+
+def check(spec: Source, changes: Changes = None) -> list[Diagnostic]:
+    """Check a spec and return every problem and warning, each with its place; an empty list if there are none.
+
+    `spec` and `changes` are as in `train`. Raises UsageError where there is no such file.
+    """
+    try:
+        return list(open_spec(spec, changes).warnings)
+    except SpecError as error:
+        return list(error.diagnostics)
+
+
+def settings(changes: Changes) -> list[str]:
+    """Changes as `--set` takes them: KEY=VALUE, each value in JSON, which is YAML."""
+    if changes is None:
+        return []
+    if not isinstance(changes, Mapping):
+        return list(changes)
+    return [f"{key}={value if key.startswith('expect.') else _text(value)}" for key, value in changes.items()]
+
+
+def data_setting(data: str | os.PathLike[str]) -> str:
+    """The change that names other data, whose path is relative to the working directory.
+
+    Raises DeclarationError where there are none.
+    """
+    return f"data.dataset={json.dumps(find(os.fspath(data), Path.cwd()).name)}"
+
+
+def _text(value: object) -> str:
+    """Plain data as JSON. Raises UsageError for what YAML could not say."""
+    try:
+        return json.dumps(value, indent=2 if isinstance(value, Mapping) else None, default=_plain, ensure_ascii=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise UsageError(f"a spec must be plain data, as YAML has it: {error}") from None
+
+
+def _plain(value: object) -> object:
+    """What JSON has no word for: a path as its text, NumPy's numbers and arrays as Python's."""
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise TypeError(f"received {type(value).__name__}")

@@ -1,0 +1,237 @@
+"""Training: a spec becomes a run; a run goes on; what a training would take."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, NamedTuple
+
+from cnncli.api.data import decoding, obtain, oddities, refuse_moved
+from cnncli.api.runs import Run
+from cnncli.api.specs import Changes, Source, data_setting, open_spec, settings
+from cnncli.api.targets import find_model, no_run
+from cnncli.datasets.rescale import rescaling_layer
+from cnncli.errors import CnncliError, UsageError
+from cnncli.escaping import one_line
+from cnncli.graph.model import lower
+from cnncli.notices import heard_by
+from cnncli.spec.spec import Spec, load
+from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress
+from cnncli.training.resources.threads import settle
+from cnncli.training.runs import past_runs
+
+if TYPE_CHECKING:
+    from cnncli.datasets.dataset import Dataset
+    from cnncli.training.loop.forecast import Forecast
+    from cnncli.training.loop.session import Plan
+
+PathLike = str | os.PathLike[str]
+
+
+def warnings_only(event: Event) -> None:
+    """Print warnings and notices on standard error, and nothing else."""
+    if isinstance(event, Notice):
+        print("\n".join(map(one_line, str(event).split("\n"))), file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a training is done with: `threads` (None: one a CPU), no downloads where `offline` (None: as the environment
+    says), who reads its events, and what environment.json is to say of where the run comes from.
+    """
+
+    threads: int | None = None
+    offline: bool | None = None
+    on_event: OnEvent = warnings_only
+    origin: Mapping[str, object] = field(default_factory=dict)
+
+
+def train(
+    spec: Source,
+    changes: Changes = None,
+    *,
+    data: PathLike | None = None,
+    weights: PathLike | None = None,
+    output: PathLike | None = None,
+    threads: int | None = None,
+    offline: bool | None = None,
+    on_event: OnEvent = warnings_only,
+) -> Run:
+    """Train the model of a spec and write a run directory.
+
+    spec: the path of a YAML file, the same as plain data (a dict), or a Spec. changes: values to change in it, by
+    dotted key: `{"fit.epochs": 3}`. data: other data than the spec names. weights: a run or model file to start from.
+    output: the run directory, new or empty; default: `runs/<name>/<time>`. threads: default: the available CPUs.
+    offline: download nothing; default: CNNCLI_OFFLINE. on_event: called with every event; by default, warnings are
+    printed.
+
+    Raises SpecError for a spec with problems, UsageError, DivergedError, InterruptedRun after Ctrl-C (everything is
+    saved), CnncliError where something can't be read or written. `expect` is not judged here: call `Run.judge`.
+    """
+    listed = [*settings(changes), *([] if data is None else [data_setting(data)])]
+    opened = open_spec(spec, listed)
+    tell_doubts(opened, on_event)
+    start = None if weights is None else find_model(Path(weights)).file
+    asked = asked_epochs(spec, listed, opened)
+    around = Surroundings(threads, offline, on_event, {"spec_epochs": asked})
+    return train_spec(opened, around, weights=start, output=None if output is None else Path(output))
+
+
+def resume(
+    run: PathLike,
+    *,
+    epochs: int | None = None,
+    data: PathLike | None = None,
+    threads: int | None = None,
+    offline: bool | None = None,
+    on_event: OnEvent = warnings_only,
+) -> Run:
+    """Resume an interrupted run, or train a finished one for more epochs; no weight differs from a run in one go.
+
+    epochs: total number of epochs; it may only grow. data: where the run's data are now. The rest is as in `train`.
+    """
+    path = Path(run)
+    spec = resumed_spec(path, epochs, data)
+    tell_doubts(spec, on_event)
+    origin = {"spec_epochs": past_runs.environment(path).get("spec_epochs")}
+    return train_spec(spec, Surroundings(threads, offline, on_event, origin), run=path)
+
+
+def forecast(
+    spec: Source,
+    changes: Changes = None,
+    *,
+    threads: int | None = None,
+    offline: bool | None = None,
+    on_event: OnEvent = warnings_only,
+) -> "Forecast":
+    """Estimate the memory and time of a training from some of its batches, without writing anything.
+
+    Arguments and errors are those of `train`.
+    """
+    opened = open_spec(spec, changes)
+    tell_doubts(opened, on_event)
+    return forecast_spec(opened, Surroundings(threads, offline, on_event))
+
+
+def train_spec(
+    spec: Spec,
+    around: Surroundings,
+    *,
+    run: Path | None = None,
+    weights: Path | None = None,
+    output: Path | None = None,
+) -> Run:
+    """Train a spec; or go on with `run`, whose spec it is. `weights`: the model file to start from."""
+    with _begun(spec, around) as (plan, dataset, threads, _):
+        from cnncli.kernels.jit import compilations
+        from cnncli.training.loop.session import Place, train
+
+        around.on_event(Progress("compiling kernels …"))
+        heard = compilations.told_to(
+            lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
+        )
+        with heard:
+            result = train(plan, dataset, Place(run, weights, output), threads, around.on_event)
+        around.on_event(Ended(result.run, result.epoch, result.digest, result.test, spec.data))
+        unjudged = _unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
+        return Run(Path(result.run), spec, result.epoch, result.digest, result.figures, result.test, unjudged)
+
+
+def forecast_spec(
+    spec: Spec,
+    around: Surroundings,
+    *,
+    run: Path | None = None,
+    weights: Path | None = None,
+    output: Path | None = None,
+) -> "Forecast":
+    """What training a spec would take; everything is checked as `train_spec` would, and nothing is written."""
+    with _begun(spec, around) as (plan, dataset, threads, before):
+        from cnncli.training.loop.forecast import forecast
+        from cnncli.training.loop.session import Place, check
+
+        network = check(plan, dataset, Place(run, weights, output), threads)
+        around.on_event(Progress("compiling kernels, timing some batches …"))
+        made = forecast(plan, dataset, network, before)
+        around.on_event(Progress(""))
+        return made
+
+
+class Beginning(NamedTuple):
+    """What a training has before its first batch. `memory`: bytes that the process held before the data were read."""
+
+    plan: "Plan"
+    dataset: "Dataset"
+    threads: int
+    memory: int
+
+
+@contextmanager
+def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
+    """Read the data, report what is odd about them and what begins. Notices within the block are events, too."""
+    tell = around.on_event
+    with heard_by(lambda text: tell(Notice(text, "warning"))):
+        obtain(spec.data, tell, offline=around.offline)
+        threads = settle(around.threads, room=True)  # before anything imports Numba
+        from cnncli.training.cautions import of_data
+        from cnncli.training.loop.forecast import resident
+        from cnncli.training.loop.session import Plan, read_data
+
+        base = spec.path.parent if spec.path else Path()
+        sections = spec.data, base, spec.model, spec.compile, spec.fit
+        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin)
+        memory = resident()
+        dataset = read_data(plan, decoding(tell))
+        for notice in oddities(dataset):
+            tell(notice)
+        for caution in of_data(spec.data, spec.compile, dataset):
+            tell(Notice(caution, "warning"))
+        images = {name: len(split) for name, split in dataset.splits.items()}
+        parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
+        scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""
+        about = parameters, images, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
+        tell(Begun(spec.name, *about))
+        yield Beginning(plan, dataset, threads, memory)
+
+
+def tell_doubts(spec: Spec, on_event: OnEvent) -> None:
+    """Report what is doubtful in a spec."""
+    for warning in spec.warnings:
+        on_event(Notice(warning.text, "warning", located=True))
+
+
+def asked_epochs(source: Source, changes: list[str], opened: Spec) -> int:
+    """The epochs that the spec itself asks for; those of the changes where these also say what is expected."""
+    others = [change for change in changes if not change.startswith("fit.epochs=")]
+    if len(others) == len(changes) or any(change.startswith("expect.") for change in changes):
+        return opened.fit.epochs
+    try:
+        return open_spec(source, others, check_data=False).fit.epochs
+    except CnncliError:  # it is valid only with what is changed
+        return opened.fit.epochs
+
+
+def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
+    """The spec of a run, with its epochs grown to `epochs`, and its data where `data` says that they are."""
+    path = run / "spec.yaml"
+    if not path.is_file():
+        raise UsageError(f"--resume needs a run; {no_run(run)}")
+    moved = [] if data is None else [data_setting(data)]
+    refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
+    spec = load(path, moved)
+    if epochs is None or epochs == spec.fit.epochs:
+        return spec
+    if epochs < spec.fit.epochs:
+        raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
+    return load(path, [*moved, f"fit.epochs={epochs}"])
+
+
+def _unjudged(epochs: int, asked: object) -> str:
+    """Why expectations are not judged: fewer epochs were trained than the spec asks for."""
+    if not isinstance(asked, int) or epochs >= asked:
+        return ""
+    return f"the run has {epochs} epoch{'s' * (epochs != 1)}, the spec asks for {asked}"
