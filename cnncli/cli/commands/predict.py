@@ -70,7 +70,7 @@ def command(
     from cnncli.datasets.images.inputs import images
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.out_of_distribution import Doubts
-    from cnncli.report.prediction.outputs import meaning
+    from cnncli.report.prediction.outputs import reader
     from cnncli.report.prediction.text import json_object, text
     from cnncli.training.prediction import predict
     from cnncli.training.runs import checkpoint
@@ -79,7 +79,7 @@ def command(
     spec = carried_spec(file.about, training=False)
     network = network_of(spec, file)
     names, outputs = file.about.class_names, network.targets.shape[1:]
-    means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
+    means = reader(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
     shape = spec.model.input_shape
     found = images(inputs, _form(spec.data, shape), shape, invert=invert)
     predictions = predict(network, found, rescale_for(spec.model, spec.data.rescale))
