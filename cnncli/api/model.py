@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
     from cnncli.report.prediction.out_of_distribution import Doubts
-    from cnncli.report.prediction.outputs import Meaning
+    from cnncli.report.prediction.outputs import Reader
     from cnncli.training.metrics.examination import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
@@ -145,7 +145,7 @@ class Model:
                 if prediction.output is None:
                     problems[prediction.image.name] = prediction.image.problem
                 outputs.append(lost if prediction.output is None else prediction.output.copy())
-                labels.append(_label(self.meaning, prediction))
+                labels.append(_label(self.reader, prediction))
         if problems and on_error == "raise":
             raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
         if not names:
@@ -208,12 +208,12 @@ class Model:
         return rescale_for(self.spec.model, self.spec.data.rescale)
 
     @cached_property
-    def meaning(self) -> "Meaning":
-        """How outputs are to be read."""
-        from cnncli.report.prediction.outputs import meaning
+    def reader(self) -> "Reader":
+        """Reads outputs as what they mean."""
+        from cnncli.report.prediction.outputs import reader
 
         spec, outputs = self.spec, self.network.targets.shape[1:]
-        return meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, self.classes)
+        return reader(spec.model, spec.compile.loss, outputs, spec.data.targets, self.classes)
 
     @property
     def form(self) -> "Form | None":
@@ -277,8 +277,8 @@ def _listed(images: Images) -> "list[Input]":
     return found
 
 
-def _label(meaning: "Meaning", prediction: "Prediction") -> str | tuple[str, ...] | None:
+def _label(reader: "Reader", prediction: "Prediction") -> str | tuple[str, ...] | None:
     if prediction.output is None:
         return None
-    document = meaning.answer(prediction).document
+    document = reader.answer(prediction).document
     return tuple(document["classes"]) if "classes" in document else document.get("class")

@@ -10,6 +10,7 @@ from cnncli import kernels
 from cnncli.datasets.augment import augmentation
 from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.rescale import scaling
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 from cnncli.kernels.jit import runtime
@@ -171,7 +172,7 @@ class Feed:
                 f"with `targets: input` the model's output must have its input's shape {self.inputs.shape[1:]}; "
                 f"received {self.targets.shape[1:]}"
             )
-        if self.loss.kind != "mean_squared_error":
+        if self.loss.outputs.probabilities:
             self._check_images(self.images)
 
     def _check_images(self, images: Scaled) -> None:
@@ -198,7 +199,7 @@ class Feed:
                 f"{self.split.place} must hold class numbers (whole numbers) or rows of the model's outputs {outputs}; "
                 f"received {dense.dtype} rows {dense.shape[1:]}"
             )
-        if self.loss.kind != "mean_squared_error":
+        if self.loss.outputs.probabilities:
             self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
         if self.loss.classes:
             self._check_sums(dense)
@@ -244,7 +245,5 @@ class Feed:
 
 
 def scaled(images: Array, rescale: float | str) -> Scaled:
-    """The images, uint8 or float32, scaled: "auto" divides uint8 by 255 and leaves floats; a number multiplies both."""
-    if rescale == "auto":
-        return Scaled(images, divisor=255.0 if images.dtype == np.uint8 else 1.0)
-    return Scaled(images, factor=float(rescale))
+    """The images, uint8 or float32, with what scales them."""
+    return Scaled(images, *scaling(rescale, images.dtype.name))

@@ -35,6 +35,16 @@ def rescale_for(model: Model, rescale: float | str) -> float | str:
     return 1.0 if rescale == "auto" and rescaling_layer(model) else rescale
 
 
+def scaling(rescale: float | str, dtype: str) -> tuple[float, float]:
+    """What images of a dtype are multiplied by and then divided by, both in float32.
+
+    "auto" divides uint8 by 255 and leaves floats; a number multiplies both.
+    """
+    if rescale == "auto":
+        return 1.0, 255.0 if dtype == "uint8" else 1.0
+    return float(rescale), 1.0
+
+
 def rescaled_again(model: Model) -> Node | None:
     """The layer that looks as if it scaled bytes where "auto" has scaled them already; None where there is none."""
     if rescaling_layer(model):

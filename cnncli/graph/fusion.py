@@ -14,7 +14,7 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
-from cnncli.ops.ir import Call, Op, Value
+from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.product import Product
@@ -37,18 +37,15 @@ Rewritten = tuple[Sequence[Call], set[Call]]
 Rewrite = Callable[[Call, Surroundings], Rewritten | None]
 
 
-def probabilities_of_loss(kind: str, activation: Op) -> Rewrite:
+def probabilities_of_loss(call: Call, around: Surroundings) -> Rewritten | None:
     """A loss of logits without the activation beside it, which nobody reads in the program: the loss gives it, too."""
-
-    def rewrite(call: Call, around: Surroundings) -> Rewritten | None:
-        if not isinstance(call.op, Loss) or call.op.kind != kind or around.reads[call.outputs[1]]:
-            return None
-        for other in around.makers.values():
-            if other.op == activation and other.inputs[0] is call.inputs[0] and not around.reads[other.output]:
-                return [replace(call, outputs=(call.output, other.output))], {other}
+    if not isinstance(call.op, Loss) or not call.op.logits_of or around.reads[call.outputs[1]]:
         return None
-
-    return rewrite
+    activation = Softmax() if call.op.logits_of == "softmax" else Activation(call.op.logits_of)
+    for other in around.makers.values():
+        if other.op == activation and other.inputs[0] is call.inputs[0] and not around.reads[other.output]:
+            return [replace(call, outputs=(call.output, other.output))], {other}
+    return None
 
 
 def conv_relu_pool(call: Call, around: Surroundings) -> Rewritten | None:
@@ -110,12 +107,9 @@ def folded(call: Call, around: Surroundings) -> Rewritten | None:
     return [folding, replace(product, op=op, inputs=(x, *folding.outputs), outputs=call.outputs)], {product}
 
 
-FROM_LOGITS: Sequence[Rewrite] = (
-    probabilities_of_loss("softmax_cross_entropy", Softmax()),
-    probabilities_of_loss("sigmoid_cross_entropy", Activation("sigmoid")),
-)
-TRAINING = (*FROM_LOGITS, conv_relu_pool, derivably_activated)  # the last after the other, which looks for the three
-INFERENCE = (*FROM_LOGITS, folded, conv_relu_pool, activated)
+TRAINING = (probabilities_of_loss, conv_relu_pool, derivably_activated)
+"""Rewrites of what is then differentiated; the last after the other, which looks for the three."""
+INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, activated)
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:

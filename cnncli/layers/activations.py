@@ -71,3 +71,8 @@ class Softmax(Layer):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.softmax(inputs[0], own_axis(self.axis, inputs[0].shape))
+
+
+def ends_in_softmax(layer: Layer) -> bool:
+    """Whether the last thing that a layer does is a softmax."""
+    return isinstance(layer, Softmax) or getattr(layer, "activation", "") == "softmax"

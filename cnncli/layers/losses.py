@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from cnncli.layers.declarations.declaration import Declaration, Named, Registry
 from cnncli.layers.declarations.field_types import Number
-from cnncli.ops.losses import ACTIVATIONS, OF_LOGITS
+from cnncli.layers.meaning import Meaning
 from cnncli.ops.losses import Loss as LossOp
 
 if TYPE_CHECKING:
     from cnncli.ops.builder import Builder
-    from cnncli.ops.ir import Value
+    from cnncli.ops.ir import Shape, Value
+
+
+class OfLogits(NamedTuple):
+    """What a loss of probabilities is of logits: its rule, and the activation that makes the probabilities."""
+
+    kind: str
+    activation: str
 
 
 class Loss(Declaration):
@@ -22,31 +29,45 @@ class Loss(Declaration):
     """
 
     kind: ClassVar[str]
-    """Its operation's name."""
-    classes: ClassVar[bool] = False
-    """True where the last axis holds one score a class, so that a target may be a class number."""
+    """Its rule's name in `kernels.losses.loss_rules.RULES`, whose numbers have the names of its fields."""
+    logits: ClassVar[OfLogits | None] = None
+    """The same of logits; None for a loss that takes any numbers."""
+    outputs: ClassVar[Meaning]
+    """What a row of outputs means: CLASSES, LABELS or NUMBERS."""
+
+    def meaning(self, shape: Shape, targets: str) -> Meaning:
+        """What outputs of this shape mean where the data's `targets` are labels, masks or the input."""
+        if targets != "labels":
+            return Meaning.IMAGE if targets == "input" else Meaning.MASK
+        return Meaning.CHOICE if self.outputs is Meaning.LABELS and shape == (1,) else self.outputs
+
+    @property
+    def classes(self) -> bool:
+        """Whether the last axis holds one score a class, so that a target may be a class number."""
+        return self.outputs is Meaning.CLASSES
 
     @property
     def activation(self) -> str:
         """The activation that makes its probabilities of logits; "linear" for a loss that takes any numbers."""
-        return ACTIVATIONS[OF_LOGITS[self.kind]] if self.kind in OF_LOGITS else "linear"
+        return self.logits.activation if self.logits else "linear"
 
     @property
     def of_logits(self) -> bool:
         """Whether the predictions are logits, unless a softmax or sigmoid made them."""
         return bool(getattr(self, "from_logits", False))
 
-    def operation(self, kind: str = "") -> LossOp:
-        """The operation on (prediction, target, sample weight); `kind`: another than its own."""
-        return LossOp(kind or self.kind, getattr(self, "label_smoothing", 0.0))
+    def operation(self, form: OfLogits | None = None) -> LossOp:
+        """The operation on (prediction, target, sample weight), in the form that is of logits if that is given."""
+        arguments = tuple((name, value) for name, value in self.settings().items() if name != "from_logits")
+        return LossOp(self.kind, arguments) if form is None else LossOp(form.kind, arguments, form.activation)
 
     def lower(self, build: Builder, prediction: Value, target: Value, weight: Value) -> tuple[Value, Value]:
         """Emit its operation; the loss of each sample, (), and the probabilities that the prediction means."""
         found = build.logits.get(prediction)
-        if self.kind not in OF_LOGITS or (found is None and not self.of_logits):
+        if self.logits is None or (found is None and not self.of_logits):
             return build.emit(self.operation(), prediction, target, weight), prediction
         logits = found.value if found is not None else prediction
-        loss, probabilities = build.emit_all(self.operation(OF_LOGITS[self.kind]), logits, target, weight)
+        loss, probabilities = build.emit_all(self.operation(self.logits), logits, target, weight)
         return loss, probabilities if found is None else prediction
 
     def probabilities(self, build: Builder, prediction: Value) -> Value:
@@ -55,8 +76,6 @@ class Loss(Declaration):
         return build.activation(prediction, self.activation) if logits else prediction
 
 
-LOGISTIC = tuple(ACTIVATIONS.values())
-"""The activations whose logits are found behind their output."""
 LOSSES = Registry("loss", Loss)
 LossField = Annotated[Loss, Named(LOSSES)]
 Smoothing = Annotated[float, Number(0, 1)]
@@ -70,7 +89,8 @@ class CategoricalCrossentropy(Loss):
     """
 
     kind = "cross_entropy"
-    classes = True
+    logits = OfLogits("softmax_cross_entropy", "softmax")
+    outputs = Meaning.CLASSES
 
     from_logits: bool = False
     """Whether the last layer gives logits: predictions are then shown as their softmax, metrics are of the logits."""
@@ -86,7 +106,8 @@ class SparseCategoricalCrossentropy(Loss):
     """
 
     kind = "sparse_cross_entropy"
-    classes = True
+    logits = OfLogits("softmax_cross_entropy", "softmax")
+    outputs = Meaning.CLASSES
 
     from_logits: bool = False
     """Whether the last layer gives logits: predictions are then shown as their softmax, metrics are of the logits."""
@@ -97,6 +118,8 @@ class BinaryCrossentropy(Loss):
     """−(t·log p + (1−t)·log(1−p)), the mean over the outputs."""
 
     kind = "binary_cross_entropy"
+    logits = OfLogits("sigmoid_cross_entropy", "sigmoid")
+    outputs = Meaning.LABELS
 
     from_logits: bool = False
     """Whether the last layer gives logits: predictions are then shown as their sigmoid, metrics are of the logits."""
@@ -109,3 +132,4 @@ class MeanSquaredError(Loss):
 
     aliases = ("mse", "MSE")
     kind = "mean_squared_error"
+    outputs = Meaning.NUMBERS

@@ -17,27 +17,23 @@ from cnncli.ops.ir import Call, Op, Tape, Value
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
-OF_LOGITS = {
-    "cross_entropy": "softmax_cross_entropy",
-    "sparse_cross_entropy": "softmax_cross_entropy",
-    "binary_cross_entropy": "sigmoid_cross_entropy",
-}
-"""Losses of probabilities, and what each is of logits: those give the probabilities, too."""
-ACTIVATIONS = {"softmax_cross_entropy": "softmax", "sigmoid_cross_entropy": "sigmoid"}
-"""Losses of logits, and the activation that makes their probabilities."""
+Arguments = tuple[tuple[str, float], ...]
+"""Numbers that a loss reads, by name."""
 
 
 @dataclass(frozen=True)
 class Loss(Op):
     """(prediction, target, weight ()) → the weighted loss of each sample, shape () [, probabilities].
 
-    `kind` names the kernel: "mean_squared_error", or one of OF_LOGITS, or what that is of logits.
+    `kind`: its rule's name in `kernels.losses.loss_rules.RULES`, `arguments`: what that reads. `logits_of`: of a loss
+    of logits the activation that makes their probabilities, which it gives, too.
     """
 
     as_whole: ClassVar[bool] = True
 
     kind: str
-    smoothing: float = 0.0
+    arguments: Arguments = ()
+    logits_of: str = ""
     is_root: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -45,20 +41,18 @@ class Loss(Op):
         if prediction.shape != target.shape:
             raise ShapeError(f"prediction and target must have one shape; received {prediction.shape}, {target.shape}")
         loss = Value(())
-        return (loss, prediction.like()) if self.kind in ACTIVATIONS else (loss,)
+        return (loss, prediction.like()) if self.logits_of else (loss,)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         prediction, target, weight = call.inputs
-        saved = call.outputs[1] if self.kind in ACTIVATIONS else prediction
-        return tape.emit(LossGrad(self.kind, self.smoothing), saved, target, weight), None, None
+        saved = call.outputs[1] if self.logits_of else prediction
+        return tape.emit(LossGrad(self.kind, self.arguments), saved, target, weight), None, None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        if self.kind == "mean_squared_error":
-            return kernels.loss_functions.mean_squared_error(inputs[0], inputs[1], inputs[2], outputs[0])
-        return getattr(kernels.loss_functions, self.kind)(*inputs, self.smoothing, *outputs)  # type: ignore[no-any-return]
+        return kernels.loss_functions.loss(self.kind, dict(self.arguments), *inputs, *outputs)
 
 
 @dataclass(frozen=True)
@@ -68,16 +62,14 @@ class LossGrad(Op):
     as_whole: ClassVar[bool] = True
 
     kind: str
-    smoothing: float
+    arguments: Arguments
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        if self.kind == "mean_squared_error":
-            return kernels.loss_functions.mean_squared_error_gradient(inputs[0], inputs[1], inputs[2], outputs[0])
-        steps = getattr(kernels.loss_functions, f"{self.kind}_gradient")
-        return steps(*inputs, self.smoothing, outputs[0])  # type: ignore[no-any-return]
+        prediction, target, weight = inputs
+        return kernels.loss_functions.gradient(self.kind, dict(self.arguments), prediction, target, weight, outputs[0])
 
 
 @dataclass(frozen=True)

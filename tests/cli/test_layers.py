@@ -2,14 +2,13 @@
 
 import json
 
+from cnncli.layers.fields import ACTIVATIONS
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.sections import SECTIONS
 from tests.cli.test_commands import MNIST, cnncli
 
-WITHOUT_CLASS = {
-    *("linear", "relu", "relu6", "leaky_relu", "elu", "gelu", "silu", "hard_silu"),
-    *("sigmoid", "hard_sigmoid", "tanh", "softmax", "data", "compile", "fit"),
-}
+WITHOUT_CLASS = {*ACTIVATIONS, *SECTIONS}
 """Activations are no more than names, sections have none but their keys."""
 
 

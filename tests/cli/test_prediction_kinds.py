@@ -10,7 +10,7 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
-from cnncli.report.prediction.outputs import Classes, Labels, Mask, Numbers, Reconstruction, meaning
+from cnncli.report.prediction.outputs import Classes, Labels, Mask, Numbers, Reconstruction, reader
 from tests.cli.test_train import cnncli
 
 layers()
@@ -146,7 +146,7 @@ def test_auto_encoders_are_told_by_their_error_and_their_range(trained):
 def test_names_and_losses_say_what_outputs_mean():
     def of(loss, outputs, names=(), targets="labels", activation="linear"):
         dense = LAYERS.parse({"Dense": {"units": outputs[-1], "activation": activation}})
-        return meaning(Model((4,), (Node("dense", dense, (INPUT,)),)), LOSSES.parse(loss), outputs, targets, names)
+        return reader(Model((4,), (Node("dense", dense, (INPUT,)),)), LOSSES.parse(loss), outputs, targets, names)
 
     assert of("categorical_crossentropy", (3,), ("a", "b")) == Classes(["a", "b", "2"])
     assert of("mse", (3,), activation="softmax") == Classes(["0", "1", "2"])

@@ -52,7 +52,7 @@ def objective(network, n):
     return float(network.losses[:n].sum() / n) + network.penalty()
 
 
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"])
+@pytest.mark.parametrize("loss", LOSSES.classes)
 def test_gradients_of_a_branched_network_are_the_finite_differences(loss):
     network = Network(branches(), LOSSES.parse(loss), batch_size=5, dtype="float64")
     network.initialize(3)

@@ -111,7 +111,7 @@ def results(model, loss):
     return found, network.memory.size
 
 
-@pytest.mark.parametrize("loss", ["categorical_crossentropy", "binary_crossentropy", "mean_squared_error"])
+@pytest.mark.parametrize("loss", LOSSES.classes)
 def test_sharing_memory_and_going_through_steps_portion_by_portion_change_no_bit(loss, monkeypatch):
     saved = 0
     for seed in range(16):

@@ -6,10 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cnncli.datasets.batches import Feed
+from cnncli.datasets.dataset import Split
+from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
+from cnncli.graph.network import Network
 from cnncli.interop.onnx.network import translate
 from cnncli.layers.layer import Layer
+from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.spec.spec import load
 
@@ -69,6 +74,58 @@ def test_the_seed_network_in_onnx_words():
     for before, node in zip(made["nodes"], made["nodes"][1:], strict=False):
         assert node["inputs"][0] == before["output"]
     assert made["nodes"][-1]["output"] == made["output"]
+
+
+def calculated(made, weights, x):
+    """What a graph of a few operators makes of the input, as ONNX' documentation defines them, in float32."""
+    values = {"input": x, **{name: np.float32(value) for name, value in made["constants"].items()}}
+    values |= {name: laid_out(made, name, weights[name]) for name in made["weights"]}
+    operators = {
+        "Cast": lambda x: x.astype(np.float32),
+        "Mul": np.multiply,
+        "Div": np.divide,
+        "Add": np.add,
+        "Flatten": lambda x: x.reshape(len(x), -1),
+        "Gemm": lambda x, kernel, bias: x @ kernel.T + bias,
+    }
+    assert x.dtype == made["input_type"]
+    for node in made["nodes"]:
+        values[node["output"]] = operators[node["operator"]](*(values[name] for name in node["inputs"]))
+    return values[made["output"]]
+
+
+@pytest.mark.parametrize(
+    ("rescale", "dtype", "own", "nodes"),
+    [
+        ("auto", "uint8", False, [("Cast",), ("Div", 255.0)]),
+        (0.5, "uint8", False, [("Cast",), ("Mul", 0.5)]),
+        (1.0, "uint8", False, [("Cast",)]),
+        ("auto", "uint8", True, [("Cast",)]),  # the model scales its images itself
+        ("auto", "float32", False, []),
+        (2.0, "float32", False, [("Mul", 2.0)]),
+        (None, "float32", False, []),
+    ],
+)
+def test_a_graph_that_takes_images_as_they_lie_in_files_scales_them_as_we_do(rescale, dtype, own, nodes):
+    entries = [*([{"Rescaling": {"scale": 1 / 255}}] if own else []), "Flatten", {"Dense": {"units": 4}}]
+    names = [INPUT, *(f"l{number}" for number in range(len(entries)))]
+    chained = zip(names[1:], entries, names, strict=False)
+    model = Model((3, 4, 2), tuple(Node(name, LAYERS.parse(entry), (before,)) for name, entry, before in chained))
+    made = json.loads(json.dumps(translate(model, rescale=rescale, dtype=dtype)))
+    scaling = made["nodes"][: len(nodes)]
+    assert [(node["operator"], *map(made["constants"].get, node["inputs"][1:])) for node in scaling] == nodes
+    assert made["nodes"][len(nodes)]["operator"] in ("Transpose", "Flatten", "Mul")
+    network = Network(model, LOSSES.parse("mse"), batch_size=5)
+    network.initialize(1)
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (5, 3, 4, 2)) if dtype == "uint8" else random.random((5, 3, 4, 2))
+    images = images.astype(dtype)
+    split = Split(images, np.zeros(5, np.int64), "own.npz", "x_train")
+    feed = Feed(split, rescale_for(model, rescale or 1.0), network.loss, network.inputs, network.targets)
+    feed.fill(slice(0, 5))
+    network.predict(5)
+    theirs = calculated(made, network.tensors(), images.transpose(0, 3, 1, 2))
+    np.testing.assert_allclose(theirs, network.predictions, rtol=1e-4, atol=1e-5)
 
 
 def test_the_kernel_of_a_convolution_has_its_outputs_first():

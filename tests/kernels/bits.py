@@ -8,6 +8,7 @@ from cnncli.kernels.elementwise import activations, dropout, merge, softmax
 from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.kernels.jit.runtime import tensor
 from cnncli.kernels.losses import loss_functions, penalties
+from cnncli.kernels.losses.loss_rules import RULES
 from cnncli.kernels.optimizers import clipping, update_rules
 from cnncli.kernels.optimizers.update_rules import Segments
 from cnncli.kernels.pooling import pool2d
@@ -21,10 +22,8 @@ from tests.kernels import (
     test_vectormath,
     test_winograd,
 )
+from tests.kernels.loss_cases import OF_LOGITS, OF_PROBABILITIES, arguments
 from tests.kernels.support import DTYPES, execute, normal
-
-FROM_LOGITS = ("softmax_cross_entropy", "sigmoid_cross_entropy")
-LOSSES = (*FROM_LOGITS, "cross_entropy", "sparse_cross_entropy", "binary_cross_entropy")
 
 
 def results(dtype):
@@ -50,26 +49,14 @@ def results(dtype):
     keep("softmax", y, lambda _: softmax.forward(tensor(x), tensor(y)))
     keep("softmax backward", out, lambda _: softmax.backward(tensor(y), tensor(grad), tensor(out)))
     target, weight = np.abs(given(700, 37)), np.abs(given(700))
-    for name in LOSSES:
+    for name in RULES:
         value, probabilities, out = np.empty_like(weight), np.empty_like(x), np.empty_like(x)
-        logits = name in FROM_LOGITS
-        inputs = tensor(x if logits else y), tensor(target), tensor(weight), 0.1
-        outputs = (tensor(value), tensor(probabilities)) if logits else (tensor(value),)
-        keep(name, value, lambda _, name=name, i=inputs, o=outputs: getattr(loss_functions, name)(*i, *o))
-        inputs = tensor(probabilities if logits else y), *inputs[1:]
-        keep(
-            f"{name} gradient",
-            out,
-            lambda _, name=name, i=inputs, out=out: getattr(loss_functions, f"{name}_gradient")(*i, tensor(out)),
-        )
-    value, out = np.empty_like(weight), np.empty_like(x)
-    keep(
-        "mse",
-        value,
-        lambda _: loss_functions.mean_squared_error(tensor(x), tensor(target), tensor(weight), tensor(value)),
-    )
-    places = tensor(x), tensor(target), tensor(weight), tensor(out)
-    keep("mse gradient", out, lambda _: loss_functions.mean_squared_error_gradient(*places))
+        predicted, numbers = x if name not in OF_PROBABILITIES else y, arguments(name, 0.1)
+        inputs = tensor(predicted), tensor(target), tensor(weight), tensor(value)
+        outputs = [tensor(probabilities)] if name in OF_LOGITS else []
+        keep(name, value, lambda _, given=(name, numbers, *inputs, *outputs): loss_functions.loss(*given))
+        inputs = tensor(probabilities if outputs else predicted), tensor(target), tensor(weight), tensor(out)
+        keep(f"{name} gradient", out, lambda _, given=(name, numbers, *inputs): loss_functions.gradient(*given))
     _others(keep, given, dtype)
     _updates(keep, given)
     return found | _products(dtype)

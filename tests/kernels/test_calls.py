@@ -9,15 +9,13 @@ from cnncli.kernels.elementwise import activations, softmax
 from cnncli.kernels.jit.runtime import WORKER
 from cnncli.kernels.jit.target import machine
 from cnncli.kernels.losses import loss_functions
+from cnncli.kernels.losses.loss_rules import RULES
 
 CALLERS = [
     (activations.forward_worker, "sigmoid"),
     (activations.forward_worker, "tanh"),
     (softmax.forward_worker,),
-    (loss_functions.loss_worker, loss_functions.SOFTMAX),
-    (loss_functions.loss_worker, loss_functions.CROSS_ENTROPY),
-    (loss_functions.loss_worker, loss_functions.SIGMOID),
-    (loss_functions.loss_worker, loss_functions.BINARY),
+    *((worker, rule) for worker in (loss_functions.loss_worker, loss_functions.gradient_worker) for rule in RULES),
     (conv_pool.forward_worker,),
     (conv_pool_gradient.input_worker,),
 ]

@@ -5,47 +5,26 @@ import pytest
 
 from cnncli.kernels.jit.runtime import SPAN, run
 from cnncli.kernels.losses import loss_functions
+from cnncli.kernels.losses.loss_rules import RULES
 from tests.kernels.agreement import DTYPES, agree, assert_agree, same_bits_on_1_and_2_threads, shapes, tensors
-from tests.reference import losses as twin
-
-FROM_LOGITS = ["softmax_cross_entropy", "sigmoid_cross_entropy"]
-FROM_PROBABILITIES = ["cross_entropy", "sparse_cross_entropy", "binary_cross_entropy"]
-LOSSES = [*FROM_LOGITS, *FROM_PROBABILITIES, "mean_squared_error"]
-
-
-def problem(name, shape, dtype, generator):
-    """Random inputs of loss `name`; targets are one-hot rows or probabilities."""
-    x = generator.normal(0, 2, shape)
-    if name in FROM_PROBABILITIES:
-        x = generator.uniform(0.02, 0.98, shape)
-    target = generator.dirichlet(np.full(shape[-1], 0.5), shape[:-1])
-    if generator.random() < 0.5:
-        target = np.eye(shape[-1])[generator.integers(0, shape[-1], shape[:-1])]
-    if name in ("sigmoid_cross_entropy", "binary_cross_entropy"):
-        target = generator.integers(0, 2, shape) if generator.random() < 0.5 else generator.random(shape)
-    if name == "mean_squared_error":
-        target = generator.normal(0, 2, shape)
-    weight = generator.uniform(0, 3, shape[0])
-    smoothing = [] if name == "mean_squared_error" else [float(generator.choice([0, 0.1, 0.3]))]
-    x, target, weight = (np.ascontiguousarray(array, dtype=dtype) for array in (x, target, weight))
-    return SimpleNamespace(x=x, target=target, weight=weight, smoothing=smoothing)
+from tests.kernels.loss_cases import OF_LOGITS, OF_PROBABILITIES, USERS, problem, twin
 
 
 def loss(name, given, x=None):
     """The kernel's (loss, probabilities); losses without a nonlinearity of their own give the prediction back."""
     x = given.x if x is None else x
     values, probabilities = np.full_like(given.weight, 7), np.full_like(x, 7)
-    inputs = (*tensors(x, given.target, given.weight), *given.smoothing, *tensors(values))
-    if name in FROM_LOGITS:
-        run(getattr(loss_functions, name)(*inputs, *tensors(probabilities)))
-        return values, probabilities
-    run(getattr(loss_functions, name)(*inputs))
-    return values, x
+    run(loss_steps(name, given, x, values, probabilities))
+    return values, probabilities if name in OF_LOGITS else x
+
+
+def loss_steps(name, given, x, values, probabilities):
+    filled = tensors(probabilities) if name in OF_LOGITS else []
+    return loss_functions.loss(name, given.arguments, *tensors(x, given.target, given.weight, values), *filled)
 
 
 def gradient_steps(name, given, prediction, out):
-    inputs = (*tensors(prediction, given.target, given.weight), *given.smoothing, *tensors(out))
-    return getattr(loss_functions, f"{name}_gradient")(*inputs)
+    return loss_functions.gradient(name, given.arguments, *tensors(prediction, given.target, given.weight, out))
 
 
 def gradient(name, given, prediction):
@@ -54,23 +33,33 @@ def gradient(name, given, prediction):
     return out
 
 
-def doubles(given):
-    return given.target.astype(np.float64), given.weight.astype(np.float64), *given.smoothing
+def expected_loss(name, given):
+    x, target, weight = (array.astype(np.float64) for array in (given.x, given.target, given.weight))
+    return twin(name)(x, target, weight, **given.arguments)
+
+
+def expected_gradient(name, given, prediction):
+    x, target, weight = (array.astype(np.float64) for array in (prediction, given.target, given.weight))
+    return twin(name, "_gradient")(x, target, weight, **given.arguments)
+
+
+def test_every_rule_is_that_of_a_registered_loss():
+    assert set(USERS) == set(RULES)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_loss_and_gradient_agree_with_their_twins(name, dtype):
     for shape, generator in shapes(1, [2, 2, 3, 4], long_axis=0):
         given = problem(name, shape, dtype, generator)
         values, prediction = loss(name, given)
-        assert_agree(values, getattr(twin, name)(given.x.astype(np.float64), *doubles(given)), shape)
-        expected = getattr(twin, f"{name}_gradient")(prediction.astype(np.float64), *doubles(given))
+        assert_agree(values, expected_loss(name, given), shape)
+        expected = expected_gradient(name, given, prediction)
         size = np.abs(expected).max() or 1  # small gradients of large batches must be right, too
         assert agree((gradient(name, given, prediction) / size).astype(dtype), expected / size), shape
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_gradient_is_the_finite_difference_of_the_mean_over_the_batch(name):
     step = 1e-6
     for shape, generator in shapes(2, [2, 3], count=12):
@@ -85,20 +74,20 @@ def test_gradient_is_the_finite_difference_of_the_mean_over_the_batch(name):
             assert found[index] == pytest.approx((up.mean() - down.mean()) / (2 * step), rel=1e-5, abs=1e-8)
 
 
-@pytest.mark.parametrize("name", FROM_LOGITS)
+@pytest.mark.parametrize("name", OF_LOGITS)
 def test_probabilities_are_those_of_the_logits_also_in_place(name):
     given = problem(name, (5, 3, 4), "float64", np.random.default_rng(3))
     values, probabilities = loss(name, given)
     e = np.exp(given.x)
-    assert_agree(probabilities, e / e.sum(-1, keepdims=True) if name.startswith("softmax") else e / (1 + e))
+    expected = {"softmax": e / e.sum(-1, keepdims=True), "sigmoid": e / (1 + e)}
+    assert_agree(probabilities, expected[OF_LOGITS[name]])
     place, again = given.x.copy(), np.empty_like(values)
-    inputs = (*tensors(place, given.target, given.weight), *given.smoothing, *tensors(again, place))
-    run(getattr(loss_functions, name)(*inputs))
+    run(loss_steps(name, given, place, again, place))
     assert place.tobytes() == probabilities.tobytes()
     assert again.tobytes() == values.tobytes()
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_gradient_may_replace_the_prediction(name):
     given = problem(name, (6, 5), "float32", np.random.default_rng(4))
     prediction = loss(name, given)[1].copy()
@@ -108,9 +97,10 @@ def test_gradient_may_replace_the_prediction(name):
 
 
 def test_hand_computed_losses_and_gradients():
-    def values(name, x, target, weight=(1.0,), smoothing=(0.0,)):
+    def values(name, x, target, weight=(1.0,), smoothing=0.0):
         arrays = [np.array(array, dtype=np.float64) for array in (x, target, weight)]
-        given = SimpleNamespace(x=arrays[0], target=arrays[1], weight=arrays[2], smoothing=smoothing)
+        given = SimpleNamespace(x=arrays[0], target=arrays[1], weight=arrays[2])
+        given.arguments = {"label_smoothing": smoothing}
         found, prediction = loss(name, given)
         return found[0], gradient(name, given, prediction)[0]
 
@@ -124,16 +114,16 @@ def test_hand_computed_losses_and_gradients():
     found, slope = values("sparse_cross_entropy", [[0.5, 3]], [[1, 0]])
     assert found == pytest.approx(np.log(3))
     assert slope == pytest.approx([2 / 3 - 2, 0])
-    found, slope = values("sigmoid_cross_entropy", [[0, 0]], [[1, 0]], smoothing=(0.5,))  # t = (3/4, 1/4)
+    found, slope = values("sigmoid_cross_entropy", [[0, 0]], [[1, 0]], smoothing=0.5)  # t = (3/4, 1/4)
     assert found == pytest.approx(np.log(2))
     assert slope == pytest.approx([-0.125, 0.125])
     found, slope = values("binary_cross_entropy", [[0.25]], [[1]])
     assert found == pytest.approx(np.log(4))
     assert slope == pytest.approx([-4])
-    found, slope = values("mean_squared_error", [[1, 2]], [[0, 4]], smoothing=())
+    found, slope = values("mean_squared_error", [[1, 2]], [[0, 4]])
     assert found == pytest.approx(2.5)
     assert slope == pytest.approx([1, -2])
-    found, slope = values("mean_squared_error", [3], [1], smoothing=())  # one number a sample, no last axis
+    found, slope = values("mean_squared_error", [3], [1])  # one number a sample, no last axis
     assert (found, slope) == (4, 4)
 
 
@@ -143,14 +133,14 @@ def test_probabilities_of_0_and_1_cost_what_the_clip_says_and_pass_no_gradient(d
         x=np.array([[0, 1], [1, 0]], dtype),
         target=np.array([[1, 0], [1, 0]], dtype),
         weight=np.ones(2, dtype),
-        smoothing=[0.0],
+        arguments={},
     )
     bounds = np.array([1e-7, 1 - 1e-7], dtype).astype(np.float64)  # as Keras, the nearest numbers of the dtype
     ones, zeros = -np.log(bounds), -np.log(1 - bounds[::-1])  # what wrong and right outputs cost, by their target
     expected = {"cross_entropy": ones, "binary_cross_entropy": (ones + zeros) / 2}
     expected["sparse_cross_entropy"] = ones + np.log(bounds.sum())
-    assert expected.keys() == set(FROM_PROBABILITIES)
-    for name in FROM_PROBABILITIES:
+    assert expected.keys() == set(OF_PROBABILITIES)
+    for name in OF_PROBABILITIES:
         assert loss(name, given)[0] == pytest.approx(expected[name], rel=1e-6)
         assert not gradient(name, given, given.x).any()
 
@@ -160,7 +150,7 @@ def test_logits_of_any_size_give_finite_losses(dtype):
     given = SimpleNamespace(
         x=np.array([[1000, 0], [0, 1000]], dtype), target=np.array([[1, 0], [1, 0]], dtype), weight=np.ones(2, dtype)
     )
-    given.smoothing = [0.0]
+    given.arguments = {}
     assert np.array_equal(loss("softmax_cross_entropy", given)[0], [0, 1000])
     # −log sigmoid(1000) = 0, −log sigmoid(0) = log 2, −log(1 − sigmoid(1000)) = 1000
     assert loss("sigmoid_cross_entropy", given)[0] == pytest.approx([np.log(2) / 2, (np.log(2) + 1000) / 2], rel=1e-6)
@@ -169,14 +159,14 @@ def test_logits_of_any_size_give_finite_losses(dtype):
     assert np.array_equal(loss("softmax_cross_entropy", given)[0], [0, 0])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_a_nan_reaches_the_loss_of_its_sample_only(name):
     given = problem(name, (3, 4), "float32", np.random.default_rng(5))
     given.x[1, 2], given.target[1, 2] = np.nan, 1
     assert np.array_equal(np.isnan(loss(name, given)[0]), [False, True, False])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_a_nan_reaches_the_gradient_of_its_sample_only(name):
     given = problem(name, (3, 4), "float32", np.random.default_rng(5))
     given.x[1, 2] = np.nan
@@ -184,27 +174,35 @@ def test_a_nan_reaches_the_gradient_of_its_sample_only(name):
     assert np.array_equal(np.isnan(gradient(name, given, probabilities)).any(axis=1), [False, True, False])
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_the_comparison_notices_wrong_results(name):
     given = problem(name, (6, 5), "float64", np.random.default_rng(6))
-    given.smoothing = [0.1] if given.smoothing else []
+    if "label_smoothing" in given.arguments:
+        given.arguments["label_smoothing"] = 0.1
     values, prediction = loss(name, given)
     slopes = gradient(name, given, prediction)
-    assert agree(values, getattr(twin, name)(given.x, *doubles(given)))
+
+    def agrees():
+        found = agree(values, expected_loss(name, given)), agree(slopes, expected_gradient(name, given, prediction))
+        return all(found) if all(found) == any(found) else found
+
+    assert agrees() is True
     given.weight = given.weight[::-1]
-    assert not agree(values, getattr(twin, name)(given.x, *doubles(given)))
-    assert not agree(slopes, getattr(twin, f"{name}_gradient")(prediction, *doubles(given)))
-    given.weight, given.smoothing = given.weight[::-1], [0.11] if given.smoothing else []
-    given.target = given.target + (0 if given.smoothing else 1e-6)
-    assert not agree(values, getattr(twin, name)(given.x, *doubles(given)))
-    assert not agree(slopes, getattr(twin, f"{name}_gradient")(prediction, *doubles(given)))
+    assert agrees() is False
+    given.weight, target = given.weight[::-1], given.target
+    given.target = target + 1e-6
+    assert agrees() is False
+    given.target = target
+    for argument, number in list(given.arguments.items()):
+        given.arguments[argument] = number + 0.01
+        assert agrees() is False, argument
+        given.arguments[argument] = number
 
 
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", RULES)
 def test_threads_do_not_change_a_bit(name):
     given = problem(name, (SPAN, 9), "float32", np.random.default_rng(7))
     values, probabilities, out = np.empty(SPAN, "float32"), np.empty_like(given.x), np.empty_like(given.x)
-    inputs = (*tensors(given.x, given.target, given.weight), *given.smoothing, *tensors(values))
-    filled = tensors(probabilities) if name in FROM_LOGITS else []
-    assert same_bits_on_1_and_2_threads(lambda: getattr(loss_functions, name)(*inputs, *filled), values, probabilities)
+    steps = loss_steps(name, given, given.x, values, probabilities)
+    assert same_bits_on_1_and_2_threads(lambda: steps, values, probabilities)
     assert same_bits_on_1_and_2_threads(lambda: gradient_steps(name, given, given.x, out), out)

@@ -81,6 +81,7 @@ TWINS = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("rule", RULES)
 def test_an_update_agrees_with_its_twin_and_leaves_gaps_alone(rule, dtype):
+    assert rule in TWINS, f"the update rule {rule} has no twin: write one in tests/kernels/test_optimizers.py"
     formula, numbers = TWINS[rule]
     for sizes in SIZES[:6] if dtype == "float32" else SIZES[2:6]:
         flat = Flat(sizes, dtype)

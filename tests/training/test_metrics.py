@@ -1,7 +1,6 @@
 import numpy as np
-import pytest
 
-from cnncli.training.metrics.metrics import METRICS, Accuracy, BinaryAccuracy
+from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy
 from cnncli.training.metrics.statistics import Confusion, Totals
 
 
@@ -39,24 +38,6 @@ def test_accuracy_of_maps_is_the_mean_over_their_places():
 
 def test_figures_are_named_as_in_keras():
     assert [*Accuracy().names, *BinaryAccuracy().names] == ["accuracy", "binary_accuracy"]
-
-
-@pytest.mark.parametrize("name", sorted(METRICS.classes))
-@pytest.mark.parametrize("outputs", [(1,), (4,), (3, 2, 4)])
-def test_a_metric_does_not_depend_on_how_samples_are_divided_into_batches(name, outputs):
-    metric = METRICS.classes[name]()
-    random = np.random.default_rng(5)
-    scores = random.random((60, *outputs), np.float32)
-    targets = np.zeros_like(scores)
-    np.put_along_axis(targets, random.integers(0, outputs[-1], (60, *outputs[:-1], 1)), 1, -1)
-    found = []
-    for cuts in ([], [30], [1, 2, 40], list(range(7, 60, 7))):
-        totals = Totals()
-        for portion in reversed(np.split(np.arange(60), cuts)):
-            totals.add(metric.count(scores[portion], targets[portion]))
-        found.append(metric.figures(totals.sums()))
-    assert found == [found[0]] * 4
-    assert tuple(found[0]) == tuple(metric.names)
 
 
 def test_sums_of_real_numbers_are_exact_in_any_order_and_go_on_from_their_tensors():

@@ -2,23 +2,25 @@
 
 import json
 import shutil
+from itertools import cycle
 
 import numpy as np
 import pytest
 
 from cnncli.errors import InterruptedRun
+from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from tests.training import small
+from tests.training.optimizer_cases import ONE_OF, together
 from tests.training.test_loop import interrupter
 
 COSINE = {"CosineDecay": {"initial_learning_rate": 0, "decay_steps": "1.5 epochs", "alpha": 0.1}}
 COSINE["CosineDecay"] |= {"warmup_target": 0.1, "warmup_steps": 4}
 STEPWISE = {"PiecewiseConstantDecay": {"boundaries": ["1 epochs", "1.5 epochs"], "values": [0.01, 0.003, 0.001]}}
-OPTIMIZERS = [
-    {"SGD": {"learning_rate": COSINE, "momentum": 0.9, "weight_decay": 0.01, "clipnorm": 0.5}},
-    {"AdamW": {"learning_rate": STEPWISE, "global_clipnorm": 0.5}},
-    {"Nadam": {"learning_rate": STEPWISE, "clipvalue": 0.01}},
-    {"RMSprop": {"centered": True, "momentum": 0.5, "weight_decay": 0.1}},
-    {"Adagrad": {"learning_rate": COSINE}},
+RUNS = [
+    {name: {**together(name, clipping), "gradient_accumulation_steps": every, "learning_rate": rate}}
+    for name, clipping, every, rate in zip(
+        OPTIMIZERS.classes, cycle(ONE_OF), cycle([None, 2]), cycle([COSINE, STEPWISE, 0.01]), strict=False
+    )
 ]
 
 
@@ -28,7 +30,7 @@ def data(tmp_path):
     return tmp_path
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=[next(iter(optimizer)) for optimizer in OPTIMIZERS])
+@pytest.mark.parametrize("optimizer", RUNS, ids=[next(iter(optimizer)) for optimizer in RUNS])
 def test_schedules_and_slots_outlive_interruptions_and_growing(data, optimizer):
     """Two interruptions in mid-epoch, then two epochs more than the run began with, on another number of threads."""
     plan, short = (small.plan(data, optimizer=optimizer, epochs=epochs, callbacks=[]) for epochs in (4, 2))

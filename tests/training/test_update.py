@@ -1,5 +1,7 @@
 """What an update does to the arenas of a whole network."""
 
+from itertools import cycle
+
 import numpy as np
 import pytest
 
@@ -9,13 +11,12 @@ from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.update import Update
+from tests.training.optimizer_cases import ONE_OF, together
 
+WITHOUT_EPSILON = {"gradient_accumulation_steps": None, "epsilon": 0.0}
 EVERY = [
-    {"SGD": {"momentum": 0.9, "clipnorm": 0.1, "weight_decay": 0.1}},
-    {"AdamW": {"epsilon": 0, "global_clipnorm": 0.1}},
-    {"Nadam": {"epsilon": 0, "clipvalue": 0.1}},
-    {"RMSprop": {"epsilon": 0, "momentum": 0.9}},
-    {"Adagrad": {"epsilon": 0}},
+    {name: {key: WITHOUT_EPSILON.get(key, value) for key, value in together(name, clipping).items()}}
+    for name, clipping in zip(OPTIMIZERS.classes, cycle(ONE_OF), strict=False)
 ]
 
 

@@ -63,7 +63,7 @@ def command(
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.text import json_object, text
 
-    means, doubts, count, lost = model.meaning, model.doubts(inverted=invert), 0, 0
+    means, doubts, count, lost = model.reader, model.doubts(inverted=invert), 0, 0
     with ExitStack() as stack:
         outputs = model.network.targets.shape[1:]
         sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []

@@ -7,33 +7,39 @@ from typing import Any
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model
+from cnncli.interop.refusal import no_counterpart
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
-LOSSES = {
-    "cross_entropy": "CategoricalCrossentropy",
-    "sparse_cross_entropy": "CategoricalCrossentropy",
-    "binary_cross_entropy": "BinaryCrossentropy",
-    "mean_squared_error": "MeanSquaredError",
-}
-"""The class of each kind of loss on rows as long as the output: what the peer makes up."""
+NAMES = """
+    linear relu relu6 leaky_relu elu gelu silu hard_silu sigmoid hard_sigmoid tanh softmax
+    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
+    DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
+    Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
+    BinaryCrossentropy CategoricalCrossentropy MeanSquaredError SparseCategoricalCrossentropy
+    Adagrad Adam AdamW Nadam RMSprop SGD
+    Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
+    TruncatedNormal VarianceScaling Zeros
+    L1 L1L2 L2 MaxNorm NonNeg UnitNorm
+"""
+KNOWN = frozenset(NAMES.split())
+"""Declarations that mean the same in Keras, argument for argument, and activations."""
+ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
+"""Losses on class numbers, and the same on rows as long as the output: what the peer makes up."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
     """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
 
-    `nodes`: in order, each with its inputs, class and configuration. Raises UsageError for a layer of somebody else's
-    and for a schedule.
+    `nodes`: in order, each with its inputs, class and configuration. `targets`: what the loss takes outputs for. Raises
+    UsageError for what Keras does not know, for a layer of somebody else's, and for a schedule.
     """
-    for node in model.nodes:
-        if not type(node.layer).__module__.startswith("cnncli."):
-            kind = type(node.layer).__name__
-            raise UsageError(f"--against tensorflow knows no counterpart of {node.name} ({kind})")
     return {
         "input_shape": list(model.input_shape),
         "nodes": [
-            {"name": node.name, "inputs": list(node.inputs), "layer": configured(node.layer)} for node in model.nodes
+            {"name": node.name, "inputs": list(node.inputs), "layer": configured(node.layer, of=f"{node.name} ({{}})")}
+            for node in model.nodes
         ],
         **({} if compiled is None else _training(compiled)),
     }
@@ -42,23 +48,38 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
 def _training(compiled: CompileSection) -> dict[str, Any]:
     loss, optimizer = compiled.loss, compiled.optimizer
     if isinstance(optimizer.learning_rate, Schedule):  # its epochs would be those of no data
-        kind = type(optimizer).__name__
-        raise UsageError(f"--against tensorflow knows no counterpart of the optimizer {kind} with a schedule")
+        raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
+    described = configured(loss, of="the loss {}")
+    name = described["class_name"]
     return {
-        "loss": {"class_name": LOSSES[loss.kind], "config": configured(loss)["config"]},
-        "optimizer": configured(optimizer),
+        "loss": {**described, "class_name": ON_ROWS.get(name, name)},
+        "targets": loss.outputs.name.lower(),
+        "optimizer": configured(optimizer, of="the optimizer {}"),
     }
 
 
-def configured(declaration: Declaration) -> dict[str, Any]:
-    """A declaration as Keras writes one: its class and its arguments, whose declarations are written so, too."""
+def configured(declaration: Declaration, *, of: str) -> dict[str, Any]:
+    """A declaration as Keras writes one: its class and its arguments, whose declarations are written so, too.
+
+    `of`: what a refusal names, with {} for the class. Raises UsageError for what Keras does not know.
+    """
+    kind = type(declaration)
+    what = of.format(kind.__name__)
+    if kind.__name__ not in KNOWN or not kind.__module__.startswith("cnncli."):
+        raise _refusal(what)
     return {
-        "class_name": type(declaration).__name__,
-        "config": {name: _plain(value) for name, value in declaration.settings().items()},
+        "class_name": kind.__name__,
+        "config": {name: _plain(value, f"{what} with {name}") for name, value in declaration.settings().items()},
     }
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: Any, what: str) -> Any:
     if isinstance(value, Declaration):
-        return configured(value)
-    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+        return configured(value, of=f"{what} {{}}")
+    if what.endswith(" with activation") and value not in KNOWN:
+        raise _refusal(f"{what} {value}")
+    return [_plain(item, what) for item in value] if isinstance(value, tuple) else value
+
+
+def _refusal(what: str) -> UsageError:
+    return no_counterpart("tensorflow", what)

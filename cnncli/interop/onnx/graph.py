@@ -4,13 +4,18 @@ ONNX' arrays are channels first: a value of ours of shape (H, W, C) is one of (N
 rank; only Flatten and Reshape see the difference (`Graph.reshape`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from cnncli.errors import UsageError
 from cnncli.graph.model import Lowered, Model
+from cnncli.interop.refusal import no_counterpart
 from cnncli.ops.ir import Call, Op, Shape, Value
+
+FLOAT = 1
+"""float32 among ONNX' types of tensors."""
+Found = TypeVar("Found")
 
 
 class Graph:
@@ -25,6 +30,7 @@ class Graph:
         self.input, self.output, self.calls = lowered.input, lowered.output, calls
         self.parameters = {parameter.value: parameter.name for parameter in lowered.parameters}
         self.names = {lowered.input: "input"}
+        self.input_type = "float32"
         self.sources: dict[Value, Value] = {}
         self.flattened: dict[Value, Shape] = {}
         self.nodes: list[dict[str, Any]] = []
@@ -33,8 +39,23 @@ class Graph:
 
     def refusal(self, call: Call, how: str = "") -> UsageError:
         """What to raise for an operation without a counterpart."""
-        layer = f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}"
-        return UsageError(f"--against onnxruntime knows no counterpart of {layer}")
+        return no_counterpart("onnxruntime", f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}")
+
+    def choice(self, call: Call, known: Mapping[str, Found], name: str, what: str) -> Found:
+        """What `known` has for a call's activation or the like; raises UsageError where that is nothing."""
+        if name not in known:
+            raise self.refusal(call, f"with {what} {name}")
+        return known[name]
+
+    def scale_input(self, dtype: str, factor: float, divisor: float) -> None:
+        """Let the graph take images of `dtype`, and begin with what makes float32 of them, times and through these."""
+        self.input_type, x = dtype, "input"
+        if dtype != "float32":
+            x = self._append("input", "Cast", [x], to=FLOAT)
+        for operator, number in (("Mul", factor), ("Div", divisor)):
+            if number != 1:
+                x = self._append("input", operator, [x, self.constant(float(number))])
+        self.names[self.input] = x
 
     def source(self, value: Value) -> Value:
         """The value that is read where `value` is."""
@@ -77,9 +98,12 @@ class Graph:
 
     def emit(self, call: Call, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         """Append a node, and return the name of its output: that of the call, until it gets a further node."""
-        name = f"{call.owner}/{len(self.nodes)}"
+        name = self.names[call.output] = self._append(call.owner, operator, inputs, **attributes)
+        return name
+
+    def _append(self, owner: str, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
+        name = f"{owner}/{len(self.nodes)}"
         self.nodes.append({"operator": operator, "inputs": list(inputs), "output": name, "attributes": attributes})
-        self.names[call.output] = name
         return name
 
     def reshape(self, call: Call, x: str, before: Shape, after: Shape) -> None:
@@ -98,6 +122,7 @@ class Graph:
         """All of it, ready for JSON."""
         return {
             "input_shape": _channels_first(self.input.shape),
+            "input_type": self.input_type,
             "nodes": self.nodes,
             "constants": self.constants,
             "weights": self.weights,

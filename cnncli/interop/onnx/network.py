@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from math import inf
 from typing import Any
 
+from cnncli.datasets.rescale import rescale_for, scaling
 from cnncli.graph.model import Model, lower
 from cnncli.interop.onnx.graph import Graph
 from cnncli.kernels.elementwise.activation_names import parts
@@ -33,18 +34,28 @@ ARITHMETIC = (Add, Subtract, Multiply, Extreme)
 Translator = Callable[[Graph, Call, Any], object]
 
 
-def translate(model: Model, compiled: CompileSection | None = None) -> dict[str, Any]:
+def translate(
+    model: Model,
+    compiled: CompileSection | None = None,
+    *,
+    rescale: float | str | None = None,
+    dtype: str = "float32",
+) -> dict[str, Any]:
     """The graph for inference, ready for JSON; how the model is trained does not matter.
 
-    `input_shape`, `output_shape`: channels first. `nodes`: in order, each with its operator, the names of what it reads
-    and of what it makes, and its attributes. `constants`: numbers and small arrays, int64 where all are of type int,
-    else float32. `weights`: float32, by the names of ours, each being ours after
+    `rescale`: that of the spec's `data`; the graph then takes images of `dtype`, uint8 or float32, as they lie in
+    files, and scales them itself. Without it they come float32 and scaled.
+    `input_shape`, `output_shape`: channels first. `input_type`: the dtype. `nodes`: in order, each with its operator,
+    the names of what it reads and of what it makes, and its attributes. `constants`: numbers and small arrays, int64
+    where all are of type int, else float32. `weights`: float32, by the names of ours, each being ours after
     `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's; its input is "input". Raises
     UsageError for an operation without a counterpart.
     """
     lowered = lower(model)
     calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
     graph = Graph(model, lowered, calls)
+    if rescale is not None:
+        graph.scale_input(dtype, *scaling(rescale_for(model, rescale), dtype))
     for call in calls:
         if type(call.op) not in TRANSLATORS:
             raise graph.refusal(call)
@@ -147,23 +158,22 @@ def _normalized(graph: Graph, call: Call, op: FixedNormalization) -> None:
 
 def _activation(graph: Graph, call: Call, op: Activation) -> None:
     name, constants = parts(op.kind)
+    graph.choice(call, ACTIVATIONS, name, "activation")(graph, call, *constants)
+
+
+def _swish(graph: Graph, call: Call) -> None:
     x = graph.read(call)
-    if name in PLAIN:
-        graph.emit(call, PLAIN[name], x)
-    elif name in ("leaky_relu", "elu"):
-        graph.emit(call, "LeakyRelu" if name == "leaky_relu" else "Elu", x, alpha=constants[0])
-    elif name == "hard_sigmoid":
-        graph.emit(call, "HardSigmoid", x, alpha=1 / 6, beta=0.5)
-    elif name == "silu":
-        graph.emit(call, "Mul", [*x, graph.emit(call, "Sigmoid", x)])
+    graph.emit(call, "Mul", [*x, graph.emit(call, "Sigmoid", x)])
+
+
+def _clipped(graph: Graph, call: Call, most: float, slope: float, threshold: float) -> None:
+    if slope or (threshold and most != inf):
+        raise graph.refusal(call, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
+    x = graph.read(call)
+    if threshold:
+        graph.emit(call, "ThresholdedRelu", x, alpha=threshold)
     else:
-        most, slope, threshold = {"relu6": (6.0, 0.0, 0.0)}.get(name) or constants
-        if slope or (threshold and most != inf):
-            raise graph.refusal(call, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
-        if threshold:
-            graph.emit(call, "ThresholdedRelu", x, alpha=threshold)
-        else:
-            graph.emit(call, "Clip", [*x, graph.constant(0.0), graph.constant(most)])
+        graph.emit(call, "Clip", [*x, graph.constant(0.0), graph.constant(most)])
 
 
 def _reshape(graph: Graph, call: Call, op: Reshape) -> None:
@@ -199,10 +209,7 @@ def _framed(graph: Graph, call: Call, op: Frame) -> None:
 
 
 def _larger(graph: Graph, call: Call, op: UpSample2D) -> None:
-    how = {
-        "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
-        "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
-    }[op.interpolation]
+    how = graph.choice(call, INTERPOLATIONS, op.interpolation, "interpolation")
     scales = graph.constant([1.0, 1.0, *map(float, op.size)])
     graph.emit(call, "Resize", [*graph.read(call), "", scales], **how)
 
@@ -212,8 +219,34 @@ def _each(operator: str) -> Translator:
     return lambda graph, call, op: graph.emit(call, operator, graph.read(call))
 
 
-PLAIN = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu", "hard_silu": "HardSwish"}
-"""Activations that are an operator without attributes."""
+def _plain(operator: str, attribute: str = "", **attributes: float) -> Callable[..., object]:
+    """One node with these attributes; one that an activation's constant gives, too, if it is named."""
+
+    def emit(graph: Graph, call: Call, *constants: float) -> object:
+        own = dict(zip([attribute], constants, strict=True)) if attribute else {}
+        return graph.emit(call, operator, graph.read(call), **own, **attributes)
+
+    return emit
+
+
+ACTIVATIONS: Mapping[str, Callable[..., object]] = {
+    "relu": _plain("Relu"),
+    "relu6": lambda graph, call: _clipped(graph, call, 6.0, 0.0, 0.0),
+    "leaky_relu": _plain("LeakyRelu", "alpha"),
+    "elu": _plain("Elu", "alpha"),
+    "gelu": _plain("Gelu"),
+    "silu": _swish,
+    "hard_silu": _plain("HardSwish"),
+    "sigmoid": _plain("Sigmoid"),
+    "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "tanh": _plain("Tanh"),
+    "clipped_relu": _clipped,
+}
+"""What appends an activation's nodes to the graph: (graph, call, the activation's constants)."""
+INTERPOLATIONS = {
+    "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
+    "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
+}
 EXTREMES = {"maximum": "Max", "minimum": "Min"}
 TRANSLATORS: Mapping[type[Op], Translator] = {
     Activation: _activation,
@@ -225,7 +258,7 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Conv2DTranspose: _transposed,
     Dense: _dense,
     DepthwiseConv2D: _depthwise,
-    Extreme: lambda graph, call, op: graph.emit(call, EXTREMES[op.kind], graph.read(call)),
+    Extreme: lambda graph, call, op: graph.emit(call, graph.choice(call, EXTREMES, op.kind, "kind"), graph.read(call)),
     FixedNormalization: _normalized,
     Frame: _framed,
     GlobalMaxPool2D: _largest_of_all,

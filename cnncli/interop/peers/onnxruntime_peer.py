@@ -42,9 +42,13 @@ def built(description: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
         onnx.helper.make_node(node["operator"], node["inputs"], [node["output"]], **node["attributes"])
         for node in description["nodes"]
     ]
+    types = {"float32": onnx.TensorProto.FLOAT, "uint8": onnx.TensorProto.UINT8}
     image, output = (
-        onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["N", *shape])
-        for name, shape in (("input", description["input_shape"]), (description["output"], description["output_shape"]))
+        onnx.helper.make_tensor_value_info(name, types[kind], ["N", *shape])
+        for name, kind, shape in (
+            ("input", description["input_type"], description["input_shape"]),
+            (description["output"], "float32", description["output_shape"]),
+        )
     )
     arrays = [onnx.numpy_helper.from_array(array, name) for name, array in {**constants, **weights}.items()]
     versions = [onnx.helper.make_opsetid("", description["opset"])]

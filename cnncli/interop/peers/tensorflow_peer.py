@@ -45,7 +45,7 @@ class Runner:
                 loss=getattr(keras.losses, loss["class_name"])(**loss["config"]),
                 jit_compile=jit,
             )
-            self.one_hot = loss["class_name"] == "CategoricalCrossentropy"
+            self.one_hot = description["targets"] == "classes"
         self.predict = tensorflow.function(lambda x: self.model(x, training=False), jit_compile=jit)
         self.start = self.model.get_weights()
         self.random = np.random.default_rng(0)

@@ -64,7 +64,7 @@ class Runner:
         """Other targets."""
         with torch.no_grad():
             output = self.forward()
-        if isinstance(self.loss, torch.nn.CrossEntropyLoss):
+        if self.description["targets"] == "classes":
             self.target = torch.randint(output.shape[1], (output.shape[0], *output.shape[2:]))
         else:
             self.target = torch.rand(output.shape)

@@ -9,18 +9,25 @@ from math import ceil
 from typing import Any
 
 from cnncli.errors import UsageError
-from cnncli.graph.model import Model, Node, lower
+from cnncli.graph.model import Lowered, Model, Node, lower
+from cnncli.interop.refusal import no_counterpart
 from cnncli.interop.torch.spatial import TRANSLATORS, Module, border, convolution
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
 from cnncli.layers.core import Activation, Dense, Dropout, Flatten
 from cnncli.layers.layer import Layer
-from cnncli.layers.losses import LOGISTIC, Loss
+from cnncli.layers.losses import (
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    Loss,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
 from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
 from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
-from cnncli.training.optimizers.optimizers import SGD, Adam, Optimizer
+from cnncli.training.optimizers.optimizers import SGD, Adam, AdamW, Optimizer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
@@ -49,33 +56,50 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
     `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
     the modules they then go through. Raises UsageError for what has no counterpart.
     """
-    shapes = {name: value.shape for name, value in lower(model).outputs.items()}
-    last = model.nodes[-1]
-    loss = None if compiled is None else compiled.loss
-    nodes = [_node(node, [shapes[name] for name in node.inputs], loss=loss, final=node is last) for node in model.nodes]
+    lowered = lower(model)
+    shapes = {name: value.shape for name, value in lowered.outputs.items()}
+    nodes = []
+    for node in model.nodes:
+        if compiled is not None:
+            _check_trained(node)
+        last = compiled is not None and node is model.nodes[-1]
+        taker = compiled.loss if compiled is not None and last and not _gives_logits(lowered, compiled.loss) else None
+        nodes.append(_node(node, [shapes[name] for name in node.inputs], taker))
     return {
         "input_shape": [model.input_shape[-1], *model.input_shape[:-1]],
         "nodes": nodes,
-        **({} if compiled is None else {"loss": _loss(compiled.loss), "optimizer": _optimizer(compiled.optimizer)}),
+        **({} if compiled is None else _training(compiled)),
     }
 
 
-def _node(node: Node, inputs: Sequence[Shape], *, loss: Loss | None, final: bool) -> dict[str, Any]:
-    """A node; where there is a loss, one that is trained."""
+def _training(compiled: CompileSection) -> dict[str, Any]:
+    return {
+        "loss": _loss(compiled.loss),
+        "targets": compiled.loss.outputs.name.lower(),
+        "optimizer": _optimizer(compiled.optimizer),
+    }
+
+
+def _gives_logits(lowered: Lowered, loss: Loss) -> bool:
+    """Whether the model gives logits itself, without a softmax or sigmoid that the loss would look behind."""
+    return loss.of_logits and lowered.output not in lowered.builder.logits
+
+
+def _node(node: Node, inputs: Sequence[Shape], taker: Loss | None) -> dict[str, Any]:
+    """A node; without its activation where that is what the loss `taker` takes logits of, as PyTorch's losses do."""
     layer = node.layer
-    if loss is not None:
-        _check_trained(node)
     join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
     if len({len(shape) for shape in inputs}) > 1:
         raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
-    needless = loss.activation if final and loss is not None else "linear"  # theirs takes logits
     over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
     activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
-    logits = loss is not None and loss.of_logits and activation not in LOGISTIC
-    if needless not in ("linear", activation) and not logits:
-        raise _no_counterpart(node, f"as the output of {type(loss).__name__}, without {needless}")
+    needless = "linear" if taker is None else taker.activation
+    if needless not in ("linear", activation):
+        raise _no_counterpart(node, f"as the output of {type(taker).__name__}, without {needless}")
     if activation not in ("linear", needless):
+        if activation not in ACTIVATIONS:
+            raise _no_counterpart(node, f"with activation {activation}")
         modules.append(ACTIVATIONS[activation])
     return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
 
@@ -166,36 +190,48 @@ def _axis(axis: int, shape: Shape) -> int:
 
 
 def _loss(loss: Loss) -> Module:
-    smoothing = getattr(loss, "label_smoothing", 0.0)
-    if loss.activation == "softmax":
-        return "CrossEntropyLoss", {"label_smoothing": smoothing}
-    return ("BCEWithLogitsLoss" if loss.activation == "sigmoid" else "MSELoss"), {}
+    if type(loss) not in LOSSES:
+        raise no_counterpart("torch", f"the loss {type(loss).__name__}")
+    return LOSSES[type(loss)](loss)
+
+
+def _binary(loss: BinaryCrossentropy) -> Module:
+    if loss.label_smoothing:
+        raise no_counterpart("torch", "the loss BinaryCrossentropy with label_smoothing")
+    return "BCEWithLogitsLoss", {}
 
 
 def _optimizer(optimizer: Optimizer) -> Module:
-    """Adam with weight decay is PyTorch's AdamW; its SGD adds the decay to the gradient, which is something else."""
+    kind = type(optimizer)
+    if kind not in OPTIMIZERS:
+        raise no_counterpart("torch", f"the optimizer {kind.__name__}")
+    if isinstance(optimizer.learning_rate, Schedule):
+        raise no_counterpart("torch", f"the optimizer {kind.__name__} with a schedule")
+    known, translate_own = OPTIMIZERS[kind]
+    for name, field in optimizer.fields.items():
+        if name not in ("learning_rate", *known) and getattr(optimizer, name) != field.default:
+            raise no_counterpart("torch", f"the optimizer {kind.__name__} with {name}")
+    return translate_own(optimizer)
+
+
+def _adam(optimizer: Adam) -> Module:
+    """With weight decay it is PyTorch's AdamW."""
+    betas = [optimizer.beta_1, optimizer.beta_2]
+    arguments = {"lr": optimizer.learning_rate, "betas": betas, "eps": optimizer.epsilon}
     decay = optimizer.weight_decay
-    scheduled = isinstance(optimizer.learning_rate, Schedule)
-    options = ("clipnorm", "clipvalue", "global_clipnorm", "gradient_accumulation_steps")
-    held = [name for name in options if getattr(optimizer, name) is not None]
-    how = " with a schedule" if scheduled else f" with {held[0]}" if held else ""
-    arguments: dict[str, Any] = {"lr": optimizer.learning_rate}
-    if isinstance(optimizer, Adam) and not how:
-        arguments |= {"betas": [optimizer.beta_1, optimizer.beta_2], "eps": optimizer.epsilon}
-        return ("Adam", arguments) if decay is None else ("AdamW", {**arguments, "weight_decay": decay})
-    if isinstance(optimizer, SGD) and not how:
-        if not decay:
-            nesterov = optimizer.nesterov and optimizer.momentum > 0
-            return "SGD", {**arguments, "momentum": optimizer.momentum, "nesterov": nesterov}
-        how = " with weight_decay"
-    raise UsageError(f"--against torch knows no counterpart of the optimizer {type(optimizer).__name__}{how}")
+    return ("Adam", arguments) if decay is None else ("AdamW", {**arguments, "weight_decay": decay})
+
+
+def _sgd(optimizer: SGD) -> Module:
+    """PyTorch's adds weight decay to the gradient, which is something else."""
+    if optimizer.weight_decay:
+        raise no_counterpart("torch", "the optimizer SGD with weight_decay")
+    nesterov = optimizer.nesterov and optimizer.momentum > 0
+    return "SGD", {"lr": optimizer.learning_rate, "momentum": optimizer.momentum, "nesterov": nesterov}
 
 
 def _no_counterpart(node: Node, how: str = "") -> UsageError:
-    layer: Layer = node.layer
-    return UsageError(
-        f"--against torch knows no counterpart of {node.name} ({type(layer).__name__}){f' {how}' if how else ''}"
-    )
+    return no_counterpart("torch", f"{node.name} ({type(node.layer).__name__}){f' {how}' if how else ''}")
 
 
 def _nothing(node: Node, layer: Layer, shape: Shape) -> list[Module]:
@@ -218,3 +254,17 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     **dict.fromkeys(JOINS, _nothing),
 }
 """What each layer becomes, its activation and the joining of its inputs aside: (node, layer, shape) → modules."""
+LOSSES: dict[type[Loss], Callable[[Any], Module]] = {
+    BinaryCrossentropy: _binary,
+    CategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": loss.label_smoothing}),
+    MeanSquaredError: lambda loss: ("MSELoss", {}),
+    SparseCategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": 0.0}),
+}
+"""What each loss becomes: those of probabilities what they are of logits."""
+OF_ADAM = ("beta_1", "beta_2", "epsilon", "weight_decay")
+OPTIMIZERS: dict[type[Optimizer], tuple[Sequence[str], Callable[[Any], Module]]] = {
+    Adam: (OF_ADAM, _adam),
+    AdamW: (OF_ADAM, _adam),
+    SGD: (("momentum", "nesterov", "weight_decay"), _sgd),
+}
+"""What each optimizer becomes, and the arguments besides the learning rate that go over; others keep their defaults."""

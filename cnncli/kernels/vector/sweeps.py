@@ -32,15 +32,8 @@ def elementwise(*formulas: Callable[..., Any]) -> Any:
     @intrinsic(prefer_literal=True)
     def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):
         def generate(context, builder, signature, arguments):
-            formula, code = formulas[choice.literal_value], Code(builder, real.instance_type.bitwidth // 8)
-            sources, targets, start, stop, given = _operands(code, arguments[1:-1])
-
-            def body(index: Vector, mask: Vector | None) -> None:
-                found = formula(*(code.load(source, index, mask) for source in sources), *given)
-                for target, vector in zip(targets, found if isinstance(found, tuple) else (found,), strict=True):
-                    code.store(vector, target, index, mask)
-
-            code.sweep(start, stop, body)
+            code = Code(builder, real.instance_type.bitwidth // 8)
+            write(code, formulas[choice.literal_value], *_operands(builder, arguments[1:-1]))
             return context.get_dummy_value()
 
         return types.void(choice, *_plain(inputs, outputs, start, stop, scalars), real), generate
@@ -59,26 +52,59 @@ def summing(terms: int, *formulas: Callable[..., Any]) -> Any:
     @intrinsic(prefer_literal=True)
     def apply(typing_context, choice, inputs, outputs, start, stop, scalars, real):
         def generate(context, builder, signature, arguments):
-            formula, code = formulas[choice.literal_value], Code(builder, real.instance_type.bitwidth // 8, LANES)
-            sources, targets, start, stop, given = _operands(code, arguments[1:-1])
-            zero = code.full(0.0, ir.DoubleType())
-            totals = [Variable(zero) for _ in range(terms)]
-
-            def body(index: Vector, mask: Vector | None) -> None:
-                outputs, found = formula(*(code.load(source, index, mask) for source in sources), *given)
-                for target, vector in zip(targets, outputs, strict=True):
-                    code.store(vector, target, index, mask)
-                for total, term in zip(totals, found, strict=True):
-                    within = term if mask is None else term.where(mask, zero)
-                    total.set(total.get() + within)
-
-            code.sweep(start, stop, body)
-            found = [total.get().sum() for total in totals]
-            return context.make_tuple(builder, sums, found)
+            code = Code(builder, real.instance_type.bitwidth // 8, LANES)
+            found = add_up(code, terms, formulas[choice.literal_value], *_operands(builder, arguments[1:-1]))
+            return context.make_tuple(builder, sums, [total.value for total in found])
 
         return sums(choice, *_plain(inputs, outputs, start, stop, scalars), real), generate
 
     return apply
+
+
+def write(
+    code: Code,
+    formula: Callable[..., Any],
+    sources: Sequence[Vector],
+    targets: Sequence[Vector],
+    start: Vector,
+    stop: Vector,
+    numbers: Sequence[Vector],
+) -> None:
+    """The loop of `elementwise`, for code that is being written: the arguments are those of its function."""
+    given = [code.full(number) for number in numbers]
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        found = formula(*(code.load(source, index, mask) for source in sources), *given)
+        for target, vector in zip(targets, found if isinstance(found, tuple) else (found,), strict=True):
+            code.store(vector, target, index, mask)
+
+    code.sweep(start, stop, body)
+
+
+def add_up(
+    code: Code,
+    terms: int,
+    formula: Callable[..., Any],
+    sources: Sequence[Vector],
+    targets: Sequence[Vector],
+    start: Vector,
+    stop: Vector,
+    numbers: Sequence[Vector],
+) -> list[Vector]:
+    """The loop of `summing`, for code that is being written; the sums are float64 numbers."""
+    given, zero = [code.full(number) for number in numbers], code.full(0.0, ir.DoubleType())
+    totals = [Variable(zero) for _ in range(terms)]
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        outputs, found = formula(*(code.load(source, index, mask) for source in sources), *given)
+        for target, vector in zip(targets, outputs, strict=True):
+            code.store(vector, target, index, mask)
+        for total, term in zip(totals, found, strict=True):
+            within = term if mask is None else term.where(mask, zero)
+            total.set(total.get() + within)
+
+    code.sweep(start, stop, body)
+    return [Vector(code.builder, total.get().sum()) for total in totals]
 
 
 def _plain(inputs: Any, outputs: Any, start: Any, stop: Any, scalars: Any) -> tuple[Any, ...]:
@@ -87,10 +113,9 @@ def _plain(inputs: Any, outputs: Any, start: Any, stop: Any, scalars: Any) -> tu
     return unliteral(inputs), unliteral(outputs), types.intp, types.intp, unliteral(scalars)
 
 
-def _operands(code: Code, arguments: Sequence[ir.Value]) -> Any:
-    """Addresses of inputs and outputs, first and last element, and vectors full of the scalars."""
-    sources, targets, start, stop, numbers = (wrapped(code.builder, argument) for argument in arguments)
-    return sources, targets, start, stop, [code.full(number) for number in numbers]
+def _operands(builder: ir.IRBuilder, arguments: Sequence[ir.Value]) -> list[Any]:
+    """Addresses of inputs and outputs, first and last element, and the scalars."""
+    return [wrapped(builder, argument) for argument in arguments]
 
 
 @intrinsic
@@ -98,29 +123,24 @@ def largest(typing_context, x, count, real):
     """The largest of the `count` reals at address `x`; where one is NaN, some number or NaN."""
 
     def generate(context, builder, signature, arguments):
-        code = Code(builder, real.instance_type.bitwidth // 8, LANES)
         x, count = (Vector(builder, argument) for argument in arguments[:2])
-        best = Variable(code.full(-inf))
-
-        def body(index: Vector, mask: Vector | None) -> None:
-            best.set(larger(code.load(x, index, mask, -inf), best.get()))
-
-        code.sweep(code.word(0), count, body)
-        return best.get().folded(larger)
+        return find_largest(Code(builder, real.instance_type.bitwidth // 8, LANES), x, count).value
 
     return real.instance_type(types.intp, types.intp, real), generate
 
 
-def scalar(formula: Callable[[Vector], Vector]) -> Any:
-    """`formula` as a function of one real."""
+def find_largest(code: Code, x: Vector, count: Vector) -> Vector:
+    """What `largest` does, for code that is being written."""
+    best = Variable(code.full(-inf))
 
-    @intrinsic
-    def apply(typing_context, x):
-        def generate(context, builder, signature, arguments):
-            one = ir.Constant(ir.VectorType(arguments[0].type, 1), ir.Undefined)
-            found = formula(Vector(builder, builder.insert_element(one, arguments[0], INT(0))))
-            return builder.extract_element(found.value, INT(0))
+    def body(index: Vector, mask: Vector | None) -> None:
+        best.set(larger(code.load(x, index, mask, -inf), best.get()))
 
-        return x(x), generate
+    code.sweep(code.word(0), count, body)
+    return Vector(code.builder, best.get().folded(larger))
 
-    return apply
+
+def of_number(formula: Callable[[Vector], Vector], x: Vector) -> Vector:
+    """`formula` of one real, for code that is being written."""
+    found = formula(x.spread(1))
+    return Vector(x.builder, x.builder.extract_element(found.value, INT(0)))

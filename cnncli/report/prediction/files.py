@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from cnncli.report.prediction.outputs import Answer, Meaning
+from cnncli.report.prediction.outputs import Answer, Reader
 from cnncli.report.prediction.text import Sink
 from cnncli.system.atomic import replacing, telling
 from cnncli.training.prediction import Prediction
@@ -18,14 +18,14 @@ Array = np.ndarray[Any, Any]
 
 
 @contextmanager
-def file_of(path: Path, means: Meaning, outputs: tuple[int, ...]) -> Iterator[Sink]:
+def file_of(path: Path, means: Reader, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """What writes to `path`, .npy or .csv, the outputs of shape `outputs`, or what they mean."""
     with replacing(path) as file, (_array if path.suffix == ".npy" else _table)(path, file, means, outputs) as sink:
         yield sink
 
 
 @contextmanager
-def _array(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]) -> Iterator[Sink]:
+def _array(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """float32 (N, *outputs); a row of NaN for an image that can't be used, so that row n is always image n."""
     count = 0
     with telling(path):
@@ -46,7 +46,7 @@ def _array(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]
 
 
 @contextmanager
-def _table(path: Path, file: IO[bytes], means: Meaning, outputs: tuple[int, ...]) -> Iterator[Sink]:
+def _table(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """A line an image, under a head; empty cells for one that can't be used."""
 
     def line(cells: Sequence[Any]) -> None:

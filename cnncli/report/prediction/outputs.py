@@ -1,6 +1,6 @@
-"""What outputs mean: one of several classes, yes or no, several labels at once, numbers, a mask, the image again."""
+"""Outputs read as what they mean."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any, Protocol
@@ -8,7 +8,10 @@ from typing import Any, Protocol
 import numpy as np
 
 from cnncli.graph.model import Model
+from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.losses import Loss
+from cnncli.layers.meaning import Meaning
+from cnncli.training.metrics.statistics import class_numbers
 from cnncli.training.prediction import Prediction
 
 Array = np.ndarray[Any, Any]
@@ -29,7 +32,7 @@ class Answer:
     shares: bool = True
 
 
-class Meaning(Protocol):
+class Reader(Protocol):
     """One way to read outputs."""
 
     @property
@@ -44,21 +47,18 @@ class Meaning(Protocol):
         """What the output, which must be there, says."""
 
 
-def meaning(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, names: Sequence[str]) -> Meaning:
-    """How the outputs of a trained model, of shape `outputs`, are to be read; `names` are those of its classes."""
-    if targets == "input":
+def reader(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, names: Sequence[str]) -> Reader:
+    """What reads the outputs of a trained model, of shape `outputs`; `names` are those of its classes."""
+    means, count = loss.meaning(outputs, targets), outputs[-1]
+    if means is Meaning.IMAGE:
         return Reconstruction()
-    count, probabilities = outputs[-1], loss.kind == "binary_cross_entropy"
-    if count == 1 and (probabilities or targets == "masks"):
+    if means is Meaning.NUMBERS and ends_in_softmax(model.nodes[-1].layer):
+        means = Meaning.CLASSES
+    if count == 1 and means in (Meaning.CHOICE, Meaning.MASK):
         count = 2
         if len(names) == 1:  # the one column of a table of labels
             names = (f"not {names[0]}", names[0])
-    classes = [*names[:count], *map(str, range(len(names[:count]), count))]
-    if targets == "masks":
-        return Mask(classes)
-    if probabilities and outputs != (1,):
-        return Labels(classes)
-    return Classes(classes) if probabilities or loss.classes or _ends_in_softmax(model) else Numbers(classes)
+    return READERS[means]([*names[:count], *map(str, range(len(names[:count]), count))])
 
 
 @dataclass(frozen=True)
@@ -133,8 +133,7 @@ class Mask:
     def answer(self, prediction: Prediction) -> Answer:
         assert prediction.output is not None
         pixels = prediction.output.reshape(-1, prediction.output.shape[-1])
-        chosen = pixels.argmax(1) if pixels.shape[1] > 1 else (pixels[:, 0] > 0.5).astype(np.int64)
-        shares = (np.bincount(chosen, minlength=len(self.classes)) / len(pixels)).astype(np.float32)
+        shares = (np.bincount(class_numbers(pixels), minlength=len(self.classes)) / len(pixels)).astype(np.float32)
         numbers, ranked = [number(share) for share in shares], _ranked(self.classes, shares)
         most = ranked[0][0]
         return Answer(most, ranked, {"class": most, "shares": numbers}, [most, *numbers])
@@ -167,6 +166,11 @@ def _ranked(names: Sequence[str], shares: Array) -> list[tuple[str, float]]:
     return [(names[place], shares[place]) for place in np.argsort(-shares, kind="stable")]
 
 
-def _ends_in_softmax(model: Model) -> bool:
-    layer = model.nodes[-1].layer
-    return type(layer).__name__ == "Softmax" or getattr(layer, "activation", "") == "softmax"
+READERS: Mapping[Meaning, Callable[[Sequence[str]], Reader]] = {
+    Meaning.CLASSES: Classes,
+    Meaning.CHOICE: Classes,
+    Meaning.LABELS: Labels,
+    Meaning.NUMBERS: Numbers,
+    Meaning.MASK: Mask,
+}
+"""What makes a reader of the names of classes."""

@@ -7,16 +7,13 @@ from cnncli.datasets.rescale import rescaled_again
 from cnncli.datasets.section import DataSection
 from cnncli.graph.model import Lowered, Model
 from cnncli.layers.declarations.declaration import snake_case
-from cnncli.layers.losses import Loss
+from cnncli.layers.losses import LOSSES, Loss
 from cnncli.layers.regularizers import L1L2
 from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Value
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
-
-FIT = {"softmax": "categorical_crossentropy", "sigmoid": "binary_crossentropy"}
-"""The loss that goes with each activation."""
 
 
 def doubt_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
@@ -31,7 +28,7 @@ def doubt_output(lowered: Lowered, loss: Loss, last: Place, place: Place, proble
     if found is not None and loss.of_logits:
         problems.warn(place, f"from_logits is of no effect: the logits behind the {found.activation} are taken anyway")
     if found is not None and found.activation != wanted:
-        instead = FIT.get(found.activation)
+        instead = _loss_of(found.activation)
         way_out = f"use {wanted}{f', or {instead}' if instead else ''}"
         problems.warn(
             last,
@@ -46,6 +43,12 @@ def doubt_output(lowered: Lowered, loss: Loss, last: Place, place: Place, proble
             f"{name} takes probabilities, and the output is neither a softmax nor a sigmoid: "
             f"use `activation: {wanted}`, or `from_logits: true` for the loss",
         )
+
+
+def _loss_of(activation: str) -> str:
+    """The first loss that goes with an activation; empty where there is none."""
+    fit = (name for name, cls in LOSSES.classes.items() if cls.logits and cls.logits.activation == activation)
+    return snake_case(next(fit, ""))
 
 
 def _are_probabilities(lowered: Lowered) -> bool:

@@ -7,9 +7,10 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.hints import suggestion
-from cnncli.layers.activations import Softmax
+from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.declarations.declaration import snake_case
-from cnncli.layers.losses import BinaryCrossentropy, Loss
+from cnncli.layers.losses import Loss
+from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
@@ -55,7 +56,7 @@ def check_output(
 ) -> None:
     """The last layer against the loss and the data."""
     last = model.nodes[-1].layer
-    softmax = isinstance(last, Softmax) or getattr(last, "activation", "") == "softmax"
+    softmax = ends_in_softmax(last)
     if softmax and shape[-1] == 1:
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return
@@ -102,7 +103,7 @@ def check_output(
         )
     elif classes is not None and units != classes and (loss.classes or units != 1):
         problems.add(place, f"the data has {classes} classes, the last layer gives {units}")
-    elif classes is not None and classes > 2 and units == 1 and isinstance(loss, BinaryCrossentropy):
+    elif classes is not None and classes > 2 and units == 1 and loss.outputs is Meaning.LABELS:
         problems.add(place, f"{name} with one output tells two classes apart; the data has {classes} classes")
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.graph.network import Network
+from cnncli.layers.meaning import Meaning
 from cnncli.training.metrics.evaluation import evaluate
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.metrics.statistics import Confusion, Totals, class_numbers
@@ -129,8 +130,8 @@ def _class_count(network: Network, split: Split) -> int:
     if split.y is None or len(outputs) not in (1, 3):
         return 0
     if outputs[-1] == 1:
-        return 2 if network.loss.kind == "binary_cross_entropy" or split.y.dtype == np.uint8 else 0
-    return outputs[-1] if network.loss.classes or split.y.dtype.kind in "iu" else 0
+        return 2 if network.loss.outputs is Meaning.LABELS or split.y.dtype == np.uint8 else 0
+    return outputs[-1] if network.loss.outputs is Meaning.CLASSES or split.y.dtype.kind in "iu" else 0
 
 
 def _ratio(part: int, whole: int) -> float | None:

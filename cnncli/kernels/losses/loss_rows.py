@@ -1,0 +1,68 @@
+"""A row of predictions and its targets, in the hands of a loss' formulas: each call writes the code of one pass."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from cnncli.kernels.vector.emit import Code
+from cnncli.kernels.vector.lanes import Vector
+from cnncli.kernels.vector.sweeps import add_up, find_largest, write
+
+Formula = Callable[..., Any]
+"""(prediction, target, numbers …) → what the pass wants, all of them vectors."""
+
+
+class Row:
+    """A row while the code for it is written.
+
+    `numbers`: those of the rule, float64 in every lane. A formula of a pass takes the prediction, the target, and then
+    what else is named in the call, as vectors full of that number. A pass reads a vector before it writes one, so that
+    `out` may be the prediction.
+    """
+
+    def __init__(self, code: Code, places: Sequence[Vector], length: Vector, given: Sequence[Vector]) -> None:
+        self.code, self.length = code, length
+        self.prediction, self.target, self.out = places
+        self.keep, self.share, *self.numbers = (code.full(number) for number in given)
+
+    def wanted(self, target: Vector) -> Vector:
+        """The smoothed target, t · keep + share, in the precision of `target`."""
+        return target * self.keep.rounded(target.item) + self.share.rounded(target.item)
+
+    def largest(self) -> Vector:
+        """The largest prediction; where one is NaN, some number or NaN."""
+        return find_largest(self.code, self.prediction, self.length)
+
+    def sums(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
+        """`count` sums of what the formula returns, a tuple of float64 vectors."""
+        return self._add_up(count, lambda *given: ((), formula(*given)), (), numbers)
+
+    def fill(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
+        """The same; the formula returns (what goes to `out`, the tuple)."""
+
+        def both(*given: Vector) -> Any:
+            filled, terms = formula(*given)
+            return (filled,), terms
+
+        return self._add_up(count, both, (self.out,), numbers)
+
+    def divide(self, divisor: Vector) -> None:
+        """Divide what `out` holds, in its own precision."""
+        self._write(lambda filled, number: filled / number.rounded(filled.item), (self.out,), (divisor,))
+
+    def slope(self, scale: Vector, formula: Formula, *numbers: Vector) -> None:
+        """Fill `out` with what the formula returns, in either precision, times `scale`, a float64 number."""
+
+        def scaled(prediction: Vector, target: Vector, scale: Vector, *rest: Vector) -> Vector:
+            slope: Vector = formula(prediction, target, *rest)
+            return (slope * scale.rounded(slope.item)).rounded(prediction.item)
+
+        self._write(scaled, (self.prediction, self.target), (scale, *numbers))
+
+    def _write(self, formula: Formula, sources: Sequence[Vector], numbers: Sequence[Vector]) -> None:
+        write(self.code, formula, sources, (self.out,), self.code.word(0), self.length, numbers)
+
+    def _add_up(
+        self, count: int, formula: Formula, targets: Sequence[Vector], numbers: Sequence[Vector]
+    ) -> list[Vector]:
+        places = self.prediction, self.target
+        return add_up(self.code, count, formula, places, targets, self.code.word(0), self.length, numbers)

@@ -1,0 +1,171 @@
+"""The contract of every registered loss: of predictions, of logits, and of the output of its activation."""
+
+import inspect
+from itertools import product
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from cnncli.graph.fusion import TRAINING, fuse
+from cnncli.graph.program import Program, aligned
+from cnncli.kernels.jit import cache
+from cnncli.kernels.losses.loss_rules import RULES, of_elements
+from cnncli.layers.declarations.field_types import Truth
+from cnncli.layers.losses import LOSSES, Loss
+from cnncli.layers.meaning import Meaning
+from cnncli.ops.builder import Builder
+from cnncli.ops.differentiate import differentiate
+from cnncli.ops.ir import Tape, Value
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
+from cnncli.spec.yaml.writer import to_yaml
+from tests.kernels.loss_cases import problem, twin
+from tests.layers.harness import gradients_agree
+
+NUMBERS = {"label_smoothing": (0.0, 0.2)}
+"""Values that each number among the fields of losses is tried with."""
+SHAPES = ((5,), (3, 2, 4))
+
+
+def every_case():
+    """Each loss, its arguments, and whether it is given the output of its activation."""
+    for name, cls in LOSSES.classes.items():
+        values = [(False, True) if isinstance(f.kind, Truth) else NUMBERS.get(n, ()) for n, f in cls.fields.items()]
+        for number, chosen in enumerate(product(*values)):
+            arguments = dict(zip(cls.fields, chosen, strict=True))
+            for behind in (False, True) if cls.logits else (False,):
+                yield pytest.param(cls, arguments, behind, id=f"{name}-{number}{'-behind' * behind}")
+
+
+CASES = list(every_case())
+
+
+class Run:
+    """The program of a loss and its gradient with respect to `x`, on a batch of its own."""
+
+    def __init__(self, declared, given, activation="linear"):
+        builder = Builder()
+        arrays = given.x, given.target, given.weight
+        self.given, values = given, [Value(array.shape[1:]) for array in arrays]
+        prediction = builder.activation(values[0], activation)
+        self.loss, _ = declared.lower(builder, prediction, *values[1:])
+        tape = Tape(fuse(builder.calls, TRAINING))
+        self.grad = differentiate(tape, values[:1])[values[0]]
+        placed = dict(zip(values, arrays, strict=True))
+        size, dtype = len(given.x), given.x.dtype.name
+        self.program = Program(tape.calls, placed, [self.loss, self.grad], capacity=size, dtype=dtype, threads=1)
+        self.memory = aligned(self.program.size)
+        self.program.attach(self.memory)
+
+    def read(self, value):
+        self.program.run(len(self.given.x))
+        return self.program.read(value).astype(np.float64)
+
+    def finite_differences(self, step=1e-6):
+        found, x = np.empty(self.given.x.shape), self.given.x
+        for index in np.ndindex(x.shape):
+            before = x[index]
+            x[index] = before + step
+            above = self.read(self.loss).mean()
+            x[index] = before - step
+            found[index] = (above - self.read(self.loss).mean()) / (2 * step)
+            x[index] = before
+        return found
+
+
+def case_of(cls, arguments, behind, shape, dtype="float64"):
+    """The loss at work, and the name of the rule it must be computed by."""
+    declared = cls(**arguments)
+    logits = cls.logits is not None and (behind or declared.of_logits)
+    rule = cls.logits.kind if logits else cls.kind
+    given = problem(rule, (4, *shape), dtype, np.random.default_rng(3))
+    given.numbers = {name: value for name, value in arguments.items() if name != "from_logits"}
+    return Run(declared, given, declared.activation if behind else "linear"), rule
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 2e-5)])
+@pytest.mark.parametrize(("cls", "arguments", "behind"), CASES)
+def test_a_loss_is_that_of_its_naive_twin(cls, arguments, behind, dtype, tolerance):
+    for shape in SHAPES:
+        run, rule = case_of(cls, arguments, behind, shape, dtype)
+        arrays = [array.astype(np.float64) for array in (run.given.x, run.given.target, run.given.weight)]
+        numbers = inspect.signature(twin(rule)).parameters.keys() & {"label_smoothing"}
+        expected = twin(rule)(*arrays, **(dict.fromkeys(numbers, 0.0) | run.given.numbers))
+        np.testing.assert_allclose(run.read(run.loss), expected, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize(("cls", "arguments", "behind"), CASES)
+def test_its_gradient_is_the_finite_difference_of_the_mean_over_the_batch(cls, arguments, behind):
+    for shape in SHAPES:
+        run, _ = case_of(cls, arguments, behind, shape)
+        got, expected = run.read(run.grad), run.finite_differences()
+        assert gradients_agree([got], [expected])
+        got.flat[0] += 1e-4 * max(1.0, np.abs(expected).max())
+        assert not gradients_agree([got], [expected]), "the comparison must notice a perturbed gradient"
+
+
+@pytest.mark.parametrize(("cls", "arguments", "behind"), [case for case in CASES if not case.values[2]])
+def test_declarations_survive_being_written_as_yaml_and_read(cls, arguments, behind):
+    loss, problems = cls(**arguments), Problems("loss.yaml", "")
+    tree = read(to_yaml({cls.__name__: loss.plain()}), problems)
+    assert not problems
+    assert LOSSES.parse(plain(tree)) == loss
+
+
+@pytest.mark.parametrize("cls", list(LOSSES), ids=LOSSES.classes)
+def test_every_loss_says_what_outputs_mean_and_has_rules_twins_and_a_documentation(cls):
+    assert cls.outputs in (Meaning.CLASSES, Meaning.LABELS, Meaning.NUMBERS)
+    rules = [cls.kind, *([cls.logits.kind] if cls.logits else [])]
+    for rule in rules:
+        assert rule in RULES, f"kernels/losses/loss_rules.py has no rule {rule}"
+        assert RULES[rule].by_class == (cls.outputs is Meaning.CLASSES)
+        assert set(RULES[rule].numbers) <= cls.fields.keys(), "a rule reads the declaration's fields"
+        twin(rule)
+        twin(rule, "_gradient")
+    untried = [name for name, field in cls.fields.items() if not isinstance(field.kind, Truth) and name not in NUMBERS]
+    assert not untried, f"tests/layers/test_losses.py must try values of {untried}: add them to NUMBERS"
+    assert cls.__doc__ is not None, "the docstring must be its own, not inherited"
+
+
+@pytest.mark.parametrize("cls", list(LOSSES), ids=LOSSES.classes)
+def test_what_outputs_mean_follows_from_the_loss_and_the_targets(cls):
+    declared = cls()
+    assert declared.meaning((4, 4, 1), "masks") is Meaning.MASK
+    assert declared.meaning((4, 4, 1), "input") is Meaning.IMAGE
+    assert declared.meaning((3,), "labels") is cls.outputs
+    assert (declared.meaning((1,), "labels") is Meaning.CHOICE) == (cls.outputs is Meaning.LABELS)
+
+
+class Huber(Loss):
+    """A loss of somebody's own, with a number: quadratic up to `delta`, linear beyond."""
+
+    kind: ClassVar[str] = "huber"
+    outputs: ClassVar[Meaning] = Meaning.NUMBERS
+
+    delta: float = 1.0
+
+
+def _huber_term(row, x, t):
+    (delta,) = row.numbers
+    error = (x.double() - row.wanted(t.double())).magnitude()
+    return (error * error * 0.5).where(error < delta, delta * error - delta * delta * 0.5)
+
+
+def _huber_slope(row, x, t):
+    (delta,) = row.numbers
+    error = x.double() - row.wanted(t.double())
+    return delta.where(error > delta, (0.0 - delta).where(error < 0.0 - delta, error))
+
+
+@pytest.mark.parametrize("delta", [0.5, 2.0])
+def test_a_declaration_and_an_entry_of_the_table_make_a_loss(monkeypatch, delta):
+    monkeypatch.setitem(RULES, "huber", of_elements(_huber_term, _huber_slope, numbers=("delta",)))
+    monkeypatch.setattr(cache, "ENABLED", False)  # kept code goes by the number of a rule
+    given = problem("mean_squared_error", (4, 5), "float64", np.random.default_rng(0))
+    run = Run(Huber(delta=delta), given)
+    error = np.abs(given.x - given.target)
+    each = np.where(error < delta, error**2 / 2, delta * error - delta**2 / 2)
+    np.testing.assert_allclose(run.read(run.loss), each.mean(-1) * given.weight, rtol=1e-12)
+    assert gradients_agree([run.read(run.grad)], [run.finite_differences()])

@@ -1,0 +1,70 @@
+"""The contract of every registered callback: at work in a training, it goes on after an interruption as if none was."""
+
+import inspect
+import json
+
+import pytest
+
+from cnncli.errors import InterruptedRun
+from cnncli.spec.yaml.problems import Problems
+from cnncli.spec.yaml.reader import read
+from cnncli.spec.yaml.tree import plain
+from cnncli.spec.yaml.writer import to_yaml
+from cnncli.training.callbacks.vocabulary import CALLBACKS
+from tests.training import small
+from tests.training.small import BATCHES, interrupter, outcome
+
+ACTIVE = {
+    "EarlyStopping": {"monitor": "loss", "min_delta": 100.0, "patience": 2, "restore_best_weights": True},
+    "ReduceLROnPlateau": {"monitor": "loss", "min_delta": 100.0, "patience": 1, "factor": 0.5},
+}
+"""Arguments with which each does something in a training of five epochs, and needs what it remembered for it."""
+EPOCHS = 5
+EVERY = pytest.mark.parametrize("name", CALLBACKS.classes)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    small.write_data(folder)
+    small.run(small.plan(folder, epochs=EPOCHS, callbacks=[]), folder / "plain")
+    return folder
+
+
+def plan_of(data, name):
+    if name not in ACTIVE:
+        pytest.fail(f"the callback {name} is not tested: say in ACTIVE with which arguments it acts", pytrace=False)
+    return small.plan(data, epochs=EPOCHS, callbacks=[{name: ACTIVE[name]}])
+
+
+@EVERY
+def test_its_state_survives_a_checkpoint(data, tmp_path, name):
+    plan = plan_of(data, name)
+    small.run(plan, tmp_path / "whole")
+    assert outcome(tmp_path / "whole") != outcome(data / "plain"), "it must have done something"
+    batches = BATCHES * len(outcome(tmp_path / "whole")["epochs"])
+    for after in (1, BATCHES, BATCHES + 1, 2 * BATCHES, 2 * BATCHES + 3):
+        assert after < batches
+        run = tmp_path / f"interrupted-{after}"
+        with pytest.raises(InterruptedRun):
+            small.run(plan, run, report=interrupter(after))
+        small.run(plan, resume=run)
+        assert outcome(run) == outcome(tmp_path / "whole"), after
+
+
+@EVERY
+def test_what_it_remembers_at_first_is_what_json_can_hold(name):
+    hooks = CALLBACKS.parse({name: ACTIVE[name]}).hooks({})
+    assert json.loads(json.dumps(hooks.state)) == hooks.state
+    assert hooks.chosen_epoch is None
+
+
+@EVERY
+def test_it_is_documented_and_survives_being_written_as_yaml_and_read(name):
+    cls = CALLBACKS.classes[name]
+    assert inspect.getdoc(cls)
+    assert cls.__doc__ is not None, "the docstring must be its own, not inherited"
+    callback, problems = CALLBACKS.parse({name: ACTIVE[name]}), Problems("callback.yaml", "")
+    tree = read(to_yaml({name: callback.plain()}), problems)
+    assert not problems
+    assert CALLBACKS.parse(plain(tree)) == callback
