@@ -1,0 +1,249 @@
+"""The run directory: what a training leaves behind, and the place it is resumed from."""
+
+import fcntl
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from datetime import datetime
+from importlib.metadata import version
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from cnncli import __version__
+from cnncli.system import signals
+from cnncli.system.atomic import sync, write
+from cnncli.errors import CnncliError, UsageError
+from cnncli.system.folders import RUNS
+from cnncli.errors import reason
+from cnncli.hints import is_run
+from cnncli.notices import warn
+from cnncli.training.runs import past_runs, registry
+from cnncli.training.runs.commit import commit
+from cnncli.training.runs.past_runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
+
+SPLITS = "splits.json"
+LATEST = "latest"
+"""The link to the run of a name that began last."""
+
+
+class Run:
+    """A run directory, held by this process until it is closed or ends: two trainings can't write into one.
+
+    `dated`: its name is its time. `made`: the directories that are this process's own, the run's first. `begun`: there
+    is something to resume.
+    """
+
+    def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
+        self.path, self.dated, self.made, self.begun = path, dated, made, begun
+        self.descriptor = os.open(path, os.O_RDONLY)
+        try:
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self.descriptor)
+            raise UsageError(f"{path}: another process is training in this run") from None
+        except OSError as error:  # some network file systems lock no files, or no folders
+            warn(f"{path} can't be locked ({reason(error)}): see to it that no other process trains in this run")
+
+    @property
+    def shown(self) -> str:
+        """The path as a user may type it: relative where it is below the working directory."""
+        here, path = Path.cwd(), self.path.absolute()
+        return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+    @property
+    def spec(self) -> Path:
+        """The resolved spec, itself trainable."""
+        return self.path / SPEC
+
+    @property
+    def best(self) -> Path:
+        """The model file that the run hands out."""
+        return self.path / MODEL_FILES[0]
+
+    @property
+    def last(self) -> Path:
+        """The checkpoint that the run is resumed from."""
+        return self.path / MODEL_FILES[1]
+
+    @property
+    def metrics(self) -> Path:
+        """A line of JSON an epoch."""
+        return self.path / METRICS
+
+    @property
+    def result(self) -> Path:
+        """What the run came to, once it has come to its end."""
+        return self.path / RESULT
+
+    def announce(self) -> None:
+        """The run has begun: there is a model. Let it be found: `latest` names a dated run."""
+        self.begun = True
+        if not self.dated:
+            registry.register(self.path, self.shown)
+            return
+        try:
+            registry.make_folder()
+            _point(self.path)
+        except OSError as error:
+            warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
+
+    def discard(self) -> None:
+        """Remove what `create` made, unless the run has begun."""
+        if self.begun:
+            return
+        for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
+            (self.path / name).unlink(missing_ok=True)
+        for folder in self.made:
+            with suppress(OSError):  # another run has come into a folder above
+                folder.rmdir()
+
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """Keep what the run came to. Raises CnncliError where that fails."""
+        write(self.result, _document(result))
+
+    def close(self) -> None:
+        """Let go of the directory."""
+        signals.keep(self.discard)
+        os.close(self.descriptor)
+
+    def append(self, figures: Mapping[str, float]) -> None:
+        """Add an epoch's line. Raises CnncliError where that fails."""
+        try:
+            with self.metrics.open("a", encoding="utf-8") as file:
+                file.write(_line(figures))
+        except OSError as error:
+            raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
+
+    def write(self, name: str, content: bytes) -> None:
+        """Write the file `name` in the directory, whole or not at all. Raises CnncliError where that fails."""
+        write(self.path / name, content)
+
+    def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Make the lines those of `history`: what an interruption left beyond it goes; what was measured stays."""
+        measured = {
+            str(line.get("epoch")): {key: line[key] for key in MEASURED if key in line}
+            for line in past_runs.history(self.path)
+        }
+        lines = [{**figures, **measured.get(str(figures["epoch"]), {})} for figures in history]
+        write(self.metrics, "".join(map(_line, lines)).encode())
+
+
+def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
+    """Make a new run: `output` itself, or runs/<name>/<YYYYMMDD-HHMMSS>, and write what is known before training.
+
+    `latest` does not name it before it is announced. Raises UsageError where `output` has something in it; CnncliError,
+    with nothing left behind, where something can't be written.
+    """
+    if output:
+        check_output(output)
+    above = output or RUNS / name
+    made = [folder for folder in (above, *above.parents) if not folder.exists()]
+    try:
+        above.mkdir(parents=True, exist_ok=True)
+        path = output or _dated(above)
+        run = Run(path, dated=not output, made=made if output else [path, *made], begun=False)
+    except OSError as error:
+        way = "" if output else "; --output puts the run elsewhere"
+        raise CnncliError(f"{above}: can't be made: {error.strerror or error}{way}") from None
+    signals.undo(run.discard)
+    try:
+        write(run.spec, spec.encode())
+        write(run.path / ENVIRONMENT, _document(environment))
+        write(run.path / SPLITS, _document(splits))
+        run.rewrite([])
+    except BaseException:
+        run.discard()
+        run.close()
+        raise
+    return run
+
+
+def reopen(path: Path) -> Run:
+    """The run at `path`, to go on with. Raises UsageError where there is none."""
+    path = path.resolve() if path.is_symlink() else path
+    if not (path / SPEC).is_file():
+        what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
+        raise UsageError(f"{path}: {what}")
+    run = Run(path)
+    for left in path.glob(".*.tmp"):  # by a process that was killed while it wrote
+        left.unlink(missing_ok=True)
+    return run
+
+
+def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
+    """What the figures of a run may depend on. `data` is the digest of the data."""
+    checked_out = commit(Path.cwd())
+    packages = ("numpy", "numba", "llvmlite", "safetensors")
+    return {
+        "cnncli": __version__,
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+        "platform": platform.platform(),
+        "cpu": processor_name() or platform.machine(),
+        "threads": threads,
+        "seed": seed,
+        "data_digest": data,
+        **({"commit": checked_out} if checked_out else {}),
+        "started": datetime.now().astimezone().isoformat(timespec="seconds"),
+    }
+
+
+def processor_name() -> str:
+    """What the processor is called; empty where the system does not say it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return ""
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
+
+
+def check_output(output: Path) -> None:
+    """Raise UsageError unless `output` is an empty folder or does not exist, CnncliError where that can't be seen."""
+    try:
+        what = "is a file" if output.is_file() else "has something in it" if _has_something(output) else ""
+    except OSError as error:
+        raise CnncliError(f"{output}: can't be read: {error.strerror or error}") from None
+    if what:
+        way = f"; `cnncli train --resume {output}` goes on with the run there" if is_run(output) else ""
+        raise UsageError(f"--output must be an empty folder or a new one; {output} {what}{way}")
+
+
+def _has_something(folder: Path) -> bool:
+    return folder.exists() and any(folder.iterdir())
+
+
+def _dated(folder: Path) -> Path:
+    """A new folder named by the second; a second run within it gets -2, and so on."""
+    stamp = datetime.now().strftime(STAMP)
+    for number in count(1):
+        path = folder / (stamp if number == 1 else f"{stamp}-{number}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        return path
+    raise AssertionError
+
+
+def _point(path: Path) -> None:
+    """Let `latest` name this run; at no instant does it name nothing. Raises OSError where that can't be."""
+    temporary = path.parent / f".{LATEST}.{os.getpid()}"
+    temporary.unlink(missing_ok=True)
+    temporary.symlink_to(path.name)
+    try:
+        temporary.replace(path.parent / LATEST)
+    except OSError:
+        temporary.unlink()
+        raise
+    sync(path.parent)
+
+
+def _line(figures: Mapping[str, float]) -> str:
+    return json.dumps(figures) + "\n"
+
+
+def _document(content: Mapping[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode()
