@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save as serialize
 
-from cnncli.system import atomic
 from cnncli.errors import CnncliError
+from cnncli.system import atomic
 from cnncli.training.runs import model_file
 from cnncli.training.runs.model_file import FORMAT, About, Tensor
 

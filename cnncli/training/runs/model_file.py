@@ -15,10 +15,9 @@ from math import prod
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from cnncli.errors import CnncliError, reason
 from cnncli.system import memory
-from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular
-from cnncli.errors import reason
 from cnncli.training.runs import typed_json
 
 FORMAT = "cnncli 1"

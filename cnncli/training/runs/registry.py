@@ -11,9 +11,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from cnncli import notices
-from cnncli.system.folders import RUNS
 from cnncli.errors import reason
 from cnncli.hints import is_run
+from cnncli.system.folders import RUNS
 
 INDEX, IGNORE = RUNS / ".index", RUNS / ".gitignore"
 LARGEST = 1 << 20

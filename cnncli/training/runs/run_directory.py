@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from cnncli import __version__
-from cnncli.system import signals
-from cnncli.system.atomic import sync, write
-from cnncli.errors import CnncliError, UsageError
-from cnncli.system.folders import RUNS
-from cnncli.errors import reason
+from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.hints import is_run
 from cnncli.notices import warn
+from cnncli.system import signals
+from cnncli.system.atomic import sync, write
+from cnncli.system.folders import RUNS
 from cnncli.training.runs import past_runs, registry
 from cnncli.training.runs.commit import commit
 from cnncli.training.runs.past_runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
