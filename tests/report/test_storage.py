@@ -11,14 +11,17 @@ from cnncli.report.tables import storage
 from cnncli.training.runs import past_runs
 
 MINE, OTHER, IMAGES = "a" * 16, "b" * 16, "c" * 32
+ROOM, STALE = f"conv-{MINE}", f"conv-{OTHER}"
 
 
 @pytest.fixture
 def cache(tmp_path, monkeypatch):
-    """A cache folder with kernels of two digests, decoded images, a download, and what is not ours."""
+    """A cache folder with kernels of two digests, a room of two sources, images, a download, and what is not ours."""
     monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path))
     for path, count in (
-        (f"jit/{MINE}/k.nbi", 10),
+        (f"jit/{MINE}/{ROOM}/k.nbi", 10),
+        (f"jit/{MINE}/{STALE}/deep/k.nbi", 500),
+        (f"jit/{MINE}/notes/mine.txt", 3),
         (f"jit/{OTHER}/deep/k.nbi", 200),
         (f"jit/{OTHER}/k.nbc", 50),
         ("jit/notes/mine.txt", 7),
@@ -38,8 +41,8 @@ def values(found):
 
 
 def test_sizes_are_those_of_the_files_by_kind(cache):
-    found = values(storage.caches(MINE, unused=""))
-    assert (found["jit"], found["jit_of_others"], found["images"], found["datasets"]) == (10, 250, 1030, 4)
+    found = values(storage.caches(MINE, [ROOM], unused=""))
+    assert (found["jit"], found["jit_of_others"], found["images"], found["datasets"]) == (10, 750, 1030, 4)
 
 
 def test_cleaning_removes_other_kernels_images_and_what_was_left_half_made_and_nothing_else(cache):
@@ -47,23 +50,24 @@ def test_cleaning_removes_other_kernels_images_and_what_was_left_half_made_and_n
         (cache / "images/.left/half").parent.mkdir()
         (cache / "images/.left/half").write_bytes(b"x" * 30)
         (living / "half").touch()
-        assert storage.clean(MINE) == {"jit": (1, 250), "images": (2, 1030)}
+        assert storage.clean(MINE, [ROOM]) == {"jit": (2, 750), "images": (2, 1030)}
         left = {str(path.relative_to(cache)) for path in cache.rglob("*") if path.is_file()}
-        kept = {f"jit/{MINE}/k.nbi", "jit/notes/mine.txt", "datasets/mnist/x.gz"}
+        notes = {f"jit/{MINE}/notes/mine.txt", "jit/notes/mine.txt"}
+        kept = {f"jit/{MINE}/{ROOM}/k.nbi", *notes, "datasets/mnist/x.gz"}
         assert left == {*kept, f"images/{living.name}/half"}
-        assert storage.clean(MINE) == {"jit": (0, 0), "images": (0, 0)}
+        assert storage.clean(MINE, [ROOM]) == {"jit": (0, 0), "images": (0, 0)}
 
 
 @pytest.mark.usefixtures("cache")
 def test_a_cache_that_can_not_be_written_is_amiss():
-    assert not any(fact.advice for fact in storage.caches(MINE, unused=""))
-    (line,) = [fact.advice for fact in storage.caches(MINE, unused="/x can't be written") if fact.advice]
+    assert not any(fact.advice for fact in storage.caches(MINE, [ROOM], unused=""))
+    (line,) = [fact.advice for fact in storage.caches(MINE, [ROOM], unused="/x can't be written") if fact.advice]
     assert line == ("/x can't be written: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder")
 
 
 def test_caches_that_others_can_change_are_amiss(cache):
     (cache / "images").chmod(0o777)
-    (line,) = [fact.advice for fact in storage.caches(MINE, unused="") if fact.advice]
+    (line,) = [fact.advice for fact in storage.caches(MINE, [ROOM], unused="") if fact.advice]
     assert "images can be written by everybody" in line
 
 

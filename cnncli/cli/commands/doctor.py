@@ -42,7 +42,7 @@ def _clean(*, as_json: bool) -> None:
     from cnncli.kernels.jit import cache
     from cnncli.report.tables.storage import clean
 
-    gone = clean(cache.digest())
+    gone = clean(cache.digest(), cache.rooms().values())
     if as_json:
         removed = {kind: {"folders": count, "bytes": size} for kind, (count, size) in gone.items()}
         echo_json({"removed": removed})

@@ -37,7 +37,7 @@ class Family(NamedTuple):
 def family(dtype: str) -> Family:
     """The micro-kernels for `dtype`, float32 or float64: from the cache folder, or compiled and put there."""
     target, item = machine(), {"float32": 4, "float64": 8}[dtype]
-    code = object_files.kept(f"microkernel-{dtype}.o", lambda: compile_family(target, item))
+    code = object_files.kept(__name__, f"microkernel-{dtype}.o", lambda: compile_family(target, item))
     lanes, address = target.width // item, object_files.addresses(code, target)
     return Family(lanes, 2 * lanes, address("product"), address("border"), address("transpose"))
 

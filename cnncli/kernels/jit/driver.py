@@ -164,5 +164,6 @@ def _run(steps, passes, moves, counters, threads):
 
 
 _start = perf_counter()
-drive = cache.compiled(lambda kept: njit(DRIVER, parallel=True, cache=kept)(_run))
-tell(Compilation("driver.run", "", perf_counter() - _start, bool(drive.stats.cache_hits)))
+NAME = "driver.run"
+drive = cache.compiled(__name__, NAME, lambda kept: njit(DRIVER, parallel=True, cache=kept)(_run))
+tell(Compilation(NAME, "", perf_counter() - _start, bool(drive.stats.cache_hits)))

@@ -1,20 +1,18 @@
-"""Object files kept in the cache folder beside Numba's, and code loaded from them.
+"""Object files kept in the folder of their room beside Numba's, and code loaded from them.
 
-The folder's name has the digest of all sources and of the processor, so a file there is of this code and this machine.
+The digests in the folder's path say what it is compiled from and for: a file there is of this code and this machine.
 """
 
 import hashlib
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
-import numba
 from llvmlite import binding
 
 from cnncli.errors import CnncliError
 from cnncli.kernels.jit import cache
 from cnncli.kernels.jit.target import Machine
-from cnncli.system import atomic
+from cnncli.system import atomic, folders
 
 _engines: list[binding.ExecutionEngine] = []
 """They own the machine code."""
@@ -30,9 +28,9 @@ def addresses(code: bytes, target: Machine) -> Callable[[str], int]:
     return address
 
 
-def kept(name: str, build: Callable[[], bytes]) -> bytes:
-    """The object file `name` of the cache folder; built where it is missing, or differs from its SHA-256."""
-    place = Path(numba.config.CACHE_DIR) / name if cache.ENABLED else None
+def kept(module: str, name: str, build: Callable[[], bytes]) -> bytes:
+    """The object file `name` of a module's room; built where it is missing, or differs from its SHA-256."""
+    place = cache.place(module, name) if cache.ENABLED else None
     try:
         content = place.read_bytes() if place else b""
     except OSError:
@@ -42,6 +40,7 @@ def kept(name: str, build: Callable[[], bytes]) -> bytes:
         return code
     code = build()
     if place:
-        with suppress(CnncliError):  # a full disk costs only the cache
+        with suppress(CnncliError, OSError):  # a full disk costs only the cache
+            folders.make(place.parent)
             atomic.write(place, hashlib.sha256(code).digest() + code)
     return code

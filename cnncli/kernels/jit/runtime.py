@@ -204,11 +204,14 @@ class Function:
         if key not in self.compiled:
             function, start = self.factory(REALS[dtype], *variant), perf_counter()
             _check_cacheable(function)
+            module = self.factory.__module__
+            own = f"{module.rpartition('.')[2]}.{self.factory.__name__.removesuffix('_worker')}"
+            name = " ".join([own, *map(str, variant)])
             self.compiled[key] = cache.compiled(
-                lambda kept: cfunc(self.signature, cache=kept, error_model="numpy", fastmath={"nsz"})(function)
+                module,
+                f"{name} {dtype}",
+                lambda kept: cfunc(self.signature, cache=kept, error_model="numpy", fastmath={"nsz"})(function),
             )
-            module = self.factory.__module__.rpartition(".")[2]
-            name = " ".join([f"{module}.{self.factory.__name__.removesuffix('_worker')}", *map(str, variant)])
             tell(Compilation(name, dtype, perf_counter() - start, self.compiled[key].cache_hits > 0))
         return int(self.compiled[key].address)
 

@@ -37,7 +37,7 @@ def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
         *machine_facts.processor(processor_name() or platform.machine(), host, target.machine()),
         *machine_facts.threads(os.cpu_count() or 1, machine_facts.affinity(), cpus.quota(), used),
         *(machine_facts.uncompiled() if numba.config.DISABLE_JIT else _speed(used)),
-        *storage.caches(cache.digest(), unused=cache.WHY_NOT),
+        *storage.caches(cache.digest(), cache.rooms().values(), unused=cache.WHY_NOT),
         *storage.data(),
         *storage.trained(),
         *storage.disk(),

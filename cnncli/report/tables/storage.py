@@ -3,7 +3,7 @@
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,6 +20,8 @@ LITTLE = 1_000_000_000
 """Bytes that should be free: several runs and what is compiled, with room."""
 KEPT = {"jit": re.compile(r"[0-9a-f]{16}"), "images": re.compile(r"[0-9a-f]{32}")}
 """The folders that cnncli makes in those of its caches that can go at any time."""
+ROOM = re.compile(r"[a-z_]+-[0-9a-f]{16}")
+"""Those in a folder of compiled kernels."""
 
 
 def size(folder: Path) -> int:
@@ -34,20 +36,25 @@ def size(folder: Path) -> int:
     return total
 
 
-def caches(digest: str, *, unused: str) -> list[Fact]:
-    """The caches by kind. `digest`: the folder of compiled kernels; `unused`: why none are kept there, or nothing."""
+def caches(digest: str, rooms: Collection[str], *, unused: str) -> list[Fact]:
+    """The caches by kind. `digest`: the folder of compiled kernels, `rooms`: those in it that belong to the sources as
+    they are; `unused`: why none are kept there, or nothing.
+    """
     try:
         places = {kind: folders.cache(kind) for kind in ("jit", "images", "datasets")}
     except RuntimeError:
         advice = "there is no home directory to keep anything in: CNNCLI_CACHE_DIR names a folder"
         return [Fact("caches", "folder", None, "none", advice)]
-    used, old = places["jit"] / digest, list(removable("jit", keep=digest))
+    used, old = places["jit"] / digest, list(_old_kernels(digest, rooms))
     advice = ""
     if unused:
         advice = f"{unused}: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder"
-    spent = sum(map(size, old))
+    taken, spent = sum(size(used / room) for room in rooms), sum(map(size, old))
     others = f"{_megabytes(spent)} in {len(old)} folders of other versions or processors"
-    facts = [Fact("caches", "jit", size(used), _sized(used), advice), Fact("caches", "jit_of_others", spent, others)]
+    facts = [
+        Fact("caches", "jit", taken, f"{_megabytes(taken)} in {used}", advice),
+        Fact("caches", "jit_of_others", spent, others),
+    ]
     for kind in ("images", "datasets"):
         place = places[kind]
         why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
@@ -108,19 +115,32 @@ def removable(kind: str, keep: str = "") -> Iterator[Path]:
     place = folders.cache(kind)
     yield from temporary.abandoned(place)
     for folder in sorted(place.iterdir()) if place.is_dir() else ():
-        if KEPT[kind].fullmatch(folder.name) and folder.name != keep and folder.is_dir() and not folder.is_symlink():
+        if folder.name != keep and _is_ours(folder, KEPT[kind]):
             yield folder
 
 
-def clean(digest: str) -> dict[str, tuple[int, int]]:
+def _old_kernels(digest: str, rooms: Collection[str]) -> Iterator[Path]:
+    """Folders of compiled kernels that can go: those of other compilers or processors, and of other sources."""
+    yield from removable("jit", keep=digest)
+    used = folders.cache("jit") / digest
+    for folder in sorted(used.iterdir()) if used.is_dir() else ():
+        if folder.name not in rooms and _is_ours(folder, ROOM):
+            yield folder
+
+
+def _is_ours(folder: Path, named: re.Pattern[str]) -> bool:
+    return bool(named.fullmatch(folder.name)) and folder.is_dir() and not folder.is_symlink()
+
+
+def clean(digest: str, rooms: Collection[str]) -> dict[str, tuple[int, int]]:
     """Remove compiled kernels of other digests, and decoded images: by kind how many folders, and their bytes.
 
     Raises CnncliError where one can't be removed.
     """
     gone = {}
-    for kind, keep in (("jit", digest), ("images", "")):
+    for kind, found in (("jit", _old_kernels(digest, rooms)), ("images", removable("images"))):
         sizes = []
-        for folder in removable(kind, keep):
+        for folder in found:
             sizes.append(size(folder))
             try:
                 shutil.rmtree(folder)
