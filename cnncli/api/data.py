@@ -61,7 +61,7 @@ def skipped(dataset: "Dataset") -> Iterator[Notice]:
     """The files that were left out, if there are any."""
     if dataset.skipped:
         count = len(dataset.skipped)
-        yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} left out:", *listed(dataset.skipped)]), "warning")
+        yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} skipped:", *listed(dataset.skipped)]), "warning")
 
 
 def oddities(dataset: "Dataset") -> Iterator[Notice]:
@@ -73,8 +73,9 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         count = len(groups)
         head = f"{count:,} image{'s' * (count > 1)} in more than one split, with equal pixels at the model's size:"
         found = listed([" = ".join(group) for group in groups])
-        yield Notice("\n".join([head, *found, "  figures of what was trained on promise too much"]), "warning")
+        text = "\n".join([head, *found, "  metrics on images that were trained on are too optimistic"])
+        yield Notice(text, "warning")
     for split, names in untrained(dataset.splits, dataset.classes).items():
         more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
         shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
-        yield Notice(f"{split} images show {shown}, of which there is none to train on", "warning")
+        yield Notice(f"{split} images show {shown}, which no training image shows", "warning")

@@ -42,7 +42,7 @@ def evaluate(model: "Model", data: str | None, on_event: OnEvent, *, offline: bo
     split = "test" if dataset.test is not None else "validation"
     rows = dataset.splits.get(split)
     if rows is None:
-        raise CnncliError(f"{dataset.source}: there is nothing to evaluate on: it has no test and no validation images")
+        raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
     network = model.network
     feed = Feed(rows, model.rescale, spec.compile.loss, network.inputs, network.targets)
     return examine(network, feed, spec.compile.metrics, split, model.classes)

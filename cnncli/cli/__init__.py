@@ -27,19 +27,19 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 COMMANDS = {
-    "init": ("cnncli.cli.commands.init", "Write a spec to begin with, also for your own images."),
-    "train": ("cnncli.cli.commands.train", "Train the network of a spec."),
-    "evaluate": ("cnncli.cli.commands.evaluate", "Measure a trained model on data it has not seen."),
-    "predict": ("cnncli.cli.commands.predict", "Tell what a trained model sees in images."),
+    "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
+    "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
+    "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
+    "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
-    "check": ("cnncli.cli.commands.check", "Tell everything that is wrong with a spec, all at once."),
-    "runs": ("cnncli.cli.commands.runs", "List the runs there have been, with their figures."),
-    "layers": ("cnncli.cli.commands.layers", "Explain a layer, a loss, an optimizer; without a name, list all."),
-    "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of a spec, for editors."),
-    "datasets": ("cnncli.cli.commands.datasets", "List datasets, download them, look through data."),
-    "benchmark": ("cnncli.cli.commands.benchmark", "Time a spec's network, operation by operation."),
-    "warmup": ("cnncli.cli.commands.warmup", "Compile all that a spec needs, ahead of its first run."),
-    "doctor": ("cnncli.cli.commands.doctor", "Tell what this machine has, and what is amiss."),
+    "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
+    "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
+    "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
+    "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
+    "benchmark": ("cnncli.cli.commands.benchmark", "Benchmark a model, operation by operation."),
+    "warmup": ("cnncli.cli.commands.warmup", "Compile the kernels of a spec before its first run."),
+    "doctor": ("cnncli.cli.commands.doctor", "Show hardware, settings and caches, and report problems."),
 }
 """Name → the module that has it as `command`, and its one-line summary."""
 GROUPS = {
@@ -203,7 +203,7 @@ def _report_bug(error: Exception) -> None:
         traceback.print_exception(error)
     said = " ".join(str(error).split())
     echo(
-        f"error: a bug in cnncli: {type(error).__name__}: {said}; please report it, with the traceback that "
+        f"error: a bug in cnncli: {type(error).__name__}: {said}; please report it with the traceback that "
         "CNNCLI_DEBUG=1 shows",
         err=True,
     )

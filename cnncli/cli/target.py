@@ -11,7 +11,7 @@ from cnncli.training.runs.past_runs import MODEL_FILES
 weights_option = click.option(
     "--weights",
     type=click.Choice([Path(name).stem for name in MODEL_FILES]),
-    help="Which weights of a run: those that it hands out, or those after its last epoch. Default: best.",
+    help="Weights of a run: of the best or of the last epoch. Default: best.",
 )
 
 

@@ -61,7 +61,7 @@ cnncli.train("bars.yaml", {"fit.epochs": 100000}, output="run", on_event=show)
 """
     _, error = run(client, long, at="epoch 2", then=manager.interrupt_kernel)
     assert error.startswith("InterruptedRun: interrupted ")
-    assert error.endswith("all is saved. To go on: cnncli train --resume run")
+    assert error.endswith("everything is saved. To resume: cnncli train --resume run")
     printed, error = run(client, "print(len(cnncli.load('run', 'last').weights()))")
     assert (printed, error) == ("4\n", "")
     _, error = run(

@@ -101,7 +101,7 @@ def test_notices_of_every_floor_are_events(place, capsys):
 
 def test_an_interrupted_training_goes_on_to_the_same_weights(place):
     whole = cnncli.train("bars.yaml")
-    with pytest.raises(InterruptedRun, match=r"all is saved\. To go on: cnncli train --resume cut"):
+    with pytest.raises(InterruptedRun, match=r"everything is saved\. To resume: cnncli train --resume cut"):
         cnncli.train("bars.yaml", output="cut", on_event=small.interrupter(small.BATCHES + 2))
     resumed = cnncli.resume("cut")
     assert (resumed.digest, resumed.figures) == (whole.digest, whole.figures)

@@ -19,7 +19,7 @@ def cache(tmp_path):
 def test_it_tells_what_there_is(tmp_path, cache):
     done = cnncli("doctor", "--json", cwd=tmp_path, **cache)
     document = json.loads(done.stdout)
-    assert done.returncode == int(bool(document["amiss"]))
+    assert done.returncode == int(bool(document["problems"]))
     assert done.stderr == ""
     assert document["software"]["python"] == platform.python_version()
     assert document["software"]["numba"] == version("numba") == numba.__version__

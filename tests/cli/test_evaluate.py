@@ -85,7 +85,7 @@ def test_other_data_can_be_judged(folder):
     assert json.loads(cnncli(folder, "evaluate", run, "--data", "other.npz", "--json").stdout)["samples"] == 20
     done = cnncli(folder, "evaluate", run, "--data", "train.npz")
     assert done.returncode == 1
-    assert done.stderr.endswith("train.npz: there is nothing to evaluate on: it has no test and no validation images\n")
+    assert done.stderr.endswith("train.npz: nothing to evaluate on: no test images and no validation images\n")
     assert "did you mean 'other.npz'?" in cnncli(folder, "evaluate", run, "--data", "othre.npz").stderr
 
 

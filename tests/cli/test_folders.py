@@ -166,7 +166,7 @@ def test_skipped_files_are_told_and_kept_in_the_run(folder):
     assert done.stderr.splitlines()[1] == f"  {said}"
     done = cnncli(folder, *spoilt, "--set", "data.on_error=skip", "--output", "left")
     assert done.returncode == 0, done.stderr
-    assert done.stderr == f"warning: 1 file left out:\n  {said}\n"
+    assert done.stderr == f"warning: 1 file skipped:\n  {said}\n"
     assert "17 training, 9 validation, 9 test (spoilt)" in done.stdout
     assert list(json.loads((folder / "left/splits.json").read_text())["skipped"]) == ["red/3.png"]
 
@@ -191,7 +191,7 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         "  test/dogs/00.png = train/dogs/00.png",
         "  test/dogs/01.png = train/dogs/01.png",
         "  train/cats/large.png = train/dogs/same.png",
-        "to put right: 2",
+        "problems: 2",
         "  test/cats/x.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic",
         "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else",
     ]

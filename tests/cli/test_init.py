@@ -55,7 +55,7 @@ def test_colours_are_told_apart_after_a_few_epochs_of_the_spec_as_written(tmp_pa
         "  sizes (height × width): 10 × 12, in colour",
         "photos.yaml: small network for 10 × 12 × 3, 69,059 parameters",
         "  24 training, 6 validation, 6 test",
-        "spec.schema.json: completes and checks the spec in an editor",
+        "spec.schema.json: JSON Schema: completion and checks in editors",
         "next  cnncli train photos.yaml",
         "      cnncli evaluate",
     ]
@@ -99,7 +99,9 @@ def test_a_rare_class_is_weighed_and_broken_files_are_left_out(tmp_path):
     said = init(tmp_path, "--data", "photos")
     assert "  2 files that can't be used:\n    blue/text.png: an image must be PNG" in said
     assert "    green/cut.png: can't be read: " in said
-    assert "the largest class has 5.0 times the images of the smallest: they are weighed" in said
+    assert (
+        "the largest class has 5.0 times as many images as the smallest: classes will be weighted to compensate" in said
+    )
     spec = load(tmp_path / "photos.yaml")
     assert (spec.data.on_error, spec.fit.class_weight) == ("skip", "balanced")
     trained(tmp_path, "photos.yaml")
@@ -235,7 +237,7 @@ def test_nothing_is_written_over_without_force(tmp_path):
         (["mnsit"], "there is no spec 'mnsit' among densenet_small, lenet5, "),
         (["runs"], "to write a spec for data: cnncli init --data runs"),
         (["mnist", "--data", "runs"], "init takes the name of a spec or --data, not both"),
-        (["mnist", "--model", "vgg"], "--model needs --data: a spec that comes along has its own network"),
+        (["mnist", "--model", "vgg"], "--model needs --data: a bundled spec has its own network"),
         (["--data", "nothing"], "unknown dataset 'nothing'"),
         (
             ["--data", "mnist5k", "--model", "vgg19"],

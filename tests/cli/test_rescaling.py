@@ -17,7 +17,7 @@ def test_a_model_that_rescales_is_fed_images_as_they_are_and_that_is_said(tmp_pa
         arrays = {key: (array * 100).astype(np.uint8) if key[0] == "x" else array for key, array in data.items()}
     np.savez(tmp_path / "bars.npz", **arrays)
     (tmp_path / "own.yaml").write_text(SPEC.replace("    - Conv2D", "    - Rescaling: {scale: 1/255}\n    - Conv2D", 1))
-    notice = "images are fed as they are: the model scales them itself, by Rescaling"
+    notice = "images are not rescaled: the model does it itself, by Rescaling"
     found = []
     for name in ("bars", "own"):
         done = cnncli(tmp_path, "train", f"{name}.yaml", "--output", name)
@@ -33,5 +33,5 @@ def test_images_behind_padding_are_fed_as_they_are_too(tmp_path):
     small.write_data(tmp_path)
     text = SPEC.replace("    - Conv2D", "    - ZeroPadding2D\n    - Rescaling: {scale: 1/255}\n    - Conv2D", 1)
     (tmp_path / "own.yaml").write_text(text)
-    notice = "images are fed as they are: the model scales them itself, by Rescaling"
+    notice = "images are not rescaled: the model does it itself, by Rescaling"
     assert notice in cnncli(tmp_path, "train", "own.yaml", "--epochs", "0").stdout

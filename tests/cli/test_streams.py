@@ -51,7 +51,10 @@ def test_results_that_nobody_can_get_are_an_error(folder, command, streams, said
 
 def test_a_training_keeps_its_results_in_its_run_and_needs_no_output(folder):
     done = run(folder, "train", "bars.yaml", "--epochs", "1", "--output", "mute", closed=[0, 1])
-    assert (done.returncode, done.stderr) == (0, "warning: standard output is closed; the run keeps all figures\n")
+    assert (done.returncode, done.stderr) == (
+        0,
+        "warning: standard output is closed; metrics are still saved in the run\n",
+    )
     assert (folder / "mute/result.json").is_file()
     evaluated = run(folder, "evaluate", "mute", closed=[1])
     assert (evaluated.returncode, evaluated.stderr) == (1, CLOSED)

@@ -194,7 +194,7 @@ UNMET = SPEC + 'expect:\n  val_loss: "< 0"\n'
 def test_a_training_of_fewer_epochs_than_the_spec_asks_for_is_not_judged(folder, fewer):
     (folder / "bars.yaml").write_text(UNMET)
     done = cnncli(folder, "train", "bars.yaml", *fewer, "--output", "run")
-    told = "notice: expect is not judged: the run has 1 epoch, the spec asks for {}\n"
+    told = "notice: expectations not checked: the run has 1 epoch, the spec asks for {}\n"
     assert (done.returncode, done.stderr) == (0, told.format(2))
     assert cnncli(folder, "train", "--resume", "run").returncode == 0
     assert cnncli(folder, "train", "--resume", "run", "--epochs", 2).returncode == 4
@@ -321,7 +321,7 @@ MISUSES = [
     (("--resume", "nowhere"), "error: --resume needs a run; there is no run 'nowhere'\n"),
     (
         ("bars.yaml", "--resume", "x", "--seed", 1),
-        "error: --resume goes on with what the run's own spec says; it does not go with SPEC, --seed\n",
+        "error: --resume uses the run's own spec; it can't be combined with SPEC, --seed\n",
     ),
     (
         ("bars.yaml", "--output", "."),

@@ -42,9 +42,9 @@ def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
     assert len(kept(tmp_path)) >= count
 
     done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
-    assert done.stdout == f"all {count} functions were there already, in {folder}\n"
+    assert done.stdout == f"all {count} functions were already compiled, in {folder}\n"
     done = cnncli("warmup", "bars.yaml")
-    assert re.fullmatch(rf"compiled 1 function in .*; {count - 1} were there already\n", done.stdout)
+    assert re.fullmatch(rf"compiled 1 function in .*; {count - 1} were already compiled\n", done.stdout)
 
     before = kept(tmp_path)
     assert cnncli("train", "bars.yaml").returncode == 0
@@ -78,7 +78,7 @@ def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_pat
     (tmp_path / "kinds.yaml").write_text(EVERY_KIND)
     done = cnncli("warmup", "kinds.yaml")
     assert (done.returncode, done.stderr) == (0, "")
-    assert re.fullmatch(r"all \d+ functions were there already, in \S+\n", cnncli("warmup", "kinds.yaml").stdout)
+    assert re.fullmatch(r"all \d+ functions were already compiled, in \S+\n", cnncli("warmup", "kinds.yaml").stdout)
 
 
 def test_on_a_terminal_each_function_has_its_line(cnncli):
@@ -103,6 +103,6 @@ def test_where_nothing_can_be_kept_it_says_so(cnncli, tmp_path):
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"warning: compiled kernels are not kept: {tmp_path}/cache can't be made: File exists; "
-        "CNNCLI_CACHE_DIR names another folder",
-        "error: there is nowhere to keep what would be compiled; CNNCLI_CACHE_DIR names a folder",
+        "set CNNCLI_CACHE_DIR to another directory",
+        "error: compiled kernels can't be cached; set CNNCLI_CACHE_DIR to a writable directory",
     ]

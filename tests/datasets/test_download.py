@@ -120,7 +120,7 @@ def test_a_folder_that_others_could_change_is_refused(mirror, tmp_path):
     (tmp_path / "datasets").chmod(0o777)
     assert failure(known) == (
         f"mnist: downloads are not safe there: {tmp_path}/datasets can be written by everybody "
-        f"(chmod go-w {tmp_path}/datasets); CNNCLI_CACHE_DIR names another folder"
+        f"(chmod go-w {tmp_path}/datasets); set CNNCLI_CACHE_DIR to another directory"
     )
 
 

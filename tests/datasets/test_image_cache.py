@@ -127,7 +127,9 @@ def test_progress_is_told_up_to_the_last_file(root, monkeypatch):
 def test_a_cache_that_can_not_be_written_says_what_moves_it(root, tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "file"))
-    with pytest.raises(CnncliError, match=r"^decoded images can't be kept: .*; CNNCLI_CACHE_DIR names another folder$"):
+    with pytest.raises(
+        CnncliError, match=r"^decoded images can't be kept: .*; set CNNCLI_CACHE_DIR to another directory$"
+    ):
         read(root)
 
 

@@ -138,7 +138,7 @@ def test_the_target_may_be_the_image_itself(tmp_path):
         ({"classes": 0}, "classes must be a whole number of at least 2 and at most 1600"),
         ({"image_shape": [7, 32, 3]}, "with a height and width of 8 to 4,096 and 1 to 1,024 channels"),
         ({"image_shape": [32, 32]}, "image_shape must be [height, width, channels]"),
-        ({"train": 0}, "train must be a whole number of at least 1"),
+        ({"train": 0}, "train must be an integer ≥ 1"),
         (
             {"image_shape": [4096, 4096, 4], "train": 300, "test": 0},
             "synthetic images must take at most 17,179,869,184 bytes in all; these take 20,132,659,200",

@@ -130,7 +130,7 @@ def test_below_a_folder_that_others_can_change_nothing_is_kept_and_a_warning_say
     assert done.stdout.strip() == "False [1.0, 0.0]"
     assert done.stderr == (
         f"warning: compiled kernels are not kept: {changed} can be written by everybody (chmod go-w {changed}); "
-        "CNNCLI_CACHE_DIR names another folder\n"
+        "set CNNCLI_CACHE_DIR to another directory\n"
     )
     assert list(folder.rglob("*.nb?")) == []
 

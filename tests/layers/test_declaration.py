@@ -48,12 +48,12 @@ def test_a_kind_takes_what_its_rule_says_and_nothing_else(kind: Kind, good, bad)
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [
-        (Whole(1), "a whole number of at least 1"),
+        (Whole(1), "an integer ≥ 1"),
         (Whole(0, 2**63 - 1), "a whole number of at least 0 and at most 2^63 − 1"),
         (Number(0, below=1), "a number of at least 0 and below 1"),
         (Number(above=0), "a number above 0"),
-        (PairOf(Whole(1)), "a whole number of at least 1, or a list of 2 of them"),
-        (ListOf(Whole(1), 1, 4), "a list of 1 to 4 items, each a whole number of at least 1"),
+        (PairOf(Whole(1)), "an integer ≥ 1, or a list of 2 of them"),
+        (ListOf(Whole(1), 1, 4), "a list of 1 to 4 items, each an integer ≥ 1"),
     ],
 )
 def test_a_rule_is_said_in_words(kind, rule):

@@ -44,7 +44,8 @@ COMMANDS = {
 }
 NUMBERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LINE = re.compile(
-    r"error: (interrupted|interrupted before the training began|interrupted [^\n]*; all is saved\. To go on: [^\n]*"
+    r"error: (interrupted|interrupted before the training began"
+    r"|interrupted [^\n]*; everything is saved\. To resume: [^\n]*"
     r"|stopped at once\. [^\n]*)\n"
 )
 BEGUN = "import os\nfrom cnncli.__main__ import main\nos.write({}, b'.')\nmain()"

@@ -62,7 +62,7 @@ def test_cleaning_removes_other_kernels_images_and_what_was_left_half_made_and_n
 def test_a_cache_that_can_not_be_written_is_amiss():
     assert not any(fact.advice for fact in storage.caches(MINE, [ROOM], unused=""))
     (line,) = [fact.advice for fact in storage.caches(MINE, [ROOM], unused="/x can't be written") if fact.advice]
-    assert line == ("/x can't be written: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder")
+    assert line == ("/x can't be written: kernels are compiled in every run; set CNNCLI_CACHE_DIR to another directory")
 
 
 def test_caches_that_others_can_change_are_amiss(cache):

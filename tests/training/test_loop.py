@@ -89,7 +89,7 @@ def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, 
         small.run(small.plan(data), data / "run")
     monkeypatch.undo()
     assert caught.value.exit_code == 143
-    said = f"interrupted in the final test; all is saved. To go on: cnncli train --resume {data}/run"
+    said = f"interrupted in the final test; everything is saved. To resume: cnncli train --resume {data}/run"
     assert str(caught.value) == said
     assert small.run(small.plan(data), resume=data / "run").test is not None
     assert small.outcome(data / "run") == whole
@@ -120,7 +120,7 @@ def test_a_run_whose_first_checkpoint_can_not_be_written_leaves_nothing(data, mo
 def test_a_run_that_was_killed_before_it_began_is_not_begun_with_other_weights(data):
     small.run(small.plan(data, epochs=0), data / "run")
     (data / "run/last.safetensors").unlink()
-    with pytest.raises(UsageError, match=r"nothing to resume: .* begin anew: cnncli train .*/run/spec\.yaml$"):
+    with pytest.raises(UsageError, match=r"nothing to resume: .* start again: cnncli train .*/run/spec\.yaml$"):
         small.run(small.plan(data), resume=data / "run")
     assert (data / "run/spec.yaml").exists()
 

@@ -75,7 +75,7 @@ def test_once_numba_is_imported_its_greatest_number_stands(monkeypatch):
 @pytest.mark.parametrize("text", ["", "0", "many", "-2"])
 def test_a_variable_that_is_no_number_is_an_error(monkeypatch, text):
     monkeypatch.setenv(threads.VARIABLE, text)
-    with pytest.raises(UsageError, match=r"NUMBA_NUM_THREADS must be a whole number of at least 1; received"):
+    with pytest.raises(UsageError, match=r"NUMBA_NUM_THREADS must be an integer ≥ 1; received"):
         threads.settle(None)
 
 

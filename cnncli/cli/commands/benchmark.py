@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
 @click.option("--batch-size", type=Integer(1), help="Images in a batch.")
-@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 @click.option(
-    "--rounds", type=Integer(1), default=7, show_default=True, help="Rounds that each figure is the median of."
+    "--rounds", type=Integer(1), default=7, show_default=True, help="Number of rounds; each figure is their median."
 )
 @click.option(
     "--against",
     metavar="NAME[,NAME]",
     callback=lambda _, __, names: [part.strip() for name in names for part in name.split(",")],
     multiple=True,
-    help="Let others run it, too: torch, tensorflow; onnxruntime with --inference.",
+    help="Also time torch, tensorflow, or (with --inference) onnxruntime.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     *,
     spec: str,

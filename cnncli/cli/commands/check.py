@@ -1,4 +1,4 @@
-"""`cnncli check`: everything that is wrong with specs."""
+"""`cnncli check`: every problem of specs."""
 
 from typing import Any
 
@@ -14,10 +14,10 @@ from cnncli.spec.spec import Spec, load
 
 @click.command("check", epilog=example("cnncli check mnist.yaml --set fit.epochs=3"))
 @click.argument("specs", metavar="SPEC...", nargs=-1, required=True, type=click.Path())
-@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
-@click.option("as_json", "--json", is_flag=True, help="Print one JSON object a spec.")
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("as_json", "--json", is_flag=True, help="Print one JSON object per spec.")
 def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
-    """Tell everything that is wrong with specs, all at once, each with file:line:column."""
+    """Check specs and report every problem with file:line:column."""
     worst = 0
     for path in specs:
         try:

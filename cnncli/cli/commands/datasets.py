@@ -18,13 +18,13 @@ from cnncli.hints import suggestion
 from cnncli.report.tables.datasets import print_dataset, print_datasets
 from cnncli.report.terminal.output import echo, echo_json
 
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 name_argument = click.argument("name", metavar="NAME")
 
 
 @click.group("datasets", cls=Group, epilog=example("cnncli datasets list"))
 def command() -> None:
-    """List datasets, download them, look through data."""
+    """List and download datasets; check and preview data."""
 
 
 command.add_command(check)
@@ -34,7 +34,7 @@ command.add_command(preview)
 @command.command("list", epilog=example("cnncli datasets list"))
 @json_option
 def list_all(*, as_json: bool) -> None:
-    """List the datasets that a spec can name."""
+    """List the built-in datasets."""
     rows = [_shipped(name) for name in EMBEDDED] + [_facts(known) for known in KNOWN.values()]
     if as_json:
         echo_json(rows)
@@ -47,7 +47,7 @@ def list_all(*, as_json: bool) -> None:
 @offline_option
 @json_option
 def download_one(*, name: str, offline: bool, as_json: bool) -> None:
-    """Download the dataset NAME, or verify what is here."""
+    """Download the dataset NAME, or verify an earlier download."""
     if name not in EMBEDDED:
         obtain(DataSection(dataset=_known(name).name), offline=offline)
     facts = _facts_of(name)
@@ -61,7 +61,7 @@ def download_one(*, name: str, offline: bool, as_json: bool) -> None:
 @name_argument
 @json_option
 def info(*, name: str, as_json: bool) -> None:
-    """Show what the dataset NAME holds and where it comes from."""
+    """Show contents and origin of the dataset NAME."""
     facts = _facts_of(name)
     if as_json:
         echo_json(facts)

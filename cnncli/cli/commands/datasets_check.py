@@ -21,11 +21,11 @@ MOST_SIZES = 5
 
 @click.command("check", epilog=example("cnncli datasets check photos/"))
 @click.argument("source", type=click.Path(path_type=Path))
-@click.option("--unlabelled", is_flag=True, help="The images have no classes, as with `targets: input`.")
-@click.option("--masks", is_flag=True, help="The images have masks, as with `targets: masks`.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--unlabelled", is_flag=True, help="Images without classes, as with `targets: input`.")
+@click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> int:
-    """Tell what SOURCE has, and what is wrong with it.
+    """Check SOURCE: report its contents and every problem.
 
     It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
     values, duplicates, also across splits, and each file or cell that can't be used. Exit code 1 where there is one.
@@ -66,5 +66,5 @@ def _lines(found: "Inspection") -> Iterator[str]:
         yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
         yield from listed([" = ".join(group) for group in sorted(found.duplicates, key=found.crosses, reverse=True)])
     if found.problems:
-        yield f"to put right: {len(found.problems):,}"
+        yield f"problems: {len(found.problems):,}"
         yield from listed(found.problems)

@@ -24,16 +24,16 @@ from cnncli.training.resources import threads as cpus
     type=click.Path(path_type=Path),
     default=Path("preview.png"),
     show_default=True,
-    help="The PNG file.",
+    help="PNG file to write.",
 )
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="How many, side by side.")
-@click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="How often each is augmented.")
+@click.option("--images", type=Integer(1, 64), default=8, show_default=True, help="Number of images, side by side.")
+@click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="Augmented versions of each.")
 @offline_option
 def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int, draws: int, offline: bool) -> None:
-    """Draw training images of SPEC, plain and augmented.
+    """Draw training images of SPEC before and after augmentation.
 
-    The first row of the PNG sheet shows them as they are, the rows below as `augment` changes them.
+    The first row of the PNG shows the images unchanged, the rows below augmented.
     """
     loaded = load(spec, overrides)
     if not loaded.data.augment:

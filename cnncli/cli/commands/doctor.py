@@ -14,12 +14,12 @@ REMOVED = {"jit": "kernels compiled by other versions or for other processors", 
 
 
 @click.command("doctor", epilog=example("cnncli doctor"))
-@click.option("--clean", is_flag=True, help="Remove old compiled kernels and decoded images; they can be made again.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--clean", is_flag=True, help="Remove old compiled kernels and decoded images.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(*, clean: bool, as_json: bool) -> int:
-    """Tell what this machine has, how fast it is, what cnncli keeps on it; what is amiss, and what to do about it.
+    """Show hardware, speed, settings and caches, and report problems with a remedy for each.
 
-    The exit code is 1 where something is amiss.
+    The exit code is 1 if there are problems.
     """
     variables = dict(os.environ)
     used = cpus.settle(None)

@@ -20,12 +20,17 @@ from cnncli.training.metrics.expectations import Expectation
 @click.command("evaluate", epilog=example("cnncli evaluate runs/mnist/latest --expect 'accuracy >= 0.95'"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
-@click.option("--data", metavar="SOURCE", help="Evaluate on this dataset: a known name, a folder of images or a file.")
-@click.option("--expect", "conditions", metavar="CONDITION", multiple=True, help="Like 'test_accuracy>=0.9'.")
+@click.option("--data", metavar="SOURCE", help="Dataset to evaluate on: a built-in name, a folder of images or a file.")
+@click.option(
+    *("--expect", "conditions"),
+    metavar="CONDITION",
+    multiple=True,
+    help="Condition to meet, such as 'test_accuracy >= 0.9'. Repeatable.",
+)
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
+@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 @offline_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     *,
     model: Path | None,
@@ -37,7 +42,7 @@ def command(
     offline: bool,
     as_json: bool,
 ) -> None:
-    """Evaluate MODEL: a run, a model file or a spec (its newest run); left out, the newest run."""
+    """Evaluate MODEL: a run, a model file or a spec (its newest run). Default: the newest run."""
     with Report("evaluate", str(model or "the newest run"), junit) as report:
         report.expectations = [Expectation.parse(text) for text in conditions]
         target = find_target(model, weights)

@@ -44,20 +44,19 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 
 @click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
-@click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a known dataset to look at.")
-@click.option("--model", type=click.Choice(MODELS), help="The network for these data. Default: small.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml, here.")
-@click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a built-in dataset.")
+@click.option("--model", type=click.Choice(MODELS), help="Network for the data. Default: small.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
+@click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(*, name: str | None, data: str | None, model: str | None, output: Path | None, force: bool) -> None:
-    """Write a spec to begin with, and tell how to go on.
+    """Create a starter spec, from a template or from your images.
 
-    NAME is one of the specs that come along, such as mnist; with --data, a commented spec is written for what is found
-    there.
+    NAME is a bundled spec, such as mnist. With --data, a commented spec is written for your data.
     """
     if data is not None and name is not None:
         raise UsageError(f"init takes the name of a spec or --data, not both; received '{name}' and --data {data}")
     if data is None and model is not None:
-        raise UsageError("--model needs --data: a spec that comes along has its own network")
+        raise UsageError("--model needs --data: a bundled spec has its own network")
     if data is None:
         _copy(name, output, force=force)
     else:
@@ -126,7 +125,7 @@ def _from(output: Path, source: str, kind: str) -> str:
 
 def _check_free(output: Path, *, force: bool) -> None:
     if output.exists() and not force:
-        raise UsageError(f"'{output}' is there already; --force writes over it, -o FILE names another")
+        raise UsageError(f"'{output}' exists; overwrite it with --force, or choose another name with -o FILE")
 
 
 def _write(output: Path, text: str, *, force: bool) -> None:
@@ -161,10 +160,11 @@ def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict
     images = ", ".join(f"{samples[name]:,} {word}" for name, word in words.items() if name in samples)
     size = " × ".join(map(str, spec.model.input_shape))
     if spec.fit.class_weight is not None:
-        yield f"  the largest class has {seen.imbalance:.1f} times the images of the smallest: they are weighed"
+        times = f"{seen.imbalance:.1f} times as many images as the smallest"
+        yield f"  the largest class has {times}: classes will be weighted to compensate"
     yield f"{output}: {model} network for {size}, {_parameters(spec)}"
     yield f"  {images}"
-    yield f"{output.with_name(SCHEMA)}: completes and checks the spec in an editor"
+    yield f"{output.with_name(SCHEMA)}: JSON Schema: completion and checks in editors"
 
 
 def _parameters(spec: Spec) -> str:

@@ -23,11 +23,11 @@ def _names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[
 
 @click.command("layers", epilog=example("cnncli layers Conv2D"))
 @click.argument("name", required=False, shell_complete=_names)
-@click.option("--json", "as_json", is_flag=True, help="JSON on standard output.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(*, name: str | None, as_json: bool) -> None:
     """Explain NAME: a layer, activation, optimizer, loss, augmentation, … or a section of a spec, like fit.
 
-    Tells its arguments, what each may be, and an entry to copy. Without a name, lists all there are.
+    Shows its arguments, their values and an entry to copy. Without NAME, lists everything.
     """
     from cnncli.report.tables.vocabulary import find, unknown, words
     from cnncli.report.tables.vocabulary_text import print_list, print_word

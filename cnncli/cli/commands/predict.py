@@ -31,17 +31,17 @@ MANY_CLASSES = 20
 @click.command("predict", epilog=example("cnncli predict runs/mnist/latest three.png --invert"))
 @click.argument("paths", metavar="[MODEL] INPUT...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @weights_option
-@click.option("--top", type=Integer(1), help="How many classes are told; 3, or 5 of more than 20.")
-@click.option("--invert", is_flag=True, help="Turn light into dark first: for dark digits on white paper.")
+@click.option("--top", type=Integer(1), help="Number of classes to show. Default: 3, or 5 of more than 20.")
+@click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
 @click.option(
     "-o",
     "--output",
     metavar="FILE",
     type=click.Path(path_type=Path),
-    help="Write all outputs to FILE.npy, or what they mean to FILE.csv.",
+    help="Write raw outputs to FILE.npy, or predictions to FILE.csv.",
 )
-@click.option("--threads", type=Integer(1), help="Default: the CPUs this process may use.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object on standard output.")
+@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(
     *,
     paths: tuple[Path, ...],
@@ -52,10 +52,10 @@ def command(
     threads: int | None,
     as_json: bool,
 ) -> None:
-    """Classify images with a trained model.
+    """Predict the classes of images with a trained model.
 
-    MODEL is a run, a model file or a spec (its newest run); without it, the newest run is used. An INPUT is an image, a
-    folder of images, or an array (.npy).
+    MODEL is a run, a model file or a spec (its newest run). Default: the newest run. INPUT is an image, a folder of
+    images, or an array (.npy).
     """
     chosen, inputs = _split(paths)
     _check(inputs, output)

@@ -1,4 +1,4 @@
-"""`cnncli runs`: the trainings there have been."""
+"""`cnncli runs`: past runs."""
 
 import sys
 
@@ -20,7 +20,7 @@ def _names(typed: str) -> list[str]:
 @click.argument("name", required=False, shell_complete=lambda ctx, param, typed: _names(typed))
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
 def command(*, name: str | None, as_json: bool) -> None:
-    """List the runs that were made in this directory, or those of NAME, newest first.
+    """List past runs in this directory, or those of NAME, newest first.
 
     Shows the completed epochs, the validation metrics of the best one, the test metrics, and the state of a run that is
     not finished: running, diverged, interrupted, failed or killed.
@@ -36,4 +36,4 @@ def command(*, name: str | None, as_json: bool) -> None:
         near = suggestion(name, _names(""))
         raise UsageError(f"there is no run of '{name}' under {RUNS}/ yet{near or '; `cnncli train SPEC` makes one'}")
     else:
-        echo(f"no run is under {RUNS}/ yet; `cnncli train SPEC` makes one", err=True)
+        echo(f"no runs yet under {RUNS}/; create one with `cnncli train SPEC`", err=True)

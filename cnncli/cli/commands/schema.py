@@ -12,7 +12,7 @@ from cnncli.system import atomic
 
 
 @click.command("schema", epilog=example("cnncli schema -o spec.schema.json"))
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write it to this file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to this file.")
 def command(*, output: Path | None) -> None:
     """Print the JSON Schema of a spec: with it, editors complete and check specs as they are written.
 

@@ -12,12 +12,12 @@ from cnncli.report.terminal.output import echo_json
 
 @click.command("summary", epilog=example("cnncli summary mnist.yaml"))
 @click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
-@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value, like fit.epochs=3.")
+@click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
 def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
     """Show a model layer by layer: output shapes, parameters, FLOPs of one image, totals.
 
-    The model is that of a spec, a run or a model file; left out, that of the newest run under runs/.
+    The model is that of a spec, a run or a model file. Default: the newest run.
     """
     spec = find_spec(given_or_newest(target), overrides)
     from cnncli.report.tables.summary import print_summary, summary_data

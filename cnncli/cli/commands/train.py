@@ -41,7 +41,9 @@ class Where(TypedDict):
 @click.command("train", epilog=example("cnncli train mine.yaml --epochs 3 --set fit.batch_size=64"))
 @click.argument("spec", required=False, type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
-@click.option("--data", metavar="SOURCE", help="Train on these data; with --resume, where the run's data are now.")
+@click.option(
+    "--data", metavar="SOURCE", help="Dataset to train on; with --resume, the new location of the run's data."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Run directory (must be new or empty).")
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Resume a run, using its saved spec.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
@@ -53,9 +55,9 @@ class Where(TypedDict):
 @click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")
 @offline_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
-@click.option("--dry-run", is_flag=True, help="Show shapes, memory and time; train nothing.")
-@click.option("--json", "as_json", is_flag=True, help="Print lines of JSON.")
-@click.option("--quiet", is_flag=True, help="Print the closing lines only.")
+@click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
+@click.option("--quiet", is_flag=True, help="Print only the final results.")
 def command(
     *,
     spec: Path | None,
@@ -76,11 +78,11 @@ def command(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    """Train the model of SPEC and leave a run behind."""
+    """Train the model of SPEC and write a run directory."""
     mode = "json" if as_json else "quiet" if quiet else "text"
     try:
         if dry_run and junit:
-            raise UsageError("--junit reports what came of a training; it does not go with --dry-run")
+            raise UsageError("--junit reports the result of a training; it can't be used with --dry-run")
         with Report("train", str(spec or resume or ""), junit) as report, Follower(mode) as follower:
             options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
@@ -102,7 +104,7 @@ def command(
             start = None if weights is None else find_model(weights).file
             around = Surroundings(threads, offline, follower, {"command": _command(), "spec_epochs": asked})
             if not dry_run and streams.do_without_output():
-                warn("standard output is closed; the run keeps all figures")
+                warn("standard output is closed; metrics are still saved in the run")
             runs = []
             for trial in todo:
                 if len(todo) > 1:
@@ -123,9 +125,7 @@ def command(
 def _refuse_beside_resume(given: Mapping[str, object]) -> None:
     refused = [name for name, value in given.items() if value not in (None, ())]
     if refused:
-        raise UsageError(
-            f"--resume goes on with what the run's own spec says; it does not go with {', '.join(refused)}"
-        )
+        raise UsageError(f"--resume uses the run's own spec; it can't be combined with {', '.join(refused)}")
 
 
 def _command() -> str:

@@ -29,7 +29,7 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     from cnncli.kernels.jit import cache, compilations
 
     if not cache.ENABLED:
-        raise CnncliError("there is nowhere to keep what would be compiled; CNNCLI_CACHE_DIR names a folder")
+        raise CnncliError("compiled kernels can't be cached; set CNNCLI_CACHE_DIR to a writable directory")
     show = _show if sys.stdout.isatty() else _ignore
     for compilation in compilations.done:
         show(compilation)
@@ -39,10 +39,10 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     count, seconds = len(compilations.done), sum(compilation.seconds for compilation in made)
     if made:
         functions = f"{len(made)} function{'s' * (len(made) > 1)}"
-        rest = f"; {count - len(made)} were there already" if count > len(made) else ""
+        rest = f"; {count - len(made)} were already compiled" if count > len(made) else ""
         echo(f"compiled {functions} in {seconds:.1f} s, kept in {cache.folder()}{rest}")
     else:
-        echo(f"all {count} functions were there already, in {cache.folder()}")
+        echo(f"all {count} functions were already compiled, in {cache.folder()}")
 
 
 def _show(compilation: "Compilation") -> None:

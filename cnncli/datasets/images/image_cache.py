@@ -87,7 +87,7 @@ def decoded(
         folders.make(place.parent)  # and ask then: who makes it first may be somebody else
         why = folders.distrust(place.parent)
         if why:
-            warn(f"decoded images are not kept: {why}; CNNCLI_CACHE_DIR names another folder")
+            warn(f"decoded images are not kept: {why}; set CNNCLI_CACHE_DIR to another directory")
             # What is mapped stays readable after it is removed.
             with TemporaryDirectory(prefix="cnncli-") as unkept, signals.undoing(partial(shutil.rmtree, unkept)):
                 fill(Path(unkept))
@@ -96,7 +96,7 @@ def decoded(
             found = _kept(place, state, shape, image, fill)
     except (OSError, RuntimeError) as error:
         said = getattr(error, "strerror", None) or error
-        raise CnncliError(f"decoded images can't be kept: {said}; CNNCLI_CACHE_DIR names another folder") from None
+        raise CnncliError(f"decoded images can't be kept: {said}; set CNNCLI_CACHE_DIR to another directory") from None
     if found is None:
         raise CnncliError(f"{place}: decoded images can't be read back")
     return found

@@ -79,7 +79,7 @@ def survey(source: str, told: Callable[[int, int], None] = lambda done, total: N
     found = find(source, Path())
     made = SURVEYED[found.kind](found, told) if found.kind in SURVEYED else _described(data, found.kind)
     if "train" not in made.samples:
-        raise CnncliError(f"{source}: there is nothing to train on: it has no training images")
+        raise CnncliError(f"{source}: no training images")
     return made
 
 

@@ -71,7 +71,9 @@ def check_folder(known: Known) -> None:
     """Raise CnncliError where others could change the folder: its files could be others by the time they are read."""
     why = folders.distrust(folder(known))
     if why:
-        raise CnncliError(f"{known.name}: downloads are not safe there: {why}; CNNCLI_CACHE_DIR names another folder")
+        raise CnncliError(
+            f"{known.name}: downloads are not safe there: {why}; set CNNCLI_CACHE_DIR to another directory"
+        )
 
 
 def _is_whole(path: Path, file: Remote) -> bool:

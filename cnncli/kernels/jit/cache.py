@@ -144,7 +144,7 @@ ENABLED = not WHY_NOT
 FOLDER = folder() if ENABLED else Path()
 """Where they are, from the beginning of this process to its end."""
 if WHY_NOT:
-    warn(f"compiled kernels are not kept: {WHY_NOT}; CNNCLI_CACHE_DIR names another folder")
+    warn(f"compiled kernels are not kept: {WHY_NOT}; set CNNCLI_CACHE_DIR to another directory")
 defer()
 
 

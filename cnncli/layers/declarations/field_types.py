@@ -15,7 +15,7 @@ Schema = Mapping[str, Any]
 
 
 class Kind:
-    """What a field may hold. `rule` says it: "a whole number of at least 1"."""
+    """What a field may hold. `rule` says it: "an integer ≥ 1"."""
 
     rule: str
     choices: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The report on this machine: all facts, those amiss at the end with what to do."""
+"""The report on this machine: all facts, then the problems and their remedies."""
 
 import os
 import platform
@@ -55,9 +55,9 @@ def _speed(used: int) -> list[Fact]:
 
 
 def document(found: Sequence[Fact]) -> dict[str, Any]:
-    """For programs: the values by part and name, and "amiss", the lines of advice."""
+    """For programs: the values by part and name, and "problems", the lines of advice."""
     parts = {part: {fact.name: fact.value for fact in group} for part, group in groupby(found, lambda fact: fact.part)}
-    return {**parts, "amiss": [fact.advice for fact in found if fact.advice]}
+    return {**parts, "problems": [fact.advice for fact in found if fact.advice]}
 
 
 def print_report(found: Sequence[Fact], file: TextIO) -> None:
@@ -74,6 +74,6 @@ def print_report(found: Sequence[Fact], file: TextIO) -> None:
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
     amiss = [fact.advice for fact in found if fact.advice]
     console.print()
-    console.print(f"{len(amiss)} thing{'s are' if len(amiss) > 1 else ' is'} amiss:" if amiss else "nothing is amiss")
+    console.print(f"{len(amiss)} problem{'s' * (len(amiss) > 1)}:" if amiss else "no problems found")
     for advice in amiss:
         console.print(Padding(tied(advice), (0, 0, 0, 2), expand=False))

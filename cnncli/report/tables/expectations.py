@@ -55,7 +55,7 @@ class Report:
             self._write(figures, unjudged)
         summarize(f"{self.command} {self.what}", () if unjudged else self.expectations, figures)
         if unjudged and self.expectations:
-            echo(f"notice: expect is not judged: {unjudged}", err=True)
+            echo(f"notice: expectations not checked: {unjudged}", err=True)
         elif not unjudged:
             judge(self.command, self.expectations, figures)
 

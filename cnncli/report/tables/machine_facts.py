@@ -1,4 +1,4 @@
-"""What this machine has and what of it is used, fact by fact, each with what to do where something is amiss."""
+"""Hardware and settings of this machine as a list of facts, with advice for each problem."""
 
 import os
 import platform
@@ -51,7 +51,7 @@ def processor(name: str, host: "Machine", used: "Machine") -> list[Fact]:
             "unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES"
         )
     if _is_x86() and not {"+avx2", "+fma"} <= has:
-        slow = "this processor has no AVX2 and FMA: all works, several times slower than on one that has them"
+        slow = "this processor has no AVX2 and FMA: everything works, but several times slower"
     wanted = ("sse4.2", "avx", "avx2", "fma", "avx512f", "avx512bw", "avx512vnni", "amx-tile", "neon")
     features = [feature for feature in wanted if f"+{feature}" in set(used.features.split(","))]
     return [
@@ -66,14 +66,16 @@ def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fa
     """`cores` of the machine, those `allowed` to this process, the `quota` of its control groups, threads `used`."""
     bound, room, crowd = "", "", ""
     if allowed < cores:
-        bound = f"this process may run on {allowed} of {cores} cores: taskset or the container's cpuset says so"
+        bound = f"this process may use {allowed} of {cores} cores, limited by taskset or the container's cpuset"
     if quota is not None and quota < allowed:
-        room = f"a quota leaves {quota:g} of {allowed} cores: the container's --cpus or the service's CPUQuota says so"
+        room = f"a quota limits this process to {quota:g} of {allowed} cores (the container's --cpus or the service's CPUQuota)"
     available = allowed if quota is None else max(1, min(allowed, ceil(quota)))
     if used < available:
-        crowd = f"NUMBA_NUM_THREADS leaves {used} of {available} cores: unset it, or give --threads {available}"
+        crowd = (
+            f"NUMBA_NUM_THREADS limits cnncli to {used} of {available} cores: unset it, or use --threads {available}"
+        )
     elif used > available:
-        crowd = f"NUMBA_NUM_THREADS asks for {used} threads on {available} cores, which is slow: unset it"
+        crowd = f"NUMBA_NUM_THREADS sets {used} threads for {available} cores, which is slow: unset it"
     return [
         Fact("threads", "cores", cores, str(cores)),
         Fact("threads", "affinity", allowed, f"{allowed} of them", bound),
@@ -91,19 +93,19 @@ def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
     advice = ""
     if layer == "workqueue":
         advice = (
-            "threads are started by Numba's workqueue, which takes fifty times as long as OpenMP: install libgomp "
+            "Numba starts threads with its workqueue, 50 times slower than OpenMP: install libgomp "
             "(libgomp1 in Debian and Ubuntu, libomp in Homebrew)"
         )
     return [
         Fact("speed", "threading_layer", layer, layer, advice),
         Fact("speed", "peak_gflops", {str(n): flops / GIGA for n, flops in peaks.items()}, shown),
-        Fact("speed", "load", round(load, 2), f"{load:.1f} processes wanted a core in the last minute"),
+        Fact("speed", "load", round(load, 2), f"load average {load:.1f} (1 min)"),
     ]
 
 
 def uncompiled() -> list[Fact]:
     """What is there to say of speed where Numba is told to compile nothing."""
-    advice = "NUMBA_DISABLE_JIT is set: kernels can't be compiled, and nothing can be trained; unset it"
+    advice = "NUMBA_DISABLE_JIT is set, so kernels can't be compiled: unset it"
     return [Fact("speed", "threading_layer", None, "not known", advice)]
 
 

@@ -1,4 +1,4 @@
-"""What cnncli keeps on the disk: caches, data, runs; what they take, what they hold, and what can go."""
+"""Caches, datasets and runs on the disk: their sizes, contents, and what can be removed."""
 
 import os
 import re
@@ -43,12 +43,12 @@ def caches(digest: str, rooms: Collection[str], *, unused: str) -> list[Fact]:
     try:
         places = {kind: folders.cache(kind) for kind in ("jit", "images", "datasets")}
     except RuntimeError:
-        advice = "there is no home directory to keep anything in: CNNCLI_CACHE_DIR names a folder"
+        advice = "there is no home directory for caches: set CNNCLI_CACHE_DIR"
         return [Fact("caches", "folder", None, "none", advice)]
     used, old = places["jit"] / digest, list(_old_kernels(digest, rooms))
     advice = ""
     if unused:
-        advice = f"{unused}: kernels are compiled anew each time; CNNCLI_CACHE_DIR names another folder"
+        advice = f"{unused}: kernels are compiled in every run; set CNNCLI_CACHE_DIR to another directory"
     taken, spent = sum(size(used / room) for room in rooms), sum(map(size, old))
     others = f"{_megabytes(spent)} in {len(old)} folders of other versions or processors"
     facts = [
@@ -58,7 +58,7 @@ def caches(digest: str, rooms: Collection[str], *, unused: str) -> list[Fact]:
     for kind in ("images", "datasets"):
         place = places[kind]
         why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
-        advice = why and f"{why}; CNNCLI_CACHE_DIR names another folder"
+        advice = why and f"{why}; set CNNCLI_CACHE_DIR to another directory"
         facts.append(Fact("caches", kind, size(place), _sized(place), advice))
     empty = f"`cnncli doctor --clean` removes old kernels and images; `rm -r {places['datasets']}` removes downloads"
     return [*facts, Fact("caches", "to_empty", "cnncli doctor --clean", empty)]
@@ -69,7 +69,7 @@ def data() -> list[Fact]:
     facts = []
     for name in EMBEDDED:
         file = shipped("data") / f"{name}.npz"
-        advice = "" if file.is_file() else f"{file} is missing: install cnncli anew"
+        advice = "" if file.is_file() else f"{file} is missing: reinstall cnncli"
         facts.append(Fact("data", name, str(file), "bundled", advice))
     try:
         here = [known for known in KNOWN.values() if download.is_here(known)]
@@ -102,7 +102,7 @@ def disk() -> list[Fact]:
     for name, place in places.items():
         free, advice = shutil.disk_usage(place).free, ""
         if free < LITTLE:
-            advice = f"only {_megabytes(free)} are free in {place}: make room, or a training may not be able to save"
+            advice = f"only {_megabytes(free)} free in {place}: free some space, or training may fail to save"
         facts.append(Fact("disk", name, free, f"{free / GIGA:,.1f} GB free in {place}", advice))
     return facts
 

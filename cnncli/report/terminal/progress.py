@@ -93,7 +93,7 @@ class Follower(Status):
             self._begin(event)
         elif isinstance(event, Stopped):
             if self.mode != "quiet":
-                echo(f"{event.callback} ended the training after epoch {event.epoch}", err=True)
+                echo(f"{event.callback} stopped the training after epoch {event.epoch}", err=True)
         elif isinstance(event, Trial):
             if self.mode != "json":
                 echo(f"training {event.number} of {event.count}: {event.name}")
@@ -114,7 +114,7 @@ class Follower(Status):
             self.bar = Bar(event.epochs, self.region)
         echo(fitted(header(event), " · "))
         if event.rescaled_by:
-            echo(f"images are fed as they are: the model scales them itself, by {event.rescaled_by}")
+            echo(f"images are not rescaled: the model does it itself, by {event.rescaled_by}")
 
     def _epoch(self, event: EpochDone) -> None:
         rate = event.images_per_second

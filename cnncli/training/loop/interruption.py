@@ -12,7 +12,7 @@ from cnncli.system import signals
 class Interruption:
     """While entered, a signal only sets `signal`, and whoever can save asks for it with `heed`.
 
-    `resume` is the command that goes on from the last checkpoint. While there is none, and on a second signal, the
+    `resume` is the command that resumes from the last checkpoint. While there is none, and on a second signal, the
     process ends where it stands; in a program that is not ours the block does, with InterruptedRun. After one the
     process is about to end: further signals are ignored, because an exception more could come anywhere, even where this
     one is told. A program that is not ours, as a notebook, has its own handlers back.
@@ -40,7 +40,7 @@ class Interruption:
     def heed(self, where: str) -> None:
         """Raise InterruptedRun if a signal has come and everything is saved; `where` says how far the run got."""
         if self.signal is not None:
-            raise InterruptedRun(f"interrupted {where}; all is saved. To go on: {self.resume}", self.signal)
+            raise InterruptedRun(f"interrupted {where}; everything is saved. To resume: {self.resume}", self.signal)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         first, self.signal = self.signal is None, number
@@ -52,5 +52,5 @@ class Interruption:
 
     def _at_once(self) -> str:
         if self.resume:
-            return f"stopped at once. To go on from the last checkpoint: {self.resume}"
+            return f"stopped at once. To resume from the last checkpoint: {self.resume}"
         return "interrupted before the training began"

@@ -69,7 +69,7 @@ class Trainer:
         self.reduce_gradients = reduce_gradients
         train, validation = job.dataset.train, job.dataset.validation
         if train is None:
-            raise CnncliError(f"{job.dataset.source}: there is nothing to train on: it has no training images")
+            raise CnncliError(f"{job.dataset.source}: no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
         given = job.fit.class_weight
         weights = None if given is None else (class_weight.of_rows(given, job.dataset), network.sample_weight)

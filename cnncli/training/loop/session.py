@@ -99,7 +99,7 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
         outputs=lower(plan.model).output.shape[-1],
     )
     if dataset.train is None:
-        raise CnncliError(f"{dataset.source}: there is nothing to train on: it has no training images")
+        raise CnncliError(f"{dataset.source}: no training images")
     return dataset
 
 
@@ -147,7 +147,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
                 raise
             _give_up(run, error, interruption)
             raise CnncliError(
-                f"{error}; with the data as they were, {interruption.resume} goes on from the last checkpoint"
+                f"{error}; with the data as they were, {interruption.resume} resumes from the last checkpoint"
             ) from None
         except BaseException as error:
             _give_up(run, error, interruption)
@@ -174,7 +174,7 @@ def _load(network: Network, path: Path) -> ModelFile:
     try:
         network.load(file.weights)
     except CnncliError as error:
-        raise CnncliError(f"{path}: {error}: is it of another model?") from None
+        raise CnncliError(f"{path}: {error}: is the file from another model?") from None
     return file
 
 
@@ -188,7 +188,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
     if not run.last.exists():
         raise UsageError(
             f"{run.shown}: there is nothing to resume: it ended before {run.last.name} was written; "
-            f"begin anew: cnncli train {quote(str(Path(run.shown) / run.spec.name))}"
+            f"start again: cnncli train {quote(str(Path(run.shown) / run.spec.name))}"
         )
     saved = checkpoint.load(run.last)
     before, now = (

@@ -22,7 +22,7 @@ def settle(wanted: int | None, *, room: bool = False) -> int:
     """
     said = os.environ.get(VARIABLE)
     if said is not None and (not said.isdecimal() or int(said) < 1):
-        raise UsageError(f"{VARIABLE} must be a whole number of at least 1; received {said!r}")
+        raise UsageError(f"{VARIABLE} must be an integer ≥ 1; received {said!r}")
     given = int(said) if said else None
     count = wanted or given or available()
     if max(count, given or 1) > MOST:

@@ -75,7 +75,7 @@ class About:
         """The epoch (from 1) after which the weights were these; 0 for those that a training begins with."""
         text = self.texts.get("epoch", "0")
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
-            raise CnncliError(f"{self.path}: epoch must be an integer of at least 0; received {text[:40]!a}")
+            raise CnncliError(f"{self.path}: epoch must be an integer ≥ 0; received {text[:40]!a}")
         return int(text)
 
     def value(self, key: str, kind: Any) -> Any:

@@ -206,7 +206,7 @@ def check_output(output: Path) -> None:
     except OSError as error:
         raise CnncliError(f"{output}: can't be read: {error.strerror or error}") from None
     if what:
-        way = f"; `cnncli train --resume {output}` goes on with the run there" if is_run(output) else ""
+        way = f"; `cnncli train --resume {output}` resumes the run there" if is_run(output) else ""
         raise UsageError(f"--output must be an empty folder or a new one; {output} {what}{way}")
 
 
