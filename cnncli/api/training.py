@@ -131,7 +131,7 @@ def train_spec(
         from cnncli.training.loop.session import Place, train
 
         around.on_event(Progress("compiling kernels …"))
-        heard = compilations.told_to(
+        heard = compilations.heard_by(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
         with heard:

@@ -5,7 +5,6 @@ usage or spec, 3 diverged, 4 `expect` not met, 128 + its number after a signal.
 """
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -123,15 +122,12 @@ def exit_code_of(run: Callable[[], Any]) -> int:
     except click.ClickException as error:
         _tell_usage(error)
         code = error.exit_code
-    except (click.Abort, KeyboardInterrupt) as error:
-        told = _interrupted_run(error)
-        if told is not None:
-            return _tell_interruption(told)
+    except (click.Abort, KeyboardInterrupt):
         echo("error: interrupted", err=True)
         code = 130
-    except InterruptedRun as error:
-        return _tell_interruption(error)
     except CnncliError as error:
+        if isinstance(error, InterruptedRun):
+            signals.ignore()  # everything is saved: an impatient Ctrl-C more changes nothing
         tell(error)
         code = error.exit_code
     except Exception as error:
@@ -161,34 +157,18 @@ def tell_warnings(warnings: Sequence[Diagnostic]) -> None:
     annotate_all(warnings)
 
 
-def _tell_interruption(error: InterruptedRun) -> int:
-    """Tell how to go on. All is saved and the process is about to end: an impatient Ctrl-C more changes nothing."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
-    tell(error)
-    return error.exit_code
-
-
-def _interrupted_run(error: BaseException) -> InterruptedRun | None:
-    """The interruption that was on its way up when a further Ctrl-C took its place, if that is what happened."""
-    before: BaseException | None = error
-    while before is not None and not isinstance(before, InterruptedRun):
-        before = before.__cause__ or before.__context__
-    return before
-
-
 def _tell_usage(error: click.ClickException) -> None:
     """Tell what is wrong with the command line."""
     from cnncli.cli import usage
 
-    echo_lines([f"error: {usage.told(error)}"], err=True)
+    echo_lines([f"error: {usage.usage_message(error)}"], err=True)
 
 
 def _tell_foreign(error: Exception) -> int:
     """Tell what the system or another package refused; anything else is a bug. The exit code."""
     from cnncli.cli import failures
 
-    known = failures.known(error)
+    known = failures.as_cnncli_error(error)
     if known is None or os.environ.get("CNNCLI_DEBUG") == "1":
         _report_bug(error)
         return 1

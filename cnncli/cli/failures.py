@@ -22,9 +22,9 @@ DISTRIBUTED = {"yaml": "PyYAML", "PIL": "pillow"}
 """Packages that pip knows under another name."""
 
 
-def known(error: Exception) -> CnncliError | None:
+def as_cnncli_error(error: Exception) -> CnncliError | None:
     """The error as one of ours, with its line and its exit code; None for a bug."""
-    if said := told(error):
+    if said := system_error_message(error):
         return CnncliError(said)
     return _of_compiler(error)
 
@@ -41,7 +41,7 @@ def _of_compiler(error: Exception) -> UsageError | None:
     return UsageError(f"Numba can't work with {', '.join(settings)}: {said}")
 
 
-def told(error: Exception) -> str:
+def system_error_message(error: Exception) -> str:
     """The line for an error that is no bug of ours, or nothing."""
     return _exhausted(error) or _missing(error) or _unusable(error)
 

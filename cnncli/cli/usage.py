@@ -16,7 +16,7 @@ from cnncli.cli.options import ARGUMENTS
 from cnncli.hints import suggestion
 
 
-def told(error: click.ClickException) -> str:
+def usage_message(error: click.ClickException) -> str:
     """The line for an error of the parser."""
     context: click.Context | None = getattr(error, "ctx", None)
     command = context.command_path if context else "cnncli"

@@ -264,8 +264,8 @@ def test_ctrl_c_saves_and_names_the_command_that_goes_on(folder):
     code, errors = interrupted(folder, "bars.yaml", "--epochs", "10000")
     assert code == 130
     match = re.fullmatch(
-        r"error: interrupted (in epoch \d+ after batch \d of 6|after epoch \d+); all is saved\. "
-        r"To go on: cnncli train --resume (runs/bars/\d{8}-\d{6})\n",
+        r"error: interrupted (in epoch \d+ after batch \d of 6|after epoch \d+); everything is saved\. "
+        r"To resume: cnncli train --resume (runs/bars/\d{8}-\d{6})\n",
         errors,
     )
     assert match, errors

@@ -51,13 +51,13 @@ def test_a_variable_with_a_wrong_value_is_named():
 def test_every_type_of_option_states_its_rule(kind, value, rule):
     with pytest.raises(click.UsageError) as caught:
         click.Command("c", params=[click.Option(["--x"], type=kind)]).make_context("c", ["--x", value])
-    assert usage.told(caught.value) == f"--x must be {rule}"
+    assert usage.usage_message(caught.value) == f"--x must be {rule}"
 
 
 def test_a_path_without_permission_is_told_as_the_system_tells_it():
     option = click.Option(["--output"], type=click.Path())
     error = click.BadParameter("Path 'locked' is not readable.", param=option)
-    assert usage.told(error) == "--output: 'locked' can't be read: Permission denied"
+    assert usage.usage_message(error) == "--output: 'locked' can't be read: Permission denied"
 
 
 @pytest.mark.parametrize(
@@ -74,8 +74,8 @@ def test_a_path_without_permission_is_told_as_the_system_tells_it():
     ],
 )
 def test_what_others_raise_is_told_unless_it_is_our_bug(error, line):
-    assert failures.told(error).startswith(line)
-    assert bool(failures.told(error)) == bool(line)
+    assert failures.system_error_message(error).startswith(line)
+    assert bool(failures.system_error_message(error)) == bool(line)
 
 
 def test_a_full_disk_behind_standard_output_is_told(capsys):

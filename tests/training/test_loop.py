@@ -38,7 +38,7 @@ def test_an_interrupted_run_that_is_resumed_ends_with_the_same_bytes(data, whole
     with pytest.raises(InterruptedRun) as caught:
         small.run(plan, data / "run", report=interrupter(after))
     assert caught.value.exit_code == 130
-    assert str(caught.value).endswith(f"To go on: cnncli train --resume {data}/run")
+    assert str(caught.value).endswith(f"To resume: cnncli train --resume {data}/run")
     small.run(plan, resume=data / "run")
     assert small.outcome(data / "run") == whole
 
@@ -164,7 +164,7 @@ def test_a_signal_more_changes_nothing_once_an_interruption_of_the_command_is_on
         interruption.resume = "cnncli train --resume run"
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
-        interruption.heed("in epoch 1")
+        interruption.raise_if_interrupted("in epoch 1")
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.raise_signal(number)
 
@@ -176,7 +176,7 @@ def test_a_program_that_uses_the_library_has_its_handlers_back_after_an_interrup
         interruption.resume = "cnncli train --resume run"
         for _ in range(times):
             signal.raise_signal(signal.SIGINT)
-        interruption.heed("in epoch 1")
+        interruption.raise_if_interrupted("in epoch 1")
     assert [signal.getsignal(number) for number in signals.numbers()] == before
 
 

@@ -144,7 +144,7 @@ def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":
 
     with Status() as notice:
         notice.say("compiling kernels …")
-        with compilations.told_to(lambda made: notice.say(f"compiling kernels … {made.name} is ready")):
+        with compilations.heard_by(lambda made: notice.say(f"compiling kernels … {made.name} is ready")):
             first = next(predictions)
     yield first
     yield from predictions

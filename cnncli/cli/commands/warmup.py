@@ -33,7 +33,7 @@ def command(*, spec: str, overrides: tuple[str, ...]) -> None:
     show = _show if sys.stdout.isatty() else _ignore
     for compilation in compilations.done:
         show(compilation)
-    with compilations.told_to(show):
+    with compilations.heard_by(show):
         _run(loaded)
     made = [compilation for compilation in compilations.done if not compilation.cached]
     count, seconds = len(compilations.done), sum(compilation.seconds for compilation in made)

@@ -82,7 +82,7 @@ def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[
     return dict(zip(IMAGE.split(), values, strict=True))
 
 
-def apart(size: int) -> int:
+def pad_to_odd_cache_lines(size: int) -> int:
     """`size` bytes or some more, so that 16 arrays of it do not share the places of a cache: an odd number of lines."""
     return (-(-size // LINE) | 1) * LINE
 
@@ -152,7 +152,7 @@ def _correlate(
     down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
     cut = portions(batch, (down, across), channels + filters, item)
     image = cut.pixels * channels * item
-    tile_step, product_step = (apart(cut.capacity * depth * item) for depth in (channels, filters))
+    tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, filters))
     tiles, products = image, image + POSITIONS * tile_step
     beyond = products + POSITIONS * product_step
     base, stride = scratch.per_thread(beyond + filters * item)

@@ -7,7 +7,7 @@ Each element is one chain of fused multiply-adds over (image, tile) in each of a
 
 from cnncli.kernels.batch.reduce import ITEM, LARGE, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
-from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, apart, image_fields, portions, suits
+from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions, suits
 from cnncli.kernels.conv.winograd_tiles import gather_weight, spread_gradient, spread_tile
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.intrinsics import call
@@ -38,7 +38,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     panel = microkernel.family(x.dtype).panel
     padded = -(-filters // panel) * panel
     cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
-    tile_step, square_step = (apart(cut.capacity * depth * item) for depth in (channels, padded))
+    tile_step, square_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, padded))
     copy = cut.pixels * channels * item
     tiles = copy + 4 * cut.capacity * filters * item
     squares = tiles + POSITIONS * tile_step

@@ -20,7 +20,7 @@ listeners: list[Callable[[Compilation], None]] = []
 
 
 @contextmanager
-def told_to(listener: Callable[[Compilation], None]) -> Iterator[None]:
+def heard_by(listener: Callable[[Compilation], None]) -> Iterator[None]:
     """Inside, `listener` is told of each function that is made ready."""
     listeners.append(listener)
     try:

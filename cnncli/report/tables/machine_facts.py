@@ -68,7 +68,7 @@ def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fa
     if allowed < cores:
         bound = f"this process may use {allowed} of {cores} cores, limited by taskset or the container's cpuset"
     if quota is not None and quota < allowed:
-        room = f"a quota limits this process to {quota:g} of {allowed} cores (the container's --cpus or the service's CPUQuota)"
+        room = f"a quota (--cpus of the container, CPUQuota of the service) leaves {quota:g} of {allowed} cores"
     available = allowed if quota is None else max(1, min(allowed, ceil(quota)))
     if used < available:
         crowd = (

@@ -10,7 +10,7 @@ from cnncli.system import signals
 
 
 class Interruption:
-    """While entered, a signal only sets `signal`, and whoever can save asks for it with `heed`.
+    """While entered, a signal only sets `signal`, and whoever can save asks for it with `raise_if_interrupted`.
 
     `resume` is the command that resumes from the last checkpoint. While there is none, and on a second signal, the
     process ends where it stands; in a program that is not ours the block does, with InterruptedRun. After one the
@@ -37,7 +37,7 @@ class Interruption:
         if isinstance(error, KeyboardInterrupt):
             raise InterruptedRun(self._at_once(), self.signal or signal.SIGINT) from None
 
-    def heed(self, where: str) -> None:
+    def raise_if_interrupted(self, where: str) -> None:
         """Raise InterruptedRun if a signal has come and everything is saved; `where` says how far the run got."""
         if self.signal is not None:
             raise InterruptedRun(f"interrupted {where}; everything is saved. To resume: {self.resume}", self.signal)

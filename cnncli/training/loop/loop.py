@@ -131,7 +131,7 @@ class Trainer:
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
-        self.interruption.heed(f"after epoch {state.epoch}")
+        self.interruption.raise_if_interrupted(f"after epoch {state.epoch}")
 
     def _each(self, hook: Callable[..., None], *about: object) -> None:
         """Call a hook of every callback, in the order of the spec."""
@@ -158,7 +158,7 @@ class Trainer:
             event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
             self._each(Hooks.batch_done, event)
             self.report(event)
-            self._heed()
+            self._raise_if_interrupted()
             if state.stopped_by:
                 break
         self.network.sample_weight[:] = 1  # class_weight is of training alone
@@ -166,7 +166,9 @@ class Trainer:
     def _validate(self) -> dict[str, float]:
         if self.validation_feed is None:
             return {}
-        figures = evaluate(self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._heed())
+        figures = evaluate(
+            self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._raise_if_interrupted()
+        )
         if not isfinite(figures["loss"]):
             raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
         return {f"val_{name}": value for name, value in figures.items()}
@@ -181,12 +183,14 @@ class Trainer:
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
 
-    def _heed(self) -> None:
+    def _raise_if_interrupted(self) -> None:
         """Between batches: save and end if a signal has come."""
         if self.interruption.signal is not None:
             self._save()
             state = self.state
-            self.interruption.heed(f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}")
+            self.interruption.raise_if_interrupted(
+                f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}"
+            )
 
     def _hand_out(self) -> int:
         """See that `best` is what the run hands out; the epoch of its weights."""

@@ -247,7 +247,10 @@ def _test(
         return None
     feed = Feed(dataset.test, plan.rescale, plan.compile.loss, network.inputs, network.targets)
     figures = evaluate(
-        network, feed, plan.compile.metrics, after_batch=lambda rows: interruption.heed("in the final test")
+        network,
+        feed,
+        plan.compile.metrics,
+        after_batch=lambda rows: interruption.raise_if_interrupted("in the final test"),
     )
     if not isfinite(figures["loss"]):
         raise DivergedError(f"the loss on the test images is {figures['loss']} {weights}")
