@@ -13,6 +13,7 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.interop.peers.peer import FRAMEWORKS
 from cnncli.kernels.elementwise import activation_names
 from cnncli.layers import fields
+from cnncli.layers.initializers import Initializer
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.losses import LOSSES, Loss, OfLogits
 from cnncli.layers.meaning import Meaning
@@ -133,6 +134,16 @@ def test_an_activation_without_a_translation_is_refused(monkeypatch, framework):
     assert refusal(framework, nodes, shape).endswith("of l (Dense) with activation mish")
     layer = LAYERS.parse({"Activation": {"activation": "mish"}})
     assert refusal(framework, alone(layer), (4, 4, 2)).endswith("of l (Activation) with activation mish")
+
+
+class Orthogonal(Initializer):
+    """An initializer of somebody's own."""
+
+
+def test_what_a_layer_is_made_with_is_refused_too():
+    dense = LAYERS.parse({"Dense": {"units": 2, "kernel_initializer": Orthogonal()}})
+    nodes = (Node("{odd}", dense, (INPUT,)),)
+    assert refusal("tensorflow", nodes, (3,)).endswith("of {odd} (Dense) with kernel_initializer Orthogonal")
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow"])

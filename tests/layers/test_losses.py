@@ -122,6 +122,7 @@ def test_every_loss_says_what_outputs_mean_and_has_rules_twins_and_a_documentati
         assert rule in RULES, f"kernels/losses/loss_rules.py has no rule {rule}"
         assert RULES[rule].by_class == (cls.outputs is Meaning.CLASSES)
         assert set(RULES[rule].numbers) <= cls.fields.keys(), "a rule reads the declaration's fields"
+        assert len(RULES[rule].numbers) <= 3
         twin(rule)
         twin(rule, "_gradient")
     untried = [name for name, field in cls.fields.items() if not isinstance(field.kind, Truth) and name not in NUMBERS]

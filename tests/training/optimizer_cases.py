@@ -27,25 +27,27 @@ ONE_OF = ("clipnorm", "clipvalue", "global_clipnorm")
 """Options of which an optimizer takes only one."""
 
 
+def fields_of(name):
+    """The optimizer's fields, of which each must be in OPTIONS."""
+    fields = OPTIMIZERS.classes[name].fields
+    untried = sorted(fields.keys() - OPTIONS.keys())
+    if untried:
+        pytest.fail(f"{name} has options that no test tries: add a value of {untried} to OPTIONS", pytrace=False)
+    return fields
+
+
 def alone(name):
     """The arguments of each case: the defaults, one option, and as many as go together."""
-    fields = OPTIMIZERS.classes[name].fields
-    untried = fields.keys() - OPTIONS.keys()
-    if untried:
-        pytest.fail(
-            f"{name} has options that no test tries: add a value of {sorted(untried)} to OPTIONS", pytrace=False
-        )
     required = {field: OPTIONS[field] for field in OPTIMIZERS.classes[name].needs()}
     yield required
-    for field in fields:
+    for field in fields_of(name):
         yield {**required, field: OPTIONS[field]}
     yield together(name)
 
 
 def together(name, clipping="clipnorm"):
     """As many options as go together."""
-    fields = OPTIMIZERS.classes[name].fields
-    return {field: OPTIONS[field] for field in fields if field == clipping or field not in ONE_OF}
+    return {field: OPTIONS[field] for field in fields_of(name) if field == clipping or field not in ONE_OF}
 
 
 def _sgd(o, step, w, g, memory):

@@ -31,15 +31,16 @@ def data(tmp_path_factory):
     return folder
 
 
-def plan_of(data, name):
+def active(name):
+    """The callback in a form that acts."""
     if name not in ACTIVE:
         pytest.fail(f"the callback {name} is not tested: say in ACTIVE with which arguments it acts", pytrace=False)
-    return small.plan(data, epochs=EPOCHS, callbacks=[{name: ACTIVE[name]}])
+    return CALLBACKS.parse({name: ACTIVE[name]})
 
 
 @EVERY
 def test_its_state_survives_a_checkpoint(data, tmp_path, name):
-    plan = plan_of(data, name)
+    plan = small.plan(data, epochs=EPOCHS, callbacks=[active(name)])
     small.run(plan, tmp_path / "whole")
     assert outcome(tmp_path / "whole") != outcome(data / "plain"), "it must have done something"
     batches = BATCHES * len(outcome(tmp_path / "whole")["epochs"])
@@ -54,7 +55,7 @@ def test_its_state_survives_a_checkpoint(data, tmp_path, name):
 
 @EVERY
 def test_what_it_remembers_at_first_is_what_json_can_hold(name):
-    hooks = CALLBACKS.parse({name: ACTIVE[name]}).hooks({})
+    hooks = active(name).hooks({})
     assert json.loads(json.dumps(hooks.state)) == hooks.state
     assert hooks.chosen_epoch is None
 
@@ -64,7 +65,7 @@ def test_it_is_documented_and_survives_being_written_as_yaml_and_read(name):
     cls = CALLBACKS.classes[name]
     assert inspect.getdoc(cls)
     assert cls.__doc__ is not None, "the docstring must be its own, not inherited"
-    callback, problems = CALLBACKS.parse({name: ACTIVE[name]}), Problems("callback.yaml", "")
+    callback, problems = active(name), Problems("callback.yaml", "")
     tree = read(to_yaml({name: callback.plain()}), problems)
     assert not problems
     assert CALLBACKS.parse(plain(tree)) == callback

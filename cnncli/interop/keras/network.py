@@ -38,7 +38,7 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
     return {
         "input_shape": list(model.input_shape),
         "nodes": [
-            {"name": node.name, "inputs": list(node.inputs), "layer": configured(node.layer, of=f"{node.name} ({{}})")}
+            {"name": node.name, "inputs": list(node.inputs), "layer": configured(node.layer, f"{node.name} (", ")")}
             for node in model.nodes
         ],
         **({} if compiled is None else _training(compiled)),
@@ -49,36 +49,36 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
     loss, optimizer = compiled.loss, compiled.optimizer
     if isinstance(optimizer.learning_rate, Schedule):  # its epochs would be those of no data
         raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
-    described = configured(loss, of="the loss {}")
+    described = configured(loss, "the loss ")
     name = described["class_name"]
     return {
         "loss": {**described, "class_name": ON_ROWS.get(name, name)},
         "targets": loss.outputs.name.lower(),
-        "optimizer": configured(optimizer, of="the optimizer {}"),
+        "optimizer": configured(optimizer, "the optimizer "),
     }
 
 
-def configured(declaration: Declaration, *, of: str) -> dict[str, Any]:
+def configured(declaration: Declaration, before: str, after: str = "") -> dict[str, Any]:
     """A declaration as Keras writes one: its class and its arguments, whose declarations are written so, too.
 
-    `of`: what a refusal names, with {} for the class. Raises UsageError for what Keras does not know.
+    Raises UsageError for what Keras does not know, with the name of the class between `before` and `after`.
     """
     kind = type(declaration)
-    what = of.format(kind.__name__)
+    what = f"{before}{kind.__name__}{after}"
     if kind.__name__ not in KNOWN or not kind.__module__.startswith("cnncli."):
         raise _refusal(what)
     return {
         "class_name": kind.__name__,
-        "config": {name: _plain(value, f"{what} with {name}") for name, value in declaration.settings().items()},
+        "config": {name: _plain(name, value, what) for name, value in declaration.settings().items()},
     }
 
 
-def _plain(value: Any, what: str) -> Any:
+def _plain(name: str, value: Any, what: str) -> Any:
     if isinstance(value, Declaration):
-        return configured(value, of=f"{what} {{}}")
-    if what.endswith(" with activation") and value not in KNOWN:
-        raise _refusal(f"{what} {value}")
-    return [_plain(item, what) for item in value] if isinstance(value, tuple) else value
+        return configured(value, f"{what} with {name} ")
+    if name == "activation" and value not in KNOWN:
+        raise _refusal(f"{what} with {name} {value}")
+    return [_plain(name, item, what) for item in value] if isinstance(value, tuple) else value
 
 
 def _refusal(what: str) -> UsageError:

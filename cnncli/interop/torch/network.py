@@ -54,7 +54,8 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
     """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
 
     `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
-    the modules they then go through. Raises UsageError for what has no counterpart.
+    the modules they then go through. `targets`: what the loss takes outputs for. Raises UsageError for what has no
+    counterpart.
     """
     lowered = lower(model)
     shapes = {name: value.shape for name, value in lowered.outputs.items()}
