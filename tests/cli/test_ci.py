@@ -167,10 +167,10 @@ def test_github_shows_each_problem_of_a_spec_at_its_place(folder, command):
     assert done.returncode == 2
     place = "file=100%25%2Ca%3Ab.yaml,line="
     assert commands(done.stderr) == [
-        f"::error {place}8,col=7::Conv2D must have 'filters': a whole number of at least 1",
+        f"::error {place}8,col=7::Conv2D must have 'filters': an integer ≥ 1",
         f"::error {place}8,col=16::unknown key 'filtres' in Conv2D; did you mean 'filters'?",
-        f"::error {place}17,col=11::epochs must be a whole number of at least 0; received -1",
-        "::error::--set fit.batch_size=none: batch_size must be a whole number of at least 1; received 'none'",
+        f"::error {place}17,col=11::epochs must be an integer ≥ 0; received -1",
+        "::error::--set fit.batch_size=none: batch_size must be an integer ≥ 1; received 'none'",
     ]
     assert "100%,a:b.yaml:8:16: unknown key" in done.stderr
 

@@ -25,14 +25,14 @@ def test_without_a_name_every_declaration_has_its_line():
 def test_a_name_gets_its_arguments_with_rules_and_an_example():
     lines = [" ".join(line.split()) for line in cnncli("layers", "Conv2D").stdout.splitlines()]
     assert lines[0] == "Conv2D: layer"
-    assert "filters required a whole number of at least 1" in lines
+    assert "filters required an integer ≥ 1" in lines
     assert "padding valid one of valid, same" in lines
     assert lines[-3:] == ["model:", "layers:", "- Conv2D: {filters: 4, kernel_size: 3}"]
 
 
 def test_brackets_in_rules_are_told_as_they_are():
     done = cnncli("layers", "RandomRotation")
-    assert "or [lowest, highest] of such numbers" in " ".join(done.stdout.split())
+    assert "or a range [lower, upper] of such numbers" in " ".join(done.stdout.split())
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest():

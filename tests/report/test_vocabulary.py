@@ -74,7 +74,7 @@ def test_programs_get_names_defaults_and_rules():
     (document,) = [word.document() for word in find("Conv2D", WORDS)]
     arguments = {argument["name"]: argument for argument in json.loads(json.dumps(document))["arguments"]}
     assert arguments["filters"] == {
-        "name": "filters", "required": True, "default": None, "rule": "a whole number of at least 1", "about": "",
+        "name": "filters", "required": True, "default": None, "rule": "an integer ≥ 1", "about": "",
     }  # fmt: skip
     assert arguments["kernel_initializer"]["default"] == "glorot_uniform"
     assert arguments["strides"]["default"] == [1, 1]

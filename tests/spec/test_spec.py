@@ -255,8 +255,8 @@ def test_the_last_override_wins() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("fit.epochs=x", "epochs must be a whole number of at least 0; received 'x'"),
-        ("fit.epochs=-1", "epochs must be a whole number of at least 0; received -1"),
+        ("fit.epochs=x", "epochs must be an integer ≥ 0; received 'x'"),
+        ("fit.epochs=-1", "epochs must be an integer ≥ 0; received -1"),
         ("fit.epoch=3", "unknown key 'epoch' in fit; did you mean 'epochs'?"),
         ("epochs=3", "there is no 'epochs' in a spec; did you mean 'fit.epochs'?"),
         ("ft.epochs=3", "there is no 'ft' in a spec; did you mean 'fit'?"),
@@ -265,7 +265,7 @@ def test_the_last_override_wins() -> None:
         ("model.layers.conv2d.name=x", "--set can't change a layer's name; change it in the file"),
         ("model.layers.0.Conv2D.name=[1]", "--set can't change a layer's name; change it in the file"),
         ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
-        ("model.layers.conv2d.filters=0", "filters must be a whole number of at least 1; received 0"),
+        ("model.layers.conv2d.filters=0", "filters must be an integer ≥ 1; received 0"),
         ("fit.callbacks.1.patience=7", "there is no '1' in callbacks; known: EarlyStopping"),
         ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
          "received 'high'"),
