@@ -7,7 +7,7 @@ from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Maybe, Quotient, Schema, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe, Quotient, Schema
 from cnncli.layers.declarations.list_types import PairOf
 
 
@@ -52,13 +52,13 @@ class DataSection(Declaration):
     """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """What is done at random to the images of training batches."""
-    folds: Annotated[int | None, Maybe(Whole(2))] = None
+    folds: Annotated[int | None, Maybe(Integer(2))] = None
     """Parts into which the training images are dealt, class by class and by the seed, for cross-validation."""
-    fold: Annotated[int, Whole(1)] = 1
+    fold: Annotated[int, Integer(1)] = 1
     """The part that is kept for validation, from 1."""
     test_split: Fraction = 0.0
     """The share of each class that is kept for the test: of folders, .csv files and, with `stratified`, arrays."""
-    image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Whole(1, LARGEST_SIDE)))] = None
+    image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Integer(1, LARGEST_SIDE)))] = None
     """(height, width) that images are resized to; without it all must be as large as the first. From here on: of
     folders of images only."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"

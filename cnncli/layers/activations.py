@@ -1,11 +1,11 @@
-"""Activations that are layers of their own, with arguments."""
+"""Activation layers with arguments."""
 
 from collections.abc import Sequence
 from math import inf
 from typing import Any, ClassVar
 
 from cnncli.layers.declarations.declaration import NonNegative
-from cnncli.layers.fields import own_axis
+from cnncli.layers.fields import normalize_axis
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Value
@@ -17,7 +17,7 @@ def _examples(*arguments: dict[str, Any]) -> Sequence[Example]:
 
 @LAYERS.register
 class ReLU(Layer):
-    """x above `threshold`, at most `max_value`; negative_slope · (x − threshold) below it (Keras ReLU)."""
+    """ReLU: min(x, max_value) for x ≥ threshold, else negative_slope · (x − threshold) (Keras ReLU)."""
 
     max_value: NonNegative | None = None
     negative_slope: NonNegative = 0.0
@@ -39,7 +39,7 @@ class ReLU(Layer):
 
 @LAYERS.register
 class LeakyReLU(Layer):
-    """x where it is positive, negative_slope · x elsewhere (Keras LeakyReLU)."""
+    """Leaky ReLU: x for x > 0, else negative_slope · x (Keras LeakyReLU)."""
 
     negative_slope: NonNegative = 0.3
 
@@ -51,7 +51,7 @@ class LeakyReLU(Layer):
 
 @LAYERS.register
 class ELU(Layer):
-    """x where it is positive, alpha · (eˣ − 1) elsewhere (Keras ELU)."""
+    """Exponential linear unit: x for x > 0, else alpha · (eˣ − 1) (Keras ELU)."""
 
     alpha: NonNegative = 1.0
 
@@ -63,14 +63,14 @@ class ELU(Layer):
 
 @LAYERS.register
 class Softmax(Layer):
-    """exp(x)/Σexp(x) along `axis`; 0 is the batch axis, -1 the last one (Keras Softmax)."""
+    """Softmax along `axis`: exp(x)/Σexp(x); axis 0 is the batch axis, -1 the last axis (Keras Softmax)."""
 
     axis: int = -1
 
     examples: ClassVar[Sequence[Example]] = _examples({}, {"axis": 1}, {"axis": -2})
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.softmax(inputs[0], own_axis(self.axis, inputs[0].shape))
+        return build.softmax(inputs[0], normalize_axis(self.axis, inputs[0].shape))
 
 
 def ends_in_softmax(layer: Layer) -> bool:

@@ -1,4 +1,4 @@
-"""Constraints: what a weight is forced back to after each update (keras/src/constraints/constraints.py)."""
+"""Weight constraints, applied after each update (keras/src/constraints/constraints.py)."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.layers.declarations.declaration import Declaration, Named, Registry
-from cnncli.layers.declarations.field_types import Maybe, Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.layers.declarations.list_types import OneOrMore
 from cnncli.ops.ir import Shape
 
@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
 
 
-Axes = Annotated[tuple[int, ...], OneOrMore(Whole())]
+Axes = Annotated[tuple[int, ...], OneOrMore(Integer())]
 
 
 class Constraint(Declaration):
-    """What a weight is forced back to after each update."""
+    """A constraint on a weight, applied after each update."""
 
     def check(self, shape: Shape) -> None:
-        """Raises ShapeError where the constraint has an axis that a weight of `shape` has not."""
+        """Raise ShapeError if an axis of the constraint is out of range for a weight of `shape`."""
         for axis in getattr(self, "axis", ()):
             if not -len(shape) <= axis < len(shape):
                 raise ShapeError(
-                    f"{type(self).__name__}'s axis must lie within the weight's shape {shape}; received axis={axis}"
+                    f"{type(self).__name__}'s axis must be in range for the weight's shape {shape}; received {axis=}"
                 )
 
     def steps(self, weight: "Tensor") -> "list[Step]":
-        """The kernel's steps that constrain `weight` in place."""
+        """Kernel steps that constrain `weight` in place."""
         raise NotImplementedError
 
 
@@ -41,18 +41,18 @@ ConstraintField = Annotated[Constraint | None, Maybe(Named(CONSTRAINTS))]
 
 @CONSTRAINTS.register
 class MaxNorm(Constraint):
-    """Scale down where the norm over `axis` exceeds `max_value`."""
+    """Limits the norm of the weights over `axis` to `max_value` (Keras MaxNorm)."""
 
     max_value: Annotated[float, Number(above=0)] = 2.0
     axis: Axes = (0,)
 
     def steps(self, weight: "Tensor") -> "list[Step]":
-        return kernels.constraints.max_norm(weight, self.max_value, normalized(self.axis, weight))
+        return kernels.constraints.max_norm(weight, self.max_value, normalize_axes(self.axis, weight))
 
 
 @CONSTRAINTS.register
 class NonNeg(Constraint):
-    """Negative elements become 0."""
+    """Sets negative weights to 0 (Keras NonNeg)."""
 
     aliases = ("nonneg",)
 
@@ -62,14 +62,14 @@ class NonNeg(Constraint):
 
 @CONSTRAINTS.register
 class UnitNorm(Constraint):
-    """Scale so that the norm over `axis` is 1."""
+    """Scales the weights to norm 1 over `axis` (Keras UnitNorm)."""
 
     axis: Axes = (0,)
 
     def steps(self, weight: "Tensor") -> "list[Step]":
-        return kernels.constraints.unit_norm(weight, normalized(self.axis, weight))
+        return kernels.constraints.unit_norm(weight, normalize_axes(self.axis, weight))
 
 
-def normalized(axes: Sequence[int], weight: "Tensor") -> tuple[int, ...]:
-    """The axes as distinct numbers from 0."""
+def normalize_axes(axes: Sequence[int], weight: "Tensor") -> tuple[int, ...]:
+    """The axes as distinct non-negative integers, sorted."""
     return tuple(sorted({axis % len(weight.shape) for axis in axes}))

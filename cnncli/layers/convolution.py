@@ -20,7 +20,7 @@ def _example(image: Shape, **arguments: Any) -> Example:
 
 @LAYERS.register
 class Conv2D(KernelLayer):
-    """Convolution of an image (height, width, channels) with `filters` kernels (Keras Conv2D)."""
+    """2D convolution of an image (height, width, channels) with `filters` kernels (Keras Conv2D)."""
 
     filters: PositiveInt
     kernel_size: Pair
@@ -42,8 +42,8 @@ class Conv2D(KernelLayer):
     )
 
     def contradiction(self) -> str:
-        if said := strides_and_dilation(self.strides, self.dilation_rate):
-            return said
+        if message := strides_and_dilation(self.strides, self.dilation_rate):
+            return message
         if self.filters % self.groups:
             return f"filters must be divisible by groups; received filters={self.filters}, groups={self.groups}"
         return ""
@@ -63,15 +63,15 @@ class Conv2D(KernelLayer):
 
 
 def strides_and_dilation(strides: tuple[int, int], dilation_rate: tuple[int, int]) -> str:
-    """What a layer says that can't have both; nothing where it has not."""
+    """The error message for a layer that allows only one of the two above 1; "" if there is no conflict."""
     if strides == (1, 1) or dilation_rate == (1, 1):
         return ""
     return (
-        "strides above 1 do not go with a dilation_rate above 1; received "
+        "strides > 1 can't be combined with dilation_rate > 1; received "
         f"strides={list(strides)}, dilation_rate={list(dilation_rate)}"
     )
 
 
 def channels_of(image: Shape) -> int:
-    """The channels of an image's shape; raises ShapeError for anything else."""
+    """The number of channels of an image shape. Raises ShapeError for any other shape."""
     return checked_image(image)[2]

@@ -14,7 +14,7 @@ from cnncli.ops.ir import Shape, Value
 
 @LAYERS.register
 class Dense(KernelLayer):
-    """Fully connected: activation(x · kernel + bias) over the last axis (Keras Dense)."""
+    """A dense (fully connected) layer: activation(x · kernel + bias) over the last axis (Keras Dense)."""
 
     units: PositiveInt
 
@@ -35,7 +35,7 @@ class Dense(KernelLayer):
 
 @LAYERS.register
 class Flatten(Layer):
-    """Any shape to one axis, in row-major order (Keras Flatten)."""
+    """Flattens the input to one axis, in row-major order (Keras Flatten)."""
 
     data_format: DataFormat = "channels_last"
 
@@ -47,7 +47,7 @@ class Flatten(Layer):
 
 @LAYERS.register
 class Activation(Layer):
-    """An activation function as a layer of its own (Keras Activation)."""
+    """Applies an activation function (Keras Activation)."""
 
     activation: ActivationName
 
@@ -59,7 +59,7 @@ class Activation(Layer):
 
 @LAYERS.register
 class Dropout(Layer):
-    """While training, sets a share `rate` of the elements to 0 and scales the others by 1/(1−rate) (Keras Dropout)."""
+    """During training, sets a fraction `rate` of inputs to 0 and scales the rest by 1/(1−rate) (Keras Dropout)."""
 
     rate: Fraction
 

@@ -1,4 +1,4 @@
-"""Convolutional layers in which every channel has kernels of its own."""
+"""Depthwise and separable convolutions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -33,19 +33,19 @@ class _Depthwise(BiasedLayer):
 
     @property
     def window(self) -> Window:
-        """The window of a channel's kernels. Strides may go with a dilation, as in Keras (not so in its Conv2D)."""
+        """The window of the depthwise kernels. Strides may be combined with dilation, as in Keras (unlike Conv2D)."""
         return Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def depthwise_kernel(self, image: Shape) -> Weight:
-        """A kernel for each channel of the image and each of its multiples."""
+        """The depthwise kernel: (height, width, channels, depth_multiplier)."""
         shape = (*self.kernel_size, channels_of(image), self.depth_multiplier)
-        held = self.depthwise_regularizer, self.depthwise_constraint
-        return Weight(shape, self.depthwise_initializer, *held, self.trainable)
+        options = self.depthwise_regularizer, self.depthwise_constraint
+        return Weight(shape, self.depthwise_initializer, *options, self.trainable)
 
 
 @LAYERS.register
 class DepthwiseConv2D(_Depthwise):
-    """Convolution of each channel of an image with `depth_multiplier` kernels of its own (Keras DepthwiseConv2D)."""
+    """Convolves each channel of an image with its own `depth_multiplier` kernels (Keras DepthwiseConv2D)."""
 
     examples: ClassVar[Sequence[Example]] = (
         _example((6, 5, 3)),
@@ -68,7 +68,7 @@ class DepthwiseConv2D(_Depthwise):
 
 @LAYERS.register
 class SeparableConv2D(_Depthwise):
-    """A depthwise convolution, then a convolution with 1×1 kernels (Keras SeparableConv2D)."""
+    """A depthwise convolution followed by a pointwise (1×1) convolution (Keras SeparableConv2D)."""
 
     filters: PositiveInt
     pointwise_initializer: InitializerField = GlorotUniform()
@@ -84,8 +84,8 @@ class SeparableConv2D(_Depthwise):
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         shape = (1, 1, channels_of(inputs[0]) * self.depth_multiplier, self.filters)
-        held = self.pointwise_regularizer, self.pointwise_constraint
-        pointwise = Weight(shape, self.pointwise_initializer, *held, self.trainable)
+        options = self.pointwise_regularizer, self.pointwise_constraint
+        pointwise = Weight(shape, self.pointwise_initializer, *options, self.trainable)
         depthwise = self.depthwise_kernel(inputs[0])
         return {"depthwise_kernel": depthwise, "pointwise_kernel": pointwise, **self.bias_weight(self.filters)}
 

@@ -1,4 +1,4 @@
-"""Initializers: how a weight begins. Formulas and names are Keras' (keras/src/initializers/random_initializers.py)."""
+"""Weight initializers, with Keras' formulas and names (keras/src/initializers/random_initializers.py)."""
 
 from math import prod, sqrt
 from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
@@ -16,10 +16,10 @@ TRUNCATION = 0.87962566103423978
 
 
 class Initializer(Declaration):
-    """How a weight begins."""
+    """The initial values of a weight."""
 
     def draw(self, shape: Shape, seed: int, stream: int) -> "NDArray[float64]":
-        """The initial weight, float64 `shape`: a pure function of shape, `seed` and `stream` (one stream a weight)."""
+        """The initial weight, float64 `shape`: a pure function of shape, `seed` and `stream` (one per weight)."""
         raise NotImplementedError
 
 
@@ -29,7 +29,7 @@ InitializerField = Annotated[Initializer, Named(INITIALIZERS)]
 
 @INITIALIZERS.register
 class Constant(Initializer):
-    """Every element is `value`."""
+    """Sets all weights to `value`."""
 
     value: float = 0.0
 
@@ -39,7 +39,7 @@ class Constant(Initializer):
 
 @INITIALIZERS.register
 class Zeros(Initializer):
-    """Every element is 0."""
+    """Sets all weights to 0."""
 
     aliases = ("zero",)
 
@@ -49,7 +49,7 @@ class Zeros(Initializer):
 
 @INITIALIZERS.register
 class Ones(Initializer):
-    """Every element is 1."""
+    """Sets all weights to 1."""
 
     aliases = ("one",)
 
@@ -59,7 +59,7 @@ class Ones(Initializer):
 
 @INITIALIZERS.register
 class RandomUniform(Initializer):
-    """Uniform in [minval, maxval)."""
+    """Uniform distribution on [minval, maxval)."""
 
     aliases = ("uniform",)
 
@@ -72,7 +72,7 @@ class RandomUniform(Initializer):
 
 @INITIALIZERS.register
 class RandomNormal(Initializer):
-    """Normal with `mean` and `stddev`."""
+    """Normal distribution with `mean` and `stddev`."""
 
     aliases = ("normal",)
 
@@ -85,7 +85,7 @@ class RandomNormal(Initializer):
 
 @INITIALIZERS.register
 class TruncatedNormal(Initializer):
-    """Normal with `mean` and `stddev`, drawn again outside ±2 `stddev`."""
+    """Normal distribution with `mean` and `stddev`; values beyond ±2 `stddev` are redrawn."""
 
     mean: float = 0.0
     stddev: NonNegative = 0.05
@@ -95,9 +95,9 @@ class TruncatedNormal(Initializer):
 
 
 class VarianceScaling(Initializer):
-    """Zero mean and variance scale/fan: Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
+    """Mean 0 and variance scale/fan: Glorot & Bengio 2010, He et al. 2015, LeCun et al. 1998.
 
-    fan_in = shape[-2]·(kernel area), fan_out = shape[-1]·(kernel area); `_mode` says which counts.
+    fan_in = shape[-2]·(kernel area), fan_out = shape[-1]·(kernel area); `_mode` selects the fan.
     """
 
     _scale: ClassVar[float] = 1.0
@@ -116,39 +116,39 @@ class VarianceScaling(Initializer):
 
 @INITIALIZERS.register
 class GlorotUniform(VarianceScaling):
-    """Uniform in ±√(6/(fan_in + fan_out))."""
+    """Uniform distribution on ±√(6/(fan_in + fan_out))."""
 
     _mode = "average"
 
 
 @INITIALIZERS.register
 class GlorotNormal(VarianceScaling):
-    """Truncated normal with variance 2/(fan_in + fan_out)."""
+    """Truncated normal distribution with variance 2/(fan_in + fan_out)."""
 
     _mode, _normal = "average", True
 
 
 @INITIALIZERS.register
 class HeUniform(VarianceScaling):
-    """Uniform in ±√(6/fan_in)."""
+    """Uniform distribution on ±√(6/fan_in)."""
 
     _scale = 2.0
 
 
 @INITIALIZERS.register
 class HeNormal(VarianceScaling):
-    """Truncated normal with variance 2/fan_in."""
+    """Truncated normal distribution with variance 2/fan_in."""
 
     _scale, _normal = 2.0, True
 
 
 @INITIALIZERS.register
 class LecunUniform(VarianceScaling):
-    """Uniform in ±√(3/fan_in)."""
+    """Uniform distribution on ±√(3/fan_in)."""
 
 
 @INITIALIZERS.register
 class LecunNormal(VarianceScaling):
-    """Truncated normal with variance 1/fan_in."""
+    """Truncated normal distribution with variance 1/fan_in."""
 
     _normal = True

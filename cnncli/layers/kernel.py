@@ -1,4 +1,4 @@
-"""What layers with a kernel and a bias share."""
+"""Base classes of layers with a kernel and a bias."""
 
 from collections.abc import Mapping
 
@@ -12,7 +12,7 @@ from cnncli.ops.ir import Shape, Value
 
 
 class BiasedLayer(Layer):
-    """A layer of kernels, an optional bias and an activation."""
+    """A layer with kernels, an optional bias and an activation."""
 
     activation: ActivationName = "linear"
     use_bias: bool = True
@@ -23,13 +23,13 @@ class BiasedLayer(Layer):
     bias_constraint: ConstraintField = None
 
     def bias_weight(self, outputs: int) -> Mapping[str, Weight]:
-        """The bias of so many outputs; nothing without `use_bias`."""
-        held = self.bias_regularizer, self.bias_constraint
-        bias = Weight((outputs,), self.bias_initializer, *held, self.trainable)
+        """The bias for `outputs` outputs; empty without `use_bias`."""
+        options = self.bias_regularizer, self.bias_constraint
+        bias = Weight((outputs,), self.bias_initializer, *options, self.trainable)
         return {"bias": bias} if self.use_bias else {}
 
     def activated(self, build: Builder, y: Value) -> Value:
-        """The activation of y, whose penalty (if it is regularized) is added to the objective."""
+        """Apply the activation to y and add its activity regularization, if any, to the objective."""
         y = build.activation(y, self.activation)
         if self.activity_regularizer is not None:
             build.penalty(y, *self.activity_regularizer.amounts)
@@ -37,17 +37,17 @@ class BiasedLayer(Layer):
 
 
 class KernelLayer(BiasedLayer):
-    """A layer of one kernel, an optional bias and an activation."""
+    """A layer with one kernel, an optional bias and an activation."""
 
     kernel_initializer: InitializerField = GlorotUniform()
     kernel_regularizer: RegularizerField = None
     kernel_constraint: ConstraintField = None
 
     def kernel_and_bias(self, kernel: Shape) -> Mapping[str, Weight]:
-        """The weights for a kernel of this shape, whose last axis counts the outputs; no bias without `use_bias`."""
+        """The weights for a kernel of this shape, whose last axis is the outputs; no bias without `use_bias`."""
         return {"kernel": self.kernel_weight(kernel), **self.bias_weight(kernel[-1])}
 
     def kernel_weight(self, shape: Shape) -> Weight:
         """A kernel of this shape."""
-        held = self.kernel_regularizer, self.kernel_constraint
-        return Weight(shape, self.kernel_initializer, *held, self.trainable)
+        options = self.kernel_regularizer, self.kernel_constraint
+        return Weight(shape, self.kernel_initializer, *options, self.trainable)

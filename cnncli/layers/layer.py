@@ -1,4 +1,4 @@
-"""What a layer is: a declaration that says its weights and lowers itself to operations."""
+"""The base class of layers: declarations that list their weights and lower to operations."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 
 class Weight(NamedTuple):
-    """A weight a layer wants: its shape, how it begins, and what holds it.
+    """A weight of a layer: its shape, initializer, regularizer and constraint.
 
-    One that is not trainable has no gradient and is left alone by the optimizer: a frozen weight, or a statistic that
-    the layer updates itself while training.
+    A non-trainable weight has no gradient and is not updated by the optimizer: it is frozen, or a statistic that the
+    layer itself updates during training.
     """
 
     shape: Shape
@@ -30,21 +30,21 @@ class Weight(NamedTuple):
 
 
 class Example(NamedTuple):
-    """Arguments that a layer accepts, and the input shapes they go with: what the contract test tries."""
+    """Valid arguments of a layer and matching input shapes, used by the contract test."""
 
     arguments: Mapping[str, Any]
     inputs: Sequence[Shape]
 
 
 class Layer(Declaration):
-    """A layer: its fields are its YAML keys. It holds no arrays and knows no derivative."""
+    """A layer: its fields are its YAML keys. It holds no arrays and computes no derivatives."""
 
     examples: ClassVar[Sequence[Example]] = ()
-    """Uses that the contract test checks; at least one."""
+    """Examples for the contract test; at least one."""
     arity: ClassVar[tuple[int, int | None]] = (1, 1)
-    """The least and the greatest number of inputs."""
+    """The minimum and maximum number of inputs (None: no maximum)."""
     rescales: ClassVar[bool] = False
-    """True for a layer that brings images to the scale of the model: they are fed to it as they are."""
+    """True for a layer that rescales images itself, so that they are fed to it without rescaling."""
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         """The weights for these input shapes, by Keras' names."""
@@ -52,7 +52,7 @@ class Layer(Declaration):
         return {}
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        """Emit the operations; raises ShapeError where the inputs do not fit. The output shape is the value's."""
+        """Emit the operations and return the output. Raises ShapeError if the input shapes do not fit."""
         raise NotImplementedError
 
 

@@ -1,20 +1,20 @@
-"""Layers of several inputs.
+"""Layers that merge several inputs.
 
-Where inputs of a sum, a product and the like differ in shape, they are repeated along axes of length 1, as Keras does:
-(height, width, channels) goes with (1, 1, channels) and with (channels,).
+Elementwise layers broadcast inputs of different shapes along axes of length 1, as Keras does: (height, width, channels)
+can be combined with (1, 1, channels) and (channels,).
 """
 
 from collections.abc import Sequence
 from typing import ClassVar
 
-from cnncli.layers.fields import own_axis
+from cnncli.layers.fields import normalize_axis
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Value
 
 
 class _Merge(Layer):
-    """Two or more inputs of shapes that fit."""
+    """Two or more inputs whose shapes can be broadcast."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, None)
     examples: ClassVar[Sequence[Example]] = (
@@ -27,7 +27,7 @@ class _Merge(Layer):
 
 @LAYERS.register
 class Add(_Merge):
-    """The sum of two or more inputs (Keras Add)."""
+    """Adds two or more inputs elementwise (Keras Add)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.add(*inputs)
@@ -35,7 +35,7 @@ class Add(_Merge):
 
 @LAYERS.register
 class Subtract(_Merge):
-    """The first of two inputs less the second (Keras Subtract)."""
+    """Subtracts the second input from the first elementwise (Keras Subtract)."""
 
     arity: ClassVar[tuple[int, int | None]] = (2, 2)
     examples: ClassVar[Sequence[Example]] = (
@@ -49,7 +49,7 @@ class Subtract(_Merge):
 
 @LAYERS.register
 class Multiply(_Merge):
-    """The product of two or more inputs, element by element (Keras Multiply)."""
+    """Multiplies two or more inputs elementwise (Keras Multiply)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.multiply(*inputs)
@@ -57,7 +57,7 @@ class Multiply(_Merge):
 
 @LAYERS.register
 class Average(_Merge):
-    """The mean of two or more inputs, element by element (Keras Average)."""
+    """Averages two or more inputs elementwise (Keras Average)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.affine(build.add(*inputs), 1 / len(inputs))
@@ -65,7 +65,7 @@ class Average(_Merge):
 
 @LAYERS.register
 class Maximum(_Merge):
-    """The largest of two or more inputs, element by element (Keras Maximum)."""
+    """Elementwise maximum of two or more inputs (Keras Maximum)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.extreme("maximum", *inputs)
@@ -73,7 +73,7 @@ class Maximum(_Merge):
 
 @LAYERS.register
 class Minimum(_Merge):
-    """The smallest of two or more inputs, element by element (Keras Minimum)."""
+    """Elementwise minimum of two or more inputs (Keras Minimum)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.extreme("minimum", *inputs)
@@ -81,7 +81,7 @@ class Minimum(_Merge):
 
 @LAYERS.register
 class Concatenate(Layer):
-    """Two or more inputs side by side along `axis`; 0 is the batch axis, -1 the last one (Keras Concatenate)."""
+    """Concatenates inputs along `axis`; 0 is the batch axis, -1 the last axis (Keras Concatenate)."""
 
     axis: int = -1
 
@@ -93,4 +93,4 @@ class Concatenate(Layer):
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.concatenate(*inputs, axis=own_axis(self.axis, inputs[0].shape))
+        return build.concatenate(*inputs, axis=normalize_axis(self.axis, inputs[0].shape))

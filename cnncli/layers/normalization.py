@@ -1,4 +1,4 @@
-"""Layers that normalize."""
+"""Normalization layers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, ClassVar
@@ -20,7 +20,7 @@ def _example(shape: Shape, **arguments: Any) -> Example:
 
 @LAYERS.register
 class Rescaling(Layer):
-    """scale · x + offset (Keras Rescaling)."""
+    """Computes scale · x + offset (Keras Rescaling)."""
 
     scale: Annotated[float, Quotient()]
     offset: Annotated[float, Quotient()] = 0.0
@@ -37,10 +37,10 @@ class Rescaling(Layer):
 
 @LAYERS.register
 class BatchNormalization(Layer):
-    """Each channel less its mean, divided by its standard deviation, times gamma, plus beta (Keras BatchNormalization).
+    """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
 
-    While training they are the batch's, and the running averages follow: momentum · old + (1 − momentum) · new. In
-    evaluation, and with `trainable: false`, the running ones are used. The variance is the biased one in both.
+    Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
+    (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
     """
 
     axis: int = -1
@@ -70,7 +70,7 @@ class BatchNormalization(Layer):
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
         shape, rank = inputs[0][-1:], len(inputs[0]) + 1
         if self.axis not in (-1, rank - 1):
-            raise ShapeError(f"axis must be the last one, -1 or {rank - 1}; received axis={self.axis}")
+            raise ShapeError(f"axis must be the last axis, -1 or {rank - 1}; received axis={self.axis}")
         weights = {
             "gamma": Weight(
                 shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint, self.trainable

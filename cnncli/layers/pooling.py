@@ -30,13 +30,13 @@ class _Pooling2D(Layer):
 
     @property
     def window(self) -> Window:
-        """The window; without strides the windows lie side by side, as in Keras."""
+        """The window; strides default to pool_size, as in Keras."""
         return Window(self.pool_size, self.strides or self.pool_size, self.padding)
 
 
 @LAYERS.register
 class MaxPooling2D(_Pooling2D):
-    """The maximum of each window of an image (Keras MaxPooling2D)."""
+    """Max pooling: the maximum of each window (Keras MaxPooling2D)."""
 
     aliases = ("MaxPool2D", "max_pool2d")
 
@@ -48,7 +48,7 @@ class MaxPooling2D(_Pooling2D):
 
 @LAYERS.register
 class AveragePooling2D(_Pooling2D):
-    """The mean of each window of an image, over the cells inside it (Keras AveragePooling2D)."""
+    """Average pooling: the mean of each window, without its padding (Keras AveragePooling2D)."""
 
     aliases = ("AvgPool2D", "avg_pool2d")
 
@@ -75,7 +75,7 @@ class _GlobalPooling2D(Layer):
 
 @LAYERS.register
 class GlobalAveragePooling2D(_GlobalPooling2D):
-    """The mean of each channel of an image (Keras GlobalAveragePooling2D)."""
+    """Global average pooling: the mean of each channel (Keras GlobalAveragePooling2D)."""
 
     aliases = ("GlobalAvgPool2D", "global_avg_pool2d")
 
@@ -85,7 +85,7 @@ class GlobalAveragePooling2D(_GlobalPooling2D):
 
 @LAYERS.register
 class GlobalMaxPooling2D(_GlobalPooling2D):
-    """The maximum of each channel of an image; equal ones share the gradient (Keras GlobalMaxPooling2D)."""
+    """Global max pooling: the maximum of each channel; ties share the gradient (Keras GlobalMaxPooling2D)."""
 
     aliases = ("GlobalMaxPool2D", "global_max_pool2d")
 

@@ -1,4 +1,4 @@
-"""Regularizers: penalties added to the loss (keras/src/regularizers/regularizers.py; l2 is l2·Σw², without a half)."""
+"""Regularizers: penalties added to the loss (keras/src/regularizers/regularizers.py; l2·Σw² has no factor 1/2)."""
 
 from typing import Annotated
 
@@ -7,7 +7,7 @@ from cnncli.layers.declarations.field_types import Maybe
 
 
 class Regularizer(Declaration):
-    """A penalty l1·Σ|w| + l2·Σw²."""
+    """A penalty l1·Σ|w| + l2·Σw² added to the loss."""
 
     @property
     def amounts(self) -> tuple[float, float]:
@@ -20,21 +20,21 @@ REGULARIZERS = Registry("regularizer", Regularizer)
 
 @REGULARIZERS.register
 class L1(Regularizer):
-    """l1·Σ|w|."""
+    """L1 penalty: l1·Σ|w|."""
 
     l1: NonNegative = 0.01
 
 
 @REGULARIZERS.register
 class L2(Regularizer):
-    """l2·Σw²."""
+    """L2 penalty: l2·Σw²."""
 
     l2: NonNegative = 0.01
 
 
 @REGULARIZERS.register
 class L1L2(Regularizer):
-    """l1·Σ|w| + l2·Σw². Both default to 0, as in Keras: the bare name is no penalty."""
+    """L1 and L2 penalty: l1·Σ|w| + l2·Σw². Both default to 0, as in Keras: without arguments it has no effect."""
 
     l1: NonNegative = 0.0
     l2: NonNegative = 0.0

@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.errors import ShapeError
 from cnncli.layers.declarations.declaration import Pair
-from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.field_types import Integer
 from cnncli.layers.declarations.list_types import SidesOf
 from cnncli.layers.fields import DataFormat
 from cnncli.layers.layer import LAYERS, Example, Layer
@@ -13,7 +13,7 @@ from cnncli.ops.builder import Builder
 from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Shape, Value
 
-Sides = Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Whole(0))]
+Sides = Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Integer(0))]
 
 
 def _example(image: Shape, **arguments: Any) -> Example:
@@ -22,7 +22,7 @@ def _example(image: Shape, **arguments: Any) -> Example:
 
 @LAYERS.register
 class ZeroPadding2D(Layer):
-    """Zeros around an image (Keras ZeroPadding2D).
+    """Pads an image with zeros (Keras ZeroPadding2D).
 
     `padding` is one number for all sides, [height, width] or [[top, bottom], [left, right]].
     """
@@ -42,7 +42,7 @@ class ZeroPadding2D(Layer):
 
 @LAYERS.register
 class Cropping2D(Layer):
-    """An image without its outer rows and columns (Keras Cropping2D).
+    """Crops rows and columns from the edges of an image (Keras Cropping2D).
 
     `cropping` is one number for all sides, [height, width] or [[top, bottom], [left, right]].
     """
@@ -69,9 +69,9 @@ class Cropping2D(Layer):
 
 @LAYERS.register
 class UpSampling2D(Layer):
-    """An image `size` times as large: pixels repeated, or bilinear in between (Keras UpSampling2D).
+    """Enlarges an image by the factors `size`, repeating or interpolating pixels (Keras UpSampling2D).
 
-    Bilinear interpolation takes the centres of pixels at halves; outside the outermost centres, the nearest pixel.
+    Bilinear interpolation uses half-pixel centers; beyond the outermost centers it takes the nearest pixel.
     """
 
     size: Pair = (2, 2)

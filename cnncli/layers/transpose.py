@@ -5,7 +5,7 @@ from typing import Annotated, Any, ClassVar
 
 from cnncli.layers.convolution import channels_of, strides_and_dilation
 from cnncli.layers.declarations.declaration import Pair, PositiveInt
-from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.field_types import Integer
 from cnncli.layers.declarations.list_types import PairOf
 from cnncli.layers.fields import DataFormat, Padding
 from cnncli.layers.kernel import KernelLayer
@@ -21,18 +21,18 @@ def _example(image: Shape, **arguments: Any) -> Example:
 
 @LAYERS.register
 class Conv2DTranspose(KernelLayer):
-    """The adjoint of a convolution: an image is made larger, by `strides` (Keras Conv2DTranspose).
+    """Transposed 2D convolution, which enlarges an image by `strides` (Keras Conv2DTranspose).
 
-    Along an axis of n pixels, with k = (kernel_size − 1) · dilation_rate + 1, it makes n · strides of them with padding
-    "same" and (n − 1) · strides + max(k, strides) with "valid"; with an `output_padding` (n − 1) · strides + k mod 2 +
-    output_padding or (n − 1) · strides + k + output_padding.
+    With n input pixels along an axis and k = (kernel_size − 1) · dilation_rate + 1, the output has n · strides pixels
+    for padding "same" and (n − 1) · strides + max(k, strides) for "valid"; if `output_padding` is given,
+    (n − 1) · strides + k mod 2 + output_padding for "same" and (n − 1) · strides + k + output_padding for "valid".
     """
 
     filters: PositiveInt
     kernel_size: Pair
     strides: Pair = (1, 1)
     padding: Padding = "valid"
-    output_padding: Annotated[tuple[int, int], PairOf(Whole(0))] | None = None
+    output_padding: Annotated[tuple[int, int], PairOf(Integer(0))] | None = None
     data_format: DataFormat = "channels_last"
     dilation_rate: Pair = (1, 1)
 
@@ -47,8 +47,8 @@ class Conv2DTranspose(KernelLayer):
     )
 
     def contradiction(self) -> str:
-        if said := strides_and_dilation(self.strides, self.dilation_rate):
-            return said
+        if message := strides_and_dilation(self.strides, self.dilation_rate):
+            return message
         if self.output_padding is None:
             return ""
         received = f"received output_padding={list(self.output_padding)}, strides={list(self.strides)}"
@@ -57,18 +57,18 @@ class Conv2DTranspose(KernelLayer):
         sizes = zip(self.output_padding, self.window.extent, strict=True)
         if self.padding == "same" and any(extra + extent % 2 == 0 for extra, extent in sizes):
             return (
-                f"output_padding must be at least 1 where padding is 'same' and the kernel is even; {received}, "
+                f"output_padding must be ≥ 1 if padding is 'same' and the kernel size is even; {received}, "
                 f"kernel_size={list(self.kernel_size)}"
             )
         return ""
 
     @property
     def window(self) -> Window:
-        """The window of the convolution that this one is the adjoint of."""
+        """The window of the convolution whose transpose this is."""
         return Window(self.kernel_size, self.strides, self.padding, self.dilation_rate)
 
     def size(self, image: Shape) -> tuple[int, int]:
-        """Height and width of what it makes of an image."""
+        """Height and width of the output for an input image."""
         return self._length(image[0], 0), self._length(image[1], 1)
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
@@ -81,7 +81,7 @@ class Conv2DTranspose(KernelLayer):
         return self.activated(build, y)
 
     def _length(self, pixels: int, axis: int) -> int:
-        """The pixels of the output along an axis (keras/src/backend/common/backend_utils.py)."""
+        """Output pixels along an axis (keras/src/backend/common/backend_utils.py)."""
         stride, extent = self.strides[axis], self.window.extent[axis]
         same = self.padding == "same"
         if self.output_padding is None:

@@ -1,4 +1,4 @@
-"""Every layer known by name: importing this module fills the registry, `layers` adds those of other packages."""
+"""All layers by name: importing this module fills the registry; `layers` adds those of installed packages."""
 
 import sys
 from functools import cache
@@ -23,9 +23,9 @@ GROUP = "cnncli.layers"
 
 @cache
 def layers() -> dict[str, type[Layer]]:
-    """The layers by class name, those of installed packages (entry-point group "cnncli.layers") included."""
+    """The layers by class name, including those of installed packages (entry-point group "cnncli.layers")."""
     if any(_mentions_group(Path(folder)) for folder in sys.path):
-        from importlib.metadata import entry_points  # costs as much as all the layers: only where there is one to load
+        from importlib.metadata import entry_points  # as slow as importing all layers: only if a package has layers
 
         for point in entry_points(group=GROUP):
             point.load()

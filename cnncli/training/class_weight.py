@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Array, Dataset
@@ -45,7 +45,7 @@ class ClassWeight(Kind):
         weight = Number(0)
         try:
             return Weights({str(name): weight.read(given) for name, given in value.items()})
-        except RefusedError:
+        except ValidationError:
             raise self.refuse() from None
 
 

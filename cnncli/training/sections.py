@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from cnncli.layers.declarations.declaration import Declaration, PositiveInt, list_of
-from cnncli.layers.declarations.field_types import Maybe, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe
 from cnncli.layers.losses import LossField
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
@@ -22,7 +22,7 @@ class CompileSection(Declaration):
 class FitSection(Declaration):
     """How long, in what portions."""
 
-    epochs: Annotated[int, Whole(0)] = 1
+    epochs: Annotated[int, Integer(0)] = 1
     batch_size: PositiveInt = 32
     shuffle: bool = True
     class_weight: Annotated[str | Weights | None, Maybe(ClassWeight())] = None

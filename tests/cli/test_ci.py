@@ -112,7 +112,7 @@ def test_a_dry_run_has_nothing_to_report(folder):
     done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--junit", "report.xml")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --junit reports the result of a training; it can't be used with --dry-run\n",
+        "error: --junit reports what came of a training; it does not go with --dry-run\n",
     )
 
 
@@ -169,7 +169,7 @@ def test_github_shows_each_problem_of_a_spec_at_its_place(folder, command):
     assert commands(done.stderr) == [
         f"::error {place}8,col=7::Conv2D must have 'filters': an integer ≥ 1",
         f"::error {place}8,col=16::unknown key 'filtres' in Conv2D; did you mean 'filters'?",
-        f"::error {place}17,col=11::epochs must be a whole number of at least 0; received -1",
+        f"::error {place}17,col=11::epochs must be an integer ≥ 0; received -1",
         "::error::--set fit.batch_size=none: batch_size must be an integer ≥ 1; received 'none'",
     ]
     assert "100%,a:b.yaml:8:16: unknown key" in done.stderr

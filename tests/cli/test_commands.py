@@ -49,7 +49,7 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
         f"{bad}:14:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",
         "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
         "                 ^",
-        f"{bad}:26:11: epochs must be a whole number of at least 0; received -1",
+        f"{bad}:26:11: epochs must be an integer ≥ 0; received -1",
         "    epochs: -1",
         "            ^",
         "error: 3 problems in the spec; nothing was done",
@@ -63,7 +63,7 @@ def test_check_prints_json_for_programs(tmp_path: Path) -> None:
     assert json.loads(done.stdout) == {**good, "problems": [], "warnings": []}
     done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=x")
     assert done.returncode == 2
-    problem = "--set fit.epochs=x: epochs must be a whole number of at least 0; received 'x'"
+    problem = "--set fit.epochs=x: epochs must be an integer ≥ 0; received 'x'"
     assert json.loads(done.stdout) == {"spec": str(MNIST), "ok": False, "problems": [problem]}
 
 

@@ -31,7 +31,7 @@ def test_a_name_gets_its_arguments_with_rules_and_an_example():
 
 def test_brackets_in_rules_are_told_as_they_are():
     done = cnncli("layers", "RandomRotation")
-    assert "or [lowest, highest] of such numbers" in " ".join(done.stdout.split())
+    assert "or a range [lower, upper] of such numbers" in " ".join(done.stdout.split())
 
 
 def test_an_unknown_name_is_one_line_with_the_nearest():

@@ -10,7 +10,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.kernels.batch import random
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.losses import CategoricalCrossentropy, MeanSquaredError
 from cnncli.ops import streams
 from tests.reference import affine as twin
@@ -157,18 +157,18 @@ def test_what_workers_draw_are_the_words_of_the_position():
 @pytest.mark.parametrize(
     ("entry", "rule"),
     [
-        ({"RandomTranslation": {"height_factor": 1.5, "width_factor": 0}}, "a number of at least -1 and at most 1, or"),
-        ({"RandomZoom": {"height_factor": -1}}, "a number above -1 and at most 1, or [lowest, highest]"),
-        ({"RandomZoom": {"height_factor": [-1, 0]}}, "a number above -1 and at most 1, or [lowest, highest]"),
-        ({"RandomShear": {"x_factor": -0.1}}, "a number of at least 0 and at most 1, or"),
-        ({"RandomRotation": {"factor": [0.1, 0.2, 0.3]}}, "or [lowest, highest] of such numbers"),
+        ({"RandomTranslation": {"height_factor": 1.5, "width_factor": 0}}, "a number from -1 to 1, or"),
+        ({"RandomZoom": {"height_factor": -1}}, "a number > -1 and ≤ 1, or a range [lower, upper]"),
+        ({"RandomZoom": {"height_factor": [-1, 0]}}, "a number > -1 and ≤ 1, or a range [lower, upper]"),
+        ({"RandomShear": {"x_factor": -0.1}}, "a number from 0 to 1, or"),
+        ({"RandomRotation": {"factor": [0.1, 0.2, 0.3]}}, "or a range [lower, upper] of such numbers"),
         ({"RandomRotation": {"factor": 0.1, "fill_mode": "mirror"}}, "one of reflect, wrap, constant, nearest"),
         ({"RandomFlip": {"mode": "both"}}, "one of horizontal, vertical, horizontal_and_vertical"),
-        ({"RandomCrop": {"height": 3, "width": 3, "padding": -1}}, "a whole number of at least 0, [height, width], or"),
+        ({"RandomCrop": {"height": 3, "width": 3, "padding": -1}}, "an integer ≥ 0, [height, width], or"),
     ],
 )
 def test_arguments_out_of_bounds_are_refused_with_the_rule(entry, rule):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ValidationError) as caught:
         AUGMENTATIONS.parse(entry)
     assert rule in str(caught.value)
 

@@ -7,7 +7,7 @@ from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 LABELS = np.repeat([0, 1, 2], [12, 7, 5])
 
@@ -60,7 +60,7 @@ def test_there_are_no_more_folds_than_images(arrays):
     ],
 )
 def test_what_does_not_go_with_folds(arrays, keys, message):
-    with pytest.raises(RefusedError, match=message):
+    with pytest.raises(ValidationError, match=message):
         folds(arrays, **keys)
 
 

@@ -12,7 +12,7 @@ from cnncli.datasets.images import load_images
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.losses import CategoricalCrossentropy
 from tests.datasets.photos import classes, picture, table
 
@@ -250,7 +250,7 @@ def test_options_of_folders_are_refused_for_arrays(tmp_path, dataset, call):
     ],
 )
 def test_options_that_can_not_be_are_refused(options, said):
-    with pytest.raises(RefusedError, match=said):
+    with pytest.raises(ValidationError, match=said):
         section(**options)
 
 

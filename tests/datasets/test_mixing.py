@@ -7,7 +7,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.errors import InterruptedRun
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
 from cnncli.ops import streams
 from tests.reference import mix as twin
@@ -77,7 +77,7 @@ def test_the_target_of_an_autoencoder_is_the_mixed_input():
 
 @pytest.mark.parametrize("entry", [{"MixUp": {"alpha": 0}}, {"MixUp": {"alpha": 1.1}}, {"CutMix": {"factor": -0.1}}])
 def test_arguments_out_of_bounds_are_refused(entry):
-    with pytest.raises(RefusedError, match="and at most 1"):
+    with pytest.raises(ValidationError, match="and at most 1"):
         AUGMENTATIONS.parse(entry)
 
 

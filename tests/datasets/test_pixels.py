@@ -174,12 +174,12 @@ def test_every_bad_cell_and_row_is_told_with_its_place(tmp_path):
 def test_labels_that_are_none_are_told_before_pixels_are_read(tmp_path):
     content = text(labels=["0", "1", "", "-1", "1.5", "nan", "9" * 5000, *LABELS[7:]], at=2)
     told = message(tmp_path, content, describe).splitlines()[1:]
-    assert told.pop().startswith("  own.csv:8:3: 'label' must be the name of a class or a whole number of at least 0; ")
+    assert told.pop().startswith("  own.csv:8:3: 'label' must be the name of a class or an integer ≥ 0; ")
     assert told == [
         "  own.csv:4:3: 'label' must have the name or the number of a class; it is empty",
-        "  own.csv:5:3: 'label' must be the name of a class or a whole number of at least 0; received '-1'",
-        "  own.csv:6:3: 'label' must be the name of a class or a whole number of at least 0; received '1.5'",
-        "  own.csv:7:3: 'label' must be the name of a class or a whole number of at least 0; received 'nan'",
+        "  own.csv:5:3: 'label' must be the name of a class or an integer ≥ 0; received '-1'",
+        "  own.csv:6:3: 'label' must be the name of a class or an integer ≥ 0; received '1.5'",
+        "  own.csv:7:3: 'label' must be the name of a class or an integer ≥ 0; received 'nan'",
     ]
 
 

@@ -8,7 +8,7 @@ from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.splits.stratify import untrained
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 SORTED = np.repeat([0, 1, 2], [10, 7, 5])
 ONE_HOT = np.eye(3, dtype=np.float32)[SORTED]
@@ -90,7 +90,7 @@ def test_what_can_not_be_stratified(tmp_path, y, said):
 
 @pytest.mark.parametrize("targets", ["masks", "input"])
 def test_only_labels_are_stratified(targets):
-    with pytest.raises(RefusedError, match=f"there is not with `targets: {targets}`"):
+    with pytest.raises(ValidationError, match=f"there is not with `targets: {targets}`"):
         DataSection(dataset="own.npz", targets=targets, **STRATIFIED)
 
 

@@ -10,7 +10,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.shapes import BACKGROUNDS, SHAPES, class_names, draw
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import DeclarationError
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 
 def images(split="train", **arguments):
@@ -135,7 +135,7 @@ def test_the_target_may_be_the_image_itself(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"classes": 0}, "classes must be a whole number of at least 2 and at most 1600"),
+        ({"classes": 0}, "classes must be an integer from 2 to 1600"),
         ({"image_shape": [7, 32, 3]}, "with a height and width of 8 to 4,096 and 1 to 1,024 channels"),
         ({"image_shape": [32, 32]}, "image_shape must be [height, width, channels]"),
         ({"train": 0}, "train must be an integer ≥ 1"),
@@ -146,7 +146,7 @@ def test_the_target_may_be_the_image_itself(tmp_path):
     ],
 )
 def test_what_can_not_be_drawn_is_refused(arguments, message):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ValidationError) as caught:
         Synthetic(**arguments)
     assert message in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Declarations: strict fields, every flaw at once, each with the path to it."""
+"""Declarations: strict fields, every detail at once, each with the path to it."""
 
 from typing import Annotated, Literal
 
@@ -6,9 +6,9 @@ import pytest
 
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.declarations.declaration import Declaration, Named, Registry, snake_case
-from cnncli.layers.declarations.field_types import Kind, Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Kind, Number
 from cnncli.layers.declarations.list_types import ListOf, OneOrMore, PairOf
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.initializers import GlorotUniform, HeNormal
 from cnncli.layers.regularizers import L1, L1L2, L2
 from cnncli.training.sections import CompileSection
@@ -17,7 +17,7 @@ from cnncli.training.sections import CompileSection
 class Sample(Declaration):
     """One field of each simple kind."""
 
-    count: Annotated[int, Whole(1)]
+    count: Annotated[int, Integer(1)]
     share: Annotated[float, Number(0, below=1)] = 0.5
     mode: Literal["min", "max"] = "min"
     label: str | None = None
@@ -27,12 +27,12 @@ class Sample(Declaration):
 @pytest.mark.parametrize(
     ("kind", "good", "bad"),
     [
-        (Whole(1, 5), {1: 1, 5: 5}, [0, 6, 1.0, True, "1", None, [1], 10**400]),
+        (Integer(1, 5), {1: 1, 5: 5}, [0, 6, 1.0, True, "1", None, [1], 10**400]),
         (Number(0, below=1), {0: 0.0, 0.25: 0.25}, [1, -1e-9, float("nan"), float("inf"), "0.5", False, 10**400]),
         (Number(above=0), {1e-300: 1e-300}, [0, -1]),
-        (PairOf(Whole(1)), {3: (3, 3)}, [0, [1], [1, 2, 3], "3", None, [1, 0], [True, 1]]),
-        (ListOf(Whole(1), 1, 2), {}, [[], [1, 2, 3], 1, "ab", None]),
-        (OneOrMore(Whole()), {-1: (-1,)}, [[], None, "1"]),
+        (PairOf(Integer(1)), {3: (3, 3)}, [0, [1], [1, 2, 3], "3", None, [1, 0], [True, 1]]),
+        (ListOf(Integer(1), 1, 2), {}, [[], [1, 2, 3], 1, "ab", None]),
+        (OneOrMore(Integer()), {-1: (-1,)}, [[], None, "1"]),
     ],
 )
 def test_a_kind_takes_what_its_rule_says_and_nothing_else(kind: Kind, good, bad):
@@ -41,19 +41,19 @@ def test_a_kind_takes_what_its_rule_says_and_nothing_else(kind: Kind, good, bad)
         assert read == held
         assert type(read) is type(held)
     for value in bad:
-        with pytest.raises(RefusedError):
+        with pytest.raises(ValidationError):
             kind.read(value)
 
 
 @pytest.mark.parametrize(
     ("kind", "rule"),
     [
-        (Whole(1), "an integer ≥ 1"),
-        (Whole(0, 2**63 - 1), "a whole number of at least 0 and at most 2^63 − 1"),
-        (Number(0, below=1), "a number of at least 0 and below 1"),
-        (Number(above=0), "a number above 0"),
-        (PairOf(Whole(1)), "an integer ≥ 1, or a list of 2 of them"),
-        (ListOf(Whole(1), 1, 4), "a list of 1 to 4 items, each an integer ≥ 1"),
+        (Integer(1), "an integer ≥ 1"),
+        (Integer(0, 2**63 - 1), "an integer from 0 to 2^63 − 1"),
+        (Number(0, below=1), "a number ≥ 0 and < 1"),
+        (Number(above=0), "a number > 0"),
+        (PairOf(Integer(1)), "an integer ≥ 1, or a list of 2 such values"),
+        (ListOf(Integer(1), 1, 4), "a list of 1 to 4 items, each an integer ≥ 1"),
     ],
 )
 def test_a_rule_is_said_in_words(kind, rule):
@@ -61,10 +61,10 @@ def test_a_rule_is_said_in_words(kind, rule):
 
 
 def test_all_flaws_are_told_at_once_with_their_paths():
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ValidationError) as caught:
         Sample(**{"share": 1, "mode": "mix", "label": 3, "on": "yes", "self": 1, "cuont": 2})
-    flaws = {(flaw.path, flaw.kind) for flaw in caught.value.flaws}
-    assert flaws == {
+    details = {(detail.path, detail.kind) for detail in caught.value.details}
+    assert details == {
         (("count",), "missing"),
         (("share",), "value"),
         (("mode",), "value"),
@@ -73,23 +73,23 @@ def test_all_flaws_are_told_at_once_with_their_paths():
         (("self",), "unknown_key"),
         (("cuont",), "unknown_key"),
     }
-    assert all(flaw.owner is Sample for flaw in caught.value.flaws)
+    assert all(detail.owner is Sample for detail in caught.value.details)
 
 
 def test_a_flaw_inside_nested_arguments_has_the_whole_path():
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ValidationError) as caught:
         CompileSection(optimizer={"sgd": {"momentum": 2}}, loss="mse", metrics=["accuracy", "acuracy"])
-    assert [(flaw.path, flaw.kind) for flaw in caught.value.flaws] == [
+    assert [(detail.path, detail.kind) for detail in caught.value.details] == [
         (("optimizer", "sgd", "momentum"), "value"),
         (("metrics", 1), "unknown_name"),
     ]
-    assert str(caught.value).startswith("optimizer.sgd.momentum must be a number of at least 0 and at most 1; ")
+    assert str(caught.value).startswith("optimizer.sgd.momentum must be a number from 0 to 1; ")
 
 
 def test_fields_that_contradict_each_other_are_told():
-    with pytest.raises(RefusedError, match=r"received strides=\[2, 2\], dilation_rate=\[1, 2\]"):
+    with pytest.raises(ValidationError, match=r"received strides=\[2, 2\], dilation_rate=\[1, 2\]"):
         Conv2D(filters=3, kernel_size=(3, 3), strides=(2, 2), dilation_rate=(1, 2))
-    with pytest.raises(RefusedError, match="received filters=3, groups=2"):
+    with pytest.raises(ValidationError, match="received filters=3, groups=2"):
         Conv2D(filters=3, kernel_size=(3, 3), groups=2)
 
 
@@ -120,7 +120,7 @@ def test_the_bare_name_l1l2_is_no_penalty_as_in_keras_where_l1_and_l2_alone_are_
         for said in ("l1l2", "L1L2", {"l1l2": {}}, "l1", "l2", None)
     ]
     assert regularizers == [*[L1L2(l1=0.0, l2=0.0)] * 3, L1(l1=0.01), L2(l2=0.01), None]
-    with pytest.raises(RefusedError, match="l1_l2"):  # Keras' `get` knows no such name
+    with pytest.raises(ValidationError, match="l1_l2"):  # Keras' `get` knows no such name
         Conv2D(filters=1, kernel_size=1, kernel_regularizer="l1_l2")
 
 
@@ -133,13 +133,13 @@ def test_a_registry_refuses_a_taken_name_and_knows_every_spelling():
     registry.register(FirstThing)
     for name in ("FirstThing", "first_thing", "1st"):
         assert registry.parse(name) == FirstThing() == registry.parse({name: None})
-    with pytest.raises(ValueError, match="'1st' is registered already, by FirstThing"):
+    with pytest.raises(ValueError, match="'1st' is already registered by FirstThing"):
         registry.register(type("Other", (Declaration,), {"aliases": ("1st",)}))
-    assert Named(registry).rule == "the name of a thing, or such a name with its arguments"
+    assert Named(registry).rule == "a thing name or {name: arguments}"
 
 
 def test_a_field_without_a_kind_is_refused_when_the_class_is_made():
-    with pytest.raises(TypeError, match=r"the type of Odd\.values_of must carry a kind"):
+    with pytest.raises(TypeError, match=r"Odd\.values_of must be annotated with a kind"):
         type("Odd", (Declaration,), {"__annotations__": {"values_of": dict}})
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from cnncli.errors import ShapeError
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.builder import Builder
@@ -27,23 +27,25 @@ def test_a_crop_that_leaves_nothing_is_refused():
 @pytest.mark.parametrize("sides", [-1, [1, 2, 3], [[1, 2], [3, -4]], [[1, 2, 3], 4], "1", None, [1], True])
 def test_sides_are_one_number_a_pair_or_a_pair_of_pairs(name, sides):
     argument = "padding" if name == "ZeroPadding2D" else "cropping"
-    with pytest.raises(RefusedError, match=r"must be .* \[height, width\], or \[\[top, bottom\], \[left, right\]\]$"):
+    with pytest.raises(
+        ValidationError, match=r"must be .* \[height, width\], or \[\[top, bottom\], \[left, right\]\]$"
+    ):
         LAYERS.parse({name: {argument: sides}})
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"strides": 2, "dilation_rate": 2}, "strides above 1 do not go with a dilation_rate above 1"),
+        ({"strides": 2, "dilation_rate": 2}, "strides > 1 can't be combined with dilation_rate > 1"),
         ({"strides": 2, "output_padding": 2}, "must be less than strides; received output_padding=[2, 2]"),
         (
             {"kernel_size": 2, "strides": 2, "padding": "same", "output_padding": 0},
-            "at least 1 where padding is 'same'",
+            "≥ 1 if padding is 'same'",
         ),
     ],
 )
 def test_a_transposed_convolution_says_what_does_not_go_together(arguments, message):
-    with pytest.raises(RefusedError) as caught:
+    with pytest.raises(ValidationError) as caught:
         LAYERS.parse({"Conv2DTranspose": {"filters": 1, "kernel_size": 3, **arguments}})
     assert message in str(caught.value)
 

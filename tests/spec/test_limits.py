@@ -89,4 +89,4 @@ def test_the_override_that_a_problem_comes_from_is_shortened() -> None:
     (line,) = first_lines(MNIST, f"seed={'x' * 100_000}")
     assert line.startswith("--set seed=xxx")
     assert len(line) < 500
-    assert "…: seed must be a whole number" in line
+    assert "…: seed must be an integer" in line

@@ -87,7 +87,7 @@ fit:
 def test_the_caret_stands_under_the_value(line: str, column: int) -> None:
     model = "model: {layers: [Flatten, Dense: {units: 10}]}\n"
     first, source, caret = problems_of(f"{HEAD}{model}{line}\n")[0].split("\n")
-    assert first.startswith(f"f.yaml:4:{column}: epochs must be a whole number")
+    assert first.startswith(f"f.yaml:4:{column}: epochs must be an integer")
     assert source == f"  {line}"
     assert caret == " " * (column + 1) + "^"
 

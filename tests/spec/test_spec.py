@@ -255,8 +255,8 @@ def test_the_last_override_wins() -> None:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("fit.epochs=x", "epochs must be a whole number of at least 0; received 'x'"),
-        ("fit.epochs=-1", "epochs must be a whole number of at least 0; received -1"),
+        ("fit.epochs=x", "epochs must be an integer ≥ 0; received 'x'"),
+        ("fit.epochs=-1", "epochs must be an integer ≥ 0; received -1"),
         ("fit.epoch=3", "unknown key 'epoch' in fit; did you mean 'epochs'?"),
         ("epochs=3", "there is no 'epochs' in a spec; did you mean 'fit.epochs'?"),
         ("ft.epochs=3", "there is no 'ft' in a spec; did you mean 'fit'?"),

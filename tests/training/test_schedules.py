@@ -1,6 +1,6 @@
 import pytest
 
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
 
@@ -27,7 +27,7 @@ def test_epochs_become_updates(steps, batches, expected):
     [0, -1, 1.5, True, None, "80", "80 epoch", "80epochs", "-1 epochs", "0.0 epochs", "٣ epochs", {"epochs": 8}],
 )
 def test_what_is_no_number_of_steps_is_refused(value):
-    with pytest.raises(RefusedError):
+    with pytest.raises(ValidationError):
         StepCount(1).read(value)
 
 
@@ -77,7 +77,7 @@ def test_every_optimizer_takes_a_schedule_and_all_options():
     for cls in OPTIMIZERS:
         optimizer = cls(learning_rate=schedule, weight_decay=0.1)
         assert [optimizer.hyper(step, optimizer.rate(step - 1, 1))[0] for step in (1, 2, 3)] == [0.05, 0.05, 0.025]
-        with pytest.raises(RefusedError, match="only one of"):
+        with pytest.raises(ValidationError, match="only one of"):
             cls(clipnorm=1, clipvalue=1)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from cnncli.layers.declarations.declaration import Declaration, Registry
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.ops import streams
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ class Factor(Kind):
 
     def __init__(self, item: Number) -> None:
         self.item, self.pair = item, ListOf(item, 2, 2)
-        self.rule = f"{item.rule}, or [lowest, highest] of such numbers"
+        self.rule = f"{item.rule}, or a range [lower, upper] of such numbers"
 
     def read(self, value: Any) -> Any:
         try:
             return tuple(sorted(self.pair.read(value))) if isinstance(value, list | tuple) else self.item.read(value)
-        except RefusedError:
+        except ValidationError:
             raise self.refuse() from None
 
     @property

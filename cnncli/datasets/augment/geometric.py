@@ -15,7 +15,7 @@ from cnncli.datasets.augment.augmentation import (
     bounds,
 )
 from cnncli.layers.declarations.declaration import PositiveInt
-from cnncli.layers.declarations.field_types import Maybe, Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.layers.declarations.list_types import SidesOf
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class RandomCrop(Geometric):
 
     height: PositiveInt
     width: PositiveInt
-    padding: Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Whole(0))] = ((0, 0), (0, 0))
+    padding: Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Integer(0))] = ((0, 0), (0, 0))
 
     def misfit(self, shape: tuple[int, ...]) -> str:
         if shape[:2] == (self.height, self.width):

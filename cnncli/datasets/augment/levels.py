@@ -5,12 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 from cnncli import kernels
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Drawing, Factor, Slant, upward
 from cnncli.datasets.augment.photometric import Tone
-from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.field_types import Integer
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
 
-Bits = Annotated[int | tuple[int, int], Factor(Whole(1, 8))]
+Bits = Annotated[int | tuple[int, int], Factor(Integer(1, 8))]
 
 
 @AUGMENTATIONS.register
@@ -64,7 +64,7 @@ class Equalization(Tone):
     Each image has a histogram of its own, where Keras takes that of the whole batch.
     """
 
-    bins: Annotated[int, Whole(2, 65536)] = 256
+    bins: Annotated[int, Integer(2, 65536)] = 256
 
     def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
         return kernels.levels.equalize(x, drawing.clock, drawing.scratch, self.bins, self._ends(scale), drawing.among)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cnncli import kernels
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation, Drawing, Share, Slant, bounds, upward
-from cnncli.layers.declarations.field_types import Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Number
 from cnncli.layers.declarations.list_types import ListOf
 
 if TYPE_CHECKING:
@@ -15,12 +15,12 @@ SMALL = 0.01
 """The share of their width that images may go beyond `value_range`, and of its width that they must have."""
 
 
-class Odd(Whole):
+class Odd(Integer):
     """An odd number of pixels."""
 
     def __init__(self) -> None:
         super().__init__(1)
-        self.rule = "an odd whole number of at least 1"
+        self.rule = "an odd integer ≥ 1"
 
     def read(self, value: Any) -> int:
         if super().read(value) % 2 == 0:

@@ -19,7 +19,7 @@ from cnncli.datasets.augment.colour import RandomColorDegeneration, RandomHue, R
 from cnncli.datasets.augment.geometric import Interpolation, RandomRotation, RandomShear, RandomTranslation
 from cnncli.datasets.augment.levels import AutoContrast, Equalization, RandomPosterization, Solarization
 from cnncli.datasets.augment.photometric import RandomBrightness, RandomContrast, RandomSharpness, Tone
-from cnncli.layers.declarations.field_types import Maybe, Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.ops.streams import PARTS_EACH
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class RandAugment(Tone):
     batch.
     """
 
-    num_ops: Annotated[int, Whole(1, PARTS_EACH // 2)] = 2
+    num_ops: Annotated[int, Integer(1, PARTS_EACH // 2)] = 2
     factor: Slant = 0.5
     interpolation: Interpolation = "bilinear"
 

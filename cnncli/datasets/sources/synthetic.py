@@ -7,9 +7,9 @@ from typing import Annotated, Any
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Registry, snake_case
-from cnncli.layers.declarations.field_types import Kind, Maybe, Schema, Whole
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Schema
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 SMALLEST_SIDE, LARGEST_SIDE = 8, 4096
 """Pixels: a shape needs some to be told from another; beyond, squares of distances would leave 32 bits."""
@@ -35,7 +35,7 @@ class _ImageShape(ListOf):
             f"[height, width, channels] with a height and width of {SMALLEST_SIDE} to {LARGEST_SIDE:,} "
             f"and 1 to {MOST_CHANNELS:,} channels"
         )
-        super().__init__(Whole(1), 3, 3, rule=rule)
+        super().__init__(Integer(1), 3, 3, rule=rule)
 
     def read(self, value: Any) -> tuple[Any, ...]:
         height, width, channels = super().read(value)
@@ -55,11 +55,11 @@ class Synthetic(Source):
     """
 
     image_shape: Annotated[tuple[int, int, int] | None, Maybe(_ImageShape())] = None
-    classes: Annotated[int, Whole(2, FORMS * GROUNDS * EDGES)] = FORMS
+    classes: Annotated[int, Integer(2, FORMS * GROUNDS * EDGES)] = FORMS
     """Image i shows class i modulo `classes`."""
-    train: Annotated[int, Whole(1)] = 4000
-    test: Annotated[int, Whole(0)] = 1000
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
+    train: Annotated[int, Integer(1)] = 4000
+    test: Annotated[int, Integer(0)] = 1000
+    seed: Annotated[int, Integer(0, 2**63 - 1)] = 0
     """Of the images; a spec's own seed does not change them."""
 
     def contradiction(self) -> str:
@@ -85,7 +85,7 @@ class Synthetic(Source):
         shape = DEFAULT_SHAPE if input_shape is None else input_shape
         try:
             return self.replace(image_shape=shape)
-        except RefusedError as error:
+        except ValidationError as error:
             raise DeclarationError(f"synthetic: {error}; received {list(shape)} as the model's input_shape") from None
 
 
@@ -102,7 +102,7 @@ class Named(Kind):
             raise self.refuse()
         if isinstance(value, Mapping) and not any(SOURCES.find(str(name)) for name in value):
             takers = ", ".join(snake_case(name) for name in SOURCES.classes)
-            raise RefusedError([Flaw((), "sentence", f"of all datasets only {takers} takes arguments")])
+            raise ValidationError([ErrorDetail((), "sentence", f"of all datasets only {takers} takes arguments")])
         return SOURCES.parse(value)
 
     def schema(self) -> Schema:

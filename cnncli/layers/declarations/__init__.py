@@ -1,1 +1,1 @@
-"""Declarations: fields, their types and documentation, and what is wrong with a value."""
+"""Declarations: fields, their types, their documentation, and validation errors."""

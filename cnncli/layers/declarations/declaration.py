@@ -1,9 +1,9 @@
-"""Declarations: frozen records whose fields are the YAML keys, with Keras' names and defaults.
+"""Declarations: immutable records whose fields are the YAML keys, with Keras' names and defaults.
 
-A field is written once. Validation, the resolved spec and the documentation all come from it.
+Each field is declared once; validation, the resolved spec and the documentation are derived from it.
 
-Why not a validation library: the rules are few, what matters is the words and the place of every error at once, and
-pydantic's import alone took a third of the time of `cnncli check`.
+No validation library is used: the rules are few, all errors must be reported at once with their message and place, and
+importing pydantic alone took a third of the time of `cnncli check`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -25,35 +25,35 @@ from typing import (
     get_type_hints,
 )
 
-from cnncli.layers.declarations.field_docs import notes, told
-from cnncli.layers.declarations.field_types import Kind, Maybe, Number, OneOf, Schema, Text, Truth, Whole
+from cnncli.layers.declarations.field_docs import field_docs, one_line_doc
+from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, OneOf, Schema, String
 from cnncli.layers.declarations.list_types import ListOf, PairOf
-from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 REQUIRED: Any = object()
-"""Stands for the default of a field that has none."""
+"""The default of a required field."""
 
 
 class Field(NamedTuple):
-    """A field of a declaration: what it may hold, and what it holds where nothing is said (or REQUIRED)."""
+    """A field of a declaration: its type and its default (or REQUIRED)."""
 
     kind: Kind
     default: Any
 
     @property
     def required(self) -> bool:
-        """True where it must be given."""
+        """Whether the field has no default."""
         return self.default is REQUIRED
 
     def plain_default(self) -> Any:
-        """The default as plain data, or as the name that stands for it."""
+        """The default as plain data, or as the name of a declaration with default arguments."""
         value = self.default
         if isinstance(value, Declaration) and value == type(value)():
             return snake_case(type(value).__name__)
         return _plain(value)
 
     def schema(self, note: str = "") -> Schema:
-        """What it may hold, as JSON Schema; `note` is said of it first."""
+        """The JSON Schema of the field; `note` begins its description."""
         described = {"description": " · ".join(filter(None, [note, self.kind.rule]))}
         default = {} if self.required else {"default": self.plain_default()}
         return {**described, **default, **self.kind.schema()}
@@ -61,15 +61,15 @@ class Field(NamedTuple):
 
 @dataclass_transform(frozen_default=True, kw_only_default=True)
 class Declaration:
-    """The base of all a spec can name: a frozen record with the annotated names as its fields.
+    """The base class of everything a spec can name: an immutable record whose fields are its annotated names.
 
-    Making one checks every field and raises RefusedError with all that is wrong.
+    The constructor checks every field and raises ValidationError with all errors.
     """
 
     fields: ClassVar[Mapping[str, Field]] = MappingProxyType({})
-    """The fields by name, a class's own before those it inherits."""
+    """The fields by name, a class's own before inherited ones."""
     aliases: ClassVar[tuple[str, ...]] = ()
-    """Other names it is known by, besides the class name and its snake_case."""
+    """Names besides the class name and its snake_case."""
 
     def __init_subclass__(cls) -> None:
         annotations = get_annotations(cls)
@@ -85,52 +85,52 @@ class Declaration:
         cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
-        flaws = [Flaw((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]
+        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]
         for name, field in self.fields.items():
             if name not in values:
                 if field.required:
-                    flaws.append(Flaw((name,), "missing", field.kind.rule, type(self)))
+                    details.append(ErrorDetail((name,), "missing", field.kind.rule, type(self)))
                 continue
             try:
                 self.__dict__[name] = field.kind.read(values[name])
-            except RefusedError as error:
-                flaws += [flaw.under(name)._replace(owner=flaw.owner or type(self)) for flaw in error.flaws]
-        if not flaws and (contradiction := self.contradiction()):
-            flaws.append(Flaw((), "contradiction", contradiction, type(self)))
-        if flaws:
-            raise RefusedError(flaws)
+            except ValidationError as error:
+                details += [detail.under(name)._replace(owner=detail.owner or type(self)) for detail in error.details]
+        if not details and (contradiction := self.contradiction()):
+            details.append(ErrorDetail((), "contradiction", contradiction, type(self)))
+        if details:
+            raise ValidationError(details)
 
     def contradiction(self) -> str:
-        """What of the fields does not go together, as a sentence; empty where all does."""
+        """An error message about fields that contradict each other; "" if there is none."""
         return ""
 
     @classmethod
     def needs(cls) -> list[str]:
-        """The fields that must be given."""
+        """The names of the required fields."""
         return [name for name, field in cls.fields.items() if field.required]
 
     @classmethod
     def schema(cls) -> Schema:
-        """Its arguments as JSON Schema; nothing, too, where none must be given."""
-        said = notes(cls)
+        """The JSON Schema of the arguments; null is allowed if none is required."""
+        docs = field_docs(cls)
         return {
-            "description": told(cls),
+            "description": one_line_doc(cls),
             "type": "object" if cls.needs() else ["object", "null"],
-            "properties": {name: field.schema(said.get(name, "")) for name, field in cls.fields.items()},
+            "properties": {name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
             "required": cls.needs(),
             "additionalProperties": False,
         }
 
     def settings(self) -> dict[str, Any]:
-        """Every field's value, defaults included."""
+        """The values of all fields, including defaults."""
         return {name: getattr(self, name) for name in self.fields}
 
     def replace(self, **changes: Any) -> Self:
-        """The same with some fields changed."""
+        """A copy with some fields changed."""
         return type(self)(**{**self.settings(), **changes})
 
     def plain(self) -> dict[str, Any]:
-        """Every field as plain data (lists, and {Class: {…}} for declarations); what `Registry.parse` reads back."""
+        """All fields as plain data (lists, and {Class: {…}} for declarations), which `Registry.parse` can read."""
         return {name: _plain(value) for name, value in self.settings().items()}
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -143,15 +143,15 @@ class Declaration:
         return hash((type(self), *self.settings().values()))
 
     def __repr__(self) -> str:
-        said = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
-        return f"{type(self).__name__}({said})"
+        fields = ", ".join(f"{name}={value!r}" for name, value in self.__dict__.items())
+        return f"{type(self).__name__}({fields})"
 
 
 D = TypeVar("D", bound=Declaration)
 
 
 class Registry(Generic[D]):
-    """The declarations of one kind by name: the class name, its snake_case as Keras spells it, or an alias."""
+    """The declarations of one kind by name: the class name, Keras' snake_case spelling, or an alias."""
 
     def __init__(self, kind: str, base: type[D]) -> None:
         self.kind, self.base = kind, base
@@ -162,24 +162,24 @@ class Registry(Generic[D]):
         return iter(self.classes.values())
 
     def register(self, cls: type[D]) -> type[D]:
-        """Add a class (usable as a decorator). Raises ValueError for a name that is taken."""
+        """Add a class (usable as a decorator). Raises ValueError if a name is already registered."""
         for spelling in (cls.__name__, snake_case(cls.__name__), *cls.aliases):
             if self.spellings.setdefault(spelling, cls.__name__) != cls.__name__:
-                raise ValueError(f"{self.kind} {spelling!r} is registered already, by {self.spellings[spelling]}")
+                raise ValueError(f"{self.kind} {spelling!r} is already registered by {self.spellings[spelling]}")
         self.classes[cls.__name__] = cls
         return cls
 
     def find(self, name: str) -> type[D] | None:
-        """The class known by `name`, or None."""
+        """The class registered under `name`, or None."""
         return self.classes.get(self.spellings.get(name, ""))
 
     @property
     def reference(self) -> Schema:
-        """What stands in a JSON Schema for one of its declarations; `definitions` says what that is."""
+        """The JSON Schema reference to a declaration of this registry; `definitions` has its target."""
         return {"$ref": f"#/$defs/{self.kind}"}
 
     def definitions(self) -> dict[str, Schema]:
-        """The definitions that such a JSON Schema needs: of a declaration, and of each class's arguments."""
+        """The JSON Schema definitions of a declaration and of each class's arguments."""
         bare = [spelling for spelling, name in self.spellings.items() if not self.classes[name].needs()]
         named = {spelling: {"$ref": f"#/$defs/{self.kind}.{name}"} for spelling, name in self.spellings.items()}
         forms = [*([{"enum": bare}] if bare else []), one_of_keys(named)]
@@ -189,7 +189,7 @@ class Registry(Generic[D]):
         }
 
     def parse(self, value: object) -> D:
-        """A declaration from a name or a mapping of one name to its arguments. Raises RefusedError."""
+        """A declaration from a name or a mapping of one name to its arguments. Raises ValidationError."""
         if isinstance(value, self.base):
             return value
         name, arguments = _name_and_arguments(value)
@@ -197,22 +197,22 @@ class Registry(Generic[D]):
             raise Named(self).refuse()
         cls = self.find(name)
         if cls is None:
-            raise RefusedError([Flaw((), "unknown_name", name, self)])
+            raise ValidationError([ErrorDetail((), "unknown_name", name, self)])
         if not isinstance(arguments, Mapping):
-            raise RefusedError([Flaw((name,), "arguments", "", cls)])
+            raise ValidationError([ErrorDetail((name,), "arguments", "", cls)])
         try:
             return cls(**arguments)
-        except RefusedError as error:
-            raise RefusedError(flaw.under(name) for flaw in error.flaws) from None
+        except ValidationError as error:
+            raise ValidationError(detail.under(name) for detail in error.details) from None
 
 
 class Named(Kind):
-    """A declaration of a registry, by its name or its name with arguments."""
+    """A declaration of a registry, given by name or as a mapping of its name to arguments."""
 
     def __init__(self, registry: Registry[Any]) -> None:
         self.registry = registry
         article = "an" if registry.kind[0] in "aeiou" else "a"
-        self.rule = f"the name of {article} {registry.kind}, or such a name with its arguments"
+        self.rule = f"{article} {registry.kind} name or {{name: arguments}}"
 
     def read(self, value: Any) -> Declaration:
         declaration: Declaration = self.registry.parse(value)
@@ -232,8 +232,8 @@ def list_of(registry: Registry[Any]) -> ListOf:
 
 
 def kind_of(annotation: Any, where: str) -> Kind:
-    """The kind that a field's type carries or implies. Raises TypeError for a type without one."""
-    simple = {bool: Truth, int: Whole, float: Number, str: Text}
+    """The kind of an annotation, given or implied. Raises TypeError for an annotation without one."""
+    simple = {bool: Boolean, int: Integer, float: Number, str: String}
     if annotation in simple:
         kind: Kind = simple[annotation]()
         return kind
@@ -244,11 +244,11 @@ def kind_of(annotation: Any, where: str) -> Kind:
         return OneOf(*arguments)
     if origin in (Union, UnionType) and len(arguments) == 2 and type(None) in arguments:
         return Maybe(kind_of(next(option for option in arguments if option is not type(None)), where))
-    raise TypeError(f"the type of {where} must carry a kind, as Annotated[…, Kind] does; received {annotation}")
+    raise TypeError(f"{where} must be annotated with a kind, like Annotated[…, Kind]; received {annotation}")
 
 
 def one_of_keys(known: Mapping[str, Schema]) -> dict[str, Any]:
-    """The JSON Schema of a mapping with one key, which is among `known`."""
+    """The JSON Schema of a mapping with exactly one key, one of `known`."""
     single = {"type": "object", "minProperties": 1, "maxProperties": 1}
     return {**single, "properties": dict(known), "additionalProperties": False}
 
@@ -285,8 +285,8 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-PositiveInt = Annotated[int, Whole(1)]
-Pair = Annotated[tuple[int, int], PairOf(Whole(1))]
-"""(height, width), both at least 1; one number stands for both."""
+PositiveInt = Annotated[int, Integer(1)]
+Pair = Annotated[tuple[int, int], PairOf(Integer(1))]
+"""(height, width), both ≥ 1; one number is used for both."""
 Fraction = Annotated[float, Number(0, below=1)]
 NonNegative = Annotated[float, Number(0)]

@@ -1,4 +1,4 @@
-"""What a class says of itself and of its fields, in its source."""
+"""Docstrings of classes and of their fields."""
 
 import ast
 import inspect
@@ -7,20 +7,20 @@ from collections.abc import Mapping
 from functools import cache
 
 
-def told(cls: type) -> str:
-    """Its docstring in one line; nothing where it has none of its own."""
+def one_line_doc(cls: type) -> str:
+    """The class docstring on one line; "" without one."""
     return " ".join((cls.__doc__ or "").split())
 
 
 def first_sentence(text: str) -> str:
-    """What stands before the first full stop or colon that ends a sentence, with a full stop."""
+    """The first sentence, with a full stop."""
     return text.partition(". ")[0].rstrip(".:") + "."
 
 
-def notes(cls: type) -> dict[str, str]:
-    """The text that stands below each field of a class and of its bases, by the field's name.
+def field_docs(cls: type) -> dict[str, str]:
+    """The docstring below each field of a class and of its bases, by field name.
 
-    Fields without one, and all of a class whose source is not at hand, are left out.
+    Fields without one are omitted, as are classes whose source is not available.
     """
     found: dict[str, str] = {}
     for base in reversed(cls.__mro__):
@@ -30,7 +30,7 @@ def notes(cls: type) -> dict[str, str]:
 
 @cache
 def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
-    """By class and field, what stands below the fields of a module's classes."""
+    """The field docstrings of a module, by class and field."""
     module = sys.modules.get(name)
     try:
         tree = ast.parse(inspect.getsource(module)) if module else ast.Module([], [])
@@ -40,7 +40,7 @@ def _of_module(name: str) -> Mapping[str, Mapping[str, str]]:
 
 
 def _of_class(node: ast.ClassDef) -> list[tuple[str, str]]:
-    """(field, text) for each string that stands right below an annotated name."""
+    """(field, text) for each string literal directly below an annotated name."""
     return [
         (field.target.id, " ".join(text.value.value.split()))
         for field, text in zip(node.body, node.body[1:], strict=False)

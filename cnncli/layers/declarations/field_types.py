@@ -1,43 +1,43 @@
-"""Kinds of values: what a field of a declaration may hold, in the words that an error says it with.
+"""Field types: which values a field of a declaration accepts, and how error messages describe them.
 
-A field's type carries its kind: `Annotated[int, Whole(least=1)]`. `bool`, `int`, `float`, `str`, `Literal[…]` and
-`… | None` have theirs without saying. Kinds are strict: `"3"` is no number, `true` is not 1, 3.0 is not whole.
+A field is annotated with its kind: `Annotated[int, Integer(least=1)]`. `bool`, `int`, `float`, `str`, `Literal[…]` and
+`… | None` imply theirs. Kinds are strict: `"3"` is not a number, `true` is not 1, 3.0 is not an integer.
 """
 
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, ClassVar
 
-from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 Schema = Mapping[str, Any]
 """A JSON Schema."""
 
 
 class Kind:
-    """What a field may hold. `rule` says it: "an integer ≥ 1"."""
+    """The type of a field. `rule` describes the accepted values: "an integer ≥ 1"."""
 
     rule: str
     choices: tuple[str, ...] = ()
-    """The texts that are allowed, where they can be listed."""
+    """The accepted strings, if they can be listed."""
     is_list: ClassVar[bool] = False
     sample: Any = None
-    """A value of the kind, as an example shows it."""
+    """A valid value for examples."""
 
     def read(self, value: Any) -> Any:
-        """The value as the declaration holds it. Raises RefusedError."""
+        """Validate and convert a value. Raises ValidationError."""
         raise NotImplementedError
 
     def schema(self) -> Schema:
-        """What it may be, as far as JSON Schema can say it: it takes all that `read` does, and here anything."""
+        """A JSON Schema that accepts at least every value that `read` accepts; by default any value."""
         return {}
 
-    def refuse(self, *path: str | int) -> RefusedError:
-        """What to raise for a value, or the part of it at `path`, that breaks the rule."""
-        return RefusedError([Flaw(path, "value", self.rule)])
+    def refuse(self, *path: str | int) -> ValidationError:
+        """The error to raise for a value, or for the part of it at `path`, that violates the rule."""
+        return ValidationError([ErrorDetail(path, "value", self.rule)])
 
 
-class Truth(Kind):
+class Boolean(Kind):
     """true or false."""
 
     rule = "true or false"
@@ -52,10 +52,10 @@ class Truth(Kind):
         return {"type": "boolean"}
 
 
-class Text(Kind):
-    """Any text."""
+class String(Kind):
+    """Any string."""
 
-    rule = "a text"
+    rule = "a string"
     sample = "text"
 
     def read(self, value: Any) -> str:
@@ -68,12 +68,12 @@ class Text(Kind):
 
 
 class Number(Kind):
-    """A finite number between bounds; `above` and `below` are themselves out of bounds."""
+    """A finite number within bounds: `least` and `most` are inclusive, `above` and `below` exclusive."""
 
     noun: ClassVar[str] = "a number"
     type: ClassVar[str] = "number"
     usual: ClassVar[float] = 0.1
-    """What an example shows where it is within bounds."""
+    """The value for examples, if it is within bounds."""
 
     def __init__(
         self,
@@ -84,13 +84,12 @@ class Number(Kind):
         below: float | None = None,
     ) -> None:
         self.least, self.most, self.above, self.below = least, most, above, below
-        bounds = (
-            ("of at least ", least),
-            ("above ", above),
-            ("and at most ", most),
-            ("and below ", below),
-        )
-        self.rule = " ".join([self.noun, *(f"{words}{_bound(bound)}" for words, bound in bounds if bound is not None)])
+        if least is not None and most is not None:
+            self.rule = f"{self.noun} from {_bound(least)} to {_bound(most)}"
+            return
+        bounds = (("≥", least), (">", above), ("≤", most), ("<", below))
+        limits = " and ".join(f"{sign} {_bound(bound)}" for sign, bound in bounds if bound is not None)
+        self.rule = f"{self.noun} {limits}".rstrip()
 
     def read(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not self._holds(value):
@@ -113,7 +112,7 @@ class Number(Kind):
     def _holds(self, value: float) -> bool:
         try:
             finite = isfinite(value)
-        except OverflowError:  # a whole number beyond all floats
+        except OverflowError:  # an integer too large for a float
             finite = False
         return (
             finite
@@ -124,10 +123,10 @@ class Number(Kind):
         )
 
 
-class Whole(Number):
-    """A whole number between bounds."""
+class Integer(Number):
+    """An integer within bounds."""
 
-    noun = "a whole number"
+    noun = "an integer"
     type = "integer"
     usual = 32
 
@@ -141,9 +140,9 @@ class Whole(Number):
 
 
 class Quotient(Number):
-    """A number; a text that is one, or a quotient of two, stands for it: YAML reads 1/255 as a text."""
+    """A number, also as a string or as a fraction of two numbers, because YAML reads 1/255 as a string."""
 
-    def __init__(self, rule: str = "a number (1/255 is one)") -> None:
+    def __init__(self, rule: str = "a number or a fraction like 1/255") -> None:
         super().__init__()
         self.rule = rule
 
@@ -161,7 +160,7 @@ class Quotient(Number):
 
 
 class OneOf(Kind):
-    """One of a few texts."""
+    """One of several strings."""
 
     def __init__(self, *choices: str) -> None:
         self.choices = choices
@@ -178,7 +177,7 @@ class OneOf(Kind):
 
 
 class Maybe(Kind):
-    """Something, or null."""
+    """A value of another kind, or null."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind, self.choices = kind, kind.choices
@@ -196,10 +195,10 @@ class Maybe(Kind):
             return None
         try:
             return self.kind.read(value)
-        except RefusedError as error:
-            raise RefusedError(
-                flaw._replace(text=self.rule) if flaw.kind == "value" and flaw.owner is None else flaw
-                for flaw in error.flaws
+        except ValidationError as error:
+            raise ValidationError(
+                detail._replace(text=self.rule) if detail.kind == "value" and detail.owner is None else detail
+                for detail in error.details
             ) from None
 
 

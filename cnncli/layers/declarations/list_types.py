@@ -1,14 +1,14 @@
-"""Kinds of lists: of any length, of two, of sides."""
+"""Field types of lists: any length, pairs, four sides."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from cnncli.layers.declarations.field_types import Kind, Schema
-from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 
 class ListOf(Kind):
-    """A list, held as a tuple. `rule` replaces the one made from the items'."""
+    """A list, stored as a tuple. `rule` replaces the default description."""
 
     is_list = True
 
@@ -32,27 +32,27 @@ class ListOf(Kind):
     def read(self, value: Any) -> tuple[Any, ...]:
         if not isinstance(value, list | tuple) or not self.least <= len(value) <= (self.most or len(value)):
             raise self.refuse()
-        flaws: list[Flaw] = []
-        read = list(self._items(value, flaws))
-        if flaws:
-            raise RefusedError(flaws)
+        details: list[ErrorDetail] = []
+        read = list(self._items(value, details))
+        if details:
+            raise ValidationError(details)
         return tuple(read)
 
-    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
+    def _items(self, value: Iterable[Any], details: list[ErrorDetail]) -> Iterator[Any]:
         for index, item in enumerate(value):
             try:
                 yield self.item.read(item)
-            except RefusedError as error:
-                for flaw in error.flaws:
-                    own = flaw.kind == "value" and not flaw.path
-                    flaws.append((flaw._replace(text=self.rule) if own else flaw).under(index))
+            except ValidationError as error:
+                for detail in error.details:
+                    own = detail.kind == "value" and not detail.path
+                    details.append((detail._replace(text=self.rule) if own else detail).under(index))
 
 
 class PairOf(ListOf):
-    """Two of a kind, (vertical, horizontal); one alone stands for both."""
+    """A pair (vertical, horizontal); a single value is used for both."""
 
     def __init__(self, item: Kind) -> None:
-        super().__init__(item, 2, 2, rule=f"{item.rule}, or a list of 2 of them")
+        super().__init__(item, 2, 2, rule=f"{item.rule}, or a list of 2 such values")
 
     def schema(self) -> Schema:
         return {"anyOf": [self.item.schema(), super().schema()]}
@@ -60,19 +60,19 @@ class PairOf(ListOf):
     def read(self, value: Any) -> tuple[Any, ...]:
         return super().read(value if isinstance(value, list | tuple) else (value, value))
 
-    def _items(self, value: Iterable[Any], flaws: list[Flaw]) -> Iterator[Any]:
+    def _items(self, value: Iterable[Any], details: list[ErrorDetail]) -> Iterator[Any]:
         first, second = value
-        if first is second:  # one alone, or two the same: told once
+        if first is second:  # a single value, or the same twice: reported once
             try:
                 item = self.item.read(first)
-            except RefusedError:
+            except ValidationError:
                 raise self.refuse() from None
             return iter((item, item))
-        return super()._items(value, flaws)
+        return super()._items(value, details)
 
 
 class SidesOf(Kind):
-    """((top, bottom), (left, right)); one number stands for all four, two for (vertical, horizontal)."""
+    """((top, bottom), (left, right)); one number is used for all four sides, two for (vertical, horizontal)."""
 
     is_list = True
 
@@ -91,12 +91,12 @@ class SidesOf(Kind):
         try:
             rows, columns = value if isinstance(value, list | tuple) else (value, value)
             return self.pair.read(rows), self.pair.read(columns)
-        except (RefusedError, ValueError):
+        except (ValidationError, ValueError):
             raise self.refuse() from None
 
 
 class OneOrMore(ListOf):
-    """A list of at least one, or one alone."""
+    """A list of at least one item, or a single item."""
 
     def __init__(self, item: Kind) -> None:
         super().__init__(item, 1)

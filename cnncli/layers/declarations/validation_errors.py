@@ -1,17 +1,17 @@
-"""What is wrong with a value: what a declaration says where it refuses one."""
+"""Validation errors of declarations."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 
-class Flaw(NamedTuple):
-    """One thing that is wrong with a value.
+class ErrorDetail(NamedTuple):
+    """One error in a value.
 
-    `path` leads from the value to the part at fault: keys and list indices, declarations' names among them. `kind`
-    says what `text` is: "value" (a field; what it must be), "sentence" (a field; all that is to be said), "missing"
-    (a field; what it must be), "unknown_key", "unknown_name" (the name), "arguments" (a declaration's arguments are no
-    mapping) or "contradiction" (of several fields; all that is to be said). `owner` is the declaration the field would
-    belong to, or the registry that lacks the name.
+    `path` leads from the value to the invalid part: keys, list indices and names of declarations. `kind` says what
+    `text` is: "value" (the rule for a field), "sentence" (the whole message about a field), "missing" (the rule for a
+    required field), "unknown_key", "unknown_name" (the name), "arguments" (a declaration's arguments are not a mapping)
+    or "contradiction" (the whole message about several fields). `owner` is the declaration of the field, or the
+    registry that lacks the name.
     """
 
     path: tuple[str | int, ...]
@@ -19,27 +19,27 @@ class Flaw(NamedTuple):
     text: str
     owner: Any = None
 
-    def under(self, *path: str | int) -> "Flaw":
-        """The same flaw, seen from further out."""
+    def under(self, *path: str | int) -> "ErrorDetail":
+        """The same error with `path` prepended."""
         return self._replace(path=(*path, *self.path))
 
 
-class RefusedError(ValueError):
-    """A value is not what it must be; `flaws` are all the reasons."""
+class ValidationError(ValueError):
+    """A value is invalid; `details` lists every error."""
 
-    def __init__(self, flaws: Iterable[Flaw]) -> None:
-        self.flaws = list(flaws)
-        super().__init__("; ".join(map(_told, self.flaws)))
+    def __init__(self, details: Iterable[ErrorDetail]) -> None:
+        self.details = list(details)
+        super().__init__("; ".join(map(_message, self.details)))
 
 
-def _told(flaw: Flaw) -> str:
-    """A flaw in a line, for whoever made the value in Python; a spec's reader says it with its place."""
-    where = ".".join(map(str, flaw.path)) or "the value"
+def _message(detail: ErrorDetail) -> str:
+    """A one-line message for Python callers; the spec reader reports errors with their places instead."""
+    where = ".".join(map(str, detail.path)) or "the value"
     return {
-        "value": f"{where} must be {flaw.text}",
-        "missing": f"{where} must be given: {flaw.text}",
-        "unknown_key": f"there is no field {where}",
-        "unknown_name": f"{where}: unknown name {flaw.text!r}",
+        "value": f"{where} must be {detail.text}",
+        "missing": f"{where} is required: {detail.text}",
+        "unknown_key": f"unknown field {where}",
+        "unknown_name": f"{where}: unknown name {detail.text!r}",
         "arguments": f"{where}: arguments must be a mapping",
-        "sentence": f"{where}: {flaw.text}",
-    }.get(flaw.kind, flaw.text)
+        "sentence": f"{where}: {detail.text}",
+    }.get(detail.kind, detail.text)

@@ -8,8 +8,8 @@ from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import Declaration, Field, snake_case
-from cnncli.layers.declarations.field_docs import notes, told
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.field_docs import field_docs, one_line_doc
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.vocabulary import layers
@@ -62,7 +62,7 @@ class Word(NamedTuple):
     @property
     def notes(self) -> Mapping[str, str]:
         """What is said of single arguments."""
-        return {} if self.declaration is None else notes(self.declaration)
+        return {} if self.declaration is None else field_docs(self.declaration)
 
     @property
     def rules(self) -> Mapping[str, str]:
@@ -110,7 +110,7 @@ class Word(NamedTuple):
             return dict(self.declaration.examples[0].arguments)
         arguments = {name: self.fields[name].kind.sample for name in self.declaration.needs()}
         for name, field in self.fields.items():
-            with suppress(RefusedError):
+            with suppress(ValidationError):
                 self.declaration(**arguments)
                 break
             arguments.setdefault(name, field.kind.sample)
@@ -163,12 +163,12 @@ def _of_kind(kind: str) -> Iterator[Word]:
             yield Word(kind, name, tuple(other for other, meant in OTHER_NAMES.items() if meant == name), about)
     elif kind == "section":
         for name, section in SECTIONS.items():
-            yield Word(kind, name, (), told(section), declaration=section)
+            yield Word(kind, name, (), one_line_doc(section), declaration=section)
     else:
         registry = REGISTRIES[kind]
-        family = "" if registry is LAYERS else told(registry.base)
+        family = "" if registry is LAYERS else one_line_doc(registry.base)
         for cls in layers().values() if registry is LAYERS else registry:
-            yield Word(kind, cls.__name__, _others(kind, cls), told(cls), family, cls)
+            yield Word(kind, cls.__name__, _others(kind, cls), one_line_doc(cls), family, cls)
 
 
 def _others(kind: str, cls: type[Declaration]) -> tuple[str, ...]:

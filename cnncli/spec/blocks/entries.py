@@ -201,7 +201,7 @@ def _set_repeat(entry: LayerEntry, value: Tree, problems: Problems) -> None:
     number = value.value if isinstance(value, Scalar) else None
     if type(number) is not int or not 1 <= number <= MOST_REPEATS:
         received = repr(number) if isinstance(value, Scalar) else "something else"
-        problems.add(value.place, f"repeat must be a whole number from 1 to {MOST_REPEATS}; received {received}")
+        problems.add(value.place, f"repeat must be an integer from 1 to {MOST_REPEATS}; received {received}")
     else:
         entry.repeat = number
 

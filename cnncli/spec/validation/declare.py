@@ -7,7 +7,7 @@ from cnncli.errors import DeclarationError
 from cnncli.escaping import one_line
 from cnncli.layers.declarations.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declarations.declaration import Declaration
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.ops.ir import Shape
 from cnncli.spec.validation import rules
 from cnncli.spec.validation.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head, ModelSection
@@ -25,8 +25,8 @@ def declared(cls: type[D], tree: Mapping, owner: str, place: Place, problems: Pr
     """What `tree` declares; None where problems were noted. They go by `owner`, whose place is `place`."""
     try:
         return cls(**plain(tree))
-    except RefusedError as error:
-        rules.report(error.flaws, tree, Scalar(place, owner), problems)
+    except ValidationError as error:
+        rules.report(error.details, tree, Scalar(place, owner), problems)
         return None
 
 

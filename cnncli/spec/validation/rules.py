@@ -9,8 +9,8 @@ from cnncli.datasets.sources.synthetic import SOURCES
 from cnncli.hints import suggestion
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declarations.declaration import Registry
-from cnncli.layers.declarations.field_types import Maybe, Truth
-from cnncli.layers.declarations.validation_errors import Flaw
+from cnncli.layers.declarations.field_types import Boolean, Maybe
+from cnncli.layers.declarations.validation_errors import ErrorDetail
 from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
@@ -42,10 +42,10 @@ REGISTRIES: dict[str, Registry[Any]] = {
 }
 
 
-def report(flaws: Iterable[Flaw], tree: Mapping, owner: Scalar, problems: Problems) -> None:
-    """Note every flaw of what was made from `tree`; `owner` is the name that goes by, and its place."""
-    for flaw in flaws:
-        _report(flaw, tree, owner, problems)
+def report(details: Iterable[ErrorDetail], tree: Mapping, owner: Scalar, problems: Problems) -> None:
+    """Note every detail of what was made from `tree`; `owner` is the name that goes by, and its place."""
+    for detail in details:
+        _report(detail, tree, owner, problems)
 
 
 def shown(tree: Tree) -> str:
@@ -92,8 +92,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
 
 
-def _report(flaw: Flaw, tree: Mapping, owner: Scalar, problems: Problems) -> None:
-    path, kind, text, declared = flaw
+def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problems) -> None:
+    path, kind, text, declared = detail
     node, key = _locate(tree, path)
     if isinstance(node, Scalar) and node.value == MENDED:
         return
@@ -106,9 +106,8 @@ def _report(flaw: Flaw, tree: Mapping, owner: Scalar, problems: Problems) -> Non
         assert key is not None
         problems.add(key.key.place, unknown_key(key, str(owner.value), declared.fields, {}))
     elif kind == "unknown_name":
-        registered = isinstance(declared, Registry)
-        named = declared.kind if registered else declared.rule.rpartition(" ")[2]
-        problems.add(_name_place(node), unknown_name(named, text, declared.classes if registered else declared.choices))
+        known = declared.classes if isinstance(declared, Registry) else declared.choices
+        problems.add(_name_place(node), unknown_name(declared.kind, text, known))
     elif kind == "arguments":
         example = next(iter(declared.fields), "key")
         problems.add(
@@ -119,24 +118,24 @@ def _report(flaw: Flaw, tree: Mapping, owner: Scalar, problems: Problems) -> Non
     elif kind == "contradiction":
         problems.add(owner.place, text)
     else:
-        problems.add(node.place, _broken(flaw, node))
+        problems.add(node.place, _broken(detail, node))
 
 
-def _broken(flaw: Flaw, node: Tree) -> str:
+def _broken(detail: ErrorDetail, node: Tree) -> str:
     """What to say of a field whose value is not what it must be."""
-    field = next(str(step) for step in reversed(flaw.path) if isinstance(step, str))
-    kind = flaw.owner.fields[field].kind
+    field = next(str(step) for step in reversed(detail.path) if isinstance(step, str))
+    kind = detail.owner.fields[field].kind
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
     hint = told(value, VALUES, argument="value") if isinstance(value, str) else ""
-    if hint.startswith("write ") and hint[6:] in ("true", "false") and not isinstance(kind, Truth):
+    if hint.startswith("write ") and hint[6:] in ("true", "false") and not isinstance(kind, Boolean):
         hint = ""
     received = f"received {shown(node)}" + (f": {hint}" if hint else "")
-    if flaw.kind == "sentence":
-        return f"{field}: {flaw.text}; {received}"
+    if detail.kind == "sentence":
+        return f"{field}: {detail.text}; {received}"
     if isinstance(value, str) and not hint:
         received += f": write [{value}]" if kind.is_list else suggestion(value, kind.choices)
-    return f"{field} must be {flaw.text}; {received}"
+    return f"{field} must be {detail.text}; {received}"
 
 
 def _locate(tree: Tree, path: Iterable[str | int]) -> tuple[Tree, Entry | None]:

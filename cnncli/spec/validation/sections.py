@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cnncli.datasets.section import DataSection
 from cnncli.layers.declarations.declaration import Declaration
-from cnncli.layers.declarations.field_types import Maybe, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -13,13 +13,13 @@ class Head(Declaration):
     """The keys at the top that are not sections."""
 
     name: str | None = None
-    seed: Annotated[int, Whole(0, 2**63 - 1)] = 0
+    seed: Annotated[int, Integer(0, 2**63 - 1)] = 0
 
 
 class ModelSection(Declaration):
     """What `model` holds besides layers and blocks."""
 
-    input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Whole(1), 1, 4))] = None
+    input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Integer(1), 1, 4))] = None
 
 
 SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}

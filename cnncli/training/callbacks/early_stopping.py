@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from cnncli.layers.declarations.field_types import Whole
+from cnncli.layers.declarations.field_types import Integer
 from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
 
 if TYPE_CHECKING:
@@ -19,10 +19,10 @@ class EarlyStopping(Monitor):
     and `cnncli predict RUN … --weights last` take these.
     """
 
-    patience: Annotated[int, Whole(0)] = 0
+    patience: Annotated[int, Integer(0)] = 0
     baseline: float | None = None
     restore_best_weights: bool = False
-    start_from_epoch: Annotated[int, Whole(0)] = 0
+    start_from_epoch: Annotated[int, Integer(0)] = 0
 
     def kept_copies(self) -> int:
         return int(self.restore_best_weights)

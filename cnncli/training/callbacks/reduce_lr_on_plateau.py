@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncli.layers.declarations.declaration import NonNegative
-from cnncli.layers.declarations.field_types import Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Number
 from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
 
 if TYPE_CHECKING:
@@ -18,9 +18,9 @@ class ReduceLROnPlateau(Monitor):
     """
 
     factor: Annotated[float, Number(above=0, below=1)] = 0.1
-    patience: Annotated[int, Whole(0)] = 10
+    patience: Annotated[int, Integer(0)] = 10
     min_delta: float = 1e-4
-    cooldown: Annotated[int, Whole(0)] = 0
+    cooldown: Annotated[int, Integer(0)] = 0
     min_lr: NonNegative = 0.0
 
     def contradicts(self, *, scheduled: bool) -> str:

@@ -18,7 +18,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
-from cnncli.layers.declarations.validation_errors import RefusedError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
@@ -231,7 +231,7 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
-        with suppress(RefusedError, TypeError):  # then it differs, and is told of
+        with suppress(ValidationError, TypeError):  # then it differs, and is told of
             sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
     for key, names in free.items():
         if isinstance(section := sections[key], dict):

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cnncli import kernels
 from cnncli.layers.declarations.declaration import Declaration, Fraction, Named, NonNegative, Registry
-from cnncli.layers.declarations.field_types import Maybe, Number, Whole
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.training.optimizers.schedules import RateField, Schedule
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ class Optimizer(Declaration):
     clipnorm: Limit = None
     clipvalue: Limit = None
     global_clipnorm: Limit = None
-    gradient_accumulation_steps: Annotated[int | None, Maybe(Whole(2))] = None
+    gradient_accumulation_steps: Annotated[int | None, Maybe(Integer(2))] = None
 
     def contradiction(self) -> str:
         """Keras takes only one way of clipping."""

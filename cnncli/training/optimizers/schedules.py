@@ -8,9 +8,9 @@ from math import cos, inf, pi
 from typing import Annotated, Any
 
 from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
-from cnncli.layers.declarations.field_types import Kind, Number, Schema, Whole
+from cnncli.layers.declarations.field_types import Integer, Kind, Number, Schema
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.layers.declarations.validation_errors import Flaw, RefusedError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 Steps = int | str
 """A number of updates, or of epochs: "80 epochs", as it was written."""
@@ -33,17 +33,19 @@ class StepCount(Kind):
     sample = "10 epochs"
 
     def __init__(self, least: int) -> None:
-        self.whole = Whole(least)
+        self.whole = Integer(least)
         self.rule = f"{self.whole.rule}, or a number of epochs like 80 epochs"
 
     def read(self, value: Any) -> Steps:
         epochs = _epochs_meant(value)
         if epochs and not (isinstance(value, str) and EPOCHS.fullmatch(value)):
-            raise RefusedError([Flaw((), "sentence", f"a number of epochs is written like this: {epochs} epochs")])
+            raise ValidationError(
+                [ErrorDetail((), "sentence", f"a number of epochs is written like this: {epochs} epochs")]
+            )
         try:
             if updates(value if epochs else self.whole.read(value), 1) < self.whole.read(self.whole.least):
                 raise self.refuse()
-        except RefusedError:
+        except ValidationError:
             raise self.refuse() from None
         found: Steps = value
         return found
@@ -61,11 +63,13 @@ class Increasing(ListOf):
     def read(self, value: Any) -> tuple[Steps, ...]:
         steps = super().read(value)
         if len({isinstance(step, int) for step in steps}) > 1:
-            raise RefusedError([Flaw((), "sentence", "all must be numbers of updates, or all of them epochs")])
+            raise ValidationError(
+                [ErrorDetail((), "sentence", "all must be numbers of updates, or all of them epochs")]
+            )
         counts = [updates(step, 10**9) for step in steps]
         for index, (before, after) in enumerate(pairwise(counts), 1):
             if after <= before:
-                raise RefusedError([Flaw((index,), "sentence", "each must be larger than the one before")])
+                raise ValidationError([ErrorDetail((index,), "sentence", "each must be larger than the one before")])
         return steps
 
 
@@ -106,7 +110,7 @@ class Rate(Kind):
             return self.schedule.read(value)
         try:
             return self.number.read(value)
-        except RefusedError:
+        except ValidationError:
             raise self.refuse() from None
 
     def schema(self) -> Schema:
