@@ -90,15 +90,19 @@ class LayerSummary:
 
 
 def lower(
-    model: Model, *, training: bool = False, report: Callable[[Node, DeclarationError], None] | None = None
+    model: Model,
+    *,
+    training: bool = False,
+    dtype: str = "float32",
+    report: Callable[[Node, DeclarationError], None] | None = None,
 ) -> Lowered:
-    """Lower every node in order.
+    """Lower every node in order; inputs, weights and what follows from them are stored as `dtype`.
 
     A node that does not fit what it is fed raises ShapeError; with `report`, that is called instead, nodes that depend
     on the faulty one are left out, and the rest is lowered.
     """
-    builder = Builder(training=training)
-    outputs = {INPUT: Value(tuple(model.input_shape), label=INPUT)}
+    builder = Builder(training=training, dtype=dtype)
+    outputs = {INPUT: Value(tuple(model.input_shape), dtype=dtype, label=INPUT)}
     parameters: list[Parameter] = []
     for node in model.nodes:
         if not all(name in outputs for name in node.inputs):
@@ -136,8 +140,9 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
         wanted = f"{'exactly' if least == most else 'at least'} {least}"
         raise ShapeError(f"{type(node.layer).__name__} takes {wanted} input{'s' * (least > 1)}; received {len(inputs)}")
     made = [
-        Parameter(f"{node.name}/{name}", weight, Value(weight.shape, batched=False, label=f"{node.name}/{name}"))
+        Parameter(label, weight, Value(weight.shape, batched=False, dtype=builder.dtype, label=label))
         for name, weight in node.layer.weights(*(value.shape for value in inputs)).items()
+        for label in [f"{node.name}/{name}"]
     ]
     builder.own = {parameter.name.rpartition("/")[2]: parameter.value for parameter in made}
     output = node.layer.lower(builder, *inputs)

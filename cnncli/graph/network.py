@@ -158,7 +158,7 @@ class Network:
 
     def _plan(self, purpose: Purpose) -> _Run:
         """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
-        what = objective(self.model, self.loss, purpose)
+        what = objective(self.model, self.loss, purpose, dtype=self.dtype)
         lowered = what.lowered
         weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
         placed = {
@@ -175,7 +175,6 @@ class Network:
             placed,
             what.kept,
             capacity=self.batch_size,
-            dtype=self.dtype,
             threads=self.threads,
             steady=purpose != "train",
         )

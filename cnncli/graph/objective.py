@@ -12,12 +12,10 @@ from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.elementwise import Add
-from cnncli.ops.ir import REAL, Call, Tape, Value
+from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty
 
 Purpose = Literal["train", "evaluate", "predict"]
-BYTES = {REAL: 4, "int32": 4, "uint8": 1}
-"""An element's size, in a program that computes in float32."""
 
 
 @dataclass(frozen=True)
@@ -55,16 +53,19 @@ class Objective:
         return [*outputs, *self.penalties, *([] if self.loss is None else [self.loss])]
 
 
-def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None) -> Objective:
-    """The operations of one kind of run, fused by `rewrites` (None: what the table has for it).
+def objective(
+    model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None, *, dtype: str = "float32"
+) -> Objective:
+    """The operations of one kind of run in `dtype`, fused by `rewrites` (None: what the table has for it).
 
     For "train" with the backward pass behind them.
     """
     training = purpose == "train"
     if rewrites is None:
         rewrites = TRAINING if training else INFERENCE
-    lowered = lower(model, training=training)
-    target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
+    lowered = lower(model, training=training, dtype=dtype)
+    target = Value(lowered.output.shape, dtype=dtype, label="target")
+    sample_weight = Value((), dtype=dtype, label="sample_weight")
     if purpose == "predict":
         probabilities = loss.probabilities(lowered.builder, lowered.output)
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
@@ -83,14 +84,11 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
     """
     train = objective(model, loss, "train")
 
-    def row(value: Value) -> int:
-        return BYTES[value.dtype] * value.size
-
     def size(value: Value) -> int:
-        return row(value) * (batch_size if value.batched else 1)
+        return value.bytes * (batch_size if value.batched else 1)
 
     placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
-    lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls, row))
+    lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls))
     buffers = memory.layout(lives, size, lives.brief).total
     weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
     return buffers + weights + size(train.lowered.input) + size(train.target)

@@ -50,7 +50,7 @@ class BatchNormalization(_Normalization):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, mean, variance = inputs[:3]
-        saved = Value((2, *mean.shape), batched=False)
+        saved = mean.like((2, *mean.shape))
         return x.like(), saved, mean.like(), variance.like()
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:

@@ -37,12 +37,14 @@ class Builder(Tape):
     """A tape with a method an operation.
 
     `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
-    that is being lowered, by Keras' names; `clock` is (seed, step), int64. `updates`: what statistics become by a
-    training step, and the weights they take the place of. `logits`: what each softmax and sigmoid was given, by what it
-    gave; as in Keras, that is forgotten by whatever makes another value of it, be it the same numbers.
+    that is being lowered, by Keras' names; `dtype` is that of weights. `clock` is (seed, step), int64. `updates`: what
+    statistics become by a training step, and the weights they take the place of. `logits`: what each softmax and
+    sigmoid was given, by what it gave; as in Keras, that is forgotten by whatever makes another value of it, be it the
+    same numbers.
     """
 
     training: bool = False
+    dtype: str = "float32"
     own: Mapping[str, Value] = field(default_factory=dict)
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0

@@ -28,7 +28,7 @@ class ConvPool2D(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, _ = inputs[0].shape
-        out = Value((*POOL.output(*self.window.output(height, width)), inputs[1].shape[3]))
+        out = inputs[0].like((*POOL.output(*self.window.output(height, width)), inputs[1].shape[3]))
         return out, out.like(dtype="uint8")
 
     def flops(self, call: Call) -> int:
@@ -67,7 +67,7 @@ class ConvPool2DGradWeight(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shapes = [self.kernel, *([self.kernel[3:]] if self.bias else [])]
-        return tuple(Value(shape, batched=False) for shape in shapes)
+        return tuple(inputs[0].like(shape, batched=False) for shape in shapes)
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * (2 * self.window.cells * self.kernel[2] + self.bias)
@@ -89,7 +89,7 @@ class ConvPool2DGradInput(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[2].shape[2]

@@ -13,23 +13,25 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, ClassVar
 
+from cnncli.kernels.dtypes import bytes_of
+
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 Shape = tuple[int, ...]
 """Without the batch axis for batched values: an image is (height, width, channels)."""
 
-REAL = "real"
-"""The dtype of weights and activations, float32 or float64, settled when a program is planned."""
-
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One array of a program. Compared by identity: two values are never the same by accident."""
+    """One array of a program. Compared by identity: two values are never the same by accident.
+
+    `dtype` is that of its storage: buffers, layout and the kernels' views follow it.
+    """
 
     shape: Shape
     batched: bool = True
-    dtype: str = REAL
+    dtype: str = "float32"
     label: str = ""
 
     @property
@@ -37,9 +39,18 @@ class Value:
         """The number of elements, of one sample if batched."""
         return prod(self.shape)
 
-    def like(self, *, dtype: str = REAL) -> Value:
-        """A new value of the same shape."""
-        return Value(self.shape, self.batched, dtype)
+    @property
+    def bytes(self) -> int:
+        """The size of its storage, of one sample if batched. Raises ValueError for an unknown dtype."""
+        return self.size * bytes_of(self.dtype)
+
+    def like(self, shape: Shape | None = None, *, batched: bool | None = None, dtype: str | None = None) -> Value:
+        """A new value that is as this one in all that is not given."""
+        return Value(
+            self.shape if shape is None else shape,
+            self.batched if batched is None else batched,
+            self.dtype if dtype is None else dtype,
+        )
 
 
 @dataclass(frozen=True, eq=False)

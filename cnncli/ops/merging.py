@@ -96,7 +96,7 @@ class Repeat(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
+        return (inputs[0].like((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -115,7 +115,7 @@ class SumAxis(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[: self.axis], 1, *shape[self.axis + 1 :])),)
+        return (inputs[0].like((*shape[: self.axis], 1, *shape[self.axis + 1 :])),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size
@@ -134,7 +134,7 @@ class SwapLast(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape
-        return (Value((*outer, columns, rows)),)
+        return (inputs[0].like((*outer, columns, rows)),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
