@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
@@ -15,10 +15,21 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
+from cnncli.ops.elementwise import Activation, Add, Dropout, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast, common_shape, padded
+from cnncli.ops.merging import (
+    Affine,
+    Extreme,
+    Multiply,
+    Reduce,
+    Repeat,
+    Subtract,
+    SwapLast,
+    Weighted,
+    common_shape,
+    padded,
+)
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose
@@ -185,6 +196,22 @@ class Builder(Tape):
     def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
         """The largest or the smallest of values, place by place."""
         return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
+
+    def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
+        """The mean or the sum over `axes`, counted from 0 without the batch axis, which are left as 1 or dropped."""
+        return self.emit(Reduce(kind, tuple(axes), keep), x)
+
+    def rsqrt(self, x: Value, epsilon: float = 0.0) -> Value:
+        """1/√(x + epsilon)."""
+        return self.emit(Rsqrt(epsilon), x)
+
+    def scale(self, x: Value, weight: Value) -> Value:
+        """x · weight, which has the shape of the last axes of x."""
+        return self.emit(Weighted("multiply"), x, weight)
+
+    def shift(self, x: Value, weight: Value) -> Value:
+        """x + weight, which has the shape of the last axes of x."""
+        return self.emit(Weighted("add"), x, weight)
 
     def concatenate(self, *xs: Value, axis: int) -> Value:
         """Values side by side along `axis`, counted from 0 without the batch axis."""

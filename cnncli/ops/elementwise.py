@@ -69,6 +69,34 @@ def before_activation(tape: Tape, kind: str, grad: Value, saved: Value) -> Value
 
 
 @dataclass(frozen=True)
+class Rsqrt(Elementwise):
+    """1/√(x + epsilon)."""
+
+    epsilon: float = 0.0
+
+    def flops(self, call: Call) -> int:
+        return 3 * call.output.size
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(RsqrtGrad(), grad, call.output),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("rsqrt", inputs, outputs[0], offset=self.epsilon)
+
+
+@dataclass(frozen=True)
+class RsqrtGrad(Elementwise):
+    """(grad, y) → −grad·y³/2, y being the output of Rsqrt."""
+
+    def flops(self, call: Call) -> int:
+        return 4 * call.output.size
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("gradient of rsqrt", inputs, outputs[0])
+
+
+@dataclass(frozen=True)
 class Softmax(Elementwise):
     """exp(x)/Σexp(x) along the last axis."""
 

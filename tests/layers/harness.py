@@ -20,7 +20,16 @@ class LayerHarness:
     step makes of statistics lies in `updated`, by their names, so that a run can be repeated.
     """
 
-    def __init__(self, layer: Layer, shapes: Sequence[tuple[int, ...]], *, batch: int, dtype: str, training: bool):
+    def __init__(
+        self,
+        layer: Layer,
+        shapes: Sequence[tuple[int, ...]],
+        *,
+        batch: int,
+        dtype: str,
+        training: bool,
+        threads: int = 2,
+    ):
         builder = Builder(training=training, dtype=dtype)
         values = [Value(tuple(shape), dtype=dtype) for shape in shapes]
         parameters: list[Parameter] = []
@@ -48,7 +57,7 @@ class LayerHarness:
         placed |= {cotangent: self.cotangent, builder.clock: self.clock}
         placed |= {new: self.updated[names[old]] for new, old in builder.updates.items()}
         kept = [output, *penalties, *(grad for grad in grads.values() if grad is not None)]
-        self.program = Program(builder.calls, placed, kept, capacity=batch, threads=2)
+        self.program = Program(builder.calls, placed, kept, capacity=batch, threads=threads)
         self.program.attach(aligned(self.program.size))
         self.batch, self.output, self.penalties = batch, output, penalties
         self.grads = [grads[value] for value in wanted]
