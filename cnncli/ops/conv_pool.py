@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnncli import kernels
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -25,6 +28,14 @@ class ConvPool2D(Op):
     """
 
     window: Window
+
+    @classmethod
+    def instead_of(cls, convolution: Op, activation: Op, pooling: Op) -> ConvPool2D | None:
+        """The operation in the place of these three in a row; None for others than its kernels cover."""
+        if pooling != MaxPool2D(POOL) or activation != Activation("relu") or not isinstance(convolution, Conv2D):
+            return None
+        window = convolution.window
+        return cls(window) if convolution == Conv2D(window) and window.dilation == (1, 1) else None
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, _ = inputs[0].shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
@@ -35,6 +35,10 @@ class Activation(Elementwise):
     kind: str
 
     @property
+    def as_activation(self) -> str:
+        return self.kind
+
+    @property
     def of_input(self) -> bool:
         """Whether its derivative needs x; that of the others follows from y."""
         return of_input(self.kind)
@@ -56,6 +60,24 @@ class ActivationGrad(Elementwise):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.activations.backward(self.kind, inputs[1], inputs[0], outputs[0])
+
+
+@dataclass(frozen=True)
+class Activated(Op):
+    """An operation that may have an activation behind it; fusion puts it here."""
+
+    activation: str = field(default="linear", kw_only=True)
+    recomputes: ClassVar[bool] = False
+    """True where the derivative computes anew what the activation is given: any one may be there, then."""
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
+
+    def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
+        if self.activation != "linear" or (derivable and of_input(kind) and not self.recomputes):
+            return None
+        return replace(self, activation=kind)
 
 
 def titled(name: str, activation: str) -> str:

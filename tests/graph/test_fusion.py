@@ -1,6 +1,6 @@
 """Every rewrite of the table: a network computes the same with it as without any."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,8 @@ from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.elementwise import Activation, Softmax
-from cnncli.ops.ir import Tape, Value
+from cnncli.ops.ir import Folding, Op, Tape, Value
+from cnncli.ops.merging import Affine
 from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
 
@@ -224,6 +225,43 @@ def test_a_relu_layer_behind_a_convolution_is_the_convolution_s_activation(after
     six = chain((8, 8, 2), layers[0], ("ReLU", {"max_value": 6.0}))
     if after == "layer":
         assert [call.op.title for call in objective(six, LOSSES.parse("mse"), "predict").calls] == ["Conv2D + relu6"]
+
+
+class Steep(Affine):
+    """An operation that says that it is an activation."""
+
+    @property
+    def as_activation(self):
+        return "relu"
+
+
+class Doubled(Affine):
+    """An operation that says how it goes into a product before it: by other weights, with a tanh behind."""
+
+    def folding(self, inner):
+        return Folding(DoubledWeights(inner), "tanh")
+
+
+@dataclass(frozen=True)
+class DoubledWeights(Op):
+    inner: int
+
+    def infer(self, *inputs):
+        return inputs[0].like(), inputs[0].like((self.inner,))
+
+
+def test_an_operation_says_itself_what_it_can_be_put_together_with():
+    tape, x, kernel = Tape(), Value((4,)), Value((4, 2), batched=False)
+    dense = tape.emit(Dense(), x, kernel)
+    steep = tape.emit(Steep(2.0), dense)
+    (one,) = fuse(tape.calls, TRAINING)
+    assert (one.op, one.output) == (Dense(activation="relu"), steep)
+    del tape.calls[1]
+    doubled = tape.emit(Doubled(2.0), dense)
+    assert fuse(tape.calls, TRAINING) == tape.calls
+    weights, product = fuse(tape.calls, INFERENCE)
+    assert (weights.op, weights.inputs) == (DoubledWeights(1), (kernel,))
+    assert (product.op, product.inputs, product.output) == (Dense(activation="tanh"), (x, *weights.outputs), doubled)
 
 
 @pytest.mark.parametrize("reader", ["call", "kept"])
