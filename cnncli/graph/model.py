@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeVar
 
 from cnncli.errors import DeclarationError, ShapeError
 from cnncli.layers.layer import Layer, Weight
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Call, Shape, Value
 
+T = TypeVar("T")
 INPUT = "input"
 """The name under which nodes read what the model is fed."""
 
@@ -26,10 +28,22 @@ class Node:
 
 @dataclass(frozen=True)
 class Model:
-    """Nodes in an order in which each reads earlier ones only; the last one is the output."""
+    """Nodes in an order in which each reads earlier ones only."""
 
     input_shape: Shape
     nodes: tuple[Node, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The nodes whose values the model gives, by name: today the last one alone."""
+        return (self.nodes[-1].name,)
+
+
+def only(by_name: Mapping[str, T]) -> T:
+    """What belongs to the only output: for whoever knows of one alone. Raises ValueError where there are others."""
+    if len(by_name) != 1:
+        raise ValueError(f"a model with one output is wanted; received the outputs {', '.join(by_name)}")
+    return next(iter(by_name.values()))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from cnncli.graph import objective as objectives
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
 from cnncli.graph.rematerialize import rematerialized
@@ -36,7 +36,7 @@ def gradients():
     network.initialize(1)
     rng = np.random.default_rng(2)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
-    network.targets[...] = np.eye(3)[rng.integers(3, size=16)]
+    only(network.targets)[...] = np.eye(3)[rng.integers(3, size=16)]
     network.train_step(16, 0, 1)
     return network.gradients.data.tobytes(), network.memory.size
 

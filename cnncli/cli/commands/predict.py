@@ -68,6 +68,7 @@ def command(
     _check(inputs, output)
     target = find_model(model, weights)
     from cnncli.datasets.images.inputs import images
+    from cnncli.graph.model import only
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.out_of_distribution import Doubts
     from cnncli.report.prediction.outputs import meaning
@@ -78,7 +79,7 @@ def command(
     file = checkpoint.load(target.file)
     spec = carried_spec(file.about, training=False)
     network = network_of(spec, file)
-    names, outputs = file.about.class_names, network.targets.shape[1:]
+    names, outputs = file.about.class_names, only(network.targets).shape[1:]
     means = meaning(spec.model, spec.compile.loss, outputs, spec.data.targets, names)
     shape = spec.model.input_shape
     found = images(inputs, _form(spec.data, shape), shape, invert=invert)
