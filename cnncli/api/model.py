@@ -15,7 +15,7 @@ from cnncli.api.targets import Target, carried_spec, find_model
 from cnncli.api.training import PathLike, warnings_only
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
-from cnncli.graph.model import lower
+from cnncli.graph.model import lower, only
 from cnncli.notices import heard_by
 from cnncli.spec.spec import Spec
 from cnncli.system.memory import limit, shown
@@ -136,7 +136,7 @@ class Model:
         import numpy as np
 
         names, outputs, labels, problems = [], [], [], {}
-        lost = np.full(self.network.targets.shape[1:], np.nan, np.float32)
+        lost = np.full(self.output_shape, np.nan, np.float32)
         doubts = self.doubts(inverted=invert)
         with heard_by(lambda text: on_event(Notice(text, "warning"))):
             for prediction in self.stream(_listed(images), invert=invert):
@@ -203,6 +203,11 @@ class Model:
         return network
 
     @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the outputs for one image."""
+        return tuple(only(self.network.targets).shape[1:])
+
+    @property
     def rescale(self) -> float | str:
         """What images are multiplied by, or "auto"."""
         return rescale_for(self.spec.model, self.spec.data.rescale)
@@ -212,8 +217,8 @@ class Model:
         """Reads outputs as what they mean."""
         from cnncli.report.prediction.outputs import reader
 
-        spec, outputs = self.spec, self.network.targets.shape[1:]
-        return reader(spec.model, spec.compile.loss, outputs, spec.data.targets, self.classes)
+        spec = self.spec
+        return reader(spec.model, spec.compile.loss, self.output_shape, spec.data.targets, self.classes)
 
     @property
     def form(self) -> "Form | None":

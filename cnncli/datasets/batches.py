@@ -1,6 +1,6 @@
 """Batches: the order of an epoch, and the filling of a network's inputs and targets."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from cnncli.datasets.dataset import Split
 from cnncli.datasets.rescale import scaling
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
+from cnncli.graph.model import only
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
@@ -70,10 +71,10 @@ class OneHot:
 class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
-    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *outputs). `augment`: what is then done to them at
-    random, keyed by `seed` and each batch's step. `weights`: each row's, float32 (N,), and the array that they go to,
-    real (capacity,). The steps for a number of rows are planned once; after that nothing is allocated but the row
-    numbers.
+    `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *output) by the output's name, of which there is one
+    today. `augment`: what is then done to them at random, keyed by `seed` and each batch's step. `weights`: each row's,
+    float32 (N,), and the array that they go to, real (capacity,). The steps for a number of rows are planned once;
+    after that nothing is allocated but the row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
 
@@ -83,7 +84,7 @@ class Feed:
         rescale: float | str,
         loss: Loss,
         inputs: Array,
-        targets: Array,
+        targets: Mapping[str, Array],
         *,
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
@@ -94,7 +95,7 @@ class Feed:
                 f"{split.source}: {split.key} must hold images of the model's shape {inputs.shape[1:]}; "
                 f"received {split.x.shape[1:]}"
             )
-        self.split, self.loss, self.inputs, self.targets = split, loss, inputs, targets
+        self.split, self.loss, self.inputs, self.target = split, loss, inputs, only(targets)
         self.clock = np.array([seed, 0], np.uint64).view(np.int64)
         self.augment, self.images = augment, scaled(np.ascontiguousarray(split.x), rescale)
         self.labels = None if split.y is None else self._labels(split.y)
@@ -144,7 +145,7 @@ class Feed:
 
     def _steps(self, n: int, scratch: Scratch) -> list[Step]:
         """Images and labels, then what is done to both; or to images alone, of which the targets are then copies."""
-        rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.targets))
+        rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.target))
         steps = self.images.steps(rows, inputs, scratch)
         if self.labels is not None:
             steps += self.labels.steps(rows, targets, scratch)
@@ -167,10 +168,10 @@ class Feed:
 
     def _check_same(self) -> None:
         """The target is the input."""
-        if self.inputs.shape != self.targets.shape:
+        if self.inputs.shape != self.target.shape:
             raise CnncliError(
                 f"with `targets: input` the model's output must have its input's shape {self.inputs.shape[1:]}; "
-                f"received {self.targets.shape[1:]}"
+                f"received {self.target.shape[1:]}"
             )
         if self.loss.outputs.probabilities:
             self._check_images(self.images)
@@ -188,7 +189,7 @@ class Feed:
                     )
 
     def _labels(self, y: Array) -> Filler:
-        outputs = self.targets.shape[1:]
+        outputs = self.target.shape[1:]
         if y.ndim == 3 and y.dtype == np.uint8:
             return self._masks(y)
         if y.dtype.kind == "i" and outputs != (1,):
@@ -206,7 +207,7 @@ class Feed:
         return Scaled(np.ascontiguousarray(dense, np.float32))
 
     def _one_hot(self, y: Array) -> Filler:
-        outputs = self.targets.shape[1:]
+        outputs = self.target.shape[1:]
         if len(outputs) != 1:
             raise CnncliError(f"{self.split.place} holds class numbers, but the model's outputs are {outputs}")
         bad = (y < 0) | (y >= outputs[0])
@@ -215,7 +216,7 @@ class Feed:
 
     def _masks(self, y: Array) -> Filler:
         """Class numbers of pixels: rows of scores, or themselves where the model gives one number a pixel."""
-        outputs = self.targets.shape[1:]
+        outputs = self.target.shape[1:]
         if len(outputs) != 3 or outputs[:2] != y.shape[1:]:
             raise CnncliError(
                 f"{self.split.place} hold a class number for each of {y.shape[1]} × {y.shape[2]} pixels, "

@@ -1,8 +1,9 @@
 """Fusion: rewrites of the forward operations, before differentiation.
 
-A rewrite looks at one call and its surroundings and says what should stand in its place, or None. A fused operation is
-one like any other; what it replaces is its reference. Runs that train nothing have rewrites of their own, whose
-operations need no derivative.
+A rewrite looks at one call and its surroundings and says what should stand in its place, or None. Whether
+an operation takes an activation, or goes into the product before it, it says itself (`Op.with_activation`,
+`Op.folding`). A fused operation is one like any other; what it replaces is its reference. Runs that train nothing have
+rewrites of their own, whose operations need no derivative.
 """
 
 from collections import Counter
@@ -10,14 +11,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import prod
 
-from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalization, FoldNormalization
-from cnncli.ops.conv import Conv2D
-from cnncli.ops.conv_pool import POOL, ConvPool2D
+from cnncli.ops.conv_pool import ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Loss
-from cnncli.ops.pooling import MaxPool2D
-from cnncli.ops.product import Product
 
 
 @dataclass(frozen=True)
@@ -50,61 +47,47 @@ def probabilities_of_loss(call: Call, around: Surroundings) -> Rewritten | None:
 
 def conv_relu_pool(call: Call, around: Surroundings) -> Rewritten | None:
     """MaxPool2D 2×2 ∘ ReLU ∘ Conv2D as one operation, where nobody else reads what lies between them."""
-    if call.op != MaxPool2D(POOL):
-        return None
     relu = around.only_maker(call.inputs[0])
-    conv = around.only_maker(relu.inputs[0]) if relu is not None and relu.op == Activation("relu") else None
-    if relu is None or conv is None or not isinstance(conv.op, Conv2D):
+    conv = around.only_maker(relu.inputs[0]) if relu is not None else None
+    if relu is None or conv is None:
         return None
-    window = conv.op.window
-    if conv.op.groups != 1 or window.dilation != (1, 1):
+    op = ConvPool2D.instead_of(conv.op, relu.op, call.op)
+    if op is None:
         return None
     outputs = (call.output, call.output.like(dtype="uint8"))
-    return [Call(ConvPool2D(window), conv.inputs, outputs, conv.owner)], {relu, conv}
+    return [Call(op, conv.inputs, outputs, conv.owner)], {relu, conv}
 
 
-NORMALIZATIONS = (BatchNormalization, FixedNormalization)
-
-
-def activated(call: Call, around: Surroundings) -> Rewritten | None:
-    """Activation ∘ a product or a normalization as one operation, where nobody else reads what lies between."""
-    if not isinstance(call.op, Activation):
-        return None
+def activated(call: Call, around: Surroundings, *, derivable: bool = False) -> Rewritten | None:
+    """An activation and the operation before it as one, where nobody else reads what lies between."""
     maker = around.only_maker(call.inputs[0])
-    if maker is None or not isinstance(maker.op, (Product, *NORMALIZATIONS)) or maker.op.activation != "linear":
+    if maker is None or call.op.as_activation is None:
         return None
-    outputs = (call.output, *maker.outputs[1:])
-    return [replace(maker, op=replace(maker.op, activation=call.op.kind), outputs=outputs)], {maker}
+    op = maker.op.with_activation(call.op.as_activation, derivable=derivable)
+    return None if op is None else ([replace(maker, op=op, outputs=(call.output, *maker.outputs[1:]))], {maker})
 
 
 def derivably_activated(call: Call, around: Surroundings) -> Rewritten | None:
-    """`activated`, but an activation whose derivative needs its input goes with normalizations only.
-
-    They compute that anew; products would have to keep it.
-    """
-    fused = activated(call, around)
-    if fused is None or not isinstance(fused[0][0].op, Product):
-        return fused
-    return None if isinstance(call.op, Activation) and call.op.of_input else fused
+    """`activated`, but only where the derivative needs nothing that would have to be kept for it."""
+    return activated(call, around, derivable=True)
 
 
 def folded(call: Call, around: Surroundings) -> Rewritten | None:
-    """FixedNormalization ∘ a product as the product alone, with another kernel and bias that weights alone make.
+    """An operation and the product before it as the product alone, with another kernel and bias of weights alone.
 
     Only where nobody else reads what lies between.
     """
-    if not isinstance(call.op, FixedNormalization):
-        return None
     product = around.only_maker(call.inputs[0])
-    if product is None or not isinstance(product.op, Product) or product.op.activation != "linear":
+    if product is None or product.op.inner_axes is None:
         return None
     x, kernel, *bias = product.inputs
-    inner = prod(kernel.shape[len(kernel.shape) - product.op.inner_axes :])
-    fold = FoldNormalization(call.op, inner)
+    folding = call.op.folding(prod(kernel.shape[len(kernel.shape) - product.op.inner_axes :]))
+    op = None if folding is None else product.op.with_activation(folding.activation, derivable=False)
+    if folding is None or op is None:
+        return None
     inputs = (kernel, *call.inputs[1:], *bias)
-    folding = Call(fold, inputs, fold.infer(*inputs), call.owner)
-    op = replace(product.op, activation=call.op.activation)
-    return [folding, replace(product, op=op, inputs=(x, *folding.outputs), outputs=call.outputs)], {product}
+    weights = Call(folding.op, inputs, folding.op.infer(*inputs), call.owner)
+    return [weights, replace(product, op=op, inputs=(x, *weights.outputs), outputs=call.outputs)], {product}
 
 
 TRAINING = (probabilities_of_loss, conv_relu_pool, derivably_activated)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeVar
 
 from cnncli.errors import DeclarationError, ShapeError
 from cnncli.layers.layer import Layer, Weight
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Call, Shape, Value
 
+T = TypeVar("T")
 INPUT = "input"
 """The name under which nodes read what the model is fed."""
 
@@ -26,10 +28,22 @@ class Node:
 
 @dataclass(frozen=True)
 class Model:
-    """Nodes in an order in which each reads earlier ones only; the last one is the output."""
+    """Nodes in an order in which each reads earlier ones only."""
 
     input_shape: Shape
     nodes: tuple[Node, ...]
+
+    @property
+    def outputs(self) -> tuple[str, ...]:
+        """The nodes whose values the model gives, by name: today the last one alone."""
+        return (self.nodes[-1].name,)
+
+
+def only(by_name: Mapping[str, T]) -> T:
+    """What belongs to the only output: for whoever knows of one alone. Raises ValueError where there are others."""
+    if len(by_name) != 1:
+        raise ValueError(f"a model with one output is wanted; received the outputs {', '.join(by_name)}")
+    return next(iter(by_name.values()))
 
 
 @dataclass(frozen=True)
@@ -90,15 +104,19 @@ class LayerSummary:
 
 
 def lower(
-    model: Model, *, training: bool = False, report: Callable[[Node, DeclarationError], None] | None = None
+    model: Model,
+    *,
+    training: bool = False,
+    dtype: str = "float32",
+    report: Callable[[Node, DeclarationError], None] | None = None,
 ) -> Lowered:
-    """Lower every node in order.
+    """Lower every node in order; inputs, weights and what follows from them are stored as `dtype`.
 
     A node that does not fit what it is fed raises ShapeError; with `report`, that is called instead, nodes that depend
     on the faulty one are left out, and the rest is lowered.
     """
-    builder = Builder(training=training)
-    outputs = {INPUT: Value(tuple(model.input_shape), label=INPUT)}
+    builder = Builder(training=training, dtype=dtype)
+    outputs = {INPUT: Value(tuple(model.input_shape), dtype=dtype, label=INPUT)}
     parameters: list[Parameter] = []
     for node in model.nodes:
         if not all(name in outputs for name in node.inputs):
@@ -136,8 +154,9 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
         wanted = f"{'exactly' if least == most else 'at least'} {least}"
         raise ShapeError(f"{type(node.layer).__name__} takes {wanted} input{'s' * (least > 1)}; received {len(inputs)}")
     made = [
-        Parameter(f"{node.name}/{name}", weight, Value(weight.shape, batched=False, label=f"{node.name}/{name}"))
+        Parameter(label, weight, Value(weight.shape, batched=False, dtype=builder.dtype, label=label))
         for name, weight in node.layer.weights(*(value.shape for value in inputs)).items()
+        for label in [f"{node.name}/{name}"]
     ]
     builder.own = {parameter.name.rpartition("/")[2]: parameter.value for parameter in made}
     output = node.layer.lower(builder, *inputs)

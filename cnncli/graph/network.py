@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from math import fsum
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,8 +30,8 @@ class _Run(NamedTuple):
 class _Results(NamedTuple):
     """What the host reads after a run: views that are found once, not after every batch. `predict` has no losses."""
 
-    predictions: Array
-    probabilities: Array
+    predictions: Mapping[str, Array]
+    probabilities: Mapping[str, Array]
     losses: Array | None
     penalties: Sequence[Array]
 
@@ -40,8 +41,8 @@ class Network:
 
     `weights` and `gradients` are the arenas of what is trained, `frozen` that of all other weights and of statistics.
     Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
-    read `predictions`, `losses`, `gradients`. Everything is real (`dtype`), batch axis first; nothing is allocated
-    after the first call for an n.
+    read `predictions`, `losses`, `gradients`. Targets and predictions are by the names of the model's outputs.
+    Everything is real (`dtype`), batch axis first; nothing is allocated after the first call for an n.
     """
 
     def __init__(
@@ -58,7 +59,9 @@ class Network:
         )
         self.weights, self.gradients, self.frozen = (Arena(shapes, dtype) for shapes in (trained, trained, others))
         self.inputs: Array = np.zeros((batch_size, *model.input_shape), dtype)
-        self.targets: Array = np.zeros((batch_size, *lowered.output.shape), dtype)
+        self.targets: Mapping[str, Array] = MappingProxyType(
+            {name: np.zeros((batch_size, *lowered.outputs[name].shape), dtype) for name in model.outputs}
+        )
         self.sample_weight: Array = np.ones(batch_size, dtype)
         self.clock: Array = np.zeros(2, np.int64)
         self.memory: Array = aligned(0)
@@ -111,14 +114,14 @@ class Network:
             self.steady = False
 
     @property
-    def predictions(self) -> Array:
-        """(batch_size, *output_shape): the outputs of the last call."""
+    def predictions(self) -> Mapping[str, Array]:
+        """(batch_size, *output_shape) each: the outputs of the last call."""
         assert self.current is not None
         return self.current.predictions
 
     @property
-    def probabilities(self) -> Array:
-        """(batch_size, *output_shape): what the predictions mean. They are these themselves, unless logits."""
+    def probabilities(self) -> Mapping[str, Array]:
+        """(batch_size, *output_shape) each: what the predictions mean. They are these themselves, unless logits."""
         assert self.current is not None
         return self.current.probabilities
 
@@ -158,13 +161,13 @@ class Network:
 
     def _plan(self, purpose: Purpose) -> _Run:
         """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
-        what = objective(self.model, self.loss, purpose)
+        what = objective(self.model, self.loss, purpose, dtype=self.dtype)
         lowered = what.lowered
         weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
         placed = {
             lowered.input: self.inputs,
             lowered.builder.clock: self.clock,
-            what.target: self.targets,
+            **{what.targets[name]: array for name, array in self.targets.items()},
             what.sample_weight: self.sample_weight,
             **weights,
             **{new: weights[old] for new, old in lowered.builder.updates.items()},
@@ -175,7 +178,6 @@ class Network:
             placed,
             what.kept,
             capacity=self.batch_size,
-            dtype=self.dtype,
             threads=self.threads,
             steady=purpose != "train",
         )
@@ -187,4 +189,8 @@ def _results(run: _Run) -> _Results:
     read, what = run.program.read, run.objective
     losses = None if what.loss is None else read(what.loss)
     penalties = [read(value) for value in what.penalties]
-    return _Results(read(what.lowered.output), read(what.probabilities), losses, penalties)
+    predictions, probabilities = (
+        MappingProxyType({name: read(value) for name, value in values.items()})
+        for values in (what.predictions, what.probabilities)
+    )
+    return _Results(predictions, probabilities, losses, penalties)

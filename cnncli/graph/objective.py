@@ -1,39 +1,39 @@
 """What a run computes: a model's operations with its loss and, for training, their derivative; not yet in any place."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from cnncli.graph import memory
 from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
-from cnncli.graph.model import Lowered, Model, lower
+from cnncli.graph.model import Lowered, Model, lower, only
 from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.elementwise import Add
-from cnncli.ops.ir import REAL, Call, Tape, Value
+from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty
 
 Purpose = Literal["train", "evaluate", "predict"]
-BYTES = {REAL: 4, "int32": 4, "uint8": 1}
-"""An element's size, in a program that computes in float32."""
 
 
 @dataclass(frozen=True)
 class Objective:
     """Operations and the values that matter to whoever runs them.
 
-    `loss` is None for prediction alone. `probabilities`: what the model's output means, itself or made of logits.
-    `gradients`: by the weight's name; a weight without influence has none.
+    `predictions` and `targets` are by the names of the model's outputs, as are `probabilities`: what the predictions
+    mean, themselves or made of logits. `loss` is None for prediction alone. `gradients`: by the weight's name; a weight
+    without influence has none.
     """
 
     lowered: Lowered
     calls: list[Call]
-    target: Value
+    predictions: Mapping[str, Value]
+    targets: Mapping[str, Value]
     sample_weight: Value
     loss: Value | None
-    probabilities: Value
+    probabilities: Mapping[str, Value]
     gradients: Mapping[str, Value]
 
     @property
@@ -46,33 +46,38 @@ class Objective:
         """What is filled in before a run: input, target, weights and so on."""
         lowered = self.lowered
         weights = [parameter.value for parameter in lowered.parameters]
-        return [lowered.input, lowered.builder.clock, self.target, self.sample_weight, *weights]
+        return [lowered.input, lowered.builder.clock, *self.targets.values(), self.sample_weight, *weights]
 
     @property
     def kept(self) -> list[Value]:
         """What is read after a run, gradients aside."""
-        outputs = dict.fromkeys((self.lowered.output, self.probabilities))
+        outputs = dict.fromkeys((*self.predictions.values(), *self.probabilities.values()))
         return [*outputs, *self.penalties, *([] if self.loss is None else [self.loss])]
 
 
-def objective(model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None) -> Objective:
-    """The operations of one kind of run, fused by `rewrites` (None: what the table has for it).
+def objective(
+    model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None, *, dtype: str = "float32"
+) -> Objective:
+    """The operations of one kind of run in `dtype`, fused by `rewrites` (None: what the table has for it).
 
     For "train" with the backward pass behind them.
     """
     training = purpose == "train"
     if rewrites is None:
         rewrites = TRAINING if training else INFERENCE
-    lowered = lower(model, training=training)
-    target, sample_weight = Value(lowered.output.shape, label="target"), Value((), label="sample_weight")
+    lowered = lower(model, training=training, dtype=dtype)
+    predictions = {name: lowered.outputs[name] for name in model.outputs}
+    targets = {name: replace(output, label=f"target of {name}") for name, output in predictions.items()}
+    sample_weight = Value((), dtype=dtype, label="sample_weight")
     if purpose == "predict":
-        probabilities = loss.probabilities(lowered.builder, lowered.output)
+        probabilities = {name: loss.probabilities(lowered.builder, output) for name, output in predictions.items()}
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
-        fused = fuse(calls, rewrites, [lowered.output, probabilities])
-        return Objective(lowered, fused, target, sample_weight, None, probabilities, {})
-    value, probabilities = loss.lower(lowered.builder, lowered.output, target, sample_weight)
+        fused = fuse(calls, rewrites, [*predictions.values(), *probabilities.values()])
+        return Objective(lowered, fused, predictions, targets, sample_weight, None, probabilities, {})
+    value, of_only = loss.lower(lowered.builder, only(predictions), only(targets), sample_weight)
+    probabilities = dict.fromkeys(predictions, of_only)
     tape = Tape(fuse(lowered.builder.calls, rewrites))
-    forward = Objective(lowered, tape.calls, target, sample_weight, value, probabilities, {})
+    forward = Objective(lowered, tape.calls, predictions, targets, sample_weight, value, probabilities, {})
     return _differentiated(forward, tape) if training else forward
 
 
@@ -83,17 +88,14 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
     """
     train = objective(model, loss, "train")
 
-    def row(value: Value) -> int:
-        return BYTES[value.dtype] * value.size
-
     def size(value: Value) -> int:
-        return row(value) * (batch_size if value.batched else 1)
+        return value.bytes * (batch_size if value.batched else 1)
 
     placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
-    lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls, row))
+    lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls))
     buffers = memory.layout(lives, size, lives.brief).total
     weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
-    return buffers + weights + size(train.lowered.input) + size(train.target)
+    return buffers + weights + sum(map(size, (train.lowered.input, *train.targets.values())))
 
 
 def _differentiated(forward: Objective, tape: Tape) -> Objective:
@@ -107,15 +109,7 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
             grad = _apart(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
-    return Objective(
-        lowered,
-        rematerialized(tape.calls, forward.loss),
-        forward.target,
-        forward.sample_weight,
-        forward.loss,
-        forward.probabilities,
-        gradients,
-    )
+    return replace(forward, calls=rematerialized(tape.calls, forward.loss), gradients=gradients)
 
 
 def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:

@@ -12,7 +12,7 @@ from cnncli.graph.slices import Slices, passing
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.relocation import stand_in
 from cnncli.kernels.jit.runtime import Pass, Scratch, Step, Tensor
-from cnncli.ops.ir import REAL, Call, Value
+from cnncli.ops.ir import Call, Value
 
 Array = np.ndarray[Any, Any]
 
@@ -29,9 +29,9 @@ class Program:
     """Operations planned for up to `capacity` samples.
 
     `placed` gives the array of every value that lies elsewhere (inputs, weights, gradients), with room for `capacity`
-    samples; `kept` are values the host reads after a run. The rest shares the memory handed to `attach`, `size` bytes.
-    With `steady`, what is made of weights alone is made first and keeps its memory, for runs in which they are what
-    they were.
+    samples and of its value's dtype; `kept` are values the host reads after a run. The rest shares the memory handed to
+    `attach`, `size` bytes. With `steady`, what is made of weights alone is made first and keeps its memory, for runs in
+    which they are what they were. Raises ValueError where an array has another dtype than its value.
     """
 
     def __init__(
@@ -41,16 +41,18 @@ class Program:
         kept: Collection[Value],
         *,
         capacity: int,
-        dtype: str,
         threads: int,
         steady: bool = False,
     ) -> None:
+        for value, array in placed.items():
+            if array.dtype != value.dtype:
+                raise ValueError(f"{value.label or 'a value'} is stored as {value.dtype}; received {array.dtype}")
         self.steady = steady
-        self.calls, self.placed, self.capacity, self.dtype, self.threads = calls, placed, capacity, dtype, threads
+        self.calls, self.placed, self.capacity, self.threads = calls, placed, capacity, threads
         self.block: Array = np.empty(0, np.uint8)
         self.bound: dict[int, _Bound] = {}
         self.ready = 0
-        self.spans = spans(calls, self._row)
+        self.spans = spans(calls)
         lasting = [value for call in calls for value in call.outputs if steady and not value.batched]
         lives = memory.lives(calls, placed, kept, self._size, spans=self.spans, lasting=lasting)
         self.layout = memory.Layout(lives.owners, dict.fromkeys(lives.spans, 0), 0)
@@ -95,7 +97,7 @@ class Program:
 
     def traffic(self, call: Call, n: int) -> int:
         """Bytes of all that a call on `n` samples reads and writes, each once."""
-        return sum(self._row(value) * (n if value.batched else 1) for value in (*call.inputs, *call.outputs))
+        return sum(value.bytes * (n if value.batched else 1) for value in (*call.inputs, *call.outputs))
 
     def read(self, value: Value) -> Array:
         """A view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
@@ -104,16 +106,10 @@ class Program:
         if owner in self.placed:
             return self.placed[owner].reshape(shape)
         start = self.layout.offsets[owner]
-        return self.block[start : start + self._size(value)].view(self._dtype(value)).reshape(shape)
+        return self.block[start : start + self._size(value)].view(value.dtype).reshape(shape)
 
     def _size(self, value: Value) -> int:
-        return self._row(value) * (self.capacity if value.batched else 1)
-
-    def _row(self, value: Value) -> int:
-        return value.size * np.dtype(self._dtype(value)).itemsize
-
-    def _dtype(self, value: Value) -> str:
-        return self.dtype if value.dtype == REAL else value.dtype
+        return value.bytes * (self.capacity if value.batched else 1)
 
     @staticmethod
     def _shape(value: Value, n: int) -> tuple[int, ...]:
@@ -138,7 +134,7 @@ class Program:
 
     def _planned(self, n: int, values: Collection[Value]) -> tuple[list[list[Step]], list[Array]]:
         """Each call's steps on the first `n` samples; `values` that have no place get arrays, others stand-ins."""
-        arrays = {value: aligned(n * self._row(value)) for value in values}
+        arrays = {value: aligned(n * value.bytes) for value in values}
         elsewhere = {**self.elsewhere, **{value: array.ctypes.data for value, array in arrays.items()}}
         base = self.block.ctypes.data
         steps = [
@@ -153,11 +149,11 @@ class Program:
         rest: list[Step | Pass] = []
         for segment in segments(self.calls, steps, n, self.spans):
             (weights if self.steady else rest).extend(segment.weights)
-            rest += segment.parts(n, self.threads, self._row)
+            rest += segment.parts(n, self.threads)
         return weights, rest
 
     def _cut(self, parts: Sequence[Step | Pass]) -> list[Step | Slices]:
-        return [Slices(part, self.brief, self._row) if isinstance(part, Pass) else part for part in parts]
+        return [Slices(part, self.brief) if isinstance(part, Pass) else part for part in parts]
 
     def _shares(self, used: Sequence[int]) -> tuple[list[int], int]:
         """Where each call's shared scratch lies, and how much there is of it.
@@ -192,7 +188,7 @@ class Program:
             address = self.placed[owner].ctypes.data
         else:
             address = self.block.ctypes.data + self.layout.offsets[owner]
-        return Tensor(address, self._shape(value, n), self._dtype(value))
+        return Tensor(address, self._shape(value, n), value.dtype)
 
 
 def _room(parts: Sequence[Step | Slices]) -> int:

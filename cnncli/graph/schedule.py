@@ -8,7 +8,7 @@ only after that, and who reads it begins the next segment. The steps do the same
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -32,8 +32,8 @@ class Span(NamedTuple):
     last: int
 
 
-def spans(calls: Sequence[Call], row: Callable[[Value], int]) -> list[Span]:
-    """Where each call stands, for the planning of memory: no kernel is needed for that. `row`: a row's bytes.
+def spans(calls: Sequence[Call]) -> list[Span]:
+    """Where each call stands, for the planning of memory: no kernel is needed for that.
 
     An operation that makes a sum and something else, as batch normalization does, reaches into the next segment.
     """
@@ -41,7 +41,7 @@ def spans(calls: Sequence[Call], row: Callable[[Value], int]) -> list[Span]:
     segment, together, sums = 0, set[Value](), set[Value]()
     for call in calls:
         batched = {value for value in (*call.inputs, *call.outputs) if value.batched}
-        fits = not batched or (sum(map(row, together | batched)) <= WIDE and not call.op.as_whole)
+        fits = not batched or (sum(value.bytes for value in together | batched) <= WIDE and not call.op.as_whole)
         if together and not (fits and sums.isdisjoint(call.inputs)):
             segment, together, sums = segment + 1, set(), set()
         made = {value for value in call.outputs if not value.batched}
@@ -73,14 +73,11 @@ class Segment:
         """Rows of a lane of its sums; 0 where there are none."""
         return next((step.work.grain for step in self.apart if step.work.chained), 0)
 
-    def parts(self, n: int, threads: int, row: Callable[[Value], int]) -> list[Step | Pass]:
-        """The steps behind those of weights, in their order, those apart as one pass where that pays.
-
-        `row`: a row's bytes.
-        """
+    def parts(self, n: int, threads: int) -> list[Step | Pass]:
+        """The steps behind those of weights, in their order, those apart as one pass where that pays."""
         from cnncli.kernels.jit.runtime import Pass
 
-        lane, portion = self._cut(n, threads, sum(map(row, self.values)))
+        lane, portion = self._cut(n, threads, sum(value.bytes for value in self.values))
         passes: list[Step | Pass] = [Pass(self.apart, n, lane, portion)] if lane else [*self.apart]
         return [*self.before, *passes, *self.after]
 

@@ -4,7 +4,7 @@ Written to an array of the whole batch, it would go out to memory though nobody 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from cnncli.graph import memory
 from cnncli.kernels.jit.relocation import Moved, mentions
@@ -26,22 +26,22 @@ def passing(parts: Iterable[Step | Pass], values: Sequence[Value]) -> set[Value]
 class Slices:
     """A thread's memory for those of `values`, planned at the stand-ins of their numbers, that a pass uses.
 
-    `size` is in bytes, as is `row` of a value.
+    `size` is in bytes.
     """
 
-    def __init__(self, part: Pass, values: Sequence[Value], row: Callable[[Value], int]) -> None:
-        self.part, self.values, self.row = part, values, row
+    def __init__(self, part: Pass, values: Sequence[Value]) -> None:
+        self.part, self.values = part, values
         self.found = [(step, mention) for step, own in enumerate(part.steps) for mention in mentions(own.parameters)]
         spans: dict[Value, tuple[int, int]] = {}
         for step, (_, number, _) in self.found:
             spans[values[number]] = spans.get(values[number], (step, step))[0], step
-        self.offsets, self.size = memory.pack(spans, lambda value: part.portion * row(value))
+        self.offsets, self.size = memory.pack(spans, lambda value: part.portion * value.bytes)
 
     def at(self, base: int, stride: int) -> Pass:
         """The pass with the slices of thread 0 from address `base` on, those of the next one `stride` bytes behind."""
         return self.part._replace(
             moved=[
-                Moved(step, word, base + self.offsets[value] + offset, stride, self.row(value))
+                Moved(step, word, base + self.offsets[value] + offset, stride, value.bytes)
                 for step, (word, number, offset) in self.found
                 for value in [self.values[number]]
             ]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.elementwise import dropout as dropout
     from cnncli.kernels.elementwise import merge as merge
     from cnncli.kernels.elementwise import softmax as softmax
+    from cnncli.kernels.elementwise import weights as weights
     from cnncli.kernels.gemm import dense as dense
     from cnncli.kernels.gemm import epilogue as epilogue
     from cnncli.kernels.losses import loss_functions as loss_functions
@@ -53,7 +54,7 @@ ROOMS = {
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
         *("depthwise", "winograd", "winograd_gradient"),
     ),
-    "elementwise": ("activations", "arithmetic", "axes", "dropout", "merge", "softmax"),
+    "elementwise": ("activations", "arithmetic", "axes", "dropout", "merge", "softmax", "weights"),
     "gemm": ("dense", "epilogue"),
     "losses": ("loss_functions", "penalties"),
     "normalization": ("batch_normalization", "batch_normalization_gradient", "fold"),

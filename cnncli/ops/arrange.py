@@ -28,7 +28,7 @@ class Reshape(Op):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         if prod(self.shape) != inputs[0].size:
             raise ShapeError(f"the number of elements must stay; received {inputs[0].shape} for {self.shape}")
-        return (Value(self.shape, inputs[0].batched, inputs[0].dtype),)
+        return (inputs[0].like(self.shape),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -52,7 +52,7 @@ class Concatenate(Op):
         others = [(len(value.shape), value.shape[:axis], value.shape[axis + 1 :]) for value in inputs]
         if len(set(others)) > 1:
             raise ShapeError(f"all inputs must agree except along the joined axis; received {listed(inputs)}")
-        return (Value((*first[:axis], sum(value.shape[axis] for value in inputs), *first[axis + 1 :])),)
+        return (inputs[0].like((*first[:axis], sum(value.shape[axis] for value in inputs), *first[axis + 1 :])),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -79,7 +79,7 @@ class Slice(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[: self.axis], self.size, *shape[self.axis + 1 :])),)
+        return (inputs[0].like((*shape[: self.axis], self.size, *shape[self.axis + 1 :])),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.merge.slice_axis(inputs[0], outputs[0], self.axis + 1, self.start)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
-from cnncli.ops.elementwise import titled
-from cnncli.ops.ir import Call, Op, Tape, Value
+from cnncli.ops.elementwise import Activated, titled
+from cnncli.ops.ir import Call, Folding, Op, Tape, Value
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -16,17 +16,14 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _Normalization(Op):
+class _Normalization(Activated):
     """What both have: which of gamma and beta come along, behind all other inputs; an activation as in Conv2D."""
+
+    recomputes: ClassVar[bool] = True
 
     epsilon: float
     scale: bool
     center: bool
-    activation: str = "linear"
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
 
     def flops(self, call: Call) -> int:
         return call.output.size * (2 + (self.activation != "linear"))
@@ -50,7 +47,7 @@ class BatchNormalization(_Normalization):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, mean, variance = inputs[:3]
-        saved = Value((2, *mean.shape), batched=False)
+        saved = mean.like((2, *mean.shape))
         return x.like(), saved, mean.like(), variance.like()
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
@@ -58,6 +55,10 @@ class BatchNormalization(_Normalization):
         x, _, _, *gamma_and_beta = call.inputs
         grads = tape.emit_all(BatchNormalizationGrad(self), grad, x, call.outputs[1], *gamma_and_beta)
         return grads[0], None, None, *grads[1:]
+
+    def remade(self, call: Call) -> tuple[Op, tuple[Value, ...]]:
+        x, _, _, *gamma_and_beta = call.inputs
+        return Renormalization(self), (x, call.outputs[1], *gamma_and_beta)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, mean, variance, *gamma_and_beta = inputs
@@ -127,6 +128,9 @@ class FixedNormalization(_Normalization):
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return tape.emit(FixedNormalizationGrad(self), grad, *call.inputs), *[None] * (len(call.inputs) - 1)
+
+    def folding(self, inner: int) -> Folding:
+        return Folding(FoldNormalization(self, inner), self.activation)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, mean, variance, *gamma_and_beta = inputs

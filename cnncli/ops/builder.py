@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
@@ -15,10 +15,21 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Dropout, Softmax
+from cnncli.ops.elementwise import Activation, Add, Dropout, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast, common_shape, padded
+from cnncli.ops.merging import (
+    Affine,
+    Extreme,
+    Multiply,
+    Reduce,
+    Repeat,
+    Subtract,
+    SwapLast,
+    Weighted,
+    common_shape,
+    padded,
+)
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose
@@ -37,12 +48,14 @@ class Builder(Tape):
     """A tape with a method an operation.
 
     `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
-    that is being lowered, by Keras' names; `clock` is (seed, step), int64. `updates`: what statistics become by a
-    training step, and the weights they take the place of. `logits`: what each softmax and sigmoid was given, by what it
-    gave; as in Keras, that is forgotten by whatever makes another value of it, be it the same numbers.
+    that is being lowered, by Keras' names; `dtype` is that of weights. `clock` is (seed, step), int64. `updates`: what
+    statistics become by a training step, and the weights they take the place of. `logits`: what each softmax and
+    sigmoid was given, by what it gave; as in Keras, that is forgotten by whatever makes another value of it, be it the
+    same numbers.
     """
 
     training: bool = False
+    dtype: str = "float32"
     own: Mapping[str, Value] = field(default_factory=dict)
     clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
@@ -183,6 +196,22 @@ class Builder(Tape):
     def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
         """The largest or the smallest of values, place by place."""
         return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
+
+    def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
+        """The mean or the sum over `axes`, counted from 0 without the batch axis, which are left as 1 or dropped."""
+        return self.emit(Reduce(kind, tuple(axes), keep), x)
+
+    def rsqrt(self, x: Value, epsilon: float = 0.0) -> Value:
+        """1/√(x + epsilon)."""
+        return self.emit(Rsqrt(epsilon), x)
+
+    def scale(self, x: Value, weight: Value) -> Value:
+        """x · weight, which has the shape of the last axes of x."""
+        return self.emit(Weighted("multiply"), x, weight)
+
+    def shift(self, x: Value, weight: Value) -> Value:
+        """x + weight, which has the shape of the last axes of x."""
+        return self.emit(Weighted("add"), x, weight)
 
     def concatenate(self, *xs: Value, axis: int) -> Value:
         """Values side by side along `axis`, counted from 0 without the batch axis."""

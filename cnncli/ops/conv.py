@@ -31,7 +31,7 @@ class Conv2D(Product):
                 f"input channels and filters must be divisible by groups; "
                 f"received {image[2]} channels and {kernel[3]} filters for groups={self.groups}"
             )
-        return (Value((*self.window.output(image[0], image[1]), kernel[3])),)
+        return (inputs[0].like((*self.window.output(image[0], image[1]), kernel[3])),)
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells * call.inputs[1].shape[2] + self.epilogue_flops(call)
@@ -60,7 +60,7 @@ class Conv2DGradInput(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[1].shape[2]
@@ -82,7 +82,7 @@ class Conv2DGradWeight(Op):
     kernel: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.kernel, batched=False),)
+        return (inputs[0].like(self.kernel, batched=False),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * 2 * self.window.cells * self.kernel[2]

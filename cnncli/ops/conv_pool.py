@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnncli import kernels
+from cnncli.ops.conv import Conv2D
+from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -26,9 +29,17 @@ class ConvPool2D(Op):
 
     window: Window
 
+    @classmethod
+    def instead_of(cls, convolution: Op, activation: Op, pooling: Op) -> ConvPool2D | None:
+        """The operation in the place of these three in a row; None for others than its kernels cover."""
+        if pooling != MaxPool2D(POOL) or activation != Activation("relu") or not isinstance(convolution, Conv2D):
+            return None
+        window = convolution.window
+        return cls(window) if convolution == Conv2D(window) and window.dilation == (1, 1) else None
+
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, _ = inputs[0].shape
-        out = Value((*POOL.output(*self.window.output(height, width)), inputs[1].shape[3]))
+        out = inputs[0].like((*POOL.output(*self.window.output(height, width)), inputs[1].shape[3]))
         return out, out.like(dtype="uint8")
 
     def flops(self, call: Call) -> int:
@@ -67,7 +78,7 @@ class ConvPool2DGradWeight(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shapes = [self.kernel, *([self.kernel[3:]] if self.bias else [])]
-        return tuple(Value(shape, batched=False) for shape in shapes)
+        return tuple(inputs[0].like(shape, batched=False) for shape in shapes)
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * (2 * self.window.cells * self.kernel[2] + self.bias)
@@ -89,7 +100,7 @@ class ConvPool2DGradInput(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[2].shape[2]

@@ -25,7 +25,7 @@ class Dense(Product):
         x, kernel = inputs[:2]
         if x.shape[-1:] != kernel.shape[:1]:
             raise ShapeError(f"the kernel must have a row for each input; received {kernel.shape} for {x.shape}")
-        return (Value((*x.shape[:-1], kernel.shape[1])),)
+        return (x.like((*x.shape[:-1], kernel.shape[1])),)
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * call.inputs[1].shape[0] + self.epilogue_flops(call)
@@ -51,7 +51,7 @@ class DenseGradInput(Op):
     shape: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.shape),)
+        return (inputs[0].like(self.shape),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.shape[-1]
@@ -68,7 +68,7 @@ class DenseGradWeight(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, grad = inputs
-        return (Value((x.shape[-1], grad.shape[-1]), batched=False),)
+        return (x.like((x.shape[-1], grad.shape[-1]), batched=False),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * 2 * call.inputs[0].shape[-1]

@@ -31,7 +31,7 @@ class DepthwiseConv2D(Product):
         height, width, channels = image_shape(inputs[0])
         if prod(inputs[1].shape[2:]) != channels:
             raise ShapeError(f"the kernel must have a number for each of {channels} channels; it is {inputs[1].shape}")
-        return (Value((*self.window.output(height, width), channels)),)
+        return (inputs[0].like((*self.window.output(height, width), channels)),)
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells + self.epilogue_flops(call)
@@ -63,7 +63,7 @@ class DepthwiseConv2DGradInput(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells
@@ -82,8 +82,8 @@ class DepthwiseConv2DGradWeight(Op):
     bias: bool
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        kernel, bias = Value(self.kernel, batched=False), Value(inputs[1].shape[-1:], batched=False)
-        return (kernel, bias) if self.bias else (kernel,)
+        shapes = [self.kernel, *([inputs[1].shape[-1:]] if self.bias else [])]
+        return tuple(inputs[0].like(shape, batched=False) for shape in shapes)
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * (2 * self.window.cells + self.bias)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
@@ -35,6 +35,10 @@ class Activation(Elementwise):
     kind: str
 
     @property
+    def as_activation(self) -> str:
+        return self.kind
+
+    @property
     def of_input(self) -> bool:
         """Whether its derivative needs x; that of the others follows from y."""
         return of_input(self.kind)
@@ -58,6 +62,24 @@ class ActivationGrad(Elementwise):
         return kernels.activations.backward(self.kind, inputs[1], inputs[0], outputs[0])
 
 
+@dataclass(frozen=True)
+class Activated(Op):
+    """An operation that may have an activation behind it; fusion puts it here."""
+
+    activation: str = field(default="linear", kw_only=True)
+    recomputes: ClassVar[bool] = False
+    """True where the derivative computes anew what the activation is given: any one may be there, then."""
+
+    @property
+    def title(self) -> str:
+        return titled(super().title, self.activation)
+
+    def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
+        if self.activation != "linear" or (derivable and of_input(kind) and not self.recomputes):
+            return None
+        return replace(self, activation=kind)
+
+
 def titled(name: str, activation: str) -> str:
     """What an operation with an activation behind it is called."""
     return name if activation == "linear" else f"{name} + {activation}"
@@ -66,6 +88,34 @@ def titled(name: str, activation: str) -> str:
 def before_activation(tape: Tape, kind: str, grad: Value, saved: Value) -> Value:
     """The gradient of what an activation of `kind` ("linear" for none) is given; `saved` as in ActivationGrad."""
     return grad if kind == "linear" else tape.emit(ActivationGrad(kind), grad, saved)
+
+
+@dataclass(frozen=True)
+class Rsqrt(Elementwise):
+    """1/√(x + epsilon)."""
+
+    epsilon: float = 0.0
+
+    def flops(self, call: Call) -> int:
+        return 3 * call.output.size
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(RsqrtGrad(), grad, call.output),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("rsqrt", inputs, outputs[0], offset=self.epsilon)
+
+
+@dataclass(frozen=True)
+class RsqrtGrad(Elementwise):
+    """(grad, y) → −grad·y³/2, y being the output of Rsqrt."""
+
+    def flops(self, call: Call) -> int:
+        return 4 * call.output.size
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("gradient of rsqrt", inputs, outputs[0])
 
 
 @dataclass(frozen=True)

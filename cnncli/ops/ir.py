@@ -11,7 +11,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
+
+from cnncli.kernels.dtypes import bytes_of
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -19,17 +21,17 @@ if TYPE_CHECKING:
 Shape = tuple[int, ...]
 """Without the batch axis for batched values: an image is (height, width, channels)."""
 
-REAL = "real"
-"""The dtype of weights and activations, float32 or float64, settled when a program is planned."""
-
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One array of a program. Compared by identity: two values are never the same by accident."""
+    """One array of a program. Compared by identity: two values are never the same by accident.
+
+    `dtype` is that of its storage: buffers, layout and the kernels' views follow it.
+    """
 
     shape: Shape
     batched: bool = True
-    dtype: str = REAL
+    dtype: str = "float32"
     label: str = ""
 
     @property
@@ -37,9 +39,18 @@ class Value:
         """The number of elements, of one sample if batched."""
         return prod(self.shape)
 
-    def like(self, *, dtype: str = REAL) -> Value:
-        """A new value of the same shape."""
-        return Value(self.shape, self.batched, dtype)
+    @property
+    def bytes(self) -> int:
+        """The size of its storage, of one sample if batched. Raises ValueError for an unknown dtype."""
+        return self.size * bytes_of(self.dtype)
+
+    def like(self, shape: Shape | None = None, *, batched: bool | None = None, dtype: str | None = None) -> Value:
+        """A new value that is as this one in all that is not given."""
+        return Value(
+            self.shape if shape is None else shape,
+            self.batched if batched is None else batched,
+            self.dtype if dtype is None else dtype,
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +73,16 @@ class Call:
         return self.op.flops(self)
 
 
+class Folding(NamedTuple):
+    """How an operation goes into the product before it: `op` makes (kernel, further inputs[, bias]) → (kernel, bias).
+
+    The further inputs are those of the operation behind its first one; `activation` is then the product's.
+    """
+
+    op: Op
+    activation: str
+
+
 @dataclass(frozen=True)
 class Op:
     """One kind of operation; the fields are its constants."""
@@ -76,11 +97,18 @@ class Op:
     """True if its outputs are numbers of the inputs, zeros, or means of such: pixels stay on the scale of pixels."""
     overwrites: ClassVar[int | None] = None
     """The input whose memory the output may take, where nobody reads that input afterwards."""
+    inner_axes: ClassVar[int | None] = None
+    """Of a product (x, kernel[, bias]): how many of the kernel's axes lie behind those that count the filters."""
 
     @property
     def title(self) -> str:
         """What the operation is called where people look."""
         return type(self).__name__
+
+    @property
+    def as_activation(self) -> str | None:
+        """The activation that it is and nothing else, by its text in `activation_names`; None for other operations."""
+        return None
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         """The values this op makes of `inputs`; raises ShapeError where they do not fit."""
@@ -96,6 +124,27 @@ class Op:
         `needed` says which are wanted; the others may be None.
         """
         raise NotImplementedError
+
+    def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
+        """This operation with an activation behind it; None where it takes none.
+
+        `derivable`: the derivative is wanted, and what the activation is given must not be kept for it.
+        """
+        return None
+
+    def folding(self, inner: int) -> Folding | None:
+        """What folds it into a product before it, in runs that train nothing; None where it can't be.
+
+        `inner` of the kernel's numbers in a row belong to one filter, the next ones to the next.
+        """
+        return None
+
+    def remade(self, call: Call) -> tuple[Op, tuple[Value, ...]] | None:
+        """What makes the output of `call` once more from values that are kept anyhow: an operation and its inputs.
+
+        None where that would not be cheaper than to keep the output.
+        """
+        return None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         """The kernel's steps on placed arrays; batched ones have their batch axis first."""

@@ -40,7 +40,7 @@ class Loss(Op):
         prediction, target, _ = inputs
         if prediction.shape != target.shape:
             raise ShapeError(f"prediction and target must have one shape; received {prediction.shape}, {target.shape}")
-        loss = Value(())
+        loss = prediction.like(())
         return (loss, prediction.like()) if self.logits_of else (loss,)
 
     def flops(self, call: Call) -> int:
@@ -84,7 +84,7 @@ class Penalty(Op):
     is_root: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value((1,), batched=False),)
+        return (inputs[0].like((1,), batched=False),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         return (tape.emit(PenaltyGrad(self.l1, self.l2, self.batched), call.inputs[0]),)

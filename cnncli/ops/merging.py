@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from math import prod
+from operator import itemgetter
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.ops.arrange import Reshape
 from cnncli.ops.elementwise import Elementwise, listed
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.reduce import SumRows
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -96,11 +100,11 @@ class Repeat(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
+        return (inputs[0].like((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(SumAxis(self.axis), grad),)
+        return (tape.emit(Reduce("sum", (self.axis,)), grad),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         inner = prod(outputs[0].shape[self.axis + 2 :])
@@ -108,22 +112,90 @@ class Repeat(Op):
 
 
 @dataclass(frozen=True)
-class SumAxis(Op):
-    """x (…, n, …) → (…, 1, …): the sum over `axis`, counted from 0 without the batch axis."""
+class Reduce(Op):
+    """The mean or the sum over `axes`, counted from 0 without the batch axis; with `keep` they stay, of length 1.
 
-    axis: int
+    Axes that are not next to each other may form two groups. Sums are made in float64, in a fixed order.
+    """
+
+    kind: Literal["mean", "sum"]
+    axes: tuple[int, ...]
+    keep: bool = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[: self.axis], 1, *shape[self.axis + 1 :])),)
+        if not set(self.axes) <= set(range(len(shape))):
+            raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}; received {self.axes}")
+        if sum(summed for summed, _ in self._runs(shape)) > 2:
+            raise ShapeError(f"the axes must form at most two groups of neighbours; received {self.axes} of {shape}")
+        kept = (1 if axis in self.axes else length for axis, length in enumerate(shape))
+        return (inputs[0].like(tuple(n for axis, n in enumerate(kept) if self.keep or axis not in self.axes)),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size
 
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        shape = call.inputs[0].shape
+        runs = self._runs(shape)
+        if self.kind == "mean":
+            grad = tape.emit(Affine(1 / self._count(shape)), grad)
+        grad = tape.emit(Reshape(tuple(1 if summed else length for summed, length in runs)), grad)
+        for axis, (summed, length) in reversed(list(enumerate(runs))):
+            grad = tape.emit(Repeat(axis, length), grad) if summed else grad
+        return (tape.emit(Reshape(shape), grad),)
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        shape = inputs[0].shape
-        inner = prod(shape[self.axis + 2 :])
-        return kernels.axes.sum_axis(inputs[0], outputs[0], shape[self.axis + 1], inner)
+        shape = inputs[0].shape[1:]
+        far, middle, near, inner = 1, 1, 1, 1
+        runs = self._runs(shape)
+        if runs and not runs[-1][0]:
+            inner = runs.pop()[1]
+        if runs:
+            near = runs.pop()[1]
+        if len(runs) > 1:
+            far, middle = runs[-2][1], runs[-1][1]
+        lengths = kernels.axes.Lengths(far, middle, near, inner)
+        return kernels.axes.reduce(inputs[0], outputs[0], lengths, self._count(shape) if self.kind == "mean" else 1)
+
+    def _count(self, shape: Shape) -> int:
+        return prod(shape[axis] for axis in self.axes)
+
+    def _runs(self, shape: Shape) -> list[tuple[bool, int]]:
+        """Neighbouring axes as one, those of length 1 aside: (whether it is summed over, its length), in turn."""
+        long = [(axis in self.axes, length) for axis, length in enumerate(shape) if length > 1]
+        return [(summed, prod(length for _, length in run)) for summed, run in groupby(long, key=itemgetter(0))]
+
+
+@dataclass(frozen=True)
+class Weighted(Elementwise):
+    """(x (…, *shape), weight (*shape)) → x · weight or x + weight, the weight repeated over the batch and before."""
+
+    kind: Literal["multiply", "add"]
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        x, weight = inputs
+        if weight.batched or x.shape[len(x.shape) - len(weight.shape) :] != weight.shape:
+            raise ShapeError(f"the weight must have the shape of the last axes; received {listed(inputs)}")
+        return (x.like(),)
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        x, weight = call.inputs
+        if self.kind == "add":
+            return grad, self._summed(tape, grad, weight) if needed[1] else None
+        return (
+            tape.emit(self, grad, weight) if needed[0] else None,
+            self._summed(tape, tape.emit(Multiply(), x, grad), weight) if needed[1] else None,
+        )
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.weights.apply(self.kind, inputs[0], inputs[1], outputs[0], scratch)
+
+    @staticmethod
+    def _summed(tape: Tape, grad: Value, weight: Value) -> Value:
+        rows = tape.emit(Reshape((grad.size // weight.size, weight.size)), grad)
+        return tape.emit(Reshape(weight.shape), tape.emit(SumRows(), rows))
 
 
 @dataclass(frozen=True)
@@ -134,7 +206,7 @@ class SwapLast(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape
-        return (Value((*outer, columns, rows)),)
+        return (inputs[0].like((*outer, columns, rows)),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None

@@ -47,7 +47,7 @@ class MaxPool2DGrad(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.pool2d.max_backward(inputs[0], inputs[1], outputs[0], _window(self.window, self.image))
@@ -83,7 +83,7 @@ class AveragePool2DGrad(Op):
     image: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(self.image),)
+        return (inputs[0].like(self.image),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * self.window.cells
@@ -99,7 +99,7 @@ class GlobalMaxPool2D(Op):
     keeps_scale: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value((image_shape(inputs[0])[2],)),)
+        return (inputs[0].like((image_shape(inputs[0])[2],)),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size
@@ -129,7 +129,7 @@ class GlobalMaxPool2DGrad(Op):
 
 def _pooled(window: Window, x: Value) -> Value:
     height, width, channels = image_shape(x)
-    return Value((*window.output(height, width), channels))
+    return x.like((*window.output(height, width), channels))
 
 
 def _window(window: Window, image: Shape) -> kernels.pool2d.Window:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
-from cnncli.ops.elementwise import before_activation, titled
-from cnncli.ops.ir import Call, Op, Tape, Value
+from cnncli.ops.elementwise import Activated, before_activation
+from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.reduce import SumRows
 
 if TYPE_CHECKING:
@@ -17,19 +17,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Product(Op):
+class Product(Activated):
     """(x, kernel[, bias]) → f(x · kernel + bias), whatever the product is.
 
-    f is `activation`, one whose derivative follows from its output; fusion puts it here.
+    f is `activation`, in training one whose derivative follows from its output.
     """
 
-    activation: str = field(default="linear", kw_only=True)
     inner_axes: ClassVar[int] = 0
-    """How many of the kernel's axes lie behind those that count the filters."""
-
-    @property
-    def title(self) -> str:
-        return titled(super().title, self.activation)
 
     def epilogue(self, bias: Sequence[Tensor]) -> Epilogue:
         """What the kernels do behind the product; `bias` has one tensor or none."""

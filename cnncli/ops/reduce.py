@@ -18,7 +18,7 @@ class SumRows(Op):
     """x (…, C) → (C,): the sum over the batch and all axes but the last; the gradient of a bias."""
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        return (Value(inputs[0].shape[-1:], batched=False),)
+        return (inputs[0].like(inputs[0].shape[-1:], batched=False),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size

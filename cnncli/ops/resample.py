@@ -28,7 +28,7 @@ class Frame(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, channels = image_shape(inputs[0])
-        return (Value((height + sum(self.rows), width + sum(self.columns), channels)),)
+        return (inputs[0].like((height + sum(self.rows), width + sum(self.columns), channels)),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -53,8 +53,8 @@ class UpSample2D(Op):
         height, width, channels = image_shape(inputs[0])
         sy, sx = self.size
         if self.adjoint:
-            return (Value((height // sy, width // sx, channels)),)
-        return (Value((height * sy, width * sx, channels)),)
+            return (inputs[0].like((height // sy, width // sx, channels)),)
+        return (inputs[0].like((height * sy, width * sx, channels)),)
 
     def flops(self, call: Call) -> int:
         if self.interpolation == "nearest":
@@ -101,7 +101,7 @@ class RepeatChannels(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[:-1], shape[-1] * self.times)),)
+        return (inputs[0].like((*shape[:-1], shape[-1] * self.times)),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -119,7 +119,7 @@ class Fold(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        return (Value((*shape[:-1], shape[-1] // self.times)),)
+        return (inputs[0].like((*shape[:-1], shape[-1] // self.times)),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size

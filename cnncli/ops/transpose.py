@@ -32,7 +32,7 @@ class Conv2DTranspose(Product):
         image, kernel = image_shape(inputs[0]), inputs[1].shape
         if image[2] != kernel[3] or self.window.output(*self.size) != image[:2]:
             raise ShapeError(f"no convolution with {kernel} makes {image} of an image of {self.size}")
-        return (Value((*self.size, kernel[2])),)
+        return (inputs[0].like((*self.size, kernel[2])),)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.output.shape[2] + self.epilogue_flops(call)

@@ -7,6 +7,7 @@ import numpy as np
 
 from cnncli.datasets.batches import Scaled, scaled
 from cnncli.datasets.images.inputs import Image
+from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch
@@ -69,7 +70,7 @@ def predict(network: Network, images: Iterable[Image], rescale: float | str) -> 
                 if image.pixels is None:
                     yield Prediction(image)
                     continue
-                outputs = network.probabilities[row], network.predictions[row]
+                outputs = only(network.probabilities)[row], only(network.predictions)[row]
                 yield Prediction(image, network.inputs[row], *outputs, feeders[dtype].white)
                 row += 1
 

@@ -27,7 +27,7 @@ def feed(x, augment, *, rescale="auto", seed=7, y="labels", capacity=None):
     targets = np.zeros((len(inputs), 2) if y is not None else inputs.shape, np.float32)
     loss = CategoricalCrossentropy() if y is not None else MeanSquaredError()
     parsed = [AUGMENTATIONS.parse(entry) for entry in augment]
-    return Feed(split, rescale, loss, inputs, targets, augment=parsed, seed=seed)
+    return Feed(split, rescale, loss, inputs, {"output": targets}, augment=parsed, seed=seed)
 
 
 def filled(x, augment, step=1, **options):
@@ -127,7 +127,7 @@ def test_without_augmentations_the_step_changes_nothing():
 def test_the_target_of_an_autoencoder_is_the_augmented_input():
     made = feed(LEVELS, ["RandomFlip", {"RandomZoom": {"height_factor": 0.3}}], y=None)
     made.fill(slice(6), 3)
-    assert made.inputs.tobytes() == made.targets.tobytes()
+    assert made.inputs.tobytes() == made.target.tobytes()
     assert not np.allclose(made.inputs, LEVELS / 255, atol=0.1)
 
 

@@ -17,7 +17,8 @@ from cnncli.ops import streams
 def feed(x, y, outputs, loss=None, *, rescale="auto", start=0):
     inputs = np.full((4, *x.shape[1:]), 9, np.float32)
     targets = np.full((4, *outputs), 9, np.float32)
-    return Feed(Split(x, y, "own.npz", "x_train", start), rescale, loss or CategoricalCrossentropy(), inputs, targets)
+    split, places = Split(x, y, "own.npz", "x_train", start), {"output": targets}
+    return Feed(split, rescale, loss or CategoricalCrossentropy(), inputs, places)
 
 
 LEVELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
@@ -43,7 +44,7 @@ def test_floats_are_left_alone_and_a_number_multiplies_whatever_comes():
 def test_class_numbers_become_one_hot_rows_and_other_rows_stay():
     made = feed(LEVELS, np.array([2, 0, 1, 2]), (3,))
     assert made.fill(np.array([3, 1])) == 2
-    assert made.targets.tolist() == [[0, 0, 1], [1, 0, 0], [9, 9, 9], [9, 9, 9]]
+    assert made.target.tolist() == [[0, 0, 1], [1, 0, 0], [9, 9, 9], [9, 9, 9]]
     assert np.array_equal(made.inputs[0], LEVELS[3].astype(np.float32) / 255)
 
 
@@ -55,7 +56,7 @@ def test_batches_of_an_epoch_are_the_rows_in_its_order_and_the_last_one_may_be_s
         part = rows[start : start + 4]
         assert made.fill(part) == len(part)
         assert np.array_equal(made.inputs[: len(part)], x[part].astype(np.float32) / 255)
-        assert np.array_equal(made.targets[: len(part)], np.eye(3)[y[part]])
+        assert np.array_equal(made.target[: len(part)], np.eye(3)[y[part]])
 
 
 def test_a_slice_of_an_array_that_is_not_contiguous_is_fed_as_any_other():
@@ -77,19 +78,19 @@ def test_class_numbers_stand_for_themselves_where_there_is_one_output():
     for loss in (MeanSquaredError(), BinaryCrossentropy()):
         made = feed(LEVELS, np.array([1, 0, 1, 1]), (1,), loss)
         made.fill(slice(1, 3))
-        assert made.targets[:2].tolist() == [[0], [1]]
+        assert made.target[:2].tolist() == [[0], [1]]
 
 
 def test_dense_rows_are_taken_as_they_are():
     made = feed(LEVELS, np.array([[0.5, 2], [1, 3], [0, 0], [4, 5]], np.float32), (2,), MeanSquaredError())
     made.fill(slice(0, 2))
-    assert made.targets[:2].tolist() == [[0.5, 2], [1, 3]]
+    assert made.target[:2].tolist() == [[0.5, 2], [1, 3]]
 
 
 def test_the_target_of_an_autoencoder_is_the_scaled_input():
     made = feed(LEVELS, None, (8, 8, 1), MeanSquaredError())
     made.fill(slice(0, 4))
-    assert np.array_equal(made.targets, LEVELS.astype(np.float32) / 255)
+    assert np.array_equal(made.target, LEVELS.astype(np.float32) / 255)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +169,7 @@ def test_data_that_do_not_fit_the_network_are_named(arguments, expected):
 
 def test_images_of_another_shape_are_named():
     split = Split(LEVELS, np.zeros(4, np.int64), "own.npz", "x_test")
-    arrays = np.zeros((4, 5, 5, 1), np.float32), np.zeros((4, 3), np.float32)
+    arrays = np.zeros((4, 5, 5, 1), np.float32), {"output": np.zeros((4, 3), np.float32)}
     with pytest.raises(CnncliError, match=r"x_test must hold images of the model's shape \(5, 5, 1\); received \(8, 8"):
         Feed(split, "auto", CategoricalCrossentropy(), *arrays)
 

@@ -84,7 +84,7 @@ def test_a_feed_takes_a_splits_rows_and_no_others(tmp_path):
     classes(tmp_path / "photos", count=4)
     made = load(section(validation_split=0.5), tmp_path, seed=5)
     inputs, targets = np.zeros((4, 6, 4, 3), np.float32), np.zeros((4, 2), np.float32)
-    feed = Feed(made.validation, 1.0, CategoricalCrossentropy(), inputs, targets)
+    feed = Feed(made.validation, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
     assert feed.fill(np.array([3, 0])) == 2
     wanted = pixel(made, "validation")
     assert inputs[:2, 0, 0, :2].tolist() == [wanted[3], wanted[0]]
@@ -107,7 +107,7 @@ def test_a_large_cache_stays_in_memory_only_up_to_a_bound(tmp_path, monkeypatch)
     inputs, targets = np.zeros((8, 256, 256, 3), np.float32), np.zeros((8, 2), np.float32)
     for most, kept in ((3 << 18, False), (3 << 20, True)):
         monkeypatch.setattr("cnncli.datasets.sources.memmap.MOST_MAPPED", most)
-        feed = Feed(made.train, 1.0, CategoricalCrossentropy(), inputs, targets)
+        feed = Feed(made.train, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
         for _ in range(2):
             feed.fill(slice(0, 8))
             assert inputs[:, 5, 9, :2].tolist() == pixel(made, "train")

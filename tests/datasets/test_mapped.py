@@ -48,7 +48,7 @@ def test_what_is_expected_changes_nothing_of_what_comes(tmp_path):
     for x in (np.load(path, mmap_mode="r"), images):
         inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, 2), np.float32)
         split = Split(x, np.zeros(len(x), np.int64), "", "x_train", rows=np.arange(40)[::-1])
-        feed = Feed(split, 1.0, CategoricalCrossentropy(), inputs, targets)
+        feed = Feed(split, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
         feed.expect(np.array([3, 1, 39]))
         feed.expect(slice(0))
         feed.fill(np.array([3, 1, 39]))
@@ -81,7 +81,8 @@ def test_a_file_that_is_written_to_is_noticed_before_anything_more_is_read(tmp_p
     path, _ = file_of(tmp_path)
     x = load(path)[3:]
     inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, 2), np.float32)
-    feed = Feed(Split(x, np.zeros(len(x), np.int64), "", "x_train"), 1.0, CategoricalCrossentropy(), inputs, targets)
+    split = Split(x, np.zeros(len(x), np.int64), "", "x_train")
+    feed = Feed(split, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
     feed.fill(slice(4))
     change(path)
     with pytest.raises(ChangedDataError, match=r"images\.npy was changed by another program while it was read$"):
@@ -94,7 +95,7 @@ def feed_with_labels(tmp_path, shape):
     y = np.ascontiguousarray(load(tmp_path / "labels.npy").reshape(40, *shape))
     inputs, targets = np.zeros((4, *SHAPE[1:]), np.float32), np.zeros((4, *shape), np.float32)
     split = Split(np.zeros(SHAPE, np.uint8), y, "", "x_train")
-    return Feed(split, 1.0, MeanSquaredError(), inputs, targets), tmp_path / "labels.npy"
+    return Feed(split, 1.0, MeanSquaredError(), inputs, {"output": targets}), tmp_path / "labels.npy"
 
 
 @pytest.mark.parametrize("change", CHANGES)

@@ -11,7 +11,7 @@ from cnncli.datasets.section import AUGMENTATIONS, DataSection
 from cnncli.datasets.sources import shapes
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.losses import LOSSES, BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
@@ -28,7 +28,7 @@ def filled(augment=(), y=MASKS, channels=CLASSES, *, x=None, loss=None, rescale=
     inputs, targets = np.zeros(x.shape, np.float32), np.zeros((*x.shape[:3], channels), np.float32)
     parsed = [AUGMENTATIONS.parse(entry) for entry in augment]
     split = Split(x, y, "own.npz", "x_train", 100)
-    feed = Feed(split, rescale, loss or CategoricalCrossentropy(), inputs, targets, augment=parsed, seed=7)
+    feed = Feed(split, rescale, loss or CategoricalCrossentropy(), inputs, {"output": targets}, augment=parsed, seed=7)
     feed.fill(slice(len(x)), step)
     return inputs, targets
 
@@ -107,7 +107,7 @@ def test_erasing_leaves_masks_alone_and_classes_that_are_labels_do_not_move():
         1.0,
         CategoricalCrossentropy(),
         np.zeros((16, 9, 8, 1), np.float32),
-        targets,
+        {"output": targets},
         augment=[AUGMENTATIONS.parse("RandomFlip")],
     )
     feed.fill(slice(16))
@@ -144,7 +144,7 @@ def test_the_loss_of_an_image_is_the_mean_over_its_pixels(name, channels):
         slice(16)
     )
     network.evaluate(16)
-    p = network.predictions[:16].astype(np.float64)
+    p = only(network.predictions)[:16].astype(np.float64)
     assert p.shape == (16, 9, 8, channels)
     t = np.eye(channels)[masks] if channels > 1 else masks[..., None].astype(float)
     each = {
@@ -217,7 +217,7 @@ def test_masks_that_do_not_fit_the_model_are_named(y, channels, said):
 def test_a_file_is_named_by_its_name():
     names = [f"masks/{number}.png" for number in range(16)]
     split = Split(MASKS[..., None], MASKS, "photos", "train", files=names)
-    arrays = np.zeros((16, 9, 8, 1), np.float32), np.zeros((16, 9, 8, 3), np.float32)
+    arrays = np.zeros((16, 9, 8, 1), np.float32), {"output": np.zeros((16, 9, 8, 3), np.float32)}
     with pytest.raises(CnncliError, match=r"^photos: the masks of train must hold .* below 3, .*; masks/0\.png has 3$"):
         Feed(split, 1.0, CategoricalCrossentropy(), *arrays)
 

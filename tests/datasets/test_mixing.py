@@ -24,7 +24,7 @@ def filled(augment, y, outputs, loss, *, step=3, rows=6):
     inputs, targets = np.zeros((8, 9, 8, 3), np.float32), np.zeros((8, *outputs), np.float32)
     split = Split(LEVELS, y, "own.npz", "x_train")
     parsed = [AUGMENTATIONS.parse(entry) for entry in augment]
-    feed = Feed(split, "auto", loss, inputs, targets, augment=parsed, seed=7)
+    feed = Feed(split, "auto", loss, inputs, {"output": targets}, augment=parsed, seed=7)
     feed.fill(slice(rows), step)
     return inputs[:rows], targets[:rows]
 

@@ -57,7 +57,7 @@ def test_what_the_kernels_read_stays_in_the_file(tmp_path, dtype):
         assert isinstance(split.x, np.memmap)
         assert split.x._mmap is not None
     inputs, targets = np.zeros((2, 4, 5, 3), np.float32), np.zeros((2, 3), np.float32)
-    feed = Feed(made.validation, 1.0, CategoricalCrossentropy(), inputs, targets)
+    feed = Feed(made.validation, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
     feed.expect(np.array([2, 0]))
     feed.fill(np.array([2, 0]))
     assert np.array_equal(inputs, pixels(dtype)[[5, 3]])

@@ -8,6 +8,7 @@ import pytest
 
 from cnncli.graph import network as module
 from cnncli.graph.fusion import INFERENCE, activated, folded, fuse
+from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
 from cnncli.kernels.elementwise.activation_names import CONSTANTS
@@ -49,11 +50,11 @@ def inferred(monkeypatch, model, dtype, rewrites, threads=2):
         elif not name.endswith("kernel"):
             weight[...] = rng.normal(0.3, 0.6, weight.shape)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
-    network.targets[...] = rng.normal(size=network.targets.shape)
+    only(network.targets)[...] = rng.normal(size=only(network.targets).shape)
     network.predict(BATCH)
-    predicted = network.predictions.copy()
+    predicted = only(network.predictions).copy()
     network.evaluate(BATCH)
-    return predicted, network.predictions.copy(), network.losses.copy()
+    return predicted, only(network.predictions).copy(), network.losses.copy()
 
 
 def operations(model, rewrites=INFERENCE, purpose="predict"):

@@ -1,6 +1,6 @@
 """Every rewrite of the table: a network computes the same with it as without any."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 
 from cnncli.graph import network as module
 from cnncli.graph.fusion import INFERENCE, TRAINING, conv_relu_pool, derivably_activated, fuse
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
 from cnncli.kernels.elementwise.activation_names import CONSTANTS, OF_INPUT, parts
@@ -19,7 +19,8 @@ from cnncli.ops.conv import Conv2D
 from cnncli.ops.conv_pool import POOL, ConvPool2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.elementwise import Activation, Softmax
-from cnncli.ops.ir import Tape, Value
+from cnncli.ops.ir import Folding, Op, Tape, Value
+from cnncli.ops.merging import Affine
 from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
 
@@ -78,11 +79,11 @@ def computed(monkeypatch, model, loss, dtype, rewrites, threads=2):
         if name.endswith("bias"):
             weight[...] = rng.normal(0, 0.1, weight.shape)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
-    network.targets[...] = np.eye(3)[rng.integers(0, 3, BATCH)]
+    only(network.targets)[...] = np.eye(3)[rng.integers(0, 3, BATCH)]
     results = []
     for run in (network.predict, network.evaluate, lambda n: network.train_step(n, 0, 1)):
         run(BATCH)
-        results.append(network.predictions.copy())
+        results.append(only(network.predictions).copy())
     return [*results, network.losses.copy(), *(array.copy() for array in network.gradients.tensors().values())]
 
 
@@ -226,6 +227,43 @@ def test_a_relu_layer_behind_a_convolution_is_the_convolution_s_activation(after
         assert [call.op.title for call in objective(six, LOSSES.parse("mse"), "predict").calls] == ["Conv2D + relu6"]
 
 
+class Steep(Affine):
+    """An operation that says that it is an activation."""
+
+    @property
+    def as_activation(self):
+        return "relu"
+
+
+class Doubled(Affine):
+    """An operation that says how it goes into a product before it: by other weights, with a tanh behind."""
+
+    def folding(self, inner):
+        return Folding(DoubledWeights(inner), "tanh")
+
+
+@dataclass(frozen=True)
+class DoubledWeights(Op):
+    inner: int
+
+    def infer(self, *inputs):
+        return inputs[0].like(), inputs[0].like((self.inner,))
+
+
+def test_an_operation_says_itself_what_it_can_be_put_together_with():
+    tape, x, kernel = Tape(), Value((4,)), Value((4, 2), batched=False)
+    dense = tape.emit(Dense(), x, kernel)
+    steep = tape.emit(Steep(2.0), dense)
+    (one,) = fuse(tape.calls, TRAINING)
+    assert (one.op, one.output) == (Dense(activation="relu"), steep)
+    del tape.calls[1]
+    doubled = tape.emit(Doubled(2.0), dense)
+    assert fuse(tape.calls, TRAINING) == tape.calls
+    weights, product = fuse(tape.calls, INFERENCE)
+    assert (weights.op, weights.inputs) == (DoubledWeights(1), (kernel,))
+    assert (product.op, product.inputs, product.output) == (Dense(activation="tanh"), (x, *weights.outputs), doubled)
+
+
 @pytest.mark.parametrize("reader", ["call", "kept"])
 def test_a_product_stays_as_it_is_where_somebody_reads_it_before_its_activation(reader):
     tape, x = Tape(owner="dense"), Value((4,))
@@ -258,10 +296,10 @@ def test_a_prediction_that_is_a_block_s_inside_is_still_made():
     network.initialize(0)
     network.inputs[...] = np.random.default_rng(0).normal(size=(1, 6, 6, 1))
     network.evaluate(1)
-    expected = network.predictions.copy()
+    expected = only(network.predictions).copy()
     assert expected.any()
     network.predict(1)
-    np.testing.assert_array_equal(network.predictions, expected)
+    np.testing.assert_array_equal(only(network.predictions), expected)
 
 
 def test_fused_networks_give_the_same_bits_on_one_thread_and_on_two(monkeypatch):

@@ -26,7 +26,7 @@ def loss_and_gradient(case, *, fused, dtype="float32"):
         y = np.eye(x.shape[-1])[y.astype(int).reshape(x.shape[:-1])]
     weight = np.ones(len(x)) if case["sample_weight"] is None else np.array(case["sample_weight"])
     builder = Builder()
-    values = [Value(x.shape[1:]), Value(x.shape[1:]), Value(())]
+    values = [Value(shape, dtype=dtype) for shape in (x.shape[1:], x.shape[1:], ())]
     prediction = builder.activation(values[0], case["activation"] or "linear")
     if case["axis"] != -1:
         prediction = builder.softmax(values[0], case["axis"] - 1)
@@ -38,7 +38,7 @@ def loss_and_gradient(case, *, fused, dtype="float32"):
     tape = Tape(fuse(builder.calls, TRAINING) if fused else list(builder.calls))
     gradient = differentiate(tape, values[:1])[values[0]]
     placed = dict(zip(values, (x, y.reshape(x.shape).astype(dtype), weight.astype(dtype)), strict=True))
-    program = Program(tape.calls, placed, [loss, gradient], capacity=len(x), dtype=dtype, threads=2)
+    program = Program(tape.calls, placed, [loss, gradient], capacity=len(x), threads=2)
     program.attach(aligned(program.size))
     program.run(len(x))
     return float(program.read(loss).astype(np.float64).mean()), program.read(gradient)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
 from cnncli.layers.layer import LAYERS
@@ -68,13 +68,13 @@ def test_a_softmax_along_another_axis_is_not_that_of_the_loss():
     network = Network(chain(*entries, shape=(4, 5, 1)), LOSSES.parse(SPARSE), batch_size=2, dtype="float64")
     network.initialize(0)
     network.inputs[...] = np.random.default_rng(0).normal(size=network.inputs.shape)
-    network.targets[..., 1] = 1
+    only(network.targets)[..., 1] = 1
     logits = network.inputs * network.tensor("l0/kernel")[0, 0, 0] + network.tensor("l0/bias")
     network.evaluate(2)
     of_classes = np.log(np.exp(logits).sum(-1)) - logits[..., 1]
     np.testing.assert_allclose(network.losses, of_classes.mean(axis=(1, 2)))
     shares = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(network.predictions, shares)
+    np.testing.assert_allclose(only(network.predictions), shares)
 
 
 def trained(loss, *entries):
@@ -82,7 +82,7 @@ def trained(loss, *entries):
     network.initialize(1)
     random = np.random.default_rng(0)
     network.inputs[...] = random.normal(size=network.inputs.shape)
-    network.targets[...] = np.eye(3)[random.integers(0, 3, 6)]
+    only(network.targets)[...] = np.eye(3)[random.integers(0, 3, 6)]
     network.train_step(6, 0, 1)
     return network
 
@@ -95,9 +95,11 @@ def test_a_loss_that_is_given_logits_trains_as_one_that_finds_them_to_the_bit(lo
     for run in ("train_step", "evaluate", "predict"):
         for network in (given, found):
             getattr(network, run)(6, *((0, 1) if run == "train_step" else ()))
-        np.testing.assert_allclose(given.probabilities, found.predictions, rtol=1e-6)
-        np.testing.assert_allclose(given.predictions, given.inputs @ given.tensor("l0/kernel"), rtol=1e-4, atol=1e-6)
-        assert np.array_equal(found.probabilities, found.predictions)
+        np.testing.assert_allclose(only(given.probabilities), only(found.predictions), rtol=1e-6)
+        np.testing.assert_allclose(
+            only(given.predictions), given.inputs @ given.tensor("l0/kernel"), rtol=1e-4, atol=1e-6
+        )
+        assert np.array_equal(only(found.probabilities), only(found.predictions))
 
 
 def test_the_activation_of_a_loss_that_gives_it_too_is_not_computed_twice():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnncli.errors import CnncliError, ShapeError
-from cnncli.graph.model import Model, Node, lower, summarize
+from cnncli.graph.model import Model, Node, lower, only, summarize
 from cnncli.graph.network import Network
 from cnncli.graph.objective import training_memory
 from cnncli.layers.initializers import INITIALIZERS
@@ -43,7 +43,7 @@ def branches(classes=3):
 def filled(network, n, classes=3, seed=0):
     random = np.random.default_rng(seed)
     network.inputs[:n] = random.normal(size=(n, *network.inputs.shape[1:]))
-    network.targets[:n] = np.eye(classes)[random.integers(0, classes, n)]
+    only(network.targets)[:n] = np.eye(classes)[random.integers(0, classes, n)]
     return network
 
 
@@ -77,11 +77,11 @@ def test_a_smaller_batch_gives_the_same_rows_as_a_larger_one():
     network.initialize(0)
     filled(network, 8)
     network.predict(8)
-    whole = network.predictions.copy()
+    whole = only(network.predictions).copy()
     network.predict(3)
-    assert np.array_equal(network.predictions[:3], whole[:3])
+    assert np.array_equal(only(network.predictions)[:3], whole[:3])
     network.evaluate(3)
-    np.testing.assert_allclose(network.predictions[:3], whole[:3], rtol=1e-6)
+    np.testing.assert_allclose(only(network.predictions)[:3], whole[:3], rtol=1e-6)
 
 
 def test_dropout_is_at_work_only_in_training_and_keyed_by_the_step():
@@ -91,10 +91,10 @@ def test_dropout_is_at_work_only_in_training_and_keyed_by_the_step():
     seen = []
     for seed, step in ((1, 1), (1, 1), (1, 2), (2, 1)):
         network.train_step(4, seed, step)
-        seen.append(network.predictions.copy())
+        seen.append(only(network.predictions).copy())
     network.evaluate(4)
     assert np.array_equal(seen[0], seen[1])
-    for other in (seen[2], seen[3], network.predictions):
+    for other in (seen[2], seen[3], only(network.predictions)):
         assert not np.array_equal(seen[0], other)
 
 
@@ -105,14 +105,14 @@ def test_without_training_dropout_gives_its_input(loss):
     network.inputs[...] = np.arange(1, 13).reshape(4, 3)
     for run in (network.evaluate, network.predict):
         run(4)
-        assert np.array_equal(network.predictions, network.inputs)
+        assert np.array_equal(only(network.predictions), network.inputs)
 
 
 def softmax_of(logits, loss):
     """A network whose output is the softmax of its first weight's rows, after a training step; all targets class 0."""
     net = model((1,), ("out", ("input",), "Dense", {"units": 3, "activation": "softmax", "use_bias": False}))
     network = Network(net, LOSSES.parse(loss), batch_size=1)
-    network.inputs[...], network.targets[...] = 1, [[1, 0, 0]]
+    network.inputs[...], only(network.targets)[...] = 1, [[1, 0, 0]]
     network.weights["out/kernel"][...] = logits
     network.train_step(1, 0, 1)
     return network
@@ -171,7 +171,7 @@ def test_each_dropout_draws_a_mask_of_its_own():
     network = Network(net, LOSSES.parse("mean_squared_error"), batch_size=1)
     network.inputs[...] = 1
     network.train_step(1, 0, 1)
-    a, b = network.predictions.reshape(2, 1000) != 0
+    a, b = only(network.predictions).reshape(2, 1000) != 0
     assert (a == b).mean() == pytest.approx(0.5, abs=0.07)
 
 
@@ -180,7 +180,7 @@ def test_views_handed_out_stay_valid_when_another_program_is_planned():
     network.initialize(0)
     filled(network, 4)
     network.predict(4)
-    held, copy = network.predictions, network.predictions.copy()
+    held, copy = only(network.predictions), only(network.predictions).copy()
     before = network.memory
     network.train_step(4, 0, 1)
     assert network.memory is not before, "the larger program must have moved the memory, or this shows nothing"
@@ -276,7 +276,7 @@ def test_weights_that_share_one_gradient_each_get_it():
     network.initialize(0)
     network.inputs[...] = np.arange(8).reshape(2, 4)
     network.train_step(2, 0, 1)
-    expected = 2 / 6 * network.inputs.T @ network.predictions
+    expected = 2 / 6 * network.inputs.T @ only(network.predictions)
     for name in "abc":
         np.testing.assert_allclose(network.gradients[f"tied/{name}"].reshape(4, 3), expected, rtol=1e-5)
 
@@ -313,7 +313,7 @@ def test_predicted_training_memory_is_what_training_allocates_but_for_scratch():
     network = Network(branches(), loss, batch_size=64)
     filled(network, 64)
     network.train_step(64, 0, 1)
-    arrays = (network.weights.data, network.gradients.data, network.inputs, network.targets)
+    arrays = (network.weights.data, network.gradients.data, network.inputs, only(network.targets))
     scratch = network.runs["train"].program.size - network.runs["train"].program.shared_at
     held = sum(array.nbytes for array in arrays) + network.memory.size - scratch
     assert training_memory(branches(), loss, 64, 0) == pytest.approx(held, rel=0.02)
@@ -336,3 +336,20 @@ def test_a_training_step_allocates_no_array():
         tracemalloc.stop()
     assert peak < 2048, f"{peak} bytes: more than the objects of a call"
     assert network.inputs.nbytes > 8 * 2048, "an array of this network would have been seen"
+
+
+def test_targets_and_predictions_are_by_the_names_of_the_model_s_outputs():
+    network = Network(branches(), LOSSES.parse("categorical_crossentropy"), batch_size=4)
+    filled(network, 4)
+    for run in (lambda n: network.train_step(n, 0, 1), network.evaluate, network.predict):
+        run(4)
+        names = [list(by_name) for by_name in (network.targets, network.predictions, network.probabilities)]
+        assert names == [list(network.model.outputs)] * 3 == [[branches().nodes[-1].name]] * 3
+    with pytest.raises(TypeError):
+        network.predictions["other"] = network.inputs
+
+
+def test_who_knows_of_one_output_refuses_several():
+    assert only({"a": 1}) == 1
+    with pytest.raises(ValueError, match="received the outputs a, b"):
+        only({"a": 1, "b": 2})

@@ -3,13 +3,17 @@
 import numpy as np
 
 from cnncli.graph import objective as objectives
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
+from cnncli.graph.rematerialize import rematerialized
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.batch_normalization import BatchNormalization, Renormalization
+from cnncli.ops.elementwise import Add
+from cnncli.ops.ir import Tape, Value
+from cnncli.ops.merging import Affine
 
 layers()
 LOSS = LOSSES.parse("categorical_crossentropy")
@@ -32,7 +36,7 @@ def gradients():
     network.initialize(1)
     rng = np.random.default_rng(2)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
-    network.targets[...] = np.eye(3)[rng.integers(3, size=16)]
+    only(network.targets)[...] = np.eye(3)[rng.integers(3, size=16)]
     network.train_step(16, 0, 1)
     return network.gradients.data.tobytes(), network.memory.size
 
@@ -43,6 +47,24 @@ def test_the_gradients_keep_their_bits_and_need_less_memory(monkeypatch):
     kept, more = gradients()
     assert again == kept
     assert less < more
+
+
+class Cheap(Add):
+    """An operation that says how its output is made again: of its first input alone."""
+
+    def remade(self, call):
+        return Affine(2.0), call.inputs[:1]
+
+
+def test_any_operation_may_say_how_its_output_is_made_again():
+    tape, x = Tape(owner="layer"), Value((3,))
+    y = tape.emit(Cheap(), x, x)
+    loss = tape.emit(Add(), y)
+    tape.emit_all(Add(), y, loss)
+    first, second, again, last = rematerialized(tape.calls, loss)
+    assert (first.output, second.inputs, second.output) == (y, (y,), loss)
+    assert (again.op, again.inputs, again.owner) == (Affine(2.0), (x,), "layer")
+    assert last.inputs == (again.output, loss)
 
 
 def test_each_normalization_that_the_backward_pass_reads_is_made_again_once_and_its_first_output_forgotten():

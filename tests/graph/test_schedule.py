@@ -59,9 +59,9 @@ class Whole(Op):
     as_whole = True
 
 
-def scheduled(calls, steps, n=8, row=lambda value: 1):
+def scheduled(calls, steps, n=8):
     """Spans, and what each segment has before (of weights or not), apart and after."""
-    found = spans(calls, row)
+    found = spans(calls)
     groups = [(s.weights + s.before, s.apart, s.after) for s in segments(calls, steps, n, found)]
     return [tuple(span) for span in found], [group for group in groups if any(group)]
 
@@ -112,10 +112,10 @@ def test_what_needs_the_whole_batch_stands_between_segments():
 
 
 def test_a_segment_has_no_more_arrays_than_a_cache_holds_rows_of():
-    values = [batched() for _ in range(5)]
-    calls = [call([x], [y]) for x, y in pairwise(values)]
-    assert [span.first for span in spans(calls, lambda value: WIDE // 3)] == [0, 0, 1, 1]
-    assert [span.first for span in spans(calls, lambda value: WIDE)] == [0, 1, 2, 3]
+    for size, segments_of_calls in ((WIDE // 3, [0, 0, 1, 1]), (WIDE, [0, 1, 2, 3])):
+        values = [Value((size,), dtype="uint8") for _ in range(5)]
+        calls = [call([x], [y]) for x, y in pairwise(values)]
+        assert [span.first for span in spans(calls)] == segments_of_calls
 
 
 def test_steps_that_are_not_what_an_operation_promises_are_done_alone():
@@ -138,8 +138,8 @@ def test_rows_of_something_else_than_the_batch_are_not_taken_for_it():
     assert scheduled([call([kernel], [other])], [[only]])[1] == [([only], [], [])]
 
 
-def segment(*apart):
-    return Segment(apart=list(apart), values={Value((1,))})
+def segment(*apart, row=1):
+    return Segment(apart=list(apart), values={Value((row,), dtype="uint8")})
 
 
 @pytest.mark.parametrize(
@@ -154,7 +154,7 @@ def segment(*apart):
     ],
 )
 def test_portions_fit_the_cache_and_lanes_the_threads(steps, n, threads, row, expected):
-    (found,) = segment(*steps).parts(n, threads, lambda value: row)
+    (found,) = segment(*steps, row=row).parts(n, threads)
     assert isinstance(found, Pass)
     assert (found.rows, found.lane, found.portion) == (n, *expected)
 
@@ -169,7 +169,7 @@ def test_portions_fit_the_cache_and_lanes_the_threads(steps, n, threads, row, ex
 )
 def test_steps_stay_alone_where_lanes_would_leave_threads_idle(steps, n, threads):
     assert FULL > 5 / 8
-    assert segment(*steps).parts(n, threads, lambda value: 1) == steps
+    assert segment(*steps).parts(n, threads) == steps
 
 
 def test_a_convolution_ends_with_the_moments_of_its_normalization():
@@ -196,6 +196,6 @@ def test_what_is_made_of_weights_alone_is_kept_apart_from_what_a_batch_goes_into
     fold, pack, first, sums, add_up, table, last = (whole() for _ in range(7))
     first, sums, last = rowwise(), chained(), rowwise()
     calls = [call([kernel], [folded]), call([x, folded], [y]), call([x], [total]), call([y, total], [z])]
-    found = segments(calls, [[fold], [pack, first], [sums, add_up], [table, last]], 8, spans(calls, lambda value: 1))
+    found = segments(calls, [[fold], [pack, first], [sums, add_up], [table, last]], 8, spans(calls))
     assert [s.weights for s in found if s.weights] == [[fold, pack]]
     assert [s.before for s in found if s.before] == [[table]]

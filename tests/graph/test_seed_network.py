@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
 from cnncli.layers.layer import LAYERS
@@ -43,7 +43,7 @@ def steps(network):
     """Each step's loss; weights move by Adam with Keras' defaults."""
     update = Update(network, Adam())
     for number, (x, y) in enumerate(seed.batches(HERE.parent.parent / "data" / "mnist5k.npz"), 1):
-        network.inputs[...], network.targets[...] = x, y
+        network.inputs[...], only(network.targets)[...] = x, y
         network.train_step(len(x), 0, number)
         yield float(network.losses.astype(np.float64).mean())
         update.run(number)
@@ -61,7 +61,7 @@ def test_losses_and_final_weights_of_20_adam_steps_are_those_of_keras(network):
 def test_gradients_from_keras_own_weights_are_those_of_keras(network, step):
     network.load(seed.stored_weights(FIXTURE, step))
     x, y = seed.batches(HERE.parent.parent / "data" / "mnist5k.npz")[step - 1]
-    network.inputs[...], network.targets[...] = x, y
+    network.inputs[...], only(network.targets)[...] = x, y
     network.train_step(len(x), 0, step)
     for name, (gradient, norm) in seed.stored_gradients(FIXTURE, step).items():
         got, positions = network.gradients[name], seed.gradient_positions(name)

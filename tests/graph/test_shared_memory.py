@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from cnncli.graph import memory
-from cnncli.graph.model import Model, Node
+from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.schedule import Segment
 from cnncli.layers.layer import LAYERS
@@ -96,7 +96,7 @@ def results(model, loss):
     network.initialize(1)
     rng = np.random.default_rng(2)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
-    network.targets[...] = rng.random(network.targets.shape)
+    only(network.targets)[...] = rng.random(only(network.targets).shape)
     found = []
     for run in (lambda n: network.train_step(n, 5, 6), network.evaluate):
         for n in (3, 2):
@@ -104,7 +104,7 @@ def results(model, loss):
             network.memory[...] = 0xFF
             network.gradients.data[...] = 0
             run(n)
-            found += [network.predictions[:n].tobytes(), network.losses[:n].tobytes(), network.penalty()]
+            found += [only(network.predictions)[:n].tobytes(), network.losses[:n].tobytes(), network.penalty()]
             found.append(network.gradients.data.tobytes())
             assert np.isfinite(network.gradients.data).all()
             assert np.isfinite(network.losses[:n]).all()
@@ -142,7 +142,7 @@ def test_what_inference_makes_of_weights_first_is_not_overwritten_before_it_is_u
         network.initialize(1)
         network.inputs[...] = np.random.default_rng(2).normal(size=network.inputs.shape)
         network.predict(2)
-        return network.predictions.copy()
+        return only(network.predictions).copy()
 
     shared = predicted()
     monkeypatch.setattr(memory, "lives", apart)

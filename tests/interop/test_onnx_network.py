@@ -10,7 +10,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import UsageError
-from cnncli.graph.model import INPUT, Model, Node
+from cnncli.graph.model import INPUT, Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.interop.onnx.network import translate
 from cnncli.layers.layer import Layer
@@ -125,7 +125,7 @@ def test_a_graph_that_takes_images_as_they_lie_in_files_scales_them_as_we_do(res
     feed.fill(slice(0, 5))
     network.predict(5)
     theirs = calculated(made, network.tensors(), images.transpose(0, 3, 1, 2))
-    np.testing.assert_allclose(theirs, network.predictions, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(theirs, only(network.predictions), rtol=1e-4, atol=1e-5)
 
 
 def test_the_kernel_of_a_convolution_has_its_outputs_first():

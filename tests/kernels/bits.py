@@ -4,7 +4,7 @@ import hashlib
 
 import numpy as np
 
-from cnncli.kernels.elementwise import activations, dropout, merge, softmax
+from cnncli.kernels.elementwise import activations, arithmetic, axes, dropout, merge, softmax, weights
 from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.kernels.jit.runtime import tensor
 from cnncli.kernels.losses import loss_functions, penalties
@@ -104,6 +104,14 @@ def _others(keep, given, dtype):
     keep("average pooling", means, lambda _: pool2d.average_forward(tensor(images), tensor(means), window))
     places_means = tensor(means), tensor(back_means), window
     keep("average pooling backward", back_means, lambda _: pool2d.average_backward(*places_means))
+    for name, lengths in (("columns", axes.Lengths(1, 1, 14, 15 * 21)), ("runs", axes.Lengths(14, 15, 21, 1))):
+        sums = np.empty((3, lengths.middle, lengths.inner), dtype)
+        places_sums = tensor(images), tensor(sums), lengths
+        keep(f"sums of {name}", sums, lambda _, places=places_sums: axes.reduce(*places, 3.0))
+    weight, shifted = given(21), np.empty_like(images)
+    keep("weight", shifted, lambda s: weights.apply("add", tensor(images), tensor(weight), tensor(shifted), s))
+    roots = np.empty_like(images)
+    keep("rsqrt", roots, lambda _: arithmetic.apply("rsqrt", [tensor(images)], tensor(roots), offset=20.0))
     w, g, m = given(999), given(999), given(999)
     dropped, clock = np.empty_like(w), np.array([3, 4])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))

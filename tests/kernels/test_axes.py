@@ -5,6 +5,7 @@ from cnncli.kernels.elementwise import axes
 from cnncli.kernels.jit.runtime import SPAN, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.kernels.support import unwritten
+from tests.reference import reduction
 
 
 def repeated(x, times):
@@ -13,10 +14,15 @@ def repeated(x, times):
     return out
 
 
-def summed(x):
-    out = unwritten(x.dtype.name, x.shape[0], x.shape[2])
-    run(axes.sum_axis(*tensors(x, out), *x.shape[1:]))
+def summed(x, divisor=1.0):
+    """Over axes 1 and 3 of x (A, far, middle, near, inner)."""
+    out = unwritten(x.dtype.name, x.shape[0], x.shape[2], x.shape[4])
+    run(axes.reduce(*tensors(x, out), axes.Lengths(*x.shape[1:]), divisor))
     return out
+
+
+def summed_over_the_middle(x):
+    return summed(x[:, None, None])[:, 0]
 
 
 def swapped(x):
@@ -30,7 +36,15 @@ def test_repeating_and_summing_over_the_middle_axis(dtype):
     for (outer, times, inner), generator in shapes(1, [3]):
         x, many = draw(generator, (outer, inner), dtype), draw(generator, (outer, times, inner), dtype)
         assert np.array_equal(repeated(x, times), np.repeat(x[:, None], times, axis=1))
-        assert_agree(summed(many), many.astype(np.float64).sum(axis=1), many.shape)
+        assert_agree(summed_over_the_middle(many), reduction.summed(many, [1]), many.shape)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_summing_over_two_axes_apart(dtype):
+    for shape, generator in shapes(5, [5]):
+        x = draw(generator, shape, dtype)
+        assert_agree(summed(x), reduction.summed(x, [1, 3]), shape)
+        assert_agree(summed(x, shape[1] * shape[3]), reduction.mean(x, [1, 3]), shape)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -43,19 +57,21 @@ def test_swapping_the_last_two_axes(dtype):
 def test_a_nan_goes_where_it_belongs():
     x = np.ones((3, 4, 5))
     x[1, 2, 3] = np.nan
-    assert np.argwhere(np.isnan(summed(x))).tolist() == [[1, 3]]
+    assert np.argwhere(np.isnan(summed_over_the_middle(x))).tolist() == [[1, 3]]
     assert np.argwhere(np.isnan(repeated(x[:, 2].copy(), 2))).tolist() == [[1, 0, 3], [1, 1, 3]]
     assert np.argwhere(np.isnan(swapped(x))).tolist() == [[1, 3, 2]]
 
 
 def test_a_sum_of_many_loses_no_digits():
     x = np.full((1, 1 << 20, 1), 0.1, "float32")
-    assert summed(x)[0, 0] == np.float32(x[0, 0, 0] * float(1 << 20))
+    assert summed_over_the_middle(x)[0, 0] == np.float32(x[0, 0, 0] * float(1 << 20))
 
 
 def test_the_comparison_notices_another_axis():
     x = np.random.default_rng(3).normal(size=(4, 4, 4))
-    assert not agree(summed(x), x.sum(axis=2))
+    assert not agree(summed_over_the_middle(x), x.sum(axis=2))
+    five = np.random.default_rng(3).normal(size=(3, 3, 3, 3, 3))
+    assert not any(agree(summed(five), reduction.summed(five, others)) for others in ([1, 2], [2, 3], [1, 4], [0, 3]))
     assert not agree(repeated(x[0], 4), np.repeat(x[0][:, :, None], 4, axis=2))
 
 
@@ -65,5 +81,10 @@ def test_threads_do_not_change_a_bit(inner):
     small, one, other = x[:, 0].copy(), x[:, 0].copy(), np.empty((40, inner, SPAN // 16), "float32")
     big = np.empty_like(x)
     assert same_bits_on_1_and_2_threads(lambda: axes.repeat(*tensors(small, big), SPAN // 16, inner), big)
-    assert same_bits_on_1_and_2_threads(lambda: axes.sum_axis(*tensors(x, one), SPAN // 16, inner), one)
+    assert same_bits_on_1_and_2_threads(
+        lambda: axes.reduce(*tensors(x, one), axes.Lengths(1, 1, SPAN // 16, inner)), one
+    )
+    halves, of_halves = x.reshape(20, 2, 2, -1, inner), np.empty((20, 2, inner), "float32")
+    lengths = axes.Lengths(*halves.shape[1:])
+    assert same_bits_on_1_and_2_threads(lambda: axes.reduce(*tensors(halves, of_halves), lengths), of_halves)
     assert same_bits_on_1_and_2_threads(lambda: axes.swap(*tensors(x, other)), other)

@@ -20,22 +20,31 @@ class LayerHarness:
     step makes of statistics lies in `updated`, by their names, so that a run can be repeated.
     """
 
-    def __init__(self, layer: Layer, shapes: Sequence[tuple[int, ...]], *, batch: int, dtype: str, training: bool):
-        builder = Builder(training=training)
-        values = [Value(tuple(shape)) for shape in shapes]
+    def __init__(
+        self,
+        layer: Layer,
+        shapes: Sequence[tuple[int, ...]],
+        *,
+        batch: int,
+        dtype: str,
+        training: bool,
+        threads: int = 2,
+    ):
+        builder = Builder(training=training, dtype=dtype)
+        values = [Value(tuple(shape), dtype=dtype) for shape in shapes]
         parameters: list[Parameter] = []
         node = Node("layer", layer, ("input",) * len(values))
         output = lower_node(builder, node, values, parameters)
         self.output_shape = output.shape
         penalties = [call.output for call in builder.calls if isinstance(call.op, Penalty)]
-        cotangent = Value(output.shape)
+        cotangent = output.like()
         weights = {parameter.name.rpartition("/")[2]: parameter.value for parameter in parameters}
         trained = [p.name.rpartition("/")[2] for p in parameters if p.weight.trainable]
         wanted = [*values, *(weights[name] for name in trained)]
         grads = differentiate(builder, wanted, {output: cotangent})
 
         def make(value: Value) -> np.ndarray:
-            return np.zeros((batch, *value.shape) if value.batched else value.shape, dtype)
+            return np.zeros((batch, *value.shape) if value.batched else value.shape, value.dtype)
 
         self.inputs = [make(value) for value in values]
         self.weights = {name: make(value) for name, value in weights.items()}
@@ -48,7 +57,7 @@ class LayerHarness:
         placed |= {cotangent: self.cotangent, builder.clock: self.clock}
         placed |= {new: self.updated[names[old]] for new, old in builder.updates.items()}
         kept = [output, *penalties, *(grad for grad in grads.values() if grad is not None)]
-        self.program = Program(builder.calls, placed, kept, capacity=batch, dtype=dtype, threads=2)
+        self.program = Program(builder.calls, placed, kept, capacity=batch, threads=threads)
         self.program.attach(aligned(self.program.size))
         self.batch, self.output, self.penalties = batch, output, penalties
         self.grads = [grads[value] for value in wanted]

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from cnncli.graph.model import INPUT, Model, Node
+from cnncli.graph.model import INPUT, Model, Node, only
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.resources import benchmark
 from cnncli.training.resources.benchmark import Bench, Timed, duel
@@ -80,11 +80,11 @@ def test_the_parts_of_inference_are_the_prediction_and_change_no_weight(monkeypa
     bench.begin()
     weights = {name: tensor.copy() for name, tensor in bench.network.tensors().items()}
     bench.network.predict(N)
-    expected = bench.network.predictions.copy()
-    bench.network.predictions[...] = 0
+    expected = only(bench.network.predictions).copy()
+    only(bench.network.predictions)[...] = 0
     for part in bench.parts:
         part.program.run()
-    np.testing.assert_array_equal(bench.network.predictions, expected)
+    np.testing.assert_array_equal(only(bench.network.predictions), expected)
     bench.run(3)
     for name, tensor in bench.network.tensors().items():
         np.testing.assert_array_equal(tensor, weights[name])
@@ -119,7 +119,7 @@ def test_a_batch_has_images_in_0_to_1_and_one_class_each(bench):
     bench.begin()
     before = bench.network.inputs.copy()
     assert 0 <= before.min() < before.max() < 1
-    assert (np.sort(bench.network.targets, axis=-1) == [0, 1]).all()
+    assert (np.sort(only(bench.network.targets), axis=-1) == [0, 1]).all()
     bench.begin()
     assert (bench.network.inputs != before).any()
 
@@ -128,7 +128,7 @@ def test_a_network_without_classes_gets_numbers_to_aim_at(monkeypatch):
     monkeypatch.setattr(benchmark, "ROUND", 0.002)
     model = Model((2, 2, 1), (Node("a", LAYERS.parse({"Activation": {"activation": "tanh"}}), (INPUT,)),))
     other = Bench(model, CompileSection(optimizer="sgd", loss="mse"), N, threads=1)
-    assert len(np.unique(other.network.targets)) > 2
+    assert len(np.unique(only(other.network.targets))) > 2
     assert [part.operation for part in other.parts] == ["Activation", "Loss", "SGD"]
 
 

@@ -65,8 +65,7 @@ def command(
 
     means, doubts, count, lost = model.reader, model.doubts(inverted=invert), 0, 0
     with ExitStack() as stack:
-        outputs = model.network.targets.shape[1:]
-        sinks = [stack.enter_context(file_of(output, means, outputs))] if output else []
+        sinks = [stack.enter_context(file_of(output, means, model.output_shape))] if output else []
         if as_json:
             sinks.append(stack.enter_context(json_object(str(model.path), means.classes)))
         elif not output:

@@ -37,7 +37,7 @@ def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: in
     for draw in range(1 + draws):
         inputs = np.zeros(shape, np.float32)
         used = augment if draw else ()
-        feed = Feed(replace(train, y=masks), 1.0, ANY, inputs, targets[draw], augment=used, seed=seed)
+        feed = Feed(replace(train, y=masks), 1.0, ANY, inputs, {"image": targets[draw]}, augment=used, seed=seed)
         feed.fill(chosen, draw)
         made[draw] = inputs
     if train.x.dtype != np.uint8:

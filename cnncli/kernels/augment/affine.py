@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 
 from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
@@ -53,7 +53,8 @@ def transform(
     """
     _, height, width, channels = x.shape
     line = (width + 1) * channels
-    place, stride = scratch.per_thread((height + 2) * line * ITEM[x.dtype] + width * channels * (ITEM[x.dtype] + 8))
+    item = bytes_of(x.dtype)
+    place, stride = scratch.per_thread((height + 2) * line * item + width * channels * (item + 8))
     (low_y, high_y), (low_x, high_x) = span
     return [
         each_image(

@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit, types
 
 from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 BLUR = block(DRAWS + "height width channels size gaussian scratch stride rare:f often:f low:f high:f least:f most:f")
@@ -71,7 +71,7 @@ def _mixed(
     **parameters: Any,
 ) -> list[Step]:
     _, height, width, channels = x.shape
-    place, stride = scratch.per_thread(16 * size + (height + 1) * width * channels * ITEM[x.dtype])
+    place, stride = scratch.per_thread(16 * size + (height + 1) * width * channels * bytes_of(x.dtype))
     return [
         each_image(
             *(blur_worker, x, clock, stream, among, PORTION),

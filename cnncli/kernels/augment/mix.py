@@ -12,7 +12,7 @@ from numba import njit, types
 
 from cnncli.kernels.batch.gather import copied
 from cnncli.kernels.batch.random import fractions
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, fields, images, view, worker
 
@@ -57,7 +57,7 @@ def paste(x: Tensor, mixing: Mixing, scratch: Scratch) -> list[Step]:
 
 def _steps(x: Tensor, sides: tuple[int, int, int], mixing: Mixing, scratch: Scratch, *, rectangles: bool) -> list[Step]:
     batch, size = x.shape[0], prod(sides)
-    drawn, kept = scratch.take(batch * 32), scratch.take(x.size * ITEM[x.dtype])
+    drawn, kept = scratch.take(batch * 32), scratch.take(x.size * bytes_of(x.dtype))
     height, width, channels = sides
     low, high = mixing.alpha
     return [

@@ -7,16 +7,15 @@ from math import prod
 
 from numba import types
 
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, worker
 
 SCALED = block("x rows out size item factor:f divisor:f")
 ONE_HOT = block("classes rows out places size item")
 COPIED = block("x out size")
-BYTES, REALS = 1, 4
-"""Bytes of an element of the array that rows are taken from."""
-ITEMS = {"uint8": BYTES, "float32": REALS}
+BYTES = 1
+"""Bytes of an element, uint8, of the array that rows are taken from; of others that are wider."""
 PORTION = 1 << 17
 """Elements in a chunk: some 20 µs of work, twice what it takes to wake another thread."""
 
@@ -27,9 +26,8 @@ def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) 
     x: uint8 or float32 (N, …). rows: int64 (n,), read at run time, each within x. out: real (n, …), its rows as large
     as those of x, in whatever shape. Raises ValueError for an x of another dtype.
     """
-    if x.dtype not in ITEMS:
-        raise ValueError(f"rows are taken from uint8 or float32; received {x.dtype}")
-    places = {"x": x.address, "rows": rows.address, "out": out.address, "item": ITEMS[x.dtype]}
+    _check(x, "uint8", "float32")
+    places = {"x": x.address, "rows": rows.address, "out": out.address, "item": bytes_of(x.dtype)}
     sizes = {"size": prod(out.shape[1:]), "factor": factor, "divisor": divisor}
     return [scaled_worker.step(out.dtype, _work(out), **places, **sizes)]
 
@@ -38,17 +36,23 @@ def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
     """out[i, …] = 1 at classes[rows[i], …], 0 elsewhere.
 
     classes: int64 (N,) or uint8 (N, H, W), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes.
-    out: real (n, K) or (n, H, W, K).
+    out: real (n, K) or (n, H, W, K). Raises ValueError for classes of another dtype.
     """
+    _check(classes, "uint8", "int64")
     places = {"classes": classes.address, "rows": rows.address, "out": out.address}
-    sizes = {"places": prod(out.shape[1:-1]), "size": out.shape[-1], "item": 1 if classes.dtype == "uint8" else 8}
+    sizes = {"places": prod(out.shape[1:-1]), "size": out.shape[-1], "item": bytes_of(classes.dtype)}
     return [one_hot_worker.step(out.dtype, _work(out), **places, **sizes)]
 
 
 def copied(x: Tensor, out: Tensor) -> list[Step]:
     """out = x. Both real (n, …) of one dtype and size."""
-    size = prod(out.shape[1:]) * ITEM[out.dtype]
+    size = prod(out.shape[1:]) * bytes_of(out.dtype)
     return [copied_worker.step(out.dtype, _work(out), x=x.address, out=out.address, size=size)]
+
+
+def _check(x: Tensor, *dtypes: str) -> None:
+    if x.dtype not in dtypes:
+        raise ValueError(f"rows are taken from {' or '.join(dtypes)}; received {x.dtype}")
 
 
 def _work(out: Tensor) -> Work:

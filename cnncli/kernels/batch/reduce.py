@@ -7,10 +7,10 @@ then added in order: the bits do not depend on the number of threads.
 from math import prod
 from typing import NamedTuple
 
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
 
 PARTIALS = 8
-ITEM = {"float32": 4, "float64": 8}
 LARGE = 1 << 20
 """Elements that the sums of all lanes may have together: 4 MiB of float32, where more would cost more
 in memory traffic than it saves."""
@@ -71,7 +71,7 @@ def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list
     A single lane's sum is `out` itself and needs no step.
     """
     # As much as any smaller batch needs: its lanes may be shorter, and more of them.
-    place = scratch.take(lanes.most * out.size * ITEM[out.dtype]) if lanes.most > 1 else 0
+    place = scratch.take(lanes.most * out.size * bytes_of(out.dtype)) if lanes.most > 1 else 0
     if lanes.number == 1:
         return out.address, []
     step = partial_sums_worker.step(

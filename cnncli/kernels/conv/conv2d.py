@@ -11,7 +11,7 @@ thread, with zeros around it and a group's channels together.
 
 from typing import NamedTuple
 
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
@@ -56,7 +56,7 @@ def forward(
     Each element starts from its bias; f and the bias are the epilogue's.
     """
     kh, kw, channels, filters = kernel.shape
-    width, item = filters // geometry.groups, ITEM[kernel.dtype]
+    width, item = filters // geometry.groups, bytes_of(kernel.dtype)
     lanes, panel, *_ = microkernel.family(kernel.dtype)
     pixels = out.size // filters
     if width % lanes or (width > panel and pixels >= PACKED):
@@ -132,7 +132,7 @@ def image_fields(
     inside = (top, left) == (0, 0) and (rows - 1) * sy + reach_y <= height and reach_x <= width
     place, step, copied = 0, 0, not inside or groups > 1
     if copied:
-        size = ((lines - 1) * sy + reach_y) * reach_x * (channels // groups) * ITEM[x.dtype]
+        size = ((lines - 1) * sy + reach_y) * reach_x * (channels // groups) * bytes_of(x.dtype)
         place, step = scratch.per_thread(size)
     values = (x.address, *x.shape, groups, *out, *taps, sy, sx, top, left, dy, dx)
     copy = microkernel.family(x.dtype).border, int(copied), place, step

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from math import gcd
 from typing import NamedTuple
 
-from cnncli.kernels.batch.reduce import ITEM, PARTIALS, in_lanes, partial_sums
+from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
@@ -50,7 +51,7 @@ def grad_input(
     kh, kw, channels, filters = kernel.shape
     batch, height, width, depth = out.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
-    item = ITEM[out.dtype]
+    item = bytes_of(out.dtype)
     rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
     packs, steps, unreached = [], [], any(phase.taps == 0 for phase in rows + columns)
     apart = unreached or len(rows) * len(columns) > 1
@@ -100,7 +101,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     target, after = partial_sums(out, parts, scratch)
     packed, step = 0, 0
     if width % lanes:
-        packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * ITEM[x.dtype])
+        packed, step = scratch.per_thread(rows * columns * -(-width // panel) * panel * bytes_of(x.dtype))
     weight = weight_worker.step(
         x.dtype,
         parts.work(tiles),

@@ -8,9 +8,9 @@ from math import prod
 
 from numba import njit, types
 
-from cnncli.kernels.batch.reduce import ITEM
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, POOLED, VECTORS, pool
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
@@ -37,7 +37,7 @@ def forward(
     dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or `DROPPED` of
     `pool_blocks` where it is not positive. A NaN beats every number.
     """
-    filters, item = kernel.shape[3], ITEM[x.dtype]
+    filters, item = kernel.shape[3], bytes_of(x.dtype)
     depth, width = kernel.size // filters, VECTORS * LINE // item
     panels = -(-filters // width)
     packed = take(scratch, x.dtype, panels, depth, width)
@@ -69,7 +69,7 @@ def up(size: int, multiple: int) -> int:
 
 def take(scratch: Scratch, dtype: str, *shape: int) -> Tensor:
     """An array in scratch."""
-    return Tensor(scratch.take(prod(shape) * ITEM[dtype]), shape, dtype)
+    return Tensor(scratch.take(prod(shape) * bytes_of(dtype)), shape, dtype)
 
 
 def _needed(rows: int, kernel: Tensor, geometry: Geometry) -> int:
@@ -84,7 +84,7 @@ def _wide(kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
 
 def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
     """Pooled rows whose part of an image is at most BAND bytes; at least what has LEAST pixels."""
-    line = _wide(kernel, pooled, geometry) * x.shape[3] * ITEM[x.dtype]
+    line = _wide(kernel, pooled, geometry) * x.shape[3] * bytes_of(x.dtype)
     rows = ((BAND // line - kernel.shape[0]) // geometry.strides[0] + 1) // 2
     return min(pooled.shape[1], max(rows, -(-LEAST // pooled.shape[2])))
 
@@ -107,7 +107,7 @@ def plan(
     """
     wide = _wide(kernel, pooled, geometry)
     needed = _needed(pooled.shape[1] if whole else rows, kernel, geometry)
-    image = (needed + DENSE[0]) * wide * x.shape[3] * ITEM[x.dtype] + 2 * LINE
+    image = (needed + DENSE[0]) * wide * x.shape[3] * bytes_of(x.dtype) + 2 * LINE
     sizes = [up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
     base, step = scratch.per_thread(sum(sizes))
     values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *geometry.strides, *geometry.padding)

@@ -6,10 +6,11 @@ up (image, row, column), the input gradient (band of rows, 64 filters, kernel ro
 
 from numba import njit, types
 
-from cnncli.kernels.batch.reduce import ITEM, in_lanes, partial_sums
+from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.conv_pool import PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
 from cnncli.kernels.conv.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
@@ -34,7 +35,7 @@ def grad_weight(
     x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
     """
     kh, kw, channels, filters = out.shape
-    run, item = kw * channels, ITEM[x.dtype]
+    run, item = kw * channels, bytes_of(x.dtype)
     lanes = LINE // item
     few = kh * run <= FEW
     tile = DEEP * lanes
@@ -91,7 +92,7 @@ def grad_input(
     kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite may spoil neighbouring pixels, too.
     """
     kh, kw, channels, filters = kernel.shape
-    run = up(kw * channels, LINE // ITEM[grad.dtype])
+    run = up(kw * channels, LINE // bytes_of(grad.dtype))
     packed = take(scratch, grad.dtype, filters, kh, run)
     pack = arranged(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
     rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
@@ -104,7 +105,7 @@ def grad_input(
         rows,
         scratch,
         whole=True,
-        factors=size * ITEM[grad.dtype],
+        factors=size * bytes_of(grad.dtype),
         offsets=size * 4,
         counts=4 * rows * grad.shape[2] * 4,
     )

@@ -5,7 +5,7 @@ What reads such a part knows the distances of pixels when it is compiled, meets 
 
 from numba import njit
 
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Tensor
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
@@ -22,9 +22,9 @@ IMAGE = "x height width channels block sy sx copied_columns scratch scratch_step
 def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scratch: Scratch) -> dict[str, int]:
     """The fields of IMAGE; `part`: lines and columns of it that are copied at a time."""
     _, height, width, channels = x.shape
-    block = min(channels, BLOCK // ITEM[x.dtype])
+    block = min(channels, BLOCK // bytes_of(x.dtype))
     plane = part[0] * part[1] * LINE
-    place, step = scratch.per_thread(plane * -(-block * ITEM[x.dtype] // LINE))
+    place, step = scratch.per_thread(plane * -(-block * bytes_of(x.dtype) // LINE))
     values = (x.address, height, width, channels, block, *strides, part[1], place, step, plane)
     return dict(zip(IMAGE.split(), values, strict=True))
 

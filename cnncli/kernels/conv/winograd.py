@@ -10,9 +10,9 @@ exactly zero no longer is.
 
 from typing import NamedTuple
 
-from cnncli.kernels.batch.reduce import ITEM
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
@@ -98,7 +98,7 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
     """What `conv2d_gradient.grad_input` computes: the same with the flipped kernel, channels and filters exchanged."""
     channels, filters = kernel.shape[2:]
     tap = channels * filters
-    last = kernel.address + 8 * tap * ITEM[kernel.dtype]
+    last = kernel.address + 8 * tap * bytes_of(kernel.dtype)
     source = Source(last, (1, 3, 3, filters, channels), (filters, -3 * tap, -tap, 1, filters))
     top, left = geometry.padding
     return _correlate(grad, source, PLAIN, out, (2 - top, 2 - left), scratch)
@@ -131,7 +131,7 @@ def _correlate(
     """The steps for a kernel of (3, 3, in, filters) on x, (N, H, W, in); with a winner, `out` is pooled."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = out.shape[1:]
-    item = ITEM[x.dtype]
+    item = bytes_of(x.dtype)
     pack_step, packed = pack(kernel, x.dtype, scratch)
     panel = microkernel.family(x.dtype).panel
     matrix = channels * panel

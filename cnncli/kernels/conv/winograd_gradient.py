@@ -5,10 +5,11 @@
 Each element is one chain of fused multiply-adds over (image, tile) in each of at most 8 parts of the batch.
 """
 
-from cnncli.kernels.batch.reduce import ITEM, LARGE, in_lanes, partial_sums
+from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions, suits
 from cnncli.kernels.conv.winograd_tiles import gather_weight, spread_gradient, spread_tile
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
@@ -31,7 +32,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     """What `conv2d_gradient.grad_weight` computes, for what `suits_weight`."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = grad.shape[1:]
-    item = ITEM[x.dtype]
+    item = bytes_of(x.dtype)
     summed = Tensor(scratch.take(POSITIONS * channels * filters * item), (POSITIONS, channels, filters), x.dtype)
     parts = in_lanes(batch, summed.size)
     target, after = partial_sums(summed, parts, scratch)

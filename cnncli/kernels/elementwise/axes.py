@@ -1,4 +1,7 @@
-"""Repeating along an axis, summing over one, and swapping two. float32 or float64, one dtype in a call."""
+"""Repeating along an axis, summing over axes, and swapping two. float32 or float64, one dtype in a call."""
+
+from math import prod
+from typing import NamedTuple
 
 from llvmlite import ir
 
@@ -8,8 +11,17 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, summing
 
 REPEAT = block("x out times inner")
-SUM = block("x out count inner")
+REDUCE = block("x out far middle near inner divisor:f")
 SWAP = block("x out size rows columns")
+
+
+class Lengths(NamedTuple):
+    """Axes behind the first one of an array that is summed over two of them, `far` and `near`."""
+
+    far: int
+    middle: int
+    near: int
+    inner: int
 
 
 def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
@@ -18,12 +30,14 @@ def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
     return [repeat_worker.step(out.dtype, elements(out), **places, times=times, inner=inner)]
 
 
-def sum_axis(x: Tensor, out: Tensor, count: int, inner: int) -> list[Step]:
-    """out (A, inner) = Σ x (A, count, inner) over the middle axis, in float64: the derivative of `repeat`."""
-    outer = out.size // inner
-    part = max(1, SPAN // (count * inner))
-    places = {"x": x.address, "out": out.address, "count": count, "inner": inner}
-    return [sum_worker.step(out.dtype, Work(outer, part, x.shape[0]), **places)]
+def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0) -> list[Step]:
+    """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one after the other in float64.
+
+    The sum over one axis is the derivative of `repeat`.
+    """
+    size = prod(lengths)
+    work = Work(x.size // size, max(1, SPAN // size), x.shape[0])
+    return [reduce_worker.step(out.dtype, work, x=x.address, out=out.address, divisor=divisor, **lengths._asdict())]
 
 
 def swap(x: Tensor, out: Tensor) -> list[Step]:
@@ -39,14 +53,16 @@ _sums = summing(1, lambda x: ((), (x.double(),)))
 
 
 @emitted()
-def _sum_rows(code: Code, x: Vector, out: Vector, count: Vector, inner: Vector) -> None:
-    """out (inner) = Σ x (count, inner), each element one chain in float64."""
+def _sum_columns(
+    code: Code, x: Vector, out: Vector, far: Vector, step: Vector, near: Vector, inner: Vector, divisor: Vector
+) -> None:
+    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step` from far to far."""
 
     def column(index: Vector, mask: Vector | None) -> None:
         total = Variable(code.full(0.0, ir.DoubleType()))
-        with code.loop(count) as row:
-            total.set(total.get() + code.load(x, row * inner + index, mask).double())
-        code.store(total.get().rounded(code.item), out, index, mask)
+        with code.loop(far) as block, code.loop(near) as row:
+            total.set(total.get() + code.load(x, block * step + row * inner + index, mask).double())
+        code.store((total.get() / code.full(divisor)).rounded(code.item), out, index, mask)
 
     code.sweep(code.word(0), inner, column)
 
@@ -71,22 +87,28 @@ def repeat_worker(real):
     return repeat
 
 
-@worker(SUM)
-def sum_worker(real):
+@worker(REDUCE)
+def reduce_worker(real):
     """Some of the outer places."""
     item = real.bitwidth // 8
 
-    def sum_axis(parameters, start, stop, thread):
-        p = fields(parameters, SUM)
-        for place in range(start, stop):
-            x, out = p.x + place * p.count * p.inner * item, p.out + place * p.inner * item
+    def reduce(parameters, start, stop, thread):
+        p = fields(parameters, REDUCE)
+        run = p.near * p.inner
+        step = p.middle * run
+        for place in range(start * p.middle, stop * p.middle):
+            x = p.x + (place // p.middle * p.far * step + place % p.middle * run) * item
+            out = p.out + place * p.inner * item
             if p.inner == 1:
-                (total,) = _sums(0, (x,), (), 0, p.count, (), real)
-                view(out, 1, real)[0] = total
+                total = 0.0
+                for block in range(p.far):
+                    (part,) = _sums(0, (x + block * step * item,), (), 0, run, (), real)
+                    total += part
+                view(out, 1, real)[0] = total / p.divisor
             else:
-                _sum_rows(x, out, p.count, p.inner, real)
+                _sum_columns(x, out, p.far, step, p.near, p.inner, p.divisor, real)
 
-    return sum_axis
+    return reduce
 
 
 @worker(SWAP)

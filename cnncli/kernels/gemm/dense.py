@@ -2,7 +2,8 @@
 
 from typing import NamedTuple
 
-from cnncli.kernels.batch.reduce import ITEM, PARTIALS, Lanes, in_lanes, partial_sums
+from cnncli.kernels.batch.reduce import PARTIALS, Lanes, in_lanes, partial_sums
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.intrinsics import call, clear, copy
@@ -100,7 +101,7 @@ def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Pane
     rows, columns = matrix.shape
     lanes, panel, *_ = microkernel.family(matrix.dtype)
     if columns % lanes == 0 and not (columns > panel and uses >= PACKED):
-        item = ITEM[matrix.dtype]
+        item = bytes_of(matrix.dtype)
         return [], Panels(matrix.address, 0, panel * item, 0, 0, columns * item)
     step, panels = pack(Source(matrix.address, (1, 1, 1, rows, columns), (0, 0, 0, columns, 1)), matrix.dtype, scratch)
     return [step], panels
@@ -109,7 +110,7 @@ def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Pane
 def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
     """The step that copies `source` into panels in scratch, padded with zeros to whole ones."""
     groups, taps_y, taps_x, rows, columns = source.sizes
-    panel, item = microkernel.family(dtype).panel, ITEM[dtype]
+    panel, item = microkernel.family(dtype).panel, bytes_of(dtype)
     count, length = -(-columns // panel), taps_y * taps_x * rows
     out = scratch.take(groups * count * length * panel * item)
     names = "group_step", "y_step", "x_step", "row_step", "column_step"

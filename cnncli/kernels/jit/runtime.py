@@ -199,9 +199,14 @@ class Function:
         self.__doc__ = factory.__doc__
 
     def address(self, dtype: str, *variant: Any) -> int:
-        """The address of the function for `dtype`; `variant` are further constants the factory takes."""
+        """The address of the function for `dtype`; `variant` are further constants the factory takes.
+
+        Raises ValueError for a dtype that kernels do not compute in.
+        """
         key = (dtype, *variant)
         if key not in self.compiled:
+            if dtype not in REALS:
+                raise ValueError(f"kernels compute in {' or '.join(REALS)}; received {dtype!r}")
             function, start = self.factory(REALS[dtype], *variant), perf_counter()
             _check_cacheable(function)
             module = self.factory.__module__

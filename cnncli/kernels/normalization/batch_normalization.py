@@ -12,7 +12,8 @@ from typing import Any, NamedTuple
 
 from numba import njit, types
 
-from cnncli.kernels.batch.reduce import ITEM, Lanes, in_lanes
+from cnncli.kernels.batch.reduce import Lanes, in_lanes
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.elementwise.activation_names import parts
 from cnncli.kernels.elementwise.activations import FORMULAS, constants_of
 from cnncli.kernels.jit.intrinsics import clear
@@ -117,13 +118,13 @@ def make_tables(
     """
     depth, saved = x.shape[-1], normalization.saved
     length = channels.period(depth)
-    out = scratch.take((3 + extra) * length * ITEM[x.dtype])
+    out = scratch.take((3 + extra) * length * bytes_of(x.dtype))
     step = tables_worker.step(
         x.dtype,
         1,
         extra,
         mean=mean.address if mean else saved.address,
-        variance=variance.address if variance else saved.address + depth * ITEM[x.dtype],
+        variance=variance.address if variance else saved.address + depth * bytes_of(x.dtype),
         given=int(variance is not None),
         gamma=address_of(normalization.gamma),
         beta=address_of(normalization.beta),

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from numba import types
 
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.normalization.batch_normalization import Normalization, address_of
 
@@ -39,7 +39,7 @@ def fold(
     The kernel's numbers belong to the filters in turn, `inner` to each. `out` has a bias.
     """
     kernel, filters = weights.kernel, mean.size
-    scale = scratch.take(filters * ITEM[kernel.dtype])
+    scale = scratch.take(filters * bytes_of(kernel.dtype))
     length = filters if inner == 1 else inner
     rows, part = kernel.size // length, max(1, SPAN // length)
     factors = factors_worker.step(

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from cnncli.kernels.batch.reduce import ITEM
+from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
@@ -78,7 +78,7 @@ def frame(x: Tensor, out: Tensor, top: int, left: int) -> list[Step]:
             out=out.address,
             height=x.shape[1],
             width=x.shape[2],
-            pixel=channels * ITEM[out.dtype],
+            pixel=channels * bytes_of(out.dtype),
             rows=rows,
             columns=columns,
             top=top,

@@ -73,7 +73,7 @@ def loaders() -> dict[str, Callable[[], int]]:
     y = generator.integers(0, 10, IMAGES)
     inputs, targets = np.zeros((BATCH, SIZE, SIZE, 3), np.float32), np.zeros((BATCH, 10), np.float32)
     split = Split(x, y, "made", "x_train")
-    feed = Feed(split, "auto", CategoricalCrossentropy(), inputs, targets, augment=augmentation(SIZE))
+    feed = Feed(split, "auto", CategoricalCrossentropy(), inputs, {"output": targets}, augment=augmentation(SIZE))
     count = [0]
 
     def ours() -> int:

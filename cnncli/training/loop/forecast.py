@@ -126,14 +126,15 @@ def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:
 
 def _memory(plan: Plan, dataset: Dataset, network: Network, update: Update, process: int) -> Memory:
     slots = sum(arena.data.nbytes for arena in update.slots.values())
-    held = (network.weights.data, network.gradients.data, network.frozen.data, network.inputs, network.targets)
+    tensors = (network.weights.data, network.gradients.data, network.frozen.data)
+    held = (*tensors, network.inputs, *network.targets.values(), network.memory)
     weights = network.weights.data.nbytes + network.frozen.data.nbytes
     kept = weights * sum(callback.kept_copies() for callback in plan.fit.callbacks)
     return Memory(
         process,
         KERNELS,
         _data(dataset),
-        sum(array.nbytes for array in (*held, network.memory)) + slots + kept,
+        sum(array.nbytes for array in held) + slots + kept,
         2 * (weights + slots + kept),  # the file's content, once as it is made and once with its header in order
     )
 

@@ -13,6 +13,7 @@ from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.arena import Arena
+from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
@@ -236,14 +237,14 @@ class Trainer:
 
 def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:
     """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
-    outputs = network.targets.shape[1:]
+    outputs = only(network.targets).shape[1:]
     images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
     targets: list[Array | None] = [np.zeros((n, *outputs), np.float32)]
     if len(outputs) == 1:
         targets = [np.zeros(n, np.int64)]
     elif len(outputs) == 3:
         targets = [np.zeros((n, *outputs[:2]), np.uint8)]
-    if network.targets.shape == network.inputs.shape:
+    if outputs == network.inputs.shape[1:]:
         targets.append(None)
     for labels in targets:
         split = Split(images, labels, "", "x_train")

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
+from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.layers.meaning import Meaning
 from cnncli.training.metrics.evaluation import evaluate
@@ -88,13 +89,14 @@ class Evaluation:
 
 def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str, names: Sequence[str]) -> Evaluation:
     """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the classes'."""
-    count, pixels = _class_count(network, feed.split), len(network.targets.shape) == 4
+    count, pixels = _class_count(network, feed.split), only(network.targets).ndim == 4
     classes = [*names[:count], *map(str, range(len(names[:count]), count))]
     confusion, totals = Confusion(count), Totals()
     mistakes: list[Mistake] = []
 
     def count_batch(rows: slice) -> None:
-        scores, targets = (array[: rows.stop - rows.start] for array in (network.probabilities, network.targets))
+        read = network.probabilities, network.targets
+        scores, targets = (only(arrays)[: rows.stop - rows.start] for arrays in read)
         totals.add(confusion.count(scores, targets))
         if not pixels:
             mistakes.extend(_mistakes(scores, targets, rows.start))
@@ -126,7 +128,7 @@ def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
 
 def _class_count(network: Network, split: Split) -> int:
     """The number of classes that outputs and labels speak of; 0 where they are no classes."""
-    outputs = network.targets.shape[1:]
+    outputs = only(network.targets).shape[1:]
     if split.y is None or len(outputs) not in (1, 3):
         return 0
     if outputs[-1] == 1:

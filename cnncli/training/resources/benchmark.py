@@ -103,11 +103,12 @@ class Bench:
         network = self.network
         network.initialize(0)
         network.inputs[...] = self.random.random(network.inputs.shape, np.float32)
-        classes = network.targets.shape[-1] if network.loss.classes else 0
-        if classes:
-            network.targets[...] = np.eye(classes)[self.random.integers(classes, size=network.targets.shape[:-1])]
-        else:
-            network.targets[...] = self.random.random(network.targets.shape)
+        for targets in network.targets.values():
+            if network.loss.classes:
+                classes = targets.shape[-1]
+                targets[...] = np.eye(classes)[self.random.integers(classes, size=targets.shape[:-1])]
+            else:
+                targets[...] = self.random.random(targets.shape)
 
     def run(self, steps: int) -> None:
         """Train (forward, backward, update), or predict."""

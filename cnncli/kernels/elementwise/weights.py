@@ -1,0 +1,44 @@
+"""Arithmetic of a batch with a weight that is repeated over it. float32 or float64, one dtype in a call."""
+
+from collections.abc import Callable
+
+from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.elementwise.axes import repeat_worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
+from cnncli.kernels.vector import channels
+from cnncli.kernels.vector.lanes import Vector
+
+APPLY = block("x table out length")
+
+
+def apply(name: str, x: Tensor, weight: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
+    """out (…, size) = the formula `name` of x (…, size) and of the weight's `size` elements; `out` may be x."""
+    size, length = weight.size, channels.period(weight.size)
+    table, steps = weight.address, []
+    if length > size:  # whole vectors of it
+        table = scratch.take(length * bytes_of(weight.dtype))
+        places = {"x": weight.address, "out": table}
+        steps = [repeat_worker.step(weight.dtype, elements(length), **places, times=length // size, inner=size)]
+    work = elements(x)._replace(grain=channels.rows_of(size))
+    places = {"x": x.address, "table": table, "out": out.address}
+    return [*steps, apply_worker.step(x.dtype, work, name, **places, length=length)]
+
+
+FORMULAS: dict[str, Callable[..., Vector]] = {
+    "multiply": lambda x, weight: x * weight,
+    "add": lambda x, weight: x + weight,
+}
+NUMBERS = {name: number for number, name in enumerate(FORMULAS)}
+_formulas = channels.channelwise(*FORMULAS.values())
+
+
+@worker(APPLY)
+def apply_worker(real, name):
+    """Some elements from the weight's first one on."""
+    number = NUMBERS[name]
+
+    def with_weight(parameters, start, stop, thread):
+        p = fields(parameters, APPLY)
+        _formulas(number, (p.x,), (p.table,), p.out, start, stop, p.length, (), real)
+
+    return with_weight
