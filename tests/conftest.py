@@ -12,6 +12,8 @@ from hypothesis import settings
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
 for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
     os.environ.pop(name, None)
+# nohup and a shell's background jobs hand on that Ctrl-C is ignored, also to the processes that tests start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_addoption(parser):
@@ -23,6 +25,11 @@ def pytest_configure(config):
     settings.register_profile("short", max_examples=200, deadline=None, derandomize=True)
     settings.register_profile("long", max_examples=100_000, deadline=None)
     settings.load_profile("long" if config.getoption("--long") else "short")
+
+
+def pytest_collection_modifyitems(items):
+    """The long ones first; the others stay in order."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 import yaml
 from PIL import Image
 
@@ -40,6 +41,7 @@ def files(folder):
     return {path: path.read_bytes() for path in found}
 
 
+@pytest.mark.long
 def test_its_commands_run_in_order_end_well_and_overwrite_nothing(tmp_path):
     checkout, tools = tmp_path / "checkout", tmp_path / "bin"
     for folder in (checkout, tools):
@@ -113,6 +115,7 @@ def test_ci_runs_the_test_command_it_names():
     (line,) = [line for line in README.splitlines() if "&& .venv/bin/pytest" in line]
     assert "grep --max-count=1 '&& .venv/bin/pytest' README.md" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "[test]" in line
+    assert line in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 
 
 def test_its_workflow_is_valid_and_its_commands_exist():

@@ -48,7 +48,7 @@ READERS = (
 )
 WIDEST = 90
 """Characters of a signature in one line."""
-INNER = ("network", "reader", "form", "doubts", "stream", "rescale", "target", "file")
+INNER = ("network", "reader", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
 """Parts of a Model that commands use; what they are may change."""
 
 

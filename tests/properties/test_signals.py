@@ -149,6 +149,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place
 
 
+@pytest.mark.long
 @settings(max_examples=settings.default.max_examples // 20)
 @given(
     case=st.builds(

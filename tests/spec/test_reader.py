@@ -84,9 +84,9 @@ def test_a_block_text_is_a_text() -> None:
     ],
 )  # fmt: skip
 def test_what_could_do_harm_is_refused_quickly(text: str, expected: str) -> None:
-    began = time.perf_counter()
+    began = time.process_time()
     assert expected in problem_of(text)
-    assert time.perf_counter() - began < 5
+    assert time.process_time() - began < 5
 
 
 def test_a_file_that_is_no_utf_8_is_told_with_the_place(tmp_path) -> None:  # type: ignore[no-untyped-def]
