@@ -18,7 +18,7 @@ from tests.cli.test_folders import noise
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("ci", "data", "evaluation", "performance", "specs", "training")))
-TESTED_ELSEWHERE = {"benchmarks.md", "benchmarks_notes.md", "errors.md", "reference.md"}
+TESTED_ELSEWHERE = {"api.md", "benchmarks.md", "benchmarks_notes.md", "errors.md", "reference.md"}
 BROKEN = """\
 data: {dataset: mnist5k}
 model:
@@ -146,8 +146,8 @@ SAID = {
 
 
 def test_every_page_has_its_commands_run():
-    pages = {path.name for path in (ROOT / "docs").glob("*.md")}
-    assert pages == {Path(page).name for page in PAGES[1:]} | TESTED_ELSEWHERE
+    pages = {path.name for path in (ROOT / "docs").glob("*.md")} - TESTED_ELSEWHERE
+    assert pages == {Path(page).name for page in PAGES[1:]}
     assert all(blocks("sh", page) for page in PAGES)
 
 
