@@ -9,7 +9,7 @@ from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from cnncli.api.data import is_offline
+from cnncli.api.evaluation_data import EvaluationData
 from cnncli.api.runs import Run
 from cnncli.api.targets import Target, carried_spec, find_model
 from cnncli.api.training import PathLike, warnings_only
@@ -172,10 +172,19 @@ class Model:
         `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError where the data do
         not fit the model or can't be read.
         """
-        from cnncli.api.evaluation import evaluate
+        from cnncli.datasets.batches import Feed
+        from cnncli.training.metrics.examination import examine
 
         with heard_by(lambda text: on_event(Notice(text, "warning"))):
-            return evaluate(self, None if data is None else os.fspath(data), on_event, offline=is_offline(offline))
+            reading = EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline)
+            spec, dataset = reading.read(None if data is None else os.fspath(data))
+            split = "test" if dataset.test is not None else "validation"
+            rows = dataset.splits.get(split)
+            if rows is None:
+                raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+            network = self.network
+            feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
+            return examine(network, feed, spec.compile.metrics, split, self.classes)
 
     @cached_property
     def network(self) -> "Network":

@@ -3,14 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
 from cnncli.report.tables.expectations import judge
 from cnncli.spec.spec import Spec
 from cnncli.training.runs import past_runs
-
-if TYPE_CHECKING:
-    from cnncli.api.model import Model
 
 
 @dataclass(frozen=True)
@@ -39,12 +36,6 @@ class Run:
     def history(self) -> Sequence[Mapping[str, Any]]:
         """The figures of every epoch, with its learning rate and seconds."""
         return past_runs.history(self.path)
-
-    def model(self, weights: Literal["best", "last"] = "best") -> "Model":
-        """The trained model: with the weights that the run hands out, or those of its last epoch."""
-        from cnncli.api.model import load
-
-        return load(self.path, weights)
 
     def judge(self) -> None:
         """Raise ExpectationError where the figures are not what the spec's `expect` asks for, unless `unjudged`."""

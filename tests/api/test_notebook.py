@@ -43,7 +43,7 @@ def test_a_cell_trains_shows_and_predicts(kernel):
     printed, error = run(client, "import cnncli\nrun = cnncli.train('bars.yaml')\nprint(run.epoch, len(run.history))")
     assert (printed.split()[-1], error) == ("2", "")
     printed, error = run(
-        client, "model = run.model()\nprint(len(model.predict('bars.npz' and [run.path] and 'x.npy')))"
+        client, "model = cnncli.load(run)\nprint(len(model.predict('bars.npz' and [run.path] and 'x.npy')))"
     )
     assert error.startswith("UsageError: there is no file or folder 'x.npy'")
     printed, error = run(client, "print(model.evaluate().figures['accuracy'] <= 1, model.summary().parameters)")

@@ -1,4 +1,4 @@
-"""How good a model is, on its own data or on others."""
+"""The data that a model is evaluated on: its own, or others."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,6 +7,7 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from cnncli.api.data import decoding, obtain, refuse_moved, skipped
+from cnncli.api.targets import Target
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources.find import names_splits
@@ -18,77 +19,64 @@ from cnncli.training.events import OnEvent
 from cnncli.training.runs.past_runs import data_digest
 
 if TYPE_CHECKING:
-    from cnncli.api.model import Model
     from cnncli.datasets.dataset import Dataset
-    from cnncli.training.metrics.examination import Evaluation
 
 DIVIDING = ("validation_split", "stratified", "folds", "fold")
 """What of the model's `data` does not count for other data."""
 
 
-def evaluate(model: "Model", data: str | None, on_event: OnEvent, *, offline: bool) -> "Evaluation":
-    """Evaluate on the test split, or without one on the validation split, of the model's own data or of others.
+class EvaluationData:
+    """Reads data for the model in `target`, whose spec and names of classes are given.
 
-    Raises CnncliError where there is neither, or the data do not fit the model.
+    Raises CnncliError where data can't be read or do not fit the model.
     """
-    from cnncli.datasets.batches import Feed
-    from cnncli.training.metrics.examination import examine
 
-    reading = _Reading(model, on_event, offline)
-    spec, dataset = reading.own() if data is None else reading.other(data)
-    for notice in skipped(dataset):
-        on_event(notice)
-    _check_classes(dataset.source, dataset.classes, model.classes)
-    split = "test" if dataset.test is not None else "validation"
-    rows = dataset.splits.get(split)
-    if rows is None:
-        raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-    network = model.network
-    feed = Feed(rows, model.rescale, spec.compile.loss, network.inputs, network.targets)
-    return examine(network, feed, spec.compile.metrics, split, model.classes)
+    def __init__(
+        self, target: Target, spec: Spec, classes: Sequence[str], on_event: OnEvent, *, offline: bool | None
+    ) -> None:
+        self.target, self.spec, self.classes, self.on_event, self.offline = target, spec, classes, on_event, offline
 
+    def read(self, data: str | None) -> "tuple[Spec, Dataset]":
+        """Other `data`, or without them those that the model was trained on; and the spec with them."""
+        spec, dataset = self._own() if data is None else self._other(data)
+        for notice in skipped(dataset):
+            self.on_event(notice)
+        _check_classes(dataset.source, dataset.classes, self.classes)
+        return spec, dataset
 
-class _Reading:
-    """Reads data for a model."""
+    def _own(self) -> "tuple[Spec, Dataset]":
+        refuse_moved(self.spec.data, f"cnncli evaluate {quote(str(self.target.run or self.target.file))}")
+        return self.spec, self._load(self.spec)
 
-    def __init__(self, model: "Model", on_event: OnEvent, offline: bool) -> None:
-        self.model, self.on_event, self.offline = model, on_event, offline
-
-    def own(self) -> "tuple[Spec, Dataset]":
-        """The spec in a model file, and the data that it was trained on."""
-        spec, target = self.model.spec, self.model.target
-        refuse_moved(spec.data, f"cnncli evaluate {quote(str(target.run or target.file))}")
-        return spec, self.read(spec)
-
-    def other(self, data: str) -> "tuple[Spec, Dataset]":
-        """The spec with other data, and these. All images of a folder or a table that names no splits are test images;
-        but where they are those that the run was trained on, they are divided as they were then.
+    def _other(self, data: str) -> "tuple[Spec, Dataset]":
+        """All images of a folder or a table without named splits are test images; but data that the run was trained on
+        are divided as they were then.
         """
-        spec, run = self.model.spec, self.model.target.run
+        spec, run = self.spec, self.target.run
         shape = spec.model.input_shape
         section = _section(spec, data)
         found = describe(section, Path.cwd(), shape)
         if found.input_shape != shape:
             raise CnncliError(f"{data}: images must have the model's shape {shape}; received {found.input_shape}")
         if section.targets == "labels":
-            _check_classes(data, found.names, self.model.classes)
+            _check_classes(data, found.names, self.classes)
         other = replace(spec, data=section.replace(dataset=found.source))
-        dataset = self.read(other)
+        dataset = self._load(other)
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source))
-            return own, self.read(own)
+            return own, self._load(own)
         if isinstance(found.source, str) and not names_splits(find(found.source, Path())):
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 
-    def read(self, spec: Spec) -> "Dataset":
-        """The data of a spec, downloaded where they have to be."""
+    def _load(self, spec: Spec) -> "Dataset":
+        """The data of a spec, downloaded if necessary."""
         from cnncli.datasets.load import load
 
         obtain(spec.data, self.on_event, offline=self.offline)
         outputs = lower(spec.model).output.shape[-1]
-        told, shape = decoding(self.on_event), spec.model.input_shape
-        return load(spec.data, Path(), seed=spec.seed, told=told, input_shape=shape, outputs=outputs)
+        progress, shape = decoding(self.on_event), spec.model.input_shape
+        return load(spec.data, Path(), seed=spec.seed, told=progress, input_shape=shape, outputs=outputs)
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:
