@@ -146,7 +146,7 @@ def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
     (tmp_path / "wrong.yaml").write_text(wrong)
     done = cnncli(tmp_path, "check", "wrong.yaml")
     assert "each needs a sigmoid and binary_crossentropy; received categorical_crossentropy and softmax" in done.stderr
-    assert "images of this data may have several classes, accuracy counts one: use binary_accuracy" in done.stderr
+    assert "accuracy requires one class per image, but this data is multi-label: use binary_accuracy" in done.stderr
     right = wrong.replace("softmax", "sigmoid").replace("categorical", "binary").replace("accuracy", "binary_accuracy")
     (tmp_path / "right.yaml").write_text(right)
     assert cnncli(tmp_path, "check", "right.yaml").returncode == 0

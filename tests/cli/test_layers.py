@@ -3,7 +3,7 @@
 import json
 
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from tests.cli.test_commands import MNIST, cnncli
 
 WITHOUT_CLASS = {

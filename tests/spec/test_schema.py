@@ -9,7 +9,7 @@ from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.schema import schema
 from cnncli.spec.spec import load
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.reader import read
