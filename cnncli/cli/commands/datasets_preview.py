@@ -45,7 +45,7 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     from cnncli.datasets.load import load as read
 
     base = loaded.path.parent if loaded.path else Path()
-    dataset = read(loaded.data, base, seed=loaded.seed, told=decoding(), input_shape=loaded.model.input_shape)
+    dataset = read(loaded.data, base, seed=loaded.seed, progress=decoding(), input_shape=loaded.model.input_shape)
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)

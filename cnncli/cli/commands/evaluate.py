@@ -146,7 +146,7 @@ def _read(spec: Spec, offline: bool) -> "Dataset":
     obtain(spec.data, offline=offline)
     outputs = lower(spec.model).output.shape[-1]
     shape = spec.model.input_shape
-    return load(spec.data, Path(), seed=spec.seed, told=decoding(), input_shape=shape, outputs=outputs)
+    return load(spec.data, Path(), seed=spec.seed, progress=decoding(), input_shape=shape, outputs=outputs)
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:

@@ -22,7 +22,7 @@ from cnncli.training.resources import threads as cpus
 from cnncli.training.runs.past_runs import model_files
 
 if TYPE_CHECKING:
-    from cnncli.datasets.images.brightness_stats import Tone
+    from cnncli.datasets.images.brightness_stats import BrightnessStats
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.section import DataSection
     from cnncli.training.prediction import Prediction
@@ -167,10 +167,10 @@ def _form(data: "DataSection", shape: tuple[int, ...]) -> "Form | None":
     return Form.of(data, height, width, modes[channels])
 
 
-def _tone(file: "ModelFile") -> "Tone | None":
-    from cnncli.datasets.images.brightness_stats import Tone
+def _tone(file: "ModelFile") -> "BrightnessStats | None":
+    from cnncli.datasets.images.brightness_stats import BrightnessStats
 
-    tone: Tone | None = file.about.value("tone", Tone) if "tone" in file.metadata else None
+    tone: BrightnessStats | None = file.about.value("tone", BrightnessStats) if "tone" in file.metadata else None
     return tone
 
 

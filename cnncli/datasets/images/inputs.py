@@ -1,4 +1,4 @@
-"""What a model is to predict: image files, folders of them, and arrays in `.npy` files, one image after the other.
+"""Inputs of `cnncli predict`: image files, folders of images and `.npy` arrays, one image at a time.
 
 Nothing is listed or decoded before it is needed: a folder of any size takes the memory of a portion of its images.
 """
@@ -86,8 +86,7 @@ def _inverted(pixels: Array) -> Array:
         return 255 - pixels
     if pixels.min() < 0 or pixels.max() > 1:
         raise UnusableError(
-            "to be inverted, numbers must be uint8 or lie between 0 and 1; "
-            f"it has {pixels.min():.4g} to {pixels.max():.4g}"
+            f"to be inverted, values must be uint8 or between 0 and 1; it has {pixels.min():.4g} to {pixels.max():.4g}"
         )
     return 1 - pixels
 
@@ -117,7 +116,7 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
 
 def _picture(path: Path, form: Form | None, shape: tuple[int, ...]) -> Array:
     if form is None:
-        raise UnusableError(f"the model's input, {_size(shape)}, is no picture's: it takes arrays (.npy) alone")
+        raise UnusableError(f"the model's input, {_size(shape)}, is not an image shape: it accepts only arrays (.npy)")
     return decode(path, form)
 
 
@@ -133,7 +132,7 @@ def _rows(path: Path, shape: tuple[int, ...]) -> Iterator[_Source]:
         if array.shape[1:] not in (shape, plain) or not len(array):
             single, several = _size(shape), _size(("N", *shape))
             raise UnusableError(
-                f"an array must be {single} or {several}, as the model's input is; it is {_size(array.shape)}"
+                f"an array must be {single} or {several} to match the model's input; received {_size(array.shape)}"
             )
     except UnusableError as error:
         yield _Source(name, partial(_refuse, str(error)))
@@ -164,7 +163,7 @@ def _row(array: Array, shape: tuple[int, ...]) -> Array:
         pixels = np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32).reshape(shape)
     reading.check()
     if not np.isfinite(pixels).all():
-        raise UnusableError("an image must hold finite float32 numbers; it holds others")
+        raise UnusableError("an image must hold finite float32 numbers; it has nan or inf")
     return pixels
 
 

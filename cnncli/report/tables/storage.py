@@ -50,7 +50,7 @@ def caches(digest: str, *, unused: str) -> list[Fact]:
     facts = [Fact("caches", "jit", size(used), _sized(used), advice), Fact("caches", "jit_of_others", spent, others)]
     for kind in ("images", "datasets"):
         place = places[kind]
-        why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
+        why = folders.unsafe_reason(place) or ("" if _writable(place) else f"{place} can't be written")
         advice = why and f"{why}; CNNCLI_CACHE_DIR names another folder"
         facts.append(Fact("caches", kind, size(place), _sized(place), advice))
     empty = f"`cnncli doctor --clean` removes old kernels and images; `rm -r {places['datasets']}` removes downloads"

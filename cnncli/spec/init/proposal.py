@@ -10,7 +10,7 @@ from cnncli.datasets.splits import selection
 from cnncli.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
-    from cnncli.datasets.inspect.inspect_source import Survey
+    from cnncli.datasets.inspect.inspect_source import SourceSummary
 
 SMALLEST = 8
 """Minimum side in pixels: the networks halve the smallest images three times."""
@@ -51,7 +51,7 @@ class Proposal:
     samples: dict[str, int] = field(default_factory=dict)
 
 
-def propose(seen: "Survey", seed: int) -> Proposal:
+def propose(seen: "SourceSummary", seed: int) -> Proposal:
     """Choose the settings. Raises UsageError if the images are too small for the networks."""
     size = _size(seen)
     shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
@@ -69,7 +69,7 @@ def propose(seen: "Survey", seed: int) -> Proposal:
     )
 
 
-def _size(seen: "Survey") -> tuple[int, int]:
+def _size(seen: "SourceSummary") -> tuple[int, int]:
     """The common size of all images, or a size chosen from their median."""
     weighed = [size for size, count in seen.sizes.items() for _ in range(count)]
     shorter = int(median(min(size) for size in weighed))
@@ -90,7 +90,7 @@ def _size(seen: "Survey") -> tuple[int, int]:
     return (side, longer) if wide > 1 else (longer, side)
 
 
-def _flipped(seen: "Survey") -> bool:
+def _flipped(seen: "SourceSummary") -> bool:
     """Whether horizontal flips keep the class: assumed for photographs, not for characters."""
     named = seen.kind in ("folder", "downloaded")
     characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
@@ -99,7 +99,7 @@ def _flipped(seen: "Survey") -> bool:
     return not (characters or directed or (seen.channels == 1 and small))
 
 
-def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[str, int]]:
+def _listed_shares(seen: "SourceSummary", seed: int) -> tuple[dict[str, float], dict[str, int]]:
     """The missing splits of a folder or table, as far as its smallest class has enough images."""
     assert seen.listing is not None
     lacking = [f"{name}_split" for name in ("validation", "test") if name not in seen.samples]
@@ -118,7 +118,7 @@ def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[st
     raise AssertionError("a folder that is not divided lacks nothing")
 
 
-def _array_shares(seen: "Survey") -> tuple[dict[str, float], dict[str, int]]:
+def _array_shares(seen: "SourceSummary") -> tuple[dict[str, float], dict[str, int]]:
     """A tenth for validation: the last rows, as in Keras, or stratified if those lack a class."""
     train = seen.samples["train"]
     if "validation" in seen.samples or train < FEWEST_TO_DIVIDE:

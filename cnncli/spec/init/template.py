@@ -8,7 +8,7 @@ from cnncli.spec.init.proposal import Proposal
 from cnncli.spec.yaml.writer import scalar
 
 if TYPE_CHECKING:
-    from cnncli.datasets.inspect.inspect_source import Survey
+    from cnncli.datasets.inspect.inspect_source import SourceSummary
 
 SCHEMA = "spec.schema.json"
 COLUMN = 33
@@ -18,7 +18,9 @@ EPOCHS, FEWER_EPOCHS, MANY_IMAGES = 30, 15, 20_000
 PATIENCE = 5
 
 
-def template(seen: "Survey", chosen: Proposal, *, file: str, name: str, source: str, model: str, command: str) -> str:
+def template(
+    seen: "SourceSummary", chosen: Proposal, *, file: str, name: str, source: str, model: str, command: str
+) -> str:
     """The text. `file`: its path. `source`: the dataset in the spec. `command`: the command that creates it."""
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
@@ -43,7 +45,7 @@ def _line(text: str, remark: str = "") -> str:
     return f"{text:{COLUMN - 1}} # {remark}" if remark else text
 
 
-def _data(seen: "Survey", chosen: Proposal, source: str) -> Iterator[str]:
+def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]:
     yield "data:"
     yield _line(f"  dataset: {scalar(source)}", KINDS[seen.kind])
     if chosen.resized:
@@ -74,7 +76,7 @@ def _data(seen: "Survey", chosen: Proposal, source: str) -> Iterator[str]:
         yield "  #   - RandomRotation: {factor: 0.04}"
 
 
-def _model(seen: "Survey", chosen: Proposal, model: str) -> Iterator[str]:
+def _model(seen: "SourceSummary", chosen: Proposal, model: str) -> Iterator[str]:
     height, width = chosen.size
     activation = "sigmoid" if seen.several else "softmax"
     yield f"# Input: {height} × {width} × {seen.channels}. {TRY[model]}"
@@ -86,7 +88,7 @@ def _model(seen: "Survey", chosen: Proposal, model: str) -> Iterator[str]:
     yield _line(last, "one output per class" + (", each yes or no" if seen.several else ""))
 
 
-def _compile(seen: "Survey") -> Iterator[str]:
+def _compile(seen: "SourceSummary") -> Iterator[str]:
     yield "compile:"
     yield _line("  optimizer: adam", "{Adam: {learning_rate: 0.0003}} if the loss is unstable, or with")
     yield _line("", "learning_rate: {CosineDecay: {initial_learning_rate: 0.001, decay_steps: 30 epochs}}")
@@ -108,7 +110,7 @@ def _fit(chosen: Proposal) -> Iterator[str]:
         yield f"    - EarlyStopping: {{{stopping}}}"
 
 
-def _expect(seen: "Survey", chosen: Proposal) -> Iterator[str]:
+def _expect(seen: "SourceSummary", chosen: Proposal) -> Iterator[str]:
     split = next((name for name in ("test", "validation") if name in chosen.samples), "")
     if split:
         figure = f"{'val' if split == 'validation' else split}_{'binary_' if seen.several else ''}accuracy"

@@ -139,7 +139,7 @@ def check_augmentations(
     for augmentation, place in zip(data.augment, places, strict=True):
         rank = len(shape)
         message = (
-            augmentation.misfit(shape)
+            augmentation.shape_error(shape)
             if rank == 3
             else f"augmentations require images [height, width, channels]; received input_shape {_list(shape)}"
         )
