@@ -57,7 +57,7 @@ def test_a_link_is_written_through(tmp_path):
 def test_on_a_full_disk_the_old_file_stays_and_nothing_new_is_left(tmp_path, old):
     if old is not None:
         (tmp_path / "file").write_bytes(old)
-    intact = "" if old is None else "; the file written before is intact"
+    intact = "" if old is None else "; the existing file is unchanged"
     with full_disk(), pytest.raises(CnncliError) as caught:
         atomic.write(tmp_path / "file", b"more than ten bytes")
     assert str(caught.value) == f"{tmp_path}/file: can't be written: File too large{intact}"
@@ -110,7 +110,7 @@ def test_a_full_device_is_told_and_stays(tmp_path):
 
 
 def test_a_folder_or_a_missing_one_is_told(tmp_path):
-    for name, why in {"": "Is a directory", "no/file": f"there is no folder '{tmp_path}/no'"}.items():
+    for name, why in {"": "Is a directory", "no/file": f"there is no directory '{tmp_path}/no'"}.items():
         with pytest.raises(CnncliError, match=rf"can't be written: {why}$"):
             atomic.write(tmp_path / name, b"content")
     assert names(tmp_path) == []

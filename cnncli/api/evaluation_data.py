@@ -76,7 +76,7 @@ class EvaluationData:
         obtain(spec.data, self.on_event, offline=self.offline)
         outputs = lower(spec.model).output.shape[-1]
         progress, shape = decoding(self.on_event), spec.model.input_shape
-        return load(spec.data, Path(), seed=spec.seed, told=progress, input_shape=shape, outputs=outputs)
+        return load(spec.data, Path(), seed=spec.seed, progress=progress, input_shape=shape, outputs=outputs)
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:

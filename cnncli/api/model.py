@@ -242,10 +242,11 @@ class Model:
 
     def doubts(self, *, inverted: bool) -> "Doubts":
         """Looks at images on their way for such as are unlike those of the training."""
-        from cnncli.datasets.images.brightness_stats import Tone
         from cnncli.report.prediction.out_of_distribution import Doubts
 
-        tone: Tone | None = self.file.about.value("tone", Tone) if "tone" in self.file.metadata else None
+        tone: BrightnessStats | None = (
+            self.file.about.value("tone", BrightnessStats) if "tone" in self.file.metadata else None
+        )
         return Doubts(tone, inverted=inverted)
 
 

@@ -1,4 +1,4 @@
-"""Batches: the order of an epoch, and the filling of a network's inputs and targets."""
+"""Batches: the order of an epoch, and filling a network's inputs and targets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -170,7 +170,7 @@ class Feed:
         """The target is the input."""
         if self.inputs.shape != self.target.shape:
             raise CnncliError(
-                f"with `targets: input` the model's output must have its input's shape {self.inputs.shape[1:]}; "
+                f"with `targets: input` the model's output must have the input's shape {self.inputs.shape[1:]}; "
                 f"received {self.target.shape[1:]}"
             )
         if self.loss.outputs.probabilities:
@@ -184,8 +184,8 @@ class Feed:
             for value in images.extremes(images.source[row]):
                 if not 0 <= value <= 1:
                     raise CnncliError(
-                        f"{self.split.source}: with `targets: input` {type(self.loss).__name__} needs images rescaled "
-                        f"to between 0 and 1; {self.split.name(row)} has {value}"
+                        f"{self.split.source}: with `targets: input` {type(self.loss).__name__} requires images "
+                        f"between 0 and 1 after rescaling; {self.split.name(row)} has {value}"
                     )
 
     def _labels(self, y: Array) -> Filler:
@@ -197,8 +197,8 @@ class Feed:
         dense = y if y.dtype.kind == "f" else y[:, None]
         if dense.shape[1:] != outputs:
             raise CnncliError(
-                f"{self.split.place} must hold class numbers (whole numbers) or rows of the model's outputs {outputs}; "
-                f"received {dense.dtype} rows {dense.shape[1:]}"
+                f"{self.split.place} must hold integer class numbers or rows of the model's output shape {outputs}; "
+                f"received {dense.dtype} rows of shape {dense.shape[1:]}"
             )
         if self.loss.outputs.probabilities:
             self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
@@ -230,8 +230,8 @@ class Feed:
 
     def _check_sums(self, y: Array) -> None:
         """Rows must be shares of one: of others Keras, whose gradient takes them for that, trains on another loss."""
-        sums, several = y.sum(-1), "images of several classes need sigmoid and binary_crossentropy"
-        rule = f"rows with a sum of 1 for {type(self.loss).__name__} ({several})"
+        sums, several = y.sum(-1), "multi-label data requires sigmoid and binary_crossentropy"
+        rule = f"rows that sum to 1 for {type(self.loss).__name__} ({several})"
         self._check(sums, np.abs(sums - 1) > ROUNDING, rule)
 
     def _check(self, y: Array, bad: Array, rule: str) -> None:

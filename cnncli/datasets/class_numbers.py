@@ -24,7 +24,7 @@ def class_numbers(y: Array) -> Array | None:
     return y.argmax(axis=1) if (y.sum(axis=1) == 1).all() else None
 
 
-def whole_numbers(y: Array) -> Array:
+def integer_labels(y: Array) -> Array:
     """A column of whole numbers in floating point as class numbers, int64 (N,); other labels as they are."""
     if y.dtype.kind != "f" or y.shape[1:] != (1,) or not ((y >= 0) & (y < EXACT) & (y == np.floor(y))).all():
         return y

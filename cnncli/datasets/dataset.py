@@ -1,4 +1,4 @@
-"""A dataset in memory: its splits, and the images that it has more than once."""
+"""A dataset in memory: its splits and its duplicate images."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -69,7 +69,7 @@ class Split:
 
 @dataclass(frozen=True)
 class Dataset:
-    """What there is to train on, to choose by and to judge by.
+    """The training, validation and test splits of a dataset.
 
     `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
     arrays of the source, before any splitting. `skipped`: the files that were left out because they can't be used.
@@ -92,10 +92,10 @@ class Dataset:
     @cached_property
     def in_several_splits(self) -> list[list[str]]:
         """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""
-        return across(self.splits)
+        return duplicates_across_splits(self.splits)
 
 
-def groups(splits: Mapping[str, Split]) -> list[list[tuple[str, int]]]:
+def duplicate_groups(splits: Mapping[str, Split]) -> list[list[tuple[str, int]]]:
     """The images that there are more than once: for each its split and its row there, split after split."""
     places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for name, split in splits.items():
@@ -104,11 +104,11 @@ def groups(splits: Mapping[str, Split]) -> list[list[tuple[str, int]]]:
     return [group for group in places.values() if len(group) > 1]
 
 
-def across(splits: Mapping[str, Split]) -> list[list[str]]:
+def duplicates_across_splits(splits: Mapping[str, Split]) -> list[list[str]]:
     """The names of those of them that are in several splits: what is judged by was trained on."""
     if len(splits) < 2:
         return []
-    crossing = [group for group in groups(splits) if len({name for name, _ in group}) > 1]
+    crossing = [group for group in duplicate_groups(splits) if len({name for name, _ in group}) > 1]
     return [[f"{name} {splits[name].name(row)}" for name, row in group] for group in crossing]
 
 

@@ -1,4 +1,4 @@
-"""What a data source holds, found out without NumPy and without reading the data."""
+"""Describes a data source without NumPy and without reading its data."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -53,10 +53,10 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     source = find(data.name, base)
     if not can_be_named(source.name):
         raise DeclarationError(
-            "the dataset's path must be UTF-8 without control characters, for the run's spec names it; "
+            "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
             f"received {source.name}: rename the folder or file"
         )
-    return _folded(DESCRIBED[source.kind](source, data, input_shape, seed), data)
+    return _folded(DESCRIBERS[source.kind](source, data, input_shape, seed), data)
 
 
 def can_be_named(path: str) -> bool:
@@ -69,7 +69,7 @@ def _folded(known: Description, data: DataSection) -> Description:
     if data.folds is None or "train" not in known.samples:
         return known
     if "validation" in known.samples:
-        raise DeclarationError("folds must be left out where the data has its own validation images", "folds")
+        raise DeclarationError("folds must be omitted because the data has its own validation images", "folds")
     total = known.samples["train"]
     kept = len(range(data.fold - 1, total, data.folds))
     if data.folds > total:
@@ -123,7 +123,7 @@ def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] |
     return _divided(held, data)
 
 
-DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
+DESCRIBERS: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
     "folder": _folder,
     "downloaded": _downloaded,
     **dict.fromkeys(("npz", "npy", "idx"), _arrays),
@@ -134,7 +134,7 @@ DESCRIBED: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int],
 def refuse_masks(source: Found, data: DataSection) -> None:
     """Raise DeclarationError where masks are asked of a dataset that has labels."""
     if data.targets == "masks":
-        raise DeclarationError(f"`targets: masks` needs images with masks; {source.name} has labels only", "targets")
+        raise DeclarationError(f"`targets: masks` requires images with masks; {source.name} has labels only", "targets")
 
 
 def _made(dataset: Synthetic, data: DataSection) -> Description:
@@ -183,7 +183,7 @@ def find(dataset: str, base: Path) -> Found:
     if path.suffix or path.parent != base.resolve():
         raise DeclarationError(f"no file {dataset!r} in {path.parent}{_near(dataset, base)}")
     names = [*EMBEDDED, *KNOWN, "synthetic"]
-    known = f"; known are {', '.join(names)}, folders of images and files ending in {ENDINGS}"
+    known = f"; available: {', '.join(names)}, folders of images, and files ending in {ENDINGS}"
     raise DeclarationError(f"unknown dataset {dataset!r}{_near(dataset, base, names) or known}")
 
 
@@ -202,12 +202,13 @@ def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, i
     for name, share in shares.items():
         key, own = f"{name}_split", {"validation": "x_val", "test": "x_test"}[name]
         if name in counts:
-            raise DeclarationError(f"{key} must be left out where the data has its own {own}; received {share}", key)
+            raise DeclarationError(f"{key} must be omitted because the data has its own {own}; received {share}", key)
         made[name] = total - floor(total * (1 - share))
         made["train"] -= made[name]
         if not made[name] or made["train"] < 1:
             raise DeclarationError(
-                f"{key} must leave training and {name} at least one of {total:,} images each; received {share}", key=key
+                f"{key} must leave at least one of {total:,} images for training and for {name}; received {share}",
+                key=key,
             )
     return {name: made[name] for name in ("train", "validation", "test") if name in made}
 

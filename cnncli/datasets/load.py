@@ -1,4 +1,4 @@
-"""Data in memory: images and labels of each split, checked."""
+"""Loads and checks the images and labels of each split."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from cnncli.datasets import masks
-from cnncli.datasets.class_numbers import whole_numbers
+from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
 from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
 from cnncli.datasets.problems import Problem
@@ -24,19 +24,19 @@ from cnncli.datasets.splits import stratify
 from cnncli.datasets.splits.folds import folded
 from cnncli.errors import CnncliError
 
-Told = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 Shape = tuple[int, ...] | None
 
 
-class Ends(NamedTuple):
-    """What of a model tells how data are read: its input's shape, and how many outputs it has."""
+class ModelShape(NamedTuple):
+    """The properties of a model that affect how data are read: input shape and number of outputs."""
 
     input_shape: Shape
     outputs: int
 
 
 BACKGROUND = "background"
-"""What masks call whatever is around the shapes of `synthetic`."""
+"""The class of pixels outside the shapes of `synthetic`."""
 
 
 def load(
@@ -44,24 +44,22 @@ def load(
     base: Path,
     *,
     seed: int = 0,
-    told: Told = lambda done, total: None,
+    progress: Progress = lambda done, total: None,
     input_shape: Shape = None,
     outputs: int = 1,
 ) -> Dataset:
-    """Read what `data` names; relative paths are relative to `base`. Folders and tables are divided by `seed`; rows of
-    tables that are no squares get the model's `input_shape`. For a model of several `outputs` whole numbers in floating
-    point are class numbers, too.
+    """Load the dataset of `data`; relative paths are relative to `base`. Folders and tables are split by `seed`; table
+    rows that are not square images get the model's `input_shape`. For a model with several `outputs`, integers in
+    floating point are class numbers.
 
-    What can be downloaded must be here already.
-
-    `told` hears how many of how many image files are decoded. Raises DeclarationError as `describe` does; CnncliError,
-    naming file, array and row, for data that break a rule.
+    Downloadable datasets must have been downloaded. `progress` is called with the number of decoded image files and the
+    total. Raises DeclarationError as `describe` does, and CnncliError naming file, array and row for invalid data.
     """
     if isinstance(data.dataset, Synthetic):
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data.name, base)
-        made = LOADED[source.kind](data, source, seed, told, Ends(input_shape, outputs))
+        made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs))
     if data.folds is None:
         return made
     return folded(made, data.folds, data.fold, seed)
@@ -75,16 +73,16 @@ def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
     return _divided(data, made, classes, state, seed)
 
 
-def _arrays(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
+def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     state = hashlib.sha256()
-    made, classes = _stored(data, source, state, ends)
+    made, classes = _stored(data, source, state, model)
     return _divided(data, made, classes, state, seed)
 
 
-def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
+def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = load_images.read(source.file, data, seed, told)
+    made = load_images.read(source.file, data, seed, progress)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
@@ -92,13 +90,13 @@ def _folder(data: DataSection, source: Found, seed: int, told: Told, ends: Ends)
     return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
 
 
-def _table(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
+def _table(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.sources import csv_arrays, csv_layout  # here, because other data need none of it
     from cnncli.datasets.splits import csv_rows
 
     refuse_masks(source, data)
     found = csv_layout.tables(source, data)
-    size, rows = csv_layout.image_shape(found, ends.input_shape), csv_rows.divided(found, data, seed)
+    size, rows = csv_layout.image_shape(found, model.input_shape), csv_rows.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
     files = {
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
@@ -114,7 +112,7 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
     return whole if len(rows) == len(whole) else replace(whole, rows=np.array(rows))
 
 
-def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: Ends) -> Dataset:
+def _downloaded(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.sources import download, formats  # here, because pooch takes a while to import
 
     refuse_masks(source, data)
@@ -127,7 +125,7 @@ def _downloaded(data: DataSection, source: Found, seed: int, told: Told, ends: E
     return _divided(data, made, known.classes if labelled else (), state, seed)
 
 
-LOADED: dict[str, Callable[[DataSection, Found, int, Told, Ends], Dataset]] = {
+LOADERS: dict[str, Callable[[DataSection, Found, int, Progress, ModelShape], Dataset]] = {
     "folder": _folder,
     "downloaded": _downloaded,
     **dict.fromkeys(("npz", "npy", "idx"), _arrays),
@@ -157,7 +155,7 @@ def _dataset(
 
 
 def _stored(
-    data: DataSection, source: Found, state: "hashlib._Hash", ends: Ends
+    data: DataSection, source: Found, state: "hashlib._Hash", model: ModelShape
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
     found = splits(source.file, headers(source), **asked(data))
@@ -170,8 +168,8 @@ def _stored(
         )
         for name, split in found.items()
     }
-    if ends.outputs > 1:
-        made = {name: replace(one, y=None if one.y is None else whole_numbers(one.y)) for name, one in made.items()}
+    if model.outputs > 1:
+        made = {name: replace(one, y=None if one.y is None else integer_labels(one.y)) for name, one in made.items()}
     classes = _classes([split.y for split in made.values() if split.y is not None])
     stratify.refuse_untrained(made, classes)
     for name, split in found.items():

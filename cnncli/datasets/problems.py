@@ -1,4 +1,4 @@
-"""What is wrong with the files of a data source, told all at once."""
+"""Problems with the files of a data source, reported all at once."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -10,7 +10,7 @@ MOST_SHOWN = 20
 
 
 class Problem(NamedTuple):
-    """A file (or folder, or line of a table), relative to the source, and the rule that it breaks."""
+    """A file (or folder, or line of a table), relative to the source, and the rule it violates."""
 
     file: str
     rule: str
@@ -20,16 +20,16 @@ class Problem(NamedTuple):
 
 
 def listed(problems: Sequence[object]) -> list[str]:
-    """An indented line for each of the first, and how many more there are."""
+    """An indented line for each of the first problems, and the number of further ones."""
     more = len(problems) - MOST_SHOWN
     first = [f"  {one_line(str(problem))}" for problem in problems[:MOST_SHOWN]]
     return first + ([f"  and {more:,} more"] if more > 0 else [])
 
 
 def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> None:
-    """Raise CnncliError with the problems, and the advice as its last line; nothing happens where there are none."""
+    """Raise CnncliError with the problems, and the advice as its last line, if there are problems."""
     if not problems:
         return
     count = len(problems)
-    head = f"{source}: {count:,} thing{'s' * (count > 1)} to put right"
+    head = f"{source}: {count:,} problem{'s' * (count > 1)}"
     raise CnncliError(head, *listed(problems), *([advice] if advice else []))

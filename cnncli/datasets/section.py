@@ -36,56 +36,56 @@ Targets = Literal["labels", "input", "masks"]
 
 
 class DataSection(Declaration):
-    """What to train on."""
+    """The dataset, its splits, preprocessing and augmentation."""
 
     dataset: Annotated[str | Source, Named()]
-    """A known name, a name with arguments, a folder of images, or a file or folder of arrays (relative to the spec)."""
+    """Dataset name, name with arguments, folder of images, or file or folder of arrays (relative to the spec)."""
     validation_split: Fraction = 0.0
-    """The share kept for validation: of arrays the last training rows, as in Keras; of folders and .csv files a part of
-    each class, by the seed."""
+    """Fraction of the training data used for validation: for arrays the last rows, as in Keras; for folders and .csv
+    files a random part of each class."""
     stratified: bool | None = None
-    """true: of arrays, too, validation_split and test_split take a part of each class, by the seed."""
-    rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number (1/255 is one)")] = "auto"
-    """What images are multiplied by; auto divides uint8 by 255, and leaves floats, and all that Rescaling awaits, be it
-    behind layers that leave pixels on their scale, as padding does."""
+    """true: validation_split and test_split take a random part of each class for arrays, too."""
+    rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number or a fraction like 1/255")] = "auto"
+    """Factor applied to pixel values; auto divides uint8 by 255, unless the model itself begins with Rescaling, and
+    leaves floats unchanged."""
     targets: Targets = "labels"
-    """What is to be predicted: labels, the input itself (an auto-encoder), or masks: what each pixel shows."""
+    """What the model predicts: class labels, the input itself (autoencoder), or masks (a class per pixel)."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
-    """What is done at random to the images of training batches."""
+    """Random augmentations of training batches, in order."""
     folds: Annotated[int | None, Maybe(Integer(2))] = None
-    """Parts into which the training images are dealt, class by class and by the seed, for cross-validation."""
+    """Number of folds for cross-validation; the training images are split by class at random."""
     fold: Annotated[int, Integer(1)] = 1
-    """The part that is kept for validation, from 1."""
+    """The fold used for validation, counted from 1."""
     test_split: Fraction = 0.0
-    """The share of each class that is kept for the test: of folders, .csv files and, with `stratified`, arrays."""
+    """Fraction of each class used for the test: for folders, .csv files and, with `stratified`, arrays."""
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Integer(1, LARGEST_SIDE)))] = None
-    """(height, width) that images are resized to; without it all must be as large as the first. From here on: of
-    folders of images only."""
+    """(height, width) to which images are resized; by default all must have the size of the first. This and the
+    following keys apply to folders of images only."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
-    """What images of any kind are converted to; alpha is dropped."""
+    """Color mode to which images are converted; alpha is dropped."""
     crop_to_aspect_ratio: bool = False
-    """Cut off what is too wide or too high, so that nothing is distorted."""
+    """Crop images to the target aspect ratio instead of distorting them."""
     pad_to_aspect_ratio: bool = False
-    """Add black to what is too narrow or too low, so that nothing is distorted."""
+    """Pad images with black to the target aspect ratio instead of distorting them."""
     interpolation: Literal["bilinear", "nearest", "bicubic", "area", "lanczos3"] = "bilinear"
-    """How images are resized."""
+    """Interpolation method for resizing."""
     antialias: bool = True
-    """Smooth images that are made smaller. Keras' image_dataset_from_directory does not: with false the pixels are its,
-    rounded (bicubic, area, lanczos3: but for 1 in 2,000, which are one level off)."""
+    """Antialias when downsizing. false gives the rounded pixels of Keras' image_dataset_from_directory (for bicubic,
+    area and lanczos3 up to one level, in 1 of 2,000 pixels)."""
     on_error: Literal["stop", "skip"] = "stop"
-    """What becomes of files that can't be used: skip leaves them out, and lists them."""
+    """Handling of unusable files: stop with an error, or skip and list them."""
 
     def contradiction(self) -> str:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
             return "only one of crop_to_aspect_ratio and pad_to_aspect_ratio may be true"
         if self.folds is not None and self.validation_split:
-            return "folds keep a part for validation themselves: validation_split must be left out"
+            return "folds already provide validation data: omit validation_split"
         if self.fold > (self.folds or 1):
             return f"fold must be at most folds, {self.folds or 1}"
         if self.validation_split + self.test_split >= 1:
-            return "validation_split and test_split must leave something to train on"
+            return "validation_split and test_split must add up to less than 1"
         if self.stratified and self.targets != "labels":
-            return f"stratified needs a class for each image, which there is not with `targets: {self.targets}`"
+            return f"stratified requires class labels; remove it with `targets: {self.targets}`"
         return ""
 
     @property
@@ -98,16 +98,16 @@ class DataSection(Declaration):
         """Raise DeclarationError where a folder or a table should be divided otherwise than class by class."""
         if self.stratified is False:
             raise DeclarationError(
-                f"stratified must be true or left out: {self.name} is always divided class by class", "stratified"
+                f"stratified must be true or omitted: {self.name} is always split by class", "stratified"
             )
 
     def refuse_folder_keys(self, *allowed: str) -> None:
         """Raise DeclarationError for a key that was given and means something to folders of images only."""
         if self.test_split and "test_split" not in allowed:
-            raise DeclarationError("test_split of arrays needs `stratified: true` beside it", "test_split")
+            raise DeclarationError("test_split of arrays requires `stratified: true`", "test_split")
         for key in FOLDER_KEYS:
             if key not in allowed and getattr(self, key) != self.fields[key].default:
-                raise DeclarationError(f"{key} is for folders of images, which {self.name} is not", key)
+                raise DeclarationError(f"{key} is only for folders of images; {self.name} is not one", key)
 
     @property
     def name(self) -> str:

@@ -1,1 +1,1 @@
-"""YAML text → validated declarations, each knowing its line and column; blocks; overrides."""
+"""YAML text → validated declarations with line and column; blocks; overrides."""

@@ -1,6 +1,6 @@
-"""The JSON Schema of a spec, made from the declarations: what editors complete and check while a spec is written.
+"""The JSON Schema of a spec, generated from the declarations, for completion and checks in editors.
 
-It takes every spec that `check` takes. What it can't say (that shapes fit, that an input is there) `check` says.
+It accepts every spec that `check` accepts. Rules it can't express (shapes, names of inputs) are left to `check`.
 """
 
 from collections.abc import Iterable, Mapping
@@ -13,25 +13,25 @@ from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME, MOST_REPEATS
 from cnncli.spec.blocks.signatures import NAME as BLOCK_NAME
 from cnncli.spec.blocks.signatures import PARAMETER
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import REQUIRED, SECTIONS, Head, ModelSection
 from cnncli.training.metrics.expectations import CONDITION
 from cnncli.version import __version__
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VALUE: Schema = {"type": "string", "pattern": rf"^\$({PARAMETER.pattern})$"}
-"""$name: the value of a block's parameter."""
+"""$name: the value of a block parameter."""
 IN_BLOCKS = ("initializer", "regularizer", "constraint")
-"""Kinds of declarations that stand in layers, so that $name may stand in them."""
+"""Kinds of declarations used in layers, which may therefore contain $name."""
 NAMES: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 
 
 def schema() -> dict[str, Any]:
-    """The schema of a whole spec; the layers of other packages are part of it."""
+    """The schema of a spec, including layers of installed packages."""
     sections = {name: cls.schema() for name, cls in SECTIONS.items()}
     return {
         "$schema": DIALECT,
-        "title": f"A spec of cnncli {__version__}",
+        "title": f"cnncli {__version__} spec",
         "type": "object",
         "properties": {
             **Head.schema()["properties"],
@@ -58,30 +58,30 @@ def _definitions() -> dict[str, Any]:
 
 
 def _layer(cls: type[Declaration]) -> dict[str, Any]:
-    """The arguments of a layer, and what any entry may carry."""
+    """The arguments of a layer and the keys of every entry."""
     own = cls.schema()
-    return {**own, "properties": _with_values({**own["properties"], **_of_entries()})}
+    return {**own, "properties": _with_values({**own["properties"], **_entry_keys()})}
 
 
-def _of_entries() -> dict[str, Any]:
+def _entry_keys() -> dict[str, Any]:
     return {
-        "name": {"description": "what other entries read it by", "type": "string"},
+        "name": {"description": "name of the layer, used in the inputs of other entries", "type": "string"},
         "inputs": {
-            "description": "the earlier entries it reads; previous is the one above, input what the model receives",
+            "description": "names of earlier entries; previous is the entry above, input is the model's input",
             "anyOf": [{"type": "string"}, NAMES],
         },
         "repeat": {
-            "description": "how many copies, one after the other",
+            "description": "number of copies in sequence",
             **{"type": "integer", "minimum": 1, "maximum": MOST_REPEATS},
         },
     }
 
 
 def _entry(known: Iterable[type[Declaration]]) -> dict[str, Any]:
-    """An entry of a list of layers: a layer or a block, alone or with its arguments."""
+    """An entry of a list of layers: a layer or a block, with or without arguments."""
     spelled = {name: cls for cls in known for name in (cls.__name__, *cls.aliases) if LAYER_NAME.fullmatch(name)}
     bare = [name for name, cls in spelled.items() if not cls.needs()]
-    block = {"description": "a block", "type": ["object", "null"], "properties": _with_values(_of_entries())}
+    block = {"description": "a block", "type": ["object", "null"], "properties": _with_values(_entry_keys())}
     arguments = one_of_keys({name: {"$ref": f"#/$defs/{LAYERS.kind}.{cls.__name__}"} for name, cls in spelled.items()})
     blocks = f"^({BLOCK_NAME.pattern})$"
     return {
@@ -106,13 +106,13 @@ def _model() -> dict[str, Any]:
         "additionalProperties": False,
     }
     blocks = {
-        "description": "layers under a name of your own; $name stands for the value of a parameter",
+        "description": "reusable groups of layers; $name is replaced by the value of a parameter",
         "type": ["object", "null"],
         "patternProperties": {f"^({BLOCK_NAME.pattern})$": block},
         "additionalProperties": False,
     }
     return {
-        "description": "The layers, from the images to the answer.",
+        "description": "The network: its layers from input to output.",
         "type": "object",
         "properties": {
             **ModelSection.schema()["properties"],
@@ -126,14 +126,14 @@ def _model() -> dict[str, Any]:
 
 def _expect() -> dict[str, Any]:
     return {
-        "description": "what the run must reach: a figure and a condition, like test_accuracy: '>= 0.95'",
+        "description": "metrics the run must reach, each with a condition, like test_accuracy: '>= 0.95'",
         "type": ["object", "null"],
         "additionalProperties": {"type": "string", "pattern": f"^{CONDITION}$"},
     }
 
 
 def _with_values(properties: Mapping[str, Any]) -> dict[str, Any]:
-    """The schemas of some keys, in which $name may stand for each value and for each item of a list."""
+    """The schemas of `properties`, also accepting $name for each value and each list item."""
     return {key: _or_value(value) for key, value in properties.items()}
 
 
@@ -144,7 +144,7 @@ def _or_value(part: Schema) -> dict[str, Any]:
 
 
 def _inside(word: str, value: Any) -> Any:
-    """The value of a word of JSON Schema, with `VALUE` added wherever it speaks of values further in."""
+    """The value of a JSON Schema keyword, with `VALUE` added to all nested values."""
     if word == "items":
         return _or_value(value)
     if word == "properties":

@@ -1,4 +1,4 @@
-"""The spec: everything one YAML file says, validated."""
+"""A validated spec, read from one YAML file."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 from cnncli.datasets.section import DataSection
 from cnncli.errors import Diagnostic, SpecError, UsageError, reason
 from cnncli.graph.model import Model
-from cnncli.spec import no_spec
+from cnncli.spec import wrong_argument
 from cnncli.spec.validation.declare import is_plain_name
 from cnncli.spec.validation.validate import validate
 from cnncli.spec.yaml import writer
@@ -22,9 +22,7 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `path` is the file it was read from, `warnings` what is doubtful; neither counts when specs are
-    compared.
-    """
+    """A validated spec. `path` is its file, `warnings` are diagnostics; neither is compared."""
 
     name: str
     seed: int
@@ -37,7 +35,7 @@ class Spec:
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
-        """Plain data that says everything: blocks written out, defaults filled in, names, inputs and paths explicit."""
+        """The complete spec as plain data: blocks expanded, defaults filled in, names, inputs and paths explicit."""
         return {
             "name": self.name,
             "seed": self.seed,
@@ -55,12 +53,12 @@ class Spec:
         }
 
     def to_yaml(self) -> str:
-        """The resolved spec as YAML; parsing it gives an equal spec."""
+        """The resolved spec as YAML; parsing it returns an equal spec."""
         return writer.to_yaml(self.resolved())
 
 
 def load(path: str | Path, overrides: Iterable[str] = (), *, check_data: bool = True) -> Spec:
-    """Read a spec file. Raises SpecError with all its problems, UsageError where there is no such file."""
+    """Read a spec file. Raises SpecError with all problems, UsageError if there is no such file."""
     path = Path(path)
     return _parse(_text(path), str(path), overrides, path.parent, path=path, check_data=check_data)
 
@@ -70,9 +68,8 @@ def parse(
 ) -> Spec:
     """Read a spec from its text. Raises SpecError.
 
-    Paths in it are relative to `base`, else to the folder of `filename`.
-
-    Without `check_data` the dataset is not looked at (it need not be there), if the spec says the input's shape.
+    Paths in the spec are relative to `base`, by default the directory of `filename`. Without `check_data` the dataset
+    is not read and need not exist, if the spec has an input_shape.
     """
     return _parse(text, filename, overrides, base or Path(filename).parent, path=None, check_data=check_data)
 
@@ -99,13 +96,13 @@ def _text(path: Path) -> str:
         with open_regular(path, inherited=True) as file:
             raw = file.read(LARGEST_FILE + 1)
     except FileNotFoundError:
-        raise UsageError(no_spec.missing(path)) from None
+        raise UsageError(wrong_argument.missing(path)) from None
     except (OSError, ValueError) as error:
         if path.is_dir():
-            raise UsageError(f"a spec must be a file; {no_spec.folder(path)}") from None
+            raise UsageError(f"a spec must be a file; {wrong_argument.folder(path)}") from None
         raise UsageError(f"'{path}' can't be read: {reason(error)}") from None
-    if path.suffix in no_spec.OTHERS and b"\0" in raw:
-        raise UsageError(f"a spec must be YAML text; '{path}' is {no_spec.OTHERS[path.suffix].format(path)}")
+    if path.suffix in wrong_argument.NOT_SPECS and b"\0" in raw:
+        raise UsageError(f"a spec must be YAML text; '{path}' is {wrong_argument.NOT_SPECS[path.suffix].format(path)}")
     if len(raw) > LARGEST_FILE:
         raise SpecError([Diagnostic("a spec must not be larger than 1 MiB; received more", "error", str(path), 1, 1)])
     try:

@@ -1,13 +1,13 @@
-"""The control groups that this process is in: what the system, or a container, lets it have."""
+"""The control groups of this process, which limit its resources, for example in containers."""
 
 from collections.abc import Iterator
 from pathlib import Path
 
 
 def groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
-    """The folders of this process's groups for a controller and of those around them, each after its version, 1 or 2.
+    """(version 1 or 2, directory) of this process's groups for a controller and of their parents.
 
-    There are none where the system knows no control groups. `root`: see tests.
+    Empty on systems without control groups. `root`: see tests.
     """
     mount = root / "sys/fs/cgroup"
     for line in text(root / "proc/self/cgroup").splitlines():
@@ -20,7 +20,7 @@ def groups(controller: str, root: Path) -> Iterator[tuple[int, Path]]:
 
 
 def text(path: Path) -> str:
-    """What a file says; nothing where there is none."""
+    """The content of a file; "" if it does not exist."""
     try:
         return path.read_text(encoding="utf-8").strip()
     except OSError:

@@ -1,6 +1,6 @@
-"""Files that are read: regular ones, and no more of them than makes sense; this module imports nothing of cnncli.
+"""Reads regular files with size limits; this module imports nothing of cnncli.
 
-Whatever is refused is an OSError with its reason as `strerror`, as the system's own refusals are.
+Rejected files raise OSError with the reason as `strerror`, like errors of the system.
 """
 
 import errno
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO, AnyStr
 
 LONGEST_LINE = 16 << 20
-"""Characters in a line of a table: a row of a million pixels takes 4 to 12 million."""
+"""Maximum characters in a line of a table: a row of a million pixels has 4 to 12 million."""
 KINDS = {
     stat.S_IFIFO: "a named pipe",
     stat.S_IFCHR: "a device",
@@ -25,9 +25,9 @@ _INHERITED = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/self/fd/\d+")
 
 
 def open_regular(path: Path, *, inherited: bool = False) -> io.BufferedReader:
-    """Open a regular file to read it. With `inherited` a pipe is read, too, that the shell hands over: `/dev/stdin`.
+    """Open a regular file for reading. With `inherited`, also pipes passed by the shell, such as `/dev/stdin`.
 
-    Raises OSError where that fails, and for a pipe or a device, which may be read for ever: opening it doesn't wait.
+    Raises OSError on failure, and for pipes and devices, which may never end; opening does not block.
     """
     file = io.FileIO(path, opener=_without_waiting)
     try:
@@ -43,7 +43,7 @@ def open_regular(path: Path, *, inherited: bool = False) -> io.BufferedReader:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """All of a regular file of at most `most` bytes. Raises OSError."""
+    """The content of a regular file of at most `most` bytes. Raises OSError."""
     with open_regular(path) as file:
         found = file.read(most + 1)
     if len(found) > most:
@@ -53,13 +53,13 @@ def read_bounded(path: Path, most: int) -> bytes:
 
 @contextmanager
 def text_lines(path: Path, encoding: str = "utf-8-sig") -> Iterator[Iterator[str]]:
-    """The lines of a regular file of text, as the csv module takes them. Raises OSError."""
+    """The lines of a regular text file, for the csv module. Raises OSError."""
     with io.TextIOWrapper(open_regular(path), encoding=encoding, newline="") as file:
         yield bounded_lines(file)
 
 
 def bounded_lines(file: IO[AnyStr]) -> Iterator[AnyStr]:
-    """The lines of a file, one after the other. Raises OSError, with its number, for one that is too long."""
+    """The lines of a file. Raises OSError with the line number if one is too long."""
     number = 0
     while line := file.readline(LONGEST_LINE + 1):
         number += 1

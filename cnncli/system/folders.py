@@ -1,4 +1,4 @@
-"""Where files of the user's are kept, and who else could change them; this module imports nothing of cnncli."""
+"""Directories of the user's files, and whether other users could change them; imports nothing of cnncli."""
 
 import os
 import stat
@@ -7,16 +7,16 @@ from pathlib import Path
 from shlex import quote
 
 RUNS = Path("runs")
-"""Where runs are made, in the working directory."""
+"""The default directory of runs, in the working directory."""
 LONGEST_WAY = 1000
-"""Parts of a path, with those of the links on it: links that lead in a circle have more."""
+"""Maximum parts of a path, including those of its links, to detect circular links."""
 
 
 def cache(name: str) -> Path:
-    """The folder `name` of the user's cache folder, whether it exists or not; all in it can be made again.
+    """The subdirectory `name` of the user's cache directory, which may not exist; its content can be recreated.
 
-    `CNNCLI_CACHE_DIR` moves it. Absolute, because a process may change its directory. Raises RuntimeError where there
-    is no home directory.
+    `CNNCLI_CACHE_DIR` overrides the cache directory. The path is absolute, because a process may change its working
+    directory. Raises RuntimeError if there is no home directory.
     """
     base = os.environ.get("CNNCLI_CACHE_DIR")
     home = Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "cnncli"
@@ -24,14 +24,14 @@ def cache(name: str) -> Path:
 
 
 def make(folder: Path) -> None:
-    """Make a folder, and those above it that are missing, each for this user alone. Raises OSError."""
+    """Create a directory and its missing parents, accessible only to this user. Raises OSError."""
     for place in (*reversed(folder.parents), folder):
         if not place.is_dir():
             place.mkdir(mode=0o700, exist_ok=True)
 
 
-def distrust(folder: Path) -> str:
-    """Why others could change what lies in `folder`, and what to do about it; empty where they can't.
+def unsafe_reason(folder: Path) -> str:
+    """Why other users could change the content of `folder`, and how to fix it; "" if they can't.
 
     The folder and all above it, and the links on the way, must belong to this user or to root and be writable by nobody
     else, or somebody could put another folder in the place of one of them at any time. In a sticky folder, such as
@@ -49,9 +49,9 @@ def distrust(folder: Path) -> str:
         if stat.S_ISLNK(status.st_mode) or (status.st_mode & stat.S_ISVTX and passed):
             continue
         if status.st_mode & stat.S_IWOTH:
-            return f"{place} can be written by everybody (chmod go-w {quote(str(place))})"
+            return f"{place} is writable by everyone (chmod go-w {quote(str(place))})"
         if status.st_mode & stat.S_IWGRP and (_has_list(place) or not _is_own_group(status.st_gid)):
-            return f"{place} can be written by a group (chmod g-w {quote(str(place))})"
+            return f"{place} is writable by its group (chmod g-w {quote(str(place))})"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""How much memory this process may use; only control groups are imported."""
+"""The memory limit of this process; imports only control groups."""
 
 import os
 from pathlib import Path
@@ -6,14 +6,13 @@ from pathlib import Path
 from cnncli.system.control_groups import groups, text
 
 LIMITS = {1: "memory.limit_in_bytes", 2: "memory.max"}
-"""The file that has a control group's limit, by the version of control groups."""
+"""The file with a control group's limit, by version of control groups."""
 RESOURCES = ("RLIMIT_AS", "RLIMIT_DATA")
-"""What `ulimit` may have set."""
+"""Limits set by `ulimit`."""
 
 
 def limit(root: Path = Path("/")) -> int:
-    """The bytes of memory that this process may use: the machine's, or fewer where `ulimit` or its control groups have
-    a limit.
+    """The bytes of memory that this process may use: the machine's, or the limit of `ulimit` or its control groups.
 
     `root`: see tests.
     """
@@ -23,7 +22,7 @@ def limit(root: Path = Path("/")) -> int:
 
 
 def shown(size: int) -> str:
-    """Bytes as people read them: `3.2 GB`."""
+    """Format a number of bytes: `3.2 GB`."""
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.1f} MB"
 
 

@@ -1,9 +1,9 @@
-"""What a signal does to the command line: one line on standard error, what is temporary goes, 128 + its number.
+"""Signal handling of the command line: one line on standard error, cleanup, exit code 128 + signal number.
 
-Nothing is raised: an exception could come up anywhere, and so also where it is ignored (finalizers, callbacks from C)
-or where another takes its place (imports of compiled packages). The handler itself cleans up and ends the process.
+No exception is raised, because it could occur where it is ignored (finalizers, C callbacks) or replaced by another
+(imports of compiled packages). The handler itself cleans up and exits.
 
-This module is loaded before all others and imports next to nothing: until `install` was called, a signal is Python's.
+This module is imported before all others and imports almost nothing; before `install`, Python handles signals.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
 HANGUP = "SIGHUP"
 NAMES = ("SIGINT", "SIGTERM", HANGUP)
-"""Ctrl-C, the request to end, and a terminal that is closed."""
+"""Ctrl-C, termination request, and closed terminal."""
 
 _installed = False
 _undone: list[Callable[[], None]] = []
 
 
 def numbers() -> list[int]:
-    """The signals that are handled. Under nohup, a terminal that is closed stays nobody's concern."""
+    """The handled signals. SIGHUP is not handled under nohup."""
     known = {name: getattr(system, name) for name in NAMES if hasattr(system, name)}
     return [number for name, number in known.items() if name != HANGUP or system.getsignal(number) != system.SIG_IGN]
 
 
 def install() -> None:
-    """Let signals end this process as described, from now on."""
+    """Install the signal handlers."""
     global _installed  # noqa: PLW0603
     _installed = True
     for number in numbers():
@@ -45,19 +45,19 @@ def installed() -> bool:
 
 
 def ignore() -> None:
-    """If `install` was called, ignore them from now on: the process is about to end, and its exit code is settled."""
+    """If `install` was called, ignore signals from now on, because the process is about to exit."""
     if _installed:
         for number in numbers():
             system.signal(number, system.SIG_IGN)
 
 
 def undo(action: Callable[[], None]) -> None:
-    """Let `action` be called if a signal ends the process before `keep(action)`. It must not use Python's streams."""
+    """Register `action` to be called if a signal ends the process. It must not use Python's streams."""
     _undone.append(action)
 
 
 def keep(action: Callable[[], None]) -> None:
-    """What `action` would have undone stays, or is gone already."""
+    """Unregister `action`."""
     if action in _undone:
         _undone.remove(action)
 
@@ -76,14 +76,14 @@ class undoing:  # noqa: N801 (used as a function)
 
 
 def leave(number: int, said: str) -> None:
-    """End the process for the signal `number`. Returns only in a program that is not ours: `install` was not called."""
+    """End the process for the signal `number`. Returns only if `install` was not called (used as a library)."""
     if not _installed:
         return
     ignore()
     for action in reversed(_undone):
         try:
             action()
-        except Exception:  # there is nobody to tell, and the next one must have its turn
+        except Exception:  # can't be reported, and the remaining actions must run
             continue
     echoed = "\n" if number == system.SIGINT and os.isatty(2) else ""  # a terminal shows ^C where the cursor stands
     write(f"{echoed}error: {said}\n")
@@ -91,7 +91,7 @@ def leave(number: int, said: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write to standard error past Python's stream, in the midst of whose work a signal may have come."""
+    """Write to standard error without Python's stream, which the signal may have interrupted."""
     try:
         os.write(2, os.fsencode(text))
     except (OSError, UnicodeError):

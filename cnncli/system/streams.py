@@ -1,4 +1,4 @@
-"""The standard streams of the command line, made fit for use in whatever state the process was started."""
+"""Makes the standard streams usable even if the process was started with closed streams."""
 
 import io
 import os
@@ -6,13 +6,13 @@ import sys
 
 INPUT, OUTPUT, ERRORS = range(3)
 MODES = {INPUT: os.O_WRONLY, OUTPUT: os.O_RDONLY, ERRORS: os.O_WRONLY}
-"""How the null device stands in for a closed stream: where input is read or output is written, that fails, as it does
-with a closed one; what is said to nobody is no failure."""
+"""How to open the null device in place of a closed stream: reading input and writing output fail, as with a closed
+stream; writing errors succeeds."""
 _without_output = False
 
 
-class _Heedless(io.FileIO):
-    """A file that takes what it is given, whether that can be written or not."""
+class _IgnoringErrors(io.FileIO):
+    """A file that ignores write errors."""
 
     def write(self, content: "memoryview | bytes") -> int:  # type: ignore[override]
         try:
@@ -22,9 +22,9 @@ class _Heedless(io.FileIO):
 
 
 def prepare() -> None:
-    """Open streams that are closed, before a file that is opened gets the number of one; let no error message fail.
+    """Open closed streams, so that no file gets their descriptors, and ignore errors of writing to standard error.
 
-    A full or closed standard error then changes neither what is done nor the exit code.
+    A full or closed standard error then affects neither the work nor the exit code.
     """
     global _without_output  # noqa: PLW0603
     closed = [number for number in MODES if not _is_open(number)]
@@ -37,12 +37,12 @@ def prepare() -> None:
         _without_output = True
         sys.stdout = open(OUTPUT, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     encoding = sys.stderr.encoding if sys.stderr else "utf-8"
-    told = io.BufferedWriter(_Heedless(ERRORS, "w", closefd=False))  # type: ignore[type-var]
-    sys.stderr = io.TextIOWrapper(told, encoding, errors="backslashreplace", line_buffering=True)
+    errors = io.BufferedWriter(_IgnoringErrors(ERRORS, "w", closefd=False))  # type: ignore[type-var]
+    sys.stderr = io.TextIOWrapper(errors, encoding, errors="backslashreplace", line_buffering=True)
 
 
 def do_without_output() -> bool:
-    """Where standard output is closed, go on without it: for what leaves more behind than it prints. Whether it is."""
+    """Discard output if standard output is closed, for commands that write files; whether it is closed."""
     global _without_output
     closed, _without_output = _without_output, False
     if closed:
@@ -51,7 +51,7 @@ def do_without_output() -> bool:
 
 
 def drop_unwritten() -> None:
-    """Let go of output that could not be written, which would change the exit code once more at the very end."""
+    """Discard unwritten output, which would otherwise change the exit code at interpreter exit."""
     try:
         sys.stdout.flush()
     except OSError:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from cnncli.datasets.augment.photometric import Tone
+from cnncli.datasets.augment.photometric import Photometric
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import array_files
@@ -21,7 +21,7 @@ def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> li
 
 def _ranges(data: DataSection, split: Split) -> Iterator[str]:
     """Augmentations that take the images for other numbers than they are."""
-    tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Tone)]
+    tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Photometric)]
     if not tones:
         return
     least, greatest = (0.0, 255.0) if split.x.dtype == np.uint8 else array_files.limits(split.x)
@@ -34,7 +34,7 @@ def _ranges(data: DataSection, split: Split) -> Iterator[str]:
             )
 
 
-def _range(tone: Tone, least: float, greatest: float) -> str:
+def _range(tone: Photometric, least: float, greatest: float) -> str:
     """The usual range that the numbers fit, or they themselves."""
     usual = (most for most in (1, 255) if tone.replace(value_range=(0, most)).fits(least, greatest))
     return next((f"[0, {most}]" for most in usual), f"[{least:.4g}, {greatest:.4g}]")

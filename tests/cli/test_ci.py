@@ -122,7 +122,7 @@ def test_a_report_that_could_not_be_written_is_told_before_the_training(folder):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", told)
 
 
-DOUBTFUL = "warning: categorical_crossentropy takes probabilities"
+DOUBTFUL = "warning: categorical_crossentropy expects probabilities"
 
 
 @pytest.mark.parametrize("command", ["check", "train"])
@@ -148,7 +148,7 @@ def test_a_warning_is_among_the_facts_of_check(folder):
 def test_github_shows_each_warning_of_a_spec_at_its_place(folder):
     (folder / "bars.yaml").write_text(SPEC.replace("softmax", "linear"))
     (command,) = commands(cnncli(folder, "check", "bars.yaml").stderr)
-    assert command.startswith("::warning file=bars.yaml,line=11,col=7::categorical_crossentropy takes probabilities")
+    assert command.startswith("::warning file=bars.yaml,line=11,col=7::categorical_crossentropy expects probabilities")
 
 
 def test_doubtful_data_are_told_before_the_training(folder):
@@ -167,7 +167,7 @@ def test_github_shows_each_problem_of_a_spec_at_its_place(folder, command):
     assert done.returncode == 2
     place = "file=100%25%2Ca%3Ab.yaml,line="
     assert commands(done.stderr) == [
-        f"::error {place}8,col=7::Conv2D must have 'filters': an integer ≥ 1",
+        f"::error {place}8,col=7::Conv2D requires 'filters': an integer ≥ 1",
         f"::error {place}8,col=16::unknown key 'filtres' in Conv2D; did you mean 'filters'?",
         f"::error {place}17,col=11::epochs must be an integer ≥ 0; received -1",
         "::error::--set fit.batch_size=none: batch_size must be an integer ≥ 1; received 'none'",

@@ -43,7 +43,7 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
     assert done.returncode == 2
     assert done.stdout.startswith(f"{MNIST}: ok")
     assert done.stderr.splitlines() == [
-        f"{bad}:14:7: Conv2D must have 'filters': an integer ≥ 1",
+        f"{bad}:14:7: Conv2D requires 'filters': an integer ≥ 1",
         "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
         "        ^",
         f"{bad}:14:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",

@@ -137,7 +137,7 @@ def test_a_spec_holds_no_control_characters(tmp_path, text):
     (tmp_path / "bad.yaml").write_text(f"{text}\n{SPEC.replace('name: hostile', '')}")
     code, out, err = run(tmp_path, "check", "bad.yaml")
     assert (code, out) == (2, "")
-    assert re.match(r"bad\.yaml:1:7: the character U\+00[0-9A-F]{2} must not stand in a spec\n", err)
+    assert re.match(r"bad\.yaml:1:7: the character U\+00[0-9A-F]{2} is not allowed in a spec\n", err)
     assert not CONTROL.search(err)
 
 

@@ -58,7 +58,7 @@ def test_offline_training_ends_in_one_line_and_makes_no_request(tmp_path, mirror
     done = cnncli(tmp_path, "train", "bars.yaml", *option)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith("error: mnist: ")
-    assert "offline nothing is downloaded" in done.stderr
+    assert "downloads are disabled offline" in done.stderr
     assert done.stderr.count("\n") == 1
     assert mirror.asked == []
     assert not (tmp_path / "runs").exists()

@@ -136,7 +136,7 @@ def test_check_and_summary_need_neither_numpy_nor_numba(folder, size):
 def test_check_says_where_a_share_is_wrong(folder):
     done = cnncli(folder, "check", "photos.yaml", "--set", "data.test_split=0.7")
     assert done.returncode == 2
-    assert "every split must have images of every class; train has none of 'blue' (12 in all)" in done.stderr
+    assert "every split must contain every class; train has none of 'blue' (12 in total)" in done.stderr
 
 
 def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
@@ -145,8 +145,8 @@ def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
     wrong = SPEC.partition("fit:")[0].replace("units: 3", "units: 2").replace(", test_split: 0.25", "")
     (tmp_path / "wrong.yaml").write_text(wrong)
     done = cnncli(tmp_path, "check", "wrong.yaml")
-    assert "each needs a sigmoid and binary_crossentropy; received categorical_crossentropy and softmax" in done.stderr
-    assert "images of this data may have several classes, accuracy counts one: use binary_accuracy" in done.stderr
+    assert "requires a sigmoid and binary_crossentropy; received categorical_crossentropy and softmax" in done.stderr
+    assert "accuracy requires one class per image, but this data is multi-label: use binary_accuracy" in done.stderr
     right = wrong.replace("softmax", "sigmoid").replace("categorical", "binary").replace("accuracy", "binary_accuracy")
     (tmp_path / "right.yaml").write_text(right)
     assert cnncli(tmp_path, "check", "right.yaml").returncode == 0
@@ -160,7 +160,7 @@ def test_skipped_files_are_told_and_kept_in_the_run(folder):
     (folder / "spoilt/red/3.png").write_text("no image")
     (folder / "spoilt.yaml").write_text(SPEC.partition("expect")[0].replace("photos/", "spoilt"))
     spoilt = ["train", "spoilt.yaml", "--epochs", 0]
-    said = "red/3.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"
+    said = "red/3.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
     done = cnncli(folder, *spoilt)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[1] == f"  {said}"
@@ -193,7 +193,7 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         "  train/cats/large.png = train/dogs/same.png",
         "problems: 2",
         "  test/cats/x.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic",
-        "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else",
+        "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
     ]
     document = json.loads(cnncli(tmp_path, "datasets", "check", "data", "--json").stdout)
     assert document["images"] == 11

@@ -258,7 +258,7 @@ def test_wrong_usage_is_told_in_one_line(tmp_path, arguments, said):
 def test_a_place_that_can_not_be_written_is_named(tmp_path):
     done = cnncli(tmp_path, "init", "mnist", "-o", "nowhere/mnist.yaml")
     assert done.returncode == 1
-    assert done.stderr == "error: nowhere/mnist.yaml: can't be written: there is no folder 'nowhere'\n"
+    assert done.stderr == "error: nowhere/mnist.yaml: can't be written: there is no directory 'nowhere'\n"
 
 
 def test_a_copy_needs_neither_numpy_nor_numba(tmp_path):

@@ -4,7 +4,7 @@ import json
 
 from cnncli.layers.fields import ACTIVATIONS
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
 from tests.cli.test_commands import MNIST, cnncli
 

@@ -174,4 +174,4 @@ def test_class_numbers_may_be_floats(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=x, y_train=y + 0.5)
     done = cnncli(tmp_path, "train", "own.yaml")
     assert done.returncode == 1
-    assert "y_train must hold class numbers (whole numbers) or rows of the model's outputs (3,)" in done.stderr
+    assert "y_train must hold integer class numbers or rows of the model's output shape (3,)" in done.stderr

@@ -44,7 +44,8 @@ def test_data_whose_path_no_spec_can_hold_are_refused_before_a_run_is_begun(tmp_
         done = cnncli(folder, command, "s.yaml")
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.splitlines()[0] == (
-            "s.yaml:1:17: the dataset's path must be UTF-8 without control characters, for the run's spec names it; "
+            "s.yaml:1:17: the dataset's path must be UTF-8 without control characters, because it is saved in "
+            "the run's spec; "
             f"received {said}: rename the folder or file"
         )
     assert not (folder / "runs").exists()

@@ -179,15 +179,15 @@ def test_what_can_not_be_used_is_told_and_the_rest_is_predicted(folder, mixed):
     assert done.returncode == 1
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [f"pictures/0{i}.png" for i in range(3)]
     assert done.stderr.splitlines() == [
-        "mixed/broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else",
-        "mixed/wide.npy: an array must be 8 × 8 × 1 or N × 8 × 8 × 1, as the model's input is; it is 2 × 8 × 9",
+        "mixed/broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
+        "mixed/wide.npy: an array must be 8 × 8 × 1 or N × 8 × 8 × 1 to match the model's input; received 2 × 8 × 9",
         "error: 2 of 5 images could not be used; see above",
     ]
     found = predicted(folder, *mixed, code=1)
     assert ["error" in each for each in found] == [False, True, False, True, False]
     assert found[1] == {
         "file": "mixed/broken.png",
-        "error": "an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else",
+        "error": "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
     }
 
 
@@ -216,7 +216,7 @@ def test_a_file_and_json_go_together(folder):
 def test_a_file_that_can_not_be_written_is_said_before_anything_else(folder):
     done = cnncli(folder, "predict", RUN, "pictures", "--output", "nowhere/all.npy")
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr == "error: nowhere/all.npy: can't be written: there is no folder 'nowhere'\n"
+    assert done.stderr == "error: nowhere/all.npy: can't be written: there is no directory 'nowhere'\n"
 
 
 def test_without_a_model_the_newest_run_predicts_and_is_named(folder):

@@ -65,16 +65,16 @@ def test_one_number_a_pixel_tells_two_classes_apart(folder):
     ]
     done = cnncli(folder, "check", "pixels.yaml", *sets)
     assert done.returncode == 2
-    assert "binary_crossentropy with one output tells two classes apart; the data has 3 classes" in done.stderr
+    assert "binary_crossentropy with one output can distinguish only two classes; the data has 3 classes" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ("model.layers.conv2d_1.filters=2", "the data has 3 classes, the last layer gives 2"),
-        ("model.layers.conv2d_1.padding=valid", "for each pixel, [8, 8, classes]; received [6, 6, 3]"),
+        ("model.layers.conv2d_1.filters=2", "the data has 3 classes, but the last layer has 2 outputs"),
+        ("model.layers.conv2d_1.padding=valid", "per pixel, [8, 8, classes]; received [6, 6, 3]"),
         ("model.layers.conv2d_1.filters=1", "softmax over 1 output always gives 1"),
-        ("data.dataset=mnist5k", "`targets: masks` needs images with masks; mnist5k has labels only"),
+        ("data.dataset=mnist5k", "`targets: masks` requires images with masks; mnist5k has labels only"),
     ],
 )
 def test_what_does_not_go_with_masks_is_told_before_anything_is_done(folder, change, said):

@@ -204,7 +204,7 @@ def test_colours_count_in_the_numbers_of_the_data():
 @pytest.mark.parametrize(("name", "channels"), [("RandomHue", 1), ("RandomSaturation", 4), ("RandomGrayscale", 1)])
 def test_what_changes_colours_refuses_images_of_other_than_3_channels(name, channels):
     augmentation = AUGMENTATIONS.parse({name: {"factor": 0.5}})
-    assert augmentation.misfit((8, 8, 3)) == ""
-    assert augmentation.misfit((8, 8, channels)) == (
-        f"{name} changes colours: images must be of 3 channels (red, green, blue); received {channels}"
+    assert augmentation.shape_error((8, 8, 3)) == ""
+    assert augmentation.shape_error((8, 8, channels)) == (
+        f"{name} requires images with 3 channels (red, green, blue); received {channels}"
     )

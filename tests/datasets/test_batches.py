@@ -96,7 +96,7 @@ def test_the_target_of_an_autoencoder_is_the_scaled_input():
 @pytest.mark.parametrize(
     ("images", "rescale", "said"),
     [
-        (LEVELS, 1.0, r"images rescaled to between 0 and 1; x_train\[10\] has 63.0"),
+        (LEVELS, 1.0, r"images between 0 and 1 after rescaling; x_train\[10\] has 63.0"),
         (LEVELS, -1 / 255, r"x_train\[10\] has -0.247\d*"),
         (FLOATS, "auto", r"x_train\[10\] has -3.0"),
         (FLOATS + 3, "auto", r"x_train\[11\] has 1.714\d*"),
@@ -112,7 +112,7 @@ def test_images_are_probabilities_where_a_loss_compares_them_as_such(images, res
     if not said:
         made(BinaryCrossentropy())
         return
-    with pytest.raises(CnncliError, match=f"^own.npz: with `targets: input` BinaryCrossentropy needs .*{said}$"):
+    with pytest.raises(CnncliError, match=f"^own.npz: with `targets: input` BinaryCrossentropy requires .*{said}$"):
         made(BinaryCrossentropy())
 
 
@@ -128,8 +128,8 @@ MISTAKES = [
     ),
     (
         (LEVELS, ROWS, (3,)),
-        "own.npz: y_train must hold class numbers (whole numbers) or rows of the model's outputs (3,); "
-        "received float32 rows (2,)",
+        "own.npz: y_train must hold integer class numbers or rows of the model's output shape (3,); "
+        "received float32 rows of shape (2,)",
     ),
     (
         (LEVELS, np.array([0, 1, 2, 1]), (1,), BinaryCrossentropy()),
@@ -141,17 +141,17 @@ MISTAKES = [
     ),
     (
         (LEVELS, np.array([[0, 1, 0], [0.33, 0.33, 0.33], [1, 0, 1], [0, 0, 0]], np.float32), (3,)),
-        "own.npz: y_train must hold rows with a sum of 1 for CategoricalCrossentropy (images of several classes need "
+        "own.npz: y_train must hold rows that sum to 1 for CategoricalCrossentropy (multi-label data requires "
         "sigmoid and binary_crossentropy); row 12 has 2.0",
     ),
     (
         (LEVELS, np.zeros((4, 8, 8, 3), np.float32), (8, 8, 3), SparseCategoricalCrossentropy()),
-        "own.npz: y_train must hold rows with a sum of 1 for SparseCategoricalCrossentropy (images of several classes "
-        "need sigmoid and binary_crossentropy); row 10 has 0.0",
+        "own.npz: y_train must hold rows that sum to 1 for SparseCategoricalCrossentropy (multi-label data "
+        "requires sigmoid and binary_crossentropy); row 10 has 0.0",
     ),
     (
         (LEVELS, None, (3,)),
-        "with `targets: input` the model's output must have its input's shape (8, 8, 1); received (3,)",
+        "with `targets: input` the model's output must have the input's shape (8, 8, 1); received (3,)",
     ),
     (
         (LEVELS, np.zeros(4, np.int64), (2, 2)),

@@ -133,7 +133,7 @@ def test_a_mask_is_resized_as_its_image_is(tmp_path):
 
 
 def test_without_a_size_of_its_own_an_image_of_another_size_is_refused(tmp_path):
-    with pytest.raises(UnusableError, match=r"every image must be as large as the first, 2 × 3 .*; it is 6 × 4$"):
+    with pytest.raises(UnusableError, match=r"all images must have the size of the first, 2 × 3 .*; received 6 × 4$"):
         decode(picture(tmp_path / "x.png"), Form(2, 3, resized=False))
 
 
@@ -166,10 +166,10 @@ def broken(path, kind):
     [
         ("short", "can't be read: |must be PNG"),
         ("header", "can't be read: |must be PNG"),
-        ("empty", "an image must have something in it; the file has 0 bytes"),
-        ("text", "an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"),
-        ("svg", "an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"),
-        ("tiff", "an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"),
+        ("empty", "an image must not be empty; the file has 0 bytes"),
+        ("text", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
+        ("svg", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
+        ("tiff", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
         ("gone", "can't be read: No such file"),
         ("folder", "can't be read: Is a directory"),
     ],

@@ -54,7 +54,9 @@ def test_grey_images_get_a_channel_axis_and_an_autoencoder_needs_no_labels(tmp_p
 def test_a_validation_split_takes_what_keras_takes(tmp_path, split, samples):
     archive(tmp_path, x_train=images(10), y_train=np.zeros(10, int))
     if samples is None:
-        assert "at least one of 10 images each; received 0.95" in message(tmp_path, validation_split=split)
+        assert "at least one of 10 images for training and for validation; received 0.95" in message(
+            tmp_path, validation_split=split
+        )
         return
     found = describe(DataSection(dataset="own.npz", validation_split=split), tmp_path)
     assert tuple(found.samples.values()) == samples
@@ -62,17 +64,17 @@ def test_a_validation_split_takes_what_keras_takes(tmp_path, split, samples):
 
 LABELS = np.zeros(8, int)
 MISTAKES = [
-    ({}, "own.npz: must hold x_train and y_train; it holds no array"),
-    ({"images": images(8)}, "own.npz: must hold x_train and y_train; it holds images"),
-    ({"x_train": images(8)}, "own.npz: x_train needs y_train beside it; it holds x_train"),
-    ({"y_train": LABELS}, "own.npz: y_train needs x_train beside it; it holds y_train"),
+    ({}, "own.npz: must hold x_train and y_train; found no array"),
+    ({"images": images(8)}, "own.npz: must hold x_train and y_train; found images"),
+    ({"x_train": images(8)}, "own.npz: x_train requires y_train; found x_train"),
+    ({"y_train": LABELS}, "own.npz: y_train requires x_train; found y_train"),
     (
         {"x_train": images(8), "y_train": LABELS, "x_valid": images(8)},
-        "own.npz: the arrays are x_train, y_train, x_val, y_val, x_test, y_test; received 'x_valid'",
+        "own.npz: arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_valid'",
     ),
     (
         {"x_train": images(8), "y_train": LABELS[:7]},
-        "own.npz: x_train and y_train must have equally many rows; received 8 and 7",
+        "own.npz: x_train and y_train must have the same number of rows; received 8 and 7",
     ),
     (
         {"x_train": images(8, 4), "y_train": LABELS},
@@ -80,7 +82,7 @@ MISTAKES = [
     ),
     (
         {"x_train": images(0), "y_train": LABELS[:0]},
-        "own.npz: x_train must hold at least one image with one pixel; received shape (0, 4, 5)",
+        "own.npz: x_train must hold at least one non-empty image; received shape (0, 4, 5)",
     ),
     (
         {"x_train": images(8, dtype=np.int64), "y_train": LABELS},
@@ -88,11 +90,11 @@ MISTAKES = [
     ),
     (
         {"x_train": images(8), "y_train": LABELS, "x_test": images(8, 5, 4), "y_test": LABELS},
-        "own.npz: images of all splits must have one shape; x_train has (4, 5), x_test (5, 4)",
+        "own.npz: images of all splits must have the same shape; x_train has (4, 5), x_test (5, 4)",
     ),
     (
         {"x_train": images(8), "y_train": np.array(["cat"] * 8)},
-        "own.npz: y_train must hold numbers; it holds dtype '<U3', which is never read",
+        "own.npz: y_train must hold numbers; it holds dtype '<U3', which is not supported",
     ),
 ]
 
@@ -105,7 +107,7 @@ def test_an_archive_that_breaks_a_rule_says_which(tmp_path, arrays, expected):
 
 def test_objects_are_refused_before_they_are_unpickled(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=np.array([{}, print], object), y_train=np.zeros(2, int))
-    assert message(tmp_path) == "own.npz: x_train must hold numbers; it holds Python objects, which are never read"
+    assert message(tmp_path) == "own.npz: x_train must hold numbers; it holds Python objects, which are never loaded"
 
 
 def write_member(folder, header, content=b""):
@@ -140,8 +142,8 @@ def test_names_and_files_that_are_not_there_suggest_what_is_near(tmp_path):
     assert message(tmp_path, dataset="mnist5") == "unknown dataset 'mnist5'; did you mean 'mnist5k'?"
     assert message(tmp_path, dataset="owm.npz") == f"no file 'owm.npz' in {tmp_path}; did you mean 'own.npz'?"
     assert message(tmp_path, dataset="weather") == (
-        "unknown dataset 'weather'; known are mnist5k, mnist, fashion_mnist, kmnist, emnist, cifar10, cifar100, "
-        "synthetic, folders of images and files ending in .npz, .npy or .csv"
+        "unknown dataset 'weather'; available: mnist5k, mnist, fashion_mnist, kmnist, emnist, cifar10, cifar100, "
+        "synthetic, folders of images, and files ending in .npz, .npy or .csv"
     )
     (tmp_path / "photos").mkdir()
     assert message(tmp_path, dataset="photso/") == "unknown dataset 'photso/'; did you mean 'photos'?"
@@ -155,5 +157,5 @@ def test_what_is_downloaded_is_described_beforehand(tmp_path):
 
 def test_a_validation_split_beside_own_validation_images_is_an_error(tmp_path):
     archive(tmp_path, x_train=images(8), y_train=LABELS, x_val=images(8), y_val=LABELS)
-    expected = "validation_split must be left out where the data has its own x_val; received 0.5"
+    expected = "validation_split must be omitted because the data has its own x_val; received 0.5"
     assert message(tmp_path, validation_split=0.5) == expected

@@ -97,8 +97,8 @@ def test_what_no_mirror_gives_is_told_with_its_reason(mirror, tmp_path, monkeypa
     known, _ = mirrors.digits(mirror, manner)
     folder = tmp_path / "datasets" / "mnist"
     assert failure(known) == (
-        f"mnist: train-images.gz can't be downloaded ({mirror.address}: {reason}); try again later, or put it into "
-        f"{folder} yourself; mnist5k, 5,000 of MNIST's digits, needs no download"
+        f"mnist: train-images.gz can't be downloaded ({mirror.address}: {reason}); try again later, or place it in "
+        f"{folder} manually; mnist5k, 5,000 of MNIST's digits, needs no download"
     )
     assert len(mirror.asked) == requests
     assert list(folder.iterdir()) == []
@@ -119,7 +119,7 @@ def test_a_folder_that_others_could_change_is_refused(mirror, tmp_path):
     download.fetch(known, offline=False)
     (tmp_path / "datasets").chmod(0o777)
     assert failure(known) == (
-        f"mnist: downloads are not safe there: {tmp_path}/datasets can be written by everybody "
+        f"mnist: the download directory is not safe: {tmp_path}/datasets is writable by everyone "
         f"(chmod go-w {tmp_path}/datasets); set CNNCLI_CACHE_DIR to another directory"
     )
 
@@ -135,7 +135,7 @@ def test_a_folder_that_somebody_else_makes_while_we_look_is_refused(mirror, tmp_
         return whole(path, file)
 
     monkeypatch.setattr(download, "_is_whole", late)
-    assert "downloads are not safe there: " in failure(known)
+    assert "the download directory is not safe: " in failure(known)
 
 
 def test_what_was_downloaded_is_not_read_from_a_folder_that_others_could_change(mirror, tmp_path, monkeypatch):
@@ -145,15 +145,17 @@ def test_what_was_downloaded_is_not_read_from_a_folder_that_others_could_change(
     download.fetch(known, offline=False)
     assert len(load(DataSection(dataset="mnist"), tmp_path).train) > 0
     (tmp_path / "datasets" / "mnist").chmod(0o777)
-    with pytest.raises(CnncliError, match=r"^mnist: downloads are not safe there: "):
+    with pytest.raises(CnncliError, match=r"^mnist: the download directory is not safe: "):
         load(DataSection(dataset="mnist"), tmp_path)
 
 
 def test_offline_no_request_is_made(mirror):
     known, _ = mirrors.digits(mirror, "good")
     said = failure(known, offline=True)
-    assert said.startswith(f"mnist: {download.folder(known)}/train-images.gz is not there, and offline nothing")
-    assert "run `cnncli datasets download mnist` with a network first; mnist5k" in said
+    assert said.startswith(
+        f"mnist: {download.folder(known)}/train-images.gz is missing, and downloads are disabled offline;"
+    )
+    assert "run `cnncli datasets download mnist` online first; mnist5k" in said
     assert mirror.asked == []
 
 
@@ -162,7 +164,7 @@ def test_a_file_that_was_damaged_since_is_noticed_and_replaced(mirror):
     download.fetch(known, offline=False)
     path = download.paths(known)["test-labels.gz"]
     path.write_bytes(b"")
-    assert "test-labels.gz has a wrong checksum, and offline nothing is downloaded" in failure(known, offline=True)
+    assert "test-labels.gz has a wrong checksum, and downloads are disabled offline" in failure(known, offline=True)
     download.fetch(known, offline=False)
     assert path.read_bytes() == mirror.files["test-labels.gz"]
     assert len(mirror.asked) == 5
@@ -220,7 +222,7 @@ def test_a_disk_that_takes_no_more_is_told_at_once(mirror, tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     folder = tmp_path / "datasets" / "mnist"
-    assert said == f"{folder}: can't be written: File too large; CNNCLI_CACHE_DIR puts the folder elsewhere"
+    assert said == f"{folder}: can't be written: File too large; set CNNCLI_CACHE_DIR to another directory"
     assert len(mirror.asked) == 1
     assert list(folder.iterdir()) == []
 

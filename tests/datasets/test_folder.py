@@ -55,7 +55,7 @@ def test_a_table_names_files_and_their_classes(tmp_path):
     assert found.classes == ("cat", "owl")
     assert found.splits == {"train": [Sample("a.png", (0,)), Sample("b.png", (1,)), Sample("d.png", (0,))]}
     assert told(found.problems) == [
-        "labels.csv:5: a file must be named by its path in the table's folder; received 'sub/../c.png'"
+        "labels.csv:5: a file must be a path inside the table's folder; received 'sub/../c.png'"
     ]
 
 
@@ -83,12 +83,12 @@ def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
     text = "file,label\na.png\n/etc/passwd,x\nz.png,x\na.png,\na.png,x\na.png,y\nb.png,y\n"
     found = folder.read(table(tmp_path, text))
     assert told(found.problems) == [
-        "labels.csv:2: a row must have 2 values, one a column; received 1",
-        "labels.csv:3: a file must be named by its path in the table's folder; received '/etc/passwd', an absolute "
-        "path to another place",
-        "labels.csv:4: there must be a file 'z.png' in the table's folder",
-        "labels.csv:5: column 'label' must have the name of a class; it is empty",
-        "labels.csv:7: a file must be named once; 'a.png' is in line 6, too",
+        "labels.csv:2: a row must have 2 values, one per column; received 1",
+        "labels.csv:3: a file must be a path inside the table's folder; received '/etc/passwd', an absolute "
+        "path outside it",
+        "labels.csv:4: there is no file 'z.png' in the table's folder",
+        "labels.csv:5: column 'label' must be a class name; it is empty",
+        "labels.csv:7: a file must be listed once; 'a.png' is already on line 6",
     ]
     found = folder.read(table(tmp_path, "file,x,y\na.png,1,yes\nb.png,1,1\n"))
     assert told(found.problems) == ["labels.csv:2: column 'y' must be 0 or 1; received 'yes'"]
@@ -129,21 +129,20 @@ def test_names_of_files_are_understood_where_they_mean_one_file(tmp_path):
     picture(root / "dogs/REX.png")
     rows = ["dogs/rex.png", "cats/tom.JPG", "cats/Tom.JPG", r"C:\photos\a.png", "/elsewhere/a.png", "none.png"]
     (root / "labels.csv").write_text("file,label\n" + "".join(f"{name},x\n" for name in rows))
-    elsewhere = "a file must be named by its path in the table's folder; received"
+    elsewhere = "a file must be a path inside the table's folder; received"
     assert told(folder.read(root).problems) == [
-        "labels.csv:2: there must be one file 'dogs/rex.png' in the table's folder; there are dogs/REX.png, "
-        "dogs/Rex.png",
-        "labels.csv:4: a file must be named once; 'cats/Tom.JPG' is in line 3, too",
-        rf"labels.csv:5: {elsewhere} 'C:\\photos\\a.png', an absolute path to another place",
-        f"labels.csv:6: {elsewhere} '/elsewhere/a.png', an absolute path to another place",
-        "labels.csv:7: there must be a file 'none.png' in the table's folder",
+        "labels.csv:2: 'dogs/rex.png' is ambiguous in the table's folder; it matches dogs/REX.png, dogs/Rex.png",
+        "labels.csv:4: a file must be listed once; 'cats/Tom.JPG' is already on line 3",
+        rf"labels.csv:5: {elsewhere} 'C:\\photos\\a.png', an absolute path outside it",
+        f"labels.csv:6: {elsewhere} '/elsewhere/a.png', an absolute path outside it",
+        "labels.csv:7: there is no file 'none.png' in the table's folder",
     ]
 
 
 def test_a_table_none_of_whose_rows_can_be_used_is_not_said_to_be_missing(tmp_path):
     found = folder.read(table(tmp_path, "file,label\nz.png,x\n"))
-    assert told(found.problems) == ["labels.csv:2: there must be a file 'z.png' in the table's folder"]
-    assert told(found.faults) == ["labels.csv: there must be at least one row that can be used"]
+    assert told(found.problems) == ["labels.csv:2: there is no file 'z.png' in the table's folder"]
+    assert told(found.faults) == ["labels.csv: there must be at least one usable row"]
 
 
 COMPOSED, APART = "caf\u00e9", "cafe\u0301"
@@ -167,7 +166,7 @@ def test_a_class_in_both_forms_of_unicode_is_one(tmp_path):
     "header", ["", "name,label", "file", "file,kind", "file;kind", "file,label,sun", "file,a,a", "file,a,"]
 )
 def test_a_table_with_other_columns_says_which_there_must_be(tmp_path, header):
-    with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and several"):
+    with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and one 0/1"):
         folder.read(table(tmp_path, f"{header}\na.png,1\n"))
 
 
@@ -189,7 +188,7 @@ def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
         f"cats/notes.txt: {rule} .txt",
         f"cats/x.heic: {rule} .heic",
         f"dogs/README: {rule} a file without an ending",
-        "top.png: an image must lie in the folder of its class",
+        "top.png: an image must be in the folder of its class",
         f"top.tif: {rule} .tif",
     ]
 
@@ -228,8 +227,8 @@ def test_a_class_that_a_split_has_not_is_a_fault_that_says_which(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (["train", "cats"], "train is a split, never a class, and nothing but splits may lie beside; received 'cats'"),
-        (["val", "valid"], "a folder must name each split once; it has both val and valid"),
+        (["train", "cats"], "train is a split, not a class: all other folders must be splits, too; received 'cats'"),
+        (["val", "valid"], "each split must have one folder; received val and valid"),
     ],
 )
 def test_splits_beside_something_else_or_twice_are_refused(tmp_path, names, message):

@@ -54,7 +54,7 @@ def test_there_are_no_more_folds_than_images(arrays):
 @pytest.mark.parametrize(
     ("keys", "message"),
     [
-        ({"folds": 3, "validation_split": 0.2}, "validation_split must be left out"),
+        ({"folds": 3, "validation_split": 0.2}, "omit validation_split"),
         ({"folds": 3, "fold": 4}, "fold must be at most folds, 3"),
         ({"fold": 2}, "fold must be at most folds, 1"),
     ],
@@ -67,7 +67,7 @@ def test_what_does_not_go_with_folds(arrays, keys, message):
 def test_a_class_of_one_image_can_not_be_kept_and_trained_on(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=np.zeros((5, 4, 4), np.uint8), y_train=np.array([0, 0, 0, 0, 1]))
     made = [DataSection(dataset="own.npz", folds=2, fold=fold) for fold in (1, 2)]
-    with pytest.raises(DeclarationError, match="there is none of '1'"):
+    with pytest.raises(DeclarationError, match="has all images of '1'"):
         for data in made:
             load(data, tmp_path)
 

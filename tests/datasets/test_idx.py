@@ -55,8 +55,8 @@ def test_a_common_beginning_tells_sets_in_one_folder_apart(tmp_path):
     named = load(DataSection(dataset="own/emnist-letters-train-images-idx3-ubyte"), tmp_path)
     assert len(named.train) == 5
     assert message(tmp_path) == (
-        f"several datasets lie in {tmp_path}/own: name emnist-digits-train-images-idx3-ubyte or "
-        "emnist-letters-train-images-idx3-ubyte, not the folder"
+        f"{tmp_path}/own contains several datasets: specify emnist-digits-train-images-idx3-ubyte or "
+        "emnist-letters-train-images-idx3-ubyte instead of the folder"
     ).replace(f"{tmp_path}/", "")
 
 
@@ -64,7 +64,7 @@ def test_packed_and_unpacked_side_by_side_are_refused(tmp_path):
     save(tmp_path / "own", "train")
     save(tmp_path / "own", "train", ending=".gz")
     assert message(tmp_path) == (
-        "own: both train-images-idx3-ubyte and train-images-idx3-ubyte.gz are x_train; keep one of them"
+        "own: train-images-idx3-ubyte and train-images-idx3-ubyte.gz are both x_train; keep only one"
     )
 
 
@@ -89,7 +89,7 @@ def test_images_without_labels_say_which_file_is_missing(tmp_path):
     save(tmp_path / "own", "train")
     (tmp_path / "own/train-labels-idx1-ubyte").unlink()
     assert message(tmp_path) == (
-        "own: train-images-idx3-ubyte needs train-labels-idx1-ubyte beside it; it holds train-images-idx3-ubyte"
+        "own: train-images-idx3-ubyte requires train-labels-idx1-ubyte; found train-images-idx3-ubyte"
     )
 
 

@@ -39,8 +39,8 @@ class Counting:
         return decode(path, form)
 
 
-def read(root, form=FORM, files=FILES, told=lambda done, total: None):
-    return image_cache.decoded(root, files, form, told)
+def read(root, form=FORM, files=FILES, progress=lambda done, total: None):
+    return image_cache.decoded(root, files, form, progress)
 
 
 def test_rows_are_the_files_in_their_order_and_mapped_read_only(root):
@@ -79,7 +79,7 @@ def test_files_with_problems_have_empty_rows_and_are_tried_again(root, monkeypat
     os.utime(root / "b.png", ns=(1, 1))
     made = read(root)
     assert list(made.problems) == [1]
-    assert str(made.problems[1]) == "b.png: an image must have something in it; the file has 0 bytes"
+    assert str(made.problems[1]) == "b.png: an image must not be empty; the file has 0 bytes"
     assert not made.images[1].any()
     counting = Counting(monkeypatch)
     assert read(root).problems == made.problems
@@ -113,14 +113,14 @@ def test_an_interrupted_decoding_leaves_nothing(root, cache):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        read(root, told=interrupt)
+        read(root, progress=interrupt)
     assert list(cache.iterdir()) == []
 
 
 def test_progress_is_told_up_to_the_last_file(root, monkeypatch):
     monkeypatch.setattr(image_cache, "PORTION", 2)
     said = []
-    read(root, told=lambda done, total: said.append((done, total)))
+    read(root, progress=lambda done, total: said.append((done, total)))
     assert said == [(2, 3), (3, 3)]
 
 
@@ -128,7 +128,7 @@ def test_a_cache_that_can_not_be_written_says_what_moves_it(root, tmp_path, monk
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(
-        CnncliError, match=r"^decoded images can't be kept: .*; set CNNCLI_CACHE_DIR to another directory$"
+        CnncliError, match=r"^decoded images can't be cached: .*; set CNNCLI_CACHE_DIR to another directory$"
     ):
         read(root)
 
@@ -155,7 +155,7 @@ def test_a_flipped_bit_anywhere_is_noticed_and_the_images_are_decoded_anew(root,
         found = read(root)
         assert np.array_equal(found.images, images)
         assert (found.digest, found.problems) == (digest, {})
-    assert f"warning: {place}: decoded images are damaged; they are decoded anew" in capsys.readouterr().err
+    assert f"warning: {place}: the cached images are damaged and are decoded again" in capsys.readouterr().err
 
 
 def test_damage_of_any_kind_is_decoded_anew(root, cache):
@@ -220,7 +220,7 @@ def test_images_in_a_folder_that_others_can_change_are_not_used(root, cache, cap
     found = read(root)
     assert found.images[:, 0, 0].tolist() == [[0, 50, 99], [1, 50, 99], [2, 50, 99]]
     assert found.digest == made.digest
-    assert "decoded images are not kept: " in capsys.readouterr().err
+    assert "decoded images are not cached: " in capsys.readouterr().err
     assert list(cache.iterdir()) == [place]
 
 
@@ -234,5 +234,5 @@ def test_a_folder_that_somebody_else_makes_just_before_we_do_is_not_used(root, c
 
     monkeypatch.setattr(folders, "make", late)
     assert read(root).images[:, 0, 0].tolist() == [[0, 50, 99], [1, 50, 99], [2, 50, 99]]
-    assert "decoded images are not kept: " in capsys.readouterr().err
+    assert "decoded images are not cached: " in capsys.readouterr().err
     assert list(cache.iterdir()) == []

@@ -147,15 +147,14 @@ def spoil(folder):
 
 def test_all_files_that_can_not_be_decoded_are_told_at_once(tmp_path):
     spoil(tmp_path)
-    decode = "an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else"
-    size = "without image_size every image must be as large as the first, 6 × 4 (height × width); it is 5 × 5"
+    decode = "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
+    size = "without image_size all images must have the size of the first, 6 × 4 (height × width); received 5 × 5"
     assert message(tmp_path).splitlines() == [
-        "photos: 3 things to put right",
+        "photos: 3 problems",
         f"  cats/01.png: {decode}",
-        "  dogs/02.png: an image must have something in it; the file has 0 bytes",
+        "  dogs/02.png: an image must not be empty; the file has 0 bytes",
         f"  dogs/03.png: {size}",
-        "`cnncli datasets check photos` reads every file and tells all; "
-        "`on_error: skip` under `data` leaves such files out",
+        "`cnncli datasets check photos` checks every file; set `on_error: skip` under `data` to skip such files",
     ]
 
 
@@ -165,7 +164,7 @@ def test_no_more_than_twenty_are_listed(tmp_path):
         file.with_suffix(".heic").write_text("")
     for call in (describe, load):
         lines = message(tmp_path, call=call).splitlines()
-        assert lines[0] == "photos: 30 things to put right"
+        assert lines[0] == "photos: 30 problems"
         assert lines[20] == "  dogs/04.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic"
         assert lines[21] == "  and 10 more"
 
@@ -205,8 +204,8 @@ def test_an_empty_class_is_told_before_anything_is_decoded(tmp_path):
 @pytest.mark.parametrize(
     ("options", "key", "said"),
     [
-        ({"test_split": 0.5}, "test_split", "test_split must be left out where the folder has its own test images"),
-        ({"validation_split": 0.9}, "validation_split", "train has none of 'cats' (4 in all), 'dogs' (4 in all)"),
+        ({"test_split": 0.5}, "test_split", "test_split must be omitted because the folder has its own test images"),
+        ({"validation_split": 0.9}, "validation_split", "train has none of 'cats' (4 in total), 'dogs' (4 in total)"),
     ],
 )
 def test_shares_that_can_not_be_are_told_with_their_key(tmp_path, options, key, said):
@@ -224,8 +223,8 @@ def test_a_models_other_size_suggests_image_size(tmp_path):
     with pytest.raises(DeclarationError) as caught:
         describe(section(), tmp_path, (32, 32, 3))
     assert str(caught.value) == (
-        "images are 6 × 4 as cats/00.png, the model's input_shape is [32, 32, 3]; "
-        "`image_size: [32, 32]` under `data` resizes them"
+        "images are 6 × 4 (cats/00.png), but the model's input_shape is [32, 32, 3]; "
+        "set `image_size: [32, 32]` under `data` to resize them"
     )
 
 
@@ -235,7 +234,7 @@ def test_options_of_folders_are_refused_for_arrays(tmp_path, dataset, call):
     np.savez(tmp_path / "own.npz", x_train=np.zeros((4, 5, 5), np.uint8), y_train=np.arange(4))
     with pytest.raises(DeclarationError) as caught:
         call(DataSection(dataset=dataset, image_size=[8, 8]), tmp_path)
-    assert str(caught.value).startswith("image_size is for folders of images, which ")
+    assert str(caught.value).startswith("image_size is only for folders of images; ")
     assert caught.value.key == "image_size"
 
 
@@ -243,7 +242,7 @@ def test_options_of_folders_are_refused_for_arrays(tmp_path, dataset, call):
     ("options", "said"),
     [
         ({"crop_to_aspect_ratio": True, "pad_to_aspect_ratio": True}, "only one of crop_to_aspect_ratio and pad_to"),
-        ({"validation_split": 0.5, "test_split": 0.5}, "must leave something to train on"),
+        ({"validation_split": 0.5, "test_split": 0.5}, "must add up to less than 1"),
         ({"color_mode": "grey"}, "color_mode must be one of rgb, grayscale"),
         ({"image_size": [0, 4]}, "image_size.* must be"),
         ({"interpolation": "cubic"}, "interpolation must be one of bilinear, nearest, bicubic, area, lanczos3"),

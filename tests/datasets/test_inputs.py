@@ -51,7 +51,7 @@ def test_pictures_get_the_models_size_and_colours(tmp_path):
     (image,) = read(file, form=Form(3, 2, "rgb"), shape=(3, 2, 3))
     assert image.pixels.tolist() == [[[200, 100, 0]] * 2] * 3
     assert problem(file, form=None, shape=(3, 2, 5)) == (
-        "the model's input, 3 × 2 × 5, is no picture's: it takes arrays (.npy) alone"
+        "the model's input, 3 × 2 × 5, is not an image shape: it accepts only arrays (.npy)"
     )
 
 
@@ -79,13 +79,13 @@ def test_arrays_that_can_not_be_used_say_why(tmp_path):
     def of(array):
         return problem(saved(tmp_path / "a.npy", array))
 
-    shapes = "an array must be 6 × 4 × 1 or N × 6 × 4 × 1, as the model's input is; it is "
+    shapes = "an array must be 6 × 4 × 1 or N × 6 × 4 × 1 to match the model's input; received "
     assert of(np.zeros((2, 5, 4))) == shapes + "2 × 5 × 4"
     assert of(np.zeros((0, 6, 4))) == shapes + "0 × 6 × 4"
     assert of(np.float32(1)) == shapes + "a single number"
     assert of(np.zeros((6, 4), np.int64)) == "an array must be uint8 or floating point; it is int64"
     assert of(np.array([{}])).startswith("can't be read: ")
-    assert of(np.full((6, 4), 1e300)) == "an image must hold finite float32 numbers; it holds others"
+    assert of(np.full((6, 4), 1e300)) == "an image must hold finite float32 numbers; it has nan or inf"
     (tmp_path / "cut.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:150])
     assert problem(tmp_path / "cut.npy").startswith("can't be read: ")
     (tmp_path / "empty.npy").touch()
@@ -108,7 +108,7 @@ def test_light_is_made_dark(tmp_path):
     floats = saved(tmp_path / "a.npy", np.full((6, 4), 0.25))
     assert read(floats, invert=True)[0].pixels.tolist() == np.full(SHAPE, 0.75).tolist()
     floats = saved(tmp_path / "a.npy", np.full((6, 4), 7.5))
-    rule = "to be inverted, numbers must be uint8 or lie between 0 and 1; it has 7.5 to 7.5"
+    rule = "to be inverted, values must be uint8 or between 0 and 1; it has 7.5 to 7.5"
     assert problem(floats, invert=True) == rule
 
 

@@ -85,7 +85,7 @@ MISTAKES = [
     ({"x_train": HUGE, "y_train": GOOD}, "own.npz: x_train must hold finite float32 numbers; row 1 has inf"),
     (
         {"x_train": numbered(4), "y_train": np.array([0, 1, -1, 2])},
-        "own.npz: y_train must hold class numbers of at least 0; row 2 has -1",
+        "own.npz: y_train must hold class numbers ≥ 0; row 2 has -1",
     ),
     (
         {"x_train": numbered(4), "y_train": np.array([3, 3, 3, 3])},
@@ -109,8 +109,8 @@ def test_arrays_larger_than_memory_are_refused_before_they_are_read(tmp_path, mo
     with pytest.raises(CnncliError) as caught:
         dataset(tmp_path, x_train=HUGE, y_train=GOOD)
     assert str(caught.value) == (
-        f"{tmp_path}/own.npz: its arrays take 0.0 MB of memory, of which this process may use 0.0 MB; saved as .npy "
-        "files, x_train.npy and so on, they are read as they are needed"
+        f"{tmp_path}/own.npz: its arrays need 0.0 MB of memory, but this process may use only 0.0 MB; save them as "
+        ".npy files (x_train.npy, …) to read them on demand"
     )
     monkeypatch.setattr(array_files, "limit", lambda: 224)
     with pytest.raises(CnncliError, match="row 1 has inf"):
@@ -122,8 +122,8 @@ def test_a_class_that_is_tested_but_not_trained_on_is_named(tmp_path, split):
     with pytest.raises(CnncliError) as caught:
         dataset(tmp_path, x_train=numbered(3), y_train=[0, 1, 3], **{f"x_{split}": numbered(2), f"y_{split}": [1, 2]})
     assert str(caught.value) == (
-        f"{tmp_path}/own.npz: y_{split} must hold no class that there is none of to train on; row 1 has 2; if these "
-        "are no classes, save them as floating point"
+        f"{tmp_path}/own.npz: y_{split} must hold only classes that are in the training data; row 1 has 2; if the "
+        "labels are not classes, save them as floating point"
     )
 
 

@@ -140,7 +140,7 @@ def test_all_that_is_wrong_is_told_at_once_and_may_be_skipped(root):
         "masks/01.png: a mask must have an image in images",
     ]
     names += [
-        "masks/05.jpg: a mask must be PNG, BMP or GIF: in lossy formats",
+        "masks/05.jpg: a mask must be PNG, BMP or GIF: lossy formats change class numbers",
         "images/05.jpg: an image must have a mask",
     ]
     names += ["07.png: there must be one file of this name; there is masks/07.bmp"]
@@ -151,10 +151,10 @@ def test_all_that_is_wrong_is_told_at_once_and_may_be_skipped(root):
     said = {problem.file: problem.rule for problem in found.skipped}
     assert said["masks/02.png"] == "a mask must be as large as its image, 6 × 4 (height × width); it is 6 × 5"
     assert said["masks/03.png"] == (
-        "a mask must have one number a pixel, its class, as grey images and palettes have; it is RGB"
+        "a mask must have one class number per pixel, as in grayscale and palette images; received RGB"
     )
     assert "0 bytes" in said["masks/04.png"]
-    assert said["masks/06.png"] == "a mask must have class numbers of at most 255; it has 300"
+    assert said["masks/06.png"] == "a mask must have class numbers ≤ 255; it has 300"
     done = cnncli(root.parent, "datasets", "check", "photos", "--masks", "--json")
     assert done.returncode == 1
     problems = {problem["file"] for problem in json.loads(done.stdout)["problems"]}

@@ -184,12 +184,12 @@ def test_arrays_hold_rows_of_scores_in_floating_point(tmp_path):
 @pytest.mark.parametrize(
     ("masks", "said"),
     [
-        (np.zeros(4, int), r"\(N, 6, 5\) whole numbers, or \(N, 6, 5, C\) in floating point; received int64 \(4,\)"),
+        (np.zeros(4, int), r"\(N, 6, 5\) integers or \(N, 6, 5, C\) floats; received int64 \(4,\)"),
         (np.zeros((4, 6, 4), int), r"received int64 \(4, 6, 4\)"),
         (np.zeros((4, 6, 5, 2), int), r"received int64 \(4, 6, 5, 2\)"),
         (np.zeros((4, 6, 5)), r"received float64 \(4, 6, 5\)"),
-        (np.arange(480).reshape(4, 6, 20)[..., :5], "of at most 255; row 3 has 464"),
-        (np.arange(120).reshape(4, 6, 5) - 1, "of at least 0; row 0 has -1"),
+        (np.arange(480).reshape(4, 6, 20)[..., :5], "≤ 255; row 3 has 464"),
+        (np.arange(120).reshape(4, 6, 5) - 1, "≥ 0; row 0 has -1"),
     ],
 )
 def test_arrays_that_are_no_masks_are_named(tmp_path, masks, said):
@@ -239,7 +239,9 @@ def test_synthetic_masks_show_the_shapes_and_nothing_else():
 def test_datasets_of_labels_have_no_masks(tmp_path):
     for name in ("mnist5k", "mnist"):
         for asked in (describe.describe, load):
-            with pytest.raises(CnncliError, match=f"needs images with masks; {name} has labels only|y_train must hold"):
+            with pytest.raises(
+                CnncliError, match=f"requires images with masks; {name} has labels only|y_train must hold"
+            ):
                 asked(DataSection(dataset=name, targets="masks"), tmp_path)
     with pytest.raises(DeclarationError, match="classes must be at most 255; received 300"):
         describe.describe(DataSection(dataset=Synthetic(classes=300), targets="masks"), tmp_path)

@@ -85,8 +85,8 @@ def test_a_copy_that_is_larger_than_memory_says_how_to_do_without(tmp_path, monk
     save(tmp_path / "own", x_train=pixels(np.float64), y_train=LABELS)
     monkeypatch.setattr(array_files, "limit", lambda: 100)
     assert message(tmp_path) == (
-        "x_train.npy must be uint8 or float32 in C order and this machine's byte order to be trained on from the disk: "
-        "as float32 it takes 1,440 bytes, of which there is memory for 100"
+        "x_train.npy must be uint8 or float32 in C order and native byte order to be read from disk; "
+        "converted to float32 it needs 1,440 bytes of memory, but only 100 are available"
     )
 
 
@@ -121,11 +121,11 @@ def test_images_in_several_splits_are_found_in_mapped_files(tmp_path):
 
 
 MISTAKES = [
-    ({"x_train": pixels()}, "x_train.npy needs y_train.npy beside it; it holds x_train.npy"),
-    ({"y_train": LABELS}, "y_train.npy needs x_train.npy beside it; it holds y_train.npy"),
+    ({"x_train": pixels()}, "x_train.npy requires y_train.npy; found x_train.npy"),
+    ({"y_train": LABELS}, "y_train.npy requires x_train.npy; found y_train.npy"),
     (
         {"x_train": pixels(), "y_train": LABELS[:5]},
-        ": x_train.npy and y_train.npy must have equally many rows; received 6 and 5",
+        ": x_train.npy and y_train.npy must have the same number of rows; received 6 and 5",
     ),
     (
         {"x_train": pixels(np.int64), "y_train": LABELS},
@@ -133,18 +133,20 @@ MISTAKES = [
     ),
     (
         {"x_train": pixels(), "y_train": LABELS - 1},
-        "y_train.npy must hold class numbers of at least 0; row 0 has -1",
+        "y_train.npy must hold class numbers ≥ 0; row 0 has -1",
     ),
     (
         {"x_train": np.array([{}] * 6, object), "y_train": LABELS},
-        "x_train.npy must hold numbers; it holds Python objects, which are never read",
+        "x_train.npy must hold numbers; it holds Python objects, which are never loaded",
     ),
 ]
 
 
 def test_a_file_of_another_name_is_not_passed_over(tmp_path):
     save(tmp_path / "own", x_train=pixels(), y_train=LABELS, x_dev=pixels(), y_dev=LABELS)
-    assert message(tmp_path).endswith("the arrays are x_train, y_train, x_val, y_val, x_test, y_test; received 'x_dev'")
+    assert message(tmp_path).endswith(
+        "arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_dev'"
+    )
 
 
 @pytest.mark.parametrize(("arrays", "expected"), MISTAKES)

@@ -68,9 +68,9 @@ def test_grey_images_are_left_alone_by_what_takes_colours_away():
     unchanged = (found == images.astype(np.float32) / 255).all(axis=(1, 2, 3))
     assert unchanged[place == 4].all()
     assert not unchanged[place != 4].all()
-    assert parsed("RandAugment").misfit((6, 5, 1)) == parsed("RandAugment").misfit((6, 5, 3)) == ""
-    assert parsed("RandAugment").misfit((6, 5, 2)) == (
-        "RandAugment changes colours: images must be of 1 or 3 channels; received 2"
+    assert parsed("RandAugment").shape_error((6, 5, 1)) == parsed("RandAugment").shape_error((6, 5, 3)) == ""
+    assert parsed("RandAugment").shape_error((6, 5, 2)) == (
+        "RandAugment requires images with 1 or 3 channels; received 2"
     )
 
 

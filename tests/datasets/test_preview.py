@@ -72,7 +72,7 @@ def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
     for options, code, message in [
         ((), 2, "lists no augmentation"),
         ((*flip, "-o", "x.jpg"), 2, "must name a .png file"),
-        ((*flip, "-o", "no/x.png"), 1, "can't be written: there is no folder 'no'"),
+        ((*flip, "-o", "no/x.png"), 1, "can't be written: there is no directory 'no'"),
     ]:
         done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", *options)
         assert (done.returncode, done.stdout) == (code, "")

@@ -75,7 +75,7 @@ def test_planes_of_red_green_and_blue_become_pixels_and_the_last_label_counts(mi
 
 GOOD = {"train": {"a.bin": records((0,), (1,), (1,), (2,), seed=0)[0]}, "test": {"b.bin": records((0,), seed=1)[0]}}
 ODD = [
-    ({"left_out": ["b.bin"]}, GOOD, "cifar.tar.gz: can't be read: it has no b.bin; removed, it is downloaded anew"),
+    ({"left_out": ["b.bin"]}, GOOD, "cifar.tar.gz: can't be read: it has no b.bin; delete it to download it again"),
     ({}, GOOD | {"test": {"b.bin": b"\x00" * 3072}}, "it must hold 3,073 bytes; it holds fewer"),
     ({}, GOOD | {"test": {"b.bin": b"\x00" * 30730}}, "it must hold 3,073 bytes; it holds more"),
     ({}, GOOD | {"test": {"b.bin": b"\x03" * 3073}}, "cifar10: y_test must hold numbers of 3 classes; it has 3"),

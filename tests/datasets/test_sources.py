@@ -4,7 +4,7 @@ from cnncli.datasets.describe import describe, find
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 
-READ = "a dataset must be a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
+READ = "a dataset must be a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, idx or .csv)"
 
 
 def message(folder, dataset):
@@ -17,29 +17,29 @@ def message(folder, dataset):
     ("name", "todo"),
     [
         ("digits.mat", "scipy.io.loadmat"),
-        ("digits.pkl", "may run code when read"),
+        ("digits.pkl", "loading it may run code"),
         ("digits.h5", "h5py"),
         ("digits.parquet", "to_csv(…, index=False)"),
         ("digits.tfrecord", "tensorflow.data.TFRecordDataset"),
         ("digits.zip", "unpack it"),
         ("digits.tar.gz", "unpack it"),
-        ("digits.xlsx", "save it as a .csv file with commas"),
+        ("digits.xlsx", "save it as a comma-separated .csv file"),
         ("cat.HEIC", "save images as PNG or JPEG"),
-        ("cat.png", "put images into the folder of their class"),
+        ("cat.png", "put images into one folder per class"),
         ("images.npy", "x_train.npy, y_train.npy"),
     ],
 )
 def test_a_file_that_is_not_read_says_what_to_do(tmp_path, name, todo):
     (tmp_path / name).touch()
     text = message(tmp_path, name)
-    assert text.startswith(f"{READ}; .{name.lower().split('.')[-1]} files are not read by this version: ")
+    assert text.startswith(f"{READ}; .{name.lower().split('.')[-1]} files are not supported: ")
     assert todo in text
     assert "\n" not in text
 
 
 def test_a_file_of_any_other_kind_is_no_dataset(tmp_path):
     (tmp_path / "notes").touch()
-    assert message(tmp_path, "notes") == f"{READ}; such files are not read by this version"
+    assert message(tmp_path, "notes") == f"{READ}; such files are not supported"
 
 
 @pytest.mark.parametrize("entries", [[], ["README.txt"], ["digits.npz", "README.txt"]])
@@ -48,10 +48,10 @@ def test_a_folder_that_is_none_of_these_says_what_was_looked_for(tmp_path, entri
     for name in entries:
         (tmp_path / "own" / name).touch()
     expected = (
-        "own has none of what is looked for in a folder: folders of images, labels.csv, x_train.npy, "
+        "own contains no dataset; expected one of folders of images, labels.csv, x_train.npy, "
         "train-images-idx3-ubyte, train.csv"
     )
-    assert message(tmp_path, "own") == expected + ("; name the file 'digits.npz' in it" if len(entries) > 1 else "")
+    assert message(tmp_path, "own") == expected + ("; specify the file 'digits.npz' in it" if len(entries) > 1 else "")
 
 
 def test_names_that_are_near_are_suggested_among_all_that_is_read(tmp_path):
@@ -88,4 +88,4 @@ def test_a_folder_of_two_kinds_asks_which(tmp_path):
     for name in ("x_train.npy", "train.csv"):
         (tmp_path / name).touch()
     text = message(tmp_path, str(tmp_path))
-    assert text == f"several datasets lie in {tmp_path}: name x_train.npy or train.csv, not the folder"
+    assert text == f"{tmp_path} contains several datasets: specify x_train.npy or train.csv instead of the folder"

@@ -141,7 +141,7 @@ def test_the_target_may_be_the_image_itself(tmp_path):
         ({"train": 0}, "train must be an integer ≥ 1"),
         (
             {"image_shape": [4096, 4096, 4], "train": 300, "test": 0},
-            "synthetic images must take at most 17,179,869,184 bytes in all; these take 20,132,659,200",
+            "synthetic images must take at most 17,179,869,184 bytes in total; these take 20,132,659,200",
         ),
     ],
 )

@@ -129,7 +129,7 @@ def test_below_a_folder_that_others_can_change_nothing_is_kept_and_a_warning_say
     done = subprocess.run([sys.executable, "-c", RELU], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False [1.0, 0.0]"
     assert done.stderr == (
-        f"warning: compiled kernels are not kept: {changed} can be written by everybody (chmod go-w {changed}); "
+        f"warning: compiled kernels are not kept: {changed} is writable by everyone (chmod go-w {changed}); "
         "set CNNCLI_CACHE_DIR to another directory\n"
     )
     assert list(folder.rglob("*.nb?")) == []

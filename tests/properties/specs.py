@@ -8,7 +8,7 @@ from typing import Any
 
 from cnncli.layers.declarations.declaration import Field, snake_case
 from cnncli.layers.vocabulary import layers
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.reader import read
 from cnncli.spec.yaml.tree import plain

@@ -68,7 +68,7 @@ def test_a_cache_that_can_not_be_written_is_amiss():
 def test_caches_that_others_can_change_are_amiss(cache):
     (cache / "images").chmod(0o777)
     (line,) = [fact.advice for fact in storage.caches(MINE, [ROOM], unused="") if fact.advice]
-    assert "images can be written by everybody" in line
+    assert "images is writable by everyone" in line
 
 
 def test_data_that_are_not_there_are_named(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import pytest
 import yaml
 from jsonschema import Draft202012Validator
 
-from cnncli.datasets.inspect.inspect_source import Survey
+from cnncli.datasets.inspect.inspect_source import SourceSummary
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.folder import Listing, Sample
 from cnncli.errors import UsageError
@@ -25,12 +25,12 @@ def folder(*, sizes=None, names=("cats", "dogs"), each=(20, 20), channels=3, sev
     listing = Listing(None, names, splits, several, (), ())
     counts = dict(zip(names, each, strict=True))
     sizes = sizes or {(480, 640): 40}
-    return Survey("folder", names, samples, sizes, channels, counts, several, problems, listing=listing)
+    return SourceSummary("folder", names, samples, sizes, channels, counts, several, problems, listing=listing)
 
 
 def arrays(**about):
     about = {"classes": ("0", "1"), "samples": {"train": 100}, "sizes": {(28, 28): 100}, "channels": 1} | about
-    return Survey("arrays", **about)
+    return SourceSummary("arrays", **about)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,7 @@ def test_every_split_that_can_be_filled_is_there(seen, shares, samples):
         folder(each=(90, 20), channels=1, problems=[Problem("cats/1.png", "is broken")]),
         folder(several=True, own=("validation",)),
         arrays(ordered=True, levels=True, counts={"0": 50, "1": 50}),
-        Survey("made", ("a", "b"), {"train": 9}, {(32, 32): 9}, 3),
+        SourceSummary("made", ("a", "b"), {"train": 9}, {(32, 32): 9}, 3),
     ],
     ids=["rare, grey, broken", "several classes", "ordered floats", "made"],
 )

@@ -9,7 +9,7 @@ from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.schema import schema
 from cnncli.spec.spec import load
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.reader import read
@@ -201,6 +201,6 @@ def test_every_argument_says_what_it_may_be_and_what_it_is_without_a_word():
     assert (padding["description"], padding["default"]) == ("one of valid, same", "valid")
     assert {"enum": ["valid", "same"]} in padding["anyOf"]
     split = schema()["properties"]["data"]["properties"]["validation_split"]
-    assert split["description"].startswith("The share kept for validation")
+    assert split["description"].startswith("Fraction of the training data used for validation")
     assert (split["default"], split["minimum"], split["exclusiveMaximum"]) == (0.0, 0, 1)
     assert set(defined) >= set(REGISTRIES) | {f"layer.{name}" for name in layers()}

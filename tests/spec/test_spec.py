@@ -127,7 +127,7 @@ def test_any_valid_spec_equals_what_its_resolved_form_reads_as(values: dict[str,
     try:
         spec = parse(varied(values), "f.yaml")
     except SpecError as error:
-        assert re.search("name must be a plain file name|must not stand in a spec", error.problems[0])
+        assert re.search("name must be a plain file name|is not allowed in a spec", error.problems[0])
         spec = parse(varied({**values, "name": "plain"}), "f.yaml")
     again = parse(spec.to_yaml(), "g.yaml")
     assert again == spec
@@ -186,12 +186,12 @@ def test_names_inside_a_block_are_not_seen_from_outside() -> None:
     text = RESIDUAL.replace(
         "    - MaxPooling2D\n    - Flatten", "    - MaxPooling2D: {inputs: stage1/add}\n    - Flatten"
     )
-    assert any("there is no entry 'stage1/add' above" in line for line in first_lines(text))
+    assert any("there is no earlier entry 'stage1/add'" in line for line in first_lines(text))
 
 
 def test_explicit_names_may_not_collide_with_those_of_blocks() -> None:
     text = RESIDUAL.replace("    - Flatten", "    - Flatten: {name: stage1/add}")
-    assert any("the name 'stage1/add' is taken by an earlier entry" in line for line in first_lines(text))
+    assert any("the name 'stage1/add' is already used by an earlier entry" in line for line in first_lines(text))
 
 
 def test_blocks_that_multiply_are_stopped() -> None:
@@ -258,22 +258,22 @@ def test_the_last_override_wins() -> None:
         ("fit.epochs=x", "epochs must be an integer ≥ 0; received 'x'"),
         ("fit.epochs=-1", "epochs must be an integer ≥ 0; received -1"),
         ("fit.epoch=3", "unknown key 'epoch' in fit; did you mean 'epochs'?"),
-        ("epochs=3", "there is no 'epochs' in a spec; did you mean 'fit.epochs'?"),
-        ("ft.epochs=3", "there is no 'ft' in a spec; did you mean 'fit'?"),
-        ("compile.optimizer.lr=1", "unknown key 'lr' in adam; here it is called 'learning_rate'"),
-        ("model.layers.conv2.filters=8", "there is no layer 'conv2'; did you mean 'conv2d'?"),
+        ("epochs=3", "unknown key 'epochs' in a spec; did you mean 'fit.epochs'?"),
+        ("ft.epochs=3", "unknown key 'ft' in a spec; did you mean 'fit'?"),
+        ("compile.optimizer.lr=1", "unknown key 'lr' in adam; use 'learning_rate'"),
+        ("model.layers.conv2.filters=8", "unknown layer 'conv2'; did you mean 'conv2d'?"),
         ("model.layers.conv2d.name=x", "--set can't change a layer's name; change it in the file"),
         ("model.layers.0.Conv2D.name=[1]", "--set can't change a layer's name; change it in the file"),
         ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
         ("model.layers.conv2d.filters=0", "filters must be an integer ≥ 1; received 0"),
-        ("fit.callbacks.1.patience=7", "there is no '1' in callbacks; known: EarlyStopping"),
+        ("fit.callbacks.1.patience=7", "unknown item '1' in callbacks; available: EarlyStopping"),
         ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
          "received 'high'"),
         ("fit=3", "'fit' is a section; set one of its keys, like fit.epochs"),
         ("fit.epochs.x=3", "'epochs' has no keys, so 'x' can't be set"),
-        ("fit.epochs", "an override is KEY=VALUE, like fit.epochs=3"),
-        ("fit.epochs=[1", "the list that begins with [ has no closing ] (or a comma is missing)"),
-        ("name=a/b", "name must be a plain file name of at most 200 bytes, without / and not beginning with a dot; "
+        ("fit.epochs", "an override must be KEY=VALUE, like fit.epochs=3"),
+        ("fit.epochs=[1", "the list opened with [ is never closed with ] (or a comma is missing)"),
+        ("name=a/b", "name must be a plain file name of at most 200 bytes, without / and not starting with a dot; "
          "received 'a/b'"),
     ],
 )  # fmt: skip

@@ -113,9 +113,7 @@ def test_a_full_disk_leaves_the_old_file_and_no_temporary_one(tmp_path, monkeypa
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(CnncliError) as caught:
         checkpoint.save(path, sample(2.0))
-    assert str(caught.value) == (
-        f"{path}: can't be written: No space left on device; the file written before is intact"
-    )
+    assert str(caught.value) == (f"{path}: can't be written: No space left on device; the existing file is unchanged")
     assert caught.value.exit_code == 1
     assert checkpoint.load(path).digest == sample(1.0).digest
     assert [file.name for file in tmp_path.iterdir()] == ["m.safetensors"]

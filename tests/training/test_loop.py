@@ -363,6 +363,6 @@ def test_data_that_are_changed_before_the_run_begins_leave_no_run_and_promise_no
     with (data / "x_train.npy").open("r+b") as file:
         file.seek(200)
         file.write(b"x")
-    with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was read$"):
+    with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was being read$"):
         session.train(plan, dataset, session.Place(output=data / "run"), 2, lambda event: None)
     assert not (data / "run").exists()

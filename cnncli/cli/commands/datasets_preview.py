@@ -48,7 +48,7 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
     base = loaded.path.parent if loaded.path else Path()
     with Status() as status:
         dataset = read(
-            *(loaded.data, base), seed=loaded.seed, told=decoding(status), input_shape=loaded.model.input_shape
+            *(loaded.data, base), seed=loaded.seed, progress=decoding(status), input_shape=loaded.model.input_shape
         )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")

@@ -28,7 +28,7 @@ from cnncli.spec.yaml.writer import scalar
 from cnncli.system import atomic
 
 if TYPE_CHECKING:
-    from cnncli.datasets.inspect.inspect_source import Survey
+    from cnncli.datasets.inspect.inspect_source import SourceSummary
 
 MOST_CLASSES, MOST_SIZES = 12, 3
 
@@ -84,11 +84,10 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     """Look at the data, and write what is decided, once it is a valid spec."""
     _check_free(output, force=force)
-    from cnncli.datasets.inspect.inspect_source import survey
     from cnncli.spec.init.proposal import propose
 
     with Status() as status:
-        seen = survey(source, counting("looking at images", status))
+        seen = inspect_source(source, counting("looking at images", status))
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     named = _from(output, source, seen.kind)
@@ -133,7 +132,7 @@ def _write(output: Path, text: str, *, force: bool) -> None:
     atomic.write(output, text.encode())
 
 
-def _found(source: str, seen: "Survey") -> Iterator[str]:
+def _found(source: str, seen: "SourceSummary") -> Iterator[str]:
     total = sum(seen.samples.values())
     counts = seen.counts or dict.fromkeys(seen.classes, 0)
     names = [f"{name} {count:,}" if count else name for name, count in counts.items()]
@@ -155,7 +154,7 @@ def _found(source: str, seen: "Survey") -> Iterator[str]:
         yield from (f"  {line}" for line in listed(seen.problems))
 
 
-def _decided(output: Path, model: str, spec: Spec, seen: "Survey", samples: dict[str, int]) -> Iterator[str]:
+def _decided(output: Path, model: str, spec: Spec, seen: "SourceSummary", samples: dict[str, int]) -> Iterator[str]:
     words = {"train": "training", "validation": "validation", "test": "test"}
     images = ", ".join(f"{samples[name]:,} {word}" for name, word in words.items() if name in samples)
     size = " × ".join(map(str, spec.model.input_shape))

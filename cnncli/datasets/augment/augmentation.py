@@ -1,4 +1,4 @@
-"""Augmentations: what is done at random to the images of a training batch (Keras' layers/preprocessing/)."""
+"""Augmentations: random changes to the images of a training batch (Keras' layers/preprocessing/)."""
 
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Factor(Kind):
-    """A number, or the [lowest, highest] of what may be drawn."""
+    """A number, or the range [lower, upper] to draw from."""
 
     def __init__(self, item: Number) -> None:
         self.item, self.pair = item, ListOf(item, 2, 2)
@@ -37,24 +37,24 @@ class Factor(Kind):
 
 
 Bounds = float | tuple[float, float]
-Share = Annotated[Bounds, Factor(Number(-1, 1))]
-Slant = Annotated[Bounds, Factor(Number(0, 1))]
+SignedFactor = Annotated[Bounds, Factor(Number(-1, 1))]
+UnitFactor = Annotated[Bounds, Factor(Number(0, 1))]
 
 
-def bounds(factor: Bounds) -> tuple[float, float]:
-    """The lowest and highest: a number stands for both signs of it."""
+def symmetric(factor: Bounds) -> tuple[float, float]:
+    """The range of a factor: a single number f means [−f, f]."""
     return factor if isinstance(factor, tuple) else (-abs(factor), abs(factor))
 
 
-def upward(factor: Bounds) -> tuple[float, float]:
-    """The lowest and highest: a number stands for 0 up to it."""
+def from_zero(factor: Bounds) -> tuple[float, float]:
+    """The range of a factor: a single number f means [0, f]."""
     return factor if isinstance(factor, tuple) else (0.0, factor)
 
 
-class Drawing(NamedTuple):
-    """What randomness comes from: `clock`, int64 (2,), [seed, step], and its number in the list. Working memory.
+class RandomContext(NamedTuple):
+    """The random streams and working memory of an augmentation: `clock`, int64 (2,), [seed, step]; its list index.
 
-    `part`: its number in the augmentation that it is a part of. `among`: which images it is for (augment/draws.py).
+    `part`: its index in a composite augmentation. `among`: the images it applies to (augment/draws.py).
     """
 
     clock: "Tensor"
@@ -91,24 +91,24 @@ class Targets(NamedTuple):
 
 
 class Augmentation(Declaration):
-    """What is done at random to the images of a training batch, in the order of the list.
+    """A random change to the images of training batches, applied in the order of the list.
 
-    Arguments that are numbers of pixels count as the data do before `rescale`: from 0 to 255 for uint8.
+    Pixel values in arguments are on the scale of the data before `rescale`: 0 to 255 for uint8.
     """
 
     mixes: ClassVar[bool] = False
-    """Whether what becomes of an image takes another one of its batch."""
+    """Whether it combines images of a batch."""
 
-    def misfit(self, shape: tuple[int, ...]) -> str:
-        """Why images of `shape`, (H, W, C), can't be treated so, as a sentence; empty where they can."""
+    def shape_error(self, shape: tuple[int, ...]) -> str:
+        """An error message if images of `shape`, (H, W, C), are not supported, else ""."""
         return ""
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        """Steps that change x, real (N, H, W, C), whose numbers are `scale` times those of the data."""
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        """Steps that change x, real (N, H, W, C), whose values are `scale` times those of the data."""
         raise NotImplementedError
 
-    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
-        """Steps that let the targets go on fitting the images, drawn from the same places; by default none."""
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
+        """Steps that change the targets to match the images, with the same random numbers; by default none."""
         return []
 
 
@@ -126,28 +126,28 @@ def steps(
 ) -> "list[Step]":
     """The steps of all of `augment`, in order, on x and on the targets, where there are some that don't come from x.
 
-    See `Augmentation.steps`, `Augmentation.follow`.
+    See `Augmentation.steps`, `Augmentation.target_steps`.
     """
-    parts = [(augmentation, Drawing(clock, number, scratch)) for number, augmentation in enumerate(augment)]
-    return in_turn(parts, x, scale) + ([] if targets is None else followed(parts, targets))
+    parts = [(augmentation, RandomContext(clock, number, scratch)) for number, augmentation in enumerate(augment)]
+    return all_steps(parts, x, scale) + ([] if targets is None else all_target_steps(parts, targets))
 
 
-def in_turn(parts: Iterable[tuple[Augmentation, Drawing]], x: "Tensor", scale: float) -> "list[Step]":
+def all_steps(parts: Iterable[tuple[Augmentation, RandomContext]], x: "Tensor", scale: float) -> "list[Step]":
     """The steps of all `parts`, in order, on x. They use the same working memory, one after the other."""
-    return _planned((drawing, partial(part.steps, x, scale=scale)) for part, drawing in parts)
+    return _planned((context, partial(part.steps, x, scale=scale)) for part, context in parts)
 
 
-def followed(parts: Iterable[tuple[Augmentation, Drawing]], targets: Targets) -> "list[Step]":
+def all_target_steps(parts: Iterable[tuple[Augmentation, RandomContext]], targets: Targets) -> "list[Step]":
     """The steps of all `parts`, in order, on the targets. They use the same working memory, one after the other."""
-    return _planned((drawing, partial(part.follow, targets)) for part, drawing in parts)
+    return _planned((context, partial(part.target_steps, targets)) for part, context in parts)
 
 
-def _planned(plans: "Iterable[tuple[Drawing, Callable[..., list[Step]]]]") -> "list[Step]":
+def _planned(plans: "Iterable[tuple[RandomContext, Callable[..., list[Step]]]]") -> "list[Step]":
     found = []
-    for drawing, plan in plans:
-        scratch = drawing.scratch
+    for context, plan in plans:
+        scratch = context.scratch
         own = type(scratch)(scratch.base, scratch.private, scratch.stride)
-        found += plan(drawing=drawing._replace(scratch=own))
+        found += plan(context=context._replace(scratch=own))
         scratch.used = max(scratch.used, own.used)
         scratch.used_by_thread = max(scratch.used_by_thread, own.used_by_thread)
     return found

@@ -7,12 +7,12 @@ from cnncli.datasets.augment.augmentation import (
     AUGMENTATIONS,
     Augmentation,
     Bounds,
-    Drawing,
     Factor,
-    Share,
-    Slant,
+    RandomContext,
+    SignedFactor,
     Targets,
-    bounds,
+    UnitFactor,
+    symmetric,
 )
 from cnncli.layers.declarations.declaration import PositiveInt
 from cnncli.layers.declarations.field_types import Integer, Maybe, Number
@@ -38,36 +38,36 @@ class Geometric(Augmentation):
         """Where pixels outside come from (`kernels.affine.FILLS`)."""
         return kernels.affine.CONSTANT
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return self._moved(x, drawing, nearest=True)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return self._moved(x, context, nearest=True)
 
-    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
         if not targets.pixels:
             return []
-        return self._moved(targets.values, drawing, nearest=True, first=targets.background)
+        return self._moved(targets.values, context, nearest=True, first=targets.background)
 
     def _moved(
-        self, x: "Tensor", drawing: Drawing, *, nearest: bool, value: float = 0.0, first: float | None = None
+        self, x: "Tensor", context: RandomContext, *, nearest: bool, value: float = 0.0, first: float | None = None
     ) -> "list[Step]":
         move, span = self._move()
         return kernels.affine.transform(
             x,
-            drawing.clock,
-            drawing.scratch,
-            drawing.stream,
+            context.clock,
+            context.scratch,
+            context.stream,
             move=move,
             span=span,
             fill=self._fill(),
             nearest=nearest,
             value=value,
             first=first,
-            among=drawing.among,
+            among=context.among,
         )
 
 
 @AUGMENTATIONS.register
 class RandomFlip(Geometric):
-    """Turn half of the images around (Keras RandomFlip): with `horizontal_and_vertical` along both axes at once."""
+    """Flips half of the images; `horizontal_and_vertical` flips both axes at once (Keras RandomFlip)."""
 
     mode: Literal["horizontal", "vertical", "horizontal_and_vertical"] = "horizontal_and_vertical"
 
@@ -87,35 +87,38 @@ class Filled(Geometric):
     def _fill(self) -> int:
         return ("reflect", "wrap", "constant", "nearest").index(self.fill_mode)
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return self._moved(x, drawing, nearest=self.interpolation == "nearest", value=self.fill_value * scale)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return self._moved(x, context, nearest=self.interpolation == "nearest", value=self.fill_value * scale)
 
 
 @AUGMENTATIONS.register
 class RandomTranslation(Filled):
-    """Shift by a share of the height and of the width, down and right where positive (Keras RandomTranslation)."""
+    """Shifts images by a fraction of height and width; positive is down and right (Keras RandomTranslation)."""
 
-    height_factor: Share
-    width_factor: Share
+    height_factor: SignedFactor
+    width_factor: SignedFactor
 
     def _move(self) -> "tuple[int, Span]":
-        span = bounds(self.height_factor), bounds(self.width_factor)
+        span = symmetric(self.height_factor), symmetric(self.width_factor)
         return kernels.affine.SHIFT, span
 
 
 @AUGMENTATIONS.register
 class RandomRotation(Filled):
-    """Turn by `factor` of a whole turn, counter-clockwise where positive (Keras RandomRotation)."""
+    """Rotates images by `factor` · 360°; positive is counter-clockwise (Keras RandomRotation)."""
 
-    factor: Share
+    factor: SignedFactor
 
     def _move(self) -> "tuple[int, Span]":
-        return kernels.affine.TURN, (bounds(self.factor), (0.0, 0.0))
+        return kernels.affine.TURN, (symmetric(self.factor), (0.0, 0.0))
 
 
 @AUGMENTATIONS.register
 class RandomZoom(Filled):
-    """Zoom out by a share of height and width, in where negative; without `width_factor` alike (Keras RandomZoom)."""
+    """Zooms by a fraction of height and width: positive is out, negative in (Keras RandomZoom).
+
+    Without `width_factor` the width is zoomed like the height.
+    """
 
     height_factor: Zoom
     width_factor: Annotated[Bounds | None, Maybe(Factor(Number(above=-1, most=1)))] = None
@@ -123,44 +126,44 @@ class RandomZoom(Filled):
     def _move(self) -> "tuple[int, Span]":
         evenly = self.width_factor is None
         across = self.height_factor if self.width_factor is None else self.width_factor
-        (low_y, high_y), (low_x, high_x) = bounds(self.height_factor), bounds(across)
+        (low_y, high_y), (low_x, high_x) = symmetric(self.height_factor), symmetric(across)
         span = (1 + low_y, 1 + high_y), (1 + low_x, 1 + high_x)
         return kernels.affine.ZOOM_EVENLY if evenly else kernels.affine.ZOOM, span
 
 
 @AUGMENTATIONS.register
 class RandomShear(Filled):
-    """Slant: a row is shifted by `x_factor` times its number, a column by `y_factor` times its (Keras RandomShear).
+    """Shears images: shifts rows by `x_factor` times and columns by `y_factor` times their index (Keras RandomShear).
 
-    One sign is drawn for both axes.
+    Both axes get the same random sign.
     """
 
-    x_factor: Slant = 0.0
-    y_factor: Slant = 0.0
+    x_factor: UnitFactor = 0.0
+    y_factor: UnitFactor = 0.0
 
     def _move(self) -> "tuple[int, Span]":
-        span = bounds(self.y_factor), bounds(self.x_factor)
+        span = symmetric(self.y_factor), symmetric(self.x_factor)
         return kernels.affine.SHEAR, span
 
 
 @AUGMENTATIONS.register
 class RandomCrop(Geometric):
-    """A window of `height` × `width` pixels of the image in a frame of zeros, `padding` wide (Keras RandomCrop).
+    """Pads images with zeros by `padding`, then crops a random window of `height` × `width` (Keras RandomCrop).
 
-    The padding is no argument of Keras: one number, [height, width] or [[top, bottom], [left, right]]. The window must
-    be as large as the image, since other images are not cropped; each image has a place of its own, where Keras draws
-    one for a batch.
+    `padding` is not in Keras: one number, [height, width] or [[top, bottom], [left, right]]. The window must have the
+    size of the image, because images for validation are not cropped. Each image gets its own window, unlike in Keras,
+    which draws one per batch.
     """
 
     height: PositiveInt
     width: PositiveInt
     padding: Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Integer(0))] = ((0, 0), (0, 0))
 
-    def misfit(self, shape: tuple[int, ...]) -> str:
+    def shape_error(self, shape: tuple[int, ...]) -> str:
         if shape[:2] == (self.height, self.width):
             return ""
         return (
-            f"RandomCrop must leave the images as large as they are, {shape[0]} × {shape[1]}; "
+            f"RandomCrop's height and width must be the image size, {shape[0]} × {shape[1]}; "
             f"received {self.height} × {self.width}"
         )
 

@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Annotated
 
 from cnncli import kernels
-from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Drawing, Factor, Slant, upward
-from cnncli.datasets.augment.photometric import Tone
+from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Factor, RandomContext, UnitFactor, from_zero
+from cnncli.datasets.augment.photometric import Photometric
 from cnncli.layers.declarations.field_types import Integer
 
 if TYPE_CHECKING:
@@ -14,57 +14,57 @@ Bits = Annotated[int | tuple[int, int], Factor(Integer(1, 8))]
 
 
 @AUGMENTATIONS.register
-class RandomPosterization(Tone):
-    """Keep the first few bits of each level (Keras RandomPosterization).
+class RandomPosterization(Photometric):
+    """Reduces the number of bits per channel (Keras RandomPosterization).
 
-    Their number lies between 1 and `factor`, or within [lowest, highest], and is below the highest, as in Keras, but
-    where both are the same.
+    The number of bits is drawn from 1 to `factor`, or from [lower, upper], without the upper bound, as in Keras, unless
+    both bounds are equal.
     """
 
     factor: Bits
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         low, high = self.factor if isinstance(self.factor, tuple) else (1, self.factor)
         bits = low, max(low, high - 1)
-        return kernels.levels.posterize(x, drawing.clock, drawing.stream, bits, self._ends(scale), drawing.among)
+        return kernels.levels.posterize(x, context.clock, context.stream, bits, self._ends(scale), context.among)
 
 
 @AUGMENTATIONS.register
-class Solarization(Tone):
-    """Make an image brighter, and a negative of what is then above a threshold (Keras Solarization).
+class Solarization(Photometric):
+    """Adds a value to images, then inverts pixels above a threshold (Keras Solarization).
 
-    Both are shares of 255 levels, between 0 and the factor; of a pair, as in Keras, the lower one is itself a number of
-    levels. Without factors images become negatives.
+    Both are drawn from 0 to factor · 255; in a pair, as in Keras, the lower bound is not multiplied by 255. Without
+    factors images are inverted.
     """
 
-    addition_factor: Slant = 0.0
-    threshold_factor: Slant = 0.0
+    addition_factor: UnitFactor = 0.0
+    threshold_factor: UnitFactor = 0.0
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        (low, high), (dark, bright) = upward(self.addition_factor), upward(self.threshold_factor)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        (low, high), (dark, bright) = from_zero(self.addition_factor), from_zero(self.threshold_factor)
         return kernels.levels.solarize(
-            *(x, drawing.clock, drawing.stream, (low, high * 255), (dark, bright * 255)),
+            *(x, context.clock, context.stream, (low, high * 255), (dark, bright * 255)),
             ends=self._ends(scale),
-            among=drawing.among,
+            among=context.among,
         )
 
 
 @AUGMENTATIONS.register
-class AutoContrast(Tone):
-    """Stretch each channel of an image over all of `value_range` (Keras AutoContrast); every image, without chance."""
+class AutoContrast(Photometric):
+    """Stretches each channel of every image to `value_range` (Keras AutoContrast); not random."""
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return kernels.levels.stretch(x, drawing.clock, self._limits(scale), drawing.among)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return kernels.levels.stretch(x, context.clock, self._limits(scale), context.among)
 
 
 @AUGMENTATIONS.register
-class Equalization(Tone):
-    """Spread the levels of each channel evenly, by a histogram of `bins` (Keras Equalization); without chance.
+class Equalization(Photometric):
+    """Equalizes the histogram of each channel, with `bins` bins (Keras Equalization); not random.
 
-    Each image has a histogram of its own, where Keras takes that of the whole batch.
+    Each image has its own histogram; Keras uses one for the whole batch.
     """
 
     bins: Annotated[int, Integer(2, 65536)] = 256
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return kernels.levels.equalize(x, drawing.clock, drawing.scratch, self.bins, self._ends(scale), drawing.among)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return kernels.levels.equalize(x, context.clock, context.scratch, self.bins, self._ends(scale), context.among)

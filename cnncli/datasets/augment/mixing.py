@@ -3,7 +3,14 @@
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from cnncli import kernels
-from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation, Drawing, Slant, Targets, upward
+from cnncli.datasets.augment.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    RandomContext,
+    Targets,
+    UnitFactor,
+    from_zero,
+)
 from cnncli.layers.declarations.field_types import Number
 
 if TYPE_CHECKING:
@@ -11,8 +18,8 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
 
 
-def _mixing(drawing: Drawing, alpha: tuple[float, float]) -> "Mixing":
-    return kernels.mix.Mixing(drawing.clock, drawing.stream, drawing.noise, alpha)
+def _mixing(context: RandomContext, alpha: tuple[float, float]) -> "Mixing":
+    return kernels.mix.Mixing(context.clock, context.stream, context.noise, alpha)
 
 
 class Mixed(Augmentation):
@@ -23,37 +30,37 @@ class Mixed(Augmentation):
 
 @AUGMENTATIONS.register
 class MixUp(Mixed):
-    """Blend each image with one of its batch, and their targets alike (Keras MixUp).
+    """Blends each image and its target with another of the batch (Keras MixUp).
 
-    The weight comes from Beta(`alpha`, `alpha`): mostly one of the two images outweighs the other by far.
+    The weight is drawn from Beta(`alpha`, `alpha`).
     """
 
     alpha: Annotated[float, Number(above=0, most=1)] = 0.2
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return kernels.mix.blend(x, _mixing(drawing, (self.alpha, self.alpha)), drawing.scratch)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return kernels.mix.blend(x, _mixing(context, (self.alpha, self.alpha)), context.scratch)
 
-    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
-        return self.steps(targets.values, drawing, 1.0)
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
+        return self.steps(targets.values, context, 1.0)
 
 
 @AUGMENTATIONS.register
 class CutMix(Mixed):
-    """Put a rectangle of another image of the batch into each, and blend their targets by area (Keras CutMix).
+    """Pastes a rectangle of another image of the batch into each and blends the targets by area (Keras CutMix).
 
-    The share that an image keeps comes from Beta(α, α); α is drawn for each batch, up to `factor`, or within
-    [lowest, highest].
+    The fraction that an image keeps is drawn from Beta(α, α); α is drawn for each batch from [0, factor], or from
+    [lower, upper].
     """
 
-    factor: Slant = 1.0
+    factor: UnitFactor = 1.0
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        return kernels.mix.paste(x, self._mixing(drawing), drawing.scratch)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return kernels.mix.paste(x, self._mixing(context), context.scratch)
 
-    def follow(self, targets: Targets, drawing: Drawing) -> "list[Step]":
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
         change = kernels.mix.paste if targets.pixels else kernels.mix.blend
-        return change(targets.values, self._mixing(drawing), drawing.scratch)
+        return change(targets.values, self._mixing(context), context.scratch)
 
-    def _mixing(self, drawing: Drawing) -> "Mixing":
-        low, high = upward(self.factor)
-        return _mixing(drawing, (low + kernels.mix.LEAST, high + kernels.mix.LEAST))
+    def _mixing(self, context: RandomContext) -> "Mixing":
+        low, high = from_zero(self.factor)
+        return _mixing(context, (low + kernels.mix.LEAST, high + kernels.mix.LEAST))

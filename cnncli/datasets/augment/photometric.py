@@ -3,7 +3,15 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cnncli import kernels
-from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation, Drawing, Share, Slant, bounds, upward
+from cnncli.datasets.augment.augmentation import (
+    AUGMENTATIONS,
+    Augmentation,
+    RandomContext,
+    SignedFactor,
+    UnitFactor,
+    from_zero,
+    symmetric,
+)
 from cnncli.layers.declarations.field_types import Integer, Number
 from cnncli.layers.declarations.list_types import ListOf
 
@@ -28,8 +36,8 @@ class Odd(Integer):
         return int(value)
 
 
-class Tone(Augmentation):
-    """A change of the numbers of an image, which then stay within `value_range`."""
+class Photometric(Augmentation):
+    """A change of pixel values, which are limited to `value_range`."""
 
     value_range: Annotated[tuple[float, float], ListOf(Number(), 2, 2)] = (0.0, 255.0)
 
@@ -54,110 +62,109 @@ class Tone(Augmentation):
 
 
 @AUGMENTATIONS.register
-class RandomBrightness(Tone):
-    """Add a share of the width of `value_range`; 1 makes an image white, -1 black (Keras RandomBrightness)."""
+class RandomBrightness(Photometric):
+    """Adds a fraction of the width of `value_range`: 1 gives white, -1 black (Keras RandomBrightness)."""
 
-    factor: Share
+    factor: SignedFactor
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         width = (max(self.value_range) - min(self.value_range)) * scale
-        low, high = (bound * width for bound in bounds(self.factor))
+        low, high = (bound * width for bound in symmetric(self.factor))
         return kernels.brightness.brighten(
-            x, drawing.clock, drawing.stream, (low, high), self._limits(scale), drawing.among
+            x, context.clock, context.stream, (low, high), self._limits(scale), context.among
         )
 
 
 @AUGMENTATIONS.register
-class RandomContrast(Tone):
-    """Multiply the distance of each pixel from its channel's mean (Keras RandomContrast).
+class RandomContrast(Photometric):
+    """Scales the distance of pixels from their channel's mean (Keras RandomContrast).
 
-    The multiplier lies between 1 and 1 + `factor`; with [lower, upper], between 1 - lower and 1 + upper.
+    The scale is drawn from [1, 1 + factor]; for [lower, upper], from [1 − lower, 1 + upper].
     """
 
-    factor: Slant
+    factor: UnitFactor
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
-        lower, upper = upward(self.factor)
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        lower, upper = from_zero(self.factor)
         factors = 1 - lower, 1 + upper
         return kernels.brightness.contrast(
-            x, drawing.clock, drawing.stream, factors, self._limits(scale), drawing.among
+            x, context.clock, context.stream, factors, self._limits(scale), context.among
         )
 
 
 @AUGMENTATIONS.register
-class RandomErasing(Tone):
-    """Rub out a rectangle (Keras RandomErasing), with odds between 0 and `factor`, or [lowest, highest].
+class RandomErasing(Photometric):
+    """Erases a rectangle, with a probability drawn from [0, factor] or [lower, upper] (Keras RandomErasing).
 
-    Its sides are the square roots of two numbers out of `scale`, as shares of the image's. `fill_value` is one number,
-    or null: noise.
+    Its height and width are the square roots of two numbers drawn from `scale`, as fractions of the image. `fill_value`
+    is a number, or null for noise.
     """
 
-    factor: Slant = 1.0
-    scale: Slant = (0.02, 0.33)
+    factor: UnitFactor = 1.0
+    scale: UnitFactor = (0.02, 0.33)
     fill_value: float | None = None
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         patch = kernels.erase.Patch(
-            odds=upward(self.factor),
-            area=upward(self.scale),
+            odds=from_zero(self.factor),
+            area=from_zero(self.scale),
             value=None if self.fill_value is None else self.fill_value * scale,
             deviation=self.value_range[1] * scale,
             limits=self._limits(scale),
         )
-        return kernels.erase.erase(x, drawing.clock, drawing.stream, drawing.noise, patch, drawing.among)
+        return kernels.erase.erase(x, context.clock, context.stream, context.noise, patch, context.among)
 
 
 @AUGMENTATIONS.register
-class RandomInvert(Tone):
-    """Make negatives (Keras RandomInvert): the upper end of `value_range`, less the image.
+class RandomInvert(Photometric):
+    """Inverts images: the upper end of `value_range` minus the image (Keras RandomInvert).
 
-    With odds between 0 and `factor`, or [lowest, highest].
+    The probability is drawn from [0, factor] or [lower, upper].
     """
 
-    factor: Slant = 1.0
+    factor: UnitFactor = 1.0
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         white = self.value_range[1] * scale
-        return kernels.brightness.invert(x, drawing.clock, drawing.stream, upward(self.factor), white, drawing.among)
+        return kernels.brightness.invert(x, context.clock, context.stream, from_zero(self.factor), white, context.among)
 
 
 @AUGMENTATIONS.register
-class RandomSharpness(Tone):
-    """Blur an image where `factor` is 0, leave it at 0.5, sharpen it at 1 (Keras RandomSharpness).
+class RandomSharpness(Photometric):
+    """Blurs or sharpens images: 0 is blurred, 0.5 unchanged, 1 sharpened (Keras RandomSharpness).
 
-    The factor lies between 0 and `factor`, or within [lowest, highest]. Outside of the image there are zeros.
+    The factor is drawn from [0, factor] or [lower, upper]. The image is padded with zeros.
     """
 
-    factor: Slant
+    factor: UnitFactor
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         return kernels.blur.sharpen(
-            *(x, drawing.clock, drawing.scratch, drawing.stream),
-            factor=upward(self.factor),
+            *(x, context.clock, context.scratch, context.stream),
+            factor=from_zero(self.factor),
             limits=self._limits(scale),
-            among=drawing.among,
+            among=context.among,
         )
 
 
 @AUGMENTATIONS.register
-class RandomGaussianBlur(Tone):
-    """Blur by a Gaussian (Keras RandomGaussianBlur), with odds between 0 and `factor`, or [lowest, highest].
+class RandomGaussianBlur(Photometric):
+    """Applies a Gaussian blur, with a probability drawn from [0, factor] or [lower, upper] (Keras RandomGaussianBlur).
 
-    Its standard deviations across and down lie between 0 and `sigma`, or within [lowest, highest]; it takes in
-    `kernel_size` pixels, an odd number. Outside of the image there are zeros. Each image has a Gaussian of its own,
-    where Keras draws one for a batch.
+    Its horizontal and vertical standard deviations are drawn from [0, sigma] or [lower, upper]; `kernel_size` is odd.
+    The image is padded with zeros. Each image gets its own kernel, unlike in Keras, which draws one per batch.
     """
 
-    factor: Slant = 1.0
+    factor: UnitFactor = 1.0
     kernel_size: Annotated[int, Odd()] = 3
-    sigma: Slant = 1.0
+    sigma: UnitFactor = 1.0
 
-    def steps(self, x: "Tensor", drawing: Drawing, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         return kernels.blur.blur(
-            *(x, drawing.clock, drawing.scratch, drawing.stream),
-            odds=upward(self.factor),
+            *(x, context.clock, context.scratch, context.stream),
+            odds=from_zero(self.factor),
             size=self.kernel_size,
-            sigma=upward(self.sigma),
+            sigma=from_zero(self.sigma),
             limits=self._limits(scale),
-            among=drawing.among,
+            among=context.among,
         )

@@ -1,4 +1,4 @@
-"""How light training images are, so that an image that is far lighter or darker can be told from them."""
+"""Brightness statistics of training images, to detect inputs that look inverted or differently scaled."""
 
 import json
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ ONE_SIDED = 2
 
 
 @dataclass(frozen=True)
-class Tone:
+class BrightnessStats:
     """Of images as a model is fed them: the mean and the standard deviation of their means; the least and the greatest
     number in any of them.
     """
@@ -35,7 +35,7 @@ class Tone:
     greatest: float
 
     @classmethod
-    def of(cls, split: Split, rescale: float | str) -> "Tone":
+    def of(cls, split: Split, rescale: float | str) -> "BrightnessStats":
         """That of a split's images before augmentation; of a mapped file, little is in memory at a time."""
         scale = scaled(split.x[:1], rescale)
         factor = scale.factor / scale.divisor

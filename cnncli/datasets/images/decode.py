@@ -1,4 +1,4 @@
-"""An image file → pixels of the size and colours that a spec asks for."""
+"""Decodes an image file to pixels of the size and color mode of a spec."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import png_unfiltered
+from cnncli.datasets.sources import tf_resize
 from cnncli.datasets.sources.image_files import UnusableError, opened
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ FILTERS = {
 
 @dataclass(frozen=True)
 class Form:
-    """What images are made into. MASK as a `color_mode` leaves the numbers of pixels as they are.
+    """The target format of images. The `color_mode` MASK keeps pixel values unchanged.
 
     `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused.
     """
@@ -98,11 +98,11 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
     """A mask with its class numbers, of 8 bits. Raises UnusableError for one of colours, or of greater numbers."""
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise UnusableError(
-            f"a mask must have one number a pixel, its class, as grey images and palettes have; it is {image.mode}"
+            f"a mask must have one class number per pixel, as in grayscale and palette images; received {image.mode}"
         )
     numbers = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64) // spread
     if numbers.max() > 255:
-        raise UnusableError(f"a mask must have class numbers of at most 255; it has {numbers.max()}")
+        raise UnusableError(f"a mask must have class numbers ≤ 255; it has {numbers.max()}")
     return Image.fromarray(numbers.astype(np.uint8))
 
 
@@ -112,8 +112,8 @@ def _resized(image: Image.Image, form: Form) -> Array:
         return np.asarray(image, np.uint8)
     if not form.resized:
         raise UnusableError(
-            f"without image_size every image must be as large as the first, {form.height} × {form.width} "
-            f"(height × width); it is {height} × {width}"
+            f"without image_size all images must have the size of the first, {form.height} × {form.width} "
+            f"(height × width); received {height} × {width}"
         )
     # Keras' whole numbers: the side that the other one asks for at the wanted ratio.
     wide, high = height * form.width // form.height, width * form.height // form.width
@@ -124,7 +124,7 @@ def _resized(image: Image.Image, form: Form) -> Array:
         box = (left, top, left + wide, top + high)
     if not form.antialias:
         pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
-        resize = png_unfiltered.padded if form.pad else png_unfiltered.resize
+        resize = tf_resize.padded if form.pad else tf_resize.resize
         return resize(pixels, form.height, form.width, form.interpolation)
     if form.pad:
         wide, high = max(width, wide), max(height, high)

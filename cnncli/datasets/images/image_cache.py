@@ -1,4 +1,4 @@
-"""Decoded images in a file that is mapped into memory: what was decoded once is read at memory speed ever after.
+"""A cache of decoded images in a memory-mapped file, so that images are decoded only once.
 
 A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with one row per file; `fingerprints.npy`, uint8
 (N, 16); and `about.json`: the digest of the rows, and what is wrong with files that could not be decoded, whose rows
@@ -63,12 +63,12 @@ class Decoded:
 
 
 def decoded(
-    root: Path, files: Sequence[str], form: Form, told: Callable[[int, int], None], of: Sequence[str] = ()
+    root: Path, files: Sequence[str], form: Form, progress: Callable[[int, int], None], of: Sequence[str] = ()
 ) -> Decoded:
     """The images of `files`, relative to `root`, from the cache or decoded into it.
 
     `of`: where these are masks, their images, which must be as large.
-    `told` hears how many of how many are decoded, where any have to be. Files that had problems are tried again.
+    `progress` hears how many of how many are decoded, where any have to be. Files that had problems are tried again.
     Raises CnncliError where the cache can't be written.
     """
 
@@ -82,21 +82,26 @@ def decoded(
         place, state = folders.cache("images") / _key(root, [*files, *of], form), _state(root, [*files, *of])
 
         def fill(made: Path) -> None:
-            _fill(made, files, form, image, told, state=state)
+            _fill(made, files, form, image, progress, state=state)
 
         folders.make(place.parent)  # and ask then: who makes it first may be somebody else
-        why = folders.distrust(place.parent)
+        why = folders.unsafe_reason(place.parent)
         if why:
-            warn(f"decoded images are not kept: {why}; set CNNCLI_CACHE_DIR to another directory")
+            warn(f"decoded images are not cached: {why}; set CNNCLI_CACHE_DIR to another directory")
             # What is mapped stays readable after it is removed.
-            with TemporaryDirectory(prefix="cnncli-") as unkept, signals.undoing(partial(shutil.rmtree, unkept)):
+            with (
+                TemporaryDirectory(prefix="cnncli-") as unkept,
+                signals.undoing(partial(shutil.rmtree, unkept)),
+            ):
                 fill(Path(unkept))
                 found = _read(Path(unkept), shape)
         else:
             found = _kept(place, state, shape, image, fill)
     except (OSError, RuntimeError) as error:
         said = getattr(error, "strerror", None) or error
-        raise CnncliError(f"decoded images can't be kept: {said}; set CNNCLI_CACHE_DIR to another directory") from None
+        raise CnncliError(
+            f"decoded images can't be cached: {said}; set CNNCLI_CACHE_DIR to another directory"
+        ) from None
     if found is None:
         raise CnncliError(f"{place}: decoded images can't be read back")
     return found
@@ -111,7 +116,7 @@ def _kept(
     if found is not None and found.state == state and not _mended(found, image):
         return found
     if old and found is None:
-        warn(f"{place}: decoded images are damaged; they are decoded anew")
+        warn(f"{place}: the cached images are damaged and are decoded again")
     with temporary.folder(place.parent) as making:
         made = making / "made"
         made.mkdir(mode=0o700)
@@ -180,7 +185,7 @@ def _fill(
     files: Sequence[str],
     form: Form,
     decode: Callable[[int], Array],
-    told: Callable[[int, int], None],
+    progress: Callable[[int, int], None],
     *,
     state: str,
 ) -> None:
@@ -209,7 +214,7 @@ def _fill(
                 done = 0
                 for count in threads.map(decode_portion, range(0, len(files), PORTION)):
                     done += count
-                    told(done, len(files))
+                    progress(done, len(files))
             except BaseException:
                 threads.shutdown(wait=False, cancel_futures=True)
                 raise

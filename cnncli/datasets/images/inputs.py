@@ -1,5 +1,4 @@
-"""What a model is to predict: image files, folders of them, arrays (in `.npy` files, too) and Pillow's images, one
-after the other.
+"""Inputs of a prediction: image files, folders of images, arrays and Pillow images, one image at a time.
 
 Nothing is listed or decoded before it is needed: a folder of any size takes the memory of a portion of its images.
 """
@@ -90,8 +89,7 @@ def _inverted(pixels: Array) -> Array:
         return 255 - pixels
     if pixels.min() < 0 or pixels.max() > 1:
         raise UnusableError(
-            "to be inverted, numbers must be uint8 or lie between 0 and 1; "
-            f"it has {pixels.min():.4g} to {pixels.max():.4g}"
+            f"to be inverted, values must be uint8 or between 0 and 1; it has {pixels.min():.4g} to {pixels.max():.4g}"
         )
     return 1 - pixels
 
@@ -149,7 +147,7 @@ def _opened(image: Pillow.Image, form: Form | None, shape: tuple[int, ...]) -> A
 
 def _needed(form: Form | None, shape: tuple[int, ...]) -> Form:
     if form is None:
-        raise UnusableError(f"the model's input, {_size(shape)}, is no picture's: it takes arrays (.npy) alone")
+        raise UnusableError(f"the model's input, {_size(shape)}, is not an image shape: it accepts only arrays (.npy)")
     return form
 
 
@@ -158,13 +156,13 @@ def _rows(name: str, array: Array, shape: tuple[int, ...]) -> Iterator[_Source]:
     plain = shape[:-1] if shape[-1] == 1 else shape  # grey images need not say that they have one channel
     problem = ""
     if array.dtype != np.uint8 and array.dtype.name not in FLOATS:
-        problem = f"an array must be uint8 or floating point; it is {array.dtype}"
+        problem = f"an array must be uint8 or floating point; received {array.dtype}"
     elif array.shape in (shape, plain):
         yield _Source(name, partial(_row, array, shape))
         return
     elif array.shape[1:] not in (shape, plain) or not len(array):
         single, several = _size(shape), _size(("N", *shape))
-        problem = f"an array must be {single} or {several}, as the model's input is; it is {_size(array.shape)}"
+        problem = f"an array must be {single} or {several} to match the model's input; received {_size(array.shape)}"
     if problem:
         yield _Source(name, partial(_refuse, problem))
         return
@@ -192,7 +190,7 @@ def _row(array: Array, shape: tuple[int, ...]) -> Array:
         pixels = np.array(array, np.uint8 if array.dtype == np.uint8 else np.float32).reshape(shape)
     reading.check()
     if not np.isfinite(pixels).all():
-        raise UnusableError("an image must hold finite float32 numbers; it holds others")
+        raise UnusableError("an image must hold finite float32 numbers; it has nan or inf")
     return pixels
 
 

@@ -1,4 +1,4 @@
-"""The images of a folder in memory: pixels, labels, and which rows are whose."""
+"""Loads the images of a folder: pixels, labels, and the rows of each split."""
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
@@ -38,8 +38,8 @@ class Images:
     skipped: Sequence[Problem]
 
 
-def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], None]) -> Images:
-    """Read a folder. `told` hears how many of how many files are decoded.
+def read(root: Path, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
+    """Read a folder. `progress` hears how many of how many files are decoded.
 
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
@@ -47,13 +47,13 @@ def read(root: Path, data: DataSection, seed: int, told: Callable[[int, int], No
     height, width, _ = selection.image_shape(found, data)
     form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)
-    made = image_cache.decoded(root, [sample.file for sample in samples], form, told)
+    made = image_cache.decoded(root, [sample.file for sample in samples], form, progress)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
     classes, y = found.classes, None
     if found.masks:
         files = [sample.file for sample in samples]
         own = replace(form, color_mode=MASK, interpolation="nearest")
-        drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, told, files)
+        drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
         y = masks.settled(drawn.images[..., 0])
         classes = tuple(str(number) for number in range(int(y.max()) + 1))

@@ -1,1 +1,1 @@
-"""Looking through a source before training on it."""
+"""Inspection of data before training."""

@@ -1,4 +1,4 @@
-"""A data source looked over in a few seconds: what a spec for it has to know.
+"""Inspects a data source in a few seconds, to create a spec for it.
 
 Of a small folder every file is decoded, though coarsely; of a large one some headers are read.
 """
@@ -14,7 +14,7 @@ from shlex import quote
 import numpy as np
 from PIL import Image, ImageChops
 
-from cnncli.datasets.class_numbers import class_numbers, whole_numbers
+from cnncli.datasets.class_numbers import class_numbers, integer_labels
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.problems import Problem, raise_any
@@ -37,7 +37,7 @@ GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
 
 
 @dataclass(frozen=True)
-class Survey:
+class SourceSummary:
     """`kind`: "folder", "arrays", "table", "shipped", "downloaded" or "made". `samples`: images by split. `counts`:
     training images by class, where they are known. `sizes`: of the images looked at, by (height, width). `several`: an
     image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
@@ -67,37 +67,37 @@ class Survey:
         return max(counts) / min(counts) if counts else 1.0
 
 
-def survey(source: str, told: Callable[[int, int], None] = lambda done, total: None) -> Survey:
-    """Look at what `source` names: a known name, a folder or a file, relative to the working directory.
+def inspect_source(source: str, progress: Callable[[int, int], None] = lambda done, total: None) -> SourceSummary:
+    """Inspect a dataset name, a folder or a file, relative to the working directory.
 
-    `told` hears how many of how many files are done. Raises DeclarationError where there is no such source, CnncliError
-    where it can't be read, is not labelled or has nothing to train on.
+    `progress` is called with the number of processed files and the total. Raises DeclarationError if there is no such
+    source, CnncliError if it can't be read, has no labels or no training images.
     """
     data = DataSection(dataset=source)
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
     found = find(source, Path())
-    made = SURVEYED[found.kind](found, told) if found.kind in SURVEYED else _described(data, found.kind)
+    made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{source}: no training images")
     return made
 
 
-def _described(data: DataSection, kind: str) -> Survey:
+def _described(data: DataSection, kind: str) -> SourceSummary:
     about = describe(data, Path())
     height, width, channels = about.input_shape
     names = about.names or tuple(str(number) for number in range(about.classes or 0))
-    return Survey(kind, names, about.samples, {(height, width): sum(about.samples.values())}, channels)
+    return SourceSummary(kind, names, about.samples, {(height, width): sum(about.samples.values())}, channels)
 
 
-def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
+def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     splits = archive.splits(found.file, archive.headers(found), labelled=True)
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
     array_files.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
     levels = first.kind == "f" and array_files.limits(array_files.read(first, found.kind))[1] > UNIT
-    made = Survey(
+    made = SourceSummary(
         "shipped" if found.name in EMBEDDED else "arrays",
         (),
         samples,
@@ -109,9 +109,9 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     if labels is None:
         return made
     y = array_files.labels(array_files.read(labels, found.kind), labels)
-    y = whole_numbers(y) if len(labels.shape) == 1 else y
+    y = integer_labels(y) if len(labels.shape) == 1 else y
     if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
-        raise UsageError(f"{labels.place} must say classes, because init writes specs that tell classes apart")
+        raise UsageError(f"{labels.place} must be class labels, because init creates classification specs")
     numbers = class_numbers(y)
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
@@ -122,12 +122,12 @@ def _arrays(found: Found, told: Callable[[int, int], None]) -> Survey:
     return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
-def _table(found: Found, told: Callable[[int, int], None]) -> Survey:
+def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     tables = csv_layout.tables(found, DataSection(dataset=found.name))
     height, width, channels = csv_layout.image_shape(tables, None)
     samples = {name: len(part) for name, part in tables.numbers.items()}
     counts = Counter(tables.numbers.get("train", ()))
-    return Survey(
+    return SourceSummary(
         "table",
         tables.classes,
         samples,
@@ -138,15 +138,15 @@ def _table(found: Found, told: Callable[[int, int], None]) -> Survey:
     )
 
 
-def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
+def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
     listing = folder.read(root)
     if set(listing.classes) == {mask_folder.IMAGES, mask_folder.MASKS}:
         raise UsageError(
-            f"{root}: holds images and their masks, and init writes specs that tell classes apart; "
-            "`cnncli init segmentation` gives one to begin with"
+            f"{root}: contains images and masks, but init creates classification specs; "
+            "start from `cnncli init segmentation`"
         )
-    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` reads every file and tells all")
+    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
     chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]
@@ -160,10 +160,10 @@ def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
                 sizes[seen[0]] += 1
                 grey = grey and seen[1]
             if done % 50 == 0 or done == len(chosen):
-                told(done, len(chosen))
+                progress(done, len(chosen))
     kept = load_images.without(listing, {problem.file for problem in problems})
     counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
-    return Survey(
+    return SourceSummary(
         "folder",
         kept.classes,
         {name: len(part) for name, part in kept.splits.items()},
@@ -178,7 +178,7 @@ def _folder(found: Found, told: Callable[[int, int], None]) -> Survey:
     )
 
 
-SURVEYED: dict[str, Callable[[Found, Callable[[int, int], None]], Survey]] = {
+INSPECTORS: dict[str, Callable[[Found, Callable[[int, int], None]], SourceSummary]] = {
     "folder": _folder,
     **dict.fromkeys(("npz", "npy", "idx"), _arrays),
     "csv": _table,

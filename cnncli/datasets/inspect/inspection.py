@@ -1,4 +1,4 @@
-"""A data source looked through: every image is read, of folders every file is decoded; nothing is kept."""
+"""Checks every image of a data source; files in folders are decoded, and nothing is cached."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cnncli.datasets.dataset import groups
+from cnncli.datasets.dataset import duplicate_groups
 from cnncli.datasets.images.decode import MASK, Form, decode
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources import folder, image_files, mask_folder
@@ -120,7 +120,7 @@ def inspect_arrays(dataset: "Dataset") -> Inspection:
         numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []
         counts[name] = {of: numbers.count(number) for number, of in enumerate(dataset.classes if numbers else ())}
     (shape,) = {split.x.shape[1:3] for split in splits.values()}
-    duplicates = sorted([splits[name].name(row) for name, row in group] for group in groups(splits))
+    duplicates = sorted([splits[name].name(row) for name, row in group] for group in duplicate_groups(splits))
     sizes = {(shape[0], shape[1]): len(split_of)}
     ranges = {name: limits(split.x) for name, split in splits.items()}
     return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges)

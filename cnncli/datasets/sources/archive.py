@@ -1,4 +1,4 @@
-"""What files of arrays hold, read without NumPy: the names, shapes and dtypes of their arrays.
+"""Headers of array files, read without NumPy: the names, shapes and dtypes of their arrays.
 
 Only headers are read here, and every size is checked before anything as large is allocated. The formats: `.npy` is a
 magic string, a version, the header's length, the header (a Python dict literal), the data (numpy.lib.format); `.npz` a
@@ -35,9 +35,9 @@ UNSIGNED_BYTES = 8
 
 @dataclass(frozen=True)
 class Header:
-    """One array: its key, shape and dtype as NumPy writes it ("|u1", "<f4"), and the file that it is in.
+    """One array: its key, shape, dtype in NumPy's notation ("|u1", "<f4"), and file.
 
-    `title`: what its user calls it: its key in an archive, else its file's name.
+    `title`: the name shown to the user: its key in an archive, else its file name.
     """
 
     key: str
@@ -48,7 +48,7 @@ class Header:
 
     @property
     def place(self) -> str:
-        """What an error about its numbers begins with."""
+        """The beginning of an error message about its values."""
         return str(self.file) if self.title == self.file.name else f"{self.file}: {self.title}"
 
     @property
@@ -125,12 +125,12 @@ def _array(file: IO[bytes], header: Header, size: int) -> Header:
     place = header.place
     shape, code, offset = _parse(place, file)
     if code[1] not in INTEGERS + FLOATS:
-        raise CnncliError(f"{place} must hold numbers; it holds dtype {code!r}, which is never read")
+        raise CnncliError(f"{place} must hold numbers; it holds dtype {code!r}, which is not supported")
     return _fitting(replace(header, shape=shape, code=code), offset, size)
 
 
 def _idx(file: IO[bytes], header: Header, size: int) -> Header:
-    """The header of an idx file. How much a packed one holds is seen when it is read."""
+    """The header of an idx file. The size of a compressed one is checked when it is read."""
     place, packed = header.place, header.title.endswith(".gz")
     try:
         with gzip.open(file) if packed else nullcontext(file) as content:
@@ -150,7 +150,7 @@ def _idx(file: IO[bytes], header: Header, size: int) -> Header:
 
 
 def _fitting(header: Header, offset: int, size: int) -> Header:
-    """The header, if the data behind it are as large as it says."""
+    """The header, if the size of the data matches it."""
     expected = offset + header.size
     if expected != size:
         holder = "archive" if header.title == header.key else "file"
@@ -162,7 +162,7 @@ def _fitting(header: Header, offset: int, size: int) -> Header:
 
 
 def _parse(place: str, file: IO[bytes]) -> tuple[tuple[int, ...], str, int]:
-    """Shape, dtype code and where the data begins."""
+    """Shape, dtype code and offset of the data."""
     start = file.read(8)
     if len(start) < 8 or start[:6] != MAGIC or start[6] not in (1, 2, 3):
         raise CnncliError(f"{place} is not a NumPy array")
@@ -176,7 +176,7 @@ def _parse(place: str, file: IO[bytes]) -> tuple[tuple[int, ...], str, int]:
     except (ValueError, SyntaxError, KeyError, TypeError, RecursionError, MemoryError):
         raise CnncliError(f"{place}'s header can't be read") from None
     if code == "|O":
-        raise CnncliError(f"{place} must hold numbers; it holds Python objects, which are never read")
+        raise CnncliError(f"{place} must hold numbers; it holds Python objects, which are never loaded")
     if not _is_code(code) or not _is_shape(shape):
         raise CnncliError(f"{place} must be a plain array of numbers; received shape {shape!r}, dtype {code!r}")
     return shape, code, 8 + width + length
@@ -216,7 +216,7 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: b
     known = [f"{axis}_{suffix}" for suffix in SPLITS for axis in "xy"]
     for key in arrays:
         if key not in known and key[:2] in ("x_", "y_"):
-            raise CnncliError(f"{path}: the arrays are {', '.join(known)}; received {key!r}")
+            raise CnncliError(f"{path}: arrays must be named {', '.join(known)}; received {key!r}")
     found = {}
     for suffix, name in SPLITS.items():
         x, y = arrays.get(f"x_{suffix}"), arrays.get(f"y_{suffix}")
@@ -224,7 +224,7 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: b
             continue
         if x is None or (y is None and labelled):
             title = next(header.title for header in (x, y) if header is not None)
-            raise CnncliError(f"{path}: {title} needs {_partner(title)} beside it; {_keys(arrays)}")
+            raise CnncliError(f"{path}: {title} requires {_partner(title)}; {_keys(arrays)}")
         found[name] = SplitHeaders(x, y if labelled else None)
         _check_images(x)
         if labelled and y is not None:
@@ -237,14 +237,14 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: b
     if len(shapes) > 1:
         first, second = list(shapes.values())[:2]
         raise CnncliError(
-            f"{path}: images of all splits must have one shape; "
+            f"{path}: images of all splits must have the same shape; "
             f"{second.title} has {second.shape[1:]}, {first.title} {first.shape[1:]}"
         )
     return found
 
 
 def _partner(title: str) -> str:
-    """What the labels of these images are called, or the images of these labels."""
+    """The name of the labels that belong to these images, or vice versa."""
     pairs = (("x_", "y_"), ("images-idx3", "labels-idx1"), ("images.idx3", "labels.idx1"))
     for images, labels in pairs:
         if images in title:
@@ -256,14 +256,14 @@ def _partner(title: str) -> str:
 
 def _keys(arrays: Mapping[str, Header]) -> str:
     names: Sequence[str] = sorted(array.title for array in arrays.values())
-    return f"it holds {', '.join(names[:12]) or 'no array'}"
+    return f"found {', '.join(names[:12]) or 'no array'}"
 
 
 def _check_images(x: Header) -> None:
     if len(x.shape) not in (3, 4):
         raise CnncliError(f"{x.place} must have shape (N, H, W) or (N, H, W, C); received {x.shape}")
     if not prod(x.shape):
-        raise CnncliError(f"{x.place} must hold at least one image with one pixel; received shape {x.shape}")
+        raise CnncliError(f"{x.place} must hold at least one non-empty image; received shape {x.shape}")
     if x.dtype not in IMAGES:
         raise CnncliError(f"{x.place} must be uint8 or floating point; received {x.dtype}")
 
@@ -273,10 +273,11 @@ def _check_labels(path: Path, x: Header, y: Header) -> None:
         raise CnncliError(f"{y.place} must have a row for each image; received shape {y.shape}")
     if y.shape[0] != x.shape[0]:
         raise CnncliError(
-            f"{path}: {x.title} and {y.title} must have equally many rows; received {x.shape[0]:,} and {y.shape[0]:,}"
+            f"{path}: {x.title} and {y.title} must have the same number of rows; "
+            f"received {x.shape[0]:,} and {y.shape[0]:,}"
         )
     if y.dtype not in ("bool", *IMAGES) and y.kind not in INTEGERS:
-        raise CnncliError(f"{y.place} must be whole numbers or floating point; received {y.dtype}")
+        raise CnncliError(f"{y.place} must be integer or floating point; received {y.dtype}")
 
 
 def _check_masks(x: Header, y: Header) -> None:
@@ -286,7 +287,7 @@ def _check_masks(x: Header, y: Header) -> None:
     if fits and pixels == (height, width):
         return
     raise CnncliError(
-        f"{y.place} must hold a class number for each pixel of an image with `targets: masks`, "
-        f"(N, {height}, {width}) whole numbers, or (N, {height}, {width}, C) in floating point; "
+        f"{y.place} must hold a class number per pixel with `targets: masks`, "
+        f"(N, {height}, {width}) integers or (N, {height}, {width}, C) floats; "
         f"received {y.dtype} {y.shape}"
     )

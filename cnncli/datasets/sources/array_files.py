@@ -1,6 +1,6 @@
-"""The arrays of a source's files: mapped or read, checked, and added to the digest of all data.
+"""Reads or maps the arrays of a source, checks them and adds them to the digest of the data.
 
-An array of a `.npy` file is mapped into memory and gone through in portions: it may be larger than memory.
+Arrays in `.npy` files are memory-mapped and processed in portions, so they may be larger than memory.
 """
 
 import gzip
@@ -55,13 +55,13 @@ def _read(header: Header, kind: str, file: BufferedReader) -> Array:
 
 
 def check_memory(source: Found, arrays: Iterable[Header]) -> None:
-    """Raise CnncliError where the arrays of a source take more memory than there is; those of `.npy` are mapped."""
+    """Raise CnncliError if the arrays of a source do not fit into memory; `.npy` files are mapped."""
     # Of another floating type there is the copy in float32, too, for a while.
     needed = sum(max(array.size, 4 * prod(array.shape) if array.kind == "f" else 0) for array in arrays)
     if source.kind != "npy" and needed > limit():
         raise CnncliError(
-            f"{source.file}: its arrays take {shown(needed)} of memory, of which this process may use "
-            f"{shown(limit())}; saved as .npy files, x_train.npy and so on, they are read as they are needed"
+            f"{source.file}: its arrays need {shown(needed)} of memory, but this process may use only "
+            f"{shown(limit())}; save them as .npy files (x_train.npy, …) to read them on demand"
         )
 
 
@@ -74,7 +74,7 @@ def digest(key: str, array: Array, state: "hashlib._Hash") -> Array:
 
 
 def limits(x: Array) -> tuple[float, float]:
-    """The least and the greatest value of an array."""
+    """The minimum and maximum of an array."""
     found = [(x[rows].min(), x[rows].max()) for rows in portions(x)]
     return float(min(low for low, _ in found)), float(max(high for _, high in found))
 
@@ -112,7 +112,7 @@ def labels(y: Array, header: Header) -> Array:
         y = y[:, 0]
     if y.dtype.kind == "i" and y.min() < 0:
         row = int(np.argmax((y < 0).reshape(len(y), -1).any(axis=1)))
-        raise CnncliError(f"{header.place} must hold class numbers of at least 0; row {row} has {y[row].min()}")
+        raise CnncliError(f"{header.place} must hold class numbers ≥ 0; row {row} has {y[row].min()}")
     if y.ndim == 1:
         if y.dtype.kind == "u" and y.max() > np.iinfo(np.int64).max:
             raise CnncliError(f"{header.place} must hold class numbers; row {int(y.argmax())} has {y.max()}")
@@ -139,7 +139,7 @@ def finite(array: Array, header: Header, start: int = 0) -> Array:
 
 
 def portions(x: Array) -> Iterator[slice]:
-    """All rows, so many at a time as make a portion; of a mapped array no more than a bound stays in memory."""
+    """Slices of all rows, one portion at a time; only part of a mapped array stays in memory."""
     count, reading = max(1, PORTION // max(1, x[0].nbytes)), Mapped(x)
     for start in range(0, len(x), count):
         rows = slice(start, min(start + count, len(x)))
@@ -152,7 +152,7 @@ def _room(header: Header, shape: tuple[int, ...], dtype: "np.dtype[Any]") -> Arr
     size, memory = int(np.prod(shape)) * dtype.itemsize, limit()
     if size > memory:
         raise CnncliError(
-            f"{header.place} must be uint8 or float32 in C order and this machine's byte order to be trained on from "
-            f"the disk: as {dtype} it takes {size:,} bytes, of which there is memory for {memory:,}"
+            f"{header.place} must be uint8 or float32 in C order and native byte order to be read from disk; "
+            f"converted to {dtype} it needs {size:,} bytes of memory, but only {memory:,} are available"
         )
     return np.empty(shape, dtype)

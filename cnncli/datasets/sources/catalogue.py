@@ -1,4 +1,4 @@
-"""The datasets that are downloaded by their name: what they hold, where they are, how their bytes are told from others.
+"""The downloadable datasets: contents, URLs and checksums.
 
 Checksums are SHA-256 wherever one is known. Those of Fashion-MNIST are in Keras' `datasets/fashion_mnist.py`; those of
 MNIST, KMNIST and CIFAR in torchvision's prototype datasets or the packages of other languages (MLDatasets.jl, gomlx,
@@ -70,7 +70,7 @@ def _like_mnist(
     mirrors: tuple[str, ...],
     files: dict[str, tuple[int, str]],
 ) -> Known:
-    """One of the sets made to take MNIST's place: the same files, the same numbers of images."""
+    """A drop-in replacement for MNIST: the same files and numbers of images."""
     members = {
         split: (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
         for split, prefix in (("train", "train"), ("test", "t10k"))
@@ -85,7 +85,7 @@ def _cifar(name: str, classes: tuple[str, ...], file: tuple[str, int, str], reco
     mirrors = ("https://www.cs.toronto.edu/~kriz/", "https://cave.cs.toronto.edu/kriz/")
     return Known(
         name,
-        f"colour photographs of {len(classes)} kinds of things",
+        f"color photographs of {len(classes)} classes",
         "https://www.cs.toronto.edu/~kriz/cifar.html",
         (32, 32, 3),
         classes,
@@ -110,7 +110,7 @@ MNIST = _like_mnist(
 )
 FASHION_MNIST = _like_mnist(
     "fashion_mnist",
-    "pictures of clothes, made to take MNIST's place",
+    "images of clothes, a drop-in replacement for MNIST",
     "https://github.com/zalandoresearch/fashion-mnist",
     classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     mirrors=(
@@ -126,7 +126,7 @@ FASHION_MNIST = _like_mnist(
 )
 KMNIST = _like_mnist(
     "kmnist",
-    "ten characters of cursive Japanese (Kuzushiji), made to take MNIST's place",
+    "ten cursive Japanese characters (Kuzushiji), a drop-in replacement for MNIST",
     "https://github.com/rois-codh/kmnist",
     classes=("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo"),
     mirrors=("https://codh.rois.ac.jp/kmnist/dataset/kmnist/", "http://codh.rois.ac.jp/kmnist/dataset/kmnist/"),
@@ -139,7 +139,7 @@ KMNIST = _like_mnist(
 )
 EMNIST = Known(
     "emnist",
-    "handwritten digits and letters, the split called balanced",
+    "handwritten digits and letters (balanced split)",
     "https://www.nist.gov/itl/products-and-services/emnist-dataset",
     (28, 28, 1),
     # Of the letters whose two cases look alike there is one class, called by the upper case.
@@ -192,4 +192,4 @@ CIFAR100 = _cifar(
     Records({"train": ("cifar-100-binary/train.bin",), "test": ("cifar-100-binary/test.bin",)}, label_bytes=2),
 )
 KNOWN = {known.name: known for known in (MNIST, FASHION_MNIST, KMNIST, EMNIST, CIFAR10, CIFAR100)}
-"""By the name that a spec gives."""
+"""The datasets by name."""

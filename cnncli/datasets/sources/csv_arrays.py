@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.sources.csv_layout import Columns, Tables, told
+from cnncli.datasets.sources.csv_layout import Columns, Tables, csv_errors
 from cnncli.errors import CnncliError
 from cnncli.system.files import text_lines
 from cnncli.system.memory import limit, shown
@@ -20,7 +20,7 @@ MOST = 1000
 
 
 def read(found: Tables) -> dict[str, Array]:
-    """The pixels of each split: (N, pixels), all uint8 where all are whole numbers from 0 to 255, else all float32.
+    """The pixels of each split: (N, pixels), uint8 if all are integers from 0 to 255, else float32.
 
     Raises CnncliError with the places of cells that are no finite numbers and of rows that are too short or too long.
     """
@@ -54,13 +54,13 @@ def _read(path: Path, columns: Columns, rows: int) -> Array | None:
         needed = 2 * rows * columns.pixels * np.dtype(dtype).itemsize  # as they are read, and put together
         if needed > limit():
             raise CnncliError(
-                f"{path}: its pixels take {shown(needed)} of memory, of which this process may use {shown(limit())}"
+                f"{path}: its pixels need {shown(needed)} of memory, but this process may use only {shown(limit())}"
             )
         fields: list[tuple[Any, ...]] = [(name, dtype, (count,)) for name, count in parts.items()]
         if label is not None:
             fields.insert(1, ("label", np.uint8))
         try:
-            with told(path), np.errstate(over="ignore"):
+            with csv_errors(path), np.errstate(over="ignore"):
                 table = np.loadtxt(
                     path,
                     np.dtype(fields),
@@ -79,7 +79,7 @@ def _read(path: Path, columns: Columns, rows: int) -> Array | None:
 
 
 def _settled(pixels: Array) -> Array:
-    """Floats that are whole numbers from 0 to 255 as these."""
+    """Floats that are all integers from 0 to 255 as uint8."""
     if pixels.dtype == np.uint8 or not (pixels.min() >= 0 and pixels.max() <= 255):
         return pixels
     whole = pixels.astype(np.uint8)
@@ -89,14 +89,14 @@ def _settled(pixels: Array) -> Array:
 def _problems(path: Path, columns: Columns) -> Iterator[Problem]:
     """What is wrong with the pixels of a file, row by row."""
     count = len(columns.names)
-    with told(path), text_lines(path) as lines:
+    with csv_errors(path), text_lines(path) as lines:
         reader = csv.reader(lines)
         for cells in reader:
             line = f"{path.name}:{reader.line_num}"
             if not cells or (columns.header and reader.line_num == 1):
                 continue
             if len(cells) != count:
-                yield Problem(line, f"a row must have {count:,} values, as the first one; received {len(cells):,}")
+                yield Problem(line, f"a row must have {count:,} values, like the first row; received {len(cells):,}")
                 continue
             for column, cell in enumerate(cells):
                 if column != columns.label and not _is_pixel(cell.strip()):

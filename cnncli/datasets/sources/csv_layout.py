@@ -1,6 +1,6 @@
-"""CSV files of pixels: a row an image, its class in one column, its pixels in the others.
+"""CSV files of pixels: one row per image, with its class in one column and its pixels in the others.
 
-Read here, without NumPy, are the columns and the class of every row; `cells` reads the pixels. The class is in the
+This module reads the columns and the classes, without NumPy; `csv_arrays` reads the pixels. The class is in the
 column named label (or class, target, y), or in the first one of a file without a header. Pixels are in the order of
 rows, then columns, then channels.
 """
@@ -49,7 +49,7 @@ class Columns:
 class Tables:
     """By "train", "validation", "test": `files`, their `columns`, the class `numbers` of their rows (0 without labels).
 
-    `classes`: the names. Classes that are whole numbers are class numbers; names are numbered in their order.
+    `classes`: the names. Integers are class numbers; names are numbered in sorted order.
     """
 
     source: Found
@@ -69,8 +69,8 @@ def tables(source: Found, data: DataSection) -> Tables:
     for split in others:
         if columns[split].pixels != columns[first].pixels:
             raise CnncliError(
-                f"{source.file}: images of all splits must have one shape; {files[first].name} has "
-                f"{columns[first].pixels:,} pixels a row, {files[split].name} {columns[split].pixels:,}"
+                f"{source.file}: images of all splits must have the same shape; {files[first].name} has "
+                f"{columns[first].pixels:,} pixels per row, {files[split].name} {columns[split].pixels:,}"
             )
     problems: list[Problem] = []
     labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
@@ -78,12 +78,12 @@ def tables(source: Found, data: DataSection) -> Tables:
     needed = ROW * sum(map(len, labels.values()))
     if needed > (most := memory.limit()):
         raise CnncliError(
-            f"{source.file}: its rows take {memory.shown(needed)} of memory, of which this process may use "
+            f"{source.file}: its rows need {memory.shown(needed)} of memory, but this process may use only "
             f"{memory.shown(most)}"
         )
     for split, path in files.items():
         if not labels[split]:
-            raise CnncliError(f"{path}: there must be at least one row of pixels; there is none")
+            raise CnncliError(f"{path}: there must be at least one row of pixels")
     shown = {label for part in labels.values() for label in part}
     if labelled and len(set(labels.get("train", ()))) == 1:
         raise CnncliError(
@@ -128,14 +128,14 @@ def image_shape(found: Tables, input_shape: tuple[int, ...] | None) -> tuple[int
         return 1, count, 1
     name = next(iter(found.files.values())).name
     raise DeclarationError(
-        f"each row of {name} has {count:,} pixels, which is neither a square nor three: `input_shape: [height, width, "
-        "channels]` under `model` must say whose product that is"
+        f"each row of {name} has {count:,} pixels, which is no square grayscale or RGB image: set "
+        "`input_shape: [height, width, channels]` under `model`"
     )
 
 
 @contextmanager
-def told(path: Path) -> Iterator[None]:
-    """What makes a file unreadable becomes a CnncliError that names it."""
+def csv_errors(path: Path) -> Iterator[None]:
+    """Convert errors of reading a CSV file to a CnncliError that names it."""
     try:
         yield
     except OSError as error:
@@ -143,15 +143,15 @@ def told(path: Path) -> Iterator[None]:
     except UnicodeDecodeError:
         raise CnncliError(f"{path}: a table must be UTF-8 text") from None
     except csv.Error as error:
-        raise CnncliError(f"{path}: is no table that can be read: {error}") from None
+        raise CnncliError(f"{path}: is not a valid CSV table: {error}") from None
 
 
 def _columns(path: Path, *, labelled: bool) -> Columns:
-    with told(path), text_lines(path) as lines:
+    with csv_errors(path), text_lines(path) as lines:
         first = [cell.strip() for cell in next(csv.reader(lines), [])]
     if len(first) < 2:
         said = f"the first line is {first[0][:60]!r}" if first else "the first line is empty"
-        raise CnncliError(f"{path}: rows must have a class and pixels, with commas between them; {said}")
+        raise CnncliError(f"{path}: rows must have a class and pixels, separated by commas; {said}")
     named = [i for i, name in enumerate(first) if name.lower() in LABELS]
     words = sum(not _is_number(cell) for cell in first)
     counted = first in ([str(i + start) for i in range(len(first))] for start in (0, 1))
@@ -160,7 +160,7 @@ def _columns(path: Path, *, labelled: bool) -> Columns:
     if not all(first):
         raise CnncliError(
             f"{path}: every column must have a name; column {first.index('') + 1} has none (pandas writes its index "
-            "there unless it is told index=False)"
+            "there unless index=False is set)"
         )
     if len(named) > 1 or (labelled and not named):
         raise CnncliError(
@@ -174,7 +174,7 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
     """The class of each row, "0" without labels; what is wrong with one is added to `problems`."""
     at, labels = columns.label if labelled else None, []
     known: dict[bytes, str] = {}
-    with told(path), open_regular(path) as file:
+    with csv_errors(path), open_regular(path) as file:
         for number, line in enumerate(bounded_lines(file), 1):
             row = line.rstrip(b"\r\n")
             if not row or (columns.header and number == 1):
@@ -206,9 +206,9 @@ def _cell(row: bytes, at: int, count: int) -> bytes:
 def _flaw(label: str) -> str:
     """The rule that the text of a class breaks, or ""."""
     if not label:
-        return "must have the name or the number of a class; it is empty"
+        return "must be a class name or number; it is empty"
     if _is_number(label) and not _is_whole(label):
-        return f"must be the name of a class or a whole number of at least 0; received {label!r}"
+        return f"must be a class name or an integer ≥ 0; received {label!r}"
     return ""
 
 

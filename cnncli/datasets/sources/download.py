@@ -1,7 +1,7 @@
-"""Downloads: from the first mirror that has the right bytes into the user's cache folder.
+"""Downloads datasets from the first mirror with the right checksum into the user's cache directory.
 
-A download comes into a temporary folder, where pooch checks it: what has a file's own name is whole. Nothing but
-`fetch` makes a request.
+Files are downloaded to a temporary directory, checked by pooch and then renamed, so files under their final names are
+complete. Only `fetch` makes requests.
 """
 
 import logging
@@ -29,7 +29,7 @@ PORTION = 1 << 16
 TOO_MANY_REQUESTS, SERVER_ERROR = 429, 500
 
 Follow = Callable[[Remote, int], None]
-"""Told of a file and how many of its bytes have come."""
+"""Progress callback: a file and the number of bytes received."""
 
 
 def folder(known: Known) -> Path:
@@ -48,20 +48,20 @@ def is_here(known: Known) -> bool:
 
 
 def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: None) -> None:
-    """See to it that the files of a dataset are in its folder, with the right checksums.
+    """Download missing files of a dataset and verify their checksums.
 
-    Raises CnncliError, saying what can't be had, from where, why and what to do: no request is made where `offline`;
-    and as `check_folder` does.
+    Raises CnncliError with the file, the mirrors and the reasons; if `offline`, no request is made. Also raises as
+    `check_folder` does.
     """
     check_folder(known)
     for file in known.files:
         path = folder(known) / file.name
         if not _is_whole(path, file):
             if offline:
-                state = "has a wrong checksum" if path.exists() else "is not there"
+                state = "has a wrong checksum" if path.exists() else "is missing"
                 raise CnncliError(
-                    f"{known.name}: {path} {state}, and offline nothing is downloaded; "
-                    f"run `cnncli datasets download {known.name}` with a network first{_instead(known)}"
+                    f"{known.name}: {path} {state}, and downloads are disabled offline; "
+                    f"run `cnncli datasets download {known.name}` online first{_instead(known)}"
                 )
             _download(known, file, follow)
     check_folder(known)  # where there was none before, somebody else may have made it
@@ -69,10 +69,10 @@ def fetch(known: Known, *, offline: bool, follow: Follow = lambda file, count: N
 
 def check_folder(known: Known) -> None:
     """Raise CnncliError where others could change the folder: its files could be others by the time they are read."""
-    why = folders.distrust(folder(known))
+    why = folders.unsafe_reason(folder(known))
     if why:
         raise CnncliError(
-            f"{known.name}: downloads are not safe there: {why}; set CNNCLI_CACHE_DIR to another directory"
+            f"{known.name}: the download directory is not safe: {why}; set CNNCLI_CACHE_DIR to another directory"
         )
 
 
@@ -97,7 +97,7 @@ def _download(known: Known, file: Remote, follow: Follow) -> None:
         failures.append(f"{urlsplit(mirror).netloc}: {reason}")
     raise CnncliError(
         f"{known.name}: {file.name} can't be downloaded ({'; '.join(failures)}); "
-        f"try again later, or put it into {folder(known)} yourself{_instead(known)}"
+        f"try again later, or place it in {folder(known)} manually{_instead(known)}"
     )
 
 
@@ -115,7 +115,7 @@ def _from(mirror: str, file: Remote, place: Path, follow: Follow) -> str:
             return f"wrong {_algorithm(file)} checksum"
         except OSError as error:
             raise CnncliError(
-                f"{place}: can't be written: {error.strerror or error}; CNNCLI_CACHE_DIR puts the folder elsewhere"
+                f"{place}: can't be written: {error.strerror or error}; set CNNCLI_CACHE_DIR to another directory"
             ) from None
         sleep(pause)
         pause *= 2

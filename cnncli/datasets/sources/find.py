@@ -1,4 +1,4 @@
-"""Where a source's data lie: a folder of images, or files that hold arrays; told apart by names alone."""
+"""Finds the files of a dataset: a folder of images or array files, distinguished by name only."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -8,7 +8,7 @@ from pathlib import Path
 from cnncli.datasets.sources import folder, labels_csv
 from cnncli.errors import CnncliError, DeclarationError, reason
 
-SOURCES = "a known name, a folder of images or a file or folder of arrays (.npz, .npy, idx or .csv)"
+SOURCES = "a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, idx or .csv)"
 
 ENDINGS = ".npz, .npy or .csv"
 
@@ -52,25 +52,23 @@ FORMATS = (
 )
 SAVE = "save its arrays with np.savez('own.npz', x_train=…, y_train=…)"
 ADVICE = {
-    ".npy": "arrays lie beside each other as x_train.npy, y_train.npy and, if there, x_val.npy, … x_test.npy, …",
+    ".npy": "save arrays in one folder as x_train.npy, y_train.npy and optionally x_val.npy, … x_test.npy, …",
     ".mat": f"open it with scipy.io.loadmat, and {SAVE}",
-    **dict.fromkeys(
-        (".pkl", ".pickle", ".joblib", ".pt", ".pth"), f"it may run code when read; if you trust it, {SAVE}"
-    ),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth"), f"loading it may run code; if you trust it, {SAVE}"),
     **dict.fromkeys((".h5", ".hdf5"), f"open it with h5py, and {SAVE}"),
     **dict.fromkeys((".parquet", ".feather", ".arrow"), "open it with pandas, and save it with to_csv(…, index=False)"),
     **dict.fromkeys((".tfrecord", ".tfrecords"), f"open it with tensorflow.data.TFRecordDataset, and {SAVE}"),
-    **dict.fromkeys((".xls", ".xlsx", ".ods", ".tsv", ".txt", ".json"), "save it as a .csv file with commas"),
+    **dict.fromkeys((".xls", ".xlsx", ".ods", ".tsv", ".txt", ".json"), "save it as a comma-separated .csv file"),
     **dict.fromkeys(
-        (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it, and name what was in it"
+        (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar"), "unpack it and specify its contents"
     ),
     **dict.fromkeys(
         folder.UNREAD,
-        "save images as PNG or JPEG, each in the folder of its class, and name the folder above",
+        "save images as PNG or JPEG in one folder per class, and specify the parent folder",
     ),
-    **dict.fromkeys(folder.ENDINGS, "put images into the folder of their class, and name the folder above"),
+    **dict.fromkeys(folder.ENDINGS, "put images into one folder per class, and specify the parent folder"),
 }
-"""What to do with a file that is not read, by its ending."""
+"""How to convert unsupported files, by extension."""
 
 
 def located(dataset: str, base: Path) -> Found | None:
@@ -82,7 +80,7 @@ def located(dataset: str, base: Path) -> Found | None:
         path = (base / dataset).resolve()
         there, is_folder = path.exists(), path.is_dir()
     except (OSError, RuntimeError) as error:  # a name that is too long, links that lead in a circle
-        raise DeclarationError(f"the dataset's path can't be followed: {reason(error)}") from None
+        raise DeclarationError(f"the dataset's path can't be resolved: {reason(error)}") from None
     if is_folder:
         return _in_folder(path)
     if not there:
@@ -96,7 +94,7 @@ def located(dataset: str, base: Path) -> Found | None:
     if ending == ".csv":
         return Found(str(path), "csv", path.parent, {"x_train": path})
     todo = ADVICE.get(ending)
-    said = f"{ending or 'such'} files are not read by this version{f': {todo}' if todo else ''}"
+    said = f"{ending or 'such'} files are not supported{f': {todo}' if todo else ''}"
     raise DeclarationError(f"a dataset must be {SOURCES}; {said}")
 
 
@@ -127,14 +125,14 @@ def _in_folder(path: Path) -> Found:
                 first.setdefault((form.kind, match["prefix"]), (form, entry.name))
     if len(first) > 1:
         names = " or ".join(name for _, name in first.values())
-        raise DeclarationError(f"several datasets lie in {path}: name {names}, not the folder")
+        raise DeclarationError(f"{path} contains several datasets: specify {names} instead of the folder")
     for (kind, prefix), (form, _) in first.items():
         return Found(str(path), kind, path, _siblings(path, form, prefix))
     if not images and not any(folder.is_picture(entry.name) for entry in entries):
         looked_for = f"folders of images, {labels_csv.TABLE}, {', '.join(form.example for form in FORMATS)}"
         inside = [name for name in sorted(readable(path)) if not (path / name).is_dir()]
-        instead = f"; name the file {inside[0]!r} in it" if inside else ""
-        raise DeclarationError(f"{path} has none of what is looked for in a folder: {looked_for}{instead}")
+        instead = f"; specify the file {inside[0]!r} in it" if inside else ""
+        raise DeclarationError(f"{path} contains no dataset; expected one of {looked_for}{instead}")
     return Found(str(path), "folder", path)
 
 
@@ -153,6 +151,6 @@ def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
         if match and match["prefix"] == prefix:
             key = f"{AXES[match['axis']]}_{SPLITS.get(match['split'], match['split'])}"
             if key in files:
-                raise DeclarationError(f"{place}: both {files[key].name} and {path.name} are {key}; keep one of them")
+                raise DeclarationError(f"{place}: {files[key].name} and {path.name} are both {key}; keep only one")
             files[key] = path
     return files

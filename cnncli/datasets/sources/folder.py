@@ -1,6 +1,6 @@
-"""A folder of images: which files it has, what each shows and which split it is in, found out by names alone.
+"""Folders of images: files, classes and splits, determined by names only.
 
-    photos/cats/1.jpg            a folder a class
+    photos/cats/1.jpg            one folder per class
     photos/train/cats/1.jpg      `train`, `val` (`valid`, `validation`) and `test` are splits, never classes
     photos/labels.csv            a table of files and their classes, in the folder or in that of each split
 
@@ -109,13 +109,13 @@ def _parts(root: Path) -> dict[str, str]:
         if split is None:
             continue
         if split in parts:
-            raise CnncliError(f"{root}: a folder must name each split once; it has both {parts[split]} and {name}")
+            raise CnncliError(f"{root}: each split must have one folder; received {parts[split]} and {name}")
         parts[split] = name
     if parts and len(parts) < len(folders):
         other = next(name for name in folders if name not in parts.values())
         raise CnncliError(
-            f"{root}: {' and '.join(parts.values())} {'are splits' if len(parts) > 1 else 'is a split'}, never "
-            f"{'classes' if len(parts) > 1 else 'a class'}, and nothing but splits may lie beside; received '{other}'"
+            f"{root}: {' and '.join(parts.values())} {'are splits' if len(parts) > 1 else 'is a split'}, not "
+            f"{'classes' if len(parts) > 1 else 'a class'}: all other folders must be splits, too; received '{other}'"
         )
     return parts or {"train": ""}
 
@@ -138,16 +138,14 @@ def _found(root: Path, folder: str, problems: list[Problem], *, labelled: bool) 
             classes.append(composed(name))
             rows += [(file, (composed(name),)) for file in _files(root, path) if _is_image(file, problems)]
         elif is_picture(name) and _is_image(path, problems):
-            problems.append(Problem(path, "an image must lie in the folder of its class"))
+            problems.append(Problem(path, "an image must be in the folder of its class"))
     return _Found(rows, tuple(classes), several=False)
 
 
 def _classes(root: Path, found: Mapping[str, _Found]) -> tuple[str, ...]:
     if len({part.several for part in found.values()}) > 1:
-        has = " and ".join(f"{'any number' if part.several else 'one'} in {split}" for split, part in found.items())
-        raise CnncliError(
-            f"{root}: images must have one class in every split, or any number in every split; they have {has}"
-        )
+        has = " and ".join(f"{'multi' if part.several else 'single'}-label {split}" for split, part in found.items())
+        raise CnncliError(f"{root}: all splits must be single-label, or all multi-label; received {has}")
     if any(part.several for part in found.values()):
         # The columns are the model's outputs: their order is the table's.
         orders = {part.classes for part in found.values()}
@@ -169,7 +167,7 @@ def _faults(
 ) -> Iterator[Problem]:
     tables = [split for split, part in found.items() if part.listed]
     if not classes and tables:
-        yield Problem(_joined(parts[tables[0]], labels_csv.TABLE), "there must be at least one row that can be used")
+        yield Problem(_joined(parts[tables[0]], labels_csv.TABLE), "there must be at least one usable row")
     elif not classes:
         yield Problem(".", f"there must be a folder for each class, or a {labels_csv.TABLE}")
     elif len(classes) == 1 and not any(part.several for part in found.values()):

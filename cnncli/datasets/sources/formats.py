@@ -49,7 +49,7 @@ def _named(path: Path) -> Iterator[None]:
     except MemoryError:
         raise CnncliError(f"{path}: does not fit into memory") from None
     except Exception as error:  # zlib.error, BadGzipFile, TarError, BadZipFile, EOFError, KeyError, ValueError, OSError
-        raise CnncliError(f"{path}: can't be read: {error}; removed, it is downloaded anew") from None
+        raise CnncliError(f"{path}: can't be read: {error}; delete it to download it again") from None
 
 
 def _idx_pairs(known: Known, contents: Idx, files: Mapping[str, Path]) -> Arrays:

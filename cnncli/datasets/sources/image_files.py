@@ -1,4 +1,4 @@
-"""Image files: opened with care, and measured without decoding them."""
+"""Opens image files safely and reads their size without decoding them."""
 
 import os
 import warnings
@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 
 class UnusableError(ValueError):
-    """An image that can't be used; the text is the rule that it breaks, and goes behind its file's name."""
+    """An unusable image; the text is the violated rule, shown after the file name."""
 
 
 @contextmanager
@@ -33,7 +33,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     try:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
-                raise UnusableError("an image must have something in it; the file has 0 bytes")
+                raise UnusableError("an image must not be empty; the file has 0 bytes")
             image = Image.open(file, formats=FORMATS)
             pixels = image.width * image.height
             if pixels > MOST_PIXELS:
@@ -42,7 +42,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except UnusableError:
         raise
     except UnidentifiedImageError:
-        raise UnusableError(f"an image must be {READ}; the file holds something else") from None
+        raise UnusableError(f"an image must be {READ}; its content is not a supported image") from None
     except Image.DecompressionBombError:
         raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has over twice as many") from None
     except MemoryError:

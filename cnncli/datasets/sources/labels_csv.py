@@ -1,4 +1,4 @@
-"""`labels.csv`: which images there are and what each shows, read without NumPy.
+"""`labels.csv`: a table of image files and their classes, read without NumPy.
 
 The columns are `file` and `label`, the name of a class; or `file` and several that are classes themselves, with a 1 in
 each that the image shows and a 0 elsewhere. Files are relative to the table's folder, and in it. What spreadsheets and
@@ -54,7 +54,7 @@ def read(path: Path) -> Table:
     except UnicodeError as error:
         raise CnncliError(f"{path}: a table must be UTF-8 text: save it as UTF-8 ({error})") from None
     except csv.Error as error:
-        raise CnncliError(f"{path}: is no table that can be read: {error}") from None
+        raise CnncliError(f"{path}: is not a valid CSV table: {error}") from None
     if table.several:
         return table
     names = tuple(sorted({name for _, given in table.rows for name in given}))
@@ -89,7 +89,7 @@ def _empty(path: Path, columns: list[str]) -> Table:
     known = len(others) == len(columns) - 1 == len(set(others)) and all(others)
     if not known or not (others == [LABEL] or (len(others) > 1 and LABEL not in others)):
         raise CnncliError(
-            f"{path}: the columns must be {FILE} and {LABEL}, or {FILE} and several classes with 0 or 1 in each row; "
+            f"{path}: the columns must be {FILE} and {LABEL}, or {FILE} and one 0/1 column per class; "
             f"received {', '.join(columns) or 'none'}"
         )
     several = others != [LABEL]
@@ -107,7 +107,7 @@ class _Rows:
         """Add a row to the table, or what is wrong with it to the table's problems."""
         problems: list[str] = []
         if len(cells) != len(self.columns):
-            problems.append(f"a row must have {len(self.columns)} values, one a column; received {len(cells)}")
+            problems.append(f"a row must have {len(self.columns)} values, one per column; received {len(cells)}")
         else:
             row = dict(zip(self.columns, cells, strict=True))
             file = self._file(row.pop(FILE), line, problems)
@@ -127,7 +127,7 @@ class _Rows:
             problems.append(str(error))
             return ""
         if file in self.lines:
-            problems.append(f"a file must be named once; '{file}' is in line {self.lines[file]}, too")
+            problems.append(f"a file must be listed once; '{file}' is already on line {self.lines[file]}")
         return file
 
 
@@ -137,4 +137,4 @@ def _flaws(row: Mapping[str, str], *, several: bool) -> Iterator[str]:
         if several and cell not in ("0", "1"):
             yield f"column {name!r} must be 0 or 1; received {cell!r}"
         elif not cell:
-            yield f"column {name!r} must have the name of a class; it is empty"
+            yield f"column {name!r} must be a class name; it is empty"

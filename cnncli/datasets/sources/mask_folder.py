@@ -1,4 +1,4 @@
-"""A folder of images with masks, paired by their names.
+"""Folders of images with masks, paired by name.
 
 photos/images/park/1.jpg     photos/masks/park/1.png
 photos/train/images/1.jpg    photos/train/masks/1.png: `train`, `val` (`valid`, `validation`) and `test` are splits
@@ -44,11 +44,9 @@ def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
     for file in files:
         kind, name = _place(file)
         if kind not in by_name:
-            problems.append(Problem(file, f"must lie in {IMAGES} or in {MASKS}"))
+            problems.append(Problem(file, f"must be in {IMAGES} or {MASKS}"))
         elif kind == MASKS and not file.lower().endswith(ENDINGS):
-            problems.append(
-                Problem(file, "a mask must be PNG, BMP or GIF: in lossy formats pixels come back as other numbers")
-            )
+            problems.append(Problem(file, "a mask must be PNG, BMP or GIF: lossy formats change class numbers"))
         elif name in by_name[kind]:
             problems.append(Problem(file, f"there must be one file of this name; there is {by_name[kind][name]}"))
         else:

@@ -1,4 +1,4 @@
-"""An array of a file that is mapped into memory: what of it is kept there, and what is fetched before it is needed.
+"""Memory-mapped arrays: how much of them stays in memory, prefetching, and detection of changes.
 
 Another program may write to the file meanwhile. Cut short, reading behind its end would kill this process (SIGBUS), and
 overwritten it would be other data under the digest of the old. So its size and times are looked at before every
@@ -82,7 +82,7 @@ class Mapped:
         except OSError:
             return
         if place == self.file.place and state != self.file.state:
-            raise ChangedDataError(f"{self.file.path} was changed by another program while it was read")
+            raise ChangedDataError(f"{self.file.path} was changed by another program while it was being read")
 
     def used(self, count: int) -> None:
         """Count rows that have been read, and unmap all where that may have become too much."""

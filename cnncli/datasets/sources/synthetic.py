@@ -1,4 +1,4 @@
-"""The dataset that is made rather than read: what a spec may say of it. `shapes.py` draws the images."""
+"""The synthetic dataset: its declaration. `shapes.py` draws the images."""
 
 from collections.abc import Mapping
 from math import prod
@@ -21,7 +21,7 @@ DEFAULT_SHAPE = (32, 32, 3)
 
 
 class Source(Declaration):
-    """A dataset that a spec names with arguments."""
+    """A dataset with arguments."""
 
 
 SOURCES = Registry("dataset", Source)
@@ -46,21 +46,21 @@ class _ImageShape(ListOf):
 
 @SOURCES.register
 class Synthetic(Source):
-    """Shapes on noise, drawn from a seed: uint8 images, the same bits on every machine.
+    """Synthetic images of shapes on noise, generated from a seed: uint8, the same bits on every machine.
 
-    Each image shows a disc, square, triangle, plus, ring, bar that lies or stands, diamond, frame or saltire, of random
-    place, size, colours and noise. With more than ten classes a background tells them apart, too (plain, checks,
-    stripes of four directions and two widths), with more than a hundred also marked edges of the image. Without
-    `image_shape` the images are as large as the model's input_shape, or 32 × 32 × 3 where that is left out.
+    Each image shows a disc, square, triangle, plus, ring, horizontal or vertical bar, diamond, frame or saltire with
+    random position, size, colors and noise. More than 10 classes also differ in the background (plain, checks, stripes
+    of four directions and two widths), more than 100 also in marked edges of the image. `image_shape` defaults to the
+    model's input_shape, or 32 × 32 × 3 without one.
     """
 
     image_shape: Annotated[tuple[int, int, int] | None, Maybe(_ImageShape())] = None
     classes: Annotated[int, Integer(2, FORMS * GROUNDS * EDGES)] = FORMS
-    """Image i shows class i modulo `classes`."""
+    """Number of classes; image i shows class i modulo `classes`."""
     train: Annotated[int, Integer(1)] = 4000
     test: Annotated[int, Integer(0)] = 1000
     seed: Annotated[int, Integer(0, 2**63 - 1)] = 0
-    """Of the images; a spec's own seed does not change them."""
+    """Random seed of the images, independent of the spec's seed."""
 
     def contradiction(self) -> str:
         if self.image_shape is None:
@@ -68,7 +68,7 @@ class Synthetic(Source):
         total = (self.train + self.test) * prod(self.image_shape)
         if total <= MOST_BYTES:
             return ""
-        return f"synthetic images must take at most {MOST_BYTES:,} bytes in all; these take {total:,}"
+        return f"synthetic images must take at most {MOST_BYTES:,} bytes in total; these take {total:,}"
 
     @property
     def samples(self) -> dict[str, int]:
@@ -92,7 +92,7 @@ class Synthetic(Source):
 class Named(Kind):
     """A dataset by its name, its file, or its name with arguments."""
 
-    rule = "a known name, a file, or synthetic with its arguments, like {synthetic: {classes: 10}}"
+    rule = "a dataset name, a path, or synthetic with arguments, like {synthetic: {classes: 10}}"
     sample = "mnist5k"
 
     def read(self, value: Any) -> str | Source:
@@ -102,7 +102,7 @@ class Named(Kind):
             raise self.refuse()
         if isinstance(value, Mapping) and not any(SOURCES.find(str(name)) for name in value):
             takers = ", ".join(snake_case(name) for name in SOURCES.classes)
-            raise ValidationError([ErrorDetail((), "sentence", f"of all datasets only {takers} takes arguments")])
+            raise ValidationError([ErrorDetail((), "sentence", f"only the dataset {takers} takes arguments")])
         return SOURCES.parse(value)
 
     def schema(self) -> Schema:

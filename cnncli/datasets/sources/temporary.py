@@ -1,4 +1,4 @@
-"""Folders in the making: each is renamed to its place when it is whole. What a killed process left is removed."""
+"""Temporary directories that are renamed when complete. Those left by killed processes are removed."""
 
 import fcntl
 import os

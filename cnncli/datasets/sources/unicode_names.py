@@ -1,4 +1,4 @@
-"""Names of files and classes, which look alike and are compared as such: é is one letter, or e and an accent."""
+"""Unicode normalization of file and class names: é is one letter, or e and an accent."""
 
 import os
 from collections import defaultdict
@@ -12,7 +12,7 @@ def composed(name: str) -> str:
     return name if name.isascii() else normalize("NFC", name)
 
 
-RULE = "a file must be named by its path in the table's folder"
+RULE = "a file must be a path inside the table's folder"
 
 
 class Files:
@@ -36,10 +36,10 @@ class Files:
         for key in (composed, _folded):
             found = self._by[key(str(path))]
             if len(found) > 1:
-                raise ValueError(f"there must be one file '{path}' in the table's folder; there are {', '.join(found)}")
+                raise ValueError(f"'{path}' is ambiguous in the table's folder; it matches {', '.join(found)}")
             if found:
                 return found[0]
-        raise ValueError(f"there must be a file '{path}' in the table's folder")
+        raise ValueError(f"there is no file '{path}' in the table's folder")
 
     def _has(self, path: PurePosixPath) -> bool:
         return not path.is_absolute() and ".." not in path.parts and (self.folder / path).is_file()
@@ -50,7 +50,7 @@ class Files:
         for folder in (self.folder.absolute(), self.folder.resolve()):
             path = path.relative_to(folder) if path.is_relative_to(folder) else path
         if path.is_absolute() or PureWindowsPath(name).drive:
-            raise ValueError(f"{RULE}; received {name!r}, an absolute path to another place")
+            raise ValueError(f"{RULE}; received {name!r}, an absolute path outside it")
         if not path.parts or ".." in path.parts:
             raise ValueError(f"{RULE}; received {name!r}")
         return path

@@ -1,1 +1,1 @@
-"""Dividing rows: splits by class, folds, duplicates across splits."""
+"""Splitting: splits by class, folds, duplicates across splits."""

@@ -1,4 +1,4 @@
-"""Cross-validation: training images dealt into folds, one of which is kept for validation."""
+"""Cross-validation: splits training images into folds, one of which is used for validation."""
 
 from dataclasses import replace
 
@@ -21,7 +21,7 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
     if train is None:
         return dataset
     if dataset.validation is not None:
-        raise DeclarationError("folds must be left out where the data has its own validation images", "folds")
+        raise DeclarationError("folds must be omitted because the data has its own validation images", "folds")
     rows = train.numbers
     order = permutation(len(rows), seed, FOLDS, 0)
     numbers = None if train.y is None else class_numbers(train.y)
@@ -32,7 +32,7 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
     kept[order[fold - 1 :: folds]] = True
     if labels is not None and len(missing := np.setdiff1d(labels, labels[~kept])):
         raise DeclarationError(
-            f"folds must leave images of every class to train on; without fold {fold} there is none of "
+            f"folds must leave training images of every class; fold {fold} has all images of "
             f"{class_name(int(missing[0]), dataset.classes)!r}",
             "folds",
         )

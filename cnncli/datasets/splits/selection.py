@@ -23,9 +23,9 @@ def listing(root: Path, data: DataSection) -> Listing:
 
 def refuse(found: Listing, problems: Sequence[Problem], data: DataSection, faults: Sequence[Problem] = ()) -> None:
     """Raise CnncliError for what no option helps, and for files that can't be used unless they are to be skipped."""
-    advice = f"`cnncli datasets check {quote(str(found.root))}` reads every file and tells all"
+    advice = f"`cnncli datasets check {quote(str(found.root))}` checks every file"
     if problems and not faults:
-        advice += "; `on_error: skip` under `data` leaves such files out"
+        advice += "; set `on_error: skip` under `data` to skip such files"
     raise_any(str(found.root), [*faults, *([] if data.on_error == "skip" else problems)], advice)
 
 
@@ -39,9 +39,9 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
     for name in shares:
         key = f"{name}_split"
         if name in found.splits:
-            raise DeclarationError(f"{key} must be left out where the folder has its own {name} images", key)
+            raise DeclarationError(f"{key} must be omitted because the folder has its own {name} images", key)
         if "train" not in found.splits:
-            raise DeclarationError(f"{key} must be left out where there are no images to train on", key)
+            raise DeclarationError(f"{key} must be omitted because there are no training images", key)
     if not shares:
         return found.splits
     parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes)}
@@ -59,8 +59,8 @@ def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] 
     file, size = _first(found, data)
     if input_shape is not None and len(input_shape) == 3 and input_shape[:2] != size:
         raise DeclarationError(
-            f"images are {size[0]} × {size[1]} as {file}, the model's input_shape is {list(input_shape)}; "
-            f"`image_size: {list(input_shape[:2])}` under `data` resizes them"
+            f"images are {size[0]} × {size[1]} ({file}), but the model's input_shape is {list(input_shape)}; "
+            f"set `image_size: {list(input_shape[:2])}` under `data` to resize them"
         )
     return (*size, channels)
 

@@ -1,4 +1,4 @@
-"""Images divided into splits, class by class, by the seed."""
+"""Splits images by class, with the seed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
@@ -43,8 +43,8 @@ def _check(
         key = f"{split if split in shares else next(iter(shares))}_split"
         missing = absent(part, classes)
         if missing:
-            of = ", ".join(f"{name!r} ({images[classes.index(name)]} in all)" for name in missing[:5])
+            of = ", ".join(f"{name!r} ({images[classes.index(name)]} in total)" for name in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            raise DeclarationError(f"every split must have images of every class; {split} has none of {of}{more}", key)
+            raise DeclarationError(f"every split must contain every class; {split} has none of {of}{more}", key)
         if not part:
-            raise DeclarationError(f"{key} must leave every split an image; {split} has none", key)
+            raise DeclarationError(f"{key} must leave at least one image in every split; {split} has none", key)

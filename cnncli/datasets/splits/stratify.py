@@ -1,4 +1,4 @@
-"""Arrays divided class by class, and classes that would be judged by though there is none of them to train on."""
+"""Splits arrays by class, and finds validation and test classes without training data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import CnncliError, DeclarationError
 
 Array = np.ndarray[Any, Any]
-NUMBERS = "if these are no classes, save them as floating point"
+NUMBERS = "if the labels are not classes, save them as floating point"
 
 
 def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequence[str]) -> dict[str, Split]:
@@ -46,7 +46,7 @@ def refuse_untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> Non
             row, of = lacking
             way = f"; {NUMBERS}" if exact else ""
             raise CnncliError(
-                f"{splits[name].place} must hold no class that there is none of to train on; row {row} has {of}{way}"
+                f"{splits[name].place} must hold only classes that are in the training data; row {row} has {of}{way}"
             )
 
 
@@ -59,8 +59,8 @@ def refuse_sorted(train: Split, validation: Split, classes: Sequence[str]) -> No
         row, of = lacking
         way = f"; {NUMBERS}" if _is_exact(validation) else ""
         raise DeclarationError(
-            f"{validation.place}: validation_split takes the last rows, and all of class {of} are among them, from row "
-            f"{validation.start + row}: `stratified: true` under `data` takes a share of each class; or shuffle the "
+            f"{validation.place}: validation_split takes the last rows, which include all of class {of}, from row "
+            f"{validation.start + row}: set `stratified: true` under `data` to split each class, or shuffle the "
             f"rows{way}",
             "validation_split",
         )

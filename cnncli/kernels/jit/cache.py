@@ -87,7 +87,7 @@ def prepare() -> str:
         return "there is no home directory"
     except OSError as error:
         return f"{error.filename} can't be made: {error.strerror}"
-    why = folders.distrust(place)
+    why = folders.unsafe_reason(place)
     if why:
         return why
     if not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:

@@ -11,7 +11,7 @@ import numpy as np
 
 from cnncli.report.prediction.outputs import Answer, Reader
 from cnncli.report.prediction.text import Sink
-from cnncli.system.atomic import replacing, telling
+from cnncli.system.atomic import replacing, write_errors
 from cnncli.training.prediction import Prediction
 
 Array = np.ndarray[Any, Any]
@@ -28,19 +28,19 @@ def file_of(path: Path, means: Reader, outputs: tuple[int, ...]) -> Iterator[Sin
 def _array(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...]) -> Iterator[Sink]:
     """float32 (N, *outputs); a row of NaN for an image that can't be used, so that row n is always image n."""
     count = 0
-    with telling(path):
+    with write_errors(path):
         file.write(_header(count, outputs))
     lost = np.full(outputs, np.nan, np.float32)
 
     def add(prediction: Prediction, answer: Answer | None) -> None:
         nonlocal count
         output = lost if prediction.given is None else prediction.given
-        with telling(path):
+        with write_errors(path):
             file.write(np.ascontiguousarray(output, "<f4").tobytes())
         count += 1
 
     yield add
-    with telling(path):
+    with write_errors(path):
         file.seek(0)
         file.write(_header(count, outputs))
 
@@ -52,7 +52,7 @@ def _table(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...])
     def line(cells: Sequence[Any]) -> None:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(cells)
-        with telling(path):
+        with write_errors(path):
             file.write(text.getvalue().encode())
 
     def add(prediction: Prediction, answer: Answer | None) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from cnncli.datasets.images.brightness_stats import Tone
+from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.training.prediction import Prediction
 
 
@@ -15,7 +15,7 @@ class Doubts:
     the images were turned from light to dark.
     """
 
-    tone: Tone | None
+    tone: BrightnessStats | None
     inverted: bool
     found: dict[str, int] = field(default_factory=dict)
     first: dict[str, str] = field(default_factory=dict)

@@ -57,7 +57,7 @@ def caches(digest: str, rooms: Collection[str], *, unused: str) -> list[Fact]:
     ]
     for kind in ("images", "datasets"):
         place = places[kind]
-        why = folders.distrust(place) or ("" if _writable(place) else f"{place} can't be written")
+        why = folders.unsafe_reason(place) or ("" if _writable(place) else f"{place} can't be written")
         advice = why and f"{why}; set CNNCLI_CACHE_DIR to another directory"
         facts.append(Fact("caches", kind, size(place), _sized(place), advice))
     empty = f"`cnncli doctor --clean` removes old kernels and images; `rm -r {places['datasets']}` removes downloads"

@@ -14,9 +14,9 @@ from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import NAMES, later_name
+from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, unsupported_name
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -132,16 +132,16 @@ def find(name: str, known: list[Word]) -> list[Word]:
     """
     exact = [word for word in known if name in (word.name, *word.others)]
     folded = name.casefold()
-    if exact or name in NAMES:
+    if exact or name in NAME_SYNONYMS:
         return exact
     return [word for word in known if folded in (said.casefold() for said in (word.name, *word.others))]
 
 
 def unknown(name: str, known: list[Word]) -> str:
     """What to say of a name that no word has."""
-    meant = NAMES.get(name, name)
+    meant = NAME_SYNONYMS.get(name, name)
     for kind in PLACES:
-        later = later_name(kind, meant)
+        later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
             return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"

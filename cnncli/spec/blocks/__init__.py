@@ -1,1 +1,1 @@
-"""Blocks, repetitions and entries of a list of layers, written out as a flat list."""
+"""Expansion of blocks and repeats into a flat list of layers."""

@@ -1,4 +1,4 @@
-"""One entry of a list of layers: a layer or a block with its name, its inputs and its repetitions."""
+"""One entry of a list of layers: a layer or a block with its name, inputs and repeats."""
 
 import re
 from collections.abc import Callable
@@ -7,24 +7,24 @@ from dataclasses import dataclass
 from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import REQUIRED
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.yaml.mistakes import ENTRIES, KEYS, LONGEST, told
+from cnncli.spec.yaml.mistakes import ENTRIES, KEY_SYNONYMS, LONGEST, format_message
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
-OF_ENTRIES = ("name", "inputs", "repeat")
-"""The keys that any entry may carry."""
+ENTRY_KEYS = ("name", "inputs", "repeat")
+"""Keys that every entry may have."""
 RESERVED = ("input", "previous")
 MOST_REPEATS = 1000
 MOST_COMPARED = 50
-"""Names above that one is compared with: all of thousands of layers would take minutes."""
+"""Earlier names to search for suggestions: comparing with thousands of names would take minutes."""
 LAYER_NAME = re.compile(r"[A-Z]\w*")
-"""Of a layer, as an entry calls it: what begins with a small letter is a block."""
+"""The name of a layer in an entry; lower-case names are blocks."""
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*(/[A-Za-z_][A-Za-z0-9_-]*)*")
 
 
 @dataclass(slots=True)
 class LayerEntry:
-    """A layer or a block in its place. `name` and `inputs` are None where they are left out."""
+    """A layer or a block with its place. `name` and `inputs` are None if omitted."""
 
     kind: Scalar
     arguments: Mapping
@@ -34,20 +34,20 @@ class LayerEntry:
 
     @property
     def place(self) -> Place:
-        """Where it stands."""
+        """The place of the entry."""
         return self.kind.place
 
 
 def parse_entry(item: Tree, problems: Problems, resolve: Callable[[Tree], Tree]) -> LayerEntry | None:
-    """The entry, or None if a problem was noted. `resolve` puts the values in for `$parameter`."""
+    """The entry, or None if a problem was reported. `resolve` substitutes the values of `$parameter`."""
     found = _kind_and_arguments(item, problems)
     if found is None:
         return None
     kind, arguments = found
-    resolved = resolve(_mended(arguments, problems))
+    resolved = resolve(_repaired(arguments, problems))
     assert isinstance(resolved, Mapping)
-    entry = LayerEntry(kind, resolved.without(*OF_ENTRIES))
-    for key in OF_ENTRIES:
+    entry = LayerEntry(kind, resolved.without(*ENTRY_KEYS))
+    for key in ENTRY_KEYS:
         value = resolved.get(key)
         if value is not None:
             _SETTERS[key](entry, value, problems)
@@ -55,7 +55,7 @@ def parse_entry(item: Tree, problems: Problems, resolve: Callable[[Tree], Tree])
 
 
 def flat(entry: LayerEntry, name: str, inputs: list[str]) -> Mapping:
-    """The entry as a resolved spec has it: `{Kind: {name, inputs, …arguments}}`."""
+    """The entry in the form of a resolved spec: `{Kind: {name, inputs, …arguments}}`."""
     place = entry.place
     own = (
         Entry(Scalar(place, "name"), Scalar(entry.name.place if entry.name else place, name)),
@@ -65,7 +65,7 @@ def flat(entry: LayerEntry, name: str, inputs: list[str]) -> Mapping:
 
 
 def example_arguments(layer: str, received: str = "") -> str:
-    """`{filters: 32, kernel_size: 3}`: what a user may have meant by `Conv2D(32, 3)` or `Dropout: 0.5`."""
+    """`{filters: 32, kernel_size: 3}`: the likely meaning of `Conv2D(32, 3)` or `Dropout: 0.5`."""
     cls = LAYERS.find(layer)
     if cls is None:
         return "{…}"
@@ -82,7 +82,7 @@ def example_arguments(layer: str, received: str = "") -> str:
 
 def _kind_and_arguments(item: Tree, problems: Problems) -> tuple[Scalar, Mapping] | None:
     if isinstance(item, Scalar) and isinstance(item.value, str):
-        return None if _mistaken(item, problems) else (item, Mapping(item.place, ()))
+        return None if _report_mistake(item, problems) else (item, Mapping(item.place, ()))
     if isinstance(item, Mapping) and len(item.entries) == 1:
         return _named(item.entries[0], problems)
     if isinstance(item, Mapping) and item.entries:
@@ -95,7 +95,7 @@ def _kind_and_arguments(item: Tree, problems: Problems) -> tuple[Scalar, Mapping
 
 def _named(first: Entry, problems: Problems) -> tuple[Scalar, Mapping] | None:
     after = str(first.value.value) if isinstance(first.value, Scalar) else ""
-    if _mistaken(first.key, problems, after):
+    if _report_mistake(first.key, problems, after):
         return None
     if isinstance(first.value, Mapping):
         return first.key, first.value
@@ -115,7 +115,7 @@ def _several(item: Mapping, problems: Problems) -> None:
     typed = next((entry for entry in item if entry.name in ("type", "class", "class_name", "layer")), None)
     if typed is not None and isinstance(typed.value, Scalar):
         problems.add(
-            typed.key.place, f"a layer is written by its name: `- {typed.value.value}: {{…}}`, not with '{typed.name}'"
+            typed.key.place, f"write a layer by its name, `- {typed.value.value}: {{…}}`, not with '{typed.name}'"
         )
     elif is_null(first.value):
         problems.add(
@@ -126,27 +126,28 @@ def _several(item: Mapping, problems: Problems) -> None:
     else:
         problems.add(
             second.key.place,
-            f"one entry holds one layer; '{second.name}' needs a line of its own that begins with `- `, "
-            f"or more indentation if it belongs to {first.name}",
+            f"an entry must contain one layer; put '{second.name}' on its own line starting with `- `, "
+            f"or indent it if it belongs to {first.name}",
         )
 
 
-def _mistaken(kind: Scalar, problems: Problems, after: str = "") -> bool:
-    """Whether the name is one of the likely mistakes, which is then noted. `after` is what its colon is followed by."""
+def _report_mistake(kind: Scalar, problems: Problems, after: str = "") -> bool:
+    """Report a name that is a common mistake; whether it was one. `after`: the text after its colon."""
     text = str(kind.value)
     if LAYERS.find(text) is not None and text[:1].isupper():
         return False
     layer, _, received = text.partition("(") if "(" in text else text.partition("{")
     if after and received:
         received = f"{received}: {after}"
-    message = told(text, ENTRIES, example=example_arguments(layer.split()[0] if layer.split() else "", received))
+    example = example_arguments(layer.split()[0] if layer.split() else "", received)
+    message = format_message(text, ENTRIES, example=example)
     if message:
         problems.add(kind.place, message)
     return bool(message)
 
 
-def _mended(arguments: Mapping, problems: Problems) -> Mapping:
-    """Without the keys that `{size: (3, 3)}` and `{activation='relu'}` leave behind; each is noted."""
+def _repaired(arguments: Mapping, problems: Problems) -> Mapping:
+    """The arguments without the keys that `{size: (3, 3)}` and `{activation='relu'}` produce; each is reported."""
     kept: list[Entry] = []
     for entry in arguments:
         assigned = re.fullmatch(r"(\w+)\s*=\s*['\"]?([^'\"]*)['\"]?", entry.name)
@@ -155,23 +156,23 @@ def _mended(arguments: Mapping, problems: Problems) -> Mapping:
             first = str(opened.value.value).lstrip("(") if isinstance(opened.value, Scalar) else "…"
             problems.add(
                 opened.value.place,
-                f"a list is written in square brackets: write `{opened.name}: [{first}, {entry.name[:-1]}]`",
+                f"write lists in square brackets: `{opened.name}: [{first}, {entry.name[:-1]}]`",
             )
-            kept[-1] = Entry(opened.key, Scalar(opened.value.place, MENDED))
+            kept[-1] = Entry(opened.key, Scalar(opened.value.place, REPORTED))
         elif assigned and is_null(entry.value):
             problems.add(
                 entry.key.place,
-                f"arguments are written with a colon, not with =: write `{assigned[1]}: {assigned[2]}`",
+                f"use a colon, not =: write `{assigned[1]}: {assigned[2]}`",
             )
-            key = Scalar(entry.key.place, KEYS.get(assigned[1], assigned[1]))
-            kept.append(Entry(key, Scalar(entry.key.place, MENDED)))
+            key = Scalar(entry.key.place, KEY_SYNONYMS.get(assigned[1], assigned[1]))
+            kept.append(Entry(key, Scalar(entry.key.place, REPORTED)))
         else:
             kept.append(entry)
     return Mapping(arguments.place, tuple(kept))
 
 
-MENDED = "\0"
-"""Stands for a value whose problem is noted already: nothing more is said of it."""
+REPORTED = "\0"
+"""Replaces a value whose problem has been reported, so that it is not reported again."""
 
 
 def _set_name(entry: LayerEntry, value: Tree, problems: Problems) -> None:
@@ -179,11 +180,11 @@ def _set_name(entry: LayerEntry, value: Tree, problems: Problems) -> None:
     if not isinstance(text, str) or not _NAME.fullmatch(text):
         problems.add(
             value.place,
-            "name must be a text of letters, digits, _ and -, beginning with a letter; received "
+            "name must be a string of letters, digits, _ and - that starts with a letter; received "
             + (repr(text) if isinstance(value, Scalar) else "something else"),
         )
     elif text in RESERVED:
-        problems.add(value.place, f"the name '{text}' is reserved; it says what an entry reads")
+        problems.add(value.place, f"the name '{text}' is reserved for `inputs`")
     else:
         entry.name = Scalar(value.place, text)
 
@@ -209,6 +210,6 @@ def _set_repeat(entry: LayerEntry, value: Tree, problems: Problems) -> None:
 _SETTERS = {"name": _set_name, "inputs": _set_inputs, "repeat": _set_repeat}
 
 
-def near(name: str, known: list[str]) -> str:
-    """The suggestion among `known`, or all of them where none is near."""
-    return suggestion(name, known[-MOST_COMPARED:]) or (f"; known here: {', '.join(known[-8:])}" if known else "")
+def suggest(name: str, known: list[str]) -> str:
+    """The closest of `known` names as a suggestion, or a list of them if none is close."""
+    return suggestion(name, known[-MOST_COMPARED:]) or (f"; available: {', '.join(known[-8:])}" if known else "")

@@ -1,29 +1,29 @@
-"""Blocks and repetitions written out: what is left is a flat list of layers, each with its name and its inputs."""
+"""Expands blocks and repeats into a flat list of layers, each with its name and inputs."""
 
 from dataclasses import dataclass, field
 
 from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.blocks.entries import MENDED, LayerEntry, flat, near, parse_entry
+from cnncli.spec.blocks.entries import REPORTED, LayerEntry, flat, parse_entry, suggest
 from cnncli.spec.blocks.signatures import PARAMETER, Block, declared
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null, size
 
 MOST_LAYERS = 10_000
 MOST_ENTRIES = 2 * MOST_LAYERS
-"""Layers and uses of blocks, faulty ones among them: blocks in blocks multiply."""
+"""Layers and uses of blocks, including invalid ones: nested blocks multiply."""
 MOST_VALUES = 300_000
-"""Of all layers with their arguments: parameters multiply, too."""
+"""Values in all layers and their arguments: parameters multiply, too."""
 DEEPEST_BLOCKS = 30
 
 
 @dataclass(slots=True)
 class _Scope:
-    """Where names are local: the model, or one use of a block.
+    """A scope of names: the model, or one use of a block.
 
-    `names` maps them to names of flat layers, or to "" where the problem of that layer is noted already; the same goes
-    for `previous`, which is None where nothing is above and there is no single input.
+    `names` maps local names to names of flat layers, or to "" if that layer's problem has been reported; `previous`
+    likewise, or None if there is no entry above and no single input.
     """
 
     prefix: str
@@ -38,7 +38,7 @@ class _Scope:
     read: set[str] = field(default_factory=set)
 
     def automatic(self, kind: str) -> str:
-        """Keras' name for an unnamed entry: conv2d, conv2d_1, …; names that are taken are passed over."""
+        """Keras' name for an unnamed entry: conv2d, conv2d_1, …; names in use are skipped."""
         stem = snake_case(kind)
         while True:
             count = self.counts.get(stem, 0)
@@ -49,9 +49,9 @@ class _Scope:
 
 
 def expand(layers: Sequence, blocks: Tree | None, problems: Problems) -> tuple[Sequence, str | None]:
-    """The flat list, and the name of the layer that gives the output.
+    """The flat list, and the name of the output layer.
 
-    Entries whose problems are noted may be missing from the list; the name is None where the last one is.
+    Entries with reported problems may be missing from the list; the name is None if the last entry is missing.
     """
     known = declared(blocks, problems) if blocks is not None and not is_null(blocks) else {}
     expander = _Expander(known, problems)
@@ -77,9 +77,9 @@ class _Expander:
         self.entries = self.values = 0
 
     def layers(self, sequence: Sequence, scope: _Scope) -> str | None:
-        """Write out a list of entries; the name of the last one's output."""
+        """Expand a list of entries; the name of the last one's output."""
         entries = [
-            parse_entry(_noted(item, scope.note), self.problems, lambda tree: self._resolved(tree, scope))
+            parse_entry(_with_note(item, scope.note), self.problems, lambda tree: self._resolved(tree, scope))
             for item in sequence.items
         ]
         whole = [entry for entry in entries if entry is not None]
@@ -98,9 +98,7 @@ class _Expander:
         kind, output = str(entry.kind.value), None
         repeat = entry.repeat or 1
         if repeat > 1 and sources is not None and len(sources) > 1:
-            self.problems.add(
-                entry.place, f"repeat chains copies, so {kind} must have one input; received {len(sources)}"
-            )
+            self.problems.add(entry.place, f"{kind} must have one input to be repeated; received {len(sources)}")
             repeat = 1
         for i in range(repeat):
             if entry.name is None:
@@ -109,7 +107,7 @@ class _Expander:
                 local = f"{entry.name.value}_{i + 1}" if entry.repeat else str(entry.name.value)
             if local in scope.names or scope.prefix + local in self.taken:
                 place = entry.name.place if entry.name else entry.place
-                self.problems.add(place, f"the name '{local}' is taken by an earlier entry")
+                self.problems.add(place, f"the name '{local}' is already used by an earlier entry")
                 return None
             output = self._one(entry, scope, local, sources)
             scope.names[local] = output or ""
@@ -127,7 +125,7 @@ class _Expander:
         if block is not None:
             return self._use(block, entry, scope, name, sources)
         if kind[:1].islower():
-            self.problems.add(entry.place, self._no_block(kind))
+            self.problems.add(entry.place, self._unknown_block(kind))
             return None
         self._count(entry.arguments, entry)
         self.flat.append(flat(entry, name, sources or []))
@@ -137,13 +135,13 @@ class _Expander:
     def _count(self, tree: Tree, entry: LayerEntry) -> None:
         self.values += size(tree, MOST_VALUES - self.values)
         if self.values > MOST_VALUES:
-            raise _TooManyError(entry, f"{MOST_VALUES:,} values, blocks written out")
+            raise _TooManyError(entry, f"{MOST_VALUES:,} values after expanding blocks")
 
-    def _no_block(self, kind: str) -> str:
+    def _unknown_block(self, kind: str) -> str:
         cls = LAYERS.find(kind)
         if cls is not None:
-            return f"layers are written in CamelCase: write {cls.__name__}, not {kind}"
-        return f"there is no block '{kind}'{suggestion(kind, LAYERS.classes) or near(kind, list(self.blocks))}"
+            return f"layer names are CamelCase: write {cls.__name__}, not {kind}"
+        return f"unknown block '{kind}'{suggestion(kind, LAYERS.classes) or suggest(kind, list(self.blocks))}"
 
     def _use(self, block: Block, entry: LayerEntry, scope: _Scope, name: str, sources: list[str] | None) -> str | None:
         kind = str(block.name.value)
@@ -155,10 +153,8 @@ class _Expander:
         if arguments is None or sources is None:
             return None
         if len(sources) != max(1, len(block.inputs)):
-            wanted = f"{len(block.inputs)} ({', '.join(block.inputs)})" if block.inputs else "1"
-            self.problems.add(
-                entry.place, f"the number of inputs of block '{kind}' must be {wanted}; received {len(sources)}"
-            )
+            expected = f"{len(block.inputs)} inputs ({', '.join(block.inputs)})" if block.inputs else "1 input"
+            self.problems.add(entry.place, f"block '{kind}' takes {expected}; received {len(sources)}")
             return None
         for tree in (block.layers, *arguments.values()):
             self._count(tree, entry)
@@ -172,7 +168,7 @@ class _Expander:
             note,
             block,
             {
-                key: _noted(value, note) if key not in entry.arguments.names() else value
+                key: _with_note(value, note) if key not in entry.arguments.names() else value
                 for key, value in arguments.items()
             },
             (*scope.chain, kind),
@@ -189,10 +185,10 @@ class _Expander:
         place = Place(block.name.place.line, block.name.place.column, note)
         for name in block.inputs:
             if len(block.inputs) > 1 and name not in scope.read:
-                self.problems.add(place, f"nothing in the block reads its input '{name}'")
+                self.problems.add(place, f"the block does not use its input '{name}'")
         for name in block.parameters:
             if name not in block.used:
-                self.problems.add(place, f"nothing in the block uses its parameter '{name}' (as ${name})")
+                self.problems.add(place, f"the block does not use its parameter '{name}' (as ${name})")
 
     def _arguments(self, block: Block, entry: LayerEntry) -> dict[str, Tree] | None:
         arguments = {name: default for name, default in block.parameters.items() if default is not None}
@@ -201,19 +197,19 @@ class _Expander:
             if given.name in block.parameters:
                 arguments[given.name] = given.value
             else:
-                known = near(given.name, list(block.parameters))
+                known = suggest(given.name, list(block.parameters))
                 self.problems.add(given.key.place, f"unknown parameter '{given.name}' of block '{kind}'{known}")
         for name in block.parameters:
             if name not in arguments:
                 declared = self.problems.at(block.places[name])
-                message = f"block '{kind}' must be given its parameter '{name}' … declared at {declared}"
+                message = f"block '{kind}' requires the parameter '{name}' … declared at {declared}"
                 self.problems.add(entry.place, message)
         return arguments if len(self.problems) == before else None
 
     def _inputs(self, entry: LayerEntry, scope: _Scope, later: set[str]) -> list[str] | None:
         if entry.inputs is None:
             if scope.previous is None and scope.block is not None:
-                self.problems.add(entry.place, self._which(scope.block))
+                self.problems.add(entry.place, self._ambiguous_input(scope.block))
             return [scope.previous] if scope.previous else None
         sources: list[str] = []
         failed = False
@@ -222,17 +218,17 @@ class _Expander:
             if name == "previous":
                 source = scope.previous or ""
                 if scope.previous is None and scope.block is not None:
-                    self.problems.add(given.place, self._which(scope.block))
+                    self.problems.add(given.place, self._ambiguous_input(scope.block))
             elif name in scope.names:
                 source = scope.names[name]
                 scope.read.add(name)
             else:
                 if name == "input" and scope.block is not None:
-                    message = self._which(scope.block)
+                    message = self._ambiguous_input(scope.block)
                 elif name in later:
-                    message = f"inputs name earlier entries only; '{name}' is not above this one"
+                    message = f"inputs must name earlier entries; '{name}' comes after this one"
                 else:
-                    message = f"there is no entry '{name}' above{near(name, [*scope.names, 'previous'])}"
+                    message = f"there is no earlier entry '{name}'{suggest(name, [*scope.names, 'previous'])}"
                 self.problems.add(given.place, message)
                 failed = True
                 continue
@@ -240,12 +236,12 @@ class _Expander:
             sources.append(source)
         return None if failed else sources
 
-    def _which(self, block: Block) -> str:
+    def _ambiguous_input(self, block: Block) -> str:
         names = ", ".join(block.inputs)
-        return f"block '{block.name.value}' has several inputs: say with `inputs` which of {names} is read"
+        return f"block '{block.name.value}' has several inputs: set `inputs` to one of {names}"
 
     def _resolved(self, tree: Tree, scope: _Scope) -> Tree:
-        """The tree with the block's arguments in place of `$name`."""
+        """The tree with `$name` replaced by the block's arguments."""
         if isinstance(tree, Mapping):
             entries = tuple(Entry(entry.key, self._resolved(entry.value, scope)) for entry in tree)
             return Mapping(tree.place, entries)
@@ -255,18 +251,16 @@ class _Expander:
             return tree
         name = tree.value[1:]
         if not PARAMETER.fullmatch(name):
-            self.problems.add(
-                tree.place, f"$name stands for a whole value, without arithmetic; received {tree.value!r}"
-            )
+            self.problems.add(tree.place, f"$name must be the whole value, without arithmetic; received {tree.value!r}")
         elif scope.block is None:
-            self.problems.add(tree.place, f"${name} has a meaning only inside a block")
+            self.problems.add(tree.place, f"${name} can be used only inside a block")
         elif name in scope.block.parameters:
             scope.block.used.add(name)
             return scope.arguments[name]
         else:
-            known = near(name, list(scope.block.parameters))
+            known = suggest(name, list(scope.block.parameters))
             self.problems.add(tree.place, f"block '{scope.block.name.value}' has no parameter '{name}'{known}")
-        return Scalar(tree.place, MENDED)
+        return Scalar(tree.place, REPORTED)
 
 
 def _names(entry: LayerEntry) -> set[str]:
@@ -274,14 +268,14 @@ def _names(entry: LayerEntry) -> set[str]:
     return {name} | {f"{name}_{i + 1}" for i in range(entry.repeat or 0)}
 
 
-def _noted(tree: Tree, note: str) -> Tree:
-    """The tree with `note` at every place."""
+def _with_note(tree: Tree, note: str) -> Tree:
+    """The tree with `note` added to every place."""
     if not note:
         return tree
     place = Place(tree.place.line, tree.place.column, note, tree.place.override)
     if isinstance(tree, Mapping):
-        entries = (Entry(Scalar(_noted(e.key, note).place, e.key.value), _noted(e.value, note)) for e in tree)
+        entries = (Entry(Scalar(_with_note(e.key, note).place, e.key.value), _with_note(e.value, note)) for e in tree)
         return Mapping(place, tuple(entries))
     if isinstance(tree, Sequence):
-        return Sequence(place, tuple(_noted(item, note) for item in tree.items))
+        return Sequence(place, tuple(_with_note(item, note) for item in tree.items))
     return Scalar(place, tree.value)

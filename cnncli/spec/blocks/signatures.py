@@ -1,22 +1,22 @@
-"""The signatures of blocks: parameters, inputs, layers."""
+"""Signatures of blocks: parameters, inputs, layers."""
 
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from cnncli.hints import suggestion
-from cnncli.spec.blocks.entries import OF_ENTRIES
+from cnncli.spec.blocks.entries import ENTRY_KEYS
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 PARAMETER = re.compile(r"[A-Za-z_]\w*")
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
-"""Of a block."""
+"""The name of a block."""
 
 
 @dataclass(slots=True)
 class Block:
-    """A block's signature: parameters with their defaults (None: required) and places, inputs by name, layers."""
+    """The signature of a block: parameters with defaults (None: required) and places, input names, layers."""
 
     name: Scalar
     parameters: dict[str, Tree | None]
@@ -27,16 +27,16 @@ class Block:
 
 
 def declared(blocks: Tree, problems: Problems) -> dict[str, Block]:
-    """The blocks by name; faulty ones are noted and left out."""
+    """The blocks by name; invalid ones are reported and omitted."""
     found: dict[str, Block] = {}
     if not isinstance(blocks, Mapping):
         problems.add(blocks.place, "blocks must be a mapping of names to blocks")
         return found
     for entry in blocks:
-        if not NAME.fullmatch(entry.name) or entry.name in OF_ENTRIES:
+        if not NAME.fullmatch(entry.name) or entry.name in ENTRY_KEYS:
             problems.add(
                 entry.key.place,
-                f"a block's name must be in snake_case; received '{entry.name}' (layers are CamelCase)",
+                f"block names must be snake_case; received '{entry.name}' (layer names are CamelCase)",
             )
             continue
         block = _block(entry, problems)
@@ -62,12 +62,12 @@ def _block(entry: Entry, problems: Problems) -> Block | None:
         if isinstance(item, Scalar) and isinstance(item.value, str) and PARAMETER.fullmatch(item.value):
             inputs.append(item.value)
         else:
-            problems.add(item.place, "inputs of a block are names, like [below, skip]")
+            problems.add(item.place, "inputs of a block must be names, like [below, skip]")
     return Block(entry.key, *_parameters(body.get("parameters"), problems), inputs, layers)
 
 
 def _parameters(tree: Tree | None, problems: Problems) -> tuple[dict[str, Tree | None], dict[str, Place]]:
-    """Each parameter's default, and where it is declared."""
+    """The default and the place of each parameter."""
     parameters: dict[str, Tree | None] = {}
     places: dict[str, Place] = {}
     items: Iterable[Tree] = _items(tree)
@@ -80,9 +80,9 @@ def _parameters(tree: Tree | None, problems: Problems) -> tuple[dict[str, Tree |
             key, default = item.entries[0].key, item.entries[0].value
         name = key.value if isinstance(key, Scalar) else None
         if not isinstance(name, str) or not PARAMETER.fullmatch(name):
-            problems.add(item.place, "parameters are names, like [filters, strides: 1]")
-        elif name in OF_ENTRIES or name in parameters:
-            why = "is here twice" if name in parameters else "is a key of every entry"
+            problems.add(item.place, "parameters must be names, like [filters, strides: 1]")
+        elif name in ENTRY_KEYS or name in parameters:
+            why = "is declared twice" if name in parameters else "is a reserved key"
             problems.add(key.place, f"the parameter '{name}' {why}; choose another name")
         else:
             parameters[name], places[name] = default, key.place

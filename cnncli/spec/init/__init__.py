@@ -1,1 +1,1 @@
-"""New specs: networks to start from, decisions from the data, the text."""
+"""Creates new specs: starter networks, settings chosen from the data, and the text."""

@@ -1,4 +1,4 @@
-"""The networks that `cnncli init` offers: the lines of a spec's `model` section, fitted to images and classes."""
+"""The networks of `cnncli init`: the lines of a spec's `model` section, adapted to the image size and classes."""
 
 import re
 from collections.abc import Iterator
@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from cnncli.datasets.files import shipped
 
 SHIPPED = {"vgg": "vgg_small", "resnet20": "resnet20", "mobilenet": "mobilenet_small"}
-"""Those that are in `configs/`, by the name that --model has for them."""
+"""Networks from `configs/`, by their --model name."""
 MODELS = ("small", *SHIPPED)
 SETTLED = "BatchNormalization: {momentum: 0.9}"
-"""Keras' momentum, 0.99, takes some hundred batches; a folder may have ten an epoch."""
+"""Keras' default momentum, 0.99, needs hundreds of batches; a folder may have ten per epoch."""
 STAGE = f"""\
   blocks:
-    stage:                       # looks around, and halves the image
+    stage:                       # extracts features and halves the image size
       parameters: [filters]
       layers:
         - Conv2D: {{filters: $filters, kernel_size: 3, padding: same, use_bias: false}}
@@ -21,18 +21,18 @@ STAGE = f"""\
         - MaxPooling2D""".splitlines()
 HEAD = ("    - Flatten", "    - Dropout: {rate: 0.3}", "    - Dense: {units: 128, activation: relu}")
 LEAST_PHOTO, LEAST_DEEP = 40, 64
-"""Pixels of the shorter side from which on the small network has three stages, and four."""
+"""Shorter side in pixels from which the small network has three and four stages."""
 LARGEST_FLAT = 64
-"""Pixels of a side from which on a VGG's last maps are averaged: Flatten would make millions of weights."""
+"""Side in pixels above which a VGG uses global average pooling: Flatten would add millions of weights."""
 
 
 def network(model: str, size: tuple[int, int], output: str) -> list[str]:
-    """The lines under `model:` for images of `size`, at least 8 × 8; `output`: the last layer's arguments."""
+    """The lines under `model:` for images of `size`, at least 8 × 8; `output`: the arguments of the last layer."""
     return _small(size, output) if model not in SHIPPED else _shipped(SHIPPED[model], size, output)
 
 
 def _small(size: tuple[int, int], output: str) -> list[str]:
-    """The seed network for digits and the like; for larger images a stage for each halving, with normalization."""
+    """Two convolutions for small images; for larger images one stage per halving, with batch normalization."""
     if min(size) < LEAST_PHOTO:
         return ["  layers:", *_convolutions(32, 64), *HEAD, f"    - Dense: {output}"]
     filters = (32, 64, 128) if min(size) < LEAST_DEEP else (16, 32, 64, 128)

@@ -1,4 +1,4 @@
-"""What a spec for some data should say, decided by what was seen of them."""
+"""Chooses the settings of a new spec from a summary of the data."""
 
 from dataclasses import dataclass, field
 from statistics import median
@@ -10,34 +10,34 @@ from cnncli.datasets.splits import selection
 from cnncli.errors import DeclarationError, UsageError
 
 if TYPE_CHECKING:
-    from cnncli.datasets.inspect.inspect_source import Survey
+    from cnncli.datasets.inspect.inspect_source import SourceSummary
 
 SMALLEST = 8
-"""Pixels of a side that the networks need: they halve the smallest images three times."""
+"""Minimum side in pixels: the networks halve the smallest images three times."""
 SIDES = ((28, 28), (32, 32), (48, 48), (64, 64), (256, 96), (512, 128))
-"""What the images' shorter sides are at least, and how long a side is then made."""
+"""(minimum shorter side of the images, side of the model's input)."""
 KEPT = 128
-"""Images of one size are taken as they are up to this length."""
+"""Images that all have the same size are not resized up to this side."""
 SQUARE = 1.5
-"""Images whose sides are less unequal are cut square."""
+"""Images with a smaller aspect ratio are made square."""
 IMBALANCED = 3
-"""How many times as many images a class must have as another for classes to be weighed."""
+"""Ratio of the largest to the smallest class above which classes are weighted."""
 SHARE = 0.15
-"""Of each class of a folder, for validation and for the test each."""
+"""Share of each class of a folder, for validation and for test each."""
 TENTH = 0.1
-"""Of arrays, for validation."""
+"""Share of arrays for validation."""
 FEWEST_TO_DIVIDE = 10
 DIRECTED = ("left", "right")
 BATCHES = ((100, 8), (1_000, 16), (20_000, 32))
-"""Training images, below which a batch has so many: an epoch should have ten updates at least."""
+"""(training images, batch size below that number): an epoch should have at least ten updates."""
 LARGEST_BATCH = 64
 
 
 @dataclass(frozen=True)
 class Proposal:
-    """`size`: (height, width) of the model's images. `resized`, `cropped`: whether they are brought to it, and cut.
+    """`size`: (height, width) of the model's input. `resized`, `cropped`: whether images are resized and cropped to it.
 
-    `shares`: validation_split, test_split and stratified, as the spec says them. `samples`: images by split, then.
+    `shares`: validation_split, test_split and stratified of the spec. `samples`: the resulting images by split.
     """
 
     size: tuple[int, int]
@@ -51,8 +51,8 @@ class Proposal:
     samples: dict[str, int] = field(default_factory=dict)
 
 
-def propose(seen: "Survey", seed: int) -> Proposal:
-    """Decide. Raises UsageError where the images are too small for the networks."""
+def propose(seen: "SourceSummary", seed: int) -> Proposal:
+    """Choose the settings. Raises UsageError if the images are too small for the networks."""
     size = _size(seen)
     shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
     train = samples["train"]
@@ -69,8 +69,8 @@ def propose(seen: "Survey", seed: int) -> Proposal:
     )
 
 
-def _size(seen: "Survey") -> tuple[int, int]:
-    """The one size that all have, or a side for their median."""
+def _size(seen: "SourceSummary") -> tuple[int, int]:
+    """The common size of all images, or a size chosen from their median."""
     weighed = [size for size, count in seen.sizes.items() for _ in range(count)]
     shorter = int(median(min(size) for size in weighed))
     only = weighed[0] if len(seen.sizes) == 1 else None
@@ -78,7 +78,7 @@ def _size(seen: "Survey") -> tuple[int, int]:
         height, width = only or min(seen.sizes)
         raise UsageError(
             f"images must be at least {SMALLEST} × {SMALLEST} for the networks of init; received {height} × {width}: "
-            "write a spec with fewer poolings by hand"
+            "write a spec with fewer pooling layers by hand"
         )
     if only and (max(only) <= KEPT or seen.kind != "folder"):
         return only
@@ -90,8 +90,8 @@ def _size(seen: "Survey") -> tuple[int, int]:
     return (side, longer) if wide > 1 else (longer, side)
 
 
-def _flipped(seen: "Survey") -> bool:
-    """Whether an image shown in a mirror is still of its class: photographs are taken to be so, characters not."""
+def _flipped(seen: "SourceSummary") -> bool:
+    """Whether horizontal flips keep the class: assumed for photographs, not for characters."""
     named = seen.kind in ("folder", "downloaded")
     characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
     directed = any(word in name.lower().replace("_", " ").split() for name in seen.classes for word in DIRECTED)
@@ -99,8 +99,8 @@ def _flipped(seen: "Survey") -> bool:
     return not (characters or directed or (seen.channels == 1 and small))
 
 
-def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[str, int]]:
-    """As many splits as a folder or table lacks and its smallest class can fill."""
+def _listed_shares(seen: "SourceSummary", seed: int) -> tuple[dict[str, float], dict[str, int]]:
+    """The missing splits of a folder or table, as far as its smallest class has enough images."""
     assert seen.listing is not None
     lacking = [f"{name}_split" for name in ("validation", "test") if name not in seen.samples]
     for keys in (lacking, lacking[:1], []):
@@ -118,8 +118,8 @@ def _listed_shares(seen: "Survey", seed: int) -> tuple[dict[str, float], dict[st
     raise AssertionError("a folder that is not divided lacks nothing")
 
 
-def _array_shares(seen: "Survey") -> tuple[dict[str, float], dict[str, int]]:
-    """A tenth for validation: the last rows, as Keras does, but of each class where those lack one."""
+def _array_shares(seen: "SourceSummary") -> tuple[dict[str, float], dict[str, int]]:
+    """A tenth for validation: the last rows, as in Keras, or stratified if those lack a class."""
     train = seen.samples["train"]
     if "validation" in seen.samples or train < FEWEST_TO_DIVIDE:
         return {}, dict(seen.samples)

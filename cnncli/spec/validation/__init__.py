@@ -1,1 +1,1 @@
-"""Validation: each section by itself, then rules across sections, then warnings."""
+"""Validation: each section, then rules across sections, then warnings."""

@@ -1,4 +1,4 @@
-"""Rules across sections: the model against its data and its loss, callbacks and expectations against the figures."""
+"""Rules across sections: the model against its data and loss, callbacks and expectations against the metrics."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ from cnncli.training.sections import CompileSection, FitSection
 
 
 def lowered_model(model: Model, places: dict[str, Place], problems: Problems) -> Lowered | None:
-    """The model as operations; None where a layer does not fit, which is then noted."""
+    """The model as operations; None if a layer's inputs do not fit, which is reported."""
     before = len(problems)
 
     def report(node: Node, error: DeclarationError) -> None:
@@ -35,12 +35,12 @@ def lowered_model(model: Model, places: dict[str, Place], problems: Problems) ->
 
 
 def check_unused(model: Model, places: dict[str, Place], problems: Problems) -> None:
-    """Every output but the last one's must be read."""
+    """Report layers other than the last whose output is unused."""
     read = {name for node in model.nodes for name in node.inputs}
     for node in model.nodes[:-1]:
         if node.name not in read:
             problems.add(
-                places[node.name], f"nothing reads the output of '{node.name}': name it in a later entry's inputs"
+                places[node.name], f"the output of '{node.name}' is not used: add it to a later entry's inputs"
             )
 
 
@@ -54,7 +54,7 @@ def check_output(
     place: Place,
     problems: Problems,
 ) -> None:
-    """The last layer against the loss and the data."""
+    """Check the last layer against the loss and the data."""
     last = model.nodes[-1].layer
     softmax = ends_in_softmax(last)
     if softmax and shape[-1] == 1:
@@ -65,7 +65,7 @@ def check_output(
         if shape != model.input_shape:
             problems.add(
                 place,
-                f"with `targets: input` the last layer must give the input's shape {_list(model.input_shape)}; "
+                f"with `targets: input` the last layer must output the input's shape {_list(model.input_shape)}; "
                 f"received {_list(shape)}",
             )
         return
@@ -74,23 +74,21 @@ def check_output(
             height, width = model.input_shape[:2]
             problems.add(
                 place,
-                "with `targets: masks` the last layer must give a row of outputs for each pixel, "
+                "with `targets: masks` the last layer must output one vector per pixel, "
                 f"[{height}, {width}, classes]; received {_list(shape)}",
             )
             return
     elif len(shape) != 1:
         problems.add(
             place,
-            f"the last layer must give one row of outputs a sample; received shape {_list(shape)}: "
-            "a Flatten may be missing",
+            f"the last layer must output one vector per sample; received shape {_list(shape)}: is a Flatten missing?",
         )
         return
     if description is not None and description.several and (loss.classes or softmax):
         received = " and ".join([*([name] if loss.classes else []), *(["softmax"] if softmax else [])])
         problems.add(
             place,
-            "images of this data may have several classes: each needs a sigmoid and binary_crossentropy; "
-            f"received {received}",
+            f"multi-label data requires a sigmoid and binary_crossentropy; received {received}",
         )
         return
     classes = description.classes if description is not None else None
@@ -98,57 +96,57 @@ def check_output(
     if loss.classes and units == 1:
         problems.add(
             place,
-            f"{name} needs an output for each class; the last layer gives 1 "
-            "(for two classes with one output there is binary_crossentropy)",
+            f"{name} needs one output per class; the last layer has 1 "
+            "(with one output, use binary_crossentropy for two classes)",
         )
     elif classes is not None and units != classes and (loss.classes or units != 1):
-        problems.add(place, f"the data has {classes} classes, the last layer gives {units}")
+        problems.add(place, f"the data has {classes} classes, but the last layer has {units} outputs")
     elif classes is not None and classes > 2 and units == 1 and loss.outputs is Meaning.LABELS:
-        problems.add(place, f"{name} with one output tells two classes apart; the data has {classes} classes")
+        problems.add(place, f"{name} with one output can distinguish only two classes; the data has {classes} classes")
 
 
 class Figures:
-    """The figures a run of this spec gives."""
+    """The metrics of a run of this spec."""
 
     def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
         own = ["loss", *(name for metric in compiled.metrics for name in metric.names)]
         self.own, self.validation, self.test = own, validation, test
 
     def each_epoch(self) -> list[str]:
-        """Those that callbacks can watch."""
+        """The metrics that callbacks can monitor."""
         return [*self.own, *(f"val_{name}" for name in self.own if self.validation)]
 
     def at_the_end(self) -> list[str]:
-        """Those that can be expected."""
+        """The metrics that `expect` can name."""
         return [*self.each_epoch(), *(f"test_{name}" for name in self.own if self.test)]
 
     def missing(self, name: str, known: Sequence[str]) -> str:
-        """What to say of a figure that is not among `known`; empty where it is."""
+        """The error for a metric that is not among `known`; "" if it is."""
         if name in known:
             return ""
         if name.removeprefix("val_") in self.own and not self.validation:
             return f"'{name}' needs validation data: add `validation_split: 0.1` under `data`"
         if name.removeprefix("test_") in self.own and not self.test:
-            return f"'{name}' needs test data, which this dataset has not"
+            return f"'{name}' needs test data, which this dataset does not have"
         if name.startswith("test_") and known == self.each_epoch():
-            return f"'{name}' is known only after training; known each epoch: {', '.join(known)}"
-        return f"there is no figure '{name}'{suggestion(name, known) or '; known: ' + ', '.join(known)}"
+            return f"'{name}' is computed only after training; available each epoch: {', '.join(known)}"
+        return f"unknown metric '{name}'{suggestion(name, known) or '; available: ' + ', '.join(known)}"
 
 
 def check_augmentations(
     data: DataSection, shape: Shape, fit: FitSection | None, places: Sequence[Place], problems: Problems
 ) -> None:
-    """Augmentations must be fit for images of `shape`, and for batches. `places` are where they stand."""
+    """Check augmentations against images of `shape` and the batch size. `places`: the places of the augmentations."""
     for augmentation, place in zip(data.augment, places, strict=True):
         rank = len(shape)
         message = (
-            augmentation.misfit(shape)
+            augmentation.shape_error(shape)
             if rank == 3
-            else f"augmentations are for images, [height, width, channels]; received input_shape {_list(shape)}"
+            else f"augmentations require images [height, width, channels]; received input_shape {_list(shape)}"
         )
         if not message and augmentation.mixes and fit is not None and fit.batch_size == 1:
             name = type(augmentation).__name__
-            message = f"{name} mixes images of a batch: batch_size must be at least 2; received 1"
+            message = f"{name} mixes images of a batch: batch_size must be ≥ 2; received 1"
         if message:
             problems.add(place, message)
 
@@ -156,7 +154,7 @@ def check_augmentations(
 def check_callbacks(
     fit: FitSection, compiled: CompileSection, figures: Figures, places: Sequence[Place], problems: Problems
 ) -> None:
-    """A callback can only watch a figure of each epoch, and must go with the optimizer. `places` are the monitors'."""
+    """Check that callbacks monitor a metric of each epoch and fit the optimizer. `places`: the monitors' places."""
     scheduled = isinstance(compiled.optimizer.learning_rate, Schedule)
     for callback, place in zip(fit.callbacks, places, strict=True):
         name = type(callback).__name__
@@ -172,11 +170,11 @@ def check_callbacks(
 def check_class_weight(
     fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
 ) -> None:
-    """Images must have one class each, and the classes must be the data's. `place`: where class_weight stands."""
+    """Check that images have one class each and class_weight names these classes. `place`: of class_weight."""
     if data.targets != "labels":
-        problems.add(place, f"with `targets: {data.targets}` an image has not one class that class_weight could weigh")
+        problems.add(place, f"class_weight requires one class per image; remove it with `targets: {data.targets}`")
     elif description is not None and description.several:
-        problems.add(place, "images of this data may have several classes, class_weight weighs one: leave it out")
+        problems.add(place, "class_weight requires one class per image, but this data is multi-label: remove it")
     elif description is not None and description.names and isinstance(fit.class_weight, Weights):
         try:
             by_number(fit.class_weight, description.names)
@@ -187,7 +185,7 @@ def check_class_weight(
 def check_expectations(
     expect: Sequence[Expectation], figures: Figures, places: Sequence[Place], problems: Problems
 ) -> None:
-    """A run must give what it is judged by."""
+    """Check that expectations name metrics of the run."""
     for expectation, place in zip(expect, places, strict=True):
         message = figures.missing(expectation.figure, figures.at_the_end())
         if message:
@@ -197,30 +195,30 @@ def check_expectations(
 def check_metrics(
     compiled: CompileSection, places: Sequence[Place], problems: Problems, description: Description | None
 ) -> None:
-    """No figure may be there twice, and none count one answer where there are several."""
+    """Check that no metric is duplicated and that accuracy is not used for multi-label data."""
     seen: set[str] = set()
     for metric, place in zip(compiled.metrics, places, strict=True):
         for name in seen.intersection(metric.names):
-            problems.add(place, f"the metric '{name}' is here twice")
+            problems.add(place, f"duplicate metric '{name}'")
         if isinstance(metric, Accuracy) and description is not None and description.several:
             problems.add(
-                place, "images of this data may have several classes, accuracy counts one: use binary_accuracy"
+                place, "accuracy requires one class per image, but this data is multi-label: use binary_accuracy"
             )
         seen.update(metric.names)
 
 
 def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:
-    """Where the target is the input, there are no classes to be right about. `loss`, `metrics`: where they stand."""
+    """Check loss and metrics if the target is the input, which has no classes. `loss`, `metrics`: their places."""
     if compiled.loss.classes:
         problems.add(
             loss,
-            "with `targets: input` the loss must compare pixels, as mean_squared_error and binary_crossentropy do; "
+            "with `targets: input` the loss must be mean_squared_error or binary_crossentropy, which compare pixels; "
             f"{snake_case(type(compiled.loss).__name__)} compares classes",
         )
     for metric, place in zip(compiled.metrics, metrics, strict=True):
         if metric.counts_answers:
             name = snake_case(type(metric).__name__)
-            problems.add(place, f"with `targets: input` there are no right answers that {name} could count")
+            problems.add(place, f"{name} requires class labels; remove it with `targets: input`")
 
 
 def _list(shape: Shape) -> str:

@@ -1,4 +1,4 @@
-"""The sections of a spec, each by itself → what they declare; every problem is noted at its place."""
+"""The sections of a spec → declarations; every problem is reported at its place."""
 
 import re
 from typing import TypeVar
@@ -9,29 +9,29 @@ from cnncli.layers.declarations.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.ops.ir import Shape
-from cnncli.spec.validation import rules
+from cnncli.spec.validation import messages
 from cnncli.spec.validation.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head, ModelSection
-from cnncli.spec.yaml.mistakes import told
+from cnncli.spec.yaml.mistakes import format_message
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Scalar, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
 
 D = TypeVar("D", bound=Declaration)
 LONGEST_NAME = 200
-"""Bytes of a spec's name: a file's may have 255."""
+"""Maximum bytes of a spec's name; file names may have 255."""
 
 
 def declared(cls: type[D], tree: Mapping, owner: str, place: Place, problems: Problems) -> D | None:
-    """What `tree` declares; None where problems were noted. They go by `owner`, whose place is `place`."""
+    """The declaration in `tree`; None if problems were reported, under the name `owner` at `place`."""
     try:
         return cls(**plain(tree))
     except ValidationError as error:
-        rules.report(error.details, tree, Scalar(place, owner), problems)
+        messages.report(error.details, tree, Scalar(place, owner), problems)
         return None
 
 
 def head_of(tree: Mapping, problems: Problems) -> Head | None:
-    """The keys at the top that are not sections."""
+    """The top-level keys that are not sections."""
     entries = tuple(entry for entry in tree if entry.name in Head.fields)
     head = declared(Head, Mapping(tree.place, entries), "a spec", tree.place, problems)
     entry = tree.entry("name")
@@ -39,20 +39,20 @@ def head_of(tree: Mapping, problems: Problems) -> Head | None:
     if entry and isinstance(name, str) and not is_plain_name(name):
         problems.add(
             entry.value.place,
-            f"name must be a plain file name of at most {LONGEST_NAME} bytes, without / and not beginning with a dot; "
-            f"received {rules.shown(entry.value)}",
+            f"name must be a plain file name of at most {LONGEST_NAME} bytes, without / and not starting with a dot; "
+            f"received {messages.format_value(entry.value)}",
         )
     return head
 
 
 def is_plain_name(name: str) -> bool:
-    """True for what can be a folder's name everywhere."""
+    """Whether a name is a valid directory name on every system."""
     plain = re.fullmatch(r"[^./\\][^/\\]*", name) is not None and one_line(name) == name
     return plain and len(name.encode()) <= LONGEST_NAME
 
 
 def section_of(tree: Mapping, name: str, cls: type[D], problems: Problems) -> D | None:
-    """The section `name` of a spec; None where it is missing or wrong."""
+    """The section `name` of a spec; None if it is missing or invalid."""
     entry = tree.entry(name)
     if entry is None:
         return cls() if name not in REQUIRED else None
@@ -67,7 +67,7 @@ def section_of(tree: Mapping, name: str, cls: type[D], problems: Problems) -> D 
 
 
 def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation, Place]]:
-    """What `expect` says, and where."""
+    """The expectations under `expect`, with their places."""
     section = tree.get("expect")
     if section is None or is_null(section):
         return []
@@ -81,7 +81,7 @@ def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation
             if not isinstance(value, str):
                 raise DeclarationError(
                     'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
-                    f"received {rules.shown(entry.value)}"
+                    f"received {messages.format_value(entry.value)}"
                 )
             found.append((Expectation.of(entry.name, value), entry.key.place))
         except DeclarationError as error:
@@ -90,7 +90,7 @@ def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation
 
 
 def input_shape_of(tree: Mapping, problems: Problems) -> Shape | None:
-    """The input's shape, where the spec gives it."""
+    """The input_shape, if the spec has one."""
     model = tree.get("model")
     entry = model.entry("input_shape") if isinstance(model, Mapping) else None
     if entry is None or not isinstance(model, Mapping):
@@ -101,7 +101,7 @@ def input_shape_of(tree: Mapping, problems: Problems) -> Shape | None:
 
 
 def item_places(tree: Mapping, section: str, key: str, argument: str = "") -> list[Place]:
-    """Where each item of a list stands, or its argument where that is given."""
+    """The place of each item of a list, or of its argument `argument` if present."""
     owner = tree.get(section)
     items = owner.get(key) if isinstance(owner, Mapping) else None
     places = []
@@ -116,12 +116,12 @@ def item_places(tree: Mapping, section: str, key: str, argument: str = "") -> li
 
 
 def no_mapping(name: str, section: Tree) -> str:
-    """What to say of a section that is not a mapping."""
+    """The error for a section that is not a mapping."""
     keys = ", ".join(KEYS_OF.get(name, MODEL_KEYS))
     text = section.value if isinstance(section, Scalar) else None
     hint = (
-        told(text, ((r"^(?P<key>\w+) (?P<value>\S+)", "; a colon is missing: write `{key}: {value}`"),))
+        format_message(text, ((r"^(?P<key>\w+) (?P<value>\S+)", "; a colon is missing: write `{key}: {value}`"),))
         if isinstance(text, str)
         else ""
     )
-    return f"{name} must be a mapping with keys among {keys}; received {rules.shown(section)}{hint}"
+    return f"{name} must be a mapping with keys among {keys}; received {messages.format_value(section)}{hint}"

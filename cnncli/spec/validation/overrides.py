@@ -1,4 +1,4 @@
-"""`--set KEY=VALUE`: a dotted path into the resolved form, changed before validation and checked like the file."""
+"""`--set KEY=VALUE`: changes the value at a dotted path of the resolved spec before validation."""
 
 from collections.abc import Iterable
 from collections.abc import Sequence as AnySequence
@@ -6,24 +6,24 @@ from collections.abc import Sequence as AnySequence
 from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import REQUIRED, Declaration, snake_case
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.blocks.entries import OF_ENTRIES
-from cnncli.spec.validation.rules import REGISTRIES
+from cnncli.spec.blocks.entries import ENTRY_KEYS
+from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import MODEL_KEYS, SECTIONS, TOP_KEYS
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.reader import read
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
 LONGEST = 200
-"""Characters of an override that are shown with its problem."""
+"""Maximum characters of an override in an error message."""
 
 
 def apply(tree: Mapping, overrides: Iterable[str], problems: Problems) -> Mapping:
-    """The flat tree with every override in it; the later one wins."""
+    """The flat tree with all overrides applied; later ones win."""
     for text in overrides:
         place = Place(override=f"--set {text if len(text) <= LONGEST else text[:LONGEST] + '…'}")
         path, equals, value = text.partition("=")
         if not equals or not path:
-            problems.add(place, "an override is KEY=VALUE, like fit.epochs=3")
+            problems.add(place, "an override must be KEY=VALUE, like fit.epochs=3")
             continue
         if path.startswith("expect."):
             new: Tree | None = Scalar(place, value)
@@ -40,7 +40,7 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
     if name not in TOP_KEYS:
         owners = [f"{section}.{name}" for section, cls in SECTIONS.items() if name in cls.fields]
         hint = f"; did you mean '{'.'.join([owners[0], *rest])}'?" if owners else suggestion(name, TOP_KEYS)
-        problems.add(place, f"there is no '{name}' in a spec{hint}")
+        problems.add(place, f"unknown key '{name}' in a spec{hint}")
         return tree
     old = tree.get(name)
     if rest:
@@ -66,7 +66,7 @@ def _top(tree: Mapping, path: list[str], value: Tree, problems: Problems) -> Map
 def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tree:
     layers = model.get("layers") if isinstance(model, Mapping) else None
     if not isinstance(model, Mapping) or not isinstance(layers, Sequence) or path[0] != "layers" or len(path) < 3:
-        problems.add(value.place, "a layer is addressed as model.layers.NAME.KEY or model.layers.NUMBER.KEY")
+        problems.add(value.place, "a layer must be addressed as model.layers.NAME.KEY or model.layers.INDEX.KEY")
         return model
     names = [_layer_name(item) for item in layers.items]
     target = path[1]
@@ -75,14 +75,14 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
         index = names.index(target)
     if not 0 <= index < len(names):
         problems.add(
-            value.place, f"there is no layer '{target}'{suggestion(target, names) or '; known: ' + ', '.join(names)}"
+            value.place, f"unknown layer '{target}'{suggestion(target, names) or '; available: ' + ', '.join(names)}"
         )
         return model
     item = layers.items[index]
     assert isinstance(item, Mapping)
     kind, arguments = item.entries[0].key, item.entries[0].value
     keys = path[3:] if path[2] == kind.value and len(path) > 3 else path[2:]
-    if keys[0] in OF_ENTRIES:
+    if keys[0] in ENTRY_KEYS:
         problems.add(value.place, f"--set can't change a layer's {keys[0]}; change it in the file")
         return model
     changed = _into(arguments, keys, value, LAYERS.find(str(kind.value)), problems, owner=target)
@@ -96,7 +96,7 @@ def _model(model: Tree, path: list[str], value: Tree, problems: Problems) -> Tre
 def _into(
     tree: Tree, path: AnySequence[str], value: Tree, cls: type[Declaration] | None, problems: Problems, *, owner: str
 ) -> Tree:
-    """`tree`, the arguments of a `cls`, with `value` at `path`."""
+    """`tree`, the arguments of `cls`, with `value` set at `path`."""
     name, rest = path[0], path[1:]
     if not isinstance(tree, Mapping):
         problems.add(value.place, f"'{owner}' has no keys, so '{name}' can't be set")
@@ -108,7 +108,7 @@ def _into(
         old = _default(cls, name, value.place)
     if old is None:
         known = suggestion(name, cls.fields if cls else tree.names())
-        problems.add(value.place, f"there is no '{name}' in {owner}{known}")
+        problems.add(value.place, f"unknown key '{name}' in {owner}{known}")
         return tree
     new = _into_list(old, rest, value, problems, name) if isinstance(old, Sequence) else None
     if new is None:
@@ -122,8 +122,8 @@ def _into_list(old: Sequence, path: AnySequence[str], value: Tree, problems: Pro
     spelled = {spelling: i for i, name in enumerate(names) for spelling in (name, snake_case(name))}
     index = int(target) if target.isascii() and target.isdigit() and len(target) < 6 else spelled.get(target, -1)
     if not 0 <= index < len(names):
-        hint = suggestion(target, names) or (f"; known: {', '.join(names)}" if names else f"; '{owner}' is empty")
-        problems.add(value.place, f"there is no '{target}' in {owner}{hint}")
+        hint = suggestion(target, names) or (f"; available: {', '.join(names)}" if names else f"; '{owner}' is empty")
+        problems.add(value.place, f"unknown item '{target}' in {owner}{hint}")
         return old
     items = list(old.items)
     items[index] = value if len(path) == 1 else _into_declaration(items[index], path[1:], value, problems, target)
@@ -131,7 +131,7 @@ def _into_list(old: Sequence, path: AnySequence[str], value: Tree, problems: Pro
 
 
 def _into_declaration(old: Tree, path: AnySequence[str], value: Tree, problems: Problems, owner: str) -> Tree:
-    """`old` is a name, or a name with its arguments; the name may be left out of the path."""
+    """`old` is a name, or a name with arguments; the path may omit the name."""
     if isinstance(old, Scalar) and isinstance(old.value, str):
         old = Mapping(old.place, (Entry(old, Mapping(old.place, ())),))
     if not isinstance(old, Mapping) or len(old.entries) != 1:
@@ -146,7 +146,7 @@ def _into_declaration(old: Tree, path: AnySequence[str], value: Tree, problems: 
 
 
 def _default(cls: type[Declaration] | None, name: str, place: Place) -> Tree | None:
-    """The default of a field as a tree, as far as an override can go into it."""
+    """The default of a field as a tree that an override can modify."""
     field = cls.fields.get(name) if cls is not None else None
     if field is None:
         return None

@@ -1,4 +1,4 @@
-"""The sections of a spec and their keys: who owns which."""
+"""The sections of a spec and their keys."""
 
 from typing import Annotated
 
@@ -10,14 +10,14 @@ from cnncli.training.sections import CompileSection, FitSection
 
 
 class Head(Declaration):
-    """The keys at the top that are not sections."""
+    """The top-level keys that are not sections."""
 
     name: str | None = None
     seed: Annotated[int, Integer(0, 2**63 - 1)] = 0
 
 
 class ModelSection(Declaration):
-    """What `model` holds besides layers and blocks."""
+    """The keys of `model` besides layers and blocks."""
 
     input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Integer(1), 1, 4))] = None
 

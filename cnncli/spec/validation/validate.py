@@ -1,4 +1,4 @@
-"""The tree of a spec → declarations and a model; every problem is noted at its place."""
+"""The tree of a spec → declarations and a model; every problem is reported at its place."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from cnncli.graph.model import Lowered, Model, Node
 from cnncli.layers.vocabulary import layers as known_layers
 from cnncli.ops.ir import Shape
 from cnncli.spec.blocks.expand import expand
-from cnncli.spec.validation import cautions, checks, overrides, rules
+from cnncli.spec.validation import checks, messages, overrides, spec_warnings
 from cnncli.spec.validation.declare import (
     declared,
     expectations_of,
@@ -30,7 +30,7 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(slots=True)
 class Parts:
-    """What a valid spec holds."""
+    """The parts of a valid spec."""
 
     name: str | None
     seed: int
@@ -44,14 +44,14 @@ class Parts:
 def validate(
     tree: Tree, sets: Iterable[str], base: Path, problems: Problems, *, check_data: bool = True
 ) -> Parts | None:
-    """The parts, or None where problems were noted.
+    """The parts, or None if problems were reported.
 
-    Paths are relative to `base`. Without `check_data` the dataset is not looked at unless the input's shape has to come
-    from it. Raises CnncliError where the dataset can't be read.
+    Paths are relative to `base`. Without `check_data` the dataset is read only if the spec has no input_shape. Raises
+    CnncliError if the dataset can't be read.
     """
     known_layers()
     if not isinstance(tree, Mapping):
-        received = "an empty file" if is_null(tree) else rules.shown(tree)
+        received = "an empty file" if is_null(tree) else messages.format_value(tree)
         problems.add(tree.place, f"a spec must be a mapping with the keys {', '.join(TOP_KEYS)}; received {received}")
         return None
     before = len(problems)
@@ -63,7 +63,7 @@ def validate(
 
 
 def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
-    """The spec with its blocks written out, and the name of the layer that gives the output."""
+    """The spec with blocks expanded, and the name of the output layer."""
     entry = tree.entry("model")
     if entry is None or not isinstance(entry.value, Mapping):
         return tree, None
@@ -74,7 +74,8 @@ def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
         return tree, None
     if not isinstance(layers.value, Sequence) or not layers.value.items:
         problems.add(
-            layers.key.place, f"layers must be a list with at least one layer; received {rules.shown(layers.value)}"
+            layers.key.place,
+            f"layers must be a list with at least one layer; received {messages.format_value(layers.value)}",
         )
         return tree, None
     flat, output = expand(layers.value, model.get("blocks"), problems)
@@ -84,10 +85,10 @@ def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
 def _check_keys(tree: Mapping, problems: Problems) -> None:
     for entry in tree:
         if entry.name not in TOP_KEYS:
-            problems.add(entry.key.place, rules.unknown_key(entry, "a spec", TOP_KEYS, KEYS_OF))
+            problems.add(entry.key.place, messages.unknown_key(entry, "a spec", TOP_KEYS, KEYS_OF))
     for name in REQUIRED:
         if tree.entry(name) is None:
-            problems.add(tree.place, f"a spec must have the section `{name}`")
+            problems.add(tree.place, f"a spec requires the section `{name}`")
     for name, keys in KEYS_OF.items():
         section = tree.get(name)
         if not isinstance(section, Mapping):
@@ -95,7 +96,7 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
         elsewhere = {other: known for other, known in KEYS_OF.items() if other != name}
         for entry in section:
             if entry.name not in keys:
-                problems.add(entry.key.place, rules.unknown_key(entry, name, keys, elsewhere))
+                problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
 
 
 class _Validation:
@@ -130,7 +131,7 @@ class _Validation:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
-        self._doubt(model, compiled, data, description)
+        self._warn(model, compiled, data, description)
         if description is not None:
             data = data.replace(dataset=description.source)
         return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
@@ -151,7 +152,7 @@ class _Validation:
             assert at_fault is not None
             self.problems.add(
                 at_fault.place,
-                f"input_shape must be what the data has, {list(description.input_shape)}; received {list(given)}",
+                f"input_shape must match the data, {list(description.input_shape)}; received {list(given)}",
             )
         return description
 
@@ -195,32 +196,30 @@ class _Validation:
         return model
 
     def _node(self, item: Tree) -> Node | None:
-        """The node of a flat entry; None where its problem is noted."""
+        """The node of a flat entry; None if a problem was reported."""
         assert isinstance(item, Mapping)
         kind, arguments = item.entries[0].key, item.entries[0].value
         assert isinstance(arguments, Mapping)
         name, inputs = plain(arguments)["name"], plain(arguments)["inputs"]
-        cls = rules.REGISTRIES["layer"].find(str(kind.value))
+        cls = messages.REGISTRIES["layer"].find(str(kind.value))
         if cls is None or (cls.__name__ != kind.value and str(kind.value)[:1].islower()):
-            known = rules.REGISTRIES["layer"].classes
-            self.problems.add(kind.place, rules.unknown_name("layer", str(kind.value), known))
+            known = messages.REGISTRIES["layer"].classes
+            self.problems.add(kind.place, messages.unknown_name("layer", str(kind.value), known))
             return None
         layer = declared(cls, arguments.without("name", "inputs"), str(kind.value), kind.place, self.problems)
         self.places[name] = kind.place
         return Node(name, layer, tuple(inputs)) if layer is not None and inputs else None
 
-    def _doubt(
-        self, model: Model, compiled: CompileSection, data: DataSection, description: Description | None
-    ) -> None:
-        """Warnings, of a spec without problems."""
+    def _warn(self, model: Model, compiled: CompileSection, data: DataSection, description: Description | None) -> None:
+        """Add warnings to a spec without problems."""
         assert self.lowered is not None
         loss, metrics, last = compiled.loss, compiled.metrics, self.places[model.nodes[-1].name]
-        cautions.doubt_output(self.lowered, loss, last, self._loss_place(), self.problems)
+        spec_warnings.warn_about_output(self.lowered, loss, last, self._loss_place(), self.problems)
         places = item_places(self.tree, "compile", "metrics")
-        cautions.doubt_metrics(self.lowered, loss, metrics, places, self.problems)
-        cautions.doubt_regularizers(model, self.places, self.problems)
+        spec_warnings.warn_about_metrics(self.lowered, loss, metrics, places, self.problems)
+        spec_warnings.warn_about_regularizers(model, self.places, self.problems)
         if description is not None:
-            cautions.doubt_rescaling(model, data, description, self.places, self.problems)
+            spec_warnings.warn_about_rescaling(model, data, description, self.places, self.problems)
 
     def _loss_place(self) -> Place:
         section = self.tree.get("compile")

@@ -1,1 +1,1 @@
-"""YAML text: reading it with places, writing it, problems at places, frequent mistakes."""
+"""YAML: reading with places, writing, problems with places, common mistakes."""

@@ -1,6 +1,6 @@
-"""What people write by mistake, as tables: a pattern, and what to say where it matches.
+"""Common mistakes as tables of patterns and messages.
 
-The messages are templates: `{name}` is the group `name` of the pattern, `{text}` the whole of what was received.
+Messages are templates: `{name}` is the group `name` of the pattern, `{text}` the whole input.
 """
 
 import re
@@ -10,12 +10,12 @@ from cnncli.spec.yaml.tree import Place
 
 Table = Sequence[tuple[str, str]]
 LONGEST = 500
-"""Characters of a text that may be a mistake of these: for longer ones the patterns may take forever."""
+"""Maximum characters to match, because the patterns may be slow for longer texts."""
 
 LINES: Table = (
     (
         r"^\s*(?:- )?(?P<key>[\w.]+):\s*(?P<at>>=?\s*[-+.\d]\S*)\s*(?:#.*)?$",
-        'a condition must be in quotes, because > means something else in YAML: write `{key}: "{at}"`',
+        'quote the condition, because > has a special meaning in YAML: write `{key}: "{at}"`',
     ),
     (
         r"^\s*(?P<at>- (?P<layer>[A-Z]\w*) ?(?P<arguments>\{.*\}))\s*(?:#.*)?$",
@@ -23,7 +23,7 @@ LINES: Table = (
     ),
     (
         r"^\s*(?:- )?(?P<at>(?P<key>\w+)\s*=\s*(?P<quote>['\"]?)(?P<value>[^'\"=]+)(?P=quote)),?\s*(?:#.*)?$",
-        "arguments are written with a colon, not with =: write `{key}: {value}`",
+        "use a colon, not =: write `{key}: {value}`",
     ),
     (
         r"^\s*(?:- )?(?P<at>(?P<key>[A-Za-z_]\w*) (?P<value>[^\s:#{}\[\]]+))\s*(?:#.*)?$",
@@ -33,32 +33,35 @@ LINES: Table = (
         r"^\s*(?:- )?(?P<at>(?P<key>[A-Za-z_]\w*):(?P<value>[^\s:#{}\[\]]+))\s*(?:#.*)?$",
         "a space is missing after the colon: write `{key}: {value}`",
     ),
-    (r":\s*(?P<at>[%@`].*)$", "a value that begins with %, @ or ` must be in quotes"),
+    (r":\s*(?P<at>[%@`].*)$", "a value that starts with %, @ or ` must be in quotes"),
 )
-"""Lines at which the YAML parser gave up; `at` is where to point."""
+"""Lines at which the YAML parser failed; the error points at the group `at`."""
 
 SYNTAX: Table = (
     (
         "mapping values are not allowed",
-        "a key is not expected here: does the line above lack its colon, or is this indented too deep?",
+        "unexpected key: is a colon missing on the line above, or is this line indented too far?",
     ),
-    ("sequence entries are not allowed", "a list item is not expected here: a list begins on a line of its own"),
+    ("sequence entries are not allowed", "unexpected list item: start the list on its own line"),
     ("could not find expected ':'", "a key needs a colon and a value: write `key: value`"),
-    ("expected <block end>, but found '-'", "a list item is not expected here: is it indented too little?"),
-    ("expected <block end>", "this does not go on with what is above it: the indentation must be the same"),
-    (r"expected ',' or '\]'", "the list that begins with [ has no closing ] (or a comma is missing)"),
-    (r"expected ',' or '\}'", "the mapping that begins with {{ has no closing }} (or a comma is missing)"),
-    ("unexpected end of stream", "a quote is opened and never closed"),
-    ("document separator", "a quote is opened and never closed"),
-    (r"found unknown escape character '(?P<letter>.)'", '"\\{letter}" is no escape; use single quotes for a backslash'),
+    ("expected <block end>, but found '-'", "unexpected list item: is it indented too little?"),
+    ("expected <block end>", "inconsistent indentation: align this line with the lines above"),
+    (r"expected ',' or '\]'", "the list opened with [ is never closed with ] (or a comma is missing)"),
+    (r"expected ',' or '\}'", "the mapping opened with {{ is never closed with }} (or a comma is missing)"),
+    ("unexpected end of stream", "a quote is never closed"),
+    ("document separator", "a quote is never closed"),
+    (
+        r"found unknown escape character '(?P<letter>.)'",
+        '"\\{letter}" is not a valid escape; use single quotes for a literal backslash',
+    ),
     (r"found undefined alias '?(?P<name>[^']*)'?", "the alias *{name} has no anchor &{name} before it"),
-    (r"cannot start any token|character '%'", "a value that begins with this character must be in quotes"),
-    ("tag|directive", "YAML tags and directives are not used in a spec"),
-    ("chomping or indentation", "a text that begins with > or | must be in quotes"),
-    ("did not find expected <document start>|expected '<document start>'", "only one value may stand at the top"),
-    ("alphabetic or numeric", "a value that begins with * or & must be in quotes"),
+    (r"cannot start any token|character '%'", "a value that starts with this character must be in quotes"),
+    ("tag|directive", "YAML tags and directives are not supported"),
+    ("chomping or indentation", "a string that starts with > or | must be in quotes"),
+    ("did not find expected <document start>|expected '<document start>'", "only one top-level value is allowed"),
+    ("alphabetic or numeric", "a value that starts with * or & must be in quotes"),
 )
-"""What the YAML parser says, in plain words."""
+"""Errors of the YAML parser, reworded."""
 
 ENTRIES: Table = (
     (
@@ -69,25 +72,25 @@ ENTRIES: Table = (
     (r"^(?P<layer>[A-Z]\w*)\s+\S.*$", "a colon is missing after {layer}: write `- {layer}: {example}`"),
     (
         r"^Input(Layer)?$",
-        "there is no {text} layer: the shape is written as `input_shape: [28, 28, 1]` under `model`",
+        "there is no {text} layer: set `input_shape: [28, 28, 1]` under `model`",
     ),
     (
         r"^(Random(Flip|Translation|Rotation|Zoom|Crop|Contrast|Brightness|Shear|Perspective|Erasing|Hue|Saturation"
         r"|Sharpness|Invert|Posterization|ColorJitter|ColorDegeneration|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment"
         r"|AugMix|AutoContrast|Equalization|Solarization)$",
-        "{text} is an augmentation, not a layer: it belongs to the list `augment` under `data`",
+        "{text} is an augmentation, not a layer: add it to `augment` under `data`",
     ),
     (
         r"^(?P<name>Sigmoid|Tanh|GELU|SiLU|Swish|relu|relu6|elu|gelu|silu|swish|sigmoid|tanh|softmax)$",
         "{text} is an activation, not a layer: write `- Activation: {{activation: {lower}}}`",
     ),
-    (r"^(Model|Sequential|Lambda|Loop)$", "{text} can't stand in a spec: list the layers under `layers`"),
+    (r"^(Model|Sequential|Lambda|Loop)$", "{text} is not supported in a spec: list the layers under `layers`"),
 )
 """Names of entries under `layers`. `example` shows the arguments of `layer`."""
 
 VALUES: Table = (
     (r"^None$", "write null, not None"),
-    (r"^\(.*$", "a list is written in square brackets, like [3, 3]"),
+    (r"^\(.*$", "write lists in square brackets, like [3, 3]"),
     (
         r"^(?P<name>\w+)\((?P<number>[^()=]*)\)$",
         "arguments are a mapping, not a call: like {{{name}: {{{argument}: {number}}}}}",
@@ -96,12 +99,12 @@ VALUES: Table = (
     (r"^(True|TRUE|yes|Yes|YES|on|On|ON|y|Y)$", "write true"),
     (r"^(False|FALSE|no|No|NO|off|Off|OFF|n|N)$", "write false"),
     (r"^(?P<head>\d{1,3})(?P<tail>([_,]\d{3})+)$", "write {digits}"),
-    (r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$", "leave out the quotes"),
-    (r"^(?P<key>\w+)\s*=\s*(?P<value>.+)$", "arguments are written with a colon, like {{{key}: {value}}}"),
+    (r"^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$", "remove the quotes"),
+    (r"^(?P<key>\w+)\s*=\s*(?P<value>.+)$", "use a colon, not =, like {{{key}: {value}}}"),
 )
-"""Texts where something else was wanted."""
+"""Strings that were meant as another value."""
 
-KEYS: dict[str, str] = {
+KEY_SYNONYMS: dict[str, str] = {
     "lr": "learning_rate",
     "kernel": "kernel_size",
     "kernel_shape": "kernel_size",
@@ -154,22 +157,22 @@ KEYS: dict[str, str] = {
     "augmentations": "augment",
     "callback": "callbacks",
 }
-"""Other frameworks' (and old Keras') words for keys."""
+"""Names of keys in other frameworks and old Keras versions."""
 
-NEEDLESS: dict[str, str] = {
+REJECTED_KEYS: dict[str, str] = {
     "in_channels": "the number of input channels comes from the layer before",
     "in_features": "the number of inputs comes from the layer before",
     "input_dim": "the number of inputs comes from the layer before",
-    "input_shape": "it belongs under `model`: `input_shape: [28, 28, 1]`",
+    "input_shape": "set `input_shape: [28, 28, 1]` under `model`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
     "steps_per_epoch": "an epoch is one pass over the training data",
-    "amsgrad": "it is not in this version",
-    "use_ema": "it is not in this version",
-    "gradient_accumulation_steps": "it is not in this version",
+    "amsgrad": "it is not supported",
+    "use_ema": "it is not supported",
+    "gradient_accumulation_steps": "it is not supported",
 }
-"""Keys that are wrong for a reason worth saying."""
+"""Keys that are rejected, each with the reason."""
 
-NAMES: dict[str, str] = {
+NAME_SYNONYMS: dict[str, str] = {
     "Conv2d": "Conv2D",
     "Convolution2D": "Conv2D",
     "conv": "Conv2D",
@@ -220,9 +223,9 @@ NAMES: dict[str, str] = {
     "MultiStepLR": "PiecewiseConstantDecay",
     "PiecewiseConstant": "PiecewiseConstantDecay",
 }
-"""Other names for what the vocabulary has (or Keras has: then it may be missing in this version)."""
+"""Synonyms of names in the vocabulary or in Keras."""
 
-LATER: dict[str, str] = {
+UNSUPPORTED: dict[str, str] = {
     "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU Conv1D Conv3D Conv3DTranspose
         MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D AdaptiveMaxPooling2D
         Reshape Permute RepeatVector SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Resizing Normalization
@@ -244,11 +247,18 @@ LATER: dict[str, str] = {
     "constraint": """MinMaxNorm min_max_norm""",
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
-"""What Keras has and this version has not, by kind."""
+"""Names that Keras has and cnncli does not support, by kind."""
+UNNEEDED_CALLBACKS: dict[str, str] = {
+    "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
+    "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
+    "BackupAndRestore": "`cnncli train --resume` continues an interrupted run",
+    "TerminateOnNaN": "training always stops if the loss is not finite",
+}
+"""Keras callbacks whose work is always done, each with how."""
 
 
 def syntax_mistake(problem: str, place: Place, start: Place, lines: Sequence[str]) -> tuple[Place, str]:
-    """Where to point and what to say where the YAML parser gave up at `place`, in what began at `start`."""
+    """The place and message of a syntax error at `place`, in a value that begins at `start`."""
     numbers = [place.line, start.line]
     above = next((number for number in range(place.line - 1, 0, -1) if lines[number - 1].strip()), place.line)
     for number in (*numbers, above):
@@ -258,11 +268,11 @@ def syntax_mistake(problem: str, place: Place, start: Place, lines: Sequence[str
             if match:
                 return Place(number, match.start("at") + 1), message.format_map(match.groupdict())
     inside = re.search("expected ',' or|end of stream|separator", problem)
-    return (start if inside else place), told(problem, SYNTAX) or f"this is not valid YAML: {problem}"
+    return (start if inside else place), format_message(problem, SYNTAX) or f"this is not valid YAML: {problem}"
 
 
-def told(text: str, table: Table, **more: str) -> str:
-    """The message of the first row of `table` that matches `text`, or nothing. `more` are further words to fill in."""
+def format_message(text: str, table: Table, **more: str) -> str:
+    """The message of the first row of `table` that matches `text`, or "". `more`: further values for the template."""
     for pattern, message in table if len(text) <= LONGEST else ():
         match = re.search(pattern, text)
         if match:
@@ -273,7 +283,7 @@ def told(text: str, table: Table, **more: str) -> str:
     return ""
 
 
-def later_name(kind: str, name: str) -> str:
-    """Keras' spelling of `name` where Keras has it and this version has not, else nothing."""
-    names = LATER.get(kind, "").split()
+def unsupported_name(kind: str, name: str) -> str:
+    """Keras' spelling of `name` if Keras has it and cnncli does not support it, else ""."""
+    names = UNSUPPORTED.get(kind, "").split()
     return name if name in names else next((known for known in names if known.lower() == name.lower()), "")

@@ -1,4 +1,4 @@
-"""The problems of one spec, and what is doubtful in it: collected with their places, told all at once."""
+"""Collects the problems and warnings of a spec with their places, to report all at once."""
 
 import re
 from typing import Literal
@@ -9,37 +9,37 @@ from cnncli.escaping import one_line, printable
 from cnncli.spec.yaml.tree import Place
 
 LINE_BREAK = "\r\n|[\n\r\x85\u2028\u2029]"
-"""What YAML counts as the end of a line."""
+"""YAML's line breaks."""
 WIDEST = 120
 LONGEST = 2000
-"""Characters of a message: lists of all that is known have over a thousand."""
+"""Maximum characters of a message; lists of available names have over a thousand."""
 
 
 Found = dict[tuple[str, int, int, str], dict[str, None]]
-"""(override, line, column, message) of each problem, and the notes of its places."""
+"""(override, line, column, message) of each problem → the notes of its places."""
 
 
 class Problems:
-    """Collects problems of the text `text`, known to the user as `filename`."""
+    """Collects the problems of `text`, shown to the user as `filename`."""
 
     def __init__(self, filename: str, text: str) -> None:
         self.filename, self.text = filename, text
         self.found: Found = {}
-        self.doubtful: Found = {}
+        self.doubts: Found = {}
         self.noted = 0
 
     def __len__(self) -> int:
-        """How many were noted, also those that were known already: it tells whether something went wrong meanwhile."""
+        """The number of reported problems, including duplicates, so that callers can detect new ones."""
         return self.noted
 
     def add(self, place: Place, message: str) -> None:
-        """Note a problem. The same one in several uses of a block is told once."""
+        """Report a problem. The same problem in several uses of a block is shown once."""
         self.noted += 1
         _note(self.found, place, message)
 
     def warn(self, place: Place, message: str) -> None:
-        """Note something that is allowed, and rarely meant."""
-        _note(self.doubtful, place, message)
+        """Add a warning."""
+        _note(self.doubts, place, message)
 
     def at(self, place: Place) -> str:
         """file:line:column."""
@@ -50,8 +50,8 @@ class Problems:
         return [*self._diagnosed(self.found, "error"), *self.warnings()]
 
     def warnings(self) -> list[Diagnostic]:
-        """What is doubtful, sorted by place."""
-        return self._diagnosed(self.doubtful, "warning")
+        """The warnings, sorted by place."""
+        return self._diagnosed(self.doubts, "warning")
 
     def _diagnosed(self, found: Found, level: Literal["error", "warning"]) -> list[Diagnostic]:
         lines = re.split(LINE_BREAK, self.text)
@@ -66,7 +66,7 @@ class Problems:
         return diagnosed
 
     def raise_any(self) -> None:
-        """Raise SpecError if there is a problem."""
+        """Raise SpecError if there are problems."""
         if self.found:
             raise SpecError(self.diagnostics())
 

@@ -1,7 +1,7 @@
-"""YAML text → tree with places, by the core schema of YAML 1.2 and within limits.
+"""Reads YAML text into a tree with places, by the core schema of YAML 1.2 and within limits.
 
-PyYAML reads `1e-3` as a text, `no` as False, `1:30` as 90, `010` as 8 and keeps the last of two equal keys; here only
-its event stream is used, and values are made of it by the rules of https://yaml.org/spec/1.2.2/#103-core-schema.
+PyYAML reads `1e-3` as a string, `no` as False, `1:30` as 90, `010` as 8 and keeps the last of two equal keys; therefore
+only its event stream is used, and values follow the rules of https://yaml.org/spec/1.2.2/#103-core-schema.
 """
 
 import re
@@ -33,11 +33,11 @@ _LOADER = getattr(yaml, "CLoader", yaml.Loader)
 
 
 class _Stop(Exception):
-    """Reading can't go on; the problem is noted."""
+    """Reading can't continue; the problem has been reported."""
 
 
 def read(text: str, problems: Problems, origin: Place | None = None) -> Tree | None:
-    """The tree of a YAML text; None where reading ended at a problem. `origin` replaces every place (for --set)."""
+    """The tree of a YAML text; None if there was a problem. `origin` replaces every place (for --set)."""
     before = len(problems)
     try:
         _check_characters(text, problems, origin)
@@ -48,7 +48,7 @@ def read(text: str, problems: Problems, origin: Place | None = None) -> Tree | N
 
 
 def scalar_value(text: str) -> Any:
-    """What an unquoted scalar means."""
+    """The value of an unquoted scalar."""
     if text in _SPECIAL:
         return _SPECIAL[text]
     if _INTEGER.fullmatch(text):
@@ -66,9 +66,9 @@ def _check_characters(text: str, problems: Problems, origin: Place | None) -> No
         found = odd.group(odd.lastindex or 0)
         lines = re.split(LINE_BREAK, text[: odd.start(odd.lastindex or 0)])
         message = (
-            "YAML is indented with spaces; received a tab"
+            "YAML must be indented with spaces; received a tab"
             if found == "\t"
-            else f"the character U+{ord(found):04X} must not stand in a spec"
+            else f"the character U+{ord(found):04X} is not allowed in a spec"
         )
         problems.add(origin or Place(len(lines), len(lines[-1]) + 1), message)
         raise _Stop
@@ -93,7 +93,7 @@ class _Composer:
         next(self.events)
         event = next(self.events)
         if not isinstance(event, yaml.StreamEndEvent):
-            self._stop(event, "a spec is one YAML document; here a second one begins")
+            self._stop(event, "a spec must be a single YAML document; a second one begins here")
         return tree
 
     def _events(self) -> Iterator[Any]:
@@ -104,9 +104,9 @@ class _Composer:
             raise _Stop from None
 
     def _precise(self, error: yaml.YAMLError) -> yaml.YAMLError:
-        """The same error as the parser in Python tells it: more precise than libyaml's.
+        """The same error as reported by the Python parser, which is more precise than libyaml's.
 
-        It ends where values are nested too deeply: libyaml has a limit of its own, which it tells without the place.
+        Stops at values that are nested too deeply: libyaml reports its own limit without a place.
         """
         depth = 0
         try:
@@ -145,7 +145,7 @@ class _Composer:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event, depth)
         if event.tag is not None:
-            self.problems.add(self._place(event), f"YAML tags are not used in a spec; received {_tag(event.tag)!r}")
+            self.problems.add(self._place(event), f"YAML tags are not supported; received {_tag(event.tag)!r}")
         if event.anchor is not None:
             self.anchors[event.anchor] = None
         before, outside, self.deepest = self.nodes, self.deepest, depth
@@ -164,7 +164,7 @@ class _Composer:
             self.depths[event.anchor] = self.deepest - depth
         self.deepest = max(self.deepest, outside)
         if self.nodes > MOST_NODES:
-            self._stop(event, f"a spec must not hold more than {MOST_NODES:,} values, aliases written out")
+            self._stop(event, f"a spec must not hold more than {MOST_NODES:,} values after expanding aliases")
         return tree
 
     def _alias(self, event: Any, depth: int) -> Tree:
@@ -176,7 +176,7 @@ class _Composer:
         self.nodes += self.sizes[event.anchor]
         self.deepest = max(self.deepest, depth + self.depths[event.anchor])
         if self.nodes > MOST_NODES:
-            self._stop(event, f"a spec must not hold more than {MOST_NODES:,} values, aliases written out")
+            self._stop(event, f"a spec must not hold more than {MOST_NODES:,} values after expanding aliases")
         if self.deepest > DEEPEST:
             self._too_deep(event)
         return tree
@@ -184,16 +184,16 @@ class _Composer:
     def _scalar(self, event: Any) -> Any:
         text: str = event.value
         if re.search("[\ud800-\udfff]", text):
-            self.problems.add(self._place(event), "half of a surrogate pair is not a character")
+            self.problems.add(self._place(event), "an unpaired surrogate is not a valid character")
             return ""
         control = control_character(text)
         if control:
-            self.problems.add(self._place(event), f"the character U+{ord(control):04X} must not stand in a spec")
+            self.problems.add(self._place(event), f"the character U+{ord(control):04X} is not allowed in a spec")
             return ""
         if not event.implicit[0] or event.style:
             return text
         if _INTEGER.fullmatch(text) and len(text) > LONGEST_INTEGER:
-            self.problems.add(self._place(event), f"a whole number has at most {LONGEST_INTEGER} digits here")
+            self.problems.add(self._place(event), f"an integer must have at most {LONGEST_INTEGER} digits")
             return 0
         return scalar_value(text)
 
@@ -207,17 +207,17 @@ class _Composer:
                 key = Scalar(key.place, str(key.value))  # the number of a class, in class_weight
             value = self._node(next(self.events), depth + 1)
             if not isinstance(key, Scalar):
-                self.problems.add(self._place(event), "a key must be a text; received a list or a mapping")
+                self.problems.add(self._place(event), "a key must be a string; received a list or a mapping")
             elif not isinstance(key.value, str):
-                shown = getattr(event, "value", "") or "nothing"
+                received = getattr(event, "value", "") or "nothing"
                 self.problems.add(
-                    key.place, f"a key must be a text; received {shown} (put it in quotes if it is a text)"
+                    key.place, f"a key must be a string; received {received} (quote it to make it a string)"
                 )
             elif key.value == "<<" and not getattr(event, "style", None):
-                self.problems.add(key.place, "merge keys (<<) are not used in a spec; write the keys out")
+                self.problems.add(key.place, "merge keys (<<) are not supported; write the keys out")
             elif key.value in entries:
                 first = entries[key.value].key.place
-                self.problems.add(key.place, f"the key '{key.value}' is here twice; the first is in line {first.line}")
+                self.problems.add(key.place, f"duplicate key '{key.value}'; the first is on line {first.line}")
             else:
                 entries[key.value] = Entry(key, value)
         return Mapping(self._place(start), tuple(entries.values()))

@@ -1,4 +1,4 @@
-"""What the reader makes of a spec: a tree of values, each with its place. Nodes are never changed, only replaced."""
+"""The tree of values that the reader returns, each with its place. Nodes are immutable by convention."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(slots=True)
 class Place:
-    """Where something stands, counted from 1. `note` says in which block, `override` which --set it came from."""
+    """A position, counted from 1. `note` names the enclosing block, `override` the --set option it comes from."""
 
     line: int = 1
     column: int = 1
@@ -17,7 +17,7 @@ class Place:
 
 @dataclass(slots=True)
 class Scalar:
-    """A single value: None, a truth value, a number or a text."""
+    """A single value: None, a boolean, a number or a string."""
 
     place: Place
     value: Any
@@ -46,7 +46,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Mapping:
-    """Keys and values; no key is there twice."""
+    """Keys and values; keys are unique."""
 
     place: Place
     entries: tuple[Entry, ...]
@@ -59,7 +59,7 @@ class Mapping:
         return next((entry for entry in self.entries if entry.name == name), None)
 
     def get(self, name: str) -> "Tree | None":
-        """The value under this key, or None where there is no such key."""
+        """The value of this key, or None if there is no such key."""
         entry = self.entry(name)
         return None if entry is None else entry.value
 
@@ -68,11 +68,11 @@ class Mapping:
         return [entry.name for entry in self.entries]
 
     def without(self, *names: str) -> "Mapping":
-        """The mapping less these keys."""
+        """The mapping without these keys."""
         return Mapping(self.place, tuple(entry for entry in self.entries if entry.name not in names))
 
     def replaced(self, key: Scalar, value: "Tree") -> "Mapping":
-        """The mapping with `value` under `key`, in its old position where it was there before."""
+        """The mapping with `value` under `key`, which keeps its position if it exists."""
         new = Entry(key, value)
         if self.entry(new.name) is None:
             return Mapping(self.place, (*self.entries, new))
@@ -92,7 +92,7 @@ def plain(tree: Tree) -> Any:
 
 
 def size(tree: Tree, most: int) -> int:
-    """How many values the tree holds, keys not counted; where there are more than `most`, some number above it."""
+    """The number of values in the tree, without keys; if there are more than `most`, some number above it."""
     count, waiting = 0, [tree]
     while waiting and count <= most:
         node = waiting.pop()

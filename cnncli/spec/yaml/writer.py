@@ -1,4 +1,4 @@
-"""A resolved spec as YAML that people can read."""
+"""Writes a resolved spec as readable YAML."""
 
 import json
 import re
@@ -46,7 +46,7 @@ def _wrapped(text: str, first: str, further: str) -> list[str]:
 
 
 def flow(value: Any) -> str:
-    """Plain data as YAML in one line: `{units: 10, activation: relu}`."""
+    """Plain data as YAML on one line: `{units: 10, activation: relu}`."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{scalar(key)}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
@@ -55,7 +55,7 @@ def flow(value: Any) -> str:
 
 
 def scalar(value: Any) -> str:
-    """A value that is no list or mapping as YAML, in quotes where it needs them."""
+    """A scalar value as YAML, quoted if necessary."""
     if not isinstance(value, str):
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and isinstance(scalar_value(value), str):

@@ -11,7 +11,7 @@ from typing import Any
 
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Dataset
-from cnncli.datasets.images.brightness_stats import Tone
+from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.datasets.load import load
 from cnncli.datasets.rescale import rescale_for
 from cnncli.datasets.section import DataSection
@@ -94,7 +94,7 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
     dataset = load(
         *(plan.data, plan.base),
         seed=plan.seed,
-        told=told,
+        progress=told,
         input_shape=plan.model.input_shape,
         outputs=lower(plan.model).output.shape[-1],
     )
@@ -273,7 +273,7 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
         "class_names": json.dumps(dataset.classes, ensure_ascii=False),
         "rescale": json.dumps(plan.rescale),
-        "tone": Tone.of(dataset.train, plan.rescale).text(),
+        "tone": BrightnessStats.of(dataset.train, plan.rescale).text(),
     }
     return Job(
         dataset,

@@ -26,16 +26,16 @@ def test_the_last_rows_must_not_be_the_only_ones_of_a_class(tmp_path, y):
     with pytest.raises(DeclarationError) as caught:
         made(tmp_path, y, validation_split=0.3)
     assert str(caught.value) == (
-        f"{tmp_path}/own.npz: y_train: validation_split takes the last rows, and all of class 2 are among them, from "
-        "row 17: `stratified: true` under `data` takes a share of each class; or shuffle the rows"
-        + "; if these are no classes, save them as floating point"
+        f"{tmp_path}/own.npz: y_train: validation_split takes the last rows, which include all of class 2, from "
+        "row 17: set `stratified: true` under `data` to split each class, or shuffle the rows"
+        + "; if the labels are not classes, save them as floating point"
         * (y.size == len(y))
     )
     assert caught.value.key == "validation_split"
 
 
 def test_a_column_of_two_classes_is_held_to_the_same(tmp_path):
-    with pytest.raises(DeclarationError, match="all of class 1 are among them"):
+    with pytest.raises(DeclarationError, match="which include all of class 1"):
         made(tmp_path, np.repeat([0.0, 1.0], [15, 5]), validation_split=0.25)
 
 
@@ -79,7 +79,7 @@ def test_rows_of_several_classes_count_for_their_rarest(tmp_path):
         (np.linspace(0, 1, 22), "stratified needs classes: .*y_train must hold class numbers or rows of 0 and 1"),
         (
             np.repeat([0, 1], [21, 1]),
-            r"every split must have images of every class; train has none of '1' \(1 in all\)",
+            r"every split must contain every class; train has none of '1' \(1 in total\)",
         ),
     ],
 )
@@ -90,7 +90,7 @@ def test_what_can_not_be_stratified(tmp_path, y, said):
 
 @pytest.mark.parametrize("targets", ["masks", "input"])
 def test_only_labels_are_stratified(targets):
-    with pytest.raises(ValidationError, match=f"there is not with `targets: {targets}`"):
+    with pytest.raises(ValidationError, match=f"remove it with `targets: {targets}`"):
         DataSection(dataset="own.npz", targets=targets, **STRATIFIED)
 
 
@@ -98,7 +98,7 @@ def test_a_share_for_the_test_is_of_stratified_arrays_only(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=np.zeros((22, 4, 4), np.uint8), y_train=SORTED)
     own = DataSection(dataset="own.npz", test_split=0.2)
     for read in (describe, load):
-        with pytest.raises(DeclarationError, match="test_split of arrays needs `stratified: true`") as caught:
+        with pytest.raises(DeclarationError, match="test_split of arrays requires `stratified: true`") as caught:
             read(own, tmp_path)
         assert caught.value.key == "test_split"
     found = describe(own.replace(stratified=True), tmp_path)
@@ -107,7 +107,7 @@ def test_a_share_for_the_test_is_of_stratified_arrays_only(tmp_path):
 
 def test_own_splits_leave_no_share_to_take(tmp_path):
     given = {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": [0, 1]}
-    with pytest.raises(DeclarationError, match="test_split must be left out where the data has its own x_test"):
+    with pytest.raises(DeclarationError, match="test_split must be omitted because the data has its own x_test"):
         made(tmp_path, SORTED, given=given, stratified=True, test_split=0.2)
 
 
@@ -115,14 +115,14 @@ def test_a_folder_can_not_be_divided_otherwise(tmp_path):
     (tmp_path / "own.csv").write_text("label,a,b,c,d\n" + "0,1,2,3,4\n1,4,3,2,1\n" * 4)
     data = DataSection(dataset="own.csv", validation_split=0.5, stratified=False)
     for read in (describe, load):
-        with pytest.raises(DeclarationError, match=r"stratified must be true or left out"):
+        with pytest.raises(DeclarationError, match=r"stratified must be true or omitted"):
             read(data, tmp_path)
     assert len(load(data.replace(stratified=True), tmp_path).validation) == 4
 
 
 def test_one_hot_test_rows_of_an_untrained_class_are_refused(tmp_path):
     given = {"x_test": np.zeros((2, 4, 4), np.uint8), "y_test": np.eye(3, dtype=np.float32)[[0, 2]]}
-    with pytest.raises(CnncliError, match=r"y_test must hold no class that there is none of to train on; row 1 has 2$"):
+    with pytest.raises(CnncliError, match=r"y_test must hold only classes that are in the training data; row 1 has 2$"):
         made(tmp_path, ONE_HOT[:15], given=given)
 
 

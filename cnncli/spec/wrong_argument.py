@@ -1,4 +1,4 @@
-"""What was given where a spec is wanted, and the command that was probably meant."""
+"""Arguments that are not a spec: what they are, and the command that was probably meant."""
 
 from collections.abc import Sequence
 from itertools import chain, islice
@@ -13,37 +13,37 @@ from cnncli.datasets.sources.find import located
 from cnncli.datasets.sources.folder import ENDINGS
 from cnncli.errors import CnncliError
 
-OTHERS = {
-    ".safetensors": "a model file: `cnncli summary` and `cnncli evaluate` take it",
-    ".npz": "data: `cnncli init --data {}` writes a spec for it",
+NOT_SPECS = {
+    ".safetensors": "a model file: use `cnncli summary` or `cnncli evaluate`",
+    ".npz": "a data file: `cnncli init --data {}` creates a spec for it",
 }
-"""What files with these endings are, when they are given for a spec."""
+"""Files by extension that are passed instead of a spec."""
 MOST_LOOKED_AT = 1000
-"""Files of a folder, in which an image is looked for."""
+"""Maximum number of files in a folder to search for an image."""
 
 
 def missing(path: Path) -> str:
-    """That there is no such file; and the bundled spec, the dataset or the file that may have been meant."""
+    """The error for a missing file, with the bundled spec, dataset or file that was probably meant."""
     found = list(hints.specs(path.parent))
     name = path.stem if path.suffix in hints.SPEC_ENDINGS else str(path)
     if not any(spec.stem == name for spec in found):
         if (shipped("configs") / f"{name}.yaml").is_file():
-            return f"there is no file '{path}'; `cnncli init {name}` writes the bundled spec of this name"
+            return f"there is no file '{path}'; `cnncli init {name}` creates it from the bundled spec"
         if name in (*EMBEDDED, *KNOWN):
-            return f"there is no file '{path}'; `cnncli init --data {name}` writes a spec for this dataset"
+            return f"there is no file '{path}'; `cnncli init --data {name}` creates a spec for this dataset"
     said = hints.missing(path, "file", found)
     return said if "; " in said or path.is_symlink() else said + _listed(found)
 
 
 def folder(path: Path) -> str:
-    """What a folder is, and the command for it: one of a run, of specs, of data, or of nothing of the kind."""
+    """The error for a folder passed as a spec: a run, specs, data or something else, with the command for it."""
     if hints.is_run(path):
-        return f"'{path}' is a run: its spec is '{path / 'spec.yaml'}'; `cnncli train --resume {path}` goes on with it"
+        return f"'{path}' is a run: its spec is '{path / 'spec.yaml'}'; `cnncli train --resume {path}` resumes it"
     specs = sorted(file for file in path.glob("*.y*ml") if file.suffix in hints.SPEC_ENDINGS)
     if specs:
         return f"'{path}' is a folder{_listed(specs)}"
     if _holds_data(path):
-        return f"'{path}' is a folder of data: `cnncli init --data {quote(str(path))}` writes a spec for it"
+        return f"'{path}' is a data folder: `cnncli init --data {quote(str(path))}` creates a spec for it"
     beside = path.with_name(f"{path.name}.yaml")
     near = f"; did you mean '{beside}'?" if beside.is_file() else ""
     return f"'{path}' is a folder{near}"

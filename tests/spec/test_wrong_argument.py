@@ -25,10 +25,10 @@ def folder(tmp_path):
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ("my photos/", "'my photos' is a folder of data: `cnncli init --data 'my photos'` writes a spec for it"),
-        ("mnist", "there is no file 'mnist'; `cnncli init mnist` writes the bundled spec of this name"),
-        ("unet.yaml", "there is no file 'unet.yaml'; `cnncli init unet` writes the bundled spec of this name"),
-        ("cifar10", "there is no file 'cifar10'; `cnncli init --data cifar10` writes a spec for this dataset"),
+        ("my photos/", "'my photos' is a data folder: `cnncli init --data 'my photos'` creates a spec for it"),
+        ("mnist", "there is no file 'mnist'; `cnncli init mnist` creates it from the bundled spec"),
+        ("unet.yaml", "there is no file 'unet.yaml'; `cnncli init unet` creates it from the bundled spec"),
+        ("cifar10", "there is no file 'cifar10'; `cnncli init --data cifar10` creates a spec for this dataset"),
         ("own", "'own' is a folder; specs there: own/a.yaml, own/b.yaml"),
         ("tree", "'tree' is a folder; did you mean 'tree.yaml'?"),
         ("tree/leaf", "'tree/leaf' is a folder"),

@@ -30,9 +30,9 @@ def dense(activation, units=10):
 
 
 CATEGORICAL, SPARSE, BINARY = "categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy"
-NEITHER = "{} takes probabilities, and the output is neither a softmax nor a sigmoid: use `activation: {}`"
+NEITHER = "{} expects probabilities, but the output comes from neither a softmax nor a sigmoid: use `activation: {}`"
 OTHER = (
-    "{} is computed, as in Keras, of the {} of the logits behind this {}, while the model goes on giving the {}: use {}"
+    "as in Keras, {} is computed from the {} of the logits before this {}, although the model outputs the {}: use {}"
 )
 
 
@@ -76,10 +76,10 @@ def test_a_softmax_along_another_axis_is_warned_of():
     [
         (CATEGORICAL, [dense("linear")], "accuracy", []),
         (BINARY, [dense("linear")], "binary_accuracy: {threshold: 0}", []),
-        (BINARY, [dense("linear")], "binary_accuracy", ["binary_accuracy compares logits with 0.5, as in Keras;"]),
-        (CATEGORICAL, [dense("softmax")], "accuracy", ["from_logits is of no effect: the logits behind the softmax"]),
-        (BINARY, [dense("sigmoid")], "binary_accuracy", ["from_logits is of no effect: the logits behind the sigmoid"]),
-        (SPARSE, [dense("softmax"), "Flatten"], "accuracy", ["from_logits takes the output for logits; it comes from"]),
+        (BINARY, [dense("linear")], "binary_accuracy", ["binary_accuracy compares logits to 0.5, as in Keras, but"]),
+        (CATEGORICAL, [dense("softmax")], "accuracy", ["from_logits has no effect: the logits before the softmax"]),
+        (BINARY, [dense("sigmoid")], "binary_accuracy", ["from_logits has no effect: the logits before the sigmoid"]),
+        (SPARSE, [dense("softmax"), "Flatten"], "accuracy", ["from_logits expects logits, but the output comes from"]),
     ],
 )
 def test_logits_that_are_none_and_metrics_that_take_them_for_probabilities_are_warned_of(loss, last, metric, messages):
@@ -93,7 +93,7 @@ def test_logits_that_are_none_and_metrics_that_take_them_for_probabilities_are_w
 def test_accuracy_of_a_single_logit_compares_it_with_a_half():
     data = "dataset: {synthetic: {image_shape: [8, 8, 1], classes: 2}}"
     ((line, message),) = warned("Flatten", dense("linear", 1), loss=LOGITS % BINARY, data=data)
-    assert (line, message.partition(",")[0]) == (6, "accuracy compares logits with 0.5")
+    assert (line, message.partition(",")[0]) == (6, "accuracy compares logits to 0.5")
     assert message.endswith("use `binary_accuracy: {threshold: 0}`")
 
 
@@ -101,9 +101,7 @@ def test_images_that_are_scaled_twice_are_warned_of_unless_the_spec_says_how():
     layers = "Conv2D: {filters: 2, kernel_size: 3}", "Rescaling: {scale: 1/255}", "Flatten", dense("softmax")
     ((line, message),) = warned(*layers)
     assert line == 5
-    assert message.startswith(
-        "images are divided by 255 before the model, since not all of it begins with this Rescaling"
-    )
+    assert message.startswith("images are divided by 255 before the model and rescaled again by this Rescaling")
     for settled in ("1", "1/255"):
         assert not warned(*layers, sets=[f"data.rescale={settled}"])
     assert not warned("ZeroPadding2D", *layers[1:])  # which is looked through
@@ -122,7 +120,7 @@ def test_the_bare_name_of_no_penalty_is_warned_of():
         return warned("Flatten", f"Dense: {{units: 10, activation: softmax, kernel_regularizer: {regularizer}}}")
 
     ((line, message),) = found("l1l2")
-    assert (line, message.partition(",")[0]) == (5, "kernel_regularizer L1L2 is no penalty")
+    assert (line, message.partition(",")[0]) == (5, "kernel_regularizer L1L2 has no effect")
     assert not any(found(regularizer) for regularizer in ("l2", "{l1l2: {l2: 0.1}}", "null"))
 
 

@@ -1,4 +1,4 @@
-"""What declarations refuse, in plain words: the rule, then the value received, at the place of the value."""
+"""Error messages for invalid declarations: the rule, then the received value, at the value's place."""
 
 from collections.abc import Iterable
 from collections.abc import Mapping as AnyMapping
@@ -15,8 +15,16 @@ from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.regularizers import REGULARIZERS
-from cnncli.spec.blocks.entries import MENDED
-from cnncli.spec.yaml.mistakes import KEYS, NAMES, NEEDLESS, VALUES, later_name, told
+from cnncli.spec.blocks.entries import REPORTED
+from cnncli.spec.yaml.mistakes import (
+    KEY_SYNONYMS,
+    NAME_SYNONYMS,
+    REJECTED_KEYS,
+    UNNEEDED_CALLBACKS,
+    VALUES,
+    format_message,
+    unsupported_name,
+)
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks.vocabulary import CALLBACKS
@@ -24,6 +32,8 @@ from cnncli.training.metrics.metrics import METRICS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES
 
+MOST_SHOWN = 60
+"""Maximum characters of a value in an error message."""
 REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (
@@ -43,50 +53,52 @@ REGISTRIES: dict[str, Registry[Any]] = {
 
 
 def report(details: Iterable[ErrorDetail], tree: Mapping, owner: Scalar, problems: Problems) -> None:
-    """Note every detail of what was made from `tree`; `owner` is the name that goes by, and its place."""
+    """Report every validation error of the declaration in `tree`; `owner` is its name with its place."""
     for detail in details:
         _report(detail, tree, owner, problems)
 
 
-def shown(tree: Tree) -> str:
-    """A value as the user would write it, shortened."""
-    text = _shown(tree)
-    return text if len(text) <= 60 else text[:59] + "…"
+def format_value(tree: Tree) -> str:
+    """A value in YAML notation, shortened."""
+    text = _format(tree)
+    return text if len(text) <= MOST_SHOWN else text[: MOST_SHOWN - 1] + "…"
 
 
 def unknown_key(entry: Entry, owner: str, known: Iterable[str], elsewhere: AnyMapping[str, Iterable[str]]) -> str:
-    """What to say of a key that `owner` does not have; `elsewhere` are the keys of the other sections."""
+    """The error for a key that `owner` does not have; `elsewhere`: the keys of the other sections."""
     name, known = entry.name, list(known)
-    if name in NEEDLESS:
-        return f"{owner} takes no '{name}': {NEEDLESS[name]}"
-    if KEYS.get(name) in known:
-        return f"unknown key '{name}' in {owner}; here it is called '{KEYS[name]}'"
-    for word in (name, KEYS.get(name, name)):
+    if name in REJECTED_KEYS:
+        return f"{owner} does not accept '{name}': {REJECTED_KEYS[name]}"
+    if KEY_SYNONYMS.get(name) in known:
+        return f"unknown key '{name}' in {owner}; use '{KEY_SYNONYMS[name]}'"
+    for word in (name, KEY_SYNONYMS.get(name, name)):
         home = next((section for section, keys in elsewhere.items() if word in keys), None)
         if home is not None:
-            return f"`{name}` belongs under `{home}`" + (f", where it is called `{word}`" if word != name else "")
+            return f"`{name}` belongs under `{home}`" + (f" as `{word}`" if word != name else "")
     if elsewhere:
         for kind in ("optimizer", "callback"):
             for declared in REGISTRIES[kind]:
-                word = KEYS.get(name, name)
+                word = KEY_SYNONYMS.get(name, name)
                 if word in declared.fields:
-                    return f"`{name}` is an argument of the {kind}: like {{{declared.__name__}: {{{word}: …}}}}"
+                    return f"`{name}` is an argument of the {kind}, like {{{declared.__name__}: {{{word}: …}}}}"
     return f"unknown key '{name}' in {owner}" + (suggestion(name, known) or _known(known))
 
 
 def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
-    """What to say of a name that the vocabulary has not."""
+    """The error for a name that is not in the vocabulary."""
     known = sorted(known)
     registry = REGISTRIES.get(kind)
-    meant = NAMES.get(name, name)
-    later = later_name(kind, meant)
-    if later:
-        called = f" ({later} in Keras)" if later != name else ""
-        return f"{kind} '{name}'{called} is not in this version; it has {', '.join(known)}"
+    meant = NAME_SYNONYMS.get(name, name)
+    if kind == "callback" and name in UNNEEDED_CALLBACKS:
+        return f"callback '{name}' is not needed: {UNNEEDED_CALLBACKS[name]}"
+    unsupported = unsupported_name(kind, meant)
+    if unsupported:
+        called = f" ({unsupported} in Keras)" if unsupported != name else ""
+        return f"{kind} '{name}'{called} is not supported; available: {', '.join(known)}"
     if registry is not None and registry.find(meant) is not None and meant != name:
-        return f"unknown {kind} '{name}'; here it is called '{meant}'"
-    hint = told(name, VALUES, argument=_first_argument(registry, name))
-    if hint in ("write true", "write false", "leave out the quotes"):
+        return f"unknown {kind} '{name}'; use '{meant}'"
+    hint = format_message(name, VALUES, argument=_first_argument(registry, name))
+    if hint in ("write true", "write false", "remove the quotes"):
         hint = ""
     spellings = [*known, *(registry.spellings if registry and kind != "layer" else ())]
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
@@ -95,13 +107,13 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
 def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problems) -> None:
     path, kind, text, declared = detail
     node, key = _locate(tree, path)
-    if isinstance(node, Scalar) and node.value == MENDED:
+    if isinstance(node, Scalar) and node.value == REPORTED:
         return
     names = path[:-1] if kind in ("missing", "unknown_key") else path
     if names and kind in ("missing", "unknown_key", "contradiction"):  # further in, under a name of its own
         owner = Scalar(_name_place(_locate(tree, names[:-1])[0]), names[-1])
     if kind == "missing":
-        problems.add(owner.place, f"{owner.value} must have '{path[-1]}': {text}")
+        problems.add(owner.place, f"{owner.value} requires '{path[-1]}': {text}")
     elif kind == "unknown_key":
         assert key is not None
         problems.add(key.key.place, unknown_key(key, str(owner.value), declared.fields, {}))
@@ -112,8 +124,8 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
         example = next(iter(declared.fields), "key")
         problems.add(
             node.place,
-            f"{path[-1]}'s arguments must be a mapping; received {shown(node)}: "
-            f"like {{{path[-1]}: {{{example}: {shown(node)}}}}}",
+            f"{path[-1]}'s arguments must be a mapping; received {format_value(node)}: "
+            f"like {{{path[-1]}: {{{example}: {format_value(node)}}}}}",
         )
     elif kind == "contradiction":
         problems.add(owner.place, text)
@@ -122,15 +134,15 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
 
 
 def _broken(detail: ErrorDetail, node: Tree) -> str:
-    """What to say of a field whose value is not what it must be."""
+    """The error for a field with an invalid value."""
     field = next(str(step) for step in reversed(detail.path) if isinstance(step, str))
     kind = detail.owner.fields[field].kind
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
-    hint = told(value, VALUES, argument="value") if isinstance(value, str) else ""
+    hint = format_message(value, VALUES, argument="value") if isinstance(value, str) else ""
     if hint.startswith("write ") and hint[6:] in ("true", "false") and not isinstance(kind, Boolean):
         hint = ""
-    received = f"received {shown(node)}" + (f": {hint}" if hint else "")
+    received = f"received {format_value(node)}" + (f": {hint}" if hint else "")
     if detail.kind == "sentence":
         return f"{field}: {detail.text}; {received}"
     if isinstance(value, str) and not hint:
@@ -139,7 +151,7 @@ def _broken(detail: ErrorDetail, node: Tree) -> str:
 
 
 def _locate(tree: Tree, path: Iterable[str | int]) -> tuple[Tree, Entry | None]:
-    """The node at `path` as far as the tree goes, and the last entry on the way."""
+    """The node at `path`, or the deepest existing one, and the last entry on the path."""
     node, entry = tree, None
     for step in path:
         if isinstance(node, Mapping) and isinstance(step, str):
@@ -155,18 +167,18 @@ def _name_place(node: Tree) -> Place:
     return node.entries[0].key.place if isinstance(node, Mapping) and node.entries else node.place
 
 
-def _shown(tree: Tree) -> str:
+def _format(tree: Tree) -> str:
     if isinstance(tree, Mapping):
-        return "{" + ", ".join(f"{entry.name}: {_shown(entry.value)}" for entry in tree) + "}"
+        return "{" + ", ".join(f"{entry.name}: {_format(entry.value)}" for entry in tree) + "}"
     if isinstance(tree, Sequence):
-        return "[" + ", ".join(_shown(item) for item in tree.items) + "]"
+        return "[" + ", ".join(_format(item) for item in tree.items) + "]"
     if tree.value is None or isinstance(tree.value, bool):
-        return {None: "nothing (null)", True: "true", False: "false"}[tree.value]
+        return {None: "null", True: "true", False: "false"}[tree.value]
     return repr(tree.value)
 
 
 def _known(known: list[str]) -> str:
-    return f"; known: {', '.join(known)}" if known else "; it takes none"
+    return f"; available: {', '.join(known)}" if known else "; it has no keys"
 
 
 def _first_argument(registry: Registry[Any] | None, name: str) -> str:

@@ -1,4 +1,4 @@
-"""Images resized without antialiasing, as TensorFlow's `tf.image.resize(…, antialias=False)` does it.
+"""Resizes images without antialiasing, exactly like TensorFlow's `tf.image.resize(…, antialias=False)`.
 
 Each new pixel is made of the old ones around its centre, however many lie between two centres. Coordinates, weights and
 sums are float32 in TensorFlow's order (core/kernels/image/); what it gives as float is rounded here, and kept within

@@ -80,7 +80,7 @@ def test_a_share_that_leaves_a_class_out_is_an_error_before_anything_is_read(tmp
     with pytest.raises(DeclarationError) as caught:
         describe(DataSection(dataset="own.csv", validation_split=0.5), tmp_path)
     assert caught.value.key == "validation_split"
-    assert str(caught.value) == "every split must have images of every class; train has none of '1' (1 in all)"
+    assert str(caught.value) == "every split must contain every class; train has none of '1' (1 in total)"
 
 
 @pytest.mark.parametrize("named", ["", "/train.csv", "/test.csv"])
@@ -109,7 +109,7 @@ def test_classes_may_have_names(tmp_path):
 def test_a_class_that_is_tested_but_not_trained_on_is_named(tmp_path):
     (tmp_path / "train.csv").write_text(text(labels=["cat", "dog"] * 6))
     (tmp_path / "test.csv").write_text(text(labels=["cat", "owl"] * 6))
-    assert "row 1 has owl; if these are no classes" in message(tmp_path, dataset="train.csv")
+    assert "row 1 has owl; if the labels are not classes" in message(tmp_path, dataset="train.csv")
 
 
 @pytest.mark.parametrize(("count", "shape"), [(9, (3, 3, 1)), (12, (2, 2, 3)), (48, (4, 4, 3)), (10, (2, 5, 1))])
@@ -124,8 +124,8 @@ def test_the_shape_is_a_square_three_or_the_models(tmp_path, count, shape):
 
 def test_a_shape_that_nothing_tells_is_asked_for(tmp_path):
     assert message(tmp_path, text(PIXELS[:, :7]), describe) == (
-        "each row of own.csv has 7 pixels, which is neither a square nor three: `input_shape: [height, width, "
-        "channels]` under `model` must say whose product that is"
+        "each row of own.csv has 7 pixels, which is no square grayscale or RGB image: set "
+        "`input_shape: [height, width, channels]` under `model`"
     )
 
 
@@ -160,10 +160,10 @@ def test_every_bad_cell_and_row_is_told_with_its_place(tmp_path):
     lines[5] += ",7"
     lines[7] = "2,1,,3,nan,5,-inf,7,1e39,9"
     assert message(tmp_path, "\n".join(lines)).splitlines() == [
-        f"{tmp_path}: 7 things to put right",
+        f"{tmp_path}: 7 problems",
         "  own.csv:3:2: 'pixel0' must be a finite number; received 'x'",
-        "  own.csv:4: a row must have 10 values, as the first one; received 9",
-        "  own.csv:6: a row must have 10 values, as the first one; received 11",
+        "  own.csv:4: a row must have 10 values, like the first row; received 9",
+        "  own.csv:6: a row must have 10 values, like the first row; received 11",
         "  own.csv:8:3: 'pixel1' must be a finite number; it is empty",
         "  own.csv:8:5: 'pixel3' must be a finite number; received 'nan'",
         "  own.csv:8:7: 'pixel5' must be a finite number; received '-inf'",
@@ -174,21 +174,21 @@ def test_every_bad_cell_and_row_is_told_with_its_place(tmp_path):
 def test_labels_that_are_none_are_told_before_pixels_are_read(tmp_path):
     content = text(labels=["0", "1", "", "-1", "1.5", "nan", "9" * 5000, *LABELS[7:]], at=2)
     told = message(tmp_path, content, describe).splitlines()[1:]
-    assert told.pop().startswith("  own.csv:8:3: 'label' must be the name of a class or an integer ≥ 0; ")
+    assert told.pop().startswith("  own.csv:8:3: 'label' must be a class name or an integer ≥ 0; ")
     assert told == [
-        "  own.csv:4:3: 'label' must have the name or the number of a class; it is empty",
-        "  own.csv:5:3: 'label' must be the name of a class or an integer ≥ 0; received '-1'",
-        "  own.csv:6:3: 'label' must be the name of a class or an integer ≥ 0; received '1.5'",
-        "  own.csv:7:3: 'label' must be the name of a class or an integer ≥ 0; received 'nan'",
+        "  own.csv:4:3: 'label' must be a class name or number; it is empty",
+        "  own.csv:5:3: 'label' must be a class name or an integer ≥ 0; received '-1'",
+        "  own.csv:6:3: 'label' must be a class name or an integer ≥ 0; received '1.5'",
+        "  own.csv:7:3: 'label' must be a class name or an integer ≥ 0; received 'nan'",
     ]
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("", "own.csv: rows must have a class and pixels, with commas between them; the first line is empty"),
-        ("1;2;3\n", "own.csv: rows must have a class and pixels, with commas between them; the first line is '1;2;3'"),
-        ("label,a,b,c,d\n", "own.csv: there must be at least one row of pixels; there is none"),
+        ("", "own.csv: rows must have a class and pixels, separated by commas; the first line is empty"),
+        ("1;2;3\n", "own.csv: rows must have a class and pixels, separated by commas; the first line is '1;2;3'"),
+        ("label,a,b,c,d\n", "own.csv: there must be at least one row of pixels"),
         (
             "a,b,c,d\n1,2,3,4\n",
             "own.csv: one column must be named label, class, target or y, for the class of each row; "
@@ -201,8 +201,8 @@ def test_labels_that_are_none_are_told_before_pixels_are_read(tmp_path):
         ),
         (
             ",label,a,b,c,d\n0,1,2,3,4,5\n",
-            "own.csv: every column must have a name; column 1 has none (pandas writes its index there unless it is "
-            "told index=False)",
+            "own.csv: every column must have a name; column 1 has none (pandas writes its index there unless "
+            "index=False is set)",
         ),
         ("label,a,b,c,d\n7,1,2,3,4\n7,1,2,3,4\n", "own.csv: there must be at least two classes; '7' is the only one"),
     ],
@@ -220,12 +220,14 @@ def test_files_of_other_sizes_are_refused(tmp_path):
     (tmp_path / "train.csv").write_text(text())
     (tmp_path / "test.csv").write_text(text(PIXELS[:, :4]))
     assert message(tmp_path, dataset="train.csv").endswith(
-        "images of all splits must have one shape; train.csv has 9 pixels a row, test.csv 4"
+        "images of all splits must have the same shape; train.csv has 9 pixels per row, test.csv 4"
     )
 
 
 def test_options_of_images_are_refused_but_for_test_split(tmp_path):
-    assert message(tmp_path, text(), image_size=[3, 3]) == "image_size is for folders of images, which own.csv is not"
+    assert (
+        message(tmp_path, text(), image_size=[3, 3]) == "image_size is only for folders of images; own.csv is not one"
+    )
 
 
 def test_a_table_is_checked_without_numpy(tmp_path):
@@ -247,7 +249,7 @@ def test_a_table_is_checked_without_numpy(tmp_path):
 
 def test_rows_and_pixels_that_do_not_fit_into_memory_are_refused_before_they_are_read(tmp_path, monkeypatch):
     monkeypatch.setattr("cnncli.system.memory.limit", lambda: 0)
-    assert "its rows take 0.0 MB of memory, of which this process may use 0.0 MB" in message(tmp_path, text())
+    assert "its rows need 0.0 MB of memory, but this process may use only 0.0 MB" in message(tmp_path, text())
     monkeypatch.undo()
     monkeypatch.setattr("cnncli.datasets.sources.csv_arrays.limit", lambda: 0)
-    assert "own.csv: its pixels take 0.0 MB of memory, of which this process may use 0.0 MB" in message(tmp_path)
+    assert "own.csv: its pixels need 0.0 MB of memory, but this process may use only 0.0 MB" in message(tmp_path)

@@ -60,19 +60,19 @@ def test_images_of_no_class_are_divided_as_one():
         (
             (4, 1, 4),
             {"validation": 0.25},
-            "every split must have images of every class; train has none of 'dogs' (1 in all)",
+            "every split must contain every class; train has none of 'dogs' (1 in total)",
             "validation_split",
         ),
         (
             (4, 1, 1),
             {"test": 0.25},
-            "every split must have images of every class; train has none of 'dogs' (1 in all), 'owls' (1 in all)",
+            "every split must contain every class; train has none of 'dogs' (1 in total), 'owls' (1 in total)",
             "test_split",
         ),
         (
             (4, 4, 1),
             {"test": 0.25, "validation": 0.25},
-            "every split must have images of every class; train has none of 'owls' (1 in all)",
+            "every split must contain every class; train has none of 'owls' (1 in total)",
             "test_split",
         ),
     ],

@@ -85,7 +85,7 @@ def test_a_file_that_is_written_to_is_noticed_before_anything_more_is_read(tmp_p
     feed = Feed(split, 1.0, CategoricalCrossentropy(), inputs, {"output": targets})
     feed.fill(slice(4))
     change(path)
-    with pytest.raises(ChangedDataError, match=r"images\.npy was changed by another program while it was read$"):
+    with pytest.raises(ChangedDataError, match=r"images\.npy was changed by another program while it was being read$"):
         feed.fill(slice(4))
 
 

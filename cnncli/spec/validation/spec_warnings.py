@@ -1,4 +1,4 @@
-"""What a spec may say and rarely means: told as warnings, with their places."""
+"""Warnings about specs that are valid but probably not intended."""
 
 from collections.abc import Sequence
 
@@ -16,31 +16,31 @@ from cnncli.spec.yaml.tree import Place
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
 
 
-def doubt_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
-    """A cross-entropy of what is no probability, or of one that another activation made.
+def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
+    """Warn if a cross-entropy does not match the output's activation.
 
-    `last`, `place`: where the last layer and the loss stand.
+    `last`, `place`: the places of the last layer and of the loss.
     """
     name, wanted = snake_case(type(loss).__name__), loss.activation
     found = lowered.builder.logits.get(lowered.output)
     if wanted == "linear":
         return
     if found is not None and loss.of_logits:
-        problems.warn(place, f"from_logits is of no effect: the logits behind the {found.activation} are taken anyway")
+        problems.warn(place, f"from_logits has no effect: the logits before the {found.activation} are used anyway")
     if found is not None and found.activation != wanted:
         instead = _loss_of(found.activation)
         way_out = f"use {wanted}{f', or {instead}' if instead else ''}"
         problems.warn(
             last,
-            f"{name} is computed, as in Keras, of the {wanted} of the logits behind this {found.activation}, while the "
-            f"model goes on giving the {found.activation}: {way_out}",
+            f"as in Keras, {name} is computed from the {wanted} of the logits before this {found.activation}, although "
+            f"the model outputs the {found.activation}: {way_out}",
         )
     if found is None and loss.of_logits and _are_probabilities(lowered):
-        problems.warn(place, "from_logits takes the output for logits; it comes from a softmax or a sigmoid")
+        problems.warn(place, "from_logits expects logits, but the output comes from a softmax or a sigmoid")
     if found is None and not loss.of_logits and not _are_probabilities(lowered):
         problems.warn(
             last,
-            f"{name} takes probabilities, and the output is neither a softmax nor a sigmoid: "
+            f"{name} expects probabilities, but the output comes from neither a softmax nor a sigmoid: "
             f"use `activation: {wanted}`, or `from_logits: true` for the loss",
         )
 
@@ -52,7 +52,7 @@ def _loss_of(activation: str) -> str:
 
 
 def _are_probabilities(lowered: Lowered) -> bool:
-    """Whether the output comes from a softmax or a sigmoid, by whatever has no weights."""
+    """Whether the output is a softmax or a sigmoid, possibly followed by operations without weights."""
     makers = {value: call for call in lowered.builder.calls for value in call.outputs}
     weights = {parameter.value for parameter in lowered.parameters}
     seen: set[Value] = set()
@@ -68,10 +68,10 @@ def _are_probabilities(lowered: Lowered) -> bool:
     return False
 
 
-def doubt_metrics(
+def warn_about_metrics(
     lowered: Lowered, loss: Loss, metrics: Sequence[Metric], places: Sequence[Place], problems: Problems
 ) -> None:
-    """Logits, which are compared with a half as if they were probabilities. `places`: where the metrics stand."""
+    """Warn if a metric compares logits to 0.5 like probabilities. `places`: the places of the metrics."""
     if not loss.of_logits or lowered.output in lowered.builder.logits:
         return
     default = BinaryAccuracy()
@@ -80,32 +80,33 @@ def doubt_metrics(
         if metric == default or (single and isinstance(metric, Accuracy)):
             problems.warn(
                 place,
-                f"{metric.names[0]} compares logits with {default.threshold}, as in Keras; a probability of a half is "
-                "a logit of 0: use `binary_accuracy: {threshold: 0}`",
+                f"{metric.names[0]} compares logits to {default.threshold}, as in Keras, but a probability of 0.5 is a "
+                "logit of 0: use `binary_accuracy: {threshold: 0}`",
             )
 
 
-def doubt_rescaling(
+def warn_about_rescaling(
     model: Model, data: DataSection, description: Description, places: dict[str, Place], problems: Problems
 ) -> None:
-    """Bytes that are divided by 255 before the model, and again in it."""
+    """Warn if uint8 images are divided by 255 before the model and rescaled again in it."""
     node = rescaled_again(model) if data.rescale == "auto" and description.dtype == "uint8" else None
     if node is not None:
         kind = type(node.layer).__name__
         problems.warn(
             places[node.name],
-            f"images are divided by 255 before the model, since not all of it begins with this {kind}, and scaled here "
-            "again: say `rescale: 1` under `data` to feed them as they are, or `rescale: 1/255` for both",
+            f"images are divided by 255 before the model and rescaled again by this {kind}, because it is not the "
+            "first layer on every path: set `rescale: 1` under `data` to feed them unscaled, or `rescale: 1/255` "
+            "to keep both",
         )
 
 
-def doubt_regularizers(model: Model, places: dict[str, Place], problems: Problems) -> None:
-    """The bare name of a regularizer that defaults to no penalty."""
+def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Problems) -> None:
+    """Warn about L1L2 without arguments, whose default is no penalty."""
     for node in model.nodes:
         for key, value in node.layer.settings().items():
             if value == L1L2():
                 problems.warn(
                     places[node.name],
-                    f"{key} L1L2 is no penalty, since l1 and l2 default to 0, as in Keras: "
-                    "say how much, as in {L1L2: {l1: 0.01, l2: 0.01}}",
+                    f"{key} L1L2 has no effect, because l1 and l2 default to 0, as in Keras: "
+                    "set them, as in {L1L2: {l1: 0.01, l2: 0.01}}",
                 )
