@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor

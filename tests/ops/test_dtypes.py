@@ -7,8 +7,8 @@ from cnncli.graph.model import Model, Node, lower
 from cnncli.graph.objective import objective
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels.batch import gather
-from cnncli.kernels.dtypes import BYTES, bytes_of
 from cnncli.kernels.elementwise import merge
+from cnncli.kernels.jit.dtypes import BYTES, bytes_of
 from cnncli.kernels.jit.runtime import Tensor
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES

@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit, types
 
 from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
 

@@ -8,7 +8,7 @@ from typing import Any
 from numba import njit, types
 
 from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
 
 BLUR = block(DRAWS + "height width channels size gaussian scratch stride rare:f often:f low:f high:f least:f most:f")

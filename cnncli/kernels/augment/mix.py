@@ -12,7 +12,7 @@ from numba import njit, types
 
 from cnncli.kernels.batch.gather import copied
 from cnncli.kernels.batch.random import fractions
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, fields, images, view, worker
 

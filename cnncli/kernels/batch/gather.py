@@ -7,7 +7,7 @@ from math import prod
 
 from numba import types
 
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, worker
 

@@ -7,7 +7,7 @@ then added in order: the bits do not depend on the number of threads.
 from math import prod
 from typing import NamedTuple
 
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
 
 PARTIALS = 8

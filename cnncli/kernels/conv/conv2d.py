@@ -11,10 +11,10 @@ thread, with zeros around it and a group's channels together.
 
 from typing import NamedTuple
 
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import GRAIN, PACKED, Panels, Source, pack
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, worker
 

@@ -10,11 +10,11 @@ from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, view, worker
 from cnncli.kernels.vector.sweeps import LANES

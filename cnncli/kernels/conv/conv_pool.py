@@ -10,7 +10,7 @@ from numba import njit, types
 
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, POOLED, VECTORS, pool
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE

@@ -10,7 +10,7 @@ from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.conv_pool import PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
 from cnncli.kernels.conv.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE

@@ -5,7 +5,7 @@ What reads such a part knows the distances of pixels when it is compiled, meets 
 
 from numba import njit
 
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Tensor
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector

@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, worker
 from cnncli.kernels.vector.lanes import LINE

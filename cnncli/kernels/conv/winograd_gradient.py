@@ -9,8 +9,8 @@ from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, apart, image_fields, portions, suits
 from cnncli.kernels.conv.winograd_tiles import gather_weight, spread_gradient, spread_tile
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
 

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.elementwise.axes import repeat_worker
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
 from cnncli.kernels.vector import channels
 from cnncli.kernels.vector.lanes import Vector

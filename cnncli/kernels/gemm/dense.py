@@ -3,9 +3,9 @@
 from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, Lanes, in_lanes, partial_sums
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear, copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, worker
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from numba import types
 
-from cnncli.kernels.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.normalization.batch_normalization import Normalization, address_of
 

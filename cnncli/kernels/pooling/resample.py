@@ -12,8 +12,8 @@ import numpy as np
 from llvmlite import ir
 from numba import types
 
-from cnncli.kernels.dtypes import bytes_of
 from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
 from cnncli.kernels.vector.emit import Code, Variable, emitted
