@@ -242,12 +242,13 @@ class Model:
 
     def doubts(self, *, inverted: bool) -> "Doubts":
         """Looks at images on their way for such as are unlike those of the training."""
+        from cnncli.datasets.images.brightness_stats import BrightnessStats
         from cnncli.report.prediction.out_of_distribution import Doubts
 
-        tone: BrightnessStats | None = (
-            self.file.about.value("tone", BrightnessStats) if "tone" in self.file.metadata else None
-        )
-        return Doubts(tone, inverted=inverted)
+        stats: BrightnessStats | None = None
+        if "tone" in self.file.metadata:
+            stats = self.file.about.value("tone", BrightnessStats)
+        return Doubts(stats, inverted=inverted)
 
 
 def load(

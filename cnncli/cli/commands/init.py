@@ -84,6 +84,7 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
     """Look at the data, and write what is decided, once it is a valid spec."""
     _check_free(output, force=force)
+    from cnncli.datasets.inspect.inspect_source import inspect_source
     from cnncli.spec.init.proposal import propose
 
     with Status() as status:
