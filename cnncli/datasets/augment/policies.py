@@ -31,7 +31,7 @@ OptionalUnitFactor = Annotated[Bounds | None, Maybe(Factor(Number(0, 1)))]
 
 @AUGMENTATIONS.register
 class RandAugment(Photometric):
-    """Applies `num_ops` of eleven random augmentations in sequence (Keras RandAugment; Cubuk et al. 2019).
+    """Applies `num_ops` of eleven random augmentations in sequence (Keras RandAugment; Cubuk 2019).
 
     RandomShear, RandomTranslation, RandomRotation, RandomBrightness, RandomColorDegeneration (RGB images only),
     RandomContrast, RandomSharpness, RandomPosterization, Solarization, AutoContrast, Equalization. Their factors are
