@@ -12,7 +12,9 @@ from cnncli.spec.spec import Spec, load, parse
 
 Source = str | os.PathLike[str] | Mapping[str, Any] | Spec
 Changes = Mapping[str, Any] | Iterable[str] | None
-"""By dotted key, as in {"fit.epochs": 3}; or texts as `--set` takes them."""
+"""By dotted key, {"fit.epochs": 3}, or by section, {"fit": {"epochs": 3}}; or texts as `--set` takes them."""
+SECTIONS = ("data", "compile", "fit", "expect")
+"""What may be given as a mapping of its keys."""
 
 
 def open_spec(source: Source, changes: Changes = None, *, check_data: bool = True) -> Spec:
@@ -26,9 +28,11 @@ def open_spec(source: Source, changes: Changes = None, *, check_data: bool = Tru
         if not overrides:
             return source
         base = source.path.parent if source.path else Path()
-        return parse(_text(source.resolved()), f"the spec '{source.name}'", overrides, base=base, check_data=check_data)
+        return parse(
+            _text(source.resolved(), indent=2), f"the spec '{source.name}'", overrides, base=base, check_data=check_data
+        )
     if isinstance(source, Mapping):
-        return parse(_text(source), "spec", overrides, base=Path(), check_data=check_data)
+        return parse(_text(source, indent=2), "spec", overrides, base=Path(), check_data=check_data)
     return load(Path(source), overrides, check_data=check_data)
 
 
@@ -49,7 +53,11 @@ def settings(changes: Changes) -> list[str]:
         return []
     if not isinstance(changes, Mapping):
         return list(changes)
-    return [f"{key}={value if key.startswith('expect.') else _text(value)}" for key, value in changes.items()]
+    flat: dict[str, Any] = {}
+    for key, value in changes.items():
+        within = value if key in SECTIONS and isinstance(value, Mapping) else None
+        flat |= {key: value} if within is None else {f"{key}.{name}": each for name, each in within.items()}
+    return [f"{key}={value if key.startswith('expect.') else _text(value)}" for key, value in flat.items()]
 
 
 def data_setting(data: str | os.PathLike[str]) -> str:
@@ -60,10 +68,10 @@ def data_setting(data: str | os.PathLike[str]) -> str:
     return f"data.dataset={json.dumps(find(os.fspath(data), Path.cwd()).name)}"
 
 
-def _text(value: object) -> str:
+def _text(value: object, *, indent: int | None = None) -> str:
     """Plain data as JSON. Raises UsageError for what YAML could not say."""
     try:
-        return json.dumps(value, indent=2 if isinstance(value, Mapping) else None, default=_plain, ensure_ascii=False)
+        return json.dumps(value, indent=indent, default=_plain, ensure_ascii=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"a spec must be plain data, as YAML has it: {error}") from None
 

@@ -63,10 +63,10 @@ def train(
     """Train the model of a spec and write a run directory.
 
     spec: the path of a YAML file, the same as plain data (a dict), or a Spec. changes: values to change in it, by
-    dotted key: `{"fit.epochs": 3}`. data: other data than the spec names. weights: a run or model file to start from.
-    output: the run directory, new or empty; default: `runs/<name>/<time>`. threads: default: the available CPUs.
-    offline: download nothing; default: CNNCLI_OFFLINE. on_event: called with every event; by default, warnings are
-    printed.
+    dotted key or section: `{"fit.epochs": 3}`, `{"fit": {"epochs": 3}}`. data: other data than the spec names. weights:
+    a run or model file to start from. output: the run directory, new or empty; default: `runs/<name>/<time>`. threads:
+    default: the available CPUs. offline: download nothing; default: CNNCLI_OFFLINE. on_event: called with every event;
+    by default, warnings are printed.
 
     Raises SpecError for a spec with problems, UsageError, DivergedError, InterruptedRun after Ctrl-C (everything is
     saved), CnncliError where something can't be read or written. `expect` is not judged here: call `Run.judge`.

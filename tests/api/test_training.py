@@ -64,7 +64,7 @@ def test_a_spec_may_be_plain_data_with_paths_and_numbers_of_numpy(place):
     plain["fit"]["batch_size"] = np.int64(8)
     one, other = cnncli.train(plain, {"fit.epochs": np.int64(1)}), cnncli.train("bars.yaml", {"fit.epochs": 1})
     assert one.digest == other.digest
-    again = cnncli.train(other.spec, {"seed": 3, "fit.epochs": 1})
+    again = cnncli.train(other.spec, {"seed": 3, "fit": {"epochs": 1}})
     assert again.digest == other.digest
 
 
