@@ -86,7 +86,9 @@ def test_what_can_not_be_used_is_an_error_that_names_it_or_left_out(place, model
     with pytest.raises(CnncliError) as caught:
         model.predict(several)
     first, second = str(caught.value).splitlines()
-    assert first.endswith("broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; the file holds something else")
+    assert first.endswith(
+        "broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
+    )
     assert second.startswith("[2]: an array must be ")
     found = model.predict(several, on_error="skip")
     assert found.labels[1:] == (None, None)

@@ -112,7 +112,7 @@ def test_a_dry_run_has_nothing_to_report(folder):
     done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--junit", "report.xml")
     assert (done.returncode, done.stderr) == (
         2,
-        "error: --junit reports what came of a training; it does not go with --dry-run\n",
+        "error: --junit reports the result of a training; it can't be used with --dry-run\n",
     )
 
 

@@ -225,7 +225,10 @@ def test_nothing_is_written_over_without_force(tmp_path):
         (tmp_path / "photos.yaml").write_text("mine")
         done = cnncli(tmp_path, "init", *arguments)
         assert (done.returncode, done.stdout) == (2, "")
-        assert done.stderr == "error: 'photos.yaml' is there already; --force writes over it, -o FILE names another\n"
+        assert (
+            done.stderr
+            == "error: 'photos.yaml' exists; overwrite it with --force, or choose another name with -o FILE\n"
+        )
         assert (tmp_path / "photos.yaml").read_text() == "mine"
         init(tmp_path, *arguments, "--force")
 

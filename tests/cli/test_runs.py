@@ -75,7 +75,7 @@ def test_a_resumed_run_is_finished_when_it_ends_again(trained, tmp_path):
 def test_without_a_run_it_says_how_to_make_one(tmp_path):
     done = cnncli_process(tmp_path, "runs")
     assert (done.returncode, done.stdout) == (0, "")
-    assert done.stderr == "no run is under runs/ yet; `cnncli train SPEC` makes one\n"
+    assert done.stderr == "no runs yet under runs/; create one with `cnncli train SPEC`\n"
     assert documents(tmp_path, "nothing") == []
 
 

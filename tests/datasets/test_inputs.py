@@ -83,7 +83,7 @@ def test_arrays_that_can_not_be_used_say_why(tmp_path):
     assert of(np.zeros((2, 5, 4))) == shapes + "2 × 5 × 4"
     assert of(np.zeros((0, 6, 4))) == shapes + "0 × 6 × 4"
     assert of(np.float32(1)) == shapes + "a single number"
-    assert of(np.zeros((6, 4), np.int64)) == "an array must be uint8 or floating point; it is int64"
+    assert of(np.zeros((6, 4), np.int64)) == "an array must be uint8 or floating point; received int64"
     assert of(np.array([{}])).startswith("can't be read: ")
     assert of(np.full((6, 4), 1e300)) == "an image must hold finite float32 numbers; it has nan or inf"
     (tmp_path / "cut.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:150])

@@ -112,7 +112,7 @@ def test_what_init_can_not_write_a_spec_for_is_refused(tmp_path):
     with pytest.raises(UsageError, match="y_train must be class labels, because init creates classification specs"):
         arrays(tmp_path, np.array([0.5, 1.5]))
     np.savez(tmp_path / "test.npz", x_test=np.zeros((2, 9, 8), np.uint8), y_test=np.array([0, 1]))
-    with pytest.raises(CnncliError, match="there are no training images"):
+    with pytest.raises(CnncliError, match="no training images"):
         inspect_source(str(tmp_path / "test.npz"))
     with pytest.raises(DeclarationError, match="unknown dataset 'cifar1'; did you mean 'cifar10'"):
         inspect_source("cifar1")

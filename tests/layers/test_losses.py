@@ -11,7 +11,7 @@ from cnncli.graph.fusion import TRAINING, fuse
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import cache
 from cnncli.kernels.losses.loss_rules import RULES, of_elements
-from cnncli.layers.declarations.field_types import Truth
+from cnncli.layers.declarations.field_types import Boolean
 from cnncli.layers.losses import LOSSES, Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.builder import Builder
@@ -32,7 +32,7 @@ SHAPES = ((5,), (3, 2, 4))
 def every_case():
     """Each loss, its arguments, and whether it is given the output of its activation."""
     for name, cls in LOSSES.classes.items():
-        values = [(False, True) if isinstance(f.kind, Truth) else NUMBERS.get(n, ()) for n, f in cls.fields.items()]
+        values = [(False, True) if isinstance(f.kind, Boolean) else NUMBERS.get(n, ()) for n, f in cls.fields.items()]
         for number, chosen in enumerate(product(*values)):
             arguments = dict(zip(cls.fields, chosen, strict=True))
             for behind in (False, True) if cls.logits else (False,):
@@ -46,16 +46,16 @@ class Run:
     """The program of a loss and its gradient with respect to `x`, on a batch of its own."""
 
     def __init__(self, declared, given, activation="linear"):
-        builder = Builder()
+        size, dtype = len(given.x), given.x.dtype.name
+        builder = Builder(dtype=dtype)
         arrays = given.x, given.target, given.weight
-        self.given, values = given, [Value(array.shape[1:]) for array in arrays]
+        self.given, values = given, [Value(array.shape[1:], dtype=dtype) for array in arrays]
         prediction = builder.activation(values[0], activation)
         self.loss, _ = declared.lower(builder, prediction, *values[1:])
         tape = Tape(fuse(builder.calls, TRAINING))
         self.grad = differentiate(tape, values[:1])[values[0]]
         placed = dict(zip(values, arrays, strict=True))
-        size, dtype = len(given.x), given.x.dtype.name
-        self.program = Program(tape.calls, placed, [self.loss, self.grad], capacity=size, dtype=dtype, threads=1)
+        self.program = Program(tape.calls, placed, [self.loss, self.grad], capacity=size, threads=1)
         self.memory = aligned(self.program.size)
         self.program.attach(self.memory)
 
@@ -125,7 +125,9 @@ def test_every_loss_says_what_outputs_mean_and_has_rules_twins_and_a_documentati
         assert len(RULES[rule].numbers) <= 3
         twin(rule)
         twin(rule, "_gradient")
-    untried = [name for name, field in cls.fields.items() if not isinstance(field.kind, Truth) and name not in NUMBERS]
+    untried = [
+        name for name, field in cls.fields.items() if not isinstance(field.kind, Boolean) and name not in NUMBERS
+    ]
     assert not untried, f"tests/layers/test_losses.py must try values of {untried}: add them to NUMBERS"
     assert cls.__doc__ is not None, "the docstring must be its own, not inherited"
 

@@ -48,10 +48,16 @@ def test_a_processor_without_avx2_and_fma_is_amiss(monkeypatch):
     [
         (8, 8, None, 8, []),
         (8, 2, None, 2, ["this process may use 2 of 8 cores"]),
-        (8, 8, 1.5, 2, ["a quota (--cpus of the container, CPUQuota of the service) leaves 1.5 of 8 cores"]),
+        (8, 8, 1.5, 2, ["a quota leaves 1.5 of 8 cores"]),
         (8, 8, None, 3, ["NUMBA_NUM_THREADS limits cnncli to 3 of 8 cores"]),
         (2, 2, None, 4, ["NUMBA_NUM_THREADS sets 4 threads for 2 cores"]),
-        (8, 4, 2.0, 1, ["this process may use 4 of 8", "a quota (--cpus", "NUMBA_NUM_THREADS limits cnncli to 1 of 2"]),
+        (
+            8,
+            4,
+            2.0,
+            1,
+            ["this process may use 4 of 8", "a quota leaves 2 of 4", "NUMBA_NUM_THREADS limits cnncli to 1 of 2"],
+        ),
     ],
 )
 def test_fewer_threads_than_cores_are_amiss_whoever_it_is(cores, allowed, quota, used, told):

@@ -83,7 +83,7 @@ def test_little_disk_is_amiss(monkeypatch):
     usage = namedtuple("usage", "free")
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(5_000_000))
     lines = [fact.advice for fact in storage.disk()]
-    assert all(line.startswith("only 5.0 MB are free in ") for line in lines)
+    assert all(line.startswith("only 5.0 MB free in ") for line in lines)
     monkeypatch.setattr(shutil, "disk_usage", lambda place: usage(storage.LITTLE))
     assert not any(fact.advice for fact in storage.disk())
 

@@ -125,7 +125,10 @@ def test_the_classes_of_a_folder_are_known_when_the_spec_is_checked(tmp_path):
 def test_images_of_several_classes_have_no_one_class_to_weigh(tmp_path):
     table(tmp_path / "photos", "file,cats,dogs,owls\na.png,1,1,0\nb.png,0,0,1\n")
     text = SPEC.replace("softmax", "sigmoid").replace("categorical", "binary").replace("GIVEN", "owls")
-    with pytest.raises(SpecError, match=r"own.yaml:5:21: images .* several classes, class_weight weighs one: leave it"):
+    with pytest.raises(
+        SpecError,
+        match=r"own.yaml:5:21: class_weight requires one class per image, but this data is multi-label: remove it",
+    ):
         parse(text.replace("DATA", "photos"), str(tmp_path / "own.yaml"))
 
 

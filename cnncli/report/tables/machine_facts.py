@@ -66,9 +66,9 @@ def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fa
     """`cores` of the machine, those `allowed` to this process, the `quota` of its control groups, threads `used`."""
     bound, room, crowd = "", "", ""
     if allowed < cores:
-        bound = f"this process may use {allowed} of {cores} cores, limited by taskset or the container's cpuset"
+        bound = f"this process may use {allowed} of {cores} cores: limited by taskset or the container's cpuset"
     if quota is not None and quota < allowed:
-        room = f"a quota (--cpus of the container, CPUQuota of the service) leaves {quota:g} of {allowed} cores"
+        room = f"a quota leaves {quota:g} of {allowed} cores: --cpus of the container or CPUQuota of the service"
     available = allowed if quota is None else max(1, min(allowed, ceil(quota)))
     if used < available:
         crowd = (
