@@ -1,4 +1,4 @@
-"""What operations with a kernel share: a bias, an activation behind them, and how their gradient is put together."""
+"""Base class of operations with a kernel: bias, fused activation, and the structure of their gradient."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Product(Activated):
-    """(x, kernel[, bias]) → f(x · kernel + bias), whatever the product is.
+    """(x, kernel[, bias]) → f(x · kernel + bias); subclasses define the product.
 
-    f is `activation`, in training one whose derivative follows from its output.
+    f is `activation`; in training, its derivative must be computable from its output.
     """
 
     inner_axes: ClassVar[int] = 0
 
     def epilogue(self, bias: Sequence[Tensor]) -> Epilogue:
-        """What the kernels do behind the product; `bias` has one tensor or none."""
+        """Return the kernels' epilogue; `bias` has one tensor or none."""
         return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
 
     def epilogue_flops(self, call: Call) -> int:
