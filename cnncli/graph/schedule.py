@@ -72,7 +72,7 @@ class Segment:
         return next((step.work.grain for step in self.per_row if step.work.chained), 0)
 
     def parts(self, n: int, threads: int) -> list[Step | Pass]:
-        """Return the steps except those of weights, in order; `per_row` steps form one pass where that is faster."""
+        """Return the steps except those of weights, in order; `per_row` steps form one pass if that is faster."""
         from cnncli.kernels.jit.runtime import Pass
 
         lane, portion = self._cut(n, threads, sum(value.bytes for value in self.values))

@@ -41,7 +41,7 @@ class Product(Activated):
         return [self.grad_input(tape, x, grad, kernel) if needed[0] else None, *weights]
 
     def grad_weights(self, tape: Tape, call: Call, grad: Value, needed: Sequence[bool]) -> Sequence[Value | None]:
-        """The gradients of the kernel and, if there is one, the bias, where they are needed."""
+        """Return the gradients of the kernel and, if there is one, the bias; None if not needed."""
         x, kernel = call.inputs[:2]
         grads = [self.grad_kernel(tape, x, grad, kernel) if needed[0] else None]
         return [*grads, *(tape.emit(SumRows(), grad) if wanted else None for wanted in needed[1:])]

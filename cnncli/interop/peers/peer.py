@@ -32,7 +32,7 @@ class Peer:
         self, name: str, command: Sequence[str], description: Mapping[str, Any], environment: Mapping[str, str]
     ) -> None:
         self.name = name
-        self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by `close`); a pipe that nobody reads would fill up
+        self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by `close`); an unread pipe would fill up
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

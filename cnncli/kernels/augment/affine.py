@@ -215,7 +215,7 @@ def _turned(p, matrix, image, source, real):
 
 @worker(AFFINE)
 def affine_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def affine(parameters, start, stop, thread):

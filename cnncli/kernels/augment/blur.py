@@ -128,7 +128,7 @@ def _add(out, x, size, weight):
 
 @worker(BLUR)
 def blur_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def blur(parameters, start, stop, thread):

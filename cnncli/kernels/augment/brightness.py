@@ -52,7 +52,7 @@ def _step(work: Worker, x: Tensor, clock: Tensor, stream: int, among: Among | No
 
 @worker(TONE)
 def brighten_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def brighten(parameters, start, stop, thread):
@@ -70,7 +70,7 @@ def brighten_worker(real):
 
 @worker(TONE)
 def contrast_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def contrast(parameters, start, stop, thread):
@@ -93,7 +93,7 @@ def contrast_worker(real):
 
 @worker(TONE)
 def invert_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def invert(parameters, start, stop, thread):

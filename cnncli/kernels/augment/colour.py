@@ -115,7 +115,7 @@ def _change(p, image):
 
 @worker(COLOUR)
 def colour_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def colour(parameters, start, stop, thread):
@@ -149,7 +149,7 @@ def colour_worker(real):
 
 @worker(GREY)
 def grey_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def grey(parameters, start, stop, thread):

@@ -94,7 +94,7 @@ def _filled(p, clock, image, start, stop, before, real):
 
 @worker(ERASE)
 def erase_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def erase(parameters, start, stop, thread):

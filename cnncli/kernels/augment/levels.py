@@ -98,7 +98,7 @@ def equalize(
 
 @worker(POINTS)
 def points_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def points(parameters, start, stop, thread):
@@ -125,7 +125,7 @@ def points_worker(real):
 
 @worker(STRETCH)
 def stretch_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def stretch(parameters, start, stop, thread):
@@ -150,7 +150,7 @@ def stretch_worker(real):
 
 @worker(EQUAL)
 def equalize_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def equalize(parameters, start, stop, thread):

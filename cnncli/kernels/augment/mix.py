@@ -127,7 +127,7 @@ def draw_worker(real):
 
 @worker(MIXED)
 def blend_worker(real):
-    """Some rows."""
+    """Process some rows."""
     item = real.bitwidth // 8
 
     def blend(parameters, start, stop, thread):
@@ -153,7 +153,7 @@ def _stretch(length, ratio, fraction):
 
 @worker(MIXED)
 def paste_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def paste(parameters, start, stop, thread):

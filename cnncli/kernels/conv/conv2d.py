@@ -141,7 +141,7 @@ def image_fields(
 
 @worker(CORRELATE)
 def correlate_worker(real):
-    """Blocks of rows of images."""
+    """Process blocks of rows of images."""
     item = real.bitwidth // 8
 
     def correlate_blocks(parameters, start, stop, thread):

@@ -187,7 +187,7 @@ def _share(stride: int, distances: Iterable[int]) -> int:
 
 @worker(CORRELATE)
 def correlate_worker(real, share):
-    """Blocks of rows of images."""
+    """Process blocks of rows of images."""
     item = real.bitwidth // 8
 
     def correlate(parameters, start, stop, thread):
@@ -237,7 +237,7 @@ TABLE = correlate_worker.dtype.itemsize
 
 @worker(WEIGHT)
 def weight_worker(real, share):
-    """Some images of a lane, one block of channels."""
+    """Process some images of a lane, one block of channels."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):

@@ -183,7 +183,7 @@ def _correlate(
 
 @worker(KERNEL)
 def kernel_worker(real):
-    """Transformed kernels: some rows of a panel for all positions."""
+    """Transform kernels: some rows of a panel for all positions."""
     item = real.bitwidth // 8
 
     def spread_kernels(parameters, chunk, _, thread):

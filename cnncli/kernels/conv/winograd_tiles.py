@@ -9,7 +9,7 @@ from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import Vector
 
 Transform: TypeAlias = Callable[[Sequence[Vector]], list[Vector]]
-"""Of a column of a tile."""
+"""The transform of one column of a tile."""
 
 
 def _twice(

@@ -48,7 +48,7 @@ _formulas = elementwise(*FORMULAS.values())
 
 @worker(APPLY)
 def apply_worker(real, name):
-    """Some elements."""
+    """Process some elements."""
     number = NUMBERS[name]
 
     def arithmetic(parameters, start, stop, thread):

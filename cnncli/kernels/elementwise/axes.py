@@ -69,7 +69,7 @@ def _sum_columns(
 
 @worker(REPEAT)
 def repeat_worker(real):
-    """Some elements of the output, run by run."""
+    """Process some elements of the output, run by run."""
     item = real.bitwidth // 8
 
     def repeat(parameters, start, stop, thread):
@@ -89,7 +89,7 @@ def repeat_worker(real):
 
 @worker(REDUCE)
 def reduce_worker(real):
-    """Some of the outer places."""
+    """Process some indices of the outer axis."""
     item = real.bitwidth // 8
 
     def reduce(parameters, start, stop, thread):
@@ -113,7 +113,7 @@ def reduce_worker(real):
 
 @worker(SWAP)
 def swap_worker(real):
-    """Some elements of the output."""
+    """Process some elements of the output."""
 
     def swap(parameters, start, stop, thread):
         p = fields(parameters, SWAP)

@@ -84,7 +84,7 @@ class Work(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        """How many parts threads may take, where the step is done alone."""
+        """The number of chunks if the step is not part of a pass."""
         return self.strands * -(-self.units // self.grain)
 
 
@@ -107,7 +107,7 @@ class Step(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        """How many parts threads may take, where the step is done alone."""
+        """The number of chunks if the step is not part of a pass."""
         return self.work.chunks
 
 

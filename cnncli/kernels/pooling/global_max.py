@@ -57,7 +57,7 @@ def _shared(code: Code, places: list[Vector], pixels: Vector, channels: Vector) 
 
 @worker(FORWARD)
 def forward_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def largest(parameters, start, stop, thread):
@@ -71,7 +71,7 @@ def forward_worker(real):
 
 @worker(BACKWARD)
 def backward_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def shared(parameters, start, stop, thread):

@@ -171,7 +171,7 @@ _filled = elementwise(lambda number: number)
 
 @worker(POOL)
 def forward_worker(real, kind):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
     item = real.bitwidth // 8
 
     def pool(parameters, start, stop, thread):
@@ -197,7 +197,7 @@ def forward_worker(real, kind):
 
 @worker(GRADIENT)
 def gradient_worker(real, kind):
-    """Some lines of input pixels."""
+    """Process some lines of input pixels."""
     item = real.bitwidth // 8
 
     def scatter(parameters, line, end, thread):

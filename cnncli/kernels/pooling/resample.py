@@ -118,7 +118,7 @@ def _sum(
 
 @worker(WEIGHTED)
 def weighted_worker(real):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
     item = real.bitwidth // 8
 
     def weighted(parameters, start, stop, thread):
@@ -150,7 +150,7 @@ TABLE = weighted_worker.dtype.itemsize
 
 @worker(FRAME)
 def frame_worker(real):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
 
     def frame(parameters, start, stop, thread):
         p = fields(parameters, FRAME)

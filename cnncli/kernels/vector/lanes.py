@@ -103,11 +103,11 @@ class Vector:
         return self.full(other) / self
 
     def __floordiv__(self, other: Operand) -> "Vector":
-        """Of integers that are not negative."""
+        """For non-negative integers."""
         return self._make("sdiv", self, other)
 
     def __mod__(self, other: Operand) -> "Vector":
-        """Of integers that are not negative."""
+        """For non-negative integers."""
         return self._make("srem", self, other)
 
     def __and__(self, other: Operand) -> "Vector":
