@@ -13,8 +13,7 @@ The command line turns each into its exit code and one line; nothing else catche
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cnncli.escaping import one_line
 
@@ -37,8 +36,7 @@ class UsageError(CnncliError):
     exit_code = 2
 
 
-@dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(NamedTuple):
     """A problem of a spec, or something doubtful in it.
 
     `file`, `line`, `column`: its place, from 1; where a change is at fault, `setting` is that change. `excerpt`: the

@@ -1,1 +1,1 @@
-"""Declarations → nodes with shapes → fused program with its buffers."""
+"""Lowering of declarations: nodes with shapes → fused operations → program with allocated buffers."""

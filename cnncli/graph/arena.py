@@ -1,4 +1,4 @@
-"""Arenas: many tensors in one flat array, so that an update is one pass and a checkpoint one write."""
+"""Arenas: many tensors in one flat array, so that an update takes one pass and a checkpoint one write."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
@@ -15,14 +15,14 @@ Array = np.ndarray[Any, Any]
 
 
 class Segment(NamedTuple):
-    """One tensor's place: the first element's index in the flat array, and its shape."""
+    """Location of one tensor: index of its first element in the flat array, and its shape."""
 
     offset: int
     shape: Shape
 
 
 class Arena:
-    """Tensors by name in one flat zeroed array; each starts at a multiple of 64 bytes, the gaps stay 0."""
+    """Named tensors in one flat, zero-initialized array; each is aligned to 64 bytes, and the padding stays 0."""
 
     def __init__(self, shapes: Mapping[str, Shape] | Sequence[tuple[str, Shape]], dtype: str) -> None:
         itemsize = np.dtype(dtype).itemsize
@@ -38,17 +38,17 @@ class Arena:
         return self.data[offset : offset + prod(shape)].reshape(shape)
 
     def tensors(self) -> dict[str, Array]:
-        """Every tensor by name, in order; views, not copies."""
+        """Return every tensor by name, in order, as views."""
         return {name: self[name] for name in self.segments}
 
     def places(self) -> Array:
-        """int64 (tensors, 2): the index of each tensor's first element in `data`, and that of its last + 1."""
+        """Start and end index (exclusive) of each tensor in `data`: int64 (tensors, 2)."""
         ends = [(offset, offset + prod(shape)) for offset, shape in self.segments.values()]
         return np.array(ends, np.int64).reshape(-1, 2)
 
 
 def fill(places: Mapping[str, Array], tensors: Mapping[str, Array]) -> None:
-    """Copy `tensors` into `places`. Raises CnncliError, before anything is copied, where names or shapes differ."""
+    """Copy `tensors` into `places`. Raises CnncliError, before copying anything, if names or shapes differ."""
     for name, place in places.items():
         if name not in tensors:
             raise CnncliError(f"the weights must hold every tensor of the model; {name!r} is missing")

@@ -1,9 +1,9 @@
-"""Fusion: rewrites of the forward operations, before differentiation.
+"""Operator fusion: rewrites of the forward operations, applied before differentiation.
 
-A rewrite looks at one call and its surroundings and says what should stand in its place, or None. Whether
-an operation takes an activation, or goes into the product before it, it says itself (`Op.with_activation`,
-`Op.folding`). A fused operation is one like any other; what it replaces is its reference. Runs that train nothing have
-rewrites of their own, whose operations need no derivative.
+A rewrite receives one call with its context and returns the calls that replace it, or None. The operation itself
+declares whether it can absorb an activation (`Op.with_activation`) or be folded into the preceding product
+(`Op.folding`). A fused operation is an ordinary `Op`; the operations it replaces are its reference implementation.
+Inference has its own rewrites, whose operations need no derivative.
 """
 
 from collections import Counter
@@ -19,36 +19,36 @@ from cnncli.ops.losses import Loss
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a rewrite may ask: who makes a value, and how often it is read."""
+    """The context of a rewrite: the producer of each value, and its number of uses."""
 
-    makers: Mapping[Value, Call]
+    producers: Mapping[Value, Call]
     reads: Mapping[Value, int]
 
-    def only_maker(self, value: Value) -> Call | None:
-        """The call that makes `value` for one reader alone; None where there are more, or where it is given."""
-        return self.makers.get(value) if self.reads[value] == 1 else None
+    def sole_producer(self, value: Value) -> Call | None:
+        """Return the producer of `value` if it has exactly one use; None if it has more, or is a program input."""
+        return self.producers.get(value) if self.reads[value] == 1 else None
 
 
 Rewritten = tuple[Sequence[Call], set[Call]]
-"""The calls in the place of one, and the calls that are then no longer needed."""
+"""The calls that replace one, and the calls that become dead."""
 Rewrite = Callable[[Call, Surroundings], Rewritten | None]
 
 
 def probabilities_of_loss(call: Call, around: Surroundings) -> Rewritten | None:
-    """A loss of logits without the activation beside it, which nobody reads in the program: the loss gives it, too."""
+    """Remove the activation next to a loss of logits if the program has no use of it: the loss also outputs it."""
     if not isinstance(call.op, Loss) or not call.op.logits_of or around.reads[call.outputs[1]]:
         return None
     activation = Softmax() if call.op.logits_of == "softmax" else Activation(call.op.logits_of)
-    for other in around.makers.values():
+    for other in around.producers.values():
         if other.op == activation and other.inputs[0] is call.inputs[0] and not around.reads[other.output]:
             return [replace(call, outputs=(call.output, other.output))], {other}
     return None
 
 
 def conv_relu_pool(call: Call, around: Surroundings) -> Rewritten | None:
-    """MaxPool2D 2×2 ∘ ReLU ∘ Conv2D as one operation, where nobody else reads what lies between them."""
-    relu = around.only_maker(call.inputs[0])
-    conv = around.only_maker(relu.inputs[0]) if relu is not None else None
+    """Fuse MaxPool2D 2×2 ∘ ReLU ∘ Conv2D if the intermediate values have no other use."""
+    relu = around.sole_producer(call.inputs[0])
+    conv = around.sole_producer(relu.inputs[0]) if relu is not None else None
     if relu is None or conv is None:
         return None
     op = ConvPool2D.instead_of(conv.op, relu.op, call.op)
@@ -58,26 +58,28 @@ def conv_relu_pool(call: Call, around: Surroundings) -> Rewritten | None:
     return [Call(op, conv.inputs, outputs, conv.owner)], {relu, conv}
 
 
-def activated(call: Call, around: Surroundings, *, derivable: bool = False) -> Rewritten | None:
-    """An activation and the operation before it as one, where nobody else reads what lies between."""
-    maker = around.only_maker(call.inputs[0])
-    if maker is None or call.op.as_activation is None:
+def fuse_activation(call: Call, around: Surroundings, *, derivable: bool = False) -> Rewritten | None:
+    """Fuse an activation into the preceding operation if the intermediate value has no other use."""
+    producer = around.sole_producer(call.inputs[0])
+    if producer is None or call.op.as_activation is None:
         return None
-    op = maker.op.with_activation(call.op.as_activation, derivable=derivable)
-    return None if op is None else ([replace(maker, op=op, outputs=(call.output, *maker.outputs[1:]))], {maker})
+    op = producer.op.with_activation(call.op.as_activation, derivable=derivable)
+    return (
+        None if op is None else ([replace(producer, op=op, outputs=(call.output, *producer.outputs[1:]))], {producer})
+    )
 
 
-def derivably_activated(call: Call, around: Surroundings) -> Rewritten | None:
-    """`activated`, but only where the derivative needs nothing that would have to be kept for it."""
-    return activated(call, around, derivable=True)
+def fuse_activation_training(call: Call, around: Surroundings) -> Rewritten | None:
+    """Fuse as `fuse_activation` does, but only if the derivative needs no additional saved value."""
+    return fuse_activation(call, around, derivable=True)
 
 
 def folded(call: Call, around: Surroundings) -> Rewritten | None:
-    """An operation and the product before it as the product alone, with another kernel and bias of weights alone.
+    """Fold an operation into the preceding product: a new kernel and bias are computed from weights only.
 
-    Only where nobody else reads what lies between.
+    Applies only if the intermediate value has no other use.
     """
-    product = around.only_maker(call.inputs[0])
+    product = around.sole_producer(call.inputs[0])
     if product is None or product.op.inner_axes is None:
         return None
     x, kernel, *bias = product.inputs
@@ -90,15 +92,15 @@ def folded(call: Call, around: Surroundings) -> Rewritten | None:
     return [weights, replace(product, op=op, inputs=(x, *weights.outputs), outputs=call.outputs)], {product}
 
 
-TRAINING = (probabilities_of_loss, conv_relu_pool, derivably_activated)
-"""Rewrites of what is then differentiated; the last after the other, which looks for the three."""
-INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, activated)
+TRAINING = (probabilities_of_loss, conv_relu_pool, fuse_activation_training)
+"""Rewrites before differentiation. `conv_relu_pool` comes first, because it matches the unfused activation."""
+INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, fuse_activation)
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:
-    """The calls after every rewrite that applies; the values they make and read keep their identity.
+    """Apply the rewrites in order; values keep their identity.
 
-    The `kept` ones are read by somebody beside the calls.
+    `kept` values have uses outside the calls.
     """
     fused = list(calls)
     for rewrite in rewrites:

@@ -1,4 +1,4 @@
-"""Static memory: every buffer's place is known before the first batch."""
+"""Static memory planning: every buffer's offset is fixed before the first batch."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,34 +10,34 @@ ALIGNMENT = 64
 
 @dataclass(frozen=True)
 class Lives:
-    """Which memory values need, and when: the `owners` of others share theirs, `spans` are the first and the last time.
+    """Lifetimes of values. `owners` maps a value to the one whose memory it shares; `spans` are (first, last) times.
 
-    Placed values are not among the spans. The `brief` ones are batched, gone at the time at which they are ready, and
-    no operation takes the batch of them as a whole.
+    Placed values have no span. `short_lived` values are batched, last used at the time at which they are complete, and
+    not accessed by any operation that needs the whole batch.
     """
 
     owners: dict[Value, Value]
     spans: dict[Value, tuple[int, int]]
-    brief: list[Value]
+    short_lived: list[Value]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where buffers lie: `offsets` in bytes within one block of `total` bytes; `owner` of a value shares its memory."""
+    """Buffer assignment: `offsets` in bytes within one block of `total` bytes; `owners` as in `Lives`."""
 
     owners: dict[Value, Value]
     offsets: dict[Value, int]
     total: int
 
     def owner(self, value: Value) -> Value:
-        """The value whose memory `value` is: itself, or the one it views or overwrites."""
+        """Return the value whose memory `value` uses: itself, or the one it views or overwrites."""
         return find(self.owners, value)
 
 
 def layout(found: Lives, size: Callable[[Value], int], without: Collection[Value] = ()) -> Layout:
-    """Place values largest first, at the lowest offset free for their whole lives (Pisarchyk & Lee 2020).
+    """Assign offsets, largest value first, each the lowest one free for the whole lifetime (Pisarchyk & Lee 2020).
 
-    `size` is in bytes. Values `without` a place have it elsewhere.
+    `size` is in bytes. Values in `without` are allocated elsewhere.
     """
     offsets, total = pack({value: life for value, life in found.spans.items() if value not in without}, size)
     return Layout(found.owners, offsets, total)
@@ -52,13 +52,12 @@ def lives(
     spans: Sequence[tuple[int, int]] | None = None,
     lasting: Collection[Value] = (),
 ) -> Lives:
-    """When the values of `calls` live; `kept` ones outlive the program, `lasting` ones live before it, too.
+    """Compute the lifetimes of the values of `calls`.
 
-    `size` is in bytes.
-    `spans`: when each call begins and ends, by default one after the other; those that share a time are done together
-    (see `schedule`).
+    `kept` values stay alive after the program, `lasting` ones also before it. `size` is in bytes. `spans`: first and
+    last time of each call, by default its position; calls with a common time run together (see `schedule`).
 
-    A view shares its input's memory, an elementwise operation takes that of an input nobody reads afterwards.
+    A view shares its input's memory; an elementwise operation runs in-place if the overwritten input has no later use.
     """
     spans = spans or [(position, position) for position in range(len(calls))]
     owners: dict[Value, Value] = {}
@@ -89,17 +88,19 @@ def lives(
                 end = spans[last[owner]][1] if last[owner] < len(calls) else len(calls)
                 found.setdefault(owner, (0 if value in lasting else spans[position][0], end))
                 ready.setdefault(owner, spans[position][1])
-    brief = [value for value, time in ready.items() if value.batched and found[value][1] == time and value not in whole]
-    return Lives(owners, found, brief)
+    short_lived = [
+        value for value, time in ready.items() if value.batched and found[value][1] == time and value not in whole
+    ]
+    return Lives(owners, found, short_lived)
 
 
 def aligned(size: int) -> int:
-    """`size` rounded up to where the next array may begin."""
+    """Round `size` up to a multiple of ALIGNMENT."""
     return -(-size // ALIGNMENT) * ALIGNMENT
 
 
 def find(owners: dict[Value, Value], value: Value) -> Value:
-    """Follow `owners` to the value whose memory it is."""
+    """Follow `owners` to the value that owns the memory."""
     while value in owners:
         value = owners[value]
     return value
@@ -116,7 +117,7 @@ def _last_reads(calls: Sequence[Call], owners: dict[Value, Value], kept: Collect
 
 
 def pack(spans: Mapping[Value, tuple[int, int]], size: Callable[[Value], int]) -> tuple[dict[Value, int], int]:
-    """Offsets of values that live from the first to the last of their times, and how many bytes there are in all."""
+    """Return the offsets of values alive from first to last time (inclusive), and the total number of bytes."""
     offsets: dict[Value, int] = {}
     total = 0
     for value in sorted(spans, key=lambda value: (-size(value), spans[value])):

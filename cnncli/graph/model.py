@@ -1,4 +1,4 @@
-"""The model: layers as nodes of a DAG, and its lowering to operations with every shape known."""
+"""The model: a DAG of layers, and its lowering to operations with static shapes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from cnncli.ops.ir import Call, Shape, Value
 
 T = TypeVar("T")
 INPUT = "input"
-"""The name under which nodes read what the model is fed."""
+"""The name of the model's input."""
 
 
 @dataclass(frozen=True)
 class Node:
-    """A layer in its place: its name, and the names of the earlier nodes (or INPUT) it reads."""
+    """A named layer, with the names of its inputs: earlier nodes or INPUT."""
 
     name: str
     layer: Layer
@@ -28,19 +28,19 @@ class Node:
 
 @dataclass(frozen=True)
 class Model:
-    """Nodes in an order in which each reads earlier ones only."""
+    """Nodes in topological order."""
 
     input_shape: Shape
     nodes: tuple[Node, ...]
 
     @property
     def outputs(self) -> tuple[str, ...]:
-        """The nodes whose values the model gives, by name: today the last one alone."""
+        """The names of the output nodes: currently only the last node."""
         return (self.nodes[-1].name,)
 
 
 def only(by_name: Mapping[str, T]) -> T:
-    """What belongs to the only output: for whoever knows of one alone. Raises ValueError where there are others."""
+    """Return the entry of the only output, for code that supports only one. Raises ValueError if there are several."""
     if len(by_name) != 1:
         raise ValueError(f"a model with one output is wanted; received the outputs {', '.join(by_name)}")
     return next(iter(by_name.values()))
@@ -48,7 +48,7 @@ def only(by_name: Mapping[str, T]) -> T:
 
 @dataclass(frozen=True)
 class Parameter:
-    """One weight of the model: "conv2d/kernel", what the layer asked for, and the value it is in the program."""
+    """One weight of the model: its name ("conv2d/kernel"), the layer's declaration, and its value in the program."""
 
     name: str
     weight: Weight
@@ -62,7 +62,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Lowered:
-    """A model as operations. `outputs` maps each node's name to its value; INPUT is among them."""
+    """A model lowered to operations. `outputs` maps each node's name, and INPUT, to its value."""
 
     builder: Builder
     outputs: dict[str, Value]
@@ -70,28 +70,28 @@ class Lowered:
 
     @property
     def input(self) -> Value:
-        """What the model is fed, one sample's shape."""
+        """The model's input, with the shape of one sample."""
         return self.outputs[INPUT]
 
     @property
     def output(self) -> Value:
-        """What the last node gives."""
+        """The last node's output."""
         return self.outputs[next(reversed(self.outputs))]
 
     def calls_of(self, node: str) -> list[Call]:
-        """The operations a node was lowered to."""
+        """Return the operations a node was lowered to."""
         return [call for call in self.builder.calls if call.owner == node]
 
     def parameters_of(self, node: str) -> list[Parameter]:
-        """The weights of a node."""
+        """Return the weights of a node."""
         return [parameter for parameter in self.parameters if parameter.name.rpartition("/")[0] == node]
 
 
 @dataclass(frozen=True)
 class LayerSummary:
-    """One row of the summary. FLOPs are those of one sample forward; a multiply-add counts two.
+    """One row of the summary. FLOPs are per sample (forward pass); a multiply-add counts as two.
 
-    `trainable`: how many of the parameters are.
+    `trainable`: the number of trainable parameters.
     """
 
     name: str
@@ -110,10 +110,10 @@ def lower(
     dtype: str = "float32",
     report: Callable[[Node, DeclarationError], None] | None = None,
 ) -> Lowered:
-    """Lower every node in order; inputs, weights and what follows from them are stored as `dtype`.
+    """Lower every node in order; inputs, weights and all values computed from them are stored as `dtype`.
 
-    A node that does not fit what it is fed raises ShapeError; with `report`, that is called instead, nodes that depend
-    on the faulty one are left out, and the rest is lowered.
+    Raises ShapeError for a node whose inputs have invalid shapes. With `report`, that is called instead; nodes that
+    depend on the invalid one are skipped, and the rest is lowered.
     """
     builder = Builder(training=training, dtype=dtype)
     outputs = {INPUT: Value(tuple(model.input_shape), dtype=dtype, label=INPUT)}
@@ -132,7 +132,7 @@ def lower(
 
 
 def summarize(model: Model, lowered: Lowered) -> list[LayerSummary]:
-    """One row a node, in order."""
+    """Return one row per node, in order."""
     return [
         LayerSummary(
             node.name,
@@ -148,7 +148,7 @@ def summarize(model: Model, lowered: Lowered) -> list[LayerSummary]:
 
 
 def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters: list[Parameter]) -> Value:
-    """Lower one node on `builder`, its weights added to `parameters`; raises DeclarationError where it does not fit."""
+    """Lower one node and append its weights to `parameters`. Raises DeclarationError if the inputs are invalid."""
     least, most = node.layer.arity
     if not least <= len(inputs) <= (most or len(inputs)):
         wanted = f"{'exactly' if least == most else 'at least'} {least}"

@@ -1,4 +1,4 @@
-"""A network ready to run: a model's programs for training, evaluation and prediction, on shared arenas and memory."""
+"""An executable network: programs for training, evaluation and prediction that share weights and buffers."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,14 +21,14 @@ Array = np.ndarray[Any, Any]
 
 
 class _Run(NamedTuple):
-    """One of the three programs, and what it computes."""
+    """One of the three programs, with its objective."""
 
     program: Program
     objective: Objective
 
 
 class _Results(NamedTuple):
-    """What the host reads after a run: views that are found once, not after every batch. `predict` has no losses."""
+    """Views of a program's results, created once rather than after every batch. `predict` has no losses."""
 
     predictions: Mapping[str, Array]
     probabilities: Mapping[str, Array]
@@ -37,12 +37,12 @@ class _Results(NamedTuple):
 
 
 class Network:
-    """A model with its weights and gradients, able to run up to `batch_size` samples at a time.
+    """A model with its weights and gradients, for batches of up to `batch_size` samples.
 
-    `weights` and `gradients` are the arenas of what is trained, `frozen` that of all other weights and of statistics.
+    `weights` and `gradients` are the arenas of the trainable weights; `frozen` holds all other weights and statistics.
     Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
-    read `predictions`, `losses`, `gradients`. Targets and predictions are by the names of the model's outputs.
-    Everything is real (`dtype`), batch axis first; nothing is allocated after the first call for an n.
+    read `predictions`, `losses`, `gradients`. Targets and predictions are keyed by the names of the model's outputs.
+    All arrays have dtype `dtype`, batch axis first. Nothing is allocated after the first call for a given n.
     """
 
     def __init__(
@@ -71,42 +71,42 @@ class Network:
         self.steady = False
 
     def initialize(self, seed: int) -> None:
-        """Draw every weight anew from its initializer: a pure function of the model and `seed`."""
+        """Initialize every weight: a pure function of the model and `seed`."""
         for number, parameter in enumerate(self.parameters):
             drawn = parameter.weight.initializer.draw(parameter.weight.shape, seed, streams.WEIGHTS + number)
             self.tensor(parameter.name)[...] = drawn
 
     def tensor(self, name: str) -> Array:
-        """The weight or statistic `name`: a view, not a copy."""
+        """Return a view of the weight or statistic `name`."""
         return self.weights[name] if name in self.weights.segments else self.frozen[name]
 
     def tensors(self) -> dict[str, Array]:
-        """Every weight and statistic by name, in model order; views, not copies."""
+        """Return views of all weights and statistics by name, in model order."""
         return {parameter.name: self.tensor(parameter.name) for parameter in self.parameters}
 
     def load(self, tensors: Mapping[str, Array]) -> None:
-        """Take weights by name. Raises CnncliError where names or shapes are not the model's."""
+        """Load weights by name. Raises CnncliError if names or shapes differ from the model's."""
         fill(self.tensors(), tensors)
 
     def train_step(self, n: int, seed: int, step: int) -> None:
-        """Forward and backward of the first `n` rows: fills `gradients` with those of the mean loss plus penalties.
+        """Forward and backward pass over the first `n` rows.
 
-        `seed` and `step` key the dropout masks.
+        Fills `gradients` with the gradients of the mean loss plus penalties. `seed` and `step` key the dropout masks.
         """
         self.clock[:] = seed, step
         self._run("train", n)
 
     def evaluate(self, n: int) -> None:
-        """Inference and loss of the first `n` rows."""
+        """Compute predictions and losses of the first `n` rows."""
         self._run("evaluate", n)
 
     def predict(self, n: int) -> None:
-        """Inference of the first `n` rows."""
+        """Compute predictions of the first `n` rows."""
         self._run("predict", n)
 
     @contextmanager
     def steady_weights(self) -> Iterator[None]:
-        """Inside, weights stay as they are: what evaluation and prediction make of them alone is made only once."""
+        """Context in which weights are constant: values computed from weights only are computed once and reused."""
         self.current, self.steady = None, True
         try:
             yield
@@ -115,30 +115,30 @@ class Network:
 
     @property
     def predictions(self) -> Mapping[str, Array]:
-        """(batch_size, *output_shape) each: the outputs of the last call."""
+        """Outputs of the last call, (batch_size, *output_shape) each."""
         assert self.current is not None
         return self.current.predictions
 
     @property
     def probabilities(self) -> Mapping[str, Array]:
-        """(batch_size, *output_shape) each: what the predictions mean. They are these themselves, unless logits."""
+        """Probabilities of the last call, (batch_size, *output_shape) each: the predictions unless they are logits."""
         assert self.current is not None
         return self.current.probabilities
 
     @property
     def losses(self) -> Array:
-        """(batch_size,): each row's weighted loss in the last `train_step` or `evaluate`."""
+        """Weighted loss of each row in the last `train_step` or `evaluate`, (batch_size,)."""
         assert self.current is not None
         assert self.current.losses is not None
         return self.current.losses
 
     def penalty(self) -> float:
-        """The sum of all regularizers' penalties in the last `train_step` or `evaluate`."""
+        """Return the sum of all regularization penalties in the last `train_step` or `evaluate`."""
         assert self.current is not None
         return fsum(float(penalty[0]) for penalty in self.current.penalties)
 
     def constraint_steps(self) -> list[Step]:
-        """Steps that force every constrained weight back; to be run after each update."""
+        """Return the steps that project constrained weights; run them after each update."""
         return [
             step
             for parameter in self.parameters
@@ -160,7 +160,7 @@ class Network:
         self.runs[purpose].program.run(n, steady=self.steady and again)
 
     def _plan(self, purpose: Purpose) -> _Run:
-        """The steps of one kind of run. All kinds share one block of memory: one runs at a time."""
+        """Plan one kind of program. All kinds share one block of memory, because only one runs at a time."""
         what = objective(self.model, self.loss, purpose, dtype=self.dtype)
         lowered = what.lowered
         weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
@@ -185,7 +185,7 @@ class Network:
 
 
 def _results(run: _Run) -> _Results:
-    """Where the host finds what a program, with its memory attached, computes."""
+    """Return views of the results of a program whose memory is attached."""
     read, what = run.program.read, run.objective
     losses = None if what.loss is None else read(what.loss)
     penalties = [read(value) for value in what.penalties]

@@ -1,4 +1,4 @@
-"""What a run computes: a model's operations with its loss and, for training, their derivative; not yet in any place."""
+"""The operations of a run: the model with its loss and, for training, their derivative, before memory is assigned."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,11 +20,11 @@ Purpose = Literal["train", "evaluate", "predict"]
 
 @dataclass(frozen=True)
 class Objective:
-    """Operations and the values that matter to whoever runs them.
+    """Operations, with the values that are inputs and results of a run.
 
-    `predictions` and `targets` are by the names of the model's outputs, as are `probabilities`: what the predictions
-    mean, themselves or made of logits. `loss` is None for prediction alone. `gradients`: by the weight's name; a weight
-    without influence has none.
+    `predictions`, `targets` and `probabilities` are keyed by the names of the model's outputs; probabilities are the
+    predictions themselves, or computed from logits. `loss` is None for prediction. `gradients` is keyed by the weight's
+    name; a weight that does not influence the loss has none.
     """
 
     lowered: Lowered
@@ -38,19 +38,19 @@ class Objective:
 
     @property
     def penalties(self) -> list[Value]:
-        """The regularizers' terms, one number each."""
+        """The regularization terms, one scalar each."""
         return [call.output for call in self.calls if isinstance(call.op, Penalty)]
 
     @property
     def given(self) -> list[Value]:
-        """What is filled in before a run: input, target, weights and so on."""
+        """Values filled in before a run: input, targets, weights and so on."""
         lowered = self.lowered
         weights = [parameter.value for parameter in lowered.parameters]
         return [lowered.input, lowered.builder.clock, *self.targets.values(), self.sample_weight, *weights]
 
     @property
     def kept(self) -> list[Value]:
-        """What is read after a run, gradients aside."""
+        """Values read after a run, except gradients."""
         outputs = dict.fromkeys((*self.predictions.values(), *self.probabilities.values()))
         return [*outputs, *self.penalties, *([] if self.loss is None else [self.loss])]
 
@@ -58,9 +58,9 @@ class Objective:
 def objective(
     model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None, *, dtype: str = "float32"
 ) -> Objective:
-    """The operations of one kind of run in `dtype`, fused by `rewrites` (None: what the table has for it).
+    """Return the operations of one kind of run in `dtype`, fused by `rewrites` (None: the default ones for `purpose`).
 
-    For "train" with the backward pass behind them.
+    For "train", the backward pass follows.
     """
     training = purpose == "train"
     if rewrites is None:
@@ -82,9 +82,9 @@ def objective(
 
 
 def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> int:
-    """Bytes of the arrays that training in float32 holds: weights, gradients, `slots` of the optimizer, batch, buffers.
+    """Bytes that training in float32 needs for weights, gradients, `slots` of the optimizer, batch and buffers.
 
-    The kernels' scratch, what a thread keeps of a portion (a few per cent) and the interpreter are not counted.
+    Kernel scratch, thread-local slices (a few percent) and the interpreter are not counted.
     """
     train = objective(model, loss, "train")
 
@@ -93,7 +93,7 @@ def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> in
 
     placed = {*train.given, *train.gradients.values(), *train.lowered.builder.updates}
     lives = memory.lives(train.calls, placed, train.kept, size, spans=spans(train.calls))
-    buffers = memory.layout(lives, size, lives.brief).total
+    buffers = memory.layout(lives, size, lives.short_lived).total
     weights = sum(size(p.value) * (2 + slots if p.weight.trainable else 1) for p in train.lowered.parameters)
     return buffers + weights + sum(map(size, (train.lowered.input, *train.targets.values())))
 
@@ -106,14 +106,14 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
     for parameter in trained:
         grad = grads[parameter.value]
         if grad is not None:
-            grad = _apart(tape, grad, placed)
+            grad = _unaliased(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
     return replace(forward, calls=rematerialized(tape.calls, forward.loss), gradients=gradients)
 
 
-def _apart(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:
-    """`grad`, or a copy where it shares memory with a value that has its place: weights that are added share one."""
+def _unaliased(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:
+    """Return `grad`, or a copy if it aliases a placed value: weights that are added share one gradient."""
     views = {call.output: call.inputs[0] for call in tape.calls if call.op.is_view}
     taken = {memory.find(views, value) for value in placed}
     return tape.emit(Add(), grad) if memory.find(views, grad) in taken else grad

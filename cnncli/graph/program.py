@@ -1,4 +1,4 @@
-"""The program: calls with every buffer in its place, as steps that run in one compiled call."""
+"""The program: calls with buffers assigned, as steps that run in one compiled call."""
 
 from collections.abc import Collection, Mapping, Sequence
 from itertools import accumulate
@@ -8,9 +8,9 @@ import numpy as np
 
 from cnncli.graph import memory
 from cnncli.graph.schedule import segments, spans
-from cnncli.graph.slices import Slices, passing
+from cnncli.graph.slices import Slices, pass_local_values
 from cnncli.kernels.jit import runtime
-from cnncli.kernels.jit.relocation import stand_in
+from cnncli.kernels.jit.relocation import placeholder_address
 from cnncli.kernels.jit.runtime import Pass, Scratch, Step, Tensor
 from cnncli.ops.ir import Call, Value
 
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 class _Bound(NamedTuple):
-    """A program for one number of samples: all of it, what is done again with the same weights, and arrays it needs."""
+    """A program for one batch size: all steps, the steps to repeat if weights are unchanged, and extra arrays."""
 
     whole: runtime.Program
     again: runtime.Program
@@ -28,10 +28,10 @@ class _Bound(NamedTuple):
 class Program:
     """Operations planned for up to `capacity` samples.
 
-    `placed` gives the array of every value that lies elsewhere (inputs, weights, gradients), with room for `capacity`
-    samples and of its value's dtype; `kept` are values the host reads after a run. The rest shares the memory handed to
-    `attach`, `size` bytes. With `steady`, what is made of weights alone is made first and keeps its memory, for runs in
-    which they are what they were. Raises ValueError where an array has another dtype than its value.
+    `placed` maps values with external storage (inputs, weights, gradients) to their arrays, of the value's dtype and
+    large enough for `capacity` samples; `kept` values are read after a run. All other values share the memory passed to
+    `attach`, `size` bytes. With `steady`, values computed from weights only are computed first and keep their memory,
+    so that runs with unchanged weights can reuse them. Raises ValueError if an array's dtype differs from its value's.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Program:
         lasting = [value for call in calls for value in call.outputs if steady and not value.batched]
         lives = memory.lives(calls, placed, kept, self._size, spans=self.spans, lasting=lasting)
         self.layout = memory.Layout(lives.owners, dict.fromkeys(lives.spans, 0), 0)
-        self.brief = lives.brief
-        stand_ins = {value: stand_in(number) for number, value in enumerate(self.brief)}
+        self.short_lived = lives.short_lived
+        placeholders = {value: placeholder_address(number) for number, value in enumerate(self.short_lived)}
         scratch = [Scratch() for _ in calls]
-        steps = [self._steps(call, capacity, own, stand_ins) for call, own in zip(calls, scratch, strict=True)]
+        steps = [self._steps(call, capacity, own, placeholders) for call, own in zip(calls, scratch, strict=True)]
         _, parts = self._scheduled(steps, capacity)
-        found = passing(parts, self.brief)
-        self.elsewhere = {value: address for value, address in stand_ins.items() if value in found}
+        found = pass_local_values(parts, self.short_lived)
+        self.elsewhere = {value: address for value, address in placeholders.items() if value in found}
         self.layout = memory.layout(lives, self._size, found)
         self.shared_at = memory.aligned(self.layout.total)
         self.places, shared = self._shares([own.used for own in scratch])
@@ -73,15 +73,14 @@ class Program:
         self.size = self.private_at + self.stride * threads
 
     def attach(self, block: Array) -> None:
-        """Use `block` (at least `size` bytes, aligned to 64) as memory; several programs may share one."""
+        """Use `block` (at least `size` bytes, aligned to 64) for buffers; programs may share one."""
         self.block, self.bound, self.ready = block, {}, 0
 
     def run(self, n: int, *, steady: bool = False) -> None:
-        """Run on the first `n` samples; the steps for an `n` are planned once.
+        """Run on the first `n` samples; the steps for each `n` are planned once.
 
-        With `steady`, weights are those of the last run, and nobody else has used the memory since: what that run made
-        of weights alone is not made again. Raises ValueError for an `n` that is not 1 … capacity: kernels trust the
-        sizes they are given.
+        With `steady`, the caller guarantees that neither weights nor memory changed since the last run: values computed
+        from weights only are reused. Raises ValueError if `n` is not in 1 … capacity: kernels do not check sizes.
         """
         if not 1 <= n <= self.capacity:
             raise ValueError(f"a program runs on 1 … {self.capacity} samples; received {n}")
@@ -92,15 +91,15 @@ class Program:
         self.ready = n
 
     def alone(self, n: int) -> tuple[list[list[Step]], list[Array]]:
-        """The steps of each call on the first `n` samples, to be done one by one; arrays that must live as long."""
+        """Return the steps of each call on the first `n` samples, to run one by one, and arrays they keep using."""
         return self._planned(n, self.elsewhere)
 
     def traffic(self, call: Call, n: int) -> int:
-        """Bytes of all that a call on `n` samples reads and writes, each once."""
+        """Return the bytes a call on `n` samples reads and writes, counting each array once."""
         return sum(value.bytes * (n if value.batched else 1) for value in (*call.inputs, *call.outputs))
 
     def read(self, value: Value) -> Array:
-        """A view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
+        """Return a view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
         owner = self.layout.owner(value)
         shape = self._shape(value, self.capacity)
         if owner in self.placed:
@@ -116,10 +115,10 @@ class Program:
         return (n, *value.shape) if value.batched else value.shape
 
     def _bind(self, n: int) -> _Bound:
-        """Plan for the first `n` samples. What does not stay within a pass now has an array of its own."""
+        """Plan for the first `n` samples. Values that are not local to a pass for this n get arrays of their own."""
         steps, arrays = self._planned(n, ())
         weights, parts = self._scheduled(steps, n)
-        if rest := self.elsewhere.keys() - passing(parts, self.brief):
+        if rest := self.elsewhere.keys() - pass_local_values(parts, self.short_lived):
             steps, arrays = self._planned(n, rest)
             weights, parts = self._scheduled(steps, n)
         cut = self._cut(parts)
@@ -133,7 +132,7 @@ class Program:
         return _Bound(whole, again, arrays)
 
     def _planned(self, n: int, values: Collection[Value]) -> tuple[list[list[Step]], list[Array]]:
-        """Each call's steps on the first `n` samples; `values` that have no place get arrays, others stand-ins."""
+        """Return each call's steps on the first `n` samples; unplaced `values` get arrays, others placeholders."""
         arrays = {value: aligned(n * value.bytes) for value in values}
         elsewhere = {**self.elsewhere, **{value: array.ctypes.data for value, array in arrays.items()}}
         base = self.block.ctypes.data
@@ -144,7 +143,7 @@ class Program:
         return steps, list(arrays.values())
 
     def _scheduled(self, steps: Sequence[Sequence[Step]], n: int) -> tuple[list[Step], list[Step | Pass]]:
-        """What is made of steady weights, and all the rest that is to be done on the first `n` samples."""
+        """Return the steps that depend on steady weights only, and all other steps on the first `n` samples."""
         weights: list[Step] = []
         rest: list[Step | Pass] = []
         for segment in segments(self.calls, steps, n, self.spans):
@@ -153,13 +152,13 @@ class Program:
         return weights, rest
 
     def _cut(self, parts: Sequence[Step | Pass]) -> list[Step | Slices]:
-        return [Slices(part, self.brief) if isinstance(part, Pass) else part for part in parts]
+        return [Slices(part, self.short_lived) if isinstance(part, Pass) else part for part in parts]
 
     def _shares(self, used: Sequence[int]) -> tuple[list[int], int]:
-        """Where each call's shared scratch lies, and how much there is of it.
+        """Return the offset of each call's shared scratch, and the total size in bytes.
 
-        Calls of one segment have theirs side by side, or all calls where what is made of weights is to stay. Else there
-        are two places in turn, for a call may reach into the next segment.
+        With `steady`, every call has its own scratch, because values computed from weights persist. Otherwise the calls
+        of a segment have disjoint scratch, and two areas alternate, because a call may extend into the next segment.
         """
         if self.steady:
             starts = [0, *accumulate(used)]
@@ -180,7 +179,7 @@ class Program:
         return call.op.steps(inputs, outputs, scratch)
 
     def _tensor(self, value: Value, n: int, elsewhere: Mapping[Value, int]) -> Tensor:
-        """Where `value` lies, its first `n` samples if batched."""
+        """Return the tensor of `value`, its first `n` samples if batched."""
         owner = self.layout.owner(value)
         if owner in elsewhere:
             address = elsewhere[owner]
@@ -192,12 +191,12 @@ class Program:
 
 
 def _room(parts: Sequence[Step | Slices]) -> int:
-    """Bytes a thread needs for the slices of any pass."""
+    """Return the bytes each thread needs for slices: the maximum over all passes."""
     return memory.aligned(max((part.size for part in parts if isinstance(part, Slices)), default=0))
 
 
 def aligned(size: int) -> Array:
-    """`size` bytes of zeroed memory, uint8, starting at a multiple of 64."""
+    """Allocate `size` zeroed bytes (uint8), aligned to 64."""
     raw = np.zeros(size + memory.ALIGNMENT, np.uint8)
     start = -raw.ctypes.data % memory.ALIGNMENT
     return raw[start : start + size]

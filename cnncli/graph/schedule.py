@@ -1,9 +1,9 @@
-"""The schedule: which steps each portion of a batch goes through while it is in the cache, and where threads must meet.
+"""The schedule: which steps run together on cache-sized portions, and where threads synchronize (barriers).
 
-Operations done one after the other would send the whole batch through memory each time. But most need, for a row of
-their output, only the same row of what others make. A *segment* is a run of calls of that kind: threads take lanes of
-the batch and carry them through all of its steps, portion by portion, without meeting. A sum over the batch is ready
-only after that, and who reads it begins the next segment. The steps do the same to each element, whatever the order.
+Running operations one after the other would move the whole batch through memory each time. But for a row of output,
+most operations read only the same row of their inputs. A *segment* is a sequence of such calls: each thread takes lanes
+of the batch and runs all steps on them, portion by portion, without a barrier. A batch reduction completes at the end
+of a segment; its first reader starts the next. The order does not change the arithmetic of any element.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Pass, Step
 
 NEAR = 512 << 10
-"""Bytes of a portion's arrays: half of a usual L2 cache."""
+"""Target bytes of a portion's arrays: half of a typical L2 cache."""
 WIDE = 2 * NEAR
-"""Bytes of a row's arrays in a segment: more of them would not stay in the cache anyhow, and all need their memory."""
+"""Maximum bytes per sample in a segment, so that it fits in cache; all its arrays are alive at the same time."""
 FULL = 0.75
-"""The least share of their time that lanes of sums must keep the threads at work."""
+"""Minimum thread utilization of a segment with batch reductions, whose lanes have a fixed size."""
 
 
 class Span(NamedTuple):
-    """The first and the last segment in which a call has a part."""
+    """The first and the last segment of a call."""
 
     first: int
     last: int
 
 
 def spans(calls: Sequence[Call]) -> list[Span]:
-    """Where each call stands, for the planning of memory: no kernel is needed for that.
+    """Return the segments of each call, for memory planning, without compiling any kernel.
 
-    An operation that makes a sum and something else, as batch normalization does, reaches into the next segment.
+    An operation with both a batch reduction and batched outputs, like batch normalization, extends into the next
+    segment.
     """
     found: list[Span] = []
     segment, together, sums = 0, set[Value](), set[Value]()
@@ -56,39 +57,36 @@ def spans(calls: Sequence[Call]) -> list[Span]:
 
 @dataclass
 class Segment:
-    """Steps in groups: to be done `before`, on rows that may be done `apart`, and `after` all of those.
-
-    Before all of them are those that are made of `weights` alone.
-    """
+    """Groups of steps, in order: on `weights` only, `before` the rows, `per_row` (independent rows), and `after`."""
 
     weights: list[Step] = field(default_factory=list)
     before: list[Step] = field(default_factory=list)
-    apart: list[Step] = field(default_factory=list)
+    per_row: list[Step] = field(default_factory=list)
     after: list[Step] = field(default_factory=list)
     values: set[Value] = field(default_factory=set)
-    """The batched values of calls whose steps are apart."""
+    """The batched values of the calls in `per_row`."""
 
     @property
     def lane(self) -> int:
-        """Rows of a lane of its sums; 0 where there are none."""
-        return next((step.work.grain for step in self.apart if step.work.chained), 0)
+        """Rows per lane of the segment's batch reductions; 0 if it has none."""
+        return next((step.work.grain for step in self.per_row if step.work.chained), 0)
 
     def parts(self, n: int, threads: int) -> list[Step | Pass]:
-        """The steps behind those of weights, in their order, those apart as one pass where that pays."""
+        """Return the steps except those of weights, in order; `per_row` steps form one pass if that is faster."""
         from cnncli.kernels.jit.runtime import Pass
 
         lane, portion = self._cut(n, threads, sum(value.bytes for value in self.values))
-        passes: list[Step | Pass] = [Pass(self.apart, n, lane, portion)] if lane else [*self.apart]
+        passes: list[Step | Pass] = [Pass(self.per_row, n, lane, portion)] if lane else [*self.per_row]
         return [*self.before, *passes, *self.after]
 
     def _cut(self, n: int, threads: int, row: int) -> tuple[int, int]:
-        """Rows of a lane and of a portion; 0 where the steps are better divided one by one."""
-        if len(self.apart) < 2:
+        """Return the rows per lane and per portion; 0 if the steps are better parallelized one by one."""
+        if len(self.per_row) < 2:
             return 0, 0
-        # Some are quicker with more rows at a time; that may cost some room, but not too much.
-        together = [step.work.grain * n // step.work.units for step in self.apart if not step.work.chained]
+        # Some steps are faster with more rows at a time: allow up to four times the target size for them.
+        together = [step.work.grain * n // step.work.units for step in self.per_row if not step.work.chained]
         portion = max(1, min(max([NEAR // row, *together]), 4 * NEAR // row))
-        if self.lane == 0:  # some lanes a thread, so that none waits long for the others
+        if self.lane == 0:  # several lanes per thread, for load balancing
             portion = max(1, min(portion, n // (4 * threads)))
             return (portion, portion) if n >= threads else (0, 0)
         lanes = -(-n // self.lane)
@@ -97,10 +95,10 @@ class Segment:
 
 
 def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, within: Sequence[Span]) -> list[Segment]:
-    """The steps of a program's calls on n rows in segments, none of which reaches beyond those of the spans `within`.
+    """Group the steps of a program's calls on n rows into segments that stay inside the spans `within`.
 
-    What a call does before its steps on rows reads no batched value, and what it does after them makes none: it may be
-    done before, or after, all of a segment.
+    Steps of a call before its per-row steps read no batched value, and steps after them write none: they can run before
+    or after the whole segment.
     """
     found, bound, made = [Segment()], 0, set[Value]()
     for call, own, span in zip(calls, steps, within, strict=True):
@@ -108,19 +106,19 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
             found.append(Segment())
         batched = {value for value in (*call.inputs, *call.outputs) if value.batched}
         phases = list(_phases(own, n if batched and not call.op.as_whole else 0))
-        for number, (before, apart, after) in enumerate(phases):
+        for number, (before, per_row, after) in enumerate(phases):
             last = found[-1]
-            lanes = {step.work.grain for step in (*last.apart, *apart) if step.work.chained}
-            if number or len(lanes) > 1 or (last.apart and batched and not apart):
+            lanes = {step.work.grain for step in (*last.per_row, *per_row) if step.work.chained}
+            if number or len(lanes) > 1 or (last.per_row and batched and not per_row):
                 last = Segment()
                 found.append(last)
-            if number == 0 and made.isdisjoint(call.inputs) and (apart or not batched):
+            if number == 0 and made.isdisjoint(call.inputs) and (per_row or not batched):
                 last.weights += before
             else:
                 last.before += before
-            last.apart += apart
+            last.per_row += per_row
             last.after += after
-            last.values |= batched if apart else set()
+            last.values |= batched if per_row else set()
         if (len(phases) < 2 and span.first < span.last) or (phases and phases[-1][2] and call.output.batched):
             found.append(Segment())
         bound = span.last
@@ -130,7 +128,7 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
 
 
 def _phases(steps: Sequence[Step], n: int) -> Iterator[tuple[list[Step], list[Step], list[Step]]]:
-    """The steps of a call as at most two groups of (before, apart, after); none are apart where n is 0."""
+    """Split the steps of a call into at most two groups (before, per_row, after); none are per row if n is 0."""
     kinds = [n > 0 and step.work.rows == n for step in steps]
     if not any(kinds):
         if steps:

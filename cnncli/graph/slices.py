@@ -1,6 +1,6 @@
-"""Slices: a value that one pass makes and uses up needs no more memory than each thread's portion of it.
+"""Slices: a value produced and consumed within one pass needs only a thread-local buffer for one portion.
 
-Written to an array of the whole batch, it would go out to memory though nobody reads it from there.
+An array for the whole batch would cause memory writes that are never read.
 """
 
 from collections import defaultdict
@@ -12,8 +12,11 @@ from cnncli.kernels.jit.runtime import Pass, Step
 from cnncli.ops.ir import Value
 
 
-def passing(parts: Iterable[Step | Pass], values: Sequence[Value]) -> set[Value]:
-    """Those of `values`, planned at the stand-ins of their numbers, that only the steps of one pass use."""
+def pass_local_values(parts: Iterable[Step | Pass], values: Sequence[Value]) -> set[Value]:
+    """Return those of `values` that only the steps of one pass use.
+
+    The steps were planned with the placeholder address of each value's index.
+    """
     users: dict[int, set[int]] = defaultdict(set)
     for number, part in enumerate(parts):
         steps, user = (part.steps, number) if isinstance(part, Pass) else ([part], -1)
@@ -24,9 +27,9 @@ def passing(parts: Iterable[Step | Pass], values: Sequence[Value]) -> set[Value]
 
 
 class Slices:
-    """A thread's memory for those of `values`, planned at the stand-ins of their numbers, that a pass uses.
+    """Thread-local buffers for those of `values` that a pass uses; `size` is in bytes per thread.
 
-    `size` is in bytes.
+    The pass was planned with the placeholder address of each value's index.
     """
 
     def __init__(self, part: Pass, values: Sequence[Value]) -> None:
@@ -38,7 +41,7 @@ class Slices:
         self.offsets, self.size = memory.pack(spans, lambda value: part.portion * value.bytes)
 
     def at(self, base: int, stride: int) -> Pass:
-        """The pass with the slices of thread 0 from address `base` on, those of the next one `stride` bytes behind."""
+        """Return the pass with thread 0's slices at address `base` and those of thread t at `base + t · stride`."""
         return self.part._replace(
             moved=[
                 Moved(step, word, base + self.offsets[value] + offset, stride, value.bytes)

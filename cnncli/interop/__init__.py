@@ -1,1 +1,1 @@
-"""Other frameworks: what a model is in their words, and their processes to be measured against."""
+"""Other frameworks: translation of models, and separate processes for benchmarks."""

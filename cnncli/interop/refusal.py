@@ -1,8 +1,8 @@
-"""What is said of a network that another framework can't be asked to run."""
+"""The error for a network that another framework can't run."""
 
 from cnncli.errors import UsageError
 
 
 def no_counterpart(framework: str, what: str) -> UsageError:
-    """What to raise where the framework has nothing like `what`, or where it would be something else there."""
+    """Return the error for `what` if the framework has no equivalent, or one with different semantics."""
     return UsageError(f"--against {framework} knows no counterpart of {what}")

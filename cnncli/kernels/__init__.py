@@ -1,7 +1,7 @@
-"""The ground floor: arrays and addresses in, arrays out; Numba, llvmlite and NumPy only.
+"""Kernels: arrays and addresses in, arrays out; depends on Numba, llvmlite and NumPy only.
 
-Loaded lazily: `from cnncli import kernels` costs nothing, the first attribute imports Numba. That is what lets a spec
-be checked and summarized without it. `kernels.conv2d` is the module `conv2d`, whatever room it is in.
+Loaded lazily: `from cnncli import kernels` imports nothing, the first attribute access imports Numba. Specs can
+therefore be checked and summarized without it. `kernels.conv2d` is the module `conv2d` of whichever subpackage has it.
 """
 
 from importlib import import_module
@@ -61,7 +61,7 @@ ROOMS = {
     "optimizers": ("clipping", "constraints", "update_rules"),
     "pooling": ("global_max", "pool2d", "resample"),
 }
-"""Room → the modules of it that the floors above use."""
+"""Subpackage → its modules used by higher layers."""
 PLACES = {module: f"{__name__}.{room}.{module}" for room, modules in ROOMS.items() for module in modules}
 
 

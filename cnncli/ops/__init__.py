@@ -1,1 +1,1 @@
-"""The small IR of differentiable operations: shape, FLOPs, derivative, what is saved; the builder layers lower with."""
+"""IR of differentiable operations (shapes, FLOPs, derivatives, saved values), and the builder used to lower layers."""

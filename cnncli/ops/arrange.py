@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reshape(Op):
-    """The same elements in the same order under another shape: no work at all."""
+    """Change the shape; elements and their order stay the same, and nothing is copied."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -40,7 +40,7 @@ class Reshape(Op):
 
 @dataclass(frozen=True)
 class Concatenate(Op):
-    """Values side by side along `axis`, counted from 0 without the batch axis."""
+    """Concatenate values along `axis`, counted from 0 without the batch axis."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -69,7 +69,7 @@ class Concatenate(Op):
 
 @dataclass(frozen=True)
 class Slice(Op):
-    """`size` cells along `axis` (without the batch axis), from `start`."""
+    """Take `size` elements along `axis` (counted without the batch axis), starting at `start`."""
 
     keeps_scale: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Batch normalization: by the batch's own mean and variance while training, by the running ones otherwise."""
+"""Batch normalization: with batch statistics in training, with moving statistics in inference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Normalization(Activated):
-    """What both have: which of gamma and beta come along, behind all other inputs; an activation as in Conv2D."""
+    """Common base: flags for the optional inputs gamma and beta, which come last, and a fused activation."""
 
     recomputes: ClassVar[bool] = True
 
@@ -29,7 +29,7 @@ class _Normalization(Activated):
         return call.output.size * (2 + (self.activation != "linear"))
 
     def constants(self, saved: Tensor, gamma_and_beta: Sequence[Tensor]) -> Normalization:
-        """What the kernels take."""
+        """Return the kernels' arguments."""
         given = list(gamma_and_beta)
         gamma = given.pop(0) if self.scale else None
         beta = given.pop(0) if self.center else None
@@ -38,7 +38,7 @@ class _Normalization(Activated):
 
 @dataclass(frozen=True)
 class BatchNormalization(_Normalization):
-    """(x (…,C), running mean and variance (C,)[, gamma (C,)][, beta (C,)]) → y, …: normalized by its own moments.
+    """(x (…,C), running mean and variance (C,)[, gamma (C,)][, beta (C,)]) → y, …: normalized with batch statistics.
 
     Further outputs: the batch's mean and 1/√(variance + epsilon), (2, C); the new running mean and variance.
     """
@@ -69,7 +69,7 @@ class BatchNormalization(_Normalization):
 
 @dataclass(frozen=True)
 class Renormalization(Op):
-    """(x (…,C), saved (2, C)[, gamma][, beta]) → y of the BatchNormalization that `saved` comes from, once more."""
+    """(x (…,C), saved (2, C)[, gamma][, beta]) → y: recomputes the output of the BatchNormalization `of`."""
 
     of: BatchNormalization
 
@@ -115,9 +115,9 @@ class BatchNormalizationGrad(Op):
 
 @dataclass(frozen=True)
 class FixedNormalization(_Normalization):
-    """(x (…,C), mean and variance (C,)[, gamma][, beta]) → y: normalized by moments that are given.
+    """(x (…,C), mean and variance (C,)[, gamma][, beta]) → y: normalized with the given mean and variance.
 
-    Only x has a gradient: gamma and beta are frozen with the statistics, or nothing is trained at all.
+    Only x has a gradient: the layer is frozen, or the run is inference.
     """
 
     overwrites: ClassVar[int | None] = 0
@@ -156,10 +156,10 @@ class FixedNormalizationGrad(Op):
 
 @dataclass(frozen=True)
 class FoldNormalization(Op):
-    """(kernel, mean, variance[, gamma][, beta][, bias]) → kernel and bias of a product that is also normalized.
+    """(kernel, mean, variance[, gamma][, beta][, bias]) → kernel and bias with the normalization `of` folded in.
 
-    What is folded into it is `of`, its activation aside. `inner` of the kernel's numbers in a row belong to one filter,
-    the next ones to the next. Nothing has a gradient: it is for runs that train nothing.
+    The activation of `of` is not included. Each run of `inner` consecutive kernel elements belongs to one filter.
+    Inference only: it has no gradient.
     """
 
     of: FixedNormalization

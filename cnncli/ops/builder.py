@@ -1,4 +1,4 @@
-"""The builder layers lower with: one method an operation, in Keras' words."""
+"""The builder used to lower layers: one method per operation, named as in Keras."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from cnncli.ops.window import Pair, Window
 
 
 class Logits(NamedTuple):
-    """What an activation was given, and which it is: "softmax", "softmax along another axis", "sigmoid"."""
+    """The input of an activation, and its kind: "softmax", "softmax along another axis" or "sigmoid"."""
 
     value: Value
     activation: str
@@ -45,13 +45,13 @@ class Logits(NamedTuple):
 
 @dataclass
 class Builder(Tape):
-    """A tape with a method an operation.
+    """A tape with one method per operation.
 
-    `training` tells layers that differ (Dropout) which of their two faces to lower. `own` are the weights of the layer
-    that is being lowered, by Keras' names; `dtype` is that of weights. `clock` is (seed, step), int64. `updates`: what
-    statistics become by a training step, and the weights they take the place of. `logits`: what each softmax and
-    sigmoid was given, by what it gave; as in Keras, that is forgotten by whatever makes another value of it, be it the
-    same numbers.
+    `training` selects the training behaviour of layers that have one (Dropout). `own` maps Keras' names to the weights
+    of the layer being lowered; `dtype` is that of weights. `clock` is (seed, step), int64. `updates` maps the new value
+    of each statistic after a training step to the weight it replaces. `logits` maps the output of each softmax and
+    sigmoid to its input; as in Keras, an operation that returns a new value loses this association, even if the
+    elements are unchanged.
     """
 
     training: bool = False
@@ -63,11 +63,11 @@ class Builder(Tape):
     logits: dict[Value, Logits] = field(default_factory=dict)
 
     def weight(self, name: str) -> Value:
-        """The lowered layer's weight `name`."""
+        """Return the weight `name` of the layer being lowered."""
         return self.own[name]
 
     def optional_weight(self, name: str) -> Value | None:
-        """The lowered layer's weight `name`; None where it does without."""
+        """Return the weight `name` of the layer being lowered; None if it has none."""
         return self.own.get(name)
 
     def conv2d(self, x: Value, kernel: Value, bias: Value | None, window: Window, groups: int = 1) -> Value:
@@ -77,24 +77,25 @@ class Builder(Tape):
         return self.emit(Conv2D(window, groups), x, kernel, *_given(bias))
 
     def depthwise_conv2d(self, x: Value, kernel: Value, bias: Value | None, window: Window) -> Value:
-        """Each channel of an image (H,W,C) with M kernels of its own: (kh,kw,…), C·M numbers a tap; (OH,OW,C·M)."""
+        """Depthwise convolution of an image (H,W,C) with M kernels per channel, (kh,kw,…), C·M per tap; (OH,OW,C·M)."""
         times = prod(kernel.shape[2:]) // x.shape[-1]
         return self.emit(
             DepthwiseConv2D(window), self.emit(RepeatChannels(times), x) if times > 1 else x, kernel, *_given(bias)
         )
 
     def conv2d_transpose(self, x: Value, kernel: Value, bias: Value | None, window: Window, size: Pair) -> Value:
-        """An image of this size, of which a convolution with this kernel (kh,kw,F,C) would make x: the adjoint."""
+        """Transposed convolution to an image of `size`: the adjoint of a convolution with kernel (kh,kw,F,C)."""
         return self.emit(Conv2DTranspose(window, size), x, kernel, *_given(bias))
 
     def dense(self, x: Value, kernel: Value, bias: Value | None) -> Value:
-        """Product over the last axis with a kernel (in, units)."""
+        """Matrix product over the last axis with a kernel (in, units)."""
         return self.emit(Dense(), x, kernel, *_given(bias))
 
     def batch_normalization(self, x: Value, epsilon: float, momentum: float | None) -> Value:
-        """Normalization with the lowered layer's own weights; without a momentum, or outside of training, a fixed one.
+        """Batch normalization with the weights of the layer being lowered.
 
-        The weights are Keras': moving_mean, moving_variance and, if there, gamma and beta.
+        Uses batch statistics in training, moving statistics in inference or if `momentum` is None. The weights are
+        named as in Keras: moving_mean, moving_variance and, optionally, gamma and beta.
         """
         gamma, beta = self.optional_weight("gamma"), self.optional_weight("beta")
         mean, variance = self.weight("moving_mean"), self.weight("moving_variance")
@@ -112,7 +113,7 @@ class Builder(Tape):
         return self.emit(MaxPool2D(window), x)
 
     def average_pool2d(self, x: Value, window: Window) -> Value:
-        """The mean of each window of an image, over the cells inside it."""
+        """The mean of each window of an image; padding is not counted."""
         return self.emit(AveragePool2D(window), x)
 
     def global_average_pool2d(self, x: Value) -> Value:
@@ -124,15 +125,15 @@ class Builder(Tape):
         return self.emit(GlobalMaxPool2D(), x)
 
     def frame(self, x: Value, rows: Pair, columns: Pair) -> Value:
-        """An image with (before, after) rows and columns of zeros more, or less where negative."""
+        """Pad an image with (before, after) rows and columns of zeros; negative numbers crop."""
         return self.emit(Frame(rows, columns), x)
 
     def up_sample2d(self, x: Value, size: Pair, interpolation: str) -> Value:
-        """An image `size` times as large."""
+        """Upsample an image by the factors `size`."""
         return self.emit(UpSample2D(size, interpolation), x)
 
     def activation(self, x: Value, name: str, *constants: float) -> Value:
-        """An activation by its Keras name, with constants of its own if any are given."""
+        """Apply an activation by its Keras name, optionally with other constants than the defaults."""
         if name == "linear":
             return x
         if name == "softmax":
@@ -155,13 +156,13 @@ class Builder(Tape):
         return y
 
     def dropout(self, x: Value, rate: float) -> Value:
-        """Dropout while training; x itself otherwise. Each use draws from a stream of its own."""
+        """Dropout in training; x itself in inference. Each call uses its own random stream."""
         stream = streams.DROPOUT + self.dropouts
         self.dropouts += 1
         return self.emit(Dropout(rate, stream), x, self.clock) if self.training and rate else x
 
     def reshape(self, x: Value, shape: Shape) -> Value:
-        """The same elements under another shape."""
+        """Change the shape; elements and their order stay the same."""
         return self.emit(Reshape(shape), x)
 
     def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
@@ -169,13 +170,13 @@ class Builder(Tape):
         return self.emit(Affine(scale, offset), x)
 
     def broadcast(self, *xs: Value) -> list[Value]:
-        """Values that fit, each repeated along the axes where it has length 1 and others have more."""
+        """Broadcast values to their common shape by repeating axes of length 1."""
         shape = common_shape(xs)
         found = []
         for x in xs:
             own = padded(x.shape, len(shape))
             y = x if own == x.shape else self.reshape(x, own)
-            # From the last axis on: so it is the small arrays that are repeated in short runs.
+            # Start at the last axis, so that short runs are copied while the array is still small.
             for axis in reversed([axis for axis, length in enumerate(own) if length != shape[axis]]):
                 y = self.emit(Repeat(axis, shape[axis]), y)
             found.append(y)
@@ -190,15 +191,15 @@ class Builder(Tape):
         return self.emit(Subtract(), *self.broadcast(a, b))
 
     def multiply(self, *xs: Value) -> Value:
-        """The product of values, from the first on."""
+        """The product of values, multiplied in order."""
         return reduce(lambda a, b: self.emit(Multiply(), a, b), self.broadcast(*xs))
 
     def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
-        """The largest or the smallest of values, place by place."""
+        """The elementwise maximum or minimum of values."""
         return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
 
     def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
-        """The mean or the sum over `axes`, counted from 0 without the batch axis, which are left as 1 or dropped."""
+        """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1."""
         return self.emit(Reduce(kind, tuple(axes), keep), x)
 
     def rsqrt(self, x: Value, epsilon: float = 0.0) -> Value:
@@ -214,7 +215,7 @@ class Builder(Tape):
         return self.emit(Weighted("add"), x, weight)
 
     def concatenate(self, *xs: Value, axis: int) -> Value:
-        """Values side by side along `axis`, counted from 0 without the batch axis."""
+        """Concatenate values along `axis`, counted from 0 without the batch axis."""
         return self.emit(Concatenate(axis), *xs)
 
     def penalty(self, x: Value, l1: float, l2: float) -> None:

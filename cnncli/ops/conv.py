@@ -109,6 +109,6 @@ def checked_image(shape: Shape) -> tuple[int, int, int]:
 
 
 def geometry(window: Window, groups: int, image: Shape) -> Geometry:
-    """How the window lies on an image, (height, width) or more, for the kernels."""
+    """Return the kernels' geometry of a window on an image; `image` begins with (height, width)."""
     padding = window.padding_before(image[0], image[1])
     return kernels.conv2d.Geometry(window.strides, padding, window.dilation, groups)

@@ -1,4 +1,4 @@
-"""Convolution, ReLU and 2×2 max pooling as one operation: what `graph.fusion` puts in the place of the three."""
+"""Convolution, ReLU and 2×2 max pooling as one operation; `graph.fusion` replaces the three by it."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class ConvPool2D(Op):
 
     @classmethod
     def instead_of(cls, convolution: Op, activation: Op, pooling: Op) -> ConvPool2D | None:
-        """The operation in the place of these three in a row; None for others than its kernels cover."""
+        """Return the operation that replaces these three in sequence; None if the kernels do not support them."""
         if pooling != MaxPool2D(POOL) or activation != Activation("relu") or not isinstance(convolution, Conv2D):
             return None
         window = convolution.window

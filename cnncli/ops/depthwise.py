@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DepthwiseConv2D(Product):
-    """(x (H,W,C), kernel (kh,kw,…)[, bias (C,)]) → (OH,OW,C): every channel with a kernel of its own.
+    """(x (H,W,C), kernel (kh,kw,…)[, bias (C,)]) → (OH,OW,C): one kernel per channel.
 
-    The kernel has C numbers a tap.
+    The kernel has C elements per tap.
     """
 
     window: Window
@@ -75,7 +75,7 @@ class DepthwiseConv2DGradInput(Op):
 
 @dataclass(frozen=True)
 class DepthwiseConv2DGradWeight(Op):
-    """(x (H,W,C), grad (OH,OW,C)) → the gradients of the kernel and, if wanted, the bias, summed over the batch."""
+    """(x (H,W,C), grad (OH,OW,C)) → the gradients of the kernel and, with `bias`, the bias, summed over the batch."""
 
     window: Window
     kernel: Shape

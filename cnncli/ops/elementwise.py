@@ -1,4 +1,4 @@
-"""Operations that work element by element, or along the last axis."""
+"""Elementwise operations, and operations along the last axis."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Elementwise(Op):
-    """The output has the first input's shape and may take its memory."""
+    """The output has the first input's shape and can be computed in-place."""
 
     overwrites: ClassVar[int | None] = 0
 
@@ -30,7 +30,7 @@ class Elementwise(Op):
 
 @dataclass(frozen=True)
 class Activation(Elementwise):
-    """y = f(x). `kind` is a text of `activation_names`: "relu", "leaky_relu(0.3)"."""
+    """y = f(x). `kind` is a text as in `activation_names`: "relu", "leaky_relu(0.3)"."""
 
     kind: str
 
@@ -40,7 +40,7 @@ class Activation(Elementwise):
 
     @property
     def of_input(self) -> bool:
-        """Whether its derivative needs x; that of the others follows from y."""
+        """Whether its derivative is computed from x rather than y."""
         return of_input(self.kind)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
@@ -54,7 +54,7 @@ class Activation(Elementwise):
 
 @dataclass(frozen=True)
 class ActivationGrad(Elementwise):
-    """(grad, y) → grad·f′, with f′ from the activation's output y, or (grad, x) where `Activation.of_input` says so."""
+    """(grad, y) → grad·f′, with f′ computed from the activation's output y; (grad, x) if `Activation.of_input`."""
 
     kind: str
 
@@ -64,11 +64,11 @@ class ActivationGrad(Elementwise):
 
 @dataclass(frozen=True)
 class Activated(Op):
-    """An operation that may have an activation behind it; fusion puts it here."""
+    """An operation with an optional fused activation."""
 
     activation: str = field(default="linear", kw_only=True)
     recomputes: ClassVar[bool] = False
-    """True where the derivative computes anew what the activation is given: any one may be there, then."""
+    """True if the derivative recomputes the activation's input, so that any activation can be fused."""
 
     @property
     def title(self) -> str:
@@ -81,12 +81,12 @@ class Activated(Op):
 
 
 def titled(name: str, activation: str) -> str:
-    """What an operation with an activation behind it is called."""
+    """Return the display name of an operation with a fused activation."""
     return name if activation == "linear" else f"{name} + {activation}"
 
 
 def before_activation(tape: Tape, kind: str, grad: Value, saved: Value) -> Value:
-    """The gradient of what an activation of `kind` ("linear" for none) is given; `saved` as in ActivationGrad."""
+    """Return the gradient of the input of activation `kind` ("linear" for none); `saved` as in ActivationGrad."""
     return grad if kind == "linear" else tape.emit(ActivationGrad(kind), grad, saved)
 
 
@@ -146,8 +146,8 @@ class SoftmaxGrad(Elementwise):
 class Dropout(Elementwise):
     """(x, clock) → x/(1−rate) where kept, else 0 (Srivastava et al. 2014, inverted).
 
-    `clock` is (seed, step), int64. What is kept is a pure function of it, `stream` and the element's position, so the
-    derivative draws the same mask again and nothing is saved.
+    `clock` is (seed, step), int64. The mask is a pure function of it, `stream` and the element's position, so the
+    derivative regenerates it and nothing is saved.
     """
 
     rate: float
@@ -181,5 +181,5 @@ class Add(Elementwise):
 
 
 def listed(values: Sequence[Value]) -> str:
-    """The shapes of `values` for a message."""
+    """Format the shapes of `values` for an error message."""
     return ", ".join(str(value.shape) for value in values)

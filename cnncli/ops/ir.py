@@ -1,8 +1,8 @@
 """The intermediate representation: values, operations on them, and the tape that records the calls.
 
-A `Value` is an array that will exist when the program runs; it has a shape, but no memory. An `Op` holds the constants
-of an operation and says four things of it: the values it makes (`infer`), its work (`flops`), its derivative as further
-calls (`gradient`), and its kernel's steps once every value has its place (`steps`). A `Call` is one use of an op.
+A `Value` is a symbolic array with a shape but no memory. An `Op` holds the constants of an operation and defines its
+outputs (`infer`), its cost (`flops`), its derivative as further calls (`gradient`), and the kernel's steps once buffers
+are assigned (`steps`). A `Call` is one use of an op.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 Shape = tuple[int, ...]
-"""Without the batch axis for batched values: an image is (height, width, channels)."""
+"""Excludes the batch axis of batched values: an image is (height, width, channels)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """One array of a program. Compared by identity: two values are never the same by accident.
+    """One array of a program, compared by identity.
 
-    `dtype` is that of its storage: buffers, layout and the kernels' views follow it.
+    `dtype` is the storage dtype; it determines buffers, memory layout and the kernels' views.
     """
 
     shape: Shape
@@ -41,11 +41,11 @@ class Value:
 
     @property
     def bytes(self) -> int:
-        """The size of its storage, of one sample if batched. Raises ValueError for an unknown dtype."""
+        """The size of its storage in bytes, of one sample if batched. Raises ValueError for an unknown dtype."""
         return self.size * bytes_of(self.dtype)
 
     def like(self, shape: Shape | None = None, *, batched: bool | None = None, dtype: str | None = None) -> Value:
-        """A new value that is as this one in all that is not given."""
+        """Return a new value; attributes that are not given are copied from this one."""
         return Value(
             self.shape if shape is None else shape,
             self.batched if batched is None else batched,
@@ -64,7 +64,7 @@ class Call:
 
     @property
     def output(self) -> Value:
-        """The result proper; further outputs are what the derivative needs."""
+        """The primary output; further outputs are saved for the derivative."""
         return self.outputs[0]
 
     @property
@@ -74,9 +74,9 @@ class Call:
 
 
 class Folding(NamedTuple):
-    """How an operation goes into the product before it: `op` makes (kernel, further inputs[, bias]) → (kernel, bias).
+    """How to fold an operation into the preceding product: `op` maps (kernel, further inputs[, bias]) → (kernel, bias).
 
-    The further inputs are those of the operation behind its first one; `activation` is then the product's.
+    The further inputs are the operation's inputs after the first; `activation` becomes the product's.
     """
 
     op: Op
@@ -88,72 +88,72 @@ class Op:
     """One kind of operation; the fields are its constants."""
 
     is_root: ClassVar[bool] = False
-    """True for a term of the objective: its gradient starts here, with nothing coming in."""
+    """True for a term of the objective: its gradient takes no incoming gradient."""
     is_view: ClassVar[bool] = False
-    """True if the output is the input's memory under another shape."""
+    """True if the output shares the input's memory, with another shape."""
     as_whole: ClassVar[bool] = False
-    """True where its kernels take the whole batch; those of others do row by row what follows from the same row."""
+    """True if its kernels need the whole batch; otherwise each row of the output depends on the same input row only."""
     keeps_scale: ClassVar[bool] = False
-    """True if its outputs are numbers of the inputs, zeros, or means of such: pixels stay on the scale of pixels."""
+    """True if output elements are input elements, zeros, or means of these: the value range of pixels is preserved."""
     overwrites: ClassVar[int | None] = None
-    """The input whose memory the output may take, where nobody reads that input afterwards."""
+    """Index of the input the output may overwrite (in-place), if that input has no later use."""
     inner_axes: ClassVar[int | None] = None
-    """Of a product (x, kernel[, bias]): how many of the kernel's axes lie behind those that count the filters."""
+    """For a product (x, kernel[, bias]): the number of kernel axes after the filter axis."""
 
     @property
     def title(self) -> str:
-        """What the operation is called where people look."""
+        """The display name of the operation."""
         return type(self).__name__
 
     @property
     def as_activation(self) -> str | None:
-        """The activation that it is and nothing else, by its text in `activation_names`; None for other operations."""
+        """Its text in `activation_names` if the operation is just an activation; otherwise None."""
         return None
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        """The values this op makes of `inputs`; raises ShapeError where they do not fit."""
+        """Return the outputs for `inputs`. Raises ShapeError if their shapes are invalid."""
         raise NotImplementedError
 
     def flops(self, call: Call) -> int:
-        """Floating-point operations for one sample; a multiply-add counts two."""
+        """Return the floating-point operations for one sample; a multiply-add counts as two."""
         return 0
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        """The gradient with respect to each input, given that of the output (None for a root).
+        """Return the gradient with respect to each input, given that of the output (None for a root).
 
-        `needed` says which are wanted; the others may be None.
+        Gradients that are not `needed` may be None.
         """
         raise NotImplementedError
 
     def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
-        """This operation with an activation behind it; None where it takes none.
+        """Return this operation with a fused activation; None if it is not supported.
 
-        `derivable`: the derivative is wanted, and what the activation is given must not be kept for it.
+        `derivable`: the operation will be differentiated, and the activation's input must not be saved for that.
         """
         return None
 
     def folding(self, inner: int) -> Folding | None:
-        """What folds it into a product before it, in runs that train nothing; None where it can't be.
+        """Return how to fold this operation into the preceding product, for inference; None if not supported.
 
-        `inner` of the kernel's numbers in a row belong to one filter, the next ones to the next.
+        Each run of `inner` consecutive kernel elements belongs to one filter.
         """
         return None
 
     def remade(self, call: Call) -> tuple[Op, tuple[Value, ...]] | None:
-        """What makes the output of `call` once more from values that are kept anyhow: an operation and its inputs.
+        """Return an operation and its inputs, saved anyway, that recompute the output of `call`.
 
-        None where that would not be cheaper than to keep the output.
+        None if recomputing is not cheaper than storing the output.
         """
         return None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        """The kernel's steps on placed arrays; batched ones have their batch axis first."""
+        """Return the kernel's steps; the tensors of batched values have the batch axis first."""
         raise NotImplementedError
 
 
 @dataclass
 class Tape:
-    """Calls in program order, each after the calls it reads from."""
+    """Calls in program order: producers come before their uses."""
 
     calls: list[Call] = field(default_factory=list)
     owner: str = ""
@@ -163,14 +163,14 @@ class Tape:
         return self.emit_all(op, *inputs)[0]
 
     def emit_all(self, op: Op, *inputs: Value) -> tuple[Value, ...]:
-        """Append a call and return all it makes."""
+        """Append a call and return all its outputs."""
         call = Call(op, inputs, op.infer(*inputs), self.owner)
         self.calls.append(call)
         return call.outputs
 
     @contextmanager
     def owned_by(self, owner: str) -> Iterator[None]:
-        """Calls emitted inside belong to the layer `owner`."""
+        """Set the owner of calls emitted in this context to the layer `owner`."""
         before, self.owner = self.owner, owner
         try:
             yield

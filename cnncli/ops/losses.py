@@ -1,7 +1,7 @@
 """Terms of the objective: losses of a batch and penalties on weights and activities.
 
-A loss takes (prediction, target, sample weight) and gives each sample's weighted loss, shape (); the objective is their
-mean over the batch plus the penalties. These ops are roots: their derivative is that of the objective.
+A loss maps (prediction, target, sample weight) to each sample's weighted loss, shape (); the objective is their mean
+over the batch plus the penalties. These ops are roots: their derivative is that of the objective.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 Arguments = tuple[tuple[str, float], ...]
-"""Numbers that a loss reads, by name."""
+"""Numeric arguments of a loss, by name."""
 
 
 @dataclass(frozen=True)
 class Loss(Op):
     """(prediction, target, weight ()) → the weighted loss of each sample, shape () [, probabilities].
 
-    `kind`: its rule's name in `kernels.losses.loss_rules.RULES`, `arguments`: what that reads. `logits_of`: of a loss
-    of logits the activation that makes their probabilities, which it gives, too.
+    `kind`: name of the rule in `kernels.losses.loss_rules.RULES`; `arguments`: the rule's arguments. `logits_of`: for a
+    loss of logits, the activation that turns them into probabilities, which are then the second output.
     """
 
     as_whole: ClassVar[bool] = True
@@ -74,7 +74,7 @@ class LossGrad(Op):
 
 @dataclass(frozen=True)
 class Penalty(Op):
-    """x → l1·Σ|x| + l2·Σx², shape (1,); of a batched x (an activity) divided by the batch size, as Keras does."""
+    """x → l1·Σ|x| + l2·Σx², shape (1,); for a batched x (an activity) divided by the batch size, as in Keras."""
 
     as_whole: ClassVar[bool] = True
 

@@ -1,4 +1,4 @@
-"""Arithmetic of several values, element by element, what brings values to one shape first, and sums over axes."""
+"""Elementwise arithmetic on several values, broadcasting, and reductions over axes."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Subtract(Elementwise):
 
 @dataclass(frozen=True)
 class Extreme(Elementwise):
-    """The larger or the smaller of a and b, of one shape. Of equals the first has the gradient, as in TensorFlow."""
+    """The maximum or minimum of a and b, of one shape. On ties the gradient goes to the first, as in TensorFlow."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -81,7 +81,7 @@ class Extreme(Elementwise):
 
 @dataclass(frozen=True)
 class ExtremeGrad(Elementwise):
-    """(grad, a, b) → grad where the one that `kind` names has it: "first of maximum"."""
+    """(grad, a, b) → grad where the operand named by `kind` ("first of maximum") was selected, else 0."""
 
     kind: str
 
@@ -113,9 +113,9 @@ class Repeat(Op):
 
 @dataclass(frozen=True)
 class Reduce(Op):
-    """The mean or the sum over `axes`, counted from 0 without the batch axis; with `keep` they stay, of length 1.
+    """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1.
 
-    Axes that are not next to each other may form two groups. Sums are made in float64, in a fixed order.
+    Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order.
     """
 
     kind: Literal["mean", "sum"]
@@ -124,8 +124,8 @@ class Reduce(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        if len(set(self.axes) & set(range(len(shape)))) < len(self.axes):
-            raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}, once each; received {self.axes}")
+        if not set(self.axes) <= set(range(len(shape))):
+            raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}; received {self.axes}")
         if sum(summed for summed, _ in self._runs(shape)) > 2:
             raise ShapeError(f"the axes must form at most two groups of neighbours; received {self.axes} of {shape}")
         kept = (1 if axis in self.axes else length for axis, length in enumerate(shape))
@@ -162,14 +162,14 @@ class Reduce(Op):
         return prod(shape[axis] for axis in self.axes)
 
     def _runs(self, shape: Shape) -> list[tuple[bool, int]]:
-        """Neighbouring axes as one, those of length 1 aside: (whether it is summed over, its length), in turn."""
+        """Merge adjacent axes, ignoring those of length 1: (whether it is reduced, its length), alternating."""
         long = [(axis in self.axes, length) for axis, length in enumerate(shape) if length > 1]
         return [(summed, prod(length for _, length in run)) for summed, run in groupby(long, key=itemgetter(0))]
 
 
 @dataclass(frozen=True)
 class Weighted(Elementwise):
-    """(x (…, *shape), weight (*shape)) → x · weight or x + weight, the weight repeated over the batch and before."""
+    """(x (…, *shape), weight (*shape)) → x · weight or x + weight, with weight broadcast over leading axes."""
 
     kind: Literal["multiply", "add"]
 
@@ -217,7 +217,7 @@ class SwapLast(Op):
 
 
 def common_shape(values: Sequence[Value]) -> Shape:
-    """The shape that all are repeated to, as NumPy broadcasts. Raises ShapeError where they do not fit."""
+    """Return the broadcast shape (NumPy's rules). Raises ShapeError if the shapes are incompatible."""
     rank = max(len(value.shape) for value in values)
     axes = [set(lengths) for lengths in zip(*(padded(value.shape, rank) for value in values), strict=True)]
     if any(len(lengths - {1}) > 1 for lengths in axes):
@@ -226,5 +226,5 @@ def common_shape(values: Sequence[Value]) -> Shape:
 
 
 def padded(shape: Shape, rank: int) -> Shape:
-    """`shape` with axes of length 1 before it."""
+    """Prepend axes of length 1 to `shape` up to `rank`."""
     return (1,) * (rank - len(shape)) + shape

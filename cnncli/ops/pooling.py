@@ -1,4 +1,4 @@
-"""Maximum and average over windows of an image."""
+"""Max and average pooling over windows of an image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MaxPool2D(Op):
-    """x (H,W,C) → the maximum of each window (OH,OW,C), and which cell of it won (int32); padding never wins."""
+    """x (H,W,C) → the maximum of each window (OH,OW,C), and the index of its cell (int32); padding is ignored."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -41,7 +41,7 @@ class MaxPool2D(Op):
 
 @dataclass(frozen=True)
 class MaxPool2DGrad(Op):
-    """(grad (OH,OW,C), winner) → (H,W,C): each gradient goes to the cell that won."""
+    """(grad (OH,OW,C), winner) → (H,W,C): each gradient goes to the cell of the maximum."""
 
     window: Window
     image: Shape
@@ -55,7 +55,7 @@ class MaxPool2DGrad(Op):
 
 @dataclass(frozen=True)
 class AveragePool2D(Op):
-    """x (H,W,C) → the mean over the cells of each window that lie inside the image, (OH,OW,C)."""
+    """x (H,W,C) → the mean of each window, (OH,OW,C); padding is not counted."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -77,7 +77,7 @@ class AveragePool2D(Op):
 
 @dataclass(frozen=True)
 class AveragePool2DGrad(Op):
-    """grad (OH,OW,C) → (H,W,C): each gradient is shared among the cells inside the image."""
+    """grad (OH,OW,C) → (H,W,C): each gradient is distributed evenly over the window's cells inside the image."""
 
     window: Window
     image: Shape

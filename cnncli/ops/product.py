@@ -1,4 +1,4 @@
-"""What operations with a kernel share: a bias, an activation behind them, and how their gradient is put together."""
+"""Base class of operations with a kernel: bias, fused activation, and the structure of their gradient."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Product(Activated):
-    """(x, kernel[, bias]) → f(x · kernel + bias), whatever the product is.
+    """(x, kernel[, bias]) → f(x · kernel + bias); subclasses define the product.
 
-    f is `activation`, in training one whose derivative follows from its output.
+    f is `activation`; in training, its derivative must be computable from its output.
     """
 
     inner_axes: ClassVar[int] = 0
 
     def epilogue(self, bias: Sequence[Tensor]) -> Epilogue:
-        """What the kernels do behind the product; `bias` has one tensor or none."""
+        """Return the kernels' epilogue; `bias` has one tensor or none."""
         return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
 
     def epilogue_flops(self, call: Call) -> int:
@@ -41,7 +41,7 @@ class Product(Activated):
         return [self.grad_input(tape, x, grad, kernel) if needed[0] else None, *weights]
 
     def grad_weights(self, tape: Tape, call: Call, grad: Value, needed: Sequence[bool]) -> Sequence[Value | None]:
-        """The gradients of the kernel and, if there is one, the bias, where they are needed."""
+        """Return the gradients of the kernel and, if there is one, the bias; None if not needed."""
         x, kernel = call.inputs[:2]
         grads = [self.grad_kernel(tape, x, grad, kernel) if needed[0] else None]
         return [*grads, *(tape.emit(SumRows(), grad) if wanted else None for wanted in needed[1:])]

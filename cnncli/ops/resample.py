@@ -1,4 +1,4 @@
-"""Images made larger, framed or cut, and channels repeated."""
+"""Upsampling, padding and cropping of images, and repetition of channels."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Frame(Op):
-    """x (H,W,C) with rows (above, below) and columns (left, right) of zeros around it, or without where negative."""
+    """Pad x (H,W,C) with rows (above, below) and columns (left, right) of zeros; negative numbers crop."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -71,17 +71,17 @@ class UpSample2D(Op):
         return kernels.resample.weighted(inputs[0], outputs[0], *bands)
 
     def _bands(self, cells: int, size: int) -> Bands:
-        """One axis of an image that has so many cells where it is small."""
+        """Return the resampling weights of one axis; `cells` is its length in the small image."""
         reads = [dict(self._reads(place, cells, size)) for place in range(cells * size)]
         if self.adjoint:
             reads = [{place: read[cell] for place, read in enumerate(reads) if cell in read} for cell in range(cells)]
         return kernels.resample.Bands([min(read) for read in reads], [list(read.values()) for read in reads])
 
     def _reads(self, place: int, cells: int, size: int) -> list[tuple[int, float]]:
-        """Which cells a place of the large image is made of, in order: (cell, weight).
+        """Return the source cells of a position in the large image, in order: (cell, weight).
 
-        Bilinear: the centres of pixels lie at halves (TensorFlow's ResizeBilinear with half_pixel_centers); before the
-        first centre and behind the last, the nearest cell alone counts.
+        Bilinear: pixel centres are at half-integers (TensorFlow's ResizeBilinear with half_pixel_centers); before the
+        first and after the last centre, only the nearest cell is used.
         """
         if self.interpolation == "nearest":
             return [(place // size, 1.0)]
@@ -93,7 +93,7 @@ class UpSample2D(Op):
 
 @dataclass(frozen=True)
 class RepeatChannels(Op):
-    """x (…, C) → (…, C·times): each channel `times` times, one beside the other."""
+    """x (…, C) → (…, C·times): each channel repeated `times` times, copies adjacent."""
 
     keeps_scale: ClassVar[bool] = True
 
@@ -113,7 +113,7 @@ class RepeatChannels(Op):
 
 @dataclass(frozen=True)
 class Fold(Op):
-    """x (…, C·times) → (…, C): sums of neighbouring channels, the adjoint of RepeatChannels."""
+    """x (…, C·times) → (…, C): sums of `times` adjacent channels, the adjoint of RepeatChannels."""
 
     times: int
 

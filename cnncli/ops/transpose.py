@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 class Conv2DTranspose(Product):
     """(x (H,W,C), kernel (kh,kw,F,C)[, bias (F,)]) → (OH,OW,F), `size` being (OH,OW).
 
-    It is what Conv2D of an image (OH,OW,F) with this window and kernel has as its input's gradient.
+    Equals the input gradient of Conv2D on an image (OH,OW,F) with this window and kernel.
     """
 
     window: Window

@@ -1,4 +1,4 @@
-"""Windows that slide over images: what convolution and pooling share."""
+"""Sliding windows over images, shared by convolution and pooling."""
 
 from dataclasses import dataclass
 
@@ -9,10 +9,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Window:
-    """A window of `size` cells, `dilation` apart, moved by `strides`, with padding "valid" or "same".
+    """A window of `size` cells with spacing `dilation`, moved by `strides`, with padding "valid" or "same".
 
     The formulas are Keras' (keras/src/ops/operation_utils.py, compute_conv_output_shape) and TensorFlow's SAME: the
-    output is ⌈in/stride⌉ wide, the odd cell of padding lies right and below.
+    output size is ⌈in/stride⌉, and the odd cell of padding is on the right and at the bottom.
     """
 
     size: Pair
@@ -22,7 +22,7 @@ class Window:
 
     @property
     def extent(self) -> Pair:
-        """The cells from the window's first to its last, dilation included."""
+        """The effective size of the window, dilation included."""
         (kh, kw), (dh, dw) = self.size, self.dilation
         return (kh - 1) * dh + 1, (kw - 1) * dw + 1
 
@@ -32,7 +32,7 @@ class Window:
         return self.size[0] * self.size[1]
 
     def output(self, height: int, width: int) -> Pair:
-        """The number of positions down and across; raises ShapeError where there is none."""
+        """Return the number of vertical and horizontal positions. Raises ShapeError if there is none."""
         if self.padding == "same":
             return -(-height // self.strides[0]), -(-width // self.strides[1])
         out = tuple((i - e) // s + 1 for i, e, s in zip((height, width), self.extent, self.strides, strict=True))

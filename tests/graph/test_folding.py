@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.graph import network as module
-from cnncli.graph.fusion import INFERENCE, activated, folded, fuse
+from cnncli.graph.fusion import INFERENCE, folded, fuse, fuse_activation
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
@@ -78,13 +78,13 @@ def test_a_normalization_folded_into_any_product_changes_no_prediction(monkeypat
     for options_after, activation in zip(NORMALIZATIONS, ["linear", "relu", "gelu", "tanh"], strict=True):
         after = [] if activation == "linear" else [activation_layer(activation)]
         model = chain((9, 8, 6), (kind, {**options, "use_bias": bias}), ("BatchNormalization", options_after), *after)
-        for table in ([folded], [folded, activated], [activated, folded]):
+        for table in ([folded], [folded, fuse_activation], [fuse_activation, folded]):
             found = operations(model, table)
             assert any(isinstance(op, FoldNormalization) for op in found)
             assert not any(isinstance(op, FixedNormalization) for op in found)
             last = found[-1].kind if isinstance(found[-1], Activation) else found[-1].activation
             assert last == activation
-            assert isinstance(found[-1], Activation) == (activation != "linear" and activated not in table)
+            assert isinstance(found[-1], Activation) == (activation != "linear" and fuse_activation not in table)
             same_as_unfused(monkeypatch, model, dtype, tolerance, table)
 
 

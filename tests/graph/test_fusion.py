@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cnncli.graph import network as module
-from cnncli.graph.fusion import INFERENCE, TRAINING, conv_relu_pool, derivably_activated, fuse
+from cnncli.graph.fusion import INFERENCE, TRAINING, conv_relu_pool, fuse, fuse_activation_training
 from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
@@ -181,11 +181,11 @@ def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtyp
         after,
     )
     loss = LOSSES.parse("mean_squared_error")
-    fused = objective(model, loss, "train", [derivably_activated]).calls
+    fused = objective(model, loss, "train", [fuse_activation_training]).calls
     activations = [getattr(call.op, "activation", "linear") for call in fused]
     assert [name for name in activations if name != "linear"] == [kind] * 6
     assert not any(isinstance(call.op, Activation) for call in fused)
-    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (derivably_activated,)))
+    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (fuse_activation_training,)))
     for expected, found in zip(plain, got, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
@@ -206,11 +206,11 @@ def test_an_activation_that_needs_its_input_goes_into_a_normalization_and_not_in
         ("Dense", {"units": 3, "activation": kind}),
     )
     loss = LOSSES.parse("mean_squared_error")
-    fused = objective(model, loss, "train", [derivably_activated]).calls
+    fused = objective(model, loss, "train", [fuse_activation_training]).calls
     found = [call.op.activation for call in fused if hasattr(call.op, "activation")]
     assert found == ["linear", kind, kind, "linear"]
     assert [call.op.kind for call in fused if isinstance(call.op, Activation)] == [kind] * 2
-    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (derivably_activated,)))
+    plain, got = (computed(monkeypatch, model, loss, dtype, table) for table in ((), (fuse_activation_training,)))
     for expected, found in zip(plain, got, strict=True):
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 

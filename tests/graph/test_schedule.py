@@ -62,7 +62,7 @@ class Whole(Op):
 def scheduled(calls, steps, n=8):
     """Spans, and what each segment has before (of weights or not), apart and after."""
     found = spans(calls)
-    groups = [(s.weights + s.before, s.apart, s.after) for s in segments(calls, steps, n, found)]
+    groups = [(s.weights + s.before, s.per_row, s.after) for s in segments(calls, steps, n, found)]
     return [tuple(span) for span in found], [group for group in groups if any(group)]
 
 
@@ -139,7 +139,7 @@ def test_rows_of_something_else_than_the_batch_are_not_taken_for_it():
 
 
 def segment(*apart, row=1):
-    return Segment(apart=list(apart), values={Value((row,), dtype="uint8")})
+    return Segment(per_row=list(apart), values={Value((row,), dtype="uint8")})
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_sharing_memory_and_going_through_steps_portion_by_portion_change_no_bit
             patch.setattr(memory, "lives", apart)
             alone, needed = results(model, loss)
         with monkeypatch.context() as patch:
-            patch.setattr(Segment, "parts", lambda segment, *_: [*segment.before, *segment.apart, *segment.after])
+            patch.setattr(Segment, "parts", lambda segment, *_: [*segment.before, *segment.per_row, *segment.after])
             step_by_step, _ = results(model, loss)
         assert shared == alone == step_by_step, f"model {seed}"
         saved += needed - used

@@ -228,7 +228,7 @@ def test_an_array_of_portions_takes_the_rows_of_one_after_the_other(any_threads,
     runtime.set_threads(threads)
     rows, width, portion = 10, 3, 2
     x, out, slices = np.arange(30.0).reshape(rows, width), np.zeros((rows, width)), np.zeros((threads, portion, width))
-    between = relocation.stand_in(5)
+    between = relocation.placeholder_address(5)
     work = Work(rows, 1, rows)
     steps = [
         relay_worker.step("float64", work, x=x.ctypes.data, out=between, width=width),
@@ -246,14 +246,16 @@ def test_an_array_of_portions_takes_the_rows_of_one_after_the_other(any_threads,
 
 
 def test_mentions_are_told_from_numbers_that_look_alike():
-    step = relay_worker.step("float64", 1, x=relocation.stand_in(2) + 8, out=relocation.stand_in(3) - 16, width=3)
+    step = relay_worker.step(
+        "float64", 1, x=relocation.placeholder_address(2) + 8, out=relocation.placeholder_address(3) - 16, width=3
+    )
     assert [*relocation.mentions(step.parameters)] == [(0, 2, 8), (1, 3, -16)]
-    number = np.array([relocation.stand_in(0)]).view(np.float64)[0]
+    number = np.array([relocation.placeholder_address(0)]).view(np.float64)[0]
     scaled = np.zeros(1, [("factor", np.float64)])
     scaled["factor"] = number
     assert [*relocation.mentions(scaled)] == []
     with pytest.raises(ValueError, match="524288 arrays"):
-        relocation.stand_in(relocation.MOST)
+        relocation.placeholder_address(relocation.MOST)
 
 
 def test_a_worker_that_numba_could_not_find_again_is_refused():

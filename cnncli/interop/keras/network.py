@@ -1,6 +1,6 @@
-"""A model in Keras' words, as plain data: what `tensorflow_peer` builds. Keras itself is not needed here.
+"""Translation of a model to Keras layers, as plain data for `tensorflow_peer`. Does not import Keras.
 
-The vocabulary is Keras' own, so that classes and arguments go over as they are.
+The vocabulary is Keras' own, so classes and arguments are copied unchanged.
 """
 
 from typing import Any
@@ -24,16 +24,16 @@ NAMES = """
     L1 L1L2 L2 MaxNorm NonNeg UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
-"""Declarations that mean the same in Keras, argument for argument, and activations."""
+"""Declarations with the same arguments and semantics in Keras, and activations."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
-"""Losses on class numbers, and the same on rows as long as the output: what the peer makes up."""
+"""Losses on class indices, and their equivalents on rows as long as the output, which the peer generates."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
-    """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
+    """Return the network as JSON-serializable data, with loss and optimizer if it is trained.
 
-    `nodes`: in order, each with its inputs, class and configuration. `targets`: what the loss takes outputs for. Raises
-    UsageError for what Keras does not know, for a layer of somebody else's, and for a schedule.
+    `nodes`: in order, each with its inputs, class and configuration. `targets`: the kind of targets of the loss. Raises
+    UsageError for declarations that Keras does not have, for third-party layers, and for learning-rate schedules.
     """
     return {
         "input_shape": list(model.input_shape),
@@ -47,7 +47,7 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
 
 def _training(compiled: CompileSection) -> dict[str, Any]:
     loss, optimizer = compiled.loss, compiled.optimizer
-    if isinstance(optimizer.learning_rate, Schedule):  # its epochs would be those of no data
+    if isinstance(optimizer.learning_rate, Schedule):  # its epochs depend on a dataset
         raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
     described = configured(loss, "the loss ")
     name = described["class_name"]
@@ -59,9 +59,9 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
 
 
 def configured(declaration: Declaration, before: str, after: str = "") -> dict[str, Any]:
-    """A declaration as Keras writes one: its class and its arguments, whose declarations are written so, too.
+    """Return a declaration as a Keras configuration: class and arguments, with nested declarations likewise.
 
-    Raises UsageError for what Keras does not know, with the name of the class between `before` and `after`.
+    Raises UsageError if Keras does not have it, with the name of the class between `before` and `after`.
     """
     kind = type(declaration)
     what = f"{before}{kind.__name__}{after}"

@@ -1,7 +1,7 @@
-"""An ONNX graph in the making: names for values, nodes, and the weights as ONNX wants them laid out.
+"""Builder of an ONNX graph: names of values, nodes, and weights in ONNX' layout.
 
-ONNX' arrays are channels first: a value of ours of shape (H, W, C) is one of (N, C, H, W) there, and so is any other
-rank; only Flatten and Reshape see the difference (`Graph.reshape`).
+ONNX arrays are channels first: a value of shape (H, W, C) becomes (N, C, H, W), and likewise for other ranks; only
+Flatten and Reshape depend on the order of elements (`Graph.reshape`).
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,15 +14,15 @@ from cnncli.interop.refusal import no_counterpart
 from cnncli.ops.ir import Call, Op, Shape, Value
 
 FLOAT = 1
-"""float32 among ONNX' types of tensors."""
+"""ONNX' tensor type float32."""
 Found = TypeVar("Found")
 
 
 class Graph:
-    """Nodes, constants and weights so far of the graph of `model`, whose operations are `calls`.
+    """Nodes, constants and weights of the graph of `model`, whose operations are `calls`.
 
-    `sources`: values that ONNX has no need of, and those read in their place. `flattened`: values of one axis whose
-    elements lie in ONNX' order, and the shape that they had.
+    `sources` maps values not needed in ONNX to the values read instead. `flattened` maps values of one axis whose
+    elements are in ONNX' order to their original shape.
     """
 
     def __init__(self, model: Model, lowered: Lowered, calls: Sequence[Call]) -> None:
@@ -38,17 +38,17 @@ class Graph:
         self.weights: dict[str, dict[str, list[int]]] = {}
 
     def refusal(self, call: Call, how: str = "") -> UsageError:
-        """What to raise for an operation without a counterpart."""
+        """Return the error for an operation without an equivalent."""
         return no_counterpart("onnxruntime", f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}")
 
     def choice(self, call: Call, known: Mapping[str, Found], name: str, what: str) -> Found:
-        """What `known` has for a call's activation or the like; raises UsageError where that is nothing."""
+        """Look up `name`, such as a call's activation, in `known`. Raises UsageError if it is missing."""
         if name not in known:
             raise self.refusal(call, f"with {what} {name}")
         return known[name]
 
     def scale_input(self, dtype: str, factor: float, divisor: float) -> None:
-        """Let the graph take images of `dtype`, and begin with what makes float32 of them, times and through these."""
+        """Make the graph take images of `dtype`, and begin with conversion to float32 · factor / divisor."""
         self.input_type, x = dtype, "input"
         if dtype != "float32":
             x = self._append("input", "Cast", [x], to=FLOAT)
@@ -58,32 +58,32 @@ class Graph:
         self.names[self.input] = x
 
     def source(self, value: Value) -> Value:
-        """The value that is read where `value` is."""
+        """Return the value that is read instead of `value`, or `value` itself."""
         return self.sources.get(value, value)
 
     def name(self, call: Call, value: Value) -> str:
-        """The name of an input of a call; raises UsageError for a weight, which is read in ways of its own."""
+        """Return the name of an input of a call. Raises UsageError for a weight; see `weight`."""
         if self.source(value) not in self.names:
             raise self.refusal(call, "which works on its weights")
         return self.names[self.source(value)]
 
     def read(self, call: Call) -> list[str]:
-        """The names of all inputs of a call."""
+        """Return the names of all inputs of a call."""
         return [self.name(call, value) for value in call.inputs]
 
     def skip(self, call: Call, readers: Collection[type[Op]]) -> None:
-        """Let operations of these kinds read a call's input in place of its output; others must not read it."""
+        """Skip a call: its output may be read only by operations of these kinds, which read its input instead."""
         value = call.output
         if value is self.output or not self.read_only_by(value, readers):
             raise self.refusal(call)
         self.sources[value] = self.source(call.inputs[0])
 
     def read_only_by(self, value: Value, readers: Collection[type[Op]]) -> bool:
-        """Whether all operations that read `value` are of these kinds."""
+        """Whether `value` is read only by operations of these kinds."""
         return all(type(call.op) in readers for call in self.calls if value in call.inputs)
 
     def weight(self, value: Value, axes: Sequence[int] = (), *, view: Shape = (), shape: Shape = ()) -> str:
-        """The name of a weight that is ours after `.reshape(view).transpose(axes).reshape(shape)`, as far as given."""
+        """Return the name of a weight after `.reshape(view).transpose(axes).reshape(shape)`, as far as given."""
         name, view = self.parameters[value], view or value.shape
         axes = axes or range(len(view))
         shape = shape or tuple(view[axis] for axis in axes)
@@ -91,13 +91,13 @@ class Graph:
         return name
 
     def constant(self, value: float | list[float]) -> str:
-        """The name of a number or an array of one axis: int64 where all are of type int, else float32."""
+        """Return the name of a scalar or one-dimensional array: int64 if all elements are int, otherwise float32."""
         name = f"constant/{len(self.constants)}"
         self.constants[name] = value
         return name
 
     def emit(self, call: Call, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """Append a node, and return the name of its output: that of the call, until it gets a further node."""
+        """Append a node, and return the name of its output, which is the output of the call until the next node."""
         name = self.names[call.output] = self._append(call.owner, operator, inputs, **attributes)
         return name
 
@@ -107,7 +107,7 @@ class Graph:
         return name
 
     def reshape(self, call: Call, x: str, before: Shape, after: Shape) -> None:
-        """The same elements under another shape, in our order."""
+        """Reshape, with elements in channels-last order."""
         if not _one_order(before):
             x = self.emit(call, "Transpose", [x], perm=[0, *range(2, len(before) + 1), 1])
         if len(after) == 1:
@@ -119,7 +119,7 @@ class Graph:
             self.emit(call, "Transpose", [x], perm=[0, len(after), *range(1, len(after))])
 
     def description(self) -> dict[str, Any]:
-        """All of it, ready for JSON."""
+        """Return the graph as JSON-serializable data."""
         return {
             "input_shape": _channels_first(self.input.shape),
             "input_type": self.input_type,
@@ -136,5 +136,5 @@ def _channels_first(shape: Shape) -> list[int]:
 
 
 def _one_order(shape: Shape) -> bool:
-    """Whether the elements lie in the same order, channels first or last."""
+    """Whether the order of elements is the same, channels first or last."""
     return shape[-1] == 1 or prod(shape[:-1]) == 1

@@ -1,7 +1,7 @@
-"""A model as a graph of ONNX operators, as plain data: what `onnxruntime_peer` builds. ONNX itself is not needed here.
+"""Translation of a model to a graph of ONNX operators, as plain data for `onnxruntime_peer`. Does not import ONNX.
 
-It is the model's operations that are translated, not its layers: so layers made of known ones go over, whoever wrote
-them.
+Operations are translated rather than layers, so any layer made of supported operations works, third-party ones
+included.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,9 +28,9 @@ from cnncli.ops.window import Window
 from cnncli.training.sections import CompileSection
 
 OPSET = 20
-"""The version of ONNX' operators: the first one with Gelu."""
+"""The ONNX opset version: the first one with Gelu."""
 ARITHMETIC = (Add, Subtract, Multiply, Extreme)
-"""What repeats its inputs by itself along axes of length 1."""
+"""Operations that broadcast their inputs in ONNX."""
 Translator = Callable[[Graph, Call, Any], object]
 
 
@@ -41,15 +41,15 @@ def translate(
     rescale: float | str | None = None,
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """The graph for inference, ready for JSON; how the model is trained does not matter.
+    """Return the inference graph as JSON-serializable data; training settings are ignored.
 
-    `rescale`: that of the spec's `data`; the graph then takes images of `dtype`, uint8 or float32, as they lie in
-    files, and scales them itself. Without it they come float32 and scaled.
+    `rescale`: that of the spec's `data`; the graph then takes images of `dtype`, uint8 or float32, as stored in files,
+    and scales them itself. Otherwise it takes scaled float32 images.
     `input_shape`, `output_shape`: channels first. `input_type`: the dtype. `nodes`: in order, each with its operator,
-    the names of what it reads and of what it makes, and its attributes. `constants`: numbers and small arrays, int64
-    where all are of type int, else float32. `weights`: float32, by the names of ours, each being ours after
-    `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's; its input is "input". Raises
-    UsageError for an operation without a counterpart.
+    the names of its inputs and outputs, and its attributes. `constants`: scalars and small arrays, int64 if all
+    elements are int, otherwise float32. `weights`: float32, by the names in the model, each transformed by
+    `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's output; its input is "input".
+    Raises UsageError for an operation without an equivalent.
     """
     lowered = lower(model)
     calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
@@ -69,7 +69,7 @@ def _convolution(graph: Graph, call: Call, op: Conv2D) -> None:
 
 
 def _depthwise(graph: Graph, call: Call, op: DepthwiseConv2D) -> None:
-    """As many groups as the image has channels before they are repeated."""
+    """A grouped convolution, with one group per channel of the image before channels are repeated."""
     height, width, *_ = call.inputs[1].shape
     channels = call.output.shape[-1]
     kernel = graph.weight(call.inputs[1], (2, 0, 1), view=(height, width, channels), shape=(channels, 1, height, width))
@@ -96,9 +96,9 @@ def _transposed(graph: Graph, call: Call, op: Conv2DTranspose) -> None:
 
 
 def _dense(graph: Graph, call: Call, op: Dense) -> None:
-    """A product of matrices; over the channels of more axes, a convolution with kernels of one cell.
+    """A matrix product; a 1×1 convolution if the input has more axes.
 
-    The rows of the kernel follow the order in which the input was flattened.
+    The rows of the kernel are permuted to the order in which the input was flattened.
     """
     x, kernel = call.inputs[:2]
     channels, units = kernel.shape
@@ -115,7 +115,7 @@ def _dense(graph: Graph, call: Call, op: Dense) -> None:
 
 
 def _multiply(graph: Graph, call: Call, operator: str, kernel: str, **attributes: Any) -> None:
-    """A product of any kind of the input with a kernel, and the bias if there is one."""
+    """Append a node for the product (of any kind) of the input with a kernel, with the optional bias."""
     bias = [graph.weight(value) for value in call.inputs[2:]]
     graph.emit(call, operator, [graph.name(call, call.inputs[0]), kernel, *bias], **attributes)
 
@@ -177,7 +177,7 @@ def _clipped(graph: Graph, call: Call, most: float, slope: float, threshold: flo
 
 
 def _reshape(graph: Graph, call: Call, op: Reshape) -> None:
-    """Where only dense layers read a flattened image, their kernels follow its order; elsewhere it follows ours."""
+    """If only dense layers read a flattened image, their kernels are permuted; otherwise the image is transposed."""
     before, after = call.inputs[0].shape, call.output.shape
     (x,) = graph.read(call)
     if len(after) == 1 and call.output is not graph.output and graph.read_only_by(call.output, (Dense,)):
@@ -215,12 +215,12 @@ def _larger(graph: Graph, call: Call, op: UpSample2D) -> None:
 
 
 def _each(operator: str) -> Translator:
-    """One node that reads all inputs as they are."""
+    """Translate to one node with unchanged inputs."""
     return lambda graph, call, op: graph.emit(call, operator, graph.read(call))
 
 
 def _plain(operator: str, attribute: str = "", **attributes: float) -> Callable[..., object]:
-    """One node with these attributes; one that an activation's constant gives, too, if it is named."""
+    """Translate to one node with these attributes; `attribute` is set to the activation's constant."""
 
     def emit(graph: Graph, call: Call, *constants: float) -> object:
         own = dict(zip([attribute], constants, strict=True)) if attribute else {}
@@ -242,7 +242,7 @@ ACTIVATIONS: Mapping[str, Callable[..., object]] = {
     "tanh": _plain("Tanh"),
     "clipped_relu": _clipped,
 }
-"""What appends an activation's nodes to the graph: (graph, call, the activation's constants)."""
+"""Translators of activations: append nodes to the graph, (graph, call, the activation's constants)."""
 INTERPOLATIONS = {
     "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
@@ -272,4 +272,4 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     SwapLast: _swapped,
     UpSample2D: _larger,
 }
-"""What appends each operation's nodes to the graph. Nothing is fused: no operation has an activation behind it."""
+"""Translators of operations: append nodes to the graph. The calls are not fused, so no operation has an activation."""

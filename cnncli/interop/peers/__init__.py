@@ -1,1 +1,1 @@
-"""Other frameworks in processes of their own, to be measured against."""
+"""Other frameworks in separate processes, for benchmarks."""

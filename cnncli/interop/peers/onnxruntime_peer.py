@@ -1,9 +1,9 @@
 """ONNX Runtime's side of `benchmark --inference --against onnxruntime`: a script that imports no cnncli.
 
-It speaks as `torch_peer` does; the network is described by `onnx_network.translate`.
+It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`.
 
-The variants are two ways to run it: the usual call, which makes a new array for each output, and an I/O binding, where
-input and output stay where they are.
+The two variants are the usual call, which allocates a new array for each output, and an I/O binding with fixed input
+and output buffers.
 """
 
 import json
@@ -22,7 +22,7 @@ WARM_UP = 3
 
 
 def drawn(description: Mapping[str, Any]) -> dict[str, Any]:
-    """Weights that keep the outputs of every layer of about one size: random kernels, and ones."""
+    """Return weights that keep the magnitude of all layers' outputs similar: random kernels, and ones."""
     random = np.random.default_rng(0)
 
     def draw(shape: list[int]) -> Any:
@@ -33,7 +33,7 @@ def drawn(description: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def built(description: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
-    """The model for any number of images; `weights` float32 by name, of the shapes of the description."""
+    """Build the model for any batch size; `weights`: float32 by name, with the shapes in the description."""
     constants = {
         name: np.asarray(value, np.int64 if np.asarray(value).dtype == np.int64 else np.float32)
         for name, value in description["constants"].items()
@@ -60,7 +60,7 @@ def built(description: Mapping[str, Any], weights: Mapping[str, Any]) -> Any:
 
 
 class Runner:
-    """The network run in one way on random batches."""
+    """Runs one variant of the network on random batches."""
 
     def __init__(self, session: Any, description: Mapping[str, Any], variant: str) -> None:
         self.session, self.variant = session, variant
@@ -74,7 +74,7 @@ class Runner:
             self.steps *= 2
 
     def begin(self) -> None:
-        """Another batch; an output that is bound has its place from the first run on."""
+        """Set a new batch; a bound output buffer is allocated in the first run."""
         self.x = self.random.random(self.shape, np.float32)
         if self.variant == "io_binding":
             value = onnxruntime.OrtValue.ortvalue_from_numpy(self.x)
@@ -84,7 +84,7 @@ class Runner:
             self.binding.bind_ortvalue_output(self.session.get_outputs()[0].name, self.binding.get_outputs()[0])
 
     def run(self, steps: int) -> None:
-        """Infer."""
+        """Run inference."""
         for _ in range(steps):
             if self.variant == "io_binding":
                 self.session.run_with_iobinding(self.binding)
@@ -92,29 +92,29 @@ class Runner:
                 self.session.run(None, {"input": self.x})
 
     def time(self, steps: int) -> float:
-        """Seconds of so many steps."""
+        """Return the seconds of `steps` steps."""
         start = perf_counter()
         self.run(steps)
         return perf_counter() - start
 
     def round(self) -> dict[str, float]:
-        """Images and seconds of a round."""
+        """Run one round; return its images and seconds."""
         self.begin()
         self.run(1)
         return {"images": self.steps * self.shape[0], "seconds": self.time(self.steps)}
 
 
 def started(model: Any, threads: int) -> Any:
-    """A session with the model, optimized in every way that ONNX Runtime knows."""
+    """Create a session with the model, with all optimizations of ONNX Runtime."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    options.log_severity_level = 3  # errors alone: standard error is for what ends the peer
+    options.log_severity_level = 3  # errors only: standard error is reserved for fatal errors
     return onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve until the input ends."""
+    """Serve requests until standard input is closed."""
     description = json.loads(sys.stdin.readline())
     session = started(built(description, drawn(description)), description["threads"])
     runners = {variant: Runner(session, description, variant) for variant in VARIANTS}

@@ -1,4 +1,4 @@
-"""Another framework in a process of its own, which works when it is told to and otherwise waits at a pipe."""
+"""Another framework in a separate process, which blocks on a pipe between requests."""
 
 import json
 import subprocess
@@ -18,21 +18,21 @@ from cnncli.system import signals
 from cnncli.training.sections import CompileSection
 
 PATIENCE = 10
-"""Seconds in which a peer that has nothing more to do ends by itself."""
+"""Seconds to wait for a peer to exit before it is killed."""
 
 
 class Peer:
-    """A peer at work on the network of `description`; use it as a context manager.
+    """A peer process running the network of `description`; use it as a context manager.
 
-    `version`: of the framework. `variants`: the ways in which it can run the network. Raises CnncliError where the
-    process ends or says what nobody asked for.
+    `version`: the framework's version. `variants`: the ways in which it can run the network. Raises CnncliError if the
+    process exits or sends an invalid answer.
     """
 
     def __init__(
         self, name: str, command: Sequence[str], description: Mapping[str, Any], environment: Mapping[str, str]
     ) -> None:
         self.name = name
-        self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by `close`); a pipe that nobody reads would fill up
+        self.errors: IO[bytes] = TemporaryFile()  # noqa: SIM115 (closed by `close`); an unread pipe would fill up
         self.process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -57,12 +57,12 @@ class Peer:
         self.close()
 
     def round(self, variant: str) -> float:
-        """Work for a while; images a second."""
+        """Run one round; return images per second."""
         done = self._ask(variant)
         return float(done["images"]) / float(done["seconds"])
 
     def close(self) -> None:
-        """End the process; after a while by force."""
+        """Close the process; kill it if it does not exit within PATIENCE seconds."""
         try:
             self.process.communicate(timeout=PATIENCE)
         except subprocess.TimeoutExpired:
@@ -82,7 +82,7 @@ class Peer:
             raise CnncliError(f"{self.name} could not run the network: {self._complaint()}") from None
 
     def _complaint(self) -> str:
-        """The last line it wrote on standard error."""
+        """Return the last line of its standard error."""
         self.process.kill()
         self.process.wait()
         self.errors.seek(0)
@@ -91,9 +91,10 @@ class Peer:
 
 
 class Framework(NamedTuple):
-    """One that can be a peer: what users call it, the modules it needs, its script, what describes a network to it.
+    """A framework that can be a peer: display name, required modules, script, and translation of a network.
 
-    `translate` takes a model and how it is trained; None for inference, which is all that one without `trains` does.
+    `translate` takes a model and its training settings, None for inference; without `trains`, only inference is
+    supported.
     """
 
     title: str
@@ -103,9 +104,9 @@ class Framework(NamedTuple):
     trains: bool = True
 
     def command(self, name: str) -> list[str]:
-        """What starts it. Raises UsageError where it is not installed."""
+        """Return the command that starts it. Raises UsageError if it is not installed."""
         require(f"--against {name}", self.title, self.modules, "bench")
-        # -P: a file torch.py in the working directory is not PyTorch.
+        # -P: do not import a file torch.py in the working directory as PyTorch.
         return [sys.executable, "-P", str(Path(__file__).with_name(self.script))]
 
 

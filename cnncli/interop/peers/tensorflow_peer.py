@@ -1,9 +1,9 @@
-"""TensorFlow's side of `benchmark --against tensorflow`, in a process of its own that imports no cnncli.
+"""TensorFlow's side of `benchmark --against tensorflow`: a script in a separate process that imports no cnncli.
 
-It trains with Keras' `fit`, and infers with the model as a compiled function. It speaks as
-`torch_peer` does; the network is described by `keras_network.translate`.
+It trains with Keras' `fit`, and infers with the model as a compiled function. It uses the protocol of
+`torch_peer`; the network is described by `keras.network.translate`.
 
-The variants are two ways to run a step: compiled by XLA, and as TensorFlow's own graph.
+The two variants are a step compiled by XLA, and a step as a TensorFlow graph.
 """
 
 import json
@@ -25,7 +25,7 @@ WARM_UP = 3
 
 
 class Runner:
-    """The network run in one way, at work on random batches."""
+    """Runs one variant of the network on random batches."""
 
     def __init__(self, description: Mapping[str, Any], jit: bool) -> None:
         self.batch = description["batch_size"]
@@ -56,7 +56,7 @@ class Runner:
             self.steps *= 2
 
     def begin(self) -> None:
-        """The first weights again, and another batch; for training, over and over, as a dataset ready in memory."""
+        """Restore the initial weights, and set a new batch; for training, as a repeated dataset in memory."""
         self.model.set_weights(self.start)
         x = self.random.random((self.batch, *self.model.input_shape[1:]), np.float32)
         self.x = tensorflow.constant(x)
@@ -64,7 +64,7 @@ class Runner:
             self.aim(x)
 
     def aim(self, x: Any) -> None:
-        """Targets for a batch, and the dataset of both."""
+        """Draw targets for a batch, and create the dataset of both."""
         shape = (self.batch, *self.model.output_shape[1:])
         if self.one_hot:
             y = np.eye(shape[-1], dtype=np.float32)[self.random.integers(shape[-1], size=shape[:-1])]
@@ -73,28 +73,28 @@ class Runner:
         self.data = tensorflow.data.Dataset.from_tensors((x, y)).repeat()
 
     def run(self, steps: int) -> None:
-        """Train, or infer."""
+        """Run training or inference steps."""
         if self.trains:
             self.model.fit(self.data, steps_per_epoch=steps, epochs=1, shuffle=False, verbose=0)
             return
         for _ in range(steps):
-            self.predict(self.x).numpy()  # which waits for the result
+            self.predict(self.x).numpy()  # waits for the result
 
     def time(self, steps: int) -> float:
-        """Seconds of so many steps."""
+        """Return the seconds of `steps` steps."""
         start = perf_counter()
         self.run(steps)
         return perf_counter() - start
 
     def round(self) -> dict[str, float]:
-        """Images and seconds of a round."""
+        """Run one round; return its images and seconds."""
         self.begin()
         self.run(1)
         return {"images": self.steps * self.batch, "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve until the input ends."""
+    """Serve requests until standard input is closed."""
     description = json.loads(sys.stdin.readline())
     tensorflow.config.threading.set_intra_op_parallelism_threads(description["threads"])
     tensorflow.config.threading.set_inter_op_parallelism_threads(description["threads"])

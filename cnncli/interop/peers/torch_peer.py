@@ -1,10 +1,10 @@
-"""PyTorch's side of `benchmark --against torch`: run as a script in a process of its own, which imports no cnncli.
+"""PyTorch's side of `benchmark --against torch`: a script in a separate process that imports no cnncli.
 
-The first line on standard input describes the network (`torch_network.translate`, with "mode", "batch_size", "threads"
-and the "seconds" of a round); it is answered with `{"version", "variants"}`. Each further line names a variant; a round
-of training steps, or of inference, is run, and answered with `{"images", "seconds"}`. It ends with its input.
+The first line on standard input describes the network (`torch.network.translate`, with "mode", "batch_size", "threads"
+and the "seconds" of a round); the answer is `{"version", "variants"}`. Each further line names a variant; the script
+runs a round of training or inference steps and answers with `{"images", "seconds"}`. It exits at the end of input.
 
-The variants are two memory formats of the same network: PyTorch's default, and channels_last.
+The variants are two memory formats of the same network: PyTorch's default and channels_last.
 """
 
 import json
@@ -29,7 +29,7 @@ WARM_UP = 3
 
 
 class Runner:
-    """The network in one memory format, at work on random batches."""
+    """Runs the network in one memory format on random batches."""
 
     def __init__(self, description: Mapping[str, Any], memory_format: Any) -> None:
         self.description, self.memory_format = description, memory_format
@@ -53,7 +53,7 @@ class Runner:
             self.steps *= 2
 
     def begin(self) -> None:
-        """The first weights again, and another batch."""
+        """Restore the initial weights, and set a new batch."""
         self.sequences.load_state_dict(self.start)
         x = torch.rand(self.description["batch_size"], *self.description["input_shape"])
         self.x = x.to(memory_format=self.memory_format)
@@ -61,7 +61,7 @@ class Runner:
             self.aim()
 
     def aim(self) -> None:
-        """Other targets."""
+        """Draw new targets."""
         with torch.no_grad():
             output = self.forward()
         if self.description["targets"] == "classes":
@@ -70,7 +70,7 @@ class Runner:
             self.target = torch.rand(output.shape)
 
     def forward(self) -> Any:
-        """The output for the batch."""
+        """Return the output for the batch."""
         values = {"input": self.x}
         for node, sequence in zip(self.description["nodes"], self.sequences, strict=True):
             inputs = [values[name] for name in node["inputs"]]
@@ -84,7 +84,7 @@ class Runner:
         return output
 
     def run(self, steps: int) -> None:
-        """Train, or infer."""
+        """Run training or inference steps."""
         with torch.inference_mode(not self.trains):
             for _ in range(steps):
                 if self.trains:
@@ -95,20 +95,20 @@ class Runner:
                     self.forward()
 
     def time(self, steps: int) -> float:
-        """Seconds of so many steps."""
+        """Return the seconds of `steps` steps."""
         start = perf_counter()
         self.run(steps)
         return perf_counter() - start
 
     def round(self) -> dict[str, float]:
-        """Images and seconds of a round."""
+        """Run one round; return its images and seconds."""
         self.begin()
         self.run(1)
         return {"images": self.steps * self.description["batch_size"], "seconds": self.time(self.steps)}
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
-    """Serve until the input ends."""
+    """Serve requests until standard input is closed."""
     description = json.loads(sys.stdin.readline())
     torch.set_num_threads(description["threads"])
     images = len(description["input_shape"]) == 3

@@ -1,7 +1,7 @@
-"""The seed network of configs/mnist.yaml, trained with PyTorch as cnncli trains it, but for the augmentation: run as a
-script, which imports no cnncli, by whoever measures what a whole process takes.
+"""The network of configs/mnist.yaml, trained with PyTorch like cnncli trains it, except for the augmentation. A script
+that imports no cnncli, to measure a whole process.
 
-2 epochs of 3,600 random digits in batches of 128, kept as uint8 and divided by 255 batch for batch.
+2 epochs of 3,600 random digits in batches of 128, stored as uint8 and divided by 255 per batch.
 """
 
 import torch
@@ -11,7 +11,7 @@ EPOCHS, COUNT, BATCH, CLASSES = 2, 3600, 128, 10
 
 
 def main() -> None:
-    """Train, with all that is PyTorch's default but the memory format: channels_last is its faster one."""
+    """Train with PyTorch's defaults, except for the memory format: channels_last is faster."""
     network = nn.Sequential(
         *(nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2)),
         *(nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2)),

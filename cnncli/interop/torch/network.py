@@ -1,7 +1,7 @@
-"""A model in PyTorch's words, as plain data: what `torch_peer` builds. PyTorch itself is not needed here.
+"""Translation of a model to PyTorch modules, as plain data for `torch_peer`. Does not import PyTorch.
 
-PyTorch's images are channels first; channel order and the order of a flattened image differ from ours, the work does
-not.
+PyTorch's images are channels first; the order of channels and of flattened images differs, the amount of computation
+does not.
 """
 
 from collections.abc import Callable, Sequence
@@ -47,15 +47,15 @@ ACTIVATIONS: dict[str, Module] = {
 JOINS: dict[type[Layer], str] = {
     layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
 }
-"""How layers join their inputs: `torch_peer` knows these words."""
+"""How layers combine their inputs, as named in `torch_peer`."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
-    """The network, ready for JSON, with its loss and its optimizer if it is to be trained.
+    """Return the network as JSON-serializable data, with loss and optimizer if it is trained.
 
-    `nodes`: in order, each with its inputs, how these are joined (one of JOINS, or the axis of a concatenation), and
-    the modules they then go through. `targets`: what the loss takes outputs for. Raises UsageError for what has no
-    counterpart.
+    `nodes`: in order, each with its inputs, how these are combined (one of JOINS, or the axis of a concatenation), and
+    the modules applied to the result. `targets`: the kind of targets of the loss. Raises UsageError for anything
+    without an equivalent.
     """
     lowered = lower(model)
     shapes = {name: value.shape for name, value in lowered.outputs.items()}
@@ -82,12 +82,12 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
 
 
 def _gives_logits(lowered: Lowered, loss: Loss) -> bool:
-    """Whether the model gives logits itself, without a softmax or sigmoid that the loss would look behind."""
+    """Whether the model's output is logits, without a softmax or sigmoid whose input the loss would use."""
     return loss.of_logits and lowered.output not in lowered.builder.logits
 
 
 def _node(node: Node, inputs: Sequence[Shape], taker: Loss | None) -> dict[str, Any]:
-    """A node; without its activation where that is what the loss `taker` takes logits of, as PyTorch's losses do."""
+    """Translate a node, without its activation if the loss `taker` includes it: PyTorch's losses take logits."""
     layer = node.layer
     join = _axis(layer.axis, inputs[0]) if isinstance(layer, Concatenate) else JOINS.get(type(layer))
     if len({len(shape) for shape in inputs}) > 1:
@@ -106,7 +106,7 @@ def _node(node: Node, inputs: Sequence[Shape], taker: Loss | None) -> dict[str, 
 
 
 def _check_trained(node: Node) -> None:
-    """Raise UsageError for what is trained in a way that has no counterpart."""
+    """Raise UsageError for training options of a layer that have no equivalent."""
     layer = node.layer
     held = [
         name for name, value in layer.settings().items() if name.endswith(("_regularizer", "_constraint")) and value
@@ -118,7 +118,7 @@ def _check_trained(node: Node) -> None:
 
 
 def _modules(node: Node, shape: Shape) -> list[Module]:
-    """A layer without its activation."""
+    """Translate a layer without its activation."""
     layer = node.layer
     if type(layer) in TRANSLATORS:
         return TRANSLATORS[type(layer)](layer, shape)
@@ -130,13 +130,13 @@ def _modules(node: Node, shape: Shape) -> list[Module]:
 def _dense(node: Node, layer: Dense, shape: Shape) -> list[Module]:
     if len(shape) == 2:
         raise _no_counterpart(node)
-    if len(shape) == 3:  # over the channels of each pixel
+    if len(shape) == 3:  # applied to the channels of each pixel
         return convolution(Window((1, 1)), shape, layer.units, bias=layer.use_bias)
     return [("Linear", {"in_features": shape[0], "out_features": layer.units, "bias": layer.use_bias})]
 
 
 def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[Module]:
-    """Theirs has both gamma and beta or neither; that its running variance is the unbiased one is no matter of time."""
+    """PyTorch has both gamma and beta or neither; its moving variance is unbiased, which does not affect timing."""
     if layer.center != layer.scale:
         raise _no_counterpart(node, "with only one of center and scale")
     arguments = {"num_features": shape[-1], "eps": layer.epsilon, "momentum": 1 - layer.momentum}
@@ -176,7 +176,7 @@ def _pooling(node: Node, layer: MaxPooling2D | AveragePooling2D, shape: Shape) -
 
 
 def _rounded_up(window: Window, before: Sequence[int], shape: Shape) -> tuple[int, ...]:
-    """PyTorch's size of a pooled image with ceil_mode: a window must begin in the image or the border before it."""
+    """PyTorch's size of a pooled image with ceil_mode: a window must begin in the image or the padding before it."""
     sizes = []
     for length, size, stride, cells in zip(shape[:2], window.size, window.strides, before, strict=True):
         out = ceil((length + 2 * cells - size) / stride) + 1
@@ -185,7 +185,7 @@ def _rounded_up(window: Window, before: Sequence[int], shape: Shape) -> tuple[in
 
 
 def _axis(axis: int, shape: Shape) -> int:
-    """The axis, batch included, where the channels come first."""
+    """The axis in channels-first order, batch axis included."""
     axis %= len(shape) + 1
     return 1 if axis == len(shape) else axis + 1
 
@@ -216,7 +216,7 @@ def _optimizer(optimizer: Optimizer) -> Module:
 
 
 def _adam(optimizer: Adam) -> Module:
-    """With weight decay it is PyTorch's AdamW."""
+    """Adam with weight decay is PyTorch's AdamW."""
     betas = [optimizer.beta_1, optimizer.beta_2]
     arguments = {"lr": optimizer.learning_rate, "betas": betas, "eps": optimizer.epsilon}
     decay = optimizer.weight_decay
@@ -224,7 +224,7 @@ def _adam(optimizer: Adam) -> Module:
 
 
 def _sgd(optimizer: SGD) -> Module:
-    """PyTorch's adds weight decay to the gradient, which is something else."""
+    """PyTorch adds weight decay to the gradient, which is not equivalent."""
     if optimizer.weight_decay:
         raise no_counterpart("torch", "the optimizer SGD with weight_decay")
     nesterov = optimizer.nesterov and optimizer.momentum > 0
@@ -254,18 +254,18 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     Softmax: _softmax,
     **dict.fromkeys(JOINS, _nothing),
 }
-"""What each layer becomes, its activation and the joining of its inputs aside: (node, layer, shape) → modules."""
+"""Translation of each layer, without activation and combination of inputs: (node, layer, shape) → modules."""
 LOSSES: dict[type[Loss], Callable[[Any], Module]] = {
     BinaryCrossentropy: _binary,
     CategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": loss.label_smoothing}),
     MeanSquaredError: lambda loss: ("MSELoss", {}),
     SparseCategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": 0.0}),
 }
-"""What each loss becomes: those of probabilities what they are of logits."""
+"""Translation of each loss; losses of probabilities become losses of logits."""
 OF_ADAM = ("beta_1", "beta_2", "epsilon", "weight_decay")
 OPTIMIZERS: dict[type[Optimizer], tuple[Sequence[str], Callable[[Any], Module]]] = {
     Adam: (OF_ADAM, _adam),
     AdamW: (OF_ADAM, _adam),
     SGD: (("momentum", "nesterov", "weight_decay"), _sgd),
 }
-"""What each optimizer becomes, and the arguments besides the learning rate that go over; others keep their defaults."""
+"""Translation of each optimizer, and the arguments copied besides the learning rate; others keep their defaults."""

@@ -1,4 +1,4 @@
-"""Layers that see an image's pixels, in PyTorch's words: windows, sizes, channels treated apart."""
+"""Translation of spatial layers to PyTorch: convolutions, pooling, padding, cropping and upsampling."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ Module = tuple[str, dict[str, Any]]
 
 
 def convolution(window: Window, shape: Shape, filters: int, *, bias: bool, groups: int = 1) -> list[Module]:
-    """A convolution, behind a border where its padding is uneven."""
+    """A convolution, preceded by explicit padding if it is asymmetric."""
     before, after = (list(cells) for cells in window.padding_cells(*shape[:2]))
     even = before == after
     arguments = {
@@ -34,7 +34,7 @@ def convolution(window: Window, shape: Shape, filters: int, *, bias: bool, group
 
 
 def border(before: Sequence[int], after: Sequence[int], value: float) -> Module:
-    """Cells of one value (above, left) and (below, right); fewer cells where negative."""
+    """Constant padding, (above, left) and (below, right); negative numbers crop."""
     return "ConstantPad2d", {"padding": [before[1], after[1], before[0], after[0]], "value": value}
 
 
@@ -57,7 +57,7 @@ def _separable(layer: SeparableConv2D, shape: Shape) -> list[Module]:
 
 
 def _transposed(layer: Conv2DTranspose, shape: Shape) -> list[Module]:
-    """PyTorch cuts as much on both sides; where Keras cuts one cell more on the right or below, a border does."""
+    """PyTorch crops symmetrically; where Keras crops one more cell on the right or below, a border does so."""
     window, size = layer.window, layer.size(shape)
     first = window.padding_before(*size)
     cells = zip(shape[:2], window.strides, window.extent, size, first, strict=True)

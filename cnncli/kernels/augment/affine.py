@@ -1,8 +1,8 @@
-"""Images moved at random, in place: output pixel (x, y) is what the input has at (a0·x + a1·y + a2, b0·x + b1·y + b2).
+"""Random affine transforms, in-place: output pixel (x, y) is the input at (a0·x + a1·y + a2, b0·x + b1·y + b2).
 
-The six numbers are drawn for each image (see draws.py) in float64 and rounded to float32 as Keras does. What
-lies outside is found as TensorFlow's ImageProjectiveTransformV3 finds it (tensorflow/core/kernels/image/image_ops.h),
-which is what Keras' layers call.
+The six coefficients are drawn per image (see draws.py) in float64 and rounded to float32 as in Keras. Pixels outside
+the image are handled as in TensorFlow's ImageProjectiveTransformV3 (tensorflow/core/kernels/image/image_ops.h), which
+Keras' layers call.
 """
 
 from math import cos, pi, sin
@@ -20,12 +20,12 @@ AFFINE = block(
 )
 MOVES = FLIP, SHIFT, TURN, ZOOM, ZOOM_EVENLY, SHEAR, CROP = range(7)
 FILLS = REFLECT, WRAP, CONSTANT, NEAREST = range(4)
-"""Where pixels outside come from, beside a b c d: d c b a, a b c d, a constant, the nearest one."""
+"""Fill modes for pixels outside a b c d: d c b a (reflect), a b c d (wrap), a constant, the nearest pixel."""
 PORTION = 1 << 13
-"""Elements in a chunk, some 20 µs of work."""
+"""Elements per chunk: about 20 µs of work."""
 
 STILL: tuple[float, ...] = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
-"""The matrix of no move."""
+"""The identity transform."""
 
 Span = tuple[Range, Range]
 
@@ -44,12 +44,12 @@ def transform(
     first: float | None = None,
     among: Among | None = None,
 ) -> list[Step]:
-    """Move each image of x, real (N, H, W, C), by numbers drawn within `span`: ((low, high) down, (low, high) across).
+    """Transform images of x, real (N, H, W, C), with numbers drawn from `span`: vertical and horizontal (low, high).
 
-    FLIP: with even odds, along the axes whose numbers are not 0. SHIFT: shares of height and width. TURN: shares of a
-    whole turn, the first pair's. ZOOM: factors; ZOOM_EVENLY: one, the first pair's. SHEAR: of either sign. CROP: whole
-    numbers of pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the constant of CONSTANT,
-    `first` that of the first channel, where it is another one. `among`: see draws.py.
+    FLIP: with probability 1/2, along the axes whose numbers are not 0. SHIFT: fractions of height and width. TURN:
+    fraction of a full rotation, from the first pair. ZOOM: factors; ZOOM_EVENLY: one factor, from the first pair.
+    SHEAR: with random sign. CROP: whole pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the fill
+    value of CONSTANT, `first` that of the first channel, if different. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
     line = (width + 1) * channels
@@ -79,7 +79,7 @@ def transform(
 
 @njit
 def _matrix(p, numbers):
-    """(a0, a1, a2, b0, b1, b2) of one image; `numbers` in (0, 1)."""
+    """Return (a0, a1, a2, b0, b1, b2) for one image; `numbers` in (0, 1)."""
     y, x = between(p.low_y, p.high_y, numbers[0]), between(p.low_x, p.high_x, numbers[1])
     middle_x, middle_y = (p.width - 1) / 2, (p.height - 1) / 2
     if p.move == FLIP:
@@ -103,7 +103,7 @@ def _matrix(p, numbers):
 
 @njit(forceinline=True)
 def _taps(place, length, fill, nearest):
-    """The two cells between which a place lies, and the weight of the second; `length` stands for one outside."""
+    """Return the two cells around a position, and the weight of the second; index `length` means outside."""
     if not 0 <= place <= length - 1:
         if fill == CONSTANT:
             return _over_the_edge(place, length, nearest)
@@ -117,7 +117,7 @@ def _taps(place, length, fill, nearest):
 
 @njit
 def _over_the_edge(place, length, nearest):
-    """`_taps` of a place outside, where what is outside is a constant."""
+    """`_taps` of a position outside, for the constant fill mode."""
     if nearest and -0.5 < place < length - 0.5:
         edge = 0 if place < 0 else length - 1
         return edge, edge, 0.0
@@ -130,7 +130,7 @@ def _over_the_edge(place, length, nearest):
 
 @njit
 def _within(place, length, fill):
-    """The place inside an axis of `length` that stands for one outside."""
+    """Map a position outside an axis of `length` to one inside, according to the fill mode."""
     if fill == REFLECT and length > 1:
         period = 2.0 * length
         if place < 0:
@@ -140,7 +140,7 @@ def _within(place, length, fill):
             place -= period * np.trunc(place / period)
             place = period - place - 1 if place >= length else place
     elif fill == WRAP and length > 1:
-        # TensorFlow divides by the last place, not by the length: far outside it wraps once too often.
+        # TensorFlow divides by length - 1 rather than length: far outside it wraps once too often.
         if place < 0:
             place += length * (np.trunc(-place / (length - 1)) + 1)
         else:
@@ -150,7 +150,7 @@ def _within(place, length, fill):
 
 @njit
 def _framed(p, x, place, real, item):
-    """The image at address x copied to `place`, with a further column and a further row of the constant."""
+    """Copy the image at address x to `place`, with an additional column and row of the constant."""
     line, value, first = (p.width + 1) * p.channels, real(p.value), real(p.first)
     source = view(place, (p.height + 1) * line, real)
     for row in range(p.height):
@@ -166,11 +166,11 @@ def _framed(p, x, place, real, item):
 
 @njit
 def _upright(p, matrix, image, source, place, real, item):
-    """Rows stay rows: two are blended, then of the line that comes of it two elements for each."""
+    """Transform without rotation or shear: blend two rows, then two elements of the resulting line for each pixel."""
     line, size = (p.width + 1) * p.channels, p.width * p.channels
     blended, weights = view(place, line, real), view(place + line * item, size, real)
     place += (line + size) * item
-    # Numba looks whether an index that may be negative is.
+    # Numba checks signed indices for negative values (wraparound).
     firsts, seconds = view(place, size, types.uint32), view(place + 4 * size, size, types.uint32)
     for column in range(p.width):
         first, second, weight = _taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
@@ -194,7 +194,7 @@ def _upright(p, matrix, image, source, place, real, item):
 
 @njit
 def _turned(p, matrix, image, source, real):
-    """Each pixel from four of its own."""
+    """Transform with rotation or shear: each pixel from four input pixels."""
     height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
     line, out = (width + 1) * channels, 0
     for row in range(height):
@@ -215,7 +215,7 @@ def _turned(p, matrix, image, source, real):
 
 @worker(AFFINE)
 def affine_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def affine(parameters, start, stop, thread):

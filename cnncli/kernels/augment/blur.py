@@ -1,5 +1,5 @@
-"""Images blurred or sharpened at random and in place (see draws.py): a mean over a square, and what it is mixed
-with. Outside of the image there are zeros.
+"""Random blurring and sharpening of images, in-place (see draws.py): a weighted mean over a square, blended with the
+image. Pixels outside the image are zero.
 """
 
 from math import exp
@@ -13,9 +13,9 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, vie
 
 BLUR = block(DRAWS + "height width channels size gaussian scratch stride rare:f often:f low:f high:f least:f most:f")
 PORTION = 1 << 13
-"""Elements in a chunk, some 20 µs of work."""
+"""Elements per chunk: about 20 µs of work."""
 NARROWEST = 1e-6
-"""What Keras adds to a standard deviation."""
+"""Added to the standard deviation, as in Keras."""
 
 
 def blur(
@@ -30,10 +30,10 @@ def blur(
     limits: Range,
     among: Among | None = None,
 ) -> list[Step]:
-    """Blur images of x, real (N, H, W, C), by Gaussians over `size` pixels, and clip all to `limits`.
+    """Blur images of x, real (N, H, W, C), with Gaussians over `size` pixels, and clip all images to `limits`.
 
-    `odds`: between which two numbers the odds lie that it is done. Standard deviations across and down are drawn within
-    `sigma`. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `odds`: range of the probability of blurring. Horizontal and vertical standard deviations are drawn from `sigma`.
+    clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
     """
     (rare, often), (low, high) = odds, sigma
     span: dict[str, Any] = {"rare": rare, "often": often, "low": low, "high": high}
@@ -50,10 +50,10 @@ def sharpen(
     limits: Range,
     among: Among | None = None,
 ) -> list[Step]:
-    """Go from a mean of 3 × 3 pixels, the middle five times, at 0 to x, real (N, H, W, C), at 1, and beyond it at 2.
+    """Blend x, real (N, H, W, C), with its mean over 3 × 3 pixels, the centre weighted 5: 0 the mean, 1 x, 2 sharper.
 
-    That is twice a number within `factor`; all is clipped to `limits`. clock: int64 (2,), [seed, step], read at run
-    time. `among`: see draws.py.
+    The blending factor is twice a number drawn from `factor`; the result is clipped to `limits`. clock: int64 (2,),
+    [seed, step], read at run time. `among`: see draws.py.
     """
     span: dict[str, Any] = {"rare": 1.0, "often": 1.0, "low": factor[0], "high": factor[1]}
     return _mixed(x, clock, scratch, stream, among, limits, size=3, gaussian=0, **span)
@@ -107,7 +107,7 @@ def _bell(weights, sigma):
 
 @njit
 def _weigh(p, image, across, down):
-    """Fill in the weights of the pixels in a row and in a column; what the image and what the sum are multiplied by."""
+    """Fill in the horizontal and vertical weights; return the factors of the image and of the weighted sum."""
     numbers = drawn(p, 2 * image)
     if p.gaussian:
         done = numbers[1] < between(p.rare, p.often, numbers[0])
@@ -128,7 +128,7 @@ def _add(out, x, size, weight):
 
 @worker(BLUR)
 def blur_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def blur(parameters, start, stop, thread):

@@ -1,17 +1,17 @@
-"""Images made brighter or darker, of more or less contrast, or negatives, at random and in place (see draws.py)."""
+"""Random brightness, contrast and inversion of images, in-place (see draws.py)."""
 
 from cnncli.kernels.augment.draws import DRAWS, Among, Range, between, chosen, drawn, each_image
 from cnncli.kernels.jit.runtime import Step, Tensor, Worker, block, fields, view, worker
 
 TONE = block(DRAWS + "pixels channels low:f high:f least:f most:f")
 PORTION = 1 << 14
-"""Elements in a chunk, some 10 µs of work."""
+"""Elements per chunk: about 10 µs of work."""
 
 
 def brighten(
     x: Tensor, clock: Tensor, stream: int, change: Range, limits: Range, among: Among | None = None
 ) -> list[Step]:
-    """Add to each image of x, real (N, H, W, C), a number drawn within `change`, and clip to `limits`.
+    """Add a number drawn from `change` to each image of x, real (N, H, W, C), and clip to `limits`.
 
     clock: int64 (2,), [seed, step], read at run time. `among`: see kernels/augment/draws.py.
     """
@@ -21,7 +21,7 @@ def brighten(
 def contrast(
     x: Tensor, clock: Tensor, stream: int, factor: Range, limits: Range, among: Among | None = None
 ) -> list[Step]:
-    """Multiply each channel's distance from its mean by a number drawn within `factor`, and clip to `limits`.
+    """Multiply each channel's distance from its mean by a number drawn from `factor`, and clip to `limits`.
 
     x: real (N, H, W, C). clock: int64 (2,), [seed, step], read at run time. A mean is one chain of sums in float64.
     """
@@ -29,9 +29,9 @@ def contrast(
 
 
 def invert(x: Tensor, clock: Tensor, stream: int, odds: Range, white: float, among: Among | None = None) -> list[Step]:
-    """Take images of x, real (N, H, W, C), away from `white`.
+    """Invert images of x, real (N, H, W, C): `white` − x.
 
-    `odds`: between which two numbers the odds lie that it is done. clock: int64 (2,), [seed, step], read at run time.
+    `odds`: range of the probability of inversion. clock: int64 (2,), [seed, step], read at run time.
     `among`: see kernels/augment/draws.py.
     """
     return [_step(invert_worker, x, clock, stream, among, odds, (white, white))]
@@ -52,7 +52,7 @@ def _step(work: Worker, x: Tensor, clock: Tensor, stream: int, among: Among | No
 
 @worker(TONE)
 def brighten_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def brighten(parameters, start, stop, thread):
@@ -70,7 +70,7 @@ def brighten_worker(real):
 
 @worker(TONE)
 def contrast_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def contrast(parameters, start, stop, thread):
@@ -93,7 +93,7 @@ def contrast_worker(real):
 
 @worker(TONE)
 def invert_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def invert(parameters, start, stop, thread):

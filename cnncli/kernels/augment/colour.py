@@ -1,6 +1,6 @@
-"""Colours changed at random and in place (see draws.py): hue and saturation, and the way to grey.
+"""Random changes of hue, saturation and grey level, in-place (see draws.py).
 
-The arithmetic is in float64, of which images are rounded once.
+Arithmetic is in float64; images are rounded once.
 """
 
 from typing import Any
@@ -13,18 +13,18 @@ from cnncli.kernels.jit.runtime import Step, Tensor, block, fields, view, worker
 COLOUR = block(DRAWS + "pixels saturating low:f high:f start:f width:f")
 GREY = block(DRAWS + "pixels rare:f often:f low:f high:f least:f most:f")
 PORTION = 1 << 13
-"""Elements in a chunk, some 20 µs of work."""
+"""Elements per chunk: about 20 µs of work."""
 TINY = 1e-7
-"""Keras' epsilon, which keeps a factor of 1 from dividing by 0."""
+"""Keras' epsilon, which avoids division by 0 for a factor of 1."""
 
 
 def turn_hue(
     x: Tensor, clock: Tensor, stream: int, factor: Range, ends: Range, among: Among | None = None
 ) -> list[Step]:
-    """Turn the hues of each image of x, real (N, H, W, 3), by half of a number within `factor`, either way.
+    """Shift the hue of each image of x, real (N, H, W, 3), by half of a number drawn from `factor`, with random sign.
 
-    1 is all the way round. `ends`: what counts as 0 and as 1; what comes of it stays between them. clock: int64 (2,),
-    [seed, step], read at run time. `among`: see draws.py.
+    1 is a full circle. `ends`: the values of 0 and 1; results stay within them. clock: int64 (2,), [seed, step], read
+    at run time. `among`: see draws.py.
     """
     return _coloured(x, clock, stream, among, ends, saturating=0, low=factor[0], high=factor[1])
 
@@ -32,9 +32,9 @@ def turn_hue(
 def saturate(
     x: Tensor, clock: Tensor, stream: int, factor: Range, ends: Range, among: Among | None = None
 ) -> list[Step]:
-    """Multiply the saturation of each image of x, real (N, H, W, 3), by f / (1 - f), f within `factor`, within [0, 1].
+    """Multiply the saturation of each image of x, real (N, H, W, 3), by f / (1 - f), f from `factor`, within [0, 1].
 
-    `ends`: what counts as 0 and as 1. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of 0 and 1. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
     """
     return _coloured(x, clock, stream, among, ends, saturating=1, low=factor[0], high=factor[1])
 
@@ -55,10 +55,10 @@ def _coloured(x: Tensor, clock: Tensor, stream: int, among: Among | None, ends: 
 def degenerate(
     x: Tensor, clock: Tensor, stream: int, odds: Range, factor: Range, limits: Range, among: Among | None = None
 ) -> list[Step]:
-    """Bring images of x, real (N, H, W, 3), nearer to grey by a number within `factor`, 1 all the way.
+    """Blend images of x, real (N, H, W, 3), with grey; the weight of grey is drawn from `factor`.
 
-    They are clipped to `limits`. `odds`: between which two numbers the odds lie that it is done. clock: int64 (2,),
-    [seed, step], read at run time. `among`: see draws.py.
+    The result is clipped to `limits`. `odds`: range of the probability of the change. clock: int64 (2,), [seed, step],
+    read at run time. `among`: see draws.py.
     """
     _, height, width, _ = x.shape
     return [
@@ -77,9 +77,9 @@ def degenerate(
 
 @njit
 def _hue(red, green, blue, value, spread):
-    """The hue in [0, 1), red is 0, as TensorFlow's rgb_to_hsv finds it.
+    """The hue in [0, 1), red is 0, as in TensorFlow's rgb_to_hsv.
 
-    `value` is the largest of the three, `spread` how much less the least is.
+    `value` is the maximum of the three, `spread` maximum minus minimum.
     """
     if spread <= 0:
         return 0.0
@@ -94,7 +94,7 @@ def _hue(red, green, blue, value, spread):
 
 @njit
 def _rgb(hue, saturation, value):
-    """(red, green, blue) as TensorFlow's hsv_to_rgb finds them."""
+    """(red, green, blue) as in TensorFlow's hsv_to_rgb."""
     sixths = hue * 6
     red = min(max(abs(sixths - 3) - 1, 0.0), 1.0)
     green = min(max(2 - abs(sixths - 2), 0.0), 1.0)
@@ -105,7 +105,7 @@ def _rgb(hue, saturation, value):
 
 @njit
 def _change(p, image):
-    """What is added to the hue, and what the saturation is multiplied by."""
+    """Draw the offset of the hue and the factor of the saturation."""
     numbers = drawn(p, image)
     factor = between(p.low, p.high, numbers[0])
     if p.saturating:
@@ -115,7 +115,7 @@ def _change(p, image):
 
 @worker(COLOUR)
 def colour_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def colour(parameters, start, stop, thread):
@@ -149,7 +149,7 @@ def colour_worker(real):
 
 @worker(GREY)
 def grey_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def grey(parameters, start, stop, thread):

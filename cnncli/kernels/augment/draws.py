@@ -1,6 +1,6 @@
-"""What all that changes images at random has in common: which images of a batch, and what is drawn for each.
+"""Shared by all random changes of images: selection of images in a batch, and random numbers for each.
 
-What is drawn for an image comes from (seed, step), a stream and the image's place in the batch, in float64.
+The numbers of an image depend on (seed, step), a stream and the image's position in the batch; they are float64.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ DRAWS = "x clock stream chooser lowest:f highest:f "
 
 Range = tuple[float, float]
 Among = tuple[int, float, float]
-"""Only images are changed whose first fraction in a stream, the first number, is above the second, up to the third."""
+"""(stream, low, high): only images whose first fraction in the stream is in (low, high] are changed."""
 
 
 def each_image(
     work: Worker, x: Tensor, clock: Tensor, stream: int, among: Among | None, portion: int, **parameters: Any
 ) -> Step:
-    """The step that changes each image of x, real (N, H, W, C), or those `among` them; `portion` elements in a chunk.
+    """Return the step that changes each image of x, real (N, H, W, C), or those `among`; `portion` elements per chunk.
 
-    clock: int64 (2,), [seed, step], read at run time. `stream`: of what is drawn. `parameters`: what the worker's block
-    has besides `DRAWS`.
+    clock: int64 (2,), [seed, step], read at run time. `stream`: the random stream. `parameters`: the fields of the
+    worker's block besides `DRAWS`.
     """
     batch, height, width, channels = x.shape
     chooser, lowest, highest = among or (0, 0.0, 1.0)
@@ -43,19 +43,19 @@ def each_image(
 
 @njit
 def chosen(p, image):
-    """Whether an image is among those to be changed."""
+    """Whether an image is selected."""
     clock = view(p.clock, 2, types.int64)
     return p.lowest < fractions(clock[0], clock[1], p.chooser, image)[0] <= p.highest
 
 
 @njit
 def drawn(p, position):
-    """Four numbers in (0, 1); `position`: the image's place, or a place of its own for each four of an image's."""
+    """Four numbers in (0, 1); `position`: the image's position, or a distinct one for each four numbers of an image."""
     clock = view(p.clock, 2, types.int64)
     return fractions(clock[0], clock[1], p.stream, position)
 
 
 @njit
 def between(low, high, fraction):
-    """The number that `fraction` stands for."""
+    """Map `fraction` to the range from `low` to `high`."""
     return low + (high - low) * fraction

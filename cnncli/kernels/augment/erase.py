@@ -1,7 +1,6 @@
-"""Rectangles of images rubbed out at random, in place (Zhong et al. 2017).
+"""Random erasing of rectangles, in-place (Zhong et al. 2017).
 
-What is drawn for each image: see draws.py. The noise of an element comes from its place, in a stream of its
-own.
+Random numbers of each image: see draws.py. The noise of an element depends on its position, in a separate stream.
 """
 
 from math import cos, log, pi, sin, sqrt
@@ -18,13 +17,14 @@ ERASE = block(
     DRAWS + "noise noisy height width channels low:f high:f small:f large:f value:f least:f most:f deviation:f"
 )
 PORTION = 1 << 14
-"""Elements in a chunk."""
+"""Elements per chunk."""
 
 
 class Patch(NamedTuple):
-    """What is rubbed out how: the odds lie between two numbers, the area, as a share of the image's, between two.
+    """Parameters of erasing: ranges of the probability and of the area, as a fraction of the image's.
 
-    `value` fills it; where that is None, normal noise of standard `deviation`. Both are clipped to `limits`.
+    The rectangle is filled with `value`, or if None with normal noise of standard deviation `deviation`. Both are
+    clipped to `limits`.
     """
 
     odds: Range
@@ -35,10 +35,10 @@ class Patch(NamedTuple):
 
 
 def erase(x: Tensor, clock: Tensor, stream: int, noise: int, patch: Patch, among: Among | None = None) -> list[Step]:
-    """Rub out a rectangle of some of the images of x, real (N, H, W, C).
+    """Erase a rectangle in some of the images of x, real (N, H, W, C).
 
-    Its sides are the square roots of two areas, as shares of the image's. clock: int64 (2,), [seed, step], read at run
-    time. `stream`, `noise`: the streams of the rectangles and of the noise. `among`: see draws.py.
+    Its sides are the square roots of two areas, as fractions of the image's. clock: int64 (2,), [seed, step], read at
+    run time. `stream`, `noise`: the streams of the rectangles and of the noise. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
     return [
@@ -63,7 +63,7 @@ def erase(x: Tensor, clock: Tensor, stream: int, noise: int, patch: Patch, among
 
 @njit
 def _stretch(length, area, fraction):
-    """The first and the last + 1 of the cells of an axis that lie within a side at random."""
+    """Return the first cell and the last + 1 of a randomly placed side along an axis."""
     side = sqrt(area) * length
     first = fraction * (length - side)
     return np.int64(np.ceil(first)), np.int64(np.ceil(first + side))
@@ -71,7 +71,7 @@ def _stretch(length, area, fraction):
 
 @njit
 def _normals(drawn):
-    """Four normal numbers from four in (0, 1) (Box and Muller 1958)."""
+    """Convert four numbers in (0, 1) to four normal ones (Box and Muller 1958)."""
     u, v, s, t = drawn
     first, second = sqrt(-2 * log(u)), sqrt(-2 * log(s))
     return first * cos(2 * pi * v), first * sin(2 * pi * v), second * cos(2 * pi * t), second * sin(2 * pi * t)
@@ -94,7 +94,7 @@ def _filled(p, clock, image, start, stop, before, real):
 
 @worker(ERASE)
 def erase_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def erase(parameters, start, stop, thread):

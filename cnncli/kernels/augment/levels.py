@@ -1,6 +1,6 @@
-"""Images whose numbers count in 256 levels: solarized, posterized, stretched and equalized, in place.
+"""Operations on the 256 levels of images: solarization, posterization, stretching and equalization, in-place.
 
-See draws.py for what is drawn. The arithmetic is in float64, of which images are rounded once.
+Random numbers: see draws.py. Arithmetic is in float64; images are rounded once.
 """
 
 from typing import Any
@@ -15,17 +15,17 @@ POINTS = block(DRAWS + "elements posterizing low:f high:f dark:f bright:f start:
 STRETCH = block(DRAWS + "pixels channels least:f most:f")
 EQUAL = block(DRAWS + "pixels channels bins scratch stride start:f unit:f")
 PORTION = 1 << 14
-"""Elements in a chunk, some 10 µs of work."""
+"""Elements per chunk: about 10 µs of work."""
 NEARLY = 2.0**-10
-"""Added to a level before it is cut to a whole one: k / 255 · 255 is not always k."""
+"""Added to a level before truncation to an integer: k / 255 · 255 is not always k."""
 
 
 def solarize(
     x: Tensor, clock: Tensor, stream: int, addition: Range, threshold: Range, ends: Range, among: Among | None = None
 ) -> list[Step]:
-    """Add to each image of x, real (N, H, W, C), levels within `addition`, clip, and invert all from `threshold` up.
+    """Add levels drawn from `addition` to each image of x, real (N, H, W, C), clip, and invert levels ≥ `threshold`.
 
-    `ends`: levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
     """
     (low, high), (dark, bright) = addition, threshold
     return _points(x, clock, stream, among, ends, posterizing=0, low=low, high=high, dark=dark, bright=bright)
@@ -34,9 +34,9 @@ def solarize(
 def posterize(
     x: Tensor, clock: Tensor, stream: int, bits: tuple[int, int], ends: Range, among: Among | None = None
 ) -> list[Step]:
-    """Keep of the 8 bits of each level of x, real (N, H, W, C), the first few, from bits[0] to bits[1].
+    """Keep the most significant of the 8 bits of each level of x, real (N, H, W, C): bits[0] to bits[1] of them.
 
-    `ends`: levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
     """
     low, high = bits
     return _points(x, clock, stream, among, ends, posterizing=1, low=low, high=high + 1, dark=0.0, bright=0.0)
@@ -56,7 +56,7 @@ def _points(x: Tensor, clock: Tensor, stream: int, among: Among | None, ends: Ra
 
 
 def stretch(x: Tensor, clock: Tensor, limits: Range, among: Among | None = None) -> list[Step]:
-    """Stretch each channel of each image of x, real (N, H, W, C), over all of `limits`, but one of a single number.
+    """Stretch each channel of each image of x, real (N, H, W, C), to `limits`, except constant channels.
 
     `among`: see draws.py; clock: int64 (2,), [seed, step], read at run time.
     """
@@ -75,10 +75,10 @@ def stretch(x: Tensor, clock: Tensor, limits: Range, among: Among | None = None)
 def equalize(
     x: Tensor, clock: Tensor, scratch: Scratch, bins: int, ends: Range, among: Among | None = None
 ) -> list[Step]:
-    """Spread the levels of each channel of each image of x, real (N, H, W, C), evenly by a histogram of `bins`.
+    """Equalize the histogram, of `bins` bins, of each channel of each image of x, real (N, H, W, C).
 
-    A channel that lies in a single bin stays. `ends`: levels 0 and 255. `among`: see draws.py; clock: int64
-    (2,), [seed, step], read at run time.
+    A channel within a single bin is unchanged. `ends`: the values of levels 0 and 255. `among`: see draws.py; clock:
+    int64 (2,), [seed, step], read at run time.
     """
     _, height, width, channels = x.shape
     place, stride = scratch.per_thread(8 * bins + 4 * height * width)
@@ -98,7 +98,7 @@ def equalize(
 
 @worker(POINTS)
 def points_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def points(parameters, start, stop, thread):
@@ -125,7 +125,7 @@ def points_worker(real):
 
 @worker(STRETCH)
 def stretch_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def stretch(parameters, start, stop, thread):
@@ -150,7 +150,7 @@ def stretch_worker(real):
 
 @worker(EQUAL)
 def equalize_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def equalize(parameters, start, stop, thread):
@@ -176,7 +176,7 @@ def equalize_worker(real):
                     continue
                 total = -counts[lowest]
                 for cell in range(p.bins):
-                    # Its level takes the place of what it counts.
+                    # Replace the count by the new level.
                     total += counts[cell]
                     counts[cell] = np.int64(np.rint(max(total, 0) * 255 / rest))
                 for pixel in range(p.pixels):

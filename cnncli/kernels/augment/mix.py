@@ -1,7 +1,7 @@
-"""Rows of a batch mixed with others of the same batch at random, in place (Zhang et al. 2018, Yun et al. 2019).
+"""MixUp and CutMix: random mixing of rows within a batch, in-place (Zhang et al. 2018, Yun et al. 2019).
 
-A row's partner is that of a random permutation, which may be the row itself; its weight comes from Beta(α, α). All are
-drawn anew for each array that is mixed: the same clock and streams give the same partners, weights and rectangles.
+Partners are given by a random permutation (a row may be its own partner); weights are drawn from Beta(α, α). All are
+redrawn for each mixed array: the same clock and streams give the same partners, weights and rectangles.
 """
 
 from math import exp, log, prod, sqrt
@@ -19,17 +19,17 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, field
 DRAWN = block("drawn batch clock stream weights low:f high:f")
 MIXED = block("x kept drawn size height width channels")
 PARTNER, WEIGHT, LEFT, TOP = range(4)
-"""What is drawn for a row, as float64: the number of its partner, its own weight, a place for the partner's part."""
+"""Random numbers of a row, as float64: index of its partner, its own weight, position of the partner's rectangle."""
 LEAST = 1e-6
-"""What Keras adds to the α of CutMix, which may be 0."""
+"""Added to the α of CutMix, which may be 0, as in Keras."""
 POSITIONS = 32
-"""Positions of the stream of weights for each row: two attempts each, of which at least every other one succeeds."""
+"""Positions in the stream of weights per row: two attempts each, each successful with probability ≥ 1/2."""
 PORTION = 1 << 14
-"""Elements in a chunk."""
+"""Elements per chunk."""
 
 
 class Mixing(NamedTuple):
-    """Where draws come from and what is drawn: α once for a batch, between two numbers in (0, 1].
+    """Random streams and parameters of mixing: α is drawn once per batch, from a range in (0, 1].
 
     clock: int64 (2,), [seed, step], read at run time. `stream`, `weights`: the streams of partners and places, and of
     weights.
@@ -47,9 +47,9 @@ def blend(x: Tensor, mixing: Mixing, scratch: Scratch) -> list[Step]:
 
 
 def paste(x: Tensor, mixing: Mixing, scratch: Scratch) -> list[Step]:
-    """Put a rectangle of its partner into each image of x, real (N, H, W, C).
+    """Paste a rectangle of its partner into each image of x, real (N, H, W, C).
 
-    It has the share 1 - w of the image's area, and the image's form, before it is cut along the pixels.
+    Its area is the fraction 1 - w of the image's, with the same aspect ratio, before rounding to whole pixels.
     """
     _, height, width, channels = x.shape
     return _steps(x, (height, width, channels), mixing, scratch, rectangles=True)
@@ -89,14 +89,14 @@ def _steps(x: Tensor, sides: tuple[int, int, int], mixing: Mixing, scratch: Scra
 
 @njit
 def _share(u, v, alpha):
-    """A number of Beta(α, α), or -1, from two in (0, 1) (Jöhnk 1964): by logarithms, since u^(1/α) may underflow."""
+    """Draw from Beta(α, α), or return -1, given two numbers in (0, 1) (Jöhnk 1964); in logarithms against underflow."""
     first, second = log(u) / alpha, log(v) / alpha
     return 1 / (1 + exp(second - first)) if exp(first) + exp(second) <= 1 else -1.0
 
 
 @njit
 def beta(seed, step, stream, row, alpha):
-    """A number of Beta(α, α), 0 < α ≤ 1, for a row; were all 64 attempts to fail, which once in 2⁶⁴ they do, a half."""
+    """Draw from Beta(α, α), 0 < α ≤ 1, for a row; 1/2 if all 64 attempts fail (probability at most 2⁻⁶⁴)."""
     for attempt in range(POSITIONS):
         u, v, s, t = fractions(seed, step, stream, row * POSITIONS + attempt)
         first, second = _share(u, v, alpha), _share(s, t, alpha)
@@ -107,7 +107,7 @@ def beta(seed, step, stream, row, alpha):
 
 @worker(DRAWN)
 def draw_worker(real):
-    """All rows: a permutation is drawn from its end on (Durstenfeld 1964)."""
+    """Draw for all rows; the permutation is drawn from its end (Durstenfeld 1964)."""
 
     def draw(parameters, start, stop, thread):
         p = fields(parameters, DRAWN)
@@ -127,7 +127,7 @@ def draw_worker(real):
 
 @worker(MIXED)
 def blend_worker(real):
-    """Some rows."""
+    """Process some rows."""
     item = real.bitwidth // 8
 
     def blend(parameters, start, stop, thread):
@@ -145,7 +145,7 @@ def blend_worker(real):
 
 @njit
 def _stretch(length, ratio, fraction):
-    """The first and the last + 1 of the cells of an axis that lie within a part of it at random."""
+    """Return the first cell and the last + 1 of a randomly placed part of an axis."""
     part = ratio * length
     first = fraction * (length - part)
     return np.int64(np.ceil(first)), min(np.int64(np.ceil(first + part)), length)
@@ -153,7 +153,7 @@ def _stretch(length, ratio, fraction):
 
 @worker(MIXED)
 def paste_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def paste(parameters, start, stop, thread):

@@ -1,1 +1,1 @@
-"""Batches as a whole: gathering rows, sums in a fixed order, counter-based random numbers."""
+"""Whole-batch kernels: gathering rows, batch reductions in a fixed order, counter-based random numbers."""

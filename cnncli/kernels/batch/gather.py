@@ -1,6 +1,6 @@
-"""Batches put together: rows of an array anywhere in memory, chosen by number, made real on their way.
+"""Gathering of batches: rows of an array, selected by index and converted to real numbers.
 
-A unit is a whole row, so that what is done to a row may know all of it.
+A unit is a whole row, so that operations on a row can access all of it.
 """
 
 from math import prod
@@ -15,16 +15,16 @@ SCALED = block("x rows out size item factor:f divisor:f")
 ONE_HOT = block("classes rows out places size item")
 COPIED = block("x out size")
 BYTES = 1
-"""Bytes of an element, uint8, of the array that rows are taken from; of others that are wider."""
+"""Bytes of an element of the source array: uint8, or a wider dtype."""
 PORTION = 1 << 17
-"""Elements in a chunk: some 20 µs of work, twice what it takes to wake another thread."""
+"""Elements per chunk: about 20 µs of work, twice the time needed to wake another thread."""
 
 
 def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) -> list[Step]:
     """out[i] = x[rows[i]] · factor / divisor, computed in float32.
 
-    x: uint8 or float32 (N, …). rows: int64 (n,), read at run time, each within x. out: real (n, …), its rows as large
-    as those of x, in whatever shape. Raises ValueError for an x of another dtype.
+    x: uint8 or float32 (N, …). rows: int64 (n,), read at run time, each within x. out: real (n, …), with rows of the
+    same size as those of x, in any shape. Raises ValueError for an x of another dtype.
     """
     _check(x, "uint8", "float32")
     places = {"x": x.address, "rows": rows.address, "out": out.address, "item": bytes_of(x.dtype)}

@@ -1,12 +1,12 @@
 """Counter-based random numbers: Philox4x32-10 (Salmon, Moraes, Dror, Shaw: Parallel random numbers, SC 2011).
 
-A number is a pure function of (seed, stream, step, position), so nothing depends on who draws first. The 64-bit seed
-is the key (low word first); the counter's four words are (block, stream, step low, step high); a block gives four
-32-bit words. Streams keep users apart: each weight, each dropout layer, the shuffle has its own. Seeds and steps count
-modulo 2⁶⁴, streams modulo 2³²; one (seed, stream, step) holds 2³⁴ words.
+A number is a pure function of (seed, stream, step, position), so the order of draws does not matter. The 64-bit seed
+is the key (low word first); the counter's four words are (block, stream, step low, step high); a block yields four
+32-bit words. Each use has its own stream: each weight, each dropout layer, the shuffle. Seeds and steps are taken
+modulo 2⁶⁴, streams modulo 2³²; one (seed, stream, step) has 2³⁴ words.
 
-`philox` runs inside workers and on NumPy arrays alike; the rest is host code in NumPy, independent of NumPy's own
-generators, whose streams may change between versions.
+`philox` works in workers and on NumPy arrays; the rest is NumPy host code, independent of NumPy's own generators, whose
+streams may change between versions.
 """
 
 from collections.abc import Sequence
@@ -68,7 +68,7 @@ def _philox(c0, c1, c2, c3, k0, k1):
 
 
 philox = njit(forceinline=True)(_philox)
-"""`_philox` compiled, for workers. Only inlined does a loop over blocks vectorize."""
+"""`_philox` compiled, for workers. Loops over blocks vectorize only if it is inlined."""
 
 
 @njit
@@ -100,7 +100,7 @@ def bits(seed: int, stream: int, step: int, count: int) -> np.ndarray[Any, np.dt
 
 
 def uniform(shape: Sequence[int], low: float, high: float, seed: int, stream: int) -> Float64:
-    """Numbers evenly spread over (low, high): float64 of `shape`."""
+    """Uniformly distributed numbers in (low, high): float64 of `shape`."""
     return low + (high - low) * _fractions(shape, seed, stream)
 
 
@@ -110,8 +110,8 @@ def normal(shape: Sequence[int], mean: float, stddev: float, seed: int, stream: 
 
 
 def truncated_normal(shape: Sequence[int], mean: float, stddev: float, seed: int, stream: int) -> Float64:
-    """Normal numbers within mean ± 2·stddev, none outside; `stddev` is that of the uncut normal: float64 of `shape`."""
-    tail = (1 - erf(sqrt(2))) / 2  # what a normal has below −2σ
+    """Truncated normal numbers in mean ± 2·stddev; `stddev` is that of the untruncated normal: float64 of `shape`."""
+    tail = (1 - erf(sqrt(2))) / 2  # probability below −2σ
     standard = quantile(tail + (1 - 2 * tail) * _fractions(shape, seed, stream))
     return mean + stddev * np.clip(standard, -2, 2)
 
@@ -136,13 +136,13 @@ def permutation(count: int, seed: int, stream: int, step: int) -> np.ndarray[Any
 
 
 def _pairs(seed: int, stream: int, step: int, count: int) -> np.ndarray[Any, np.dtype[np.uint64]]:
-    """`count` 64-bit numbers, each made of two neighbouring words, high word first."""
+    """Return `count` 64-bit numbers, each from two consecutive words, high word first."""
     words = bits(seed, stream, step, 2 * count).astype(np.uint64)
     return (words[0::2] << HALF) | words[1::2]
 
 
 def _fractions(shape: Sequence[int], seed: int, stream: int) -> Float64:
     """Numbers in the open interval (0, 1), multiples of 2⁻⁵³ that are exact in float64: float64 of `shape`."""
-    # 52 bits and a half: with 53 the last one would round to 1.
+    # 52 bits plus one half: with 53 bits the largest number would round to 1.
     numerators = (_pairs(seed, stream, 0, prod(shape)) >> np.uint64(12)).astype(np.float64) + 0.5
     return np.asarray(numerators * 2.0**-52).reshape(shape)

@@ -1,7 +1,7 @@
-"""Sums over a batch in a fixed order.
+"""Batch reductions in a fixed order.
 
 A sum over the batch is split into at most 8 partial sums, a pure function of the shape and the batch size, which are
-then added in order: the bits do not depend on the number of threads.
+then added in order: results do not depend on the number of threads.
 """
 
 from math import prod
@@ -12,10 +12,10 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, eleme
 
 PARTIALS = 8
 LARGE = 1 << 20
-"""Elements that the sums of all lanes may have together: 4 MiB of float32, where more would cost more
-in memory traffic than it saves."""
+"""Maximum elements of the partial sums of all lanes: 4 MiB of float32; larger sums would cost more memory traffic than
+they save."""
 TILE = 64
-"""Channels in a chunk of `sum_rows`: whole cache lines."""
+"""Channels per chunk of `sum_rows`: whole cache lines."""
 
 PARTIAL_SUMS = block("partials out count size")
 ROWS = block("x out images rows channels lane")
@@ -40,9 +40,9 @@ def sum_rows(x: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
 
 
 class Lanes(NamedTuple):
-    """A sum over a batch in lanes of so many `images`, each a chain of its own; the last one may have fewer.
+    """Partition of a batch reduction into lanes of `images` images, each one chain; the last lane may have fewer.
 
-    `most`: the most lanes that a batch of no more images has.
+    `most`: the maximum number of lanes of any batch up to this size.
     """
 
     batch: int
@@ -51,26 +51,26 @@ class Lanes(NamedTuple):
 
     @property
     def number(self) -> int:
-        """How many there are."""
+        """The number of lanes."""
         return -(-self.batch // self.images)
 
     def work(self, tiles: int = 1) -> Work:
-        """That of a worker whose unit is an image, which adds to one of the `tiles` of its lane's sum."""
+        """Return the work of a worker whose unit is an image, accumulated into one of the `tiles` of its lane's sum."""
         return Work(self.batch, self.images, self.batch, tiles, chained=True)
 
 
 def in_lanes(batch: int, size: int = 1, most: int = PARTIALS) -> Lanes:
-    """At most `most` lanes, fewer where a sum has many elements."""
+    """Return at most `most` lanes, fewer if a sum has many elements."""
     count = min(batch, most, max(1, LARGE // size))
     return Lanes(batch, -(-batch // count), count)
 
 
 def partial_sums(out: Tensor, lanes: Lanes, scratch: Scratch) -> tuple[int, list[Step]]:
-    """Where lanes put their sums, one array like `out` after the other, and the steps that add them up.
+    """Return the address of the lanes' partial sums, consecutive arrays like `out`, and the steps that add them.
 
-    A single lane's sum is `out` itself and needs no step.
+    With a single lane it is `out` itself, without steps.
     """
-    # As much as any smaller batch needs: its lanes may be shorter, and more of them.
+    # Reserve enough for any smaller batch, which may have more (shorter) lanes.
     place = scratch.take(lanes.most * out.size * bytes_of(out.dtype)) if lanes.most > 1 else 0
     if lanes.number == 1:
         return out.address, []
@@ -98,7 +98,7 @@ def partial_sums_worker(real):
 
 @worker(ROWS)
 def rows_worker(real):
-    """Some images of a lane, one tile of channels."""
+    """Sum some images of a lane, one tile of channels."""
     item = real.bitwidth // 8
 
     def rows(parameters, start, stop, thread):

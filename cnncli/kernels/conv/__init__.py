@@ -1,1 +1,1 @@
-"""Convolutions: direct, depthwise, by Winograd's algorithm, fused with pooling."""
+"""Convolutions: direct, depthwise, Winograd, fused with pooling."""

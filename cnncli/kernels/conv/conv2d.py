@@ -1,12 +1,12 @@
-"""Convolution (cross-correlation, as Keras has it), channels last, with strides, padding, dilation and groups.
+"""Convolution (cross-correlation, as in Keras), channels last, with strides, padding, dilation and groups.
 
 Each output element is one chain of fused multiply-adds in the order (kh, kw, in). The gradients are in
 `conv2d_gradient`.
 
-A row of output pixels is a sum over kh of products of the image, seen as a matrix whose row for each pixel are the
-kw · in numbers under the kernel's row, with that row of the kernel: they lie one after the other, so nothing is
-gathered. Where there is padding, or several groups, a chunk first copies what it reads of an image into scratch of its
-thread, with zeros around it and a group's channels together.
+A row of output pixels is a sum over kh of matrix products. The left factor is a view of the image: its row for each
+pixel holds the kw · in elements under one kernel row, which are contiguous, so no im2col copy is needed. With padding
+or several groups, each chunk first copies its input into thread-local scratch, zero-padded and with each group's
+channels contiguous.
 """
 
 from typing import NamedTuple
@@ -26,10 +26,10 @@ CORRELATE = block(
 
 
 class Geometry(NamedTuple):
-    """How a kernel lies on an image; pairs are (vertical, horizontal).
+    """Geometry of a convolution; pairs are (vertical, horizontal).
 
-    `padding` counts the zero rows above and zero columns left of the image; those below and on the right follow from
-    the shape of the output.
+    `padding` is the number of zero rows above and zero columns left of the image; those below and on the right follow
+    from the shape of the output.
     """
 
     strides: tuple[int, int]
@@ -39,7 +39,7 @@ class Geometry(NamedTuple):
 
 
 class Grid(NamedTuple):
-    """Output pixels: images, rows, columns, channels, and in bytes the first's address and the strides."""
+    """Output pixels: images, rows, columns, channels, the address of the first one, and the strides in bytes."""
 
     sizes: tuple[int, int, int, int]
     address: int
@@ -82,16 +82,16 @@ def correlate(
     scratch: Scratch,
     epilogue: Epilogue = PLAIN,
 ) -> Step:
-    """`forward` with a kernel in panels onto a grid; chunks are blocks of rows of an image, or several images.
+    """`forward` with a packed kernel into a strided grid; chunks are blocks of rows of an image, or several images.
 
-    An activation needs a grid without gaps.
+    An activation requires a contiguous grid.
     """
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
     blocks = min(rows, max(1, work // (2 * GRAIN)))
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless:
-        # A 1×1 kernel sees no rows: longer ones are fewer products.
+        # A 1×1 kernel does not depend on rows: merge them into fewer, longer products.
         blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)
         rows, columns = blocks, rows // blocks * columns
         x = x._replace(shape=(batch, rows, columns, x.shape[3]))
@@ -124,7 +124,7 @@ def image_fields(
     geometry: Geometry,
     scratch: Scratch,
 ) -> dict[str, int]:
-    """The fields of IMAGE and COPY: an image, what lies on it, scratch for `lines` rows of output if it is copied."""
+    """Return the fields of IMAGE and COPY; if the image is copied, with scratch for `lines` rows of output."""
     _, height, width, channels = x.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
     rows, columns, _ = out
@@ -141,7 +141,7 @@ def image_fields(
 
 @worker(CORRELATE)
 def correlate_worker(real):
-    """Blocks of rows of images."""
+    """Process blocks of rows of images."""
     item = real.bitwidth // 8
 
     def correlate_blocks(parameters, start, stop, thread):
@@ -150,7 +150,7 @@ def correlate_worker(real):
         copied_columns = (p.columns - 1) * p.sx + (p.kw - 1) * p.dx + 1
         pixel = (inner if p.copied else p.channels) * item
         line = (copied_columns if p.copied else p.width) * pixel
-        # One run over (kw, in) where neighbouring taps read neighbouring pixels; a run over `in` a tap elsewhere.
+        # One run over (kw, in) if adjacent taps read adjacent pixels; otherwise one run over `in` per tap.
         whole = p.dx == 1 or p.kw == 1
         for unit in range(start, stop):
             image, block = unit // p.blocks, unit % p.blocks
@@ -170,7 +170,7 @@ def correlate_worker(real):
                 for row in range(first, last):
                     out = p.out + image * p.out_image + row * p.out_row + group * width * item
                     above = x + (row - first) * p.sy * line
-                    # Taps on rows of zeros are left out; where all are, one is kept, for the bias has to be written.
+                    # Skip taps on zero rows, but keep at least one, because the bias must be written.
                     y = row * p.sy - p.top
                     tap, end = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
                     if tap >= end:

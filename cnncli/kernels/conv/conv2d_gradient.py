@@ -1,7 +1,7 @@
-"""The gradients of `conv2d`: each element one chain of fused multiply-adds.
+"""The gradients of `conv2d`: each element is one chain of fused multiply-adds.
 
-The input gradient adds up in the order of the flipped kernel (kh, kw, filters), the weight gradient in that of (image,
-row, column).
+The input gradient accumulates in the order of the flipped kernel (kh, kw, filters), the weight gradient in the order
+(image, row, column).
 """
 
 from collections.abc import Iterator
@@ -20,14 +20,14 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, f
 from cnncli.kernels.vector.sweeps import LANES
 
 LONG = 512
-"""Pixels of an image that fill the caches of a weight gradient: more of them are not worth stacking."""
+"""Pixels from which on a weight gradient gains nothing from stacking images, because the caches are full."""
 
 WEIGHT = block(f"product grad out lane tiles panel stack packed packed_step {IMAGE} {COPY}")
 FILL = block("out size bias channels")
 
 
 class Phase(NamedTuple):
-    """Every s-th pixel of one axis of an input gradient: a correlation with every s-th tap or so, with stride 1."""
+    """One phase of an axis of an input gradient, every s-th pixel: a stride-1 correlation with a subset of the taps."""
 
     first: int
     pixels: int
@@ -43,10 +43,10 @@ def grad_input(
 ) -> list[Step]:
     """The adjoint of `forward` in x. grad: real (N, OH, OW, F); kernel: (kh, kw, C/groups, F); out: (N, H, W, C).
 
-    It is the correlation of the gradient, its pixels spread `strides` apart, with the flipped kernel, input channels
-    and filters exchanged (Dumoulin & Visin 2016, section 4). Pixels that lie a stride apart meet the same taps, and
-    only gradients, none of the zeros between them: each such phase is a correlation of its own. Pixels that no tap
-    reaches get zero. As a layer of its own, the transposed convolution, it may have an epilogue.
+    The correlation of the gradient, dilated by `strides`, with the flipped kernel, input channels and filters exchanged
+    (Dumoulin & Visin 2016, section 4). Pixels one stride apart use the same taps, so each phase is a separate
+    correlation that skips the zeros of the dilated gradient. Pixels that no tap reaches are set to zero. The epilogue
+    is for transposed convolution layers.
     """
     kh, kw, channels, filters = kernel.shape
     batch, height, width, depth = out.shape
@@ -92,8 +92,8 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     filters = grad.shape[3]
     width = filters // geometry.groups
     batch, rows, columns, _ = grad.shape
-    # Images one below the other are one to a 1×1 kernel, and sums stay longer in registers. Not where a gradient is
-    # packed on any machine: the bits would be the same, but scratch would not.
+    # For a 1×1 kernel, stacked images are one image, and sums stay longer in registers. Not if the gradient is packed
+    # on any machine: the bits would be the same, but the size of the scratch would not.
     pointwise = (*out.shape[:2], *geometry.strides, *geometry.padding) == (1, 1, 1, 1, 0, 0)
     stacked = pointwise and geometry.groups == 1 and width % LANES == 0
     parts = in_lanes(batch, out.size)
@@ -120,7 +120,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
 
 
 def _phases(taps: int, stride: int, padding: int, dilation: int, size: int) -> Iterator[Phase]:
-    """The phases of one axis of `size` pixels. Pixel y meets tap i where stride divides y + padding - i · dilation."""
+    """The phases of one axis of `size` pixels. Pixel y uses tap i if stride divides y + padding - i · dilation."""
     common = gcd(stride, dilation)
     for first in range(min(stride, size)):
         met = [i for i in range(taps) if (first + padding - i * dilation) % stride == 0]
@@ -131,7 +131,7 @@ def _phases(taps: int, stride: int, padding: int, dilation: int, size: int) -> I
 
 @worker(WEIGHT)
 def weight_worker(real):
-    """Some images of a lane, one tile of (kh, kw, in) rows of the sum; each image adds one run over its pixels."""
+    """Accumulate some images of a lane into one tile of (kh, kw, in) rows; each image adds one run over its pixels."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):
@@ -146,7 +146,7 @@ def weight_worker(real):
         copied_rows = (p.rows - 1) * p.sy + (p.kh - 1) * p.dy + 1
         pixel = (inner if p.copied else p.channels) * item
         line = (copied_columns if p.copied else p.width) * pixel
-        # Rows of the sum that lie one after the other in the image: those of a kernel row, or those of a tap.
+        # Rows of the sum that are contiguous in the image: those of a kernel row, or those of a tap.
         run = p.kw * inner if p.dx == 1 or p.kw == 1 else inner
         for image in range(start, stop, p.stack):
             rows = min(p.stack, stop - image) * p.rows
@@ -161,8 +161,8 @@ def weight_worker(real):
                 grad = p.grad + (image * pixels * p.filters + group * width) * item
                 grad_row, grad_panel = p.filters * item, p.panel * item
                 if p.packed != 0:
-                    # The gradient as an image of (pixels, filters): a panel is a part of it that may reach beyond its
-                    # right side. What it has of the next group ends in lanes that are not stored.
+                    # The gradient as a matrix (pixels, filters): a panel is a part of it that may extend beyond the
+                    # right edge. Elements of the next group end up in lanes that are not stored.
                     grad = p.packed + thread * p.packed_step
                     grad_row, grad_panel = p.panel * item, pixels * p.panel * item
                     whole = p.grad + image * pixels * p.filters * item
@@ -174,7 +174,7 @@ def weight_worker(real):
                     tap = unit // inner
                     i, j, c = tap // p.kw, tap % p.kw, unit % inner
                     count = min(last, (unit // run + 1) * run) - unit
-                    # Only rows of output for which this tap lies on the image; where there is none, zeros are written.
+                    # Only output rows for which this tap is inside the image; if there are none, zeros are written.
                     y = i * p.dy - p.top
                     above, below = max(0, -(y // p.sy)), min(rows, (rows // p.rows * p.height - 1 - y) // p.sy + 1)
                     if above >= below:
@@ -208,7 +208,7 @@ def weight_worker(real):
 
 @worker(FILL)
 def fill_worker(real):
-    """The bias in some elements, or zeros."""
+    """Fill some elements with the bias, or zeros."""
     item = real.bitwidth // 8
 
     def fill(parameters, start, stop, thread):

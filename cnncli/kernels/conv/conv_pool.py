@@ -1,7 +1,8 @@
 """Convolution, ReLU and 2×2 max pooling in one pass, channels last.
 
-Only what the pooling reads is convolved, and only the pooled map and each pixel's winner are written. Each convolution
-pixel is one chain of fused multiply-adds from its bias, over (kh, kw, in). The gradients are in `conv_pool_gradient`.
+Only pixels that the pooling reads are convolved; only the pooled map and the index of each maximum ("winner") are
+written. Each convolution pixel is one chain of fused multiply-adds, starting from its bias, in the order (kh, kw, in).
+The gradients are in `conv_pool_gradient`.
 """
 
 from math import prod
@@ -16,9 +17,9 @@ from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, field
 from cnncli.kernels.vector.lanes import LINE
 
 BAND = 24 << 10
-"""Bytes of an image worked on at a time: what leaves an L1 cache room for the rest."""
+"""Bytes of an image processed at a time: leaves room in the L1 cache for the other arrays."""
 LEAST = 16
-"""Pooled pixels that are worth loading and storing the sums of a weight gradient."""
+"""Minimum pooled pixels per load and store of the sums of a weight gradient."""
 SHARES = 16
 """Chunks of a forward pass over few images."""
 
@@ -33,9 +34,9 @@ def forward(
 ) -> list[Step]:
     """out = the maximum of each 2×2 square of ReLU(x ∗ kernel + bias).
 
-    x: real (N, H, W, C); kernel: (kh, kw, C, F); bias: (F,); out: (N, PH, PW, F), rows and columns that fill no square
-    dropped. winner: uint8, shaped as out: the first largest of the cells 0 … 3, row by row, or `DROPPED` of
-    `pool_blocks` where it is not positive. A NaN beats every number.
+    x: real (N, H, W, C); kernel: (kh, kw, C, F); bias: (F,); out: (N, PH, PW, F), incomplete squares dropped. winner:
+    uint8, shape of out: the first maximum among the cells 0 … 3, row by row, or `DROPPED` of `pool_blocks` if it is not
+    positive. NaN is greater than every number.
     """
     filters, item = kernel.shape[3], bytes_of(x.dtype)
     depth, width = kernel.size // filters, VECTORS * LINE // item
@@ -63,27 +64,27 @@ def forward(
 
 
 def up(size: int, multiple: int) -> int:
-    """`size` rounded up to a multiple."""
+    """Round `size` up to a multiple of `multiple`."""
     return -(-size // multiple) * multiple
 
 
 def take(scratch: Scratch, dtype: str, *shape: int) -> Tensor:
-    """An array in scratch."""
+    """Allocate an array in scratch."""
     return Tensor(scratch.take(prod(shape) * bytes_of(dtype)), shape, dtype)
 
 
 def _needed(rows: int, kernel: Tensor, geometry: Geometry) -> int:
-    """Image rows that `rows` pooled ones read."""
+    """Return the number of image rows read by `rows` pooled rows."""
     return (2 * rows - 1) * geometry.strides[0] + kernel.shape[0]
 
 
 def _wide(kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
-    """Image columns that are read, padding included."""
+    """Return the number of image columns read, padding included."""
     return (2 * pooled.shape[2] - 1) * geometry.strides[1] + kernel.shape[1]
 
 
 def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
-    """Pooled rows whose part of an image is at most BAND bytes; at least what has LEAST pixels."""
+    """Return the pooled rows per band: its part of the image has at most BAND bytes, the band at least LEAST pixels."""
     line = _wide(kernel, pooled, geometry) * x.shape[3] * bytes_of(x.dtype)
     rows = ((BAND // line - kernel.shape[0]) // geometry.strides[0] + 1) // 2
     return min(pooled.shape[1], max(rows, -(-LEAST // pooled.shape[2])))
@@ -100,10 +101,11 @@ def plan(
     whole: bool = False,
     **areas: int,
 ) -> dict[str, int]:
-    """The fields that all workers share, and a thread's scratch: `rows` pooled rows' part of an image first.
+    """Return the fields common to all workers, and allocate thread-local scratch.
 
-    Behind it come the table of places, then `areas` of so many bytes. Vectors may reach beyond the image's end, by
-    less than their length, and the blocks of `masked` by some rows. `geometry` is without dilation, in one group.
+    The scratch holds the image part read by `rows` pooled rows, the address table, then `areas` (sizes in bytes).
+    Vectors may extend past the end of the image by less than their length, and the blocks of `masked` by some rows.
+    `geometry` has no dilation and one group.
     """
     wide = _wide(kernel, pooled, geometry)
     needed = _needed(pooled.shape[1] if whole else rows, kernel, geometry)
@@ -145,7 +147,7 @@ def arranged(x: Tensor, out: Tensor, steps: tuple[int, int, int], *, limit: int,
 
 @worker(ARRANGE)
 def arrange_worker(real):
-    """Some rows of `arranged`."""
+    """Compute some rows of `arranged`."""
     item = real.bitwidth // 8
 
     def arrange(parameters, chunk, _, thread):
@@ -168,7 +170,7 @@ def arrange_worker(real):
 
 @njit(inline="always")
 def copy_band(p, image, first, last, target, item):
-    """What pooled rows first … last-1 of an image read, at `target`, with zeros where the image ends."""
+    """Copy the image part read by pooled rows first … last-1 to `target`, with zeros outside the image."""
     pixel = p.channels * item
     length, before, inside = p.wide * pixel, p.left * pixel, min(p.width, p.wide - p.left) * pixel
     for r in range((2 * (last - first) - 1) * p.sy + p.kh):
@@ -184,7 +186,7 @@ def copy_band(p, image, first, last, target, item):
 
 @njit(inline="always")
 def find_places(p, target, table, item):
-    """The address of each pooled pixel's first patch in a band at `target`, row by row."""
+    """Fill `table` with the address of each pooled pixel's first patch in the band at `target`, row by row."""
     places = view(table, p.band * p.columns + POOLED, types.int64)
     for r in range(p.band):
         for c in range(p.columns):
@@ -194,7 +196,7 @@ def find_places(p, target, table, item):
 
 @worker(FORWARD)
 def forward_worker(real):
-    """Bands of pooled rows of images."""
+    """Compute bands of pooled rows of images."""
     item = real.bitwidth // 8
     width = VECTORS * LINE // item
 

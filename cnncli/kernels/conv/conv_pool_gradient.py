@@ -1,7 +1,8 @@
 """The sparse gradients of `conv_pool`.
 
-Behind pooling and ReLU at most one position in four has a gradient, and only those take part. The weight gradient adds
-up (image, row, column), the input gradient (band of rows, 64 filters, kernel row, row, column, cell, filter).
+After ReLU and pooling at most one position in four has a gradient; only those are processed. The weight gradient
+accumulates in the order (image, row, column), the input gradient in the order (band of rows, 64 filters, kernel row,
+row, column, cell, filter).
 """
 
 from numba import njit, types
@@ -17,11 +18,11 @@ from cnncli.kernels.vector.lanes import LINE
 
 HIGH, WIDE, DEEP = DENSE
 LIST = 2048
-"""Pooled elements whose gradients `grad_input` sorts by winner at a time."""
+"""Pooled elements that `grad_input` sorts by winner at a time."""
 FEW = 32
-"""Weights of one filter up to which vectors along the filters beat sparseness."""
+"""Weights per filter up to which dense vectors along the filters are faster than sparse accumulation."""
 BLOCK, PASS = 64, 6
-"""Filters, and vectors of an input row, that `grad_input` adds up at a time: their weights fit the L1 cache."""
+"""Filters, and vectors of an input row, that `grad_input` processes at a time: their weights fit in the L1 cache."""
 
 WEIGHT = block(f"x grad winner out part lane padded run grads labels factors offsets cells {PLAN}")
 INPUT = block(f"grad winner kernel out run offsets factors counts {PLAN}")
@@ -32,7 +33,7 @@ def grad_weight(
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, what `forward` gave; out: (kh, kw, C, F); bias: (F,).
+    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, from `forward`; out: (kh, kw, C, F); bias: (F,).
     """
     kh, kw, channels, filters = out.shape
     run, item = kw * channels, bytes_of(x.dtype)
@@ -87,9 +88,9 @@ def grad_weight(
 def grad_input(
     grad: Tensor, winner: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, what `forward` gave.
+    """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, from `forward`.
 
-    kernel: (kh, kw, C, F); out: (N, H, W, C). A gradient that is not finite may spoil neighbouring pixels, too.
+    kernel: (kh, kw, C, F); out: (N, H, W, C). A non-finite gradient may also propagate to neighbouring pixels.
     """
     kh, kw, channels, filters = kernel.shape
     run = up(kw * channels, LINE // bytes_of(grad.dtype))
@@ -124,9 +125,9 @@ def grad_input(
 
 @njit(inline="always")
 def whole_vectors(p, base, pixel, count, left, width, item):
-    """The `pixels` of `pool_blocks` for `width` filters from `left` on, copied where there are not so many.
+    """Return the `pixels` of `pool_blocks` for `width` filters from `left` on, copied if there are fewer.
 
-    What is read in place of those that are missing falls to sums that nobody reads.
+    The padding read for missing filters only affects sums that are not used.
     """
     valid, place = min(width, p.filters - left), pixel * p.filters + left
     if valid == width:
@@ -140,10 +141,10 @@ def whole_vectors(p, base, pixel, count, left, width, item):
 
 @worker(WEIGHT)
 def weight_worker(real, kind):
-    """Some images of a lane, the sums of some filters and, behind them, of their bias.
+    """Accumulate some images of a lane: the sums of some filters, followed by those of their bias.
 
-    With few weights a filter, vectors lie along the filters: (kh, kw·in, padded); else along (kw, in), and only what
-    has a gradient is added up: (filters, kh, run).
+    With few weights per filter, vectors run along the filters: (kh, kw·in, padded); otherwise along (kw, in), and only
+    positions with a gradient are accumulated: (filters, kh, run).
     """
     item, few = real.bitwidth // 8, kind == "dense"
     lanes = LINE // item
@@ -180,7 +181,7 @@ def weight_worker(real, kind):
                 pixels = whole_vectors(p, base, pixel, count, left, width, item)
                 masked_sum(bias, pixels, real)
                 if few:
-                    # Addresses come anew from the block: as variables they would push sums out of the registers.
+                    # Reload addresses from the block: as variables they would cause sums to be spilled.
                     for i in range(0, p.kh, HIGH):
                         for k in range(0, p.run, WIDE):
                             step = p.padded * item
@@ -199,7 +200,7 @@ def weight_worker(real, kind):
 
 @worker(INPUT)
 def input_worker(real):
-    """Some images: gradients sorted by pixel and winner, then one kernel row at a time, which fits the L1 cache."""
+    """Process some images: sort gradients by pixel and winner, then apply one kernel row at a time (fits in L1)."""
     item = real.bitwidth // 8
     lanes = LINE // item
 
@@ -221,7 +222,7 @@ def input_worker(real):
                 for f in range(0, p.filters, BLOCK):
                     block, kernel = min(BLOCK, p.filters - f), p.kernel + f * p.kh * line
                     for q in range(count):
-                        # What no cell has won goes where the next pixel's begin.
+                        # Dropped elements are overwritten by those of the next pixel.
                         place, element = 4 * q * block, (pixel + q) * p.filters + f
                         lists = offsets + place * 4, factors + place * item
                         seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)

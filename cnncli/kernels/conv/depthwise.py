@@ -1,13 +1,13 @@
-"""Depthwise convolution, channels last: every channel has a kernel of its own (Howard et al. 2017, section 3.1).
+"""Depthwise convolution, channels last: one kernel per channel (Howard et al. 2017, section 3.1).
 
-Vectors lie along the channels, `BLOCK` of which are done at a time; a chunk first copies what it reads of them into
-scratch of its thread, with zeros around it, so that it stays in the cache and nothing is said of borders any more. Each
-output element is one chain of fused multiply-adds: forward in the order (kh, kw), in the input gradient the opposite,
-in the weight gradient (image, row, column).
+Vectors run along the channels, `BLOCK` of which are processed at a time. A chunk first copies its input into
+thread-local scratch, zero-padded, so that it stays in cache and the inner loops need no border cases. Each output
+element is one chain of fused multiply-adds, in the order (kh, kw) in the forward pass, reversed in the input gradient,
+and (image, row, column) in the weight gradient.
 
-Forward pass and input gradient are the same worker. Pixels of the output that lie `spread` apart meet the same taps:
-all of them, at `strides`, in the forward pass; in the input gradient, where it is the output that has strides, those of
-one of its phases (as in `conv2d_gradient`).
+Forward pass and input gradient use the same worker. Output pixels with distance `spread` use the same taps: in the
+forward pass all pixels, with input stride `strides`; in the input gradient, where the output is strided, the pixels of
+one phase (as in `conv2d_gradient`).
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,9 +32,9 @@ WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy d
 
 
 class Phase(NamedTuple):
-    """The taps that some pixels of an axis meet, in the order in which they are added up.
+    """The taps used by some pixels of an axis, in order of accumulation.
 
-    Tap `first` + k · step meets the input at `shift` + k · distance, for k = 0 … taps − 1.
+    Tap `first` + k · step reads the input at `shift` + k · distance, for k = 0 … taps − 1.
     """
 
     taps: int
@@ -45,9 +45,9 @@ class Phase(NamedTuple):
 
 
 class Axis(NamedTuple):
-    """How output meets input along one axis.
+    """Mapping from output to input along one axis.
 
-    The pixels first, first + spread, … are a phase, phases[first]: the k-th of them meets input k · stride + shift.
+    The pixels first, first + spread, … form phases[first]: the k-th of them reads input k · stride + shift.
     """
 
     stride: int
@@ -56,7 +56,7 @@ class Axis(NamedTuple):
 
     @property
     def reach(self) -> tuple[int, int]:
-        """The least and the largest shift; an axis without taps reads one cell in vain."""
+        """The minimum and maximum shift; an axis without taps reads one unused cell."""
         met = [phase for phase in self.phases if phase.taps]
         shifts = [p.shift + k * p.distance for p in met for k in (0, p.taps - 1)] or [0]
         return min(shifts), max(shifts)
@@ -65,7 +65,7 @@ class Axis(NamedTuple):
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """out = f(x ∗ kernel + bias), channel by channel. x: real (N, H, W, C); kernel: (kh, kw, …), C numbers a tap.
+    """out = f(x ∗ kernel + bias), channel by channel. x: real (N, H, W, C); kernel: (kh, kw, …), C elements per tap.
 
     out: (N, OH, OW, C). Each element starts from its bias; f and the bias are the epilogue's. `groups` is not read.
     """
@@ -79,7 +79,7 @@ def forward(
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """The adjoint of `forward` in x. grad: real (N, OH, OW, C); kernel: (kh, kw, …); out: (N, H, W, C).
 
-    Pixels that no tap reaches get zero.
+    Pixels that no tap reaches are set to zero.
     """
     (sy, sx), (top, left), (dy, dx), _ = geometry
     rows, columns = _turned(kernel.shape[0], sy, top, dy), _turned(kernel.shape[1], sx, left, dx)
@@ -91,7 +91,7 @@ def grad_weight(
 ) -> list[Step]:
     """The adjoint of `forward` in the kernel and in the bias, if there is one, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C numbers a tap; bias: (C,).
+    x: real (N, H, W, C); grad: (N, OH, OW, C); out: (kh, kw, …), C elements per tap; bias: (C,).
     """
     batch, rows, columns, channels = grad.shape
     kh, kw = out.shape[:2]
@@ -127,12 +127,12 @@ def grad_weight(
 
 
 def _apart(taps: int, distance: int) -> int:
-    """The distance of taps; of one alone, that of neighbours."""
+    """Return the distance of taps; 1 for a single tap."""
     return distance if taps > 1 else 1
 
 
 def _turned(taps: int, stride: int, padding: int, dilation: int) -> Axis:
-    """The axis of an input gradient: pixel y meets tap i where stride divides y + padding − i · dilation."""
+    """Return the axis of an input gradient: pixel y uses tap i if stride divides y + padding − i · dilation."""
     common, phases = gcd(stride, dilation), []
     for first in range(stride):
         met = [i for i in range(taps) if (first + padding - i * dilation) % stride == 0]
@@ -153,7 +153,7 @@ def _correlate(
     work = height * width * channels * kernel.shape[0] * kernel.shape[1]
     blocks = max(-(-height // most), min(height, work // GRAIN))
     lines = -(-height // blocks)
-    # Lines that begin within a set of phases reach one set further.
+    # Lines that begin within a set of phases extend into the next one.
     copied = (-(-lines // rows.spread) if rows.spread > 1 else lines - 1) * rows.stride + high_y - low_y + 1
     image = image_fields(x, (rows.stride, columns.stride), (copied, across), scratch)
     together = 1 if blocks > 1 else max(1, GRAIN // work)
@@ -181,13 +181,13 @@ def _correlate(
 
 
 def _share(stride: int, distances: Iterable[int]) -> int:
-    """Which of the register blocks there are for such pixels and taps."""
+    """Select the register block for this stride and these tap distances."""
     return stride if stride in SHARED and set(distances) <= {1} else 0
 
 
 @worker(CORRELATE)
 def correlate_worker(real, share):
-    """Blocks of rows of images."""
+    """Process blocks of rows of images."""
     item = real.bitwidth // 8
 
     def correlate(parameters, start, stop, thread):
@@ -195,7 +195,8 @@ def correlate_worker(real, share):
         phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
         step = p.channels * item
         copied = p.scratch + thread * p.scratch_step
-        # No lane of a missing bias is read, but its address must be good: a bad one costs hundreds of cycles.
+        # No lane of a missing bias is read, but its address must be valid: masked loads from an invalid one cost
+        # hundreds of cycles.
         bias = p.bias if p.bias != 0 else p.kernel
         for unit in range(start, stop):
             image, block = unit // p.blocks, unit % p.blocks
@@ -236,7 +237,7 @@ TABLE = correlate_worker.dtype.itemsize
 
 @worker(WEIGHT)
 def weight_worker(real, share):
-    """Some images of a lane, one block of channels."""
+    """Process some images of a lane, one block of channels."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):

@@ -1,9 +1,9 @@
-"""The register blocks of `depthwise`: loops over pixels and taps whose sums stay in registers.
+"""The register blocks of `depthwise`: loops over pixels and taps that keep their sums in registers.
 
-Images come in planes: all pixels of one vector of channels, one after the other. So the pixels that a block reads lie
-at distances known now, and where neighbouring taps read neighbouring pixels, a vector that is loaded serves all the
-sums that want it. How many pixels or taps lie in one block depends on the number of registers and changes no bit: each
-element is a chain of its own. What travels together comes as a tuple; all are addresses, distances in bytes and counts.
+Images are stored in planes: all pixels of one vector of channels are contiguous. The offsets of the pixels in a block
+are therefore compile-time constants, and if adjacent taps read adjacent pixels, a loaded vector is used for all sums
+that need it. The number of pixels or taps per block depends on the number of registers and does not affect results:
+each element is a separate chain. Related arguments are passed as tuples of addresses, strides in bytes and counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,21 +14,21 @@ from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
 
 PIXELS = {LINE: (8, 4, 1), LINE // 2: (4, 1)}.get(machine().width, (2, 1))
-"""`correlate_row`: pixels in a block, the largest first."""
+"""`correlate_row`: pixels per block, largest first."""
 RUNS = 3, 2
-"""`correlate_row`: lengths of a row of neighbouring taps that share what they load."""
+"""`correlate_row`: numbers of adjacent taps in a row that share loads."""
 HIGH = 3 if machine().width == LINE else 1
 """`gradient_rows`: rows of three taps in a block."""
 AHEAD = 4
 """`gradient_rows`: pixels in a block."""
 SHARED = (0, 1, 2)
-"""Pixels from one sum to the next where taps are neighbours; 0 for any distances, where nothing is shared.
+"""Pixel distance of adjacent sums if taps are adjacent; 0 for arbitrary distances, where no load is shared.
 
 `share` of each function is one of these."""
 
 
 def _places(sums: int, taps: int, share: int) -> Iterator[tuple[int, list[tuple[int, int]]]]:
-    """For each place in a row of the image, which (sum, tap) meet there; places in order, so are each sum's taps."""
+    """Yield each position in an image row with the (sum, tap) pairs that read it; each sum's taps are in order."""
     wanted: dict[int, list[tuple[int, int]]] = {}
     for r in range(sums):
         for j in range(taps):
@@ -62,7 +62,7 @@ def correlate_row(
         start, image = code.load(bias, index, code.first(given - index)), x + index // code.lanes * plane
 
         def pixels(size: int, run: int, read: Vector, write: Vector) -> None:
-            """A block of them. A row has `run` taps; 0 for any number, one by one."""
+            """Process a block of pixels. A row has `run` taps; 0 for any number, one by one."""
             totals = [Variable(start) for _ in range(size)]
             with code.loop(kh) as i:
                 place, weight = read + down * i, kernel + kernel_row * i
@@ -117,7 +117,7 @@ def gradient_rows(
 
     def channels(index: Vector, mask: Vector | None) -> None:
         def add(x: Vector, grad: Vector, size: int, totals: Sequence[Sequence[Variable]]) -> None:
-            """What `size` neighbouring pixels add to rows of totals."""
+            """Add the contribution of `size` adjacent pixels to rows of totals."""
             shares = [code.load(grad + grad_step * q, index, mask) for q in range(size)]
             for i, row in enumerate(totals):
                 meetings: Iterable[tuple[int, list[tuple[int, int]]]]
@@ -161,7 +161,7 @@ def gradient_rows(
 
 @emitted()
 def sum_pixels(code: Code, out: Vector, grad: Vector, step: Vector, count: Vector, width: Vector) -> None:
-    """out += Σ grad over `count` pixels, `step` bytes apart, for `width` channels."""
+    """out += Σ grad over `count` pixels with stride `step` (bytes), for `width` channels."""
 
     def channels(index: Vector, mask: Vector | None) -> None:
         total = Variable(code.load(out, index, mask))

@@ -1,6 +1,7 @@
-"""A part of an image in planes: all pixels of one vector of channels, one after the other, with zeros around them.
+"""A part of an image in planes: all pixels of one vector of channels are contiguous, with zero padding.
 
-What reads such a part knows the distances of pixels when it is compiled, meets no borders, and stays in the L1 cache.
+For code that reads such a part, pixel strides are compile-time constants, borders need no special case, and the data
+stays in the L1 cache.
 """
 
 from numba import njit
@@ -11,16 +12,16 @@ from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
 
 BLOCK = 256
-"""Bytes of a pixel that are done at a time."""
+"""Bytes of a pixel processed at a time."""
 NEAR = 1 << 14
-"""Bytes of a plane that is copied at a time: it stays in the L1 cache."""
+"""Bytes of a plane copied at a time: it stays in the L1 cache."""
 
 IMAGE = "x height width channels block sy sx copied_columns scratch scratch_step plane"
-"""An image, channels of it done at a time, strides of what lies on it, and the scratch a part of it is copied to."""
+"""An image, the channels processed at a time, the window's strides, and scratch for the copied part."""
 
 
 def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scratch: Scratch) -> dict[str, int]:
-    """The fields of IMAGE; `part`: lines and columns of it that are copied at a time."""
+    """Return the fields of IMAGE; `part`: lines and columns copied at a time."""
     _, height, width, channels = x.shape
     block = min(channels, BLOCK // bytes_of(x.dtype))
     plane = part[0] * part[1] * LINE
@@ -30,13 +31,13 @@ def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scr
 
 
 def lines_of(rows: int, stride: int, reach: int, across: int) -> int:
-    """How many of `rows` are done from one copy of lines of `across` pixels."""
+    """Return how many of `rows` are computed from one copy of lines of `across` pixels."""
     return min(rows, max(1, (NEAR // (across * LINE) - reach) // stride + 1))
 
 
 @njit
 def copy_part(out, plane, image, rows, columns, width, real):
-    """Copy a part of an image, `width` channels of it, into planes; zeros for what lies outside.
+    """Copy `width` channels of a part of an image into planes, with zeros outside the image.
 
     image: (address, height, width, bytes of a pixel). rows, columns: (first, how many).
     """
@@ -68,7 +69,7 @@ def to_planes(code: Code, target: list[Vector], source: list[Vector], count: Vec
 
 @emitted()
 def no_pixels(code: Code, target: list[Vector], count: Vector, width: Vector) -> None:
-    """Zeros for `count` pixels of `width` channels. target: (out, distance of planes)."""
+    """Write zeros for `count` pixels of `width` channels. target: (out, distance of planes)."""
     out, plane = target
     with code.loop((width + (code.lanes - 1)) // code.lanes) as v, code.loop(count) as q:
         code.store(code.full(0.0), out + plane * v + q * LINE)

@@ -1,7 +1,7 @@
-"""The register blocks of `conv_pool`: loops over vectors whose sums stay in registers, written as LLVM instructions.
+"""The register blocks of `conv_pool`: loops over vectors that keep their sums in registers, emitted as LLVM IR.
 
-How many vectors lie in one block depends on the number of registers and changes no bit: each element is a chain of its
-own. What travels together comes as a tuple; all are addresses, distances in bytes and counts:
+The number of vectors per block depends on the number of registers and does not affect results: each element is a
+separate chain. Related arguments are passed as tuples of addresses, strides in bytes and counts:
 
     patch: the distances to the patch on the right, to the one below and to the next row of the image
     pixels: how many rows of gradients, the first gradient, the distance to the next row, the first winner (uint8), too
@@ -17,15 +17,15 @@ from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import BYTE, INT, LINE, WORD, Vector
 
 REGISTERS = 32 if machine().width == LINE else 16
-"""With AVX-512 a register holds a whole vector, else half of one or less."""
+"""With AVX-512 a register holds a whole vector, otherwise half of one or less."""
 POOLED, VECTORS = (3, 2) if REGISTERS == 32 else (1, 1)
 """`pool`: pooled pixels and vectors of filters in one block; four sums each."""
 DENSE = (3, 3, 2) if REGISTERS == 32 else (1, 3, 1)
 """`masked`: kernel rows, neighbouring elements of them, and vectors of filters in one block."""
 SPARSE = ((3, 6), (3, 3), (3, 1), (1, 6), (1, 3), (1, 1)) if REGISTERS == 32 else ((1, 6), (1, 3), (1, 1))
-"""`combine`: rows and vectors in one block, the largest first."""
+"""`combine`: rows and vectors per block, largest first."""
 DROPPED = 4
-"""The winner of a pixel whose maximum was not positive: ReLU stops its gradient."""
+"""The winner of a pixel whose maximum was not positive: its gradient through ReLU is 0."""
 
 
 @emitted()
@@ -67,7 +67,7 @@ def pool(
 
 
 def pooled(code: Code, cells: Sequence[Vector]) -> tuple[Vector, Vector]:
-    """ReLU of the largest of four cells, and its number, or DROPPED. A NaN beats every number; the first one stays."""
+    """Return ReLU of the maximum of four cells, and its index or DROPPED. NaN is greatest; ties go to the first."""
     best, which = cells[0], code.full(0, BYTE)
     for number, value in enumerate(cells[1:], 1):
         wins = value.more(best) & best.number()
@@ -167,11 +167,11 @@ def masked_sum(code: Code, out: Vector, pixels: list[Vector]) -> None:
 def passing(
     code: Code, terms: list[Vector], tables: list[Vector], grad: Vector, winner: Vector, step: Vector, count: Vector
 ) -> Vector:
-    """List those of `count` gradients, `step` elements apart, that a cell has won; how many there are.
+    """List those of `count` gradients (stride `step` elements) whose pixel has a winner; return their number.
 
-    terms: (offsets (int32), the place + cell of each, factors, the gradient). tables: the places and the five cells
-    (int64). The terms have room for one more: each is written, and only counted where it passes, so that there is no
-    branch to guess wrong.
+    terms: (offsets (int32), place + cell of each; factors, its gradient). tables: the places and the five cells
+    (int64). The terms need room for one more element: each is written but only counted if it passes, which avoids
+    branch mispredictions.
     """
     (offsets, factors), (places, cells) = terms, tables
     found, position = Variable(code.word(0)), Variable(code.word(0))
@@ -189,10 +189,10 @@ def passing(
 
 @emitted(types.intp)
 def sort(code: Code, terms: list[Vector], grad: Vector, winner: Vector, step: Vector, count: Vector) -> Vector:
-    """Sort `count` (≤ 4095) gradients by the cell that won, in order; how many each has, 12 bits a cell.
+    """Sort `count` (≤ 4095) gradients by winner, keeping their order; return the counts, 12 bits per cell.
 
-    terms: (offsets (int32), factors). Those of cell c lie from c·count on: factors, the gradient, and offsets, its
-    number · `step`. What no cell has won lies behind them, from 4·count on.
+    terms: (offsets (int32), factors). Those of cell c start at c·count: factors hold the gradient, offsets its index
+    times `step`. Dropped elements start at 4·count.
     """
     offsets, factors = terms
     seen, offset = Variable(code.word(0)), Variable(code.word(0))
@@ -208,7 +208,7 @@ def sort(code: Code, terms: list[Vector], grad: Vector, winner: Vector, step: Ve
 
 
 def _sums(code: Code, addresses: Sequence[Vector]) -> list[Variable]:
-    """Sums that start from the vectors at `addresses`."""
+    """Return sums initialized from the vectors at `addresses`."""
     return [Variable(code.load(address)) for address in addresses]
 
 

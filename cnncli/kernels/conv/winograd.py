@@ -1,11 +1,11 @@
-"""3×3 convolutions by Winograd's F(2×2, 3×3) (Lavin & Gray 2015): 16 products for 4 pixels where 36 would be needed.
+"""3×3 convolutions with Winograd's F(2×2, 3×3) (Lavin & Gray 2015): 16 instead of 36 products for 4 pixels.
 
     out = Aᵀ [(G g Gᵀ) ⊙ (Bᵀ d B)] A    for each tile d of 4×4 pixels and each kernel g
 
-The sums over channels are matrix products, one for each of the 16 positions of a tile, with tiles for rows: each
-element is one chain of fused multiply-adds over the channels. Transforms (`winograd_tiles`) add in a fixed order, so
-bits depend neither on the vector width nor on threads. Only the 2×2 form is used: larger ones lose digits, and what is
-exactly zero no longer is.
+The sums over channels are matrix products, one for each of the 16 positions of a tile, with tiles as rows: each element
+is one chain of fused multiply-adds over the channels. Transforms (`winograd_tiles`) add in a fixed order, so results
+depend neither on the vector width nor on the number of threads. Only the 2×2 form is used: larger ones lose precision,
+and exact zeros become nonzero.
 """
 
 from typing import NamedTuple
@@ -23,15 +23,15 @@ from cnncli.kernels.vector.lanes import LINE
 POSITIONS = 16
 """Elements of a transformed tile."""
 CENTRE = 5
-"""The position that every output pixel of a tile gets with a plus: a bias there is a bias everywhere."""
+"""The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
 LEAST = 16
-"""Channels and filters from which on fewer products are worth the transforms."""
+"""Minimum channels and filters for which fewer products outweigh the transforms."""
 LEAST_PIXELS = 4
-"""Rows and columns of an output that do not leave too much of its tiles outside."""
+"""Minimum output rows and columns: smaller outputs waste too much of their tiles."""
 TILES = 64
-"""Tiles in a chunk at the most: rows of the products."""
+"""Maximum tiles per chunk: rows of the products."""
 NEAR = 640 << 10
-"""Bytes of a chunk's transformed tiles and products: they stay in the L2 cache."""
+"""Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
 
 KERNEL = block("x out tap step size matrix part")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
@@ -42,7 +42,7 @@ TILE = block(
 
 
 def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether a convolution is better done so: a function of its shape alone.
+    """Whether Winograd is faster for a convolution: a function of its shape only.
 
     kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
     """
@@ -53,9 +53,9 @@ def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> 
 
 
 class Portions(NamedTuple):
-    """How tiles, `down` and `across` an image, are divided: an image into `bands` of them, or some `together`.
+    """Partition of the tiles, `down` × `across` per image: `bands` per image, or several images `together`.
 
-    `capacity`: the most tiles of a portion; `pixels`: of the part of an image that a band reads.
+    `capacity`: maximum tiles of a portion; `pixels`: number of pixels of the image part that a band reads.
     """
 
     down: int
@@ -67,7 +67,7 @@ class Portions(NamedTuple):
 
 
 def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Portions:
-    """Portions of `tiles` (down, across) an image, with channels and filters `depth` together: what the caches hold."""
+    """Return cache-sized portions of `tiles` (down, across) per image; `depth` is channels plus filters."""
     down, across = tiles
     most = max(14, min(TILES, NEAR // (POSITIONS * depth * item)))
     bands = -(-down // max(1, min(down, most // across)))
@@ -77,25 +77,25 @@ def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Porti
 
 
 def image_fields(x: Tensor, out: tuple[int, ...], cut: Portions, padding: tuple[int, int]) -> dict[str, int]:
-    """The fields of IMAGE: x, (N, H, W, in), what is made of an image, (rows, columns, filters), and its portions."""
+    """Return the fields of IMAGE: x, (N, H, W, in), the output of an image, (rows, columns, filters), and portions."""
     values = (x.address, *x.shape, *out, cut.down, cut.across, cut.bands, cut.together, *padding)
     return dict(zip(IMAGE.split(), values, strict=True))
 
 
 def pad_to_odd_cache_lines(size: int) -> int:
-    """`size` bytes or some more, so that 16 arrays of it do not share the places of a cache: an odd number of lines."""
+    """Return `size` bytes, rounded to an odd number of cache lines to avoid set conflicts between 16 such arrays."""
     return (-(-size // LINE) | 1) * LINE
 
 
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """What `conv2d.forward` computes, for what `suits`."""
+    """Compute the same as `conv2d.forward`, for convolutions that `suits` accepts."""
     return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
-    """What `conv2d_gradient.grad_input` computes: the same with the flipped kernel, channels and filters exchanged."""
+    """Compute the same as `conv2d_gradient.grad_input`: kernel flipped, channels and filters exchanged."""
     channels, filters = kernel.shape[2:]
     tap = channels * filters
     last = kernel.address + 8 * tap * bytes_of(kernel.dtype)
@@ -107,12 +107,12 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
 def forward_pooled(
     x: Tensor, kernel: Tensor, bias: Tensor | None, out: Tensor, winner: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """What `conv_pool.forward` computes: a tile's pixels are the square that is pooled."""
+    """Compute the same as `conv_pool.forward`: the pixels of a tile are the pooled square."""
     return _correlate(x, _source(kernel), Epilogue(bias), out, geometry.padding, scratch, winner)
 
 
 def _source(kernel: Tensor) -> Source:
-    """A kernel (3, 3, in, filters) as it is."""
+    """Return the packing source of a kernel (3, 3, in, filters)."""
     channels, filters = kernel.shape[2:]
     return Source(
         kernel.address, (1, 3, 3, channels, filters), (filters, 3 * channels * filters, channels * filters, filters, 1)
@@ -128,7 +128,7 @@ def _correlate(
     scratch: Scratch,
     winner: Tensor | None = None,
 ) -> list[Step]:
-    """The steps for a kernel of (3, 3, in, filters) on x, (N, H, W, in); with a winner, `out` is pooled."""
+    """Return the steps for a kernel (3, 3, in, filters) on x, (N, H, W, in); with `winner`, `out` is pooled."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = out.shape[1:]
     item = bytes_of(x.dtype)
@@ -183,13 +183,13 @@ def _correlate(
 
 @worker(KERNEL)
 def kernel_worker(real):
-    """Transformed kernels: some rows of a panel for all positions."""
+    """Transform kernels: some rows of a panel for all positions."""
     item = real.bitwidth // 8
 
     def spread_kernels(parameters, chunk, _, thread):
         p = fields(parameters, KERNEL)
         for start in range(chunk * p.part, min(p.size, (chunk + 1) * p.part), p.matrix):
-            # A panel's taps lie one after the other, each a matrix of (in, panel).
+            # A panel's taps are contiguous, each a matrix (in, panel).
             x, out = p.x + 9 * start * item, p.out + start * item
             spread_kernel(x, p.tap, out, p.step, 0, p.matrix, real)
 
@@ -198,7 +198,7 @@ def kernel_worker(real):
 
 @worker(TILE)
 def tile_worker(real, with_pooling):
-    """Bands of tiles of images; where an image is one, some images together."""
+    """Process bands of tiles; if an image is a single band, several images together."""
     item = real.bitwidth // 8
 
     def convolve(parameters, begin, end, thread):
@@ -254,7 +254,7 @@ def tile_worker(real, with_pooling):
                             )
                         else:
                             place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
-                            # What lies beyond the image goes where nobody reads it.
+                            # Pixels outside the image are written to an unused buffer.
                             beyond = base + p.beyond
                             inside, below = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
                             targets = (

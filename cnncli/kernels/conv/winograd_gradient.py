@@ -15,7 +15,7 @@ from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
 
 PARTS = 4
-"""Parts of the batch that there must be room for: what threads divide."""
+"""Number of partial sums over the batch that must fit in LARGE elements: the unit of parallelism."""
 
 SUM = block(
     f"product border grad out lane padded panel scratch scratch_step copy tiles tile_step squares square_step {IMAGE}"
@@ -24,12 +24,12 @@ WEIGHT = block("x out size")
 
 
 def suits_weight(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether the weight gradient is better done so: where the convolution is, and partial sums are small enough."""
+    """Whether Winograd is faster for the weight gradient: if `suits` holds and partial sums are small enough."""
     return suits(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
-    """What `conv2d_gradient.grad_weight` computes, for what `suits_weight`."""
+    """Compute the same as `conv2d_gradient.grad_weight`, for convolutions that `suits_weight` accepts."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = grad.shape[1:]
     item = bytes_of(x.dtype)
@@ -70,7 +70,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
 
 @worker(SUM)
 def sum_worker(real):
-    """The 16 products of some images of a lane, a band of tiles after the other."""
+    """Accumulate the 16 products of some images of a lane, band by band."""
     item = real.bitwidth // 8
 
     def add_up(parameters, begin, end, thread):
@@ -128,7 +128,7 @@ def sum_worker(real):
 
 @worker(WEIGHT)
 def weight_worker(real):
-    """Gᵀ u G for some weights of each tap."""
+    """Compute Gᵀ u G for some weights of each tap."""
     item = real.bitwidth // 8
 
     def weight(parameters, start, stop, thread):

@@ -1,4 +1,4 @@
-"""The transforms of `winograd`, vectors along the channels: sums of a tile's elements in a fixed order."""
+"""The transforms of `winograd`, vectorized along the channels: sums of a tile's elements in a fixed order."""
 
 from collections.abc import Callable, Sequence
 from typing import TypeAlias
@@ -9,13 +9,13 @@ from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import Vector
 
 Transform: TypeAlias = Callable[[Sequence[Vector]], list[Vector]]
-"""Of a column of a tile."""
+"""The transform of one column of a tile."""
 
 
 def _twice(
     transform: Callable[[Sequence[Vector]], list[Vector]], square: Sequence[Sequence[Vector]]
 ) -> list[list[Vector]]:
-    """T d Tᵀ: the transform of each column, then of each row of what that gives."""
+    """T d Tᵀ: transform each column, then each row of the result."""
     columns = [transform(column) for column in zip(*square, strict=True)]
     return [transform(row) for row in zip(*columns, strict=True)]
 
@@ -37,19 +37,19 @@ def _output_transform(m: Sequence[Vector]) -> list[Vector]:
 
 
 def _gradient_transform(y: Sequence[Vector]) -> list[Vector]:
-    """A y, the adjoint of the output's."""
+    """A y, the adjoint of `_output_transform`."""
     return [y[0], y[0] + y[1], y[0] - y[1], -y[1]]
 
 
 def _weight_transform(u: Sequence[Vector]) -> list[Vector]:
-    """Gᵀ u, the adjoint of the kernel's."""
+    """Gᵀ u, the adjoint of `_kernel_transform`."""
     total, difference = (u[1] + u[2]) * 0.5, (u[1] - u[2]) * 0.5
     return [u[0] + total, difference, total + u[3]]
 
 
 @emitted()
 def spread_kernel(code: Code, x: Vector, tap: Vector, out: Vector, step: Vector, start: Vector, stop: Vector) -> None:
-    """G g Gᵀ of kernels side by side, from element `start` to `stop`; taps lie `tap` bytes apart, positions `step`."""
+    """G g Gᵀ of kernels, elements `start` to `stop`; strides in bytes: `tap` between taps, `step` between positions."""
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + tap * (3 * i + j), index, mask) for j in range(3)] for i in range(3)]
@@ -61,7 +61,7 @@ def spread_kernel(code: Code, x: Vector, tap: Vector, out: Vector, step: Vector,
 
 @emitted()
 def spread_tile(code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, channels: Vector) -> None:
-    """Bᵀ d B of the tile at x, whose rows and pixels lie `row` and `pixel` bytes apart; positions, `step`."""
+    """Bᵀ d B of the tile at x; strides in bytes: `row`, `pixel`, and `step` between positions of the result."""
     code.lanes = machine().width // code.item
 
     def body(index: Vector, mask: Vector | None) -> None:
@@ -73,14 +73,14 @@ def spread_tile(code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, 
 
 
 def _pixels(code: Code, x: Vector, step: Vector, index: Vector, mask: Vector | None) -> list[Vector]:
-    """Aᵀ m A: a tile's four pixels, row by row."""
+    """Aᵀ m A: the four pixels of a tile, row by row."""
     square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]
     return [value for row in _twice(_output_transform, square) for value in row]
 
 
 @emitted()
 def gather_tile(code: Code, x: Vector, step: Vector, targets: list[Vector], filters: Vector) -> None:
-    """The four pixels of a tile from its products, each to its address."""
+    """Compute the four pixels of a tile from its products and store each at its address."""
     code.lanes = machine().width // code.item
 
     def body(index: Vector, mask: Vector | None) -> None:
@@ -92,7 +92,7 @@ def gather_tile(code: Code, x: Vector, step: Vector, targets: list[Vector], filt
 
 @emitted()
 def gather_pooled(code: Code, x: Vector, step: Vector, out: Vector, winner: Vector, filters: Vector) -> None:
-    """ReLU and maximum of a tile's pixels, and which one won."""
+    """Compute ReLU of the maximum of a tile's pixels, and the index of the maximum."""
 
     def body(index: Vector, mask: Vector | None) -> None:
         best, which = pooled(code, _pixels(code, x, step, index, mask))
@@ -106,7 +106,7 @@ def gather_pooled(code: Code, x: Vector, step: Vector, out: Vector, winner: Vect
 def spread_gradient(
     code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, filters: Vector
 ) -> None:
-    """A y Aᵀ of the four gradients at x, whose rows and pixels lie `row` and `pixel` bytes apart; positions, `step`."""
+    """A y Aᵀ of the four gradients at x; strides in bytes: `row`, `pixel`, `step` between positions of the result."""
     code.lanes = machine().width // code.item
 
     def body(index: Vector, mask: Vector | None) -> None:
@@ -119,7 +119,7 @@ def spread_gradient(
 
 @emitted()
 def gather_weight(code: Code, x: Vector, out: Vector, step: Vector, start: Vector, stop: Vector) -> None:
-    """Gᵀ u G from element `start` to `stop`; positions of x and taps of out lie `step` bytes apart."""
+    """Gᵀ u G of elements `start` to `stop`; `step`: stride in bytes of the positions of x and the taps of out."""
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]

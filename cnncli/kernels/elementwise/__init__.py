@@ -1,1 +1,1 @@
-"""Activations, arithmetic, softmax, dropout; adding, joining and cutting arrays."""
+"""Activations, arithmetic, softmax, dropout; adding, concatenating and slicing arrays."""

@@ -1,6 +1,6 @@
-"""Activations by name, without their formulas: what may be known before Numba is loaded.
+"""Names and constants of activations, without their formulas, so that Numba is not needed.
 
-An activation is named by a text: "leaky_relu", or "leaky_relu(0.3)" with constants other than the usual ones.
+An activation is written as "leaky_relu", or "leaky_relu(0.3)" with constants other than the defaults.
 """
 
 from math import inf
@@ -18,18 +18,18 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "hard_silu": (),
     "clipped_relu": (inf, 0.0, 0.0),
 }
-"""The constants that each takes, and what they are where nothing is said; Keras' for those that it knows."""
+"""The default constants of each activation; as in Keras where it has the activation."""
 OF_INPUT = frozenset({"gelu", "silu", "hard_silu", "clipped_relu"})
-"""Those whose derivative is computed from their input; that of the others follows from their output."""
+"""Activations whose derivative is computed from the input; for all others it is computed from the output."""
 
 
 def named(name: str, *constants: float) -> str:
-    """The text for an activation with these constants."""
+    """Return the text of an activation with these constants."""
     return f"{name}({', '.join(map(repr, map(float, constants)))})"
 
 
 def parts(kind: str) -> tuple[str, tuple[float, ...]]:
-    """Name and constants that a text stands for. Raises ValueError for a name that is not in CONSTANTS."""
+    """Parse a text into name and constants. Raises ValueError for a name that is not in CONSTANTS."""
     name, opened, constants = kind.removesuffix(")").partition("(")
     if name not in CONSTANTS:
         raise ValueError(f"activation must be one of {', '.join(CONSTANTS)}; received {kind!r}")
@@ -37,5 +37,5 @@ def parts(kind: str) -> tuple[str, tuple[float, ...]]:
 
 
 def of_input(kind: str) -> bool:
-    """Whether the derivative of what a text stands for is computed from the input."""
+    """Whether the derivative of an activation is computed from its input."""
     return parts(kind)[0] in OF_INPUT

@@ -1,7 +1,7 @@
 """Activation functions, element by element. `x`, `y`, `grad`, `out`: float32 or float64, one shape, any rank.
 
-`out` may be the same array as an input. A new kind is an entry in `FORMULAS` and one in `activation_names`; it is
-compiled when it is first planned, with its constants in the code.
+`out` may be the same array as an input (in-place). A new kind needs an entry in `FORMULAS` and one in
+`activation_names`; it is compiled when first planned, with its constants inlined.
 """
 
 from collections.abc import Callable
@@ -47,7 +47,7 @@ def in_place(kind: str, dtype: str) -> int:
 
 
 def _relu(x: Vector) -> Vector:
-    return x.full(0.0).where(x <= 0.0, x)  # not the larger of x and 0: NaN must pass
+    return x.full(0.0).where(x <= 0.0, x)  # not max(x, 0): NaN must propagate
 
 
 def _relu_gradient(y: Vector, grad: Vector) -> Vector:
@@ -80,7 +80,7 @@ def _hard_sigmoid(x: Vector) -> Vector:
 
 
 def _normal(x: Vector) -> Vector:
-    """The share of a standard normal distribution below x, within 2 units of 1's last place."""
+    """The standard normal distribution function, within 2 units in the last place of 1."""
     return (erf(x * sqrt(0.5)) + 1.0) * 0.5
 
 
@@ -100,7 +100,7 @@ def _hard_silu_gradient(x: Vector, grad: Vector) -> Vector:
 
 
 def _clipped_relu(x: Vector, most: Vector, slope: Vector, threshold: Vector) -> Vector:
-    below = ((x - threshold) * slope).where(slope > 0.0, 0.0)  # 0 also of −∞
+    below = ((x - threshold) * slope).where(slope > 0.0, 0.0)  # 0 also for −∞
     return smaller(most, x).where(x > threshold, below).where(x.number(), x)
 
 
@@ -124,16 +124,16 @@ FORMULAS: dict[str, tuple[Callable[..., Vector], Callable[..., Vector]]] = {
 }
 """f(x, *constants), and grad · f′(x) from (y or x, grad, *constants).
 
-clipped_relu is Keras' ReLU with all that it takes: x between `threshold` and `most`, slope · (x − threshold) below.
+clipped_relu is Keras' ReLU with all its arguments: x between `threshold` and `most`, slope · (x − threshold) below.
 """
 KINDS = {kind: number for number, kind in enumerate(FORMULAS)}
-"""Each kind's place among the formulas."""
+"""The index of each kind in the formulas."""
 _functions = elementwise(*(function for function, _ in FORMULAS.values()))
 _gradients = elementwise(*(gradient for _, gradient in FORMULAS.values()))
 
 
 def constants_of(kind: str, real: Any) -> tuple[Any, ...]:
-    """The constants of a kind as numbers of the type `real`, for a worker to hand to a formula."""
+    """Return the constants of a kind as numbers of type `real`, to be passed to a formula."""
     number = numpy_support.as_dtype(real).type
     return tuple(number(constant) for constant in parts(kind)[1])
 

@@ -1,4 +1,4 @@
-"""Arithmetic on one to three arrays of one shape, element by element. All: float32 or float64, one dtype, any rank.
+"""Elementwise arithmetic on one to three arrays of one shape: float32 or float64, one dtype, any rank.
 
 `out` may be any of the inputs.
 """
@@ -14,7 +14,7 @@ APPLY = block("a b c out scale:f offset:f")
 
 def apply(name: str, inputs: Sequence[Tensor], out: Tensor, scale: float = 1.0, offset: float = 0.0) -> list[Step]:
     """out = the formula `name` of the inputs; only "affine" reads `scale`, it and "rsqrt" read `offset`."""
-    a, b, c = (*inputs, inputs[-1], inputs[-1])[:3]  # what a formula does not use is not read
+    a, b, c = (*inputs, inputs[-1], inputs[-1])[:3]  # unused inputs are not read
     places = {"a": a.address, "b": b.address, "c": c.address, "out": out.address}
     constants = {"scale": scale, "offset": offset}
     return [apply_worker.step(out.dtype, elements(out), name, **places, **constants)]
@@ -41,14 +41,14 @@ FORMULAS: dict[str, Callable[..., Vector]] = {
     "first of minimum": lambda grad, a, b, *_: grad.where(a <= b, 0.0),
     "second of minimum": lambda grad, a, b, *_: grad.full(0.0).where(a <= b, grad),
 }
-"""(a, b, c, scale, offset) → out. "first of" and "second of" are a gradient's two parts: of equals the first has it."""
+"""(a, b, c, scale, offset) → out. "first of" and "second of" are the gradients of the operands; on ties the first."""
 NUMBERS = {name: number for number, name in enumerate(FORMULAS)}
 _formulas = elementwise(*FORMULAS.values())
 
 
 @worker(APPLY)
 def apply_worker(real, name):
-    """Some elements."""
+    """Process some elements."""
     number = NUMBERS[name]
 
     def arithmetic(parameters, start, stop, thread):

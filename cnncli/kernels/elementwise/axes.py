@@ -1,4 +1,4 @@
-"""Repeating along an axis, summing over axes, and swapping two. float32 or float64, one dtype in a call."""
+"""Repetition along an axis, reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
 
 from math import prod
 from typing import NamedTuple
@@ -16,7 +16,7 @@ SWAP = block("x out size rows columns")
 
 
 class Lengths(NamedTuple):
-    """Axes behind the first one of an array that is summed over two of them, `far` and `near`."""
+    """Lengths of the axes after the first of an array that is reduced over two of them, `far` and `near`."""
 
     far: int
     middle: int
@@ -31,7 +31,7 @@ def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
 
 
 def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0) -> list[Step]:
-    """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one after the other in float64.
+    """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one chain in float64.
 
     The sum over one axis is the derivative of `repeat`.
     """
@@ -41,7 +41,7 @@ def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0) -> li
 
 
 def swap(x: Tensor, out: Tensor) -> list[Step]:
-    """out (…, columns, rows) = x (…, rows, columns), the last two axes in the other order. `out` must not be x."""
+    """out (…, columns, rows) = x (…, rows, columns), the last two axes swapped. `out` must not be x."""
     rows, columns = x.shape[-2:]
     places = {"x": x.address, "out": out.address, "size": out.size}
     return [swap_worker.step(out.dtype, elements(out), **places, rows=rows, columns=columns)]
@@ -56,7 +56,7 @@ _sums = summing(1, lambda x: ((), (x.double(),)))
 def _sum_columns(
     code: Code, x: Vector, out: Vector, far: Vector, step: Vector, near: Vector, inner: Vector, divisor: Vector
 ) -> None:
-    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step` from far to far."""
+    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step`: stride of far."""
 
     def column(index: Vector, mask: Vector | None) -> None:
         total = Variable(code.full(0.0, ir.DoubleType()))
@@ -69,7 +69,7 @@ def _sum_columns(
 
 @worker(REPEAT)
 def repeat_worker(real):
-    """Some elements of the output, run by run."""
+    """Process some elements of the output, run by run."""
     item = real.bitwidth // 8
 
     def repeat(parameters, start, stop, thread):
@@ -89,7 +89,7 @@ def repeat_worker(real):
 
 @worker(REDUCE)
 def reduce_worker(real):
-    """Some of the outer places."""
+    """Process some indices of the outer axis."""
     item = real.bitwidth // 8
 
     def reduce(parameters, start, stop, thread):
@@ -113,7 +113,7 @@ def reduce_worker(real):
 
 @worker(SWAP)
 def swap_worker(real):
-    """Some elements of the output."""
+    """Process some elements of the output."""
 
     def swap(parameters, start, stop, thread):
         p = fields(parameters, SWAP)

@@ -1,7 +1,7 @@
-"""Dropout whose mask is recomputed from counters and so never stored.
+"""Dropout whose mask is recomputed from counters and never stored.
 
-Whether element i of the flat array (batch axis included) is kept depends on word i mod 4 of Philox block ⌊i/4⌋ under
-the counter (⌊i/4⌋, stream, step) and the key seed, and on nothing else: see `cnncli.kernels.batch.random`.
+Whether element i of the flat array (batch axis included) is kept depends only on word i mod 4 of Philox block ⌊i/4⌋
+with counter (⌊i/4⌋, stream, step) and the seed as key: see `cnncli.kernels.batch.random`.
 """
 
 import numpy as np
@@ -19,8 +19,8 @@ DROPOUT = block("x out clock threshold stream keep:f")
 def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int) -> list[Step]:
     """out = x / (1 − rate) where kept, else 0; an element is kept when its 32 random bits are ≥ rate · 2³².
 
-    x, out: float32 or float64, one shape, may be one array. clock: int64 (2,), [seed, step], read at run time. The same
-    call on the gradient, under the same clock, is the derivative. Raises ValueError for a rate outside [0, 1].
+    x, out: float32 or float64, one shape, may be one array. clock: int64 (2,), [seed, step], read at run time. The
+    derivative is the same call on the gradient with the same clock. Raises ValueError for a rate outside [0, 1].
     """
     if not 0 <= rate <= 1:
         raise ValueError(f"a dropout rate lies between 0 and 1; received {rate}")
@@ -39,7 +39,7 @@ def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int) -> li
 
 
 BLOCKS = 8
-"""Philox blocks computed side by side, for 32 elements."""
+"""Philox blocks computed in parallel, for 32 elements."""
 LOW = 0xFFFFFFFF
 
 

@@ -1,4 +1,4 @@
-"""Adding, joining and cutting arrays. All arrays of a call: float32 or float64, one dtype."""
+"""Addition, concatenation and slicing of arrays. All arrays of a call: float32 or float64, one dtype."""
 
 from collections.abc import Sequence
 from math import prod
@@ -11,7 +11,7 @@ from cnncli.kernels.vector.sweeps import elementwise
 
 ADD = block("out count")
 MANY = 4
-"""From so many inputs on, `add` is a plain loop."""
+"""Number of inputs from which on `add` is a plain loop."""
 ADD_SIZE = 16
 """Bytes of an ADD block: the inputs' addresses follow it."""
 COPY = block("x out run x_stride x_offset out_stride out_offset")
@@ -31,7 +31,7 @@ def add(inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
 
 
 def concatenate(inputs: Sequence[Tensor], out: Tensor, axis: int) -> list[Step]:
-    """out = the inputs one after the other along `axis` (the batch axis is 0; negative counts from the end)."""
+    """out = the inputs concatenated along `axis` (the batch axis is 0; negative counts from the end)."""
     axis %= len(out.shape)
     inner = prod(out.shape[axis + 1 :])
     steps, start = [], 0
@@ -45,7 +45,7 @@ def concatenate(inputs: Sequence[Tensor], out: Tensor, axis: int) -> list[Step]:
 def slice_axis(x: Tensor, out: Tensor, axis: int, start: int) -> list[Step]:
     """out = x[start : start + out.shape[axis]] along `axis`: the inverse of `concatenate`, and its derivative.
 
-    Raises ValueError where the slice leaves x.
+    Raises ValueError if the slice is not within x.
     """
     axis %= len(x.shape)
     inner, length = prod(x.shape[axis + 1 :]), out.shape[axis]
@@ -55,7 +55,7 @@ def slice_axis(x: Tensor, out: Tensor, axis: int, start: int) -> list[Step]:
 
 
 def _copy(x: Tensor, out: Tensor, run: int, source: tuple[int, int], target: tuple[int, int]) -> Step:
-    """Copy runs of `run` elements from x to out; `source` and `target`: (distance between runs, first run's place)."""
+    """Copy runs of `run` elements from x to out; `source` and `target`: (stride of the runs, position of the first)."""
     return copy_worker.step(
         out.dtype,
         elements(min(x, out, key=lambda array: array.size)),

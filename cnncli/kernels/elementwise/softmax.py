@@ -46,7 +46,7 @@ def backward(y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
 
 
 def split(x: Tensor) -> tuple[int, int, int, int]:
-    """x as a matrix of rows: (rows, length of a row, rows in a chunk, chunks)."""
+    """Return x as a matrix: (rows, length of a row, rows per chunk, chunks)."""
     length = x.shape[-1]
     rows = x.size // length
     rows_per_chunk = max(1, SPAN // length)

@@ -1,4 +1,4 @@
-"""Arithmetic of a batch with a weight that is repeated over it. float32 or float64, one dtype in a call."""
+"""Arithmetic of a batch with a weight broadcast over it. float32 or float64, one dtype per call."""
 
 from collections.abc import Callable
 
@@ -15,7 +15,7 @@ def apply(name: str, x: Tensor, weight: Tensor, out: Tensor, scratch: Scratch) -
     """out (…, size) = the formula `name` of x (…, size) and of the weight's `size` elements; `out` may be x."""
     size, length = weight.size, channels.period(weight.size)
     table, steps = weight.address, []
-    if length > size:  # whole vectors of it
+    if length > size:  # repeated to whole vectors
         table = scratch.take(length * bytes_of(weight.dtype))
         places = {"x": weight.address, "out": table}
         steps = [repeat_worker.step(weight.dtype, elements(length), **places, times=length // size, inner=size)]
@@ -34,7 +34,7 @@ _formulas = channels.channelwise(*FORMULAS.values())
 
 @worker(APPLY)
 def apply_worker(real, name):
-    """Some elements from the weight's first one on."""
+    """Compute some elements, starting at the weight's first element."""
     number = NUMBERS[name]
 
     def with_weight(parameters, start, stop, thread):

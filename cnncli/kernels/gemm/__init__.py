@@ -1,1 +1,1 @@
-"""Matrix products in registers, and dense layers."""
+"""Register-blocked matrix products, and dense layers."""

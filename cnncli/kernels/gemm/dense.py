@@ -1,4 +1,4 @@
-"""Dense layers: products of matrices in which each element is one chain of fused multiply-adds."""
+"""Dense layers: matrix products in which each element is one chain of fused multiply-adds."""
 
 from typing import NamedTuple
 
@@ -10,15 +10,15 @@ from cnncli.kernels.jit.intrinsics import call, clear, copy
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, worker
 
 GRAIN = 1 << 17
-"""Multiply-adds that are worth a chunk of their own: a few microseconds."""
+"""Minimum multiply-adds per chunk: a few microseconds."""
 STRIP = 256
-"""Rows of a panel that are packed together."""
+"""Rows of a panel packed at a time."""
 PACKED = 512
-"""Rows of a product from which on it pays to pack a right factor that could be read as it is: what lies together is
-fetched ahead."""
+"""Rows of a product from which on packing a right factor pays although it could be read in place: the hardware
+prefetches contiguous data."""
 
 WHOLE = Lanes(1, 1, 1)
-"""A sum that is not divided."""
+"""A sum in a single lane."""
 
 PRODUCT = block(
     "product a row_step step b b_row b_panel out rows images per_image columns lane row_tile column_tile "
@@ -36,9 +36,9 @@ class Factor(NamedTuple):
 
 
 class Source(NamedTuple):
-    """Matrices to pack: element [g, y, x, r, c] lies at `address` plus each index times its step, in elements.
+    """Matrices to pack: element [g, y, x, r, c] lies at `address` plus each index times its stride, in elements.
 
-    Columns, or else rows, have a step of 1.
+    Columns or rows have stride 1.
     """
 
     address: int
@@ -47,7 +47,7 @@ class Source(NamedTuple):
 
 
 class Panels(NamedTuple):
-    """The right factor of products, in panels of two vectors; strides in bytes.
+    """The right factor of products, packed in panels of two vectors; strides in bytes.
 
     Row r of panel q of matrix [g, y, x] lies at `address + g · group + q · panel + y · tap_y + x · tap_x + r · row`.
     """
@@ -63,7 +63,7 @@ class Panels(NamedTuple):
 def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = f(x · kernel + bias). x: real (N, ..., in); kernel: (in, units); bias: (units,); out: (N, ..., units).
 
-    Each element starts from its bias and adds the inputs in order; f and the bias are the epilogue's.
+    Each element starts from its bias and accumulates over the inputs in order; f and the bias are the epilogue's.
     """
     inputs, units = kernel.shape
     before, panels = right(kernel, x.size // inputs, scratch)
@@ -84,7 +84,7 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> l
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = xᵀ · grad, summed over the batch. x: real (N, ..., in); grad: (N, ..., units); out: (in, units).
 
-    The batch is split into partial sums only where there are fewer than 8 inputs to divide.
+    The batch is split into partial sums only if there are fewer than 8 inputs to parallelize over.
     """
     inputs, units = out.shape
     batch, rows = x.shape[0], x.size // inputs
@@ -97,7 +97,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[
 
 
 def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
-    """`matrix`, real (rows, columns), as the right factor of a product with `uses` rows; packed where that pays."""
+    """Return `matrix`, real (rows, columns), as right factor of a product with `uses` rows; packed if faster."""
     rows, columns = matrix.shape
     lanes, panel, *_ = microkernel.family(matrix.dtype)
     if columns % lanes == 0 and not (columns > panel and uses >= PACKED):
@@ -108,7 +108,7 @@ def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Pane
 
 
 def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
-    """The step that copies `source` into panels in scratch, padded with zeros to whole ones."""
+    """Return the step that packs `source` into panels in scratch, zero-padded to whole panels."""
     groups, taps_y, taps_x, rows, columns = source.sizes
     panel, item = microkernel.family(dtype).panel, bytes_of(dtype)
     count, length = -(-columns // panel), taps_y * taps_x * rows
@@ -142,13 +142,13 @@ def _product(
     epilogue: Epilogue = PLAIN,
     lanes: Lanes = WHOLE,
 ) -> Step:
-    """out (rows, columns) = a (rows, inner) · b (inner, columns), and the epilogue; size: (rows, inner, columns).
+    """out (rows, columns) = a (rows, inner) · b (inner, columns), with epilogue; size: (rows, inner, columns).
 
-    `inner` is divided at whole images into the sums of `lanes`, which lie one after the other in `out`.
+    `inner` is split at image boundaries into the partial sums of `lanes`, which are stored consecutively in `out`.
     """
     rows, inner, columns = size
     _, panel, product, *_ = microkernel.family(dtype)
-    cost = inner + 16  # To write an element takes about as long as some multiply-adds.
+    cost = inner + 16  # Writing an element costs about as much as 16 multiply-adds.
     column_tile = panel * max(1, min(-(-columns // panel), GRAIN // (cost * panel * min(rows, 32))))
     row_tiles = max(1, min(rows // 24, rows * cost * column_tile // GRAIN))
     row_tile = -(-rows // row_tiles)
@@ -177,7 +177,7 @@ def _product(
 
 @worker(PRODUCT)
 def product_worker(real):
-    """A tile of rows and columns of one partial product."""
+    """Compute a tile of rows and columns of one partial product."""
     item = real.bitwidth // 8
 
     def product(parameters, chunk, _, thread):
@@ -222,7 +222,7 @@ def product_worker(real):
 
 @worker(PACK)
 def pack_worker(real):
-    """A strip of rows of one panel; (taps_y, taps_x, rows) counts as one axis."""
+    """Pack a strip of rows of one panel; (taps_y, taps_x, rows) is treated as one axis."""
     item = real.bitwidth // 8
 
     def pack(parameters, chunk, _, thread):

@@ -1,4 +1,4 @@
-"""What the functions of a micro-kernel's object file are written with: vectors of one dtype in LLVM code."""
+"""Emission of micro-kernel functions as LLVM IR over vectors of one dtype."""
 
 from llvmlite import binding, ir
 from numba.core import cgutils
@@ -9,7 +9,7 @@ WORD = ir.IntType(64)
 
 
 class Emitter:
-    """Writes functions into a module. All addresses, strides (in bytes) and sizes are 64-bit words."""
+    """Emits functions into a module. All addresses, strides (in bytes) and sizes are 64-bit words."""
 
     def __init__(self, target: Machine, item: int) -> None:
         self.module, self.target, self.item = ir.Module(), target, item
@@ -19,16 +19,16 @@ class Emitter:
         self.vector = ir.VectorType(self.scalar, self.lanes)
 
     def compiled(self) -> bytes:
-        """The object file of the module."""
+        """Compile the module to an object file."""
         parsed = binding.parse_assembly(str(self.module))
         parsed.verify()
-        # No optimization passes: they took half of the time and changed nothing, for the sums are in registers as
-        # written.
+        # No optimization passes: they took half of the time and changed nothing, because the emitted code already
+        # keeps the sums in registers.
         code: bytes = self.target.generator().emit_object(parsed)
         return code
 
     def function(self, name: str, names: tuple[str, ...]) -> tuple[ir.IRBuilder, dict[str, ir.Value]]:
-        """A function of words and a builder at its start, its arguments by name."""
+        """Declare a function of words; return a builder at its entry, and its arguments by name."""
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WORD] * len(names)), name)
         return ir.IRBuilder(function.append_basic_block("entry")), dict(zip(names, function.args, strict=True))
 
@@ -37,22 +37,22 @@ class Emitter:
         return multiply_add(builder, a, b, c, self.target)
 
     def load(self, builder: ir.IRBuilder, address: ir.Value, kind: ir.Type) -> ir.Value:
-        """A value of `kind` from memory aligned to elements."""
+        """Load a value of `kind` from memory aligned to elements."""
         return builder.load(builder.inttoptr(address, kind.as_pointer()), align=self.item)
 
     def store(self, builder: ir.IRBuilder, value: ir.Value, address: ir.Value) -> None:
-        """The opposite of `load`."""
+        """Store a value to memory aligned to elements."""
         builder.store(value, builder.inttoptr(address, value.type.as_pointer()), align=self.item)
 
     def masks(self, builder: ir.IRBuilder, width: ir.Value, vectors: int) -> list[ir.Value]:
-        """For each vector, which of its lanes lie in the first `width` columns."""
+        """Return for each vector the mask of lanes within the first `width` columns."""
         kind = ir.VectorType(ir.IntType(32), self.lanes)
         limit = splat(builder, builder.trunc(width, ir.IntType(32)), self.lanes)
         columns = [ir.Constant(kind, [v * self.lanes + lane for lane in range(self.lanes)]) for v in range(vectors)]
         return [builder.icmp_signed("<", column, limit) for column in columns]
 
     def masked(self, builder: ir.IRBuilder, mask: ir.Value, address: ir.Value, value: ir.Value | None) -> ir.Value:
-        """Store the lanes of `value` that `mask` has, or load them (zeros elsewhere) if there is no value."""
+        """Store the lanes of `value` selected by `mask`; if it is None, load them, with zeros in the other lanes."""
         pointer = builder.inttoptr(address, self.vector.as_pointer())
         kind, align = f"v{self.lanes}f{self.item * 8}.p0", ir.Constant(ir.IntType(32), self.item)
         types = [self.vector, pointer.type, align.type, mask.type]
@@ -67,7 +67,7 @@ class Emitter:
 
 
 def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
-    """A vector of `lanes` equal values; the value itself for one lane."""
+    """Broadcast a value to `lanes` lanes; the value itself for one lane."""
     if lanes == 1:
         return value
     kind = ir.VectorType(value.type, lanes)
@@ -77,7 +77,7 @@ def splat(builder: ir.IRBuilder, value: ir.Value, lanes: int) -> ir.Value:
 
 
 def phi(builder: ir.IRBuilder, kind: ir.Type, *incoming: tuple[ir.Value, ir.Block]) -> ir.Value:
-    """The value that comes with the block from which this one is entered; others may be added."""
+    """Create a phi node with these incoming values; more can be added."""
     node = builder.phi(kind)
     for value, block in incoming:
         node.add_incoming(value, block)

@@ -1,7 +1,7 @@
-"""What a convolution or a dense product does to its elements while they are in the cache: a bias, then an activation.
+"""The epilogue of a convolution or dense product, applied while elements are in cache: bias, then activation.
 
-Workers start each sum from its bias, and hand what they have just written to a function they know by its address: so
-one worker is compiled for all activations.
+Workers initialize each sum with its bias, and call the activation on freshly written elements by its address, so that
+one compiled worker serves all activations.
 """
 
 from typing import NamedTuple
@@ -19,7 +19,7 @@ class Epilogue(NamedTuple):
     activation: str = "linear"
 
     def fields(self, dtype: str) -> dict[str, int]:
-        """The values of EPILOGUE: the bias's address and that of a function of `activations.in_place`, or 0."""
+        """Return the fields of EPILOGUE: address of the bias and of a function of `activations.in_place`, or 0."""
         after = 0 if self.activation == "linear" else activations.in_place(self.activation, dtype)
         return {"bias": self.bias.address if self.bias else 0, "after": after}
 

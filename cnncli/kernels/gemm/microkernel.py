@@ -4,13 +4,13 @@
 
     c[r, f] = init[r, f] + Σ_batch Σ_k a[batch, r, k] · b[batch, k, f]
 
-Every element is one chain of fused multiply-adds in the order (batch, k), whatever the blocking: bits depend neither on
-the vector width nor on how rows and columns are divided. Where the processor has no FMA, it multiplies and adds.
+Every element is one chain of fused multiply-adds in the order (batch, k), independent of the blocking: results depend
+neither on the vector width nor on the partition of rows and columns. Without FMA the processor multiplies and adds.
 
-A family is one object file for a dtype, kept beside Numba's cache: a variant for each number of rows in one or two
-vectors of columns; `product`, which covers any matrix with them; and what prepares its factors, `border`, which puts
-zeros around an image, and `transpose`.
-Callers take addresses from their parameter block, so nothing of this is compiled into them.
+A family is one object file per dtype, stored next to Numba's cache: a variant for each number of rows and one or two
+vectors of columns; `product`, which covers any matrix with them; and helpers that prepare its factors, `border` (zero
+padding of an image) and `transpose`.
+Callers read the addresses from their parameter block, so none of this is compiled into them.
 """
 
 from functools import cache as once
@@ -24,7 +24,7 @@ from cnncli.kernels.jit.target import Machine, machine
 
 
 class Family(NamedTuple):
-    """The loaded micro-kernels of one dtype: elements in a vector, columns in a panel of b, addresses."""
+    """The loaded micro-kernels of one dtype: elements per vector, columns per panel of b, addresses."""
 
     lanes: int
     panel: int
@@ -35,7 +35,7 @@ class Family(NamedTuple):
 
 @once
 def family(dtype: str) -> Family:
-    """The micro-kernels for `dtype`, float32 or float64: from the cache folder, or compiled and put there."""
+    """Return the micro-kernels for `dtype`, float32 or float64; compiled on first use and cached."""
     target, item = machine(), {"float32": 4, "float64": 8}[dtype]
     code = object_files.kept(__name__, f"microkernel-{dtype}.o", lambda: compile_family(target, item))
     lanes, address = target.width // item, object_files.addresses(code, target)
@@ -43,7 +43,7 @@ def family(dtype: str) -> Family:
 
 
 def compile_family(target: Machine, item: int) -> bytes:
-    """The object file of a family for reals of `item` bytes."""
+    """Compile the object file of a family for reals of `item` bytes."""
     emit = Emitter(target, item)
     for write in (product, border, transpose):
         write(emit)

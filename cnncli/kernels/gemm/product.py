@@ -1,6 +1,6 @@
-"""The product of matrices in registers: a variant for each number of rows and vectors, and what covers with them.
+"""Register-blocked matrix product: a variant for each number of rows and vectors, and the loops that tile with them.
 
-How many sums a variant has depends on the registers and changes no bit.
+The number of sums per variant depends on the number of registers and does not affect results.
 """
 
 from llvmlite import ir
@@ -15,23 +15,23 @@ VARIANT = ("c", "c_row", "init", "init_row", "width", *LEFT, "b", "b_row", "b_ba
 
 
 def most_rows(target: Machine, vectors: int) -> int:
-    """The most rows of a variant: as many sums as leave registers for `vectors` of b and one element of a."""
+    """Return the maximum rows of a variant: sums, `vectors` of b and one element of a must fit in registers."""
     if target.registers == 32:
         return 14
     return 12 // vectors
 
 
 def variants(emit: Emitter) -> list[ir.Function]:
-    """`variant` for 1 … `most_rows` rows of one vector, then of two."""
+    """Emit `variant` for 1 … `most_rows` rows of one vector, then of two."""
     return [
         variant(emit, vectors, rows) for vectors in (1, 2) for rows in range(1, most_rows(emit.target, vectors) + 1)
     ]
 
 
 def variant(emit: Emitter, vectors: int, rows: int) -> ir.Function:
-    """`product` for exactly `rows` rows and at most `vectors` vectors of columns, the sums in registers.
+    """Emit `product` for exactly `rows` rows and at most `vectors` vectors of columns, with sums in registers.
 
-    All of b's lanes are read; of init and c only `width` columns are touched. k and batch are at least 1.
+    All lanes of b are read; only `width` columns of init and c are accessed. k and batch are at least 1.
     """
     builder, p = emit.function(f"product_{vectors}_{rows}", VARIANT)
     tiles = [(r, v) for r in range(rows) for v in range(vectors)]
@@ -103,8 +103,8 @@ def product(emit: Emitter) -> None:
     """c = init + Σ_batch a·b for any numbers of rows and columns, at least 1 each.
 
     a[batch, r, k] lies at a + batch · a_batch + r · a_row + k · a_step, and b[batch, k, f] in panels of two
-    vectors at b + batch · b_batch + panel · b_panel + k · b_row; whole vectors of b are read. An init of 0 stands
-    for zeros.
+    vectors at b + batch · b_batch + panel · b_panel + k · b_row; whole vectors of b are read. An init address of 0
+    means zeros.
     """
     each = variants(emit)
     builder, p = emit.function("product", PRODUCT)

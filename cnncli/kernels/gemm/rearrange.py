@@ -1,4 +1,4 @@
-"""What prepares the factors of a product: zeros around an image, and rows that become columns."""
+"""Preparation of the factors of a product: zero padding of an image, and transposition."""
 
 from llvmlite import ir
 from numba.core import cgutils
@@ -10,10 +10,10 @@ TRANSPOSE = ("out", "out_row", "x", "x_row", "rows", "columns")
 
 
 def border(emit: Emitter) -> None:
-    """Copy a part of an image, with zeros for what lies outside.
+    """Copy a part of an image, with zeros outside the image.
 
-    The image is (height, width) with `step` bytes from pixel to pixel, of which `pixel` are copied, from x on; the
-    part begins at row `first` and column `left`, and is written to `out` without gaps.
+    The image at x is (height, width) with a stride of `step` bytes between pixels, of which `pixel` are copied; the
+    part begins at row `first` and column `left`, and is written to `out` contiguously.
     """
     builder, p = emit.function("border", BORDER)
 
@@ -59,7 +59,7 @@ def border(emit: Emitter) -> None:
 
 
 def transpose(emit: Emitter) -> None:
-    """out[r, c] = x[c, r] for r < rows and c < columns; `out_row` and `x_row` are bytes from row to row."""
+    """out[r, c] = x[c, r] for r < rows and c < columns; `out_row` and `x_row` are row strides in bytes."""
     builder, p = emit.function("transpose", TRANSPOSE)
     lanes, item = WORD(emit.lanes), WORD(emit.item)
     row_blocks, column_blocks = builder.sdiv(p["rows"], lanes), builder.sdiv(p["columns"], lanes)
@@ -91,7 +91,7 @@ def transpose(emit: Emitter) -> None:
 
 
 def _transposed(emit: Emitter, builder: ir.IRBuilder, square: list[ir.Value]) -> list[ir.Value]:
-    """A square of vectors transposed: bit by bit, row index and lane index change places (Eklundh 1972)."""
+    """Transpose a square of vectors by swapping row and lane index bit by bit (Eklundh 1972)."""
     lanes, half = range(emit.lanes), 1
     while half < emit.lanes:
         upper = [lane if not lane & half else emit.lanes + lane - half for lane in lanes]

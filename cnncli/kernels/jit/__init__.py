@@ -1,1 +1,1 @@
-"""Compiling and running: the target processor, the driver of threads, programs of steps, the cache of compiled code."""
+"""Compilation and execution: target processor, thread driver, programs of steps, and compilation cache."""

@@ -1,15 +1,15 @@
-"""Where compiled kernels are kept between processes.
+"""The persistent cache of compiled kernels.
 
-Numba's cache does not see an edit in another file, and its files are pickles: whoever could put one there would run
-code as this user. So the folder is private to the user (mode 0700), and nobody else can change any folder above it. It
-is named by a digest of the versions of Numba and llvmlite, the CPU and its features; in it each room of the kernels has
-a folder named by a digest of its sources and those of all rooms it builds on, so that an edit compiles anew just its
-own room and the rooms above. `CNNCLI_CACHE_DIR` moves it. Each file has its SHA-256 beside it; a file without one, or
-with another, is removed before Numba sees it. Where there is no such folder, or it can't be written, kernels are
-compiled anew in each process, in memory, and a warning says why.
+Numba's cache does not detect edits in other files, and its files are pickles: anyone able to write one could run code
+as this user. The folder is therefore private to the user (mode 0700), and no other user can write to its parents. It
+is named by a digest of the versions of Numba and llvmlite, the CPU and its features. Inside, each kernel subpackage has
+a folder named by a digest of its sources and those of the subpackages it imports, so that an edit recompiles only that
+subpackage and its dependents. `CNNCLI_CACHE_DIR` moves it. Each file's SHA-256 is stored next to it; a file whose
+SHA-256 is missing or different is deleted before Numba reads it. If the folder is missing or not writable, kernels are
+compiled in memory in each process, and a warning gives the reason.
 
-Each function has a folder of its own in its room's: Numba numbers the variants of a function in one index, and two
-processes that add theirs at one time may both take the same number, whereupon one finds the other's code.
+Each function has its own folder: Numba numbers the variants of a function in one index, and two processes that add
+variants concurrently could use the same number, so that one would load the other's code.
 """
 
 import hashlib
@@ -34,24 +34,24 @@ from cnncli.system import folders, signals
 FILES = "*.nb[ic]"
 """Numba's index and code files."""
 ELSEWHERE = "elsewhere"
-"""In place of a room, for functions that are defined outside the kernels: they may use any room."""
+"""Pseudo-subpackage for functions defined outside the kernels, which may use any subpackage."""
 IMPORTED = re.compile(rb" cnncli\.kernels\.(\w+)")
-"""A room in a line of import: a literal beginning is searched for six times faster than any other pattern."""
+"""A subpackage in an import statement; a literal prefix is searched six times faster than any other pattern."""
 
 
 def digest() -> str:
-    """16 hex digits that change with any compiler version or CPU."""
+    """Return 16 hex digits that depend on the compiler versions and the CPU."""
     return _hex([repr((numba.__version__, llvmlite.__version__, machine())).encode()])
 
 
 def folder() -> Path:
-    """The folder of this digest, whether it exists or not. Raises RuntimeError where there is no home directory."""
+    """Return the folder of this digest, which need not exist. Raises RuntimeError if there is no home directory."""
     return folders.cache("jit") / digest()
 
 
 @once
 def rooms() -> dict[str, str]:
-    """The folder's name of each room: "conv-" and 16 hex digits that change with any source it is compiled from."""
+    """Return the folder name of each subpackage: "conv-" and 16 hex digits that depend on all sources it uses."""
     places = [place for place in Path(__file__).parents[1].iterdir() if (place / "__init__.py").is_file()]
     sources = {place.name: [file.read_bytes() for file in sorted(place.rglob("*.py"))] for place in places}
     imports = {
@@ -63,7 +63,7 @@ def rooms() -> dict[str, str]:
 
 
 def _below(room: str, imports: Mapping[str, Iterable[str]]) -> set[str]:
-    """The room and all that it imports, directly or not."""
+    """Return the subpackage and all that it imports, directly or indirectly."""
     found, left = set(), [room]
     while left:
         room = left.pop()
@@ -78,11 +78,11 @@ def _hex(parts: Iterable[bytes]) -> str:
 
 
 def prepare() -> str:
-    """Make the folder; why it can't be used where that is so, else nothing."""
+    """Create the folder. Return an empty text, or the reason why it can't be used."""
     try:
         place = folder()
         folders.make(place)
-        found = place.lstat()  # not followed: a link that somebody else has put there could lead anywhere
+        found = place.lstat()  # do not follow a symbolic link: another user may have created it
     except RuntimeError:
         return "there is no home directory"
     except OSError as error:
@@ -99,7 +99,7 @@ def prepare() -> str:
 
 
 def remove_unsealed(place: Path) -> None:
-    """Remove every cached file whose content is not what its seal says: damaged, or its writer was killed."""
+    """Remove every cached file whose SHA-256 does not match: it is damaged, or its writer was killed."""
     for file in place.rglob(FILES):
         try:
             whole = _seal_of(file).read_text("ascii") == _sha256(file)
@@ -110,14 +110,14 @@ def remove_unsealed(place: Path) -> None:
 
 
 def _remove_unfinished(place: Path) -> None:
-    """Remove files that Numba, or `seal`, has not renamed yet; another process that loses one compiles without."""
+    """Remove temporary files of Numba and `seal`; a process whose file is removed compiles without the cache."""
     for pattern in ("*.tmp.*", f"*.sha256.{os.getpid()}"):
         for file in place.rglob(pattern):
             file.unlink(missing_ok=True)
 
 
 def seal(place: Path) -> None:
-    """Write the SHA-256 of each file that is newer than its seal, or has none."""
+    """Write the SHA-256 of each file for which it is missing or older than the file."""
     for file in place.rglob(FILES):
         kept = _seal_of(file)
         try:
@@ -126,7 +126,7 @@ def seal(place: Path) -> None:
             temporary = kept.with_name(f"{kept.name}.{os.getpid()}")
             temporary.write_text(_sha256(file), "ascii")
             temporary.replace(kept)
-        except OSError:  # gone again, or the disk is full: without a seal it is compiled anew
+        except OSError:  # already removed, or the disk is full: without its SHA-256 it is recompiled
             continue
 
 
@@ -139,24 +139,24 @@ def _sha256(file: Path) -> str:
 
 
 WHY_NOT = prepare()
-"""Why compiled kernels are not kept; empty where they are."""
+"""Why compiled kernels are not cached; empty if they are."""
 ENABLED = not WHY_NOT
 FOLDER = folder() if ENABLED else Path()
-"""Where they are, from the beginning of this process to its end."""
+"""The cache folder, constant for the lifetime of the process."""
 if WHY_NOT:
     warn(f"compiled kernels are not kept: {WHY_NOT}; set CNNCLI_CACHE_DIR to another directory")
 defer()
 
 
 def place(module: str, name: str) -> Path:
-    """The folder, or file, called `name` in the folder of the room that a module is in."""
+    """Return the path of `name` in the folder of a module's subpackage."""
     *package, room, _ = ["", *module.split(".")][-4:]
     return FOLDER / rooms()[room if package == ["cnncli", "kernels"] else ELSEWHERE] / name
 
 
 @contextmanager
 def _kept_in(place: Path) -> Iterator[None]:
-    """Inside, Numba keeps what it compiles in this folder; other threads wait, as they do while it compiles."""
+    """Context in which Numba caches compiled code in this folder; other threads block, as during compilation."""
     with global_compiler_lock:
         before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, str(place)
         try:
@@ -166,10 +166,10 @@ def _kept_in(place: Path) -> Iterator[None]:
 
 
 def compiled(module: str, name: str, build: Callable[[bool], Any]) -> Any:
-    """`build(cache)`: compiled code from the folder of that name, or put there; made without it where that fails.
+    """Call `build(cache)` with the cache folder `name`, and again without a cache if that fails.
 
-    `module`: where the function is defined. A file cut short by a crash can make the reader raise anything, and a full
-    disk stops the writer. A mistake of the source itself is raised by the second attempt.
+    `module`: where the function is defined. A truncated file can make Numba raise any exception, and writing fails on a
+    full disk. Errors in the source itself are raised by the second attempt.
     """
     if ENABLED:
         where = place(module, re.sub(r"\W+", "-", name))
@@ -180,7 +180,7 @@ def compiled(module: str, name: str, build: Callable[[bool], Any]) -> Any:
                 built = build(True)
             seal(where)
             return built
-        except MemoryError:  # no fault of the files
+        except MemoryError:  # not caused by the files
             raise
         except Exception:
             for file in where.rglob(FILES):

@@ -1,4 +1,4 @@
-"""What this process compiled, or loaded compiled, and who wants to be told of it."""
+"""Record of the functions compiled or loaded by this process, and its listeners."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Compilation(NamedTuple):
-    """A function made ready: compiled, or loaded from the cache folder. `name`: "conv2d.correlate"."""
+    """A function compiled, or loaded from the cache folder. `name`: "conv2d.correlate"."""
 
     name: str
     dtype: str
@@ -15,13 +15,13 @@ class Compilation(NamedTuple):
 
 
 done: list[Compilation] = []
-"""Every function that this process made ready so far."""
+"""All functions compiled or loaded by this process so far."""
 listeners: list[Callable[[Compilation], None]] = []
 
 
 @contextmanager
 def heard_by(listener: Callable[[Compilation], None]) -> Iterator[None]:
-    """Inside, `listener` is told of each function that is made ready."""
+    """Context in which `listener` is called for each function compiled or loaded."""
     listeners.append(listener)
     try:
         yield
@@ -30,7 +30,7 @@ def heard_by(listener: Callable[[Compilation], None]) -> Iterator[None]:
 
 
 def tell(compilation: Compilation) -> None:
-    """Note a function that was made ready, and tell the listeners."""
+    """Record a compilation and notify the listeners."""
     done.append(compilation)
     for listener in listeners:
         listener(compilation)

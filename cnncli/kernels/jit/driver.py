@@ -1,9 +1,9 @@
-"""The one parallel driver: threads that walk a table of passes together.
+"""The parallel driver: threads execute a table of passes.
 
-A pass is one step, or several that take each portion of the batch through all of them while it is in the cache.
+A pass is one step, or several steps that are all run on each portion of the batch while it is in cache.
 
-Memory reached through an address is invisible to Numba's alias analysis in a parallel body, which is why the driver
-hands on integers only.
+Numba's alias analysis in a parallel body does not cover memory accessed through addresses; the driver therefore passes
+integers only.
 """
 
 import os
@@ -24,25 +24,25 @@ from cnncli.kernels.jit.intrinsics import call, clear, put
 if numba.config.DISABLE_JIT:
     raise UsageError("NUMBA_DISABLE_JIT is set, and without Numba's compiler nothing can be computed: unset it")
 
-# A thread that waits by spinning takes the core from the one it waits for, wherever another process runs, too: training
-# has been seen to be ten times slower beside one busy process. Read by libgomp when the first program runs.
+# A spinning thread takes CPU time from the thread it waits for if other processes are running: training was measured
+# ten times slower next to one busy process. libgomp reads this when the first program runs.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
-# omp enters a parallel region in microseconds, workqueue in a hundred of them.
+# omp enters a parallel region within a few microseconds, workqueue needs about a hundred.
 numba.config.THREADING_LAYER_PRIORITY = ["omp", "tbb", "workqueue"]
 
 LINE = 64
-"""Bytes of a cache line: what two threads write at one time lies apart by so much."""
+"""Bytes of a cache line: minimum distance of data written by different threads (avoids false sharing)."""
 COUNTERS = 2 * LINE
-"""Bytes of a pass's counters, a cache line each: chunks taken, chunks done."""
+"""Bytes of a pass's two counters, one cache line each: chunks taken, chunks done."""
 SPINS = 300
-"""Looks before a thread that waits lets others have its core: some 15 µs."""
+"""Spins of a waiting thread before it yields its core: about 15 µs."""
 
 
 @intrinsic
 def _take(typing_context, address):
-    """The integer at `address`, which becomes one more: atomic, so that no two threads get the same.
+    """Atomic fetch-and-increment of the integer at `address`: no two threads get the same number.
 
-    What a thread wrote before it is seen by whoever finds the new number with `_await`.
+    Writes of this thread before the call are visible to threads that observe the new number with `_await`.
     """
 
     def generate(context, builder, signature, arguments):
@@ -54,7 +54,7 @@ def _take(typing_context, address):
 
 @intrinsic
 def _await(typing_context, address, count):
-    """Wait until the integer at `address` is `count`: spinning for a moment, then letting others have the core."""
+    """Wait until the integer at `address` is `count`: spin briefly, then yield the core repeatedly."""
 
     def generate(context, builder, signature, arguments):
         word = ir.IntType(64)
@@ -85,7 +85,7 @@ def _await(typing_context, address, count):
 
 
 def _pause(builder: ir.IRBuilder) -> None:
-    """Tell the core that this is a loop that waits."""
+    """Emit the processor's spin-wait hint."""
     if platform.machine() in ("x86_64", "AMD64"):
         name, operands = "llvm.x86.sse2.pause", []
     else:
@@ -96,7 +96,7 @@ def _pause(builder: ir.IRBuilder) -> None:
 
 @njit
 def _do(steps, passes, moves, number, chunk, thread):
-    """One chunk of a pass."""
+    """Run one chunk of a pass."""
     first, last, rows = passes[number, 0], passes[number, 1], passes[number, 2]
     lane, portion = passes[number, 3], passes[number, 4]
     first_move, last_move = passes[number, 6], passes[number, 7]
@@ -122,10 +122,11 @@ def _do(steps, passes, moves, number, chunk, thread):
 
 @njit
 def _walk(steps, passes, moves, counters, thread):
-    """Take chunks of each pass as long as there are any, and wait until those of the others are done, too.
+    """Take chunks of each pass until none are left, then wait at a barrier until all chunks are done.
 
-    So a core that somebody else uses as well does less of the work, and a thread that comes late, or never, holds up
-    nobody. Who does what changes no bit. A pass has two counters, a cache line each: chunks taken, chunks done.
+    Dynamic scheduling gives less work to a core shared with other processes, and a thread that starts late, or never,
+    delays no other. The assignment of chunks does not affect results. A pass has two counters, one cache line each:
+    chunks taken, chunks done.
     """
     for number in range(passes.shape[0]):
         count = passes[number, 5]
@@ -144,14 +145,14 @@ DRIVER = [types.void(TABLE, TABLE, TABLE, types.intp, types.intp)]
 
 
 def _run(steps, passes, moves, counters, threads):
-    """Run each pass in order, on all threads in one parallel region; on one thread, without.
+    """Run the passes in order, in one parallel region; without a parallel region on one thread.
 
-    steps: int64 (count, 7), each a worker's address, that of its parameters, units of a strand, units of a chunk,
-    strands, units of a row of the batch, and bytes from one thread's parameters to the next one's (0: they share them).
-    passes: int64 (count, 8), each the first step, the last + 1, rows, rows of a lane (0: a pass of one step, in chunks
-    of its own), rows of a portion, chunks, the first move, and the last + 1. moves: int64 (count, 5), each the address
-    of a word of the first thread's parameters, bytes to the next thread's, what the word is for rows from 0 on, how
-    much more for the next thread, and how much less for each row. counters: the address of COUNTERS bytes a pass.
+    steps: int64 (count, 7): worker address, parameters address, units per strand, units per chunk, strands, units per
+    row of the batch, and stride in bytes between the threads' parameters (0: shared).
+    passes: int64 (count, 8): first step, last step + 1, rows, rows per lane (0: a pass of one step with its own
+    chunks), rows per portion, chunks, first move, last move + 1. moves: int64 (count, 5): address of a word of thread
+    0's parameters, stride in bytes between threads, value of the word for row 0, increment per thread, and decrement
+    per row. counters: address of COUNTERS bytes per pass.
     """
     if threads == 1:
         for number in range(passes.shape[0]):

@@ -4,7 +4,7 @@ BYTES = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint8": 1}
 
 
 def bytes_of(dtype: str) -> int:
-    """The size of an element. Raises ValueError for a dtype that is not in BYTES."""
+    """Return the size of an element in bytes. Raises ValueError for a dtype that is not in BYTES."""
     if dtype not in BYTES:
         raise ValueError(f"the dtype of an array must be one of {', '.join(BYTES)}; received {dtype!r}")
     return BYTES[dtype]

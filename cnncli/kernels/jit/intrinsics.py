@@ -1,4 +1,4 @@
-"""What workers call: functions at addresses, and the movers of memory."""
+"""Intrinsics for workers: indirect calls, memory copies and fills."""
 
 from llvmlite import ir
 from numba import types
@@ -10,7 +10,7 @@ WORD = ir.IntType(64)
 
 @intrinsic
 def call(typing_context, address, arguments):
-    """Call a family's function at `address` with the tuple of its arguments, in the order of PRODUCT and its like."""
+    """Call a micro-kernel at `address` with a tuple of arguments, in the order of PRODUCT or its counterparts."""
     count = len(arguments)
 
     def generate(context, builder, signature, values):

@@ -1,7 +1,7 @@
-"""Numba's runtime NRT, which counts references to arrays, compiled only where something is compiled that needs it.
+"""Lazy compilation of NRT, Numba's reference-counting runtime.
 
-Numba compiles it in each process before it loads anything from its cache, which takes longer than to load all of a
-network's kernels, and 20 MB. Code from the cache has a copy of what it needs.
+Numba compiles NRT in each process before it loads anything from its cache. That takes longer than loading all kernels
+of a network, and 20 MB. Cached code contains a copy of the NRT functions it needs.
 """
 
 import llvmlite.binding as llvm
@@ -9,7 +9,7 @@ from numba.core.runtime import rtsys
 
 
 def defer() -> None:
-    """Let NRT wait until it is asked for; a Numba that is made differently starts as it always does."""
+    """Defer NRT until its first use; with an incompatible version of Numba, do nothing."""
     try:
         from numba.core.runtime._nrt_python import c_helpers
     except ImportError:
@@ -22,7 +22,7 @@ def defer() -> None:
         context = None
 
         def initialize(self, ctx):
-            """Tell LLVM where NRT's C functions are: code from the cache calls them."""
+            """Register the addresses of NRT's C functions with LLVM: cached code calls them."""
             if self.context is None and not self._init:
                 self.context = ctx
                 for name, address in c_helpers.items():

@@ -1,6 +1,6 @@
-"""Object files kept in the folder of their room beside Numba's, and code loaded from them.
+"""Object files, cached in their subpackage's folder next to Numba's files, and code loaded from them.
 
-The digests in the folder's path say what it is compiled from and for: a file there is of this code and this machine.
+The digests in the folder's path identify sources and target machine, so a cached file is always valid for both.
 """
 
 import hashlib
@@ -15,11 +15,11 @@ from cnncli.kernels.jit.target import Machine
 from cnncli.system import atomic, folders
 
 _engines: list[binding.ExecutionEngine] = []
-"""They own the machine code."""
+"""Owners of the loaded machine code."""
 
 
 def addresses(code: bytes, target: Machine) -> Callable[[str], int]:
-    """Load an object file's code; what gives the addresses of its functions by name."""
+    """Load an object file; return a function from symbol name to address."""
     engine = binding.create_mcjit_compiler(binding.parse_assembly(""), target.generator())
     engine.add_object_file(binding.ObjectFileRef.from_data(code))
     engine.finalize_object()
@@ -29,7 +29,7 @@ def addresses(code: bytes, target: Machine) -> Callable[[str], int]:
 
 
 def kept(module: str, name: str, build: Callable[[], bytes]) -> bytes:
-    """The object file `name` of a module's room; built where it is missing, or differs from its SHA-256."""
+    """Return the object file `name` of a module's subpackage; build it if missing or if its SHA-256 differs."""
     place = cache.place(module, name) if cache.ENABLED else None
     try:
         content = place.read_bytes() if place else b""
@@ -40,7 +40,7 @@ def kept(module: str, name: str, build: Callable[[], bytes]) -> bytes:
         return code
     code = build()
     if place:
-        with suppress(CnncliError, OSError):  # a full disk costs only the cache
+        with suppress(CnncliError, OSError):  # caching is optional: a full disk is no error
             folders.make(place.parent)
             atomic.write(place, hashlib.sha256(code).digest() + code)
     return code

@@ -1,7 +1,7 @@
-"""The most multiply-adds that this machine does: what a kernel's speed is measured against.
+"""Peak multiply-add throughput of this machine, the reference for kernel performance.
 
-The loop has nothing but multiply-adds on registers, fused where the machine can, twelve independent chains of them:
-more than latency times units of any core that is about.
+The loop consists of register-only multiply-adds (fused if supported) in twelve independent chains: more than latency
+times number of units of current cores.
 """
 
 from time import perf_counter
@@ -18,20 +18,20 @@ from cnncli.kernels.jit.target import multiply_add
 
 CHAINS = 12
 LANES = (16, 8, 4)
-"""Vectors of AVX-512, of AVX2, of NEON and SSE. Wider ones than the machine has spill, and lose."""
+"""Vector widths of AVX-512, AVX2, NEON and SSE. Vectors wider than the machine's spill and are slower."""
 TURNS = 150_000
-"""Of the loop in a chunk: about half a millisecond."""
+"""Loop iterations per chunk: about half a millisecond."""
 CHUNKS = 16
-"""For each thread: one that is held up does fewer."""
+"""Chunks per thread; a delayed thread takes fewer."""
 
 LOOP = block("start out turns lanes")
 
 
 def peak(threads: int, rounds: int = 8) -> float:
-    """Float32 FLOP/s of multiply-adds (each counts two) on `threads` threads: the best of `rounds`, of any width."""
+    """Return float32 FLOP/s of multiply-adds (two each) on `threads` threads: maximum over `rounds` and widths."""
     start = np.ones((CHAINS + 2, max(LANES)), np.float32)
     start[:CHAINS] += np.arange(CHAINS, dtype=np.float32)[:, None]
-    start[CHAINS] = 0.5  # acc = acc·0.5 + 1 stays in range for ever
+    start[CHAINS] = 0.5  # acc = acc·0.5 + 1 stays bounded
     out = np.zeros((threads, max(LANES)), np.float32)
     best = 0.0
     for lanes in LANES:
@@ -54,7 +54,7 @@ def peak(threads: int, rounds: int = 8) -> float:
 
 @worker(LOOP)
 def loop_worker(real):
-    """`turns` times CHAINS multiply-adds of `lanes` lanes; their sum goes to the thread's row of `out`."""
+    """Run `turns` times CHAINS multiply-adds of `lanes` lanes; store their sum in the thread's row of `out`."""
 
     def loop(parameters, chunk, _, thread):
         p = fields(parameters, LOOP)
@@ -65,7 +65,7 @@ def loop_worker(real):
 
 @intrinsic
 def _multiply_add(typing_context, start, out, turns, lanes):
-    """The loop for the number of lanes that is asked for. start, out: addresses of rows of 64 bytes."""
+    """Run the loop for `lanes` lanes. start, out: addresses of rows of 64 bytes."""
     word = ir.IntType(64)
 
     def loop(builder: ir.IRBuilder, width: int, start: ir.Value, out: ir.Value, turns: ir.Value) -> None:

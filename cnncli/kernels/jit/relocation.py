@@ -1,7 +1,8 @@
-"""Relocation: arrays of which each thread keeps only the rows of its portion, in one place for all portions.
+"""Relocation: arrays of which each thread stores only the current portion's rows, in a reused thread-local buffer.
 
-Steps are planned with an address that stands for such an array. A pass knows where its steps' parameter blocks mention
-it, and before each portion the driver puts there what leads to the thread's place, as if the whole array lay around it.
+Steps are planned with a placeholder address for such an array. A pass lists the words of its steps' parameter blocks
+that contain it; before each portion the driver writes the thread-local base address, offset so that global row indices
+remain valid.
 """
 
 from collections.abc import Iterator
@@ -9,15 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-STAND_INS = 1 << 60
-"""More than any size and any address there is."""
-APART = 1 << 40
-"""Bytes between two stand-ins: addresses within an array, or a frame before it, are told from those of others."""
+PLACEHOLDERS = 1 << 60
+"""Larger than any size or valid address."""
+SPACING = 1 << 40
+"""Bytes between two placeholders: identifies the array for any address inside it, or in padding before it."""
 MOST = 1 << 19
 
 
 class Mention(NamedTuple):
-    """`word` of a parameter block is the address `offset` bytes behind the beginning of array `number`."""
+    """`word` of a parameter block holds the address of array `number` plus `offset` bytes."""
 
     word: int
     number: int
@@ -25,9 +26,9 @@ class Mention(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """What `word` of the block of the pass's step number `step` is to be, for a portion from row r on.
+    """The value to write to `word` of the parameter block of step `step` of a pass.
 
-    That is `start`, for each thread but the first `stride` bytes more, less r times `row` bytes.
+    For thread t and a portion starting at row r: `start` + t · `stride` − r · `row`, in bytes.
     """
 
     step: int
@@ -37,18 +38,18 @@ class Moved(NamedTuple):
     row: int
 
 
-def stand_in(number: int) -> int:
-    """An address for array `number` while steps are planned. Raises ValueError for more than there are."""
+def placeholder_address(number: int) -> int:
+    """Return the address that represents array `number` during planning. Raises ValueError unless 0 ≤ number < MOST."""
     if not 0 <= number < MOST:
         raise ValueError(f"there are stand-ins for {MOST} arrays; received {number}")
-    return STAND_INS + number * APART
+    return PLACEHOLDERS + number * SPACING
 
 
 def mentions(parameters: np.ndarray[Any, Any]) -> Iterator[Mention]:
-    """Where a parameter block holds addresses made of stand-ins: among its integers."""
+    """Find the integer words of a parameter block that hold addresses derived from placeholders."""
     names = parameters.dtype.names
     words = parameters.view(np.int64).tolist()
     for word, content in enumerate(words):
-        number, offset = divmod(content - STAND_INS + APART // 2, APART)
+        number, offset = divmod(content - PLACEHOLDERS + SPACING // 2, SPACING)
         if 0 <= number < MOST and not (names and parameters.dtype[names[word]].kind == "f"):
-            yield Mention(word, number, offset - APART // 2)
+            yield Mention(word, number, offset - SPACING // 2)

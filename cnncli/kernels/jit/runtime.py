@@ -1,10 +1,10 @@
-"""The step runner: workers compiled to addresses, and programs of passes over steps that the `driver` walks.
+"""The runtime: workers compiled to addresses, and programs of passes over steps, executed by the `driver`.
 
-A *worker* is a C function `(parameters, start, stop, thread)` that does the units start … stop − 1 of one operation.
+A *worker* is a C function `(parameters, start, stop, thread)` that processes units start … stop − 1 of one operation.
 `parameters` is the address of its parameter block (a record of 8-byte integers and floats: addresses of arrays, sizes,
-constants), `thread` says which of the per-thread scratch areas it may use. What a unit is, the planner says: an
-element, an image, a tile. A *step* is a worker's address, a block's address and its `Work`; a *program* is an array of
-steps, run by one compiled call.
+constants), `thread` is the index of its thread-local scratch. The planner defines the unit: an element, an image, a
+tile. A *step* is a worker's address, a block's address and its `Work`; a *program* is an array of steps, run by one
+compiled call.
 
 A kernel file reads top-down: planner (arrays' places in, steps out), then its workers:
 
@@ -26,9 +26,9 @@ A kernel file reads top-down: planner (arrays' places in, steps out), then its w
                 out[i] = x[i] * factor
         return scale
 
-(Loops from 0 over slices, with constants taken out of the block first, are what LLVM vectorizes.)
+(LLVM vectorizes loops from 0 over slices, with loop-invariant values loaded from the block first.)
 
-Units are done in any order and on any thread, so one writes only what no other writes.
+Units run in any order and on any thread, so their outputs must be disjoint.
 """
 
 import threading
@@ -52,11 +52,11 @@ REALS = {"float32": types.float32, "float64": types.float64}
 WORKER = types.void(*[types.intp] * 4)
 FUNCTION = types.void(*[types.intp] * 3)
 SPAN = 16384
-"""Elements in a chunk of an elementwise worker: 64 KiB of float32, half of a usual L2's share for two arrays."""
+"""Elements per chunk of an elementwise worker: 64 KiB of float32, half of a typical L2's share for two arrays."""
 
 
 class Tensor(NamedTuple):
-    """Where an array lies: its address, its shape (batch axis included) and its dtype's name. C-contiguous."""
+    """A C-contiguous array: its address, its shape (batch axis included) and its dtype's name."""
 
     address: int
     shape: tuple[int, ...]
@@ -69,11 +69,11 @@ class Tensor(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What a step has to do: `units`, of which a thread takes `grain` at a time; all of them in each of `strands`.
+    """Work of a step: `units`, taken `grain` at a time by a thread, repeated for each of `strands`.
 
-    A worker counts on from strand to strand. `rows`: where the units are those of so many rows of a batch, in order,
-    and a row needs only the same row of what other steps make; 0 where it is not so. `chained`: the units of a grain
-    are done in order, each call after the last, for they add to the same sums.
+    Unit numbers continue from strand to strand. `rows`: the number of batch rows if the units belong to these rows in
+    order, and a row depends only on the same row of other steps' outputs; otherwise 0. `chained`: the units of a grain
+    run in order, one call after another, because they accumulate into the same sums.
     """
 
     units: int
@@ -84,22 +84,22 @@ class Work(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        """How many parts threads may take, where the step is done alone."""
+        """The number of chunks if the step is not part of a pass."""
         return self.strands * -(-self.units // self.grain)
 
 
 def elements(x: "int | Tensor") -> Work:
-    """The work of an elementwise worker over so many elements, or over all of a batch."""
+    """Return the work of an elementwise worker over `x` elements, or all elements of a batch."""
     return Work(x, SPAN) if isinstance(x, int) else Work(x.size, SPAN, x.shape[0])
 
 
 def images(batch: int, together: int = 1, parts: int = 1) -> Work:
-    """The work of a worker whose unit is one of the `parts` of an image; if it is whole, some `together`."""
+    """Return the work of a worker whose unit is one of the `parts` of an image; whole images are taken `together`."""
     return Work(batch * parts, together, batch)
 
 
 class Step(NamedTuple):
-    """One operation of a program: `worker` does its `work` with the parameter block."""
+    """One operation of a program: a worker, its parameter block and its `work`."""
 
     worker: int
     parameters: np.ndarray[Any, Any]
@@ -107,14 +107,15 @@ class Step(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        """How many parts threads may take, where the step is done alone."""
+        """The number of chunks if the step is not part of a pass."""
         return self.work.chunks
 
 
 class Pass(NamedTuple):
-    """Steps on the same `rows` of a batch that each portion of it goes through together, while it is in the cache.
+    """Steps on the same `rows` of a batch, all run on each portion of it while it is in cache.
 
-    A thread takes `lane` rows, `portion` of them at a time; of some arrays it keeps only those, as `moved` tells.
+    A thread takes `lane` rows and processes `portion` of them at a time. Arrays listed in `moved` are thread-local and
+    hold one portion only.
     """
 
     steps: Sequence[Step]
@@ -125,16 +126,16 @@ class Pass(NamedTuple):
 
     @property
     def chunks(self) -> int:
-        """How many lanes threads may take."""
+        """The number of lanes."""
         return -(-self.rows // self.lane)
 
 
 class Scratch:
-    """Working memory of one operation, given out at planning time.
+    """Working memory of one operation, allocated at planning time.
 
-    `take` gives what all threads share, from `base` on, `per_thread` what each has for itself: thread 0 from `private`
-    on, each further one `stride` bytes behind; that is done with when the next operation's turn comes. A first pass
-    without places only measures (`used`, `used_by_thread`), the second hands out addresses.
+    `take` allocates shared memory, starting at `base`; `per_thread` allocates thread-local memory, starting at
+    `private` + thread · `stride`, whose lifetime ends before the next operation. Planning runs twice: first without
+    addresses to measure sizes (`used`, `used_by_thread`), then with them.
     """
 
     def __init__(self, base: int = 0, private: int = 0, stride: int = 0) -> None:
@@ -142,21 +143,22 @@ class Scratch:
         self.used = self.used_by_thread = 0
 
     def take(self, size: int) -> int:
-        """The address of `size` bytes, aligned to 64, shared by all chunks."""
+        """Allocate `size` bytes, aligned to 64, shared by all chunks; return their address."""
         address = self.base + self.used
         self.used += -(-size // 64) * 64
         return address
 
     def per_thread(self, size: int) -> tuple[int, int]:
-        """The address of thread 0's `size` bytes and the distance in bytes to the next thread's."""
+        """Allocate `size` bytes per thread; return thread 0's address and the stride in bytes between threads."""
         address = self.private + self.used_by_thread
         self.used_by_thread += -(-size // 64) * 64
         return address, self.stride
 
 
 def _check_cacheable(function: Callable[..., None]) -> None:
-    """Raise TypeError where Numba would never find the function again: it looks for it by what its closure holds, and
-    a compiled function in there is another one in each process.
+    """Raise TypeError if Numba could never find the function in its cache.
+
+    The cache key includes the closure, and a compiled function in it differs in each process.
     """
     for cell in function.__closure__ or ():
         if isinstance(cell.cell_contents, Dispatcher):
@@ -166,30 +168,30 @@ def _check_cacheable(function: Callable[..., None]) -> None:
 
 
 def set_threads(count: int) -> None:
-    """Let programs use `count` threads. Raises ValueError for more than Numba was started with."""
+    """Set the number of threads of programs. Raises ValueError for more than Numba was started with."""
     numba.set_num_threads(count)
 
 
 def threads() -> int:
-    """How many threads programs use."""
+    """Return the number of threads of programs."""
     return int(numba.get_num_threads())
 
 
 def tensor(array: np.ndarray[Any, Any]) -> Tensor:
-    """Where `array` lies. Raises ValueError for one that is not C-contiguous."""
+    """Return the `Tensor` of `array`. Raises ValueError if it is not C-contiguous."""
     if not array.flags.c_contiguous:
         raise ValueError(f"kernels take C-contiguous arrays; received strides {array.strides} for shape {array.shape}")
     return Tensor(array.ctypes.data, array.shape, array.dtype.name)
 
 
 def block(names: str) -> types.Type:
-    """The record type of a parameter block: 8-byte integers, or float64 where a name ends in `:f`."""
+    """Return the record type of a parameter block: 8-byte integers, or float64 if a name ends in `:f`."""
     kinds = [(name.removesuffix(":f"), np.float64 if name.endswith(":f") else np.int64) for name in names.split()]
     return numba.from_dtype(np.dtype(kinds))
 
 
 class Function:
-    """A family of compiled C functions of three integers, one a dtype, made from a factory when first asked for."""
+    """A family of compiled C functions of three integers, one per dtype, compiled from a factory on first use."""
 
     signature = FUNCTION
 
@@ -199,9 +201,9 @@ class Function:
         self.__doc__ = factory.__doc__
 
     def address(self, dtype: str, *variant: Any) -> int:
-        """The address of the function for `dtype`; `variant` are further constants the factory takes.
+        """Return the address of the function for `dtype`; `variant` holds further constants for the factory.
 
-        Raises ValueError for a dtype that kernels do not compute in.
+        Raises ValueError if kernels do not support computing in `dtype`.
         """
         key = (dtype, *variant)
         if key not in self.compiled:
@@ -222,7 +224,7 @@ class Function:
 
 
 class Worker(Function):
-    """Functions that do some units of an operation: (parameters, start, stop, thread)."""
+    """Functions that process some units of an operation: (parameters, start, stop, thread)."""
 
     signature = WORKER
 
@@ -231,7 +233,7 @@ class Worker(Function):
         self.dtype = numba.np.numpy_support.as_dtype(fields)
 
     def step(self, dtype: str, work: int | Work, *variant: Any, **fields: float) -> Step:
-        """A step of this worker; units alone are chunks each. `fields` must name exactly the block's fields."""
+        """Create a step of this worker; `work` as int means one unit per chunk. `fields` must be the block's fields."""
         if fields.keys() != set(self.dtype.names):
             raise TypeError(f"{self.factory.__name__} takes {self.dtype.names}, received {tuple(fields)}")
         parameters = np.zeros(1, self.dtype)
@@ -245,13 +247,13 @@ def worker(fields: types.Type) -> Callable[[Callable[..., Callable[..., None]]],
 
 
 def function(factory: Callable[..., Callable[..., None]]) -> Function:
-    """Decorate a factory `real -> function(a, b, c)` of what workers call by its address."""
+    """Decorate a factory `real -> function(a, b, c)` of functions that workers call by address."""
     return Function(factory)
 
 
 @intrinsic
 def pointer(typing_context, address, target):
-    """The integer `address` as a pointer to `target`."""
+    """Convert the integer `address` to a pointer to `target`."""
     element = target.dtype if isinstance(target, types.DTypeSpec) else target.instance_type
     kind = types.CPointer(element)
 
@@ -263,25 +265,25 @@ def pointer(typing_context, address, target):
 
 @njit(inline="always")
 def view(address, shape, dtype):
-    """The array of `shape` (an integer or a tuple) and `dtype` at `address`."""
+    """Return the array of `shape` (an integer or a tuple) and `dtype` at `address`."""
     return carray(pointer(address, dtype), shape)
 
 
 @njit(inline="always")
 def fields(address, record):
-    """The parameter block at `address`."""
+    """Return the parameter block at `address`."""
     return carray(pointer(address, record), 1)[0]
 
 
 _turn = threading.Lock()
-"""Numba lets other Python threads run while it is in a parallel region; workqueue then ends the process."""
+"""Numba releases the GIL in a parallel region; concurrent entry by two threads makes workqueue abort the process."""
 
 
 class Program:
-    """Steps and passes ready to run. Keeps parameter blocks alive; the arrays they point to are the caller's to keep.
+    """Executable steps and passes. Keeps parameter blocks alive; the caller must keep the arrays they point to alive.
 
-    `threads` is the most it uses, as many as its scratch was planned for: the number in force may be another when it
-    runs, and Numba keeps one for each Python thread.
+    `threads` is the maximum it uses, the number its scratch was planned for: the current number may differ when it
+    runs, and Numba stores one per Python thread.
     """
 
     def __init__(self, parts: Sequence[Step | Pass], threads: int | None = None) -> None:
@@ -302,17 +304,17 @@ class Program:
         self.passes = np.array(passes, np.int64).reshape(-1, 8)
         self.moves = np.array(moves, np.int64).reshape(-1, 5)
         self.counters = np.zeros(COUNTERS // 8 * len(passes), np.int64)
-        self.counters_at = self.counters.ctypes.data  # to ask for it takes microseconds
+        self.counters_at = self.counters.ctypes.data  # `ctypes.data` takes microseconds
         self.most = max([part.chunks for part in parts], default=1)
 
     def run(self) -> None:
-        """Run everything, in order, in one compiled call; where another Python thread runs a program, after that."""
+        """Run all parts in order in one compiled call; blocks while another Python thread runs a program."""
         count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
             drive(self.table, self.passes, self.moves, self.counters_at, max(1, min(count, self.most)))
 
     def _parameters(self, step: Step) -> np.ndarray[Any, Any]:
-        """Each thread's own copy of a step's block: int64 (threads, words), rows apart by whole cache lines."""
+        """Return thread-local copies of a step's block: int64 (threads, words), rows padded to whole cache lines."""
         words = step.parameters.view(np.int64)
         threads = numba.config.NUMBA_NUM_THREADS if self.threads is None else self.threads
         own = np.zeros((threads, (words.nbytes // LINE + 2) * LINE // words.itemsize), np.int64)

@@ -1,7 +1,7 @@
-"""The processor that code is made for: what Numba compiles for, so that hand-written code and Numba's agree.
+"""The target processor: the one Numba compiles for, so that hand-written code and Numba's agree.
 
-Multiply-adds go through `multiply_add` everywhere: without the hardware, `llvm.fma` becomes a call of the C library for
-each number, which is seventy times slower than to multiply and add.
+All multiply-adds go through `multiply_add`: without hardware support, `llvm.fma` becomes a C library call per element,
+which is seventy times slower than multiplying and adding.
 """
 
 from functools import cache as once
@@ -16,7 +16,7 @@ from cnncli.errors import UsageError
 
 
 class Machine(NamedTuple):
-    """What code is made for: `width` bytes in a vector register, the number of registers, fused multiply-add or not."""
+    """Code generation target: `width` of a vector register in bytes, number of registers, fused multiply-add or not."""
 
     cpu: str
     features: str
@@ -25,7 +25,7 @@ class Machine(NamedTuple):
     fused: bool
 
     def generator(self) -> binding.TargetMachine:
-        """What makes machine code for it, for use in this process."""
+        """Return an LLVM target machine that generates code for use in this process."""
         binding.initialize_native_target()
         binding.initialize_native_asmprinter()
         return binding.Target.from_default_triple().create_target_machine(
@@ -35,7 +35,7 @@ class Machine(NamedTuple):
 
 @once
 def machine() -> Machine:
-    """The processor that Numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES narrow it)."""
+    """Return the processor that Numba compiles for (NUMBA_CPU_NAME and NUMBA_CPU_FEATURES override it)."""
     cpu, features = numba.config.CPU_NAME, numba.config.CPU_FEATURES
     if features and not all(feature.startswith(("+", "-")) for feature in features.split(",")):
         raise UsageError(
@@ -47,7 +47,7 @@ def machine() -> Machine:
 
 
 def described(cpu: str, features: str) -> Machine:
-    """The machine of LLVM's name for a processor and its features, "+avx2,-avx512f,…"."""
+    """Return the machine for LLVM's processor name and features, "+avx2,-avx512f,…"."""
     has = set(features.split(","))
     if not binding.get_default_triple().startswith(("x86_64", "i686", "amd64")):
         return Machine(cpu, features, 16, 32, True)
@@ -58,12 +58,12 @@ def described(cpu: str, features: str) -> Machine:
 def multiply_add(
     builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value, target: Machine | None = None
 ) -> ir.Value:
-    """a·b + c of reals or vectors of them: with one rounding where `target` (this machine) can, else with two."""
+    """a·b + c of reals or vectors: with one rounding if `target` (default: this machine) has FMA, otherwise two."""
     if not (target or machine()).fused:
         return builder.fadd(builder.fmul(a, b), c)
     kind = a.type
     lanes, scalar = (f"v{kind.count}", kind.element) if isinstance(kind, ir.VectorType) else ("", kind)
     name = f"llvm.fma.{lanes}f{32 if scalar == ir.FloatType() else 64}"
-    # `declare_intrinsic` can't name vector types.
+    # `declare_intrinsic` does not support vector types.
     function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
     return builder.call(function, [a, b, c])

@@ -1,1 +1,1 @@
-"""Losses with their gradients, and penalties on weights."""
+"""Losses with their gradients, and regularization penalties."""

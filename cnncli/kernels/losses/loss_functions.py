@@ -1,13 +1,13 @@
-"""Losses and their gradients, by the rules of `loss_rules`.
+"""Losses and their gradients, defined by the rules in `loss_rules`.
 
-Predictions, `target` and `out`: (N, …, classes), or (N,) for one number a sample; target may hold probabilities and is
-dense (one-hot rows, not indices). `weight`, `loss`: (N,). All float32 or float64 of one dtype. `out` and
+Predictions, `target` and `out`: (N, …, classes), or (N,) for one number per sample; target may hold probabilities and
+is dense (one-hot rows, not indices). `weight`, `loss`: (N,). All float32 or float64 of one dtype. `out` and
 `probabilities` may be the same array as the prediction.
 
-`loss` gets a sample's mean over its positions (all axes between the first and the last), for rules that are not by
-class also over the last axis, times its weight. Gradients are those of the mean of `loss` over the batch.
-`arguments`: a rule's numbers by name, and `label_smoothing`, Keras' α: t(1 − α) + α/classes, for rules that are not by
-class t(1 − α) + α/2.
+`loss` is a sample's mean over its positions (all axes between the first and the last), for rules without `by_class`
+also over the last axis, times its weight. Gradients are those of the mean of `loss` over the batch.
+`arguments`: a rule's arguments by name, and `label_smoothing`, Keras' α: t(1 − α) + α/classes, for rules without
+`by_class` t(1 − α) + α/2.
 Sums over a row have 16 lanes in float64; those over a sample's rows are plain chains.
 """
 
@@ -27,7 +27,7 @@ LOSS = block(
     "keep:f share:f first:f second:f third:f scale:f"
 )
 COMMON = 2
-"""Numbers that every rule has before its own: keep and share, of the smoothed target t · keep + share."""
+"""Arguments of every rule, before its own: keep and share of the smoothed target t · keep + share."""
 
 
 def loss(
@@ -39,14 +39,14 @@ def loss(
     loss: Tensor,
     probabilities: Tensor | None = None,
 ) -> list[Step]:
-    """The losses by the rule of that name in RULES. One of logits fills `probabilities`."""
+    """Compute losses with the rule `kind` of RULES. A loss of logits also fills `probabilities`."""
     return _steps(loss_worker, rule, arguments, prediction, target, weight, loss=loss, out=probabilities)
 
 
 def gradient(
     rule: str, arguments: Mapping[str, float], prediction: Tensor, target: Tensor, weight: Tensor, out: Tensor
 ) -> list[Step]:
-    """With respect to the prediction; of a loss of logits with respect to those, from their probabilities."""
+    """Compute the gradient with respect to the prediction; for a loss of logits, from their probabilities."""
     return _steps(gradient_worker, rule, arguments, prediction, target, weight, out=out)
 
 
@@ -61,7 +61,7 @@ def _steps(
     loss: Tensor | None = None,
     out: Tensor | None = None,
 ) -> list[Step]:
-    """One step; a chunk has some whole samples, whose rows are their positions' classes, or all there is of each."""
+    """Return one step; a chunk has whole samples. A row holds the classes of a position, or a whole sample."""
     rule, samples, size = RULES[name], prediction.shape[0], prediction.size
     length = (1, *prediction.shape[1:])[-1] if rule.by_class else size // samples
     terms = size // samples // length if rule.by_class else length
@@ -95,7 +95,7 @@ def _steps(
 
 @emitted(types.float64)
 def _loss(code: Code, number: int, places: list[Vector], length: Vector, numbers: list[Vector]) -> Vector:
-    """What a row costs by the rule of that number in RULES."""
+    """Compute the loss of a row with the rule at index `number` in RULES."""
     rule = list(RULES.values())[number]
     return rule.loss(_row(rule, code, places, length, numbers))
 
@@ -104,7 +104,7 @@ def _loss(code: Code, number: int, places: list[Vector], length: Vector, numbers
 def _gradient(
     code: Code, number: int, places: list[Vector], length: Vector, numbers: list[Vector], scale: Vector
 ) -> None:
-    """Fill a row's gradient by the rule of that number in RULES."""
+    """Fill the gradient of a row with the rule at index `number` in RULES."""
     rule = list(RULES.values())[number]
     rule.gradient(_row(rule, code, places, length, numbers), scale)
 
@@ -115,7 +115,7 @@ def _row(rule: Rule, code: Code, places: list[Vector], length: Vector, numbers: 
 
 @worker(LOSS)
 def loss_worker(real, rule):
-    """Losses of one chunk's samples."""
+    """Compute the losses of one chunk's samples."""
     item, number = real.bitwidth // 8, list(RULES).index(rule)
 
     def loss(parameters, chunk, _, thread):
@@ -125,7 +125,7 @@ def loss_worker(real, rule):
         for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
             for row in range(n * p.positions, (n + 1) * p.positions):
-                length = p.length  # read here, so that LLVM does not write the loop out twice, with and without a rest
+                length = p.length  # read here, so that LLVM does not duplicate the loop with and without a remainder
                 skip = row * length * item
                 total += _loss(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, real)
             loss[n] = total / p.terms * weight[n]
@@ -135,7 +135,7 @@ def loss_worker(real, rule):
 
 @worker(LOSS)
 def gradient_worker(real, rule):
-    """Gradients of one chunk's samples."""
+    """Compute the gradients of one chunk's samples."""
     item, number = real.bitwidth // 8, list(RULES).index(rule)
 
     def gradient(parameters, chunk, _, thread):

@@ -1,4 +1,4 @@
-"""A row of predictions and its targets, in the hands of a loss' formulas: each call writes the code of one pass."""
+"""A row of predictions and targets, as used by the formulas of a loss: each call emits the code of one pass."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import add_up, find_largest, write
 
 Formula = Callable[..., Any]
-"""(prediction, target, numbers …) → what the pass wants, all of them vectors."""
+"""(prediction, target, numbers …) → results of the pass, all vectors."""
 
 
 class Row:
-    """A row while the code for it is written.
+    """A row, for emitting code that processes it.
 
-    `numbers`: those of the rule, float64 in every lane. A formula of a pass takes the prediction, the target, and then
-    what else is named in the call, as vectors full of that number. A pass reads a vector before it writes one, so that
-    `out` may be the prediction.
+    `numbers`: arguments of the rule, float64 in every lane. A pass's formula takes the prediction, the target and the
+    numbers given in the call, broadcast to vectors. A pass reads each vector before writing it, so `out` may be the
+    prediction.
     """
 
     def __init__(self, code: Code, places: Sequence[Vector], length: Vector, given: Sequence[Vector]) -> None:
@@ -29,15 +29,15 @@ class Row:
         return target * self.keep.rounded(target.item) + self.share.rounded(target.item)
 
     def largest(self) -> Vector:
-        """The largest prediction; where one is NaN, some number or NaN."""
+        """The maximum prediction; unspecified if one is NaN."""
         return find_largest(self.code, self.prediction, self.length)
 
     def sums(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
-        """`count` sums of what the formula returns, a tuple of float64 vectors."""
+        """Sum the formula's result, a tuple of `count` float64 vectors."""
         return self._add_up(count, lambda *given: ((), formula(*given)), (), numbers)
 
     def fill(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
-        """The same; the formula returns (what goes to `out`, the tuple)."""
+        """Like `sums`, for a formula that returns (vector to store in `out`, the tuple)."""
 
         def both(*given: Vector) -> Any:
             filled, terms = formula(*given)
@@ -46,11 +46,11 @@ class Row:
         return self._add_up(count, both, (self.out,), numbers)
 
     def divide(self, divisor: Vector) -> None:
-        """Divide what `out` holds, in its own precision."""
+        """Divide the contents of `out`, in its own precision."""
         self._write(lambda filled, number: filled / number.rounded(filled.item), (self.out,), (divisor,))
 
     def slope(self, scale: Vector, formula: Formula, *numbers: Vector) -> None:
-        """Fill `out` with what the formula returns, in either precision, times `scale`, a float64 number."""
+        """Fill `out` with the formula's result, in either precision, times `scale`, a float64 scalar."""
 
         def scaled(prediction: Vector, target: Vector, scale: Vector, *rest: Vector) -> Vector:
             slope: Vector = formula(prediction, target, *rest)

@@ -1,7 +1,7 @@
-"""The losses: what each does with a row (`loss_rows`), an entry of RULES each.
+"""The losses: one entry of RULES each, defined on a row (`loss_rows`).
 
 `p`, `q`: probabilities, `z`: logits, `t`: target. Terms of sums are float64. A loss of logits fills the row's `out`
-with their probabilities, and its gradient takes those for the prediction.
+with their probabilities, and its gradient takes these as the prediction.
 """
 
 from collections.abc import Callable
@@ -18,11 +18,11 @@ EPSILON = 1e-7
 
 
 class Rule(NamedTuple):
-    """What a row costs, a float64 number, and the formula of its gradient: (row, scale) fills the row's `out`.
+    """The loss of a row, a float64 scalar, and its gradient: (row, scale) fills the row's `out`.
 
-    `by_class`: a row is a position's classes, and the loss a mean over positions; else it is all there is of a sample,
-    and the loss a mean over its elements. `numbers`: the names of at most 3 arguments besides `label_smoothing`, which
-    are read at run time.
+    `by_class`: a row holds the classes of a position, and the loss is a mean over positions; otherwise a row is a whole
+    sample, and the loss is a mean over its elements. `numbers`: the names of at most 3 arguments besides
+    `label_smoothing`, read at run time.
     """
 
     loss: Callable[[Row], Vector]
@@ -36,7 +36,7 @@ def of_elements(
     slope: Callable[[Row, Vector, Vector], Vector],
     numbers: tuple[str, ...] = (),
 ) -> Rule:
-    """The rule of a loss whose elements have nothing to do with each other: (row, prediction, target) → its own term.
+    """Return the rule of an elementwise loss: (row, prediction, target) → term.
 
     `slope` is the term's derivative with respect to the prediction, in either precision.
     """
@@ -60,9 +60,9 @@ def _clip(q: Vector, item: int) -> Vector:
 
 
 def _within_clip(p: Vector, slope: Vector) -> Vector:
-    """The slope with respect to p where the clip lets one through, 0 elsewhere."""
+    """The slope with respect to p, 0 where p was clipped."""
     q = p.double()
-    clipped = (q - _clip(q, p.item)).magnitude() > 0.0  # not where they differ: NaN must pass
+    clipped = (q - _clip(q, p.item)).magnitude() > 0.0  # not `!=`: NaN must propagate
     return slope.full(0.0).where(clipped, slope)
 
 
@@ -71,7 +71,7 @@ def _softmax_loss(row: Row) -> Vector:
 
     def expected(z: Vector, t: Vector, largest: Vector) -> tuple[Vector, Vector]:
         wanted, logit = row.wanted(t.double()), (z - largest).double()
-        # A logit of −inf costs nothing where nothing is wanted.
+        # A logit of −inf has no loss if its target is 0.
         return wanted, wanted.full(0.0).where(wanted.same(0.0), wanted * logit)
 
     def exponential(z: Vector, t: Vector, largest: Vector) -> tuple[Vector, tuple[Vector]]:
@@ -116,7 +116,7 @@ def _cross_entropy_gradient(row: Row, scale: Vector) -> None:
 
 
 def _clipped_sums(row: Row) -> list[Vector]:
-    """What q = p clipped, what is wanted, and what is wanted of log q sum up to."""
+    """Sums of q (p clipped), of the target t, and of t log q."""
 
     def terms(p: Vector, t: Vector) -> tuple[Vector, Vector, Vector]:
         q, wanted = _clip(p.double(), p.item), row.wanted(t.double())
@@ -126,7 +126,7 @@ def _clipped_sums(row: Row) -> list[Vector]:
 
 
 def _sparse_loss(row: Row) -> Vector:
-    """−Σ t log(q / Σq) with q = p clipped to [1e-7, 1 − 1e-7], as Keras does where targets are class numbers."""
+    """−Σ t log(q / Σq) with q = p clipped to [1e-7, 1 − 1e-7], as in Keras for integer class targets."""
     partition, mass, dot = _clipped_sums(row)
     return mass * of_number(log, partition) - dot
 
@@ -145,7 +145,7 @@ def _sigmoid_loss(row: Row) -> Vector:
     """max(z, 0) − z·t + log(1 + e^−|z|)."""
 
     def formula(z: Vector, t: Vector) -> tuple[Vector, tuple[Vector]]:
-        tail = log1p(decay(z)).double()  # LLVM sees that the sigmoid needs the same decay
+        tail = log1p(decay(z)).double()  # LLVM reuses the decay for the sigmoid
         return sigmoid(z), (larger(z, z.full(0.0)).double() - z.double() * row.wanted(t.double()) + tail,)
 
     (total,) = row.fill(1, formula)
@@ -153,7 +153,7 @@ def _sigmoid_loss(row: Row) -> Vector:
 
 
 def _difference(row: Row, x: Vector, t: Vector) -> Vector:
-    """With respect to the logits, where x are their probabilities: p − t."""
+    """With respect to the logits, whose probabilities are x: p − t."""
     return x - row.wanted(t)
 
 

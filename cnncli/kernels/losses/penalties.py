@@ -56,7 +56,7 @@ _penalties, _slopes = summing(1, _penalty), elementwise(_slope)
 
 @worker(VALUE)
 def value_worker(real):
-    """One part's sum of l1|x| + l2x²."""
+    """Sum l1|x| + l2x² over one part."""
 
     def penalty(parameters, chunk, _, thread):
         p = fields(parameters, VALUE)
@@ -84,7 +84,7 @@ def finish_worker(real):
 
 @worker(GRADIENT)
 def gradient_worker(real):
-    """The gradient of some elements."""
+    """Compute the gradient of some elements."""
 
     def penalty_gradient(parameters, start, stop, thread):
         p = fields(parameters, GRADIENT)

@@ -1,1 +1,1 @@
-"""Batch normalization, its gradient, and folding it into a product."""
+"""Batch normalization, its gradient, and its folding into a matrix product."""

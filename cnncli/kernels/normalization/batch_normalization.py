@@ -2,7 +2,7 @@
 
     y = f((x − mean) · scale + beta),  scale = gamma / √(variance + epsilon)
 
-f is an activation. Sums are made as in `reduce`, of at most 8 parts of the batch, in float64. The gradients are in
+f is an activation. Sums are computed in float64 from at most 8 parts of the batch, as in `reduce`. The gradients are in
 `batch_normalization_gradient`.
 """
 
@@ -29,7 +29,7 @@ APPLY = block("x tables out length")
 
 
 class Normalization(NamedTuple):
-    """What goes with x: `gamma`, `beta` (None for 1 and 0), `saved` and the constants.
+    """Parameters besides x: `gamma`, `beta` (None for 1 and 0), `saved` and the constants.
 
     saved: real (2, C), the batch's mean and 1/√(variance + epsilon).
     """
@@ -42,7 +42,7 @@ class Normalization(NamedTuple):
 
 
 class Running(NamedTuple):
-    """The running mean and variance, real (C,), and what they become: momentum · old + (1 − momentum) · the batch's."""
+    """The moving mean and variance, real (C,), and their updates: momentum · old + (1 − momentum) · the batch's."""
 
     mean: Tensor
     variance: Tensor
@@ -52,7 +52,7 @@ class Running(NamedTuple):
 
 
 def training(x: Tensor, normalization: Normalization, running: Running, out: Tensor, scratch: Scratch) -> list[Step]:
-    """out = f(x normalized by its own mean and variance); fills `saved` and the new running ones.
+    """out = f(x normalized with batch mean and variance); fills `saved` and the new moving statistics.
 
     x, out: real (N, …, C).
     """
@@ -79,7 +79,7 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
 
 
 def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:
-    """The `out` of `training` once more, from what that has `saved`. x, out: real (N, …, C)."""
+    """Recompute the `out` of `training` from `saved`. x, out: real (N, …, C)."""
     table, tables = make_tables(normalization, x, scratch)
     return [table, _apply(x, tables, out, normalization.activation)]
 
@@ -87,13 +87,13 @@ def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch
 def inference(
     x: Tensor, normalization: Normalization, mean: Tensor, variance: Tensor, out: Tensor, scratch: Scratch
 ) -> list[Step]:
-    """out = f(x normalized by a given mean and variance, real (C,)). x, out: real (N, …, C); `saved` is not used."""
+    """out = f(x normalized with the given mean and variance, real (C,)). x, out: real (N, …, C); ignores `saved`."""
     table, tables = make_tables(normalization, x, scratch, mean, variance)
     return [table, _apply(x, tables, out, normalization.activation)]
 
 
 def parts_of(x: Tensor, scratch: Scratch) -> tuple[Lanes, dict[str, int]]:
-    """x in lanes of the batch, and the fields of PARTS: where each puts its two sums of a period's length."""
+    """Return the lanes of the batch, and the fields of PARTS: the location of each lane's two sums of one period."""
     divided, length = in_lanes(x.shape[0]), channels.period(x.shape[-1])
     sums = scratch.take(divided.most * 2 * length * 8)
     values = x.address, sums, x.size // x.shape[0], length, divided.images
@@ -112,9 +112,9 @@ def make_tables(
     variance: Tensor | None = None,
     extra: int = 0,
 ) -> tuple[Step, int]:
-    """The step that makes tables of mean, scale and beta, `extra` ones of zeros behind them; and their address.
+    """Return the step that fills tables of mean, scale and beta, followed by `extra` zero tables; and their address.
 
-    Without a given mean and variance they are those of `saved`.
+    Without `mean` and `variance`, those of `saved` are used.
     """
     depth, saved = x.shape[-1], normalization.saved
     length = channels.period(depth)
@@ -142,7 +142,7 @@ def _apply(x: Tensor, tables: int, out: Tensor, activation: str) -> Step:
 
 
 def elements_of(x: Tensor) -> Work:
-    """The work of a sweep over whole periods."""
+    """Return the work of a loop over whole periods."""
     return elements(x)._replace(grain=channels.rows_of(x.shape[-1]))
 
 
@@ -163,7 +163,7 @@ KINDS = {kind: number for number, kind in enumerate(("linear", *FORMULAS))}
 
 
 def chosen(kind: str, real: Any) -> tuple[int, tuple[Any, ...]]:
-    """Which of the formulas an activation's is, and its constants."""
+    """Return the index of an activation's formula, and its constants."""
     return (0, ()) if kind == "linear" else (KINDS[parts(kind)[0]], constants_of(kind, real))
 
 
@@ -173,9 +173,9 @@ _normalize = channels.channelwise(*map(_normalized, KINDS))
 
 @njit
 def begin_sums(p, start, stop):
-    """Where a lane's sums are, zeros at its first image, and how many images may be summed as one.
+    """Return the address of a lane's sums, cleared at its first image, and how many images can be summed as one.
 
-    Each image begins with the first place of a period: so it does not matter to any bit how many come together.
+    Each image begins at the first position of a period, so the result does not depend on how many are merged.
     """
     sums = p.sums + start // p.lane * 2 * p.length * 8
     if start % p.lane == 0:
@@ -185,7 +185,7 @@ def begin_sums(p, start, stop):
 
 @worker(MOMENTS)
 def moments_worker(real):
-    """Σx and Σx² of some images of a lane."""
+    """Accumulate Σx and Σx² of some images of a lane."""
     item = real.bitwidth // 8
 
     def moments(parameters, start, stop, thread):
@@ -200,7 +200,7 @@ def moments_worker(real):
 
 @njit
 def folded(sums, partials, terms, length, channels, term, channel):
-    """A channel's sum: parts in order, and in each the places of the period in order."""
+    """The sum of a channel: parts in order, and in each part the positions of the period in order."""
     numbers, total = view(sums, (partials, terms, length), types.float64), 0.0
     for part in range(partials):
         for place in range(channel, length, channels):
@@ -210,7 +210,7 @@ def folded(sums, partials, terms, length, channels, term, channel):
 
 @worker(STATISTICS)
 def statistics_worker(real):
-    """Mean and 1/√(variance + epsilon) from the moments, and the new running mean and variance."""
+    """Compute mean and 1/√(variance + epsilon) from the moments, and the new moving mean and variance."""
 
     def statistics(parameters, chunk, _, thread):
         p = fields(parameters, STATISTICS)
@@ -221,7 +221,7 @@ def statistics_worker(real):
             mean = folded(p.sums, p.partials, 2, p.length, p.channels, 0, c) / p.count
             square = folded(p.sums, p.partials, 2, p.length, p.channels, 1, c) / p.count
             variance = square - mean * mean
-            if variance < 0:  # rounding; not the larger of the two, for NaN must pass
+            if variance < 0:  # rounding error; not max(variance, 0), because NaN must propagate
                 variance = 0.0
             saved[0, c] = mean
             saved[1, c] = 1 / sqrt(variance + p.epsilon)
@@ -233,7 +233,7 @@ def statistics_worker(real):
 
 @worker(TABLES)
 def tables_worker(real, extra):
-    """Tables of mean, scale and beta, each channel's number at all of its places in a period; then zeros."""
+    """Fill tables of mean, scale and beta, each channel's value at all its positions in a period; then zeros."""
 
     def tables(parameters, chunk, _, thread):
         p = fields(parameters, TABLES)
@@ -253,7 +253,7 @@ def tables_worker(real, extra):
 
 @worker(APPLY)
 def apply_worker(real, kind):
-    """f((x − mean) · scale + beta) for some elements from a first channel on."""
+    """Compute f((x − mean) · scale + beta) for some elements that start at the first channel."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
     def normalize(parameters, start, stop, thread):

@@ -1,6 +1,6 @@
 """The gradients of `batch_normalization`.
 
-They read x and grad twice and nothing else: what the activation is given is computed anew.
+They read x and grad twice and no other array: the input of the activation is recomputed.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def training(
     grad_beta: Tensor | None,
     scratch: Scratch,
 ) -> list[Step]:
-    """The gradients of `batch_normalization.training` in x (`out`), gamma and beta. x, grad, out: real (N, …, C)."""
+    """The gradients of `batch_normalization.training` in x (`out`), gamma, beta. x, grad, out: real (N, …, C)."""
     depth = x.shape[-1]
     divided, parts = parts_of(x, scratch)
     table, tables = make_tables(normalization, x, scratch, extra=2)
@@ -115,7 +115,7 @@ _give_input = channels.channelwise(*map(_input_gradient, KINDS))
 
 @worker(SUMS)
 def sums_worker(real, kind):
-    """Σg and Σg·(x − mean) of some images of a lane, g being the gradient before the activation."""
+    """Accumulate Σg and Σg·(x − mean) of some images of a lane; g is the gradient before the activation."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
     def gradient_sums(parameters, start, stop, thread):
@@ -131,10 +131,10 @@ def sums_worker(real, kind):
 
 @worker(COEFFICIENTS)
 def coefficients_worker(real):
-    """The gradients of gamma and beta, and what the input's is made of: tables of slope and offset.
+    """Compute the gradients of gamma and beta, and the tables of slope and offset for the input gradient.
 
-    A number that is alone in its channel is its own mean: nothing follows from it, and its gradient is 0. That is to be
-    exact, since an optimizer may divide by the size of what is left of a rounding: scale, then, is 0, too.
+    If a channel has a single element, that is its mean, the output is constant, and its gradient is 0. It must be
+    exactly 0, because an optimizer may divide by the magnitude of a rounding error; scale is therefore set to 0.
     """
 
     def coefficients(parameters, chunk, _, thread):
@@ -162,7 +162,7 @@ def coefficients_worker(real):
 
 @worker(INPUT)
 def input_worker(real, kind):
-    """scale · g + (x − mean) · slope + offset for some elements from a first channel on."""
+    """Compute scale · g + (x − mean) · slope + offset for some elements that start at the first channel."""
     (number, constants), item = chosen(kind, real), real.bitwidth // 8
 
     def input_gradient(parameters, start, stop, thread):

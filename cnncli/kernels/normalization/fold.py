@@ -1,8 +1,8 @@
-"""Batch normalization by given moments, folded into the product before it (Jacob et al. 2018, section 3.2).
+"""Folding of batch normalization with given statistics into the preceding product (Jacob et al. 2018, section 3.2).
 
     kernel′ = kernel · scale,  bias′ = (bias − mean) · scale + beta,  scale = gamma / √(variance + epsilon)
 
-A product with these is the product with the given kernel and bias, normalized.
+The product with these weights equals the normalized product with the original kernel and bias.
 """
 
 from math import sqrt
@@ -19,7 +19,7 @@ SCALED = block("kernel scale out rows length filters part")
 
 
 class Weights(NamedTuple):
-    """A product's kernel, real (…, filters, `inner` numbers), and its bias, real (filters,); None for zeros."""
+    """A product's kernel, real (…, filters, inner), and its bias, real (filters,); None for zeros."""
 
     kernel: Tensor
     bias: Tensor | None
@@ -34,9 +34,9 @@ def fold(
     inner: int,
     scratch: Scratch,
 ) -> list[Step]:
-    """out = the weights with the normalization in them. mean, variance: real (filters,); `saved` is not used.
+    """out = the weights with the normalization folded in. mean, variance: real (filters,); `saved` is not used.
 
-    The kernel's numbers belong to the filters in turn, `inner` to each. `out` has a bias.
+    Each run of `inner` consecutive kernel elements belongs to one filter. `out` has a bias.
     """
     kernel, filters = weights.kernel, mean.size
     scale = scratch.take(filters * bytes_of(kernel.dtype))
@@ -64,7 +64,7 @@ def fold(
 
 @worker(FACTORS)
 def factors_worker(real):
-    """Each filter's scale, and what its bias becomes."""
+    """Compute each filter's scale and new bias."""
 
     def factors(parameters, chunk, _, thread):
         p = fields(parameters, FACTORS)
@@ -82,7 +82,7 @@ def factors_worker(real):
 
 @worker(SCALED)
 def scaled_worker(real, each):
-    """Some rows of the kernel: `each` number of a row belongs to the next filter, or else each row."""
+    """Scale some rows of the kernel; `each`: elements of a row belong to consecutive filters, else rows do."""
 
     def scaled(parameters, chunk, _, thread):
         p = fields(parameters, SCALED)

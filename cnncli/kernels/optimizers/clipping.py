@@ -1,7 +1,7 @@
-"""How much gradients must shrink for their norms to stay below a limit (keras/src/optimizers/base_optimizer.py).
+"""Gradient clipping by norm (keras/src/optimizers/base_optimizer.py).
 
-Norms are summed in float64: at most 8 parts of a tensor, a pure function of its size; 16 lanes in each; parts added in
-order, then tensors.
+Norms are summed in float64: at most 8 parts per tensor, a pure function of its size; 16 lanes per part; parts are added
+in order, then tensors.
 """
 
 from math import sqrt
@@ -19,7 +19,7 @@ FACTORS = block("squares factors count together limit:f")
 
 
 def factors(grads: Tensor, segments: Segments, limit: float, *, together: bool) -> list[Step]:
-    """factors = limit / max(norm, limit), of each tensor's norm, or `together` of that of all of them.
+    """factors = limit / max(norm, limit), with the norm of each tensor, or with `together` the global norm.
 
     grads: real (n,). Fills `segments.factors`.
     """
@@ -41,7 +41,7 @@ _squares = summing(1, _square)
 
 @worker(SQUARES)
 def squares_worker(real):
-    """The sum of squares of one part of one tensor; 0 for a part that a small tensor has not."""
+    """Compute the sum of squares of one part of a tensor; 0 for parts that a small tensor does not have."""
 
     def squares(parameters, chunk, _, thread):
         p = fields(parameters, SQUARES)
@@ -59,7 +59,7 @@ def squares_worker(real):
 
 @worker(FACTORS)
 def factors_worker(real):
-    """Add the parts in order, and compare the roots with the limit. A norm that is NaN makes a factor that is."""
+    """Add the parts in order, and compute the factors from the norms. A NaN norm gives a NaN factor."""
 
     def factors(parameters, chunk, _, thread):
         p = fields(parameters, FACTORS)

@@ -35,7 +35,7 @@ def _norm(w: Tensor, axes: tuple[int, ...], unit: bool, limit: float) -> list[St
     rank = len(w.shape)
     if rank > 4 or not all(-rank <= axis < rank for axis in axes):
         raise ValueError(f"a norm is taken over axes of at most 4; received axes={axes} for shape {w.shape}")
-    # Neighbouring axes of one sort are one axis; of four axes at most two then remain of each sort.
+    # Merge adjacent axes of the same kind; of four axes, at most two of each kind remain.
     reduced = {axis % rank for axis in axes}
     sorts: dict[bool, list[tuple[int, int]]] = {True: [], False: []}
     stride = w.size
@@ -98,7 +98,7 @@ def norm_worker(real):
 
 @worker(NON_NEG)
 def non_neg_worker(real):
-    """Cut some elements off at 0."""
+    """Clip some elements at 0."""
 
     def non_neg(parameters, start, stop, thread):
         p = fields(parameters, NON_NEG)

@@ -1,11 +1,11 @@
 """Updates of flat weight arrays in place, with Keras' formulas.
 
 `weights`, `grads` and the state: float32 or float64 of one dtype, one size. `hyper`: float64, read at run time, so that
-schedules need no new plan. Arithmetic is in the weights' dtype.
+schedules need no replanning. Arithmetic is in the weights' dtype.
 
-Every update first multiplies a gradient by its tensor's factor, cuts it off at ±bound, and takes decay · w off the
-weight; then its rule follows. A factor of 1, a bound of ∞ and a decay of 0 leave all bits as they are, and cost nothing
-beside the memory's pace.
+Every update first multiplies the gradient by its tensor's factor, clips it to ±bound, and subtracts decay · w from the
+weight; then the rule is applied. A factor of 1, a bound of ∞ and a decay of 0 change no bit, and cost nothing because
+updates are limited by memory bandwidth.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,14 +21,14 @@ from cnncli.kernels.vector.lanes import Vector
 
 UPDATE = block("weights grads first second third hyper places factors count size")
 COMMON = 2
-"""Numbers at the beginning of `hyper` that every rule has: decay (learning rate times weight decay), bound."""
+"""Common numbers at the beginning of `hyper`: decay (learning rate times weight decay), bound."""
 
 
 class Segments(NamedTuple):
-    """Where the tensors lie in the flat arrays; what lies between them is not touched.
+    """Locations of the tensors in the flat arrays; padding between them is not modified.
 
-    places: int64 (count, 2), each tensor's first element and its last + 1, in order. factors: float64 (count,), what
-    gradients are multiplied by. squares: float64 (count, `clipping.PARTS`), working memory of `clipping`.
+    places: int64 (count, 2), each tensor's first element and its last + 1, in order. factors: float64 (count,), the
+    factors for gradients. squares: float64 (count, `clipping.PARTS`), working memory of `clipping`.
     """
 
     places: Tensor
@@ -37,9 +37,9 @@ class Segments(NamedTuple):
 
 
 class Rule(NamedTuple):
-    """A formula (weight, gradient, state, numbers) → (new weight, new state …), all of them vectors.
+    """A formula (weight, gradient, state, numbers) → (new weight, new state …), all vectors.
 
-    `slots`: arrays of state that it has; `numbers`: how many it reads from `hyper`, after the common ones.
+    `slots`: the number of state arrays; `numbers`: how many it reads from `hyper`, after the common ones.
     """
 
     formula: Callable[[Vector, Vector, Sequence[Vector], Sequence[Vector]], Sequence[Vector]]
@@ -50,7 +50,7 @@ class Rule(NamedTuple):
 def update(
     rule: str, weights: Tensor, grads: Tensor, slots: Sequence[Tensor], hyper: Tensor, segments: Segments
 ) -> list[Step]:
-    """One update by the rule of that name in RULES. hyper: float64 (2 + the rule's numbers,). At most 3 slots."""
+    """One update with the rule of that name in RULES. hyper: float64 (2 + the rule's numbers,). At most 3 slots."""
     first, second, third = (*(slot.address for slot in slots), 0, 0, 0)[:3]
     return [
         update_worker.step(
@@ -163,7 +163,7 @@ RULES: dict[str, Rule] = {
 
 @intrinsic(prefer_literal=True)
 def _apply(typing_context, number, weights, grads, slots, hyper, factor, start, stop, real):
-    """Update elements `start` to `stop` by the rule of that number in RULES. All but `factor` are integers."""
+    """Update elements `start` to `stop` with the rule at index `number` in RULES. All but `factor` are integers."""
 
     def generate(context, builder, signature, arguments):
         rule, code = list(RULES.values())[number.literal_value], Code(builder, real.instance_type.bitwidth // 8)
@@ -189,7 +189,7 @@ def _apply(typing_context, number, weights, grads, slots, hyper, factor, start, 
 
 @worker(UPDATE)
 def update_worker(real, rule):
-    """Update the parts of tensors that lie among some elements."""
+    """Update the parts of tensors within some elements."""
     number = list(RULES).index(rule)
 
     def update(parameters, start, stop, thread):

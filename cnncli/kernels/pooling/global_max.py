@@ -1,6 +1,6 @@
-"""The maximum over all pixels of an image, channels last, and its gradient, which equal maxima share.
+"""The maximum over all pixels of an image, channels last, and its gradient, distributed evenly over equal maxima.
 
-That is what Keras' GlobalMaxPooling2D gives, unlike its MaxPooling2D, whose gradient goes to the first of equals.
+This matches Keras' GlobalMaxPooling2D; in MaxPooling2D the gradient goes to the first of equal maxima.
 """
 
 from math import inf
@@ -14,13 +14,13 @@ BACKWARD = block("x y grad out pixels channels")
 
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:
-    """out[n, c] = the largest of x[n, …, c]; NaN if there is one. x: real (N, H, W, C); out: (N, C)."""
+    """out[n, c] = max x[n, …, c]; NaN if any is NaN. x: real (N, H, W, C); out: (N, C)."""
     sizes = {"pixels": x.size // out.size, "channels": x.shape[-1]}
     return [forward_worker.step(out.dtype, images(x.shape[0]), x=x.address, out=out.address, **sizes)]
 
 
 def backward(x: Tensor, y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
-    """The gradient in equal parts to each pixel that is the maximum y. x, out: real (N, H, W, C); y, grad: (N, C)."""
+    """Distribute the gradient evenly over pixels equal to the maximum y. x, out: real (N, H, W, C); y, grad: (N, C)."""
     places = {"x": x.address, "y": y.address, "grad": grad.address, "out": out.address}
     sizes = {"pixels": x.size // y.size, "channels": x.shape[-1]}
     return [backward_worker.step(out.dtype, images(x.shape[0]), **places, **sizes)]
@@ -57,7 +57,7 @@ def _shared(code: Code, places: list[Vector], pixels: Vector, channels: Vector) 
 
 @worker(FORWARD)
 def forward_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def largest(parameters, start, stop, thread):
@@ -71,7 +71,7 @@ def forward_worker(real):
 
 @worker(BACKWARD)
 def backward_worker(real):
-    """Some images."""
+    """Process some images."""
     item = real.bitwidth // 8
 
     def shared(parameters, start, stop, thread):

@@ -1,6 +1,6 @@
 """Max and average pooling, channels last.
 
-Both gradients fill some lines of the image at a time: each window adds to its pixels there, row by row.
+Both gradients process some lines of the image at a time: each window adds to its pixels in them, row by row.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ GRADIENT = block(f"grad winner out {SIZES}")
 
 
 class Window(NamedTuple):
-    """Where the windows lie; pairs are (vertical, horizontal).
+    """Geometry of the windows; pairs are (vertical, horizontal).
 
-    `padding` counts the cells above and left of the image; those below and on the right follow from the output's shape.
+    `padding`: cells above and left of the image; those below and on the right follow from the output's shape.
     """
 
     size: tuple[int, int]
@@ -29,24 +29,24 @@ class Window(NamedTuple):
 
 
 def max_forward(x: Tensor, out: Tensor, winner: Tensor, window: Window) -> list[Step]:
-    """The largest value of each window, and which cell holds it. x: real (N, H, W, C); out: (N, OH, OW, C).
+    """The maximum of each window, and the index of its cell. x: real (N, H, W, C); out: (N, OH, OW, C).
 
-    winner: int32, shaped as out: the cell's row · window width + column, the first among equals. A NaN beats every
-    number. A window that lies outside the image gives -inf and winner -1.
+    winner: int32, shape of out: the cell's row · window width + column; ties go to the first. NaN is greater than every
+    number. A window outside the image gives -inf and winner -1.
     """
     return _steps(forward_worker, "max", x, out, window, winner, out=out, x=x)
 
 
 def max_backward(grad: Tensor, winner: Tensor, out: Tensor, window: Window) -> list[Step]:
-    """The gradient goes to each window's winner.
+    """Add each window's gradient to its winner.
 
-    grad: real (N, OH, OW, C); winner: int32, shaped as grad; out: (N, H, W, C).
+    grad: real (N, OH, OW, C); winner: int32, shape of grad; out: (N, H, W, C).
     """
     return _steps(gradient_worker, "max", out, grad, window, winner, out=out, grad=grad)
 
 
 def average_forward(x: Tensor, out: Tensor, window: Window) -> list[Step]:
-    """The mean of each window's cells inside the image; 0 where there is none.
+    """The mean of each window's cells inside the image; 0 if there is none.
 
     x: real (N, H, W, C); out: (N, OH, OW, C).
     """
@@ -54,7 +54,7 @@ def average_forward(x: Tensor, out: Tensor, window: Window) -> list[Step]:
 
 
 def average_backward(grad: Tensor, out: Tensor, window: Window) -> list[Step]:
-    """The gradient of each window, shared among its cells. grad: real (N, OH, OW, C); out: (N, H, W, C)."""
+    """Distribute each window's gradient evenly over its cells. grad: real (N, OH, OW, C); out: (N, H, W, C)."""
     return _steps(gradient_worker, "average", out, grad, window, None, out=out, grad=grad)
 
 
@@ -69,7 +69,7 @@ def _steps(
     out: Tensor,
     **source: Tensor,
 ) -> list[Step]:
-    """One step; a unit is a line of pixels of `out`, which has the shape of `image` or of `pooled`."""
+    """Return one step; a unit is a line of pixels of `out`, which has the shape of `image` or `pooled`."""
     lines = max(1, SPAN // (out.shape[2] * out.shape[3] * window.size[0] * window.size[1]))
     sizes = (*image.shape, *pooled.shape[1:3], *window.size, *window.strides, *window.padding)
     return [
@@ -86,7 +86,7 @@ def _steps(
 
 
 def _channels(write: Callable[..., None]) -> Any:
-    """A function of (addresses, the sizes of `_cells`, scalars, channels, real) that sweeps over the channels."""
+    """Return a function (addresses, the sizes of `_cells`, scalars, channels, real) that loops over the channels."""
 
     @emitted()
     def apply(code: Code, places: list[Vector], sizes: list[Vector], scalars: list[Vector], channels: Vector) -> None:
@@ -97,9 +97,9 @@ def _channels(write: Callable[..., None]) -> Any:
 
 
 def _cells(code: Code, sizes: list[Vector], state: tuple[Vector, ...], add: Any) -> tuple[Vector, ...]:
-    """`state` after `add(state, place, number)` for each cell of a rectangle, row by row; kept in registers.
+    """Fold `state = add(state, place, number)` over the cells of a rectangle, row by row, in registers.
 
-    sizes: (rows, columns, distance of rows in elements, of columns, first cell's number, step of a row, of a column).
+    sizes: (rows, columns, row stride in elements, column stride, first cell's number, its step per row, per column).
     """
     rows, columns, row_step, column_step, first, row_number, column_number = sizes
     kept = [Variable(vector) for vector in state]
@@ -171,7 +171,7 @@ _filled = elementwise(lambda number: number)
 
 @worker(POOL)
 def forward_worker(real, kind):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
     item = real.bitwidth // 8
 
     def pool(parameters, start, stop, thread):
@@ -197,7 +197,7 @@ def forward_worker(real, kind):
 
 @worker(GRADIENT)
 def gradient_worker(real, kind):
-    """Some lines of input pixels."""
+    """Process some lines of input pixels."""
     item = real.bitwidth // 8
 
     def scatter(parameters, line, end, thread):
@@ -205,7 +205,7 @@ def gradient_worker(real, kind):
         channels, line_size = p.channels, p.width * p.channels
         _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
         while line < end:
-            # The lines y … bottom - 1 of one image, counted from the padding's first.
+            # The lines y … bottom - 1 of one image, counted from the first line of the padding.
             image, y = line // p.height, line % p.height + p.top
             bottom = min(p.height + p.top, y + end - line)
             for row in range(max(0, -((p.kh - 1 - y) // p.sy)), min(p.rows, (bottom - 1) // p.sy + 1)):

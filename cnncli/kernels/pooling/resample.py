@@ -1,8 +1,8 @@
-"""Images made larger, framed, cut and summed up, channels last. Vectors lie along the channels.
+"""Upsampling, padding, cropping and channel sums of images, channels last. Vectors run along the channels.
 
-Along each axis, every cell of the output is a weighted sum of a few neighbouring cells of the input: `Bands` say which.
-So one worker makes copies (nearest), interpolates (bilinear), and is the gradient of both, which is the same with the
-matrix of weights turned.
+Along each axis, every output cell is a weighted sum of a few adjacent input cells, defined by `Bands`. One worker
+therefore implements nearest and bilinear interpolation as well as their gradients, which use the transposed weight
+matrix.
 """
 
 from collections.abc import Sequence
@@ -52,7 +52,7 @@ def weighted(x: Tensor, out: Tensor, rows: Bands, columns: Bands) -> list[Step]:
         taps_y=taps[0],
         taps_x=taps[1],
     )
-    # The block is followed by (first, how many) of each band, then by their weights, padded with zeros.
+    # The block is followed by (first, count) of each band, then by their weights, zero-padded.
     words = [np.array([(f, len(w)) for f, w in zip(*bands, strict=True)], np.int64) for bands in (rows, columns)]
     numbers = [
         np.array([[*w, *[0.0] * (most - len(w))] for w in bands.weights])
@@ -63,9 +63,9 @@ def weighted(x: Tensor, out: Tensor, rows: Bands, columns: Bands) -> list[Step]:
 
 
 def frame(x: Tensor, out: Tensor, top: int, left: int) -> list[Step]:
-    """out[y, x] = x[y − top, x − left], or 0 where that lies outside. x: real (N, H, W, C); out: (N, OH, OW, C).
+    """out[y, x] = x[y − top, x − left], or 0 if that is outside. x: real (N, H, W, C); out: (N, OH, OW, C).
 
-    So an image is padded with zeros, or cut where `top`, `left` are negative.
+    Pads an image with zeros; negative `top`, `left` crop it.
     """
     batch, rows, columns, channels = out.shape
     lines = max(1, SPAN // (columns * channels))
@@ -88,12 +88,12 @@ def frame(x: Tensor, out: Tensor, top: int, left: int) -> list[Step]:
 
 
 def repeat(x: Tensor, out: Tensor, times: int) -> list[Step]:
-    """out = every element of x `times` times, one beside the other. Real; out is `times` as long."""
+    """out = every element of x repeated `times` times, copies adjacent. Real; out is `times` as long."""
     return [repeat_worker.step(out.dtype, elements(x), x=x.address, out=out.address, size=x.size, times=times)]
 
 
 def fold(x: Tensor, out: Tensor, times: int) -> list[Step]:
-    """The adjoint of `repeat`: sums of `times` neighbours, in order. Real; x is `times` as long as out."""
+    """The adjoint of `repeat`: sums of `times` adjacent elements, in order. Real; x is `times` as long as out."""
     return [fold_worker.step(out.dtype, elements(out), x=x.address, out=out.address, size=out.size, times=times)]
 
 
@@ -101,7 +101,7 @@ def fold(x: Tensor, out: Tensor, times: int) -> list[Step]:
 def _sum(
     code: Code, places: list[Vector], rows: list[Vector], columns: list[Vector], steps: list[Vector], channels: Vector
 ) -> None:
-    """One pixel. places: (x, out). rows, columns: (weights (float64), how many). steps: bytes of a row, of a pixel."""
+    """One pixel. places: (x, out). rows, columns: (float64 weights, count). steps: row, pixel stride in bytes."""
     (x, out), (weights_y, high), (weights_x, wide), (row, pixel) = places, rows, columns, steps
 
     def sums(index: Vector, mask: Vector | None) -> None:
@@ -118,7 +118,7 @@ def _sum(
 
 @worker(WEIGHTED)
 def weighted_worker(real):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
     item = real.bitwidth // 8
 
     def weighted(parameters, start, stop, thread):
@@ -150,7 +150,7 @@ TABLE = weighted_worker.dtype.itemsize
 
 @worker(FRAME)
 def frame_worker(real):
-    """Some lines of output pixels."""
+    """Process some lines of output pixels."""
 
     def frame(parameters, start, stop, thread):
         p = fields(parameters, FRAME)
@@ -166,7 +166,7 @@ def frame_worker(real):
 
 @worker(REPEAT)
 def repeat_worker(real):
-    """Some elements, several times each."""
+    """Repeat some elements."""
 
     def repeat(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)
@@ -180,7 +180,7 @@ def repeat_worker(real):
 
 @worker(REPEAT)
 def fold_worker(real):
-    """Some sums of neighbours."""
+    """Compute some sums of adjacent elements."""
 
     def fold(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)

@@ -1,1 +1,1 @@
-"""Code generation: formulas over vectors, written as LLVM instructions and made into loops over arrays."""
+"""Code generation: vector formulas, emitted as LLVM IR, and loops over arrays."""

@@ -1,8 +1,8 @@
-"""Sweeps over arrays whose last axis counts channels, with numbers for each channel: what normalization is made of.
+"""Loops over channels-last arrays with per-channel constants, the basis of normalization.
 
-An array of rows of C channels is read as one of rows of `period(C)` elements, the least common multiple of C and a
-vector: then every row is whole vectors, whatever C is, and only the last one may be cut off. Numbers of channels come
-as tables of a period's length, repeated. Sums are added up place by place in float64, rows in order.
+An array with C channels is viewed as rows of `period(C)` elements, the least common multiple of C and the vector
+length: every row then consists of whole vectors, and only the last row may be incomplete. Per-channel constants are
+tables of one period, repeated. Sums are accumulated per position of the period in float64, rows in order.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,27 +20,27 @@ from cnncli.kernels.vector.lanes import LINE, Vector, larger, smaller
 from cnncli.kernels.vector.sweeps import LANES
 
 BLOCK = 4 if machine().width == LINE else 1
-"""Vectors of a row whose sums are in registers at a time."""
+"""Vectors of a row whose sums are kept in registers at a time."""
 NEAR = 8192
-"""Elements that are read again for the next block of a row's vectors: they stay in the L1 cache."""
+"""Elements that are reread for the next block of a row's vectors: they stay in the L1 cache."""
 
 
 def period(channels: int) -> int:
-    """The shortest row of whole vectors and whole sets of channels."""
+    """Return the shortest row that consists of whole vectors and whole sets of channels."""
     return channels * LANES // gcd(channels, LANES)
 
 
 def rows_of(channels: int, elements: int = SPAN) -> int:
-    """About `elements` elements in whole periods."""
+    """Return a multiple of the period close to `elements`."""
     length = period(channels)
     return max(1, elements // length) * length
 
 
 def channelwise(*formulas: Callable[..., Vector]) -> Any:
-    """`formula(*inputs, *tables, *scalars)`, a vector, as a function that a worker calls.
+    """Turn `formula(*inputs, *tables, *scalars)`, which returns a vector, into a function for workers.
 
-    The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the output, first
-    element, last + 1, period, scalars, real); the first element is of the first channel. The output may be an input.
+    The function takes (index of the formula: a constant, addresses of input arrays, of tables, of the output, first
+    element, last + 1, period, scalars, real); the first element is of the first channel. It can work in-place.
     """
 
     def write(code: Code, formula: Callable[..., Vector], given: Sequence[Any]) -> None:
@@ -59,10 +59,10 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
 
 
 def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
-    """`formula(*inputs, *tables, *scalars)`, a tuple of `terms` vectors, summed over rows for each place of a period.
+    """Sum `formula(*inputs, *tables, *scalars)`, a tuple of `terms` vectors, over rows for each position of the period.
 
-    The function takes (which of the formulas: a constant, addresses of input arrays, of tables, of the sums, first
-    element, last + 1, period, scalars, real). The sums are float64 (terms, period); what they hold is added to.
+    The function takes (index of the formula: a constant, addresses of input arrays, of tables, of the sums, first
+    element, last + 1, period, scalars, real). The sums, float64 (terms, period), are added to existing contents.
     """
 
     def write(code: Code, formula: Callable[..., tuple[Vector, ...]], given: Sequence[Any]) -> None:
@@ -74,7 +74,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
             return [Variable(code.load(sums, column + length * term, scalar=double)) for term in range(terms)]
 
         def add(row: Vector, column: Vector, mask: Vector | None, totals: Sequence[Variable]) -> None:
-            """What one vector of a row adds to its sums."""
+            """Add one vector of a row to its sums."""
             vectors = [code.load(x, row + column, mask) for x in inputs]
             found = formula(*vectors, *(code.load(table, column) for table in tables), *scalars)
             for term, total in zip(found, totals, strict=True):
@@ -85,7 +85,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
                 code.store(total.get(), sums, column + length * term)
 
         def blocks(rows: tuple[Vector, Vector], columns: tuple[Vector, Vector], wide: int) -> None:
-            """Whole rows, for `wide` vectors of each at a time."""
+            """Process whole rows, `wide` vectors of each at a time."""
             with code.steps(*columns, code.word(wide * LANES)) as left:
                 places = [left + v * LANES for v in range(wide)]
                 totals = [carried(place) for place in places]
@@ -115,7 +115,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
 
 
 def _chosen(formulas: Sequence[Callable[..., Any]], write: Callable[..., None]) -> Any:
-    """`write(code, formula, arguments)` for one of the formulas, as a function that a worker calls."""
+    """Turn `write(code, formula, arguments)` into a function for workers that selects one of the formulas."""
 
     @intrinsic(prefer_literal=True)
     def apply(typing_context, choice, inputs, tables, out, start, stop, period, scalars, real):

@@ -1,4 +1,4 @@
-"""Functions whose code is written out as LLVM instructions: what the compiler would not find by itself.
+"""Functions emitted directly as LLVM IR, for code that the compiler would not generate by itself.
 
     @emitted()
     def add_up(code, x, out, count):  # x and out are addresses; in a worker: add_up(p.x, p.out, p.count, real)
@@ -7,7 +7,7 @@
             total.set(total.get() + code.load(x, i * code.lanes))
         code.store(total.get(), out)
 
-Vectors and numbers are those of `lanes`; addresses are integers, and indices count elements.
+Vectors and scalars are `Vector`s of `lanes`; addresses are integers, and indices count elements.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -24,10 +24,10 @@ from cnncli.kernels.vector.lanes import INT, LINE, WORD, Vector, bytes_of
 
 
 def emitted(result: types.Type = types.void) -> Callable[[Callable[..., Vector | None]], Any]:
-    """Make `write(code, *arguments)` a function that a worker calls with those arguments and `real`.
+    """Turn `write(code, *arguments)` into a function that workers call with those arguments and `real`.
 
-    Integers and reals arrive as numbers, tuples as lists of them; a parameter declared as `int` is a constant that is
-    known when the code is written. `result` is the type of the number that is returned.
+    Integers and reals are passed as scalars, tuples as lists of them; a parameter annotated with `int` is a
+    compile-time constant. `result` is the type of the returned scalar.
     """
 
     def decorate(write: Callable[..., Vector | None]) -> Any:
@@ -56,7 +56,7 @@ def emitted(result: types.Type = types.void) -> Callable[[Callable[..., Vector |
 
 
 def wrapped(builder: ir.IRBuilder, value: ir.Value) -> Any:
-    """A number as `Vector`, a tuple as a list of them."""
+    """Wrap a scalar as `Vector`, a tuple as a list of them."""
     if isinstance(value.type, ir.ArrayType | ir.LiteralStructType):
         return [wrapped(builder, item) for item in cgutils.unpack_tuple(builder, value)]
     return Vector(builder, value)
@@ -69,22 +69,22 @@ def _integers_as_words(kind: types.Type) -> types.Type:
 
 
 class Variable:
-    """A vector or number that a loop carries on; the optimizer keeps it in registers."""
+    """A loop-carried vector or scalar; the optimizer keeps it in registers."""
 
     def __init__(self, start: Vector) -> None:
         self.builder, self.place = start.builder, cgutils.alloca_once_value(start.builder, start.value)
 
     def get(self) -> Vector:
-        """What it holds at this point of the code."""
+        """Return the value at this point of the code."""
         return Vector(self.builder, self.builder.load(self.place))
 
     def set(self, vector: Vector) -> None:
-        """What it holds from here on."""
+        """Assign a new value from this point of the code on."""
         self.builder.store(vector.value, self.place)
 
 
 class Code:
-    """Where loops and memory accesses are written: a builder, the bytes of a real, and how many lanes vectors have."""
+    """Emits loops and memory accesses: holds a builder, the bytes of a real, and the number of lanes of vectors."""
 
     def __init__(self, builder: ir.IRBuilder, item: int, lanes: int = 0) -> None:
         self.builder, self.item = builder, item
@@ -92,11 +92,11 @@ class Code:
         self.scalar = ir.FloatType() if item == 4 else ir.DoubleType()
 
     def word(self, number: int) -> Vector:
-        """A number of 64 bits."""
+        """Return a 64-bit integer constant."""
         return Vector(self.builder, WORD(number))
 
     def full(self, number: Vector | float, scalar: ir.Type | None = None) -> Vector:
-        """A vector full of one number; where that is known now, `scalar` is its type."""
+        """Broadcast a number to a vector; `scalar` is the element type of a constant."""
         if isinstance(number, Vector):
             return number.spread(self.lanes)
         kind = ir.VectorType(scalar or self.scalar, self.lanes)
@@ -104,18 +104,18 @@ class Code:
 
     @contextmanager
     def loop(self, count: Vector) -> Iterator[Vector]:
-        """Repeat what is written inside for 0 … count - 1, which it gets."""
+        """Emit a loop over 0 … count - 1 around the code in this context; yields the index."""
         with cgutils.for_range(self.builder, count.value, intp=WORD) as loop:
             yield Vector(self.builder, loop.index)
 
     @contextmanager
     def steps(self, start: Vector, stop: Vector, step: Vector) -> Iterator[Vector]:
-        """Repeat what is written inside for start, start + step, … below `stop`, which it gets."""
+        """Emit a loop over start, start + step, … below `stop` around the code in this context; yields the index."""
         with cgutils.for_range_slice(self.builder, start.value, stop.value, step.value, WORD) as (index, _):
             yield Vector(self.builder, index)
 
     def choose(self, number: Vector, cases: Mapping[int, Callable[[], None]], otherwise: Callable[[], None]) -> None:
-        """What is written by the case of that `number`."""
+        """Emit a switch on `number`; each case emits its own code."""
         if not cases:
             otherwise()
             return
@@ -127,7 +127,7 @@ class Code:
                 self.choose(number, dict(others), otherwise)
 
     def sweep(self, start: Vector, stop: Vector, body: Callable[[Vector, Vector | None], None]) -> None:
-        """`body(index, mask)` for each vector from element `start` to `stop`; the mask is that of the last one."""
+        """Emit `body(index, mask)` for each vector from element `start` to `stop`; only the last one has a mask."""
         builder, end = self.builder, start + ((stop - start) & -self.lanes)
         with cgutils.for_range_slice(builder, start.value, end.value, WORD(self.lanes), WORD) as (index, _):
             body(Vector(builder, index), None)
@@ -135,12 +135,12 @@ class Code:
             body(end, self.first(stop - end))
 
     def first(self, count: Vector) -> Vector:
-        """The mask of the first `count` lanes; none where it is not positive."""
+        """Return a mask of the first `count` lanes; empty if it is not positive."""
         order = Vector(self.builder, ir.Constant(ir.VectorType(INT, self.lanes), list(range(self.lanes))))
         return order < self.full(count.narrowed(INT))
 
     def number(self, address: Vector, index: Vector | int = 0, scalar: ir.Type | None = None) -> Vector:
-        """Element `index` of the array at `address`."""
+        """Load element `index` of the array at `address`."""
         place, item = self._place(address, index, scalar or self.scalar)
         return Vector(self.builder, self.builder.load(place, align=item))
 
@@ -152,7 +152,7 @@ class Code:
         otherwise: float = 0.0,
         scalar: ir.Type | None = None,
     ) -> Vector:
-        """The vector from element `index` of the array at `address`; `otherwise` where the mask is off."""
+        """Load the vector at element `index` of the array at `address`; `otherwise` in lanes not in the mask."""
         kind = ir.VectorType(scalar or self.scalar, self.lanes)
         place, item = self._place(address, index, kind)
         if mask is None:
@@ -163,7 +163,7 @@ class Code:
         return Vector(self.builder, self.builder.call(load, [place, INT(item), mask.value, fill.value]))
 
     def store(self, vector: Vector, address: Vector, index: Vector | int = 0, mask: Vector | None = None) -> None:
-        """Write a vector, or a number, from element `index` on; nothing where the mask is off."""
+        """Store a vector or scalar at element `index`; lanes not in the mask are not written."""
         kind = vector.value.type
         place, item = self._place(address, index, kind)
         if mask is None:
@@ -174,7 +174,7 @@ class Code:
         self.builder.call(store, [vector.value, place, INT(item), mask.value])
 
     def _place(self, address: Vector, index: Vector | int, kind: ir.Type) -> tuple[ir.Value, int]:
-        """A pointer to what lies at element `index`, and an element's bytes."""
+        """Return a pointer to element `index`, and the bytes of an element."""
         item = bytes_of(kind)
         if isinstance(index, Vector) or index:
             address = address + index * item

@@ -1,10 +1,10 @@
-"""Formulas over vectors (`lanes`) made into loops over arrays, for workers to call.
+"""Loops over arrays built from vector formulas (`lanes`), to be called by workers.
 
     halves = elementwise(lambda x, factor: x * factor)
     ...
     halves(0, (p.x,), (p.out,), start, stop, (p.factor,), real)  # in a worker
 
-Each vector is read before it is written, so that an output may be an input. Sums have `LANES` lanes on any hardware.
+Each vector is read before it is written, so loops can work in-place. Sums have `LANES` lanes on any hardware.
 """
 
 from collections.abc import Callable, Sequence
@@ -19,14 +19,14 @@ from cnncli.kernels.vector.emit import Code, Variable, wrapped
 from cnncli.kernels.vector.lanes import INT, Vector, larger
 
 LANES = 16
-"""Lanes of a sum, and of a float32 vector. A float64 vector that nothing is summed in has half as many."""
+"""Lanes of a sum, and of a float32 vector. A float64 vector without a sum has half as many."""
 
 
 def elementwise(*formulas: Callable[..., Any]) -> Any:
-    """`formula(*inputs, *scalars)`, a vector or a tuple of them, as a function that a worker calls.
+    """Turn `formula(*inputs, *scalars)`, which returns one or more vectors, into a function for workers.
 
-    The function takes (which of the formulas: a constant, addresses of input arrays, of output arrays, first element,
-    last + 1, scalars, real). An output may be an input.
+    The function takes (index of the formula: a constant, addresses of input arrays, of output arrays, first element,
+    last + 1, scalars, real). An output may be an input (in-place).
     """
 
     @intrinsic(prefer_literal=True)
@@ -44,8 +44,8 @@ def elementwise(*formulas: Callable[..., Any]) -> Any:
 def summing(terms: int, *formulas: Callable[..., Any]) -> Any:
     """Like `elementwise`, for formulas that return (tuple of outputs, tuple of `terms` float64 vectors).
 
-    The function returns the sums of the terms over all elements: a tuple of float64. Each of the 16 lanes is one chain,
-    whatever the hardware.
+    The function returns the sums of the terms over all elements: a tuple of float64. Each of the 16 lanes is one chain
+    on any hardware.
     """
     sums = types.UniTuple(types.float64, terms)
 
@@ -70,7 +70,7 @@ def write(
     stop: Vector,
     numbers: Sequence[Vector],
 ) -> None:
-    """The loop of `elementwise`, for code that is being written: the arguments are those of its function."""
+    """Emit the loop of `elementwise` inside other emitted code, with the arguments of its function."""
     given = [code.full(number) for number in numbers]
 
     def body(index: Vector, mask: Vector | None) -> None:
@@ -91,7 +91,7 @@ def add_up(
     stop: Vector,
     numbers: Sequence[Vector],
 ) -> list[Vector]:
-    """The loop of `summing`, for code that is being written; the sums are float64 numbers."""
+    """Emit the loop of `summing` inside other emitted code; the sums are float64 scalars."""
     given, zero = [code.full(number) for number in numbers], code.full(0.0, ir.DoubleType())
     totals = [Variable(zero) for _ in range(terms)]
 
@@ -108,19 +108,19 @@ def add_up(
 
 
 def _plain(inputs: Any, outputs: Any, start: Any, stop: Any, scalars: Any) -> tuple[Any, ...]:
-    """The types without the values that Numba knows of some."""
+    """Return the types with literal types replaced by their general type."""
     unliteral = types.unliteral
     return unliteral(inputs), unliteral(outputs), types.intp, types.intp, unliteral(scalars)
 
 
 def _operands(builder: ir.IRBuilder, arguments: Sequence[ir.Value]) -> list[Any]:
-    """Addresses of inputs and outputs, first and last element, and the scalars."""
+    """Return addresses of inputs and outputs, first and last element, and the scalars."""
     return [wrapped(builder, argument) for argument in arguments]
 
 
 @intrinsic
 def largest(typing_context, x, count, real):
-    """The largest of the `count` reals at address `x`; where one is NaN, some number or NaN."""
+    """Return the maximum of the `count` reals at address `x`; unspecified if one is NaN."""
 
     def generate(context, builder, signature, arguments):
         x, count = (Vector(builder, argument) for argument in arguments[:2])
@@ -130,7 +130,7 @@ def largest(typing_context, x, count, real):
 
 
 def find_largest(code: Code, x: Vector, count: Vector) -> Vector:
-    """What `largest` does, for code that is being written."""
+    """Emit the loop of `largest` inside other emitted code."""
     best = Variable(code.full(-inf))
 
     def body(index: Vector, mask: Vector | None) -> None:
@@ -141,6 +141,6 @@ def find_largest(code: Code, x: Vector, count: Vector) -> Vector:
 
 
 def of_number(formula: Callable[[Vector], Vector], x: Vector) -> Vector:
-    """`formula` of one real, for code that is being written."""
+    """Apply `formula` to one scalar real inside other emitted code."""
     found = formula(x.spread(1))
     return Vector(x.builder, x.builder.extract_element(found.value, INT(0)))

@@ -1,8 +1,8 @@
-"""Elementary functions of `lanes.Vector`s, float32 or float64: no branches, no tables, no call of a C library.
+"""Elementary functions of `lanes.Vector`s, float32 or float64, without branches, tables or C library calls.
 
-So their bits depend on the argument alone. Coefficients are those of the Taylor series (but for erf's tails), after an
-exact reduction of the argument (Cody, Waite 1980; Muller, Elementary Functions, chapter 11). Errors are given in units
-in the last place, as measured on dense samples against more precision (`tests/kernels/test_vectormath.py`).
+Results depend on the argument only. Coefficients are those of the Taylor series (except for erf's tails), after exact
+argument reduction (Cody, Waite 1980; Muller, Elementary Functions, chapter 11). Errors are given in units in the last
+place, measured on dense samples against higher precision (`tests/kernels/test_vectormath.py`).
 """
 
 from math import factorial, inf, nan, pi, sqrt
@@ -12,18 +12,18 @@ from cnncli.kernels.vector.lanes import Vector
 
 
 class Format(NamedTuple):
-    """What the functions must know about a dtype."""
+    """Constants of a dtype."""
 
     mantissa: int
     bias: int
     log_2: tuple[float, float]
-    """ln 2 in two parts: so few bits that the product with an integer is exact, and what they lack (FreeBSD's msun)."""
+    """ln 2 in two parts: a leading part whose product with an integer is exact, and the remainder (FreeBSD's msun)."""
     highest: float
     lowest: float
-    """Beyond these eˣ is infinite or rounds to 0."""
+    """Bounds of x beyond which eˣ is infinite or rounds to 0."""
     exp_degree: int
     log_degree: int
-    """Degrees of the series whose remainders lie well below one unit."""
+    """Degrees of the series; their remainders are well below one unit in the last place."""
 
 
 FORMATS = {
@@ -61,7 +61,7 @@ def _polynomial(x: Vector, coefficients: list[float]) -> Vector:
 def _reduced(x: Vector) -> tuple[Vector, Vector]:
     """(n, e^r − 1) with x = n ln 2 + r, |r| ≤ ln 2 / 2; n is an integer vector."""
     form = FORMATS[x.item]
-    # Adding 1.5 · 2^mantissa rounds to an integer, and leaves it in the low bits.
+    # Adding 1.5 · 2^mantissa rounds to an integer, which is then in the low bits.
     magic = 1.5 * 2.0**form.mantissa
     shifted = x.fma(1.4426950408889634, magic)
     n = shifted - magic
@@ -72,7 +72,7 @@ def _reduced(x: Vector) -> tuple[Vector, Vector]:
 
 
 def _power(n: Vector) -> Vector:
-    """2ⁿ of integers within the range of normal numbers."""
+    """2ⁿ for integers n in the range of normal numbers."""
     form = FORMATS[n.item]
     return ((n + form.bias) << form.mantissa).real()
 
@@ -82,7 +82,7 @@ def exp(x: Vector) -> Vector:
     form = FORMATS[x.item]
     x = x.full(form.highest).where(x > form.highest, x)
     n, rest = _reduced(x.full(form.lowest).where(x < form.lowest, x))
-    half = n >> 1  # 2ⁿ itself may lie outside the range
+    half = n >> 1  # 2ⁿ itself may be out of range
     return (rest + 1.0) * _power(half) * _power(n - half)
 
 
@@ -117,7 +117,7 @@ def _split(x: Vector) -> tuple[Vector, Vector, Vector]:
     form = FORMATS[x.item]
     root = x.full(0.70710678118654752440).bits()
     above = x.bits() + (x.full(1.0).bits() - root)
-    # Positive, so that the sign's moving in does not matter.
+    # Positive, so the arithmetic shift inserts zeros.
     k = (above >> form.mantissa) - form.bias
     m = ((above & (1 << form.mantissa) - 1) + root).real()
     magic = x.full(1.5 * 2.0**form.mantissa)
@@ -149,16 +149,16 @@ def log1p(x: Vector) -> Vector:
     """log(1 + x) within 1.5 ulp also near 0; −∞ of −1, NaN below."""
     u = x + 1.0
     back = u - 1.0
-    lost = (1.0 - (u - back)) + (x - back)  # what the sum rounded away (Knuth's two-sum)
+    lost = (1.0 - (u - back)) + (x - back)  # rounding error of the sum (Knuth's two-sum)
     k, m, n = _split(u)
-    # Of a large u nothing is lost that counts, and its 2⁻ᵏ lies outside the range.
+    # For a large u the rounding error is negligible, and 2⁻ᵏ is out of range.
     f = (m - 1.0) + (lost * _power(x.full(0.0).bits() - n)).where(u < 2.0**100, 0.0)
     found = x.where(x.same(inf), _log_1p(k, f))
     return _outside(u, found)
 
 
 def _outside(x: Vector, found: Vector) -> Vector:
-    """`found`, a logarithm of x, put right at 0 and where there is none."""
+    """Correct `found`, a logarithm of x, for x = 0 and outside the domain."""
     found = x.full(-inf).where(x.same(0.0), found)
     return found.where(x >= 0.0, nan)
 
@@ -169,7 +169,7 @@ def erf(x: Vector) -> Vector:
     size = x.magnitude()
     terms = 11 if x.item == 4 else 18
     series = [2 / sqrt(pi) * (-1) ** k / (factorial(k) * (2 * k + 1)) for k in range(terms - 1, -1, -1)]
-    series[-1] -= 1  # x + x · (what is small) rounds less
+    series[-1] -= 1  # x + x · (a small number) has a smaller rounding error
     near = size.fma(_polynomial(size * size, series), size)
     far = size.full(end).where(size > end, size)
     far = 1.0 - exp(far * far * -1.0) * _polynomial(a / (far + 2.0) + b, tail)
