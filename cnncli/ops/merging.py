@@ -124,8 +124,8 @@ class Reduce(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         shape = inputs[0].shape
-        if not set(self.axes) <= set(range(len(shape))):
-            raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}; received {self.axes}")
+        if len(set(self.axes) & set(range(len(shape)))) < len(self.axes):
+            raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}, once each; received {self.axes}")
         if sum(summed for summed, _ in self._runs(shape)) > 2:
             raise ShapeError(f"the axes must form at most two groups of neighbours; received {self.axes} of {shape}")
         kept = (1 if axis in self.axes else length for axis, length in enumerate(shape))
