@@ -35,7 +35,7 @@ def test_what_is_amiss_is_told_at_the_end_and_is_exit_code_1(tmp_path, cache):
     done = cnncli("doctor", cwd=tmp_path, **{**cache, **narrow})
     assert done.returncode == 1
     assert "\x1b" not in done.stdout
-    _, _, told = done.stdout.partition("amiss:\n")
+    _, _, told = done.stdout.partition("problems:\n")
     assert "unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES" in told
     assert "can't be made: No such file or directory: kernels are compiled anew each time" in told
 
