@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
-    from cnncli.report.prediction.out_of_distribution import Doubts
+    from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.metrics.examination import Evaluation
     from cnncli.training.prediction import Prediction
@@ -240,13 +240,13 @@ class Model:
         height, width, channels = shape
         return Form.of(self.spec.data, height, width, MODES[channels])
 
-    def doubts(self, *, inverted: bool) -> "Doubts":
+    def doubts(self, *, inverted: bool) -> "InputCheck":
         """Check of input images for differences from the training images."""
         from cnncli.datasets.images.brightness_stats import Tone
-        from cnncli.report.prediction.out_of_distribution import Doubts
+        from cnncli.report.prediction.out_of_distribution import InputCheck
 
         tone: Tone | None = self.file.about.value("tone", Tone) if "tone" in self.file.metadata else None
-        return Doubts(tone, inverted=inverted)
+        return InputCheck(tone, inverted=inverted)
 
 
 def load(
