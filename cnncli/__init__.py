@@ -6,12 +6,12 @@
     model = cnncli.load(run)
     model.predict("digits/").labels
 
-Importing it loads neither NumPy nor Numba; the first use of what it offers does.
+Importing it loads neither NumPy nor Numba; they are loaded on first use.
 """
 
 from cnncli.version import __version__ as __version__
 
-TYPE_CHECKING = False  # `typing` would be loaded before `__main__` has seen to signals
+TYPE_CHECKING = False  # avoids importing `typing` before `__main__` has set up signals
 if TYPE_CHECKING:
     from cnncli.api.model import Model as Model
     from cnncli.api.model import Predictions as Predictions
@@ -33,7 +33,7 @@ _PLACES = {
     "Run": "cnncli.api.runs",
     "check": "cnncli.api.specs",
 }
-"""The public names, and the module of each. Modules that are public: `cnncli.errors`, `cnncli.events`."""
+"""Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
 __all__ = [
     "Model",
     "Predictions",

@@ -1,8 +1,8 @@
-"""The command `cnncli`, and `python -m cnncli`: signals and streams are seen to before all else is loaded."""
+"""Entry point of `cnncli` and `python -m cnncli`: sets up signals and streams before anything else is loaded."""
 
 from cnncli.system import signals
 
-signals.install()  # here, where nothing else is loaded yet
+signals.install()  # before anything else is loaded
 
 
 def main() -> None:
@@ -14,7 +14,7 @@ def main() -> None:
     streams.prepare()
     from cnncli.cli import main
 
-    # Numba goes on without a setting that it can't use, after many lines of its own: as an error it is told in one.
+    # Numba ignores invalid settings with a long warning; as an error, it is reported in one line.
     warnings.filterwarnings("error", module=r"numba\.core\.config")
     warnings.filterwarnings(
         "ignore", module=r"numba\.np\.ufunc\.parallel"

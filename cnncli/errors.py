@@ -1,15 +1,15 @@
-"""Every error that cnncli raises on purpose.
+"""The exception classes of cnncli.
 
     CnncliError                  exit code 1: failed while running (disk full, unreadable data, no network)
     ├── UsageError               2: the command line or the spec is wrong
-    │   └── SpecError            2: carries every problem of a spec, each with its place
-    ├── DeclarationError         2: one declaration breaks a rule; has no place yet, the spec reader gives it one
-    │   └── ShapeError           2: a layer does not fit what it is fed
+    │   └── SpecError            2: has every problem of a spec with its location
+    ├── DeclarationError         2: a declaration is invalid; the spec reader adds the location
+    │   └── ShapeError           2: a layer does not match its input shape
     ├── DivergedError            3: the loss is no longer a finite number
     ├── ExpectationError         4: `expect:` is not met
     └── InterruptedRun           129, 130 or 143: stopped by a signal, everything saved
 
-The command line turns each into its exit code and one line; nothing else catches them.
+The command line maps each to its exit code and a one-line message; nothing else catches them.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from cnncli.escaping import one_line
 
 
 class CnncliError(Exception):
-    """Failed while running. `str(error)` is what the user reads: a line, and one for each of `more`.
+    """Runtime error. `str(error)` is the message for the user: one line, and one for each of `more`.
 
     Control characters within a line are escaped, line breaks among them.
     """
@@ -31,16 +31,16 @@ class CnncliError(Exception):
 
 
 class UsageError(CnncliError):
-    """The command line or the spec asks for something that can't be done."""
+    """The command line or the spec is invalid."""
 
     exit_code = 2
 
 
 class Diagnostic(NamedTuple):
-    """A problem of a spec, or something doubtful in it.
+    """A problem or warning in a spec.
 
-    `file`, `line`, `column`: its place, from 1; where a change is at fault, `setting` is that change. `excerpt`: the
-    source line and a caret below its column.
+    `file`, `line`, `column`: its location, from 1; if a change caused it, `setting` is that change. `excerpt`: the
+    source line with a caret below the column.
     """
 
     message: str
@@ -57,12 +57,12 @@ class Diagnostic(NamedTuple):
 
     @property
     def text(self) -> str:
-        """What people read: the place, the message, the excerpt."""
+        """The text for the user: location, message and excerpt."""
         return f"{self}\n{self.excerpt}" if self.excerpt else str(self)
 
 
 class SpecError(UsageError):
-    """A spec has problems: `diagnostics` has them all, and what is doubtful; `problems` their texts."""
+    """A spec has problems. `diagnostics`: all problems and warnings; `problems`: the texts of the problems."""
 
     def __init__(self, diagnostics: Sequence[Diagnostic]) -> None:
         self.diagnostics = tuple(diagnostics)
@@ -71,7 +71,7 @@ class SpecError(UsageError):
 
 
 class DeclarationError(CnncliError):
-    """A declaration breaks a rule: the text states the rule, then the value received. `key` is the one at fault."""
+    """A declaration is invalid. The message gives the rule, then the value received. `key`: the invalid key."""
 
     exit_code = 2
 
@@ -81,7 +81,7 @@ class DeclarationError(CnncliError):
 
 
 class ShapeError(DeclarationError):
-    """A layer does not fit the shape it is fed."""
+    """A layer does not match its input shape."""
 
 
 class DivergedError(CnncliError):
@@ -91,13 +91,13 @@ class DivergedError(CnncliError):
 
 
 class ExpectationError(CnncliError):
-    """The run ended well, but its figures are not what `expect:` asks for."""
+    """The run succeeded, but its metrics do not satisfy `expect:`."""
 
     exit_code = 4
 
 
 class ChangedDataError(CnncliError):
-    """A file that is read as it is needed was written to meanwhile."""
+    """A lazily read file was modified during the run."""
 
 
 class InterruptedRun(CnncliError):
@@ -109,5 +109,5 @@ class InterruptedRun(CnncliError):
 
 
 def reason(error: Exception) -> str:
-    """What the system says of a failed access, without number and file name: "Permission denied"."""
+    """The system's error message without number and file name, such as "Permission denied"."""
     return str(getattr(error, "strerror", None) or error)

@@ -1,4 +1,4 @@
-"""The way out of an error: the name or the path that may have been meant; this module imports only where things are."""
+"""Suggestions for error messages: the nearest known name or path."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,7 +9,7 @@ CONFIGS = Path("configs")
 MODEL_ENDING = ".safetensors"
 SPEC_ENDINGS = (".yaml", ".yml")
 LONGEST_NAME = 200
-"""Characters, beyond which nothing is near: to compare takes time by their square."""
+"""Maximum length of names to compare, because comparison takes quadratic time."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -21,7 +21,7 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 def path_suggestion(path: Path, known: Iterable[Path]) -> str:
     """ "; did you mean 'x'?" for the nearest of the `known` paths, or nothing.
 
-    Without their endings, which would make short names alike: first whole paths are compared, then last names alone.
+    Compares without suffixes, which would make short names similar: first whole paths, then file names.
     """
     others = [other for other in known if other != path]
     for spelt in (lambda other: str(other.parent / other.stem), lambda other: other.stem):
@@ -39,7 +39,7 @@ def specs(folder: Path) -> Iterator[Path]:
 
 
 def runs(folder: Path) -> Iterator[Path]:
-    """The runs in `folder` and under runs/, the newest first."""
+    """The runs in `folder` and under runs/, newest first."""
     found = [*folder.glob("*/spec.yaml"), *RUNS.glob("*/*/spec.yaml")]
     yield from dict.fromkeys(file.parent for file in sorted(found, reverse=True))
 
@@ -50,19 +50,19 @@ def models(folder: Path) -> Iterator[Path]:
 
 
 def is_run(path: Path) -> bool:
-    """Whether a run is there."""
+    """Whether the path is a run directory."""
     return (path / "spec.yaml").is_file()
 
 
 def missing(path: Path, what: str, known: Iterable[Path]) -> str:
-    """That there is no `what` at `path`, and which of the `known` paths may have been meant; or a link to nowhere."""
+    """Message that `path` is not a `what`, suggesting one of the `known` paths; or that it is a broken link."""
     if path.is_symlink():
         return f"'{path}' is a link to '{path.readlink()}', which does not exist"
     return f"there is no {what} '{path}'{path_suggestion(path, known)}"
 
 
 def _nearest(name: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # here because only what went wrong needs it
+    from difflib import get_close_matches  # local: only needed for errors
 
     known = list(known) if len(name) <= LONGEST_NAME else []
     lowered = {word.lower(): word for word in reversed(known)}

@@ -1,13 +1,13 @@
-"""What a user should know though nothing went wrong: a line on standard error, once per process.
+"""Warnings on standard error, each shown once per process.
 
-This module imports nothing of cnncli, so that any floor may say what it noticed.
+This module imports nothing of cnncli, so that every package can use it.
 """
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-_said: set[str] = set()
+_shown: set[str] = set()
 
 
 def _print(text: str) -> None:
@@ -15,13 +15,13 @@ def _print(text: str) -> None:
 
 
 show: Callable[[str], None] = _print
-"""Where notices go; whoever runs commands in another surrounding may set another function."""
+"""Function that shows a notice; may be replaced."""
 
 
 @contextmanager
 def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
-    """Within the block, `listener` gets the notices."""
-    global show  # noqa: PLW0603 (one for the process: whatever floor has something to say need not be handed it)
+    """Context manager that passes notices to `listener`."""
+    global show  # noqa: PLW0603 (process-wide, so that it need not be passed to every function)
     before, show = show, listener
     try:
         yield
@@ -31,6 +31,6 @@ def heard_by(listener: Callable[[str], None]) -> Iterator[None]:
 
 def warn(text: str) -> None:
     """Show a warning, unless this process has shown it before."""
-    if text not in _said:
-        _said.add(text)
+    if text not in _shown:
+        _shown.add(text)
         show(text)

@@ -1,3 +1,3 @@
-"""The version, for whoever must not import the library."""
+"""The version, importable without the library."""
 
 __version__ = "0.1.0"

@@ -1,1 +1,1 @@
-"""What commands do, as a library: the public Python interface of cnncli, which `import cnncli` offers."""
+"""The public Python API, exported by `import cnncli`; commands are built on it."""

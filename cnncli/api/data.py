@@ -1,4 +1,4 @@
-"""Data for a command: downloaded, found again where a run has them, and what is odd about them."""
+"""Data of a command: downloading, locating a run's data, warnings."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
 MOST_CLASSES = 5
-"""More are not listed."""
+"""Maximum number of classes to list."""
 OFFLINE = "CNNCLI_OFFLINE"
 
 
 def is_offline(offline: bool | None) -> bool:
-    """Whether nothing may be downloaded: as asked for, or else as the environment says."""
+    """Whether downloads are disabled: `offline`, or else CNNCLI_OFFLINE."""
     return os.environ.get(OFFLINE, "").lower() in ("1", "true", "yes", "on", "t", "y") if offline is None else offline
 
 
 def obtain(data: DataSection, on_event: OnEvent, *, offline: bool | None) -> None:
-    """Download what `data` names, where it is a dataset that is downloaded and not here.
+    """Download the dataset that `data` names, unless it is local or already downloaded.
 
-    Raises CnncliError where it can't be had; no request is made where `offline`.
+    Raises CnncliError on failure; makes no request if `offline`.
     """
     if data.name not in KNOWN:
         return
@@ -41,31 +41,31 @@ def obtain(data: DataSection, on_event: OnEvent, *, offline: bool | None) -> Non
 
 
 def refuse_moved(data: DataSection, command: str) -> None:
-    """Raise UsageError where a run's data are no longer where they were; `command` takes --data."""
+    """Raise UsageError if a run's data no longer exist at their path; `command` accepts --data."""
     path = Path(data.name)
     if path.is_absolute() and not path.exists():
         raise UsageError(f"'{path}' is no longer there: `{command} --data SOURCE` says where the data are now")
 
 
 def decoding(on_event: OnEvent) -> Callable[[int, int], None]:
-    """Reports how many of how many image files are decoded."""
+    """Callback that reports the number of decoded image files."""
     return counting("decoding images, once", on_event)
 
 
 def counting(what: str, on_event: OnEvent) -> Callable[[int, int], None]:
-    """Reports how much of something is done."""
+    """Callback that reports progress."""
     return lambda done, total: on_event(Progress(f"{what}: {done:,} of {total:,}" if done < total else ""))
 
 
 def skipped(dataset: "Dataset") -> Iterator[Notice]:
-    """The files that were left out, if there are any."""
+    """Warning about skipped files, if any."""
     if dataset.skipped:
         count = len(dataset.skipped)
         yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} skipped:", *listed(dataset.skipped)]), "warning")
 
 
 def oddities(dataset: "Dataset") -> Iterator[Notice]:
-    """What keeps figures from meaning what they seem to: files left out, images in several splits, classes in none."""
+    """Warnings about data that make metrics misleading: skipped files, images in several splits, missing classes."""
     from cnncli.datasets.splits.stratify import untrained
 
     yield from skipped(dataset)

@@ -1,4 +1,4 @@
-"""The data that a model is evaluated on: its own, or others."""
+"""The data on which a model is evaluated: its own or other data."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
 DIVIDING = ("validation_split", "stratified", "folds", "fold")
-"""What of the model's `data` does not count for other data."""
+"""Keys of the model's `data` section that do not apply to other data."""
 
 
 class EvaluationData:
-    """Reads data for the model in `target`, whose spec and names of classes are given.
+    """Reads data for the model in `target`, with its spec and class names.
 
-    Raises CnncliError where data can't be read or do not fit the model.
+    Raises CnncliError if the data can't be read or do not match the model.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class EvaluationData:
         self.target, self.spec, self.classes, self.on_event, self.offline = target, spec, classes, on_event, offline
 
     def read(self, data: str | None) -> "tuple[Spec, Dataset]":
-        """Other `data`, or without them those that the model was trained on; and the spec with them."""
+        """Load other `data`, or by default the model's own; return them with the resulting spec."""
         spec, dataset = self._own() if data is None else self._other(data)
         for notice in skipped(dataset):
             self.on_event(notice)
@@ -49,8 +49,8 @@ class EvaluationData:
         return self.spec, self._load(self.spec)
 
     def _other(self, data: str) -> "tuple[Spec, Dataset]":
-        """All images of a folder or a table without named splits are test images; but data that the run was trained on
-        are divided as they were then.
+        """All images of a folder or table without named splits are test images; data that the run was trained on are
+        split as in training.
         """
         spec, run = self.spec, self.target.run
         shape = spec.model.input_shape
@@ -80,7 +80,7 @@ class EvaluationData:
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:
-    """Raise CnncliError for classes that have names, and others than those that the model was trained on."""
+    """Raise CnncliError if the data's class names differ from the model's."""
     named = any(name != str(number) for number, name in enumerate(classes))
     if named and list(map(composed, names)) != list(map(composed, classes)):
         raise CnncliError(
@@ -90,7 +90,7 @@ def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) ->
 
 
 def _section(spec: Spec, data: str) -> DataSection:
-    """The model's `data` section for other data, all of which are taken; images of a folder are made the model's."""
+    """The model's `data` section for other data, without splitting; image files are converted to its input."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":

@@ -1,4 +1,4 @@
-"""A trained model: what it says of images, how good it is, what it is made of."""
+"""A trained model: prediction, evaluation and summary."""
 
 import io
 import os
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
-    from cnncli.report.prediction.out_of_distribution import Doubts
+    from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.metrics.examination import Evaluation
     from cnncli.training.prediction import Prediction
@@ -37,17 +37,17 @@ if TYPE_CHECKING:
 Images = Any
 """A path, an array, an image opened with Pillow, or a sequence of these."""
 MODES: Mapping[int, Literal["grayscale", "rgb"]] = {1: "grayscale", 3: "rgb"}
-"""What pictures are made into, by the channels of the model's input."""
+"""Pillow image mode by number of input channels."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """Predictions for N images, in their order.
+    """Predictions for N images, in order.
 
-    `names`: of their files, or their places. `probabilities`: float32 (N, …), the model's outputs, as probabilities
-    where it gives logits; NaN for an image that can't be used. `labels`: the class with the highest probability of
-    each, or the tuple of its classes where it may have several; None where outputs are no classes, and for an image
-    that can't be used. `problems`: of those, by name.
+    `names`: file names or indices. `probabilities`: float32 (N, …), the model's outputs, with logits converted to
+    probabilities; NaN for unusable images. `labels`: the most probable class of each image, or the tuple of its classes
+    in multi-label models; None if outputs are not classes, and for unusable images. `problems`: error messages of
+    unusable images, by name.
     """
 
     names: Sequence[str]
@@ -63,7 +63,7 @@ class Predictions:
 class Summary:
     """A model layer by layer; `str` gives the table of `cnncli summary`.
 
-    `layers`: name, type, output_shape, parameters and flops of each; `flops` are those of one image forward.
+    `layers`: name, type, output_shape, parameters and flops of each; `flops` are per image (forward).
     """
 
     layers: Sequence[Mapping[str, Any]]
@@ -77,7 +77,7 @@ class Summary:
 
 
 class Model:
-    """A trained model, as `load` gives it. Nothing is compiled before it predicts or is evaluated."""
+    """A trained model, returned by `load`. Kernels are compiled on the first prediction or evaluation."""
 
     def __init__(self, target: Target, *, threads: int | None = None) -> None:
         self.threads = settle(threads, room=True)
@@ -96,17 +96,17 @@ class Model:
 
     @property
     def epoch(self) -> int:
-        """The epoch (from 1) that the weights are of."""
+        """The epoch (from 1) of the weights."""
         return self.file.about.epoch
 
     @cached_property
     def spec(self) -> Spec:
-        """The spec that it was trained by, without callbacks and expectations."""
+        """The spec it was trained with, without callbacks and expectations."""
         return carried_spec(self.file.about, training=False)
 
     @property
     def classes(self) -> Sequence[str]:
-        """The names of the classes; empty where there are none."""
+        """The class names; empty if there are none."""
         return self.file.about.class_names
 
     def weights(self) -> "dict[str, NDArray[Any]]":
@@ -125,13 +125,13 @@ class Model:
         on_error: Literal["raise", "skip"] = "raise",
         on_event: OnEvent = warnings_only,
     ) -> Predictions:
-        """Predict the classes (or other outputs) of images, which are prepared as in training.
+        """Predict the classes (or other outputs) of images, preprocessed as in training.
 
-        images: a path of an image, a folder or a .npy file; an array, uint8 or floating point, of one image
-        (H, W[, C]) or several (N, H, W[, C]); an image opened with Pillow; or a list of these. invert: turn light into
-        dark first. on_error: whether an image that can't be used is an error, or only noted in `problems`.
+        images: path of an image, a folder or a .npy file; an array, uint8 or floating point, of one image
+        (H, W[, C]) or several (N, H, W[, C]); an image opened with Pillow; or a list of these. invert: invert
+        brightness first. on_error: whether an unusable image raises an error or is only recorded in `problems`.
 
-        Raises CnncliError that names every image that can't be used, UsageError where there is none at all.
+        Raises CnncliError that lists every unusable image, UsageError if there are no images.
         """
         import numpy as np
 
@@ -155,7 +155,7 @@ class Model:
         return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
 
     def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]":
-        """What the model says of image after image; arrays are good until the next one. Any number fit into memory."""
+        """Yield predictions one image at a time, in constant memory; the arrays are valid until the next one."""
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
@@ -168,9 +168,9 @@ class Model:
         """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
         a test split, on the validation split.
 
-        The result has `figures`, `rows()` (precision, recall, F1 of each class), `confusion` (true, predicted) and
-        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError where the data do
-        not fit the model or can't be read.
+        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted) and
+        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
+        match the model or can't be read.
         """
         from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
@@ -188,8 +188,8 @@ class Model:
 
     @cached_property
     def network(self) -> "Network":
-        """The network, with its weights. Raises CnncliError where they are not those of the spec, or batches do not
-        fit into memory.
+        """The network, with its weights. Raises CnncliError if they do not match the spec, or if batches do not fit
+        in memory.
         """
         from cnncli.graph.network import Network
 
@@ -223,7 +223,7 @@ class Model:
 
     @cached_property
     def reader(self) -> "Reader":
-        """Reads outputs as what they mean."""
+        """Interpreter of the model's outputs."""
         from cnncli.report.prediction.outputs import reader
 
         spec = self.spec
@@ -231,7 +231,7 @@ class Model:
 
     @property
     def form(self) -> "Form | None":
-        """What pictures are made into: as in training, but of any size; None where the model takes no pictures."""
+        """Conversion of image files: as in training, but from any size; None if the model's input is not an image."""
         from cnncli.datasets.images.decode import Form
 
         shape = self.spec.model.input_shape
@@ -240,15 +240,15 @@ class Model:
         height, width, channels = shape
         return Form.of(self.spec.data, height, width, MODES[channels])
 
-    def doubts(self, *, inverted: bool) -> "Doubts":
-        """Looks at images on their way for such as are unlike those of the training."""
+    def doubts(self, *, inverted: bool) -> "InputCheck":
+        """Check of input images for differences from the training images."""
         from cnncli.datasets.images.brightness_stats import BrightnessStats
-        from cnncli.report.prediction.out_of_distribution import Doubts
+        from cnncli.report.prediction.out_of_distribution import InputCheck
 
         stats: BrightnessStats | None = None
         if "tone" in self.file.metadata:
             stats = self.file.about.value("tone", BrightnessStats)
-        return Doubts(stats, inverted=inverted)
+        return InputCheck(stats, inverted=inverted)
 
 
 def load(
@@ -256,15 +256,15 @@ def load(
 ) -> Model:
     """Load a trained model from a run, a model file, or the newest run of a spec.
 
-    weights: which of a run's; default: the best where it has them. threads: default: the available CPUs. Raises
-    UsageError where there is no model, CnncliError for a model file that can't be read.
+    weights: "best" or "last" of a run; default: best, if available. threads: default: the available CPUs. Raises
+    UsageError if there is no model, CnncliError if the model file can't be read.
     """
     path = target.path if isinstance(target, Run) else Path(target)
     return Model(find_model(path, weights), threads=threads)
 
 
 def summarize(spec: Spec) -> Summary:
-    """A spec's model layer by layer."""
+    """Summary of a spec's model, layer by layer."""
     from cnncli.report.tables.summary import print_summary, summary_data
 
     text = io.StringIO()
@@ -273,7 +273,7 @@ def summarize(spec: Spec) -> Summary:
 
 
 def _listed(images: Images) -> "list[Input]":
-    """Each input by itself. Raises UsageError for one of no known kind."""
+    """The individual inputs. Raises UsageError for unsupported types."""
     import numpy as np
     from PIL import Image
 

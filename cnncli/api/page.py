@@ -1,4 +1,4 @@
-"""The page about the Python interface, made from docstrings: `python -m cnncli.api.page > docs/api.md`."""
+"""Generates the API page from docstrings: `python -m cnncli.api.page > docs/api.md`."""
 
 import inspect
 import re
@@ -47,9 +47,9 @@ READERS = (
     *(events.BatchDone, events.EpochDone, events.Stopped, events.Ended),
 )
 WIDEST = 90
-"""Characters of a signature in one line."""
+"""Maximum length of a signature on one line."""
 INNER = ("network", "reader", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
-"""Parts of a Model that commands use; what they are may change."""
+"""Internal members of Model, used by commands; not part of the stable API."""
 
 
 def page() -> str:
@@ -71,7 +71,7 @@ def _function(function: object, prefix: str = "") -> str:
 
 
 def _signature(function: object, *, wide: bool = False) -> str:
-    """The parameters, unless `wide` a line each where there are many."""
+    """The parameters; one per line if there are many, unless `wide`."""
     signature = inspect.signature(function)  # type: ignore[arg-type]
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     shown = list(map(_parameter, parameters))
@@ -93,7 +93,7 @@ def _parameter(parameter: inspect.Parameter) -> str:
 
 
 def _annotation(kind: object) -> str:
-    """An annotation as it is written: without modules, and without quotes but those of literals."""
+    """An annotation as source text: without modules, and without quotes except those of literals."""
     text = kind if isinstance(kind, str) else inspect.formatannotation(kind)
     text = re.sub(r"\b[a-z]\w*(?:\.\w+)*\.(\w+)", r"\1", text)
     text = re.sub(r"Callable\[\[Notice[^]]*\], None\]", "Callable[[Event], None]", text)
@@ -120,7 +120,7 @@ def _text(thing: object) -> str:
 
 
 def _line(thing: object) -> str:
-    """A docstring in one line."""
+    """A docstring joined into one line."""
     return " ".join(_text(thing).split())
 
 

@@ -1,4 +1,4 @@
-"""What a training ends with."""
+"""The result of a training."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from cnncli.training.runs import past_runs
 
 @dataclass(frozen=True)
 class Run:
-    """A training that is over.
+    """A finished training.
 
-    `path`: its directory. `epoch`: the one (from 1) whose weights it hands out, in best.safetensors; `digest`: theirs.
-    `figures`: that epoch's, as `loss`, `val_loss`, `val_accuracy`; `test`: the test split's, under their plain names,
-    None where there is no such split. `unjudged`: why `expect` can't be judged; empty where it can.
+    `path`: the run directory. `epoch`: epoch (from 1) of the final weights, in best.safetensors; `digest`: theirs.
+    `figures`: metrics of that epoch, such as `loss`, `val_loss`, `val_accuracy`; `test`: metrics on the test split,
+    without prefix; None without a test split. `unjudged`: why `expect` can't be evaluated; empty if it can.
     """
 
     path: Path
@@ -29,15 +29,15 @@ class Run:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """`figures`, and those of the test with `test_` before their names: what `expect` speaks of."""
+        """`figures` and the test metrics with the prefix `test_`: the names that `expect` uses."""
         return {**self.figures, **{f"test_{name}": value for name, value in (self.test or {}).items()}}
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:
-        """The figures of every epoch, with its learning rate and seconds."""
+        """The metrics of every epoch, with learning rate and seconds."""
         return past_runs.history(self.path)
 
     def judge(self) -> None:
-        """Raise ExpectationError where the figures are not what the spec's `expect` asks for, unless `unjudged`."""
+        """Raise ExpectationError if the metrics do not satisfy the spec's `expect`, unless `unjudged`."""
         if not self.unjudged:
             judge("train", self.spec.expect, self.metrics)

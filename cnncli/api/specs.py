@@ -1,4 +1,4 @@
-"""Specs for whoever has a file, plain data or a spec already: opened with changes, and checked."""
+"""Opening and checking specs, given as a file, plain data or a Spec, with changes."""
 
 import json
 import os
@@ -18,10 +18,10 @@ SECTIONS = ("data", "compile", "fit", "expect")
 
 
 def open_spec(source: Source, changes: Changes = None, *, check_data: bool = True) -> Spec:
-    """The spec of a YAML file, of plain data (a dict as YAML would give it) or a spec itself, with changes.
+    """Open a YAML file, plain data (a dict with the structure of the YAML) or a Spec, with changes applied.
 
     Relative paths in plain data are relative to the working directory. Raises SpecError with every problem, UsageError
-    where there is no such file.
+    if the file does not exist.
     """
     overrides = settings(changes)
     if isinstance(source, Spec):
@@ -37,9 +37,9 @@ def open_spec(source: Source, changes: Changes = None, *, check_data: bool = Tru
 
 
 def check(spec: Source, changes: Changes = None) -> list[Diagnostic]:
-    """Check a spec and return every problem and warning, each with its place; an empty list if there are none.
+    """Check a spec and return every problem and warning with its location; an empty list if there are none.
 
-    `spec` and `changes` are as in `train`. Raises UsageError where there is no such file.
+    `spec` and `changes` are as in `train`. Raises UsageError if the file does not exist.
     """
     try:
         return list(open_spec(spec, changes).warnings)
@@ -48,7 +48,7 @@ def check(spec: Source, changes: Changes = None) -> list[Diagnostic]:
 
 
 def settings(changes: Changes) -> list[str]:
-    """Changes as `--set` takes them: KEY=VALUE, each value in JSON, which is YAML."""
+    """Changes in the syntax of `--set`: KEY=VALUE, each value as JSON (which is valid YAML)."""
     if changes is None:
         return []
     if not isinstance(changes, Mapping):
@@ -61,7 +61,7 @@ def settings(changes: Changes) -> list[str]:
 
 
 def data_setting(data: str | os.PathLike[str]) -> str:
-    """The change that names other data, whose path is relative to the working directory.
+    """The change that selects other data; their path is relative to the working directory.
 
     Raises DeclarationError where there are none.
     """
@@ -77,7 +77,7 @@ def _text(value: object, *, indent: int | None = None) -> str:
 
 
 def _plain(value: object) -> object:
-    """What JSON has no word for: a path as its text, NumPy's numbers and arrays as Python's."""
+    """Convert values that JSON does not support: paths to strings, NumPy numbers and arrays to Python objects."""
     if isinstance(value, PurePath):
         return str(value)
     if hasattr(value, "tolist"):

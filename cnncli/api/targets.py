@@ -1,4 +1,4 @@
-"""Where models and their specs are: in a run, in a model file, or in the newest run of a spec."""
+"""Locating models and their specs: in a run, a model file, or the newest run of a spec."""
 
 import json
 from collections.abc import Iterable
@@ -17,7 +17,7 @@ NO_RUN = "there is no run under runs/ yet; name a run, a model file or a spec"
 
 @dataclass(frozen=True)
 class Target:
-    """A model file, and the run it is in, if any. `implied`: nobody named the run; it is a spec's newest."""
+    """A model file and its run, if any. `implied`: the run was not given; it is the newest of a spec."""
 
     file: Path
     run: Path | None
@@ -25,9 +25,9 @@ class Target:
 
 
 def find_spec(path: Path, overrides: Iterable[str] = ()) -> Spec:
-    """The spec that `path` means: a spec file's, a run's, a model file's.
+    """The spec of `path`: a spec file, a run or a model file.
 
-    Raises UsageError where there is nothing of the kind, CnncliError for a model file that can't be read.
+    Raises UsageError if there is none, CnncliError if the model file can't be read.
     """
     if path.is_dir():
         if not (path / "spec.yaml").is_file():
@@ -42,10 +42,9 @@ def find_spec(path: Path, overrides: Iterable[str] = ()) -> Spec:
 
 
 def find_model(path: Path, weights: str | None = None) -> Target:
-    """The model file that `path` means: a run's, itself, that of a spec's newest run.
+    """The model file of `path`: a run, a model file, or a spec (its newest run).
 
-    `weights`: which of a run's, "best" or "last"; None is the best where it has them. Raises UsageError where there is
-    none.
+    `weights`: "best" or "last" of a run; None: best, if available. Raises UsageError if there is no model file.
     """
     if path.is_dir():
         return _in(path, weights)
@@ -63,7 +62,7 @@ def find_model(path: Path, weights: str | None = None) -> Target:
 
 
 def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
-    """The newest run, of `name` or of all names. Raises UsageError where there is none: it says `otherwise`."""
+    """The newest run, of `name` or of all names. Raises UsageError with the message `otherwise` if there is none."""
     run = past_runs.newest(name)
     if run is None:
         raise UsageError(otherwise)
@@ -71,7 +70,7 @@ def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
 
 
 def no_run(path: Path) -> str:
-    """What is at `path`, which is no run, and which run may have been meant."""
+    """Error message for `path`, which is not a run, with a suggestion."""
     if path.is_dir():
         return f"'{path}' has no spec.yaml{_near_run(path)}"
     if not path.exists():
@@ -86,9 +85,9 @@ def no_run(path: Path) -> str:
 
 
 def carried_spec(about: About, overrides: Iterable[str] = (), *, training: bool = True) -> Spec:
-    """The spec that a model file carries; unless for `training`, without its callbacks and expectations.
+    """The spec stored in a model file; without callbacks and expectations unless it is for `training`.
 
-    Raises SpecError for a spec that breaks a rule, CnncliError where there is none or it is not the file's.
+    Raises SpecError if the spec is invalid, CnncliError if it is missing or does not match the weights.
     """
     resolved = about.spec
     if not training:
@@ -116,6 +115,6 @@ def _in(run: Path, weights: str | None, *, implied: bool = False) -> Target:
 
 
 def _near_run(folder: Path) -> str:
-    """The run that may have been meant by a folder that is none: the newest in it, or one beside it."""
+    """Suggestions of runs for a folder that is not one: the newest in it, or its siblings."""
     inside = next((run for run in hints.runs(folder) if run.parent == folder), None)
     return f"; did you mean '{inside}'?" if inside else hints.path_suggestion(folder, hints.runs(folder.parent))

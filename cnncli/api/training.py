@@ -1,4 +1,4 @@
-"""Training: a spec becomes a run; a run goes on; what a training would take."""
+"""Training a spec, resuming a run, and estimating memory and time."""
 
 import os
 import sys
@@ -32,15 +32,15 @@ PathLike = str | os.PathLike[str]
 
 
 def warnings_only(event: Event) -> None:
-    """Print warnings and notices on standard error, and nothing else."""
+    """Print only warnings and notices, on standard error."""
     if isinstance(event, Notice):
         print("\n".join(map(one_line, str(event).split("\n"))), file=sys.stderr)
 
 
 @dataclass(frozen=True)
 class Surroundings:
-    """What a training is done with: `threads` (None: one a CPU), no downloads where `offline` (None: as the environment
-    says), who reads its events, and what environment.json is to say of where the run comes from.
+    """Options of a training: `threads` (None: one per CPU), `offline` (None: CNNCLI_OFFLINE), an event listener, and
+    entries for environment.json on how the run was started.
     """
 
     threads: int | None = None
@@ -62,14 +62,14 @@ def train(
 ) -> Run:
     """Train the model of a spec and write a run directory.
 
-    spec: the path of a YAML file, the same as plain data (a dict), or a Spec. changes: values to change in it, by
-    dotted key or section: `{"fit.epochs": 3}`, `{"fit": {"epochs": 3}}`. data: other data than the spec names. weights:
-    a run or model file to start from. output: the run directory, new or empty; default: `runs/<name>/<time>`. threads:
-    default: the available CPUs. offline: download nothing; default: CNNCLI_OFFLINE. on_event: called with every event;
-    by default, warnings are printed.
+    spec: path of a YAML file, the same as plain data (a dict), or a Spec. changes: values to override, by dotted key or
+    section: `{"fit.epochs": 3}`, `{"fit": {"epochs": 3}}`. data: data to use instead of the spec's. weights: a run or
+    model file to start from. output: the run directory, new or empty; default: `runs/<name>/<time>`. threads: default:
+    the available CPUs. offline: disable downloads; default: CNNCLI_OFFLINE. on_event: called with every event; by
+    default, warnings are printed.
 
     Raises SpecError for a spec with problems, UsageError, DivergedError, InterruptedRun after Ctrl-C (everything is
-    saved), CnncliError where something can't be read or written. `expect` is not judged here: call `Run.judge`.
+    saved), CnncliError if something can't be read or written. `expect` is not evaluated: call `Run.judge`.
     """
     listed = [*settings(changes), *([] if data is None else [data_setting(data)])]
     opened = open_spec(spec, listed)
@@ -89,9 +89,9 @@ def resume(
     offline: bool | None = None,
     on_event: OnEvent = warnings_only,
 ) -> Run:
-    """Resume an interrupted run, or train a finished one for more epochs; no weight differs from a run in one go.
+    """Resume an interrupted run, or train a finished one for more epochs; weights equal those of an uninterrupted run.
 
-    epochs: total number of epochs; it may only grow. data: where the run's data are now. The rest is as in `train`.
+    epochs: total number of epochs; may only increase. data: new location of the run's data. The rest is as in `train`.
     """
     path = Path(run)
     spec = resumed_spec(path, epochs, data)
@@ -125,17 +125,17 @@ def train_spec(
     weights: Path | None = None,
     output: Path | None = None,
 ) -> Run:
-    """Train a spec; or go on with `run`, whose spec it is. `weights`: the model file to start from."""
+    """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
     with _begun(spec, around) as (plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
-        from cnncli.training.loop.session import Place, train
+        from cnncli.training.loop.session import RunOptions, train
 
         around.on_event(Progress("compiling kernels …"))
         heard = compilations.heard_by(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
         with heard:
-            result = train(plan, dataset, Place(run, weights, output), threads, around.on_event)
+            result = train(plan, dataset, RunOptions(run, weights, output), threads, around.on_event)
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, spec.data))
         unjudged = _unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         return Run(Path(result.run), spec, result.epoch, result.digest, result.figures, result.test, unjudged)
@@ -149,12 +149,12 @@ def forecast_spec(
     weights: Path | None = None,
     output: Path | None = None,
 ) -> "Forecast":
-    """What training a spec would take; everything is checked as `train_spec` would, and nothing is written."""
+    """Estimate the training of a spec, with the same checks as `train_spec`; nothing is written."""
     with _begun(spec, around) as (plan, dataset, threads, before):
         from cnncli.training.loop.forecast import forecast
-        from cnncli.training.loop.session import Place, check
+        from cnncli.training.loop.session import RunOptions, check
 
-        network = check(plan, dataset, Place(run, weights, output), threads)
+        network = check(plan, dataset, RunOptions(run, weights, output), threads)
         around.on_event(Progress("compiling kernels, timing some batches …"))
         made = forecast(plan, dataset, network, before)
         around.on_event(Progress(""))
@@ -162,7 +162,7 @@ def forecast_spec(
 
 
 class Beginning(NamedTuple):
-    """What a training has before its first batch. `memory`: bytes that the process held before the data were read."""
+    """Everything prepared before the first batch. `memory`: resident bytes of the process before loading the data."""
 
     plan: "Plan"
     dataset: "Dataset"
@@ -172,11 +172,11 @@ class Beginning(NamedTuple):
 
 @contextmanager
 def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
-    """Read the data, report what is odd about them and what begins. Notices within the block are events, too."""
+    """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
     with heard_by(lambda text: tell(Notice(text, "warning"))):
         obtain(spec.data, tell, offline=around.offline)
-        threads = settle(around.threads, room=True)  # before anything imports Numba
+        threads = settle(around.threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
         from cnncli.training.loop.forecast import resident
         from cnncli.training.loop.session import Plan, read_data
@@ -199,24 +199,24 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
 
 
 def tell_doubts(spec: Spec, on_event: OnEvent) -> None:
-    """Report what is doubtful in a spec."""
+    """Report the warnings of a spec."""
     for warning in spec.warnings:
         on_event(Notice(warning.text, "warning", located=True))
 
 
 def asked_epochs(source: Source, changes: list[str], opened: Spec) -> int:
-    """The epochs that the spec itself asks for; those of the changes where these also say what is expected."""
+    """The epochs of the spec itself, or those of the changes if these also set `expect`."""
     others = [change for change in changes if not change.startswith("fit.epochs=")]
     if len(others) == len(changes) or any(change.startswith("expect.") for change in changes):
         return opened.fit.epochs
     try:
         return open_spec(source, others, check_data=False).fit.epochs
-    except CnncliError:  # it is valid only with what is changed
+    except CnncliError:  # it is valid only with the changes
         return opened.fit.epochs
 
 
 def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
-    """The spec of a run, with its epochs grown to `epochs`, and its data where `data` says that they are."""
+    """The spec of a run, with its epochs increased to `epochs` and its data at `data`."""
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
@@ -231,7 +231,7 @@ def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
 
 
 def _unjudged(epochs: int, asked: object) -> str:
-    """Why expectations are not judged: fewer epochs were trained than the spec asks for."""
+    """Why expectations are not evaluated: fewer epochs were trained than the spec requests."""
     if not isinstance(asked, int) or epochs >= asked:
         return ""
     return f"the run has {epochs} epoch{'s' * (epochs != 1)}, the spec asks for {asked}"

@@ -1,4 +1,4 @@
-"""Several trainings of one spec: with other seeds, on other folds; what they have in common and how far they differ."""
+"""Repeated trainings of one spec, with several seeds or folds, and the mean and deviation of their metrics."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from cnncli.training.events import OnEvent, TrialBegins
 
 @dataclass(frozen=True)
 class Spread:
-    """A figure in several trainings: its mean, the standard deviation of a sample, and the values."""
+    """A metric over several trainings: mean, sample standard deviation, and values."""
 
     mean: float
     deviation: float
@@ -25,13 +25,13 @@ class Spread:
 
 @dataclass(frozen=True)
 class Trials:
-    """Several trainings, one after the other."""
+    """The results of several trainings."""
 
     runs: Sequence[Run]
 
     @property
     def figures(self) -> dict[str, Spread]:
-        """Each figure that all of them have, those of the test as `test_…`."""
+        """Statistics of every metric that all trainings have; test metrics as `test_…`."""
         found = [run.metrics for run in self.runs]
         values = {name: [one[name] for one in found] for name in found[0] if all(name in one for one in found)}
         return {name: Spread(mean(of), stdev(of), of) for name, of in values.items()}
@@ -39,7 +39,7 @@ class Trials:
 
 @dataclass(frozen=True)
 class Trial:
-    """One of the trainings: what it is called, its number and that of all, its spec and its run directory, if given."""
+    """One of the trainings: name, number and total count, spec, and run directory, if given."""
 
     name: str
     number: int
@@ -63,7 +63,7 @@ def trials(
     """Train a spec several times: with `seeds` consecutive random seeds, with K-fold cross-validation on `folds` folds,
     or each seed with each fold.
 
-    The rest is as in `train`; the runs go into folders of `output`.
+    The rest is as in `train`; run directories are created in `output`.
     """
     for name, number in (("seeds", seeds), ("folds", folds)):
         if number is not None and number < 2:
@@ -87,7 +87,7 @@ def trials(
 def each_trial(
     source: Source, changes: Sequence[str], seeds: int | None, folds: int | None, output: Path | None
 ) -> Iterator[Trial]:
-    """Every seed, from the spec's on, with every fold; the spec itself where neither is asked for."""
+    """All combinations of seeds, starting with the spec's, and folds; just the spec if neither is requested."""
     if seeds is None and folds is None:
         yield Trial("", 1, 1, open_spec(source, changes), output)
         return

@@ -1,6 +1,6 @@
-"""The command line: knows the commands by name, imports one only to run it, and turns errors into exit codes.
+"""The command line: imports a command only to run it, and maps errors to exit codes.
 
-Results go to standard output, errors and notices to standard error. Exit codes: 0 done, 1 failed while running, 2 wrong
+Results go to standard output, errors and notices to standard error. Exit codes: 0 success, 1 runtime error, 2 invalid
 usage or spec, 3 diverged, 4 `expect` not met, 128 + its number after a signal.
 """
 
@@ -40,7 +40,7 @@ COMMANDS = {
     "warmup": ("cnncli.cli.commands.warmup", "Compile the kernels of a spec before its first run."),
     "doctor": ("cnncli.cli.commands.doctor", "Show hardware, settings and caches, and report problems."),
 }
-"""Name → the module that has it as `command`, and its one-line summary."""
+"""Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "predict"),
     "Look": ("check", "summary", "runs"),
@@ -48,37 +48,37 @@ GROUPS = {
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),
 }
-"""What `--help` shows together, in its order."""
+"""Sections of `--help`, in order."""
 
 
 class Commands(Group):
-    """A group whose commands are imported when they are run."""
+    """A command group that imports its commands lazily."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Understand `version` as the option, and keep what was written."""
+        """Treat `version` as the option, and store the arguments."""
         ctx.meta[ARGUMENTS] = list(args)
         return super().parse_args(ctx, ["--version"] if args == ["version"] else args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names, in the order of `--help`."""
+        """Command names, in the order of `--help`."""
         return [name for names in GROUPS.values() for name in names]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command, imported now."""
+        """Import and return the command."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(COMMANDS[cmd_name][0]).command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands with their summaries, from the tables alone."""
+        """List the commands with their summaries, without importing them."""
         longest = max(map(len, COMMANDS))
         for group, names in GROUPS.items():
             with formatter.section(group):
                 formatter.write_dl([(name.ljust(longest), COMMANDS[name][1]) for name in names])
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
-        """The names that begin so, from the tables alone: nothing is imported while a person waits for the Tab key."""
+        """Complete command names without importing them, so that the Tab key responds quickly."""
         from click.shell_completion import CompletionItem
 
         names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
@@ -88,7 +88,7 @@ class Commands(Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The command of a command line; a name that is not known gets the nearest one suggested."""
+        """Resolve the command; for an unknown name, suggest the nearest."""
         if args[0] not in COMMANDS and not args[0].startswith("-"):
             from cnncli.cli.usage import no_command
 
@@ -96,14 +96,14 @@ class Commands(Group):
         return super().resolve_command(ctx, args)
 
     def main(self, *args: Any, standalone_mode: bool = True, **kwargs: Any) -> Any:
-        """Run, and turn every error into its text on standard error and its exit code."""
+        """Run the command line; print errors on standard error and exit with their exit code."""
         kwargs["standalone_mode"] = False
         if not standalone_mode:
             return super().main(*args, **kwargs)
         notices.show = lambda text: echo(f"warning: {text}", err=True)
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")  # no sign is worth an error, whatever the encoding lacks
+                stream.reconfigure(errors="backslashreplace")  # replace characters that the encoding lacks
         with unbroken():
             code = exit_code_of(lambda: super(Commands, self).main(*args, **kwargs))
         signals.ignore()
@@ -112,7 +112,7 @@ class Commands(Group):
 
 
 def exit_code_of(run: Callable[[], Any]) -> int:
-    """Run it; the exit code, after the error (if any) was told on standard error."""
+    """Run it, print the error (if any) on standard error and return the exit code."""
     try:
         done = run()
         sys.stdout.flush()
@@ -127,7 +127,7 @@ def exit_code_of(run: Callable[[], Any]) -> int:
         code = 130
     except CnncliError as error:
         if isinstance(error, InterruptedRun):
-            signals.ignore()  # everything is saved: an impatient Ctrl-C more changes nothing
+            signals.ignore()  # everything is saved: ignore further Ctrl-C
         tell(error)
         code = error.exit_code
     except Exception as error:
@@ -140,7 +140,7 @@ def exit_code_of(run: Callable[[], Any]) -> int:
 
 
 def tell(error: CnncliError) -> None:
-    """The error on standard error: a spec's problems and how many there are, or one line."""
+    """Print the error on standard error: the problems of a spec and their number, or one line."""
     if isinstance(error, SpecError):
         count = len(error.problems)
         echo("\n".join(error.problems), err=True)
@@ -151,21 +151,21 @@ def tell(error: CnncliError) -> None:
 
 
 def tell_warnings(warnings: Sequence[Diagnostic]) -> None:
-    """What is doubtful in a spec, on standard error."""
+    """Print the warnings of a spec on standard error."""
     for warning in warnings:
         echo(warning.text, err=True)
     annotate_all(warnings)
 
 
 def _tell_usage(error: click.ClickException) -> None:
-    """Tell what is wrong with the command line."""
+    """Print a usage error."""
     from cnncli.cli import usage
 
     echo_lines([f"error: {usage.usage_message(error)}"], err=True)
 
 
 def _tell_foreign(error: Exception) -> int:
-    """Tell what the system or another package refused; anything else is a bug. The exit code."""
+    """Print an error of the system or another package; anything else is reported as a bug. Returns the exit code."""
     from cnncli.cli import failures
 
     known = failures.as_cnncli_error(error)
@@ -181,9 +181,9 @@ def _report_bug(error: Exception) -> None:
         import traceback
 
         traceback.print_exception(error)
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     echo(
-        f"error: a bug in cnncli: {type(error).__name__}: {said}; please report it with the traceback that "
+        f"error: a bug in cnncli: {type(error).__name__}: {message}; please report it with the traceback that "
         "CNNCLI_DEBUG=1 shows",
         err=True,
     )

@@ -1,4 +1,4 @@
-"""Errors as GitHub Actions shows them: at the line of the file that they are about."""
+"""Error annotations for GitHub Actions, at the line of the file."""
 
 import os
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from cnncli.report.terminal.output import echo_raw
 
 
 def annotate(error: CnncliError) -> None:
-    """Write the error as workflow commands, on standard error, in a job of GitHub Actions; elsewhere do nothing."""
+    """In a GitHub Actions job, print the error as workflow commands on standard error; elsewhere do nothing."""
     if isinstance(error, SpecError):
         annotate_all([found for found in error.diagnostics if found.level == "error"])
     elif _in_a_job():
@@ -17,7 +17,7 @@ def annotate(error: CnncliError) -> None:
 
 
 def annotate_all(diagnostics: Sequence[Diagnostic]) -> None:
-    """The same for diagnostics of a spec; one of a --set has no place in a file."""
+    """The same for diagnostics of a spec; those of --set have no location in a file."""
     if not _in_a_job():
         return
     for found in diagnostics:
@@ -31,7 +31,7 @@ def _in_a_job() -> bool:
 
 
 def _data(text: str) -> str:
-    """`text` in the one line that a workflow command is."""
+    """Escape `text` for a one-line workflow command."""
     return printable(text).replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

@@ -1,4 +1,4 @@
-"""Downloading what a command is about to read."""
+"""Downloads of the data of a command."""
 
 import click
 
@@ -12,6 +12,6 @@ offline_option = click.option(
 
 
 def obtain(data: DataSection, *, offline: bool) -> None:
-    """Download what `data` names, with a bar on a terminal. Raises CnncliError where it can't be had."""
+    """Download what `data` names, with a progress bar on a terminal. Raises CnncliError on failure."""
     with Status() as status:
         api.obtain(data, status, offline=offline)

@@ -1,4 +1,4 @@
-"""What errors of the system and of other packages mean, in one line: what failed and what helps."""
+"""One-line messages for errors of the system and other packages: what failed and how to fix it."""
 
 import errno
 import os
@@ -8,29 +8,29 @@ from pathlib import Path
 from cnncli.errors import CnncliError, UsageError, reason
 
 OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-"""What fails without a file's name where standard output leads to a full disk or a broken one."""
+"""System errors without a file name, when standard output is redirected to a full or broken disk."""
 NO_MEMORY = ("failed to map segment", "Cannot allocate memory")
-"""What the loader says of a library that finds no room."""
+"""Message of the dynamic loader when memory is too small for a library."""
 COMPILER, SETTINGS = "NUMBA_", ".numba_config.yaml"
-"""What the names of Numba's variables begin with, and its file of settings in the working directory."""
+"""Prefix of Numba's environment variables, and its configuration file in the working directory."""
 PARSED = "\nThe parse failed"
-"""What Numba's traceback comes after."""
+"""Text that precedes a traceback from Numba."""
 OWN = ("NUMBA_NUM_THREADS", "NUMBA_CACHE_DIR")
-"""Those that are checked, or not used."""
+"""Variables that are validated elsewhere or not used."""
 
 DISTRIBUTED = {"yaml": "PyYAML", "PIL": "pillow"}
-"""Packages that pip knows under another name."""
+"""Package names on PyPI that differ from the module name."""
 
 
 def as_cnncli_error(error: Exception) -> CnncliError | None:
-    """The error as one of ours, with its line and its exit code; None for a bug."""
-    if said := system_error_message(error):
-        return CnncliError(said)
+    """Convert the error to a CnncliError with message and exit code; None for a bug."""
+    if message := system_error_message(error):
+        return CnncliError(message)
     return _of_compiler(error)
 
 
 def _of_compiler(error: Exception) -> UsageError | None:
-    """What Numba can't make of the variables that are set for it, or of its file of settings."""
+    """Message about an invalid Numba environment variable or configuration file."""
     settings = [
         f"{name}={value}" for name, value in os.environ.items() if name.startswith(COMPILER) and name not in OWN
     ]
@@ -42,19 +42,19 @@ def _of_compiler(error: Exception) -> UsageError | None:
 
 
 def system_error_message(error: Exception) -> str:
-    """The line for an error that is no bug of ours, or nothing."""
+    """Message for an error that is not a bug of cnncli; empty otherwise."""
     return _exhausted(error) or _missing(error) or _unusable(error)
 
 
 def _exhausted(error: Exception) -> str:
-    """What the system has no more of: memory, threads."""
+    """Message about an exhausted resource: memory or threads."""
     said = " ".join(map(str, _causes(error)))
     if isinstance(error, MemoryError):
         return (
             f"there is not enough memory{f': {error}' if str(error) else ''}; smaller batches, or less data, need less"
         )
     refused = isinstance(error, ImportError | OSError) and any(words in said for words in NO_MEMORY)
-    if refused or (isinstance(error, SystemError) and _is_limited()):  # which is what Python makes of it at times
+    if refused or (isinstance(error, SystemError) and _is_limited()):  # Python sometimes raises this instead
         return "there is not enough memory to load the libraries that cnncli needs; `ulimit -v` may limit it"
     if isinstance(error, RuntimeError) and said.startswith("can't start new thread"):
         return "the system refuses another thread; `ulimit -u` may limit them, --threads 1 needs fewer"
@@ -86,14 +86,14 @@ def _unusable(error: Exception) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what it came from."""
+    """The error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _packages(error: Exception) -> Iterator[str]:
-    """The packages through which the error came up."""
+    """The packages in the traceback of the error."""
     trace = error.__traceback__
     while trace is not None:
         yield trace.tb_frame.f_globals.get("__name__", "").partition(".")[0]

@@ -1,4 +1,4 @@
-"""Options and commands of other training tools (Keras, PyTorch, Ultralytics, …), and what to write here instead."""
+"""Options and commands of other training tools (Keras, PyTorch, Ultralytics, …), and their equivalents."""
 
 from collections.abc import Sequence
 from shlex import join, quote
@@ -6,9 +6,9 @@ from typing import NamedTuple
 
 
 class Instead(NamedTuple):
-    """What to write for an option. `{}` stands for the value that was given, or else for `example`.
+    """Equivalent of an option. `{}` is replaced by the given value, or else by `example`.
 
-    `commands`: the only ones it is for; of none named, it is for each that has the option it begins with.
+    `commands`: the commands it applies to; if empty, every command that has the option.
     """
 
     text: str
@@ -56,7 +56,7 @@ OPTIONS: dict[str, Instead] = {
     **dict.fromkeys(("topk", "top-k"), Instead("--top {}", "5")),
     "debug": Instead("CNNCLI_DEBUG=1 before the command shows the traceback of an error"),
 }
-"""By name, without dashes in front, in lower case and with dashes for underscores."""
+"""By name: lower case, without leading dashes, with dashes for underscores."""
 
 COMMANDS: dict[str, str] = {
     "fit": "train SPEC",
@@ -73,18 +73,18 @@ COMMANDS: dict[str, str] = {
     **dict.fromkeys(("bench", "profile", "speed"), "benchmark SPEC"),
     "clean": "doctor --clean",
 }
-"""The command line to write for a command; words in capitals stand for the arguments that were given."""
+"""Equivalent of a command; words in capitals are placeholders for the given arguments."""
 LACKING: dict[str, str] = {
     "plot": "metrics.jsonl in a run's directory has the metrics, one line of JSON per epoch",
     "export": "best.safetensors in a run's directory has the weights, which any reader of safetensors loads",
 }
-"""Commands without a counterpart: what serves their purpose."""
+"""Commands without an equivalent: alternatives."""
 
 
 def option(word: str, value: str | None, command: str, known: Sequence[str]) -> str:
-    """What to write for the option `word` (`--lr`) of `command`, whose options are `known`; "" where nothing is known.
+    """Suggestion for the option `word` (`--lr`) of `command`, whose options are `known`; empty if unknown.
 
-    `value`: what stood behind it, if anything did.
+    `value`: the argument after it, if any.
     """
     found = OPTIONS.get(word.lstrip("-").lower().replace("_", "-"))
     if found is None or (found.commands and command not in found.commands):
@@ -97,7 +97,7 @@ def option(word: str, value: str | None, command: str, known: Sequence[str]) -> 
 
 
 def command(words: Sequence[str]) -> str:
-    """What to write for a command line that begins with another tool's command; "" where nothing is known."""
+    """Suggestion for a command line that begins with another tool's command; empty if unknown."""
     name = words[0].lower()
     if name in LACKING:
         return f"; {LACKING[name]}"

@@ -1,4 +1,4 @@
-"""MODEL on a command line: left out, it is the newest run; a run that nobody named is told on standard error."""
+"""The MODEL argument: defaults to the newest run; an implied run is shown on standard error."""
 
 from pathlib import Path
 
@@ -16,21 +16,21 @@ weights_option = click.option(
 
 
 def given_or_newest(argument: str | Path | None) -> Path:
-    """The path of an argument, or the newest run. Raises UsageError where there is none."""
+    """The path of the argument, or the newest run. Raises UsageError if there is none."""
     if argument is not None:
         return Path(argument)
     run = newest_run()
-    _tell(run)
+    _show_run(run)
     return run
 
 
 def find_target(argument: Path | None, weights: str | None) -> Target:
-    """What MODEL names, as `find_model`."""
+    """Resolve MODEL, as `find_model`."""
     target = find_model(given_or_newest(argument), weights)
     if target.implied and target.run:
-        _tell(target.run)
+        _show_run(target.run)
     return target
 
 
-def _tell(run: Path) -> None:
+def _show_run(run: Path) -> None:
     echo_lines([f"model: {run}"], err=True)

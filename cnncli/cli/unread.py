@@ -1,4 +1,4 @@
-"""Output whose reader has gone (`cnncli summary | head`): the command goes on, so that its exit code stays true."""
+"""Broken pipes (`cnncli summary | head`): the command continues, so that its exit code is correct."""
 
 import os
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Unbroken:
-    """A text stream that drops what nobody reads any more; in all else it is the stream it stands for."""
+    """Text stream wrapper that discards output after the pipe is broken."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
@@ -18,7 +18,7 @@ class Unbroken:
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write, or drop."""
+        """Write, or discard if the pipe is broken."""
         try:
             return int(self._stream.write(text))
         except BrokenPipeError:
@@ -26,14 +26,14 @@ class Unbroken:
             return len(text)
 
     def flush(self) -> None:
-        """Flush, or drop."""
+        """Flush, or discard if the pipe is broken."""
         try:
             self._stream.flush()
         except BrokenPipeError:
             self._drop()
 
     def _drop(self) -> None:
-        """Lead the stream, with what it still holds, to nowhere."""
+        """Redirect the stream and its buffer to the null device."""
         self.unread = True
         null = os.open(os.devnull, os.O_WRONLY)
         os.dup2(null, self._stream.fileno())
@@ -42,11 +42,11 @@ class Unbroken:
 
 @contextmanager
 def unbroken() -> Iterator[None]:
-    """While entered, standard output and standard error never fail because nobody reads them."""
+    """Context manager in which standard output and standard error never raise BrokenPipeError."""
     with redirect_stdout(Unbroken(sys.stdout)), redirect_stderr(Unbroken(sys.stderr)):
         yield
 
 
 def unread() -> bool:
-    """Whether nobody reads standard output any more: what only prints may stop."""
+    """Whether standard output is a broken pipe: code that only prints may stop."""
     return isinstance(sys.stdout, Unbroken) and sys.stdout.unread

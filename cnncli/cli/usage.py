@@ -1,6 +1,6 @@
-"""What is wrong with a command line, in one line: the rule, the value received, what may have been meant.
+"""One-line messages for usage errors: the rule, the value received, and a suggestion.
 
-The parser's own exceptions say what happened; only the value that a type refused is taken from its words.
+They are built from click's exceptions; only a value rejected by a type is parsed from the message.
 """
 
 import re
@@ -17,7 +17,7 @@ from cnncli.hints import suggestion
 
 
 def usage_message(error: click.ClickException) -> str:
-    """The line for an error of the parser."""
+    """The message for an error from click."""
     context: click.Context | None = getattr(error, "ctx", None)
     command = context.command_path if context else "cnncli"
     if isinstance(error, click.NoSuchOption) and context:
@@ -34,7 +34,7 @@ def usage_message(error: click.ClickException) -> str:
 
 
 def _plain(error: click.ClickException, command: str, context: click.Context | None) -> str:
-    """What the parser says with a text alone."""
+    """The message for exceptions of which click gives only a text."""
     extra = re.search(r"extra arguments? \((.*)\)", error.message)
     if extra:
         return f"{command} takes no further argument; received '{extra[1]}': see {command} --help"
@@ -45,7 +45,7 @@ def _plain(error: click.ClickException, command: str, context: click.Context | N
 
 
 def no_command(words: Sequence[str], context: click.Context) -> str:
-    """What to say of words whose first is no command: a spec or a model, another tool's command, or a misspelt one."""
+    """Message for an unknown command: a spec or model path, another tool's command, or a typo."""
     word = words[0]
     path = Path(word)
     if path.suffix in hints.SPEC_ENDINGS:
@@ -61,7 +61,7 @@ def _among(word: str, context: click.Context) -> str:
 
 
 def _option(name: str, value: str | None, context: click.Context) -> str:
-    """What to write for another tool's option, the commands that have it, or which of this one may have been meant."""
+    """Suggestion for an unknown option: an equivalent, the commands that have it, or the nearest option."""
     top = context.find_root()
     assert isinstance(top.command, click.Group)
     instead = foreign.option(name, value, context.info_name or "", list(_options(context.command)))
@@ -74,7 +74,7 @@ def _option(name: str, value: str | None, context: click.Context) -> str:
 
 
 def _as_written(name: str, arguments: Sequence[str]) -> tuple[str, str | None]:
-    """An option as it stands among the arguments, and its value: of `-lr 0.01` the parser knows no more than -l."""
+    """The option as written in the arguments, and its value: for `-lr 0.01`, click reports only -l."""
     for argument, after in zip(arguments, [*arguments[1:], "-"], strict=True):
         word, equals, value = argument.partition("=")
         if word == name or (not word.startswith("--") and len(name) == 2 and word.startswith(name)):
@@ -83,7 +83,7 @@ def _as_written(name: str, arguments: Sequence[str]) -> tuple[str, str | None]:
 
 
 def _everywhere(group: click.Group, context: click.Context, before: str = "") -> Iterator[tuple[str, str]]:
-    """Each command of a group with each of its options. This imports all of them: an error may take a moment."""
+    """All commands of a group with their options. Imports all commands, which is slow but only happens on errors."""
     for name in group.list_commands(context):
         command = group.get_command(context, name)
         if isinstance(command, click.Group):
@@ -99,7 +99,7 @@ def _options(command: click.Command) -> Iterator[str]:
 
 
 def _value(param: click.Parameter, error: click.BadParameter) -> str:
-    """The rule of the parameter's type, and the value that it refused."""
+    """Message with the rule of the parameter's type and the rejected value."""
     locked = re.search(r"'(.*)' is not (readable|writable)", error.message)
     if locked:
         can = "read" if locked[2] == "readable" else "written"
@@ -113,7 +113,7 @@ def _value(param: click.Parameter, error: click.BadParameter) -> str:
 
 
 def _rule(kind: "click.ParamType[Any]") -> str:
-    """What a value must be, where that can be said of its type."""
+    """The rule for values of a type; empty if unknown."""
     if isinstance(kind, click.IntRange | click.FloatRange):
         what = "a whole number" if isinstance(kind, click.IntRange) else "a number"
         if kind.min is None or kind.max is None:
@@ -126,7 +126,7 @@ def _rule(kind: "click.ParamType[Any]") -> str:
 
 
 def _written(param: click.Parameter | None) -> str:
-    """The parameter as it is written on the command line; one that was read from a variable is named by it, too."""
+    """The parameter as written on the command line, with its environment variable if it was read from one."""
     if param is None:
         return "an argument"
     if isinstance(param, click.Argument):

@@ -1,1 +1,1 @@
-"""What people look at."""
+"""Terminal output, tables, and generated pages."""

@@ -1,4 +1,4 @@
-"""What of the data a spec rarely means: told before a training begins."""
+"""Warnings about data that are probably unintended, issued before training."""
 
 from collections.abc import Iterator
 
@@ -13,14 +13,14 @@ from cnncli.training.sections import CompileSection
 
 
 def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> list[str]:
-    """A sentence for each."""
+    """One warning message per problem."""
     ranges = [] if dataset.train is None else _ranges(data, dataset.train)
-    counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # with such a loss they are refused
+    counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # a loss over classes rejects such rows
     return [*ranges, *(_several(dataset) if counts else ())]
 
 
 def _ranges(data: DataSection, split: Split) -> Iterator[str]:
-    """Augmentations that take the images for other numbers than they are."""
+    """Augmentations whose `value_range` does not match the images."""
     tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Photometric)]
     if not tones:
         return
@@ -35,13 +35,13 @@ def _ranges(data: DataSection, split: Split) -> Iterator[str]:
 
 
 def _range(tone: Photometric, least: float, greatest: float) -> str:
-    """The usual range that the numbers fit, or they themselves."""
+    """[0, 1] or [0, 255] if the values fit, else their actual range."""
     usual = (most for most in (1, 255) if tone.replace(value_range=(0, most)).fits(least, greatest))
     return next((f"[0, {most}]" for most in usual), f"[{least:.4g}, {greatest:.4g}]")
 
 
 def _several(dataset: Dataset) -> Iterator[str]:
-    """Rows of no class or of several, of which accuracy compares one."""
+    """Multi-hot rows with zero or several classes, for which accuracy compares only one."""
     for split in dataset.splits.values():
         y = split.y
         if y is None or y.dtype.kind != "f" or y.shape[-1] == 1 or not ((y == 0) | (y == 1)).all():

@@ -1,7 +1,7 @@
-"""`fit.class_weight`, as in Keras: how much the images of a class count in the loss of training.
+"""`fit.class_weight`, as in Keras: weights of the classes in the training loss.
 
 It multiplies the loss of each training image; the mean is still over the number of images, not over the weights.
-Validation and test count all images alike. Where images are mixed, each has the weight of its own class.
+Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their own class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ KEY = "class_weight"
 class Weights(dict[str, float]):
     """A weight by the name or the number of a class."""
 
-    def __hash__(self) -> int:  # type: ignore[override]  # a field's value must have one; nobody changes it
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
         return hash(frozenset(self.items()))
 
 
@@ -50,9 +50,9 @@ class ClassWeight(Kind):
 
 
 def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
-    """The weights by class number. A key is the name of a class, or the number of one where none has that name.
+    """The weights by class index. A key is a class name, or a class index if no class has that name.
 
-    Raises DeclarationError for a class that is not among `names`, or is there twice.
+    Raises DeclarationError for an unknown or duplicate class.
     """
     known = {str(number): number for number in range(len(names))}
     known |= {composed(name): number for number, name in enumerate(names)}
@@ -69,12 +69,12 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
 
 
 def of_rows(given: str | Weights, dataset: "Dataset") -> "Array":
-    """The weight of each row of the training split's arrays: float32 (N,). A class that is not named has 1.
+    """The weight of each row of the training split's arrays: float32 (N,). Classes not listed have weight 1.
 
     "balanced" gives a class n / (classes · its images), which scikit-learn and Keras' examples do, counted in the
-    training split. Raises CnncliError where images have not one class each, DeclarationError for an unknown class.
+    training split. Raises CnncliError unless each image has exactly one class, DeclarationError for an unknown class.
     """
-    import numpy as np  # here, because a spec is read without NumPy
+    import numpy as np  # local: reading a spec must not import NumPy
 
     from cnncli.datasets.class_numbers import class_numbers
 

@@ -1,6 +1,6 @@
-"""What happens in a training, as one stream of records: for terminals, programs, loggers. Readers change nothing.
+"""Events of a training, for progress bars, programs and loggers. Listeners do not affect the training.
 
-This module loads neither NumPy nor Numba: a reader may know the events before the number of threads is settled.
+This module imports neither NumPy nor Numba, so it can be imported before the number of threads is set.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Notice:
-    """Something a user should know; the training goes on. `located`: the text itself says the level, after a place."""
+    """A warning; training continues. `located`: the text already includes a location and the level."""
 
     text: str
     level: Literal["warning", "notice"] = "notice"
@@ -26,14 +26,14 @@ class Notice:
 
 @dataclass(frozen=True)
 class Progress:
-    """Work before the first batch: `text` says how far it is; an empty one, that it is done."""
+    """Progress before the first batch, as `text`; an empty text means it has finished."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Download:
-    """So many bytes (`received` of `size`) of a dataset's file have come."""
+    """Download progress of a dataset file: `received` of `size` bytes."""
 
     file: str
     received: int
@@ -42,7 +42,7 @@ class Download:
 
 @dataclass(frozen=True)
 class TrialBegins:
-    """Training `number` of `count` (from 1) begins; `name` says its seed or fold, like "seed 43 fold 2"."""
+    """Training `number` of `count` (from 1) starts; `name` gives its seed and fold, such as "seed 43 fold 2"."""
 
     number: int
     count: int
@@ -51,10 +51,10 @@ class TrialBegins:
 
 @dataclass(frozen=True)
 class Begun:
-    """The data are read, and fit the model.
+    """The data are loaded and match the model; training is about to start.
 
-    `images`: how many each split has. `source`: the data's name or path. `rescaled_by`: the type of the layer by which
-    the model scales its images itself, if it does and the spec leaves it to that.
+    `images`: number per split. `source`: name or path of the data. `rescaled_by`: type of the layer with which the
+    model rescales images itself, if the spec relies on it.
     """
 
     name: str
@@ -69,7 +69,7 @@ class Begun:
 
 @dataclass(frozen=True)
 class BatchDone:
-    """One batch of an epoch (both from 1) is trained; `sums` are those of the epoch so far, and go on to grow."""
+    """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place."""
 
     epoch: int
     batch: int
@@ -79,9 +79,9 @@ class BatchDone:
 
 @dataclass(frozen=True)
 class EpochDone:
-    """An epoch is trained, validated and saved. `images_per_second`: of training alone, without validation.
+    """An epoch has been trained, validated and saved. `images_per_second`: training only, without validation.
 
-    `best`: if the training ended here, the run would hand out this epoch's weights for being the best so far.
+    `best`: this epoch is the best so far; its weights would be the final ones if training stopped here.
     """
 
     figures: Mapping[str, float]
@@ -92,7 +92,7 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A callback ended the training after this epoch (from 1)."""
+    """A callback stopped training after this epoch (from 1)."""
 
     epoch: int
     callback: str
@@ -100,9 +100,9 @@ class Stopped:
 
 @dataclass(frozen=True)
 class Ended:
-    """A training is over: `run` is its directory, `epoch` the one whose weights it hands out, `digest` theirs.
+    """Training has finished: `run` is its directory, `epoch` the epoch of the final weights, `digest` their digest.
 
-    `test`: the metrics on the test split; None where there is none.
+    `test`: the metrics on the test split; None without a test split.
     """
 
     run: str
@@ -117,4 +117,4 @@ OnEvent = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """Read nothing."""
+    """Ignore the event."""

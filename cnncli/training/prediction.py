@@ -1,4 +1,4 @@
-"""What a network says of images that come one after the other, batch by batch."""
+"""Batched prediction on a stream of images."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
@@ -16,11 +16,11 @@ Array = np.ndarray[Any, Any]
 
 
 class Prediction(NamedTuple):
-    """An image and what is made of it; arrays are good until the next prediction is asked for.
+    """An image and its prediction; the arrays are valid until the next prediction is requested.
 
-    `fed`: real, the model's input shape, what it was fed; `output`: real, its output shape, as probabilities where the
-    model gives logits; `given`: what it gives itself; all None for an image that can't be used. `white`: what 255, or
-    the float 1, is when it is fed.
+    `fed`: the model's input, real, of its input shape; `output`: real, of its output shape, logits converted to
+    probabilities; `given`: the raw output; all None for an unusable image. `white`: the input value of 255, or of the
+    float 1.
     """
 
     image: Image
@@ -31,7 +31,7 @@ class Prediction(NamedTuple):
 
 
 class _Feeder:
-    """Feeds images of one dtype: `buffer`, (batch_size, H, W, C), scaled as in training on its way into a network."""
+    """Feeds images of one dtype: `buffer`, (batch_size, H, W, C), scaled as in training when fed to a network."""
 
     def __init__(self, network: Network, dtype: str, rescale: float | str) -> None:
         self.buffer: Array = np.zeros(network.inputs.shape, dtype)
@@ -41,20 +41,20 @@ class _Feeder:
         self.program = Program(self.scaled.steps(rows, out, Scratch()), network.threads)
 
     def feed(self, images: list[Array]) -> None:
-        """Put the images into the network's first rows."""
+        """Copy the images into the network's first rows."""
         for row, pixels in enumerate(images):
             self.buffer[row] = pixels
         self.program.run()
 
     @property
     def white(self) -> float:
-        """What white becomes."""
+        """The input value of white."""
         greatest = 255 if self.buffer.dtype == np.uint8 else 1
         return greatest * self.scaled.factor / self.scaled.divisor
 
 
 def predict(network: Network, images: Iterable[Image], rescale: float | str) -> Iterator[Prediction]:
-    """What the network, whose weights are set, makes of each image, in their order. `rescale` is the training's."""
+    """Predictions for the images, in order. The network's weights are set; `rescale` is that of the training."""
     feeders: dict[str, _Feeder] = {}
     with network.steady_weights():
         for batch in _batches(images, network.batch_size):
@@ -76,7 +76,7 @@ def predict(network: Network, images: Iterable[Image], rescale: float | str) -> 
 
 
 def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:
-    """Images of one dtype, at most `size`, with those between them that can't be used."""
+    """Batches of images of one dtype: at most `size` usable images, and the unusable ones in between."""
     batch: list[Image] = []
     dtype: np.dtype[Any] | None = None
     for image in images:

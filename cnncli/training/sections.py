@@ -12,7 +12,7 @@ from cnncli.training.optimizers.optimizers import OptimizerField
 
 
 class CompileSection(Declaration):
-    """What training makes small, how, and what it reports."""
+    """Loss, optimizer and metrics."""
 
     optimizer: OptimizerField
     loss: LossField
@@ -20,11 +20,11 @@ class CompileSection(Declaration):
 
 
 class FitSection(Declaration):
-    """How long, in what portions."""
+    """Epochs, batch size and callbacks."""
 
     epochs: Annotated[int, Integer(0)] = 1
     batch_size: PositiveInt = 32
     shuffle: bool = True
     class_weight: Annotated[str | Weights | None, Maybe(ClassWeight())] = None
-    """How much images of a class count in training: balanced, or a weight for some classes by name or number."""
+    """Class weights of the training loss: balanced, or weights of classes by name or index."""
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()

@@ -1,4 +1,4 @@
-"""Where a training stands: all that, with the tensors, makes a resumed run end with the same bits."""
+"""The state of a training: with the tensors, everything needed for bit-identical results after resuming."""
 
 import json
 from dataclasses import asdict, dataclass, field
@@ -7,11 +7,11 @@ from typing import Any
 
 @dataclass
 class State:
-    """`epoch`: those that are complete. `batch`: those done of the next one. `step`: updates.
+    """`epoch`: completed epochs. `batch`: completed batches of the next epoch. `step`: updates.
 
-    `history`: each epoch's figures. `best_value`: what the best epoch so far, `best_epoch` (from 1), is judged by.
-    `rate_factor`: what callbacks have multiplied the learning rate by. `stopped_by`: the callback that ended the run.
-    `data`: the digest of the data. `callbacks`: what each remembers.
+    `history`: metrics per epoch. `best_value`: monitored value of the best epoch so far, `best_epoch` (from 1).
+    `rate_factor`: factor of the learning rate, set by callbacks. `stopped_by`: the callback that stopped the training.
+    `data`: the digest of the data. `callbacks`: the state of each.
     """
 
     data: str
@@ -26,12 +26,12 @@ class State:
     callbacks: list[dict[str, Any]] = field(default_factory=list)
 
     def dump(self) -> str:
-        """As JSON, which keeps every float exactly."""
+        """Serialize to JSON, which preserves every float exactly."""
         return json.dumps(asdict(self))
 
     def flaw(self, epochs: int, batches: int, callbacks: int) -> str:
-        """What can't be of a training of so many epochs, batches an epoch and callbacks, as a rule; or nothing."""
-        left = self.epoch * batches + self.batch - self.step  # batches of the epoch that a callback cut short
+        """The violated rule, for these numbers of epochs, batches per epoch and callbacks; empty if none."""
+        left = self.epoch * batches + self.batch - self.step  # batches skipped when a callback ended an epoch
         rules = {
             f"epoch must be between 0 and {epochs:,}": 0 <= self.epoch <= epochs,
             f"batch must be between 0 and {batches:,}": 0 <= self.batch <= batches,
@@ -44,7 +44,7 @@ class State:
 
 
 def is_like(value: Any, initial: Any) -> bool:
-    """Whether what a callback remembers may have come of what it began with: None may become a number."""
+    """Whether a callback's state has the structure of its initial state; None may have become a number."""
     if isinstance(initial, dict):
         return (
             isinstance(value, dict)

@@ -13,7 +13,7 @@ from cnncli.errors import InterruptedRun
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.events import BatchDone
-from cnncli.training.loop.session import Place, Plan, read_data, train
+from cnncli.training.loop.session import Plan, RunOptions, read_data, train
 from cnncli.training.sections import CompileSection, FitSection
 
 BATCHES = 6
@@ -90,7 +90,7 @@ def outcome(run):
 
 def run(plan, folder=None, *, resume=None, weights=None, report=lambda event: None, threads=2):
     """Train a plan into `folder`, or resume the run there."""
-    place = Place(resume=resume, weights=weights, output=folder)
+    place = RunOptions(resume=resume, weights=weights, output=folder)
     return train(plan, read_data(plan), place, threads, report)
 
 

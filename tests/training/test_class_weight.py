@@ -17,7 +17,7 @@ from cnncli.spec.spec import parse
 from cnncli.training import class_weight
 from cnncli.training.class_weight import Weights, of_rows
 from cnncli.training.loop import session
-from cnncli.training.loop.session import Place, check, read_data
+from cnncli.training.loop.session import RunOptions, check, read_data
 from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
 from tests.datasets.photos import classes, table
@@ -100,7 +100,7 @@ def test_targets_that_have_not_one_class_each_are_refused_before_training(tmp_pa
         fit=FitSection(class_weight=class_weight.BALANCED),
     )
     with pytest.raises(CnncliError, match="one class for each image"):
-        check(plan, read_data(plan), Place(output=tmp_path / "run"), 1)
+        check(plan, read_data(plan), RunOptions(output=tmp_path / "run"), 1)
 
 
 SPEC = """

@@ -364,5 +364,5 @@ def test_data_that_are_changed_before_the_run_begins_leave_no_run_and_promise_no
         file.seek(200)
         file.write(b"x")
     with pytest.raises(CnncliError, match=r"x_train\.npy was changed by another program while it was being read$"):
-        session.train(plan, dataset, session.Place(output=data / "run"), 2, lambda event: None)
+        session.train(plan, dataset, session.RunOptions(output=data / "run"), 2, lambda event: None)
     assert not (data / "run").exists()

@@ -21,7 +21,7 @@ def said(monkeypatch):
     """What is said to the user."""
     lines = []
     monkeypatch.setattr(notices, "show", lines.append)
-    monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setattr(notices, "_shown", set())
     return lines
 
 

@@ -96,7 +96,7 @@ def said(monkeypatch):
     """The warnings that are shown."""
     texts = []
     monkeypatch.setattr(notices, "show", texts.append)
-    monkeypatch.setattr(notices, "_said", set())
+    monkeypatch.setattr(notices, "_shown", set())
     return texts
 
 

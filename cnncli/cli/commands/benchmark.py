@@ -1,4 +1,4 @@
-"""`cnncli benchmark`: how fast a network trains or predicts here, and where the time goes."""
+"""`cnncli benchmark`: time training or inference, in total and per operation."""
 
 import os
 import sys
@@ -104,14 +104,14 @@ def _measure(
 
 
 def _teller(notice: Status, what: str, rounds: int) -> Callable[[int], None]:
-    """Says which round is on."""
+    """Callback that shows the current round."""
     return lambda number: notice.say(f"{what}: round {number + 1}/{rounds}")
 
 
 def _starter(name: str, spec: Spec, mode: "Mode") -> "Callable[[int, Mapping[str, str]], Peer]":
-    """What starts the peer on a number of threads. Raises UsageError where it is missing, or can't run the network.
+    """Factory that starts the peer with a number of threads. Raises UsageError if missing or unable to run the network.
 
-    It gets the environment as the user has it: that of our own threads is not for it.
+    The peer gets the user's environment, without cnncli's own thread settings.
     """
     from cnncli.interop.peers.peer import FRAMEWORKS, Peer
 

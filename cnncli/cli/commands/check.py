@@ -1,4 +1,4 @@
-"""`cnncli check`: every problem of specs."""
+"""`cnncli check`: validate specs."""
 
 from typing import Any
 

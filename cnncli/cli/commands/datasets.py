@@ -1,4 +1,4 @@
-"""`cnncli datasets`: what there is to train on by name, where it is, and getting it."""
+"""`cnncli datasets`: list, show and download the built-in datasets."""
 
 from typing import Any
 

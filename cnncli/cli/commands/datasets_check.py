@@ -1,4 +1,4 @@
-"""`cnncli datasets check`: what a data source has, and what is wrong with it."""
+"""`cnncli datasets check`: validate a data source and report its contents."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`cnncli datasets preview`: training images as they are and as training sees them, on one sheet."""
+"""`cnncli datasets preview`: draw training images before and after augmentation."""
 
 from io import BytesIO
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`cnncli doctor`: what this machine has, what cnncli keeps on it, and what is amiss."""
+"""`cnncli doctor`: show hardware, settings and caches, and report problems."""
 
 import os
 import sys

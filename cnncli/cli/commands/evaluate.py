@@ -1,4 +1,4 @@
-"""`cnncli evaluate`: how good a trained model is, and at what it fails."""
+"""`cnncli evaluate`: metrics, confusion matrix and misclassified samples of a trained model."""
 
 from pathlib import Path
 
@@ -52,7 +52,7 @@ def command(
 def _measure(
     target: Target, data: str | None, report: Report, *, last: bool, threads: int | None, offline: bool, as_json: bool
 ) -> None:
-    """Evaluate, print the figures and judge them."""
+    """Evaluate, print the metrics and check expectations."""
     model = Model(target, threads=threads)
     with Status() as status:
         evaluation = model.evaluate(data, offline=offline, on_event=status)
@@ -70,7 +70,7 @@ def _measure(
         if evaluation.judged:
             place = f": {listing}" if listing else ""
             echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
-    if listing is not None:  # after the figures: these are worth having where nothing can be written
+    if listing is not None:  # after the metrics, so that they are printed even if writing fails
         atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())
     report.what = evaluation.split
     report.conclude(evaluation.named_figures())

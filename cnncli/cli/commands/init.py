@@ -1,4 +1,4 @@
-"""`cnncli init`: a spec to begin with, a shipped one or one written for some data."""
+"""`cnncli init`: create a starter spec, from a template or for given data."""
 
 import json
 import os
@@ -34,7 +34,7 @@ MOST_CLASSES, MOST_SIZES = 12, 3
 
 
 def _specs() -> dict[str, Path]:
-    """The specs that come along, by name."""
+    """The bundled specs, by name."""
     return {file.stem: file for file in sorted(shipped("configs").glob("*.yaml"))}
 
 
@@ -82,7 +82,7 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
 
 
 def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
-    """Look at the data, and write what is decided, once it is a valid spec."""
+    """Inspect the data, choose a spec, validate it and write it."""
     _check_free(output, force=force)
     from cnncli.datasets.inspect.inspect_source import inspect_source
     from cnncli.spec.init.proposal import propose
@@ -101,20 +101,20 @@ def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
 
 
 def _provide_schema(file: Path) -> None:
-    """Write the schema that the spec's first line names, unless there is one."""
+    """Write the schema named in the spec's first line, unless it exists."""
     if not file.exists():
         _write(file, json.dumps(schema(), ensure_ascii=False) + "\n", force=False)
 
 
 def _stem(source: str) -> str:
-    """What a spec for `source` is called: a plain name."""
+    """The name of a spec for `source`."""
     path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
     name = path.stem if path.suffix in (".npz", ".npy", ".csv", ".yaml", ".yml") else path.name
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
 
 
 def _from(output: Path, source: str, kind: str) -> str:
-    """The data as the spec names them: a path is relative to the spec, unless it was given from the root."""
+    """The data source for the spec: paths are relative to the spec unless given as absolute."""
     path = Path(source)
     if kind not in ("folder", "arrays", "table"):
         return source

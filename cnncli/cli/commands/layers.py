@@ -1,4 +1,4 @@
-"""`cnncli layers`: the words of a spec, looked up."""
+"""`cnncli layers`: explain the names used in specs."""
 
 import sys
 

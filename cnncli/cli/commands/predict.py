@@ -1,4 +1,4 @@
-"""`cnncli predict`: what a trained model says of images."""
+"""`cnncli predict`: classify images with a trained model."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 INPUTS = (*ENDINGS, ".npy")
 FILES = (".npy", ".csv")
 MANY_CLASSES = 20
-"""With more, the five likeliest are told instead of the three."""
+"""Show the top five instead of the top three with more classes than this."""
 
 
 @click.command("predict", epilog=example("cnncli predict runs/mnist/latest three.png --invert"))
@@ -91,7 +91,7 @@ def command(
 
 
 def _split(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
-    """The model, if the first path is one, and the inputs. Raises UsageError where there is no input."""
+    """Split the paths into the model, if the first one is a model, and the inputs. Raises UsageError without inputs."""
     first, *others = paths
     if others and _is_input(first) and any(path.suffix == hints.MODEL_ENDING or model_files(path) for path in others):
         raise UsageError(f"the model comes first: cnncli predict MODEL INPUT...; received {first}")
@@ -105,7 +105,7 @@ def _split(paths: Sequence[Path]) -> tuple[Path | None, Sequence[Path]]:
 
 
 def _is_input(path: Path) -> bool:
-    """Whether a path is an image, an array or a folder of images, and so no model."""
+    """Whether a path is an image, an array or a folder of images, rather than a model."""
     if path.suffix.lower() in INPUTS and not path.is_dir():
         return True
     if not path.is_dir() or hints.is_run(path) or model_files(path):
@@ -116,7 +116,7 @@ def _is_input(path: Path) -> bool:
 
 
 def _check(inputs: Sequence[Path], output: Path | None) -> None:
-    """Raise UsageError for what is wrong with the command line, before a model is read."""
+    """Validate the command line before reading a model. Raises UsageError."""
     for path in inputs:
         if not path.exists():
             raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
@@ -132,13 +132,13 @@ def _check(inputs: Sequence[Path], output: Path | None) -> None:
 
 
 def _beside(path: Path) -> list[str]:
-    """What may be an INPUT in the folder where `path` should be."""
+    """Candidates for INPUT in the parent folder of `path`."""
     found = sorted(path.parent.glob("[!.]*"))
     return [str(other) for other in found if other.suffix.lower() in INPUTS or other.is_dir()]
 
 
 def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":
-    """The same; until the first is there, a terminal shows that kernels are compiled, where they are."""
+    """Pass the predictions on; while kernels are compiled for the first one, show that on a terminal."""
     from cnncli.kernels.jit import compilations
 
     with Status() as notice:

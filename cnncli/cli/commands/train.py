@@ -1,4 +1,4 @@
-"""`cnncli train`: from a spec to a run."""
+"""`cnncli train`: train the model of a spec."""
 
 import sys
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Where(TypedDict):
-    """The run to resume, the model file to start from, the run directory; each may be none."""
+    """The run to resume, the model file to start from, and the run directory; each may be None."""
 
     run: Path | None
     weights: Path | None
@@ -129,7 +129,7 @@ def _refuse_beside_resume(given: Mapping[str, object]) -> None:
 
 
 def _command() -> str:
-    """The command line, as a shell takes it."""
+    """The command line, quoted for a shell."""
     arguments = click.get_current_context().find_root().meta[ARGUMENTS]
     return join(["cnncli", *arguments]).encode(errors="backslashreplace").decode()
 
@@ -144,7 +144,7 @@ def _print_forecast(spec: Spec, made: "Forecast", *, as_json: bool) -> None:
 
 
 def _figures(done: Trials, mode: str) -> Mapping[str, float]:
-    """What expectations speak of: the figures of the only training, or the means of several, which are shown."""
+    """The metrics for expectations: those of a single training, or the means of several, which are printed."""
     if len(done.runs) == 1:
         return done.runs[0].metrics
     spreads = done.figures

@@ -1,4 +1,4 @@
-"""`cnncli warmup`: compile ahead, so that the first training begins at once."""
+"""`cnncli warmup`: compile kernels ahead of the first training."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -51,11 +51,11 @@ def _show(compilation: "Compilation") -> None:
 
 
 def _ignore(compilation: "Compilation") -> None:
-    """Away from a terminal, the closing line says it all."""
+    """Without a terminal, only the final line is printed."""
 
 
 def _run(spec: Spec) -> None:
-    """Do once, on one image, what a training, an evaluation and a prediction do."""
+    """Run training, evaluation and prediction once on one image."""
     from cnncli.graph.network import Network
     from cnncli.training.loop.loop import prepare
     from cnncli.training.optimizers.update import Update

@@ -1,4 +1,4 @@
-"""Where the time of a training step goes, by kind of operation, now and before."""
+"""Breakdown of the time of a training step by kind of operation, now and before."""
 
 from typing import Any
 
@@ -34,10 +34,10 @@ def render(figures: Figures) -> list[str]:
     lines = commands(*(f"cnncli benchmark configs/{spec}.yaml --batch-size {LARGE}" for spec in figures["now"]))
     for spec, now in figures["now"].items():
         then = before["specs"].get(spec, {"kinds": {}})
-        told = f"{rate(now['images_per_second'])} images/s"
+        rates = f"{rate(now['images_per_second'])} images/s"
         if then["kinds"]:
-            told += f"; {rate(then['images_per_second'])} before, at {before['commit']}"
-        lines += [f"### {spec}", "", f"Whole steps: {told}.", "", *_kinds(then["kinds"], now["kinds"])]
+            rates += f"; {rate(then['images_per_second'])} before, at {before['commit']}"
+        lines += [f"### {spec}", "", f"Whole steps: {rates}.", "", *_kinds(then["kinds"], now["kinds"])]
         lines += disturbance([now])
         if warned := disturbance([then]):
             lines += ["Before: " + warned[0][0].lower() + warned[0][1:], ""]

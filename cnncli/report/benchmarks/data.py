@@ -1,4 +1,4 @@
-"""Data: what augmentation costs, batches beside PyTorch's DataLoader, a folder of 100,000 images."""
+"""Data benchmarks: cost of augmentation, comparison with PyTorch's DataLoader, a folder of 100,000 images."""
 
 import json
 from pathlib import Path

@@ -1,11 +1,11 @@
-"""Tables in Markdown, and figures held against what they are to reach."""
+"""Markdown tables, and comparison of figures with their goals."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 Figures = Mapping[str, Any]
-"""What a section measured, as JSON has it."""
+"""Measurements of a section, as JSON."""
 
 
 def times(ratio: float) -> str:

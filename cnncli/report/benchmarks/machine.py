@@ -1,4 +1,4 @@
-"""The machine, and what is installed on it."""
+"""Facts about the machine and the installed packages."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""The page: its sections, each with how it is measured and how it is shown."""
+"""The page and its sections, each with functions to measure and show it."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Whole processes: how soon a training is under way, and how much memory it wants."""
+"""Process benchmarks: startup time and memory of a training."""
 
 from pathlib import Path
 from shlex import join
@@ -54,7 +54,7 @@ def render(figures: Figures) -> list[str]:
             *MEMORY.cells(smaller)[:1],
         ],
     ]
-    told = (
+    note = (
         "The first step is that of `cnncli train` itself, which is ended when it reports the first batch as done: the "
         "spec is checked, the digits are read and the run is begun by then. For the memory PyTorch trains on random "
         "digits; it need not validate, test or save, as `cnncli train` does."
@@ -65,7 +65,7 @@ def render(figures: Figures) -> list[str]:
         f"/usr/bin/time -v cnncli train configs/mnist.yaml {join(EPOCHS)}",
         "/usr/bin/time -v python cnncli/interop/torch/digits.py",
     ]
-    return [*commands(*shown), *table(["", ">cnncli", ">PyTorch", ">ratio", ">goal"], rows), told, ""]
+    return [*commands(*shown), *table(["", ">cnncli", ">PyTorch", ">ratio", ">goal"], rows), note, ""]
 
 
 def _train(*program: str, options: tuple[str, ...] = ()) -> Usage:

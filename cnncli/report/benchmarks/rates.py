@@ -1,4 +1,4 @@
-"""Images a second: training and inference against others, the share of the peak, one thread and two."""
+"""Throughput: training and inference compared with peers, share of the peak, one and two threads."""
 
 from collections.abc import Callable, Iterable
 from statistics import median
@@ -128,7 +128,7 @@ def _measure(matches: tuple[Match, ...], options: tuple[str, ...], rounds: int) 
 
 
 def _render(
-    matches: tuple[Match, ...], options: str, figures: Figures, told: Callable[[float], str], unit: str
+    matches: tuple[Match, ...], options: str, figures: Figures, formatted: Callable[[float], str], unit: str
 ) -> list[str]:
     rows, shown = [], []
     for match in matches:
@@ -137,7 +137,7 @@ def _render(
         shown.append(f"cnncli benchmark {' '.join(match.arguments)}{options}")
         for name, goal in match.goals.items():
             theirs = found["against"][name]
-            compared = [told(found["images_per_second"]), TITLES[name], told(theirs["images_per_second"])]
+            compared = [formatted(found["images_per_second"]), TITLES[name], formatted(theirs["images_per_second"])]
             least, most = theirs["ratio_range"]
             ratio = [times(theirs["ratio"]), f"{least:.2f} – {most:.2f}"]
             rows.append([match.spec, str(match.batch_size), *compared, *ratio, *goal.cells(theirs["ratio"])])

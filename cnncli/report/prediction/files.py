@@ -47,7 +47,7 @@ def _array(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...])
 
 @contextmanager
 def _table(path: Path, file: IO[bytes], means: Reader, outputs: tuple[int, ...]) -> Iterator[Sink]:
-    """A line an image, under a head; empty cells for one that can't be used."""
+    """One row per image, with a header; empty cells for unusable images."""
 
     def line(cells: Sequence[Any]) -> None:
         text = io.StringIO()

@@ -1,4 +1,4 @@
-"""Images that are unlike those that a model was trained on."""
+"""Detection of input images that differ from the training images."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from cnncli.training.prediction import Prediction
 
 
 @dataclass
-class Doubts:
-    """Looks at images on their way. `tone`: the training images'; without it there are no doubts. `inverted`: whether
-    the images were turned from light to dark.
+class InputCheck:
+    """Compares input images with the training images' brightness, `tone`; without it, nothing is reported. `inverted`:
+    whether brightness was inverted.
     """
 
     tone: BrightnessStats | None
@@ -21,7 +21,7 @@ class Doubts:
     first: dict[str, str] = field(default_factory=dict)
 
     def look(self, prediction: Prediction) -> None:
-        """Look at one more image."""
+        """Add an image."""
         if self.tone is None or prediction.fed is None or prediction.image.pixels is None:
             return
         least, greatest = float(prediction.fed.min()), float(prediction.fed.max())
@@ -33,7 +33,7 @@ class Doubts:
             self._note(way, f"{prediction.image.name}: {_percent(mean / white)} of white, theirs {theirs}")
 
     def warnings(self) -> Iterator[str]:
-        """What was found, if anything: a line for each kind."""
+        """Warnings, one line per kind of difference."""
         for kind, count in self.found.items():
             images = f"{count:,} image{'s are' if count > 1 else ' is'}"
             if kind == "other":

@@ -1,4 +1,4 @@
-"""Outputs read as what they mean."""
+"""Interpretation of model outputs."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model says of one image.
+    """The interpreted prediction for one image.
 
-    `predicted`: in a word or a few, None where there is no such word. `ranked`: figures by name, the most telling
-    first; they are probabilities where `shares`. `document` is for programs; `cells` go below the columns.
+    `predicted`: a short label, or None. `ranked`: values by name, most relevant first; probabilities if `shares`.
+    `document` is for programs; `cells` go below the columns.
     """
 
     predicted: str | None
@@ -33,22 +33,22 @@ class Answer:
 
 
 class Reader(Protocol):
-    """One way to read outputs."""
+    """Interpreter of one kind of output."""
 
     @property
     def classes(self) -> Sequence[str]:
-        """The names of what there is to tell."""
+        """The names of the reported values."""
 
     @property
     def columns(self) -> Sequence[str]:
         """What `cells` go below, in a table whose first column is the file."""
 
     def answer(self, prediction: Prediction) -> Answer:
-        """What the output, which must be there, says."""
+        """Interpret the output, which must not be None."""
 
 
 def reader(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, names: Sequence[str]) -> Reader:
-    """What reads the outputs of a trained model, of shape `outputs`; `names` are those of its classes."""
+    """Select the interpreter for outputs of shape `outputs`; `names` are the class names."""
     means, count = loss.meaning(outputs, targets), outputs[-1]
     if means is Meaning.IMAGE:
         return Reconstruction()
@@ -83,7 +83,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Labels:
-    """A probability for each of several labels, of which an image may have any number: those above a half."""
+    """Multi-label probabilities: predicts every label above 0.5."""
 
     classes: Sequence[str]
 
@@ -105,7 +105,7 @@ class Labels:
 
 @dataclass(frozen=True)
 class Numbers:
-    """Numbers that are no probabilities, in their order."""
+    """Regression outputs, in order."""
 
     classes: Sequence[str]
 
@@ -141,7 +141,7 @@ class Mask:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What was fed, given back: the mean of the squared differences, and the least, mean and greatest number."""
+    """Autoencoder outputs: mean squared reconstruction error, and minimum, mean and maximum."""
 
     classes: Sequence[str] = ()
     columns: Sequence[str] = ("error", "minimum", "mean", "maximum")
@@ -173,4 +173,4 @@ READERS: Mapping[Meaning, Callable[[Sequence[str]], Reader]] = {
     Meaning.NUMBERS: Numbers,
     Meaning.MASK: Mask,
 }
-"""What makes a reader of the names of classes."""
+"""Factory of an interpreter from class names."""

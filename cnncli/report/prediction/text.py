@@ -1,4 +1,4 @@
-"""Predictions for people and programs, on standard output."""
+"""Predictions as text or JSON on standard output."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -18,9 +18,9 @@ from cnncli.report.terminal.output import echo
 from cnncli.training.prediction import Prediction
 
 Sink = Callable[[Prediction, Answer | None], None]
-"""Takes each prediction in turn, and what it says; None for an image that can't be used."""
+"""Receives each prediction and its interpretation; None for an unusable image."""
 MOST_TABLES = 5
-"""Images that get a table each; of more each gets a line."""
+"""Maximum number of images with a table each; for more, one line per image."""
 BAR, SHORT_BAR, PERCENT, LONGEST_LABEL = 40, 12, 7, 24
 COLUMNS = (SHORT_BAR, PERCENT, 4 * 2)
 """What a line has besides names: a bar, a percentage, the gaps."""
@@ -29,12 +29,12 @@ REST = 10
 
 
 def text(top: int) -> "Terminal | Plain":
-    """For people: bars on a terminal, plain lines elsewhere. Of each answer the first `top` figures are told."""
+    """Text output: bars on a terminal, plain lines elsewhere, with the first `top` values."""
     return Terminal(top) if sys.stdout.isatty() else Plain(top)
 
 
 class Plain:
-    """A line an image, its parts apart by tabs: the file, what is predicted, figures by name."""
+    """One tab-separated line per image: file, prediction, values by name."""
 
     def __init__(self, top: int) -> None:
         self.top = top
@@ -55,7 +55,7 @@ class Plain:
 
 
 class Terminal:
-    """A table with bars for each of a few images; for each of many a line."""
+    """A table with bars per image for a few images; one line per image for many."""
 
     def __init__(self, top: int) -> None:
         self.top, self.console = top, console_on(sys.stdout)
@@ -127,7 +127,7 @@ class Terminal:
 
 @contextmanager
 def json_object(model: str, classes: Sequence[str]) -> Iterator[Sink]:
-    """For programs: one object, whose predictions are written as they are made."""
+    """JSON output: one object, written incrementally."""
     head = json_line({"model": model, "classes": list(classes)})
     echo(f'{head[:-1]}, "predictions": [', nl=False)
     separator = "\n"

@@ -1,1 +1,1 @@
-"""Tables for people, plain data for programs."""
+"""Tables, and plain data for JSON."""

@@ -1,4 +1,4 @@
-"""A benchmark as people and programs read it."""
+"""Benchmark results as a table or JSON."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ DISTURBANCE = 0.2
 
 @dataclass(frozen=True)
 class Benchmark:
-    """What was measured.
+    """Results of a benchmark.
 
     `peak`: FLOP/s of bare multiply-adds on as many threads. `others`: the CPUs that other processes kept busy
     meanwhile, None where that is not known.

@@ -12,7 +12,7 @@ from cnncli.report.terminal.output import echo
 
 
 def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A row a dataset, on standard output."""
+    """One row per dataset, on standard output."""
     table = Table(box=box.SIMPLE)
     table.add_column("name")
     for name in ("images", "shape", "classes", "size"):
@@ -28,7 +28,7 @@ def print_datasets(rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def print_dataset(facts: Mapping[str, Any]) -> None:
-    """All that is known of one dataset, a line each."""
+    """Details of one dataset, one line each."""
     images = ", ".join(f"{count:,} {split}" for split, count in facts["images"].items())
     lines = {
         "images": f"{images}, each {_shape(facts['shape'])}",

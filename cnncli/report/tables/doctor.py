@@ -20,7 +20,7 @@ from cnncli.version import __version__
 
 
 def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
-    """Everything about this machine. `variables`: the environment as the user has it. `used`: threads, as settled.
+    """All facts about this machine. `variables`: the environment of the user. `used`: number of threads.
 
     Measures the peak of multiply-adds, which takes a second, and compiles for it where it was never done.
     """
@@ -55,13 +55,13 @@ def _speed(used: int) -> list[Fact]:
 
 
 def document(found: Sequence[Fact]) -> dict[str, Any]:
-    """For programs: the values by part and name, and "problems", the lines of advice."""
+    """Data for JSON: the values by part and name, and "problems", the lines of advice."""
     parts = {part: {fact.name: fact.value for fact in group} for part, group in groupby(found, lambda fact: fact.part)}
     return {**parts, "problems": [fact.advice for fact in found if fact.advice]}
 
 
 def print_report(found: Sequence[Fact], file: TextIO) -> None:
-    """A chapter a part, a line a fact; at the end a line for each that is amiss."""
+    """One section per part, one line per fact, then one line per problem."""
     console = console_on(file)
     widest = max(len(fact.name) for fact in found)
     for part, group in groupby(found, lambda fact: fact.part):
@@ -72,8 +72,8 @@ def print_report(found: Sequence[Fact], file: TextIO) -> None:
         for fact in group:
             table.add_row(fact.name.replace("_", " "), tied(fact.shown))
         console.print(Padding(table, (0, 0, 0, 2), expand=False))
-    amiss = [fact.advice for fact in found if fact.advice]
+    problems = [fact.advice for fact in found if fact.advice]
     console.print()
-    console.print(f"{len(amiss)} problem{'s' * (len(amiss) > 1)}:" if amiss else "no problems found")
-    for advice in amiss:
+    console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)}:" if problems else "no problems found")
+    for advice in problems:
         console.print(Padding(tied(advice), (0, 0, 0, 2), expand=False))

@@ -1,4 +1,4 @@
-"""How good a model is, as people look at it: a row a class, and the confusion matrix."""
+"""Evaluation results as text: one row per class, and the confusion matrix."""
 
 import sys
 from collections.abc import Sequence
@@ -36,7 +36,7 @@ def print_evaluation(evaluation: Evaluation) -> None:
 
 
 def _confusions(classes: Sequence[str], confusion: Array) -> Table:
-    """The most frequent confusions, a row each."""
+    """The most frequent confusions, one per row."""
     wrong = confusion - np.diag(confusion.diagonal())
     table = Table("class", "taken for", "times", box=box.SIMPLE)
     for place in np.argsort(-wrong, axis=None, kind="stable")[:LARGEST_MATRIX]:

@@ -1,4 +1,4 @@
-"""Whether figures are as expected: for people, as a JUnit report, and for GitHub's page about a job."""
+"""Results of expectations: as text, as a JUnit report, and in the GitHub job summary."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ ASKING = {"train": "the spec expects", "evaluate": "--expect asks for"}
 
 
 class Report:
-    """What `cnncli COMMAND` came to: judged, told GitHub, and left in a JUnit report in `file`, if that is given.
+    """Reports the outcome of `cnncli COMMAND`: expectations, GitHub job summary, a JUnit report in `file`, if given.
 
     As a context manager it also reports the error that the command ends with. `what`: what it is done to, as far as it
     is known; `expectations`: what is expected of it. Raises UsageError where there is no folder for `file`.
@@ -112,8 +112,8 @@ def junit(
     element = _case(root, case.name, case.seconds)
     if case.error:
         text = _valid(str(case.error))
-        told = {"type": type(case.error).__name__, "message": text.partition("\n")[0]}
-        ElementTree.SubElement(element, "failure" if diverged else "error", told).text = text
+        attributes = {"type": type(case.error).__name__, "message": text.partition("\n")[0]}
+        ElementTree.SubElement(element, "failure" if diverged else "error", attributes).text = text
     for one in expectations:
         element = _case(root, str(one), 0.0)
         if skipped:

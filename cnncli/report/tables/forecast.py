@@ -1,4 +1,4 @@
-"""What `train --dry-run` tells: the model, and what its training will want."""
+"""Output of `train --dry-run`: the model, and the estimated memory and time."""
 
 from collections.abc import Sequence
 from math import inf

@@ -16,9 +16,9 @@ PREFIXES = ("CNNCLI_", "NUMBA_", "OMP_", "MKL_", "XDG_CACHE_HOME", "NO_COLOR")
 
 
 class Fact(NamedTuple):
-    """Something found. `part`: the chapter it belongs to. `value`: for programs; `shown`: for people.
+    """A fact about the machine. `part`: its section. `value`: for JSON; `shown`: for text.
 
-    `advice`: what is amiss and what to do, as a line; empty where all is well.
+    `advice`: the problem and its remedy in one line; empty if there is no problem.
     """
 
     part: str
@@ -87,7 +87,7 @@ def threads(cores: int, allowed: int, quota: float | None, used: int) -> list[Fa
 def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
     """The threading layer, and the most FLOP/s of float32 multiply-adds by number of threads.
 
-    `load`: how many processes wanted a core in the last minute, which makes the figures smaller.
+    `load`: load average of the last minute, which reduces the measured speed.
     """
     shown = ", ".join(f"{flops / GIGA:,.0f} on {n} thread{'s' * (n > 1)}" for n, flops in peaks.items())
     advice = ""
@@ -104,7 +104,7 @@ def speed(layer: str, peaks: Mapping[int, float], load: float) -> list[Fact]:
 
 
 def uncompiled() -> list[Fact]:
-    """What is there to say of speed where Numba is told to compile nothing."""
+    """The speed fact when Numba's compiler is disabled."""
     advice = "NUMBA_DISABLE_JIT is set, so kernels can't be compiled: unset it"
     return [Fact("speed", "threading_layer", None, "not known", advice)]
 

@@ -1,4 +1,4 @@
-"""Runs as people look back at them: how far each came and how good it became."""
+"""Tables of past runs: progress and metrics."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -16,7 +16,7 @@ from cnncli.training.runs.past_runs import MEASURED
 
 
 def facts(run: Path) -> dict[str, Any]:
-    """All about a run, for programs.
+    """Details of a run, for JSON.
 
     "state" is "finished", "running", "diverged", "interrupted", "failed", or "killed": it ended without a word, and
     "reason" why a run ended early. "epoch" is the one that "figures" are of: whose weights it hands out, or, where a
@@ -44,7 +44,7 @@ def facts(run: Path) -> dict[str, Any]:
 
 
 def print_runs(found: Sequence[Mapping[str, Any]], file: TextIO) -> None:
-    """A row a run; where the file is narrow, a few lines a run."""
+    """One row per run; a few lines per run if the output is narrow."""
     console = console_on(file)
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name in ("run", "epochs", "validation", "test"):
@@ -88,7 +88,7 @@ def _history(run: Path) -> list[dict[str, Any]]:
 
 
 def _best(epochs: Sequence[Mapping[str, Any]]) -> int | None:
-    """The epoch of the least val_loss, or else the last."""
+    """The epoch with the lowest val_loss, or else the last."""
     with suppress(TypeError, KeyError):
         return int(min(epochs, key=lambda epoch: epoch["val_loss"])["epoch"]) if epochs else None
     return epochs[-1].get("epoch")

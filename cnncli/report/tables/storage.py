@@ -25,7 +25,7 @@ ROOM = re.compile(r"[a-z_]+-[0-9a-f]{16}")
 
 
 def size(folder: Path) -> int:
-    """Bytes of all files below a folder; 0 where it is not there."""
+    """Total size in bytes of the files in a folder; 0 if it does not exist."""
     total = 0
     for place, _, names in os.walk(folder):
         for name in names:
@@ -94,9 +94,9 @@ def trained() -> list[Fact]:
 
 
 def disk() -> list[Fact]:
-    """What is free where runs and caches are written."""
+    """Free disk space for runs and caches."""
     places = {"runs": Path.cwd()}
-    with suppress(RuntimeError):  # without a home directory, which is told elsewhere
+    with suppress(RuntimeError):  # no home directory: reported elsewhere
         places["caches"] = _existing(folders.cache("jit"))
     facts = []
     for name, place in places.items():

@@ -1,4 +1,4 @@
-"""The summary of a model: a table for people, plain data for programs."""
+"""The summary of a model, as a table or data for JSON."""
 
 from collections.abc import Sequence
 from typing import Any, TextIO

@@ -1,4 +1,4 @@
-"""Every word of a spec, as people look it up: by kind, with what it takes and an entry to copy."""
+"""Reference of all names in specs: by kind, with arguments and an example entry."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -42,7 +42,7 @@ BARE = ("layer", "callback", "augmentation", "section")
 
 
 class Word(NamedTuple):
-    """A word of a spec. `others`: what else it is called. `about`: what it is. `family`: what all of its kind share.
+    """A name in specs. `others`: aliases. `about`: description. `family`: description of its kind.
 
     `declaration` is what it declares; an activation is no more than a name.
     """
@@ -61,15 +61,15 @@ class Word(NamedTuple):
 
     @property
     def notes(self) -> Mapping[str, str]:
-        """What is said of single arguments."""
+        """Descriptions of arguments."""
         return {} if self.declaration is None else field_docs(self.declaration)
 
     @property
     def rules(self) -> Mapping[str, str]:
-        """What each argument may be, and what is said of it."""
-        said = self.notes
+        """Valid values and description of each argument."""
+        notes = self.notes
         rules = {name: field.kind.rule for name, field in self.fields.items()}
-        return {name: f"{rule}. {said[name]}" if name in said else rule for name, rule in rules.items()}
+        return {name: f"{rule}. {notes[name]}" if name in notes else rule for name, rule in rules.items()}
 
     @property
     def example(self) -> str:
@@ -81,15 +81,15 @@ class Word(NamedTuple):
         return PLACES[self.kind][1] % entry
 
     def document(self) -> dict[str, Any]:
-        """All about it, for programs."""
-        said = self.notes
+        """All details, for JSON."""
+        notes = self.notes
         arguments = [
             {
                 "name": name,
                 "required": field.required,
                 "default": None if field.required else field.plain_default(),
                 "rule": field.kind.rule,
-                "about": said.get(name, ""),
+                "about": notes.get(name, ""),
             }
             for name, field in self.fields.items()
         ]

@@ -1,4 +1,4 @@
-"""The words of a spec on a screen: a list by kind, a page about one."""
+"""Names in specs as text: a list by kind, and a page about one."""
 
 from collections.abc import Sequence
 from itertools import groupby

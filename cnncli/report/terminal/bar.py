@@ -1,4 +1,4 @@
-"""What a person sees of a training while it goes on: how far it is, how well it does, how long it will take."""
+"""The training progress bar: progress, metrics and remaining time."""
 
 from collections.abc import Sequence
 from math import log
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from cnncli.training.events import BatchDone, EpochDone
 
 PAUSE = 0.1
-"""Seconds between two drawings at least: nobody reads faster, and drawing takes time from training."""
+"""Minimum seconds between redraws, because drawing takes time from training."""
 SHORTEST, LONGEST = 10, 30
 """Characters of the bar."""
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -35,7 +35,7 @@ class Bar:
         """When the last batch was done and when it was drawn; seconds of validating and saving after an epoch."""
 
     def batch(self, event: "BatchDone") -> None:
-        """Take note of a batch, and show it unless another one was shown just now."""
+        """Record a batch, and redraw unless drawn recently."""
         self.last = perf_counter()
         if self.start is None:
             self.start = self.last, event.batch, event.sums.samples
@@ -45,7 +45,7 @@ class Bar:
             self.region.show([self._first(event, width), self._second(event, width)])
 
     def epoch(self, event: "EpochDone") -> None:
-        """Take note of an epoch, whose line takes the bar's place."""
+        """Record an epoch, whose line replaces the bar."""
         now = perf_counter()
         self.rest = now - self.last
         self.watched = "val_loss" if "val_loss" in event.figures else "loss"

@@ -1,4 +1,4 @@
-"""Where tables are printed."""
+"""The console for tables."""
 
 import re
 from collections.abc import Collection, Iterable, Sequence

@@ -24,5 +24,5 @@ class Downloading:
         self.shown.update(self.tasks[event.file], completed=event.received)
 
     def close(self) -> None:
-        """Take the bars away."""
+        """Remove the bars."""
         self.shown.stop()

@@ -15,8 +15,8 @@ DIGITS = "mnist5k"
 def next_commands(data: DataSection, run: str) -> list[str]:
     """Evaluate the run, by its name unless it is the newest, and predict images with it.
 
-    Where it was trained on the embedded digits, the images are the samples that come along: those in the working
-    directory, which in a checkout has them, or those that were installed.
+    Where it was trained on the embedded digits, the images are the bundled samples: those in the working
+    directory (in a checkout), or the installed ones.
     """
     latest, newest = Path(run).parent / "latest", past_runs.newest()
     named = newest is None or newest.resolve() != Path(run).resolve()

@@ -1,4 +1,4 @@
-"""Where all lines are printed: on standard output and standard error, with control characters escaped."""
+"""Printing on standard output and standard error, with control characters escaped."""
 
 import os
 import re

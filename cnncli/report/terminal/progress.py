@@ -1,4 +1,4 @@
-"""Readers of a training's events: lines on standard output, a bar and notices on standard error."""
+"""Listeners for training events: lines on standard output, progress bar and notices on standard error."""
 
 from math import isfinite
 from pathlib import Path
@@ -55,7 +55,7 @@ class Status:
             self.region.close()
 
     def __call__(self, event: Event) -> None:
-        """Read an event."""
+        """Handle an event."""
         if isinstance(event, Notice):
             self.close()
             echo(str(event), err=True)
@@ -80,7 +80,7 @@ class Follower(Status):
         self.training = False
 
     def __call__(self, event: Event) -> None:
-        """Read an event."""
+        """Handle an event."""
         if isinstance(event, BatchDone):
             self.training = True
             if self.bar:

@@ -1,4 +1,4 @@
-"""A few lines at the end of a terminal's standard error that are replaced where they stand, and go when all is done."""
+"""Lines at the end of standard error on a terminal that are updated in place and finally removed."""
 
 import os
 import sys
@@ -34,7 +34,7 @@ class Region:
         self.height = len(lines)
 
     def close(self) -> None:
-        """Take the lines away; what is written next stands in their place."""
+        """Remove the lines; later output replaces them."""
         if self.height:
             sys.stderr.write(self._start() + ERASE_BELOW + SHOW_CURSOR)
             sys.stderr.flush()

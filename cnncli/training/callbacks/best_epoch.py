@@ -1,4 +1,4 @@
-"""Which epoch's weights a run hands out."""
+"""Selection of the epoch whose weights become a run's final weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch with the lowest `monitor`, the first of equals; the last epoch where that figure is not there."""
+    """The epoch with the lowest `monitor` (the first of ties); the last epoch if that metric is missing."""
 
     monitor: str = "val_loss"
 
     def value(self, figures: Mapping[str, float]) -> float | None:
-        """What an epoch is judged by; None where there is nothing to judge it by."""
+        """The monitored value of an epoch; None if the metric is missing."""
         return figures.get(self.monitor)
 
     def improves(self, figures: Mapping[str, float], best: float | None) -> bool:
-        """Whether an epoch takes the place of the best so far, whose value is `best`."""
+        """Whether an epoch is better than the best so far, whose monitored value is `best`."""
         value = self.value(figures)
         return value is None or best is None or value < best

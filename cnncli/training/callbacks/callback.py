@@ -1,6 +1,6 @@
-"""What a callback is: a declaration, and hooks at work in one training, which may do what their context offers.
+"""Base classes of callbacks: a declaration in the spec, and the hooks that one training calls with a context.
 
-The order is that of the spec: each hook is called for the first callback, then for the second, and so on.
+Hooks are called in the order in which the spec lists the callbacks.
 """
 
 from collections.abc import Mapping
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     Tensors = Mapping[str, np.ndarray[Any, Any]]
 
 Directions = Mapping[str, Literal["min", "max"]]
-"""Which way is better, by the plain name of a figure; "min" for those that are not there."""
+"""Direction of improvement by metric name (without `val_`); "min" for metrics that are not listed."""
 
 
 class Hooks:
-    """A callback at work in one training: override the hooks it needs.
+    """The hooks of a callback during one training. Override the ones it needs.
 
-    All it remembers must be in `state` (what JSON can hold) and `tensors`: both are saved in every checkpoint and put
-    back, before `training_begins`, where a run is resumed. So a hook must not depend on anything else.
+    Everything that persists between calls must be in `state` (JSON-serializable) and `tensors`: both are saved in every
+    checkpoint and restored before `training_begins` when a run is resumed. Hooks must not depend on anything else.
     """
 
     def __init__(self) -> None:
@@ -32,40 +32,40 @@ class Hooks:
         self.tensors: Tensors = {}
 
     def training_begins(self, context: "Context") -> None:
-        """The training begins or goes on."""
+        """Called when training starts or resumes."""
 
     def batch_done(self, context: "Context", event: "BatchDone") -> None:
-        """A batch is trained and the weights are updated."""
+        """Called after each batch, when the weights have been updated."""
 
     def epoch_done(self, context: "Context", figures: Mapping[str, float]) -> None:
-        """An epoch is trained and validated, but not yet saved: what happens here is part of its checkpoint."""
+        """Called after training and validating an epoch, before its checkpoint is saved."""
 
     def training_ends(self, context: "Context") -> None:
-        """No batch follows; not called where the training is interrupted or fails."""
+        """Called after the last batch; not called if the training is interrupted or fails."""
 
     @property
     def chosen_epoch(self) -> int | None:
-        """The epoch (from 1) whose weights, kept in `tensors`, the run is to hand out; None leaves that to others."""
+        """Epoch (from 1) whose weights, stored in `tensors`, become the run's final weights; None for no preference."""
         return None
 
 
 class Callback(Declaration):
-    """Called as the training goes on; may stop it or change the learning rate."""
+    """Called during training; may stop it or change the learning rate."""
 
     def monitors(self) -> tuple[str, ...]:
-        """The figures that it reads after each epoch; a spec in which one of them is never there is refused."""
+        """Names of the metrics it reads after each epoch; a spec that never produces one of them is invalid."""
         return ()
 
     def kept_copies(self) -> int:
-        """How many copies of all weights it may keep: for the forecast of memory."""
+        """Maximum number of copies of all weights it keeps, for the memory estimate."""
         return 0
 
     def contradicts(self, *, scheduled: bool) -> str:
-        """What forbids it beside the rest of the spec, as a sentence; `scheduled`: the learning rate is a schedule."""
+        """Error message if incompatible with the spec, else empty. `scheduled`: the learning rate is a schedule."""
         return ""
 
     def hooks(self, directions: Directions) -> Hooks:
-        """Begin a training."""
+        """Create the hooks for one training."""
         raise NotImplementedError
 
 
@@ -73,7 +73,7 @@ CALLBACKS = Registry("callback", Callback)
 
 
 class Monitor(Callback):
-    """Judges a figure after each epoch (keras/src/callbacks/monitor_callback.py)."""
+    """A callback that monitors a metric after each epoch (keras/src/callbacks/monitor_callback.py)."""
 
     monitor: str = "val_loss"
     mode: Literal["auto", "min", "max"] = "auto"
@@ -83,11 +83,11 @@ class Monitor(Callback):
         return (self.monitor,)
 
     def direction(self, directions: Directions) -> Literal["min", "max"]:
-        """Which way is better."""
+        """Direction of improvement of `monitor`."""
         return directions.get(self.monitor.removeprefix("val_"), "min") if self.mode == "auto" else self.mode
 
     def improves(self, value: float, reference: float | None, direction: Literal["min", "max"]) -> bool:
-        """Whether `value` is better than `reference` by more than `min_delta`; than None anything is."""
+        """Whether `value` is better than `reference` by more than `min_delta`; always true if `reference` is None."""
         if reference is None:
             return True
         delta = abs(self.min_delta)

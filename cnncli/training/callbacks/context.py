@@ -1,4 +1,4 @@
-"""What a callback sees of a training, and the few things it may do."""
+"""The context that is passed to callback hooks: the state of the training and the actions they may take."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 
 class Context:
-    """The context of the callback called `name`."""
+    """Context for the callback `name`."""
 
     def __init__(self, name: str, network: Network, update: Update, state: State, run: Run) -> None:
         self.name = name
@@ -22,22 +22,22 @@ class Context:
 
     @property
     def epoch(self) -> int:
-        """Epochs that are done: in `epoch_done` the number of this one, from 1."""
+        """Number of completed epochs; in `epoch_done`, the number of this epoch, from 1."""
         return self._state.epoch
 
     @property
     def step(self) -> int:
-        """Updates that are done."""
+        """Number of completed weight updates."""
         return self._state.step
 
     @property
     def history(self) -> Sequence[Mapping[str, float]]:
-        """The figures of every epoch that is done."""
+        """The metrics of every completed epoch."""
         return tuple(self._state.history)
 
     @property
     def weights(self) -> dict[str, Array]:
-        """Every weight and statistic by name: read-only views, which change with the next update."""
+        """All weights and statistics by name, as read-only views that change with the next update."""
         views = {name: tensor.view() for name, tensor in self._network.tensors().items()}
         for view in views.values():
             view.flags.writeable = False
@@ -45,8 +45,8 @@ class Context:
 
     @property
     def learning_rate(self) -> float:
-        """The rate of the next update. Set, it changes the factor on whatever the optimizer's number or schedule says:
-        the factor stays until it is set anew.
+        """Learning rate of the next update. Setting it sets a factor on the optimizer's rate or schedule, which applies
+        until the next assignment.
         """
         return self._update.rate(self._state.step, self._state.rate_factor)
 
@@ -55,9 +55,9 @@ class Context:
         self._state.rate_factor = rate / self._update.rate(self._state.step)
 
     def stop(self) -> None:
-        """End the training after this epoch; called after a batch, the epoch ends with it (and is validated)."""
+        """Stop training after this epoch; from `batch_done`: after this batch, with validation."""
         self._state.stopped_by = self._state.stopped_by or self.name
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file of the run's directory, whole or not at all. Raises CnncliError where that fails."""
+        """Atomically write a file in the run directory. Raises CnncliError on failure."""
         self._run.write(name, content)

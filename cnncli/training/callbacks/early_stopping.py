@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class EarlyStopping(Monitor):
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping).
 
-    With `restore_best_weights` the run hands out the weights of the best `monitor`. Without, it hands out those of the
-    lowest `val_loss`, as any run does, where Keras keeps those of the last epoch: `cnncli evaluate RUN --weights last`
-    and `cnncli predict RUN … --weights last` take these.
+    With `restore_best_weights`, the final weights are those of the best `monitor`. Without it, they are those of the
+    lowest `val_loss`, as in any run, whereas Keras keeps those of the last epoch: for these, use
+    `cnncli evaluate RUN --weights last` and `cnncli predict RUN … --weights last`.
     """
 
     patience: Annotated[int, Integer(0)] = 0
@@ -32,7 +32,7 @@ class EarlyStopping(Monitor):
 
 
 class _Stopper(Hooks):
-    """Keras' rules in Keras' order: `wait` grows before the improvement is judged, and the first epoch never stops."""
+    """Follows Keras: `wait` is incremented before the improvement is checked; the first epoch never stops training."""
 
     def __init__(self, declaration: EarlyStopping, direction: Literal["min", "max"]) -> None:
         super().__init__()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 @CALLBACKS.register
 class ReduceLROnPlateau(Monitor):
     """Multiply the learning rate by `factor` when `monitor` has not improved for `patience` epochs; then wait for
-    `cooldown` epochs. It never falls below `min_lr` (Keras ReduceLROnPlateau).
+    `cooldown` epochs. The learning rate never falls below `min_lr` (Keras ReduceLROnPlateau).
     """
 
     factor: Annotated[float, Number(above=0, below=1)] = 0.1
@@ -33,7 +33,7 @@ class ReduceLROnPlateau(Monitor):
 
 
 class _Reducer(Hooks):
-    """Keras' rules in Keras' order: an epoch that ends the cooldown counts towards the patience."""
+    """Follows Keras: the epoch that ends the cooldown counts towards the patience."""
 
     def __init__(self, declaration: ReduceLROnPlateau, direction: Literal["min", "max"]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Every callback known by name: importing this module fills the registry."""
+"""All built-in callbacks: importing this module registers them."""
 
 from cnncli.training.callbacks import early_stopping, reduce_lr_on_plateau
 from cnncli.training.callbacks.callback import CALLBACKS, Callback

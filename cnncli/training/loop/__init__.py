@@ -1,1 +1,1 @@
-"""The training loop, its state, its events and interruptions; one training from its parts to its end."""
+"""The training loop: sessions, memory and time estimates, interruption and resumption."""

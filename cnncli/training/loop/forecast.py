@@ -1,4 +1,4 @@
-"""What a training will want, before it begins: the most memory of its process, and the time of an epoch."""
+"""Estimates before training: peak memory of the process and time per epoch."""
 
 import os
 import resource
@@ -24,14 +24,14 @@ from cnncli.training.optimizers.update import Update
 Array = np.ndarray[Any, Any]
 WHILE = 1.0
 FEWEST = 3
-"""Seconds and batches that are timed at least, of training and of validation."""
+"""Minimum time in seconds and number of batches to measure, for training and for validation."""
 KERNELS = 12_000_000
-"""Bytes of compiled kernels once they are loaded, and of what the allocator holds back: 10 to 14 MB where measured."""
+"""Bytes of loaded compiled kernels and allocator overhead: 10 to 14 MB as measured."""
 
 
 @dataclass(frozen=True)
 class Memory:
-    """Bytes. `process`: the interpreter's with its libraries; `checkpoints`: those of copies while one is written."""
+    """Memory in bytes. `process`: interpreter and libraries; `checkpoints`: copies made while one is written."""
 
     process: int
     kernels: int
@@ -41,14 +41,14 @@ class Memory:
 
     @property
     def total(self) -> int:
-        """The most that the process will hold, the compiler aside, which only the first training of a kind needs."""
+        """Peak memory of the process, without the compiler, which only the first training of a kind needs."""
         return self.process + self.kernels + self.data + self.arrays + self.checkpoints
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """`images`: how many each split has. `steps`: in an epoch. `training`, `validation`: seconds of an epoch; writing
-    its checkpoints comes on top.
+    """`images`: number per split. `steps`: per epoch. `training`, `validation`: seconds per epoch, without the time for
+    writing checkpoints.
     """
 
     images: Mapping[str, int]
@@ -60,12 +60,12 @@ class Forecast:
 
     @property
     def epoch(self) -> float:
-        """Seconds of a whole epoch."""
+        """Seconds per epoch, training and validation."""
         return self.training + self.validation
 
 
 def resident() -> int:
-    """Bytes of memory that this process holds now; at most so far, where only that can be told."""
+    """Current resident memory of this process in bytes; its peak where the system reports only that."""
     try:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
     except OSError:
@@ -74,10 +74,10 @@ def resident() -> int:
 
 
 def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Forecast:
-    """Train and validate for about a second on real batches, writing nothing, and conclude from that.
+    """Estimate from training and validating on real batches for about a second; nothing is written.
 
-    `network`: as `session.check` gives it; its weights are not what they were afterwards. `process`: `resident` before
-    there were data. Memory is not measured but added up: kernels that are compiled now would count the compiler's.
+    `network`: as returned by `session.check`; its weights are modified. `process`: `resident` before the data were
+    loaded. Memory is computed, not measured: compiling kernels now would include the compiler's memory.
     """
     train = dataset.train
     assert train is not None
@@ -112,7 +112,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
 
 
 def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:
-    """Seconds of all `rows` in batches of `size`, by those of some whole batches; the first one is not timed."""
+    """Estimated seconds for all `rows` in batches of `size`, from timing some full batches after a warm-up batch."""
     batches = [rows[start : start + size] for start in range(0, max(1, len(rows) - size + 1), size)]
     run(batches[0])
     done, images, start = 0, 0, perf_counter()
@@ -135,12 +135,12 @@ def _memory(plan: Plan, dataset: Dataset, network: Network, update: Update, proc
         KERNELS,
         _data(dataset),
         sum(array.nbytes for array in held) + slots + kept,
-        2 * (weights + slots + kept),  # the file's content, once as it is made and once with its header in order
+        2 * (weights + slots + kept),  # the serialized file, and a second copy with its header sorted
     )
 
 
 def _data(dataset: Dataset) -> int:
-    """Bytes of all splits' arrays; folds share them, and of a mapped file only so much stays in memory."""
+    """Bytes of all splits' arrays (shared by folds; of memory-mapped files only the resident part)."""
     arrays = [array for split in dataset.splits.values() for array in (split.x, split.y) if array is not None]
     distinct = {array.ctypes.data: array for array in arrays}
     return sum(

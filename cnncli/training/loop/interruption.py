@@ -1,4 +1,4 @@
-"""Signals while training: the first asks the loop to stop at the next batch, a second stops at once."""
+"""Signal handling during training: the first signal stops after the current batch, the second immediately."""
 
 import signal
 import threading
@@ -10,12 +10,12 @@ from cnncli.system import signals
 
 
 class Interruption:
-    """While entered, a signal only sets `signal`, and whoever can save asks for it with `raise_if_interrupted`.
+    """Context manager in which a signal only sets `signal`; the loop polls it with `raise_if_interrupted`.
 
-    `resume` is the command that resumes from the last checkpoint. While there is none, and on a second signal, the
-    process ends where it stands; in a program that is not ours the block does, with InterruptedRun. After one the
-    process is about to end: further signals are ignored, because an exception more could come anywhere, even where this
-    one is told. A program that is not ours, as a notebook, has its own handlers back.
+    `resume` is the command that resumes from the last checkpoint. If there is none, or on a second signal, the process
+    exits immediately; in a host program (such as a notebook), the block ends with InterruptedRun instead. Afterwards
+    the process is about to exit and ignores further signals, because another exception could be raised anywhere, even
+    while this one is reported. In a host program, the original handlers are restored.
     """
 
     def __init__(self) -> None:
@@ -24,7 +24,9 @@ class Interruption:
         self.before: dict[int, Any] = {}
 
     def __enter__(self) -> "Interruption":
-        if threading.current_thread() is threading.main_thread():  # Python allows handlers nowhere else
+        if (
+            threading.current_thread() is threading.main_thread()
+        ):  # Python allows signal handlers only in the main thread
             self.before = {number: signal.signal(number, self._receive) for number in signals.numbers()}
         return self
 
@@ -38,7 +40,7 @@ class Interruption:
             raise InterruptedRun(self._at_once(), self.signal or signal.SIGINT) from None
 
     def raise_if_interrupted(self, where: str) -> None:
-        """Raise InterruptedRun if a signal has come and everything is saved; `where` says how far the run got."""
+        """Raise InterruptedRun if a signal was received and everything is saved; `where` describes the progress."""
         if self.signal is not None:
             raise InterruptedRun(f"interrupted {where}; everything is saved. To resume: {self.resume}", self.signal)
 
@@ -48,7 +50,7 @@ class Interruption:
             signals.leave(number, self._at_once())
             for other in self.before:
                 signal.signal(other, signal.SIG_IGN)
-            raise KeyboardInterrupt  # no Exception, which code that this one happens to interrupt might catch
+            raise KeyboardInterrupt  # not an Exception, which the interrupted code might catch
 
     def _at_once(self) -> str:
         if self.resume:

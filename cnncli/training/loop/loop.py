@@ -1,4 +1,4 @@
-"""The training loop: epochs of batches, from wherever the state stands to the end."""
+"""The training loop: epochs of batches, from the current state to the end."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What is trained, on what, how long. `about`: the metadata of its model files."""
+    """What to train, on which data and for how long. `about`: metadata of its model files."""
 
     dataset: Dataset
     rescale: float | str
@@ -50,10 +50,10 @@ class Job:
 
 
 class Trainer:
-    """Trains `network`, whose weights are set, and leaves checkpoints and figures in `run`.
+    """Trains `network`, whose weights are set, and writes checkpoints and metrics to `run`.
 
-    `reduce_gradients` may change a batch's gradients in place before they are taken in; where several processes share
-    a batch, it adds theirs up. Raises CnncliError where the data do not fit the network.
+    `reduce_gradients` may modify a batch's gradients in place before the update, e.g. to sum them over processes that
+    share a batch. Raises CnncliError if the data do not match the network.
     """
 
     def __init__(
@@ -82,17 +82,17 @@ class Trainer:
         self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
 
     def begin(self) -> None:
-        """Save the weights that the training begins with: from here on there is something to resume."""
+        """Save the initial weights: from here on the run can be resumed."""
         self._save()
 
     @property
     def ended(self) -> bool:
-        """Whether no epoch is left to train."""
-        stopped = self.state.stopped_by and not self.state.batch  # in an epoch that is still to be closed
+        """Whether training is complete."""
+        stopped = self.state.stopped_by and not self.state.batch  # in an unfinished epoch
         return bool(stopped) or self.state.epoch >= self.job.fit.epochs
 
     def train(self) -> int:
-        """Train to the end, and leave the weights that the run hands out in its `best`; the epoch they are of.
+        """Train to the end, write the final weights to the run's `best` file and return their epoch.
 
         Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
         """
@@ -101,7 +101,7 @@ class Trainer:
             while not self.ended:
                 self._epoch()
             self._each(Hooks.training_ends)
-        except ChangedDataError:  # no batch of the changed data was trained on
+        except ChangedDataError:  # no batch with changed data was used
             self._save()
             raise
         return self._hand_out()
@@ -141,7 +141,7 @@ class Trainer:
             getattr(hooks, hook.__name__)(context, *about)
 
     def _train_epoch(self) -> None:
-        """The batches of the epoch that are still to do; a callback may end it early."""
+        """Train the remaining batches of the epoch; a callback may end it early."""
         state, fit = self.state, self.job.fit
         rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
         left = [] if state.stopped_by else list(portions(self.count, fit.batch_size))[state.batch :]
@@ -162,7 +162,7 @@ class Trainer:
             self._raise_if_interrupted()
             if state.stopped_by:
                 break
-        self.network.sample_weight[:] = 1  # class_weight is of training alone
+        self.network.sample_weight[:] = 1  # class_weight applies to training only
 
     def _validate(self) -> dict[str, float]:
         if self.validation_feed is None:
@@ -185,7 +185,7 @@ class Trainer:
         )
 
     def _raise_if_interrupted(self) -> None:
-        """Between batches: save and end if a signal has come."""
+        """Between batches: save and stop if a signal was received."""
         if self.interruption.signal is not None:
             self._save()
             state = self.state
@@ -194,7 +194,7 @@ class Trainer:
             )
 
     def _hand_out(self) -> int:
-        """See that `best` is what the run hands out; the epoch of its weights."""
+        """Ensure that `best` has the final weights; return their epoch."""
         hooks, epoch = self.chosen()
         if hooks is not None:
             self.save_best(hooks.tensors, epoch)
@@ -203,15 +203,17 @@ class Trainer:
         return epoch
 
     def chosen(self) -> tuple[Hooks | None, int]:
-        """Whose weights the run would hand out now: those that a callback keeps, if one does; the epoch they are of."""
+        """Current choice of the final weights, from a callback if it keeps some; and their epoch."""
         for hooks in reversed(self.hooks):
             if hooks.chosen_epoch is not None:
                 return hooks, hooks.chosen_epoch
         return None, self.state.best_epoch
 
     def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
-        """Write the file of the weights that the run hands out."""
-        ordered = {name: weights[name] for name in self.network.tensors()}  # a checkpoint's extras come sorted
+        """Write the model file with the final weights."""
+        ordered = {
+            name: weights[name] for name in self.network.tensors()
+        }  # the extra tensors of a checkpoint are sorted by name
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
@@ -236,7 +238,7 @@ class Trainer:
 
 
 def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:
-    """Run everything that a training runs once on `n` rows, so that it is compiled; the weights are to be set after."""
+    """Run every kernel of a training once on `n` rows, to compile it; set the weights afterwards."""
     outputs = only(network.targets).shape[1:]
     images = np.zeros((n, *network.inputs.shape[1:]), np.uint8)
     targets: list[Array | None] = [np.zeros((n, *outputs), np.float32)]

@@ -1,4 +1,4 @@
-"""Where a checkpoint stood, a training goes on; a checkpoint that can't be one of this training is refused."""
+"""Restoring a training from a checkpoint, after validating that the checkpoint belongs to it."""
 
 from collections.abc import Mapping
 from math import isfinite
@@ -18,7 +18,7 @@ Array = np.ndarray[Any, Any]
 
 
 def restore(trainer: Trainer, saved: ModelFile) -> None:
-    """Let `trainer` stand where a checkpoint stood. Raises CnncliError for one of another model, data or training."""
+    """Restore `trainer` from a checkpoint. Raises CnncliError for one of another model, data or training."""
     run, job = trainer.run, trainer.job
     if "state" not in saved.metadata:
         raise CnncliError(f"{run.last}: is a model file, but no checkpoint to resume from")
@@ -38,7 +38,7 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
     run.rewrite(state.history)
     if run.best.exists():
         best = checkpoint.load(run.best)
-        if not job.about.items() <= best.metadata.items():  # the spec's epochs have grown
+        if not job.about.items() <= best.metadata.items():  # `epochs` was increased
             try:
                 _check_copy(trainer, best.weights, best.about.epoch)
             except CnncliError as error:
@@ -47,7 +47,7 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
 
 
 def _flaw(trainer: Trainer, state: State) -> str:
-    """The rule that figures of this training keep, and these don't; or nothing."""
+    """The rule that these metrics violate; empty if none."""
     names = {"loss", *(name for metric in trainer.job.metrics for name in metric.names)}
     validated = {f"val_{name}" for name in names} if trainer.validation_feed else set()
     if not all({"epoch", *names, *validated} <= set(figures) for figures in state.history):
@@ -59,7 +59,7 @@ def _flaw(trainer: Trainer, state: State) -> str:
 
 
 def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
-    """Take over the tensors of a checkpoint and its state. Raises CnncliError for tensors of another model."""
+    """Restore the tensors and the state of a checkpoint. Raises CnncliError for tensors of another model."""
     trainer.network.load(saved.weights)
     for name, arena in trainer.update.slots.items():
         fill(arena.tensors(), _under(f"optimizer/{name}/", saved.extra))
@@ -73,7 +73,7 @@ def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
 
 
 def _add_up(trainer: Trainer, saved: ModelFile, state: State) -> None:
-    """Take over the sums of the batches that are done. Raises CnncliError where they are not of these."""
+    """Restore the sums of the completed batches. Raises CnncliError if they do not match them."""
     sums, done = trainer.sums, min(state.batch * trainer.job.fit.batch_size, trainer.count)
     try:
         sums.restore(under("sums/", saved.extra))
@@ -86,14 +86,14 @@ def _add_up(trainer: Trainer, saved: ModelFile, state: State) -> None:
 
 
 def _check_copy(trainer: Trainer, weights: Mapping[str, Array], epoch: int) -> None:
-    """Raise CnncliError for weights, kept for being the best, of another model, or of no epoch that is done."""
+    """Raise CnncliError if the stored best weights are of another model or not of a completed epoch."""
     fill({name: np.empty_like(tensor) for name, tensor in trainer.network.tensors().items()}, weights)
     if not 0 <= epoch <= trainer.state.epoch:
         raise CnncliError(f"the best epoch must be one of the first {trainer.state.epoch:,}; received {epoch:,}")
 
 
 def _under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
-    """Those whose names begin with `prefix`, without it. Raises CnncliError where one is not float32."""
+    """The tensors whose names begin with `prefix`, without it. Raises CnncliError if one is not float32."""
     found = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
     for name, tensor in found.items():
         if tensor.dtype != np.float32:

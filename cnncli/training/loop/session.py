@@ -1,4 +1,4 @@
-"""One training from its parts to its end: data, network, run directory, loop, the test."""
+"""One training from start to finish: data, network, run directory, loop, test."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -36,10 +36,10 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(frozen=True)
 class Plan:
-    """What a spec says, and the spec itself: as the text a run keeps, and as the JSON a model file carries.
+    """The contents of a spec, with its source: the YAML saved in the run directory and the JSON stored in model files.
 
-    `base`: the folder that paths in `data` are relative to. `origin`: what environment.json is to say of where the run
-    comes from.
+    `base`: the folder that paths in `data` are relative to. `origin`: entries for environment.json on how the run was
+    started.
     """
 
     name: str
@@ -55,15 +55,15 @@ class Plan:
 
     @property
     def rescale(self) -> float | str:
-        """What images are multiplied by, or "auto"."""
+        """Scale factor of the images, or "auto"."""
         return rescale_for(self.model, self.data.rescale)
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a training begins and what it leaves.
+class RunOptions:
+    """Start and output of a training.
 
-    `resume`: the run to go on with. `weights`: a model file to begin at. `output`: the new run's folder, if not dated.
+    `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
     """
 
     resume: Path | None = None
@@ -73,10 +73,10 @@ class Place:
 
 @dataclass(frozen=True)
 class Result:
-    """What a training ended with.
+    """Result of a training.
 
-    `run`: its folder, as a user may type it. `epoch`: the one whose weights the run hands out; `digest`: theirs.
-    `figures`: that epoch's, without its number. `test`: those of the test split, under their plain names.
+    `run`: its directory, as a user may type it. `epoch`: the epoch of the final weights; `digest`: their digest.
+    `figures`: the metrics of that epoch. `test`: metrics on the test split, without prefix.
     """
 
     run: str
@@ -86,15 +86,15 @@ class Result:
     test: Mapping[str, float] | None
 
 
-def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
-    """The data of a plan; `told` hears how many of how many image files are decoded.
+def read_data(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
+    """Load the data of a plan; `on_progress(done, total)` reports the number of decoded image files.
 
-    Raises CnncliError where there is nothing to train on, or the data break a rule.
+    Raises CnncliError if there are no training data or the data are invalid.
     """
     dataset = load(
         *(plan.data, plan.base),
         seed=plan.seed,
-        progress=told,
+        progress=on_progress,
         input_shape=plan.model.input_shape,
         outputs=lower(plan.model).output.shape[-1],
     )
@@ -103,10 +103,10 @@ def read_data(plan: Plan, told: Callable[[int, int], None] = lambda done, total:
     return dataset
 
 
-def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
-    """The network, with data, weights and output held against it; nothing is compiled or written.
+def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Network:
+    """Build the network and check data, weights and output against it; nothing is compiled or written.
 
-    Raises CnncliError where something does not fit (into memory, too), can't be read or is in the way.
+    Raises CnncliError if something does not match, does not fit in memory, can't be read, or already exists.
     """
     if place.output:
         check_output(place.output)
@@ -121,11 +121,11 @@ def check(plan: Plan, dataset: Dataset, place: Place, threads: int) -> Network:
     return network
 
 
-def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Callable[[Event], None]) -> Result:
-    """Train, and test the weights that the run hands out.
+def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report: Callable[[Event], None]) -> Result:
+    """Train, and evaluate the final weights on the test split.
 
-    Raises DivergedError, InterruptedRun, and CnncliError where something can't be read, does not fit or can't be
-    written; nothing is written before everything fits, and a run that could not begin leaves nothing.
+    Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
+    Nothing is written before all checks pass; a run that could not start leaves no files.
     """
     with Interruption() as interruption:
         network = check(plan, dataset, place, threads)
@@ -160,7 +160,7 @@ def train(plan: Plan, dataset: Dataset, place: Place, threads: int, report: Call
 
 
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
-    """Keep how a run ended that has begun and did not come to its end, if that can be written."""
+    """Record, if possible, how an unfinished run ended."""
     interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
     state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
     if interruption.resume:
@@ -169,7 +169,7 @@ def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None
 
 
 def _load(network: Network, path: Path) -> ModelFile:
-    """Take the weights of a model file. Raises CnncliError, naming the file, where they are another model's."""
+    """Load the weights of a model file. Raises CnncliError, naming the file, if they are another model's."""
     file = checkpoint.load(path)
     try:
         network.load(file.weights)
@@ -204,14 +204,14 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
     restore(trainer, saved)
     if trainer.ended and past_runs.result(run.path).get("state") == "finished":
         trainer.report(Notice(_nothing_left(trainer)))
-    run.result.unlink(missing_ok=True)  # it is for the new end to say
+    run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
     run.announce()
     atomic.write(run.spec, plan.text.encode())
     trainer.interruption.resume = resume
 
 
 def _nothing_left(trainer: Trainer) -> str:
-    """That a run has no epoch left to train, and how to train on."""
+    """Message that a run is complete, and how to train for more epochs."""
     run, state, fit = trainer.run, trainer.state, trainer.job.fit
     if not state.stopped_by:
         return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
@@ -224,14 +224,14 @@ def _nothing_left(trainer: Trainer) -> str:
 
 
 def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
-    """The sections of a spec that a resumed run must have as it began, without what may change in them.
+    """The sections of a spec that must not change when a run is resumed, without the keys that may.
 
-    A key that the run's version of cnncli did not know has its default.
+    Keys unknown to the version of cnncli that started the run have their defaults.
     """
     free = {"data": ("dataset",), "fit": ("epochs",)}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
-        with suppress(ValidationError, TypeError):  # then it differs, and is told of
+        with suppress(ValidationError, TypeError):  # then it differs and is reported
             sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
     for key, names in free.items():
         if isinstance(section := sections[key], dict):
@@ -242,7 +242,7 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
 def _test(
     plan: Plan, dataset: Dataset, network: Network, interruption: Interruption, weights: str
 ) -> dict[str, float] | None:
-    """The figures of the test split, if there is one. `weights` says, for errors, which ones they are."""
+    """The metrics on the test split, if there is one. `weights` names the weights in error messages."""
     if dataset.test is None:
         return None
     feed = Feed(dataset.test, plan.rescale, plan.compile.loss, network.inputs, network.targets)

@@ -1,4 +1,4 @@
-"""The loss and the metrics of an epoch or of a split, summed over its batches."""
+"""Accumulated loss and metrics of an epoch or a split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from math import fsum
@@ -15,17 +15,17 @@ LOSS = "loss"
 
 
 class Sums:
-    """What batches have added up to so far: samples, their losses, and what each metric counts."""
+    """Running sums over batches: number of samples, losses, and the counts of each metric."""
 
     def __init__(self, metrics: Sequence[Metric] = ()) -> None:
         self.metrics = metrics
         self.samples = 0
         self.losses: list[float] = []
-        """A batch's samples' losses together, one number per batch."""
+        """The summed loss of each batch's samples, one number per batch."""
         self.totals = [Totals() for _ in metrics]
 
     def add(self, network: Network, n: int) -> float:
-        """Count the last run of `network` on `n` rows; what it adds to the loss, which may not be finite.
+        """Add the last run of `network` on `n` rows; return its loss contribution, which may not be finite.
 
         Keras weights a batch by its size: n·(mean of the rows' losses + penalties).
         """
@@ -38,21 +38,21 @@ class Sums:
         return loss
 
     def figures(self) -> dict[str, float]:
-        """The loss, a mean over the samples, and each metric's figures."""
+        """The mean loss over the samples, and the values of each metric."""
         read = {LOSS: fsum(self.losses) / self.samples}
         for metric, totals in zip(self.metrics, self.totals, strict=True):
             read |= metric.figures(totals.sums())
         return read
 
     def tensors(self) -> dict[str, Array]:
-        """All that `restore` needs."""
+        """The tensors that `restore` needs."""
         kept = {"samples": np.array([self.samples]), LOSS: np.array(self.losses)}
         for number, totals in enumerate(self.totals):
             kept |= {f"{number}/{name}": tensor for name, tensor in totals.tensors().items()}
         return kept
 
     def restore(self, tensors: Mapping[str, Array]) -> None:
-        """Go on from what `tensors` gave."""
+        """Restore the sums from what `tensors` returned."""
         self.samples, self.losses = int(tensors["samples"][0]), tensors[LOSS].tolist()
         for number, totals in enumerate(self.totals):
             totals.restore(under(f"{number}/", tensors))
@@ -64,7 +64,7 @@ def under(prefix: str, tensors: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def portions(count: int, batch_size: int) -> Iterator[slice]:
-    """The rows of each batch; the last one may be smaller."""
+    """The size of each batch; the last one may be smaller."""
     return (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
 
 

@@ -1,4 +1,4 @@
-"""How good a model is on a split: figures, a row a class, the confusion matrix, the samples it gets wrong."""
+"""Evaluation of a model on a split: metrics, a row per class, confusion matrix, misclassified samples."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class ClassRow:
-    """One class. A ratio without a denominator is None."""
+    """Scores of one class. A ratio with denominator 0 is None."""
 
     name: str
     precision: float | None
@@ -33,7 +33,7 @@ class ClassRow:
 
 @dataclass(frozen=True)
 class Mistake:
-    """A sample (its row in the source's array; its file, if any) given a wrong class, and that one's probability."""
+    """A misclassified sample: row in the source's array, file (if any), predicted class and its probability."""
 
     index: int
     label: str
@@ -44,9 +44,9 @@ class Mistake:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The outcome on one split. `confusion`: int64 (true class, predicted class); None where there are no classes.
+    """Result on one split. `confusion`: int64 (true class, predicted class); None without classes.
 
-    `counted`: what it counts, "samples" or their "pixels"; the `mistakes` are samples' only.
+    `counted`: the unit it counts, "samples" or "pixels"; `mistakes` only has samples.
     """
 
     split: str
@@ -59,7 +59,7 @@ class Evaluation:
 
     @property
     def judged(self) -> bool:
-        """Whether each sample is right or wrong as a whole."""
+        """Whether each sample has a single class (not one per pixel)."""
         return self.confusion is not None and self.counted == "samples"
 
     def rows(self) -> list[ClassRow]:
@@ -74,12 +74,12 @@ class Evaluation:
         ]
 
     def named_figures(self) -> dict[str, float]:
-        """What `--expect` may name: each figure plainly, and with the prefix of its split (`test_`, `val_`)."""
+        """The names that `--expect` accepts: each metric without and with the prefix of its split (`test_`, `val_`)."""
         prefix = {"validation": "val", "test": "test"}[self.split]
         return {**self.figures, **{f"{prefix}_{name}": value for name, value in self.figures.items()}}
 
     def document(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """The output of `--json`."""
         confusion = None if self.confusion is None else self.confusion.tolist()
         classes = [vars(row) for row in self.rows()]
         wrong = len(self.mistakes) if self.judged else None
@@ -88,7 +88,7 @@ class Evaluation:
 
 
 def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str, names: Sequence[str]) -> Evaluation:
-    """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the classes'."""
+    """Evaluate `network`, whose weights are set, on the split that `feed` reads; `names` are the class names."""
     count, pixels = _class_count(network, feed.split), only(network.targets).ndim == 4
     classes = [*names[:count], *map(str, range(len(names[:count]), count))]
     confusion, totals = Confusion(count), Totals()
@@ -127,7 +127,7 @@ def misclassified_csv(mistakes: Sequence[Mistake]) -> str:
 
 
 def _class_count(network: Network, split: Split) -> int:
-    """The number of classes that outputs and labels speak of; 0 where they are no classes."""
+    """The number of classes of outputs and labels; 0 if they are not classes."""
     outputs = only(network.targets).shape[1:]
     if split.y is None or len(outputs) not in (1, 3):
         return 0

@@ -1,4 +1,4 @@
-"""What `expect:` asks of a run's figures."""
+"""`expect`: bounds on the metrics of a run."""
 
 import re
 from dataclasses import dataclass
@@ -9,12 +9,12 @@ from cnncli.errors import DeclarationError
 
 _OPERATORS = {">=": ge, ">": gt, "<=": le, "<": lt, "==": eq}
 CONDITION = r"\s*(>=|<=|==|>|<)\s*([-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?)\s*"
-"""A pattern: the operator and the bound."""
+"""Regular expression of an operator and a bound."""
 
 
 @dataclass(frozen=True)
 class Expectation:
-    """A bound on one figure of a run, such as test_accuracy >= 0.95."""
+    """A bound on one metric of a run, such as test_accuracy >= 0.95."""
 
     figure: str
     operator: str
@@ -22,7 +22,7 @@ class Expectation:
 
     @classmethod
     def parse(cls, text: str) -> "Expectation":
-        """From `test_accuracy >= 0.95`. Raises DeclarationError for anything else."""
+        """Parse `test_accuracy >= 0.95`. Raises DeclarationError for invalid syntax."""
         figure = re.match(r"\s*(\w+)\s*[<>=]", text)
         if figure is None:
             raise DeclarationError(f"an expectation must be like 'test_accuracy >= 0.95'; received {text!r}")
@@ -30,7 +30,7 @@ class Expectation:
 
     @classmethod
     def of(cls, figure: str, condition: str) -> "Expectation":
-        """From a figure's name and `>= 0.95`. Raises DeclarationError where the condition is none."""
+        """Build from a metric name and `>= 0.95`. Raises DeclarationError for an invalid condition."""
         match = re.fullmatch(CONDITION, condition)
         if match is None or not isfinite(float(match[2])):
             raise DeclarationError(
@@ -44,7 +44,7 @@ class Expectation:
         return f"{self.operator} {self.bound!r}"
 
     def holds(self, value: float) -> bool:
-        """Whether `value` is as expected; NaN never is."""
+        """Whether `value` satisfies the bound; NaN never does."""
         return bool(_OPERATORS[self.operator](value, self.bound))
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""Metrics: names as in Keras. A metric is an additive statistic, and the figures that are read off its sums.
+"""Metrics, named as in Keras. A metric is an additive statistic and the values computed from its sums.
 
-`count` sees one batch, `figures` the sums of what was counted over all batches of an epoch or a split: see
-`training.statistics` for what may be counted and how it is summed.
+`count` processes one batch; `figures` computes the values from the sums over all batches of an epoch or a split. See
+`training.metrics.statistics` for the counts and how they are summed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 
 class Metric(Declaration):
-    """Figures reported next to the loss."""
+    """Values reported next to the loss."""
 
     better: ClassVar[Literal["min", "max"]] = "max"
-    """Which way is better: what EarlyStopping's `mode: auto` goes by."""
+    """Direction of improvement, used by callbacks with `mode: auto`."""
     counts_answers: ClassVar[bool] = False
-    """True where it counts right answers, so that there must be some: not with the input as the target."""
+    """True if it counts correct predictions, which requires labels: not allowed when the target is the input."""
 
     @property
     def names(self) -> Sequence[str]:
-        """The names of its figures, known before there are any: callbacks and `expect` may use them."""
+        """Names of its values, for validating callbacks and `expect` before training."""
         return (snake_case(type(self).__name__),)
 
     def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
-        """One batch's arrays or numbers. predictions, targets: real (n, …) of one shape."""
+        """The counts of one batch. predictions, targets: real (n, …) of one shape."""
         raise NotImplementedError
 
     def figures(self, counts: "Counts") -> Mapping[str, float]:
-        """The figures, by `names`, of summed counts."""
+        """The values, in the order of `names`, from summed counts."""
         raise NotImplementedError
 
 
@@ -45,16 +45,16 @@ METRICS = Registry("metric", Metric)
 
 
 class ShareOfRight(Metric):
-    """Right answers as a share of all."""
+    """Base class: the fraction of correct predictions."""
 
     counts_answers = True
 
     def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
-        """Which answers are right: bool (n, …)."""
+        """Which predictions are correct: bool (n, …)."""
         raise NotImplementedError
 
     def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
-        from numpy import count_nonzero  # a spec is checked without NumPy
+        from numpy import count_nonzero  # checking a spec must not import NumPy
 
         right = self.right(predictions, targets)
         return {"right": count_nonzero(right), "answers": right.size}
@@ -65,9 +65,9 @@ class ShareOfRight(Metric):
 
 @METRICS.register
 class Accuracy(ShareOfRight):
-    """The share of right answers: the class with the highest score, or for one output a score above 0.5.
+    """Fraction of correct predictions: the class with the highest score or, for a single output, a score above 0.5.
 
-    Where an image may have several classes there is binary_accuracy.
+    For images with several classes, use binary_accuracy.
     """
 
     aliases = ("acc",)
@@ -81,9 +81,9 @@ class Accuracy(ShareOfRight):
 
 @METRICS.register
 class BinaryAccuracy(ShareOfRight):
-    """The share of outputs on the right side of `threshold`.
+    """Fraction of outputs on the correct side of `threshold`.
 
-    As in Keras, outputs are what the model gives: of logits, 0 is what 0.5 is of probabilities.
+    As in Keras, it applies to the raw outputs: for logits, a threshold of 0 corresponds to a probability of 0.5.
     """
 
     threshold: Annotated[float, Number(0, 1)] = 0.5

@@ -1,8 +1,8 @@
-"""Additive statistics: what batches count and how it adds up, exactly and in no order.
+"""Additive statistics: exact sums over batches, independent of their order.
 
-A statistic counts a batch as named arrays. Their sums over all batches are exact: integers are added, and of real
-numbers every batch's are kept and summed with a single rounding (fsum) when they are read. So a figure does not depend
-on the order of the batches, on where a run was interrupted, or on who counted which of them.
+A statistic maps a batch to named arrays. Their sums over all batches are exact: integers are added; real numbers are
+kept per batch and summed with a single rounding (fsum) when read. So results do not depend on the order of the batches,
+on where a run was interrupted, or on which process counted which batch.
 """
 
 from collections.abc import Mapping
@@ -13,18 +13,18 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 Counts = Mapping[str, Array]
-"""int64 or float64 arrays by name; a name always has one dtype and shape, whatever the batch."""
+"""int64 or float64 arrays by name; the dtype and shape of a name are the same for all batches."""
 
 
 class Totals:
-    """The sums of one statistic's arrays over the batches that were added."""
+    """Accumulated arrays of one statistic."""
 
     def __init__(self) -> None:
         self.parts: dict[str, list[Array]] = {}
-        """Of each array the sum so far, or where it is real one array per batch."""
+        """For each array: the running sum if it is an integer array, else one array per batch."""
 
     def add(self, counts: Mapping[str, Any]) -> None:
-        """Count a batch."""
+        """Add the counts of a batch."""
         for name, value in counts.items():
             array = np.asarray(value)
             parts = self.parts.setdefault(name, [])
@@ -38,18 +38,18 @@ class Totals:
         return {name: _sum(parts) for name, parts in self.parts.items()}
 
     def tensors(self) -> dict[str, Array]:
-        """All that `restore` needs: (1, …) of integers, (batches, …) of real numbers."""
+        """The arrays that `restore` needs: (1, …) of integers, (batches, …) of real numbers."""
         return {name: np.stack(parts) for name, parts in self.parts.items()}
 
     def restore(self, tensors: Counts) -> None:
-        """Go on from what `tensors` gave."""
+        """Restore the sums from what `tensors` returned."""
         self.parts = {name: list(tensor) for name, tensor in tensors.items()}
 
 
 class Confusion:
-    """How often which class was predicted for which: int64 (true class, predicted class), of samples or pixels.
+    """Confusion matrix: int64 (true class, predicted class), of samples or pixels.
 
-    One output tells two classes apart: above a half it is the second.
+    A single output distinguishes two classes: above 0.5 is the second.
     """
 
     def __init__(self, classes: int) -> None:
@@ -62,7 +62,7 @@ class Confusion:
 
 
 def class_numbers(scores: Array) -> Array:
-    """The class with the highest score, the first of equals; of one output, whether it is above a half.
+    """The class with the highest score (the first of ties); for a single output, whether it is above 0.5.
 
     scores: real (n, …, classes). Returns int64 (n, …).
     """

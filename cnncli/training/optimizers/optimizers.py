@@ -20,12 +20,12 @@ Share = Annotated[float, Number(0, 1)]
 
 
 class Optimizer(Declaration):
-    """How weights follow their gradients.
+    """Update rule for the weights.
 
-    First gradients are clipped: each element to ±`clipvalue`, each tensor to the norm `clipnorm`, or all together to
-    the norm `global_clipnorm`. Then w −= w·`weight_decay`·lr. Then comes the optimizer's own step, then constraints.
+    Gradients are first clipped: each element to ±`clipvalue`, each tensor to the norm `clipnorm`, or all together to
+    the norm `global_clipnorm`. Then w −= w·`weight_decay`·lr. Then follow the optimizer's step and constraints.
 
-    With `gradient_accumulation_steps` the weights change once in so many batches, by the mean of their gradients.
+    With `gradient_accumulation_steps`, the weights are updated every N batches, with the mean of their gradients.
     """
 
     learning_rate: RateField
@@ -36,7 +36,7 @@ class Optimizer(Declaration):
     gradient_accumulation_steps: Annotated[int | None, Maybe(Integer(2))] = None
 
     def contradiction(self) -> str:
-        """Keras takes only one way of clipping."""
+        """Allow at most one kind of clipping, as Keras does."""
         given = [name for name in ("clipnorm", "clipvalue", "global_clipnorm") if getattr(self, name) is not None]
         if len(given) < 2:
             return ""
@@ -44,41 +44,41 @@ class Optimizer(Declaration):
 
     @property
     def slots(self) -> Mapping[str, float]:
-        """The arrays, as large as the weights, that it remembers from update to update: what fills each at first."""
+        """Optimizer slots (arrays of the weights' size kept between updates) and their initial values."""
         return {}
 
     @property
     def memories(self) -> int:
-        """How many arrays as large as the weights a training holds for it: its slots, and accumulated gradients."""
+        """Number of arrays of the weights' size that it needs: its slots, and accumulated gradients."""
         return len(self.slots) + (self.gradient_accumulation_steps is not None)
 
     @property
     def limit(self) -> float | None:
-        """The largest norm that gradients may have, each alone or all together."""
+        """Maximum gradient norm, per tensor or global."""
         return self.clipnorm or self.global_clipnorm
 
     @property
     def rule(self) -> str:
-        """Its formula's name in `kernels.update_rules.RULES`."""
+        """Name of its update rule in `kernels.update_rules.RULES`."""
         return type(self).__name__.lower()
 
     def numbers(self, step: int, rate: float) -> Sequence[float]:
-        """What its formula reads in the update number `step` (from 1) at the learning rate `rate`."""
+        """Hyperparameters of its update rule at update `step` (from 1) and learning rate `rate`."""
         raise NotImplementedError
 
     def rate(self, step: int, batches: int) -> float:
-        """The learning rate after `step` updates, where an epoch has so many batches."""
+        """The learning rate after `step` updates, with `batches` batches per epoch."""
         rate = self.learning_rate
         return rate.rate(step, batches) if isinstance(rate, Schedule) else rate
 
     def hyper(self, step: int, rate: float) -> Sequence[float]:
-        """The numbers that the update number `step` (from 1) at the learning rate `rate` reads; always equally many."""
+        """All hyperparameters of update `step` (from 1) at learning rate `rate`; their number is constant."""
         return (rate * (self.weight_decay or 0.0), self.clipvalue or inf, *self.numbers(step, rate))
 
     def steps(
         self, weights: "Tensor", grads: "Tensor", slots: "Sequence[Tensor]", hyper: "Tensor", segments: "Segments"
     ) -> "list[Step]":
-        """The kernel's steps of one update in place. weights, grads, slots: real (n,); hyper: float64."""
+        """Run the kernel for one update, in place. weights, grads, slots: real (n,); hyper: float64."""
         steps = kernels.update_rules.update(self.rule, weights, grads, slots, hyper, segments)
         if self.limit is None:
             return steps
@@ -157,7 +157,7 @@ class Nadam(Optimizer):
 
     def numbers(self, step: int, rate: float) -> Sequence[float]:
         now, following = (self.beta_1 * (1 - 0.5 * 0.96**t) for t in (step, step + 1))
-        product = self.beta_1**step * _WARMTH[min(step, len(_WARMTH)) - 1]  # of all μ so far
+        product = self.beta_1**step * _WARMTH[min(step, len(_WARMTH)) - 1]  # product of all μ so far
         of_m, of_g = rate * following / (1 - product * following), rate * (1 - now) / (1 - product)
         return (of_m, of_g, 1 / (1 - self.beta_2**step), self.epsilon, 1 - self.beta_1, 1 - self.beta_2)
 
@@ -168,9 +168,9 @@ _WARMTH = tuple(accumulate((1 - 0.5 * 0.96**t for t in range(1, 1000)), mul))
 
 @OPTIMIZERS.register
 class RMSprop(Optimizer):
-    """Tieleman & Hinton 2012: v = ρv + (1−ρ)g²; w −= lr·g/√(v + ε), or that by way of momentum.
+    """Tieleman & Hinton 2012: v = ρv + (1−ρ)g²; w −= lr·g/√(v + ε), or with momentum.
 
-    `centered`: the gradients' moving mean, squared, is taken off v.
+    `centered`: the squared moving mean of the gradients is subtracted from v.
     """
 
     aliases = ("rmsprop",)

@@ -13,14 +13,14 @@ from cnncli.layers.declarations.list_types import ListOf
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
 Steps = int | str
-"""A number of updates, or of epochs: "80 epochs", as it was written."""
+"""A number of updates or epochs, such as "80 epochs", as written in the spec."""
 
 EPOCHS = re.compile(r"\d{1,9}(\.\d{1,9})? epochs|1 epoch", re.ASCII)
 NEARLY = re.compile(r"\s*(?P<number>\d{1,9}(\.\d{1,9})?)\s*(e|ep|epochs?)\s*", re.ASCII | re.IGNORECASE)
 
 
 def updates(steps: Steps, batches: int) -> int:
-    """How many updates `steps` are where an epoch has so many batches; a part of an update counts as one."""
+    """Convert `steps` to updates, with `batches` batches per epoch, rounding up."""
     if isinstance(steps, int):
         return steps
     whole, _, digits = steps.split()[0].partition(".")
@@ -28,7 +28,7 @@ def updates(steps: Steps, batches: int) -> int:
 
 
 class StepCount(Kind):
-    """A whole number of updates, or a number of epochs."""
+    """Field type: an integer number of updates, or a number of epochs."""
 
     sample = "10 epochs"
 
@@ -55,7 +55,7 @@ class StepCount(Kind):
 
 
 class Increasing(ListOf):
-    """A list of step counts, each larger than the one before: all of them updates, or all of them epochs."""
+    """Field type: a strictly increasing list of step counts, all in updates or all in epochs."""
 
     def __init__(self) -> None:
         super().__init__(StepCount(0), 1)
@@ -74,7 +74,7 @@ class Increasing(ListOf):
 
 
 def _epochs_meant(value: Any) -> str:
-    """The number of epochs that a value means, however it is written; empty where it means none."""
+    """The number in a value such as "80 epochs"; empty if it is not in epochs."""
     if isinstance(value, Mapping) and len(value) == 1:
         ((unit, number),) = value.items()
         value = f"{number} {unit}"
@@ -85,11 +85,11 @@ def _epochs_meant(value: Any) -> str:
 class Schedule(Declaration):
     """A learning rate that changes with every update: `learning_rate: {CosineDecay: {…}}`.
 
-    Steps and boundaries are numbers of updates, or of epochs: `80 epochs`, `0.5 epochs`.
+    Steps and boundaries are numbers of updates or epochs: `80 epochs`, `0.5 epochs`.
     """
 
     def rate(self, step: int, batches: int) -> float:
-        """The learning rate after `step` updates, where an epoch has so many batches."""
+        """The learning rate after `step` updates, with `batches` batches per epoch."""
         raise NotImplementedError
 
 
@@ -97,7 +97,7 @@ SCHEDULES = Registry("schedule", Schedule)
 
 
 class Rate(Kind):
-    """A learning rate: a number, or a schedule."""
+    """Field type of a learning rate: a number or a schedule."""
 
     sample = 0.001
 
@@ -138,7 +138,7 @@ class ExponentialDecay(Schedule):
 
 @SCHEDULES.register
 class PiecewiseConstantDecay(Schedule):
-    """The first of `values` up to and including the first boundary, then the next one, and so on."""
+    """Piecewise constant: `values[0]` up to and including the first boundary, then `values[1]`, and so on."""
 
     boundaries: Annotated[tuple[Steps, ...], Increasing()]
     values: Annotated[tuple[float, ...], ListOf(Number(0), 2)]
@@ -158,7 +158,7 @@ class PiecewiseConstantDecay(Schedule):
 
 @SCHEDULES.register
 class PolynomialDecay(Schedule):
-    """(initial − end) · (1 − step / decay_steps)^power + end; `cycle`: begins anew, longer, where it would stay."""
+    """(initial − end) · (1 − step / decay_steps)^power + end; `cycle`: restarts with a longer period at the end."""
 
     initial_learning_rate: NonNegative
     decay_steps: PositiveSteps
@@ -191,9 +191,9 @@ class InverseTimeDecay(Schedule):
 
 @SCHEDULES.register
 class CosineDecay(Schedule):
-    """Half a cosine from the initial rate down to `alpha` times that (Loshchilov, Hutter 2016).
+    """Half a cosine from the initial rate down to `alpha` times the initial rate (Loshchilov, Hutter 2016).
 
-    With `warmup_target` first a line up to it, in `warmup_steps`; then the cosine from there, in `decay_steps` more.
+    With `warmup_target`, a linear warmup to it in `warmup_steps`, then the cosine from there in `decay_steps`.
     """
 
     initial_learning_rate: NonNegative
@@ -218,7 +218,7 @@ class CosineDecay(Schedule):
 
 @SCHEDULES.register
 class CosineDecayRestarts(Schedule):
-    """Half cosines, each `t_mul` times as long as the one before and from `m_mul` times as high (SGDR)."""
+    """Cosine decay with restarts (SGDR): each period is `t_mul` times as long and starts `m_mul` times as high."""
 
     initial_learning_rate: NonNegative
     first_decay_steps: PositiveSteps
@@ -236,12 +236,12 @@ class CosineDecayRestarts(Schedule):
 
 
 def _cosine(part: float, alpha: float, height: float = 1.0) -> float:
-    """From `height` at 0 down to `alpha` at 1."""
+    """Half a cosine from `height` at 0 down to `alpha` at 1."""
     return (1 - alpha) * (0.5 * height * (1 + cos(pi * part))) + alpha
 
 
 def _power(base: float, exponent: float) -> float:
-    """base^exponent for base ≥ 0 and exponent ≥ 0; ∞ where that is too large."""
+    """base^exponent for base ≥ 0 and exponent ≥ 0; ∞ on overflow."""
     try:
         return float(base**exponent)
     except OverflowError:

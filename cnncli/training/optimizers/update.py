@@ -1,4 +1,4 @@
-"""An optimizer at work on a network's weights."""
+"""Applying an optimizer to the weights of a network."""
 
 from typing import Any
 
@@ -19,10 +19,10 @@ ACCUMULATED = "accumulated_gradient"
 
 
 class Update:
-    """The optimizer and the constraints, each a compiled pass over all weights. `slots`: what it remembers, by name.
+    """Applies optimizer and constraints, each as a compiled pass over all weights. `slots`: optimizer state by name.
 
-    `batches`: how many an epoch has, for schedules that count in epochs; 1 where nothing is trained in epochs. Where
-    gradients are accumulated, only every so many batches change the weights; schedules see all batches, as in Keras.
+    `batches`: per epoch, for schedules in epochs; 1 when not training in epochs. With gradient accumulation, weights
+    change only every N batches; schedules count all batches, as in Keras.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, batches: int = 1) -> None:
@@ -44,7 +44,7 @@ class Update:
             gradients, sums = runtime.tensor(network.gradients.data), runtime.tensor(total.data)
             mean = arithmetic.apply("affine", [gradients], gradients, scale=1 / self.every)
             steps = [*merge.add([gradients, sums], gradients), *mean, *steps]
-            # Keras applies constraints after every batch: also to the first weights, before anything has changed them.
+            # Keras applies constraints after every batch, even before the first accumulated update.
             self.accumulation = runtime.Program([*merge.add([sums, gradients], sums), *constraints])
         self.program = runtime.Program(steps)
 
@@ -53,7 +53,7 @@ class Update:
         return self.optimizer.rate(step, self.batches) * factor
 
     def run(self, step: int, factor: float = 1.0) -> None:
-        """Take the gradients of batch number `step` (from 1) in, at the learning rate times `factor`."""
+        """Apply or accumulate the gradients of batch `step` (from 1), at the learning rate times `factor`."""
         if step % self.every:
             self.accumulation.run()
             return

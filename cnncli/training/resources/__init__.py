@@ -1,1 +1,1 @@
-"""Threads, memory and time: what a training takes and how fast it is."""
+"""Threads, memory checks and benchmarks."""

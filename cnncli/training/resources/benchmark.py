@@ -1,4 +1,4 @@
-"""Training steps, or inference, against the clock: whole ones, and one operation after the other."""
+"""Benchmarks of training steps or inference: whole steps, and single operations."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -20,20 +20,20 @@ from cnncli.training.sections import CompileSection
 Direction = Literal["forward", "backward", "update"]
 Mode = Literal["training", "inference"]
 PURPOSES: Mapping[Mode, Purpose] = {"training": "train", "inference": "predict"}
-"""Which of the network's programs is timed."""
+"""Mode of the network that is timed."""
 ROUND = 0.4
-"""Seconds of a round at most, unless a step takes longer; half of them at least."""
+"""Maximum seconds per round, unless a step takes longer; the minimum is half of it."""
 REST = 0.1
-"""Seconds before a round in which those who have just worked come to rest: some threads spin for half of that."""
+"""Seconds to wait before a round so that threads of the previous one become idle: some spin for half as long."""
 PAUSE = 0.05
-"""Seconds after that in which nobody of ours runs."""
+"""Seconds after that, while idle, to measure the load of other processes."""
 WARM_UP = 3
 
 
 class Part(NamedTuple):
-    """An operation of a step, ready to run alone.
+    """An operation of a step that can be run separately.
 
-    `flops`, `bytes`: of the whole batch; bytes are those of all that it reads and writes, each once.
+    `flops`, `bytes`: of the whole batch; bytes count everything it reads and writes once.
     """
 
     layer: str
@@ -45,27 +45,27 @@ class Part(NamedTuple):
 
 
 class Timed(NamedTuple):
-    """A part, and the median of its seconds."""
+    """A part and its median time in seconds."""
 
     part: Part
     seconds: float
 
 
 class Opponent(Protocol):
-    """Somebody else who runs the same network, in one way or several, and only when told to."""
+    """Another framework that runs the same network on request, in one or several variants."""
 
     version: str
     variants: list[str]
 
     def round(self, variant: str) -> float:
-        """Work for a while; images a second."""
+        """Run for one round; return images per second."""
 
 
 @dataclass(frozen=True)
 class Duel:
-    """An opponent's best variant. `ratio`: how many times its images a second we did, the median of all rounds.
+    """Comparison with the best variant of a peer. `ratio`: our images/s divided by the peer's, median of all rounds.
 
-    `least`, `most`: of the rounds; far apart where something else ran on the machine.
+    `least`, `most`: minimum and maximum over the rounds; far apart if other processes were running.
     """
 
     version: str
@@ -77,9 +77,9 @@ class Duel:
 
 
 class Bench:
-    """A network at work on random batches in `network.inputs`, with nothing to load and nothing to report.
+    """Runs a network on random batches in `network.inputs`, without loading data or reporting.
 
-    A step trains on a batch or, where the mode is inference, predicts for one.
+    A step trains on a batch or, in inference mode, predicts one.
     """
 
     def __init__(
@@ -99,7 +99,7 @@ class Bench:
         self.parts = self._parts()
 
     def begin(self) -> None:
-        """The first weights again, and another batch: many steps on one batch would make gradients vanish."""
+        """Reset to the initial weights, with a new batch: many steps on one batch would make gradients vanish."""
         network = self.network
         network.initialize(0)
         network.inputs[...] = self.random.random(network.inputs.shape, np.float32)
@@ -111,7 +111,7 @@ class Bench:
                 targets[...] = self.random.random(targets.shape)
 
     def run(self, steps: int) -> None:
-        """Train (forward, backward, update), or predict."""
+        """Run one step: train (forward, backward, update) or predict."""
         network, update, n = self.network, self.update, self.network.batch_size
         if update is None:
             with network.steady_weights():
@@ -124,13 +124,13 @@ class Bench:
             update.run(self.done)
 
     def time(self, steps: int) -> float:
-        """Seconds of so many steps."""
+        """Seconds that `steps` steps take."""
         start = perf_counter()
         self.run(steps)
         return perf_counter() - start
 
     def round(self) -> float:
-        """Work for a half to the whole of ROUND; images a second."""
+        """Run for between half and all of ROUND seconds; return images per second."""
         self._watch_others()
         self.begin()
         self.run(1)
@@ -138,15 +138,15 @@ class Bench:
 
     @property
     def others(self) -> float | None:
-        """How many CPUs other processes kept busy before our rounds; None before any, or where nothing tells."""
+        """Number of CPUs that other processes used before our rounds; None before the first, or if unknown."""
         return self.taken / self.waited if self.waited else None
 
     def time_parts(self, rounds: int, *, progress: Callable[[int], None] = lambda number: None) -> list[Timed]:
         """The median of each operation over the steps of `rounds` rounds.
 
-        A step runs all of them, in their order, each on the whole batch. A real step takes one portion of the batch
-        after the other through several of them, and may well be shorter than all of them together.
-        Each also pays for a call of its own, some microseconds, which a whole step pays but once.
+        Each operation runs in order on the whole batch. A real step processes parts of the batch through several
+        operations at a time and may be faster than their sum.
+        Each operation also has a call overhead of some microseconds, which a whole step has only once.
         """
         seconds: list[list[float]] = [[] for _ in self.parts]
         for number in range(rounds):
@@ -190,7 +190,7 @@ class Bench:
 
 
 def busy_seconds() -> float | None:
-    """CPU seconds that the machine has worked since it started (Linux's /proc/stat); None where nothing tells."""
+    """CPU seconds used by the machine since boot (Linux's /proc/stat); None if not available."""
     try:
         first = Path("/proc/stat").read_text(encoding="ascii").partition("\n")[0].split()
     except OSError:
@@ -200,7 +200,7 @@ def busy_seconds() -> float | None:
 
 
 def directions_of(objective: Objective) -> list[Direction]:
-    """For each call of an objective, whether it is part of the forward pass, which ends with the loss (if any)."""
+    """For each call of an objective, whether it belongs to the forward pass, which ends with the loss (if any)."""
     if objective.loss is None:
         return ["forward"] * len(objective.calls)
     last = next(i for i, call in enumerate(objective.calls) if objective.loss in call.outputs)
@@ -210,9 +210,9 @@ def directions_of(objective: Objective) -> list[Direction]:
 def duel(
     bench: Bench, opponent: Opponent, rounds: int, *, progress: Callable[[int], None] = lambda number: None
 ) -> tuple[float, Duel]:
-    """`rounds` times: we, they in one way, we, they in the next; while one works, the other waits.
+    """Alternate for `rounds` rounds between cnncli and each variant of the peers; only one runs at a time.
 
-    Our median images a second, and how their best variant (by median) did.
+    Returns our median images per second, and the comparison with each peer's best variant (by median).
     """
     ours: list[float] = []
     theirs: dict[str, list[float]] = {variant: [] for variant in opponent.variants}
@@ -229,7 +229,7 @@ def duel(
 
 
 def _update(update: Update, weights: int) -> Part:
-    """The optimizer as a part, on so many bytes of weights."""
-    reads = 2 if update.optimizer.limit else 1  # gradients, whose norm may be wanted before
-    traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots in and out
+    """The optimizer as a part, for weights of the given bytes."""
+    reads = 2 if update.optimizer.limit else 1  # gradients, and once more for their norm when clipping
+    traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots are read and written
     return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.program)

@@ -1,4 +1,4 @@
-"""Whether a training fits into memory: told before it begins, with the batch size that would."""
+"""Memory check before training, suggesting a batch size that fits."""
 
 from cnncli.errors import CnncliError
 from cnncli.graph.model import Model
@@ -7,12 +7,12 @@ from cnncli.system.memory import shown
 from cnncli.training.sections import CompileSection
 
 ROOM = 0.8
-"""The share of the memory that a batch size which is advised may take: there are also the data, and the interpreter."""
+"""Fraction of the memory for which a batch size is suggested, leaving room for data and interpreter."""
 POWERS = [1 << power for power in range(20)]
 
 
 def check_memory(model: Model, compiled: CompileSection, batch_size: int, allowed: int) -> None:
-    """Raise CnncliError where the arrays of training take more than the `allowed` bytes."""
+    """Raise CnncliError if the arrays of training need more than `allowed` bytes."""
 
     def needed(size: int) -> int:
         return training_memory(model, compiled.loss, size, compiled.optimizer.memories)

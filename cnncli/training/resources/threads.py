@@ -1,4 +1,4 @@
-"""How many threads to use. To be settled before Numba is imported, which fixes the greatest number then."""
+"""The number of threads, to be set before importing Numba, which fixes the maximum on import."""
 
 import os
 import sys
@@ -10,20 +10,20 @@ from cnncli.system.control_groups import groups, text
 
 VARIABLE = "NUMBA_NUM_THREADS"
 MOST = 4096
-"""Where the system refuses a thread, the process ends without a word."""
+"""Upper limit: if the system can't create a thread, the process ends without an error message."""
 
 
 def settle(wanted: int | None, *, room: bool = False) -> int:
-    """The number of threads: `wanted`, or what NUMBA_NUM_THREADS says, or one a CPU; Numba is told to allow it.
+    """Return the number of threads (`wanted`, else NUMBA_NUM_THREADS, else one per CPU) and set Numba's maximum.
 
-    With `room`, it is told to allow one a CPU, for a later call in this process: once Numba is imported, its greatest
-    number stands. Raises UsageError where NUMBA_NUM_THREADS is no number of at least 1, where one of them is far too
-    large, or larger than this process's Numba allows.
+    With `room`, Numba's maximum is at least one per CPU, for later calls in this process: it is fixed once Numba is
+    imported. Raises UsageError if NUMBA_NUM_THREADS is not an integer ≥ 1, or if a number is far too large or larger
+    than the maximum in this process.
     """
-    said = os.environ.get(VARIABLE)
-    if said is not None and (not said.isdecimal() or int(said) < 1):
-        raise UsageError(f"{VARIABLE} must be an integer ≥ 1; received {said!r}")
-    given = int(said) if said else None
+    setting = os.environ.get(VARIABLE)
+    if setting is not None and (not setting.isdecimal() or int(setting) < 1):
+        raise UsageError(f"{VARIABLE} must be an integer ≥ 1; received {setting!r}")
+    given = int(setting) if setting else None
     count = wanted or given or available()
     if max(count, given or 1) > MOST:
         raise UsageError(f"--threads and {VARIABLE} must be at most {MOST:,}; received {max(count, given or 1):,}")
@@ -34,7 +34,7 @@ def settle(wanted: int | None, *, room: bool = False) -> int:
 
 
 def _allowed(wanted: int | None, count: int) -> int:
-    """`count`, or as many as Numba allows where nobody asked for more."""
+    """`count`, limited to Numba's maximum unless explicitly requested."""
     from numba import config
 
     most = int(config.NUMBA_NUM_THREADS)
@@ -47,7 +47,7 @@ def _allowed(wanted: int | None, count: int) -> int:
 
 
 def available(root: Path = Path("/")) -> int:
-    """The CPUs that this process may use: its affinity, and the quota of its control groups (`root`: see tests)."""
+    """The number of CPUs available to this process, from its affinity and cgroup quotas (`root`: for tests)."""
     affinity = getattr(os, "sched_getaffinity", None)
     count = len(affinity(0)) if affinity else os.cpu_count() or 1
     found = quota(root)
@@ -55,7 +55,7 @@ def available(root: Path = Path("/")) -> int:
 
 
 def quota(root: Path = Path("/")) -> float | None:
-    """The least CPU quota of this process's control groups and those around them; None if none."""
+    """The smallest CPU quota of this process's cgroups and their parents; None without a quota."""
     quotas = [_QUOTAS[version](folder) for version, folder in groups("cpu", root)]
     return min((found for found in quotas if found is not None), default=None)
 

@@ -1,1 +1,1 @@
-"""What a training leaves: the run directory, checkpoints, model files; finding runs again, resuming them."""
+"""Run directories, checkpoints and model files; finding past runs."""

@@ -1,10 +1,9 @@
-"""Model files and checkpoints: safetensors with everything needed to use, or to go on training, a model.
+"""Model files and checkpoints: safetensors with everything needed to use a model or resume its training.
 
 A model file has the weights by name ("conv2d/kernel") and these metadata, all strings: "format", "spec" (the resolved
-spec as JSON), "class_names" (JSON), "rescale" (JSON), "tone" (how light the training images are, JSON), "weights"
+spec as JSON), "class_names" (JSON), "rescale" (JSON), "tone" (brightness of the training images, JSON), "weights"
 (their names in model order, JSON), "digest" (SHA-256 of the weights), and "seal", the SHA-256 of all of it. A
-checkpoint also has the tensors and the "state" (JSON) of the training. Both are written so that at any instant the old
-file or the new one loads.
+checkpoint also has the tensors and the "state" (JSON) of the training. Both are written atomically.
 """
 
 import json
@@ -28,9 +27,9 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class ModelFile:
-    """What a file holds. `weights`: by name, in model order. `extra`: further tensors of a checkpoint.
+    """Contents of a model file. `weights`: by name, in model order. `extra`: additional tensors of a checkpoint.
 
-    `metadata`: the strings that go with them, without those that are about the file itself. `path`: where it was read.
+    `metadata`: strings, without those that describe the file itself. `path`: the file it was read from.
     """
 
     weights: Mapping[str, Array]
@@ -55,7 +54,7 @@ def digest(tensors: Iterable[tuple[str, Array]]) -> str:
 
 
 def save(path: Path, model: ModelFile) -> None:
-    """Write a model file or a checkpoint. Raises CnncliError, with the old file as it was, where that fails."""
+    """Write a model file or a checkpoint. On failure, raises CnncliError and leaves the old file unchanged."""
     tensors = {**model.weights, **model.extra}
     metadata = {
         **model.metadata,
@@ -71,8 +70,8 @@ def save(path: Path, model: ModelFile) -> None:
 def load(path: Path) -> ModelFile:
     """Read what `save` wrote; arrays are read-only.
 
-    Raises CnncliError for a file that can't be read, is no model file or is damaged, and for weights that are not
-    finite float32 numbers.
+    Raises CnncliError if the file can't be read, is not a model file or is damaged, or if weights are not finite
+    float32.
     """
     about, contents = model_file.read(path)
     tensors = {
@@ -89,7 +88,7 @@ def load(path: Path) -> ModelFile:
 
 
 def _ordered(content: bytes) -> bytes:
-    """The same file with its metadata sorted: the library's order changes from process to process."""
+    """The same file with sorted metadata: safetensors' order differs between processes."""
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
@@ -99,6 +98,6 @@ def _ordered(content: bytes) -> bytes:
 
 
 def _plain(name: str, array: Array) -> Tensor:
-    """An array as `model_file` takes it."""
+    """An array as a tensor of `model_file`."""
     little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
     return Tensor(name, array.dtype.name, tuple(array.shape), little.data)

@@ -1,5 +1,5 @@
-"""The git commit that a folder has checked out. Its files are read and git is not run, which a repository can make run
-other programs; so nothing is known of changes that are not committed.
+"""The git commit that a folder has checked out. It is read from .git without running git, which a
+repository can configure to run other programs; uncommitted changes are therefore not detected.
 """
 
 import re
@@ -9,11 +9,11 @@ HASH = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 REFERENCE = re.compile(r"ref: (refs/[^\0]+)")
 LONGEST = 4096
 MOST_PARTS = 5
-"""Links from one reference to another."""
+"""Maximum number of symbolic references to follow."""
 
 
 def commit(folder: Path) -> str | None:
-    """The hash of the commit, or None where the folder is in no repository or that can't be read."""
+    """The hash of the commit, or None if the folder is not in a repository or it can't be read."""
     try:
         place = next(above / ".git" for above in (folder, *folder.parents) if (above / ".git").exists())
         if place.is_file():  # of a worktree or a submodule: `gitdir: PATH`
@@ -26,7 +26,7 @@ def commit(folder: Path) -> str | None:
 
 
 def _followed(text: str, places: list[Path]) -> str | None:
-    """The hash that HEAD holds, or that the reference it names holds."""
+    """The hash in HEAD or in the reference that it names."""
     for _ in range(MOST_PARTS):
         if HASH.fullmatch(text):
             return text

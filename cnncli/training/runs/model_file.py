@@ -1,8 +1,8 @@
-"""A model file without NumPy: its header, what its metadata say, and whether its content is what was sealed.
+"""Reading model files without NumPy: header, metadata and verification of the seal.
 
 A safetensors file is 8 bytes of the header's length, the header, which is JSON, and the tensors' bytes, little-endian.
-What the metadata hold is said in `checkpoint`. Anybody may have made the file, with a seal that is right: nothing in it
-is believed to have the type or the size that it should have.
+The metadata are described in `checkpoint`. Files are untrusted, even with a valid seal: every type and size is
+validated.
 """
 
 import hashlib
@@ -30,12 +30,12 @@ DTYPES = {
     },
     **{f"F{8 * size}": (f"float{8 * size}", size) for size in (2, 4, 8)},
 }
-"""NumPy's name of each dtype of the format, and its bytes."""
+"""NumPy name and item size in bytes of each safetensors dtype."""
 DAMAGED = "is damaged: its content does not match its SHA-256"
 
 
 class Tensor(NamedTuple):
-    """A tensor's name, NumPy's name of its dtype, its shape, and its bytes: C-contiguous, little-endian."""
+    """A tensor: name, NumPy name of its dtype, shape, and bytes (C-contiguous, little-endian)."""
 
     name: str
     dtype: str
@@ -45,8 +45,8 @@ class Tensor(NamedTuple):
 
 @dataclass(frozen=True)
 class About:
-    """The metadata of the file `path`: strings, most of them JSON. Whatever is read raises CnncliError, naming the
-    file and the key, where it is not of its type.
+    """The metadata of the file `path`: strings, most of them JSON. Properties raise CnncliError, naming the file
+    and the key, for values of the wrong type.
     """
 
     path: Path
@@ -54,32 +54,32 @@ class About:
 
     @cached_property
     def spec(self) -> dict[str, Any]:
-        """The resolved spec, which is still to be checked."""
+        """The resolved spec, not yet validated."""
         found: dict[str, Any] = self.value("spec", dict[str, Any])
         return found
 
     @cached_property
     def weights(self) -> list[str]:
-        """The names of the tensors that are the model's, in its order."""
+        """The names of the model's tensors, in model order."""
         found: list[str] = self.value("weights", list[str])
         return found
 
     @cached_property
     def class_names(self) -> list[str]:
-        """The names of the classes; none where there are no classes."""
+        """The class names; empty without classes."""
         found: list[str] = self.value("class_names", list[str]) if "class_names" in self.texts else []
         return found
 
     @cached_property
     def epoch(self) -> int:
-        """The epoch (from 1) after which the weights were these; 0 for those that a training begins with."""
+        """The epoch (from 1) of the weights; 0 for initial weights."""
         text = self.texts.get("epoch", "0")
         if not (text.isascii() and text.isdecimal() and len(text) < 10):
             raise CnncliError(f"{self.path}: epoch must be an integer ≥ 0; received {text[:40]!a}")
         return int(text)
 
     def value(self, key: str, kind: Any) -> Any:
-        """What the JSON of `key` says, as a value of the type `kind` (see `typed`)."""
+        """The JSON value of `key`, converted to the type `kind` (see `typed`)."""
         if key not in self.texts:
             raise CnncliError(f"{self.path}: the metadata must have {key!r}, which is missing")
         try:
@@ -89,12 +89,12 @@ class About:
 
 
 def about(path: Path) -> About:
-    """The metadata of a file, without a look at the tensors: they may be damaged. Raises CnncliError."""
+    """Read the metadata only; the tensors are not verified. Raises CnncliError."""
     return _opened(path, whole=False)[0]
 
 
 def read(path: Path) -> tuple[About, list[Tensor]]:
-    """A file whose content is what was sealed. Raises CnncliError for any other."""
+    """Read a file and verify its seal. Raises CnncliError if it does not match."""
     found, tensors = _opened(path, whole=True)
     texts = dict(found.texts)
     if texts.pop("seal", None) != seal(tensors, texts):
@@ -104,14 +104,14 @@ def read(path: Path) -> tuple[About, list[Tensor]]:
 
 
 def _check(found: About, dtypes: Mapping[str, str]) -> None:
-    """Raise CnncliError for what no model may say, whatever it is read for."""
+    """Raise CnncliError for invalid metadata."""
     names = found.weights
     if len(set(names)) < len(names) or not set(names) <= dtypes.keys():
         raise CnncliError(f"{found.path}: weights must name tensors of the file, each once")
     for name in names:
         if dtypes[name] != "float32":
             raise CnncliError(f"{found.path}: the weight {name!a} must be float32; it is {dtypes[name]}")
-    _ = found.class_names, found.epoch  # reading checks them
+    _ = found.class_names, found.epoch  # reading validates them
 
 
 def seal(tensors: Iterable[Tensor], metadata: Mapping[str, str]) -> str:
@@ -131,7 +131,7 @@ def digest(tensors: Iterable[Tensor]) -> str:
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the header says of a tensor. `data_offsets`: its first byte behind the header, and its last + 1."""
+    """Header entry of a tensor. `data_offsets`: start and end (exclusive) in bytes after the header."""
 
     dtype: str
     shape: list[int]
@@ -139,12 +139,12 @@ class _Entry:
 
     @property
     def size(self) -> int:
-        """The bytes that it must have; raises KeyError for a dtype that is not known."""
+        """Its size in bytes; raises KeyError for an unknown dtype."""
         return prod(self.shape) * DTYPES[self.dtype][1]
 
 
 def _opened(path: Path, *, whole: bool) -> tuple[About, list[Tensor]]:
-    """Metadata and, of the `whole` file, tensors. Every size is checked before as much is read."""
+    """Metadata and, if `whole`, tensors. Every size is validated before reading."""
     try:
         with open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
@@ -173,7 +173,7 @@ def _opened(path: Path, *, whole: bool) -> tuple[About, list[Tensor]]:
 
 
 def _header(path: Path, text: bytes, left: int) -> tuple[dict[str, str], dict[str, _Entry]]:
-    """Metadata, and what stands of each tensor in the `left` bytes behind the header: one behind the other, no gap."""
+    """Metadata, and the entry of each tensor in the `left` bytes after the header, contiguous and without gaps."""
     try:
         header = typed_json.parse(text.decode(), dict[str, Any])
         metadata = typed_json.typed(header.pop("__metadata__", {}), dict[str, str])
@@ -196,5 +196,5 @@ def _header(path: Path, text: bytes, left: int) -> tuple[dict[str, str], dict[st
 
 
 def _is_shape(shape: list[int]) -> bool:
-    """Whether an array can have it."""
+    """Whether the shape is valid for an array."""
     return len(shape) <= MOST_AXES and all(0 <= length < LONGEST_AXIS for length in shape)

@@ -1,7 +1,7 @@
-"""Runs that were made in this working directory and lie elsewhere, where `--output` put them; without NumPy.
+"""Registry of runs of this working directory that `--output` placed elsewhere; without NumPy.
 
-runs/.index has a line for each: its path as JSON. Nothing more than that a run may lie there is taken from it: a line
-that is damaged, or whose run was moved or removed, does not count.
+runs/.index has one line per run: its path as JSON. Damaged lines, and those whose run was moved or removed, are
+ignored.
 """
 
 import json
@@ -17,18 +17,18 @@ from cnncli.system.folders import RUNS
 
 INDEX, IGNORE = RUNS / ".index", RUNS / ".gitignore"
 LARGEST = 1 << 20
-"""Bytes that are read, from the end."""
+"""Maximum number of bytes to read, from the end."""
 
 
 def make_folder() -> None:
-    """Make runs/, which git is to ignore. Raises OSError."""
+    """Create runs/ with a .gitignore. Raises OSError."""
     RUNS.mkdir(parents=True, exist_ok=True)
     if not IGNORE.exists():
         IGNORE.write_text("*\n", encoding="utf-8")
 
 
 def register(run: Path, shown: str) -> None:
-    """Keep the path `shown` of a run that is not one of runs/<name>/. Where that fails, a warning says so."""
+    """Register the path `shown` of a run outside runs/<name>/. Warns on failure."""
     place = run.resolve()
     if place.parent.parent == RUNS.resolve() or place in {path.resolve() for path in registered()}:
         return
@@ -36,7 +36,7 @@ def register(run: Path, shown: str) -> None:
         make_folder()
         descriptor = os.open(INDEX, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o666)
         try:
-            # One write, so that several processes may append; the first newline ends what a killed one left.
+            # A single write, so that several processes may append; the leading newline ends a truncated line.
             os.write(descriptor, f"\n{json.dumps(shown)}\n".encode())
         finally:
             os.close(descriptor)
@@ -45,7 +45,7 @@ def register(run: Path, shown: str) -> None:
 
 
 def registered() -> Iterator[Path]:
-    """The runs that are where they were when they were registered, the oldest first."""
+    """The registered runs that still exist, oldest first."""
     for line in dict.fromkeys(_lines()):
         with suppress(ValueError, RecursionError, OSError):  # ValueError: also a NUL in a path
             path = json.loads(line)

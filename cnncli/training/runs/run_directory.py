@@ -1,4 +1,4 @@
-"""The run directory: what a training leaves behind, and the place it is resumed from."""
+"""The run directory, with all files of a training; runs are resumed from it."""
 
 import fcntl
 import json
@@ -25,14 +25,14 @@ from cnncli.version import __version__
 
 SPLITS = "splits.json"
 LATEST = "latest"
-"""The link to the run of a name that began last."""
+"""The link to the newest run of a name."""
 
 
 class Run:
-    """A run directory, held by this process until it is closed or ends: two trainings can't write into one.
+    """A run directory, locked by this process until it is closed or exits, so that only one training writes to it.
 
-    `dated`: its name is its time. `made`: the directories that are this process's own, the run's first. `begun`: there
-    is something to resume.
+    `dated`: named by its start time. `made`: directories created by this process, the run's first. `begun`: it can be
+    resumed.
     """
 
     def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
@@ -48,7 +48,7 @@ class Run:
 
     @property
     def shown(self) -> str:
-        """The path as a user may type it: relative where it is below the working directory."""
+        """The path as a user may type it: relative if inside the working directory."""
         here, path = Path.cwd(), self.path.absolute()
         return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
@@ -59,7 +59,7 @@ class Run:
 
     @property
     def best(self) -> Path:
-        """The model file that the run hands out."""
+        """The model file with the final weights."""
         return self.path / MODEL_FILES[0]
 
     @property
@@ -69,16 +69,16 @@ class Run:
 
     @property
     def metrics(self) -> Path:
-        """A line of JSON an epoch."""
+        """One line of JSON per epoch."""
         return self.path / METRICS
 
     @property
     def result(self) -> Path:
-        """What the run came to, once it has come to its end."""
+        """The result of the run, written at its end."""
         return self.path / RESULT
 
     def announce(self) -> None:
-        """The run has begun: there is a model. Let it be found: `latest` names a dated run."""
+        """Mark the run as started, once there is a model, and make it findable: `latest` points to a dated run."""
         self.begun = True
         if not self.dated:
             registry.register(self.path, self.shown)
@@ -90,26 +90,26 @@ class Run:
             warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
 
     def discard(self) -> None:
-        """Remove what `create` made, unless the run has begun."""
+        """Remove what `create` created, unless the run has started."""
         if self.begun:
             return
         for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
             (self.path / name).unlink(missing_ok=True)
         for folder in self.made:
-            with suppress(OSError):  # another run has come into a folder above
+            with suppress(OSError):  # another run uses a parent folder
                 folder.rmdir()
 
     def conclude(self, result: Mapping[str, Any]) -> None:
-        """Keep what the run came to. Raises CnncliError where that fails."""
+        """Write the result. Raises CnncliError on failure."""
         write(self.result, _document(result))
 
     def close(self) -> None:
-        """Let go of the directory."""
+        """Release the lock on the directory."""
         signals.keep(self.discard)
         os.close(self.descriptor)
 
     def append(self, figures: Mapping[str, float]) -> None:
-        """Add an epoch's line. Raises CnncliError where that fails."""
+        """Append the line of an epoch. Raises CnncliError on failure."""
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(_line(figures))
@@ -117,11 +117,11 @@ class Run:
             raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write the file `name` in the directory, whole or not at all. Raises CnncliError where that fails."""
+        """Atomically write the file `name` in the directory. Raises CnncliError on failure."""
         write(self.path / name, content)
 
     def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
-        """Make the lines those of `history`: what an interruption left beyond it goes; what was measured stays."""
+        """Rewrite metrics.jsonl from `history`, dropping later lines and keeping measured values."""
         measured = {
             str(line.get("epoch")): {key: line[key] for key in MEASURED if key in line}
             for line in past_runs.history(self.path)
@@ -131,10 +131,10 @@ class Run:
 
 
 def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:
-    """Make a new run: `output` itself, or runs/<name>/<YYYYMMDD-HHMMSS>, and write what is known before training.
+    """Create a run directory, `output` or runs/<name>/<YYYYMMDD-HHMMSS>, and write the files known before training.
 
-    `latest` does not name it before it is announced. Raises UsageError where `output` has something in it; CnncliError,
-    with nothing left behind, where something can't be written.
+    `latest` does not point to it until `announce`. Raises UsageError if `output` is not empty; CnncliError, leaving no
+    files, if something can't be written.
     """
     if output:
         check_output(output)
@@ -161,19 +161,19 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
 
 
 def reopen(path: Path) -> Run:
-    """The run at `path`, to go on with. Raises UsageError where there is none."""
+    """Open the run at `path` to resume it. Raises UsageError if there is none."""
     path = path.resolve() if path.is_symlink() else path
     if not (path / SPEC).is_file():
         what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
         raise UsageError(f"{path}: {what}")
     run = Run(path)
-    for left in path.glob(".*.tmp"):  # by a process that was killed while it wrote
+    for left in path.glob(".*.tmp"):  # from a process that was killed while writing
         left.unlink(missing_ok=True)
     return run
 
 
 def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
-    """What the figures of a run may depend on. `data` is the digest of the data."""
+    """The environment that the results of a run may depend on. `data`: the digest of the data."""
     checked_out = commit(Path.cwd())
     packages = ("numpy", "numba", "llvmlite", "safetensors")
     return {
@@ -191,7 +191,7 @@ def environment(threads: int, seed: int, data: str) -> dict[str, Any]:
 
 
 def processor_name() -> str:
-    """What the processor is called; empty where the system does not say it."""
+    """The name of the processor; empty if unknown."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
@@ -200,7 +200,7 @@ def processor_name() -> str:
 
 
 def check_output(output: Path) -> None:
-    """Raise UsageError unless `output` is an empty folder or does not exist, CnncliError where that can't be seen."""
+    """Raise UsageError unless `output` is an empty folder or does not exist, CnncliError if it can't be read."""
     try:
         what = "is a file" if output.is_file() else "has something in it" if _has_something(output) else ""
     except OSError as error:
@@ -215,7 +215,7 @@ def _has_something(folder: Path) -> bool:
 
 
 def _dated(folder: Path) -> Path:
-    """A new folder named by the second; a second run within it gets -2, and so on."""
+    """Create a folder named by date and time; a second run within the same second gets the suffix -2, and so on."""
     stamp = datetime.now().strftime(STAMP)
     for number in count(1):
         path = folder / (stamp if number == 1 else f"{stamp}-{number}")
@@ -228,7 +228,7 @@ def _dated(folder: Path) -> Path:
 
 
 def _point(path: Path) -> None:
-    """Let `latest` name this run; at no instant does it name nothing. Raises OSError where that can't be."""
+    """Atomically point `latest` to this run. Raises OSError on failure."""
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(path.name)

@@ -1,4 +1,4 @@
-"""JSON that anybody may have written, read as values of the types that are expected."""
+"""Parsing untrusted JSON into values of expected types."""
 
 import json
 from dataclasses import MISSING, fields, is_dataclass
@@ -7,14 +7,14 @@ from typing import Any, get_args, get_origin, get_type_hints
 
 WORDS = {int: "an integer", float: "a number", str: "a string", bool: "true or false", NoneType: "null"}
 LONGEST = 40
-"""Characters of a value that an error shows."""
+"""Maximum number of characters of a value in an error message."""
 
 
 def parse(text: str, kind: Any) -> Any:
-    """The value of a JSON text, of type `kind`: int, float (which may not be finite), str, bool, None, Any, list[…],
+    """Parse a JSON text as a value of type `kind`: int, float (which may not be finite), str, bool, None, Any, list[…],
     dict[str, …], a union of these, or a dataclass of such fields.
 
-    Raises ValueError with the rule that the text breaks, to stand right behind a name: ".labels[3] must be a string".
+    Raises ValueError with the violated rule, to be appended to a name: ".labels[3] must be a string".
     """
     try:
         value = json.loads(text)
@@ -26,7 +26,7 @@ def parse(text: str, kind: Any) -> Any:
 
 
 def typed(value: Any, kind: Any) -> Any:
-    """What `json` made of a text, as `parse` gives it; raises ValueError, too."""
+    """Convert an already decoded JSON value, as `parse` does; also raises ValueError."""
     return _typed(value, kind, "")
 
 
@@ -66,7 +66,7 @@ def _declared(value: Any, kind: Any, place: str) -> Any:
 
 
 def _is(value: Any, kind: Any) -> bool:
-    """Whether a value is of a type, without looking into it."""
+    """Whether a value is of a type, without checking its elements."""
     if kind is float:
         return type(value) in (int, float) and _fits_float(value)
     if kind is str:
@@ -83,7 +83,7 @@ def _fits_float(value: float) -> bool:
 
 
 def _is_unicode(text: str) -> bool:
-    """Whether it has no half of a surrogate pair."""
+    """Whether it has no unpaired surrogates."""
     try:
         text.encode()
     except UnicodeEncodeError:
