@@ -115,13 +115,13 @@ def _value(param: click.Parameter, error: click.BadParameter) -> str:
 def _rule(kind: "click.ParamType[Any]") -> str:
     """The rule for values of a type; empty if unknown."""
     if isinstance(kind, click.IntRange | click.FloatRange):
-        what = "a whole number" if isinstance(kind, click.IntRange) else "a number"
+        what = "an integer" if isinstance(kind, click.IntRange) else "a number"
         if kind.min is None or kind.max is None:
-            return f"{what} of at least {kind.min}" if kind.min is not None else f"{what} of at most {kind.max}"
+            return f"{what} ≥ {kind.min}" if kind.min is not None else f"{what} ≤ {kind.max}"
         return f"{what} from {kind.min} to {kind.max}"
     if isinstance(kind, click.Choice):
         return f"one of {', '.join(map(str, kind.choices))}"
-    named = {"integer": "a whole number", "float": "a number", "boolean": "yes or no, written as 1 or 0"}
+    named = {"integer": "an integer", "float": "a number", "boolean": "yes or no, written as 1 or 0"}
     return named.get(kind.name, "")
 
 

@@ -21,9 +21,9 @@ from tests.cli.test_commands import cnncli
         (["check", "a.yaml", "-x"], "cnncli check has no option '-x': see cnncli check --help"),
         (["train", "--epochs"], "--epochs needs a value after it"),
         (["train", "--quiet=yes"], "--quiet is a switch: it takes no value"),
-        (["train", "--epochs", "ten"], "--epochs must be a whole number of at least 0; received 'ten'"),
-        (["train", "--epochs", "-1"], "--epochs must be a whole number of at least 0; received '-1'"),
-        (["datasets", "preview", "a", "--draws", "99"], "--draws must be a whole number from 1 to 64; received '99'"),
+        (["train", "--epochs", "ten"], "--epochs must be an integer ≥ 0; received 'ten'"),
+        (["train", "--epochs", "-1"], "--epochs must be an integer ≥ 0; received '-1'"),
+        (["datasets", "preview", "a", "--draws", "99"], "--draws must be an integer from 1 to 64; received '99'"),
         (["train", "a", "b"], "cnncli train takes no further argument; received 'b': see cnncli train --help"),
         (["check"], "cnncli check needs SPEC: see cnncli check --help"),
         (["datasets", "lst"], "there is no command 'lst' under cnncli datasets; did you mean 'list'?"),
@@ -44,8 +44,8 @@ def test_a_variable_with_a_wrong_value_is_named():
     ("kind", "value", "rule"),
     [
         (click.Choice(["small", "vgg"]), "smal", "one of small, vgg; received 'smal'; did you mean 'small'?"),
-        (click.FloatRange(max=1), "2.0", "a number of at most 1; received '2.0'"),
-        (click.INT, "x", "a whole number; received 'x'"),
+        (click.FloatRange(max=1), "2.0", "a number ≤ 1; received '2.0'"),
+        (click.INT, "x", "an integer; received 'x'"),
     ],
 )
 def test_every_type_of_option_states_its_rule(kind, value, rule):
