@@ -16,10 +16,9 @@ from cnncli.api.training import PathLike, warnings_only
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower, only
-from cnncli.notices import heard_by
 from cnncli.spec.spec import Spec
 from cnncli.system.memory import limit, shown
-from cnncli.training.events import Notice, OnEvent
+from cnncli.training.events import Notice, OnEvent, notices_to
 from cnncli.training.resources.threads import settle
 
 if TYPE_CHECKING:
@@ -138,7 +137,7 @@ class Model:
         names, outputs, labels, problems = [], [], [], {}
         lost = np.full(self.output_shape, np.nan, np.float32)
         doubts = self.doubts(inverted=invert)
-        with heard_by(lambda text: on_event(Notice(text, "warning"))):
+        with notices_to(on_event):
             for prediction in self.stream(_listed(images), invert=invert):
                 doubts.look(prediction)
                 names.append(prediction.image.name)
@@ -175,7 +174,7 @@ class Model:
         from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
 
-        with heard_by(lambda text: on_event(Notice(text, "warning"))):
+        with notices_to(on_event):
             reading = EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline)
             spec, dataset = reading.read(None if data is None else os.fspath(data))
             split = "test" if dataset.test is not None else "validation"

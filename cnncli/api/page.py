@@ -4,6 +4,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
+from types import FunctionType
 
 import cnncli
 from cnncli import errors
@@ -65,14 +66,14 @@ def page() -> str:
     return "\n".join(parts)
 
 
-def _function(function: object, prefix: str = "") -> str:
-    name = f"{prefix}{function.__name__}"  # type: ignore[attr-defined]
+def _function(function: FunctionType, prefix: str = "") -> str:
+    name = f"{prefix}{function.__name__}"
     return f"### `{name}`\n\n```python\n{name}{_signature(function)}\n```\n\n{_text(function)}\n"
 
 
-def _signature(function: object, *, wide: bool = False) -> str:
+def _signature(function: FunctionType, *, wide: bool = False) -> str:
     """The parameters; one per line if there are many, unless `wide`."""
-    signature = inspect.signature(function)  # type: ignore[arg-type]
+    signature = inspect.signature(function)
     parameters = [parameter for parameter in signature.parameters.values() if parameter.name != "self"]
     shown = list(map(_parameter, parameters))
     first = next((number for number, one in enumerate(parameters) if one.kind is one.KEYWORD_ONLY), None)

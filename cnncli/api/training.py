@@ -17,9 +17,8 @@ from cnncli.datasets.rescale import rescaling_layer
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
-from cnncli.notices import heard_by
 from cnncli.spec.spec import Spec, load
-from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress
+from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, notices_to
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
 
@@ -174,7 +173,7 @@ class Beginning(NamedTuple):
 def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
     """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
-    with heard_by(lambda text: tell(Notice(text, "warning"))):
+    with notices_to(tell):
         obtain(spec.data, tell, offline=around.offline)
         threads = settle(around.threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
@@ -190,10 +189,9 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
             tell(notice)
         for caution in of_data(spec.data, spec.compile, dataset):
             tell(Notice(caution, "warning"))
-        images = {name: len(split) for name, split in dataset.splits.items()}
         parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
         scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""
-        about = parameters, images, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
+        about = parameters, dataset.sizes, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
         tell(Begun(spec.name, *about))
         yield Beginning(plan, dataset, threads, memory)
 

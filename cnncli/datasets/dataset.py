@@ -89,6 +89,11 @@ class Dataset:
         pairs = {"train": self.train, "validation": self.validation, "test": self.test}
         return {name: split for name, split in pairs.items() if split is not None}
 
+    @property
+    def sizes(self) -> dict[str, int]:
+        """The number of images of each split."""
+        return {name: len(split) for name, split in self.splits.items()}
+
     @cached_property
     def in_several_splits(self) -> list[list[str]]:
         """Names of images whose pixels are the same, though they are not of the same split: "train x_train[5]"."""

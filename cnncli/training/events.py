@@ -4,8 +4,11 @@ This module imports neither NumPy nor Numba, so it can be imported before the nu
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from cnncli.notices import heard_by
 
 if TYPE_CHECKING:
     from cnncli.datasets.section import DataSection
@@ -118,3 +121,8 @@ OnEvent = Callable[[Event], None]
 
 def ignore(event: Event) -> None:
     """Ignore the event."""
+
+
+def notices_to(on_event: OnEvent) -> AbstractContextManager[None]:
+    """Context manager that passes the notices of every package to `on_event`, as warnings."""
+    return heard_by(lambda text: on_event(Notice(text, "warning")))

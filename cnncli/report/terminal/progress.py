@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from cnncli.escaping import one_line
-from cnncli.notices import heard_by
 from cnncli.report.terminal.figures import animated, coloured, columns, epoch_label, figures_line, fitted, named
 from cnncli.report.terminal.next_commands import next_commands
 from cnncli.report.terminal.output import echo, echo_lines, echo_raw, emit
 from cnncli.report.terminal.region import Region
-from cnncli.training.events import BatchDone, Begun, Download, Ended, EpochDone, Event, Notice, Progress, Stopped
+from cnncli.training.events import (
+    BatchDone,
+    Begun,
+    Download,
+    Ended,
+    EpochDone,
+    Event,
+    Notice,
+    Progress,
+    Stopped,
+    notices_to,
+)
 from cnncli.training.events import TrialBegins as Trial
 
 if TYPE_CHECKING:
@@ -31,7 +41,7 @@ class Status:
         self.downloading: Downloading | None = None
 
     def __enter__(self) -> Self:
-        self.listening = heard_by(lambda text: self(Notice(text, "warning")))
+        self.listening = notices_to(self)
         self.listening.__enter__()
         return self
 

@@ -107,8 +107,9 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
 
         with network.steady_weights():
             judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
-    images = {name: len(split) for name, split in dataset.splits.items()}
-    return Forecast(images, network.threads, _memory(plan, dataset, network, update, process), batches, trained, judged)
+    return Forecast(
+        dataset.sizes, network.threads, _memory(plan, dataset, network, update, process), batches, trained, judged
+    )
 
 
 def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:
