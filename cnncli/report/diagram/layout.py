@@ -129,7 +129,9 @@ def turned(placed: Placed, *, sideways: bool, reverse: bool) -> Placed:
 
     def area(of: Area) -> Area:
         first, second = point((of.x, of.y)), point((of.x + of.width, of.y + of.height))
-        return Area(min(first[0], second[0]), min(first[1], second[1]), abs(second[0] - first[0]), abs(second[1] - first[1]))
+        return Area(
+            min(first[0], second[0]), min(first[1], second[1]), abs(second[0] - first[0]), abs(second[1] - first[1])
+        )
 
     boxes = {name: area(of) for name, of in placed.boxes.items()}
     frames = {name: area(of) for name, of in placed.frames.items()}
@@ -336,7 +338,12 @@ class _Level:
         boxes: dict[str, Area] = {}
         frames: dict[str, Area] = {}
         routes = [
-            Route(wire.leaf, wire.target[1], self.route(wire), wire.target[0] == "part" and not self.items[wire.target].enters)
+            Route(
+                wire.leaf,
+                wire.target[1],
+                self.route(wire),
+                wire.target[0] == "part" and not self.items[wire.target].enters,
+            )
             for wire in self.wires
         ]
         across, along = before + self.right - self.left + after, above + self.along + below

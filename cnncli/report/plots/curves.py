@@ -9,8 +9,8 @@ from cnncli.report.terminal.figures import figure
 from cnncli.training.runs.past_runs import MEASURED
 
 VALIDATION = "val_"
-MOST_RUNS = 8
-"""With more, colors repeat."""
+MOST_DOTS = 60
+"""Epochs that each have a dot."""
 
 
 class History(NamedTuple):
@@ -54,7 +54,7 @@ def _chart(metric: str, histories: Sequence[History], *, log: bool) -> LineChart
             if any(key in epoch for epoch in history.epochs):
                 dashed = split == "training"
                 name, color = (f"{history.name} {split}", number) if several else (split, int(dashed))
-                lines.append(Series(name, *_line(history, key), color, dashed=dashed))
+                lines.append(Series(name, *_line(history, key), color, dashed, len(history.epochs) <= MOST_DOTS))
         marks += _best(history, metric, number, several=several)
     return LineChart(metric.replace("_", " ").capitalize(), "epoch", metric, lines, marks, y_log=log)
 
