@@ -84,12 +84,7 @@ def _square(
 ) -> LineChart | None:
     if not lines:
         return None
-    left = len(evaluation.classes) - len(lines)
-    note = (
-        f"the {len(lines)} classes with the lowest AUC of {len(evaluation.classes):,}"
-        if left > 1 and len(lines) > 1
-        else ""
-    )
-    return LineChart(
-        f"{title} ({evaluation.split})", x_label, y_label, lines, x_bounds=UNIT, y_bounds=UNIT, diagonal=diagonal, note=note
-    )  # fmt: skip
+    some = len(evaluation.classes) - len(lines) > 1 and len(lines) > 1
+    note = f"the {len(lines)} classes with the lowest AUC of {len(evaluation.classes):,}" if some else ""
+    head = f"{title} ({evaluation.split})"
+    return LineChart(head, x_label, y_label, lines, (), UNIT, UNIT, diagonal=diagonal, note=note)
