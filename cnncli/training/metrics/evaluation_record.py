@@ -151,10 +151,11 @@ class Evaluation:
         sure = self.scores.max(1) if self.scores.shape[1] > 1 else np.maximum(self.scores[:, 0], 1 - self.scores[:, 0])
         return calibration.calibration(sure, class_numbers(self.scores) == self.labels, bins)
 
-    def class_figures(self) -> dict[str, float]:
+    def class_figures(self, top_k: int | None = None) -> dict[str, float]:
         """Averages over the classes by name, such as `macro_f1`, `mean_iou`, `roc_auc` and `ece`; those that exist.
 
         `roc_auc` and `average_precision` are those of the second of two classes; else the means over the classes.
+        top_k: adds `top_{k}_accuracy`.
         """
         if not self._rows:
             return {}
@@ -169,22 +170,22 @@ class Evaluation:
             "average_precision": curves.average_precision,
         }
         found |= {"ece": measured and measured.ece}
+        if top_k is not None:
+            found[f"top_{top_k}_accuracy"] = self.top_k(top_k)
         return {name: value for name, value in found.items() if value is not None}
 
-    def named_figures(self) -> dict[str, float]:
+    def named_figures(self, top_k: int | None = None) -> dict[str, float]:
         """The names that `--expect` accepts: each figure without and with the prefix of its split (`test_`, `val_`)."""
         prefix = {"validation": "val", "test": "test"}[self.split]
-        figures = {**self.class_figures(), **self.figures}
+        figures = {**self.figures, **self.class_figures(top_k)}
         return {**figures, **{f"{prefix}_{name}": value for name, value in figures.items()}}
 
     def document(self, *, top_k: int | None = None, normalize: Normalization | None = None) -> dict[str, Any]:
         """The output of `--json`. top_k: adds `top_{k}_accuracy`; normalize: adds `normalized_confusion`."""
-        top = {} if top_k is None else {f"top_{top_k}_accuracy": self.top_k(top_k)}
         measured = self.calibration()
         document = {
-            **self.class_figures(),
             **self.figures,
-            **top,
+            **self.class_figures(top_k),
             "samples": self.samples,
             "split": self.split,
             "misclassified": len(self.mistakes) if self.judged else None,
