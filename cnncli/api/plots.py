@@ -126,11 +126,11 @@ def diagram(target: Path, options: DiagramOptions) -> Diagram:
 
 def evaluation_plots(evaluation: "Evaluation", options: PlotOptions) -> "dict[str, Callable[[], Figure | None]]":
     """What can be plotted of an evaluation, by its name in `What`."""
-    from cnncli.report.plots import confusion, images, thresholds
+    from cnncli.report.plots import confusion, images, overlays, thresholds
 
     return {
         "confusion": lambda: confusion.confusion(evaluation, options.normalize),
-        "mistakes": lambda: images.mistakes(evaluation),
+        "mistakes": lambda: images.mistakes(evaluation) or overlays.overlays(evaluation),
         "calibration": lambda: thresholds.reliability(evaluation),
         "roc": lambda: thresholds.roc(evaluation, options.classes),
         "precision-recall": lambda: thresholds.precision_recall(evaluation, options.classes),
