@@ -62,13 +62,16 @@ class Predictions:
 class Summary:
     """A model layer by layer; `str` gives the table of `cnncli summary`.
 
-    `layers`: name, type, output_shape, parameters and flops of each; `flops` are per image (forward).
+    `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
+    columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
+    are per image (forward).
     """
 
     layers: Sequence[Mapping[str, Any]]
     parameters: int
     trainable_parameters: int
     flops: int
+    output_bytes: int
     text: str
 
     def __str__(self) -> str:
@@ -112,9 +115,12 @@ class Model:
         """The weights by name ("conv2d/kernel"), float32, read-only, shaped as in Keras."""
         return dict(self.file.weights)
 
-    def summary(self) -> Summary:
-        """Output shapes, parameters and FLOPs of every layer."""
-        return summarize(self.spec)
+    def summary(self, *, expand: bool = False) -> Summary:
+        """Output shapes, receptive fields, parameters, FLOPs and output memory of every layer.
+
+        expand: list the layers of blocks in the text, too.
+        """
+        return summarize(self.spec, expand=expand)
 
     def predict(
         self,
@@ -262,12 +268,12 @@ def load(
     return Model(find_model(path, weights), threads=threads)
 
 
-def summarize(spec: Spec) -> Summary:
+def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
     from cnncli.report.tables.summary import print_summary, summary_data
 
     text = io.StringIO()
-    print_summary(spec, text)
+    print_summary(spec, text, expand=expand)
     return Summary(**summary_data(spec.model), text=text.getvalue())
 
 
