@@ -173,9 +173,9 @@ class Model:
         """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
         a test split, on the validation split.
 
-        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted) and
-        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
-        match the model or can't be read.
+        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted), `mistakes`,
+        `scores` and what is computed from them: `roc`, `precision_recall`, `calibration`, `top_k`. A folder or table
+        without named splits is used as a whole. Raises CnncliError if the data do not match the model or can't be read.
         """
         from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
