@@ -9,6 +9,7 @@ from types import FunctionType
 import cnncli
 from cnncli import errors
 from cnncli.training import events
+from cnncli.training.explanation import Explanation
 from cnncli.training.metrics.examination import ClassRow, Evaluation, Mistake
 
 HEAD = """\
@@ -27,6 +28,9 @@ model = cnncli.load(run)
 found = model.predict("data/samples")
 print(found.labels, found.probabilities.shape)
 
+why = model.explain("data/samples/3.png", methods=["gradcam", "saliency"])
+print(why.classes[why.predicted], why.gradcam.keys(), why.saliency.max())
+
 result = model.evaluate()
 print(result.figures["accuracy"], result.confusion[3, 5], len(result.mistakes))
 print(model.summary())
@@ -42,7 +46,10 @@ same as on the command line.
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
 FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
-RESULTS = (cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake)
+RESULTS = (
+    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary),
+    *(Evaluation, ClassRow, Mistake),
+)
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
     *(events.BatchDone, events.EpochDone, events.Stopped, events.Ended),

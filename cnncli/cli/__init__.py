@@ -30,6 +30,7 @@ COMMANDS = {
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
+    "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
@@ -43,7 +44,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "runs"),
+    "Look": ("check", "summary", "explain", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

@@ -4,7 +4,7 @@ The score of a class is the input of the network's last softmax or sigmoid (the 
 masks, its mean over the pixels. A single output is the score of class 1, and its negative that of class 0.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import ceil, prod
@@ -18,12 +18,18 @@ from cnncli.graph.program import Program, aligned
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.differentiate import differentiate
-from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.ir import Call, Op, Tape, Value
 from cnncli.ops.losses import Penalty
 from cnncli.ops.transpose import Conv2DTranspose
 
 Array = np.ndarray[Any, Any]
-CONVOLUTIONS = (Conv2D, DepthwiseConv2D, Conv2DTranspose)
+ARRANGED: Mapping[type[Op], Callable[[Array], Array]] = {
+    Conv2D: lambda kernel: kernel,
+    DepthwiseConv2D: lambda kernel: kernel.reshape(*kernel.shape[:2], 1, -1),
+    Conv2DTranspose: lambda kernel: kernel.swapaxes(2, 3),
+}
+"""By operation: its kernel as (height, width, channels, filters)."""
+CONVOLUTIONS = tuple(ARRANGED)
 PATCHES, STEPS = 5, 4
 """An occluding patch is a fifth of the image high and wide, and moves by a quarter of itself."""
 
@@ -38,20 +44,36 @@ def convolutions(lowered: Lowered) -> list[str]:
     return list(dict.fromkeys(call.owner for call in lowered.builder.calls if isinstance(call.op, CONVOLUTIONS)))
 
 
+def influential(lowered: Lowered) -> list[str]:
+    """The nodes of `image_layers` that the scores depend on, in order: all but a softmax at the end, and the like."""
+    before = _ancestors(lowered.builder.calls, score_of(lowered))
+    return [name for name in image_layers(lowered) if lowered.outputs[name] in before]
+
+
 def last_image_layer(lowered: Lowered) -> str | None:
     """The default layer of Grad-CAM: the last convolution, with the normalization, addition and activation after it.
 
     These are the layers with an output of the same shape; of a network that ends in a convolution, the one before it.
     None if there is no convolution.
     """
-    score = score_of(lowered)
-    before = _ancestors(lowered.builder.calls, score) - {score}
     outputs = lowered.outputs
     # From the last; a value that two nodes share, as a dropout does with its input, has the name of the first.
-    images = {outputs[name]: name for name in reversed(image_layers(lowered)) if outputs[name] in before}
+    images = {outputs[name]: name for name in reversed(influential(lowered)) if outputs[name] is not score_of(lowered)}
     shapes = (outputs[name].shape for name in reversed(convolutions(lowered)) if outputs[name] in images)
     shape = next(shapes, None)
     return next((name for value, name in images.items() if value.shape == shape), None)
+
+
+def filters_of(lowered: Lowered) -> tuple[str, str, Callable[[Array], Array]] | None:
+    """The first convolution: its node, its kernel's name, and what arranges that as (height, width, channels, filters).
+
+    None if there is no convolution. The filters of a depthwise convolution have one channel.
+    """
+    call = next((call for call in lowered.builder.calls if isinstance(call.op, CONVOLUTIONS)), None)
+    names = {parameter.value: parameter.name for parameter in lowered.parameters}
+    if call is None or call.inputs[1] not in names:
+        return None
+    return call.owner, names[call.inputs[1]], ARRANGED[type(call.op)]
 
 
 def score_of(lowered: Lowered) -> Value:
@@ -101,9 +123,9 @@ class Attribution:
         self.program = Program(tape.calls, placed, list(kept), capacity=batch_size, threads=network.threads)
         self.program.attach(aligned(self.program.size))
 
-    def run(self, n: int, cls: int) -> Gradients:
-        """Explain class `cls` for the first `n` rows of `inputs`."""
-        self.seed[...] = class_seed(self.score.shape, cls)
+    def run(self, n: int, cls: int | None) -> Gradients:
+        """Explain class `cls` for the first `n` rows of `inputs`; None: scores and gradients are zeros."""
+        self.seed[...] = 0 if cls is None else class_seed(self.score.shape, cls)
         self.program.run(n)
         scores = (self.program.read(self.score)[:n].astype(np.float64) * self.seed[:n]).reshape(n, -1).sum(axis=1)
         outputs, gradients = (

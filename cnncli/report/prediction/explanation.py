@@ -1,0 +1,196 @@
+"""The sheet of explanations: the original, what the network saw, and by method what explains the prediction."""
+
+from collections.abc import Iterator, Sequence
+from math import ceil, sqrt
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from cnncli.escaping import one_line
+from cnncli.report.pictures.colormap import BLUE_RED, INFERNO, VIRIDIS, colored, over
+from cnncli.report.pictures.figures import Sheet, Tile
+from cnncli.training.explanation import Explanation
+
+Array = np.ndarray[Any, Any]
+SIDE = 448
+"""Pixels of the longer side of a tile."""
+SHOWN = 190.0
+"""Size of a tile in a drawing."""
+COLUMNS = 4
+"""Of the sheet of one image."""
+MOST_MAPS = 64
+"""Channels or filters that a tile shows: the first ones."""
+GAP = 6
+"""Transparent pixels between the maps of a tile."""
+PAPER = (255, 255, 255, 0)
+"""Transparent; white where nothing shows through."""
+GREAT = 0.995
+"""The share of numbers below the one shown brightest."""
+LEAST_DROP = 0.05
+"""The probability's change in the strongest color, if none is greater: little changes should not look important."""
+OPACITY = 0.85
+"""Of the greatest heat over an image."""
+
+
+def explanation_sheet(explanations: Sequence[Explanation]) -> Sheet:
+    """The picture of explanations by one model and the same methods: several rows for one image, a row each for more.
+
+    The filters, which are the same for all images, come last.
+    """
+    first, filters = explanations[0], list(_filters(explanations[0]))
+    if len(explanations) == 1:
+        return Sheet(headline(first), [*_tiles(first), *filters], COLUMNS, SHOWN, note=_note(first))
+    rows = [list(_tiles(each)) for each in explanations]
+    tiles = [tile for each, row in zip(explanations, rows, strict=True) for tile in _beheaded(each, row)]
+    heads = [tile.captions[0] for tile in rows[0]]
+    return Sheet("", [*tiles, *filters], len(heads), SHOWN, heads, _note(first))
+
+
+def _beheaded(each: Explanation, row: Sequence[Tile]) -> Iterator[Tile]:
+    """Tiles whose first captions are the heads of the columns; the first has the image's name and the prediction."""
+    yield Tile(row[0].image, [one_line(Path(each.name).name), *filter(None, predicted_text(each).split("; "))])
+    for tile in row[1:]:
+        yield Tile(tile.image, tile.captions[1:])
+
+
+def predicted_text(each: Explanation) -> str:
+    """What the model predicts, and which class is explained if that is another; "" without classes."""
+    if each.predicted is None:
+        return ""
+    text = f"predicted: {_class(each, each.predicted)}"
+    return text if each.cls == each.predicted else f"{text}; explained: {_class(each, each.cls or 0)}"
+
+
+def _class(each: Explanation, number: int) -> str:
+    return f"{one_line(each.classes[number])} ({100 * each.probabilities[number]:.1f} %)"
+
+
+def headline(each: Explanation) -> str:
+    """The image's name and the prediction, in a line."""
+    return " · ".join(filter(None, (one_line(Path(each.name).name), predicted_text(each))))
+
+
+def _tiles(each: Explanation) -> Iterator[Tile]:
+    """The tiles of one image, without the filters."""
+    seen = input_pixels(each)
+    height, width = each.original.shape[:2]
+    yield _tile(_rgb(each.original), "Original", f"{width} × {height} pixels")
+    height, width, channels = each.input.shape
+    yield _tile(seen, "What the network saw", f"{width} × {height}, {channels} channel{'s' * (channels > 1)}")
+    gray = _rgb(np.rint(seen.mean(axis=-1)).astype(np.uint8))
+    for layer, cam in each.gradcam.items():
+        yield _tile(over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam)), "Grad-CAM", layer)
+    if each.saliency is not None:
+        yield _tile(colored(_positive(each.saliency), INFERNO), "Saliency", "")
+    if each.occlusion is not None:
+        signed = _signed(each.occlusion, LEAST_DROP)
+        heat = over(gray, colored(signed, BLUE_RED), OPACITY * np.sqrt(np.abs(2 * signed - 1)))
+        most, least = 100 * each.occlusion.max(), 100 * each.occlusion.min()
+        yield _tile(heat, "Occlusion", f"probability {_points(-most)} … {_points(-least)} points")
+    for layer, maps in each.feature_maps.items():
+        shown = maps[..., :MOST_MAPS]
+        yield _tile(_grid(_shaded(shown)), "Feature maps", layer, _count(shown.shape[-1], maps.shape[-1], "channel"))
+
+
+def _filters(each: Explanation) -> Iterator[Tile]:
+    if each.filters is not None:
+        high, wide, channels, count = each.filters.shape
+        shown = _signed(each.filters[..., :MOST_MAPS]).transpose(3, 0, 1, 2)
+        if channels != 3:
+            shown = np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
+        counted = f"{_count(len(shown), count, 'filter')}, {wide} × {high} × {channels}"
+        yield _tile(_grid(np.rint(255 * shown).astype(np.uint8)), "Filters", each.filtered, counted)
+
+
+def input_pixels(each: Explanation) -> Array:
+    """What the network saw, as uint8 (H, W, 3): the mean of the channels unless they are three.
+
+    From black to white; where values lie outside, from the least to the greatest.
+    """
+    values = each.input.astype(np.float64) / each.white
+    low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
+    values = (values - low) / (high - low)
+    if values.shape[-1] != 3:
+        values = values.mean(axis=-1, keepdims=True)
+    return _rgb(np.rint(255 * values).astype(np.uint8))
+
+
+def _rgb(picture: Array) -> Array:
+    """Uint8 (H, W), (H, W, 1) or (H, W, 3) → (H, W, 3); of other channels, the mean."""
+    flat = picture[..., np.newaxis] if picture.ndim == 2 else picture
+    if flat.shape[-1] not in (1, 3):
+        flat = np.rint(flat.mean(axis=-1, keepdims=True)).astype(np.uint8)
+    return np.broadcast_to(flat, (*flat.shape[:2], 3))
+
+
+def _positive(values: Array) -> Array:
+    """Numbers ≥ 0 divided by a great one of them, so that a single outlier does not darken the rest."""
+    return values / (float(np.quantile(values, GREAT)) or float(values.max()) or 1.0)
+
+
+def _signed(values: Array, least: float = 0.0) -> Array:
+    """Numbers with the greatest absolute one, or `least` if that is greater, at 0 or 1, and 0 at ½."""
+    return 0.5 + values / (2 * (max(float(np.abs(values).max()), least) or 1.0))
+
+
+def _shaded(maps: Array) -> Array:
+    """Feature maps (h, w, c) as colors, uint8 (c, h, w, 3): of all channels together, from 0 to the greatest."""
+    channels = maps.transpose(2, 0, 1)
+    if channels.min() < 0:
+        return colored(_signed(channels), BLUE_RED)
+    return colored(_positive(channels), VIRIDIS)
+
+
+def _grid(pictures: Array) -> Array:
+    """Pictures (n, h, w, 3) side by side, as near to a square as they allow."""
+    count, height, width, _ = pictures.shape
+    columns = ceil(sqrt(count * height / width))
+    rows = ceil(count / columns)
+    cell = min((SIDE + GAP) / columns, (SIDE + GAP) / rows * width / height) - GAP
+    wide, high = max(1, int(cell)), max(1, int(cell * height / width))
+    grid = np.full((rows * (high + GAP) - GAP, columns * (wide + GAP) - GAP, 4), PAPER, np.uint8)
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * (high + GAP), number % columns * (wide + GAP)
+        grid[top : top + high, left : left + wide, :3] = _resized(picture, wide, high)
+        grid[top : top + high, left : left + wide, 3] = 255
+    return grid
+
+
+def _tile(picture: Array, *captions: str) -> Tile:
+    """A tile with the longer side SIDE: pixel by pixel where that is larger."""
+    height, width = picture.shape[:2]
+    scale = SIDE / max(height, width)
+    image = _resized(picture, max(1, round(width * scale)), max(1, round(height * scale)))
+    return Tile(Image.fromarray(image), [caption for caption in captions if caption])
+
+
+def _resized(picture: Array, width: int, height: int) -> Array:
+    larger = width >= picture.shape[1]
+    how = Image.Resampling.NEAREST if larger else Image.Resampling.BOX
+    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), how))
+
+
+def _points(share: float) -> str:
+    digits = 0 if abs(share) >= 10 else 1 if abs(share) >= 0.1 else 2
+    return f"{share:+.{digits}f}".replace("-", "−")
+
+
+def _count(shown: int, all_of_them: int, what: str) -> str:
+    return f"{shown} of {all_of_them} {what}s" if shown < all_of_them else f"{shown} {what}{'s' * (shown > 1)}"
+
+
+def _note(each: Explanation) -> str:
+    """What the methods show, in a line each."""
+    shown = {
+        "Grad-CAM: the brighter a place, the more its features in the layer raise the class's score.": each.gradcam,
+        "Saliency: the brighter a pixel, the more a small change of it changes the score.": each.saliency is not None,
+        "Occlusion: a gray patch over a red place lowers the class's probability, over a blue one raises it.": (
+            each.occlusion is not None
+        ),
+        "Feature maps: the brighter, the stronger; where values are negative, red is positive, blue negative.": (
+            each.feature_maps
+        ),
+    }
+    return "\n".join(text for text, said in shown.items() if said)
