@@ -1,7 +1,7 @@
 """The sheet of explanations: the original, what the network saw, and by method what explains the prediction."""
 
 from collections.abc import Iterator, Sequence
-from math import ceil, sqrt
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.training.explanation import Explanation
 
 Array = np.ndarray[Any, Any]
-SIDE = 448
-"""Pixels of the longer side of a tile."""
+Size = tuple[int, int]
+"""Width and height."""
+SIDE = 384
+"""Pixels of the longer side of a tile, whose shape is that of the network's input."""
 SHOWN = 190.0
 """Size of a tile in a drawing."""
 COLUMNS = 4
@@ -74,34 +76,39 @@ def headline(each: Explanation) -> str:
 
 def _tiles(each: Explanation) -> Iterator[Tile]:
     """The tiles of one image, without the filters."""
-    seen = input_pixels(each)
+    seen, box = input_pixels(each), _box(each)
     height, width = each.original.shape[:2]
-    yield _tile(_rgb(each.original), "Original", f"{width} × {height} pixels")
+    yield _tile(_fitted(_rgb(each.original), box), "Original", f"{width} × {height} pixels")
     height, width, channels = each.input.shape
-    yield _tile(seen, "What the network saw", f"{width} × {height}, {channels} channel{'s' * (channels > 1)}")
+    size = f"{width} × {height}, {channels} channel{'s' * (channels > 1)}"
+    yield _tile(_fitted(seen, box), "What the network saw", size)
     gray = _rgb(np.rint(seen.mean(axis=-1)).astype(np.uint8))
     for layer, cam in each.gradcam.items():
-        yield _tile(over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam)), "Grad-CAM", layer)
+        heat = over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam))
+        yield _tile(_fitted(heat, box), "Grad-CAM", layer)
     if each.saliency is not None:
-        yield _tile(colored(_positive(each.saliency), INFERNO), "Saliency", "")
+        yield _tile(_fitted(colored(_positive(each.saliency), INFERNO), box), "Saliency")
     if each.occlusion is not None:
         signed = _signed(each.occlusion, LEAST_DROP)
         heat = over(gray, colored(signed, BLUE_RED), OPACITY * np.sqrt(np.abs(2 * signed - 1)))
         most, least = 100 * each.occlusion.max(), 100 * each.occlusion.min()
-        yield _tile(heat, "Occlusion", f"probability {_points(-most)} … {_points(-least)} points")
+        change = f"probability {_points(-most)} … {_points(-least)} points"
+        yield _tile(_fitted(heat, box), "Occlusion", change)
     for layer, maps in each.feature_maps.items():
         shown = maps[..., :MOST_MAPS]
-        yield _tile(_grid(_shaded(shown)), "Feature maps", layer, _count(shown.shape[-1], maps.shape[-1], "channel"))
+        counted = _count(shown.shape[-1], maps.shape[-1], "channel")
+        yield _tile(_grid(_shaded(shown), box), "Feature maps", layer, counted)
 
 
 def _filters(each: Explanation) -> Iterator[Tile]:
-    if each.filters is not None:
-        high, wide, channels, count = each.filters.shape
-        shown = _signed(each.filters[..., :MOST_MAPS]).transpose(3, 0, 1, 2)
-        if channels != 3:
-            shown = np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
-        counted = f"{_count(len(shown), count, 'filter')}, {wide} × {high} × {channels}"
-        yield _tile(_grid(np.rint(255 * shown).astype(np.uint8)), "Filters", each.filtered, counted)
+    if each.filters is None:
+        return
+    high, wide, channels, count = each.filters.shape
+    shown = _signed(each.filters[..., :MOST_MAPS]).transpose(3, 0, 1, 2)
+    if channels != 3:
+        shown = np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
+    counted = f"{_count(len(shown), count, 'filter')}, {wide} × {high} × {channels}"
+    yield _tile(_grid(np.rint(255 * shown).astype(np.uint8), _box(each)), "Filters", each.filtered, counted)
 
 
 def input_pixels(each: Explanation) -> Array:
@@ -143,33 +150,40 @@ def _shaded(maps: Array) -> Array:
     return colored(_positive(channels), VIRIDIS)
 
 
-def _grid(pictures: Array) -> Array:
-    """Pictures (n, h, w, 3) side by side, as near to a square as they allow."""
-    count, height, width, _ = pictures.shape
-    columns = ceil(sqrt(count * height / width))
-    rows = ceil(count / columns)
-    cell = min((SIDE + GAP) / columns, (SIDE + GAP) / rows * width / height) - GAP
-    wide, high = max(1, int(cell)), max(1, int(cell * height / width))
-    grid = np.full((rows * (high + GAP) - GAP, columns * (wide + GAP) - GAP, 4), PAPER, np.uint8)
-    for number, picture in enumerate(pictures):
-        top, left = number // columns * (high + GAP), number % columns * (wide + GAP)
-        grid[top : top + high, left : left + wide, :3] = _resized(picture, wide, high)
-        grid[top : top + high, left : left + wide, 3] = 255
-    return grid
+def _box(each: Explanation) -> Size:
+    """Width and height of the tiles."""
+    height, width, _ = each.input.shape
+    return max(1, round(SIDE * width / max(height, width))), max(1, round(SIDE * height / max(height, width)))
 
 
 def _tile(picture: Array, *captions: str) -> Tile:
-    """A tile with the longer side SIDE: pixel by pixel where that is larger."""
+    return Tile(Image.fromarray(picture), captions)
+
+
+def _grid(pictures: Array, box: Size) -> Array:
+    """Pictures (n, h, w, 3) side by side in a box, as large as all of them may be: uint8 RGBA."""
+    count, height, width, _ = pictures.shape
+    places = ((columns, ceil(count / columns)) for columns in range(1, count + 1))
+    cells = [(((box[0] + GAP) // columns - GAP, (box[1] + GAP) // rows - GAP), columns) for columns, rows in places]
+    (wide, high), columns = max(cells, key=lambda found: min(found[0][0] / width, found[0][1] / height))
+    grid = np.full((box[1], box[0], 4), PAPER, np.uint8)
+    for number, picture in enumerate(pictures):
+        fitted = _fitted(picture, (max(1, wide), max(1, high)))
+        top, left = number // columns * (high + GAP), number % columns * (wide + GAP)
+        grid[top : top + high, left : left + wide] = fitted[: box[1] - top, : box[0] - left]
+    return grid
+
+
+def _fitted(picture: Array, box: Size) -> Array:
+    """A picture in the middle of a box, as large as possible, uint8 RGBA: pixel by pixel where it is enlarged."""
     height, width = picture.shape[:2]
-    scale = SIDE / max(height, width)
-    image = _resized(picture, max(1, round(width * scale)), max(1, round(height * scale)))
-    return Tile(Image.fromarray(image), [caption for caption in captions if caption])
-
-
-def _resized(picture: Array, width: int, height: int) -> Array:
-    larger = width >= picture.shape[1]
-    how = Image.Resampling.NEAREST if larger else Image.Resampling.BOX
-    return np.asarray(Image.fromarray(np.ascontiguousarray(picture)).resize((width, height), how))
+    scale = min(box[0] / width, box[1] / height)
+    wide, high = max(1, round(width * scale)), max(1, round(height * scale))
+    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
+    fitted = Image.new("RGBA", box, PAPER)
+    resized = Image.fromarray(np.ascontiguousarray(picture)).resize((wide, high), how)
+    fitted.paste(resized, ((box[0] - wide) // 2, (box[1] - high) // 2))
+    return np.asarray(fitted)
 
 
 def _points(share: float) -> str:
