@@ -64,7 +64,7 @@ def captions(svg):
 def test_by_default_a_sheet_of_all_methods_is_written_to_explain_svg(folder):
     done = explain(folder, RUN, "pictures/0.png")
     predicted = json.loads(cnncli(folder, "predict", RUN, "pictures/0.png", "--json").stdout)["predictions"][0]
-    said = f"0.png · predicted: {predicted['class']} ({100 * predicted['probability']:.1f} %)"
+    said = f"0.png: predicted {predicted['class']} ({100 * predicted['probability']:.1f} %)"
     assert done.stdout == f"{said}\nexplain.svg: 1 image\n"
     shown = captions(folder / "explain.svg")
     assert shown[0] == said
@@ -75,7 +75,7 @@ def test_by_default_a_sheet_of_all_methods_is_written_to_explain_svg(folder):
 
 def test_several_images_have_a_row_each_and_the_filters_once(folder):
     done = explain(folder, RUN, "pictures", "-o", "rows.svg")
-    assert [line.split(" · ")[0] for line in done.stdout.splitlines()] == [
+    assert [line.split(": predicted")[0] for line in done.stdout.splitlines()] == [
         "0.png",
         "1.png",
         "2.png",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.model import Model
+from cnncli.api.plots import plot_explanations
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
 from cnncli.cli.options import Integer, example
@@ -83,11 +84,11 @@ def command(
     explaining = Explaining(model, layer=layers, cls=cls, methods=methods, invert=invert)
     found, lost = _explained(explaining, _images(inputs))
     if found:
-        _save(found, output)
+        plot_explanations(found).save(output)
     if as_json:
         echo(json_line({"model": str(model.path), "output": str(output), "images": list(map(_document, found))}))
     elif found:
-        from cnncli.report.prediction.explanation import headline
+        from cnncli.report.plots.explanation import headline
 
         echo_lines([*map(headline, found), f"{output}: {len(found):,} image{'s' * (len(found) > 1)}"])
     for warning in explaining.doubts.warnings():
@@ -120,14 +121,6 @@ def _explained(explaining: "Explaining", images: Sequence[Path]) -> "tuple[list[
             echo_lines([str(error)], err=True)
             lost += 1
     return found, lost
-
-
-def _save(explanations: "Sequence[Explanation]", output: Path) -> None:
-    from cnncli.report.pictures.draw import draw
-    from cnncli.report.pictures.save import save
-    from cnncli.report.prediction.explanation import explanation_sheet
-
-    save(draw(explanation_sheet(explanations)), output)
 
 
 def _document(each: "Explanation") -> dict[str, object]:

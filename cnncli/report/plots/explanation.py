@@ -11,6 +11,7 @@ from PIL import Image
 from cnncli.escaping import one_line
 from cnncli.report.pictures.colormap import BLUE_RED, INFERNO, VIRIDIS, colored, over
 from cnncli.report.pictures.figures import Sheet, Tile
+from cnncli.report.plots.filters import filter_images
 from cnncli.training.explanation import Explanation
 
 Array = np.ndarray[Any, Any]
@@ -52,26 +53,30 @@ def explanation_sheet(explanations: Sequence[Explanation]) -> Sheet:
 
 def _beheaded(each: Explanation, row: Sequence[Tile]) -> Iterator[Tile]:
     """Tiles whose first captions are the heads of the columns; the first has the image's name and the prediction."""
-    yield Tile(row[0].image, [one_line(Path(each.name).name), *filter(None, predicted_text(each).split("; "))])
+    yield Tile(row[0].image, [_name(each), *_predicted(each)])
     for tile in row[1:]:
         yield Tile(tile.image, tile.captions[1:])
 
 
-def predicted_text(each: Explanation) -> str:
-    """What the model predicts, and which class is explained if that is another; "" without classes."""
-    if each.predicted is None:
-        return ""
-    text = f"predicted: {_class(each, each.predicted)}"
-    return text if each.cls == each.predicted else f"{text}; explained: {_class(each, each.cls or 0)}"
+def headline(each: Explanation) -> str:
+    """The image's name and the prediction, in a line."""
+    return ": ".join(filter(None, (_name(each), "; ".join(_predicted(each)))))
+
+
+def _name(each: Explanation) -> str:
+    return one_line(Path(each.name).name)
+
+
+def _predicted(each: Explanation) -> list[str]:
+    """What the model predicts, and which class is explained if that is another; nothing without classes."""
+    if each.predicted is None or each.cls is None:
+        return []
+    explained = [] if each.cls == each.predicted else [f"explained {_class(each, each.cls)}"]
+    return [f"predicted {_class(each, each.predicted)}", *explained]
 
 
 def _class(each: Explanation, number: int) -> str:
     return f"{one_line(each.classes[number])} ({100 * each.probabilities[number]:.1f} %)"
-
-
-def headline(each: Explanation) -> str:
-    """The image's name and the prediction, in a line."""
-    return " · ".join(filter(None, (one_line(Path(each.name).name), predicted_text(each))))
 
 
 def _tiles(each: Explanation) -> Iterator[Tile]:
@@ -104,11 +109,10 @@ def _filters(each: Explanation) -> Iterator[Tile]:
     if each.filters is None:
         return
     high, wide, channels, count = each.filters.shape
-    shown = _signed(each.filters[..., :MOST_MAPS]).transpose(3, 0, 1, 2)
-    if channels != 3:
-        shown = np.repeat(shown.mean(axis=-1, keepdims=True), 3, axis=-1)
-    counted = f"{_count(len(shown), count, 'filter')}, {wide} × {high} × {channels}"
-    yield _tile(_grid(np.rint(255 * shown).astype(np.uint8), _box(each)), "Filters", each.filtered, counted)
+    images = filter_images(each.filters[..., :MOST_MAPS])
+    shown = np.stack([_rgb(np.asarray(image)) for image in images])
+    counted = f"{_count(len(images), count, 'filter')}, {wide} × {high} × {channels}"
+    yield _tile(_grid(shown, _box(each)), "Filters", each.filtered, counted)
 
 
 def input_pixels(each: Explanation) -> Array:
