@@ -149,6 +149,23 @@ def test_of_many_channels_and_filters_the_first_are_shown():
     assert found["Filters"][1][1] == f"{MOST_MAPS} of 65 filters, 1 × 1 × 3"
 
 
+def test_the_maps_of_wide_images_are_as_close_as_those_of_others():
+    maps = np.ones((2, 8, 6), np.float32)
+    tile, _ = tiles(explanation((2, 8, 1), feature_maps={"conv": maps}))["Feature maps"]
+    colors = (tile[..., :3] == VIRIDIS[-1]).all(axis=-1) & (tile[..., 3] == 255)
+    for axis in (0, 1):
+        places = np.flatnonzero(colors.any(axis=axis))
+        assert set(np.diff(places)) == {1, 9}  # the gap is eight pixels wide
+    assert colors.sum() == 6 * 122 * 30  # three in a row, whose width (384 + 8) / 3 − 8 bounds them
+
+
+@pytest.mark.parametrize(("layers", "columns"), [(0, 3), (1, 4), (2, 3), (3, 3), (4, 4), (5, 4)])
+def test_few_tiles_stand_in_one_row_or_in_two_of_nearly_equal_length(layers, columns):
+    maps = {f"conv{number}": np.ones((2, 2, 1), np.float32) for number in range(layers)}
+    each = explanation(gradcam={}, saliency=None, occlusion=None, feature_maps=maps)
+    assert explanation_sheet([each]).columns == columns
+
+
 def test_several_images_share_heads_and_filters():
     sheet = explanation_sheet([explanation(name="a.png"), explanation(name="b.png", cls=0)])
     assert list(sheet.heads) == [

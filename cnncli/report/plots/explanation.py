@@ -22,13 +22,15 @@ SIDE = 384
 SHOWN = 190.0
 """Size of a tile in a drawing."""
 COLUMNS = 4
-"""Of the sheet of one image."""
+"""At most, of the sheet of one image."""
 MOST_MAPS = 64
 """Channels or filters that a tile shows: the first ones."""
-GAP = 6
-"""Transparent pixels between the maps of a tile."""
+GAP, FRAME = 8, 2
+"""Pixels between the maps of a tile, transparent but for a frame around each."""
 PAPER = (255, 255, 255, 0)
 """Transparent; white where nothing shows through."""
+LINE = (150, 150, 150, 255)
+"""Of frames: gray on light and on dark."""
 GREAT = 0.995
 """The share of numbers below the one shown brightest."""
 LEAST_DROP = 0.05
@@ -44,7 +46,9 @@ def explanation_sheet(explanations: Sequence[Explanation]) -> Sheet:
     """
     first, filters = explanations[0], list(_filters(explanations[0]))
     if len(explanations) == 1:
-        return Sheet(headline(first), [*_tiles(first), *filters], COLUMNS, SHOWN, note=_note(first))
+        tiles = [*_tiles(first), *filters]
+        columns = len(tiles) if len(tiles) <= COLUMNS else min(COLUMNS, ceil(len(tiles) / 2))
+        return Sheet(headline(first), tiles, columns, SHOWN, note=_note(first))
     rows = [list(_tiles(each)) for each in explanations]
     tiles = [tile for each, row in zip(explanations, rows, strict=True) for tile in _beheaded(each, row)]
     heads = [tile.captions[0] for tile in rows[0]]
@@ -167,27 +171,39 @@ def _tile(picture: Array, *captions: str) -> Tile:
 def _grid(pictures: Array, box: Size) -> Array:
     """Pictures (n, h, w, 3) side by side in a box, as large as all of them may be: uint8 RGBA."""
     count, height, width, _ = pictures.shape
-    places = ((columns, ceil(count / columns)) for columns in range(1, count + 1))
-    cells = [(((box[0] + GAP) // columns - GAP, (box[1] + GAP) // rows - GAP), columns) for columns, rows in places]
-    (wide, high), columns = max(cells, key=lambda found: min(found[0][0] / width, found[0][1] / height))
-    grid = np.full((box[1], box[0], 4), PAPER, np.uint8)
+    scale, columns = max(_scales(count, (width, height), box))
+    wide, high = max(1, int(width * scale)), max(1, int(height * scale))
+    grid = Image.new("RGBA", box, PAPER)
+    left = (box[0] + GAP - columns * (wide + GAP)) // 2
+    top = (box[1] + GAP - ceil(count / columns) * (high + GAP)) // 2
     for number, picture in enumerate(pictures):
-        fitted = _fitted(picture, (max(1, wide), max(1, high)))
-        top, left = number // columns * (high + GAP), number % columns * (wide + GAP)
-        grid[top : top + high, left : left + wide] = fitted[: box[1] - top, : box[0] - left]
-    return grid
+        x, y = left + number % columns * (wide + GAP), top + number // columns * (high + GAP)
+        grid.paste(LINE, (x - FRAME, y - FRAME, x + wide + FRAME, y + high + FRAME))
+        grid.paste(_resized(picture, (wide, high)), (x, y))
+    return np.asarray(grid)
+
+
+def _scales(count: int, size: Size, box: Size) -> Iterator[tuple[float, int]]:
+    """By number of columns: by how much `count` pictures of a size are scaled to fit into a box."""
+    for columns in range(1, count + 1):
+        rows = ceil(count / columns)
+        yield min(((box[0] + GAP) / columns - GAP) / size[0], ((box[1] + GAP) / rows - GAP) / size[1]), columns
 
 
 def _fitted(picture: Array, box: Size) -> Array:
-    """A picture in the middle of a box, as large as possible, uint8 RGBA: pixel by pixel where it is enlarged."""
+    """A picture in the middle of a box, as large as possible: uint8 RGBA."""
     height, width = picture.shape[:2]
     scale = min(box[0] / width, box[1] / height)
     wide, high = max(1, round(width * scale)), max(1, round(height * scale))
-    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
     fitted = Image.new("RGBA", box, PAPER)
-    resized = Image.fromarray(np.ascontiguousarray(picture)).resize((wide, high), how)
-    fitted.paste(resized, ((box[0] - wide) // 2, (box[1] - high) // 2))
+    fitted.paste(_resized(picture, (wide, high)), ((box[0] - wide) // 2, (box[1] - high) // 2))
     return np.asarray(fitted)
+
+
+def _resized(picture: Array, size: Size) -> Image.Image:
+    """Pixel by pixel where it is enlarged, else means of pixels."""
+    how = Image.Resampling.NEAREST if size[0] >= picture.shape[1] else Image.Resampling.BOX
+    return Image.fromarray(np.ascontiguousarray(picture)).resize(size, how)
 
 
 def _points(share: float) -> str:
