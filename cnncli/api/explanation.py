@@ -107,12 +107,13 @@ class Explaining:
         of_classes = [name for name in chosen if name in OF_CLASSES]
         if of_classes and not self.classes:
             raise UsageError(
-                f"{self.model.path}: {', '.join(of_classes)} explain the score of a class, and its outputs are not "
-                "classes: choose the methods maps and filters"
+                f"{self.model.path}: the outputs are not classes, so no {', '.join(of_classes)}; the methods maps and "
+                "filters need none"
             )
         of_layers = [name for name in chosen if name in OF_LAYERS]
         if (of_layers or layers) and not has_layers:
-            raise UsageError(f"{self.model.path}: {', '.join(of_layers) or 'layers'} need a convolution; it has none")
+            what = ", ".join(of_layers) or "layers to choose from"
+            raise UsageError(f"{self.model.path}: the model has no convolution, so no {what}")
         return chosen
 
 

@@ -143,10 +143,10 @@ def test_of_a_model_of_numbers_maps_and_filters_are_shown(folder):
         ([RUN], "explain needs an INPUT after the model"),
         (
             ["numbers", "pictures/0.png"],
-            "gradcam, saliency, occlusion explain the score of a class, and its outputs are not classes",
+            "the outputs are not classes, so no gradcam, saliency, occlusion; the methods maps and filters need none",
         ),
         (["numbers", "pictures/0.png", "--class", "1", "--method", "maps"], "the model's outputs are not classes"),
-        (["dense", "pictures/0.png", "--method", "gradcam"], "gradcam need a convolution; it has none"),
+        (["dense", "pictures/0.png", "--method", "gradcam"], "the model has no convolution, so no gradcam"),
     ],
 )
 def test_wrong_use_is_answered_in_one_line(folder, arguments, message):
