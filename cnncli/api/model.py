@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cnncli.graph.network import Network
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
+    from cnncli.training.explanation import Explanation, Method
     from cnncli.training.metrics.evaluation_record import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
@@ -155,8 +156,7 @@ class Model:
             raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
         if not names:
             raise UsageError("predict needs at least one image; received none")
-        for warning in doubts.warnings():
-            on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
+        _tell_doubts(doubts, on_event)
         return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
 
     def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]":
@@ -166,6 +166,37 @@ class Model:
 
         found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
         return predict(self.network, found, self.rescale)
+
+    def explain(
+        self,
+        image: Any,
+        *,
+        layer: str | Sequence[str] | None = None,
+        cls: str | int | None = None,
+        methods: "Sequence[Method] | None" = None,
+        invert: bool = False,
+        on_event: OnEvent = warnings_only,
+    ) -> "Explanation":
+        """Explain the prediction for one image: Grad-CAM, saliency, occlusion, feature maps, filters.
+
+        image: a path, an array (H, W[, C]), or an image opened with Pillow. layer: the layer of Grad-CAM and of the
+        feature maps, or several; default: the last convolution, with the normalization and activation after it (and
+        the maps of the first one). cls: name or number of the explained class; default: the predicted one. methods:
+        of "gradcam", "saliency", "occlusion", "maps", "filters"; default: all. invert: as in `predict`.
+
+        Raises UsageError if the model lacks what is asked for, CnncliError if the image can't be used.
+        """
+        from cnncli.api.explanation import Explaining
+        from cnncli.datasets.sources.image_files import UnusableError
+
+        explaining = Explaining(self, layer=layer, cls=cls, methods=methods, invert=invert)
+        try:
+            with notices_to(on_event):
+                found = explaining.explain(_listed([image])[0])
+        except UnusableError as error:
+            raise CnncliError(str(error)) from None
+        _tell_doubts(explaining.doubts, on_event)
+        return found
 
     def evaluate(
         self, data: PathLike | None = None, *, offline: bool | None = None, on_event: OnEvent = warnings_only
@@ -296,6 +327,11 @@ def _listed(images: Images) -> "list[Input]":
                 f"images must be paths, NumPy arrays or images opened with Pillow; received {type(given).__name__}"
             )
     return found
+
+
+def _tell_doubts(doubts: "InputCheck", on_event: OnEvent) -> None:
+    for warning in doubts.warnings():
+        on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
 
 
 def _label(reader: "Reader", prediction: "Prediction") -> str | tuple[str, ...] | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnncli.api.model import Model
     from cnncli.report.pictures.drawing import Drawing
     from cnncli.report.pictures.figures import Figure
+    from cnncli.training.explanation import Explanation
     from cnncli.training.metrics.class_scores import Normalization
     from cnncli.training.metrics.evaluation_record import Evaluation
 
@@ -106,6 +107,20 @@ def plot(targets: "PathLike | Run | Sequence[PathLike | Run]", what: What = "mod
     listed = [target.path if isinstance(target, Run) else Path(target) for target in given]
     of_diagram = {name: options.pop(name) for name in [*options] if name in DiagramOptions.__dataclass_fields__}
     return plotted(listed, what, PlotOptions(diagram=DiagramOptions(**of_diagram), **options), warnings_only)
+
+
+def plot_explanations(explanations: "Sequence[Explanation] | Explanation") -> Plot:
+    """Plot explanations by one model and the same methods (`Model.explain`) on a sheet, as `cnncli explain`.
+
+    Raises UsageError if there are none.
+    """
+    from cnncli.report.plots.explanation import explanation_sheet
+    from cnncli.training.explanation import Explanation
+
+    listed = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+    if not listed:
+        raise UsageError("plot_explanations needs at least one explanation; received none")
+    return drawn("explain", [explanation_sheet(listed)])
 
 
 def plotted(listed: Sequence[Path], what: What, options: PlotOptions, on_event: OnEvent) -> Plot:

@@ -30,6 +30,7 @@ COMMANDS = {
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
+    "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
@@ -44,7 +45,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "plot", "runs"),
+    "Look": ("check", "summary", "plot", "explain", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

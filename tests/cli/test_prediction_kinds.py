@@ -180,3 +180,26 @@ def test_names_and_losses_say_what_outputs_mean():
     assert of("binary_crossentropy", (4, 4, 1), ("sky", "tree"), "masks") == Mask(["sky", "tree"])
     assert of("categorical_crossentropy", (4, 4, 3), ("sky", "tree"), "masks") == Mask(["sky", "tree", "2"])
     assert of("mse", (4, 4, 1), targets="input") == Reconstruction()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_explain_explains_classes_of_every_kind_and_refuses_what_are_none(trained, kind):
+    path, outputs = trained[kind]
+    np.save(path / "one.npy", np.load(path / "x.npy")[0])
+    done = cnncli(path, "explain", "run", "one.npy", "--class", "0", "--json")
+    if kind in ("numbers", "encoder"):
+        assert done.returncode == 2
+        assert "outputs are not classes" in done.stderr
+        assert cnncli(path, "predict", "run", "one.npy").returncode == 0
+        return
+    assert done.returncode == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    row = outputs[0].reshape(-1, outputs.shape[-1]).astype(np.float64)
+    if kind == "logits":
+        row = np.exp(row) / np.exp(row).sum()
+    elif kind == "logit":
+        row = 1 / (1 + np.exp(-row))
+    means = row.mean(0)
+    shares = [1 - means[0], means[0]] if len(means) == 1 else means
+    assert image["probability"] == pytest.approx(max(shares), rel=1e-5)
+    assert image["explained"] in ("0", "background")
