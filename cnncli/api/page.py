@@ -9,7 +9,9 @@ from types import FunctionType
 import cnncli
 from cnncli import errors
 from cnncli.training import events
+from cnncli.training.decisions.decision import Decision, Fitted
 from cnncli.training.metrics.examination import ClassRow, Evaluation, Mistake
+from cnncli.training.metrics.thresholds import Threshold
 
 HEAD = """\
 # Python API
@@ -42,14 +44,17 @@ same as on the command line.
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
 FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
-RESULTS = (cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake)
+RESULTS = (
+    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
+    *(Decision, Threshold, Fitted),
+)
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
     *(events.BatchDone, events.EpochDone, events.Stopped, events.Ended),
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""
-INNER = ("network", "reader", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
+INNER = ("network", "reader", "kind", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
 """Internal members of Model, used by commands; not part of the stable API."""
 
 

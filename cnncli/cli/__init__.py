@@ -29,6 +29,7 @@ COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
+    "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
@@ -42,7 +43,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "predict"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict"),
     "Look": ("check", "summary", "runs"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

@@ -33,6 +33,7 @@ MANY_CLASSES = 20
 @weights_option
 @click.option("--top", type=Integer(1), help="Number of classes to show. Default: 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
+@click.option("--raw", is_flag=True, help="Ignore the decisions of `cnncli calibrate`.")
 @click.option(
     "-o",
     "--output",
@@ -48,6 +49,7 @@ def command(
     weights: str | None,
     top: int | None,
     invert: bool,
+    raw: bool,
     output: Path | None,
     threads: int | None,
     as_json: bool,
@@ -63,7 +65,7 @@ def command(
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.text import json_object, text
 
-    means, doubts, count, lost = model.reader, model.doubts(inverted=invert), 0, 0
+    means, doubts, count, lost = model.reader(raw=raw), model.doubts(inverted=invert), 0, 0
     with ExitStack() as stack:
         sinks = [stack.enter_context(file_of(output, means, model.output_shape))] if output else []
         if as_json:
@@ -71,7 +73,7 @@ def command(
         elif not output:
             told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
             sinks.append(stack.enter_context(text(told)))
-        for prediction in _compiled(model.stream(inputs, invert=invert)):
+        for prediction in _compiled(model.stream(inputs, invert=invert, raw=raw)):
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
