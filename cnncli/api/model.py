@@ -2,10 +2,10 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
+    from cnncli.layers.meaning import Meaning
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.decisions.decision import Decision
     from cnncli.training.metrics.examination import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
+    from cnncli.training.tta import View
 
 Images = Any
 """A path, an array, an image opened with Pillow, or a sequence of these."""
@@ -125,6 +127,7 @@ class Model:
         *,
         invert: bool = False,
         raw: bool = False,
+        tta: str | Sequence[str] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         on_event: OnEvent = warnings_only,
     ) -> Predictions:
@@ -132,8 +135,8 @@ class Model:
 
         images: path of an image, a folder or a .npy file; an array, uint8 or floating point, of one image
         (H, W[, C]) or several (N, H, W[, C]); an image opened with Pillow; or a list of these. invert: invert
-        brightness first. raw: ignore the decisions of `calibrate`. on_error: whether an unusable image raises an error
-        or is only recorded in `problems`.
+        brightness first. raw: ignore the decisions of `calibrate`. tta: average over these views of each image, such
+        as "flip,shift". on_error: whether an unusable image raises an error or is only recorded in `problems`.
 
         Raises CnncliError that lists every unusable image, UsageError if there are no images.
         """
@@ -143,7 +146,7 @@ class Model:
         lost = np.full(self.output_shape, np.nan, np.float32)
         doubts, means = self.doubts(inverted=invert), self.reader(raw=raw)
         with notices_to(on_event):
-            for prediction in self.stream(_listed(images), invert=invert, raw=raw):
+            for prediction in self.stream(_listed(images), invert=invert, raw=raw, tta=tta):
                 doubts.look(prediction)
                 names.append(prediction.image.name)
                 if prediction.output is None:
@@ -158,21 +161,33 @@ class Model:
             on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
         return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
 
-    def stream(self, inputs: "Iterable[Input]", *, invert: bool = False, raw: bool = False) -> "Iterator[Prediction]":
+    def stream(
+        self,
+        inputs: "Iterable[Input]",
+        *,
+        invert: bool = False,
+        raw: bool = False,
+        tta: str | Sequence[str] | None = None,
+    ) -> "Iterator[Prediction]":
         """Yield predictions one image at a time, in constant memory; the arrays are valid until the next one. `raw`:
-        without the decision.
+        without the decision. `tta`: averaged over these views.
         """
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
         found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
-        return predict(self.network, found, self.rescale, None if raw else self.decision)
+        return predict(self._viewing(tta), found, self.rescale, None if raw else self.decision)
 
     def evaluate(
-        self, data: PathLike | None = None, *, offline: bool | None = None, on_event: OnEvent = warnings_only
+        self,
+        data: PathLike | None = None,
+        *,
+        tta: str | Sequence[str] | None = None,
+        offline: bool | None = None,
+        on_event: OnEvent = warnings_only,
     ) -> "Evaluation":
         """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
-        a test split, on the validation split.
+        a test split, on the validation split. tta: average over these views of each image, such as "flip,shift".
 
         The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted) and
         `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
@@ -188,7 +203,7 @@ class Model:
             rows = dataset.splits.get(split)
             if rows is None:
                 raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-            network = self.network
+            network = self._viewing(tta)
             feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
             return examine(network, feed, spec.compile.metrics, split, self.classes)
 
@@ -199,6 +214,24 @@ class Model:
         """
         from cnncli.graph.network import Network
 
+        return self._loaded(Network)
+
+    def _viewing(self, tta: str | Sequence[str] | None) -> "Network":
+        """The network, or one that averages over views. Raises UsageError for views that do not fit the model."""
+        if tta is None:
+            return self.network
+        from cnncli.training.tta import AveragedNetwork
+
+        return self._loaded(partial(AveragedNetwork, self.views(tta)))
+
+    def views(self, tta: str | Sequence[str]) -> "list[View]":
+        """The views of an image with these names. Raises UsageError if they do not fit the model."""
+        from cnncli.training.tta import views
+
+        return views(tta, self.meaning, self.spec.model.input_shape, self.output_shape)
+
+    def _loaded(self, make: "Callable[..., Network]") -> "Network":
+        """A network with the weights of the file."""
         spec, file = self.spec, self.file
         lowered = lower(spec.model)
         shapes = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
@@ -213,7 +246,7 @@ class Model:
                 f"{file.path}: batches of {spec.fit.batch_size:,} take {shown(needed)} of memory, of which this "
                 f"process may use {shown(limit())}"
             )
-        network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
+        network = make(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
         network.load(file.weights)
         return network
 
@@ -237,15 +270,20 @@ class Model:
         )
 
     @property
+    def meaning(self) -> "Meaning":
+        """What the outputs mean."""
+        from cnncli.report.prediction.outputs import meaning
+
+        return meaning(self.spec.model, self.spec.compile.loss, self.output_shape, self.spec.data.targets)
+
+    @property
     def kind(self) -> str:
         """What decisions are fitted to: "classes", "choice" (one output for two classes) or "labels"; empty if the
         outputs are something else.
         """
-        from cnncli.report.prediction.outputs import meaning
         from cnncli.training.decisions.decision import KINDS
 
-        spec, shape = self.spec, self.output_shape
-        kind = meaning(spec.model, spec.compile.loss, shape, spec.data.targets).name.lower()
+        kind, shape = self.meaning.name.lower(), self.output_shape
         return kind if kind in KINDS and len(shape) == 1 and (shape[0] > 1 or kind != "classes") else ""
 
     @cached_property

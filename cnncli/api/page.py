@@ -54,7 +54,20 @@ READERS = (
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""
-INNER = ("network", "reader", "kind", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
+INNER = (
+    "network",
+    "reader",
+    "kind",
+    "meaning",
+    "views",
+    "output_shape",
+    "form",
+    "doubts",
+    "stream",
+    "rescale",
+    "target",
+    "file",
+)
 """Internal members of Model, used by commands; not part of the stable API."""
 
 

@@ -8,7 +8,7 @@ from cnncli.api.model import Model
 from cnncli.api.targets import Target
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.report.tables.expectations import Report
 from cnncli.report.terminal.figures import figures_line
 from cnncli.report.terminal.output import echo_lines, emit
@@ -28,6 +28,7 @@ from cnncli.training.metrics.expectations import Expectation
     help="Condition to meet, such as 'test_accuracy >= 0.9'. Repeatable.",
 )
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@tta_option
 @click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -38,6 +39,7 @@ def command(
     data: str | None,
     conditions: tuple[str, ...],
     junit: Path | None,
+    tta: str | None,
     threads: int | None,
     offline: bool,
     as_json: bool,
@@ -46,25 +48,35 @@ def command(
     with Report("evaluate", str(model or "the newest run"), junit) as report:
         report.expectations = [Expectation.parse(text) for text in conditions]
         target = find_target(model, weights)
-        _measure(target, data, report, last=bool(weights), threads=threads, offline=offline, as_json=as_json)
+        _measure(target, data, report, last=bool(weights), tta=tta, threads=threads, offline=offline, as_json=as_json)
 
 
 def _measure(
-    target: Target, data: str | None, report: Report, *, last: bool, threads: int | None, offline: bool, as_json: bool
+    target: Target,
+    data: str | None,
+    report: Report,
+    *,
+    last: bool,
+    tta: str | None,
+    threads: int | None,
+    offline: bool,
+    as_json: bool,
 ) -> None:
     """Evaluate, print the metrics and check expectations."""
     model = Model(target, threads=threads)
+    seen = [] if tta is None else model.views(tta)
     with Status() as status:
-        evaluation = model.evaluate(data, offline=offline, on_event=status)
+        evaluation = model.evaluate(data, tta=tta, offline=offline, on_event=status)
     from cnncli.report.tables.evaluation import print_evaluation
     from cnncli.training.metrics.examination import misclassified_csv
 
     listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
     if as_json:
-        emit({**evaluation.document(), "model": str(target.file)})
+        emit({**evaluation.document(), "model": str(target.file), **({"views": len(seen)} if seen else {})})
     else:
         about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
         about += f", weights of epoch {model.epoch}" if last else ""
+        about += f", mean of {len(seen)} views" if seen else ""
         echo_lines([f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})"])
         print_evaluation(evaluation)
         if evaluation.judged:

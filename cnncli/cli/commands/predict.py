@@ -10,7 +10,7 @@ import click
 from cnncli import hints
 from cnncli.api.model import Model
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.datasets.sources.folder import ENDINGS, READ
 from cnncli.errors import CnncliError, UsageError
@@ -33,6 +33,7 @@ MANY_CLASSES = 20
 @weights_option
 @click.option("--top", type=Integer(1), help="Number of classes to show. Default: 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
+@tta_option
 @click.option("--raw", is_flag=True, help="Ignore the decisions of `cnncli calibrate`.")
 @click.option(
     "-o",
@@ -49,6 +50,7 @@ def command(
     weights: str | None,
     top: int | None,
     invert: bool,
+    tta: str | None,
     raw: bool,
     output: Path | None,
     threads: int | None,
@@ -73,7 +75,7 @@ def command(
         elif not output:
             told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
             sinks.append(stack.enter_context(text(told)))
-        for prediction in _compiled(model.stream(inputs, invert=invert, raw=raw)):
+        for prediction in _compiled(model.stream(inputs, invert=invert, raw=raw, tta=tta)):
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:
