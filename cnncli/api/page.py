@@ -10,7 +10,11 @@ import cnncli
 from cnncli import errors
 from cnncli.training import events
 from cnncli.training.decisions.decision import Decision, Fitted
-from cnncli.training.metrics.examination import ClassRow, Evaluation, Mistake
+from cnncli.training.metrics.calibration import Calibration, ReliabilityBin
+from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair
+from cnncli.training.metrics.evaluation_record import Evaluation
+from cnncli.training.metrics.mistakes import Mistake
+from cnncli.training.metrics.threshold_curves import BestThreshold, PrecisionRecall, Roc
 from cnncli.training.metrics.thresholds import Threshold
 
 HEAD = """\
@@ -46,7 +50,7 @@ same as on the command line.
 FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
-    *(Decision, Threshold, Fitted),
+    *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin, Decision, Threshold, Fitted),
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),

@@ -9,7 +9,7 @@ import pytest
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.decisions.costs import read_costs
 from cnncli.training.decisions.decision import NONE, Decision, Fitted
-from cnncli.training.decisions.fit import Wishes, compare, expected_calibration_error, fit
+from cnncli.training.decisions.fit import Wishes, compare, fit
 from cnncli.training.decisions.outputs import Outputs
 from cnncli.training.metrics.thresholds import Threshold, Want
 from cnncli.training.runs import typed_json
@@ -159,8 +159,16 @@ def test_the_figures_are_those_by_definition():
 
 
 def test_the_calibration_error_of_few_samples_is_that_by_hand():
-    shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]])
-    assert expected_calibration_error(shares, np.array([0, 1, 1])) == pytest.approx((2 * 0.4 + 0.3) / 3)
+    shares = np.float32([[0.9, 0.1], [0.9, 0.1], [0.3, 0.7]])
+    plain = Decision("classes", 2, 1.0, FITTED, {}, {})
+    before, _ = compare(plain, Outputs("classes", shares, np.float32([[1, 0], [0, 1], [0, 1]])))
+    assert before["ece"] == pytest.approx((2 * 0.4 + 0.3) / 3)
+    yes = np.float32([[0.9], [0.9], [0.3]])
+    before, _ = compare(replace(plain, kind="choice"), Outputs("choice", yes, np.float32([[1], [0], [0]])))
+    assert before["ece"] == pytest.approx((2 * 0.4 + 0.3) / 3)
+    labels = replace(plain, kind="labels")
+    before, _ = compare(labels, Outputs("labels", shares, np.float32([[1, 0], [0, 1], [0, 1]])))
+    assert before["ece"] == pytest.approx((2 * 0.4 + 0.3 + 2 * 0.4 + 0.3) / 6)
 
 
 @pytest.mark.parametrize("outputs", [classes(), sigmoids("choice", 1), sigmoids("labels", 3)], ids=lambda one: one.kind)

@@ -12,7 +12,7 @@ from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.training.decisions.decision import NONE, UNKNOWN, Decision
-from cnncli.training.metrics.statistics import class_numbers
+from cnncli.training.metrics.statistics import class_names, class_numbers
 from cnncli.training.prediction import Prediction
 
 Array = np.ndarray[Any, Any]
@@ -69,11 +69,7 @@ def reader(
     means, count = meaning(model, loss, outputs, targets), outputs[-1]
     if means is Meaning.IMAGE:
         return Reconstruction()
-    if count == 1 and means in (Meaning.CHOICE, Meaning.MASK):
-        count = 2
-        if len(names) == 1:  # the one column of a table of labels
-            names = (f"not {names[0]}", names[0])
-    classes = [*names[:count], *map(str, range(len(names[:count]), count))]
+    classes = class_names(names, count, 2 if count == 1 and means in (Meaning.CHOICE, Meaning.MASK) else count)
     if means is Meaning.LABELS:
         return Labels(classes, decision)
     return READERS[means](classes) if means in READERS else Classes(classes, decision)

@@ -10,11 +10,10 @@ from cnncli.errors import CnncliError
 from cnncli.training.decisions.decision import NONE, Decision, Fitted, pairs
 from cnncli.training.decisions.outputs import Outputs
 from cnncli.training.metrics import temperature
+from cnncli.training.metrics.calibration import calibration
 from cnncli.training.metrics.thresholds import Threshold, Want, best, candidates, nearest
 
 Array = np.ndarray[Any, Any]
-BINS = 15
-"""Bins of the expected calibration error, as in Guo et al."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,9 @@ def _figures(decision: Decision, outputs: Outputs, costs: list[list[float]] | No
     answers, truth = decision.decide(shares), outputs.truth
     right, answered = answers == truth, answers != NONE
     logits, targets = outputs.as_classes()
-    rows = shares if outputs.kind == "classes" else pairs(shares.reshape(-1, 1))
     figures = {
         "nll": temperature.negative_log_likelihood(logits / decision.temperature, targets),
-        "ece": expected_calibration_error(rows, targets.argmax(-1)),
+        "ece": _calibration_error(outputs.kind, shares, truth),
         "accuracy": float(right.mean()),
     }
     if decision.may_abstain:
@@ -81,15 +79,12 @@ def _figures(decision: Decision, outputs: Outputs, costs: list[list[float]] | No
     return figures
 
 
-def expected_calibration_error(probabilities: Array, labels: Array) -> float:
-    """Σ |share of right answers − mean probability| over 15 equal bins of the greatest probability, each weighted by
-    its share of the samples (Guo et al. 2017, equation 3). probabilities: real (n, classes); labels: int (n,).
-    """
-    sure = probabilities.max(-1).astype(np.float64)
-    right = probabilities.argmax(-1) == labels
-    bins = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, right - sure, BINS)
-    return float(np.abs(gaps).sum() / len(sure))
+def _calibration_error(kind: str, shares: Array, truth: Array) -> float:
+    """Of the most probable class; of labels, of each one's probability: what `Evaluation.calibration` measures."""
+    if kind == "labels":
+        return calibration(shares.ravel(), truth.ravel()).ece
+    every = pairs(shares) if kind == "choice" else shares
+    return calibration(every.max(-1), every.argmax(-1) == truth).ece
 
 
 def _thresholds(outputs: Outputs, shares: Array, names: Sequence[str], want: Want) -> list[Threshold]:
