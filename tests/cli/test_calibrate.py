@@ -181,9 +181,12 @@ def test_without_validation_images_one_line_says_what_to_do(place):
     [
         (
             ("--thresholds", "precison=1"),
-            "--thresholds must be precision=SHARE or recall=SHARE; received 'precison=1'; ",
+            "--thresholds must be precision=SHARE or recall=SHARE, such as precision=0.95; received 'precison=1'; ",
         ),
-        (("--unknown", "recall=0.5"), "--unknown must be precision=SHARE; received 'recall=0.5'"),
+        (
+            ("--unknown", "recall=0.5"),
+            "--unknown must be precision=SHARE, such as precision=0.95; received 'recall=0.5'",
+        ),
         (("--costs", "c.csv", "--unknown", "precision=0.9"), "--costs decides alone: it takes neither --thresholds "),
         (("--reset", "--thresholds", "recall=1"), "--reset removes all decisions: it takes no option that fits some"),
         (("--output", "new.npz"), "--output must be a file ending in .safetensors; received new.npz"),

@@ -266,9 +266,9 @@ def test_a_cost_table_of_other_classes_is_refused(tmp_path, text, said):
     [
         (
             "precison=0.9",
-            "--thresholds must be precision=SHARE or recall=SHARE; received 'precison=0.9'; did you mean ",
+            "--thresholds must be precision=SHARE or recall=SHARE, such as precision=0.95; received 'precison=0.9'; ",
         ),
-        ("0.9", "--thresholds must be precision=SHARE or recall=SHARE; received '0.9'"),
+        ("0.9", "--thresholds must be precision=SHARE or recall=SHARE, such as precision=0.95; received '0.9'"),
         (
             "recall",
             "--thresholds must be precision=SHARE or recall=SHARE with a SHARE above 0 and at most 1; received ",

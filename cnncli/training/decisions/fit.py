@@ -52,9 +52,9 @@ def fit(outputs: Outputs, names: Sequence[str], wishes: Wishes, fitted: Fitted) 
 def compare(decision: Decision, outputs: Outputs) -> tuple[dict[str, float], dict[str, float]]:
     """Figures of the outputs without and with a decision.
 
-    nll: mean negative log-likelihood; ece: expected calibration error; accuracy: share of right answers among all.
-    With an "unknown" answer also coverage, the share that is answered, and precision, that of right ones among these;
-    with costs the mean cost.
+    nll: mean negative log-likelihood; ece: expected calibration error; accuracy: share of right answers. With an
+    "unknown" answer instead coverage, the share that is answered, and precision, that of right ones among these; with
+    costs the mean cost.
     """
     plain = replace(decision, temperature=1.0, thresholds=None, unknown=None, costs=None)
     return _figures(plain, outputs, decision.costs), _figures(decision, outputs, decision.costs)
@@ -68,9 +68,10 @@ def _figures(decision: Decision, outputs: Outputs, costs: list[list[float]] | No
     figures = {
         "nll": temperature.negative_log_likelihood(logits / decision.temperature, targets),
         "ece": _calibration_error(outputs.kind, shares, truth),
-        "accuracy": float(right.mean()),
     }
-    if decision.may_abstain:
+    if not decision.may_abstain:
+        figures["accuracy"] = float(right.mean())
+    else:
         figures["coverage"] = float(answered.mean())
         if answered.any():
             figures["precision"] = float(right[answered].mean())
@@ -95,7 +96,8 @@ def _thresholds(outputs: Outputs, shares: Array, names: Sequence[str], want: Wan
         found = candidates(taken, right, total) if total else []
         one = best(found, want)
         if one is None:
-            problems.append(_unreached(f"class '{name}'", found, want, total))
+            where = " where it is the most probable" * (outputs.kind == "classes" and want.measure == "recall")
+            problems.append(_unreached(f"class '{name}'", found, want, total) + where)
         elif outputs.kind == "classes" and one.threshold == found[-1].threshold:
             chosen.append(replace(one, threshold=0.0))  # it needs none
         else:

@@ -25,7 +25,8 @@ class Want:
         name, _, number = text.partition("=")
         ways = " or ".join(f"{measure}=SHARE" for measure in measures)
         if name.strip() not in measures:
-            raise UsageError(f"{option} must be {ways}; received {text!r}{suggestion(name.strip(), measures)}")
+            near = suggestion(name.strip(), measures)
+            raise UsageError(f"{option} must be {ways}, such as {measures[0]}=0.95; received {text!r}{near}")
         try:
             share = float(number)
         except ValueError:
