@@ -205,7 +205,17 @@ class Model:
                 raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
             network = self._viewing(tta)
             feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
-            return examine(network, feed, spec.compile.metrics, split, self.classes)
+            return self._decided(examine(network, feed, spec.compile.metrics, split, self.classes))
+
+    def _decided(self, evaluation: "Evaluation") -> "Evaluation":
+        """The evaluation with the figures of the decision, if the model has one."""
+        from cnncli.training.decisions.fit import compare
+        from cnncli.training.decisions.outputs import Outputs
+
+        if self.decision is None or evaluation.scores is None or evaluation.labels is None:
+            return evaluation
+        outputs = Outputs.of_labels(self.kind, evaluation.scores, evaluation.labels)
+        return replace(evaluation, decided=compare(self.decision, outputs))
 
     @cached_property
     def network(self) -> "Network":

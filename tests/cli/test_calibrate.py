@@ -130,6 +130,28 @@ def test_unknown_is_answered_everywhere(place):
     assert "unknown" not in [one["class"] for one in predictions(place, "--raw")]
 
 
+def test_evaluate_compares_without_and_with_the_decision(place):
+    plain = json.loads(done(place, "evaluate", "run", "--json").stdout)
+    assert "decision" not in plain
+    decision = calibrated(place, "--unknown", "precision=0.9")
+    found = json.loads(done(place, "evaluate", "run", "--json").stdout)
+    before, after = found["decision"]["before"], found["decision"]["after"]
+    assert (found["loss"], found["confusion"]) == (plain["loss"], plain["confusion"])
+    assert before["nll"] == pytest.approx(plain["loss"], rel=1e-5)
+    assert (before["accuracy"], before["ece"]) == (plain["accuracy"], pytest.approx(plain["ece"]))
+    with np.load(place / "bars.npz") as arrays:
+        truth = arrays["y_test"]
+    p = shares(predictions(place))
+    answered = p.max(1) >= decision["unknown"]
+    assert after["nll"] == pytest.approx(-np.log(p[np.arange(len(p)), truth]).mean(), rel=1e-5)
+    assert after["coverage"] == answered.mean()
+    assert after["precision"] == (p.argmax(1) == truth)[answered].mean()
+    line = done(place, "evaluate", "run").stdout.splitlines()[1]
+    assert line.startswith(f"calibrated  nll {before['nll']:.4f} → {after['nll']:.4f}  ece ")
+    assert line.endswith(f"coverage {after['coverage']:.4f}  precision {after['precision']:.4f}")
+    assert library.load(place / "run").evaluate().decided == (before, after)
+
+
 def test_what_is_not_reached_is_said_and_nothing_is_changed(place):
     before = (place / "run/best.safetensors").read_bytes()
     failed = done(place, "calibrate", "run", "--thresholds", "recall=1", code=1)
@@ -286,6 +308,16 @@ def kinds(tmp_path_factory):
         done(path, "train", "spec.yaml", "--output", "run")
         found[name] = path, library.load(path / "run").predict(x).probabilities, x
     return found
+
+
+@pytest.mark.parametrize("name", ["binary", "logit", "labels", "logits"])
+def test_an_evaluation_of_the_data_it_was_fitted_on_has_the_figures_it_was_fitted_with(kinds, name):
+    path, _, _ = kinds[name]
+    model = library.load(path / "run")
+    decision = model.calibrate()
+    before, after = model.evaluate().decided
+    assert before == pytest.approx(decision.before, rel=1e-5)
+    assert after == pytest.approx(decision.after, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", ["binary", "logit"])

@@ -72,7 +72,7 @@ def test_people_get_the_figures_a_row_a_class_and_the_matrix(folder):
     done = cnncli(folder, "evaluate", runs(folder)[-1])
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
     assert done.stdout.startswith("test  loss ")
-    assert lines[1] == ["class", "precision", "recall", "F1", "samples"]
+    assert lines[1] == ["class", "precision", "recall", "F1", "AUC", "samples"]
     assert ["true", "\\", "predicted", "0", "1"] in lines
     assert lines[-1][0] == "misclassified"
 

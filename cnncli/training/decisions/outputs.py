@@ -28,6 +28,12 @@ class Outputs:
     targets: Array
     logits: Array | None = None
 
+    @classmethod
+    def of_labels(cls, kind: str, probabilities: Array, labels: Array) -> "Outputs":
+        """With targets from labels: class numbers, int (n,), or 0 or 1 for each label, (n, labels)."""
+        rows = labels[:, None] == np.arange(probabilities.shape[1]) if kind == "classes" else labels
+        return cls(kind, probabilities, rows.reshape(probabilities.shape).astype(np.float32))
+
     def __len__(self) -> int:
         return len(self.targets)
 

@@ -1,0 +1,124 @@
+"""Figures: what is to be seen, as plain data."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Bounds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One line of a chart through (x, y). A value that is not finite interrupts it.
+
+    `color`: number of its color (from 0); lines of one color are told apart by `dashed`. `marker`: dots at the points.
+    """
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    color: int = 0
+    dashed: bool = False
+    marker: bool = False
+
+
+class Mark(NamedTuple):
+    """A point that is pointed out, with a few words."""
+
+    x: float
+    y: float
+    text: str
+    color: int = 0
+
+
+@dataclass(frozen=True)
+class LineChart:
+    """Lines over numbers. `x_bounds`, `y_bounds`: what the axes cover; None: what the data need.
+
+    `ticks`: the ticks of the x axis; None: round numbers. `diagonal`: a faint line from corner to corner.
+    """
+
+    title: str
+    x_label: str
+    y_label: str
+    series: Sequence[Series]
+    marks: Sequence[Mark] = ()
+    x_bounds: Bounds | None = None
+    y_bounds: Bounds | None = None
+    x_log: bool = False
+    y_log: bool = False
+    ticks: Sequence[float] | None = None
+    diagonal: bool = False
+    note: str = ""
+
+
+class Bar(NamedTuple):
+    """A bar from 0 to `value` over `start` … `end`. `shown`: what a pointer tells; `faint`: little stands behind it."""
+
+    start: float
+    end: float
+    value: float
+    shown: str = ""
+    faint: bool = False
+
+
+@dataclass(frozen=True)
+class BarChart:
+    """Bars side by side over numbers, such as a histogram or a reliability diagram."""
+
+    title: str
+    x_label: str
+    y_label: str
+    bars: Sequence[Bar]
+    x_bounds: Bounds = (0.0, 1.0)
+    y_bounds: Bounds | None = None
+    diagonal: bool = False
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Heatmap:
+    """Cells shaded by `shares` (0 … 1; None: nothing there), with `texts` where there is room.
+
+    `links`, if any: where a click on a cell leads, by (row, column).
+    """
+
+    title: str
+    row_label: str
+    column_label: str
+    rows: Sequence[str]
+    columns: Sequence[str]
+    shares: Sequence[Sequence[float | None]]
+    texts: Sequence[Sequence[str]] = ()
+    links: "dict[tuple[int, int], str]" = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Tile:
+    """An image with lines of text below it. `wrong`: the second line is in the color of what is bad."""
+
+    image: "Image"
+    captions: Sequence[str] = ()
+    wrong: bool = False
+    tip: str = ""
+    link: str = ""
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """Images in rows of `columns`; `heads`: titles of the columns, if they have any."""
+
+    title: str
+    tiles: Sequence[Tile]
+    columns: int
+    size: float = 112.0
+    """Of an image's longer side, in pixels."""
+    heads: Sequence[str] = ()
+    note: str = ""
+
+
+Figure = LineChart | BarChart | Heatmap | Sheet

@@ -1,0 +1,102 @@
+"""Matrices of shaded cells."""
+
+from math import sqrt
+
+from cnncli.report.pictures.drawing import Drawing, Item, Label, Raster, Rect, shortened, text_width
+from cnncli.report.pictures.figures import Heatmap
+from cnncli.report.pictures.theme import rgb
+
+TITLE, SMALL = 15.0, 11.0
+EDGE = 16.0
+LARGEST, SMALLEST = 44.0, 5.0
+"""Sides of a cell."""
+SIDE = 620.0
+"""What the cells together may take, unless they would be smaller than SMALLEST."""
+WIDEST_NAME = 150.0
+MOST_CELLS = 60 * 60
+"""With more, the cells are one image: a viewer is slow with a million rectangles."""
+
+
+def draw_heatmap(figure: Heatmap) -> Drawing:
+    """The drawing of a matrix. Names of rows and columns are left out where a cell is too small for them."""
+    down, across = len(figure.rows), len(figure.columns)
+    cell = min(LARGEST, max(SMALLEST, SIDE / max(down, across, 1)))
+    named = cell >= SMALL
+    left = EDGE + 24 + (max((_name_width(name) for name in figure.rows), default=0) + 6 if named else 0)
+    upright = named and all(text_width(name, SMALL) <= cell - 4 for name in figure.columns)
+    names = SMALL + 6 if upright else max((_name_width(name) for name in figure.columns), default=0) + 8
+    items: list[Item] = []
+    top = EDGE
+    if figure.title:
+        items.append(Label(EDGE, top + TITLE * 0.8, figure.title, TITLE, bold=True))
+        top += TITLE * 1.7
+    items.append(Label(left + across * cell / 2, top + SMALL, figure.column_label, SMALL, "muted", "middle"))
+    top += SMALL * 1.8 + (names if named else 0)
+    middle = top + down * cell / 2
+    items.append(Label(EDGE + 8, middle, figure.row_label, SMALL, "muted", "middle", angle=-90))
+    if named:
+        items += _names(figure, left, top, cell, upright=upright)
+    items += _image(figure, left, top, cell) if down * across > MOST_CELLS else _cells(figure, left, top, cell)
+    items.append(Rect(left, top, across * cell, down * cell, stroke="muted"))
+    bottom = top + down * cell + 8
+    for line in figure.note.split("\n") if figure.note else []:
+        items.append(Label(EDGE, bottom + SMALL, line, SMALL, "muted"))
+        bottom += SMALL * 1.35
+    width = max(left + across * cell, EDGE + text_width(figure.title, TITLE, bold=True))
+    width = max(width, *(EDGE + text_width(line, SMALL) for line in figure.note.split("\n")))
+    return Drawing(width + EDGE, bottom + EDGE, items, figure.title, figure.note)
+
+
+def _names(figure: Heatmap, left: float, top: float, cell: float, *, upright: bool) -> list[Item]:
+    items: list[Item] = []
+    for number, name in enumerate(figure.rows):
+        y = top + (number + 0.5) * cell + SMALL / 3
+        items.append(Label(left - 6, y, shortened(name, WIDEST_NAME, SMALL), SMALL, "ink", "end", tip=name))
+    for number, name in enumerate(figure.columns):
+        x = left + (number + 0.5) * cell
+        shown = shortened(name, WIDEST_NAME, SMALL)
+        if upright:
+            items.append(Label(x, top - 6, shown, SMALL, "ink", "middle", tip=name))
+        else:
+            items.append(Label(x + SMALL / 3, top - 6, shown, SMALL, "ink", "start", angle=-90, tip=name))
+    return items
+
+
+def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
+    items: list[Item] = []
+    for i, shares in enumerate(figure.shares):
+        for j, share in enumerate(shares):
+            text = figure.texts[i][j] if figure.texts else ""
+            x, y = left + j * cell, top + i * cell
+            tip = f"{figure.rows[i]} → {figure.columns[j]}: {text or share}"
+            link = figure.links.get((i, j), "")
+            shade = _shade(share)
+            if shade:
+                items.append(Rect(x, y, cell, cell, "accent", None, shade, tip=tip, link=link))
+            if text and text_width(text, SMALL) <= cell - 2:
+                role = "paper" if shade > 0.5 else "ink"
+                items.append(
+                    Label(x + cell / 2, y + cell / 2 + SMALL / 3, text, SMALL, role, "middle", tip=tip, link=link)
+                )
+    return items
+
+
+def _image(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
+    """All cells as one image, a pixel each; on white, as an image can't follow the theme."""
+    from PIL import Image
+
+    down, across = len(figure.rows), len(figure.columns)
+    shades = [rgb("accent", opacity=level / 255) for level in range(256)]
+    image = Image.new("P", (across, down))
+    image.putpalette([channel for shade in shades for channel in shade])
+    image.putdata([round(255 * _shade(share)) for shares in figure.shares for share in shares])
+    return [Raster(left, top, across * cell, down * cell, image)]
+
+
+def _shade(share: float | None) -> float:
+    """The opacity of a cell: the root, because what is rare must be seen beside what is usual."""
+    return sqrt(share) if share else 0.0
+
+
+def _name_width(name: str) -> float:
+    return min(WIDEST_NAME, text_width(name, SMALL)) + 2
