@@ -8,6 +8,8 @@ from types import FunctionType
 
 import cnncli
 from cnncli import errors
+from cnncli.api.plots import PlotOptions
+from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.training import events
 from cnncli.training.decisions.decision import Decision, Fitted
 from cnncli.training.metrics.calibration import Calibration, ReliabilityBin
@@ -37,6 +39,8 @@ result = model.evaluate()
 print(result.figures["accuracy"], result.confusion[3, 5], len(result.mistakes))
 print(model.summary())
 
+cnncli.plot(run, "curves").save("curves.svg")
+
 for problem in cnncli.check({"model": {"layers": ["Flaten"]}}):
     print(problem)
 ```
@@ -47,10 +51,11 @@ same as on the command line.
 
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
-FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
+FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "plot", "check")
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
     *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin, Decision, Threshold, Fitted),
+    *(cnncli.Plot, PlotOptions, DiagramOptions),
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from cnncli.api.runs import Run
 from cnncli.api.targets import find_model, find_spec
 from cnncli.api.training import PathLike, warnings_only
 from cnncli.errors import CnncliError, UsageError
@@ -91,7 +92,7 @@ class Plot:
 Plotter = Callable[[Sequence[Path], PlotOptions, OnEvent], Plot]
 
 
-def plot(targets: "Sequence[PathLike] | PathLike", what: What = "model", **options: Any) -> Plot:
+def plot(targets: "PathLike | Run | Sequence[PathLike | Run]", what: What = "model", **options: Any) -> Plot:
     """Plot a spec, a run or a model; for "curves" also several runs.
 
     what: "model" (the layers), "curves" (loss and metrics over the epochs), "schedule" (learning rate), "augment"
@@ -101,7 +102,8 @@ def plot(targets: "Sequence[PathLike] | PathLike", what: What = "model", **optio
 
     Raises UsageError if there is no such target, or nothing to plot of it.
     """
-    listed = [Path(targets)] if isinstance(targets, str | os.PathLike) else [Path(target) for target in targets]
+    given = [targets] if isinstance(targets, str | os.PathLike | Run) else targets
+    listed = [target.path if isinstance(target, Run) else Path(target) for target in given]
     of_diagram = {name: options.pop(name) for name in [*options] if name in DiagramOptions.__dataclass_fields__}
     return plotted(listed, what, PlotOptions(diagram=DiagramOptions(**of_diagram), **options), warnings_only)
 

@@ -184,14 +184,13 @@ class _Plot:
         self.items += dots
 
     def mark(self, x: float, y: float, text: str, role: str) -> None:
-        """Point out a point: a faint vertical line, a ring, and the text above or beside it."""
+        """Point out a point: a faint vertical line, a ring, and the text at the end of the line that is far from it."""
         px, py = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
         self.items.append(Path([(px, self.y.start), (px, self.y.end)], "muted", 1, dashed=True))
         self.items.append(Circle(px, py, 5, None, role))
         right = px + 8 + text_width(text, SMALL) > self.x.end
-        self.items.append(
-            Label(px - 6 if right else px + 6, self.y.end + SMALL, text, SMALL, "ink", "end" if right else "start")
-        )
+        line = self.y.start - 6 if py < (self.y.start + self.y.end) / 2 else self.y.end + SMALL
+        self.items.append(Label(px - 6 if right else px + 6, line, text, SMALL, "ink", "end" if right else "start"))
 
     def diagonal(self) -> None:
         """A faint line from corner to corner."""
