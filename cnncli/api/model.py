@@ -17,6 +17,7 @@ from cnncli.api.training import PathLike, warnings_only
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower, only
+from cnncli.notices import warn
 from cnncli.spec.spec import Spec
 from cnncli.system.memory import limit, shown
 from cnncli.training.events import Notice, OnEvent, notices_to
@@ -176,7 +177,8 @@ class Model:
         from cnncli.training.prediction import predict
 
         found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
-        return predict(self._viewing(tta), found, self.rescale, None if raw else self.decision)
+        decision = None if raw else self._decision_for(tta)
+        return predict(self._viewing(tta), found, self.rescale, decision)
 
     def evaluate(
         self,
@@ -205,17 +207,28 @@ class Model:
                 raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
             network = self._viewing(tta)
             feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
-            return self._decided(examine(network, feed, spec.compile.metrics, split, self.classes))
+            evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
+            return self._decided(evaluation, self._decision_for(tta))
 
-    def _decided(self, evaluation: "Evaluation") -> "Evaluation":
-        """The evaluation with the figures of the decision, if the model has one."""
+    def _decided(self, evaluation: "Evaluation", decision: "Decision | None") -> "Evaluation":
+        """The evaluation with the figures of the decision, if there is one."""
         from cnncli.training.decisions.fit import compare
         from cnncli.training.decisions.outputs import Outputs
 
-        if self.decision is None or evaluation.scores is None or evaluation.labels is None:
+        if decision is None or evaluation.scores is None or evaluation.labels is None:
             return evaluation
         outputs = Outputs.of_labels(self.kind, evaluation.scores, evaluation.labels)
-        return replace(evaluation, decided=compare(self.decision, outputs))
+        return replace(evaluation, decided=compare(decision, outputs))
+
+    def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
+        """The decision; with a warning if it was fitted to an average over other views."""
+        from cnncli.training.tta import view_names
+
+        decision = self.decision
+        if decision is not None and decision.fitted.views != view_names(tta or []):
+            fitted = f"with --tta {','.join(decision.fitted.views)}" if decision.fitted.views else "without --tta"
+            warn(f"the decisions of {self.path} were fitted {fitted}: calibrate with the views that you predict with")
+        return decision
 
     @cached_property
     def network(self) -> "Network":
@@ -319,6 +332,7 @@ class Model:
         thresholds: str | None = None,
         unknown: str | None = None,
         costs: PathLike | None = None,
+        tta: str | Sequence[str] | None = None,
         offline: bool | None = None,
         on_event: OnEvent = warnings_only,
     ) -> "Decision":
@@ -327,7 +341,7 @@ class Model:
 
         thresholds: one per class, for "precision=0.95" or "recall=0.9". unknown: answer "unknown" where less is
         certain, so that "precision=0.99" of the answers are right. costs: a CSV file with the cost of each answer, to
-        choose the cheapest.
+        choose the cheapest. tta: fit to averages over these views, for predictions with the same.
 
         Raises UsageError for options that contradict each other; CnncliError without validation images, and for what
         no threshold reaches.
@@ -337,6 +351,7 @@ class Model:
         from cnncli.training.decisions.decision import KEY, Fitted
         from cnncli.training.decisions.fit import fit
         from cnncli.training.decisions.outputs import collect
+        from cnncli.training.tta import view_names
 
         names = self.reader(raw=True).classes
         wishes = wished(self.kind, names, thresholds, unknown, costs)
@@ -345,10 +360,10 @@ class Model:
             reading = EvaluationData(*place, on_event, offline=offline, command="calibrate")
             spec, dataset = reading.read(None if data is None else os.fspath(data))
             split = held_out(dataset, given=data is not None)
-            network = self.network
+            network = self._viewing(tta)
             feed = Feed(dataset.splits[split], self.rescale, spec.compile.loss, network.inputs, network.targets)
             outputs = collect(network, feed, self.kind)
-        fitted = Fitted(split, len(outputs), dataset.source, self.file.digest)
+        fitted = Fitted(split, len(outputs), dataset.source, self.file.digest, view_names(tta or []))
         decision = fit(outputs, names, wishes, fitted)
         if decision.temperature == 1:
             on_event(Notice(f"no temperature fits these {len(outputs):,} samples best: it stays 1"))

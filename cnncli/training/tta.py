@@ -71,16 +71,21 @@ def _shifted(images: Array, down: int, right: int) -> Array:
     return images[:, rows.clip(0, height - 1)][:, :, columns.clip(0, width - 1)]
 
 
+def view_names(names: str | Sequence[str]) -> list[str]:
+    """The names, given as a sequence or separated by commas, in the order of NAMES. Raises UsageError for others."""
+    found = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
+    for name in found:
+        if name not in NAMES:
+            raise UsageError(f"--tta must name {', '.join(NAMES)}; received {name!r}{suggestion(name, NAMES)}")
+    return [name for name in NAMES if name in found]
+
+
 def views(names: str | Sequence[str], means: Meaning, inputs: tuple[int, ...], outputs: tuple[int, ...]) -> list[View]:
     """Every combination of the named views, that of the image itself first; each once.
 
-    names: of NAMES, as a sequence or separated by commas. Raises UsageError for other names, and for a model of which
-    they have no meaning.
+    Raises UsageError for other names than NAMES, and for a model of which they have no meaning.
     """
-    listed = [name.strip() for name in (names.split(",") if isinstance(names, str) else names)]
-    for name in listed:
-        if name not in NAMES:
-            raise UsageError(f"--tta must name {', '.join(NAMES)}; received {name!r}{suggestion(name, NAMES)}")
+    listed = view_names(names)
     if means in (Meaning.IMAGE, Meaning.NUMBERS):
         what = "the image again" if means is Meaning.IMAGE else "numbers"
         raise UsageError(f"--tta averages probabilities; this model's outputs are {what}")

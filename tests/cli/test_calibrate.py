@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import cnncli as library
+from cnncli import notices
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.runs import checkpoint
 from tests.cli.test_prediction_kinds import FLAT
@@ -268,6 +269,23 @@ def test_the_checkpoint_of_a_run_can_be_calibrated_and_still_be_resumed(place):
     assert "decision" in checkpoint.load(place / "run/last.safetensors").metadata
     done(place, "train", "--resume", "run", "--epochs", 16)
     assert "decision" not in checkpoint.load(place / "run/last.safetensors").metadata
+
+
+def test_a_decision_fitted_to_other_views_gets_a_warning(place, monkeypatch):
+    decision = calibrated(place)
+    warning = "warning: the decisions of run/best.safetensors were fitted without --tta: calibrate with the views that "
+    for command in (("predict", "run", "images.npy"), ("evaluate", "run")):
+        monkeypatch.setattr(notices, "_shown", set())
+        assert done(place, *command, "--tta", "shift").stderr.startswith(warning)
+        assert done(place, *command).stderr == ""
+    assert done(place, "predict", "run", "images.npy", "--tta", "shift", "--raw").stderr == ""
+    averaged = calibrated(place, "--tta", "shift,flip")
+    assert averaged["fitted"]["views"] == ["flip", "shift"]
+    assert averaged["temperature"] != decision["temperature"]
+    raw, found = (shares(predictions(place, "--tta", "flip,shift", *more)) for more in (("--raw",), ()))
+    np.testing.assert_allclose(found, heated(raw, averaged["temperature"]), rtol=1e-4)
+    assert done(place, "predict", "run", "images.npy", "--tta", "flip,shift").stderr == ""
+    assert "fitted with --tta flip,shift: calibrate" in done(place, "predict", "run", "images.npy").stderr
 
 
 def test_the_library_calibrates_saves_and_resets(place):

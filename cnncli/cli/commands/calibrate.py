@@ -7,7 +7,7 @@ import click
 from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import UsageError
 from cnncli.hints import MODEL_ENDING
 from cnncli.report.terminal.output import echo_lines, emit
@@ -30,6 +30,7 @@ from cnncli.report.terminal.progress import Status
     type=click.Path(path_type=Path),
     help="Choose the answers of least expected cost: rows of true classes, columns of answers.",
 )
+@tta_option
 @click.option("--reset", is_flag=True, help="Remove all decisions from the model file.")
 @click.option(
     "-o",
@@ -49,6 +50,7 @@ def command(
     thresholds: str | None,
     unknown: str | None,
     costs: Path | None,
+    tta: str | None,
     reset: bool,
     output: Path | None,
     threads: int | None,
@@ -61,7 +63,7 @@ def command(
     They are kept in the model file: `predict` obeys them, `evaluate` compares without and with them. MODEL is a run, a
     model file or a spec (its newest run). Default: the newest run.
     """
-    if reset and any(option is not None for option in (data, thresholds, unknown, costs)):
+    if reset and any(option is not None for option in (data, thresholds, unknown, costs, tta)):
         raise UsageError("--reset removes all decisions: it takes no option that fits some")
     if output is not None and output.suffix != MODEL_ENDING:
         raise UsageError(f"--output must be a file ending in {MODEL_ENDING}; received {output}")
@@ -73,7 +75,7 @@ def command(
         return
     with Status() as status:
         decision = opened.calibrate(
-            data, thresholds=thresholds, unknown=unknown, costs=costs, offline=offline, on_event=status
+            data, thresholds=thresholds, unknown=unknown, costs=costs, tta=tta, offline=offline, on_event=status
         )
     from cnncli.report.tables.decision import print_decision
 

@@ -28,12 +28,15 @@ KINDS = ("classes", "choice", "labels")
 
 @dataclass(frozen=True)
 class Fitted:
-    """What a decision was fitted on: a split, its number of samples, their source, and the digest of the weights."""
+    """What a decision was fitted on: a split, its number of samples, their source, the digest of the weights, and the
+    names of the views that were averaged (see `tta`).
+    """
 
     split: str
     samples: int
     source: str
     weights: str
+    views: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
