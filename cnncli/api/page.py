@@ -11,12 +11,14 @@ from cnncli import errors
 from cnncli.api.plots import PlotOptions
 from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.training import events
+from cnncli.training.decisions.decision import Decision, Fitted
 from cnncli.training.explanation import Explanation
 from cnncli.training.metrics.calibration import Calibration, ReliabilityBin
 from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.mistakes import Mistake
 from cnncli.training.metrics.threshold_curves import BestThreshold, PrecisionRecall, Roc
+from cnncli.training.metrics.thresholds import Threshold
 
 HEAD = """\
 # Python API
@@ -57,9 +59,8 @@ same as on the command line.
 FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations")
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
-    *(Evaluation, ClassRow, Mistake),
-    *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
-    *(PlotOptions, DiagramOptions),
+    *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
+    *(Decision, Threshold, Fitted, PlotOptions, DiagramOptions),
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
@@ -67,7 +68,20 @@ READERS = (
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""
-INNER = ("network", "reader", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
+INNER = (
+    "network",
+    "reader",
+    "kind",
+    "meaning",
+    "views",
+    "output_shape",
+    "form",
+    "doubts",
+    "stream",
+    "rescale",
+    "target",
+    "file",
+)
 """Internal members of Model, used by commands; not part of the stable API."""
 
 

@@ -8,7 +8,7 @@ import click
 from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
 from cnncli.report.terminal.figures import figures_line
@@ -46,6 +46,7 @@ TOP, MANY = 5, 20
     "--plots", metavar="FOLDER", type=click.Path(path_type=Path), help="Write pictures of it into this folder."
 )
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@tta_option
 @click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -60,6 +61,7 @@ def command(
     conditions: tuple[str, ...],
     plots: Path | None,
     junit: Path | None,
+    tta: str | None,
     threads: int | None,
     offline: bool,
     as_json: bool,
@@ -70,19 +72,25 @@ def command(
         target = find_target(model, weights)
         loaded = Model(target, threads=threads)
         with Status() as status:
-            evaluation = loaded.evaluate(data, offline=offline, on_event=status)
+            seen = [] if tta is None else loaded.views(tta)
+            evaluation = loaded.evaluate(data, tta=tta, offline=offline, on_event=status)
         top_k = _top_k(evaluation, top_k)
         if normalize and evaluation.confusion is None:
             raise UsageError("--normalize needs a confusion matrix, which this model does not have")
         listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
         if as_json:
-            emit({**evaluation.document(top_k=top_k, normalize=normalize), "model": str(target.file)})
+            document = evaluation.document(top_k=top_k, normalize=normalize)
+            emit({**document, "model": str(target.file), **({"views": len(seen)} if seen else {})})
         else:
+            from cnncli.report.tables.decision import comparison
             from cnncli.report.tables.evaluation import print_evaluation
 
             about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
             about += f", weights of epoch {loaded.epoch}" if weights else ""
+            about += f", mean of {len(seen)} views" if seen else ""
             echo_lines([f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})"])
+            if evaluation.decided is not None:
+                echo_lines([f"calibrated  {comparison(*evaluation.decided)}"])
             print_evaluation(evaluation, top_k=top_k, normalize=normalize, all_classes=all_classes)
             if evaluation.judged:
                 place = f": {listing}" if listing else ""

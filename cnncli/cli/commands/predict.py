@@ -11,7 +11,7 @@ from cnncli.api.model import Model
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.terminal.output import echo_lines
@@ -29,6 +29,8 @@ MANY_CLASSES = 20
 @weights_option
 @click.option("--top", type=Integer(1), help="Number of classes to show. Default: 3, or 5 of more than 20.")
 @click.option("--invert", is_flag=True, help="Invert brightness first, for dark digits on white paper.")
+@tta_option
+@click.option("--raw", is_flag=True, help="Ignore the decisions of `cnncli calibrate`.")
 @click.option(
     "-o",
     "--output",
@@ -44,6 +46,8 @@ def command(
     weights: str | None,
     top: int | None,
     invert: bool,
+    tta: str | None,
+    raw: bool,
     output: Path | None,
     threads: int | None,
     as_json: bool,
@@ -61,7 +65,7 @@ def command(
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.text import json_object, text
 
-    means, doubts, count, lost = model.reader, model.doubts(inverted=invert), 0, 0
+    means, doubts, count, lost = model.reader(raw=raw), model.doubts(inverted=invert), 0, 0
     with ExitStack() as stack:
         sinks = [stack.enter_context(file_of(output, means, model.output_shape))] if output else []
         if as_json:
@@ -69,7 +73,7 @@ def command(
         elif not output:
             told = top or (5 if len(means.classes) > MANY_CLASSES else 3)
             sinks.append(stack.enter_context(text(told)))
-        for prediction in _compiled(model.stream(inputs, invert=invert)):
+        for prediction in _compiled(model.stream(inputs, invert=invert, raw=raw, tta=tta)):
             doubts.look(prediction)
             usable = prediction.output is not None
             if not usable:

@@ -52,7 +52,7 @@ def explanation_sheet(explanations: Sequence[Explanation]) -> Sheet:
     rows = [list(_tiles(each)) for each in explanations]
     tiles = [tile for each, row in zip(explanations, rows, strict=True) for tile in _beheaded(each, row)]
     heads = [tile.captions[0] for tile in rows[0]]
-    return Sheet("", [*tiles, *filters], len(heads), SHOWN, heads, _note(first))
+    return Sheet("", [*tiles, *filters], len(heads), SHOWN, heads, note=_note(first))
 
 
 def _beheaded(each: Explanation, row: Sequence[Tile]) -> Iterator[Tile]:

@@ -39,7 +39,8 @@ class Evaluation:
     `counted`: the unit it counts, "samples" or "pixels"; `mistakes` only has samples, the worst first. For samples with
     classes, row by row: `scores`, float32 (N, outputs), the probabilities (a single output is that of the second of two
     classes); `labels`, int64 (N,), the true classes, or uint8 (N, outputs), 0 or 1 for each label of a multi-label
-    model. `data`: the split. `masks`: of segmentation models, the images with the most wrong pixels.
+    model. `data`: the split. `masks`: of segmentation models, the images with the most wrong pixels. `decided`: figures
+    without and with the decision of a calibrated model.
     """
 
     split: str
@@ -53,6 +54,7 @@ class Evaluation:
     labels: Array | None = field(default=None, repr=False)
     data: Split | None = field(default=None, repr=False)
     masks: Sequence[MaskMistake] = field(default=(), repr=False)
+    decided: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -197,6 +199,8 @@ class Evaluation:
             "best_thresholds": {name: asdict(best) for name, best in self.two_class_thresholds().items()} or None,
             "reliability": measured and [asdict(each) for each in measured.bins],
         }
+        if self.decided is not None:
+            document["decision"] = dict(zip(("before", "after"), self.decided, strict=True))
         if normalize is not None:
             shares = self.normalized_confusion(normalize)
             document["normalized_confusion"] = None if shares is None else _with_none(shares)
