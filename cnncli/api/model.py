@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cnncli.graph.network import Network
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
-    from cnncli.training.metrics.examination import Evaluation
+    from cnncli.training.metrics.evaluation_record import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
 

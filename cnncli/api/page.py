@@ -9,7 +9,11 @@ from types import FunctionType
 import cnncli
 from cnncli import errors
 from cnncli.training import events
-from cnncli.training.metrics.examination import ClassRow, Evaluation, Mistake
+from cnncli.training.metrics.calibration import Calibration, ReliabilityBin
+from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair
+from cnncli.training.metrics.evaluation_record import Evaluation
+from cnncli.training.metrics.mistakes import Mistake
+from cnncli.training.metrics.threshold_curves import BestThreshold, PrecisionRecall, Roc
 
 HEAD = """\
 # Python API
@@ -42,7 +46,10 @@ same as on the command line.
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
 FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
-RESULTS = (cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake)
+RESULTS = (
+    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
+    *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
+)
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
     *(events.BatchDone, events.EpochDone, events.Stopped, events.Ended),

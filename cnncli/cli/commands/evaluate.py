@@ -57,7 +57,7 @@ def _measure(
     with Status() as status:
         evaluation = model.evaluate(data, offline=offline, on_event=status)
     from cnncli.report.tables.evaluation import print_evaluation
-    from cnncli.training.metrics.examination import misclassified_csv
+    from cnncli.training.metrics.mistakes import misclassified_csv
 
     listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
     if as_json:

@@ -11,7 +11,7 @@ from cnncli.graph.model import Model
 from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
-from cnncli.training.metrics.statistics import class_numbers
+from cnncli.training.metrics.statistics import class_names, class_numbers
 from cnncli.training.prediction import Prediction
 
 Array = np.ndarray[Any, Any]
@@ -54,11 +54,8 @@ def reader(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, nam
         return Reconstruction()
     if means is Meaning.NUMBERS and ends_in_softmax(model.nodes[-1].layer):
         means = Meaning.CLASSES
-    if count == 1 and means in (Meaning.CHOICE, Meaning.MASK):
-        count = 2
-        if len(names) == 1:  # the one column of a table of labels
-            names = (f"not {names[0]}", names[0])
-    return READERS[means]([*names[:count], *map(str, range(len(names[:count]), count))])
+    classes = 2 if count == 1 and means in (Meaning.CHOICE, Meaning.MASK) else count
+    return READERS[means](class_names(names, count, classes))
 
 
 @dataclass(frozen=True)

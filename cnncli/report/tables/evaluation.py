@@ -10,7 +10,7 @@ from rich.table import Table
 
 from cnncli.escaping import one_line
 from cnncli.report.terminal.console import console_on, fits
-from cnncli.training.metrics.examination import Evaluation
+from cnncli.training.metrics.evaluation_record import Evaluation
 
 Array = np.ndarray[Any, Any]
 LARGEST_MATRIX = 20
