@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cnncli.api.model import Predictions as Predictions
     from cnncli.api.model import Summary as Summary
     from cnncli.api.model import load as load
+    from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
     from cnncli.api.training import forecast as forecast
@@ -31,6 +32,7 @@ _PLACES = {
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
     "Run": "cnncli.api.runs",
+    "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
 }
 """Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
@@ -47,6 +49,7 @@ __all__ = [
     "resume",
     "train",
     "trials",
+    "write_report",
 ]
 
 

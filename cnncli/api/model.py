@@ -24,6 +24,8 @@ from cnncli.training.resources.threads import settle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cnncli.datasets.batches import Feed
+    from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
@@ -171,19 +173,26 @@ class Model:
         `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
         match the model or can't be read.
         """
-        from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
 
         with notices_to(on_event):
-            reading = EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline)
-            spec, dataset = reading.read(None if data is None else os.fspath(data))
-            split = "test" if dataset.test is not None else "validation"
-            rows = dataset.splits.get(split)
-            if rows is None:
-                raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-            network = self.network
-            feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
-            return examine(network, feed, spec.compile.metrics, split, self.classes)
+            spec, dataset = self.read(None if data is None else os.fspath(data), offline=offline, on_event=on_event)
+            split, feed = self.hold_out(spec, dataset)
+            return examine(self.network, feed, spec.compile.metrics, split, self.classes)
+
+    def read(self, data: str | None, *, offline: bool | None, on_event: OnEvent) -> "tuple[Spec, Dataset]":
+        """Load the model's own data, or other `data`, with the resulting spec. Raises CnncliError as `evaluate`."""
+        return EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline).read(data)
+
+    def hold_out(self, spec: Spec, dataset: "Dataset") -> "tuple[str, Feed]":
+        """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
+        from cnncli.datasets.batches import Feed
+
+        split = "test" if dataset.test is not None else "validation"
+        rows = dataset.splits.get(split)
+        if rows is None:
+            raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+        return split, Feed(rows, self.rescale, spec.compile.loss, self.network.inputs, self.network.targets)
 
     @cached_property
     def network(self) -> "Network":

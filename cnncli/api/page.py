@@ -45,7 +45,7 @@ same as on the command line.
 
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
-FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check")
+FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "write_report")
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
     *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
@@ -56,7 +56,10 @@ READERS = (
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""
-INNER = ("network", "reader", "output_shape", "form", "doubts", "stream", "rescale", "target", "file")
+INNER = (
+    *("network", "read", "hold_out", "reader", "output_shape"),
+    *("form", "doubts", "stream", "rescale", "target", "file"),
+)
 """Internal members of Model, used by commands; not part of the stable API."""
 
 

@@ -33,6 +33,7 @@ COMMANDS = {
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
     "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
@@ -43,7 +44,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "runs"),
+    "Look": ("check", "summary", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),
