@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from cnncli.api.model import Predictions as Predictions
     from cnncli.api.model import Summary as Summary
     from cnncli.api.model import load as load
+    from cnncli.api.plots import Plot as Plot
+    from cnncli.api.plots import plot as plot
     from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
@@ -31,6 +33,7 @@ _PLACES = {
     **dict.fromkeys(("Model", "Predictions", "Summary", "load"), "cnncli.api.model"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
+    **dict.fromkeys(("Plot", "plot"), "cnncli.api.plots"),
     "Run": "cnncli.api.runs",
     "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
@@ -38,6 +41,7 @@ _PLACES = {
 """Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
 __all__ = [
     "Model",
+    "Plot",
     "Predictions",
     "Run",
     "Summary",
@@ -46,6 +50,7 @@ __all__ = [
     "events",
     "forecast",
     "load",
+    "plot",
     "resume",
     "train",
     "trials",

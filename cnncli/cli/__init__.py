@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
+    "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
     "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
@@ -44,7 +45,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "runs", "report"),
+    "Look": ("check", "summary", "plot", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

@@ -194,14 +194,14 @@ def _run_title(names: Sequence[str]) -> str:
 
 def _geometry(layer: Layer) -> str:
     """`3 × 3, 64 filters, strides 2 × 2`: what tells layers of one type apart."""
-    values = {name: getattr(layer, name, None) for name in ("kernel_size", "pool_size", "strides", "dilation_rate")}
-    window = values["kernel_size"] or values["pool_size"]
+    values = layer.settings()
+    window = values.get("kernel_size") or values.get("pool_size")
     parts = [_shape(window)] if window else []
-    parts += [f"{count} {name}" for name in ("filters", "units") if (count := getattr(layer, name, None))]
-    usual = {"strides": [None, (1, 1), values["pool_size"]], "dilation_rate": [None, (1, 1)]}
-    for name, word in (("strides", "strides"), ("dilation_rate", "dilation")):
-        if values[name] not in usual[name]:
-            parts.append(f"{word} {_shape(values[name])}")
+    parts += [f"{values[name]} {name}" for name in ("filters", "units") if name in values]
+    if values.get("strides") not in (None, (1, 1), values.get("pool_size")):
+        parts.append(f"strides {_shape(values['strides'])}")
+    if values.get("dilation_rate", (1, 1)) != (1, 1):
+        parts.append(f"dilation {_shape(values['dilation_rate'])}")
     return ", ".join(parts)
 
 

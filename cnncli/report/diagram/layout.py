@@ -1,7 +1,7 @@
 """Places of boxes and ways of edges.
 
 A simple case of Sugiyama's layered layout, for graphs with a trunk. The rank of a box is the length of the longest way
-to it. The heaviest way through the graph is the trunk, which is one straight line; what remains is divided into branches
+to it. The heaviest way through the graph is the trunk, one straight line; what remains is divided into branches
 likewise. A branch, and an edge that passes boxes, takes a lane beside the trunk: the shortest are placed first, each as
 near to the trunk as what is there already allows, so that the others enclose them. An expanded block is laid out by
 itself, and then treated as a box.
@@ -12,6 +12,8 @@ Within this module a place is (across, along): the data flows along. `Layout` tu
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
+from math import inf, log
 from typing import NamedTuple
 
 from cnncli.report.diagram.diagram import Box, Diagram, Frame, Part, boxes_of
@@ -25,8 +27,18 @@ ASIDE = 18.0
 """Between two boxes, or a box and a lane, of one rank."""
 EDGE = 12.0
 """Within a frame, around what is in it."""
+FOR_EDGES = 80.0
+"""How much farther an edge may be at the right than at the left of the trunk."""
 PORT = 14.0
 """Between the arrowheads of two edges that end at one box."""
+LONG = 1100.0
+"""What is longer is divided into columns."""
+SCREEN = 1.5
+"""Its width for each unit of height."""
+LEAST_FILL = 0.6
+"""Of the columns: those that differ more are no better than one."""
+GUTTER, TURN = 44.0, 30.0
+"""Between two columns, and for edges from one to the next, beyond their ends."""
 
 
 class Area(NamedTuple):
@@ -100,6 +112,15 @@ class Item:
     inner: Placed | None = None
 
 
+class Column(NamedTuple):
+    """Ranks that are moved across and along together."""
+
+    first: int
+    last: int
+    across: float
+    along: float
+
+
 @dataclass
 class Lane:
     """A line along: the trunk, a branch with its items, or an edge. It takes the ranks `first` … `last`."""
@@ -107,7 +128,7 @@ class Lane:
     first: int
     last: int
     keys: Sequence[Key] = ()
-    neighbors: Sequence[Key] = ()
+    neighbors: Sequence[tuple[Key, str]] = ()
     place: float = 0.0
 
 
@@ -129,7 +150,9 @@ def turned(placed: Placed, *, sideways: bool, reverse: bool) -> Placed:
 
     def area(of: Area) -> Area:
         first, second = point((of.x, of.y)), point((of.x + of.width, of.y + of.height))
-        return Area(min(first[0], second[0]), min(first[1], second[1]), abs(second[0] - first[0]), abs(second[1] - first[1]))
+        return Area(
+            min(first[0], second[0]), min(first[1], second[1]), abs(second[0] - first[0]), abs(second[1] - first[1])
+        )
 
     boxes = {name: area(of) for name, of in placed.boxes.items()}
     frames = {name: area(of) for name, of in placed.frames.items()}
@@ -159,8 +182,11 @@ class _Layout:
         ports = {key: Item(0, 0, 0, 0) for wire in wires for key in (wire.source, wire.target) if key[0] != "part"}
         entries = {key: item for key, item in ports.items() if key[0] == "in"}
         exits = {key: item for key, item in ports.items() if key[0] == "out"}
-        level = _Level({**entries, **items, **exits}, list(wires))
-        return level.framed(frame.id, *self._around(level, frame)) if frame else level.framed(None, 0, 0, 0, 0)
+        level = _Level({**entries, **items, **exits}, list(wires), framed=frame is not None)
+        if frame:
+            return level.framed(frame.id, *self._around(level, frame))
+        level.divide(sideways=self.sideways)
+        return level.framed(None, 0, 0, 0, 0)
 
     def _item(self, part: Part, edges: Sequence[tuple[str, str]]) -> Item:
         if isinstance(part, Frame):
@@ -181,17 +207,22 @@ class _Layout:
 
 
 class _Level:
-    """Items in order, ranked and placed; the trunk is at 0 across."""
+    """Items in order, ranked and placed; the trunk is at 0 across. `framed`: a rank before and after the parts is free."""
 
-    def __init__(self, items: Mapping[Key, Item], wires: Sequence[Wire]) -> None:
+    def __init__(self, items: Mapping[Key, Item], wires: Sequence[Wire], *, framed: bool) -> None:
         self.items, self.wires = items, wires
         self.into: dict[Key, list[Wire]] = {key: [] for key in items}
         self.out_of: dict[Key, list[Wire]] = {key: [] for key in items}
         for wire in wires:
             self.into[wire.target].append(wire)
             self.out_of[wire.source].append(wire)
-        self.rank = self._ranks()
-        self.ranks = max(self.rank.values()) + 1
+        self.rank: dict[Key, int] = {}
+        for key in items:
+            before = [self.rank[wire.source] for wire in self.into[key]]
+            self.rank[key] = 0 if key[0] == "in" else max([framed - 1, *before]) + 1
+        last = max(self.rank[key] for key in items if key[0] == "part") + framed
+        self.rank |= {key: last for key in items if key[0] == "out"}
+        self.ranks = last + 1
         self.lane_of: dict[Key, Lane] = {}
         self.lane_of_wire: dict[Wire, Lane] = {}
         lanes = [*self._branches(), *self._passing()]
@@ -204,15 +235,7 @@ class _Level:
             self._settle(lane)
         self.left, self.right = min(self.lefts), max(self.rights)
         self._stack()
-
-    def _ranks(self) -> dict[Key, int]:
-        rank: dict[Key, int] = {}
-        least = 1 if any(key[0] == "in" for key in self.items) else 0
-        for key in self.items:
-            ranks = [rank[wire.source] + 1 for wire in self.into[key]]
-            rank[key] = 0 if key[0] == "in" else max([least, *ranks])
-        last = max(rank.values())
-        return {key: last if key[0] == "out" else at for key, at in rank.items()}
+        self.columns = [Column(0, self.ranks - 1, 0.0, 0.0)]
 
     def _branches(self) -> list[Lane]:
         """The trunk and the other branches: each the heaviest way up from its end through what is left."""
@@ -221,7 +244,7 @@ class _Level:
             weight[key] = item.weight + max((weight[wire.source] for wire in self.into[key]), default=0)
         end = max(self.items, key=lambda key: (weight[key], self.rank[key]))
         lanes = []
-        for start in [end, *reversed(self.items)]:
+        for start in [end, *reversed(list(self.items))]:
             if start in self.lane_of:
                 continue
             keys, ways = [start], []
@@ -237,8 +260,8 @@ class _Level:
             if onward:
                 self.lane_of_wire[onward] = lane
                 lane.last = max(lane.last, self.rank[onward.target] - 1)
-            reading = [wire.source for wire in self.into[lane.keys[0]]]
-            lane.neighbors = [*reading, *([onward.target] if onward else [])]
+            lane.neighbors = [(wire.source, "") for wire in self.into[lane.keys[0]]]
+            lane.neighbors += [(onward.target, onward.leaf)] if onward else []
         return lanes
 
     def _passing(self) -> list[Lane]:
@@ -250,24 +273,31 @@ class _Level:
         lanes = []
         for (source, _), wires in passing.items():
             last = max(self.rank[wire.target] for wire in wires) - 1
-            lanes.append(Lane(self.rank[source] + 1, last, neighbors=[source, *(wire.target for wire in wires)]))
+            neighbors = [(source, ""), *((wire.target, wire.leaf) for wire in wires)]
+            lanes.append(Lane(self.rank[source] + 1, last, neighbors=neighbors))
             self.lane_of_wire |= dict.fromkeys(wires, lanes[-1])
         return lanes
 
     def _settle(self, lane: Lane) -> None:
-        """Place a lane on the side that is nearer to its neighbors: of equals, edges at the right, boxes at the left."""
+        """Place a lane on the side that is nearer to its neighbors: boxes rather at the left, edges at the right."""
         at = {self.rank[key]: self.items[key] for key in lane.keys}
         before = {rank: at[rank].anchor if rank in at else 0.0 for rank in range(lane.first, lane.last + 1)}
         after = {rank: at[rank].across - at[rank].anchor if rank in at else 0.0 for rank in before}
         left = min(self.lefts[rank] - ASIDE - after[rank] for rank in before)
         right = max(self.rights[rank] + ASIDE + before[rank] for rank in before)
-        places = [self.lane_of[key].place for key in lane.neighbors]
+        places = [self._port(*neighbor) for neighbor in lane.neighbors]
         middle = sum(places) / len(places) if places else 0.0
         to_left, to_right = abs(left - middle), abs(right - middle)
-        lane.place = left if to_left < to_right + (0.5 if lane.keys else -0.5) else right
-        for rank in before:
-            self.lefts[rank] = min(self.lefts[rank], lane.place - before[rank])
+        boxes = any(key[0] == "part" for key in lane.keys)
+        lane.place = left if to_left < to_right + (0.5 if boxes else -FOR_EDGES) else right
+        for rank, here in before.items():
+            self.lefts[rank] = min(self.lefts[rank], lane.place - here)
             self.rights[rank] = max(self.rights[rank], lane.place + after[rank])
+
+    def _port(self, key: Key, leaf: str) -> float:
+        """Where an edge from the box `leaf` ends at an item, across."""
+        item, place = self.items[key], self.place(key)
+        return place - item.anchor + item.enters[leaf] if leaf in item.enters else place
 
     def place(self, key: Key) -> float:
         """Where the trunk of an item is, across."""
@@ -283,12 +313,12 @@ class _Level:
         return self.lane_of_wire[wire].place if passes else self._starts(wire)
 
     def _ends(self) -> dict[Wire, float]:
-        """Where edges end, across: those to one box side by side, in the order they come from; straight ones straight."""
+        """Where edges end, across: those to one box side by side, in the order they arrive; a straight one straight."""
         ends: dict[Wire, float] = {}
         for key, wires in self.into.items():
             item, place = self.items[key], self.place(key)
             if item.enters:
-                ends |= {wire: place - item.anchor + item.enters[wire.leaf] for wire in wires}
+                ends |= {wire: self._port(key, wire.leaf) for wire in wires}
                 continue
             ordered = sorted(wires, key=self._arrives)
             straight = [number for number, wire in enumerate(ordered) if abs(self._arrives(wire) - place) < 1]
@@ -316,15 +346,93 @@ class _Level:
             self.tops.append(self.tops[-1] + height + gap)
         self.along = self.tops[self.ranks - 1] + self.heights[-1]
 
+    def divide(self, *, sideways: bool) -> None:
+        """Divide a long level into columns, cut where only one edge passes, so that it fits a screen."""
+        if self.along <= LONG:
+            return
+        cuts = self._cuts()
+        limits = [LONG * 1.1**power / 2 for power in range(60) if LONG * 1.1**power / 2 < self.along]
+        self.columns = min(
+            (self._packed(cuts, limit) for limit in limits), key=lambda found: self._waste(found, sideways)
+        )
+        self.left, self.right = 0.0, max(column.across + self._extent(column)[1] for column in self.columns)
+        self.along = max(self._length(column) for column in self.columns)
+        if len(self.columns) > 1:
+            self.right += ASIDE
+
+    def _cuts(self) -> list[int]:
+        """Ranks after which nothing but the edge to the next rank passes."""
+        passing: list[set[tuple[Key, str]]] = [set() for _ in range(self.ranks)]
+        straight = [True] * self.ranks
+        for wire in self.wires:
+            first, last = self.rank[wire.source], self.rank[wire.target]
+            for rank in range(first, last):
+                passing[rank].add((wire.source, wire.leaf))
+                straight[rank] = straight[rank] and last == first + 1
+        return [rank for rank in range(self.ranks - 1) if len(passing[rank]) == 1 and straight[rank]]
+
+    def _packed(self, cuts: Sequence[int], limit: float) -> list["Column"]:
+        """Columns no longer than `limit`, if there are cuts for it."""
+        bounds, first = [], 0
+        for cut, after in pairwise([*cuts, self.ranks - 1]):
+            if self._end(after) - self.tops[first] > limit and cut >= first:
+                bounds.append((first, cut))
+                first = cut + 1
+        columns: list[Column] = []
+        right = -GUTTER
+        for start, end in [*bounds, (first, self.ranks - 1)]:
+            left, width = -min(self.lefts[start : end + 1]), max(self.rights[start : end + 1])
+            columns.append(Column(start, end, right + GUTTER + left, -self.tops[start]))
+            right += GUTTER + left + width
+        room = TURN if len(columns) > 1 else 0.0
+        return [column._replace(along=column.along + room) for column in columns]
+
+    def _waste(self, columns: Sequence["Column"], sideways: bool) -> float:
+        """How far columns are from the proportions of a screen, and from filling it."""
+        lengths = [self._length(column) for column in columns]
+        across = columns[-1].across + self._extent(columns[-1])[1]
+        along, fill = max(lengths), sum(lengths) / (max(lengths) * len(lengths))
+        if fill < LEAST_FILL:
+            return inf
+        return abs(log(along / across / SCREEN if sideways else across / along / SCREEN)) + 2 * (1 - fill)
+
+    def _extent(self, column: "Column") -> tuple[float, float]:
+        ranks = slice(column.first, column.last + 1)
+        return min(self.lefts[ranks]), max(self.rights[ranks])
+
+    def _length(self, column: "Column") -> float:
+        return self._end(column.last) + column.along + (TURN if len(self.columns) > 1 or column.along else 0.0)
+
+    def _end(self, rank: int) -> float:
+        return self.tops[rank] + self.heights[rank]
+
+    def _column(self, rank: int) -> "Column":
+        return next(column for column in self.columns if rank <= column.last)
+
+    def _turn(self, wire: Wire) -> list[Point]:
+        """The way from the end of a column to the beginning of the next one, through the gutter between them."""
+        here, there = self._column(self.rank[wire.source]), self._column(self.rank[wire.target])
+        start, end = self._starts(wire) + here.across, self.ends[wire] + there.across
+        bottom = self._top(wire.source) + self.items[wire.source].along + here.along
+        top = self._top(wire.target) + there.along
+        gutter = there.across + self._extent(there)[0] - GUTTER / 2
+        down = [(start, bottom), (start, bottom + TURN), (gutter, bottom + TURN), (gutter, bottom)]
+        up = [*curve([(gutter, bottom), (gutter, top)])[1:], (gutter, top - TURN), (end, top - TURN), (end, top)]
+        return [*down, *up]
+
     def route(self, wire: Wire) -> list[Point]:
         """The way of an edge: straight along in its lane, and in the gaps between ranks a curve aside."""
         first, last = self.rank[wire.source], self.rank[wire.target]
+        column = self._column(first)
+        if column != self._column(last):
+            return self._turn(wire)
         start, lane, end = self._starts(wire), self._arrives(wire), self.ends[wire]
         bottom, top = self._top(wire.source) + self.items[wire.source].along, self._top(wire.target)
-        stops = [(start, bottom), (start, self.tops[first] + self.heights[first])]
+        stops = [(start, bottom), (start, self._end(first))]
         if last > first + 1:
-            stops += [(lane, self.tops[first + 1]), (lane, self.tops[last - 1] + self.heights[last - 1])]
-        return curve([*stops, (end, self.tops[last]), (end, top)])
+            stops += [(lane, self.tops[first + 1]), (lane, self._end(last - 1))]
+        points = curve([*stops, (end, self.tops[last]), (end, top)])
+        return [(x + column.across, y + column.along) for x, y in points]
 
     def _top(self, key: Key) -> float:
         """An item is in the middle of its rank."""
@@ -333,17 +441,13 @@ class _Level:
     def framed(self, name: str | None, before: float, after: float, above: float, below: float) -> Item:
         """The level as an item, with a frame of this name if there is one, that wide around it."""
         x, y = before - self.left, above
-        boxes: dict[str, Area] = {}
-        frames: dict[str, Area] = {}
-        routes = [
-            Route(wire.leaf, wire.target[1], self.route(wire), wire.target[0] == "part" and not self.items[wire.target].enters)
-            for wire in self.wires
-        ]
         across, along = before + self.right - self.left + after, above + self.along + below
-        if name:
-            frames[name] = Area(-x, -y, across, along)
+        boxes: dict[str, Area] = {}
+        frames = {name: Area(-x, -y, across, along)} if name else {}
+        routes = [self._route(wire, above, below) for wire in self.wires]
         for key, item in self.items.items():
-            left, top = self.place(key) - item.anchor, self._top(key)
+            column = self._column(self.rank[key])
+            left, top = self.place(key) - item.anchor + column.across, self._top(key) + column.along
             if item.inner:
                 inner = item.inner.moved(left, top)
                 boxes |= inner.boxes
@@ -362,17 +466,27 @@ class _Level:
             Placed(boxes, frames, routes, across, along).moved(x, y),
         )
 
+    def _route(self, wire: Wire, above: float, below: float) -> Route:
+        """With its beginning and end at the frame, where these are outside."""
+        points = self.route(wire)
+        if wire.source[0] == "in":
+            points = [*curve([(points[0][0], points[0][1] - above), points[0]]), *points[1:]] if above else points
+        if wire.target[0] == "out":
+            points += curve([points[-1], (points[-1][0], points[-1][1] + below)])[1:] if below else []
+        arrow = wire.target[0] == "part" and not self.items[wire.target].enters
+        return Route(wire.leaf, wire.target[1], points, arrow)
+
 
 def curve(stops: Sequence[Point]) -> list[Point]:
     """Bézier curves through places, along at each of them."""
     kept = [stops[0]]
-    for before, stop in zip(stops, stops[1:], strict=False):
+    for before, stop in pairwise(stops):
         if abs(stop[0] - before[0]) + abs(stop[1] - before[1]) > 0.01:
             if len(kept) > 1 and kept[-1][0] == kept[-2][0] == stop[0]:
                 kept.pop()
             kept.append(stop)
     points = kept[:1]
-    for (x, y), (to_x, to_y) in zip(kept, kept[1:], strict=False):
+    for (x, y), (to_x, to_y) in pairwise(kept):
         middle = (y + to_y) / 2
         points += [(x, middle), (to_x, middle), (to_x, to_y)]
     return points

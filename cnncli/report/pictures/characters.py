@@ -14,7 +14,7 @@ COLORS = ("blue", "yellow", "green", "magenta", "cyan", "red", "white")
 DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """Bits of a Braille character by row and column of its dots."""
 BRAILLE = 0x2800
-DASH = 6
+DASH = 4
 """Dots on and off of a dashed line."""
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 LEAST_WIDTH, LEAST_HEIGHT = 24, 5

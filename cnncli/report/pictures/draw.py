@@ -21,13 +21,11 @@ from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart,
 from cnncli.report.pictures.heatmap import draw_heatmap
 from cnncli.report.pictures.theme import series
 
-WIDTH, HEIGHT = 560.0, 340.0
-"""Of a chart."""
+WIDTH, HEIGHT, SQUARE = 560.0, 230.0, 420.0
+"""The width of a chart, and the height of its frame; of one whose axes have the same bounds."""
 TITLE, SMALL = 15.0, 11.0
 """Sizes of text."""
 EDGE, GAP = 16.0, 8.0
-MOST_DOTS = 60
-"""Points of a line that each get a dot with a tip."""
 
 
 @singledispatch
@@ -58,7 +56,15 @@ def _(figure: BarChart) -> Drawing:
     for bar in figure.bars:
         left, right, top = plot.x.at(bar.start), plot.x.at(bar.end), plot.y.at(bar.value)
         plot.items.append(
-            Rect(left + 1, top, right - left - 2, plot.y.start - top, "series-1", opacity=0.75, tip=bar.shown)
+            Rect(
+                left + 1,
+                top,
+                right - left - 2,
+                plot.y.start - top,
+                "series-1",
+                opacity=0.3 if bar.faint else 0.75,
+                tip=bar.shown,
+            )
         )
     if figure.diagonal:
         plot.diagonal()
@@ -118,7 +124,7 @@ class _Plot:
         self.items: list[Item] = []
         top = _title(self.items, figure.title, EDGE)
         top = self._legend(legend, top)
-        bottom = top + HEIGHT - 110
+        bottom = top + (SQUARE if x_range == y_range else HEIGHT)
         self.y = Axis(*y_range[:2], bottom, top, y_range[2])
         y_ticks = self.y.ticks()
         texts = tick_texts(y_ticks)
@@ -161,20 +167,19 @@ class _Plot:
         return y + 12 if lines else top + 4
 
     def line(self, line: Series) -> None:
-        """Draw a line, interrupted where a value is not finite, and dots with tips if they are few."""
+        """Draw a line, interrupted where a value is not finite, and its dots with what they tell."""
         role = series(line.color)
         parts: list[list[tuple[float, float]]] = [[]]
         dots: list[Item] = []
-        few = len(line.x) <= MOST_DOTS
         for x, y in zip(line.x, line.y, strict=True):
             if not isfinite(y) or (self.y.log and y <= 0):
                 parts.append([])
                 continue
             point = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
             parts[-1].append(point)
-            if line.marker or few:
+            if line.marker:
                 told = f"{line.name}: {y:.4g} ({self.figure.x_label} {x:g})"
-                dots.append(Circle(*point, 2.5 if line.marker or len(line.x) <= 30 else 1.5, role, tip=told))
+                dots.append(Circle(*point, 2.5, role, tip=told))
         self.items += [Path(part, role, 2, dashed=line.dashed) for part in parts if len(part) > 1]
         self.items += dots
 

@@ -56,12 +56,13 @@ class LineChart:
 
 
 class Bar(NamedTuple):
-    """A bar from 0 to `value` over `start` … `end`. `shown`: what a pointer tells."""
+    """A bar from 0 to `value` over `start` … `end`. `shown`: what a pointer tells; `faint`: little stands behind it."""
 
     start: float
     end: float
     value: float
     shown: str = ""
+    faint: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Typefaces of PNG files.
 
-Pillow contains one, Aileron, of which it has little more than the letters of ASCII. Other texts are written in a
-typeface of the system that has their letters; without one, in letters of ASCII that come near.
+Pillow contains one, Aileron, of which it has little more than the letters of ASCII; signs such as × are written in
+ASCII. Other texts are written in a typeface of the system that has their letters; without one, in letters of ASCII that
+come near.
 """
 
 from collections.abc import Iterator
@@ -31,8 +32,8 @@ UNKNOWN = "\ue123"
 
 def face(text: str, size: float) -> "tuple[FreeTypeFont, str]":
     """A typeface that has the letters of the text, and the text, with other letters if there is none."""
-    if text.isascii():
-        return embedded(size), text
+    if (common := text.translate(NEAR)).isascii():
+        return embedded(size), common
     for file in _installed():
         found = _opened(file, size)
         if all(_has(file, letter) for letter in set(text) if not letter.isspace()):

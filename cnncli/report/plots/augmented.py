@@ -3,23 +3,15 @@
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cnncli.report.pictures.figures import Sheet, Tile
+from cnncli.report.plots.images import as_image
 
 Array = np.ndarray[Any, Any]
 
 
-def augmented(rows: Array, *, augments: bool) -> Sheet:
-    """A sheet of uint8 (1 + draws, n, H, W, C): in the first row the images as they are.
-
-    Of images with neither one nor three channels the first is shown.
-    """
-    shown = rows if rows.shape[-1] == 3 else rows[..., 0]
-    tiles = [
-        Tile(Image.fromarray(image), ("as it is",) if not number else ())
-        for number, row in enumerate(shown)
-        for image in row
-    ]
-    title = "Training images before and after augmentation" if augments else "Training images"
-    return Sheet(title, [tile if augments else Tile(tile.image) for tile in tiles], rows.shape[1], 96.0)
+def augmented(rows: Array) -> Sheet:
+    """A sheet of uint8 (1 + draws, n, H, W, C): in the first row the images as they are, if others follow."""
+    tiles = [Tile(as_image(image)) for row in rows for image in row]
+    title = "Training images as they are (first row) and as augmented" if len(rows) > 1 else "Training images"
+    return Sheet(title, tiles, rows.shape[1], 96.0)

@@ -9,8 +9,8 @@ from cnncli.report.terminal.figures import figure
 from cnncli.training.runs.past_runs import MEASURED
 
 VALIDATION = "val_"
-MOST_RUNS = 8
-"""With more, colors repeat."""
+MOST_DOTS = 60
+"""Epochs that each have a dot."""
 
 
 class History(NamedTuple):
@@ -54,7 +54,7 @@ def _chart(metric: str, histories: Sequence[History], *, log: bool) -> LineChart
             if any(key in epoch for epoch in history.epochs):
                 dashed = split == "training"
                 name, color = (f"{history.name} {split}", number) if several else (split, int(dashed))
-                lines.append(Series(name, *_line(history, key), color, dashed=dashed))
+                lines.append(Series(name, *_line(history, key), color, dashed, len(history.epochs) <= MOST_DOTS))
         marks += _best(history, metric, number, several=several)
     return LineChart(metric.replace("_", " ").capitalize(), "epoch", metric, lines, marks, y_log=log)
 
@@ -63,7 +63,7 @@ def _line(history: History, key: str) -> tuple[list[float], list[float]]:
     """The epochs and the values of a figure; a value that is missing or no number interrupts the line."""
     values = [epoch.get(key) for epoch in history.epochs]
     numbers = [float(value) if isinstance(value, int | float) else nan for value in values]
-    return [float(number) for number in range(1, len(numbers) + 1)], numbers
+    return [float(epoch.get("epoch", number)) for number, epoch in enumerate(history.epochs, 1)], numbers
 
 
 def _best(history: History, metric: str, color: int, *, several: bool) -> list[Mark]:

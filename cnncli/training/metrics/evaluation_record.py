@@ -121,12 +121,12 @@ class Evaluation:
 
         None without scores, or if all samples are of the class or none. Raises UsageError if there is no such class.
         """
-        counts = self._threshold_counts(self._number(of))
+        counts = self._threshold_counts(self.number_of(of))
         return None if counts is None else counts.roc
 
     def precision_recall(self, of: Class | None = None) -> PrecisionRecall | None:
         """The precision–recall curve of a class against the rest, like `roc`."""
-        counts = self._threshold_counts(self._number(of))
+        counts = self._threshold_counts(self.number_of(of))
         return None if counts is None else counts.precision_recall
 
     def best_thresholds(self, of: Class | None = None) -> "dict[str, BestThreshold]":
@@ -134,7 +134,7 @@ class Evaluation:
 
         Empty where `roc` is None.
         """
-        counts = self._threshold_counts(self._number(of))
+        counts = self._threshold_counts(self.number_of(of))
         return {} if counts is None else {"f1": counts.best_f1, "youden": counts.best_youden}
 
     def calibration(self, bins: int = BINS) -> Calibration | None:
@@ -244,8 +244,8 @@ class Evaluation:
     def _two_classes(self) -> bool:
         return len(self.classes) == 2 and not self.multi_label
 
-    def _number(self, of: Class | None) -> int:
-        """The number of a class. Raises UsageError if there is no such class."""
+    def number_of(self, of: Class | None) -> int:
+        """The number of a class; None is the second of two. Raises UsageError if there is no such class."""
         if of is None and self._two_classes:
             return 1
         names = list(self.classes)

@@ -99,6 +99,13 @@ def history(run: Path) -> list[dict[str, Any]]:
     return found
 
 
+def best_epoch(run: Path) -> int | None:
+    """The epoch (from 1) of the weights in best.safetensors; None if there is no such file or it can't be read."""
+    with suppress(CnncliError):
+        return about(run / MODEL_FILES[0]).epoch or None
+    return None
+
+
 def result(run: Path) -> dict[str, Any]:
     """How a run ended, if recorded.
 
