@@ -2,8 +2,9 @@
 
 import json
 import shutil
-import subprocess
-import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ import cnncli as library
 from tests.cli.test_train import SPEC, cnncli
 from tests.report.html.pages import checked
 from tests.training import small
+
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +157,9 @@ def test_the_library_returns_the_path(folder, tmp_path):
         library.write_report([])
 
 
-def test_an_installed_package_has_the_templates(tmp_path):
-    code = "from importlib.resources import files; print(sorted(p.name for p in files('cnncli.report.html').joinpath('templates').iterdir()))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "['page.css', 'page.html', 'page.js', 'parts.html', 'run.html']\n"
+def test_the_templates_are_files_of_the_package():
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == ["cnncli"]  # all files of the package
+    assert sorted(file.name for file in files("cnncli.report.html").joinpath("templates").iterdir()) == [
+        *("page.css", "page.html", "page.js", "parts.html", "run.html")
+    ]

@@ -8,10 +8,13 @@ from statistics import median
 from typing import Any
 
 from cnncli.graph.model import lower, summarize
-from cnncli.report.html.charts import with_cursor
+from cnncli.report.diagram.diagram import DiagramOptions
+from cnncli.report.diagram.drawing import draw_diagram
+from cnncli.report.diagram.from_model import diagram_of
+from cnncli.report.html.charts import element, with_cursor
 from cnncli.report.html.data import data_part
 from cnncli.report.html.highlight import yaml
-from cnncli.report.html.page import Cell, Column, Fact, ModelPart, Notice, RunPart, Table, Verdict
+from cnncli.report.html.page import Cell, Column, Fact, ModelPart, Notice, Picture, RunPart, Table, Verdict
 from cnncli.report.html.results import results
 from cnncli.report.html.thumbnails import Room
 from cnncli.report.html.trained import Trained
@@ -150,7 +153,10 @@ def _model(spec: Spec) -> ModelPart:
         ]
         for row in rows
     ]
-    return ModelPart(facts, Table("Layers", columns, body, sortable=True))
+    diagram = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
+    return ModelPart(
+        facts, Table("Layers", columns, body, sortable=True), Picture("Layer diagram", element(diagram), wide=True)
+    )
 
 
 def _timings(run: Trained) -> Iterator[Fact]:

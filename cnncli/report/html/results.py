@@ -12,7 +12,7 @@ from cnncli.report.html.page import Cell, Column, EvaluationPart, Fact, Gallery,
 from cnncli.report.html.samples import class_colors, samples
 from cnncli.report.html.thumbnails import Room
 from cnncli.report.plots.confusion import confusion
-from cnncli.report.plots.probabilities import precision_recall, reliability, roc
+from cnncli.report.plots.thresholds import precision_recall, reliability, roc
 from cnncli.report.terminal.figures import figure
 from cnncli.training.metrics.class_scores import ClassRow
 from cnncli.training.metrics.evaluation_record import Evaluation
@@ -140,12 +140,7 @@ def _row(row: ClassRow, names: Sequence[str], color: str = "") -> list[Cell]:
 
 
 def _charts(evaluation: Evaluation) -> Iterator[Picture]:
-    measured = evaluation.calibration()
-    if measured is not None:
-        yield picture(reliability(measured))
-    if len(evaluation.classes) == 2 and not evaluation.multi_label:
-        curve, trade = evaluation.roc(), evaluation.precision_recall()
-        name = evaluation.classes[1]
-        if curve is not None and trade is not None:
-            yield picture(roc(curve, name))
-            yield picture(precision_recall(trade, name))
+    for plot in (reliability, roc, precision_recall):
+        chart = plot(evaluation)
+        if chart is not None:
+            yield picture(chart)

@@ -87,7 +87,7 @@ def html(*runs):
 
 
 class Parsed(HTMLParser):
-    """What is in a page. `links`: all href and src; `headings`: (level, text); `tables`: captions; `tags`: of elements."""
+    """What is in a page. `links`: all href and src; `headings`: (level, text); `tables`: captions."""
 
     def __init__(self, text):
         super().__init__()
