@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cnncli.api.plots import Plot as Plot
     from cnncli.api.plots import plot as plot
     from cnncli.api.plots import plot_explanations as plot_explanations
+    from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
     from cnncli.api.training import forecast as forecast
@@ -35,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
     **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
     "Run": "cnncli.api.runs",
+    "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
 }
 """Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
@@ -54,6 +56,7 @@ __all__ = [
     "resume",
     "train",
     "trials",
+    "write_report",
 ]
 
 

@@ -26,6 +26,8 @@ from cnncli.training.resources.threads import settle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cnncli.datasets.batches import Feed
+    from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
@@ -232,20 +234,28 @@ class Model:
         `scores` and what is computed from them: `roc`, `precision_recall`, `calibration`, `top_k`. A folder or table
         without named splits is used as a whole. Raises CnncliError if the data do not match the model or can't be read.
         """
-        from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
 
         with notices_to(on_event):
-            reading = EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline)
-            spec, dataset = reading.read(None if data is None else os.fspath(data))
-            split = "test" if dataset.test is not None else "validation"
-            rows = dataset.splits.get(split)
-            if rows is None:
-                raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+            spec, dataset = self.read(None if data is None else os.fspath(data), offline=offline, on_event=on_event)
             network = self._viewing(tta)
-            feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
+            split, feed = self.hold_out(spec, dataset, network)
             evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
             return self._decided(evaluation, self._decision_for(tta))
+
+    def read(self, data: str | None, *, offline: bool | None, on_event: OnEvent) -> "tuple[Spec, Dataset]":
+        """Load the model's own data, or other `data`, with the resulting spec. Raises CnncliError as `evaluate`."""
+        return EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline).read(data)
+
+    def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
+        """The split to evaluate on, and what reads it for `network`. Raises CnncliError if there is none."""
+        from cnncli.datasets.batches import Feed
+
+        split = "test" if dataset.test is not None else "validation"
+        rows = dataset.splits.get(split)
+        if rows is None:
+            raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+        return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
 
     def _decided(self, evaluation: "Evaluation", decision: "Decision | None") -> "Evaluation":
         """The evaluation with the figures of the decision, if there is one."""

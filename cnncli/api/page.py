@@ -56,7 +56,7 @@ same as on the command line.
 
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
-FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations")
+FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations", "write_report")
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
     *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
@@ -69,18 +69,8 @@ READERS = (
 WIDEST = 90
 """Maximum length of a signature on one line."""
 INNER = (
-    "network",
-    "reader",
-    "kind",
-    "meaning",
-    "views",
-    "output_shape",
-    "form",
-    "doubts",
-    "stream",
-    "rescale",
-    "target",
-    "file",
+    *("network", "read", "hold_out", "reader", "kind", "meaning", "views", "output_shape"),
+    *("form", "doubts", "stream", "rescale", "target", "file"),
 )
 """Internal members of Model, used by commands; not part of the stable API."""
 

@@ -36,6 +36,7 @@ COMMANDS = {
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
     "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
@@ -46,7 +47,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "train", "evaluate", "calibrate", "predict"),
-    "Look": ("check", "summary", "plot", "explain", "runs"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

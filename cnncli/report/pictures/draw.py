@@ -200,7 +200,7 @@ class _Plot:
     def drawing(self) -> Drawing:
         """The chart."""
         bottom = _note(self.items, self.figure.note, self.bottom)
-        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note)
+        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
 
 
 def _legend(lines: Sequence[Series]) -> list[Series]:
