@@ -69,6 +69,7 @@ INNER = (
     "kind",
     "meaning",
     "views",
+    "network_of",
     "output_shape",
     "form",
     "doubts",

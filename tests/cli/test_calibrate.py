@@ -3,13 +3,13 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import cnncli as library
 from cnncli import notices
-from cnncli.errors import CnncliError, UsageError
 from cnncli.training.runs import checkpoint
 from tests.cli.test_prediction_kinds import FLAT
 from tests.cli.test_prediction_kinds import SPEC as KINDS
@@ -377,9 +377,21 @@ def test_outputs_that_are_no_probabilities_are_refused(kinds):
 
 
 def test_a_class_named_unknown_can_not_be_told_from_an_unknown_answer(tmp_path):
-    from cnncli.api.calibration import wished
+    x, y = bars(60)
+    names = np.where(y, "unknown", "cat")
+    rows = [f"{name},{','.join(map(str, image.ravel()))}\n" for image, name in zip(x, names, strict=True)]
+    (tmp_path / "bars.csv").write_text("".join(rows))
+    (tmp_path / "bars.yaml").write_text(SPEC.replace("bars.npz", "bars.csv").replace("0.1", "0.5"))
+    done(tmp_path, "train", "bars.yaml", "--output", "run")
+    failed = done(tmp_path, "calibrate", "run", "--unknown", "precision=0.5", code=2)
+    assert failed.stderr == "error: the model has a class named 'unknown': an unknown answer can't be told from it\n"
+    done(tmp_path, "calibrate", "run")
 
-    with pytest.raises(UsageError, match="the model has a class named 'unknown'"):
-        wished("classes", ["cat", "unknown"], None, "precision=0.9", None)
-    assert wished("labels", ["cat", "unknown"], "precision=0.9", None, None).thresholds is not None
-    assert issubclass(UsageError, CnncliError)
+
+def test_outputs_that_are_not_finite_are_refused_in_one_line(place):
+    path = place / "run/best.safetensors"
+    file = checkpoint.load(path)
+    weights = {name: np.full_like(weight, 1e38) for name, weight in file.weights.items()}
+    checkpoint.save(path, replace(file, weights=weights))
+    failed = done(place, "calibrate", "run", code=1)
+    assert failed.stderr == "error: a model whose outputs are not finite can't be calibrated\n"
