@@ -101,6 +101,15 @@ def test_the_likelihood_is_the_best_of_all_temperatures(place):
     assert decision["after"]["nll"] <= min(map(nll, np.exp(np.linspace(-3, 3, 601)))) + 1e-9
 
 
+def test_where_all_samples_are_right_a_notice_says_that_the_temperature_stays_1(place):
+    images = np.load(place / "images.npy")
+    labels = np.array(library.load(place / "run").predict(images).labels).astype(int)
+    np.savez(place / "right.npz", x_test=images, y_test=labels)
+    found = done(place, "calibrate", "run", "--data", "right.npz", "--json")
+    assert json.loads(found.stdout)["decision"]["temperature"] == 1
+    assert "no temperature fits these 100 samples best: it stays 1" in found.stderr
+
+
 def test_people_get_the_figures_before_and_after_and_where_it_was_saved(place):
     lines = done(place, "calibrate", "run", "--thresholds", "precision=0.6").stdout.splitlines()
     assert lines[0].startswith("temperature ")
