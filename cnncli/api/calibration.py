@@ -4,7 +4,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,10 +22,37 @@ from cnncli.training.metrics.thresholds import Want
 from cnncli.training.tta import view_names
 
 if TYPE_CHECKING:
-    from cnncli.api.model import Model
+    from cnncli.api.targets import Target
+    from cnncli.graph.network import Network
+    from cnncli.report.prediction.outputs import Reader
+    from cnncli.spec.spec import Spec
+    from cnncli.training.runs.checkpoint import ModelFile
 
 
-def wished(model: "Model", thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None) -> Wishes:
+class Calibrated(Protocol):
+    """What is used of `api.model.Model`."""
+
+    @property
+    def target(self) -> "Target": ...
+    @property
+    def file(self) -> "ModelFile": ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def spec(self) -> "Spec": ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def rescale(self) -> float | str: ...
+    def network_of(self, tta: str | Sequence[str] | None) -> "Network": ...
+    def reader(self, *, raw: bool = False) -> "Reader": ...
+
+
+def wished(
+    model: Calibrated, thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None
+) -> Wishes:
     """The wishes, if they fit the model. Raises UsageError for others, CnncliError if `costs` can't be read."""
     kind, names = model.kind, model.reader(raw=True).classes
     if not kind:
@@ -45,7 +72,7 @@ def wished(model: "Model", thresholds: str | None, unknown: str | None, costs: s
 
 
 def fit_decision(
-    model: "Model",
+    model: Calibrated,
     data: str | None,
     wishes: Wishes,
     *,
@@ -67,7 +94,7 @@ def fit_decision(
     return decision
 
 
-def read_decision(model: "Model") -> Decision | None:
+def read_decision(model: Calibrated) -> Decision | None:
     """The decision in the model's file. Raises CnncliError for one that is damaged or of another model."""
     if KEY not in model.file.metadata:
         return None

@@ -26,6 +26,8 @@ from cnncli.training.resources.threads import settle
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from cnncli.datasets.batches import Feed
+    from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.decisions.decision import Decision
+    from cnncli.training.explanation import Explanation, Method
     from cnncli.training.metrics.evaluation_record import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
@@ -68,13 +71,16 @@ class Predictions:
 class Summary:
     """A model layer by layer; `str` gives the table of `cnncli summary`.
 
-    `layers`: name, type, output_shape, parameters and flops of each; `flops` are per image (forward).
+    `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
+    columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
+    are per image (forward).
     """
 
     layers: Sequence[Mapping[str, Any]]
     parameters: int
     trainable_parameters: int
     flops: int
+    output_bytes: int
     text: str
 
     def __str__(self) -> str:
@@ -118,9 +124,12 @@ class Model:
         """The weights by name ("conv2d/kernel"), float32, read-only, shaped as in Keras."""
         return dict(self.file.weights)
 
-    def summary(self) -> Summary:
-        """Output shapes, parameters and FLOPs of every layer."""
-        return summarize(self.spec)
+    def summary(self, *, expand: bool = False) -> Summary:
+        """Output shapes, receptive fields, parameters, FLOPs and output memory of every layer.
+
+        expand: list the layers of blocks in the text, too.
+        """
+        return summarize(self.spec, expand=expand)
 
     def predict(
         self,
@@ -158,8 +167,7 @@ class Model:
             raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
         if not names:
             raise UsageError("predict needs at least one image; received none")
-        for warning in doubts.warnings():
-            on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
+        _tell_doubts(doubts, on_event)
         return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
 
     def stream(
@@ -180,6 +188,37 @@ class Model:
         decision = None if raw else self._decision_for(tta)
         return predict(self.network_of(tta), found, self.rescale, decision)
 
+    def explain(
+        self,
+        image: Any,
+        *,
+        layer: str | Sequence[str] | None = None,
+        cls: str | int | None = None,
+        methods: "Sequence[Method] | None" = None,
+        invert: bool = False,
+        on_event: OnEvent = warnings_only,
+    ) -> "Explanation":
+        """Explain the prediction for one image: Grad-CAM, saliency, occlusion, feature maps, filters.
+
+        image: a path, an array (H, W[, C]), or an image opened with Pillow. layer: the layer of Grad-CAM and of the
+        feature maps, or several; default: the last convolution, with the normalization and activation after it (and
+        the maps of the first one). cls: name or number of the explained class; default: the predicted one. methods:
+        of "gradcam", "saliency", "occlusion", "maps", "filters"; default: all. invert: as in `predict`.
+
+        Raises UsageError if the model lacks what is asked for, CnncliError if the image can't be used.
+        """
+        from cnncli.api.explanation import Explaining
+        from cnncli.datasets.sources.image_files import UnusableError
+
+        explaining = Explaining(self, layer=layer, cls=cls, methods=methods, invert=invert)
+        try:
+            with notices_to(on_event):
+                found = explaining.explain(_listed([image])[0])
+        except UnusableError as error:
+            raise CnncliError(str(error)) from None
+        _tell_doubts(explaining.doubts, on_event)
+        return found
+
     def evaluate(
         self,
         data: PathLike | None = None,
@@ -191,25 +230,33 @@ class Model:
         """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
         a test split, on the validation split. tta: average over these views of each image, such as "flip,shift".
 
-        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted) and
-        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
-        match the model or can't be read.
+        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted), `mistakes`,
+        `scores` and what is computed from them: `roc`, `precision_recall`, `calibration`, `top_k`. A folder or table
+        without named splits is used as a whole. Raises CnncliError if the data do not match the model or can't be read.
         """
         from cnncli.api.calibration import compared
-        from cnncli.datasets.batches import Feed
         from cnncli.training.metrics.examination import examine
 
         with notices_to(on_event):
-            reading = EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline)
-            spec, dataset = reading.read(None if data is None else os.fspath(data))
-            split = "test" if dataset.test is not None else "validation"
-            rows = dataset.splits.get(split)
-            if rows is None:
-                raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+            spec, dataset = self.read(None if data is None else os.fspath(data), offline=offline, on_event=on_event)
             network = self.network_of(tta)
-            feed = Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
+            split, feed = self.hold_out(spec, dataset, network)
             evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
             return compared(evaluation, self._decision_for(tta))
+
+    def read(self, data: str | None, *, offline: bool | None, on_event: OnEvent) -> "tuple[Spec, Dataset]":
+        """Load the model's own data, or other `data`, with the resulting spec. Raises CnncliError as `evaluate`."""
+        return EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline).read(data)
+
+    def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
+        """The split to evaluate on, and what reads it for `network`. Raises CnncliError if there is none."""
+        from cnncli.datasets.batches import Feed
+
+        split = "test" if dataset.test is not None else "validation"
+        rows = dataset.splits.get(split)
+        if rows is None:
+            raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
+        return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
 
     def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
         """The decision; with a warning if it was fitted to an average over other views."""
@@ -399,12 +446,12 @@ def load(
     return Model(find_model(path, weights), threads=threads)
 
 
-def summarize(spec: Spec) -> Summary:
+def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
     from cnncli.report.tables.summary import print_summary, summary_data
 
     text = io.StringIO()
-    print_summary(spec, text)
+    print_summary(spec, text, expand=expand)
     return Summary(**summary_data(spec.model), text=text.getvalue())
 
 
@@ -427,6 +474,11 @@ def _listed(images: Images) -> "list[Input]":
                 f"images must be paths, NumPy arrays or images opened with Pillow; received {type(given).__name__}"
             )
     return found
+
+
+def _tell_doubts(doubts: "InputCheck", on_event: OnEvent) -> None:
+    for warning in doubts.warnings():
+        on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
 
 
 def _label(reader: "Reader", prediction: "Prediction") -> str | tuple[str, ...] | None:

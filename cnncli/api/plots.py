@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnncli.api.model import Model
     from cnncli.report.pictures.drawing import Drawing
     from cnncli.report.pictures.figures import Figure
+    from cnncli.training.explanation import Explanation
     from cnncli.training.metrics.class_scores import Normalization
     from cnncli.training.metrics.evaluation_record import Evaluation
 
@@ -108,6 +109,20 @@ def plot(targets: "PathLike | Run | Sequence[PathLike | Run]", what: What = "mod
     return plotted(listed, what, PlotOptions(diagram=DiagramOptions(**of_diagram), **options), warnings_only)
 
 
+def plot_explanations(explanations: "Sequence[Explanation] | Explanation") -> Plot:
+    """Plot explanations by one model and the same methods (`Model.explain`) on a sheet, as `cnncli explain`.
+
+    Raises UsageError if there are none.
+    """
+    from cnncli.report.plots.explanation import explanation_sheet
+    from cnncli.training.explanation import Explanation
+
+    listed = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+    if not listed:
+        raise UsageError("plot_explanations needs at least one explanation; received none")
+    return drawn("explain", [explanation_sheet(listed)])
+
+
 def plotted(listed: Sequence[Path], what: What, options: PlotOptions, on_event: OnEvent) -> Plot:
     """As `plot`; downloads, decoding and warnings are reported to `on_event`."""
     if what not in PLOTS:
@@ -126,11 +141,11 @@ def diagram(target: Path, options: DiagramOptions) -> Diagram:
 
 def evaluation_plots(evaluation: "Evaluation", options: PlotOptions) -> "dict[str, Callable[[], Figure | None]]":
     """What can be plotted of an evaluation, by its name in `What`."""
-    from cnncli.report.plots import confusion, images, thresholds
+    from cnncli.report.plots import confusion, images, overlays, thresholds
 
     return {
         "confusion": lambda: confusion.confusion(evaluation, options.normalize),
-        "mistakes": lambda: images.mistakes(evaluation),
+        "mistakes": lambda: images.mistakes(evaluation) or overlays.overlays(evaluation),
         "calibration": lambda: thresholds.reliability(evaluation),
         "roc": lambda: thresholds.roc(evaluation, options.classes),
         "precision-recall": lambda: thresholds.precision_recall(evaluation, options.classes),

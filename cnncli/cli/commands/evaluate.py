@@ -9,7 +9,7 @@ from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
 from cnncli.cli.target import find_target, tta_option, weights_option
-from cnncli.errors import UsageError
+from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
 from cnncli.report.terminal.figures import figures_line
 from cnncli.report.terminal.output import echo_lines, emit
@@ -18,6 +18,7 @@ from cnncli.system import atomic
 from cnncli.training.metrics.expectations import Expectation
 
 if TYPE_CHECKING:
+    from cnncli.training.metrics.class_scores import Normalization
     from cnncli.training.metrics.evaluation_record import Evaluation
 
 TOP, MANY = 5, 20
@@ -41,6 +42,9 @@ TOP, MANY = 5, 20
     multiple=True,
     help="Condition to meet, such as 'test_accuracy >= 0.9'. Repeatable.",
 )
+@click.option(
+    "--plots", metavar="FOLDER", type=click.Path(path_type=Path), help="Write pictures of it into this folder."
+)
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @tta_option
 @click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
@@ -55,6 +59,7 @@ def command(
     normalize: Literal["true", "predicted", "all"] | None,
     all_classes: bool,
     conditions: tuple[str, ...],
+    plots: Path | None,
     junit: Path | None,
     tta: str | None,
     threads: int | None,
@@ -92,6 +97,9 @@ def command(
                 echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
         if listing is not None:  # after the metrics, so that they are printed even if writing fails
             _write(evaluation, listing)
+        if plots is not None:
+            written = _draw(evaluation, plots, normalize)
+            echo_lines([f"plots          {plots}: {', '.join(written)}"], err=as_json)
         report.what = evaluation.split
         report.conclude(evaluation.named_figures(top_k))
 
@@ -107,6 +115,23 @@ def _top_k(evaluation: "Evaluation", asked: int | None) -> int | None:
     if asked >= classes:
         raise UsageError(f"--top-k must be less than the number of classes, {classes}; received {asked}")
     return asked
+
+
+def _draw(evaluation: "Evaluation", folder: Path, normalize: "Normalization | None") -> list[str]:
+    """Write the pictures that there are; the names of the files."""
+    from cnncli.api.plots import PlotOptions, drawn, evaluation_plots
+
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CnncliError(f"{folder}: can't be made: {reason(error)}") from None
+    for name, make in evaluation_plots(evaluation, PlotOptions(normalize=normalize)).items():
+        figure = make()
+        if figure is not None:
+            drawn(name, [figure]).save(folder / f"{name}.svg")
+            written.append(f"{name}.svg")
+    return written
 
 
 def _write(evaluation: "Evaluation", listing: Path) -> None:

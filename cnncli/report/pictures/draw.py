@@ -93,7 +93,8 @@ def _(figure: Sheet) -> Drawing:
         items += _tile(tile, x, y, width, scale)
     rows = -(-len(figure.tiles) // figure.columns)
     total = max(2 * EDGE + figure.columns * column - GAP, 2 * EDGE + text_width(figure.title, TITLE, bold=True))
-    bottom = _note(items, figure.note, top + rows * row)
+    bottom = _chips(items, figure.legend, top + rows * row, total)
+    bottom = _note(items, figure.note, bottom)
     return Drawing(total, bottom + EDGE, items, figure.title, figure.note)
 
 
@@ -199,7 +200,7 @@ class _Plot:
     def drawing(self) -> Drawing:
         """The chart."""
         bottom = _note(self.items, self.figure.note, self.bottom)
-        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note)
+        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
 
 
 def _legend(lines: Sequence[Series]) -> list[Series]:
@@ -213,6 +214,20 @@ def _title(items: list[Item], text: str, top: float) -> float:
         return top
     items.append(Label(EDGE, top + TITLE * 0.8, text, TITLE, bold=True))
     return top + TITLE * 1.7
+
+
+def _chips(items: list[Item], legend: Sequence[tuple[str, int]], top: float, width: float) -> float:
+    """Add names behind squares of their colors, in as many rows as they need; the y below."""
+    x = EDGE
+    for name, number in legend:
+        shown = shortened(name, width - 3 * EDGE, SMALL)
+        needed = 16 + text_width(shown, SMALL)
+        if x > EDGE and x + needed > width - EDGE:
+            x, top = EDGE, top + SMALL * 1.6
+        items.append(Rect(x, top, SMALL, SMALL, series(number), radius=2))
+        items.append(Label(x + 16, top + SMALL - 1.5, shown, SMALL))
+        x += needed + 14
+    return top + SMALL * 2 if legend else top
 
 
 def _note(items: list[Item], text: str, top: float) -> float:

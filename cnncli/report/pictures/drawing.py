@@ -6,6 +6,7 @@ from functools import cache
 from math import hypot
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from cnncli.report.pictures.axes import Axis
 from cnncli.report.pictures.typeface import embedded
 
 if TYPE_CHECKING:
@@ -102,13 +103,17 @@ Item = Rect | Path | Circle | Label | Raster | Group
 
 @dataclass(frozen=True)
 class Drawing:
-    """A sheet with items, painted in order. `title` and `description` are for those who cannot see it."""
+    """A sheet with items, painted in order. `title` and `description` are for those who cannot see it.
+
+    `axes`: x and y of a chart.
+    """
 
     width: float
     height: float
     items: Sequence[Item]
     title: str = ""
     description: str = ""
+    axes: tuple[Axis, Axis] | None = None
 
     def roles(self) -> set[str]:
         """The roles of its colors."""

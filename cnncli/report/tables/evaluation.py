@@ -23,7 +23,7 @@ LARGEST_MATRIX = 20
 MOST_ROWS = 20
 """Classes; of more, the worst are shown unless all are asked for."""
 PAIRS_ON_A_LINE = 3
-LABEL = len("misclassified")
+LABEL, LONGEST_NAME = len("misclassified"), 28
 GREY, GREEN, RED = (105, 105, 105), (0, 125, 50), (200, 20, 30)
 """Shaded cells, below white text: a share of 0, right and wrong with a share of 1. They suit any terminal's colours."""
 TITLES: dict[Normalization, str] = {
@@ -74,7 +74,7 @@ def _print_classes(evaluation: Evaluation, *, all_classes: bool) -> None:
         table = _classes_table(rows, evaluation.averages(), columns, cut=console.is_terminal)
     console.print(table)
     if left_out:
-        echo(f"the {MOST_ROWS} classes with the lowest F1; {left_out:,} more are left out (--all-classes shows all)")
+        echo(f"the lowest F1 first; {left_out:,} more classes are left out (--all-classes shows all)")
 
 
 def _badness(row: ClassRow) -> tuple[float, int]:
@@ -102,12 +102,13 @@ def _classes_table(
 ) -> Table:
     """cut: whether names that are too long are cut, rather than continued on the next line."""
     table = Table(box=box.SIMPLE)
-    table.add_column("class", no_wrap=cut, overflow="ellipsis")
+    table.add_column("class")
     for head, _ in columns:
         table.add_column(head, justify="right", no_wrap=True)
     for each in (rows, averages):
         for row in each:
-            table.add_row(one_line(row.name), *(cell(row) for _, cell in columns))
+            name = Text(one_line(row.name), no_wrap=cut, overflow="ellipsis" if cut else None)
+            table.add_row(name, *(cell(row) for _, cell in columns))
         table.add_section()
     return table
 
@@ -158,8 +159,10 @@ def _pairs(pairs: Sequence[ConfusedPair]) -> Table:
 def _confused_line(evaluation: Evaluation) -> dict[str, list[str]]:
     """The most confused pairs on one line; of two classes the matrix tells enough."""
     pairs = evaluation.confused_pairs(PAIRS_ON_A_LINE) if len(evaluation.classes) > 2 else []
-    shown = [f"{pair.label} → {pair.predicted} {pair.count:,} ({_percent(pair.share)})" for pair in pairs]
-    return {"most confused": list(map(one_line, shown))} if shown else {}
+    shown = [
+        f"{_short(pair.label)} → {_short(pair.predicted)} {pair.count:,} ({_percent(pair.share)})" for pair in pairs
+    ]
+    return {"most confused": shown} if shown else {}
 
 
 def _further(evaluation: Evaluation, top_k: int | None) -> Iterator[tuple[str, list[str]]]:
@@ -170,7 +173,7 @@ def _further(evaluation: Evaluation, top_k: int | None) -> Iterator[tuple[str, l
     if "mean_iou" in figures:
         yield "mean IoU", [figure(figures["mean_iou"])]
     best = evaluation.two_class_thresholds()
-    of = f"(of {one_line(evaluation.classes[1])})" if best else "(mean over the classes)"
+    of = f"(of {_short(evaluation.classes[1])})" if best else "(mean over the classes)"
     if "roc_auc" in figures:
         yield "ROC AUC", [figure(figures["roc_auc"]), f"average precision {figure(figures['average_precision'])}", of]
     if best:
@@ -181,6 +184,13 @@ def _further(evaluation: Evaluation, top_k: int | None) -> Iterator[tuple[str, l
         right = "share of true labels" if evaluation.multi_label else "accuracy"
         means = f"mean probability {figure(measured.confidence)}, {right} {figure(measured.accuracy)}"
         yield "calibration", [f"ECE {figure(measured.ece)}", f"({means})"]
+
+
+def _short(name: str) -> str:
+    """A name in a line: cut if it is long."""
+    text = Text(one_line(name))
+    text.truncate(LONGEST_NAME, overflow="ellipsis")
+    return text.plain
 
 
 def _share(value: float | None) -> str:

@@ -23,6 +23,7 @@ from cnncli.training.metrics.threshold_curves import (
     ThresholdCounts,
     threshold_counts,
 )
+from cnncli.training.metrics.worst_masks import MaskMistake
 
 Array = np.ndarray[Any, Any]
 Class = int | str
@@ -38,7 +39,8 @@ class Evaluation:
     `counted`: the unit it counts, "samples" or "pixels"; `mistakes` only has samples, the worst first. For samples with
     classes, row by row: `scores`, float32 (N, outputs), the probabilities (a single output is that of the second of two
     classes); `labels`, int64 (N,), the true classes, or uint8 (N, outputs), 0 or 1 for each label of a multi-label
-    model; `data`, the split that they are of. `decided`: figures without and with the decision of a calibrated model.
+    model. `data`: the split. `masks`: of segmentation models, the images with the most wrong pixels. `decided`: figures
+    without and with the decision of a calibrated model.
     """
 
     split: str
@@ -51,6 +53,7 @@ class Evaluation:
     scores: Array | None = field(default=None, repr=False)
     labels: Array | None = field(default=None, repr=False)
     data: Split | None = field(default=None, repr=False)
+    masks: Sequence[MaskMistake] = field(default=(), repr=False)
     decided: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     @property
