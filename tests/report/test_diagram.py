@@ -154,7 +154,8 @@ def test_a_diagram_and_its_texts_need_neither_numpy_nor_numba():
 def test_configs_are_laid_out_without_overlaps():
     for name, expand in CASES:
         for direction in DIRECTIONS:
-            check(diagram(name, expand_blocks=expand, rankdir=direction, show_shapes=True))
+            straight = check(diagram(name, expand_blocks=expand, rankdir=direction, show_shapes=True))
+            assert straight == (name not in ("unet", "segmentation")), name
 
 
 def test_a_chain_is_one_straight_line():
@@ -170,6 +171,16 @@ def test_the_trunk_of_a_residual_block_is_straight_and_the_skip_beside_it():
     skip = max((route for route in made.routes if route.target == "stage1/add"), key=lambda route: len(route.points))
     passed = made.boxes["stage1/conv_1/conv2d"]
     assert max(x for x, _ in skip.points) > passed.x + passed.width
+
+
+@pytest.mark.parametrize("expand", [False, True])
+def test_a_network_that_goes_down_and_up_is_a_u_whose_skips_lead_across(expand):
+    made = placed(diagram("unet", expand_blocks=expand))
+    areas = made.frames if expand else made.boxes
+    for down, up in (("down1/", "up1/"), ("down2/", "up2/")):
+        assert areas[down].x + areas[down].width < areas[up].x
+        assert areas[down].y + areas[down].height == pytest.approx(areas[up].y + areas[up].height)
+    assert areas["up1/"].y + areas["up1/"].height < areas["up2/"].y
 
 
 def test_a_long_chain_is_divided_into_columns_that_fit_a_screen():
@@ -231,14 +242,30 @@ def check(made):
         (edge.source, edge.target) for edge in made.edges
     }
     axis, sign = (0 if made.direction in ("LR", "RL") else 1), (1 if made.direction in ("TB", "LR") else -1)
+    order = [box.id for box in made.boxes]
+    against = set()
     for route in found.routes:
-        assert all(-0.01 <= x <= found.width + 0.01 and -0.01 <= y <= found.height + 0.01 for x, y in route.points)
         end = found.boxes.get(route.target)
         if route.arrow:
-            assert abs(route.points[-1][axis] - ((end.x, end.y)[axis] + (sign < 0) * end[2 + axis])) < 0.01
-            assert (route.points[-1][axis] - route.points[-2][axis]) * sign > 0, "an arrow arrives in its direction"
+            way = 1 if route.points[-1][axis] > route.points[-2][axis] else -1
+            assert abs(route.points[-1][axis] - ((end.x, end.y)[axis] + (way < 0) * end[2 + axis])) < 0.01
+            assert abs(route.points[-1][1 - axis] - route.points[-2][1 - axis]) < 0.01, "an arrow arrives straight"
+            against |= {route.target} if way != sign else set()
         for point in on_curve(route.points):
+            assert -0.01 <= point[0] <= found.width + 0.01
+            assert -0.01 <= point[1] <= found.height + 0.01
             assert not any(holds(area, point) for area in areas), f"the edge {route[:2]} passes a box"
+    if against:  # the second arm of a U: all that comes after the first one that is entered against the direction
+        first = min(map(order.index, against))
+        assert {edge.target for edge in made.edges if order.index(edge.target) >= first} == against
+        assert len(arcs(made)) > 1
+    return not against
+
+
+def arcs(made):
+    """The edges that pass boxes of a chain."""
+    order = [box.id for box in made.boxes]
+    return [edge for edge in made.edges if order.index(edge.target) > order.index(edge.source) + 1]
 
 
 def on_curve(points):

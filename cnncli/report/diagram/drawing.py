@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 
 from cnncli.report.diagram.diagram import Box, Diagram, Frame, Kind, Part
-from cnncli.report.diagram.layout import Area, Route, laid_out
+from cnncli.report.diagram.layout import laid_out
+from cnncli.report.diagram.places import Area, Route
 from cnncli.report.pictures.drawing import LINE, TEXT, Drawing, Item, Label, Path, Rect, arrowhead, text_width
 
 ROLES: dict[Kind, str] = {
