@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cnncli.api.model import Predictions as Predictions
     from cnncli.api.model import Summary as Summary
     from cnncli.api.model import load as load
+    from cnncli.api.plots import Plot as Plot
+    from cnncli.api.plots import plot as plot
+    from cnncli.api.plots import plot_explanations as plot_explanations
+    from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
     from cnncli.api.training import forecast as forecast
@@ -30,12 +34,15 @@ _PLACES = {
     **dict.fromkeys(("Model", "Predictions", "Summary", "load"), "cnncli.api.model"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
+    **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
     "Run": "cnncli.api.runs",
+    "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
 }
 """Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
 __all__ = [
     "Model",
+    "Plot",
     "Predictions",
     "Run",
     "Summary",
@@ -44,9 +51,12 @@ __all__ = [
     "events",
     "forecast",
     "load",
+    "plot",
+    "plot_explanations",
     "resume",
     "train",
     "trials",
+    "write_report",
 ]
 
 

@@ -17,7 +17,13 @@ from tests.cli.test_folders import noise
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PAGES = ("README.md", *(f"docs/{name}.md" for name in ("ci", "data", "evaluation", "performance", "specs", "training")))
+PAGES = (
+    "README.md",
+    *(
+        f"docs/{name}.md"
+        for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "specs", "training")
+    ),
+)
 TESTED_ELSEWHERE = {"api.md", "benchmarks.md", "benchmarks_notes.md", "errors.md", "reference.md"}
 BROKEN = """\
 data: {dataset: mnist5k}

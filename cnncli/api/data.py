@@ -8,11 +8,16 @@ from typing import TYPE_CHECKING
 from cnncli.datasets.problems import listed
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.catalogue import KNOWN
-from cnncli.errors import UsageError
+from cnncli.errors import CnncliError, UsageError
 from cnncli.training.events import Download, Notice, OnEvent, Progress
+from cnncli.training.resources.threads import settle
 
 if TYPE_CHECKING:
+    from numpy import uint8
+    from numpy.typing import NDArray
+
     from cnncli.datasets.dataset import Dataset
+    from cnncli.spec.spec import Spec
 
 MOST_CLASSES = 5
 """Maximum number of classes to list."""
@@ -79,3 +84,23 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
         shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
         yield Notice(f"{split} images show {shown}, which no training image shows", "warning")
+
+
+def augmented_images(
+    spec: "Spec", on_event: OnEvent, *, images: int, draws: int, offline: bool | None
+) -> "NDArray[uint8]":
+    """Training images of a spec as they are, and `draws` times as augmented: uint8 (1 + draws, images, H, W, C).
+
+    Without augmentation only the former. Raises CnncliError if there are no training images.
+    """
+    obtain(spec.data, on_event, offline=offline)
+    settle(None)
+    from cnncli.datasets.inspect import preview
+    from cnncli.datasets.load import load
+
+    base = spec.path.parent if spec.path else Path()
+    dataset = load(spec.data, base, seed=spec.seed, progress=decoding(on_event), input_shape=spec.model.input_shape)
+    if dataset.train is None:
+        raise CnncliError(f"{dataset.source}: there are no training images")
+    drawn = draws if spec.data.augment else 0
+    return preview.rows(dataset.train, spec.data.augment, spec.seed, images=images, draws=drawn)

@@ -136,7 +136,7 @@ def train_spec(
         with heard:
             result = train(plan, dataset, RunOptions(run, weights, output), threads, around.on_event)
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, spec.data))
-        unjudged = _unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
+        unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         return Run(Path(result.run), spec, result.epoch, result.digest, result.figures, result.test, unjudged)
 
 
@@ -228,7 +228,7 @@ def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
     return load(path, [*moved, f"fit.epochs={epochs}"])
 
 
-def _unjudged(epochs: int, asked: object) -> str:
+def why_unjudged(epochs: int, asked: object) -> str:
     """Why expectations are not evaluated: fewer epochs were trained than the spec requests."""
     if not isinstance(asked, int) or epochs >= asked:
         return ""

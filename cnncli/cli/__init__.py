@@ -29,10 +29,14 @@ COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
+    "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
+    "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
+    "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
     "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
@@ -42,8 +46,8 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "runs"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

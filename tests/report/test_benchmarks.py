@@ -222,7 +222,6 @@ def test_sections_that_fail_or_are_not_asked_for_keep_their_figures(tmp_path, mo
     kept["figures"]["mnist-128"]["against"]["tensorflow"] = kept["figures"]["mnist-128"]["against"]["torch"]
     raw = tmp_path / "benchmarks.json"
     raw.write_text(json.dumps({"training": kept}), encoding="utf-8")
-    monkeypatch.setattr("cnncli.report.benchmarks.__main__.require", lambda *needed: None)  # no picture is drawn
     monkeypatch.setitem(SECTIONS, "growth", SECTIONS["growth"]._replace(measure=fail))
     monkeypatch.setitem(SECTIONS, "share", SECTIONS["share"]._replace(measure=lambda rounds: {"vgg_small": said(9.0)}))
     done = CliRunner().invoke(main, [str(tmp_path), "--only", "growth,share", "--rounds", "3"])
@@ -246,5 +245,5 @@ def test_a_section_that_is_not_known_is_refused_before_anything_is_measured(tmp_
 
 def test_the_process_that_measures_stays_small():
     """What it holds counts as part of every process that it starts."""
-    code = "import sys, cnncli.report.benchmarks.__main__; print({'numpy', 'numba', 'matplotlib'} & set(sys.modules))"
+    code = "import sys, cnncli.report.benchmarks.__main__; print({'numpy', 'numba', 'PIL'} & set(sys.modules))"
     assert runs.output("-c", code).strip() == "set()"

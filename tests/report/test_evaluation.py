@@ -9,9 +9,11 @@ from cnncli.graph.network import Network
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import BinaryCrossentropy
 from cnncli.report.tables.expectations import judge
-from cnncli.training.metrics.examination import Evaluation, Mistake, examine, misclassified_csv
+from cnncli.training.metrics.evaluation_record import Evaluation
+from cnncli.training.metrics.examination import examine
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.metrics.metrics import Accuracy
+from cnncli.training.metrics.mistakes import Mistake, misclassified_csv
 
 
 def test_precision_recall_and_f1_are_those_counted_by_hand():

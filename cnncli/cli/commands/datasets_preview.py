@@ -5,15 +5,14 @@ from pathlib import Path
 
 import click
 
-from cnncli.api.data import decoding
-from cnncli.cli.downloads import obtain, offline_option
+from cnncli.api.data import augmented_images
+from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import UsageError
 from cnncli.report.terminal.output import echo
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import load
 from cnncli.system import atomic
-from cnncli.training.resources import threads as cpus
 
 
 @click.command("preview", epilog=example("cnncli datasets preview mnist.yaml -o sheet.png"))
@@ -40,19 +39,10 @@ def command(*, spec: Path, output: Path, overrides: tuple[str, ...], images: int
         raise UsageError(f"{spec}: there is nothing to compare: `augment` under `data` lists no augmentation")
     if output.suffix.lower() != ".png":
         raise UsageError(f"-o must name a .png file; received {output}")
-    obtain(loaded.data, offline=offline)
-    cpus.settle(None)
-    from cnncli.datasets.inspect import preview
-    from cnncli.datasets.load import load as read
-
-    base = loaded.path.parent if loaded.path else Path()
     with Status() as status:
-        dataset = read(
-            *(loaded.data, base), seed=loaded.seed, progress=decoding(status), input_shape=loaded.model.input_shape
-        )
-    if dataset.train is None:
-        raise CnncliError(f"{dataset.source}: there are no training images")
-    rows = preview.rows(dataset.train, loaded.data.augment, loaded.seed, images=images, draws=draws)
+        rows = augmented_images(loaded, status, images=images, draws=draws, offline=offline)
+    from cnncli.datasets.inspect import preview
+
     drawn = BytesIO()
     preview.sheet(rows).save(drawn, "png")
     atomic.write(output, drawn.getvalue())

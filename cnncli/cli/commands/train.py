@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from shlex import join
 from typing import TYPE_CHECKING, TypedDict
@@ -27,6 +28,7 @@ from cnncli.training.events import TrialBegins
 from cnncli.training.runs import past_runs
 
 if TYPE_CHECKING:
+    from cnncli.report.plots.live import LiveCurves
     from cnncli.training.loop.forecast import Forecast
 
 
@@ -56,6 +58,7 @@ class Where(TypedDict):
 @offline_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
+@click.option("--plot", is_flag=True, help="Show the curves as they grow, and at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
 @click.option("--quiet", is_flag=True, help="Print only the final results.")
 def command(
@@ -75,15 +78,18 @@ def command(
     offline: bool,
     junit: Path | None,
     dry_run: bool,
+    plot: bool,
     as_json: bool,
     quiet: bool,
 ) -> None:
     """Train the model of SPEC and write a run directory."""
     mode = "json" if as_json else "quiet" if quiet else "text"
     try:
-        if dry_run and junit:
-            raise UsageError("--junit reports the result of a training; it can't be used with --dry-run")
-        with Report("train", str(spec or resume or ""), junit) as report, Follower(mode) as follower:
+        _refuse_together("--junit reports the result of a training", junit, {"--dry-run": dry_run})
+        others = {"--json": as_json, "--quiet": quiet, "--dry-run": dry_run}
+        _refuse_together("--plot shows the curves of a training", plot, others)
+        curves = partial(_curves, resume) if plot else None
+        with Report("train", str(spec or resume or ""), junit) as report, Follower(mode, curves) as follower:
             options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
             changes += [] if data is None else [data_setting(data)]
@@ -120,6 +126,20 @@ def command(
         if as_json:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
         raise
+
+
+def _refuse_together(what: str, given: object, others: Mapping[str, bool]) -> None:
+    """Raise UsageError if an option is given together with one of those that it can't be used with."""
+    for name, also in others.items():
+        if given and also:
+            raise UsageError(f"{what}; it can't be used with {name}")
+
+
+def _curves(resumed: Path | None) -> "LiveCurves":
+    """The curves of a training, with the epochs of the run that it resumes."""
+    from cnncli.report.plots.live import LiveCurves
+
+    return LiveCurves(past_runs.history(resumed) if resumed else ())
 
 
 def _refuse_beside_resume(given: Mapping[str, object]) -> None:

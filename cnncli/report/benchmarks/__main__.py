@@ -9,7 +9,6 @@ from typing import Any
 import click
 
 from cnncli.errors import CnncliError
-from cnncli.extras import require
 from cnncli.report.benchmarks.page import SECTIONS, page
 from cnncli.report.terminal.output import echo
 
@@ -28,10 +27,6 @@ def main(folder: Path, only: str | None, rounds: int) -> None:
     for name in names:
         if name not in SECTIONS:
             raise click.BadParameter(f"must be of {', '.join(SECTIONS)}; received '{name}'", param_hint="--only")
-    try:
-        require("python -m cnncli.report.benchmarks", "matplotlib", ("matplotlib",), "bench")
-    except CnncliError as error:
-        raise click.UsageError(str(error)) from None
     raw = folder / "benchmarks.json"
     measured: dict[str, Any] = json.loads(raw.read_text(encoding="utf-8")) if raw.exists() else {}
     failed = False
@@ -56,11 +51,11 @@ def write(folder: Path, measured: dict[str, Any]) -> None:
     text = page(measured, notes.read_text(encoding="utf-8") if notes.exists() else "")
     (folder / "benchmarks.md").write_text(text, encoding="utf-8")
     if "growth" in measured:
-        # Only here: matplotlib would make this process a large one, which counts as part of those that it starts.
-        from cnncli.report.benchmarks.plots import draw
+        # Only here: Pillow would make this process a larger one, which counts as part of those that it starts.
+        from cnncli.report.benchmarks.plots import draw_growth
 
         for name, documents in measured["growth"]["figures"].items():
-            draw(name, documents, folder / f"benchmarks_{name}.svg")
+            draw_growth(name, documents, folder / f"benchmarks_{name}.svg")
 
 
 if __name__ == "__main__":

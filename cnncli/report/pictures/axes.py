@@ -39,10 +39,12 @@ def bounds(values: Iterable[float], *, log: bool = False, rounded: bool = False)
     low, high = min(finite), max(finite)
     if high == low:
         low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
-    if rounded and not log:
-        step = round_step((high - low) / 5)
-        low, high = floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step
-    return low, high
+    if not rounded:
+        return low, high
+    if log:
+        return 1 / round_step(1 / low), round_step(high)
+    step = round_step((high - low) / 5)
+    return floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step
 
 
 def round_step(least: float) -> float:

@@ -21,13 +21,11 @@ from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart,
 from cnncli.report.pictures.heatmap import draw_heatmap
 from cnncli.report.pictures.theme import series
 
-WIDTH, HEIGHT = 560.0, 340.0
-"""Of a chart."""
+WIDTH, HEIGHT, SQUARE = 560.0, 230.0, 420.0
+"""The width of a chart, and the height of its frame; of one whose axes have the same bounds."""
 TITLE, SMALL = 15.0, 11.0
 """Sizes of text."""
 EDGE, GAP = 16.0, 8.0
-MOST_DOTS = 60
-"""Points of a line that each get a dot with a tip."""
 
 
 @singledispatch
@@ -58,7 +56,15 @@ def _(figure: BarChart) -> Drawing:
     for bar in figure.bars:
         left, right, top = plot.x.at(bar.start), plot.x.at(bar.end), plot.y.at(bar.value)
         plot.items.append(
-            Rect(left + 1, top, right - left - 2, plot.y.start - top, "series-1", opacity=0.75, tip=bar.shown)
+            Rect(
+                left + 1,
+                top,
+                right - left - 2,
+                plot.y.start - top,
+                "series-1",
+                opacity=0.3 if bar.faint else 0.75,
+                tip=bar.shown,
+            )
         )
     if figure.diagonal:
         plot.diagonal()
@@ -87,7 +93,8 @@ def _(figure: Sheet) -> Drawing:
         items += _tile(tile, x, y, width, scale)
     rows = -(-len(figure.tiles) // figure.columns)
     total = max(2 * EDGE + figure.columns * column - GAP, 2 * EDGE + text_width(figure.title, TITLE, bold=True))
-    bottom = _note(items, figure.note, top + rows * row)
+    bottom = _chips(items, figure.legend, top + rows * row, total)
+    bottom = _note(items, figure.note, bottom)
     return Drawing(total, bottom + EDGE, items, figure.title, figure.note)
 
 
@@ -118,7 +125,7 @@ class _Plot:
         self.items: list[Item] = []
         top = _title(self.items, figure.title, EDGE)
         top = self._legend(legend, top)
-        bottom = top + HEIGHT - 110
+        bottom = top + (SQUARE if x_range == y_range else HEIGHT)
         self.y = Axis(*y_range[:2], bottom, top, y_range[2])
         y_ticks = self.y.ticks()
         texts = tick_texts(y_ticks)
@@ -161,32 +168,30 @@ class _Plot:
         return y + 12 if lines else top + 4
 
     def line(self, line: Series) -> None:
-        """Draw a line, interrupted where a value is not finite, and dots with tips if they are few."""
+        """Draw a line, interrupted where a value is not finite, and its dots with what they tell."""
         role = series(line.color)
         parts: list[list[tuple[float, float]]] = [[]]
         dots: list[Item] = []
-        few = len(line.x) <= MOST_DOTS
         for x, y in zip(line.x, line.y, strict=True):
             if not isfinite(y) or (self.y.log and y <= 0):
                 parts.append([])
                 continue
             point = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
             parts[-1].append(point)
-            if line.marker or few:
+            if line.marker:
                 told = f"{line.name}: {y:.4g} ({self.figure.x_label} {x:g})"
-                dots.append(Circle(*point, 2.5 if line.marker or len(line.x) <= 30 else 1.5, role, tip=told))
+                dots.append(Circle(*point, 2.5, role, tip=told))
         self.items += [Path(part, role, 2, dashed=line.dashed) for part in parts if len(part) > 1]
         self.items += dots
 
     def mark(self, x: float, y: float, text: str, role: str) -> None:
-        """Point out a point: a faint vertical line, a ring, and the text above or beside it."""
+        """Point out a point: a faint vertical line, a ring, and the text at the end of the line that is far from it."""
         px, py = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
         self.items.append(Path([(px, self.y.start), (px, self.y.end)], "muted", 1, dashed=True))
         self.items.append(Circle(px, py, 5, None, role))
         right = px + 8 + text_width(text, SMALL) > self.x.end
-        self.items.append(
-            Label(px - 6 if right else px + 6, self.y.end + SMALL, text, SMALL, "ink", "end" if right else "start")
-        )
+        line = self.y.start - 6 if py < (self.y.start + self.y.end) / 2 else self.y.end + SMALL
+        self.items.append(Label(px - 6 if right else px + 6, line, text, SMALL, "ink", "end" if right else "start"))
 
     def diagonal(self) -> None:
         """A faint line from corner to corner."""
@@ -195,7 +200,7 @@ class _Plot:
     def drawing(self) -> Drawing:
         """The chart."""
         bottom = _note(self.items, self.figure.note, self.bottom)
-        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note)
+        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
 
 
 def _legend(lines: Sequence[Series]) -> list[Series]:
@@ -209,6 +214,20 @@ def _title(items: list[Item], text: str, top: float) -> float:
         return top
     items.append(Label(EDGE, top + TITLE * 0.8, text, TITLE, bold=True))
     return top + TITLE * 1.7
+
+
+def _chips(items: list[Item], legend: Sequence[tuple[str, int]], top: float, width: float) -> float:
+    """Add names behind squares of their colors, in as many rows as they need; the y below."""
+    x = EDGE
+    for name, number in legend:
+        shown = shortened(name, width - 3 * EDGE, SMALL)
+        needed = 16 + text_width(shown, SMALL)
+        if x > EDGE and x + needed > width - EDGE:
+            x, top = EDGE, top + SMALL * 1.6
+        items.append(Rect(x, top, SMALL, SMALL, series(number), radius=2))
+        items.append(Label(x + 16, top + SMALL - 1.5, shown, SMALL))
+        x += needed + 14
+    return top + SMALL * 2 if legend else top
 
 
 def _note(items: list[Item], text: str, top: float) -> float:

@@ -6,9 +6,11 @@ from functools import cache
 from math import hypot
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from cnncli.report.pictures.axes import Axis
+from cnncli.report.pictures.typeface import embedded
+
 if TYPE_CHECKING:
     from PIL.Image import Image
-    from PIL.ImageFont import FreeTypeFont
 
 Point = tuple[float, float]
 TEXT = 12.0
@@ -101,13 +103,17 @@ Item = Rect | Path | Circle | Label | Raster | Group
 
 @dataclass(frozen=True)
 class Drawing:
-    """A sheet with items, painted in order. `title` and `description` are for those who cannot see it."""
+    """A sheet with items, painted in order. `title` and `description` are for those who cannot see it.
+
+    `axes`: x and y of a chart.
+    """
 
     width: float
     height: float
     items: Sequence[Item]
     title: str = ""
     description: str = ""
+    axes: tuple[Axis, Axis] | None = None
 
     def roles(self) -> set[str]:
         """The roles of its colors."""
@@ -157,24 +163,14 @@ def arrowhead(tip: Point, before: Point, role: str, size: float = 6.0) -> Path:
 
 
 @cache
-def font(size: float) -> "FreeTypeFont":
-    """The typeface of PNG files, which texts are measured with: Aileron, similar to Helvetica, part of Pillow."""
-    from PIL import ImageFont
-
-    loaded = ImageFont.load_default(size)
-    assert isinstance(loaded, ImageFont.FreeTypeFont)
-    return loaded
-
-
-@cache
 def _length(text: str) -> float:
-    return font(TEXT).getlength(text) if text.isascii() else sum(map(_letter, text))
+    return embedded(TEXT).getlength(text) if text.isascii() else sum(map(_letter, text))
 
 
 @cache
 def _letter(letter: str) -> float:
-    """Letters that the typeface lacks (above Latin) are taken to be as wide as they are high."""
-    return font(TEXT).getlength(letter) if ord(letter) < 0x2E80 else TEXT
+    """A letter that the typeface lacks is taken to be as wide as an n, and an ideograph as wide as it is high."""
+    return embedded(TEXT).getlength(letter if letter.isascii() else "n") if ord(letter) < 0x2E80 else TEXT
 
 
 def _roles(items: Iterable[Item]) -> Iterator[str]:

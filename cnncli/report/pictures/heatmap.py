@@ -1,5 +1,7 @@
 """Matrices of shaded cells."""
 
+from math import sqrt
+
 from cnncli.report.pictures.drawing import Drawing, Item, Label, Raster, Rect, shortened, text_width
 from cnncli.report.pictures.figures import Heatmap
 from cnncli.report.pictures.theme import rgb
@@ -68,10 +70,11 @@ def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
             x, y = left + j * cell, top + i * cell
             tip = f"{figure.rows[i]} → {figure.columns[j]}: {text or share}"
             link = figure.links.get((i, j), "")
-            if share:
-                items.append(Rect(x, y, cell, cell, "accent", None, share, tip=tip, link=link))
+            shade = _shade(share)
+            if shade:
+                items.append(Rect(x, y, cell, cell, "accent", None, shade, tip=tip, link=link))
             if text and text_width(text, SMALL) <= cell - 2:
-                role = "paper" if (share or 0) > 0.5 else "ink" if share else "muted"
+                role = "paper" if shade > 0.5 else "ink"
                 items.append(
                     Label(x + cell / 2, y + cell / 2 + SMALL / 3, text, SMALL, role, "middle", tip=tip, link=link)
                 )
@@ -86,8 +89,13 @@ def _image(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
     shades = [rgb("accent", opacity=level / 255) for level in range(256)]
     image = Image.new("P", (across, down))
     image.putpalette([channel for shade in shades for channel in shade])
-    image.putdata([round(255 * (share or 0)) for shares in figure.shares for share in shares])
+    image.putdata([round(255 * _shade(share)) for shares in figure.shares for share in shares])
     return [Raster(left, top, across * cell, down * cell, image)]
+
+
+def _shade(share: float | None) -> float:
+    """The opacity of a cell: the root, because what is rare must be seen beside what is usual."""
+    return sqrt(share) if share else 0.0
 
 
 def _name_width(name: str) -> float:

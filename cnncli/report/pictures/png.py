@@ -11,7 +11,8 @@ from PIL import Image, ImageDraw
 from cnncli.errors import UsageError
 from cnncli.escaping import one_line
 from cnncli.report.pictures import theme
-from cnncli.report.pictures.drawing import Circle, Drawing, Group, Item, Label, Path, Point, Raster, Rect, font
+from cnncli.report.pictures.drawing import Circle, Drawing, Group, Item, Label, Path, Point, Raster, Rect
+from cnncli.report.pictures.typeface import face
 
 FINE = 3
 """Each pixel is painted as FINE × FINE ones, whose mean it is."""
@@ -95,8 +96,8 @@ class _Painter:
 
     @one.register
     def _(self, item: Label, x: float, y: float) -> None:
-        text, at = one_line(item.text), ((x + item.x) * self.scale, (y + item.y) * self.scale)
-        shape, color = font(item.size * self.scale), theme.rgb(item.role, dark=self.dark)
+        at, color = ((x + item.x) * self.scale, (y + item.y) * self.scale), theme.rgb(item.role, dark=self.dark)
+        shape, text = face(one_line(item.text), item.size * self.scale)
         bold = round(item.size * self.scale / 30) if item.bold else 0
         anchor = {"start": "ls", "middle": "ms", "end": "rs"}[item.anchor]
         if not item.angle:

@@ -56,6 +56,12 @@ def css(roles: Iterable[str]) -> str:
     return f"{_rules(names, 0)}{dark}text{{font-family:{FONTS}}}"
 
 
+def variables() -> str:
+    """Custom properties `--<role>` for the style sheet of a page, light and dark; light in print."""
+    light, dark = ("".join(f"--{role}:{shade[index]};" for role, shade in ROLES.items()) for index in (0, 1))
+    return f":root{{{light}}}@media screen and (prefers-color-scheme:dark){{:root{{{dark}}}}}"
+
+
 def _rules(roles: Iterable[str], index: int) -> str:
     return "".join(f".f-{role}{{fill:{ROLES[role][index]}}}.s-{role}{{stroke:{ROLES[role][index]}}}" for role in roles)
 

@@ -1,9 +1,10 @@
 """The training progress bar: progress, metrics and remaining time."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from math import log
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -22,11 +23,21 @@ TINIEST = 1e-12
 """A loss of 0 has no logarithm."""
 
 
-class Bar:
-    """Two lines about a training of `epochs` epochs, in a region of the terminal."""
+class Curves(Protocol):
+    """Curves that grow with a training."""
 
-    def __init__(self, epochs: int, region: Region) -> None:
-        self.epochs, self.region = epochs, region
+    def add(self, figures: Mapping[str, float]) -> None:
+        """An epoch is done."""
+
+    def lines(self, width: int, height: int, *, colored: bool) -> Sequence[str]:
+        """The curves in about `height` lines of at most `width` characters."""
+
+
+class Bar:
+    """Two lines about a training of `epochs` epochs, in a region of the terminal, below its `curves`, if wanted."""
+
+    def __init__(self, epochs: int, region: Region, curves: Curves | None = None) -> None:
+        self.epochs, self.region, self.curves = epochs, region, curves
         self.losses: list[float] = []
         self.watched = "loss"
         self.start: tuple[float, int, int] | None = None
@@ -42,7 +53,7 @@ class Bar:
         if self.last - self.drawn >= PAUSE or not self.region.height:
             self.drawn = self.last
             width = self.region.width
-            self.region.show([self._first(event, width), self._second(event, width)])
+            self.region.show([*self._above(width), self._first(event, width), self._second(event, width)])
 
     def epoch(self, event: "EpochDone") -> None:
         """Record an epoch, whose line replaces the bar."""
@@ -52,6 +63,11 @@ class Bar:
         self.losses.append(event.figures[self.watched])
         self.start = now, 0, 0
         self.region.close()
+
+    def _above(self, width: int) -> Sequence[str]:
+        """The curves, in half of the terminal."""
+        height = shutil.get_terminal_size().lines // 2
+        return self.curves.lines(width, height, colored=True) if self.curves else []
 
     def _first(self, event: "BatchDone", width: int) -> str:
         """`epoch 3/15   ━━━━━━━━━─────────  57/113  loss 0.4170  accuracy 0.8694`; on a narrow terminal less of it."""

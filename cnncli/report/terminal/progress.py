@@ -1,5 +1,6 @@
 """Listeners for training events: lines on standard output, progress bar and notices on standard error."""
 
+from collections.abc import Callable
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -26,9 +27,11 @@ from cnncli.training.events import (
 from cnncli.training.events import TrialBegins as Trial
 
 if TYPE_CHECKING:
-    from cnncli.report.terminal.bar import Bar
+    from cnncli.report.terminal.bar import Bar, Curves
     from cnncli.report.terminal.downloading import Downloading
 
+CURVES, WIDEST_CURVES = 14, 160
+"""Lines and columns of the curves at the end of a training, where there is no terminal that is narrower."""
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 """What the images of a split are called."""
 
@@ -80,11 +83,15 @@ class Status:
 
 
 class Follower(Status):
-    """Shows a training, or several. `mode`: "text", "json" (lines of JSON) or "quiet" (the closing lines)."""
+    """Shows a training, or several. `mode`: "text", "json" (lines of JSON) or "quiet" (the closing lines).
 
-    def __init__(self, mode: str) -> None:
+    `curves`: makes curves for each training, which are shown as they grow and printed at its end.
+    """
+
+    def __init__(self, mode: str, curves: "Callable[[], Curves] | None" = None) -> None:
         super().__init__()
-        self.mode = mode
+        self.mode, self.new_curves = mode, curves
+        self.curves: Curves | None = None
         self.epochs = 0
         self.bar: Bar | None = None
         self.training = False
@@ -98,6 +105,8 @@ class Follower(Status):
         elif isinstance(event, EpochDone):
             if self.bar:
                 self.bar.epoch(event)
+            if self.curves:
+                self.curves.add(event.figures)
             self._epoch(event)
         elif isinstance(event, Begun):
             self._begin(event)
@@ -116,12 +125,13 @@ class Follower(Status):
     def _begin(self, event: Begun) -> None:
         self.close()
         self.epochs, self.training = event.epochs, False
+        self.curves = self.new_curves() if self.new_curves else None
         if self.mode != "text":
             return
         if self.region:
             from cnncli.report.terminal.bar import Bar
 
-            self.bar = Bar(event.epochs, self.region)
+            self.bar = Bar(event.epochs, self.region, self.curves)
         echo(fitted(header(event), " · "))
         if event.rescaled_by:
             echo(f"images are not rescaled: the model does it itself, by {event.rescaled_by}")
@@ -154,6 +164,9 @@ class Follower(Status):
             about = {"run": event.run, "weights_digest": event.digest, "epoch": event.epoch, "test": test}
             emit({"event": "end", **about})
             return
+        if self.curves:
+            width = min(columns(), WIDEST_CURVES)
+            echo_raw("\n".join(self.curves.lines(int(width) - 1, CURVES, colored=coloured())))
         if event.test is not None:
             echo(f"test  {figures_line(event.test)}  (weights of epoch {event.epoch})")
         echo_lines([f"run   {event.run}"])

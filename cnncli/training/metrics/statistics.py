@@ -5,7 +5,7 @@ kept per batch and summed with a single rounding (fsum) when read. So results do
 on where a run was interrupted, or on which process counted which batch.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import fsum
 from typing import Any
 
@@ -56,9 +56,13 @@ class Confusion:
         self.classes = classes
 
     def count(self, predictions: Array, targets: Array) -> dict[str, Array]:
-        pairs = class_numbers(targets) * self.classes + class_numbers(predictions)
-        matrix = np.bincount(pairs.ravel(), minlength=self.classes**2)
-        return {"matrix": matrix.reshape(self.classes, self.classes)}
+        return {"matrix": confusion_matrix(class_numbers(targets), class_numbers(predictions), self.classes)}
+
+
+def confusion_matrix(true: Array, predicted: Array, classes: int) -> Array:
+    """Counts of true (rows) and predicted classes: int64 (classes, classes). true, predicted: int64 (n, …)."""
+    pairs = true * classes + predicted
+    return np.bincount(pairs.ravel(), minlength=classes**2).reshape(classes, classes)
 
 
 def class_numbers(scores: Array) -> Array:
@@ -70,6 +74,13 @@ def class_numbers(scores: Array) -> Array:
         return (scores[..., 0] > 0.5).astype(np.int64)
     numbers: Array = scores.argmax(-1)
     return numbers
+
+
+def class_names(names: Sequence[str], outputs: int, classes: int) -> list[str]:
+    """A name for each class: its number without one. One name for a single output is that of the second class."""
+    if (outputs, classes, len(names)) == (1, 2, 1):
+        names = (f"not {names[0]}", names[0])
+    return [*names[:classes], *map(str, range(len(names[:classes]), classes))]
 
 
 def _sum(parts: list[Array]) -> Array:

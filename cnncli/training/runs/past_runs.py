@@ -16,11 +16,13 @@ from cnncli.training.runs.model_file import about
 from cnncli.training.runs.registry import registered
 
 SPEC, METRICS, RESULT, ENVIRONMENT = "spec.yaml", "metrics.jsonl", "result.json", "environment.json"
+SPLITS = "splits.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the final weights first."""
 STAMP = "%Y%m%d-%H%M%S"
 """Start time in a run's directory name; more runs within the same second get a numeric suffix."""
 LARGEST_RESULT = 1 << 20
+LARGEST_SPLITS = 1 << 28
 """Bytes."""
 MEASURED = ("learning_rate", "seconds")
 """Keys of a line of metrics.jsonl that are measured, not computed."""
@@ -97,6 +99,13 @@ def history(run: Path) -> list[dict[str, Any]]:
     return found
 
 
+def best_epoch(run: Path) -> int | None:
+    """The epoch (from 1) of the weights in best.safetensors; None if there is no such file or it can't be read."""
+    with suppress(CnncliError):
+        return about(run / MODEL_FILES[0]).epoch or None
+    return None
+
+
 def result(run: Path) -> dict[str, Any]:
     """How a run ended, if recorded.
 
@@ -107,10 +116,24 @@ def result(run: Path) -> dict[str, Any]:
     return {"state": "finished", **found} if found else {}
 
 
-def _object(file: Path) -> dict[str, Any]:
+def sizes(run: Path) -> dict[str, int]:
+    """The number of images of each split; empty if not recorded."""
+    splits = _object(run / SPLITS, LARGEST_SPLITS)
+    with suppress(TypeError, KeyError):
+        return {name: _size(split) for name, split in splits.items() if isinstance(split, dict)}
+    return {}
+
+
+def _size(split: dict[str, Any]) -> int:
+    """The number of images of a split, from its document."""
+    listed = split.get("files", split.get("rows"))
+    return int(split["stop"]) - int(split["start"]) if listed is None else len(listed)
+
+
+def _object(file: Path, largest: int = LARGEST_RESULT) -> dict[str, Any]:
     """The JSON object in a file; empty if there is none."""
     try:
-        found = json.loads(read_bounded(file, LARGEST_RESULT))
+        found = json.loads(read_bounded(file, largest))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -20,10 +20,9 @@ from cnncli.system.atomic import sync, write
 from cnncli.system.folders import RUNS
 from cnncli.training.runs import past_runs, registry
 from cnncli.training.runs.commit import commit
-from cnncli.training.runs.past_runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, STAMP
+from cnncli.training.runs.past_runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, SPLITS, STAMP
 from cnncli.version import __version__
 
-SPLITS = "splits.json"
 LATEST = "latest"
 """The link to the newest run of a name."""
 

@@ -29,7 +29,8 @@ def test_logarithmic_ticks() -> None:
         ([3.0, 3.0], False, (2.4, 3.6)),
         ([nan], False, (0.0, 1.0)),
         ([], True, (0.1, 1.0)),
-        ([-1.0, 0.0, 2.0, 8.0], True, (2.0, 8.0)),
+        ([-1.0, 0.0, 2.0, 8.0], True, (2.0, 10.0)),
+        ([0.03, 0.4], True, (0.02, 0.5)),
     ],
 )
 def test_bounds_cover_what_is_finite(values: list[float], log: bool, covered: tuple[float, float]) -> None:

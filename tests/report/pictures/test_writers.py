@@ -6,8 +6,9 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
+from cnncli import notices
 from cnncli.errors import UsageError
-from cnncli.report.pictures import theme
+from cnncli.report.pictures import theme, typeface
 from cnncli.report.pictures.drawing import (
     Circle,
     Drawing,
@@ -129,3 +130,17 @@ def luminance(color: theme.Color) -> float:
 def test_texts_can_be_read(role: str, *, dark: bool) -> None:
     low, high = sorted(luminance(theme.rgb(name, dark=dark)) for name in (role, "paper"))
     assert (high + 0.05) / (low + 0.05) >= 4.5
+
+
+def test_letters_that_the_embedded_typeface_lacks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a typeface of the system they are drawn; without one, what comes near, with a warning."""
+    told: list[str] = []
+    monkeypatch.setattr(notices, "show", told.append)
+    drawn = Drawing(80, 20, [Label(4, 14, "Mädchen × 3…")])
+    near = Drawing(80, 20, [Label(4, 14, "Madchen x 3...")])
+    monkeypatch.setattr(typeface, "_installed", tuple)
+    assert png(drawn) == png(near)
+    assert told == ["no installed typeface has all letters of this picture; as .svg it shows them"]
+    monkeypatch.undo()
+    if typeface._installed():
+        assert png(drawn) != png(near)

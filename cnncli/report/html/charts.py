@@ -1,0 +1,53 @@
+"""Figures as SVG elements of the page, and what the cursor over a chart shows."""
+
+import json
+from math import isfinite
+
+from markupsafe import Markup
+
+from cnncli.report.html.page import Picture
+from cnncli.report.pictures.draw import draw
+from cnncli.report.pictures.drawing import Drawing
+from cnncli.report.pictures.figures import Figure, LineChart
+from cnncli.report.pictures.svg import svg
+from cnncli.report.terminal.figures import figure as digits
+
+
+def picture(figure: Figure, *, wide: bool = False) -> Picture:
+    """The figure drawn."""
+    return Picture(figure.title, element(draw(figure)), wide=wide)
+
+
+def with_cursor(figure: LineChart) -> Picture:
+    """The chart drawn, with a cursor that tells the values of all series at an x."""
+    drawing = draw(figure)
+    return Picture(figure.title, element(drawing), _cursor(figure, drawing))
+
+
+def element(drawing: Drawing) -> Markup:
+    """The drawing as an SVG element in the colors of the page."""
+    return Markup(svg(drawing, styled=False))  # its texts are escaped
+
+
+def _cursor(figure: LineChart, drawing: Drawing) -> str:
+    """JSON: the places of the x values, what they are called, and the value of each series there; null for none."""
+    assert drawing.axes
+    x_axis, y_axis = drawing.axes
+    values = [dict(zip(line.x, line.y, strict=True)) for line in figure.series]
+    places = sorted({x for line in values for x in line})
+    best = {mark.x for mark in figure.marks}
+    names = [line.name or figure.y_label for line in figure.series]
+    series = [[digits(line[x]) if isfinite(line.get(x, float("nan"))) else None for x in places] for line in values]
+    return json.dumps(
+        {
+            "label": figure.x_label,
+            "x": [round(x_axis.at(x), 1) for x in places],
+            "at": [f"{x:g}" for x in places],
+            "best": [number for number, x in enumerate(places) if x in best],
+            "names": names,
+            "values": series,
+            "top": round(y_axis.end, 1),
+            "bottom": round(y_axis.start, 1),
+        },
+        separators=(",", ":"),
+    )

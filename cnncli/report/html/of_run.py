@@ -1,0 +1,207 @@
+"""From what is known of a run to its part of the page."""
+
+from collections.abc import Iterator, Mapping
+from math import isfinite
+from pathlib import Path
+from shlex import quote
+from statistics import median
+from typing import Any
+
+from cnncli.graph.model import lower, summarize
+from cnncli.report.diagram.diagram import DiagramOptions
+from cnncli.report.diagram.drawing import draw_diagram
+from cnncli.report.diagram.from_model import diagram_of
+from cnncli.report.html.charts import element, with_cursor
+from cnncli.report.html.data import data_part
+from cnncli.report.html.highlight import yaml
+from cnncli.report.html.page import Cell, Column, Fact, ModelPart, Notice, Picture, RunPart, Table, Verdict
+from cnncli.report.html.results import results
+from cnncli.report.html.thumbnails import Room
+from cnncli.report.html.trained import Trained
+from cnncli.report.plots.curves import History, curves
+from cnncli.report.tables.summary import BYTES, amount
+from cnncli.report.terminal.figures import figure
+from cnncli.spec.spec import Spec
+from cnncli.training.runs.past_runs import SPEC
+
+MOST_EPOCHS = 200
+"""Rows of the table of epochs; of more, some are shown."""
+UNFINISHED = {
+    "running": "This run is still training: the report shows its state when it was made.",
+    "diverged": "This run diverged: the loss is not finite, and training stopped.",
+    "interrupted": "This run was interrupted before its last epoch.",
+    "failed": "This run failed before its last epoch.",
+    "killed": "This run ended without a result: its process was killed.",
+}
+
+
+def run_part(run: Trained, number: int, room: Room) -> RunPart:
+    """The part of the run with this number (from 1) on the page."""
+    prefix = f"run{number}-"
+    return RunPart(
+        id=f"run{number}",
+        name=run.facts["name"],
+        path=run.facts["run"],
+        state=run.facts["state"],
+        notices=list(_notices(run)),
+        facts=list(_facts(run)),
+        verdicts=_verdicts(run),
+        unjudged=run.unjudged,
+        curves=[with_cursor(chart) for chart in curves([history(run)])] if run.history else [],
+        epochs=_epochs(run),
+        data=data_part(run, room),
+        evaluation=results(run.evaluation, run.examples, room, prefix) if run.evaluation else None,
+        model=_model(run.spec) if run.spec else None,
+        timings=list(_timings(run)),
+        environment=[
+            Fact(name.replace("_", " "), str(value), code=True) for name, value in run.environment.items() if value
+        ],
+        commands=_commands(run),
+        digests=list(_digests(run)),
+        spec=yaml(run.text),
+    )
+
+
+def history(run: Trained) -> History:
+    """The figures of its epochs, with the best."""
+    return History(run.facts["name"], run.history, run.facts["epoch"])
+
+
+def measured(run: Trained) -> dict[str, float]:
+    """The figures of the best epoch and of the test, by the names that `expect` uses."""
+    test = {f"test_{name}": value for name, value in (run.facts["test"] or {}).items()}
+    return {**run.facts["figures"], **test}
+
+
+def _notices(run: Trained) -> Iterator[Notice]:
+    state = run.facts["state"]
+    if state != "finished":
+        reason = f" {run.facts['reason']}" if run.facts["reason"] else ""
+        yield Notice("note" if state == "running" else "bad", UNFINISHED.get(state, f"This run is {state}.") + reason)
+    yield from (Notice("note", text) for text in run.missing)
+
+
+def _facts(run: Trained) -> Iterator[Fact]:
+    """The figures at the head of the page."""
+    figures = measured(run)
+    held_out = {name: value for name, value in figures.items() if name.startswith(("test_", "val_"))}
+    for name, value in sorted((held_out or figures).items(), key=lambda item: item[0].endswith("loss")):
+        yield Fact(name.replace("val_", "validation ").replace("_", " "), figure(value))
+    done, planned = run.facts["epochs"], run.facts["planned_epochs"]
+    yield Fact("epochs", f"{done:,} of {planned:,}" if planned else f"{done:,}")
+    if run.facts["epoch"]:
+        yield Fact("weights of epoch", f"{run.facts['epoch']:,}")
+
+
+def _verdicts(run: Trained) -> list[Verdict]:
+    if run.spec is None:
+        return []
+    figures = measured(run)
+    return [
+        Verdict(
+            str(one),
+            figure(figures[one.figure]) if one.figure in figures else "–",
+            None if run.unjudged or one.figure not in figures else one.holds(figures[one.figure]),
+        )
+        for one in run.spec.expect
+    ]
+
+
+def _epochs(run: Trained) -> Table | None:
+    """The figures of every epoch, or of some if they are many."""
+    lines = run.history
+    if not lines:
+        return None
+    names = list(dict.fromkeys(name for line in lines for name in line if name != "epoch"))
+    every = -(-len(lines) // MOST_EPOCHS)
+    best = run.facts["epoch"]
+    shown = [line for number, line in enumerate(lines, 1) if number % every == 0 or number in (1, len(lines), best)]
+    rows = [[_epoch_cell(line, best), *(_cell(line.get(name)) for name in names)] for line in shown]
+    which = "All epochs" if every == 1 else f"Epochs: {len(rows):,} of {len(lines):,}"
+    columns = [Column("epoch"), *(Column(name.replace("_", " ")) for name in names)]
+    return Table(f"{which}; * has the final weights", columns, rows, sortable=True)
+
+
+def _epoch_cell(line: Mapping[str, Any], best: int | None) -> Cell:
+    epoch = line.get("epoch", 0)
+    return Cell(f"{epoch} *" if epoch == best else f"{epoch}", epoch)
+
+
+def _cell(value: object) -> Cell:
+    if not isinstance(value, int | float):
+        return Cell("–", float("-inf"))
+    return Cell(figure(value), value) if isfinite(value) else Cell(str(value), float("-inf"))
+
+
+def _model(spec: Spec) -> ModelPart:
+    rows = summarize(spec.model, lower(spec.model))
+    parameters, flops = sum(row.parameters for row in rows), sum(row.flops for row in rows)
+    facts = [
+        Fact("parameters", f"{parameters:,}"),
+        Fact("trainable", f"{sum(row.trainable for row in rows):,}"),
+        Fact("weights", f"{amount(parameters * BYTES)}B"),
+        Fact("FLOPs an image", amount(flops)),
+        Fact("layers", f"{len(rows):,}"),
+    ]
+    columns = [Column("layer", numeric=False), Column("type", numeric=False), Column("output shape", numeric=False)]
+    columns += [Column("parameters"), Column("FLOPs"), Column("inputs", numeric=False)]
+    body = [
+        [
+            *(Cell(row.name), Cell(row.type), Cell(" × ".join(map(str, row.output_shape)))),
+            *(Cell(f"{row.parameters:,}", row.parameters), Cell(f"{row.flops:,}", row.flops)),
+            Cell(", ".join(row.inputs)),
+        ]
+        for row in rows
+    ]
+    diagram = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
+    return ModelPart(
+        facts, Table("Layers", columns, body, sortable=True), Picture("Layer diagram", element(diagram), wide=True)
+    )
+
+
+def _timings(run: Trained) -> Iterator[Fact]:
+    yield Fact("started", run.facts["began"].replace("T", " "))
+    seconds = [line["seconds"] for line in run.history if isinstance(line.get("seconds"), int | float)]
+    if not seconds:
+        return
+    middle = median(seconds)
+    yield Fact("seconds an epoch (median)", figure(middle))
+    yield Fact("fastest and slowest epoch", f"{figure(min(seconds))} and {figure(max(seconds))} s")
+    yield Fact("all epochs", _duration(sum(seconds)))
+    images = (run.dataset.sizes if run.dataset else run.sizes).get("train")
+    if images and middle > 0:
+        yield Fact("images/s (training images by seconds an epoch)", f"{images / middle:,.0f}")
+    if threads := run.environment.get("threads"):
+        yield Fact("threads", str(threads))
+    if cpu := run.environment.get("cpu"):
+        yield Fact("processor", str(cpu))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def _commands(run: Trained) -> list[str]:
+    """How it was started, and how to train and evaluate the same again."""
+    path = quote(run.facts["run"])
+    asked = run.environment.get("command")
+    first = [f"# as it was started\n{asked}"] if asked else []
+    again = quote(str(Path(run.facts["run"]) / SPEC))
+    return [
+        *first,
+        f"# the same again, from the complete spec of the run\ncnncli train {again}",
+        f"# the figures of the final weights\ncnncli evaluate {path}",
+    ]
+
+
+def _digests(run: Trained) -> Iterator[Fact]:
+    if run.digest:
+        yield Fact("weights", run.digest, code=True)
+    if run.environment.get("data_digest"):
+        yield Fact("data", str(run.environment["data_digest"]), code=True)
+    if run.environment.get("commit"):
+        yield Fact("commit", str(run.environment["commit"]), code=True)

@@ -1,0 +1,70 @@
+"""Images as data URIs, as many as the page has room for."""
+
+from base64 import b64encode
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+Array = np.ndarray[Any, Any]
+LONGEST = 112
+"""Pixels of the longer side; larger images are reduced."""
+SMALLEST = 96
+"""CSS pixels of the longer side; smaller images are enlarged by a whole number."""
+SHARP = 40
+"""Up to this side images are stored as PNG, larger ones as JPEG."""
+
+
+class Room:
+    """What is left of the bytes for images on the page."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def uri(self, image: Image.Image) -> str:
+        """The image as a data URI; empty if there is no room left for it."""
+        content = BytesIO()
+        if max(image.size) <= SHARP or image.mode == "P":
+            image.save(content, "png", optimize=True)
+            kind = "png"
+        else:
+            image.save(content, "jpeg", quality=80)
+            kind = "jpeg"
+        text = f"data:image/{kind};base64,{b64encode(content.getvalue()).decode()}"
+        if len(text) > self.left:
+            self.left = 0
+            return ""
+        self.left -= len(text)
+        return text
+
+
+def as_image(pixels: Array, low: float, high: float) -> Image.Image:
+    """Pixels, real (H, W, C) from `low` to `high`, as an image of at most LONGEST pixels.
+
+    Of any other number of channels than three the first is shown. Values that are not finite are black.
+    """
+    shown = pixels if pixels.shape[2] == 3 else pixels[..., 0]
+    if shown.dtype != np.uint8:
+        scaled = (np.nan_to_num(shown.astype(np.float64), nan=low) - low) * (255 / ((high - low) or 1.0))
+        shown = scaled.clip(0, 255).round().astype(np.uint8)
+    image = Image.fromarray(np.ascontiguousarray(shown))
+    image.thumbnail((LONGEST, LONGEST))
+    return image
+
+
+def bounds(pixels: Array) -> tuple[float, float]:
+    """What is black and what is white in images: 0 and 255 of integers, 0 and 1 or else the extremes of floats."""
+    if pixels.dtype == np.uint8:
+        return 0.0, 255.0
+    finite = pixels[np.isfinite(pixels)]
+    if not finite.size:
+        return 0.0, 1.0
+    low, high = float(finite.min()), float(finite.max())
+    return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
+
+
+def shown_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height on the page, in CSS pixels."""
+    times = max(1, SMALLEST // max(image.size))
+    return image.width * times, image.height * times

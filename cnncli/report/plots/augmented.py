@@ -1,0 +1,17 @@
+"""Training images before and after augmentation."""
+
+from typing import Any
+
+import numpy as np
+
+from cnncli.report.pictures.figures import Sheet, Tile
+from cnncli.report.plots.images import as_image
+
+Array = np.ndarray[Any, Any]
+
+
+def augmented(rows: Array) -> Sheet:
+    """A sheet of uint8 (1 + draws, n, H, W, C): in the first row the images as they are, if others follow."""
+    tiles = [Tile(as_image(image)) for row in rows for image in row]
+    title = "Training images as they are (first row) and as augmented" if len(rows) > 1 else "Training images"
+    return Sheet(title, tiles, rows.shape[1], 96.0)

@@ -1,0 +1,78 @@
+"""Loss and metrics over the epochs, of one or several runs."""
+
+from collections.abc import Mapping, Sequence
+from math import isfinite, nan
+from typing import Any, NamedTuple
+
+from cnncli.report.pictures.figures import LineChart, Mark, Series
+from cnncli.report.terminal.figures import figure
+from cnncli.training.runs.past_runs import MEASURED
+
+VALIDATION = "val_"
+MOST_DOTS = 60
+"""Epochs that each have a dot."""
+
+
+class History(NamedTuple):
+    """The figures of a run's epochs, as in metrics.jsonl; `best`: the epoch of its final weights, if any."""
+
+    name: str
+    epochs: Sequence[Mapping[str, Any]]
+    best: int | None = None
+
+
+def curves(histories: Sequence[History], *, log: bool = False) -> list[LineChart]:
+    """A chart for the loss and for each metric: training dashed, validation solid, the best epoch marked.
+
+    Of several runs each has a color. `log`: the loss has a logarithmic axis.
+    """
+    return [_chart(name, histories, log=log and name == "loss") for name in _metrics(histories)]
+
+
+def rates(histories: Sequence[History]) -> LineChart:
+    """The learning rate at the end of each epoch."""
+    lines = [
+        Series(history.name if len(histories) > 1 else "", *_line(history, "learning_rate"), number, marker=True)
+        for number, history in enumerate(histories)
+    ]
+    return LineChart("Learning rate", "epoch", "learning rate", lines)
+
+
+def _metrics(histories: Sequence[History]) -> list[str]:
+    """The metrics of the training, the loss first, in the order of the spec."""
+    names = (name for history in histories for epoch in history.epochs for name in epoch)
+    found = [name for name in names if name not in ("epoch", *MEASURED)]
+    return list(dict.fromkeys(name.removeprefix(VALIDATION) for name in found))
+
+
+def _chart(metric: str, histories: Sequence[History], *, log: bool) -> LineChart:
+    several = len(histories) > 1
+    lines: list[Series] = []
+    marks: list[Mark] = []
+    for number, history in enumerate(histories):
+        for split, key in (("training", metric), ("validation", f"{VALIDATION}{metric}")):
+            if any(key in epoch for epoch in history.epochs):
+                dashed = split == "training"
+                name, color = (f"{history.name} {split}", number) if several else (split, int(dashed))
+                lines.append(Series(name, *_line(history, key), color, dashed, len(history.epochs) <= MOST_DOTS))
+        marks += _best(history, metric, number, several=several)
+    return LineChart(metric.replace("_", " ").capitalize(), "epoch", metric, lines, marks, y_log=log)
+
+
+def _line(history: History, key: str) -> tuple[list[float], list[float]]:
+    """The epochs and the values of a figure; a value that is missing or no number interrupts the line."""
+    values = [epoch.get(key) for epoch in history.epochs]
+    numbers = [float(value) if isinstance(value, int | float) else nan for value in values]
+    return [float(epoch.get("epoch", number)) for number, epoch in enumerate(history.epochs, 1)], numbers
+
+
+def _best(history: History, metric: str, color: int, *, several: bool) -> list[Mark]:
+    """The mark of the best epoch, at its value in validation, or else in training."""
+    if history.best is None or not 1 <= history.best <= len(history.epochs):
+        return []
+    epoch = history.epochs[history.best - 1]
+    value = epoch.get(f"{VALIDATION}{metric}", epoch.get(metric))
+    if not isinstance(value, int | float) or not isfinite(value):
+        return []
+    told = "" if several else f"best epoch {history.best}: {figure(value)}"
+    return [Mark(history.best, value, told, color)]

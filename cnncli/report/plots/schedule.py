@@ -1,0 +1,24 @@
+"""The learning rate of a spec over its epochs."""
+
+from cnncli.report.pictures.figures import LineChart, Series
+from cnncli.spec.spec import Spec
+
+POINTS = 600
+"""That the curve is drawn through: one for about each pixel."""
+
+
+def schedule(spec: Spec, batches: int) -> LineChart:
+    """The learning rate before each update, with `batches` updates an epoch."""
+    optimizer, steps = spec.compile.optimizer, spec.fit.epochs * batches
+    chosen = sorted({step * steps // POINTS for step in range(POINTS)} | {max(0, steps - 1)})
+    rates = [optimizer.rate(step, batches) for step in chosen]
+    constant = len(set(rates)) == 1
+    return LineChart(
+        f"Learning rate of {spec.name}",
+        "epoch",
+        "learning rate",
+        [Series("", [step / batches for step in chosen], rates)],
+        x_bounds=(0.0, float(max(1, spec.fit.epochs))),
+        y_bounds=(0.0, 2 * rates[0] or 1.0) if constant else None,
+        note=f"{type(optimizer).__name__}, {batches:,} updates an epoch, before callbacks change it",
+    )

@@ -1,0 +1,139 @@
+"""Pictures in terminals: asking what a terminal can do, and the three protocols, each read back."""
+
+import base64
+import os
+import pty
+import re
+import subprocess
+import sys
+from io import BytesIO
+
+import pytest
+from PIL import Image, ImageChops
+
+from cnncli.report.terminal import graphics
+
+PIECE = re.compile(r"#(\d+)(?:;2;(\d+);(\d+);(\d+))?|!(\d+)([?-~])|([?-~])|([$-])")
+"""A color or its definition, a repeated sixel, a sixel, or the start of a line."""
+KITTY_YES, DA1, DA1_SIXEL = "\x1b_Gi=31;OK\x1b\\", "\x1b[?62;22c", "\x1b[?62;4;22c"
+
+
+def sample() -> Image.Image:
+    image = Image.new("RGB", (23, 14), "white")
+    image.paste((200, 0, 0), (2, 1, 9, 13))
+    image.paste((0, 0, 200), (9, 5, 23, 7))
+    return image
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (KITTY_YES + DA1, "kitty"),
+        ("\x1b_Gi=31;ENOENT\x1b\\" + DA1, None),
+        (DA1, None),
+        (DA1_SIXEL, "sixel"),
+        ("\x1b[?4;1c", None),
+        ("", None),
+        ("garbage", None),
+    ],
+)
+def test_what_an_answer_says(answer: str, how: str | None) -> None:
+    assert graphics.understood(answer) == how
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"), [(KITTY_YES + DA1, "kitty"), (DA1_SIXEL, "sixel"), (DA1, "None"), ("", "None")]
+)
+def test_a_terminal_is_asked_and_its_answer_is_not_left_behind(answer: str, how: str) -> None:
+    """A terminal that is never heard of again gets nothing but the question."""
+    code = (
+        "import os; os.close(os.open(os.ttyname(0), os.O_RDWR));"  # makes it the terminal of the session
+        "from cnncli.report.terminal.graphics import protocol; print('how', protocol(), flush=True)"
+    )
+    master, terminal = pty.openpty()
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    for name in ("NO_COLOR", "TERM_PROGRAM", "TMUX"):
+        environment.pop(name, None)
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        env=environment,
+        start_new_session=True,
+    ) as process:
+        os.close(terminal)
+        shown = ""
+        while graphics.QUERY not in shown:
+            shown += os.read(master, 1024).decode()
+        os.write(master, answer.encode())
+        try:
+            while piece := os.read(master, 1024):
+                shown += piece.decode()
+        except OSError:  # how Linux says that the other end is closed
+            pass
+        assert process.wait() == 0
+    os.close(master)
+    assert f"how {how}" in shown.replace(graphics.QUERY, "")
+
+
+def test_iterm2_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(graphics, "coloured", lambda: True)
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM_PROGRAM", "WezTerm")
+    monkeypatch.delenv("TMUX", raising=False)
+    assert graphics.protocol() == "iterm2"
+
+
+def test_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(query: str) -> str:
+        raise AssertionError("asked")
+
+    monkeypatch.setattr(graphics, "_answer", ask)
+    monkeypatch.setattr(graphics, "coloured", lambda: False)
+    assert graphics.protocol() is None
+
+
+def test_kitty_and_iterm2_get_the_png() -> None:
+    image = sample().resize((400, 300), Image.Resampling.BICUBIC)
+    chunks = re.findall(r"\x1b_G([^;]*);([^\x1b]*)\x1b\\", graphics.picture(image, "kitty"))
+    assert [keys.endswith("m=1") for keys, _ in chunks] == [True] * (len(chunks) - 1) + [False]
+    assert chunks[0][0].startswith("a=T,f=100")
+    assert all(len(data) <= 4096 for _, data in chunks)
+    inline = re.fullmatch(r"\x1b\]1337;File=inline=1;size=(\d+):(.*)\x07", graphics.picture(image, "iterm2"))
+    assert inline is not None
+    for data in ("".join(data for _, data in chunks), inline[2]):
+        assert Image.open(BytesIO(base64.b64decode(data))).convert("RGB").tobytes() == image.tobytes()
+
+
+def test_sixels_give_the_image_back() -> None:
+    """Colors are in percent there."""
+    image = sample()
+    read = decoded(graphics.picture(image, "sixel"))
+    difference = ImageChops.difference(read, image)
+    assert max(high for _, high in difference.getextrema()) <= 2
+
+
+def decoded(text: str) -> Image.Image:
+    """The image of a text of sixels, by the manual."""
+    inside = re.fullmatch(r"\x1bPq(.*)\x1b\\", text, re.DOTALL)
+    assert inside is not None
+    width, height = map(int, re.match(r'"1;1;(\d+);(\d+)', inside[1]).groups())
+    image, palette = Image.new("RGB", (width, height)), {}
+    x = top = color = 0
+    for piece in PIECE.finditer(inside[1], inside[1].index("#")):
+        number, *levels, count, repeated, single, move = piece.groups()
+        if number and levels[0] is not None:
+            palette[int(number)] = tuple(round(int(level) * 2.55) for level in levels)
+        elif number:
+            color = palette[int(number)]
+        elif move:
+            x, top = 0, top + 6 * (move == "-")
+        else:
+            bits = ord(repeated or single) - 63
+            for column in range(x, x + int(count or 1)):
+                for row in range(6):
+                    if bits >> row & 1:
+                        image.putpixel((column, top + row), color)
+            x += int(count or 1)
+    return image
