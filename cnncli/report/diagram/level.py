@@ -6,7 +6,7 @@ likewise. A branch, and an edge that passes boxes, takes a lane beside the trunk
 near to the trunk as what is there already allows, so that the others enclose them. A long level has several columns.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -220,15 +220,12 @@ class Level:
             self.right += ASIDE
 
     def _cuts(self) -> list[int]:
-        """Ranks after which nothing but the edge to the next rank passes."""
-        passing: list[set[tuple[Key, str]]] = [set() for _ in range(self.ranks)]
-        straight = [True] * self.ranks
+        """Ranks after which nothing but one edge to the next rank passes."""
+        passing = Counter[int]()
         for wire in self.wires:
             first, last = self.rank[wire.source], self.rank[wire.target]
-            for rank in range(first, last):
-                passing[rank].add((wire.source, wire.leaf))
-                straight[rank] = straight[rank] and last == first + 1
-        return [rank for rank in range(self.ranks - 1) if len(passing[rank]) == 1 and straight[rank]]
+            passing.update(range(first, last) if last == first + 1 else [*range(first, last)] * 2)
+        return [rank for rank in range(self.ranks - 1) if passing[rank] == 1]
 
     def _packed(self, cuts: Sequence[int], limit: float) -> list[Column]:
         """Columns no longer than `limit`, if there are cuts for it."""
@@ -272,12 +269,12 @@ class Level:
         """The way from the end of a column to the beginning of the next one, through the gutter between them."""
         here, there = self._column(self.rank[wire.source]), self._column(self.rank[wire.target])
         start, end = self.starts(wire) + here.across, self.ends[wire] + there.across
-        bottom = self._top(wire.source) + self.items[wire.source].along + here.along
-        top = self._top(wire.target) + there.along
+        bottom, top = self._end(here.last) + here.along, self.tops[there.first] + there.along
         gutter = there.across + self._extent(there)[0] - GUTTER / 2
-        down = [(start, bottom), (start, bottom + TURN), (gutter, bottom + TURN), (gutter, bottom)]
+        down = curve([(start, self._top(wire.source) + self.items[wire.source].along + here.along), (start, bottom)])
+        down += [(start, bottom + TURN), (gutter, bottom + TURN), (gutter, bottom)]
         up = [*curve([(gutter, bottom), (gutter, top)])[1:], (gutter, top - TURN), (end, top - TURN), (end, top)]
-        return [*down, *up]
+        return [*down, *up, *curve([(end, top), (end, self._top(wire.target) + there.along)])[1:]]
 
     def route(self, wire: Wire) -> list[Point]:
         """The way of an edge: straight along in its lane, and in the gaps between ranks a curve aside."""

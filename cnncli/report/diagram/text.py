@@ -23,7 +23,9 @@ def mermaid(diagram: Diagram) -> str:
                 yield f"{indent}end"
             else:
                 open_, close = ("[[", "]]") if part.kind == "block" else ("([", "])") if part.kind == "input" else "[]"
-                label = "<br/>".join(map(_entities, _texts(part)))
+                label = "<br/>".join(
+                    _entities(line.replace(" × ", "×")) for line in _texts(part)
+                )  # it breaks long lines
                 yield f'{indent}{ids[part.id]}{open_}"{label}"{close}:::{part.kind}'
 
     lines = [f"flowchart {diagram.direction}", *drawn(diagram.parts, INDENT)]
