@@ -14,7 +14,6 @@ from tests.cli.test_train import SPEC, cnncli
 from tests.report.html.pages import checked
 from tests.training import small
 
-
 ROOT = Path(__file__).parents[2]
 
 

@@ -91,11 +91,13 @@ class Raster(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Items moved by (x, y)."""
+    """Items moved by (x, y). `link`: where a click on any of them leads, `name`: what the link is called."""
 
     x: float
     y: float
     items: "Sequence[Item]"
+    link: str = ""
+    name: str = ""
 
 
 Item = Rect | Path | Circle | Label | Raster | Group

@@ -83,24 +83,26 @@
       const what = chosen.dataset.id ? chosen.textContent.replace(/ \(\d+\)$/, "") : "misclassified images, the most probable wrong answer first";
       status.textContent = `Shown: ${shown} of ${count}: ${what}`;
     };
-    const follow = () => {
-      const id = decodeURIComponent(location.hash.slice(1));
-      const option = [...select.options].find((one) => one.dataset.id === id && id);
-      if (!option) return;
+    const follow = (hash) => {
+      const option = [...select.options].find((one) => one.dataset.id && `#${one.dataset.id}` === hash);
+      if (!option) return false;
       select.value = option.value;
       filter();
-      status.focus();
+      status.focus({ preventScroll: true });
       gallery.scrollIntoView();
+      return true;
     };
     select.value = "worst";
     filter();
     select.addEventListener("change", filter);
-    window.addEventListener("hashchange", follow);
+    window.addEventListener("popstate", () => follow(location.hash));
     document.addEventListener("click", (event) => {
       const link = event.target.closest("a");
-      if (link && link.getAttribute("href") === location.hash && location.hash) follow();
+      if (!link || !follow(link.getAttribute("href"))) return;
+      event.preventDefault();
+      history.pushState(null, "", link.getAttribute("href"));
     });
-    follow();
+    follow(location.hash);
   });
 
   // Confusion matrix: one stop of the Tab key; the arrow keys go from cell to cell.
