@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnncli.api.model import load as load
     from cnncli.api.plots import Plot as Plot
     from cnncli.api.plots import plot as plot
+    from cnncli.api.plots import plot_explanations as plot_explanations
     from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
@@ -33,7 +34,7 @@ _PLACES = {
     **dict.fromkeys(("Model", "Predictions", "Summary", "load"), "cnncli.api.model"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
-    **dict.fromkeys(("Plot", "plot"), "cnncli.api.plots"),
+    **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
     "Run": "cnncli.api.runs",
     "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
@@ -51,6 +52,7 @@ __all__ = [
     "forecast",
     "load",
     "plot",
+    "plot_explanations",
     "resume",
     "train",
     "trials",

@@ -32,9 +32,17 @@ class EvaluationData:
     """
 
     def __init__(
-        self, target: Target, spec: Spec, classes: Sequence[str], on_event: OnEvent, *, offline: bool | None
+        self,
+        target: Target,
+        spec: Spec,
+        classes: Sequence[str],
+        on_event: OnEvent,
+        *,
+        offline: bool | None,
+        command: str = "evaluate",
     ) -> None:
         self.target, self.spec, self.classes, self.on_event, self.offline = target, spec, classes, on_event, offline
+        self.command = command
 
     def read(self, data: str | None) -> "tuple[Spec, Dataset]":
         """Load other `data`, or by default the model's own; return them with the resulting spec."""
@@ -45,7 +53,7 @@ class EvaluationData:
         return spec, dataset
 
     def _own(self) -> "tuple[Spec, Dataset]":
-        refuse_moved(self.spec.data, f"cnncli evaluate {quote(str(self.target.run or self.target.file))}")
+        refuse_moved(self.spec.data, f"cnncli {self.command} {quote(str(self.target.run or self.target.file))}")
         return self.spec, self._load(self.spec)
 
     def _other(self, data: str) -> "tuple[Spec, Dataset]":

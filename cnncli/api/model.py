@@ -2,9 +2,10 @@
 
 import io
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,6 +17,7 @@ from cnncli.api.training import PathLike, warnings_only
 from cnncli.datasets.rescale import rescale_for
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower, only
+from cnncli.notices import warn
 from cnncli.spec.spec import Spec
 from cnncli.system.memory import limit, shown
 from cnncli.training.events import Notice, OnEvent, notices_to
@@ -29,11 +31,15 @@ if TYPE_CHECKING:
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
+    from cnncli.layers.meaning import Meaning
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
+    from cnncli.training.decisions.decision import Decision
+    from cnncli.training.explanation import Explanation, Method
     from cnncli.training.metrics.evaluation_record import Evaluation
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
+    from cnncli.training.tta import View
 
 Images = Any
 """A path, an array, an image opened with Pillow, or a sequence of these."""
@@ -47,8 +53,9 @@ class Predictions:
 
     `names`: file names or indices. `probabilities`: float32 (N, …), the model's outputs, with logits converted to
     probabilities; NaN for unusable images. `labels`: the most probable class of each image, or the tuple of its classes
-    in multi-label models; None if outputs are not classes, and for unusable images. `problems`: error messages of
-    unusable images, by name.
+    in multi-label models; None if outputs are not classes, and for unusable images. In a calibrated model,
+    probabilities have its temperature, and labels follow its thresholds and may be "unknown". `problems`: error
+    messages of unusable images, by name.
     """
 
     names: Sequence[str]
@@ -64,13 +71,16 @@ class Predictions:
 class Summary:
     """A model layer by layer; `str` gives the table of `cnncli summary`.
 
-    `layers`: name, type, output_shape, parameters and flops of each; `flops` are per image (forward).
+    `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
+    columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
+    are per image (forward).
     """
 
     layers: Sequence[Mapping[str, Any]]
     parameters: int
     trainable_parameters: int
     flops: int
+    output_bytes: int
     text: str
 
     def __str__(self) -> str:
@@ -114,15 +124,20 @@ class Model:
         """The weights by name ("conv2d/kernel"), float32, read-only, shaped as in Keras."""
         return dict(self.file.weights)
 
-    def summary(self) -> Summary:
-        """Output shapes, parameters and FLOPs of every layer."""
-        return summarize(self.spec)
+    def summary(self, *, expand: bool = False) -> Summary:
+        """Output shapes, receptive fields, parameters, FLOPs and output memory of every layer.
+
+        expand: list the layers of blocks in the text, too.
+        """
+        return summarize(self.spec, expand=expand)
 
     def predict(
         self,
         images: Images,
         *,
         invert: bool = False,
+        raw: bool = False,
+        tta: str | Sequence[str] | None = None,
         on_error: Literal["raise", "skip"] = "raise",
         on_event: OnEvent = warnings_only,
     ) -> Predictions:
@@ -130,7 +145,8 @@ class Model:
 
         images: path of an image, a folder or a .npy file; an array, uint8 or floating point, of one image
         (H, W[, C]) or several (N, H, W[, C]); an image opened with Pillow; or a list of these. invert: invert
-        brightness first. on_error: whether an unusable image raises an error or is only recorded in `problems`.
+        brightness first. raw: ignore the decisions of `calibrate`. tta: average over these views of each image, such
+        as "flip,shift". on_error: whether an unusable image raises an error or is only recorded in `problems`.
 
         Raises CnncliError that lists every unusable image, UsageError if there are no images.
         """
@@ -138,53 +154,104 @@ class Model:
 
         names, outputs, labels, problems = [], [], [], {}
         lost = np.full(self.output_shape, np.nan, np.float32)
-        doubts = self.doubts(inverted=invert)
+        doubts, means = self.doubts(inverted=invert), self.reader(raw=raw)
         with notices_to(on_event):
-            for prediction in self.stream(_listed(images), invert=invert):
+            for prediction in self.stream(_listed(images), invert=invert, raw=raw, tta=tta):
                 doubts.look(prediction)
                 names.append(prediction.image.name)
                 if prediction.output is None:
                     problems[prediction.image.name] = prediction.image.problem
                 outputs.append(lost if prediction.output is None else prediction.output.copy())
-                labels.append(_label(self.reader, prediction))
+                labels.append(_label(means, prediction))
         if problems and on_error == "raise":
             raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
         if not names:
             raise UsageError("predict needs at least one image; received none")
-        for warning in doubts.warnings():
-            on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
+        _tell_doubts(doubts, on_event)
         return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
 
-    def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]":
-        """Yield predictions one image at a time, in constant memory; the arrays are valid until the next one."""
+    def stream(
+        self,
+        inputs: "Iterable[Input]",
+        *,
+        invert: bool = False,
+        raw: bool = False,
+        tta: str | Sequence[str] | None = None,
+    ) -> "Iterator[Prediction]":
+        """Yield predictions one image at a time, in constant memory; the arrays are valid until the next one. `raw`:
+        without the decision. `tta`: averaged over these views.
+        """
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
         found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
-        return predict(self.network, found, self.rescale)
+        decision = None if raw else self._decision_for(tta)
+        return predict(self._viewing(tta), found, self.rescale, decision)
+
+    def explain(
+        self,
+        image: Any,
+        *,
+        layer: str | Sequence[str] | None = None,
+        cls: str | int | None = None,
+        methods: "Sequence[Method] | None" = None,
+        invert: bool = False,
+        on_event: OnEvent = warnings_only,
+    ) -> "Explanation":
+        """Explain the prediction for one image: Grad-CAM, saliency, occlusion, feature maps, filters.
+
+        image: a path, an array (H, W[, C]), or an image opened with Pillow. layer: the layer of Grad-CAM and of the
+        feature maps, or several; default: the last convolution, with the normalization and activation after it (and
+        the maps of the first one). cls: name or number of the explained class; default: the predicted one. methods:
+        of "gradcam", "saliency", "occlusion", "maps", "filters"; default: all. invert: as in `predict`.
+
+        Raises UsageError if the model lacks what is asked for, CnncliError if the image can't be used.
+        """
+        from cnncli.api.explanation import Explaining
+        from cnncli.datasets.sources.image_files import UnusableError
+
+        explaining = Explaining(self, layer=layer, cls=cls, methods=methods, invert=invert)
+        try:
+            with notices_to(on_event):
+                found = explaining.explain(_listed([image])[0])
+        except UnusableError as error:
+            raise CnncliError(str(error)) from None
+        _tell_doubts(explaining.doubts, on_event)
+        return found
 
     def evaluate(
-        self, data: PathLike | None = None, *, offline: bool | None = None, on_event: OnEvent = warnings_only
+        self,
+        data: PathLike | None = None,
+        *,
+        tta: str | Sequence[str] | None = None,
+        offline: bool | None = None,
+        on_event: OnEvent = warnings_only,
     ) -> "Evaluation":
         """Evaluate on the test split of the model's own data, or of other `data` (a path or a dataset's name); without
-        a test split, on the validation split.
+        a test split, on the validation split. tta: average over these views of each image, such as "flip,shift".
 
-        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted) and
-        `mistakes`. A folder or table without named splits is used as a whole. Raises CnncliError if the data do not
-        match the model or can't be read.
+        The result has `figures`, `rows()` (precision, recall, F1 per class), `confusion` (true, predicted), `mistakes`,
+        `scores` and what is computed from them: `roc`, `precision_recall`, `calibration`, `top_k`. A folder or table
+        without named splits is used as a whole. Raises CnncliError if the data do not match the model or can't be read.
         """
-        from cnncli.training.metrics.examination import examine
-
         with notices_to(on_event):
             spec, dataset = self.read(None if data is None else os.fspath(data), offline=offline, on_event=on_event)
-            split, feed = self.hold_out(spec, dataset)
-            return examine(self.network, feed, spec.compile.metrics, split, self.classes)
+            return self.examine(spec, dataset, tta=tta)
 
     def read(self, data: str | None, *, offline: bool | None, on_event: OnEvent) -> "tuple[Spec, Dataset]":
         """Load the model's own data, or other `data`, with the resulting spec. Raises CnncliError as `evaluate`."""
         return EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline).read(data)
 
-    def hold_out(self, spec: Spec, dataset: "Dataset") -> "tuple[str, Feed]":
+    def examine(self, spec: Spec, dataset: "Dataset", *, tta: str | Sequence[str] | None = None) -> "Evaluation":
+        """Evaluate on what `read` returned. Raises CnncliError as `evaluate`."""
+        from cnncli.training.metrics.examination import examine
+
+        network = self._viewing(tta)
+        split, feed = self.hold_out(spec, dataset, network)
+        evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
+        return self._decided(evaluation, self._decision_for(tta))
+
+    def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
         """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
         from cnncli.datasets.batches import Feed
 
@@ -192,7 +259,27 @@ class Model:
         rows = dataset.splits.get(split)
         if rows is None:
             raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-        return split, Feed(rows, self.rescale, spec.compile.loss, self.network.inputs, self.network.targets)
+        return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
+
+    def _decided(self, evaluation: "Evaluation", decision: "Decision | None") -> "Evaluation":
+        """The evaluation with the figures of the decision, if there is one."""
+        from cnncli.training.decisions.fit import compare
+        from cnncli.training.decisions.outputs import Outputs
+
+        if decision is None or evaluation.scores is None or evaluation.labels is None:
+            return evaluation
+        outputs = Outputs.of_labels(self.kind, evaluation.scores, evaluation.labels)
+        return replace(evaluation, decided=compare(decision, outputs))
+
+    def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
+        """The decision; with a warning if it was fitted to an average over other views."""
+        from cnncli.training.tta import view_names
+
+        decision = self.decision
+        if decision is not None and decision.fitted.views != view_names(tta or []):
+            fitted = f"with --tta {','.join(decision.fitted.views)}" if decision.fitted.views else "without --tta"
+            warn(f"the decisions of {self.path} were fitted {fitted}: calibrate with the views that you predict with")
+        return decision
 
     @cached_property
     def network(self) -> "Network":
@@ -201,6 +288,24 @@ class Model:
         """
         from cnncli.graph.network import Network
 
+        return self._loaded(Network)
+
+    def _viewing(self, tta: str | Sequence[str] | None) -> "Network":
+        """The network, or one that averages over views. Raises UsageError for views that do not fit the model."""
+        if tta is None:
+            return self.network
+        from cnncli.training.tta import AveragedNetwork
+
+        return self._loaded(partial(AveragedNetwork, self.views(tta)))
+
+    def views(self, tta: str | Sequence[str]) -> "list[View]":
+        """The views of an image with these names. Raises UsageError if they do not fit the model."""
+        from cnncli.training.tta import views
+
+        return views(tta, self.meaning, self.spec.model.input_shape, self.output_shape)
+
+    def _loaded(self, make: "Callable[..., Network]") -> "Network":
+        """A network with the weights of the file."""
         spec, file = self.spec, self.file
         lowered = lower(spec.model)
         shapes = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
@@ -215,7 +320,7 @@ class Model:
                 f"{file.path}: batches of {spec.fit.batch_size:,} take {shown(needed)} of memory, of which this "
                 f"process may use {shown(limit())}"
             )
-        network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
+        network = make(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
         network.load(file.weights)
         return network
 
@@ -229,13 +334,118 @@ class Model:
         """What images are multiplied by, or "auto"."""
         return rescale_for(self.spec.model, self.spec.data.rescale)
 
-    @cached_property
-    def reader(self) -> "Reader":
-        """Interpreter of the model's outputs."""
+    def reader(self, *, raw: bool = False) -> "Reader":
+        """Interpreter of the model's outputs; `raw`: without the decision."""
         from cnncli.report.prediction.outputs import reader
 
-        spec = self.spec
-        return reader(spec.model, spec.compile.loss, self.output_shape, spec.data.targets, self.classes)
+        spec, decision = self.spec, None if raw else self.decision
+        return reader(
+            spec.model, spec.compile.loss, self.output_shape, spec.data.targets, self.classes, decision=decision
+        )
+
+    @property
+    def meaning(self) -> "Meaning":
+        """What the outputs mean."""
+        from cnncli.report.prediction.outputs import meaning
+
+        return meaning(self.spec.model, self.spec.compile.loss, self.output_shape, self.spec.data.targets)
+
+    @property
+    def kind(self) -> str:
+        """What decisions are fitted to: "classes", "choice" (one output for two classes) or "labels"; empty if the
+        outputs are something else.
+        """
+        from cnncli.training.decisions.decision import KINDS
+
+        kind, shape = self.meaning.name.lower(), self.output_shape
+        return kind if kind in KINDS and len(shape) == 1 and (shape[0] > 1 or kind != "classes") else ""
+
+    @cached_property
+    def decision(self) -> "Decision | None":
+        """How probabilities become answers; None unless the model is calibrated. Raises CnncliError for one that is
+        damaged, or of other weights.
+        """
+        from cnncli.training.decisions.decision import KEY, Decision
+
+        if KEY not in self.file.metadata:
+            return None
+        found: Decision = self.file.about.value(KEY, Decision)
+        if found.fitted.weights != self.file.digest:
+            raise CnncliError(f"{self.path}: its decision is that of other weights: run calibrate again")
+        if (found.kind, found.classes) != (self.kind, len(self.reader(raw=True).classes)):
+            raise CnncliError(f"{self.path}: its decision is that of a model with other outputs")
+        return found
+
+    def calibrate(
+        self,
+        data: PathLike | None = None,
+        *,
+        thresholds: str | None = None,
+        unknown: str | None = None,
+        costs: PathLike | None = None,
+        tta: str | Sequence[str] | None = None,
+        offline: bool | None = None,
+        on_event: OnEvent = warnings_only,
+    ) -> "Decision":
+        """Fit a temperature, and what else is wanted, on the validation split of the model's own data, or on other
+        `data`; `predict` and `evaluate` then obey it. `save` writes it to a model file.
+
+        thresholds: one per class, for "precision=0.95" or "recall=0.9". unknown: answer "unknown" where less is
+        certain, so that "precision=0.99" of the answers are right. costs: a CSV file with the cost of each answer, to
+        choose the cheapest. tta: fit to averages over these views, for predictions with the same.
+
+        Raises UsageError for options that contradict each other; CnncliError without validation images, and for what
+        no threshold reaches.
+        """
+        from cnncli.api.calibration import held_out, wished
+        from cnncli.datasets.batches import Feed
+        from cnncli.training.decisions.decision import KEY, Fitted
+        from cnncli.training.decisions.fit import fit
+        from cnncli.training.decisions.outputs import collect
+        from cnncli.training.tta import view_names
+
+        names = self.reader(raw=True).classes
+        wishes = wished(self.kind, names, thresholds, unknown, costs)
+        with notices_to(on_event):
+            place = self.target, self.spec, self.classes
+            reading = EvaluationData(*place, on_event, offline=offline, command="calibrate")
+            spec, dataset = reading.read(None if data is None else os.fspath(data))
+            split = held_out(dataset, given=data is not None)
+            network = self._viewing(tta)
+            feed = Feed(dataset.splits[split], self.rescale, spec.compile.loss, network.inputs, network.targets)
+            outputs = collect(network, feed, self.kind)
+        fitted = Fitted(split, len(outputs), dataset.source, self.file.digest, view_names(tta or []))
+        decision = fit(outputs, names, wishes, fitted)
+        if decision.temperature == 1:
+            on_event(Notice(f"no temperature fits these {len(outputs):,} samples best: it stays 1"))
+        self._annotate({**self.file.metadata, KEY: decision.text()})
+        return decision
+
+    def reset(self) -> None:
+        """Remove the decisions of `calibrate`."""
+        from cnncli.training.decisions.decision import KEY
+
+        self._annotate({key: text for key, text in self.file.metadata.items() if key != KEY})
+
+    def _annotate(self, metadata: Mapping[str, str]) -> None:
+        """Replace the metadata, in memory."""
+        self.file = replace(self.file, metadata=metadata)
+        self.__dict__.pop("decision", None)
+
+    def save(self, path: PathLike | None = None) -> Path:
+        """Write the model file, by default over the one it was read from, and return its path.
+
+        Raises UsageError if another process is training in its run, CnncliError if it can't be written.
+        """
+        from cnncli.training.runs import checkpoint, run_directory
+
+        file = self.path if path is None else Path(path)
+        if path is None and self.target.run is not None:
+            with closing(run_directory.reopen(self.target.run)):
+                checkpoint.save(file, self.file)
+        else:
+            checkpoint.save(file, self.file)
+        return file
 
     @property
     def form(self) -> "Form | None":
@@ -271,12 +481,12 @@ def load(
     return Model(find_model(path, weights), threads=threads)
 
 
-def summarize(spec: Spec) -> Summary:
+def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
     from cnncli.report.tables.summary import print_summary, summary_data
 
     text = io.StringIO()
-    print_summary(spec, text)
+    print_summary(spec, text, expand=expand)
     return Summary(**summary_data(spec.model), text=text.getvalue())
 
 
@@ -299,6 +509,11 @@ def _listed(images: Images) -> "list[Input]":
                 f"images must be paths, NumPy arrays or images opened with Pillow; received {type(given).__name__}"
             )
     return found
+
+
+def _tell_doubts(doubts: "InputCheck", on_event: OnEvent) -> None:
+    for warning in doubts.warnings():
+        on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
 
 
 def _label(reader: "Reader", prediction: "Prediction") -> str | tuple[str, ...] | None:

@@ -8,12 +8,17 @@ from types import FunctionType
 
 import cnncli
 from cnncli import errors
+from cnncli.api.plots import PlotOptions
+from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.training import events
+from cnncli.training.decisions.decision import Decision, Fitted
+from cnncli.training.explanation import Explanation
 from cnncli.training.metrics.calibration import Calibration, ReliabilityBin
 from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.mistakes import Mistake
 from cnncli.training.metrics.threshold_curves import BestThreshold, PrecisionRecall, Roc
+from cnncli.training.metrics.thresholds import Threshold
 
 HEAD = """\
 # Python API
@@ -31,9 +36,15 @@ model = cnncli.load(run)
 found = model.predict("data/samples")
 print(found.labels, found.probabilities.shape)
 
+why = model.explain("data/samples/3.png", methods=["gradcam", "saliency"])
+print(why.classes[why.predicted], why.gradcam.keys(), why.saliency.max())
+cnncli.plot_explanations(why).save("explained.svg")
+
 result = model.evaluate()
 print(result.figures["accuracy"], result.confusion[3, 5], len(result.mistakes))
 print(model.summary())
+
+cnncli.plot(run, "curves").save("curves.svg")
 
 for problem in cnncli.check({"model": {"layers": ["Flaten"]}}):
     print(problem)
@@ -45,10 +56,11 @@ same as on the command line.
 
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
-FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "write_report")
+FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations", "write_report")
 RESULTS = (
-    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, cnncli.Summary, Evaluation, ClassRow, Mistake),
-    *(ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
+    *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
+    *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
+    *(Decision, Threshold, Fitted, PlotOptions, DiagramOptions),
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
@@ -57,8 +69,8 @@ READERS = (
 WIDEST = 90
 """Maximum length of a signature on one line."""
 INNER = (
-    *("network", "read", "hold_out", "reader", "output_shape"),
-    *("form", "doubts", "stream", "rescale", "target", "file"),
+    *("network", "read", "examine", "hold_out", "reader", "kind", "meaning", "views"),
+    *("output_shape", "form", "doubts", "stream", "rescale", "target", "file"),
 )
 """Internal members of Model, used by commands; not part of the stable API."""
 
@@ -97,7 +109,8 @@ def _signature(function: FunctionType, *, wide: bool = False) -> str:
 
 
 def _parameter(parameter: inspect.Parameter) -> str:
-    shown = f"{parameter.name}: {_annotation(parameter.annotation)}"
+    stars = "**" if parameter.kind is parameter.VAR_KEYWORD else ""
+    shown = f"{stars}{parameter.name}: {_annotation(parameter.annotation)}"
     if parameter.default is parameter.empty:
         return shown
     return f"{shown} = {getattr(parameter.default, '__name__', repr(parameter.default))}"

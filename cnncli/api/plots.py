@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from cnncli.api.runs import Run
 from cnncli.api.targets import find_model, find_spec
 from cnncli.api.training import PathLike, warnings_only
 from cnncli.errors import CnncliError, UsageError
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from cnncli.api.model import Model
     from cnncli.report.pictures.drawing import Drawing
     from cnncli.report.pictures.figures import Figure
+    from cnncli.training.explanation import Explanation
     from cnncli.training.metrics.class_scores import Normalization
     from cnncli.training.metrics.evaluation_record import Evaluation
 
@@ -91,7 +93,7 @@ class Plot:
 Plotter = Callable[[Sequence[Path], PlotOptions, OnEvent], Plot]
 
 
-def plot(targets: "Sequence[PathLike] | PathLike", what: What = "model", **options: Any) -> Plot:
+def plot(targets: "PathLike | Run | Sequence[PathLike | Run]", what: What = "model", **options: Any) -> Plot:
     """Plot a spec, a run or a model; for "curves" also several runs.
 
     what: "model" (the layers), "curves" (loss and metrics over the epochs), "schedule" (learning rate), "augment"
@@ -101,9 +103,24 @@ def plot(targets: "Sequence[PathLike] | PathLike", what: What = "model", **optio
 
     Raises UsageError if there is no such target, or nothing to plot of it.
     """
-    listed = [Path(targets)] if isinstance(targets, str | os.PathLike) else [Path(target) for target in targets]
+    given = [targets] if isinstance(targets, str | os.PathLike | Run) else targets
+    listed = [target.path if isinstance(target, Run) else Path(target) for target in given]
     of_diagram = {name: options.pop(name) for name in [*options] if name in DiagramOptions.__dataclass_fields__}
     return plotted(listed, what, PlotOptions(diagram=DiagramOptions(**of_diagram), **options), warnings_only)
+
+
+def plot_explanations(explanations: "Sequence[Explanation] | Explanation") -> Plot:
+    """Plot explanations by one model and the same methods (`Model.explain`) on a sheet, as `cnncli explain`.
+
+    Raises UsageError if there are none.
+    """
+    from cnncli.report.plots.explanation import explanation_sheet
+    from cnncli.training.explanation import Explanation
+
+    listed = [explanations] if isinstance(explanations, Explanation) else list(explanations)
+    if not listed:
+        raise UsageError("plot_explanations needs at least one explanation; received none")
+    return drawn("explain", [explanation_sheet(listed)])
 
 
 def plotted(listed: Sequence[Path], what: What, options: PlotOptions, on_event: OnEvent) -> Plot:
@@ -124,11 +141,11 @@ def diagram(target: Path, options: DiagramOptions) -> Diagram:
 
 def evaluation_plots(evaluation: "Evaluation", options: PlotOptions) -> "dict[str, Callable[[], Figure | None]]":
     """What can be plotted of an evaluation, by its name in `What`."""
-    from cnncli.report.plots import confusion, images, thresholds
+    from cnncli.report.plots import confusion, images, overlays, thresholds
 
     return {
         "confusion": lambda: confusion.confusion(evaluation, options.normalize),
-        "mistakes": lambda: images.mistakes(evaluation),
+        "mistakes": lambda: images.mistakes(evaluation) or overlays.overlays(evaluation),
         "calibration": lambda: thresholds.reliability(evaluation),
         "roc": lambda: thresholds.roc(evaluation, options.classes),
         "precision-recall": lambda: thresholds.precision_recall(evaluation, options.classes),

@@ -123,16 +123,14 @@ class _Reader:
         return dataset, *(found or (None, None))
 
     def _evaluation(self, model: Model, spec: "Spec", dataset: "Dataset") -> "tuple[Evaluation, Examples | None]":
-        from cnncli.training.metrics.examination import examine
         from cnncli.training.metrics.examples import examples
 
         self.on_event(Progress(f"evaluating {self.run} …"))
-        split, feed = model.hold_out(spec, dataset)
-        evaluation = examine(model.network, feed, spec.compile.metrics, split, model.classes)
-        meaning = spec.compile.loss.meaning(model.output_shape, spec.data.targets)
-        if meaning not in (Meaning.MASK, Meaning.IMAGE):
+        evaluation = model.examine(spec, dataset)
+        if model.meaning not in (Meaning.MASK, Meaning.IMAGE):
             return evaluation, None
-        return evaluation, examples(model.network, feed, masks=meaning is Meaning.MASK)
+        _, feed = model.hold_out(spec, dataset, model.network)
+        return evaluation, examples(model.network, feed, masks=model.meaning is Meaning.MASK)
 
     def _try(self, otherwise: str, read: Callable[[], T]) -> T | None:
         try:

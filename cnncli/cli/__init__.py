@@ -29,7 +29,9 @@ COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
+    "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
+    "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
@@ -44,8 +46,8 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "predict"),
-    "Look": ("check", "summary", "plot", "runs", "report"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

@@ -13,6 +13,11 @@ weights_option = click.option(
     type=click.Choice([Path(name).stem for name in MODEL_FILES]),
     help="Weights of a run: of the best or of the last epoch. Default: best.",
 )
+tta_option = click.option(
+    "--tta",
+    metavar="VIEWS",
+    help="Average over views of each image: flip, vflip, rot90, shift, or several: flip,shift.",
+)
 
 
 def given_or_newest(argument: str | Path | None) -> Path:

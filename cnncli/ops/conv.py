@@ -10,6 +10,7 @@ from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product
+from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class Conv2D(Product):
                 f"received {image[2]} channels and {kernel[3]} filters for groups={self.groups}"
             )
         return (inputs[0].like((*self.window.output(image[0], image[1]), kernel[3])),)
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        return of_window(self.window, image_shape(x)[:2])
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells * call.inputs[1].shape[2] + self.epilogue_flops(call)

@@ -12,6 +12,7 @@ from cnncli.errors import ShapeError
 from cnncli.ops.conv import geometry, image_shape
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product
+from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ class DepthwiseConv2D(Product):
         if prod(inputs[1].shape[2:]) != channels:
             raise ShapeError(f"the kernel must have a number for each of {channels} channels; it is {inputs[1].shape}")
         return (inputs[0].like((*self.window.output(height, width), channels)),)
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        return of_window(self.window, image_shape(x)[:2])
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells + self.epilogue_flops(call)

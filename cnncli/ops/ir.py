@@ -14,6 +14,7 @@ from math import prod
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.ops.reach import SAME, Reaches
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -117,6 +118,14 @@ class Op:
     def flops(self, call: Call) -> int:
         """Return the floating-point operations for one sample; a multiply-add counts as two."""
         return 0
+
+    def reads(self, x: Value, output: Value) -> Reaches | None:
+        """Return which cells of image x each cell of the output image reads; None for all of them.
+
+        By default, and where images keep their size, each reads the cell at its place.
+        """
+        same = len(x.shape) >= 3 and len(output.shape) >= 3 and x.shape[:2] == output.shape[:2]
+        return (SAME, SAME) if same else None
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         """Return the gradient with respect to each input, given that of the output (None for a root).

@@ -14,6 +14,7 @@ from cnncli.errors import ShapeError
 from cnncli.ops.arrange import Reshape
 from cnncli.ops.elementwise import Elementwise, listed
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.reach import Reaches
 from cnncli.ops.reduce import SumRows
 
 if TYPE_CHECKING:
@@ -207,6 +208,9 @@ class SwapLast(Op):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape
         return (inputs[0].like((*outer, columns, rows)),)
+
+    def reads(self, x: Value, output: Value) -> Reaches | None:
+        return super().reads(x, output) if len(x.shape) > 3 else None
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None

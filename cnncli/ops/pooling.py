@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnncli import kernels
 from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ class MaxPool2D(Op):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         out = _pooled(self.window, inputs[0])
         return out, out.like(dtype="int32")
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        return of_window(self.window, image_shape(x)[:2])
 
     def flops(self, call: Call) -> int:
         return call.output.size * self.window.cells
@@ -63,6 +67,9 @@ class AveragePool2D(Op):
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (_pooled(self.window, inputs[0]),)
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        return of_window(self.window, image_shape(x)[:2])
 
     def flops(self, call: Call) -> int:
         return call.output.size * self.window.cells

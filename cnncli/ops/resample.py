@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnncli import kernels
 from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Call, Op, Tape, Value
+from cnncli.ops.reach import Reach, Reaches, bilinear, enlarging
 from cnncli.ops.window import Pair
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ class Frame(Op):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, channels = image_shape(inputs[0])
         return (inputs[0].like((height + sum(self.rows), width + sum(self.columns), channels)),)
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        rows, columns = (Reach(1, (-before,), (-before,)) for before, _ in (self.rows, self.columns))
+        return rows, columns
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -55,6 +60,13 @@ class UpSample2D(Op):
         if self.adjoint:
             return (inputs[0].like((height // sy, width // sx, channels)),)
         return (inputs[0].like((height * sy, width * sx, channels)),)
+
+    def reads(self, x: Value, output: Value) -> Reaches | None:
+        if self.adjoint:
+            return None
+        nearest = self.interpolation == "nearest"
+        rows, columns = (enlarging(n, lambda cell: (0, 0)) if nearest else bilinear(n) for n in self.size)
+        return rows, columns
 
     def flops(self, call: Call) -> int:
         if self.interpolation == "nearest":

@@ -11,6 +11,7 @@ from cnncli.errors import ShapeError
 from cnncli.ops.conv import Conv2D, Conv2DGradWeight, geometry, image_shape
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.product import Product
+from cnncli.ops.reach import Reaches, of_adjoint
 from cnncli.ops.window import Pair, Window
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ class Conv2DTranspose(Product):
         if image[2] != kernel[3] or self.window.output(*self.size) != image[:2]:
             raise ShapeError(f"no convolution with {kernel} makes {image} of an image of {self.size}")
         return (inputs[0].like((*self.size, kernel[2])),)
+
+    def reads(self, x: Value, output: Value) -> Reaches:
+        return of_adjoint(self.window, self.size)
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.output.shape[2] + self.epilogue_flops(call)

@@ -11,6 +11,7 @@ from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch
+from cnncli.training.decisions.decision import Decision
 
 Array = np.ndarray[Any, Any]
 
@@ -53,8 +54,12 @@ class _Feeder:
         return greatest * self.scaled.factor / self.scaled.divisor
 
 
-def predict(network: Network, images: Iterable[Image], rescale: float | str) -> Iterator[Prediction]:
-    """Predictions for the images, in order. The network's weights are set; `rescale` is that of the training."""
+def predict(
+    network: Network, images: Iterable[Image], rescale: float | str, decision: Decision | None = None
+) -> Iterator[Prediction]:
+    """Predictions for the images, in order. The network's weights are set; `rescale` is that of the training; a
+    `decision` corrects the probabilities.
+    """
     feeders: dict[str, _Feeder] = {}
     with network.steady_weights():
         for batch in _batches(images, network.batch_size):
@@ -64,15 +69,24 @@ def predict(network: Network, images: Iterable[Image], rescale: float | str) -> 
                 if dtype not in feeders:
                     feeders[dtype] = _Feeder(network, dtype, rescale)
                 feeders[dtype].feed(usable)
-                network.predict(len(usable))
+                n = len(usable)
+                network.predict(n)
+                outputs, given = only(network.probabilities)[:n], only(network.predictions)[:n]
+                if decision is not None:
+                    outputs = decision.apply(outputs, logits_of(network, n))
             row = 0
             for image in batch:
                 if image.pixels is None:
                     yield Prediction(image)
                     continue
-                outputs = only(network.probabilities)[row], only(network.predictions)[row]
-                yield Prediction(image, network.inputs[row], *outputs, feeders[dtype].white)
+                yield Prediction(image, network.inputs[row], outputs[row], given[row], feeders[dtype].white)
                 row += 1
+
+
+def logits_of(network: Network, n: int) -> Array | None:
+    """The logits of the first `n` rows of the network's last call, (n, outputs); None if it gives probabilities."""
+    given, probabilities = only(network.predictions)[:n], only(network.probabilities)[:n]
+    return None if np.may_share_memory(given, probabilities) else given
 
 
 def _batches(images: Iterable[Image], size: int) -> Iterator[list[Image]]:

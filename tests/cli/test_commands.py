@@ -74,28 +74,45 @@ def test_summary_shows_the_layers_of_the_seed_network() -> None:
     assert "Connected to" not in done.stdout
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in done.stdout.splitlines() if "│" in line]
     assert rows == [
-        ["conv2d (Conv2D)", "26 × 26 × 32", "320", "432,640"],
-        ["max_pooling2d (MaxPooling2D)", "13 × 13 × 32", "0", "21,632"],
-        ["conv2d_1 (Conv2D)", "11 × 11 × 64", "18,496", "4,476,032"],
-        ["max_pooling2d_1 (MaxPooling2D)", "5 × 5 × 64", "0", "6,400"],
-        ["flatten (Flatten)", "1600", "0", "0"],
-        ["dense (Dense)", "128", "204,928", "409,856"],
-        ["dense_1 (Dense)", "10", "1,290", "2,580"],
+        ["conv2d (Conv2D)", "26 × 26 × 32", "3 × 3", "320", "432,640", "▌        8%", "86.5 kB", "57%"],
+        ["max_pooling2d (MaxPooling2D)", "13 × 13 × 32", "4 × 4", "0", "21,632", "0%", "21.6 kB", "14%"],
+        ["conv2d_1 (Conv2D)", "11 × 11 × 64", "8 × 8", "18,496", "4,476,032", "█████   84%", "31 kB", "20%"],
+        ["max_pooling2d_1 (MaxPooling2D)", "5 × 5 × 64", "10 × 10", "0", "6,400", "0%", "6.4 kB", "4%"],
+        ["flatten (Flatten)", "1600", "", "0", "0", "0%", "6.4 kB", "4%"],
+        ["dense (Dense)", "128", "", "204,928", "409,856", "▌        8%", "512 B", "0%"],
+        ["dense_1 (Dense)", "10", "", "1,290", "2,580", "0%", "40 B", "0%"],
     ]
     assert "225,034 parameters, all trainable · 900 kB of weights · 5.35 MFLOPs" in done.stdout
 
 
 def test_summary_says_what_layers_are_connected_to_where_they_form_no_chain() -> None:
-    done = cnncli("summary", RESIDUAL, COLUMNS="60")
-    assert "stage1/conv_1/conv2d, max_pooling2d" in done.stdout
+    done = cnncli("summary", RESIDUAL, "--expand", COLUMNS="60")
+    assert "conv_1/conv2d, max_pooling2d" in done.stdout
+
+
+def test_summary_has_a_row_for_a_block_and_shows_its_layers_on_demand() -> None:
+    def names(*options: str) -> list[str]:
+        lines = cnncli("summary", RESIDUAL, *options).stdout.splitlines()
+        return [line.split("│")[1][1:].rstrip() for line in lines if line.startswith("│")]
+
+    around = ["conv/conv2d (Conv2D)", "max_pooling2d (MaxPooling2D)"], ["max_pooling2d_1 (MaxPooling2D)"]
+    assert names()[:4] == [*around[0], "stage1 (4 layers)", "conv_1/conv2d (Conv2D)"]
+    assert names("--expand")[:7] == [
+        *around[0], "stage1", "  conv/conv2d (Conv2D)", "  conv_1/conv2d (Conv2D)", "  add (Add)",
+        "  activation (Activation)",
+    ]  # fmt: skip
+    assert [name for name in names("--expand") if name in around[1]] == around[1]
 
 
 def test_summary_json_has_the_promised_form() -> None:
     data = json.loads(cnncli("summary", MNIST, "--json").stdout)
-    assert list(data) == ["layers", "parameters", "trainable_parameters", "flops"]
+    assert list(data) == ["layers", "parameters", "trainable_parameters", "flops", "output_bytes"]
     assert data["layers"][0] == {
         "name": "conv2d", "type": "Conv2D", "output_shape": [26, 26, 32], "parameters": 320, "flops": 432640,
+        "trainable_parameters": 320, "output_bytes": 4 * 26 * 26 * 32, "receptive_field": [3, 3], "inputs": ["input"],
     }  # fmt: skip
+    assert data["layers"][-1]["receptive_field"] is None
+    assert data["output_bytes"] == 4 * (26 * 26 * 32 + 13 * 13 * 32 + 11 * 11 * 64 + 2 * 5 * 5 * 64 + 128 + 10)
     assert (data["parameters"], data["trainable_parameters"], data["flops"]) == (225034, 225034, 5349140)
 
 

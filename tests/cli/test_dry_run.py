@@ -44,7 +44,7 @@ def test_it_tells_shapes_parameters_flops_memory_and_time_and_writes_nothing(fol
     assert header.startswith("bars: 86 parameters · 45 training, 5 validation, 9 test (bars.npz)")
     cells = [[cell.strip() for cell in re.split("[│┃]", line)[1:-1]] for line in table]
     # 6 × 6 outputs of 3 filters, each of 9 products and sums and a bias; ReLU counts one more operation
-    assert ["conv2d (Conv2D)", "6 × 6 × 3", "30"] in [row[:3] for row in cells]
+    assert ["conv2d (Conv2D)", "6 × 6 × 3", "3 × 3", "30"] in [row[:4] for row in cells]
     assert table[-1].startswith("86 parameters, all trainable · 344 B of weights · ")
     assert re.fullmatch(
         r"memory  about \d+ MB at most: \d+ MB of Python and its libraries, 12 MB of kernels, 15\.6 kB of data, "

@@ -68,11 +68,51 @@ def test_the_misclassified_samples_are_a_file_that_agrees_with_the_confusion_mat
         assert 0.5 <= float(row["probability"]) <= 1
 
 
+def test_the_most_probable_wrong_answers_come_first(folder):
+    newest = runs(folder)[-1]
+    assert cnncli(folder, "evaluate", newest, "--data", "bars.npz").returncode == 0
+    with (newest / "misclassified.csv").open() as file:
+        sure = [float(row["probability"]) for row in csv.DictReader(file)]
+    assert sure == sorted(sure, reverse=True)
+
+
+def test_options_that_tell_nothing_are_refused_in_one_line(folder):
+    run = runs(folder)[-1]
+    done = cnncli(folder, "evaluate", run, "--top-k", 2)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --top-k must be less than the number of classes, 2; received 2\n",
+    )
+    done = cnncli(folder, "evaluate", run, "--normalize", "row")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "error: --normalize must be one of true, predicted, all; received 'row'\n",
+    )
+
+
+def test_shares_top_k_and_averages_are_in_the_document_and_can_be_expected(folder):
+    run = runs(folder)[-1]
+    done = cnncli(folder, "evaluate", run, "--top-k", 1, "--normalize", "true", "--json", "--expect", "macro_f1 >= 0")
+    document = json.loads(done.stdout)
+    counts = np.array(document["confusion"])
+    assert done.returncode == 0
+    assert document["top_1_accuracy"] == document["accuracy"]
+    assert np.array(document["normalized_confusion"]) == pytest.approx(counts / counts.sum(1, keepdims=True))
+    f1 = [row["f1"] for row in document["classes"]]
+    assert document["macro_f1"] == pytest.approx(sum(f1) / 2)
+    assert sum(each["count"] for each in document["reliability"]) == 9
+    missed = cnncli(folder, "evaluate", run, "--top-k", 1, "--expect", "test_top_1_acuracy >= 1")
+    assert missed.returncode == 4
+    assert "did you mean 'test_top_1_accuracy'?" in missed.stderr
+    text = cnncli(folder, "evaluate", run, "--normalize", "predicted").stdout
+    assert "% of each predicted class" in text
+
+
 def test_people_get_the_figures_a_row_a_class_and_the_matrix(folder):
     done = cnncli(folder, "evaluate", runs(folder)[-1])
     lines = [line.split() for line in done.stdout.splitlines() if line.strip()]
     assert done.stdout.startswith("test  loss ")
-    assert lines[1] == ["class", "precision", "recall", "F1", "samples"]
+    assert lines[1] == ["class", "precision", "recall", "F1", "AUC", "samples"]
     assert ["true", "\\", "predicted", "0", "1"] in lines
     assert lines[-1][0] == "misclassified"
 

@@ -183,3 +183,15 @@ def test_curves_of_a_training_are_printed_at_its_end(folder):
         assert (
             f"--plot shows the curves of a training; it can't be used with {other}" in refused.stderr + refused.stdout
         )
+
+
+def test_evaluate_writes_all_its_pictures_at_once(folder, tmp_path):
+    done = cnncli(folder, "evaluate", "bars.yaml", "--plots", tmp_path / "a/b")
+    assert done.returncode == 0, done.stderr
+    names = ["confusion.svg", "mistakes.svg", "calibration.svg", "roc.svg", "precision-recall.svg"]
+    assert done.stdout.splitlines()[-1] == f"plots          {tmp_path / 'a/b'}: {', '.join(names)}"
+    assert sorted(path.name for path in (tmp_path / "a/b").iterdir()) == sorted(names)
+    (tmp_path / "file").write_text("")
+    refused = cnncli(folder, "evaluate", "bars.yaml", "--plots", tmp_path / "file")
+    assert refused.returncode == 1
+    assert refused.stderr.splitlines()[-1] == f"error: {tmp_path / 'file'}: can't be made: File exists"

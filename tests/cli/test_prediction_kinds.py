@@ -92,6 +92,29 @@ def test_of_several_labels_those_above_a_half_are_told(trained):
         assert row[1] == " ".join(names)
 
 
+def test_several_labels_are_evaluated_label_by_label(trained):
+    path, _ = trained["labels"]
+    with np.load(path / "made.npz") as arrays:
+        np.savez(path / "test.npz", x_test=arrays["x_train"], y_test=arrays["y_train"])
+        labels = arrays["y_train"].astype(int)
+    document = json.loads(cnncli(path, "evaluate", "run", "--data", "test.npz", "--json").stdout)
+    assert [row["support"] for row in document["classes"]] == labels.sum(0).tolist()
+    assert document["confusion"] is None
+    _, outputs = trained["labels"]
+    wrong = (outputs > 0.5) != labels
+    with (path / "run/misclassified.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == document["misclassified"] == wrong.any(1).sum()
+    for row in rows:
+        assert sorted(row["wrong"].split()) == [str(label) for label in np.flatnonzero(wrong[int(row["index"])])]
+    text = cnncli(path, "evaluate", "run", "--data", "test.npz").stdout
+    assert "micro average" in text
+    done = cnncli(path, "evaluate", "run", "--data", "test.npz", "--normalize", "all")
+    assert done.stderr == "error: --normalize needs a confusion matrix, which this model does not have\n"
+    done = cnncli(path, "evaluate", "run", "--data", "test.npz", "--top-k", 1)
+    assert done.stderr == "error: --top-k needs a model that gives each sample one of several classes\n"
+
+
 @pytest.mark.parametrize("name", ["logits", "logit"])
 def test_logits_are_told_as_the_probabilities_that_they_mean_and_written_as_they_are(trained, name):
     path, outputs = trained[name]
@@ -157,3 +180,26 @@ def test_names_and_losses_say_what_outputs_mean():
     assert of("binary_crossentropy", (4, 4, 1), ("sky", "tree"), "masks") == Mask(["sky", "tree"])
     assert of("categorical_crossentropy", (4, 4, 3), ("sky", "tree"), "masks") == Mask(["sky", "tree", "2"])
     assert of("mse", (4, 4, 1), targets="input") == Reconstruction()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_explain_explains_classes_of_every_kind_and_refuses_what_are_none(trained, kind):
+    path, outputs = trained[kind]
+    np.save(path / "one.npy", np.load(path / "x.npy")[0])
+    done = cnncli(path, "explain", "run", "one.npy", "--class", "0", "--json")
+    if kind in ("numbers", "encoder"):
+        assert done.returncode == 2
+        assert "outputs are not classes" in done.stderr
+        assert cnncli(path, "predict", "run", "one.npy").returncode == 0
+        return
+    assert done.returncode == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    row = outputs[0].reshape(-1, outputs.shape[-1]).astype(np.float64)
+    if kind == "logits":
+        row = np.exp(row) / np.exp(row).sum()
+    elif kind == "logit":
+        row = 1 / (1 + np.exp(-row))
+    means = row.mean(0)
+    shares = [1 - means[0], means[0]] if len(means) == 1 else means
+    assert image["probability"] == pytest.approx(max(shares), rel=1e-5)
+    assert image["explained"] in ("0", "background")

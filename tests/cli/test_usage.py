@@ -16,7 +16,7 @@ from tests.cli.test_commands import cnncli
         (["m.safetensors"], "a command must come before 'm.safetensors': `cnncli evaluate m.safetensors` measures it"),
         (["check", "a.yaml", "--folds", "3"], "cnncli check has no option '--folds'; it belongs to train"),
         (["--epochs", "3", "train"], "cnncli has no option '--epochs'; it belongs to train"),
-        (["train", "--draws", "3"], "cnncli train has no option '--draws'; it belongs to datasets preview"),
+        (["train", "--draws", "3"], "cnncli train has no option '--draws'; it belongs to plot, datasets preview"),
         (["train", "--epoch", "3"], "cnncli train has no option '--epoch'; did you mean '--epochs'?"),
         (["check", "a.yaml", "-x"], "cnncli check has no option '-x': see cnncli check --help"),
         (["train", "--epochs"], "--epochs needs a value after it"),

@@ -31,10 +31,12 @@ COMMANDS = (
     "cnncli evaluate {file}",
     "cnncli evaluate {run} --weights last",
     "cnncli predict {file} images.npy --json",
+    "cnncli calibrate {file} -o calibrated.safetensors",
+    "cnncli calibrate {file} --reset",
     *["cnncli train --resume {run} --epochs 3 --quiet"] * 3,
     "cnncli train bars.yaml --weights {file} --epochs 0 --output out --quiet",
 )
-TREES = ("spec", "class_names", "rescale", "tone", "weights", "state")
+TREES = ("spec", "class_names", "rescale", "tone", "weights", "state", "decision")
 NAMES = ("", "\0", "é\n", "dense", "optimizer/m/x", "callback/0/x", "callback/-1/", "sums/loss")
 DTYPES = {"bool": "BOOL", "int8": "I8", "int64": "I64", "float16": "F16", "float32": "F32", "float64": "F64"}
 
@@ -80,6 +82,9 @@ def folder(tmp_path_factory):
     np.save(path / "images.npy", np.zeros((3, 8, 8, 1), np.float32))
     with chdir(path):
         assert run(f"cnncli train bars.yaml --output {RUN} --quiet", path) == "exit code 0\n"
+        (path / "costs.csv").write_text("true,0,1,unknown\n0,0,2,1\n1,2,0,1\n")
+        assert "exit code 0" in run(f"cnncli calibrate {RUN} --costs costs.csv", path)
+        assert "exit code 0" in run(f"cnncli calibrate {RUN} --weights last", path)
         _interrupted(load("bars.yaml"))
     return path
 

@@ -10,7 +10,7 @@ import pytest
 
 from cnncli.report.tables.datasets import print_datasets
 from cnncli.report.tables.evaluation import Evaluation, print_evaluation
-from cnncli.report.tables.summary import print_layers
+from cnncli.report.tables.summary import print_summary
 from cnncli.report.tables.vocabulary import words
 from cnncli.report.tables.vocabulary_text import print_list, print_word
 from cnncli.report.terminal.console import console_on, print_table, tied
@@ -57,7 +57,6 @@ DATASETS = [
 ]
 CLASSES = [f"automobile{number}" for number in range(10)]
 SHOWN = {
-    **{spec.stem: lambda file, spec=spec: print_layers(load(spec), file) for spec in CONFIGS},
     "datasets": lambda file: print_datasets(DATASETS),
     "layers": lambda file: print_list(words(), file),
     "each word": lambda file: print_word(words(), file),
@@ -70,11 +69,47 @@ def test_no_word_is_broken_at_80_columns_and_none_is_left_out(shown, name):
     assert in_words(wide) - {"·"} <= in_words(narrow)
 
 
-@pytest.mark.parametrize("name", SHOWN)
+SUMMARIES = {
+    f"{spec.stem}{' expanded' * expand}": lambda file, spec=spec, expand=expand: print_summary(
+        load(spec), file, expand=expand
+    )
+    for spec in CONFIGS
+    for expand in (False, True)
+}
+
+
+def rows_of(text):
+    """The cells of a table's rows."""
+    return [[cell.strip() for cell in line.split("│")[1:-1]] for line in text.splitlines() if line.startswith("│")]
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_a_summary_has_a_line_for_each_layer_at_any_width(shown, name):
+    wide = shown(1000, SUMMARIES[name])
+    for width in (60, 80, 100, 120, 160):
+        text = shown(width, SUMMARIES[name])
+        assert max(map(len, text.splitlines())) <= width
+        assert len(rows_of(text)) == len(rows_of(wide))
+        if width >= 80:
+            names = [[re.sub(r" \(.*\)", "", row[0]) for row in rows_of(each)] for each in (text, wide)]
+            assert names[0] == names[1]
+            assert {"shape", "Params", "FLOPs", "share"} <= in_words(text)
+            assert "parameters, " in text
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_at_120_columns_a_summary_shows_all_figures(shown, name):
+    heads = in_words("\n".join(shown(1000, SUMMARIES[name]).splitlines()[:4])) - {"(type)", "Connected", "to"}
+    narrow = shown(120, SUMMARIES[name])
+    assert heads <= in_words("\n".join(narrow.splitlines()[:4])) | {"Memory"}
+    assert "memory" in narrow
+
+
+@pytest.mark.parametrize("name", [*SHOWN, *SUMMARIES])
 def test_away_from_a_terminal_no_line_ends_in_blanks(name):
     file = io.StringIO()
     with redirect_stdout(file):
-        SHOWN[name](file)
+        (SHOWN | SUMMARIES)[name](file)
     assert file.getvalue().strip()
     assert not [line for line in file.getvalue().splitlines() if line != line.rstrip()]
 

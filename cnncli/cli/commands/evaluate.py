@@ -1,14 +1,15 @@
 """`cnncli evaluate`: metrics, confusion matrix and misclassified samples of a trained model."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from cnncli.api.model import Model
-from cnncli.api.targets import Target
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example
-from cnncli.cli.target import find_target, weights_option
+from cnncli.cli.target import find_target, tta_option, weights_option
+from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
 from cnncli.report.terminal.figures import figures_line
 from cnncli.report.terminal.output import echo_lines, emit
@@ -16,18 +17,36 @@ from cnncli.report.terminal.progress import Status
 from cnncli.system import atomic
 from cnncli.training.metrics.expectations import Expectation
 
+if TYPE_CHECKING:
+    from cnncli.training.metrics.class_scores import Normalization
+    from cnncli.training.metrics.evaluation_record import Evaluation
+
+TOP, MANY = 5, 20
+"""With more than MANY classes, the share of samples whose class is among the TOP most probable is reported, too."""
+
 
 @click.command("evaluate", epilog=example("cnncli evaluate runs/mnist/latest --expect 'accuracy >= 0.95'"))
 @click.argument("model", required=False, type=click.Path(path_type=Path))
 @weights_option
 @click.option("--data", metavar="SOURCE", help="Dataset to evaluate on: a built-in name, a folder of images or a file.")
+@click.option("--top-k", type=Integer(1), help=f"Report top-N accuracy. Default: {TOP} with more than {MANY} classes.")
+@click.option(
+    "--normalize",
+    type=click.Choice(["true", "predicted", "all"]),
+    help="Confusion matrix as shares of each true class (row), each predicted class (column) or all.",
+)
+@click.option("--all-classes", is_flag=True, help=f"Show every class. Default: the {MANY} with the lowest F1.")
 @click.option(
     *("--expect", "conditions"),
     metavar="CONDITION",
     multiple=True,
     help="Condition to meet, such as 'test_accuracy >= 0.9'. Repeatable.",
 )
+@click.option(
+    "--plots", metavar="FOLDER", type=click.Path(path_type=Path), help="Write pictures of it into this folder."
+)
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
+@tta_option
 @click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 @offline_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -36,8 +55,13 @@ def command(
     model: Path | None,
     weights: str | None,
     data: str | None,
+    top_k: int | None,
+    normalize: Literal["true", "predicted", "all"] | None,
+    all_classes: bool,
     conditions: tuple[str, ...],
+    plots: Path | None,
     junit: Path | None,
+    tta: str | None,
     threads: int | None,
     offline: bool,
     as_json: bool,
@@ -46,31 +70,71 @@ def command(
     with Report("evaluate", str(model or "the newest run"), junit) as report:
         report.expectations = [Expectation.parse(text) for text in conditions]
         target = find_target(model, weights)
-        _measure(target, data, report, last=bool(weights), threads=threads, offline=offline, as_json=as_json)
+        loaded = Model(target, threads=threads)
+        with Status() as status:
+            seen = [] if tta is None else loaded.views(tta)
+            evaluation = loaded.evaluate(data, tta=tta, offline=offline, on_event=status)
+        top_k = _top_k(evaluation, top_k)
+        if normalize and evaluation.confusion is None:
+            raise UsageError("--normalize needs a confusion matrix, which this model does not have")
+        listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
+        if as_json:
+            document = evaluation.document(top_k=top_k, normalize=normalize)
+            emit({**document, "model": str(target.file), **({"views": len(seen)} if seen else {})})
+        else:
+            from cnncli.report.tables.decision import comparison
+            from cnncli.report.tables.evaluation import print_evaluation
+
+            about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
+            about += f", weights of epoch {loaded.epoch}" if weights else ""
+            about += f", mean of {len(seen)} views" if seen else ""
+            echo_lines([f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})"])
+            if evaluation.decided is not None:
+                echo_lines([f"calibrated  {comparison(*evaluation.decided)}"])
+            print_evaluation(evaluation, top_k=top_k, normalize=normalize, all_classes=all_classes)
+            if evaluation.judged:
+                place = f": {listing}" if listing else ""
+                echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
+        if listing is not None:  # after the metrics, so that they are printed even if writing fails
+            _write(evaluation, listing)
+        if plots is not None:
+            written = _draw(evaluation, plots, normalize)
+            echo_lines([f"plots          {plots}: {', '.join(written)}"], err=as_json)
+        report.what = evaluation.split
+        report.conclude(evaluation.named_figures(top_k))
 
 
-def _measure(
-    target: Target, data: str | None, report: Report, *, last: bool, threads: int | None, offline: bool, as_json: bool
-) -> None:
-    """Evaluate, print the metrics and check expectations."""
-    model = Model(target, threads=threads)
-    with Status() as status:
-        evaluation = model.evaluate(data, offline=offline, on_event=status)
-    from cnncli.report.tables.evaluation import print_evaluation
+def _top_k(evaluation: "Evaluation", asked: int | None) -> int | None:
+    """The k of top-k accuracy; None where it is not reported. Raises UsageError for one that tells nothing."""
+    ranked = evaluation.confusion is not None and evaluation.scores is not None
+    classes = len(evaluation.classes)
+    if asked is None:
+        return TOP if ranked and classes > MANY else None
+    if not ranked:
+        raise UsageError("--top-k needs a model that gives each sample one of several classes")
+    if asked >= classes:
+        raise UsageError(f"--top-k must be less than the number of classes, {classes}; received {asked}")
+    return asked
+
+
+def _draw(evaluation: "Evaluation", folder: Path, normalize: "Normalization | None") -> list[str]:
+    """Write the pictures that there are; the names of the files."""
+    from cnncli.api.plots import PlotOptions, drawn, evaluation_plots
+
+    written = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CnncliError(f"{folder}: can't be made: {reason(error)}") from None
+    for name, make in evaluation_plots(evaluation, PlotOptions(normalize=normalize)).items():
+        figure = make()
+        if figure is not None:
+            drawn(name, [figure]).save(folder / f"{name}.svg")
+            written.append(f"{name}.svg")
+    return written
+
+
+def _write(evaluation: "Evaluation", listing: Path) -> None:
     from cnncli.training.metrics.mistakes import misclassified_csv
 
-    listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
-    if as_json:
-        emit({**evaluation.document(), "model": str(target.file)})
-    else:
-        about = f"{evaluation.samples:,} samples{f' of {data}' if data else ''}"
-        about += f", weights of epoch {model.epoch}" if last else ""
-        echo_lines([f"{evaluation.split}  {figures_line(evaluation.figures)}  ({about})"])
-        print_evaluation(evaluation)
-        if evaluation.judged:
-            place = f": {listing}" if listing else ""
-            echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
-    if listing is not None:  # after the metrics, so that they are printed even if writing fails
-        atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())
-    report.what = evaluation.split
-    report.conclude(evaluation.named_figures())
+    atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())

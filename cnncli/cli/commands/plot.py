@@ -45,7 +45,14 @@ ROWS = 18
 
 @click.command("plot", epilog=example("cnncli plot runs/mnist/latest --what curves -o curves.svg"))
 @click.argument("targets", metavar="[SPEC|MODEL|RUN]...", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--what", type=click.Choice(WHATS), default="model", show_default=True, help="What to plot; see below.")
+@click.option(
+    *("--what", "what"),
+    metavar="WHAT",
+    type=click.Choice(WHATS),
+    default="model",
+    show_default=True,
+    help="What to plot: one of the above.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="File to write, its format by the suffix.")
 @click.option("--format", "kind", type=click.Choice(FORMATS), help="Format, where no file says it. Default: svg.")
 @click.option("--dpi", type=Integer(24, 1200), default=DPI, show_default=True, help="Resolution of PNG files.")

@@ -13,11 +13,14 @@ from cnncli.report.terminal.output import echo_json
 @click.command("summary", epilog=example("cnncli summary mnist.yaml"))
 @click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
+@click.option("--expand", is_flag=True, help="Show the layers of blocks, too. Default: a row for each block.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
-def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_json: bool) -> None:
     """Show a model layer by layer: output shapes, parameters, FLOPs of one image, totals.
 
-    The model is that of a spec, a run or a model file. Default: the newest run.
+    The receptive field is how many rows and columns of the image one place of the output depends on. On a narrow
+    terminal some columns are left out; --json has all of all layers. The model is that of a spec, a run or a model
+    file. Default: the newest run.
     """
     spec = find_spec(given_or_newest(target), overrides)
     from cnncli.report.tables.summary import print_summary, summary_data
@@ -25,4 +28,4 @@ def command(target: str | None, overrides: tuple[str, ...], as_json: bool) -> No
     if as_json:
         echo_json(summary_data(spec.model))
     else:
-        print_summary(spec, sys.stdout)
+        print_summary(spec, sys.stdout, expand=expand)

@@ -73,8 +73,18 @@ def pixels(image: Image.Image, form: Form) -> Array:
         spread = _spread(image)  # is forgotten when pixels are read
         upright = _numbers(ImageOps.exif_transpose(image), spread)
     else:
-        upright = _bytes(ImageOps.exif_transpose(image)).convert(MODES[form.color_mode])
+        upright = _upright(image).convert(MODES[form.color_mode])
     return _resized(upright, form).reshape(form.shape)
+
+
+def whole(image: Image.Image) -> Array:
+    """The whole image, turned as EXIF says: uint8 (H, W), or (H, W, 3) if it may have colors. Raises as `pixels`."""
+    upright = _upright(image)
+    return np.asarray(upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB"), np.uint8)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    return _bytes(ImageOps.exif_transpose(image))
 
 
 def _bytes(image: Image.Image) -> Image.Image:

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image as Pillow
 
-from cnncli.datasets.images.decode import Form, decode, pixels
+from cnncli.datasets.images.decode import Form, decode, pixels, whole
 from cnncli.datasets.sources import memmap
 from cnncli.datasets.sources.folder import entries, is_picture, unread
-from cnncli.datasets.sources.image_files import UnusableError, processors
+from cnncli.datasets.sources.image_files import UnusableError, opened, processors
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 
@@ -60,6 +60,29 @@ def images(inputs: Iterable[Input], form: Form | None, shape: tuple[int, ...], *
             pieces = [portion[start : start + PIECE] for start in range(0, len(portion), PIECE)]
             for piece in threads.map(partial(_read_all, invert=invert), pieces):
                 yield from piece
+
+
+def original(given: Input, shape: tuple[int, ...]) -> Array:
+    """One image before it is made into the model's form: uint8 (H, W[, C]); an array has the model's input shape.
+
+    Of floating-point arrays, 0 becomes black and 1 white; if they have other values, the least and the greatest.
+    Raises UnusableError.
+    """
+    if isinstance(given, Path) and given.suffix.lower() != ARRAYS:
+        with opened(given) as image:
+            return whole(image)
+    if isinstance(given, Pillow.Image):
+        return whole(given)
+    array = (_mapped(given) if isinstance(given, Path) else given).reshape(shape)
+    if array.dtype == np.uint8:
+        return np.array(array)
+    low, high = min(0, float(array.min())), max(1, float(array.max()))
+    return np.rint((array.astype(np.float64) - low) / (high - low) * 255).astype(np.uint8)
+
+
+def files(path: Path) -> Iterator[Path]:
+    """The image files below a folder, in the order of names; any other path itself."""
+    yield from (file for file, _ in _below(path)) if path.is_dir() else [path]
 
 
 def holds_images(folder: Path) -> bool:

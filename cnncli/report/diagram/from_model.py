@@ -2,12 +2,10 @@
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from itertools import groupby
+from collections.abc import Sequence
 from textwrap import wrap
 
+from cnncli.graph.blocks import Block, grouped
 from cnncli.graph.model import INPUT, Model, Node, Parameter, lower
 from cnncli.layers.layer import Layer
 from cnncli.ops.ir import Shape
@@ -41,29 +39,6 @@ def kind_of(layer: Layer) -> Kind:
     return next((kind for words, kind in KINDS if re.search(words, name)), "shape")
 
 
-@dataclass(frozen=True)
-class _Block:
-    """Consecutive layers whose names begin with the name of a block."""
-
-    name: str
-    nodes: Sequence[Node]
-
-    @cached_property
-    def names(self) -> set[str]:
-        """The names of its layers."""
-        return {node.name for node in self.nodes}
-
-    @property
-    def sources(self) -> list[str]:
-        """The names of the layers outside that it reads."""
-        return list(dict.fromkeys(name for node in self.nodes for name in node.inputs if name not in self.names))
-
-    def structure(self) -> list[tuple[Layer, list[int]]]:
-        """Its layers, with the places of their inputs among them; -1 for what comes from outside."""
-        places = {node.name: place for place, node in enumerate(self.nodes)}
-        return [(node.layer, [places.get(name, -1) for name in node.inputs]) for node in self.nodes]
-
-
 class _Maker:
     def __init__(self, model: Model, options: DiagramOptions) -> None:
         self.model, self.options, lowered = model, options, lower(model)
@@ -91,9 +66,9 @@ class _Maker:
 
     def _parts(self, nodes: Sequence[Node], depth: int) -> list[Part]:
         parts: list[Part] = []
-        run: list[_Block] = []
-        for found in _grouped(nodes, depth):
-            if isinstance(found, _Block) and not self.options.expand_blocks:
+        run: list[Block] = []
+        for found in grouped(nodes, depth):
+            if isinstance(found, Block) and not self.options.expand_blocks:
                 if run and not self._continues(run, found):
                     parts.append(self._folded(run))
                     run = []
@@ -123,7 +98,7 @@ class _Maker:
             lines.append("trainable" if trainable else "frozen")
         return Box(self._id(node.name), title, lines, kind_of(layer), (node.name,), trainable)
 
-    def _folded(self, run: Sequence[_Block]) -> Box:
+    def _folded(self, run: Sequence[Block]) -> Box:
         """One box for a block, or for equal blocks that follow each other."""
         block, nodes = run[0], [node for block in run for node in block.nodes]
         counts = Counter(type(node.layer).__name__ for node in block.nodes)
@@ -153,7 +128,7 @@ class _Maker:
         weights = [p.weight.trainable for node in nodes for p in self.weights[node.name]]
         return any(weights) if weights else None
 
-    def _continues(self, run: Sequence[_Block], block: _Block) -> bool:
+    def _continues(self, run: Sequence[Block], block: Block) -> bool:
         """Whether the block equals those of the run, and reads only the last one, which nothing else does."""
         last = run[-1]
         private = all(self.readers[name] <= last.names | block.names for name in last.names)
@@ -167,21 +142,6 @@ class _Maker:
             found = f"{name}#{count}"
         self.ids.add(found)
         return found
-
-
-def _grouped(nodes: Sequence[Node], depth: int) -> Iterator[Node | _Block]:
-    """Layers and blocks in order. A block with a single layer is no more than that layer."""
-
-    def block_of(node: Node) -> str:
-        path = node.name.split("/")
-        return "/".join(path[: depth + 1]) if len(path) > depth + 1 else ""
-
-    for name, run in groupby(nodes, block_of):
-        found = list(run)
-        if name and len(found) > 1:
-            yield _Block(name, found)
-        else:
-            yield from found
 
 
 def _run_title(names: Sequence[str]) -> str:

@@ -207,7 +207,7 @@ class _Layout:
 
 
 class _Level:
-    """Items in order, ranked and placed; the trunk is at 0 across. `framed`: a rank before and after the parts is free."""
+    """Items in order, ranked and placed; the trunk is at 0 across. `framed`: parts leave the outer ranks free."""
 
     def __init__(self, items: Mapping[Key, Item], wires: Sequence[Wire], *, framed: bool) -> None:
         self.items, self.wires = items, wires

@@ -142,6 +142,7 @@ class EvaluationPart:
     charts: Sequence[Picture] = ()
     gallery: Gallery | None = None
     samples: Samples | None = None
+    decision: Table | None = None
 
 
 @dataclass(frozen=True)

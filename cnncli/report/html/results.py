@@ -46,6 +46,7 @@ def results(evaluation: Evaluation, examples: Examples | None, room: Room, prefi
         list(_charts(evaluation)),
         made,
         shown,
+        _decision(evaluation),
     )
 
 
@@ -138,6 +139,19 @@ def _row(row: ClassRow, names: Sequence[str], color: str = "") -> list[Cell]:
         Cell(f"{row.support:,}", row.support),
         Cell(f"{row.predicted:,}", row.predicted),
     ]
+
+
+def _decision(evaluation: Evaluation) -> Table | None:
+    """The figures without and with what `calibrate` fitted."""
+    if evaluation.decided is None:
+        return None
+    before, after = evaluation.decided
+    rows = [
+        [Cell(name), *(Cell(figure(found[name])) if name in found else Cell("–") for found in (before, after))]
+        for name in dict.fromkeys([*before, *after])
+    ]
+    columns = [Column("figure", numeric=False), Column("without"), Column("with")]
+    return Table("Without and with the decisions of the model (calibrate)", columns, rows)
 
 
 def _charts(evaluation: Evaluation) -> Iterator[Picture]:

@@ -93,7 +93,8 @@ def _(figure: Sheet) -> Drawing:
         items += _tile(tile, x, y, width, scale)
     rows = -(-len(figure.tiles) // figure.columns)
     total = max(2 * EDGE + figure.columns * column - GAP, 2 * EDGE + text_width(figure.title, TITLE, bold=True))
-    bottom = _note(items, figure.note, top + rows * row)
+    bottom = _chips(items, figure.legend, top + rows * row, total)
+    bottom = _note(items, figure.note, bottom)
     return Drawing(total, bottom + EDGE, items, figure.title, figure.note)
 
 
@@ -184,14 +185,13 @@ class _Plot:
         self.items += dots
 
     def mark(self, x: float, y: float, text: str, role: str) -> None:
-        """Point out a point: a faint vertical line, a ring, and the text above or beside it."""
+        """Point out a point: a faint vertical line, a ring, and the text at the end of the line that is far from it."""
         px, py = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
         self.items.append(Path([(px, self.y.start), (px, self.y.end)], "muted", 1, dashed=True))
         self.items.append(Circle(px, py, 5, None, role))
         right = px + 8 + text_width(text, SMALL) > self.x.end
-        self.items.append(
-            Label(px - 6 if right else px + 6, self.y.end + SMALL, text, SMALL, "ink", "end" if right else "start")
-        )
+        line = self.y.start - 6 if py < (self.y.start + self.y.end) / 2 else self.y.end + SMALL
+        self.items.append(Label(px - 6 if right else px + 6, line, text, SMALL, "ink", "end" if right else "start"))
 
     def diagonal(self) -> None:
         """A faint line from corner to corner."""
@@ -214,6 +214,20 @@ def _title(items: list[Item], text: str, top: float) -> float:
         return top
     items.append(Label(EDGE, top + TITLE * 0.8, text, TITLE, bold=True))
     return top + TITLE * 1.7
+
+
+def _chips(items: list[Item], legend: Sequence[tuple[str, int]], top: float, width: float) -> float:
+    """Add names behind squares of their colors, in as many rows as they need; the y below."""
+    x = EDGE
+    for name, number in legend:
+        shown = shortened(name, width - 3 * EDGE, SMALL)
+        needed = 16 + text_width(shown, SMALL)
+        if x > EDGE and x + needed > width - EDGE:
+            x, top = EDGE, top + SMALL * 1.6
+        items.append(Rect(x, top, SMALL, SMALL, series(number), radius=2))
+        items.append(Label(x + 16, top + SMALL - 1.5, shown, SMALL))
+        x += needed + 14
+    return top + SMALL * 2 if legend else top
 
 
 def _note(items: list[Item], text: str, top: float) -> float:

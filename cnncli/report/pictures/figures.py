@@ -110,7 +110,10 @@ class Tile:
 
 @dataclass(frozen=True)
 class Sheet:
-    """Images in rows of `columns`; `heads`: titles of the columns, if they have any."""
+    """Images in rows of `columns`; `heads`: titles of the columns, if they have any.
+
+    `legend`: names with the numbers of their colors, which are those of series.
+    """
 
     title: str
     tiles: Sequence[Tile]
@@ -118,6 +121,7 @@ class Sheet:
     size: float = 112.0
     """Of an image's longer side, in pixels."""
     heads: Sequence[str] = ()
+    legend: Sequence[tuple[str, int]] = ()
     note: str = ""
 
 

@@ -11,6 +11,7 @@ from cnncli.graph.model import Model
 from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
+from cnncli.training.decisions.decision import NONE, UNKNOWN, Decision
 from cnncli.training.metrics.statistics import class_names, class_numbers
 from cnncli.training.prediction import Prediction
 
@@ -47,15 +48,31 @@ class Reader(Protocol):
         """Interpret the output, which must not be None."""
 
 
-def reader(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str, names: Sequence[str]) -> Reader:
-    """Select the interpreter for outputs of shape `outputs`; `names` are the class names."""
-    means, count = loss.meaning(outputs, targets), outputs[-1]
+def meaning(model: Model, loss: Loss, outputs: tuple[int, ...], targets: str) -> Meaning:
+    """What outputs of shape `outputs` mean: also those of a softmax that another loss trained are classes."""
+    means = loss.meaning(outputs, targets)
+    return Meaning.CLASSES if means is Meaning.NUMBERS and ends_in_softmax(model.nodes[-1].layer) else means
+
+
+def reader(
+    model: Model,
+    loss: Loss,
+    outputs: tuple[int, ...],
+    targets: str,
+    names: Sequence[str],
+    *,
+    decision: Decision | None = None,
+) -> Reader:
+    """Select the interpreter for outputs of shape `outputs`; `names` are the class names. Answers are those of the
+    `decision`, if there is one.
+    """
+    means, count = meaning(model, loss, outputs, targets), outputs[-1]
     if means is Meaning.IMAGE:
         return Reconstruction()
-    if means is Meaning.NUMBERS and ends_in_softmax(model.nodes[-1].layer):
-        means = Meaning.CLASSES
-    classes = 2 if count == 1 and means in (Meaning.CHOICE, Meaning.MASK) else count
-    return READERS[means](class_names(names, count, classes))
+    classes = class_names(names, count, 2 if count == 1 and means in (Meaning.CHOICE, Meaning.MASK) else count)
+    if means is Meaning.LABELS:
+        return Labels(classes, decision)
+    return READERS[means](classes) if means in READERS else Classes(classes, decision)
 
 
 @dataclass(frozen=True)
@@ -63,6 +80,7 @@ class Classes:
     """A probability for each class; or one output, the probability of the second of two."""
 
     classes: Sequence[str]
+    decision: Decision | None = None
 
     @property
     def columns(self) -> Sequence[str]:
@@ -74,15 +92,19 @@ class Classes:
         shares = output if len(output) > 1 else np.array([1 - output[0], output[0]])
         numbers, ranked = [number(share) for share in shares], _ranked(self.classes, shares)
         name, probability = ranked[0]
+        if self.decision is not None:
+            chosen = int(self.decision.decide(output[None])[0])
+            name, probability = (UNKNOWN, probability) if chosen == NONE else (self.classes[chosen], shares[chosen])
         document = {"class": name, "probability": number(probability), "probabilities": numbers}
         return Answer(name, ranked, document, [name, *numbers])
 
 
 @dataclass(frozen=True)
 class Labels:
-    """Multi-label probabilities: predicts every label above 0.5."""
+    """Multi-label probabilities: predicts every label above 0.5, or that reaches its threshold."""
 
     classes: Sequence[str]
+    decision: Decision | None = None
 
     @property
     def columns(self) -> Sequence[str]:
@@ -90,8 +112,10 @@ class Labels:
 
     def answer(self, prediction: Prediction) -> Answer:
         assert prediction.output is not None
-        numbers, ranked = [number(share) for share in prediction.output], _ranked(self.classes, prediction.output)
-        names = [name for name, share in ranked if share > 0.5]
+        output = prediction.output
+        numbers, ranked = [number(share) for share in output], _ranked(self.classes, output)
+        taken = output > 0.5 if self.decision is None else self.decision.decide(output[None])[0]
+        names = [self.classes[place] for place in _order(output) if taken[place]]
         return Answer(
             ", ".join(names) or "none",
             ranked,
@@ -160,14 +184,16 @@ def number(value: Any) -> float | None:
 
 
 def _ranked(names: Sequence[str], shares: Array) -> list[tuple[str, float]]:
-    return [(names[place], shares[place]) for place in np.argsort(-shares, kind="stable")]
+    return [(names[place], shares[place]) for place in _order(shares)]
+
+
+def _order(shares: Array) -> Array:
+    """Places of the shares, greatest first."""
+    return np.argsort(-shares, kind="stable")
 
 
 READERS: Mapping[Meaning, Callable[[Sequence[str]], Reader]] = {
-    Meaning.CLASSES: Classes,
-    Meaning.CHOICE: Classes,
-    Meaning.LABELS: Labels,
     Meaning.NUMBERS: Numbers,
     Meaning.MASK: Mask,
 }
-"""Factory of an interpreter from class names."""
+"""Factory of an interpreter from class names, of outputs that no decision is fitted to."""

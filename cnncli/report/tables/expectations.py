@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 from cnncli.errors import CnncliError, DivergedError, ExpectationError, UsageError
 from cnncli.escaping import one_line
+from cnncli.hints import suggestion
 from cnncli.report.terminal.figures import figure
 from cnncli.report.terminal.output import echo
 from cnncli.system.atomic import write
@@ -83,7 +84,8 @@ def judge(command: str, expectations: Sequence[Expectation], figures: Mapping[st
 
 def _missed(one: Expectation, asking: str, figures: Mapping[str, float]) -> str:
     if one.figure not in figures:
-        return f"there is no figure '{one.figure}' for '{one}'; there are {', '.join(figures)}"
+        known = suggestion(one.figure, figures) or f"; there are {', '.join(figures)}"
+        return f"there is no figure '{one.figure}' for '{one}'{known}"
     return f"{one.figure} is {figures[one.figure]:.6g} and {asking} {one.condition}"
 
 

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from shlex import quote
@@ -22,13 +22,14 @@ from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
+from cnncli.training.decisions.decision import KEY
 from cnncli.training.events import Event, Notice
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
 from cnncli.training.metrics.evaluation import evaluate
 from cnncli.training.resources.memory_check import check_memory
-from cnncli.training.runs import checkpoint, past_runs
+from cnncli.training.runs import checkpoint, model_file, past_runs
 from cnncli.training.runs.checkpoint import ModelFile
 from cnncli.training.runs.run_directory import Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
@@ -135,11 +136,13 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
             _load(network, place.weights)
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
+            before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
             _begin(trainer, plan, resumed=place.resume is not None)
             epoch = trainer.train()
             history = trainer.state.history
             best = _load(network, run.best)
+            _keep_decision(run, before, best, report)
             test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
@@ -166,6 +169,17 @@ def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None
     if interruption.resume:
         with suppress(CnncliError):
             run.conclude({"state": state, "reason": str(error)})
+
+
+def _keep_decision(run: Run, before: Mapping[str, str], best: ModelFile, report: Callable[[Event], None]) -> None:
+    """Keep the decision of the resumed run's model file if its weights are still the same; it does not fit others."""
+    if KEY not in before or KEY in best.metadata:
+        return
+    if before.get("digest") == best.digest:
+        checkpoint.save(run.best, replace(best, metadata={**best.metadata, KEY: before[KEY]}))
+    else:
+        advice = f"`cnncli calibrate {quote(run.shown)}` fits new ones"
+        report(Notice(f"{run.best.name} has new weights, without the decisions of the last ones: {advice}"))
 
 
 def _load(network: Network, path: Path) -> ModelFile:

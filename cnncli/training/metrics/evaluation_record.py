@@ -23,6 +23,7 @@ from cnncli.training.metrics.threshold_curves import (
     ThresholdCounts,
     threshold_counts,
 )
+from cnncli.training.metrics.worst_masks import MaskMistake
 
 Array = np.ndarray[Any, Any]
 Class = int | str
@@ -38,7 +39,8 @@ class Evaluation:
     `counted`: the unit it counts, "samples" or "pixels"; `mistakes` only has samples, the worst first. For samples with
     classes, row by row: `scores`, float32 (N, outputs), the probabilities (a single output is that of the second of two
     classes); `labels`, int64 (N,), the true classes, or uint8 (N, outputs), 0 or 1 for each label of a multi-label
-    model; `data`, the split that they are of.
+    model. `data`: the split. `masks`: of segmentation models, the images with the most wrong pixels. `decided`: figures
+    without and with the decision of a calibrated model.
     """
 
     split: str
@@ -51,6 +53,8 @@ class Evaluation:
     scores: Array | None = field(default=None, repr=False)
     labels: Array | None = field(default=None, repr=False)
     data: Split | None = field(default=None, repr=False)
+    masks: Sequence[MaskMistake] = field(default=(), repr=False)
+    decided: tuple[Mapping[str, float], Mapping[str, float]] | None = None
 
     @property
     def multi_label(self) -> bool:
@@ -151,10 +155,11 @@ class Evaluation:
         sure = self.scores.max(1) if self.scores.shape[1] > 1 else np.maximum(self.scores[:, 0], 1 - self.scores[:, 0])
         return calibration.calibration(sure, class_numbers(self.scores) == self.labels, bins)
 
-    def class_figures(self) -> dict[str, float]:
+    def class_figures(self, top_k: int | None = None) -> dict[str, float]:
         """Averages over the classes by name, such as `macro_f1`, `mean_iou`, `roc_auc` and `ece`; those that exist.
 
         `roc_auc` and `average_precision` are those of the second of two classes; else the means over the classes.
+        top_k: adds `top_{k}_accuracy`.
         """
         if not self._rows:
             return {}
@@ -169,22 +174,22 @@ class Evaluation:
             "average_precision": curves.average_precision,
         }
         found |= {"ece": measured and measured.ece}
+        if top_k is not None:
+            found[f"top_{top_k}_accuracy"] = self.top_k(top_k)
         return {name: value for name, value in found.items() if value is not None}
 
-    def named_figures(self) -> dict[str, float]:
+    def named_figures(self, top_k: int | None = None) -> dict[str, float]:
         """The names that `--expect` accepts: each figure without and with the prefix of its split (`test_`, `val_`)."""
         prefix = {"validation": "val", "test": "test"}[self.split]
-        figures = {**self.class_figures(), **self.figures}
+        figures = {**self.figures, **self.class_figures(top_k)}
         return {**figures, **{f"{prefix}_{name}": value for name, value in figures.items()}}
 
     def document(self, *, top_k: int | None = None, normalize: Normalization | None = None) -> dict[str, Any]:
         """The output of `--json`. top_k: adds `top_{k}_accuracy`; normalize: adds `normalized_confusion`."""
-        top = {} if top_k is None else {f"top_{top_k}_accuracy": self.top_k(top_k)}
         measured = self.calibration()
         document = {
-            **self.class_figures(),
             **self.figures,
-            **top,
+            **self.class_figures(top_k),
             "samples": self.samples,
             "split": self.split,
             "misclassified": len(self.mistakes) if self.judged else None,
@@ -194,6 +199,8 @@ class Evaluation:
             "best_thresholds": {name: asdict(best) for name, best in self.two_class_thresholds().items()} or None,
             "reliability": measured and [asdict(each) for each in measured.bins],
         }
+        if self.decided is not None:
+            document["decision"] = dict(zip(("before", "after"), self.decided, strict=True))
         if normalize is not None:
             shares = self.normalized_confusion(normalize)
             document["normalized_confusion"] = None if shares is None else _with_none(shares)

@@ -15,6 +15,7 @@ from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.metrics.mistakes import find_mistakes
 from cnncli.training.metrics.statistics import Confusion, Totals, class_names, class_numbers, confusion_matrix
+from cnncli.training.metrics.worst_masks import MaskMistake, WorstMasks
 
 Array = np.ndarray[Any, Any]
 
@@ -29,8 +30,9 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
         return Evaluation(split, len(feed.split), evaluate(network, feed, metrics), [], None, [], counted)
     classes = class_names(names, outputs[-1], count)
     if counted == "pixels":
-        figures, confusion = _examine_pixels(network, feed, metrics, count)
-        return Evaluation(split, len(feed.split), figures, classes, confusion, [], counted)
+        figures, confusion, masks = _examine_pixels(network, feed, metrics, count)
+        count = len(feed.split)
+        return Evaluation(split, count, figures, classes, confusion, [], counted, data=feed.split, masks=masks)
     figures, scores, labels = _examine_samples(network, feed, metrics, multi_label=several)
     matrix = None if several else confusion_matrix(labels, class_numbers(scores), count)
     mistakes = find_mistakes(classes, scores, labels, feed.split)
@@ -39,15 +41,17 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
 
 def _examine_pixels(
     network: Network, feed: Feed, metrics: Sequence[Metric], classes: int
-) -> tuple[dict[str, float], Array]:
-    """The figures and the confusion matrix."""
-    confusion, totals = Confusion(classes), Totals()
+) -> tuple[dict[str, float], Array, Sequence[MaskMistake]]:
+    """The figures, the confusion matrix, and the images with the most wrong pixels."""
+    confusion, totals, worst = Confusion(classes), Totals(), WorstMasks(feed.split)
 
     def count_batch(rows: slice) -> None:
-        totals.add(confusion.count(*_read(network, rows)))
+        scores, targets = _read(network, rows)
+        totals.add(confusion.count(scores, targets))
+        worst.add(scores, targets, rows.start)
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch)
-    return figures, totals.sums()["matrix"]
+    return figures, totals.sums()["matrix"], worst.found
 
 
 def _examine_samples(

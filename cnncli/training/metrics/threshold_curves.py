@@ -10,7 +10,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, eq=False)
 class Roc:
-    """A ROC curve from (0, 0) to (1, 1): float64 arrays of one length, without points in the middle of a line.
+    """A ROC curve from (0, 0) to (1, 1): float64 arrays of one length, without points in the middle of a line
+    (but with the highest score), as in scikit-learn.
 
     A sample is positive if its score is at least the threshold; thresholds fall, and the first is infinite.
     """
@@ -71,7 +72,7 @@ class ThresholdCounts:
         """The ROC curve."""
         true, false = _from_zero(self.true_positives), _from_zero(self.false_positives)
         corner = np.ones(len(true), bool)
-        corner[1:-1] = (np.diff(true, 2) != 0) | (np.diff(false, 2) != 0)
+        corner[2:-1] = (np.diff(true[1:], 2) != 0) | (np.diff(false[1:], 2) != 0)
         thresholds = np.concatenate([[np.inf], self.thresholds])
         return Roc(false[corner] / false[-1], true[corner] / true[-1], thresholds[corner], self.auc)
 

@@ -1,0 +1,1 @@
+"""Decisions: fitting, on held-out samples, how probabilities become answers."""

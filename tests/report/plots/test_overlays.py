@@ -1,0 +1,46 @@
+"""The images with the most wrong pixels, and masks over them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.datasets.dataset import Split
+from cnncli.report.plots.overlays import COVER, class_colors, covered
+from cnncli.training.metrics.worst_masks import KEPT, WorstMasks
+
+
+def test_the_worst_masks_are_those_of_all_images_in_whatever_batches():
+    random = np.random.RandomState(0)
+    count = 3 * KEPT
+    scores = random.rand(count, 4, 5, 3).astype(np.float32)
+    true = random.randint(0, 3, (count, 4, 5))
+    scores[5] = np.eye(3)[true[5]]  # all right: never listed
+    targets = np.eye(3, dtype=np.float32)[true]
+    split = Split(np.zeros((count, 4, 5, 1), np.uint8), None, "source", "test")
+    shares = (scores.argmax(-1) != true).reshape(count, -1).mean(1)
+    expected = sorted(range(count), key=lambda row: (-shares[row], row))[:KEPT]
+    for size in (1, 7, count):
+        worst = WorstMasks(split)
+        for start in range(0, count, size):
+            worst.add(scores[start : start + size], targets[start : start + size], start)
+        assert [mistake.position for mistake in worst.found] == expected
+        assert [mistake.wrong for mistake in worst.found] == pytest.approx(shares[expected])
+        np.testing.assert_array_equal(worst.found[0].predicted, scores[expected[0]].argmax(-1))
+        np.testing.assert_array_equal(worst.found[0].true, true[expected[0]])
+
+
+def test_right_masks_are_no_mistakes():
+    targets = np.eye(2, dtype=np.float32)[np.random.RandomState(1).randint(0, 2, (4, 3, 3))]
+    worst = WorstMasks(Split(np.zeros((4, 3, 3, 1), np.uint8), None, "source", "test"))
+    worst.add(targets, targets, 0)
+    assert worst.found == []
+
+
+def test_a_mask_covers_its_image_except_where_it_is_of_class_0():
+    image = Image.fromarray(np.full((2, 2, 3), 100, np.uint8))
+    colors = class_colors(3)
+    drawn = np.asarray(covered(image, np.array([[0, 1], [2, 0]], np.uint8), colors))
+    assert drawn[0, 0].tolist() == drawn[1, 1].tolist() == [100, 100, 100]
+    for place, number in (((0, 1), 1), ((1, 0), 2)):
+        np.testing.assert_allclose(drawn[place], (1 - COVER) * 100 + COVER * colors[number], atol=0.51)
+    assert len({tuple(color) for color in class_colors(9).tolist()}) == 9
