@@ -19,8 +19,10 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PAGES = (
     "README.md",
-    *(f"docs/{name}.md" for name in ("ci", "data", "evaluation", "performance", "pictures", "reports")),
-    *(f"docs/{name}.md" for name in ("specs", "training")),
+    *(
+        f"docs/{name}.md"
+        for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "specs", "training")
+    ),
 )
 TESTED_ELSEWHERE = {"api.md", "benchmarks.md", "benchmarks_notes.md", "errors.md", "reference.md"}
 BROKEN = """\

@@ -37,7 +37,6 @@ class Predicting(Protocol):
     def spec(self) -> "Spec": ...
     @property
     def network(self) -> "Network": ...
-    @property
     def reader(self) -> "Reader": ...
     def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]": ...
     def doubts(self, *, inverted: bool) -> "InputCheck": ...
@@ -76,7 +75,7 @@ class Explaining:
     @property
     def classes(self) -> Sequence[str]:
         """Names of the classes; empty if the model's outputs are not classes."""
-        reader = self.model.reader
+        reader = self.model.reader()
         return () if isinstance(reader, Numbers | Reconstruction) else reader.classes
 
     def explain(self, image: "Input") -> Explanation:

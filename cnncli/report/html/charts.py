@@ -1,6 +1,7 @@
 """Figures as SVG elements of the page, and what the cursor over a chart shows."""
 
 import json
+from dataclasses import replace
 from math import isfinite
 
 from markupsafe import Markup
@@ -8,20 +9,28 @@ from markupsafe import Markup
 from cnncli.report.html.page import Picture
 from cnncli.report.pictures.draw import draw
 from cnncli.report.pictures.drawing import Drawing
-from cnncli.report.pictures.figures import Figure, LineChart
+from cnncli.report.pictures.figures import BarChart, Figure, LineChart
 from cnncli.report.pictures.svg import svg
 from cnncli.report.terminal.figures import figure as digits
+
+WIDTH = 420.0
+"""Of charts, in pixels."""
 
 
 def picture(figure: Figure, *, wide: bool = False) -> Picture:
     """The figure drawn."""
-    return Picture(figure.title, element(draw(figure)), wide=wide)
+    return Picture(figure.title, element(draw(_fitting(figure))), wide=wide)
 
 
 def with_cursor(figure: LineChart) -> Picture:
     """The chart drawn, with a cursor that tells the values of all series at an x."""
-    drawing = draw(figure)
+    drawing = draw(_fitting(figure))
     return Picture(figure.title, element(drawing), _cursor(figure, drawing))
+
+
+def _fitting(figure: Figure) -> Figure:
+    """Charts that remain readable when they are shrunk to the width of a telephone."""
+    return replace(figure, width=WIDTH) if isinstance(figure, LineChart | BarChart) else figure
 
 
 def element(drawing: Drawing) -> Markup:

@@ -73,7 +73,7 @@ def _confusion(evaluation: Evaluation, links: dict[str, str]) -> Picture | None:
             cells[true, given] = link
     percent = evaluation.counted == "pixels"
     heatmap = confusion(shown, "true" if percent else None)
-    assert heatmap is not None
+    assert heatmap is not None, "there is a matrix"
     note = "percent of the true class" if percent else f"{evaluation.counted}, shaded by the share of the true class"
     if len(kept) < len(evaluation.classes):
         note += (

@@ -152,6 +152,20 @@ def shortened(text: str, width: float, size: float = TEXT) -> str:
     return f"{text[:kept]}…"
 
 
+def wrapped(text: str, width: float, size: float = TEXT) -> str:
+    """The text with lines that are not wider than `width`, where words allow it."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.append("")
+        for word in line.split(" "):
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if lines[-1] and text_width(longer, size) > width:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    return "\n".join(lines)
+
+
 def arrowhead(tip: Point, before: Point, role: str, size: float = 6.0) -> Path:
     """A filled triangle that ends at `tip`, of an arrow that comes from `before`."""
     dx, dy = tip[0] - before[0], tip[1] - before[1]
