@@ -44,7 +44,7 @@ def _cursor(figure: LineChart, drawing: Drawing) -> str:
     x_axis, y_axis = drawing.axes
     values = [dict(zip(line.x, line.y, strict=True)) for line in figure.series]
     places = sorted({x for line in values for x in line})
-    best = {mark.x for mark in figure.marks}
+    best = {mark.x for mark in figure.marks if mark.text}
     names = [line.name or figure.y_label for line in figure.series]
     series = [[digits(line[x]) if isfinite(line.get(x, float("nan"))) else None for x in places] for line in values]
     return json.dumps(

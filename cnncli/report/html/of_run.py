@@ -35,12 +35,11 @@ UNFINISHED = {
 }
 
 
-def run_part(run: Trained, number: int, room: Room) -> RunPart:
-    """The part of the run with this number (from 1) on the page."""
-    prefix = f"run{number}-"
+def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
+    """The part of the page about a run. `name`: what it is called there; `id`: what the ids in it begin with."""
     return RunPart(
-        id=f"run{number}",
-        name=run.facts["name"],
+        id=id,
+        name=name,
         path=run.facts["run"],
         state=run.facts["state"],
         notices=list(_notices(run)),
@@ -50,7 +49,7 @@ def run_part(run: Trained, number: int, room: Room) -> RunPart:
         curves=[with_cursor(chart) for chart in curves([history(run)])] if run.history else [],
         epochs=_epochs(run),
         data=data_part(run, room),
-        evaluation=results(run.evaluation, run.examples, room, prefix) if run.evaluation else None,
+        evaluation=results(run.evaluation, run.examples, room, f"{id}-") if run.evaluation else None,
         model=_model(run.spec) if run.spec else None,
         timings=list(_timings(run)),
         environment=[
@@ -65,6 +64,11 @@ def run_part(run: Trained, number: int, room: Room) -> RunPart:
 def history(run: Trained) -> History:
     """The figures of its epochs, with the best."""
     return History(run.facts["name"], run.history, run.facts["epoch"])
+
+
+def figure_name(name: str) -> str:
+    """`val_loss` as "validation loss"."""
+    return name.replace("val_", "validation ").replace("_", " ")
 
 
 def measured(run: Trained) -> dict[str, float]:
@@ -86,7 +90,7 @@ def _facts(run: Trained) -> Iterator[Fact]:
     figures = measured(run)
     held_out = {name: value for name, value in figures.items() if name.startswith(("test_", "val_"))}
     for name, value in sorted((held_out or figures).items(), key=lambda item: item[0].endswith("loss")):
-        yield Fact(name.replace("val_", "validation ").replace("_", " "), figure(value))
+        yield Fact(figure_name(name), figure(value))
     done, planned = run.facts["epochs"], run.facts["planned_epochs"]
     yield Fact("epochs", f"{done:,} of {planned:,}" if planned else f"{done:,}")
     if run.facts["epoch"]:
@@ -118,7 +122,7 @@ def _epochs(run: Trained) -> Table | None:
     shown = [line for number, line in enumerate(lines, 1) if number % every == 0 or number in (1, len(lines), best)]
     rows = [[_epoch_cell(line, best), *(_cell(line.get(name)) for name in names)] for line in shown]
     which = "All epochs" if every == 1 else f"Epochs: {len(rows):,} of {len(lines):,}"
-    columns = [Column("epoch"), *(Column(name.replace("_", " ")) for name in names)]
+    columns = [Column("epoch"), *(Column(figure_name(name)) for name in names)]
     return Table(f"{which}; * has the final weights", columns, rows, sortable=True)
 
 
