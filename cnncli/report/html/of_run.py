@@ -26,6 +26,8 @@ from cnncli.training.runs.past_runs import SPEC
 
 MOST_EPOCHS = 200
 """Rows of the table of epochs; of more, some are shown."""
+MOST_LAYERS = 500
+"""In the diagram."""
 UNFINISHED = {
     "running": "This run is still training: the report shows its state when it was made.",
     "diverged": "This run diverged: the loss is not finite, and training stopped.",
@@ -50,7 +52,7 @@ def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
         epochs=_epochs(run),
         data=data_part(run, room),
         evaluation=results(run.evaluation, run.examples, room, f"{id}-") if run.evaluation else None,
-        model=_model(run.spec) if run.spec else None,
+        model=_model(run.spec, room.rows) if run.spec else None,
         timings=list(_timings(run)),
         environment=[
             Fact(name.replace("_", " "), str(value), code=True) for name, value in run.environment.items() if value
@@ -128,16 +130,16 @@ def _epochs(run: Trained) -> Table | None:
 
 def _epoch_cell(line: Mapping[str, Any], best: int | None) -> Cell:
     epoch = line.get("epoch", 0)
-    return Cell(f"{epoch} *" if epoch == best else f"{epoch}", epoch)
+    return Cell(f"{epoch} *" if epoch == best else f"{epoch}")
 
 
 def _cell(value: object) -> Cell:
     if not isinstance(value, int | float):
-        return Cell("–", float("-inf"))
-    return Cell(figure(value), value) if isfinite(value) else Cell(str(value), float("-inf"))
+        return Cell("–")
+    return Cell(figure(value) if isfinite(value) else str(value))
 
 
-def _model(spec: Spec) -> ModelPart:
+def _model(spec: Spec, most: int) -> ModelPart:
     rows = summarize(spec.model, lower(spec.model))
     parameters, flops = sum(row.parameters for row in rows), sum(row.flops for row in rows)
     facts = [
@@ -152,15 +154,21 @@ def _model(spec: Spec) -> ModelPart:
     body = [
         [
             *(Cell(row.name), Cell(row.type), Cell(" × ".join(map(str, row.output_shape)))),
-            *(Cell(f"{row.parameters:,}", row.parameters), Cell(f"{row.flops:,}", row.flops)),
+            *(Cell(f"{row.parameters:,}"), Cell(f"{row.flops:,}")),
             Cell(", ".join(row.inputs)),
         ]
-        for row in rows
+        for row in rows[:most]
     ]
-    diagram = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
-    return ModelPart(
-        facts, Table("Layers", columns, body, sortable=True), Picture("Layer diagram", element(diagram), wide=True)
-    )
+    which = "Layers" if len(rows) <= most else f"Layers: the first {most:,} of {len(rows):,}"
+    return ModelPart(facts, Table(which, columns, body, sortable=True), _diagram(spec))
+
+
+def _diagram(spec: Spec) -> Picture | None:
+    """The layers with their shapes; None if there are too many to be looked at."""
+    if len(spec.model.nodes) > MOST_LAYERS:
+        return None
+    drawing = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
+    return Picture("Layer diagram", element(drawing), wide=True)
 
 
 def _timings(run: Trained) -> Iterator[Fact]:

@@ -17,10 +17,10 @@ SHARP, LARGE = 40, 1500
 
 
 class Room:
-    """What is left of the bytes for images on the page."""
+    """What there is room for in the part of a run: bytes of images, of which some are `left`, and `rows` of a table."""
 
-    def __init__(self, size: int) -> None:
-        self.left = size
+    def __init__(self, size: int, rows: int) -> None:
+        self.left, self.rows = size, rows
 
     def uri(self, image: Image.Image) -> str:
         """The image as a data URI; empty if there is no room left for it."""

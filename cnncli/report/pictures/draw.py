@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
-from math import isfinite
+from math import dist, isfinite
 
 from cnncli.report.pictures.axes import Axis, bounds, tick_texts
 from cnncli.report.pictures.drawing import (
@@ -27,6 +27,8 @@ HEIGHT, SQUARE = 230.0, 420.0
 TITLE, SMALL = 15.0, 11.0
 """Sizes of text."""
 EDGE, GAP = 16.0, 8.0
+CLOSE = 0.4
+"""Distance of points of a line of which one is enough, in pixels."""
 
 
 @singledispatch
@@ -178,6 +180,8 @@ class _Plot:
                 parts.append([])
                 continue
             point = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
+            if len(parts[-1]) > 1 and dist(*parts[-1][-2:]) < CLOSE and dist(parts[-1][-2], point) < CLOSE:
+                parts[-1].pop()  # nobody sees it
             parts[-1].append(point)
             if line.marker:
                 told = f"{line.name}: {y:.4g} ({self.figure.x_label} {x:g})"
