@@ -234,22 +234,26 @@ class Model:
         `scores` and what is computed from them: `roc`, `precision_recall`, `calibration`, `top_k`. A folder or table
         without named splits is used as a whole. Raises CnncliError if the data do not match the model or can't be read.
         """
-        from cnncli.api.calibration import compared
-        from cnncli.training.metrics.examination import examine
-
         with notices_to(on_event):
             spec, dataset = self.read(None if data is None else os.fspath(data), offline=offline, on_event=on_event)
-            network = self.network_of(tta)
-            split, feed = self.hold_out(spec, dataset, network)
-            evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
-            return compared(evaluation, self._decision_for(tta))
+            return self.examine(spec, dataset, tta=tta)
 
     def read(self, data: str | None, *, offline: bool | None, on_event: OnEvent) -> "tuple[Spec, Dataset]":
         """Load the model's own data, or other `data`, with the resulting spec. Raises CnncliError as `evaluate`."""
         return EvaluationData(self.target, self.spec, self.classes, on_event, offline=offline).read(data)
 
+    def examine(self, spec: Spec, dataset: "Dataset", *, tta: str | Sequence[str] | None = None) -> "Evaluation":
+        """Evaluate on what `read` returned. Raises CnncliError as `evaluate`."""
+        from cnncli.api.calibration import compared
+        from cnncli.training.metrics.examination import examine
+
+        network = self.network_of(tta)
+        split, feed = self.hold_out(spec, dataset, network)
+        evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
+        return compared(evaluation, self._decision_for(tta))
+
     def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
-        """The split to evaluate on, and what reads it for `network`. Raises CnncliError if there is none."""
+        """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
         from cnncli.datasets.batches import Feed
 
         split = "test" if dataset.test is not None else "validation"

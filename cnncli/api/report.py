@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 NAME = "report.html"
+MOST_RUNS = 8
+"""Side by side: as many as there are colors."""
 
 
 def write_report(
@@ -38,7 +40,7 @@ def write_report(
     offline: bool | None = None,
     on_event: OnEvent = warnings_only,
 ) -> Path:
-    """Write a report of a run, or of several side by side, as one HTML page that needs no other files.
+    """Write a report of a run, or of up to 8 side by side, as one HTML page that needs no other files.
 
     runs: run directories, specs (their newest runs) or results of `train`. path: the file; default: report.html in the
     run directory, or of several runs in the working directory. The rest is as in `evaluate`. Returns the path.
@@ -49,15 +51,16 @@ def write_report(
     places = [_run(run) for run in ([runs] if isinstance(runs, str | os.PathLike | Run) else runs)]
     if not places:
         raise UsageError("a report needs at least one run; received none")
+    if len(places) > MOST_RUNS:
+        raise UsageError(f"a report compares at most {MOST_RUNS} runs; received {len(places)}")
     with notices_to(on_event):
         found = [_Reader(place, threads, on_event, offline=offline).read() for place in places]
     on_event(Progress("writing the report …"))
-    from cnncli.report.html.make import page
-    from cnncli.report.html.render import render
+    from cnncli.report.html.make import html
 
     made = f"Made by cnncli {__version__}, {datetime.now():%Y-%m-%d %H:%M}"
     target = Path(path) if path is not None else places[0] / NAME if len(places) == 1 else Path(NAME)
-    atomic.write(target, render(page(found, made)).encode())
+    atomic.write(target, html(found, made).encode())
     on_event(Progress(""))
     return target
 
@@ -123,16 +126,14 @@ class _Reader:
         return dataset, *(found or (None, None))
 
     def _evaluation(self, model: Model, spec: "Spec", dataset: "Dataset") -> "tuple[Evaluation, Examples | None]":
-        from cnncli.training.metrics.examination import examine
         from cnncli.training.metrics.examples import examples
 
         self.on_event(Progress(f"evaluating {self.run} …"))
-        split, feed = model.hold_out(spec, dataset, model.network)
-        evaluation = examine(model.network, feed, spec.compile.metrics, split, model.classes)
-        meaning = spec.compile.loss.meaning(model.output_shape, spec.data.targets)
-        if meaning not in (Meaning.MASK, Meaning.IMAGE):
+        evaluation = model.examine(spec, dataset)
+        if model.meaning not in (Meaning.MASK, Meaning.IMAGE):
             return evaluation, None
-        return evaluation, examples(model.network, feed, masks=meaning is Meaning.MASK)
+        _, feed = model.hold_out(spec, dataset, model.network)
+        return evaluation, examples(model.network, feed, masks=model.meaning is Meaning.MASK)
 
     def _try(self, otherwise: str, read: Callable[[], T]) -> T | None:
         try:

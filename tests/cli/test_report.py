@@ -134,6 +134,7 @@ def test_an_interrupted_run_and_a_diverged_one_say_so(folder, tmp_path):
     [
         (["nowhere"], "report needs a run; there is no run 'nowhere'"),
         (["bars.npz"], "report needs a run"),
+        (["bars.yaml"] * 9, "a report compares at most 8 runs; received 9"),
         (
             ["bars.yaml", "-o", "no/such/page.html"],
             "no/such/page.html: can't be written: there is no directory 'no/such'",

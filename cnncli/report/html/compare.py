@@ -6,8 +6,9 @@ from typing import Any
 from cnncli.graph.model import lower
 from cnncli.report.html.charts import with_cursor
 from cnncli.report.html.highlight import difference
-from cnncli.report.html.of_run import history, measured
+from cnncli.report.html.of_run import figure_name, history, measured
 from cnncli.report.html.page import Cell, Column, Comparison, Table
+from cnncli.report.html.results import AVERAGES
 from cnncli.report.html.trained import Trained
 from cnncli.report.plots.curves import curves
 from cnncli.report.terminal.figures import figure
@@ -39,10 +40,10 @@ def _figures(run: Trained) -> Iterator[tuple[str, Any]]:
     yield "state", run.facts["state"]
     yield "epochs", run.facts["epochs"]
     yield "best epoch", run.facts["epoch"]
-    yield from ((name.replace("_", " "), float(value)) for name, value in measured(run).items())
+    yield from ((figure_name(name), float(value)) for name, value in measured(run).items())
     if run.evaluation:
         found = run.evaluation.class_figures()
-        yield from ((f"{run.evaluation.split} {name.replace('_', ' ')}", value) for name, value in found.items())
+        yield from ((f"{run.evaluation.split} {name}", found[key]) for key, name in AVERAGES.items() if key in found)
     if run.spec:
         yield "parameters", sum(parameter.size for parameter in lower(run.spec.model).parameters)
     seconds = [line["seconds"] for line in run.history if isinstance(line.get("seconds"), int | float)]

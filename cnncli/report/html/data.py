@@ -25,7 +25,8 @@ def data_part(run: Trained, room: "Room") -> DataPart:
     augment = list(map(_declared, run.spec.data.augment)) if run.spec else []
     if run.dataset is None:
         return DataPart(facts, _sizes(sizes), augment)
-    return DataPart(facts, _counts(run.dataset) or _sizes(sizes), augment, list(_training_images(run.dataset, room)))
+    counts = _counts(run.dataset, room.rows) or _sizes(sizes)
+    return DataPart(facts, counts, augment, list(_training_images(run.dataset, room)))
 
 
 def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
@@ -70,11 +71,11 @@ def _declared(declaration: Any) -> str:
 def _sizes(sizes: Mapping[str, int]) -> Table | None:
     if not sizes:
         return None
-    rows = [[Cell(SPLITS.get(name, name)), Cell(f"{count:,}", count)] for name, count in sizes.items()]
+    rows = [[Cell(SPLITS.get(name, name)), Cell(f"{count:,}")] for name, count in sizes.items()]
     return Table("Images by split", [Column("split", numeric=False), Column("images")], rows)
 
 
-def _counts(dataset: "Dataset") -> Table | None:
+def _counts(dataset: "Dataset", most: int) -> Table | None:
     """Images by class and split; pixels, if targets are masks. None without classes."""
     names, counts = (
         dataset.classes,
@@ -85,12 +86,13 @@ def _counts(dataset: "Dataset") -> Table | None:
         return None
     pixels = any(split.y is not None and split.y.ndim == 3 for split in dataset.splits.values())
     rows = [
-        [Cell(name), *(Cell(f"{found[number]:,}", found[number]) for found in known.values())]
-        for number, name in enumerate(names)
+        [Cell(name), *(Cell(f"{found[number]:,}") for found in known.values())]
+        for number, name in enumerate(names[:most])
     ]
-    total = [Cell("all"), *(Cell(f"{sum(found):,}", sum(found)) for found in known.values())]
+    total = [Cell("all"), *(Cell(f"{sum(found):,}") for found in known.values())]
     columns = [Column("class", numeric=False), *(Column(SPLITS[name]) for name in known)]
-    return Table(f"{'Pixels' if pixels else 'Images'} by class and split", columns, rows, [total], sortable=True)
+    which = f"; the first {most:,} of {len(names):,} classes" if len(names) > most else ""
+    return Table(f"{'Pixels' if pixels else 'Images'} by class and split{which}", columns, rows, [total], sortable=True)
 
 
 def _of_split(split: "Split", classes: int) -> list[int] | None:

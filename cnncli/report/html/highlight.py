@@ -3,20 +3,32 @@
 from collections.abc import Sequence
 from difflib import unified_diff
 
-from markupsafe import Markup
-from pygments import highlight
-from pygments.formatters.html import HtmlFormatter
+from markupsafe import Markup, escape
 from pygments.lexers.data import YamlLexer
+from pygments.token import Comment, Name, String, _TokenType
 
 from cnncli.escaping import printable
 from cnncli.report.html.page import DiffLine, SpecDiff
 
+LONGEST = 100_000
+"""Characters of a spec that are shown."""
+CLASSES = {Name.Tag: "key", String: "text", Comment: "note"}
+"""CSS classes of tokens."""
+SPAN = Markup('<span class="{}">{}</span>')
 KINDS = {"+": "added", "-": "removed", "@": "place"}
 
 
 def yaml(text: str) -> Markup:
-    """YAML with a span for each token; page.css colors them."""
-    return Markup(highlight(printable(text), YamlLexer(), HtmlFormatter(nowrap=True)))  # Pygments escapes the text
+    """YAML with spans around keys, strings and comments, which page.css colors; a long text is cut."""
+    whole, shown = len(text), printable(text[:LONGEST])
+    tokens = YamlLexer(stripnl=False).get_tokens(shown)
+    pieces = [SPAN.format(_class(kind), value) if _class(kind) else escape(value) for kind, value in tokens]
+    cut = f"… {whole - LONGEST:,} more characters: see spec.yaml of the run\n" if whole > LONGEST else ""
+    return Markup("").join([*pieces, cut])
+
+
+def _class(kind: _TokenType) -> str:
+    return next((name for token, name in CLASSES.items() if kind in token), "")
 
 
 def difference(title: str, before: str, after: str) -> SpecDiff:

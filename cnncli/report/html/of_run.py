@@ -26,6 +26,8 @@ from cnncli.training.runs.past_runs import SPEC
 
 MOST_EPOCHS = 200
 """Rows of the table of epochs; of more, some are shown."""
+MOST_LAYERS = 500
+"""In the diagram."""
 UNFINISHED = {
     "running": "This run is still training: the report shows its state when it was made.",
     "diverged": "This run diverged: the loss is not finite, and training stopped.",
@@ -35,12 +37,11 @@ UNFINISHED = {
 }
 
 
-def run_part(run: Trained, number: int, room: Room) -> RunPart:
-    """The part of the run with this number (from 1) on the page."""
-    prefix = f"run{number}-"
+def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
+    """The part of the page about a run. `name`: what it is called there; `id`: what the ids in it begin with."""
     return RunPart(
-        id=f"run{number}",
-        name=run.facts["name"],
+        id=id,
+        name=name,
         path=run.facts["run"],
         state=run.facts["state"],
         notices=list(_notices(run)),
@@ -50,8 +51,8 @@ def run_part(run: Trained, number: int, room: Room) -> RunPart:
         curves=[with_cursor(chart) for chart in curves([history(run)])] if run.history else [],
         epochs=_epochs(run),
         data=data_part(run, room),
-        evaluation=results(run.evaluation, run.examples, room, prefix) if run.evaluation else None,
-        model=_model(run.spec) if run.spec else None,
+        evaluation=results(run.evaluation, run.examples, room, f"{id}-") if run.evaluation else None,
+        model=_model(run.spec, room.rows) if run.spec else None,
         timings=list(_timings(run)),
         environment=[
             Fact(name.replace("_", " "), str(value), code=True) for name, value in run.environment.items() if value
@@ -65,6 +66,11 @@ def run_part(run: Trained, number: int, room: Room) -> RunPart:
 def history(run: Trained) -> History:
     """The figures of its epochs, with the best."""
     return History(run.facts["name"], run.history, run.facts["epoch"])
+
+
+def figure_name(name: str) -> str:
+    """`val_loss` as "validation loss"."""
+    return name.replace("val_", "validation ").replace("_", " ")
 
 
 def measured(run: Trained) -> dict[str, float]:
@@ -86,7 +92,7 @@ def _facts(run: Trained) -> Iterator[Fact]:
     figures = measured(run)
     held_out = {name: value for name, value in figures.items() if name.startswith(("test_", "val_"))}
     for name, value in sorted((held_out or figures).items(), key=lambda item: item[0].endswith("loss")):
-        yield Fact(name.replace("val_", "validation ").replace("_", " "), figure(value))
+        yield Fact(figure_name(name), figure(value))
     done, planned = run.facts["epochs"], run.facts["planned_epochs"]
     yield Fact("epochs", f"{done:,} of {planned:,}" if planned else f"{done:,}")
     if run.facts["epoch"]:
@@ -118,22 +124,22 @@ def _epochs(run: Trained) -> Table | None:
     shown = [line for number, line in enumerate(lines, 1) if number % every == 0 or number in (1, len(lines), best)]
     rows = [[_epoch_cell(line, best), *(_cell(line.get(name)) for name in names)] for line in shown]
     which = "All epochs" if every == 1 else f"Epochs: {len(rows):,} of {len(lines):,}"
-    columns = [Column("epoch"), *(Column(name.replace("_", " ")) for name in names)]
+    columns = [Column("epoch"), *(Column(figure_name(name)) for name in names)]
     return Table(f"{which}; * has the final weights", columns, rows, sortable=True)
 
 
 def _epoch_cell(line: Mapping[str, Any], best: int | None) -> Cell:
     epoch = line.get("epoch", 0)
-    return Cell(f"{epoch} *" if epoch == best else f"{epoch}", epoch)
+    return Cell(f"{epoch} *" if epoch == best else f"{epoch}")
 
 
 def _cell(value: object) -> Cell:
     if not isinstance(value, int | float):
-        return Cell("–", float("-inf"))
-    return Cell(figure(value), value) if isfinite(value) else Cell(str(value), float("-inf"))
+        return Cell("–")
+    return Cell(figure(value) if isfinite(value) else str(value))
 
 
-def _model(spec: Spec) -> ModelPart:
+def _model(spec: Spec, most: int) -> ModelPart:
     rows = summarize(spec.model, lower(spec.model))
     parameters, flops = sum(row.parameters for row in rows), sum(row.flops for row in rows)
     facts = [
@@ -148,15 +154,21 @@ def _model(spec: Spec) -> ModelPart:
     body = [
         [
             *(Cell(row.name), Cell(row.type), Cell(" × ".join(map(str, row.output_shape)))),
-            *(Cell(f"{row.parameters:,}", row.parameters), Cell(f"{row.flops:,}", row.flops)),
+            *(Cell(f"{row.parameters:,}"), Cell(f"{row.flops:,}")),
             Cell(", ".join(row.inputs)),
         ]
-        for row in rows
+        for row in rows[:most]
     ]
-    diagram = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
-    return ModelPart(
-        facts, Table("Layers", columns, body, sortable=True), Picture("Layer diagram", element(diagram), wide=True)
-    )
+    which = "Layers" if len(rows) <= most else f"Layers: the first {most:,} of {len(rows):,}"
+    return ModelPart(facts, Table(which, columns, body, sortable=True), _diagram(spec))
+
+
+def _diagram(spec: Spec) -> Picture | None:
+    """The layers with their shapes; None if there are too many to be looked at."""
+    if len(spec.model.nodes) > MOST_LAYERS:
+        return None
+    drawing = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
+    return Picture("Layer diagram", element(drawing), wide=True)
 
 
 def _timings(run: Trained) -> Iterator[Fact]:

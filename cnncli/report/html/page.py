@@ -31,10 +31,9 @@ class Verdict(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A cell of a table. `sort`: what it is sorted by, if not its text; `color`: of a swatch before the text."""
+    """A cell of a table. `link`: where it leads; `color`: of a swatch before the text."""
 
     text: str
-    sort: float | None = None
     link: str = ""
     color: str = ""
 
@@ -48,7 +47,10 @@ class Column(NamedTuple):
 
 @dataclass(frozen=True)
 class Table:
-    """A table. The first cell of a row is its head; `foot`: rows that stay below the others however they are sorted."""
+    """A table. The first cell of a row is its head; `foot`: rows that stay below the others however they are sorted.
+
+    Columns of numbers are sorted by the number that a cell begins with.
+    """
 
     caption: str
     columns: Sequence[Column]
@@ -142,6 +144,7 @@ class EvaluationPart:
     charts: Sequence[Picture] = ()
     gallery: Gallery | None = None
     samples: Samples | None = None
+    decision: Table | None = None
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,6 @@ AVERAGES = {"macro_f1": "macro F1", "mean_iou": "mean IoU", "roc_auc": "ROC AUC"
 AVERAGES |= {"average_precision": "average precision", "ece": "calibration error (ECE)"}
 """Those of `class_figures` that are shown above the tables, which have the others."""
 LISTED_PAIRS = 30
-
 SCORES = {"precision": "precision", "recall": "recall", "f1": "F1", "iou": "IoU", "roc_auc": "ROC AUC"}
 SCORES |= {"average_precision": "average precision"}
 """Columns by fields of a ClassRow."""
@@ -42,10 +41,11 @@ def results(evaluation: Evaluation, examples: Examples | None, room: Room, prefi
         list(_facts(evaluation)),
         _confusion(evaluation, links),
         _pairs(evaluation, made),
-        _classes(evaluation),
+        _classes(evaluation, room.rows),
         list(_charts(evaluation)),
         made,
         shown,
+        _decision(evaluation),
     )
 
 
@@ -105,39 +105,54 @@ def _pairs(evaluation: Evaluation, made: Gallery | None) -> Table | None:
     rows = []
     for pair in found[:LISTED_PAIRS]:
         text = f"{pair.label} taken for {pair.predicted}"
-        count = Cell(f"{pair.count:,}", pair.count)
-        rows.append([Cell(text, link=links.get(text, "")), count, Cell(f"{100 * pair.share:.1f} %", pair.share)])
+        share = f"{100 * pair.share:.1f} %"
+        rows.append([Cell(text, links.get(text, "")), Cell(f"{pair.count:,}"), Cell(share)])
     which = f"the {len(rows)} most frequent of {len(found):,}" if len(rows) < len(found) else "all"
     columns = [Column("confusion", numeric=False), Column(evaluation.counted), Column("of the true class")]
     return Table(f"Confused classes ({which})", columns, rows, sortable=True)
 
 
-def _classes(evaluation: Evaluation) -> Table | None:
-    """Scores by class, and their averages."""
+def _classes(evaluation: Evaluation, most: int) -> Table | None:
+    """Scores by class, and their averages; of more than `most` classes, of those with the lowest F1."""
     rows = evaluation.rows()
     if not rows:
         return None
+    which = f"; the {most:,} of {len(rows):,} classes with the lowest F1" if len(rows) > most else ""
     pixels = evaluation.counted == "pixels"
     scores = SCORES if pixels else {name: SCORES[name] for name in SCORES if name != "iou"}
     names = [name for name in scores if any(getattr(row, name) is not None for row in rows)]
     colors = class_colors(max(2, len(rows))) if pixels else [""] * len(rows)
     columns = [Column("class", numeric=False), *(Column(SCORES[name]) for name in names)]
     columns += [Column("support"), Column("predicted")]
-    body = [_row(row, names, color) for row, color in zip(rows, colors, strict=False)]
+    shown = list(zip(rows, colors, strict=False))
+    if which:
+        shown = sorted(shown, key=lambda pair: pair[0].f1 or 0.0)[:most]
+    body = [_row(row, names, color) for row, color in shown]
     foot = [_row(row, names) for row in evaluation.averages()]
-    return Table(f"Scores by class, {evaluation.split} split", columns, body, foot, sortable=True)
+    return Table(f"Scores by class, {evaluation.split} split{which}", columns, body, foot, sortable=True)
 
 
 def _row(row: ClassRow, names: Sequence[str], color: str = "") -> list[Cell]:
-    scores = [
-        Cell("–", -1.0) if value is None else Cell(f"{value:.3f}", value) for value in (getattr(row, n) for n in names)
-    ]
+    values = [getattr(row, name) for name in names]
     return [
         Cell(row.name, color=color),
-        *scores,
-        Cell(f"{row.support:,}", row.support),
-        Cell(f"{row.predicted:,}", row.predicted),
+        *(Cell("–" if value is None else f"{value:.3f}") for value in values),
+        Cell(f"{row.support:,}"),
+        Cell(f"{row.predicted:,}"),
     ]
+
+
+def _decision(evaluation: Evaluation) -> Table | None:
+    """The figures without and with what `calibrate` fitted."""
+    if evaluation.decided is None:
+        return None
+    before, after = evaluation.decided
+    rows = [
+        [Cell(name), *(Cell(figure(found[name])) if name in found else Cell("–") for found in (before, after))]
+        for name in dict.fromkeys([*before, *after])
+    ]
+    columns = [Column("figure", numeric=False), Column("without"), Column("with")]
+    return Table("Without and with the decisions of the model (calibrate)", columns, rows)
 
 
 def _charts(evaluation: Evaluation) -> Iterator[Picture]:

@@ -12,31 +12,37 @@ LONGEST = 112
 """Pixels of the longer side; larger images are reduced."""
 SMALLEST = 96
 """CSS pixels of the longer side; smaller images are enlarged by a whole number."""
-SHARP = 40
-"""Up to this side images are stored as PNG, larger ones as JPEG."""
+SHARP, LARGE = 40, 1500
+"""Up to this side images are stored as PNG, unless that has more bytes; others as JPEG."""
 
 
 class Room:
-    """What is left of the bytes for images on the page."""
+    """What there is room for in the part of a run: bytes of images, of which some are `left`, and `rows` of a table."""
 
-    def __init__(self, size: int) -> None:
-        self.left = size
+    def __init__(self, size: int, rows: int) -> None:
+        self.left, self.rows = size, rows
 
     def uri(self, image: Image.Image) -> str:
         """The image as a data URI; empty if there is no room left for it."""
-        content = BytesIO()
-        if max(image.size) <= SHARP or image.mode == "P":
-            image.save(content, "png", optimize=True)
-            kind = "png"
-        else:
-            image.save(content, "jpeg", quality=80)
-            kind = "jpeg"
-        text = f"data:image/{kind};base64,{b64encode(content.getvalue()).decode()}"
+        content, kind = _encoded(image)
+        text = f"data:image/{kind};base64,{b64encode(content).decode()}"
         if len(text) > self.left:
             self.left = 0
             return ""
         self.left -= len(text)
         return text
+
+
+def _encoded(image: Image.Image) -> tuple[bytes, str]:
+    """The image as a file, and its format: PNG, or JPEG if that is large."""
+    content = BytesIO()
+    if max(image.size) <= SHARP:
+        image.save(content, "png", optimize=True)
+        if content.tell() <= LARGE:
+            return content.getvalue(), "png"
+    content = BytesIO()
+    image.save(content, "jpeg", quality=85)
+    return content.getvalue(), "jpeg"
 
 
 def as_image(pixels: Array, low: float, high: float) -> Image.Image:

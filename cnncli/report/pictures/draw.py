@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from functools import singledispatch
-from math import isfinite
+from math import dist, isfinite
 
 from cnncli.report.pictures.axes import Axis, bounds, tick_texts
 from cnncli.report.pictures.drawing import (
@@ -16,16 +16,19 @@ from cnncli.report.pictures.drawing import (
     Rect,
     shortened,
     text_width,
+    wrapped,
 )
 from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart, Series, Sheet, Tile
 from cnncli.report.pictures.heatmap import draw_heatmap
 from cnncli.report.pictures.theme import series
 
-WIDTH, HEIGHT, SQUARE = 560.0, 230.0, 420.0
+HEIGHT, SQUARE = 230.0, 420.0
 """The width of a chart, and the height of its frame; of one whose axes have the same bounds."""
 TITLE, SMALL = 15.0, 11.0
 """Sizes of text."""
 EDGE, GAP = 16.0, 8.0
+CLOSE = 0.4
+"""Distance of points of a line of which one is enough, in pixels."""
 
 
 @singledispatch
@@ -125,12 +128,12 @@ class _Plot:
         self.items: list[Item] = []
         top = _title(self.items, figure.title, EDGE)
         top = self._legend(legend, top)
-        bottom = top + (SQUARE if x_range == y_range else HEIGHT)
+        bottom = top + (min(SQUARE, 0.75 * figure.width) if x_range == y_range else HEIGHT)
         self.y = Axis(*y_range[:2], bottom, top, y_range[2])
         y_ticks = self.y.ticks()
         texts = tick_texts(y_ticks)
         left = EDGE + 20 + max((text_width(text, SMALL) for text in texts), default=0)
-        self.x = Axis(*x_range[:2], left, WIDTH - EDGE - 8, x_range[2])
+        self.x = Axis(*x_range[:2], left, figure.width - EDGE - 8, x_range[2])
         for value, text in zip(y_ticks, texts, strict=True):
             y = self.y.at(value)
             self.items.append(Path([(left, y), (self.x.end, y)], "grid", 1))
@@ -160,10 +163,10 @@ class _Plot:
         x, y = EDGE, top + SMALL
         for line in lines:
             width = 30 + text_width(line.name, SMALL)
-            if x > EDGE and x + width > WIDTH - EDGE:
+            if x > EDGE and x + width > self.figure.width - EDGE:
                 x, y = EDGE, y + SMALL * 1.5
             self.items.append(Path([(x, y - 4), (x + 20, y - 4)], series(line.color), 2, dashed=line.dashed))
-            self.items.append(Label(x + 25, y, shortened(line.name, WIDTH - 3 * EDGE, SMALL), SMALL))
+            self.items.append(Label(x + 25, y, shortened(line.name, self.figure.width - 3 * EDGE, SMALL), SMALL))
             x += width + 14
         return y + 12 if lines else top + 4
 
@@ -177,6 +180,8 @@ class _Plot:
                 parts.append([])
                 continue
             point = self.x.at(x), self.y.at(min(max(y, self.y.low), self.y.high))
+            if len(parts[-1]) > 1 and dist(*parts[-1][-2:]) < CLOSE and dist(parts[-1][-2], point) < CLOSE:
+                parts[-1].pop()  # nobody sees it
             parts[-1].append(point)
             if line.marker:
                 told = f"{line.name}: {y:.4g} ({self.figure.x_label} {x:g})"
@@ -199,8 +204,9 @@ class _Plot:
 
     def drawing(self) -> Drawing:
         """The chart."""
-        bottom = _note(self.items, self.figure.note, self.bottom)
-        return Drawing(WIDTH, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
+        width = self.figure.width
+        bottom = _note(self.items, wrapped(self.figure.note, width - 2 * EDGE, SMALL), self.bottom)
+        return Drawing(width, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
 
 
 def _legend(lines: Sequence[Series]) -> list[Series]:

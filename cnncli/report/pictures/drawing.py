@@ -91,11 +91,13 @@ class Raster(NamedTuple):
 
 
 class Group(NamedTuple):
-    """Items moved by (x, y)."""
+    """Items moved by (x, y). `link`: where a click on any of them leads, `name`: what the link is called."""
 
     x: float
     y: float
     items: "Sequence[Item]"
+    link: str = ""
+    name: str = ""
 
 
 Item = Rect | Path | Circle | Label | Raster | Group
@@ -148,6 +150,20 @@ def shortened(text: str, width: float, size: float = TEXT) -> str:
     while kept and text_width(f"{text[:kept]}…", size) > width:
         kept -= 1
     return f"{text[:kept]}…"
+
+
+def wrapped(text: str, width: float, size: float = TEXT) -> str:
+    """The text with lines that are not wider than `width`, where words allow it."""
+    lines: list[str] = []
+    for line in text.split("\n"):
+        lines.append("")
+        for word in line.split(" "):
+            longer = f"{lines[-1]} {word}" if lines[-1] else word
+            if lines[-1] and text_width(longer, size) > width:
+                lines.append(word)
+            else:
+                lines[-1] = longer
+    return "\n".join(lines)
 
 
 def arrowhead(tip: Point, before: Point, role: str, size: float = 6.0) -> Path:

@@ -8,6 +8,8 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Bounds = tuple[float, float]
+WIDTH = 560.0
+"""Of charts, in pixels."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,7 @@ class LineChart:
     ticks: Sequence[float] | None = None
     diagonal: bool = False
     note: str = ""
+    width: float = WIDTH
 
 
 class Bar(NamedTuple):
@@ -77,6 +80,7 @@ class BarChart:
     y_bounds: Bounds | None = None
     diagonal: bool = False
     note: str = ""
+    width: float = WIDTH
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from math import sqrt
 
-from cnncli.report.pictures.drawing import Drawing, Item, Label, Raster, Rect, shortened, text_width
+from cnncli.report.pictures.drawing import Drawing, Group, Item, Label, Raster, Rect, shortened, text_width
 from cnncli.report.pictures.figures import Heatmap
 from cnncli.report.pictures.theme import rgb
 
@@ -69,15 +69,15 @@ def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
             text = figure.texts[i][j] if figure.texts else ""
             x, y = left + j * cell, top + i * cell
             tip = f"{figure.rows[i]} → {figure.columns[j]}: {text or share}"
-            link = figure.links.get((i, j), "")
             shade = _shade(share)
+            shown: list[Item] = []
             if shade:
-                items.append(Rect(x, y, cell, cell, "accent", None, shade, tip=tip, link=link))
+                shown.append(Rect(x, y, cell, cell, "accent", None, shade, tip=tip))
             if text and text_width(text, SMALL) <= cell - 2:
                 role = "paper" if shade > 0.5 else "ink"
-                items.append(
-                    Label(x + cell / 2, y + cell / 2 + SMALL / 3, text, SMALL, role, "middle", tip=tip, link=link)
-                )
+                shown.append(Label(x + cell / 2, y + cell / 2 + SMALL / 3, text, SMALL, role, "middle", tip=tip))
+            link = figure.links.get((i, j), "")
+            items += [Group(0, 0, shown, link, tip)] if link else shown
     return items
 
 

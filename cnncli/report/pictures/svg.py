@@ -22,8 +22,9 @@ def svg(drawing: Drawing, *, styled: bool = True) -> str:
     box = f'viewBox="0 0 {_n(drawing.width)} {_n(drawing.height)}"'
     label = f" aria-label={_quoted(drawing.title)}" if drawing.title else ""
     body = "\n".join(map(_element, drawing.items))
+    role = "group" if "<a " in body else "img"  # what is in an image can't be reached with the keyboard
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="img"{label}>'
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} {box} role="{role}"{label}>'
         f"{about}{style}{paper}\n{body}\n</svg>\n"
     )
 
@@ -36,7 +37,8 @@ def _element(item: Item) -> str:
 @_element.register
 def _(item: Group) -> str:
     inside = "\n".join(map(_element, item.items))
-    return f'<g transform="translate({_n(item.x)} {_n(item.y)})">\n{inside}\n</g>'
+    moved = f' transform="translate({_n(item.x)} {_n(item.y)})"' if item.x or item.y else ""
+    return _linked(f"<g{moved}>\n{inside}\n</g>", item.link, item.name)
 
 
 @_element.register
@@ -86,8 +88,9 @@ def _wrapped(name: str, attributes: str, tip: str, link: str = "") -> str:
     return _linked(inside, link)
 
 
-def _linked(element: str, link: str) -> str:
-    return f"<a href={_quoted(link)}>{element}</a>" if link else element
+def _linked(element: str, link: str, name: str = "") -> str:
+    label = f" aria-label={_quoted(name)}" if name else ""
+    return f"<a href={_quoted(link)}{label}>{element}</a>" if link else element
 
 
 def _painted(fill: str | None, stroke: str | None, opacity: float = 1.0) -> str:

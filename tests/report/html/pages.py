@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from cnncli.datasets.dataset import Dataset, Split
-from cnncli.report.html.make import page
-from cnncli.report.html.render import render
+from cnncli.report.html import make
 from cnncli.report.html.trained import Trained
 from cnncli.spec.spec import parse
 from cnncli.training.metrics.evaluation_record import Evaluation
@@ -83,7 +82,7 @@ def trained(classes=("a", "b", "c"), *, facts=None, count=60, side=8, **changes)
 
 def html(*runs):
     """The page of these runs."""
-    return render(page(runs, "Made by a test"))
+    return make.html(runs, "Made by a test")
 
 
 class Parsed(HTMLParser):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.dataset import Dataset, Split
+from cnncli.report.html import make
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.examples import Example, Examples
 from tests.report.html.pages import HISTORY, checked, evaluation, html, trained
@@ -198,6 +199,37 @@ def test_several_labels_at_once_have_scores_but_no_matrix():
     assert any(caption.startswith("Scores by class") for caption in made.tables)
     assert "Confusion matrix" not in [text for _, text in made.headings]
     assert "micro average" in made.text
+
+
+def test_a_page_that_would_be_too_large_has_fewer_images(monkeypatch):
+    run = trained(count=3000, side=112)
+    whole = html(run)
+    monkeypatch.setattr(make, "LARGEST", 400_000)
+    small = html(run)
+    assert len(small) <= 400_000 < len(whole)
+    assert 0 < small.count("<img ") < whole.count("<img ")
+
+
+def test_eight_runs_of_a_thousand_classes_are_a_page():
+    classes = [f"class {number}" for number in range(1000)]
+    found = checked(html(*[trained(classes, count=2000, side=32, facts={"name": f"run {n}"}) for n in range(8)]))
+    assert "the 125 of 1,000 classes with the lowest F1" in " ".join(found.tables)
+
+
+def test_a_thousand_epochs_are_drawn_in_part_and_the_table_has_some_of_them():
+    lines = [{"epoch": number, "loss": 1 / number, "val_loss": 2 / number} for number in range(1, 2001)]
+    text = html(trained(history=lines, facts={"epochs": 2000, "epoch": 1777}))
+    found = checked(text)
+    assert "drawn: 1 of 4 epochs" in found.text
+    assert "Epochs: 202 of 2,000; * has the final weights" in found.tables
+    assert "1777 *" in found.text
+    assert len(text) < 400_000
+
+
+def test_a_long_spec_is_cut():
+    run = trained()
+    found = checked(html(replace(run, text=run.text + "# note\n" * 100_000)))
+    assert "more characters: see spec.yaml of the run" in found.text
 
 
 def test_several_runs_are_compared_with_the_first():

@@ -75,14 +75,16 @@ def test_cells_of_a_matrix_are_shaded_tipped_and_linked() -> None:
     names = ["cat", "dog"]
     figure = Heatmap("t", "true", "predicted", names, names, [[1.0, 0.0], [0.25, 0.75]], [["4", ""], ["1", "3"]])
     figure.links[1, 0] = "#wrong"
-    cells = [rect for rect in items(figure, Rect) if rect.fill]
-    assert [(cell.opacity, cell.tip, cell.link) for cell in cells] == [
-        (1.0, "cat → cat: 4", ""),
-        (0.5, "dog → cat: 1", "#wrong"),
-        (pytest.approx(0.75**0.5), "dog → dog: 3", ""),
+    (linked,) = [item for item in draw(figure).items if isinstance(item, Group)]
+    assert (linked.link, linked.name) == ("#wrong", "dog → cat: 1")
+    first, inside, last = (rect for rect in items(figure, Rect) if rect.fill)
+    assert [(cell.opacity, cell.tip) for cell in (first, inside, last)] == [
+        (1.0, "cat → cat: 4"),
+        (0.5, "dog → cat: 1"),
+        (pytest.approx(0.75**0.5), "dog → dog: 3"),
     ]
-    assert cells[1].x == cells[0].x
-    assert cells[1].y == cells[2].y > cells[0].y
+    assert inside.x == first.x
+    assert inside.y == last.y > first.y
     assert {"cat", "dog", "4", "1", "3"} <= {label.text for label in items(figure, Label)}
 
 

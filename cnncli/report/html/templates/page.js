@@ -4,11 +4,12 @@
   document.documentElement.classList.add("js");
 
   // Tables: a click on a head sorts by its column, up, then down.
-  const order = (a, b) => typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
-  const key = (row, column) => {
-    const cell = row.cells[column];
-    return "sort" in cell.dataset ? Number(cell.dataset.sort.replace("inf", "Infinity")) : cell.textContent;
+  const number = (cell) => {
+    const found = parseFloat(cell.textContent.replaceAll(",", ""));
+    return Number.isNaN(found) ? -Infinity : found;
   };
+  const byNumber = (a, b) => (number(a) < number(b) ? -1 : Number(number(a) > number(b)));
+  const byText = (a, b) => a.textContent.localeCompare(b.textContent, "en", { numeric: true });
   each(document, "table.sortable", (table) => {
     [...table.tHead.rows[0].cells].forEach((head, column) => {
       const button = document.createElement("button");
@@ -19,8 +20,9 @@
         const down = head.getAttribute("aria-sort") === "ascending";
         each(table.tHead, "th", (other) => other.removeAttribute("aria-sort"));
         head.setAttribute("aria-sort", down ? "descending" : "ascending");
+        const order = head.classList.contains("n") ? byNumber : byText;
         const rows = [...table.tBodies[0].rows];
-        rows.sort((a, b) => (down ? -1 : 1) * order(key(a, column), key(b, column)));
+        rows.sort((a, b) => (down ? -1 : 1) * order(a.cells[column], b.cells[column]));
         table.tBodies[0].append(...rows);
       });
     });
@@ -83,24 +85,26 @@
       const what = chosen.dataset.id ? chosen.textContent.replace(/ \(\d+\)$/, "") : "misclassified images, the most probable wrong answer first";
       status.textContent = `Shown: ${shown} of ${count}: ${what}`;
     };
-    const follow = () => {
-      const id = decodeURIComponent(location.hash.slice(1));
-      const option = [...select.options].find((one) => one.dataset.id === id && id);
-      if (!option) return;
+    const follow = (hash) => {
+      const option = [...select.options].find((one) => one.dataset.id && `#${one.dataset.id}` === hash);
+      if (!option) return false;
       select.value = option.value;
       filter();
-      status.focus();
+      status.focus({ preventScroll: true });
       gallery.scrollIntoView();
+      return true;
     };
     select.value = "worst";
     filter();
     select.addEventListener("change", filter);
-    window.addEventListener("hashchange", follow);
+    window.addEventListener("popstate", () => follow(location.hash));
     document.addEventListener("click", (event) => {
       const link = event.target.closest("a");
-      if (link && link.getAttribute("href") === location.hash && location.hash) follow();
+      if (!link || !follow(link.getAttribute("href"))) return;
+      event.preventDefault();
+      history.pushState(null, "", link.getAttribute("href"));
     });
-    follow();
+    follow(location.hash);
   });
 
   // Confusion matrix: one stop of the Tab key; the arrow keys go from cell to cell.
