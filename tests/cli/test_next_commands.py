@@ -46,15 +46,16 @@ def test_the_samples_are_the_first_test_digits_of_each_class():
 
 def test_after_the_embedded_digits_the_samples_are_predicted_from_wherever_one_is(tmp_path):
     (tmp_path / "digits.yaml").write_text(DIGITS)
-    evaluate, predict = following(cnncli(tmp_path, "train", "digits.yaml"))
-    assert evaluate == "cnncli evaluate"
+    evaluate, predict, report = following(cnncli(tmp_path, "train", "digits.yaml"))
+    assert (evaluate, report) == ("cnncli evaluate", "cnncli report")
     assert predict == f"cnncli predict runs/digits/latest {shipped('data')}/samples/"
     done = cnncli(tmp_path, *predict.split()[1:])
     assert (done.returncode, len(done.stdout.splitlines())) == (0, 10)
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "samples").symlink_to(shipped("data") / "samples")
-    _, predict = following(cnncli(tmp_path, "train", "digits.yaml", "--output", "my own"))
+    _, predict, report = following(cnncli(tmp_path, "train", "digits.yaml", "--output", "my own"))
     assert predict == "cnncli predict 'my own' data/samples/"
+    assert report == "cnncli report"
 
 
 def test_after_other_data_the_images_are_ones_own(tmp_path):
@@ -65,7 +66,11 @@ def test_after_other_data_the_images_are_ones_own(tmp_path):
     assert cnncli(tmp_path, "train", "bars.yaml").returncode == 0
     resumed = cnncli(tmp_path, "train", "--resume", first, "--epochs", 3)
     model = f"runs/bars/{first.name}"
-    assert following(resumed) == [f"cnncli evaluate {model}", f"cnncli predict {model} IMAGE…"]
+    assert following(resumed) == [
+        f"cnncli evaluate {model}",
+        f"cnncli predict {model} IMAGE…",
+        f"cnncli report {model}",
+    ]
 
 
 AUTO_ENCODER = """\

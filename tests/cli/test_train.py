@@ -97,7 +97,7 @@ def test_training_prints_a_line_an_epoch_and_what_is_left(folder):
         rf"epoch 2/2  {epoch}",
         rf"test  loss {number}  accuracy {number}  \(weights of epoch [12]\)",
         r"run   runs/bars/\d{8}-\d{6}",
-        r"next  cnncli evaluate · cnncli predict runs/bars/latest IMAGE…",
+        r"next  cnncli evaluate · cnncli predict runs/bars/latest IMAGE… · cnncli report",
     ]
     assert done.returncode == 0
     assert done.stderr == ""
