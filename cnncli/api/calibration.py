@@ -1,18 +1,120 @@
-"""What a model is calibrated on, and for what."""
+"""Fitting a model's decisions, reading them from its file, and comparing an evaluation without and with them."""
 
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
+from cnncli.api.evaluation_data import EvaluationData
+from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Dataset
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.decisions.costs import read_costs
-from cnncli.training.decisions.decision import UNKNOWN
-from cnncli.training.decisions.fit import Wishes
+from cnncli.training.decisions.decision import KEY, UNKNOWN, Decision, Fitted
+from cnncli.training.decisions.fit import Wishes, compare, fit
+from cnncli.training.decisions.outputs import Outputs, collect
+from cnncli.training.events import Notice, OnEvent, notices_to
+from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.thresholds import Want
+from cnncli.training.tta import view_names
+
+if TYPE_CHECKING:
+    from cnncli.api.targets import Target
+    from cnncli.graph.network import Network
+    from cnncli.report.prediction.outputs import Reader
+    from cnncli.spec.spec import Spec
+    from cnncli.training.runs.checkpoint import ModelFile
 
 
-def held_out(dataset: Dataset, *, given: bool) -> str:
+class Calibrated(Protocol):
+    """What is used of `api.model.Model`."""
+
+    @property
+    def target(self) -> "Target": ...
+    @property
+    def file(self) -> "ModelFile": ...
+    @property
+    def path(self) -> Path: ...
+    @property
+    def spec(self) -> "Spec": ...
+    @property
+    def classes(self) -> Sequence[str]: ...
+    @property
+    def kind(self) -> str: ...
+    @property
+    def rescale(self) -> float | str: ...
+    def network_of(self, tta: str | Sequence[str] | None) -> "Network": ...
+    def reader(self, *, raw: bool = False) -> "Reader": ...
+
+
+def wished(
+    model: Calibrated, thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None
+) -> Wishes:
+    """The wishes, if they fit the model. Raises UsageError for others, CnncliError if `costs` can't be read."""
+    kind, names = model.kind, model.reader(raw=True).classes
+    if not kind:
+        raise UsageError("calibrate needs a model whose outputs are the probabilities of classes or labels of an image")
+    if costs is not None and (thresholds or unknown):
+        raise UsageError("--costs decides alone: it takes neither --thresholds nor --unknown")
+    if kind == "labels" and (unknown or costs is not None):
+        raise UsageError("--unknown and --costs need one class per image; for labels, give --thresholds")
+    if UNKNOWN in names and (unknown or (thresholds and kind == "classes")):
+        raise UsageError("the model has a class named 'unknown': an unknown answer can't be told from it")
+    return Wishes(
+        None if thresholds is None else Want.parse(thresholds, "--thresholds"),
+        None if unknown is None else Want.parse(unknown, "--unknown", ("precision",)),
+        None if costs is None else read_costs(Path(costs), names),
+        "" if costs is None else os.fspath(costs),
+    )
+
+
+def fit_decision(
+    model: Calibrated,
+    data: str | None,
+    wishes: Wishes,
+    *,
+    tta: str | Sequence[str] | None,
+    offline: bool | None,
+    on_event: OnEvent,
+) -> Decision:
+    """Fit a decision for the model on its validation images or on other `data`. Raises CnncliError."""
+    with notices_to(on_event):
+        place = model.target, model.spec, model.classes
+        spec, dataset = EvaluationData(*place, on_event, offline=offline, command="calibrate").read(data)
+        split, network = _held_out(dataset, given=data is not None), model.network_of(tta)
+        feed = Feed(dataset.splits[split], model.rescale, spec.compile.loss, network.inputs, network.targets)
+        outputs = collect(network, feed, model.kind)
+    fitted = Fitted(split, len(outputs), dataset.source, model.file.digest, view_names(tta or []))
+    decision = fit(outputs, model.reader(raw=True).classes, wishes, fitted)
+    if decision.temperature == 1:
+        on_event(Notice(f"no temperature fits these {len(outputs):,} samples best: it stays 1"))
+    return decision
+
+
+def read_decision(model: Calibrated) -> Decision | None:
+    """The decision in the model's file. Raises CnncliError for one that is damaged or of another model."""
+    if KEY not in model.file.metadata:
+        return None
+    found: Decision = model.file.about.value(KEY, Decision)
+    if found.fitted.weights != model.file.digest:
+        raise CnncliError(f"{model.path}: its decision is that of other weights: run calibrate again")
+    if (found.kind, found.classes) != (model.kind, len(model.reader(raw=True).classes)):
+        raise CnncliError(f"{model.path}: its decision is that of a model with other outputs")
+    return found
+
+
+def compared(evaluation: Evaluation, decision: Decision | None) -> Evaluation:
+    """The evaluation with the figures without and with the decision, if there is one."""
+    scores, labels = evaluation.scores, evaluation.labels
+    if decision is None or scores is None or labels is None or not np.isfinite(scores).all():
+        return evaluation
+    return replace(evaluation, decided=compare(decision, Outputs.of_labels(decision.kind, scores, labels)))
+
+
+def _held_out(dataset: Dataset, *, given: bool) -> str:
     """The split to calibrate on: never one of training or test; data that were `given` may be without named splits,
     and are then used as a whole. Raises CnncliError if there is none.
     """
@@ -23,24 +125,4 @@ def held_out(dataset: Dataset, *, given: bool) -> str:
     raise CnncliError(
         f"{dataset.source}: no validation images to calibrate on; name others with --data, images that the model was "
         "not trained on, or train with data.validation_split"
-    )
-
-
-def wished(
-    kind: str, names: Sequence[str], thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None
-) -> Wishes:
-    """The wishes that fit a model of this kind with these classes. Raises UsageError for others."""
-    if not kind:
-        raise UsageError("calibrate needs a model whose outputs are the probabilities of classes or labels of an image")
-    if costs is not None and (thresholds or unknown):
-        raise UsageError("--costs decides alone: it takes neither --thresholds nor --unknown")
-    if kind == "labels" and (unknown or costs is not None):
-        raise UsageError("--unknown and --costs need one class per image; for labels, give --thresholds")
-    if UNKNOWN in names and (unknown or (thresholds and kind == "classes")):
-        raise UsageError("the model has a class named 'unknown': an unknown answer can't be told from it")
-    return Wishes(
-        Want.parse(thresholds, "--thresholds") if thresholds else None,
-        Want.parse(unknown, "--unknown", ("precision",)) if unknown else None,
-        None if costs is None else read_costs(Path(costs), names),
-        "" if costs is None else os.fspath(costs),
     )

@@ -186,7 +186,7 @@ class Model:
 
         found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
         decision = None if raw else self._decision_for(tta)
-        return predict(self._viewing(tta), found, self.rescale, decision)
+        return predict(self.network_of(tta), found, self.rescale, decision)
 
     def explain(
         self,
@@ -244,12 +244,13 @@ class Model:
 
     def examine(self, spec: Spec, dataset: "Dataset", *, tta: str | Sequence[str] | None = None) -> "Evaluation":
         """Evaluate on what `read` returned. Raises CnncliError as `evaluate`."""
+        from cnncli.api.calibration import compared
         from cnncli.training.metrics.examination import examine
 
-        network = self._viewing(tta)
+        network = self.network_of(tta)
         split, feed = self.hold_out(spec, dataset, network)
         evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
-        return self._decided(evaluation, self._decision_for(tta))
+        return compared(evaluation, self._decision_for(tta))
 
     def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
         """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
@@ -260,16 +261,6 @@ class Model:
         if rows is None:
             raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
         return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
-
-    def _decided(self, evaluation: "Evaluation", decision: "Decision | None") -> "Evaluation":
-        """The evaluation with the figures of the decision, if there is one."""
-        from cnncli.training.decisions.fit import compare
-        from cnncli.training.decisions.outputs import Outputs
-
-        if decision is None or evaluation.scores is None or evaluation.labels is None:
-            return evaluation
-        outputs = Outputs.of_labels(self.kind, evaluation.scores, evaluation.labels)
-        return replace(evaluation, decided=compare(decision, outputs))
 
     def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
         """The decision; with a warning if it was fitted to an average over other views."""
@@ -290,7 +281,7 @@ class Model:
 
         return self._loaded(Network)
 
-    def _viewing(self, tta: str | Sequence[str] | None) -> "Network":
+    def network_of(self, tta: str | Sequence[str] | None) -> "Network":
         """The network, or one that averages over views. Raises UsageError for views that do not fit the model."""
         if tta is None:
             return self.network
@@ -365,16 +356,9 @@ class Model:
         """How probabilities become answers; None unless the model is calibrated. Raises CnncliError for one that is
         damaged, or of other weights.
         """
-        from cnncli.training.decisions.decision import KEY, Decision
+        from cnncli.api.calibration import read_decision
 
-        if KEY not in self.file.metadata:
-            return None
-        found: Decision = self.file.about.value(KEY, Decision)
-        if found.fitted.weights != self.file.digest:
-            raise CnncliError(f"{self.path}: its decision is that of other weights: run calibrate again")
-        if (found.kind, found.classes) != (self.kind, len(self.reader(raw=True).classes)):
-            raise CnncliError(f"{self.path}: its decision is that of a model with other outputs")
-        return found
+        return read_decision(self)
 
     def calibrate(
         self,
@@ -397,27 +381,12 @@ class Model:
         Raises UsageError for options that contradict each other; CnncliError without validation images, and for what
         no threshold reaches.
         """
-        from cnncli.api.calibration import held_out, wished
-        from cnncli.datasets.batches import Feed
-        from cnncli.training.decisions.decision import KEY, Fitted
-        from cnncli.training.decisions.fit import fit
-        from cnncli.training.decisions.outputs import collect
-        from cnncli.training.tta import view_names
+        from cnncli.api.calibration import fit_decision, wished
+        from cnncli.training.decisions.decision import KEY
 
-        names = self.reader(raw=True).classes
-        wishes = wished(self.kind, names, thresholds, unknown, costs)
-        with notices_to(on_event):
-            place = self.target, self.spec, self.classes
-            reading = EvaluationData(*place, on_event, offline=offline, command="calibrate")
-            spec, dataset = reading.read(None if data is None else os.fspath(data))
-            split = held_out(dataset, given=data is not None)
-            network = self._viewing(tta)
-            feed = Feed(dataset.splits[split], self.rescale, spec.compile.loss, network.inputs, network.targets)
-            outputs = collect(network, feed, self.kind)
-        fitted = Fitted(split, len(outputs), dataset.source, self.file.digest, view_names(tta or []))
-        decision = fit(outputs, names, wishes, fitted)
-        if decision.temperature == 1:
-            on_event(Notice(f"no temperature fits these {len(outputs):,} samples best: it stays 1"))
+        wishes = wished(self, thresholds, unknown, costs)
+        source = None if data is None else os.fspath(data)
+        decision = fit_decision(self, source, wishes, tta=tta, offline=offline, on_event=on_event)
         self._annotate({**self.file.metadata, KEY: decision.text()})
         return decision
 

@@ -69,8 +69,8 @@ READERS = (
 WIDEST = 90
 """Maximum length of a signature on one line."""
 INNER = (
-    *("network", "read", "examine", "hold_out", "reader", "kind", "meaning", "views"),
-    *("output_shape", "form", "doubts", "stream", "rescale", "target", "file"),
+    *("network", "network_of", "read", "examine", "hold_out", "reader", "kind", "meaning", "views", "output_shape"),
+    *("form", "doubts", "stream", "rescale", "target", "file"),
 )
 """Internal members of Model, used by commands; not part of the stable API."""
 

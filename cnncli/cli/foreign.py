@@ -75,7 +75,6 @@ COMMANDS: dict[str, str] = {
 }
 """Equivalent of a command; words in capitals are placeholders for the given arguments."""
 LACKING: dict[str, str] = {
-    "plot": "metrics.jsonl in a run's directory has the metrics, one line of JSON per epoch",
     "export": "best.safetensors in a run's directory has the weights, which any reader of safetensors loads",
 }
 """Commands without an equivalent: alternatives."""

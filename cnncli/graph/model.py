@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
@@ -10,7 +11,7 @@ from typing import TypeVar
 from cnncli.errors import DeclarationError, ShapeError
 from cnncli.layers.layer import Layer, Weight
 from cnncli.ops.builder import Builder
-from cnncli.ops.ir import Call, Shape, Value
+from cnncli.ops.ir import Shape, Value
 
 T = TypeVar("T")
 INPUT = "input"
@@ -78,14 +79,6 @@ class Lowered:
         """The last node's output."""
         return self.outputs[next(reversed(self.outputs))]
 
-    def calls_of(self, node: str) -> list[Call]:
-        """Return the operations a node was lowered to."""
-        return [call for call in self.builder.calls if call.owner == node]
-
-    def parameters_of(self, node: str) -> list[Parameter]:
-        """Return the weights of a node."""
-        return [parameter for parameter in self.parameters if parameter.name.rpartition("/")[0] == node]
-
 
 @dataclass(frozen=True)
 class LayerSummary:
@@ -133,14 +126,21 @@ def lower(
 
 def summarize(model: Model, lowered: Lowered) -> list[LayerSummary]:
     """Return one row per node, in order."""
+    flops, parameters, trainable = Counter[str](), Counter[str](), Counter[str]()
+    for call in lowered.builder.calls:
+        flops[call.owner] += call.flops
+    for parameter in lowered.parameters:
+        owner = parameter.name.rpartition("/")[0]
+        parameters[owner] += parameter.size
+        trainable[owner] += parameter.size * parameter.weight.trainable
     return [
         LayerSummary(
             node.name,
             type(node.layer).__name__,
             lowered.outputs[node.name].shape,
-            sum(parameter.size for parameter in lowered.parameters_of(node.name)),
-            sum(parameter.size for parameter in lowered.parameters_of(node.name) if parameter.weight.trainable),
-            sum(call.flops for call in lowered.calls_of(node.name)),
+            parameters[node.name],
+            trainable[node.name],
+            flops[node.name],
             node.inputs,
         )
         for node in model.nodes

@@ -3,13 +3,13 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import cnncli as library
 from cnncli import notices
-from cnncli.errors import CnncliError, UsageError
 from cnncli.training.runs import checkpoint
 from tests.cli.test_prediction_kinds import FLAT
 from tests.cli.test_prediction_kinds import SPEC as KINDS
@@ -99,6 +99,15 @@ def test_the_likelihood_is_the_best_of_all_temperatures(place):
     assert decision["before"]["nll"] == pytest.approx(nll(1), rel=1e-6)
     assert decision["after"]["nll"] == pytest.approx(nll(decision["temperature"]), rel=1e-6)
     assert decision["after"]["nll"] <= min(map(nll, np.exp(np.linspace(-3, 3, 601)))) + 1e-9
+
+
+def test_where_all_samples_are_right_a_notice_says_that_the_temperature_stays_1(place):
+    images = np.load(place / "images.npy")
+    labels = np.array(library.load(place / "run").predict(images).labels).astype(int)
+    np.savez(place / "right.npz", x_test=images, y_test=labels)
+    found = done(place, "calibrate", "run", "--data", "right.npz", "--json")
+    assert json.loads(found.stdout)["decision"]["temperature"] == 1
+    assert "no temperature fits these 100 samples best: it stays 1" in found.stderr
 
 
 def test_people_get_the_figures_before_and_after_and_where_it_was_saved(place):
@@ -377,9 +386,21 @@ def test_outputs_that_are_no_probabilities_are_refused(kinds):
 
 
 def test_a_class_named_unknown_can_not_be_told_from_an_unknown_answer(tmp_path):
-    from cnncli.api.calibration import wished
+    x, y = bars(60)
+    names = np.where(y, "unknown", "cat")
+    rows = [f"{name},{','.join(map(str, image.ravel()))}\n" for image, name in zip(x, names, strict=True)]
+    (tmp_path / "bars.csv").write_text("".join(rows))
+    (tmp_path / "bars.yaml").write_text(SPEC.replace("bars.npz", "bars.csv").replace("0.1", "0.5"))
+    done(tmp_path, "train", "bars.yaml", "--output", "run")
+    failed = done(tmp_path, "calibrate", "run", "--unknown", "precision=0.5", code=2)
+    assert failed.stderr == "error: the model has a class named 'unknown': an unknown answer can't be told from it\n"
+    done(tmp_path, "calibrate", "run")
 
-    with pytest.raises(UsageError, match="the model has a class named 'unknown'"):
-        wished("classes", ["cat", "unknown"], None, "precision=0.9", None)
-    assert wished("labels", ["cat", "unknown"], "precision=0.9", None, None).thresholds is not None
-    assert issubclass(UsageError, CnncliError)
+
+def test_outputs_that_are_not_finite_are_refused_in_one_line(place):
+    path = place / "run/best.safetensors"
+    file = checkpoint.load(path)
+    weights = {name: np.full_like(weight, 1e38) for name, weight in file.weights.items()}
+    checkpoint.save(path, replace(file, weights=weights))
+    failed = done(place, "calibrate", "run", code=1)
+    assert failed.stderr == "error: a model whose outputs are not finite can't be calibrated\n"

@@ -28,7 +28,6 @@ from tests.cli.test_commands import MNIST, cnncli
         (["test"], "write `cnncli evaluate MODEL`"),
         (["val"], "write `cnncli evaluate MODEL`"),
         (["infer"], "write `cnncli predict MODEL IMAGE`"),
-        (["plot"], "there is no command 'plot'; metrics.jsonl"),
         (["export"], "there is no command 'export'; best.safetensors"),
     ],
 )

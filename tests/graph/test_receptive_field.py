@@ -156,3 +156,13 @@ def extent(seen):
     """The most input rows between the first and the last one that an output row sees."""
     places = [np.flatnonzero(row) for row in seen]
     return max(place[-1] - place[0] + 1 for place in places if len(place))
+
+
+@pytest.mark.parametrize("name", layers())
+def test_every_layer_on_an_image_has_one_or_none(name):
+    for example in layers()[name].examples:
+        images = [shape for shape in example.inputs if len(shape) == 3]
+        if len(images) == len(example.inputs) and len(set(images)) == 1:
+            node = Node("layer", layers()[name](**example.arguments), ("input",) * len(images))
+            found = receptive_fields(lower(Model(images[0], (node,))))["layer"]
+            assert found is None or min(found) >= 1

@@ -243,6 +243,16 @@ def test_a_class_that_there_is_not_is_refused(of):
         evaluation(FIXTURE["classes"][0]).roc(of)
 
 
+def test_of_many_classes_the_nearest_name_is_suggested():
+    names = [f"class{number}" for number in range(100)]
+    made = Evaluation("test", 100, {}, names, np.eye(100, dtype=int), [])
+    with pytest.raises(UsageError) as caught:
+        made.roc("clas37")
+    assert str(caught.value) == (
+        "a class must be a name or a number below 100; received 'clas37'; did you mean 'class37'?"
+    )
+
+
 def test_the_document_is_json_with_null_for_what_is_undefined():
     case = next(case for case in FIXTURE["classes"] if case["name"] == "a_class_neither_true_nor_predicted")
     document = json.loads(json.dumps(evaluation(case).document(top_k=2, normalize="true"), allow_nan=False))

@@ -32,8 +32,8 @@ class DiagramOptions:
 class Box:
     """A layer, the input, or a folded block, with the names of the `layers` in it.
 
-    `times`: of a block that is repeated, how often; `trainable`: whether it has any trainable weights, None if it has
-    no weights.
+    `kinds`: what its layers do, of a repeated block those of one repetition; `times`: how often a block is repeated;
+    `trainable`: whether it has any trainable weights, None if it has no weights.
     """
 
     id: str
@@ -41,6 +41,7 @@ class Box:
     lines: Sequence[str]
     kind: Kind
     layers: Sequence[str]
+    kinds: Sequence[Kind]
     trainable: bool | None = None
     times: int = 1
 

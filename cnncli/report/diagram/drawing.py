@@ -1,29 +1,19 @@
 """The drawing of a layer diagram."""
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
-from cnncli.report.diagram.diagram import Box, Diagram, Frame, Kind, Part
-from cnncli.report.diagram.layout import Area, Route, laid_out
+from cnncli.report.diagram.colors import ROLES, TINT
+from cnncli.report.diagram.diagram import Box, Diagram, Frame, Part
+from cnncli.report.diagram.layout import laid_out
+from cnncli.report.diagram.places import Area, Route
 from cnncli.report.pictures.drawing import LINE, TEXT, Drawing, Item, Label, Path, Rect, arrowhead, text_width
 
-ROLES: dict[Kind, str] = {
-    "input": "muted",
-    "convolution": "series-1",
-    "pooling": "series-3",
-    "normalization": "series-4",
-    "activation": "series-2",
-    "dense": "series-5",
-    "merge": "series-6",
-    "dropout": "series-7",
-    "shape": "series-8",
-    "block": "accent",
-}
 SMALL, HEAD = 10.5, 15.0
 """Sizes of text: the lines of a box, and the title of the diagram."""
-PAD, STRIP = 7.0, 4.0
+PAD, STRIP = 7.0, 5.0
 """Within a box, around its text; and the strip of color at its left."""
 MARGIN = 16.0
-TINT = 0.1
 
 
 def draw_diagram(diagram: Diagram) -> Drawing:
@@ -35,7 +25,7 @@ def draw_diagram(diagram: Diagram) -> Drawing:
     left = (width - placed.width) / 2
     moved = placed.moved(left, top)
     items: list[Item] = [Label(MARGIN, MARGIN + HEAD * 0.8, diagram.title, HEAD, bold=True)]
-    items += [item.__class__(*item) for item in legend]
+    items += legend
     boxes = {box.id: box for box in diagram.boxes}
     frames = {frame.id: frame for frame in frames_of(diagram.parts)}
     for name, area in moved.frames.items():
@@ -79,12 +69,22 @@ def _box(box: Box, area: Area) -> Iterator[Item]:
     tip = ", ".join(box.layers)
     yield Rect(x, y, width, height, "paper", radius=4)
     yield Rect(x, y, width, height, role, role, TINT, radius=4, tip=tip)
-    yield Rect(x, y, STRIP, height, role, radius=2)
+    yield from _strip(box, area)
     center, line = x + STRIP + (width - STRIP) / 2, y + PAD + TEXT * 0.85
     yield Label(center, line, _title(box), TEXT, "ink", "middle", bold=True)
     for text in box.lines:
         line += SMALL * LINE
         yield Label(center, line, text, SMALL, "muted", "middle")
+
+
+def _strip(box: Box, area: Area) -> Iterator[Item]:
+    """The color of a layer, or the colors of the layers in a block one below the other."""
+    each = area.height / len(box.kinds)
+    start = 0
+    for kind, run in groupby(box.kinds):
+        count = len(list(run))
+        yield Rect(area.x, area.y + start * each, STRIP, count * each, ROLES[kind], radius=2)
+        start += count
 
 
 def _frame(frame: Frame, area: Area) -> Iterator[Item]:
@@ -101,7 +101,7 @@ def _arrow(route: Route) -> Iterator[Item]:
 
 def _legend(diagram: Diagram) -> Iterator[Rect | Label]:
     """The kinds of layers in the diagram, with their colors, if there are several."""
-    present = {box.kind for box in diagram.boxes}
+    present = {kind for box in diagram.boxes for kind in box.kinds}
     x, y = MARGIN, MARGIN + HEAD * 1.6 + SMALL * 0.5
     for kind, role in ROLES.items():
         if kind in present - {"input"}:

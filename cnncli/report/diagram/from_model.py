@@ -62,7 +62,7 @@ class _Maker:
         return Diagram(title, parts, edges, self.options.rankdir)
 
     def _input(self) -> Box:
-        return Box(INPUT, "Input", self._facts([], self.model.input_shape), "input", ())
+        return Box(INPUT, "Input", self._facts([], self.model.input_shape), "input", (), ("input",))
 
     def _parts(self, nodes: Sequence[Node], depth: int) -> list[Part]:
         parts: list[Part] = []
@@ -96,7 +96,7 @@ class _Maker:
         trainable = self._trainable([node])
         if options.show_trainable and trainable is not None:
             lines.append("trainable" if trainable else "frozen")
-        return Box(self._id(node.name), title, lines, kind_of(layer), (node.name,), trainable)
+        return Box(self._id(node.name), title, lines, kind_of(layer), (node.name,), (kind_of(layer),), trainable)
 
     def _folded(self, run: Sequence[Block]) -> Box:
         """One box for a block, or for equal blocks that follow each other."""
@@ -112,9 +112,9 @@ class _Maker:
         if self.options.show_trainable and trainable is not None:
             frozen = {self._trainable([node]) for node in nodes} >= {True, False}
             lines.append("partly trainable" if frozen else "trainable" if trainable else "frozen")
-        names = tuple(node.name for node in nodes)
+        names, kinds = tuple(node.name for node in nodes), tuple(kind_of(node.layer) for node in block.nodes)
         title = _run_title([block.name.split("/")[-1] for block in run])
-        return Box(self._id(block.name + "/"), title, lines, "block", names, trainable, len(run))
+        return Box(self._id(block.name + "/"), title, lines, "block", names, kinds, trainable, len(run))
 
     def _facts(self, inputs: Sequence[Shape], output: Shape) -> list[str]:
         """Lines about shapes and dtype, if wanted."""

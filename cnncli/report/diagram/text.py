@@ -4,7 +4,9 @@ import re
 from collections.abc import Iterator, Sequence
 
 from cnncli.escaping import one_line
-from cnncli.report.diagram.diagram import Box, Diagram, Frame, Part
+from cnncli.report.diagram.colors import ROLES, TINT
+from cnncli.report.diagram.diagram import Box, Diagram, Frame, Kind, Part
+from cnncli.report.pictures import theme
 
 INDENT = "  "
 
@@ -21,10 +23,16 @@ def mermaid(diagram: Diagram) -> str:
                 yield f"{indent}end"
             else:
                 open_, close = ("[[", "]]") if part.kind == "block" else ("([", "])") if part.kind == "input" else "[]"
-                yield f'{indent}{ids[part.id]}{open_}"{"<br/>".join(map(_entities, _texts(part)))}"{close}'
+                label = "<br/>".join(
+                    _entities(line.replace(" × ", "×")) for line in _texts(part)
+                )  # it breaks long lines
+                yield f'{indent}{ids[part.id]}{open_}"{label}"{close}:::{part.kind}'
 
     lines = [f"flowchart {diagram.direction}", *drawn(diagram.parts, INDENT)]
     lines += [f"{INDENT}{ids[edge.source]} --> {ids[edge.target]}" for edge in diagram.edges]
+    for kind in sorted({box.kind for box in diagram.boxes}):
+        fill, stroke, ink = _colors(kind)
+        lines.append(f"{INDENT}classDef {kind} fill:{fill},stroke:{stroke},color:{ink}")
     return "\n".join(lines) + "\n"
 
 
@@ -40,13 +48,14 @@ def dot(diagram: Diagram) -> str:
                 yield from drawn(part.parts, indent + INDENT)
                 yield f"{indent}}}"
             else:
-                several = f" peripheries={2 if part.times > 1 else 1}" if part.kind == "block" else ""
-                yield f"{indent}{ids[part.id]} [label={_quoted(_texts(part))}{several}];"
+                fill, stroke, _ = _colors(part.kind)
+                look = f'color="{stroke}" fillcolor="{fill}"' + " peripheries=2" * (part.times > 1)
+                yield f"{indent}{ids[part.id]} [label={_quoted(_texts(part))} {look}];"
 
     lines = [
         f"digraph {_quoted([diagram.title])} {{",
         f"{INDENT}rankdir={diagram.direction};",
-        f'{INDENT}node [shape=box style=rounded fontname="Helvetica" fontsize=11];',
+        f'{INDENT}node [shape=box style="rounded,filled" fontname="Helvetica" fontsize=11];',
         *drawn(diagram.parts, INDENT),
         *(f"{INDENT}{ids[edge.source]} -> {ids[edge.target]};" for edge in diagram.edges),
         "}",
@@ -56,6 +65,12 @@ def dot(diagram: Diagram) -> str:
 
 def _texts(box: Box) -> list[str]:
     return [f"{box.title} ×{box.times}" if box.times > 1 else box.title, *box.lines]
+
+
+def _colors(kind: Kind) -> tuple[str, str, str]:
+    """Of the area, the border and the text of a box: the light ones, as these programs ask for one of each."""
+    tint, role, ink = theme.rgb(ROLES[kind], opacity=TINT), ROLES[kind], "ink"
+    return f"#{bytes(tint).hex()}", theme.ROLES[role].light, theme.ROLES[ink].light
 
 
 def _ids(parts: Sequence[Part]) -> dict[str, str]:

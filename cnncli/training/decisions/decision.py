@@ -98,7 +98,8 @@ class Decision:
         if self.temperature == 1:
             return probabilities
         found = scores(self.kind, probabilities, logits) / self.temperature
-        shares = temperature.softmax(found) if self.kind == "classes" else temperature.sigmoid(found)
+        with np.errstate(invalid="ignore"):  # outputs that are not finite stay so
+            shares = temperature.softmax(found) if self.kind == "classes" else temperature.sigmoid(found)
         return shares.astype(np.float32)
 
     def decide(self, probabilities: Array) -> Array:
@@ -112,6 +113,8 @@ class Decision:
         if self.costs is not None:
             return self._cheapest(shares)
         numbers = self._reached(probabilities)[:, 0].astype(np.int64) if self.kind == "choice" else shares.argmax(-1)
+        if not self.may_abstain:
+            return numbers
         sure = np.take_along_axis(shares, numbers[:, None], -1)[:, 0]
         needed = np.full(len(numbers), self.unknown or 0.0)
         if self.thresholds is not None and self.kind == "classes":

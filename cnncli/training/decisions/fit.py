@@ -35,8 +35,10 @@ class Wishes:
 def fit(outputs: Outputs, names: Sequence[str], wishes: Wishes, fitted: Fitted) -> Decision:
     """Fit the temperature, then the rest on the probabilities at that temperature.
 
-    Raises CnncliError, a line per class, for what no threshold reaches.
+    Raises CnncliError for outputs that are not finite and, a line per class, for what no threshold reaches.
     """
+    if not np.isfinite(outputs.probabilities).all():
+        raise CnncliError("a model whose outputs are not finite can't be calibrated")
     found = temperature.fit(*outputs.as_classes()) or 1.0
     classes = 2 if outputs.kind == "choice" else outputs.targets.shape[-1]
     decision = Decision(outputs.kind, classes, found, fitted, {}, {}, costs=wishes.costs, wanted=wishes.texts)

@@ -11,6 +11,7 @@ import numpy as np
 
 from cnncli.datasets.dataset import Split
 from cnncli.errors import UsageError
+from cnncli.hints import suggestion
 from cnncli.training.metrics import calibration, class_scores
 from cnncli.training.metrics.calibration import BINS, Calibration
 from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair, Normalization
@@ -28,6 +29,8 @@ from cnncli.training.metrics.worst_masks import MaskMistake
 Array = np.ndarray[Any, Any]
 Class = int | str
 """A class by its number or name."""
+LISTED_NAMES = 20
+"""Classes that an error lists; with more, it suggests the nearest name."""
 LISTED_PAIRS = 20
 """Confused pairs in the JSON document and, without a confusion matrix, in tables."""
 
@@ -260,7 +263,10 @@ class Evaluation:
             return names.index(of)
         if isinstance(of, int) and 0 <= of < len(names):
             return of
-        raise UsageError(f"a class must be one of {', '.join(names)}, or its number; received {of!r}")
+        few = len(names) <= LISTED_NAMES
+        known = f"one of {', '.join(names)}, or its number" if few else f"a name or a number below {len(names):,}"
+        near = suggestion(of, names) if isinstance(of, str) and not few else ""
+        raise UsageError(f"a class must be {known}; received {of!r}{near}")
 
     def _row_document(self, row: ClassRow) -> dict[str, Any]:
         document = asdict(row)
