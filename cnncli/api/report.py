@@ -4,14 +4,14 @@ import os
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnncli.api.model import Model
 from cnncli.api.runs import Run
 from cnncli.api.targets import find_model, find_spec, no_run
 from cnncli.api.training import PathLike, warnings_only, why_unjudged
 from cnncli.errors import CnncliError, UsageError, reason
-from cnncli.hints import is_run
+from cnncli.hints import MODEL_ENDING, is_run
 from cnncli.layers.meaning import Meaning
 from cnncli.system import atomic
 from cnncli.system.files import read_bounded
@@ -53,13 +53,15 @@ def write_report(
         raise UsageError("a report needs at least one run; received none")
     if len(places) > MOST_RUNS:
         raise UsageError(f"a report compares at most {MOST_RUNS} runs; received {len(places)}")
+    target = Path(path) if path is not None else places[0] / NAME if len(places) == 1 else Path(NAME)
+    if not target.parent.is_dir():
+        raise UsageError(f"{target}: can't be written: there is no directory '{target.parent}'")
     with notices_to(on_event):
         found = [_Reader(place, threads, on_event, offline=offline).read() for place in places]
     on_event(Progress("writing the report …"))
     from cnncli.report.html.make import html
 
     made = f"Made by cnncli {__version__}, {datetime.now():%Y-%m-%d %H:%M}"
-    target = Path(path) if path is not None else places[0] / NAME if len(places) == 1 else Path(NAME)
     atomic.write(target, html(found, made).encode())
     on_event(Progress(""))
     return target
@@ -74,8 +76,26 @@ def _run(given: PathLike | Run) -> Path:
         raise UsageError(f"report needs a run; {no_run(path)}")
     run = find_model(path).run
     if run is None:
-        raise UsageError(f"report needs a run; '{path}' is a model file without its run")
+        what = "a model file without its run" if path.suffix == MODEL_ENDING else "a file"
+        raise UsageError(f"report needs a run; '{path}' is {what}")
     return run
+
+
+def _sound(facts: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a run without what is no number where a number belongs: anyone may have written its files."""
+    epoch, planned, test = (facts[name] for name in ("epoch", "planned_epochs", "test"))
+    return {
+        **facts,
+        "state": str(facts["state"]),
+        "epoch": epoch if isinstance(epoch, int) else None,
+        "planned_epochs": planned if isinstance(planned, int) else None,
+        "figures": _numbers(facts["figures"]),
+        "test": _numbers(test) if isinstance(test, dict) else None,
+    }
+
+
+def _numbers(figures: dict[str, Any]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
 
 
 class _Reader:
@@ -91,13 +111,16 @@ class _Reader:
         from cnncli.report.tables.runs import facts
 
         run, environment = self.run, past_runs.environment(self.run)
+        text = self._try(
+            "", lambda: read_bounded(run / past_runs.SPEC, past_runs.LARGEST_RESULT).decode(errors="replace")
+        )
         spec = self._try("The spec can't be read", lambda: find_spec(run))
         model = self._try("There is no model to evaluate", lambda: Model(find_model(run), threads=self.threads))
         dataset, evaluation, examples = self._judged(model) if model else (None, None, None)
         return Trained(
-            facts(run),
-            self._try("", lambda: read_bounded(run / past_runs.SPEC, past_runs.LARGEST_RESULT).decode()) or "",
-            past_runs.history(run),
+            _sound(facts(run)),
+            text or "",
+            [_numbers(line) for line in past_runs.history(run) if isinstance(line.get("epoch"), int)],
             environment,
             past_runs.sizes(run),
             spec,

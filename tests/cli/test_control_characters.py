@@ -17,6 +17,7 @@ from rich.table import Table
 from cnncli.report.terminal.console import console_on
 from tests.cli.test_commands import ENVIRONMENT
 from tests.cli.test_train import read_to_end
+from tests.report.html.pages import checked
 
 TITLE = "q\x1b]0;PWN\x07\x9b31m\u202e"
 CLASSES = [f"a{TITLE}", "b\tc\nd\r::error::x"]
@@ -51,6 +52,7 @@ COMMANDS = [
     "datasets preview hostile.yaml -o sheet.png",
     "init --data photos -o made.yaml",
     "runs",
+    "report run",
     "doctor",
 ]
 
@@ -95,6 +97,11 @@ def test_no_control_character_of_a_file_is_printed(folder, line):
         for document in out.splitlines() if line.startswith("train") else [out]:
             json.loads(document)
     shutil.rmtree(folder / "json", ignore_errors=True)
+
+
+def test_nor_has_a_report_one(folder):
+    assert run(folder, "report", "run", "-o", "page.html")[0] == 0
+    assert not CONTROL.search(checked((folder / "page.html").read_text()).text)
 
 
 @pytest.mark.parametrize("line", ["evaluate run", "predict run photos", "predict run other", "datasets check photos"])

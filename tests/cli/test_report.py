@@ -130,10 +130,34 @@ def test_an_interrupted_run_and_a_diverged_one_say_so(folder, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("metrics.jsonl", '{"epoch": "x", "loss": "y", "seconds": "z", "</table>": 1}\n{"epoch": 1, "loss": null}\n'),
+        ("metrics.jsonl", "5\n"),
+        ("result.json", '{"state": ["x"], "epoch": [1], "test": 5, "reason": {}}'),
+        ("result.json", '{"state": "finished", "epoch": 1, "test": {"loss": "<b>", "accuracy": NaN}}'),
+        ("environment.json", '{"threads": [1], "command": 5, "commit": {}, "data_digest": 1, "spec_epochs": "x"}'),
+        ("splits.json", '{"train": {"start": "x"}, "test": 5}'),
+        ("splits.json", "[]"),
+        ("spec.yaml", "\udcff"),
+        ("spec.yaml", "<script>alert(1)</script>"),
+        ("best.safetensors", "x"),
+    ],
+)
+def test_whatever_stands_in_the_files_of_a_run_there_is_a_page(folder, tmp_path, name, content):
+    run = tmp_path / "run"
+    shutil.copytree(runs(folder)[0], run)
+    (run / name).write_text(content, errors="surrogateescape")
+    done = cnncli(folder, "report", run)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert page(run / "report.html").tags.count("script") == 1
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["nowhere"], "report needs a run; there is no run 'nowhere'"),
-        (["bars.npz"], "report needs a run"),
+        (["bars.npz"], "report needs a run; 'bars.npz' is a file"),
         (["bars.yaml"] * 9, "a report compares at most 8 runs; received 9"),
         (
             ["bars.yaml", "-o", "no/such/page.html"],
@@ -143,7 +167,7 @@ def test_an_interrupted_run_and_a_diverged_one_say_so(folder, tmp_path):
 )
 def test_wrong_use_is_one_line(folder, arguments, message):
     done = cnncli(folder, "report", *arguments)
-    assert done.returncode in (1, 2)
+    assert done.returncode == 2
     assert done.stderr.splitlines()[-1].startswith(f"error: {message}")
     assert done.stdout == ""
 

@@ -40,7 +40,9 @@ def _figures(run: Trained) -> Iterator[tuple[str, Any]]:
     yield "state", run.facts["state"]
     yield "epochs", run.facts["epochs"]
     yield "best epoch", run.facts["epoch"]
-    yield from ((figure_name(name), float(value)) for name, value in measured(run).items())
+    for name, value in measured(run).items():
+        held_out = name.startswith(("val_", "test_"))
+        yield figure_name(name) if held_out else f"training {figure_name(name)}", float(value)
     if run.evaluation:
         found = run.evaluation.class_figures()
         yield from ((f"{run.evaluation.split} {name}", found[key]) for key, name in AVERAGES.items() if key in found)

@@ -18,7 +18,8 @@ from cnncli.report.html.page import Cell, Column, Fact, ModelPart, Notice, Pictu
 from cnncli.report.html.results import results
 from cnncli.report.html.thumbnails import Room
 from cnncli.report.html.trained import Trained
-from cnncli.report.plots.curves import History, curves
+from cnncli.report.pictures.figures import LineChart
+from cnncli.report.plots.curves import History, curves, rates
 from cnncli.report.tables.summary import BYTES, amount
 from cnncli.report.terminal.figures import figure
 from cnncli.spec.spec import Spec
@@ -29,11 +30,11 @@ MOST_EPOCHS = 200
 MOST_LAYERS = 500
 """In the diagram."""
 UNFINISHED = {
-    "running": "This run is still training: the report shows its state when it was made.",
-    "diverged": "This run diverged: the loss is not finite, and training stopped.",
-    "interrupted": "This run was interrupted before its last epoch.",
-    "failed": "This run failed before its last epoch.",
-    "killed": "This run ended without a result: its process was killed.",
+    "running": "This run is still training; the report shows its state when it was made",
+    "diverged": "This run diverged",
+    "interrupted": "This run was interrupted before its last epoch",
+    "failed": "This run failed before its last epoch",
+    "killed": "This run ended without a result, as a process does that is killed",
 }
 
 
@@ -48,7 +49,7 @@ def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
         facts=list(_facts(run)),
         verdicts=_verdicts(run),
         unjudged=run.unjudged,
-        curves=[with_cursor(chart) for chart in curves([history(run)])] if run.history else [],
+        curves=[with_cursor(chart) for chart in _curves(run)],
         epochs=_epochs(run),
         data=data_part(run, room),
         evaluation=results(run.evaluation, run.examples, room, f"{id}-") if run.evaluation else None,
@@ -61,6 +62,14 @@ def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
         digests=list(_digests(run)),
         spec=yaml(run.text),
     )
+
+
+def _curves(run: Trained) -> list[LineChart]:
+    """Loss and metrics, and the learning rate if it changes."""
+    if not run.history:
+        return []
+    changes = len({line.get("learning_rate") for line in run.history}) > 1
+    return [*curves([history(run)]), *([rates([history(run)])] if changes else [])]
 
 
 def history(run: Trained) -> History:
@@ -82,8 +91,10 @@ def measured(run: Trained) -> dict[str, float]:
 def _notices(run: Trained) -> Iterator[Notice]:
     state = run.facts["state"]
     if state != "finished":
-        reason = f" {run.facts['reason']}" if run.facts["reason"] else ""
-        yield Notice("note" if state == "running" else "bad", UNFINISHED.get(state, f"This run is {state}.") + reason)
+        reason = f": {run.facts['reason']}" if run.facts["reason"] else ""
+        yield Notice("note" if state == "running" else "bad", UNFINISHED.get(state, f"This run is {state}") + reason)
+    if not run.history:
+        yield Notice("note", "No epoch was completed, so there are no curves")
     yield from (Notice("note", text) for text in run.missing)
 
 
@@ -95,8 +106,9 @@ def _facts(run: Trained) -> Iterator[Fact]:
         yield Fact(figure_name(name), figure(value))
     done, planned = run.facts["epochs"], run.facts["planned_epochs"]
     yield Fact("epochs", f"{done:,} of {planned:,}" if planned else f"{done:,}")
-    if run.facts["epoch"]:
-        yield Fact("weights of epoch", f"{run.facts['epoch']:,}")
+    epoch = run.facts["epoch"]
+    if epoch is not None:
+        yield Fact("weights of epoch", f"{epoch:,}" if epoch else "0, as initialized")
 
 
 def _verdicts(run: Trained) -> list[Verdict]:
