@@ -1,11 +1,14 @@
 """Pictures in terminals: asking what a terminal can do, and the three protocols, each read back."""
 
 import base64
+import fcntl
 import os
 import pty
 import re
+import struct
 import subprocess
 import sys
+import termios
 from io import BytesIO
 
 import pytest
@@ -92,6 +95,21 @@ def test_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graphics, "_answer", ask)
     monkeypatch.setattr(graphics, "coloured", lambda: False)
     assert graphics.protocol() is None
+
+
+@pytest.mark.parametrize(
+    ("told", "room"), [((800, 400), (800, 400)), ((3000, 0), (1000, 1000)), ((0, 0), (1000, 1000))]
+)
+def test_a_picture_is_no_larger_than_the_terminal(
+    monkeypatch: pytest.MonkeyPatch, told: tuple[int, int], room: tuple[int, int]
+) -> None:
+    master, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, *told))
+    with os.fdopen(terminal, "w") as stdout:
+        monkeypatch.setattr(sys, "stdout", stdout)
+        assert graphics.room() == room
+        monkeypatch.undo()
+    os.close(master)
 
 
 def test_kitty_and_iterm2_get_the_png() -> None:

@@ -155,7 +155,7 @@ def _write_text(text: str, output: Path | None) -> None:
 
 def _shown(made: Plot) -> bool:
     """Show the picture in the terminal, if it can; whether it could."""
-    from cnncli.report.terminal.graphics import picture, protocol
+    from cnncli.report.terminal.graphics import picture, protocol, room
 
     how = protocol()
     if how is not None:
@@ -165,7 +165,9 @@ def _shown(made: Plot) -> bool:
 
         from cnncli.report.pictures.png import png
 
-        echo_raw(picture(Image.open(BytesIO(png(made.drawing, scale=1.0))), how))
+        width, height = room()
+        scale = min(1.0, width / made.drawing.width, height / made.drawing.height)
+        echo_raw(picture(Image.open(BytesIO(png(made.drawing, scale=scale))), how))
         return True
     lines = [line for figure in made.figures for line in _lines(figure)]
     if lines:

@@ -11,6 +11,7 @@ import base64
 import os
 import re
 import select
+import struct
 import sys
 from collections.abc import Iterator
 from io import BytesIO
@@ -32,6 +33,8 @@ CHUNK = 4096
 SIXEL = 4
 """The attribute in the answer to DA1 of a terminal that shows sixels."""
 COLORS = 128
+LARGEST = 1000
+"""Pixels on a side."""
 
 
 def protocol() -> Protocol | None:
@@ -41,6 +44,22 @@ def protocol() -> Protocol | None:
     if os.environ.get("TERM_PROGRAM") in ITERM2 and "TMUX" not in os.environ:
         return "iterm2"
     return understood(_answer(QUERY))
+
+
+def room() -> tuple[int, int]:
+    """Width and height in pixels that a picture may have: those of the terminal, as far as it tells them.
+
+    xterm shows no sixels beyond LARGEST, unless its user has set maxGraphicSize.
+    """
+    try:
+        import fcntl
+        import termios
+
+        size = fcntl.ioctl(sys.stdout.fileno(), termios.TIOCGWINSZ, bytes(8))
+    except (ImportError, OSError, ValueError):
+        return LARGEST, LARGEST
+    _, _, width, height = struct.unpack("HHHH", size)
+    return min(width or LARGEST, LARGEST), min(height or LARGEST, LARGEST)
 
 
 def understood(answer: str) -> Protocol | None:
