@@ -25,7 +25,7 @@ FILES = (
     *("NotoSansCJK-Regular.ttc", "wqy-microhei.ttc", "PingFang.ttc", "Hiragino Sans GB.ttc"),
 )
 """Files of common typefaces, those that are most like Aileron first."""
-NEAR = str.maketrans({"×": "x", "…": "...", "–": "-", "—": "-", "−": "-", "→": ">", "≥": ">", "≤": "<", "µ": "u"})
+NEAR = str.maketrans({"×": "x", "…": "...", "–": "-", "—": "-", "−": "-", "→": "->", "≥": ">", "≤": "<", "µ": "u"})
 UNKNOWN = "\ue123"
 """A letter of private use, which no typeface is expected to have."""
 

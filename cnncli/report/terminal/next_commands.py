@@ -13,7 +13,7 @@ DIGITS = "mnist5k"
 
 
 def next_commands(data: DataSection, run: str) -> list[str]:
-    """Evaluate the run, by its name unless it is the newest, predict images with it, and write a report of it.
+    """Evaluate the run, by its name unless it is the newest, predict images with it, and write its report.
 
     Where it was trained on the embedded digits, the images are the bundled samples: those in the working
     directory (in a checkout), or the installed ones.
@@ -25,5 +25,5 @@ def next_commands(data: DataSection, run: str) -> list[str]:
     if data.name == DIGITS and data.targets == "labels":
         samples = SAMPLES if SAMPLES.is_dir() else shipped("data") / SAMPLES.name
         images = quote(f"{samples}/")
-    given = f" {quote(run)}" * named
-    return [f"cnncli evaluate{given}", f"cnncli predict {quote(model)} {images}", f"cnncli report{given}"]
+    of_run = f" {quote(run)}" * named
+    return [f"cnncli evaluate{of_run}", f"cnncli predict {quote(model)} {images}", f"cnncli report{of_run}"]
