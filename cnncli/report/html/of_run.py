@@ -178,7 +178,8 @@ def _commands(run: Trained) -> list[str]:
     again = quote(str(Path(run.facts["run"]) / SPEC))
     return [
         *first,
-        f"# the same again, from the complete spec of the run\ncnncli train {again}",
+        f"# the same again, from the complete spec; the last line has the digest of the weights\n"
+        f"cnncli train {again} --json",
         f"# the figures of the final weights\ncnncli evaluate {path}",
     ]
 
