@@ -71,7 +71,7 @@ def _run(given: PathLike | Run) -> Path:
     """The run directory. Raises UsageError if there is none."""
     path = given.path if isinstance(given, Run) else Path(given)
     if path.is_dir() and is_run(path):
-        return path
+        return path.parent / path.readlink() if path.is_symlink() else path  # `latest` will be another one
     if path.is_dir() or not path.exists():
         raise UsageError(f"report needs a run; {no_run(path)}")
     run = find_model(path).run

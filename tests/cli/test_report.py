@@ -69,11 +69,22 @@ def test_several_runs_are_side_by_side_here(folder):
     assert "-seed: 1 +seed: 2" in found.text
 
 
-def test_a_spec_and_a_model_file_name_their_run(folder):
+def test_a_spec_a_model_file_and_latest_name_their_run(folder):
     newest = runs(folder)[-1]
-    for number, given in enumerate(("bars.yaml", newest / "best.safetensors")):
+    for number, given in enumerate(("bars.yaml", newest / "best.safetensors", "runs/bars/latest")):
         assert cnncli(folder, "report", given, "-o", f"{number}.html").returncode == 0
         assert str(newest.name) in page(folder / f"{number}.html").text
+
+
+def test_the_digest_is_that_of_the_same_training_again(folder, tmp_path):
+    newest = runs(folder)[-1]
+    assert cnncli(folder, "report", newest, "-o", "again.html").returncode == 0
+    (command,) = [
+        line for line in (folder / "again.html").read_text().splitlines() if line.endswith("spec.yaml --json")
+    ]
+    done = cnncli(folder, *command.split()[1:], "--output", tmp_path / "again")
+    digest = json.loads(done.stdout.splitlines()[-1])["weights_digest"]
+    assert digest in page(folder / "again.html").text
 
 
 def test_without_its_data_a_run_still_has_curves_and_says_what_is_missing(folder, tmp_path):

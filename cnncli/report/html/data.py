@@ -126,7 +126,7 @@ def _training_images(dataset: "Dataset", room: "Room") -> Iterator[Thumbnail]:
         _, firsts = np.unique(split.y[numbers], return_index=True)
         numbers = numbers[firsts]
     chosen: Sequence[int] = numbers[:SHOWN].tolist()
-    low, high = bounds(split.x[chosen])
+    low, high = bounds([split.x[row] for row in chosen])
     for row in chosen:
         image = as_image(split.x[row], low, high)
         uri = room.uri(image)

@@ -1,10 +1,8 @@
 """Misclassified samples as thumbnails: the worst of all, and the worst of each pair of classes."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import chain, islice, zip_longest
-
-import numpy as np
 
 from cnncli.report.html.page import Gallery, Pair, Thumbnail
 from cnncli.report.html.thumbnails import Room, as_image, bounds, shown_size
@@ -24,7 +22,7 @@ def gallery(evaluation: Evaluation, room: Room, prefix: str) -> Gallery | None:
         return None
     chosen = list(islice(_by_urgency(pairs), MOST))
     images = [evaluation.image(mistakes[number].position) for number in chosen]
-    low, high = bounds(np.stack(images))
+    low, high = bounds(images)
     thumbnails: dict[int, Thumbnail] = {}
     for number, pixels in zip(chosen, images, strict=True):
         image = as_image(pixels, low, high)
@@ -82,8 +80,8 @@ def _listed(thumbnails: Sequence[Thumbnail], evaluation: Evaluation, prefix: str
     """The pairs that are shown, the most frequent first."""
     assert evaluation.confusion is not None
     found = []
-    for pair, shown in Counter(thumbnail.pair for thumbnail in thumbnails).items():
+    for pair in dict.fromkeys(thumbnail.pair for thumbnail in thumbnails):
         true, given = map(int, pair.split("-"))
         text = f"{evaluation.classes[true]} taken for {evaluation.classes[given]}"
-        found.append(Pair(f"{prefix}{pair}", pair, text, int(evaluation.confusion[true, given]), shown))
+        found.append(Pair(f"{prefix}{pair}", pair, text, int(evaluation.confusion[true, given])))
     return sorted(found, key=lambda pair: -pair.total)

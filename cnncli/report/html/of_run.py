@@ -7,28 +7,21 @@ from shlex import quote
 from statistics import median
 from typing import Any
 
-from cnncli.graph.model import lower, summarize
-from cnncli.report.diagram.diagram import DiagramOptions
-from cnncli.report.diagram.drawing import draw_diagram
-from cnncli.report.diagram.from_model import diagram_of
-from cnncli.report.html.charts import element, with_cursor
+from cnncli.report.html.charts import with_cursor
 from cnncli.report.html.data import data_part
 from cnncli.report.html.highlight import yaml
-from cnncli.report.html.page import Cell, Column, Fact, ModelPart, Notice, Picture, RunPart, Table, Verdict
+from cnncli.report.html.model import model_part
+from cnncli.report.html.page import Cell, Column, Fact, Notice, RunPart, Table, Verdict
 from cnncli.report.html.results import results
 from cnncli.report.html.thumbnails import Room
 from cnncli.report.html.trained import Trained
 from cnncli.report.pictures.figures import LineChart
 from cnncli.report.plots.curves import History, curves, rates
-from cnncli.report.tables.summary import BYTES, amount
 from cnncli.report.terminal.figures import figure
-from cnncli.spec.spec import Spec
 from cnncli.training.runs.past_runs import SPEC
 
 MOST_EPOCHS = 200
 """Rows of the table of epochs; of more, some are shown."""
-MOST_LAYERS = 500
-"""In the diagram."""
 UNFINISHED = {
     "running": "This run is still training; the report shows its state when it was made",
     "diverged": "This run diverged",
@@ -53,7 +46,7 @@ def run_part(run: Trained, name: str, id: str, room: Room) -> RunPart:
         epochs=_epochs(run),
         data=data_part(run, room),
         evaluation=results(run.evaluation, run.examples, room, f"{id}-") if run.evaluation else None,
-        model=_model(run.spec, room.rows) if run.spec else None,
+        model=model_part(run.spec, room.rows) if run.spec else None,
         timings=list(_timings(run)),
         environment=[
             Fact(name.replace("_", " "), str(value), code=True) for name, value in run.environment.items() if value
@@ -151,38 +144,6 @@ def _cell(value: object) -> Cell:
     return Cell(figure(value) if isfinite(value) else str(value))
 
 
-def _model(spec: Spec, most: int) -> ModelPart:
-    rows = summarize(spec.model, lower(spec.model))
-    parameters, flops = sum(row.parameters for row in rows), sum(row.flops for row in rows)
-    facts = [
-        Fact("parameters", f"{parameters:,}"),
-        Fact("trainable", f"{sum(row.trainable for row in rows):,}"),
-        Fact("weights", f"{amount(parameters * BYTES)}B"),
-        Fact("FLOPs an image", amount(flops)),
-        Fact("layers", f"{len(rows):,}"),
-    ]
-    columns = [Column("layer", numeric=False), Column("type", numeric=False), Column("output shape", numeric=False)]
-    columns += [Column("parameters"), Column("FLOPs"), Column("inputs", numeric=False)]
-    body = [
-        [
-            *(Cell(row.name), Cell(row.type), Cell(" × ".join(map(str, row.output_shape)))),
-            *(Cell(f"{row.parameters:,}"), Cell(f"{row.flops:,}")),
-            Cell(", ".join(row.inputs)),
-        ]
-        for row in rows[:most]
-    ]
-    which = "Layers" if len(rows) <= most else f"Layers: the first {most:,} of {len(rows):,}"
-    return ModelPart(facts, Table(which, columns, body, sortable=True), _diagram(spec))
-
-
-def _diagram(spec: Spec) -> Picture | None:
-    """The layers with their shapes; None if there are too many to be looked at."""
-    if len(spec.model.nodes) > MOST_LAYERS:
-        return None
-    drawing = draw_diagram(diagram_of(spec, DiagramOptions(show_shapes=True)))
-    return Picture("Layer diagram", element(drawing), wide=True)
-
-
 def _timings(run: Trained) -> Iterator[Fact]:
     yield Fact("started", run.facts["began"].replace("T", " "))
     seconds = [line["seconds"] for line in run.history if isinstance(line.get("seconds"), int | float)]
@@ -217,7 +178,8 @@ def _commands(run: Trained) -> list[str]:
     again = quote(str(Path(run.facts["run"]) / SPEC))
     return [
         *first,
-        f"# the same again, from the complete spec of the run\ncnncli train {again}",
+        f"# the same again, from the complete spec; the last line has the digest of the weights\n"
+        f"cnncli train {again} --json",
         f"# the figures of the final weights\ncnncli evaluate {path}",
     ]
 

@@ -87,13 +87,12 @@ class Thumbnail(NamedTuple):
 
 
 class Pair(NamedTuple):
-    """Samples of one class that were taken for another: how many there are and how many of them are shown."""
+    """Samples of one class that were taken for another: how many there are. `id`: of the first image of them."""
 
     id: str
     pair: str
     text: str
     total: int
-    shown: int
 
 
 @dataclass(frozen=True)

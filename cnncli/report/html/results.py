@@ -11,6 +11,7 @@ from cnncli.report.html.gallery import gallery
 from cnncli.report.html.page import Cell, Column, EvaluationPart, Fact, Gallery, Picture, Table
 from cnncli.report.html.samples import class_colors, samples
 from cnncli.report.html.thumbnails import Room
+from cnncli.report.pictures.figures import Figure
 from cnncli.report.plots.confusion import confusion
 from cnncli.report.plots.thresholds import precision_recall, reliability, roc
 from cnncli.report.terminal.figures import figure
@@ -156,7 +157,8 @@ def _decision(evaluation: Evaluation) -> Table | None:
 
 
 def _charts(evaluation: Evaluation) -> Iterator[Picture]:
-    for plot in (reliability, roc, precision_recall):
-        chart = plot(evaluation)
-        if chart is not None:
-            yield picture(chart)
+    """Reliability; for two classes and for labels, whose curves one can tell apart, ROC and precision–recall."""
+    charts: list[Figure | None] = [reliability(evaluation)]
+    if len(evaluation.classes) == 2 or evaluation.multi_label:
+        charts += [roc(evaluation), precision_recall(evaluation)]
+    yield from (picture(chart) for chart in charts if chart is not None)

@@ -23,7 +23,7 @@ NAMED = 4
 def samples(examples: Examples, classes: Sequence[str], room: Room, *, masks: bool) -> Samples:
     """The worst and some typical ones, with masks of `classes`, or else images."""
     found = [*examples.worst, *examples.typical]
-    low, high = bounds(np.stack([example.fed for example in found]))
+    low, high = bounds([example.fed for example in found])
     kinds = ["Worst"] * len(examples.worst) + ["Typical"] * len(examples.typical)
     shown = []
     for example, kind in zip(found, kinds, strict=True):

@@ -1,6 +1,7 @@
 """Images as data URIs, as many as the page has room for."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from io import BytesIO
 from typing import Any
 
@@ -59,14 +60,13 @@ def as_image(pixels: Array, low: float, high: float) -> Image.Image:
     return image
 
 
-def bounds(pixels: Array) -> tuple[float, float]:
+def bounds(images: Sequence[Array]) -> tuple[float, float]:
     """What is black and what is white in images: 0 and 255 of integers, 0 and 1 or else the extremes of floats."""
-    if pixels.dtype == np.uint8:
+    if images[0].dtype == np.uint8:
         return 0.0, 255.0
-    finite = pixels[np.isfinite(pixels)]
-    if not finite.size:
-        return 0.0, 1.0
-    low, high = float(finite.min()), float(finite.max())
+    finite = [found for found in (image[np.isfinite(image)] for image in images) if found.size]
+    low = min((float(found.min()) for found in finite), default=0.0)
+    high = max((float(found.max()) for found in finite), default=1.0)
     return (0.0, 1.0) if low >= 0 and high <= 1 else (low, high)
 
 

@@ -175,3 +175,32 @@ def test_the_cursor_of_a_chart_follows_pointer_and_keys(tmp_path, text):
     assert found["home"] == found["held"] == "epoch 1: training 1.5000 · validation 1.4000"
     assert found["pointed"] == second
     assert found["at"] is True
+
+
+def test_everything_that_can_be_focused_has_a_name_and_the_first_stop_skips_to_the_content(tmp_path, text):
+    script = """
+      const reachable = [...document.querySelectorAll("a, button, select, summary, [tabindex]")];
+      const name = (element) => element.getAttribute("aria-label") || element.textContent.trim();
+      const stops = reachable.filter((element) => element.tabIndex >= 0 && element.getClientRects().length);
+      stops[0].focus();
+      const box = stops[0].getBoundingClientRect();
+      return {
+        nameless: reachable.filter((element) => !name(element)).map((element) => element.outerHTML.slice(0, 99)),
+        first: stops[0].getAttribute("href"),
+        seen: box.left >= 0 && box.top >= 0,
+      };
+    """
+    found = told(tmp_path, text, script)
+    assert found["nameless"] == []
+    assert (found["first"], found["seen"]) == ("#main", True)
+
+
+def test_the_page_is_dark_on_a_dark_screen_and_light_in_print(tmp_path, text):
+    script = """
+      const rules = [...document.styleSheets[0].cssRules].filter((rule) => rule.media);
+      return rules.map((rule) => rule.media.mediaText);
+    """
+    found = told(tmp_path, text, script)
+    assert "screen and (prefers-color-scheme: dark)" in found
+    assert "print" in found
+    assert not any("dark" in media and "screen" not in media for media in found)

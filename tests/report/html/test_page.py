@@ -84,6 +84,14 @@ def test_the_worst_mistake_is_first():
     )
 
 
+@pytest.mark.parametrize(("classes", "count"), [(("no", "yes"), 1), (("a", "b", "c"), 0)])
+def test_two_classes_have_curves_of_thresholds(classes, count):
+    text = html(trained(classes))
+    assert [text.count(f'aria-label="{title} (test)"') for title in ("Calibration", "ROC", "Precision and recall")] == [
+        *(1, count, count)
+    ]
+
+
 def test_a_thousand_classes_have_a_matrix_of_the_most_confused_and_all_scores():
     classes = [f"class {number}" for number in range(1000)]
     text = html(trained(classes, count=3000, side=32))

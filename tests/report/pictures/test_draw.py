@@ -49,6 +49,35 @@ def test_what_is_not_finite_interrupts_a_line() -> None:
     assert lines_of(chart([]), "series-1") == []
 
 
+def test_the_axes_of_a_chart_tell_where_its_points_are() -> None:
+    figure = chart([0.25, 1.0, 0.5])
+    (line,) = lines_of(figure, "series-1")
+    axes = draw(figure).axes
+    assert axes is not None
+    for point, x, y in zip(line.points, (1, 2, 3), (0.25, 1.0, 0.5), strict=True):
+        assert point == pytest.approx((axes[0].at(x), axes[1].at(y)))
+
+
+def test_points_that_nobody_can_tell_apart_are_one() -> None:
+    count = 20_000
+    x = [place / count for place in range(count + 1)]
+    (line,) = lines_of(LineChart("t", "x", "y", [Series("s", x, [place**2 for place in x])]), "series-1")
+    assert len(line.points) < 3_000
+    (left, bottom), (right, top) = line.points[0], line.points[-1]
+    for place, height in line.points:
+        share = (place - left) / (right - left)
+        assert (bottom - height) / (bottom - top) == pytest.approx(share**2, abs=1e-9)
+
+
+def test_a_narrow_chart_wraps_its_note_and_stays_within_its_width() -> None:
+    figure = chart([1.0, 2.0], width=300.0, note="a note of some ten words that has no room in one line")
+    assert draw(figure).width == 300
+    assert all(0 <= x <= 300 for path in items(figure, Path) for x, _ in path.points)
+    notes = [label.text for label in items(figure, Label) if label.text in figure.note and len(label.text) > 5]
+    assert len(notes) > 1
+    assert " ".join(notes) == figure.note
+
+
 def test_a_logarithmic_axis_has_equal_steps_for_equal_factors() -> None:
     (line,) = lines_of(chart([1.0, 0.1, 0.01], y_log=True), "series-1")
     (_, y1), (_, y2), (_, y3) = line.points

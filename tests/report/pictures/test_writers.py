@@ -50,6 +50,25 @@ def test_any_text_gives_wellformed_xml_without_elements_of_its_own() -> None:
     assert "\x1b" not in svg(Drawing(1, 1, items, NASTY))
 
 
+def test_a_group_is_one_link_with_a_name_and_what_has_links_is_no_image() -> None:
+    shapes = [Rect(0, 0, 5, 5, "accent"), Label(1, 4, "7")]
+    root = ElementTree.fromstring(svg(Drawing(9, 9, [Group(0, 0, shapes, "#there", NASTY)])))
+    (link,) = root.iter(f"{SVG}a")
+    assert link.get("href") == "#there"
+    assert "<script>alert(1)</script>" in link.get("aria-label", "")
+    assert [element.tag for element in next(iter(link))] == [f"{SVG}rect", f"{SVG}text"]
+    assert root.get("role") == "group"
+    assert ElementTree.fromstring(svg(Drawing(9, 9, shapes))).get("role") == "img"
+
+
+def test_a_page_has_the_colors_of_its_drawings_light_and_dark() -> None:
+    text = theme.variables()
+    light, dark = text.split("@media screen and (prefers-color-scheme:dark)")
+    for role, shade in theme.ROLES.items():
+        assert f"--{role}:{shade.light};" in light
+        assert f"--{role}:{shade.dark};" in dark
+
+
 def test_a_drawing_of_a_page_has_no_colors_of_its_own() -> None:
     drawing = Drawing(9, 9, [Rect(0, 0, 5, 5, "accent")])
     assert "<style>" in svg(drawing)
