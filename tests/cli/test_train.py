@@ -357,3 +357,11 @@ def test_a_terminal_is_told_that_kernels_are_compiled_and_sees_a_bar(folder):
     assert screen(shown.decode()) == []  # gone when it is done
     assert shown.decode().endswith("\x1b[?25h")
     assert "\x1b" not in done.stdout
+
+
+def test_made_images_can_be_named_as_other_data(folder):
+    changes = ["--set", "model.layers.dense.units=10", "--set", "model.input_shape=[8, 8, 3]", "--epochs", 1, "--json"]
+    done = cnncli(folder, "train", "bars.yaml", "--data", "synthetic", *changes)
+    assert done.returncode == 0, done.stderr
+    spec = yaml.safe_load((next((folder / "runs/bars").glob("2*")) / "spec.yaml").read_text())
+    assert spec["data"]["dataset"]["Synthetic"]["image_shape"] == [8, 8, 3]
