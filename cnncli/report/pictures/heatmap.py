@@ -13,6 +13,8 @@ LARGEST, SMALLEST = 44.0, 5.0
 SIDE = 620.0
 """What the cells together may take, unless they would be smaller than SMALLEST."""
 WIDEST_NAME = 150.0
+DARK = 0.7
+"""The opacity of a cell above which its text is in the color of the paper: both can be read best, light and dark."""
 MOST_CELLS = 60 * 60
 """With more, the cells are one image: a viewer is slow with a million rectangles."""
 
@@ -74,7 +76,7 @@ def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
             if shade:
                 shown.append(Rect(x, y, cell, cell, "accent", None, shade, tip=tip))
             if text and text_width(text, SMALL) <= cell - 2:
-                role = "paper" if shade > 0.5 else "ink"
+                role = "paper" if shade > DARK else "ink"
                 shown.append(Label(x + cell / 2, y + cell / 2 + SMALL / 3, text, SMALL, role, "middle", tip=tip))
             link = figure.links.get((i, j), "")
             items += [Group(0, 0, shown, link, tip)] if link else shown
