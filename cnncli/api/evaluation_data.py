@@ -10,7 +10,6 @@ from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
-from cnncli.datasets.sources.find import names_splits
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
@@ -65,7 +64,7 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source))
             return own, self._load(own)
-        if isinstance(found.source, str) and not names_splits(find(found.source, Path())):
+        if isinstance(found.source, str) and not find(found.source, Path(), section.targets).names_splits:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 

@@ -18,7 +18,7 @@ from cnncli.datasets.sources import array_files, shapes
 from cnncli.datasets.sources.archive import headers, splits
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.csv_layout import MOST_CLASSES
-from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.splits import stratify
 from cnncli.datasets.splits.folds import folded
@@ -58,7 +58,7 @@ def load(
     if isinstance(data.dataset, Synthetic):
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
-        source = find(data.name, base)
+        source = find(data.name, base, data.targets)
         made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs))
     if data.folds is None:
         return made
@@ -82,7 +82,7 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = load_images.read(source.file, data, seed, progress)
+    made = load_images.read(source, data, seed, progress)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()

@@ -35,8 +35,9 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
     targets: Targets = "masks" if masks else "input" if unlabelled else "labels"
     from cnncli.datasets.inspect import inspection
 
-    if find(str(source), Path()).kind == "folder":
-        found = inspection.inspect(source, targets)
+    place = find(str(source), Path(), targets)
+    if place.kind == "folder":
+        found = inspection.inspect(place, str(source))
     else:
         from cnncli.datasets.load import load
 

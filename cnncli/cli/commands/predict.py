@@ -12,7 +12,7 @@ from cnncli.api.model import Model
 from cnncli.cli.options import Integer, example
 from cnncli.cli.target import find_target, weights_option
 from cnncli.cli.unread import unread
-from cnncli.datasets.sources.folder import ENDINGS, READ
+from cnncli.datasets.sources.image_names import ENDINGS, READ
 from cnncli.errors import CnncliError, UsageError
 from cnncli.hints import suggestion
 from cnncli.report.terminal.output import echo_lines

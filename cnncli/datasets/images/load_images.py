@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from cnncli.datasets.images import image_cache
 from cnncli.datasets.images.decode import MASK, Form
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.folder import Listing, absent
+from cnncli.datasets.sources.found import Found, Listing, absent
 from cnncli.datasets.splits import selection
 
 Array = np.ndarray[Any, Any]
@@ -38,12 +37,12 @@ class Images:
     skipped: Sequence[Problem]
 
 
-def read(root: Path, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
+def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
     """Read a folder. `progress` hears how many of how many files are decoded.
 
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
-    found = selection.listing(root, data)
+    found, root = selection.listing(source, data), source.file
     height, width, _ = selection.image_shape(found, data)
     form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)

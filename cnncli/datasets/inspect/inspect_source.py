@@ -17,11 +17,11 @@ from PIL import Image, ImageChops
 from cnncli.datasets.class_numbers import class_numbers, integer_labels
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
+from cnncli.datasets.layouts import mask_folders
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import archive, array_files, csv_layout, folder, image_files, mask_folder
-from cnncli.datasets.sources.find import Found
-from cnncli.datasets.sources.folder import Listing
+from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
+from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, UsageError
 
@@ -140,8 +140,8 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
 
 def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = folder.read(root)
-    if set(listing.classes) == {mask_folder.IMAGES, mask_folder.MASKS}:
+    listing = found.listing()
+    if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from cnncli.datasets.dataset import duplicate_groups
 from cnncli.datasets.images.decode import MASK, Form, decode
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources import folder, image_files, mask_folder
+from cnncli.datasets.sources import image_files
 from cnncli.datasets.sources.array_files import limits
+from cnncli.datasets.sources.found import Found
 from cnncli.system.files import open_regular
 
 if TYPE_CHECKING:
@@ -59,9 +60,9 @@ class Inspection:
         }
 
 
-def inspect(root: Path, targets: str = "labels") -> Inspection:
-    """Look through a folder. `targets` as in a spec. Raises CnncliError where it can't be read at all."""
-    found = mask_folder.read(root) if targets == "masks" else folder.read(root, labelled=targets == "labels")
+def inspect(source: Found, name: str) -> Inspection:
+    """Look through a folder, called `name`. Raises CnncliError where it can't be read at all."""
+    found, root = source.listing(), source.file
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
 
@@ -92,7 +93,7 @@ def inspect(root: Path, targets: str = "labels") -> Inspection:
         for split, part in found.splits.items()
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
-    return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+    return Inspection(name, found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
 
 
 def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:

@@ -7,9 +7,10 @@ photos/train/images/1.jpg    photos/train/masks/1.png: `train`, `val` (`valid`, 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cnncli.datasets.layouts import unlabelled
+from cnncli.datasets.layouts.split_folders import SPLITS
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources import folder
-from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 
 IMAGES, MASKS = "images", "masks"
@@ -19,7 +20,7 @@ ENDINGS = (".png", ".bmp", ".gif")
 
 def read(root: Path) -> Listing:
     """List the images of a folder and their masks. Raises CnncliError where it can't be read."""
-    found = folder.read(root, labelled=False)
+    found = unlabelled.read(root)
     problems = list(found.problems)
     masks: dict[str, str] = {}
     for part in found.splits.values():
@@ -66,6 +67,6 @@ def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
 def _place(file: str) -> tuple[str, tuple[str, str]]:
     """IMAGES, MASKS or something else; and the folder of the split with the name below, without its ending."""
     parts = PurePosixPath(composed(file)).with_suffix("").parts
-    split = parts[0] if len(parts) > 1 and parts[0].lower() in folder.SPLITS else ""
+    split = parts[0] if len(parts) > 1 and parts[0].lower() in SPLITS else ""
     kind, *below = parts[1:] if split else parts
     return (kind if below else ""), (split, "/".join(below))
