@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
 DIVIDING = ("validation_split", "stratified", "folds", "fold")
-"""Keys of the model's `data` section that do not apply to other data."""
+OWN = ("test_split", "layout")
+"""Keys of the model's `data` section that do not apply to other data, of arrays and of folders."""
 
 
 class EvaluationData:
@@ -93,6 +94,6 @@ def _section(spec: Spec, data: str) -> DataSection:
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
-        known |= {key: plain[key] for key in FOLDER_KEYS if key != "test_split" and key in plain}
+        known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
     return DataSection(**{**known, "dataset": data})

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
-from cnncli.datasets.section import MOST_MASKED, DataSection, Targets
+from cnncli.datasets.section import MOST_MASKED, DataSection, LayoutName, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Source, Synthetic
@@ -51,7 +51,7 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     """
     if isinstance(data.dataset, Synthetic):
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
-    source = find(data.name, base, data.targets)
+    source = find(data.name, base, data.targets, data.layout)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
@@ -168,8 +168,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(dataset: str, base: Path, targets: Targets = "labels") -> Found:
-    """The file or folder behind a name or a path, with the layout that its `targets` require.
+def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found:
+    """The file or folder behind a name or a path, in its `layout` and for its `targets`.
 
     Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
     """
@@ -177,7 +177,7 @@ def find(dataset: str, base: Path, targets: Targets = "labels") -> Found:
         return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
         return Found(dataset, "downloaded")
-    found = located(dataset, base, targets)
+    found = located(dataset, base, targets, layout)
     if found is not None:
         return found
     path = (base / dataset).resolve()

@@ -12,7 +12,6 @@ from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
 from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
-from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import array_files, shapes
 from cnncli.datasets.sources.archive import headers, splits
@@ -58,7 +57,7 @@ def load(
     if isinstance(data.dataset, Synthetic):
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
-        source = find(data.name, base, data.targets)
+        source = find(data.name, base, data.targets, data.layout)
         made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs))
     if data.folds is None:
         return made
@@ -87,7 +86,8 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
     }
-    return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
+    whole = _dataset(source.name, splits, made.classes, made.digest)
+    return replace(whole, skipped=made.skipped, notes=made.notes)
 
 
 def _table(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
@@ -148,10 +148,8 @@ def _divided(
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
 
-def _dataset(
-    source: str, made: Mapping[str, Split], classes: tuple[str, ...], digest: str, skipped: Sequence[Problem] = ()
-) -> Dataset:
-    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
+def _dataset(source: str, made: Mapping[str, Split], classes: tuple[str, ...], digest: str) -> Dataset:
+    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
 
 
 def _stored(

@@ -238,7 +238,8 @@ def test_splits_beside_something_else_or_twice_are_refused(tmp_path, names, mess
         classes(tmp_path / name)
     with pytest.raises(CnncliError) as caught:
         class_folders.read(tmp_path)
-    assert str(caught.value) == f"{tmp_path}: {message}"
+    hint = "; if they are classes, set `layout: class_folders` under `data`"
+    assert str(caught.value) == f"{tmp_path}: {message}{hint}"
 
 
 def test_the_file_systems_order_changes_nothing(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ class Images:
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
+    `notes`: what was understood.
     """
 
     x: Array
@@ -35,6 +36,7 @@ class Images:
     classes: tuple[str, ...]
     digest: str
     skipped: Sequence[Problem]
+    notes: Sequence[str]
 
 
 def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
@@ -69,10 +71,9 @@ def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, i
     files = [sample.file for sample in samples]
     drawn_from = [found.masks[file] for file in files] if found.masks else []
     skipped = sorted([*found.problems, *unusable])
-    fingerprints = made.fingerprints
-    return Images(
-        made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped
-    )
+    digest = f"sha256:{state.hexdigest()}"
+    arrays = made.images, made.fingerprints, y, rows
+    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes)
 
 
 def without(found: Listing, files: set[str]) -> Listing:

@@ -25,7 +25,8 @@ class Inspection:
     """`counts`: images by split and class. `sizes`: images by (height, width).
 
     `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
-    source from being used. `ranges`: of arrays the least and the greatest value by split.
+    source from being used. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
+    understood of the source, where it may be meant otherwise, and what looks lost in its images.
     """
 
     source: str
@@ -36,6 +37,7 @@ class Inspection:
     problems: Sequence[Problem]
     split_of: Mapping[str, str]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def images(self) -> int:
@@ -56,6 +58,7 @@ class Inspection:
             "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
             "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
             "ranges": self.ranges,
+            "notes": list(self.notes),
             "problems": [problem._asdict() for problem in self.problems],
         }
 
@@ -93,7 +96,9 @@ def inspect(source: Found, name: str) -> Inspection:
         for split, part in found.splits.items()
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
-    return Inspection(name, found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+    return Inspection(
+        name, found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of, notes=found.notes
+    )
 
 
 def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:
@@ -124,4 +129,4 @@ def inspect_arrays(dataset: "Dataset") -> Inspection:
     duplicates = sorted([splits[name].name(row) for name, row in group] for group in duplicate_groups(splits))
     sizes = {(shape[0], shape[1]): len(split_of)}
     ranges = {name: limits(split.x) for name, split in splits.items()}
-    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges)
+    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges, dataset.notes)

@@ -1,7 +1,7 @@
 """Folders of images: files, classes and splits, determined by names only.
 
     photos/cats/1.jpg            one folder per class
-    photos/train/cats/1.jpg      `train`, `val` (`valid`, `validation`) and `test` are splits, never classes
+    photos/train/cats/1.jpg      `train`, `val`, `test` and the like are splits, not classes
     photos/labels.csv            a table of files and their classes, in the folder or in that of each split
 
 Files are taken in the order of their names, whatever the file system's is. Hidden files are not looked at.
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnncli.datasets.layouts import labels_csv
-from cnncli.datasets.layouts.split_folders import EMPTY, SPLITS, images_below, is_image, joined, split_folders
+from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.found import Listing, Sample, absent
 from cnncli.datasets.sources.image_names import entries, is_picture
@@ -32,27 +32,56 @@ class _Part(NamedTuple):
     listed: bool = False
 
 
-def read(root: Path) -> Listing:
-    """List the images of a folder. Raises CnncliError where the folder or its table can't be read, or something other
-    than splits lies beside them.
+def read(root: Path, *, whole: bool = False) -> Listing:
+    """List the images of a folder; `whole`: its folders are the classes, whatever they are called.
+
+    Raises CnncliError where the folder or its table can't be read, something other than splits lies beside them, or the
+    folders look like splits of other names.
     """
     problems: list[Problem] = []
-    parts = split_folders(root)
-    found = {split: _part(root, folder, problems) for split, folder in parts.items()}
+    parts = WHOLE if whole else split_folders(root)
+    if not whole:
+        for folder in parts.folders.values():
+            _refuse_unnamed_splits(root / folder)
+    found = {split: _part(root, folder, problems) for split, folder in parts.folders.items()}
     classes = _classes(root, found)
     number = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Sample]] = {name: [] for name in ("train", "validation", "test")}
     for split, part in found.items():
         for file, names in part.rows:
             # A table for the whole folder may name files in the folders of splits.
-            own = SPLITS.get(file.partition("/")[0].lower(), split) if "/" in file else split
+            own = parts.named.get(file.partition("/")[0], split)
             splits[own].append(Sample(file, tuple(sorted(number[name] for name in names))))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
-    faults = list(_faults(kept, classes, parts, found))
+    faults = list(_faults(kept, classes, parts.folders, found))
     if not kept and not faults:
         faults.append(EMPTY)
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults))
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=parts.notes)
+
+
+def _refuse_unnamed_splits(place: Path) -> None:
+    """Raise CnncliError where no folder has a picture of its own, and all have the same folders."""
+    if (place / labels_csv.TABLE).exists():
+        return
+    outer = [name for name, is_folder in entries(place) if is_folder]
+    inner = set()
+    for name in outer:
+        found = entries(place / name)
+        if any(not is_folder and is_picture(below) for below, is_folder in found):
+            return
+        inner.add(tuple(below for below, is_folder in found if is_folder))
+    if len(outer) < 2 or len(inner) > 1 or len(folders := inner.pop()) < 2:
+        return
+    raise CnncliError(
+        f"{place}: its folders {_few(outer)} all hold the folders {_few(folders)} and no image of their own:"
+        " if they are splits, name them train, val and test; if they are the classes, set "
+        "`layout: class_folders` under `data`"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _part(root: Path, folder: str, problems: list[Problem]) -> _Part:

@@ -1,16 +1,21 @@
 """Recognizes folders of images: with labels, with masks, or without either."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 
 from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled
 from cnncli.datasets.layouts.place import No, Place, Yes
-from cnncli.datasets.layouts.split_folders import SPLITS
-from cnncli.datasets.sources.found import Found
+from cnncli.datasets.layouts.split_names import split_names
+from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.image_names import is_picture
 
 RANK = 1
-READERS = {"labels": class_folders.read, "masks": mask_folders.read, "input": unlabelled.read}
+READERS: dict[str, Callable[[Path], Listing]] = {
+    "labels": class_folders.read,
+    "masks": mask_folders.read,
+    "input": unlabelled.read,
+}
 
 
 def recognize(place: Place) -> Iterator[Yes | No]:
@@ -21,9 +26,11 @@ def recognize(place: Place) -> Iterator[Yes | No]:
     if not any(is_folder or name == labels_csv.TABLE or is_picture(name) for name, is_folder in place.entries):
         yield No(f"{path} contains no dataset; expected one of {_expected(place)}", near=0)
         return
-    names_splits = any(is_folder and name.lower() in SPLITS for name, is_folder in place.entries)
-    listing = partial(READERS[place.targets], path)
-    yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
+    names_splits = place.layout == "auto" and bool(
+        split_names([name for name, is_folder in place.entries if is_folder]).splits
+    )
+    read = READERS[place.targets] if place.layout == "auto" else partial(class_folders.read, whole=True)
+    yield Yes(Found(str(path), "folder", path, listing=partial(read, path), names_splits=names_splits), RANK)
 
 
 def _expected(place: Place) -> str:

@@ -6,17 +6,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.datasets.section import Targets
+from cnncli.datasets.section import LayoutName, Targets
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
 
 
 @dataclass(frozen=True)
 class Place:
-    """An absolute path at which there is something, and what the model is to predict."""
+    """An absolute path at which there is something, what the model is to predict, and the layout if it is given."""
 
     path: Path
     targets: Targets = "labels"
+    layout: LayoutName = "auto"
 
     @cached_property
     def entries(self) -> list[tuple[str, bool]]:

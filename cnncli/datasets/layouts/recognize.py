@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cnncli.datasets.layouts import array_files, image_folders
 from cnncli.datasets.layouts.place import No, Place, Recognizer, Yes
-from cnncli.datasets.section import Targets
+from cnncli.datasets.layouts.split_folders import WHOLE, split_folders, unwrapped
+from cnncli.datasets.section import LayoutName, Targets
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import ENDINGS as PICTURES
 from cnncli.datasets.sources.image_names import UNREAD
@@ -40,8 +41,8 @@ ADVICE = {
 """How to convert unsupported files, by extension."""
 
 
-def located(dataset: str, base: Path, targets: Targets = "labels") -> Found | None:
-    """What lies at a path, relative to `base`; None where there is nothing.
+def located(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found | None:
+    """What lies at a path, relative to `base`, or in the one folder there; None where there is nothing.
 
     Raises DeclarationError, which says what to do, for what is there but is not read.
     """
@@ -50,7 +51,24 @@ def located(dataset: str, base: Path, targets: Targets = "labels") -> Found | No
         there = path.exists()
     except (OSError, RuntimeError) as error:  # a name that is too long, links that lead in a circle
         raise DeclarationError(f"the dataset's path can't be resolved: {reason(error)}") from None
-    return _judged(Place(path, targets)) if there else None
+    if not there:
+        return None
+    return _judged(Place(_inner(path, targets) if layout == "auto" else path, targets, layout))
+
+
+def name_within(dataset: str, found: Found) -> str:
+    """A dataset's name, with the folders within it that hold all."""
+    outer = Path(dataset).resolve()
+    inner = outer != found.file and found.kind == "folder" and found.file.is_relative_to(outer)
+    return str(Path(dataset) / found.file.relative_to(outer)) if inner else dataset
+
+
+def _inner(path: Path, targets: Targets) -> Path:
+    """The folder that holds the data; images without labels may lie anywhere, unless there are splits."""
+    if not path.is_dir():
+        return path
+    inner = unwrapped(path)
+    return path if targets == "input" and split_folders(inner) == WHOLE else inner
 
 
 def readable(place: Path) -> Iterator[str]:

@@ -12,7 +12,7 @@ def read(root: Path) -> Listing:
     problems: list[Problem] = []
     found = {
         split: sorted(map(Sample, images_below(root, folder, problems)))
-        for split, folder in split_folders(root).items()
+        for split, folder in split_folders(root).folders.items()
     }
     kept = {name: found[name] for name in ("train", "validation", "test") if found.get(name)}
     return Listing(root, (), kept, False, tuple(problems), () if kept else (EMPTY,))

@@ -21,6 +21,7 @@ class Listing:
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
+    `notes`: what was understood, where it may be meant otherwise.
     """
 
     root: Path
@@ -30,6 +31,7 @@ class Listing:
     problems: Sequence[Problem]
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
