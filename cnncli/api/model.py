@@ -158,7 +158,8 @@ class Model:
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
-        found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
+        shape, first = self.spec.model.input_shape, self.spec.data.data_format == "channels_first"
+        found = images(inputs, self.form, shape, invert=invert, channels_first=first)
         return predict(self.network, found, self.rescale)
 
     def evaluate(

@@ -30,8 +30,11 @@ FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout"),
 )
+ARRAY_KEYS = ("data_format",)
+KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS}
+"""Keys that mean something to one kind of data only."""
 
-
+DataFormat = Literal["auto", "channels_last", "channels_first"]
 Targets = Literal["labels", "input", "masks"]
 LayoutName = Literal["auto", "class_folders"]
 
@@ -51,6 +54,9 @@ class DataSection(Declaration):
     leaves floats unchanged."""
     targets: Targets = "labels"
     """What the model predicts: class labels, the input itself (autoencoder), or masks (a class per pixel)."""
+    data_format: DataFormat = "auto"
+    """Axes of arrays: channels_first transposes (N, C, H, W) to (N, H, W, C). auto is channels_last, but refuses what
+    looks like channels_first. For .npz and .npy files."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """Random augmentations of training batches, in order."""
     folds: Annotated[int | None, Maybe(Integer(2))] = None
@@ -108,13 +114,14 @@ class DataSection(Declaration):
                 f"stratified must be true or omitted: {self.name} is always split by class", "stratified"
             )
 
-    def refuse_folder_keys(self, *allowed: str) -> None:
-        """Raise DeclarationError for a key that was given and means something to folders of images only."""
+    def refuse_keys(self, *allowed: str) -> None:
+        """Raise DeclarationError for a key that was given and means something to other kinds of data only."""
         if self.test_split and "test_split" not in allowed:
             raise DeclarationError("test_split of arrays requires `stratified: true`", "test_split")
-        for key in FOLDER_KEYS:
-            if key not in allowed and getattr(self, key) != self.fields[key].default:
-                raise DeclarationError(f"{key} is only for folders of images; {self.name} is not one", key)
+        for kind, keys in KEYS.items():
+            for key in keys:
+                if key not in allowed and getattr(self, key) != self.fields[key].default:
+                    raise DeclarationError(f"{key} is only for {kind}; {self.name} is not one", key)
 
     @property
     def name(self) -> str:

@@ -173,3 +173,82 @@ def test_one_folder_in_each_class_is_no_question(tmp_path):
     for name in ("cats", "dogs"):
         picture(tmp_path / "own" / name / "images/1.png")
     assert describe(DataSection(dataset="own"), tmp_path).names == ("cats", "dogs")
+
+
+def arrays(count, *, seed=0, data_format="channels_first"):
+    """`count` pictures of each class: uint8 (N, 3, 12, 12), or channels last; and their class numbers."""
+    generator = np.random.default_rng(seed)
+    x = np.stack([drawing(number, generator) for _ in range(count) for number in (0, 1)])
+    return (x if data_format == "channels_last" else np.moveaxis(x, -1, 1)), np.tile([0, 1], count)
+
+
+def saved(folder, kind, data_format="channels_first"):
+    """A dataset of such arrays, in an archive or as single files; its name."""
+    made = {}
+    for split, count in (("train", 30), ("test", 8)):
+        made[f"x_{split}"], made[f"y_{split}"] = arrays(count, seed=count, data_format=data_format)
+    made = {key: np.ascontiguousarray(array) for key, array in made.items()}
+    if kind == "npz":
+        np.savez(folder / "own.npz", **made)
+        return "own.npz"
+    for key, array in made.items():
+        (folder / "own").mkdir(exist_ok=True)
+        np.save(folder / "own" / f"{key}.npy", array)
+    return "own"
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_channels_first_is_asked_about_and_equals_a_transposed_file(tmp_path, kind):
+    for data_format in ("channels_first", "channels_last"):
+        (tmp_path / data_format).mkdir()
+        saved(tmp_path / data_format, kind, data_format)
+    name = "own.npz" if kind == "npz" else "own"
+    with pytest.raises(CnncliError) as caught:
+        describe(DataSection(dataset=name), tmp_path / "channels_first")
+    place = "own.npz: x_train" if kind == "npz" else "own/x_train.npy"
+    assert str(caught.value) == (
+        f"{tmp_path}/channels_first/{place} has shape (60, 3, 12, 12), which looks like channels first: set "
+        "`data_format: channels_first` under `data` to transpose it, or `data_format: channels_last` if images are "
+        "3 × 12 with 12 channels"
+    )
+    asked = DataSection(dataset=name, data_format="channels_first")
+    found, plain = load(asked, tmp_path / "channels_first"), load(DataSection(dataset=name), tmp_path / "channels_last")
+    assert found.digest == plain.digest
+    assert np.array_equal(found.train.x, plain.train.x)
+    assert found.train.x.flags.c_contiguous
+    last = DataSection(dataset=name, data_format="channels_last")
+    assert describe(last, tmp_path / "channels_first").input_shape == (3, 12, 12)
+
+
+def test_channels_first_is_trained_on_evaluated_and_predicted(tmp_path):
+    saved(tmp_path, "npz")
+    text = SPEC.replace("image_size: [12, 12], ", "")
+    (tmp_path / "own.yaml").write_text(
+        text.format(dataset="own.npz", data="validation_split: 0.1, data_format: channels_first", units=2)
+    )
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "last").mkdir()
+    saved(tmp_path / "last", "npz", "channels_last")
+    shown = [cnncli(tmp_path, "evaluate", "run").stdout]
+    shown += [cnncli(tmp_path, "evaluate", "run", "--data", place).stdout for place in ("own.npz", "last/own.npz")]
+    assert shown[0] and {text.splitlines()[-1] for text in shown} == {shown[0].splitlines()[-1]}
+    x, _ = arrays(2)
+    np.save(tmp_path / "first.npy", x)
+    np.save(tmp_path / "last.npy", np.moveaxis(x, 1, -1))
+    first, last = (cnncli(tmp_path, "predict", "run", f"{name}.npy").stdout for name in ("first", "last"))
+    assert first and first == last.replace("last.npy", "first.npy")
+
+
+def test_init_writes_the_format_of_channels_first(tmp_path):
+    saved(tmp_path, "npz")
+    assert cnncli(tmp_path, "init", "--data", "own.npz").returncode == 0
+    assert "  data_format: channels_first\n" in (tmp_path / "own.yaml").read_text()
+
+
+@pytest.mark.parametrize("dataset", ["mnist5k", "mnist", "own", "own.csv"])
+def test_the_format_of_arrays_is_refused_elsewhere(tmp_path, dataset):
+    classes(tmp_path / "own")
+    (tmp_path / "own.csv").write_text("label,a,b,c,d\n0,1,2,3,4\n1,1,2,3,4\n")
+    with pytest.raises(CnncliError, match=r"^data_format is only for files of arrays; .* is not one$"):
+        describe(DataSection(dataset=dataset, data_format="channels_first"), tmp_path)

@@ -82,7 +82,7 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
-    return replace(made, keys={"layout": data.layout}) if data.layout != "auto" else made
+    return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -93,7 +93,9 @@ def _described(data: DataSection, kind: str) -> SourceSummary:
 
 
 def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
-    splits = archive.splits(found.file, archive.headers(found), labelled=True)
+    arrays = archive.headers(found)
+    transposed = any(key.startswith("x_") and archive.looks_channels_first(header) for key, header in arrays.items())
+    splits = archive.splits(found.file, arrays, labelled=True, data_format="channels_first" if transposed else "auto")
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
@@ -106,6 +108,7 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         {(height, width): sum(samples.values())},
         channels,
         levels=levels,
+        keys={"data_format": "channels_first"} if transposed else {},
     )
     labels = splits["train"].y if "train" in splits else None
     if labels is None:

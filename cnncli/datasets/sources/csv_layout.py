@@ -60,7 +60,7 @@ class Tables:
 
 def tables(source: Found, data: DataSection) -> Tables:
     """The tables of a source. Raises CnncliError, with all that is wrong with their classes."""
-    data.refuse_folder_keys("test_split")
+    data.refuse_keys("test_split")
     labelled = data.targets == "labels"
     files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
     columns = {split: _columns(path, labelled=labelled) for split, path in files.items()}
