@@ -106,6 +106,8 @@ def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, without splitting; image files are converted to its input."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
+    if Path(data).suffix.lower() != ".csv":
+        known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}

@@ -104,7 +104,7 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
     }
     stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
-    return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
+    return replace(_dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}"), notes=found.notes)
 
 
 def _chosen(whole: Split, rows: Sequence[int]) -> Split:

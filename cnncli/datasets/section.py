@@ -7,7 +7,7 @@ from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Maybe, Quotient, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
 from cnncli.layers.declarations.list_types import PairOf
 
 
@@ -21,6 +21,26 @@ class _Rescale(Quotient):
         return {"anyOf": [{"const": "auto"}, super().schema()]}
 
 
+class _Column(Kind):
+    """A column of a table: its name, or its number from 1."""
+
+    rule = "the name of a column, or its number from 1"
+    sample = "label"
+
+    def read(self, value: Any) -> str | int:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int)
+            or value in ("", 0)
+            or str(value).startswith("-")
+        ):
+            raise self.refuse()
+        return value
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -31,7 +51,8 @@ FOLDER_KEYS = (
     *("interpolation", "antialias", "on_error", "layout"),
 )
 ARRAY_KEYS = ("data_format",)
-KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS}
+TABLE_KEYS = ("label_column",)
+KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables of pixels": TABLE_KEYS}
 """Keys that mean something to one kind of data only."""
 
 DataFormat = Literal["auto", "channels_last", "channels_first"]
@@ -57,6 +78,9 @@ class DataSection(Declaration):
     data_format: DataFormat = "auto"
     """Axes of arrays: channels_first transposes (N, C, H, W) to (N, H, W, C). auto is channels_last, but refuses what
     looks like channels_first. For .npz and .npy files."""
+    label_column: Annotated[str | int | None, Maybe(_Column())] = None
+    """Column of the class in a table of pixels (.csv): its name, or its number from 1. By default the column named
+    label, class, target or y; without a header the first, or the last where only it can be one."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """Random augmentations of training batches, in order."""
     folds: Annotated[int | None, Maybe(Integer(2))] = None

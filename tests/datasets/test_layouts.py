@@ -9,6 +9,7 @@ from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from tests.cli.test_train import cnncli
 from tests.datasets.photos import classes, picture
 
@@ -252,3 +253,81 @@ def test_the_format_of_arrays_is_refused_elsewhere(tmp_path, dataset):
     (tmp_path / "own.csv").write_text("label,a,b,c,d\n0,1,2,3,4\n1,1,2,3,4\n")
     with pytest.raises(CnncliError, match=r"^data_format is only for files of arrays; .* is not one$"):
         describe(DataSection(dataset=dataset, data_format="channels_first"), tmp_path)
+
+
+def rows(count, seed=0, border=0):
+    """A table of pictures in grey, 12 × 12, with a dark border: the class's number, then its pixels."""
+    generator, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        for number in (0, 1):
+            grey = drawing(number, generator)[..., 0]
+            grey[:1] = border if border else grey[:1]
+            made.append([number, *grey.ravel().tolist()])
+    return made
+
+
+def write(path, lines):
+    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+
+
+def test_a_last_column_is_the_class_where_only_it_can_be(tmp_path):
+    write(tmp_path / "own.csv", [[*pixels, label] for label, *pixels in rows(60, border=9)])
+    said = (
+        "own.csv has no header: the last of its 145 columns is taken for the class (`label_column` under `data` names "
+        "another)"
+    )
+    text = SPEC.replace("image_size: [12, 12], ", "")
+    (tmp_path / "own.yaml").write_text(text.format(dataset="own.csv", data="test_split: 0.2", units=2))
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert f"notice: {tmp_path}/own.csv: {said}\n" in done.stderr
+    assert f"  {said}\n" in cnncli(tmp_path, "datasets", "check", "own.csv").stdout
+    assert f"  {said}\n" in cnncli(tmp_path, "init", "--data", "own.csv", "-o", "new.yaml").stdout
+    assert f"  # {said}\n" in (tmp_path / "new.yaml").read_text()
+
+
+def test_a_first_column_is_the_class_as_before_and_said(tmp_path):
+    write(tmp_path / "own.csv", rows(6))
+    found = load(DataSection(dataset="own.csv"), tmp_path)
+    assert found.train.y.tolist() == [0, 1] * 6
+    assert found.notes == (
+        "own.csv has no header: the first of its 145 columns is taken for the class (`label_column` under `data` names "
+        "another)",
+    )
+
+
+def test_where_both_ends_can_be_the_class_it_is_asked(tmp_path):
+    lines = [[number, *pixels[1:], number] for number, *pixels in rows(6)]
+    write(tmp_path / "own.csv", lines)
+    said = (
+        "own.csv has no header, and both its first and its last column can be the class: set `label_column: 1` or "
+        "`label_column: 145` under `data`"
+    )
+    with pytest.raises(CnncliError) as caught:
+        describe(DataSection(dataset="own.csv"), tmp_path)
+    assert str(caught.value) == said
+    for column in (1, 145):
+        found = load(DataSection(dataset="own.csv", label_column=column), tmp_path)
+        assert (found.train.y.tolist(), found.notes) == ([0, 1] * 6, ())
+        kept = [line[:-1] if column == 145 else line[1:] for line in lines]
+        assert np.array_equal(found.train.x.reshape(12, -1), kept)
+
+
+def test_the_column_of_the_class_may_be_named(tmp_path):
+    header = ["digit", *(f"p{i}" for i in range(144))]
+    write(tmp_path / "own.csv", [header, *rows(6)])
+    section = DataSection(dataset="own.csv")
+    with pytest.raises(CnncliError, match=r"received digit, p0, p1, p2, …; `label_column` under `data` names another$"):
+        describe(section, tmp_path)
+    assert load(section.replace(label_column="digit"), tmp_path).train.y.tolist() == [0, 1] * 6
+    for wrong in ("species", 146):
+        with pytest.raises(CnncliError) as caught:
+            describe(section.replace(label_column=wrong), tmp_path)
+        assert str(caught.value) == (
+            f"label_column must be a column of own.csv, digit, p0, p1, p2, … or 1 to 145; received {wrong}"
+        )
+    for wrong in (0, -1, "", True):
+        with pytest.raises(ValidationError, match="label_column must be the name of a column, or its number from 1"):
+            section.replace(label_column=wrong)
+    with pytest.raises(CnncliError, match=r"^label_column is only for tables of pixels; mnist5k is not one$"):
+        describe(DataSection(dataset="mnist5k", label_column=1), tmp_path)

@@ -140,6 +140,7 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
         channels,
         {name: counts[number] for number, name in enumerate(tables.classes)},
         listing=csv_layout.listing(tables),
+        notes=tables.notes,
     )
 
 
