@@ -184,7 +184,8 @@ class Model:
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
-        found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
+        shape, first = self.spec.model.input_shape, self.spec.data.data_format == "channels_first"
+        found = images(inputs, self.form, shape, invert=invert, channels_first=first)
         decision = None if raw else self._decision_for(tta)
         return predict(self.network_of(tta), found, self.rescale, decision)
 

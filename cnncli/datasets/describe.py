@@ -4,11 +4,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
+from typing import Any
 
 from cnncli.datasets.files import shipped
-from cnncli.datasets.section import MOST_MASKED, DataSection
+from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
+from cnncli.datasets.section import ARRAY_KEYS, MOST_MASKED, DataSection, LayoutName, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
-from cnncli.datasets.sources.find import ENDINGS, Found, located, readable
+from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
 from cnncli.escaping import control_character
@@ -49,8 +51,9 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     CnncliError for a file that can't be read.
     """
     if isinstance(data.dataset, Synthetic):
+        data.refuse_keys("test_split")
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
-    source = find(data.name, base)
+    source = find(data.name, base, data.targets, data.layout)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
@@ -79,7 +82,7 @@ def _folded(known: Description, data: DataSection) -> Description:
 
 def _divided(known: Description, data: DataSection) -> Description:
     """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
-    refuse_keys_of_folders(data)
+    refuse_keys_of_others(data)
     classes = None if data.targets == "input" else known.classes
     return replace(known, classes=classes, samples=sizes(known.samples, data.shares))
 
@@ -88,13 +91,15 @@ def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     known = EMBEDDED.get(source.name)
     if known is not None:
         refuse_masks(source, data)
+    if known is not None:
+        data.refuse_keys("test_split")
     return _divided(known or _described(source, data), data)
 
 
 def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     from cnncli.datasets.splits import selection  # here, because the embedded digits need none of it
 
-    listing = selection.listing(source.file, data)
+    listing = selection.listing(source, data)
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
     shape = selection.image_shape(listing, data, input_shape)
     return Description(
@@ -117,6 +122,7 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
     refuse_masks(source, data)
+    data.refuse_keys("test_split")
     held = Description(
         known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8", names=known.classes
     )
@@ -157,9 +163,9 @@ def _described(source: Found, data: DataSection) -> Description:
     )
 
 
-def asked(data: DataSection) -> dict[str, bool]:
+def asked(data: DataSection) -> dict[str, Any]:
     """What an archive must have beside images, as `archive.splits` takes it."""
-    return {"labelled": data.targets != "input", "masks": data.targets == "masks"}
+    return {"labelled": data.targets != "input", "masks": data.targets == "masks", "data_format": data.data_format}
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -167,8 +173,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(dataset: str, base: Path) -> Found:
-    """The file or folder behind a name or a path.
+def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found:
+    """The file or folder behind a name or a path, in its `layout` and for its `targets`.
 
     Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
     """
@@ -176,7 +182,7 @@ def find(dataset: str, base: Path) -> Found:
         return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
         return Found(dataset, "downloaded")
-    found = located(dataset, base)
+    found = located(dataset, base, targets, layout)
     if found is not None:
         return found
     path = (base / dataset).resolve()
@@ -187,9 +193,9 @@ def find(dataset: str, base: Path) -> Found:
     raise DeclarationError(f"unknown dataset {dataset!r}{_near(dataset, base, names) or known}")
 
 
-def refuse_keys_of_folders(data: DataSection) -> None:
+def refuse_keys_of_others(data: DataSection) -> None:
     """Raise DeclarationError for an option that arrays have not."""
-    data.refuse_folder_keys(*(["test_split"] if data.stratified else []))
+    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified else []))
 
 
 def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:

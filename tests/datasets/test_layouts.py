@@ -1,0 +1,333 @@
+"""Layouts that people have: what is understood, what is asked, and what a small network learns from it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.datasets.describe import describe, find
+from cnncli.datasets.layouts.split_names import split_names
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
+from cnncli.errors import CnncliError
+from cnncli.layers.declarations.validation_errors import ValidationError
+from tests.cli.test_train import cnncli
+from tests.datasets.photos import classes, picture
+
+CLASSES = ("disk", "frame")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def drawing(number, generator, size=12):
+    """A shape on noise, uint8 (size, size, 3): a disk or a frame."""
+    y, x = np.mgrid[:size, :size] - (size - 1) / 2
+    distance = (np.hypot(x, y), np.maximum(abs(x), abs(y)))[number]
+    shape = distance < 4 if number == 0 else (distance > 3) & (distance < 5)
+    noise = generator.integers(0, 60, (size, size, 3))
+    return (noise + 180 * shape[..., None]).astype(np.uint8)
+
+
+def drawings(root, count, seed=0):
+    """A folder a class, each with `count` pictures."""
+    generator = np.random.default_rng(seed)
+    for number, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            Image.fromarray(drawing(number, generator)).save(root / name / f"{i:03}.png")
+
+
+def samples(root, **options):
+    return describe(DataSection(dataset=str(root), **options), root).samples
+
+
+def message(root, **options):
+    with pytest.raises(CnncliError) as caught:
+        load(DataSection(dataset=str(root), **options), root)
+    return str(caught.value).replace(f"{root.parent}/", "")
+
+
+SPEC = """\
+data: {{dataset: {dataset}, image_size: [12, 12], {data}}}
+model: {{layers: [Flatten, Dense: {{units: {units}, activation: softmax}}]}}
+compile: {{optimizer: {{Adam: {{learning_rate: 0.01}}}}, loss: categorical_crossentropy, metrics: [accuracy]}}
+fit: {{epochs: 8, batch_size: 8}}
+expect: {{test_accuracy: ">= 0.9"}}
+"""
+
+
+def trained(folder, dataset, data="validation_split: 0.1", units=2):
+    """Train on a dataset for some epochs, at the end of which the test must be passed; what is printed."""
+    (folder / "own.yaml").write_text(SPEC.format(dataset=dataset, data=data, units=units))
+    done = cnncli(folder, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("train", "test"),
+    [
+        ("training_set", "test_set"),
+        ("Training", "Testing"),
+        ("archive/data/train", "archive/data/test"),
+        ("seg_train/seg_train", "seg_test/seg_test"),
+        ("asl_alphabet_train/asl_alphabet_train", "asl_alphabet_test/asl_alphabet_test"),
+        ("trainset", "testset"),
+        ("data/TrainData/images", "data/TestData/images"),
+    ],
+)
+def test_splits_by_their_usual_names_are_trained_on(tmp_path, train, test):
+    drawings(tmp_path / "own" / train, 30)
+    drawings(tmp_path / "own" / test, 8, seed=1)
+    (tmp_path / "own/__MACOSX").mkdir()
+    (tmp_path / "own/docs").mkdir()
+    (tmp_path / "own/docs/notes.txt").write_text("about")
+    known = describe(DataSection(dataset="own"), tmp_path)
+    assert (known.names, known.samples) == (CLASSES, {"train": 60, "test": 16})
+    trained(tmp_path, "own")
+
+
+def test_folders_around_the_data_are_passed_and_named(tmp_path):
+    drawings(tmp_path / "own/archive/data", 20)
+    (tmp_path / "own/README.md").write_text("about")
+    assert find("own", tmp_path).file == tmp_path / "own/archive/data"
+    trained(tmp_path, "own", "test_split: 0.2")
+    done = cnncli(tmp_path, "datasets", "check", "own")
+    assert done.stdout.splitlines()[0] == "own/archive/data: 40 images, 2 classes"
+    done = cnncli(tmp_path, "init", "--data", "own", "-o", "new.yaml")
+    assert done.stdout.splitlines()[0] == "own/archive/data: 40 images, 2 classes"
+    assert "  dataset: own/archive/data/ " in (tmp_path / "new.yaml").read_text()
+
+
+def test_images_to_predict_beside_splits_are_left_out_and_named(tmp_path):
+    drawings(tmp_path / "own/seg_train/seg_train", 30)
+    drawings(tmp_path / "own/seg_test/seg_test", 8, seed=1)
+    picture(tmp_path / "own/seg_pred/1.png")
+    told = trained(tmp_path, "own")
+    said = "'seg_pred' is left out, because it has no classes: predict its images with `cnncli predict`"
+    assert f"notice: {tmp_path}/own: {said}\n" in told
+    assert f"  {said}\n" in cnncli(tmp_path, "datasets", "check", "own").stdout
+
+
+@pytest.mark.parametrize(
+    ("names", "splits"),
+    [
+        (["trainer", "driver"], {}),
+        (["test tube", "flask"], {}),
+        (["crash_test", "test_tube"], {}),
+        (["Training", "Running"], {"train": "Training"}),
+        (["train", "val"], {"train": "train", "validation": "val"}),
+        (["dev", "eval"], {"validation": "dev", "test": "eval"}),
+        (["train2017", "val2017"], {"train": "train2017", "validation": "val2017"}),
+        (["TRAIN", "TEST", "VALIDATION"], {"train": "TRAIN", "test": "TEST", "validation": "VALIDATION"}),
+    ],
+)
+def test_names_are_read_as_words(names, splits):
+    assert split_names(names).splits == splits
+
+
+def test_a_class_with_a_splits_name_among_others_stays_a_class(tmp_path):
+    classes(tmp_path / "own", ("training", "running", "test tube"))
+    assert describe(DataSection(dataset="own"), tmp_path).names == ("running", "test tube", "training")
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (
+            ["test_set", "cats"],
+            "own: test_set is a split, not a class: all other folders must be splits, too; received 'cats'",
+        ),
+        (
+            ["Training", "Testing", "cats"],
+            "own: Testing and Training are splits, not classes: all other folders must be splits, too; received 'cats'",
+        ),
+        (["train", "training"], "own: each split must have one folder; received train and training"),
+    ],
+)
+def test_splits_beside_something_else_are_asked_about(tmp_path, names, said):
+    for name in names:
+        classes(tmp_path / "own" / name)
+    hint = "; if they are classes, set `layout: class_folders` under `data`"
+    assert message(tmp_path / "own") == said + hint
+    assert describe(DataSection(dataset="own", layout="class_folders"), tmp_path).names == tuple(sorted(names))
+
+
+def test_folders_that_all_hold_the_same_folders_are_asked_about(tmp_path):
+    for name in ("first", "second"):
+        classes(tmp_path / "own" / name, size=(9, 9))
+    assert message(tmp_path / "own") == (
+        "own: its folders first, second all hold the folders cats, dogs and no image of their own: if they are splits, "
+        "name them train, val and test; if they are the classes, set `layout: class_folders` under `data`"
+    )
+    found = load(DataSection(dataset="own", layout="class_folders"), tmp_path)
+    assert (found.classes, len(found.train)) == (("first", "second"), 16)
+    done = cnncli(tmp_path, "datasets", "check", "own", "--layout", "class_folders")
+    assert done.stdout.splitlines()[1] == "  train: first 8, second 8"
+    assert cnncli(tmp_path, "init", "--data", "own", "--layout", "class_folders").returncode == 0
+    assert "  layout: class_folders" in (tmp_path / "own.yaml").read_text()
+
+
+def test_one_folder_in_each_class_is_no_question(tmp_path):
+    for name in ("cats", "dogs"):
+        picture(tmp_path / "own" / name / "images/1.png")
+    assert describe(DataSection(dataset="own"), tmp_path).names == ("cats", "dogs")
+
+
+def arrays(count, *, seed=0, data_format="channels_first"):
+    """`count` pictures of each class: uint8 (N, 3, 12, 12), or channels last; and their class numbers."""
+    generator = np.random.default_rng(seed)
+    x = np.stack([drawing(number, generator) for _ in range(count) for number in (0, 1)])
+    return (x if data_format == "channels_last" else np.moveaxis(x, -1, 1)), np.tile([0, 1], count)
+
+
+def saved(folder, kind, data_format="channels_first"):
+    """A dataset of such arrays, in an archive or as single files; its name."""
+    made = {}
+    for split, count in (("train", 30), ("test", 8)):
+        made[f"x_{split}"], made[f"y_{split}"] = arrays(count, seed=count, data_format=data_format)
+    made = {key: np.ascontiguousarray(array) for key, array in made.items()}
+    if kind == "npz":
+        np.savez(folder / "own.npz", **made)
+        return "own.npz"
+    for key, array in made.items():
+        (folder / "own").mkdir(exist_ok=True)
+        np.save(folder / "own" / f"{key}.npy", array)
+    return "own"
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_channels_first_is_asked_about_and_equals_a_transposed_file(tmp_path, kind):
+    for data_format in ("channels_first", "channels_last"):
+        (tmp_path / data_format).mkdir()
+        saved(tmp_path / data_format, kind, data_format)
+    name = "own.npz" if kind == "npz" else "own"
+    with pytest.raises(CnncliError) as caught:
+        describe(DataSection(dataset=name), tmp_path / "channels_first")
+    place = "own.npz: x_train" if kind == "npz" else "own/x_train.npy"
+    assert str(caught.value) == (
+        f"{tmp_path}/channels_first/{place} has shape (60, 3, 12, 12), which looks like channels first: set "
+        "`data_format: channels_first` under `data` to transpose it, or `data_format: channels_last` if images are "
+        "3 × 12 with 12 channels"
+    )
+    asked = DataSection(dataset=name, data_format="channels_first")
+    found, plain = load(asked, tmp_path / "channels_first"), load(DataSection(dataset=name), tmp_path / "channels_last")
+    assert found.digest == plain.digest
+    assert np.array_equal(found.train.x, plain.train.x)
+    assert found.train.x.flags.c_contiguous
+    last = DataSection(dataset=name, data_format="channels_last")
+    assert describe(last, tmp_path / "channels_first").input_shape == (3, 12, 12)
+
+
+def test_channels_first_is_trained_on_evaluated_and_predicted(tmp_path):
+    saved(tmp_path, "npz")
+    text = SPEC.replace("image_size: [12, 12], ", "")
+    (tmp_path / "own.yaml").write_text(
+        text.format(dataset="own.npz", data="validation_split: 0.1, data_format: channels_first", units=2)
+    )
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "last").mkdir()
+    saved(tmp_path / "last", "npz", "channels_last")
+    shown = [cnncli(tmp_path, "evaluate", "run").stdout]
+    shown += [cnncli(tmp_path, "evaluate", "run", "--data", place).stdout for place in ("own.npz", "last/own.npz")]
+    assert shown[0] and {text.splitlines()[-1] for text in shown} == {shown[0].splitlines()[-1]}
+    x, _ = arrays(2)
+    np.save(tmp_path / "first.npy", x)
+    np.save(tmp_path / "last.npy", np.moveaxis(x, 1, -1))
+    first, last = (cnncli(tmp_path, "predict", "run", f"{name}.npy").stdout for name in ("first", "last"))
+    assert first and first == last.replace("last.npy", "first.npy")
+
+
+def test_init_writes_the_format_of_channels_first(tmp_path):
+    saved(tmp_path, "npz")
+    assert cnncli(tmp_path, "init", "--data", "own.npz").returncode == 0
+    assert "  data_format: channels_first\n" in (tmp_path / "own.yaml").read_text()
+
+
+@pytest.mark.parametrize("dataset", ["mnist5k", "mnist", "own", "own.csv"])
+def test_the_format_of_arrays_is_refused_elsewhere(tmp_path, dataset):
+    classes(tmp_path / "own")
+    (tmp_path / "own.csv").write_text("label,a,b,c,d\n0,1,2,3,4\n1,1,2,3,4\n")
+    with pytest.raises(CnncliError, match=r"^data_format is only for files of arrays; .* is not one$"):
+        describe(DataSection(dataset=dataset, data_format="channels_first"), tmp_path)
+
+
+def rows(count, seed=0, border=0):
+    """A table of pictures in grey, 12 × 12, with a dark border: the class's number, then its pixels."""
+    generator, made = np.random.default_rng(seed), []
+    for _ in range(count):
+        for number in (0, 1):
+            grey = drawing(number, generator)[..., 0]
+            grey[:1] = border if border else grey[:1]
+            made.append([number, *grey.ravel().tolist()])
+    return made
+
+
+def write(path, lines):
+    path.write_text("".join(",".join(map(str, line)) + "\n" for line in lines))
+
+
+def test_a_last_column_is_the_class_where_only_it_can_be(tmp_path):
+    write(tmp_path / "own.csv", [[*pixels, label] for label, *pixels in rows(60, border=9)])
+    said = (
+        "own.csv has no header: the last of its 145 columns is taken for the class (`label_column` under `data` names "
+        "another)"
+    )
+    text = SPEC.replace("image_size: [12, 12], ", "")
+    (tmp_path / "own.yaml").write_text(text.format(dataset="own.csv", data="test_split: 0.2", units=2))
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert f"notice: {tmp_path}/own.csv: {said}\n" in done.stderr
+    assert f"  {said}\n" in cnncli(tmp_path, "datasets", "check", "own.csv").stdout
+    assert f"  {said}\n" in cnncli(tmp_path, "init", "--data", "own.csv", "-o", "new.yaml").stdout
+    assert f"  # {said}\n" in (tmp_path / "new.yaml").read_text()
+
+
+def test_a_first_column_is_the_class_as_before_and_said(tmp_path):
+    write(tmp_path / "own.csv", rows(6))
+    found = load(DataSection(dataset="own.csv"), tmp_path)
+    assert found.train.y.tolist() == [0, 1] * 6
+    assert found.notes == (
+        "own.csv has no header: the first of its 145 columns is taken for the class (`label_column` under `data` names "
+        "another)",
+    )
+
+
+def test_where_both_ends_can_be_the_class_it_is_asked(tmp_path):
+    lines = [[number, *pixels[1:], number] for number, *pixels in rows(6)]
+    write(tmp_path / "own.csv", lines)
+    said = (
+        "own.csv has no header, and both its first and its last column can be the class: set `label_column: 1` or "
+        "`label_column: 145` under `data`"
+    )
+    with pytest.raises(CnncliError) as caught:
+        describe(DataSection(dataset="own.csv"), tmp_path)
+    assert str(caught.value) == said
+    for column in (1, 145):
+        found = load(DataSection(dataset="own.csv", label_column=column), tmp_path)
+        assert (found.train.y.tolist(), found.notes) == ([0, 1] * 6, ())
+        kept = [line[:-1] if column == 145 else line[1:] for line in lines]
+        assert np.array_equal(found.train.x.reshape(12, -1), kept)
+
+
+def test_the_column_of_the_class_may_be_named(tmp_path):
+    header = ["digit", *(f"p{i}" for i in range(144))]
+    write(tmp_path / "own.csv", [header, *rows(6)])
+    section = DataSection(dataset="own.csv")
+    with pytest.raises(CnncliError, match=r"received digit, p0, p1, p2, …; `label_column` under `data` names another$"):
+        describe(section, tmp_path)
+    assert load(section.replace(label_column="digit"), tmp_path).train.y.tolist() == [0, 1] * 6
+    for wrong in ("species", 146):
+        with pytest.raises(CnncliError) as caught:
+            describe(section.replace(label_column=wrong), tmp_path)
+        assert str(caught.value) == (
+            f"label_column must be a column of own.csv, digit, p0, p1, p2, … or 1 to 145; received {wrong}"
+        )
+    for wrong in (0, -1, "", True):
+        with pytest.raises(ValidationError, match="label_column must be the name of a column, or its number from 1"):
+            section.replace(label_column=wrong)
+    with pytest.raises(CnncliError, match=r"^label_column is only for tables of pixels; mnist5k is not one$"):
+        describe(DataSection(dataset="mnist5k", label_column=1), tmp_path)
