@@ -25,6 +25,10 @@ OWN = ("test_split", "layout")
 """Keys of the model's `data` section that do not apply to other data, of arrays and of folders."""
 
 
+GREY, WITH_ALPHA = (1, 2), (2, 4)
+"""Channels of images in grey, and of images with alpha."""
+
+
 class EvaluationData:
     """Reads data for the model in `target`, with its spec and class names.
 
@@ -118,5 +122,6 @@ def _section(spec: Spec, data: str) -> DataSection:
         known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
-        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
+        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
+        known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
     return DataSection(**{**known, "dataset": data})

@@ -423,9 +423,10 @@ class Model:
         from cnncli.datasets.images.decode import Form
 
         shape = self.spec.model.input_shape
-        if len(shape) != 3 or shape[2] not in MODES:
+        with_alpha = self.spec.data.alpha == "channel"
+        if len(shape) != 3 or shape[2] - with_alpha not in MODES:
             return None
-        height, width, channels = shape
+        height, width, channels = shape[0], shape[1], shape[2] - with_alpha
         return Form.of(self.spec.data, height, width, MODES[channels])
 
     def doubts(self, *, inverted: bool) -> "InputCheck":

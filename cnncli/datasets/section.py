@@ -48,7 +48,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -93,7 +93,7 @@ class DataSection(Declaration):
     """(height, width) to which images are resized; by default all must have the size of the first. This and the
     following keys apply to folders of images only."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
-    """Color mode to which images are converted; alpha is dropped."""
+    """Color mode to which images are converted."""
     crop_to_aspect_ratio: bool = False
     """Crop images to the target aspect ratio instead of distorting them."""
     pad_to_aspect_ratio: bool = False
@@ -105,6 +105,10 @@ class DataSection(Declaration):
     area and lanczos3 up to one level, in 1 of 2,000 pixels)."""
     on_error: Literal["stop", "skip"] = "stop"
     """Handling of unusable files: stop with an error, or skip and list them."""
+    alpha: Literal["drop", "white", "black", "channel"] = "drop"
+    """Handling of transparency: drop the alpha channel, compose images on white or black, or keep it as a channel."""
+    bit_depth: Annotated[int, Integer(8, 16)] = 16
+    """Bits of grayscale images of 16-bit files, whose greatest value becomes 255: 12 if they hold 0 to 4095."""
     layout: LayoutName = "auto"
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""

@@ -1,13 +1,18 @@
 """Layouts that people have: what is understood, what is asked, and what a small network learns from it."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnncli.datasets.describe import describe, find
+from cnncli.datasets.images.decode import Form, decode
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.image_files import UnusableError
 from cnncli.errors import CnncliError
 from cnncli.layers.declarations.validation_errors import ValidationError
 from tests.cli.test_train import cnncli
@@ -165,7 +170,7 @@ def test_folders_that_all_hold_the_same_folders_are_asked_about(tmp_path):
     found = load(DataSection(dataset="own", layout="class_folders"), tmp_path)
     assert (found.classes, len(found.train)) == (("first", "second"), 16)
     done = cnncli(tmp_path, "datasets", "check", "own", "--layout", "class_folders")
-    assert done.stdout.splitlines()[1] == "  train: first 8, second 8"
+    assert "  train: first 8, second 8\n" in done.stdout
     assert cnncli(tmp_path, "init", "--data", "own", "--layout", "class_folders").returncode == 0
     assert "  layout: class_folders" in (tmp_path / "own.yaml").read_text()
 
@@ -331,3 +336,98 @@ def test_the_column_of_the_class_may_be_named(tmp_path):
             section.replace(label_column=wrong)
     with pytest.raises(CnncliError, match=r"^label_column is only for tables of pixels; mnist5k is not one$"):
         describe(DataSection(dataset="mnist5k", label_column=1), tmp_path)
+
+
+def drawn_in_alpha(pixels):
+    """A drawing as black of which only the opacity differs."""
+    grey = pixels[..., :1]
+    return np.concatenate([np.zeros_like(pixels), grey], axis=2)
+
+
+def in_twelve_bits(pixels):
+    """A drawing as values from 0 to 4095."""
+    return pixels[..., 0].astype(np.uint16) * 17
+
+
+def redrawn(root, change, count=30):
+    """A folder a class in train and test, of drawings that `change` turns into other arrays."""
+    for split, number in (("train", count), ("test", count // 3)):
+        generator = np.random.default_rng(number)
+        for label, name in enumerate(CLASSES):
+            (root / split / name).mkdir(parents=True)
+            for i in range(number):
+                Image.fromarray(change(drawing(label, generator))).save(root / split / name / f"{i:03}.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "key", "said"),
+    [
+        (drawn_in_alpha, "alpha: white", "drawn in the alpha channel only, which is dropped; set `alpha: white` under"),
+        (in_twelve_bits, "bit_depth: 12", "of 16 bits with values below 4,096; set `bit_depth: 12` under"),
+    ],
+)
+def test_content_that_gets_lost_is_told_and_kept_by_a_key(tmp_path, change, key, said):
+    redrawn(tmp_path / "own", change)
+    files = ", ".join(f"test/disk/00{i}.png" for i in range(3))
+    line = f"  80 images are {said} `data`: {files}, …\n"
+    assert line in cnncli(tmp_path, "datasets", "check", "own").stdout
+    assert line in cnncli(tmp_path, "init", "--data", "own", "-o", "new.yaml").stdout
+    assert f"  {key}\n" in (tmp_path / "new.yaml").read_text()
+    trained(tmp_path, "own", f"validation_split: 0.1, {key}")
+    done = cnncli(tmp_path, "predict", "run", *(f"own/test/{name}/000.png" for name in CLASSES))
+    assert [name in line for name, line in zip(CLASSES, done.stdout.splitlines(), strict=True)] == [True, True]
+    assert cnncli(tmp_path, "evaluate", "run", "--data", "own").returncode == 0
+
+
+def test_images_of_one_colour_and_of_a_sliver_of_brightness_are_told(tmp_path):
+    redrawn(tmp_path / "own", lambda pixels: pixels // 16 + 90, count=6)
+    picture(tmp_path / "own/train/disk/flat.png")
+    told = cnncli(tmp_path, "datasets", "check", "own").stdout
+    assert "  1 image is of one colour: train/disk/flat.png\n" in told
+    files = ", ".join(f"test/{name}/00{i}.png" for name, i in (("disk", 0), ("disk", 1), ("frame", 0)))
+    assert f"  16 images are within an eighth of the range from black to white: {files}, …\n" in told
+
+
+@pytest.mark.parametrize(
+    ("alpha", "mode", "expected"),
+    [
+        ("drop", "rgb", [200, 100, 0]),
+        ("white", "rgb", [222, 162, 102]),
+        ("black", "rgb", [120, 60, 0]),
+        ("channel", "rgb", [200, 100, 0, 153]),
+        ("channel", "grayscale", [118, 153]),
+    ],
+)
+def test_alpha_is_dropped_composed_or_a_channel(tmp_path, alpha, mode, expected):
+    Image.new("RGBA", (4, 4), (200, 100, 0, 153)).save(tmp_path / "x.png")
+    found = decode(tmp_path / "x.png", Form(4, 4, mode, alpha=alpha))
+    assert np.array_equal(found, np.broadcast_to(np.array(expected), (4, 4, len(expected))))
+    for name in CLASSES:
+        picture(tmp_path / "own" / name / "1.png")
+    section = DataSection(dataset="own", alpha=alpha, color_mode=mode)
+    assert describe(section, tmp_path).input_shape == load(section, tmp_path).train.x.shape[1:] == (6, 4, len(expected))
+
+
+def test_images_without_alpha_are_as_opaque_as_they_look(tmp_path):
+    picture(tmp_path / "x.jpg", colour=(90, 90, 90))
+    for alpha, channels in (("white", 3), ("channel", 4)):
+        found = decode(tmp_path / "x.jpg", Form(6, 4, alpha=alpha))
+        assert np.array_equal(found, np.broadcast_to([90, 90, 90, 255][:channels], (6, 4, channels)))
+
+
+def test_values_of_sixteen_bits_are_spread_over_their_depth(tmp_path):
+    values = np.array([[0, 1, 8, 100], [2047, 2048, 4094, 4095]], np.uint16)
+    Image.fromarray(values).save(tmp_path / "x.png")
+    found = decode(tmp_path / "x.png", Form(2, 4, "grayscale", bit_depth=12))[..., 0]
+    assert np.array_equal(found, np.round(values * 255.0 / 4095))
+    with pytest.raises(UnusableError, match=r"^with bit_depth 11 values must be at most 2,047; it has 4,095$"):
+        decode(tmp_path / "x.png", Form(2, 4, "grayscale", bit_depth=11))
+    deep = struct.pack(">IIBBBBB", 1, 1, 16, 2, 0, 0, 0)
+    chunks = [(b"IHDR", deep), (b"IDAT", zlib.compress(b"\0" + b"\x0f\xff" * 3)), (b"IEND", b"")]
+    whole = b"".join(
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body)) for kind, body in chunks
+    )
+    (tmp_path / "deep.png").write_bytes(b"\x89PNG\r\n\x1a\n" + whole)
+    assert decode(tmp_path / "deep.png", Form(1, 1)).tolist() == [[[15, 15, 15]]]
+    with pytest.raises(UnusableError, match=r"^with bit_depth 12 a 16-bit image must be grayscale; it has colours$"):
+        decode(tmp_path / "deep.png", Form(1, 1, bit_depth=12))

@@ -52,7 +52,7 @@ def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] 
 
     Raises DeclarationError where it does not, CnncliError where it can't be read.
     """
-    channels = CHANNELS[data.color_mode]
+    channels = CHANNELS[data.color_mode] + (data.alpha == "channel")
     if data.image_size is not None:
         return (*data.image_size, channels)
     file, size = _first(found, data)
