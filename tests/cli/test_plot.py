@@ -63,6 +63,25 @@ def test_curves_have_the_figures_of_the_epochs(folder):
     assert loss.marks[0][:2] == (best, history[best - 1]["val_loss"])
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"epoch": "two", "loss": 1}',
+        '{"epoch": 1e400, "loss": 1}',
+        '{"epoch": 2, "loss": [1]}',
+        '{"epoch": 2, "loss": "1"}',
+        f'{{"epoch": 2, "loss": 1{"0" * 400}}}',
+        '["epoch", "loss"]',
+        '{"epoch": 2, "lo',
+    ],
+)
+def test_history_ends_at_a_line_that_is_not_of_an_epoch(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_text(f'{{"epoch": 1, "loss": NaN, "accuracy": null}}\n{line}\n')
+    (figures,) = past_runs.history(tmp_path)
+    assert (figures["epoch"], figures["accuracy"]) == (1, None)
+    assert [len(figure.series[0].y) for figure in library.plot(tmp_path, "curves").figures] == [1, 1]
+
+
 def test_curves_of_two_runs_are_told_apart(folder):
     runs = sorted(path for path in (folder / "runs/bars").iterdir() if not path.is_symlink())
     loss, _ = library.plot(runs, "curves").figures

@@ -72,5 +72,12 @@ fit: {epochs: 1}
     assert "Trainable" not in cells(load(CONFIGS[0].parent / "mnist.yaml"))[0]
 
 
+def test_bars_are_drawn_with_what_the_encoding_has():
+    file = io.TextIOWrapper(io.BytesIO(), encoding="latin-1")
+    print_summary(load(next(path for path in CONFIGS if path.stem == "smoke")), file)
+    file.flush()
+    assert b"####" in file.buffer.getvalue()
+
+
 def test_a_bar_is_as_long_as_its_share():
     assert [bar(share, 2) for share in (0, 1 / 16, 0.5, 9 / 16, 1)] == ["  ", "▏ ", "█ ", "█▏", "██"]

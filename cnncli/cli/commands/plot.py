@@ -16,7 +16,7 @@ from cnncli.cli.target import given_or_newest, weights_option
 from cnncli.errors import UsageError
 from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.report.pictures.save import DPI, SUFFIXES, suffix_of
-from cnncli.report.terminal.figures import coloured
+from cnncli.report.terminal.figures import coloured, drawable
 from cnncli.report.terminal.output import echo_lines, echo_raw
 from cnncli.report.terminal.progress import Status
 from cnncli.system import atomic
@@ -169,7 +169,7 @@ def _shown(made: Plot) -> bool:
         scale = min(1.0, width / made.drawing.width, height / made.drawing.height)
         echo_raw(picture(Image.open(BytesIO(png(made.drawing, scale=scale))), how))
         return True
-    lines = [line for figure in made.figures for line in _lines(figure)]
+    lines = drawable(line for figure in made.figures for line in _lines(figure))
     if lines:
         echo_raw("\n".join(lines))
     return bool(lines)

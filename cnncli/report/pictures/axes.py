@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from math import ceil, floor, isfinite, log10
 
 Bounds = tuple[float, float]
+LARGEST, FINEST = 1e300, 1e-12
+"""The largest number on an axis, and its least length, in parts of that: floating point has no room for more."""
 
 
 @dataclass(frozen=True)
@@ -33,12 +35,14 @@ class Axis:
 
 def bounds(values: Iterable[float], *, log: bool = False, rounded: bool = False) -> Bounds:
     """What an axis must cover; `rounded`: up to the round numbers around it."""
-    finite = [value for value in values if isfinite(value) and (value > 0 or not log)]
+    finite = [max(-LARGEST, min(LARGEST, value)) for value in values if isfinite(value)]
+    finite = [max(1 / LARGEST, value) for value in finite if value > 0] if log else finite
     if not finite:
         return (0.1, 1.0) if log else (0.0, 1.0)
     low, high = min(finite), max(finite)
-    if high == low:
-        low, high = (low / 2, high * 2) if log else (low - 0.5, high + 0.5)
+    if high - low <= FINEST * max(abs(low), abs(high)):
+        around = max(0.5, abs(low) / 1000)
+        low, high = (low / 2, high * 2) if log else (low - around, high + around)
     if not rounded:
         return low, high
     if log:

@@ -6,6 +6,7 @@ from math import isfinite
 
 import click
 
+from cnncli.escaping import one_line
 from cnncli.report.pictures.axes import Axis, bounds, tick_texts
 from cnncli.report.pictures.figures import BarChart, LineChart, Series
 
@@ -20,14 +21,13 @@ EIGHTHS = " ▁▂▃▄▅▆▇█"
 LEAST_WIDTH, LEAST_HEIGHT = 24, 5
 
 
-def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool, dots: bool = True) -> list[str]:
+def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool) -> list[str]:
     """The chart in at most `height` lines of at most `width` characters, colors not counted.
 
-    `colored`: with the terminal's colors. `dots`: whether the terminal shows Braille characters; otherwise each point
-    is an asterisk.
+    `colored`: with the terminal's colors.
     """
     width, height = max(width, LEAST_WIDTH), max(height, LEAST_HEIGHT)
-    legend = _legend(chart.series, width, colored=colored, dots=dots)
+    legend = _legend(chart.series, width, colored=colored)
     head = [_title(chart, width), *legend]
     x_bounds = chart.x_bounds or bounds([x for line in chart.series for x in line.x], log=chart.x_log)
     values = [y for line in chart.series for y in line.y]
@@ -39,7 +39,7 @@ def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool, dot
     margin = max(map(len, texts.values()), default=0) + 1
     columns = width - margin - 1
     x = Axis(*x_bounds, 0, 2 * columns - 1, chart.x_log)
-    canvas = _Canvas(columns, rows, dots=dots)
+    canvas = _Canvas(columns, rows)
     for line in chart.series:
         canvas.draw(line, x, y)
     body = [
@@ -71,8 +71,8 @@ def _column(filled: float) -> str:
 class _Canvas:
     """Characters of 2 × 4 dots; the color of a character is that of the series drawn last."""
 
-    def __init__(self, columns: int, rows: int, *, dots: bool) -> None:
-        self.columns, self.rows, self.dots = columns, rows, dots
+    def __init__(self, columns: int, rows: int) -> None:
+        self.columns, self.rows = columns, rows
         self.bits = [[0] * columns for _ in range(rows)]
         self.series = [[0] * columns for _ in range(rows)]
 
@@ -105,28 +105,28 @@ class _Canvas:
         return [self._line(bits, colors, colored=colored) for bits, colors in zip(self.bits, self.series, strict=True)]
 
     def _line(self, bits: Sequence[int], series: Sequence[int], *, colored: bool) -> str:
-        text = "".join((chr(BRAILLE + cell) if self.dots else "*") if cell else " " for cell in bits).rstrip()
+        text = "".join(chr(BRAILLE + cell) if cell else " " for cell in bits).rstrip()
         if not colored:
             return text
         runs = groupby(zip(text, series, strict=False), key=lambda cell: cell[1])
         return "".join(click.style("".join(cell[0] for cell in run), fg=_color(number)) for number, run in runs)
 
 
-def _legend(lines: Sequence[Series], width: int, *, colored: bool, dots: bool) -> list[str]:
+def _legend(lines: Sequence[Series], width: int, *, colored: bool) -> list[str]:
     """`━━ validation   ╌╌ training`, as many as there is room for."""
     shown, used = [], 0
     for line in lines:
-        sample = ("╌╌" if line.dashed else "━━") if dots else ("--" if line.dashed else "**")
-        used += len(line.name) + 6
-        if not line.name or used > width:
+        name, sample = one_line(line.name), "╌╌" if line.dashed else "━━"
+        used += len(name) + 6
+        if not name or used > width:
             continue
-        shown.append(f"{click.style(sample, fg=_color(line.color)) if colored else sample} {line.name}")
+        shown.append(f"{click.style(sample, fg=_color(line.color)) if colored else sample} {name}")
     return ["   ".join(shown)] if shown else []
 
 
 def _title(chart: LineChart | BarChart, width: int) -> str:
     """The title, which also says what the x axis has: there is no room below it."""
-    return f"{chart.title} by {chart.x_label}"[:width]
+    return one_line(f"{chart.title} by {chart.x_label}")[:width]
 
 
 def _color(series: int) -> str:

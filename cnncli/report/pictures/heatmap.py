@@ -2,13 +2,14 @@
 
 from math import sqrt
 
+from cnncli.report.pictures.axes import round_step
 from cnncli.report.pictures.drawing import Drawing, Group, Item, Label, Raster, Rect, shortened, text_width
 from cnncli.report.pictures.figures import Heatmap
 from cnncli.report.pictures.theme import rgb
 
 TITLE, SMALL = 15.0, 11.0
 EDGE = 16.0
-LARGEST, SMALLEST = 44.0, 5.0
+LARGEST, SMALLEST = 44.0, 2.0
 """Sides of a cell."""
 SIDE = 620.0
 """What the cells together may take, unless they would be smaller than SMALLEST."""
@@ -20,12 +21,11 @@ MOST_CELLS = 60 * 60
 
 
 def draw_heatmap(figure: Heatmap) -> Drawing:
-    """The drawing of a matrix. Names of rows and columns are left out where a cell is too small for them."""
+    """The drawing of a matrix. Where cells are too small for their names, some of the names are left out."""
     down, across = len(figure.rows), len(figure.columns)
     cell = min(LARGEST, max(SMALLEST, SIDE / max(down, across, 1)))
-    named = cell >= SMALL
-    left = EDGE + 24 + (max((_name_width(name) for name in figure.rows), default=0) + 6 if named else 0)
-    upright = named and all(text_width(name, SMALL) <= cell - 4 for name in figure.columns)
+    left = EDGE + 24 + max((_name_width(name) for name in figure.rows), default=0) + 6
+    upright = all(text_width(name, SMALL) <= cell * _every(cell) - 4 for name in figure.columns)
     names = SMALL + 6 if upright else max((_name_width(name) for name in figure.columns), default=0) + 8
     items: list[Item] = []
     top = EDGE
@@ -33,11 +33,10 @@ def draw_heatmap(figure: Heatmap) -> Drawing:
         items.append(Label(EDGE, top + TITLE * 0.8, figure.title, TITLE, bold=True))
         top += TITLE * 1.7
     items.append(Label(left + across * cell / 2, top + SMALL, figure.column_label, SMALL, "muted", "middle"))
-    top += SMALL * 1.8 + (names if named else 0)
+    top += SMALL * 1.8 + names
     middle = top + down * cell / 2
     items.append(Label(EDGE + 8, middle, figure.row_label, SMALL, "muted", "middle", angle=-90))
-    if named:
-        items += _names(figure, left, top, cell, upright=upright)
+    items += _names(figure, left, top, cell, upright=upright)
     items += _image(figure, left, top, cell) if down * across > MOST_CELLS else _cells(figure, left, top, cell)
     items.append(Rect(left, top, across * cell, down * cell, stroke="muted"))
     bottom = top + down * cell + 8
@@ -51,10 +50,11 @@ def draw_heatmap(figure: Heatmap) -> Drawing:
 
 def _names(figure: Heatmap, left: float, top: float, cell: float, *, upright: bool) -> list[Item]:
     items: list[Item] = []
-    for number, name in enumerate(figure.rows):
+    every = _every(cell)
+    for number, name in [*enumerate(figure.rows)][::every]:
         y = top + (number + 0.5) * cell + SMALL / 3
         items.append(Label(left - 6, y, shortened(name, WIDEST_NAME, SMALL), SMALL, "ink", "end", tip=name))
-    for number, name in enumerate(figure.columns):
+    for number, name in [*enumerate(figure.columns)][::every]:
         x = left + (number + 0.5) * cell
         shown = shortened(name, WIDEST_NAME, SMALL)
         if upright:
@@ -62,6 +62,11 @@ def _names(figure: Heatmap, left: float, top: float, cell: float, *, upright: bo
         else:
             items.append(Label(x + SMALL / 3, top - 6, shown, SMALL, "ink", "start", angle=-90, tip=name))
     return items
+
+
+def _every(cell: float) -> int:
+    """Of how many rows or columns one has room for its name: a round number."""
+    return 1 if cell >= SMALL else round(round_step(1.3 * SMALL / cell))
 
 
 def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
@@ -84,13 +89,16 @@ def _cells(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
 
 
 def _image(figure: Heatmap, left: float, top: float, cell: float) -> list[Item]:
-    """All cells as one image, a pixel each; on white, as an image can't follow the theme."""
+    """All cells as one image, a pixel each: its opacity is the share, so that it can be on light
+    and on dark paper; its color is between those for either.
+    """
     from PIL import Image
 
     down, across = len(figure.rows), len(figure.columns)
-    shades = [rgb("accent", opacity=level / 255) for level in range(256)]
     image = Image.new("P", (across, down))
-    image.putpalette([channel for shade in shades for channel in shade])
+    shade = [(light + dark) // 2 for light, dark in zip(rgb("accent"), rgb("accent", dark=True), strict=True)]
+    image.putpalette(shade * 256)
+    image.info["transparency"] = bytes(range(256))
     image.putdata([round(255 * _shade(share)) for shares in figure.shares for share in shares])
     return [Raster(left, top, across * cell, down * cell, image)]
 

@@ -113,8 +113,8 @@ class _Painter:
     def _(self, item: Raster, x: float, y: float) -> None:
         left, top, right, bottom = self._box(x + item.x, y + item.y, item.width, item.height)
         how = Image.Resampling.BICUBIC if item.smooth else Image.Resampling.NEAREST
-        scaled = item.image.convert("RGB").resize((max(1, right - left), max(1, bottom - top)), how)
-        self.image.paste(scaled, (left, top))
+        scaled = item.image.convert("RGBA").resize((max(1, right - left), max(1, bottom - top)), how)
+        self.image.paste(scaled, (left, top), scaled)
 
     def _box(self, x: float, y: float, width: float, height: float) -> tuple[int, int, int, int]:
         s = self.scale

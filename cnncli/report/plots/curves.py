@@ -63,7 +63,7 @@ def _line(history: History, key: str) -> tuple[list[float], list[float]]:
     """The epochs and the values of a figure; a value that is missing or no number interrupts the line."""
     values = [epoch.get(key) for epoch in history.epochs]
     numbers = [float(value) if isinstance(value, int | float) else nan for value in values]
-    return [float(epoch.get("epoch", number)) for number, epoch in enumerate(history.epochs, 1)], numbers
+    return [float(number) for number in range(1, len(numbers) + 1)], numbers
 
 
 def _best(history: History, metric: str, color: int, *, several: bool) -> list[Mark]:

@@ -10,6 +10,7 @@ from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
+from cnncli.report.terminal.figures import ASCII
 from cnncli.report.terminal.output import shown
 
 WIDEST_PLAIN = 200
@@ -28,7 +29,11 @@ class EscapingConsole(Console):
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
-            yield segment if segment.control else segment._replace(text=shown(segment.text.replace(TIE, " ")))
+            if segment.control:
+                yield segment
+            else:
+                text = shown(segment.text.replace(TIE, " "))
+                yield segment._replace(text=text.translate(ASCII) if self.options.ascii_only else text)
 
 
 class Trimmed:

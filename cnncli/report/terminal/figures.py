@@ -3,8 +3,11 @@
 import os
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import inf
+
+ASCII = str.maketrans("━╌│┤└┴─▁▂▃▄▅▆▇█▏▎▍▌▋▊▉", "*-||++-____####   ####") | dict.fromkeys(range(0x2801, 0x2900), "*")
+"""Characters of charts and bars in ASCII: lines, blocks, and Braille, of which each is an asterisk."""
 
 
 def figures_line(figures: Mapping[str, float]) -> str:
@@ -57,3 +60,12 @@ def animated() -> bool:
 def coloured() -> bool:
     """True where standard output may have colours: it is a terminal, and NO_COLOR is not set."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def drawable(lines: Iterable[str]) -> list[str]:
+    """Lines with charts and bars as the terminal can show them: in ASCII if its encoding, or the font of the Linux
+    console, has no characters for them.
+    """
+    if (sys.stdout.encoding or "ascii").lower().startswith("utf") and os.environ.get("TERM") != "linux":
+        return list(lines)
+    return [line.translate(ASCII) for line in lines]

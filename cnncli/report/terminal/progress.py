@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from cnncli.escaping import one_line
-from cnncli.report.terminal.figures import animated, coloured, columns, epoch_label, figures_line, fitted, named
+from cnncli.report.terminal.figures import (
+    animated,
+    coloured,
+    columns,
+    drawable,
+    epoch_label,
+    figures_line,
+    fitted,
+    named,
+)
 from cnncli.report.terminal.next_commands import next_commands
 from cnncli.report.terminal.output import echo, echo_lines, echo_raw, emit
 from cnncli.report.terminal.region import Region
@@ -166,7 +175,8 @@ class Follower(Status):
             return
         if self.curves:
             width = min(columns(), WIDEST_CURVES)
-            echo_raw("\n".join(self.curves.lines(int(width) - 1, CURVES, colored=coloured())))
+            for line in drawable(self.curves.lines(int(width) - 1, CURVES, colored=coloured())):
+                echo_raw(line)
         if event.test is not None:
             echo(f"test  {figures_line(event.test)}  (weights of epoch {event.epoch})")
         echo_lines([f"run   {event.run}"])

@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Sequence
 
+from cnncli.report.terminal.figures import drawable
 from cnncli.system import signals
 
 HIDE_CURSOR, SHOW_CURSOR = "\x1b[?25l", "\x1b[?25h"
@@ -29,7 +30,7 @@ class Region:
         if not self.height:
             signals.undo(self._take_away)
         start = self._start() if self.height else HIDE_CURSOR
-        sys.stderr.write(start + f"{ERASE_REST_OF_LINE}\n".join(lines) + ERASE_BELOW)
+        sys.stderr.write(start + f"{ERASE_REST_OF_LINE}\n".join(drawable(lines)) + ERASE_BELOW)
         sys.stderr.flush()
         self.height = len(lines)
 

@@ -94,9 +94,22 @@ def is_held(run: Path) -> bool:
 def history(run: Path) -> list[dict[str, Any]]:
     """The metrics of each completed epoch, up to the first truncated or invalid line."""
     found: list[dict[str, Any]] = []
-    with suppress(OSError, ValueError, TypeError, RecursionError), open_regular(run / METRICS) as file:
-        found.extend(dict(json.loads(line)) for line in bounded_lines(file))
+    invalid = (ValueError, TypeError, OverflowError, RecursionError)
+    with suppress(OSError, *invalid), open_regular(run / METRICS) as file:
+        found.extend(_epoch(json.loads(line)) for line in bounded_lines(file))
     return found
+
+
+def _epoch(line: Any) -> dict[str, Any]:
+    """The figures of an epoch. Raises ValueError, TypeError or OverflowError for what is not numbers by name."""
+    figures = dict(line)
+    for value in figures.values():
+        if not isinstance(value, int | float | None):
+            raise TypeError(type(value))
+        float(value or 0)  # some integers are too large
+    if not isinstance(figures.get("epoch", 1), int):
+        raise TypeError("epoch")
+    return figures
 
 
 def best_epoch(run: Path) -> int | None:

@@ -3,6 +3,8 @@
 from math import inf, nan
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from cnncli.report.pictures.axes import Axis, bounds, log_ticks, round_step, tick_texts
 
@@ -35,6 +37,19 @@ def test_logarithmic_ticks() -> None:
 )
 def test_bounds_cover_what_is_finite(values: list[float], log: bool, covered: tuple[float, float]) -> None:
     assert bounds(values, log=log, rounded=True) == pytest.approx(covered)
+
+
+@given(st.lists(st.floats(), max_size=5), st.booleans(), st.booleans())
+@example([1e308, -1e308], False, True)
+@example([1e20, 1e20], False, True)
+@example([5e-324, 1e308], True, True)
+def test_any_numbers_have_an_axis_with_ticks(values: list[float], log: bool, rounded: bool) -> None:
+    low, high = bounds(values, log=log, rounded=rounded)
+    assert low < high
+    axis = Axis(low, high, 0, 100, log)
+    ticks = axis.ticks()
+    assert len(tick_texts(ticks)) == len(ticks) < 20
+    assert all(-1 < axis.at(tick) < 101 for tick in ticks)
 
 
 def test_numbers_have_places() -> None:

@@ -1,12 +1,15 @@
 """Charts of characters: dots where the numbers are, within the width, with and without colors."""
 
+import io
 import re
+import sys
 from math import nan
 
 import pytest
 
 from cnncli.report.pictures.characters import bar_lines, chart_lines
 from cnncli.report.pictures.figures import Bar, BarChart, LineChart, Series
+from cnncli.report.terminal.figures import drawable
 from tests.report.terminal import screen
 
 COLORS = re.compile(r"\x1b\[[\d;]*m")
@@ -49,10 +52,23 @@ def test_colors_add_nothing_but_colors() -> None:
     assert screen("\r\n".join(plain))[1] == "━━ training   ╌╌ validation"
 
 
-def test_a_terminal_without_braille_gets_asterisks() -> None:
-    lines = chart_lines(chart([3.0, 2.0, 1.0]), 40, 10, colored=False, dots=False)
+@pytest.mark.parametrize(("encoding", "term"), [("latin-1", "xterm"), ("ascii", "xterm"), ("utf-8", "linux")])
+def test_a_terminal_without_braille_gets_asterisks(encoding: str, term: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding=encoding))
+    monkeypatch.setenv("TERM", term)
+    figure = chart([3.0, 2.0, 1.0], Series("validation", [1, 2, 3], [1.0, 2.0, 3.0], 1, dashed=True))
+    lines = drawable(chart_lines(figure, 40, 10, colored=False))
+    assert lines[1] == "** training   -- validation"
     assert any("*" in line for line in lines[2:])
-    assert not any(dots(line) for line in lines)
+    bars = BarChart("Calibration", "probability", "right", [Bar(0, 0.5, 0.3, ""), Bar(0.5, 1, 0.8, "")], (0, 1), (0, 1))
+    assert "".join([*lines, *drawable(bar_lines(bars, 40, 10))]).isascii()
+
+
+def test_names_do_not_steer_the_terminal() -> None:
+    hostile = "a\x1b]0;owned\x07\n\u202e"
+    lines = chart_lines(LineChart(hostile, "epoch", "loss", [Series(hostile, [1, 2], [1, 2])]), 60, 8, colored=False)
+    assert lines[0] == r"a\x1b]0;owned\x07\n\u202e by epoch"
+    assert lines[1] == r"━━ a\x1b]0;owned\x07\n\u202e"
 
 
 def test_nothing_to_draw_is_an_empty_frame() -> None:

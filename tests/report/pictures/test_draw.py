@@ -123,9 +123,12 @@ def test_a_large_matrix_is_one_image_with_a_pixel_for_each_cell() -> None:
     drawing = draw(Heatmap("t", "true", "predicted", names, names, shares))
     (raster,) = items(drawing, Raster)
     assert raster.image.size == (1000, 1000)
-    pixels = raster.image.convert("RGB")
-    assert pixels.getpixel((3, 3)) != pixels.getpixel((3, 4)) == (255, 255, 255)
-    assert len(items(drawing, Label)) == 3, "title and axes: no names in five pixels"
+    pixels = raster.image.convert("RGBA")
+    assert (pixels.getpixel((3, 3))[3], pixels.getpixel((3, 4))[3]) == (255, 0), "paper is seen where there is nothing"
+    named = [label for label in items(drawing, Label) if label.text.isdigit()]
+    assert {label.text for label in named} == {str(number) for number in range(0, 1000, 10)}
+    down = sorted(label.y for label in named if label.anchor == "end")
+    assert min(below - above for above, below in pairwise(down)) >= 11, "names have room"
 
 
 def test_the_images_of_a_sheet_are_in_rows_and_keep_their_shape() -> None:
