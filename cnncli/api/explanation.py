@@ -1,9 +1,9 @@
 """Explanations of a model's predictions: what can be asked for, and the results by image."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from cnncli.api.trained import Trained
 from cnncli.errors import UsageError
 from cnncli.graph.attribution import convolutions, image_layers, influential, last_image_layer
 from cnncli.graph.model import lower
@@ -13,11 +13,6 @@ from cnncli.training.explanation import Explainer, Explanation, Method
 
 if TYPE_CHECKING:
     from cnncli.datasets.images.inputs import Input
-    from cnncli.graph.network import Network
-    from cnncli.report.prediction.out_of_distribution import InputCheck
-    from cnncli.report.prediction.outputs import Reader
-    from cnncli.spec.spec import Spec
-    from cnncli.training.prediction import Prediction
 
 METHODS: Sequence[Method] = ("gradcam", "saliency", "occlusion", "maps", "filters")
 OF_CLASSES: Sequence[Method] = ("gradcam", "saliency", "occlusion")
@@ -28,20 +23,6 @@ MOST_NAMES = 12
 """Names that an error lists."""
 
 
-class Predicting(Protocol):
-    """What is used of `api.model.Model`."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def spec(self) -> "Spec": ...
-    @property
-    def network(self) -> "Network": ...
-    def reader(self) -> "Reader": ...
-    def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]": ...
-    def doubts(self, *, inverted: bool) -> "InputCheck": ...
-
-
 class Explaining:
     """Explains images to a model by chosen methods, layers and class.
 
@@ -50,7 +31,7 @@ class Explaining:
 
     def __init__(
         self,
-        model: Predicting,
+        model: Trained,
         *,
         layer: str | Sequence[str] | None = None,
         cls: str | int | None = None,
