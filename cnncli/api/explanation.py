@@ -21,10 +21,12 @@ OF_LAYERS: Sequence[Method] = ("gradcam", "maps", "filters")
 """Methods that need a convolution."""
 MOST_NAMES = 12
 """Names that an error lists."""
+LONGEST_NUMBER = 9
+"""Digits of a class's number."""
 
 
 class Explaining:
-    """Explains images to a model by chosen methods, layers and class.
+    """Explains what the network itself makes of images, without decisions, by chosen methods, layers and class.
 
     Raises UsageError if the model does not allow them.
     """
@@ -64,7 +66,7 @@ class Explaining:
         from cnncli.datasets.images.inputs import original
         from cnncli.datasets.sources.image_files import UnusableError
 
-        found = list(self.model.stream([image], invert=self.invert))
+        found = list(self.model.stream([image], invert=self.invert, raw=True))
         if len(found) != 1:
             raise UsageError(f"explain takes one image at a time; received {len(found):,} in one array or folder")
         (prediction,) = found
@@ -107,7 +109,7 @@ def _number(cls: str | int, classes: Sequence[str]) -> int:
     """The number of a class, given that or its name; a name goes first. Raises UsageError."""
     if isinstance(cls, str) and cls in classes:
         return classes.index(cls)
-    if str(cls).isdecimal() and int(cls) < len(classes):
+    if str(cls).isdecimal() and len(str(cls)) <= LONGEST_NUMBER and int(cls) < len(classes):
         return int(cls)
     if not classes:
         raise UsageError(f"the model's outputs are not classes; received class '{cls}'")

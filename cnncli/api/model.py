@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -305,17 +305,25 @@ class Model:
     def save(self, path: PathLike | None = None) -> Path:
         """Write the model file, by default over the one it was read from, and return its path.
 
-        Raises UsageError if another process is training in its run, CnncliError if it can't be written.
+        Raises UsageError if another process is training in its run, CnncliError if it can't be written, or if the
+        file that would be replaced has other weights by now.
         """
         from cnncli.training.runs import checkpoint, run_directory
 
         file = self.path if path is None else Path(path)
-        if path is None and self.target.run is not None:
-            with closing(run_directory.reopen(self.target.run)):
-                checkpoint.save(file, self.file)
-        else:
+        run = self.target.run if path is None else None
+        with nullcontext() if run is None else closing(run_directory.reopen(run)):
+            if path is None:
+                self._refuse_changed()
             checkpoint.save(file, self.file)
         return file
+
+    def _refuse_changed(self) -> None:
+        """Raise CnncliError if the model file has been given other weights, by a training, since it was read."""
+        from cnncli.training.runs import model_file
+
+        if self.path.exists() and model_file.about(self.path).texts.get("digest") != self.file.digest:
+            raise CnncliError(f"{self.path}: has other weights than when it was read: nothing was written; try again")
 
     @property
     def form(self) -> "Form | None":
