@@ -14,15 +14,15 @@ from cnncli.version import __version__ as __version__
 TYPE_CHECKING = False  # avoids importing `typing` before `__main__` has set up signals
 if TYPE_CHECKING:
     from cnncli.api.model import Model as Model
-    from cnncli.api.model import Predictions as Predictions
-    from cnncli.api.model import Summary as Summary
     from cnncli.api.model import load as load
     from cnncli.api.plots import Plot as Plot
     from cnncli.api.plots import plot as plot
     from cnncli.api.plots import plot_explanations as plot_explanations
+    from cnncli.api.predictions import Predictions as Predictions
     from cnncli.api.report import write_report as write_report
     from cnncli.api.runs import Run as Run
     from cnncli.api.specs import check as check
+    from cnncli.api.summary import Summary as Summary
     from cnncli.api.training import forecast as forecast
     from cnncli.api.training import resume as resume
     from cnncli.api.training import train as train
@@ -31,11 +31,13 @@ if TYPE_CHECKING:
     from cnncli.training import events as events
 
 _PLACES = {
-    **dict.fromkeys(("Model", "Predictions", "Summary", "load"), "cnncli.api.model"),
+    **dict.fromkeys(("Model", "load"), "cnncli.api.model"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
     **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
+    "Predictions": "cnncli.api.predictions",
     "Run": "cnncli.api.runs",
+    "Summary": "cnncli.api.summary",
     "write_report": "cnncli.api.report",
     "check": "cnncli.api.specs",
 }

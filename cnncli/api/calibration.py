@@ -4,14 +4,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from cnncli.api.evaluation_data import EvaluationData
+from cnncli.api.trained import Trained
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Dataset
 from cnncli.errors import CnncliError, UsageError
+from cnncli.notices import warn
 from cnncli.training.decisions.costs import read_costs
 from cnncli.training.decisions.decision import KEY, UNKNOWN, Decision, Fitted
 from cnncli.training.decisions.fit import Wishes, compare, fit
@@ -21,38 +22,8 @@ from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.thresholds import Want
 from cnncli.training.tta import view_names
 
-if TYPE_CHECKING:
-    from cnncli.api.targets import Target
-    from cnncli.graph.network import Network
-    from cnncli.report.prediction.outputs import Reader
-    from cnncli.spec.spec import Spec
-    from cnncli.training.runs.checkpoint import ModelFile
 
-
-class Calibrated(Protocol):
-    """What is used of `api.model.Model`."""
-
-    @property
-    def target(self) -> "Target": ...
-    @property
-    def file(self) -> "ModelFile": ...
-    @property
-    def path(self) -> Path: ...
-    @property
-    def spec(self) -> "Spec": ...
-    @property
-    def classes(self) -> Sequence[str]: ...
-    @property
-    def kind(self) -> str: ...
-    @property
-    def rescale(self) -> float | str: ...
-    def network_of(self, tta: str | Sequence[str] | None) -> "Network": ...
-    def reader(self, *, raw: bool = False) -> "Reader": ...
-
-
-def wished(
-    model: Calibrated, thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None
-) -> Wishes:
+def wished(model: Trained, thresholds: str | None, unknown: str | None, costs: str | os.PathLike[str] | None) -> Wishes:
     """The wishes, if they fit the model. Raises UsageError for others, CnncliError if `costs` can't be read."""
     kind, names = model.kind, model.reader(raw=True).classes
     if not kind:
@@ -72,7 +43,7 @@ def wished(
 
 
 def fit_decision(
-    model: Calibrated,
+    model: Trained,
     data: str | None,
     wishes: Wishes,
     *,
@@ -94,7 +65,7 @@ def fit_decision(
     return decision
 
 
-def read_decision(model: Calibrated) -> Decision | None:
+def read_decision(model: Trained) -> Decision | None:
     """The decision in the model's file. Raises CnncliError for one that is damaged or of another model."""
     if KEY not in model.file.metadata:
         return None
@@ -104,6 +75,15 @@ def read_decision(model: Calibrated) -> Decision | None:
     if (found.kind, found.classes) != (model.kind, len(model.reader(raw=True).classes)):
         raise CnncliError(f"{model.path}: its decision is that of a model with other outputs")
     return found
+
+
+def decision_for(model: Trained, tta: str | Sequence[str] | None) -> Decision | None:
+    """The decision; with a warning if it was fitted to an average over other views."""
+    decision = model.decision
+    if decision is not None and decision.fitted.views != view_names(tta or []):
+        fitted = f"with --tta {','.join(decision.fitted.views)}" if decision.fitted.views else "without --tta"
+        warn(f"the decisions of {model.path} were fitted {fitted}: calibrate with the views that you predict with")
+    return decision
 
 
 def compared(evaluation: Evaluation, decision: Decision | None) -> Evaluation:

@@ -1,9 +1,9 @@
 """Explanations of a model's predictions: what can be asked for, and the results by image."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from cnncli.api.trained import Trained
 from cnncli.errors import UsageError
 from cnncli.graph.attribution import convolutions, image_layers, influential, last_image_layer
 from cnncli.graph.model import lower
@@ -13,11 +13,6 @@ from cnncli.training.explanation import Explainer, Explanation, Method
 
 if TYPE_CHECKING:
     from cnncli.datasets.images.inputs import Input
-    from cnncli.graph.network import Network
-    from cnncli.report.prediction.out_of_distribution import InputCheck
-    from cnncli.report.prediction.outputs import Reader
-    from cnncli.spec.spec import Spec
-    from cnncli.training.prediction import Prediction
 
 METHODS: Sequence[Method] = ("gradcam", "saliency", "occlusion", "maps", "filters")
 OF_CLASSES: Sequence[Method] = ("gradcam", "saliency", "occlusion")
@@ -26,31 +21,19 @@ OF_LAYERS: Sequence[Method] = ("gradcam", "maps", "filters")
 """Methods that need a convolution."""
 MOST_NAMES = 12
 """Names that an error lists."""
-
-
-class Predicting(Protocol):
-    """What is used of `api.model.Model`."""
-
-    @property
-    def path(self) -> Path: ...
-    @property
-    def spec(self) -> "Spec": ...
-    @property
-    def network(self) -> "Network": ...
-    def reader(self) -> "Reader": ...
-    def stream(self, inputs: "Iterable[Input]", *, invert: bool = False) -> "Iterator[Prediction]": ...
-    def doubts(self, *, inverted: bool) -> "InputCheck": ...
+LONGEST_NUMBER = 9
+"""Digits of a class's number."""
 
 
 class Explaining:
-    """Explains images to a model by chosen methods, layers and class.
+    """Explains what the network itself makes of images, without decisions, by chosen methods, layers and class.
 
     Raises UsageError if the model does not allow them.
     """
 
     def __init__(
         self,
-        model: Predicting,
+        model: Trained,
         *,
         layer: str | Sequence[str] | None = None,
         cls: str | int | None = None,
@@ -83,7 +66,7 @@ class Explaining:
         from cnncli.datasets.images.inputs import original
         from cnncli.datasets.sources.image_files import UnusableError
 
-        found = list(self.model.stream([image], invert=self.invert))
+        found = list(self.model.stream([image], invert=self.invert, raw=True))
         if len(found) != 1:
             raise UsageError(f"explain takes one image at a time; received {len(found):,} in one array or folder")
         (prediction,) = found
@@ -126,7 +109,7 @@ def _number(cls: str | int, classes: Sequence[str]) -> int:
     """The number of a class, given that or its name; a name goes first. Raises UsageError."""
     if isinstance(cls, str) and cls in classes:
         return classes.index(cls)
-    if str(cls).isdecimal() and int(cls) < len(classes):
+    if str(cls).isdecimal() and len(str(cls)) <= LONGEST_NUMBER and int(cls) < len(classes):
         return int(cls)
     if not classes:
         raise UsageError(f"the model's outputs are not classes; received class '{cls}'")

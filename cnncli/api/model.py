@@ -1,26 +1,24 @@
 """A trained model: prediction, evaluation and summary."""
 
-import io
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
-from math import prod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.api.evaluation_data import EvaluationData
+from cnncli.api.predictions import Images, Predictions, listed, predictions, tell_doubts
 from cnncli.api.runs import Run
+from cnncli.api.summary import Summary, summarize
 from cnncli.api.targets import Target, carried_spec, find_model
 from cnncli.api.training import PathLike, warnings_only
 from cnncli.datasets.rescale import rescale_for
-from cnncli.errors import CnncliError, UsageError
-from cnncli.graph.model import lower, only
-from cnncli.notices import warn
+from cnncli.errors import CnncliError
+from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec
-from cnncli.system.memory import limit, shown
-from cnncli.training.events import Notice, OnEvent, notices_to
+from cnncli.training.events import OnEvent, notices_to
 from cnncli.training.resources.threads import settle
 
 if TYPE_CHECKING:
@@ -41,50 +39,8 @@ if TYPE_CHECKING:
     from cnncli.training.runs.checkpoint import ModelFile
     from cnncli.training.tta import View
 
-Images = Any
-"""A path, an array, an image opened with Pillow, or a sequence of these."""
 MODES: Mapping[int, Literal["grayscale", "rgb"]] = {1: "grayscale", 3: "rgb"}
 """Pillow image mode by number of input channels."""
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """Predictions for N images, in order.
-
-    `names`: file names or indices. `probabilities`: float32 (N, …), the model's outputs, with logits converted to
-    probabilities; NaN for unusable images. `labels`: the most probable class of each image, or the tuple of its classes
-    in multi-label models; None if outputs are not classes, and for unusable images. In a calibrated model,
-    probabilities have its temperature, and labels follow its thresholds and may be "unknown". `problems`: error
-    messages of unusable images, by name.
-    """
-
-    names: Sequence[str]
-    probabilities: "NDArray[Any]"
-    labels: Sequence[str | tuple[str, ...] | None]
-    problems: Mapping[str, str]
-
-    def __len__(self) -> int:
-        return len(self.names)
-
-
-@dataclass(frozen=True)
-class Summary:
-    """A model layer by layer; `str` gives the table of `cnncli summary`.
-
-    `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
-    columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
-    are per image (forward).
-    """
-
-    layers: Sequence[Mapping[str, Any]]
-    parameters: int
-    trainable_parameters: int
-    flops: int
-    output_bytes: int
-    text: str
-
-    def __str__(self) -> str:
-        return self.text
 
 
 class Model:
@@ -150,25 +106,7 @@ class Model:
 
         Raises CnncliError that lists every unusable image, UsageError if there are no images.
         """
-        import numpy as np
-
-        names, outputs, labels, problems = [], [], [], {}
-        lost = np.full(self.output_shape, np.nan, np.float32)
-        doubts, means = self.doubts(inverted=invert), self.reader(raw=raw)
-        with notices_to(on_event):
-            for prediction in self.stream(_listed(images), invert=invert, raw=raw, tta=tta):
-                doubts.look(prediction)
-                names.append(prediction.image.name)
-                if prediction.output is None:
-                    problems[prediction.image.name] = prediction.image.problem
-                outputs.append(lost if prediction.output is None else prediction.output.copy())
-                labels.append(_label(means, prediction))
-        if problems and on_error == "raise":
-            raise CnncliError(*(f"{name}: {problem}" for name, problem in problems.items()))
-        if not names:
-            raise UsageError("predict needs at least one image; received none")
-        _tell_doubts(doubts, on_event)
-        return Predictions(tuple(names), np.stack(outputs), tuple(labels), problems)
+        return predictions(self, images, invert=invert, raw=raw, tta=tta, on_error=on_error, on_event=on_event)
 
     def stream(
         self,
@@ -181,12 +119,13 @@ class Model:
         """Yield predictions one image at a time, in constant memory; the arrays are valid until the next one. `raw`:
         without the decision. `tta`: averaged over these views.
         """
+        from cnncli.api.calibration import decision_for
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
         shape, first = self.spec.model.input_shape, self.spec.data.data_format == "channels_first"
         found = images(inputs, self.form, shape, invert=invert, channels_first=first)
-        decision = None if raw else self._decision_for(tta)
+        decision = None if raw else decision_for(self, tta)
         return predict(self.network_of(tta), found, self.rescale, decision)
 
     def explain(
@@ -214,10 +153,10 @@ class Model:
         explaining = Explaining(self, layer=layer, cls=cls, methods=methods, invert=invert)
         try:
             with notices_to(on_event):
-                found = explaining.explain(_listed([image])[0])
+                found = explaining.explain(listed([image])[0])
         except UnusableError as error:
             raise CnncliError(str(error)) from None
-        _tell_doubts(explaining.doubts, on_event)
+        tell_doubts(explaining.doubts, on_event)
         return found
 
     def evaluate(
@@ -245,50 +184,32 @@ class Model:
 
     def examine(self, spec: Spec, dataset: "Dataset", *, tta: str | Sequence[str] | None = None) -> "Evaluation":
         """Evaluate on what `read` returned. Raises CnncliError as `evaluate`."""
-        from cnncli.api.calibration import compared
-        from cnncli.training.metrics.examination import examine
+        from cnncli.api.evaluation import examine
 
-        network = self.network_of(tta)
-        split, feed = self.hold_out(spec, dataset, network)
-        evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
-        return compared(evaluation, self._decision_for(tta))
+        return examine(self, spec, dataset, tta)
 
     def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
         """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
-        from cnncli.datasets.batches import Feed
+        from cnncli.api.evaluation import hold_out
 
-        split = "test" if dataset.test is not None else "validation"
-        rows = dataset.splits.get(split)
-        if rows is None:
-            raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-        return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
-
-    def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
-        """The decision; with a warning if it was fitted to an average over other views."""
-        from cnncli.training.tta import view_names
-
-        decision = self.decision
-        if decision is not None and decision.fitted.views != view_names(tta or []):
-            fitted = f"with --tta {','.join(decision.fitted.views)}" if decision.fitted.views else "without --tta"
-            warn(f"the decisions of {self.path} were fitted {fitted}: calibrate with the views that you predict with")
-        return decision
+        return hold_out(self, spec, dataset, network)
 
     @cached_property
     def network(self) -> "Network":
         """The network, with its weights. Raises CnncliError if they do not match the spec, or if batches do not fit
         in memory.
         """
-        from cnncli.graph.network import Network
+        from cnncli.api.networks import network
 
-        return self._loaded(Network)
+        return network(self.file, self.spec, self.threads)
 
     def network_of(self, tta: str | Sequence[str] | None) -> "Network":
         """The network, or one that averages over views. Raises UsageError for views that do not fit the model."""
         if tta is None:
             return self.network
-        from cnncli.training.tta import AveragedNetwork
+        from cnncli.api.networks import network
 
-        return self._loaded(partial(AveragedNetwork, self.views(tta)))
+        return network(self.file, self.spec, self.threads, self.views(tta))
 
     def views(self, tta: str | Sequence[str]) -> "list[View]":
         """The views of an image with these names. Raises UsageError if they do not fit the model."""
@@ -296,30 +217,10 @@ class Model:
 
         return views(tta, self.meaning, self.spec.model.input_shape, self.output_shape)
 
-    def _loaded(self, make: "Callable[..., Network]") -> "Network":
-        """A network with the weights of the file."""
-        spec, file = self.spec, self.file
-        lowered = lower(spec.model)
-        shapes = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
-        found = {name: weight.shape for name, weight in file.weights.items()}
-        if shapes != found:
-            name = next(name for name in [*shapes, *found] if shapes.get(name) != found.get(name))
-            raise CnncliError(f"{file.path}: the weights must be those of its spec; {name!a} is not")
-        row = prod(spec.model.input_shape) + prod(lowered.output.shape) + 1
-        needed = 4 * row * spec.fit.batch_size
-        if needed > limit():
-            raise CnncliError(
-                f"{file.path}: batches of {spec.fit.batch_size:,} take {shown(needed)} of memory, of which this "
-                f"process may use {shown(limit())}"
-            )
-        network = make(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size, threads=self.threads)
-        network.load(file.weights)
-        return network
-
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the outputs for one image."""
-        return tuple(only(self.network.targets).shape[1:])
+        return lower(self.spec.model).output.shape
 
     @property
     def rescale(self) -> float | str:
@@ -405,17 +306,25 @@ class Model:
     def save(self, path: PathLike | None = None) -> Path:
         """Write the model file, by default over the one it was read from, and return its path.
 
-        Raises UsageError if another process is training in its run, CnncliError if it can't be written.
+        Raises UsageError if another process is training in its run, CnncliError if it can't be written, or if the
+        file that would be replaced has other weights by now.
         """
         from cnncli.training.runs import checkpoint, run_directory
 
         file = self.path if path is None else Path(path)
-        if path is None and self.target.run is not None:
-            with closing(run_directory.reopen(self.target.run)):
-                checkpoint.save(file, self.file)
-        else:
+        run = self.target.run if path is None else None
+        with nullcontext() if run is None else closing(run_directory.reopen(run)):
+            if path is None:
+                self._refuse_changed()
             checkpoint.save(file, self.file)
         return file
+
+    def _refuse_changed(self) -> None:
+        """Raise CnncliError if the model file has been given other weights, by a training, since it was read."""
+        from cnncli.training.runs import model_file
+
+        if self.path.exists() and model_file.about(self.path).texts.get("digest") != self.file.digest:
+            raise CnncliError(f"{self.path}: has other weights than when it was read: nothing was written; try again")
 
     @property
     def form(self) -> "Form | None":
@@ -450,45 +359,3 @@ def load(
     """
     path = target.path if isinstance(target, Run) else Path(target)
     return Model(find_model(path, weights), threads=threads)
-
-
-def summarize(spec: Spec, *, expand: bool = False) -> Summary:
-    """Summary of a spec's model, layer by layer."""
-    from cnncli.report.tables.summary import print_summary, summary_data
-
-    text = io.StringIO()
-    print_summary(spec, text, expand=expand)
-    return Summary(**summary_data(spec.model), text=text.getvalue())
-
-
-def _listed(images: Images) -> "list[Input]":
-    """The individual inputs. Raises UsageError for unsupported types."""
-    import numpy as np
-    from PIL import Image
-
-    several = isinstance(images, list | tuple)
-    found: list[Input] = []
-    for given in images if several else [images]:
-        if isinstance(given, str | os.PathLike):
-            if not Path(given).exists():
-                raise UsageError(f"there is no file or folder '{os.fspath(given)}'")
-            found.append(Path(given))
-        elif isinstance(given, np.ndarray | Image.Image):
-            found.append(given)
-        else:
-            raise UsageError(
-                f"images must be paths, NumPy arrays or images opened with Pillow; received {type(given).__name__}"
-            )
-    return found
-
-
-def _tell_doubts(doubts: "InputCheck", on_event: OnEvent) -> None:
-    for warning in doubts.warnings():
-        on_event(Notice(warning.replace("--invert", "invert=True"), "warning"))
-
-
-def _label(reader: "Reader", prediction: "Prediction") -> str | tuple[str, ...] | None:
-    if prediction.output is None:
-        return None
-    document = reader.answer(prediction).document
-    return tuple(document["classes"]) if "classes" in document else document.get("class")

@@ -10,6 +10,7 @@ import pytest
 
 import cnncli as library
 from cnncli import notices
+from cnncli.errors import CnncliError
 from cnncli.training.runs import checkpoint
 from tests.cli.test_prediction_kinds import FLAT
 from tests.cli.test_prediction_kinds import SPEC as KINDS
@@ -309,6 +310,43 @@ def test_the_library_calibrates_saves_and_resets(place):
     assert (library.load(path).predict(np.load(place / "images.npy")).probabilities == found.probabilities).all()
     model.reset()
     assert (model.predict(np.load(place / "images.npy")).probabilities == raw).all()
+
+
+def test_weights_that_a_training_wrote_meanwhile_are_not_overwritten(place):
+    model = library.load(place / "run")
+    model.calibrate()
+    done(place, "train", "--resume", "run", "--epochs", 30)
+    trained = (place / "run/best.safetensors").read_bytes()
+    with pytest.raises(CnncliError, match="has other weights than when it was read: nothing was written; try again"):
+        model.save()
+    assert (place / "run/best.safetensors").read_bytes() == trained
+    assert library.load(model.save(place / "own.safetensors")).decision == model.decision
+
+
+def test_an_explanation_is_that_of_the_network_itself(place):
+    model, image = library.load(place / "run"), np.load(place / "images.npy")[0]
+    plain = model.explain(image)
+    model.calibrate(unknown="precision=0.9")
+    found = model.explain(image)
+    assert (found.probabilities == plain.probabilities).all()
+    assert (found.probabilities == model.predict(image, raw=True).probabilities[0]).all()
+    assert (found.occlusion == plain.occlusion).all()
+
+
+def test_of_many_classes_without_a_threshold_the_first_are_named(tmp_path):
+    random = np.random.default_rng(0)
+    x, y = random.integers(0, 256, (200, 4, 5)).astype(np.uint8), np.arange(200) % 100
+    np.savez(tmp_path / "made.npz", x_train=x[:100], y_train=y[:100], x_val=x[100:], y_val=y[100:])
+    loss = "sparse_categorical_crossentropy"
+    spec = KINDS.format(name="many", data="", layers=FLAT.format(units=100, activation="softmax"), loss=loss)
+    (tmp_path / "many.yaml").write_text(spec)
+    done(tmp_path, "train", "many.yaml", "--output", "run")
+    said = done(tmp_path, "calibrate", "run", "--thresholds", "recall=1", code=1).stderr.splitlines()
+    assert len(said) == 21
+    assert all("for class '" in line for line in said[:20])
+    assert not any("never the most probable where" in line for line in said)
+    assert said[20].startswith("and ")
+    assert said[20].endswith(" more classes")
 
 
 KINDS_OF_OUTPUT = {

@@ -139,6 +139,7 @@ def test_of_a_model_of_numbers_maps_and_filters_are_shown(folder):
             "a method must be one of gradcam, saliency, occlusion, maps, filters",
         ),
         ([RUN, "pictures/0.png", "-o", "x.pdf"], "pictures are written as .svg or .png; received 'x.pdf'"),
+        ([RUN, "pictures/0.png", "--class", "9" * 5000], "class must be a name or a number below 2: 0, 1; received '9"),
         ([RUN, "nothing.png"], "there is no file or folder 'nothing.png'"),
         ([RUN], "explain needs an INPUT after the model"),
         (

@@ -185,3 +185,28 @@ def test_several_images_share_heads_and_filters():
 def test_control_characters_in_names_are_escaped():
     each = explanation(name="a\x1b[31m.png", classes=("cat", "d\nog"))
     assert headline(each) == r"a\x1b[31m.png: predicted d\nog (75.0 %)"
+
+
+def test_an_escaped_name_keeps_both_of_its_quotes():
+    assert headline(explanation(name=r"'some/a\x1b[31m.png'")) == r"'some/a\x1b[31m.png': predicted dog (75.0 %)"
+
+
+def test_where_nothing_matters_the_captions_say_so():
+    none = np.zeros((8, 8), np.float32)
+    found = tiles(explanation(gradcam=MappingProxyType({"conv": none}), saliency=none, occlusion=none))
+    assert found["Grad-CAM"][1] == ["conv", "nothing raises the score"]
+    assert found["Saliency"][1] == ["no pixel changes the score"]
+    assert found["Occlusion"][1] == ["changes nothing"]
+
+
+@pytest.mark.parametrize(
+    ("most", "least", "caption"),
+    [
+        (0.0997, -0.00097, "probability −10 … +0.1 points"),
+        (0.00001, 0.0, "probability 0 … 0 points"),
+        (0.0004, -0.0009, "probability −0.04 … +0.09 points"),
+    ],
+)
+def test_changes_are_rounded_alike_and_nothing_has_no_sign(most, least, caption):
+    found = tiles(explanation(occlusion=np.array([[most, least] * 4] * 8, np.float32)))
+    assert found["Occlusion"][1] == [caption]

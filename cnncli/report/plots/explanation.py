@@ -68,7 +68,9 @@ def headline(each: Explanation) -> str:
 
 
 def _name(each: Explanation) -> str:
-    return one_line(Path(each.name).name)
+    """The file's name without its folders; where it is in quotes, escaped (see `inputs.shown`), all of it."""
+    quoted = each.name[:1] in ("'", '"') and each.name[-1:] == each.name[:1]
+    return one_line(each.name if quoted else Path(each.name).name)
 
 
 def _predicted(each: Explanation) -> list[str]:
@@ -94,14 +96,15 @@ def _tiles(each: Explanation) -> Iterator[Tile]:
     gray = _rgb(np.rint(seen.mean(axis=-1)).astype(np.uint8))
     for layer, cam in each.gradcam.items():
         heat = over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam))
-        yield _tile(_fitted(heat, box), "Grad-CAM", layer)
+        yield _tile(_fitted(heat, box), "Grad-CAM", layer, *([] if cam.any() else ["nothing raises the score"]))
     if each.saliency is not None:
-        yield _tile(_fitted(colored(_positive(each.saliency), INFERNO), box), "Saliency")
+        none = [] if each.saliency.any() else ["no pixel changes the score"]
+        yield _tile(_fitted(colored(_positive(each.saliency), INFERNO), box), "Saliency", *none)
     if each.occlusion is not None:
         signed = _signed(each.occlusion, LEAST_DROP)
         heat = over(gray, colored(signed, BLUE_RED), OPACITY * np.sqrt(np.abs(2 * signed - 1)))
         most, least = 100 * each.occlusion.max(), 100 * each.occlusion.min()
-        change = f"probability {_points(-most)} … {_points(-least)} points"
+        change = f"probability {_points(-most)} … {_points(-least)} points" if most or least else "changes nothing"
         yield _tile(_fitted(heat, box), "Occlusion", change)
     for layer, maps in each.feature_maps.items():
         shown = maps[..., :MOST_MAPS]
@@ -207,8 +210,10 @@ def _resized(picture: Array, size: Size) -> Image.Image:
 
 
 def _points(share: float) -> str:
-    digits = 0 if abs(share) >= 10 else 1 if abs(share) >= 0.1 else 2
-    return f"{share:+.{digits}f}".replace("-", "−")
+    """Signed, with as many decimals as tell something; 0 without a sign."""
+    digits = 0 if abs(share) >= 9.95 else 1 if abs(share) >= 0.095 else 2
+    text = f"{share:+.{digits}f}"
+    return "0" if float(text) == 0 else text.replace("-", "−")
 
 
 def _count(shown: int, all_of_them: int, what: str) -> str:

@@ -14,6 +14,8 @@ from cnncli.training.metrics.calibration import calibration
 from cnncli.training.metrics.thresholds import Threshold, Want, best, candidates, nearest
 
 Array = np.ndarray[Any, Any]
+MOST_PROBLEMS = 20
+"""Classes that an error lists."""
 
 
 @dataclass(frozen=True)
@@ -98,14 +100,15 @@ def _thresholds(outputs: Outputs, shares: Array, names: Sequence[str], want: Wan
         found = candidates(taken, right, total) if total else []
         one = best(found, want)
         if one is None:
-            where = " where it is the most probable" * (outputs.kind == "classes" and want.measure == "recall")
-            problems.append(_unreached(f"class '{name}'", found, want, total) + where)
+            problems.append(_unreached(f"class '{name}'", found, want, total, most_probable=outputs.kind == "classes"))
         elif outputs.kind == "classes" and one.threshold == found[-1].threshold:
             chosen.append(replace(one, threshold=0.0))  # it needs none
         else:
             chosen.append(one)
     if problems:
-        raise CnncliError(*problems)
+        more = len(problems) - MOST_PROBLEMS
+        shown = problems if more <= 0 else [*problems[:MOST_PROBLEMS], f"and {more:,} more classes"]
+        raise CnncliError(*shown)
     return chosen
 
 
@@ -133,16 +136,19 @@ def _unknown(decision: Decision, outputs: Outputs, shares: Array, want: Want) ->
     found = candidates(sure, right, max(1, int(right.sum())))
     one = best(found, want)
     if one is None:
-        raise CnncliError(_unreached("the answers", found, want, len(sure)))
+        raise CnncliError(_unreached("the answers", found, want, len(sure), most_probable=False))
     return 0.0 if one.threshold == found[-1].threshold else one.threshold
 
 
-def _unreached(what: str, found: Sequence[Threshold], want: Want, total: int) -> str:
-    """Message that no threshold gives what is wanted, with the nearest."""
+def _unreached(what: str, found: Sequence[Threshold], want: Want, total: int, *, most_probable: bool) -> str:
+    """Message that no threshold gives what is wanted, with the nearest. `most_probable`: a class is an answer only
+    where it is that.
+    """
     if not total:
         return f"{what} has no sample in the split: no threshold can be fitted"
     near = nearest(list(found), want)
     if near is None:
         return f"{want} for {what} is reached by no threshold: it is never the most probable"
     most = f"{near.of(want.measure):.4f} at {near.threshold:.4f}"
-    return f"{want} for {what} is reached by no threshold: the highest {want.measure} is {most}"
+    where = " where it is the most probable" if most_probable and want.measure == "recall" else ""
+    return f"{want} for {what} is reached by no threshold: the highest {want.measure} is {most}{where}"

@@ -1,0 +1,37 @@
+"""The summary of a model, layer by layer."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cnncli.spec.spec import Spec
+
+
+@dataclass(frozen=True)
+class Summary:
+    """A model layer by layer; `str` gives the table of `cnncli summary`.
+
+    `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
+    columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
+    are per image (forward).
+    """
+
+    layers: Sequence[Mapping[str, Any]]
+    parameters: int
+    trainable_parameters: int
+    flops: int
+    output_bytes: int
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def summarize(spec: Spec, *, expand: bool = False) -> Summary:
+    """Summary of a spec's model, layer by layer."""
+    from cnncli.report.tables.summary import print_summary, summary_data
+
+    text = io.StringIO()
+    print_summary(spec, text, expand=expand)
+    return Summary(**summary_data(spec.model), text=text.getvalue())
