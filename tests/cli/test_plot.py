@@ -158,6 +158,7 @@ def test_diagrams_are_also_text(folder, kind):
         (["bars.yaml", "--normalize", "true"], "--normalize is for --what confusion, not for model"),
         (["bars.yaml", "--what", "roc", "--class", "2"], "a class must be one of 0, 1, or its number; received '2'"),
         (["bars.yaml", "--what", "filters", "--layer", "conv"], "'conv' is no convolution; did you mean 'conv2d'?"),
+        (["curves"], "there is no spec, run or model file 'curves'; write `cnncli plot --what curves`"),
         (["bras.yaml"], "there is no spec, run or model file 'bras.yaml'; did you mean 'bars.yaml'?"),
         (
             ["bars.yaml", "--what", "curvs"],

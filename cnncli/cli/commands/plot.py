@@ -96,6 +96,9 @@ def command(
     written to a file named after the model.
     """
     _refuse_unrelated(what)
+    for target in targets:
+        if str(target) in WHATS and not target.exists():
+            raise UsageError(f"there is no spec, run or model file '{target}'; write `cnncli plot --what {target}`")
     kind = _format(what, output, kind)
     listed = targets or (given_or_newest(None),)
     if options["classes"]:
