@@ -18,6 +18,7 @@ from cnncli.report.terminal import graphics
 
 PIECE = re.compile(r"#(\d+)(?:;2;(\d+);(\d+);(\d+))?|!(\d+)([?-~])|([?-~])|([$-])")
 """A color or its definition, a repeated sixel, a sixel, or the start of a line."""
+BLACK, WHITE = "\x1b]11;rgb:1414/1717/1c1c\x1b\\", "\x1b]11;rgb:ff/ff/ff\x07"
 KITTY_YES, DA1, DA1_SIXEL = "\x1b_Gi=31;OK\x1b\\", "\x1b[?62;22c", "\x1b[?62;4;22c"
 
 
@@ -45,13 +46,19 @@ def test_what_an_answer_says(answer: str, how: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "how"), [(KITTY_YES + DA1, "kitty"), (DA1_SIXEL, "sixel"), (DA1, "None"), ("", "None")]
+    ("answer", "how"),
+    [
+        (KITTY_YES + BLACK + DA1, "Display(protocol='kitty', dark=True)"),
+        (WHITE + DA1_SIXEL, "Display(protocol='sixel', dark=False)"),
+        (BLACK + DA1, "None"),
+        ("", "None"),
+    ],
 )
 def test_a_terminal_is_asked_and_its_answer_is_not_left_behind(answer: str, how: str) -> None:
     """A terminal that is never heard of again gets nothing but the question."""
     code = (
         "import os; os.close(os.open(os.ttyname(0), os.O_RDWR));"  # makes it the terminal of the session
-        "from cnncli.report.terminal.graphics import protocol; print('how', protocol(), flush=True)"
+        "from cnncli.report.terminal.graphics import display; print('how', display(), flush=True)"
     )
     master, terminal = pty.openpty()
     environment = {**os.environ, "TERM": "xterm-256color"}
@@ -85,7 +92,8 @@ def test_iterm2_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
     monkeypatch.setenv("TERM_PROGRAM", "WezTerm")
     monkeypatch.delenv("TMUX", raising=False)
-    assert graphics.protocol() == "iterm2"
+    monkeypatch.setattr(graphics, "_answer", lambda query: DA1)
+    assert graphics.display() == ("iterm2", False)
 
 
 def test_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -94,7 +102,7 @@ def test_no_terminal_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(graphics, "_answer", ask)
     monkeypatch.setattr(graphics, "coloured", lambda: False)
-    assert graphics.protocol() is None
+    assert graphics.display() is None
 
 
 @pytest.mark.parametrize(

@@ -158,10 +158,10 @@ def _write_text(text: str, output: Path | None) -> None:
 
 def _shown(made: Plot) -> bool:
     """Show the picture in the terminal, if it can; whether it could."""
-    from cnncli.report.terminal.graphics import picture, protocol, room
+    from cnncli.report.terminal.graphics import display, picture, room
 
-    how = protocol()
-    if how is not None:
+    terminal = display()
+    if terminal is not None:
         from io import BytesIO
 
         from PIL import Image
@@ -170,7 +170,8 @@ def _shown(made: Plot) -> bool:
 
         width, height = room()
         scale = min(1.0, width / made.drawing.width, height / made.drawing.height)
-        echo_raw(picture(Image.open(BytesIO(png(made.drawing, scale=scale))), how))
+        drawn = Image.open(BytesIO(png(made.drawing, scale=scale, dark=terminal.dark)))
+        echo_raw(picture(drawn, terminal.protocol))
         return True
     lines = drawable(line for figure in made.figures for line in _lines(figure))
     if lines:

@@ -1,7 +1,8 @@
 """Pictures in terminals that can show them: kitty's protocol, iTerm2's, and sixels.
 
-A terminal is asked what it can do, so that one that can't gets no garbage: a query of kitty's protocol, then one that
-every terminal answers (primary device attributes, DA1), whose answer also tells of sixels.
+A terminal is asked what it can do, so that one that can't gets no garbage: a query of kitty's protocol, one of the
+background's color, then one that every terminal answers (primary device attributes, DA1), whose answer also tells of
+sixels.
 
 Sources: https://sw.kovidgoyal.net/kitty/graphics-protocol/, https://iterm2.com/documentation-images.html, and the
 VT330/VT340 Programmer Reference Manual, volume 2, chapter 14.
@@ -16,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from io import BytesIO
 from time import monotonic
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cnncli.report.terminal.figures import coloured
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 Protocol = Literal["kitty", "iterm2", "sixel"]
-QUERY = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b[c"
+QUERY = "\x1b_Gi=31,s=1,v=1,a=q,t=d,f=24;AAAA\x1b\\\x1b]11;?\x1b\\\x1b[c"
 PATIENCE = 0.5
 """Seconds to wait for an answer: far terminals are slow, and those that never answer are rare."""
 ITERM2 = ("iTerm.app", "WezTerm")
@@ -37,13 +38,21 @@ LARGEST = 1000
 """Pixels on a side."""
 
 
-def protocol() -> Protocol | None:
+class Display(NamedTuple):
+    """How a terminal shows pictures, and whether its background is dark."""
+
+    protocol: Protocol
+    dark: bool = False
+
+
+def display() -> Display | None:
     """How standard output, a terminal, shows pictures; None if it does not, or is no terminal."""
     if not (coloured() and sys.stdin.isatty()):
         return None
-    if os.environ.get("TERM_PROGRAM") in ITERM2 and "TMUX" not in os.environ:
-        return "iterm2"
-    return understood(_answer(QUERY))
+    answer = _answer(QUERY)
+    iterm2 = os.environ.get("TERM_PROGRAM") in ITERM2 and "TMUX" not in os.environ
+    how = "iterm2" if iterm2 else understood(answer)
+    return Display(how, is_dark(answer)) if how else None
 
 
 def room() -> tuple[int, int]:
@@ -68,6 +77,12 @@ def understood(answer: str) -> Protocol | None:
         return "kitty"
     attributes = re.search(r"\x1b\[\?([\d;]+)c", answer)
     return "sixel" if attributes and str(SIXEL) in attributes[1].split(";")[1:] else None
+
+
+def is_dark(answer: str) -> bool:
+    """Whether the answer to QUERY has a dark background color; not if it has none."""
+    color = re.search(r"\x1b\]11;rgba?:([\da-f]+)/([\da-f]+)/([\da-f]+)", answer, re.IGNORECASE)
+    return color is not None and sum(int(part, 16) / (16 ** len(part) - 1) for part in color.groups()) < 1.5
 
 
 def picture(image: "Image", how: Protocol) -> str:
