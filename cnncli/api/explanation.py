@@ -63,6 +63,8 @@ class Explaining:
 
     def explain(self, image: "Input") -> Explanation:
         """Explain one image. Raises UsageError if there are several, UnusableError if it can't be used."""
+        import numpy as np
+
         from cnncli.datasets.images.inputs import original
         from cnncli.datasets.sources.image_files import UnusableError
 
@@ -72,6 +74,8 @@ class Explaining:
         (prediction,) = found
         if prediction.output is None:
             raise UnusableError(f"{prediction.image.name}: {prediction.image.problem}")
+        if not np.isfinite(prediction.output).all():
+            raise UnusableError(f"{prediction.image.name}: the model's outputs for it are not finite numbers")
         self.doubts.look(prediction)
         return self.explainer.explain(prediction, original(image, self.model.spec.model.input_shape), self.cls)
 

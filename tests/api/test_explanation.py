@@ -1,5 +1,7 @@
 """`Model.explain`: arrays that agree with `predict`, with the network's own, and with what was asked for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -107,3 +109,10 @@ def test_what_it_has_not_is_refused(model, image, tmp_path):
         model.explain(tmp_path / "empty.png")
     with pytest.raises(UsageError, match="images must be paths"):
         model.explain(3)
+
+
+def test_an_image_whose_outputs_are_not_finite_is_unusable(model, image):
+    weights = {name: 1e20 * np.sign(weight).astype(np.float32) for name, weight in model.weights().items()}
+    model.file = replace(model.file, weights=weights)
+    with pytest.raises(CnncliError, match="the model's outputs for it are not finite numbers"):
+        model.explain(image)

@@ -222,6 +222,7 @@ LEVEL = Threshold(0.5, 1.0, 1.0)
         ({"costs": [[0, 1], [1]]}, " must have costs alone, a row for each class"),
         ({"costs": [[0, 1], [1, 0]], "unknown": 0.5}, " must have costs alone"),
         ({"costs": [[0, 1], [float("inf"), 0]]}, " must have finite costs"),
+        ({"costs": [[0, 1e308], [1e308, 0]]}, " must have finite costs of at most 1e+100"),
         ({"before": {"nll": None}}, ".before.nll must be a number"),
         ({"fitted": {}}, ".fitted must have 'split', which is missing"),
         ({"more": 1}, " must have only kind, classes"),
@@ -251,6 +252,10 @@ def test_a_cost_table_is_read_by_its_names_in_any_order(tmp_path):
         ("true,cat,dog\ncat,0,1\ndog,x,0\n", "the cost of answering 'cat' for 'dog' must be a number; received 'x'"),
         ("true,cat,dog\ncat,0\ndog,1,0\n", "the cost of answering 'dog' for 'cat' must be a number; received ''"),
         ("true,cat,dog\ncat,0,inf\ndog,1,0\n", "the cost of answering 'dog' for 'cat' must be a number; received "),
+        (
+            "true,cat,dog\ncat,0,1e308\ndog,1,0\n",
+            "the cost of answering 'dog' for 'cat' must be at most 1e+100; received",
+        ),
     ],
 )
 def test_a_cost_table_of_other_classes_is_refused(tmp_path, text, said):

@@ -38,7 +38,7 @@ def png(drawing: Drawing, *, scale: float = 2.0, dark: bool = False) -> bytes:
     image = painter.image.reduce(fine) if fine > 1 else painter.image
     content = BytesIO()
     dots = round(96 * scale)
-    image.save(content, "png", dpi=(dots, dots), optimize=True)
+    image.save(content, "png", dpi=(dots, dots))
     return content.getvalue()
 
 

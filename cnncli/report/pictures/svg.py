@@ -75,7 +75,7 @@ def _(item: Label) -> str:
 @_element.register
 def _(item: Raster) -> str:
     content = BytesIO()
-    item.image.save(content, "png", optimize=True)
+    item.image.save(content, "png")
     data = base64.b64encode(content.getvalue()).decode()
     place = f'x="{_n(item.x)}" y="{_n(item.y)}" width="{_n(item.width)}" height="{_n(item.height)}"'
     look = "" if item.smooth else ' style="image-rendering:pixelated"'

@@ -8,7 +8,7 @@ from pathlib import Path
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.hints import suggestion
 from cnncli.system.files import text_lines
-from cnncli.training.decisions.decision import UNKNOWN
+from cnncli.training.decisions.decision import GREATEST_COST, UNKNOWN
 
 
 def read_costs(path: Path, names: Sequence[str]) -> list[list[float]]:
@@ -47,6 +47,7 @@ def _cost(path: Path, name: str, answer: str, row: Mapping[str, str]) -> float:
         cost = float(text)
     except ValueError:
         cost = nan
-    if not isfinite(cost):
-        raise UsageError(f"{path}: the cost of answering '{answer}' for '{name}' must be a number; received {text!r}")
+    if not abs(cost) <= GREATEST_COST:
+        rule = f"at most {GREATEST_COST:g}" if isfinite(cost) else "a number"
+        raise UsageError(f"{path}: the cost of answering '{answer}' for '{name}' must be {rule}; received {text!r}")
     return cost

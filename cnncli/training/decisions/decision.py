@@ -8,7 +8,6 @@ reaches its threshold, by default above 0.5.
 
 import json
 from dataclasses import asdict, dataclass, field
-from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -22,6 +21,8 @@ NONE = -1
 """The class number of no answer."""
 KEY = "decision"
 """Its key in a model file's metadata."""
+GREATEST_COST = 1e100
+"""Sums of more could overflow."""
 KINDS = ("classes", "choice", "labels")
 """Softmax over classes; one sigmoid for two classes; a sigmoid per label."""
 
@@ -80,8 +81,8 @@ class Decision:
         square = len(costs) == self.classes and widths in ({self.classes}, {self.classes + 1})
         if not square or self.kind == "labels" or self.thresholds is not None or self.unknown is not None:
             raise ValueError("must have costs alone, a row for each class and as many columns or one more")
-        if not all(isfinite(cost) for row in costs for cost in row):
-            raise ValueError("must have finite costs")
+        if not all(abs(cost) <= GREATEST_COST for row in costs for cost in row):
+            raise ValueError(f"must have finite costs of at most {GREATEST_COST:g}")
 
     @property
     def may_abstain(self) -> bool:
