@@ -204,10 +204,11 @@ def _filters(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) -
     weights = model.weights()
     layers = [name.removesuffix("/kernel") for name, weight in weights.items() if weight.ndim == 4]
     layers = [name for name in layers if f"{name}/kernel" in weights]
-    if options.layer is not None and options.layer not in layers:
-        raise UsageError(f"'{options.layer}' is no convolution{suggestion(options.layer, layers)}")
     if not layers:
         raise UsageError(f"{model.path}: the model has no convolution, so no filters")
+    if options.layer is not None and options.layer not in layers:
+        near = suggestion(options.layer, layers) or f"; there are {', '.join(layers)}"
+        raise UsageError(f"'{options.layer}' is no convolution{near}")
     return drawn(model.spec.name, [filters(weights, options.layer or layers[0])])
 
 

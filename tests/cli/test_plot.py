@@ -156,6 +156,12 @@ def test_diagrams_are_also_text(folder, kind):
         (["bars.yaml", "-o", "x.svg", "--format", "png"], "--format png and -o x.svg contradict each other"),
         (["bars.yaml", "--what", "curves", "--format", "dot"], "--format dot is for --what model, not for curves"),
         (["bars.yaml", "--normalize", "true"], "--normalize is for --what confusion, not for model"),
+        (
+            ["bars.yaml", "--what", "curves", "--weights", "last"],
+            "--weights is for --what filters or confusion or mistakes or calibration or roc or precision-recall, "
+            "not for curves",
+        ),
+        (["bars.yaml", "--what", "filters", "--layer", "x"], "'x' is no convolution; there are conv2d"),
         (["bars.yaml", "--what", "roc", "--class", "2"], "a class must be one of 0, 1, or its number; received '2'"),
         (["bars.yaml", "--what", "filters", "--layer", "conv"], "'conv' is no convolution; did you mean 'conv2d'?"),
         (["curves"], "there is no spec, run or model file 'curves'; write `cnncli plot --what curves`"),

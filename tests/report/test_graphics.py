@@ -56,35 +56,68 @@ def test_what_an_answer_says(answer: str, how: str | None) -> None:
 )
 def test_a_terminal_is_asked_and_its_answer_is_not_left_behind(answer: str, how: str) -> None:
     """A terminal that is never heard of again gets nothing but the question."""
-    code = (
-        "import os; os.close(os.open(os.ttyname(0), os.O_RDWR));"  # makes it the terminal of the session
-        "from cnncli.report.terminal.graphics import display; print('how', display(), flush=True)"
-    )
+    code = "from cnncli.report.terminal.graphics import display; print('how', display(), flush=True)"
+    shown, state = on_a_terminal(code, answer)
+    assert f"how {how}" in shown.replace(graphics.QUERY, "")
+    assert state == 0
+
+
+def test_keys_pressed_meanwhile_are_for_who_reads_next() -> None:
+    code = "from cnncli.report.terminal.graphics import display; print('how', display(), 'then', input(), flush=True)"
+    shown, state = on_a_terminal(code, f"{DA1_SIXEL}ls\n")
+    assert "how Display(protocol='sixel', dark=False) then ls" in shown
+    assert state == 0
+
+
+def test_with_keys_pressed_before_no_terminal_is_asked() -> None:
+    code = "import time; time.sleep(0.3); from cnncli.report.terminal.graphics import display;"
+    code += "print('how', display(), 'then', input(), flush=True)"
+    shown, _ = on_a_terminal(code, "ls\n", after="")
+    assert "how None then ls" in shown
+    assert graphics.QUERY not in shown
+
+
+def test_ctrl_c_leaves_the_terminal_as_it_was() -> None:
+    code = "from cnncli.system import signals; signals.install();"
+    code += "from cnncli.report.terminal.graphics import display; display()"
+    shown, state = on_a_terminal(code, "\x03")
+    assert "interrupted" in shown
+    assert state == 130
+
+
+def on_a_terminal(code: str, typed: str, after: str = graphics.QUERY) -> tuple[str, int]:
+    """What a program shows on a terminal on which something is typed after it has shown something, and its exit code.
+
+    It must leave the terminal's settings as they were.
+    """
+    begin = "import os; os.close(os.open(os.ttyname(0), os.O_RDWR));"  # makes it the terminal of the session
     master, terminal = pty.openpty()
+    before = termios.tcgetattr(terminal)
     environment = {**os.environ, "TERM": "xterm-256color"}
     for name in ("NO_COLOR", "TERM_PROGRAM", "TMUX"):
         environment.pop(name, None)
     with subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", f"{begin}{code}"],
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
         env=environment,
         start_new_session=True,
     ) as process:
-        os.close(terminal)
         shown = ""
-        while graphics.QUERY not in shown:
+        while after not in shown:
             shown += os.read(master, 1024).decode()
-        os.write(master, answer.encode())
+        os.write(master, typed.encode())
+        state = process.wait()
+        assert termios.tcgetattr(terminal) == before
+        os.close(terminal)
         try:
             while piece := os.read(master, 1024):
                 shown += piece.decode()
         except OSError:  # how Linux says that the other end is closed
             pass
-        assert process.wait() == 0
     os.close(master)
-    assert f"how {how}" in shown.replace(graphics.QUERY, "")
+    return shown, state
 
 
 def test_iterm2_is_known_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,6 +36,7 @@ CONCERNS = {
     "layer": ("filters",),
     "images": ("augment",),
     "draws": ("augment",),
+    "weights": ("filters", "confusion", "mistakes", "calibration", "roc", "precision-recall"),
     "data": ("confusion", "mistakes", "calibration", "roc", "precision-recall"),
 }
 """What an option is for; all others are for everything."""

@@ -8,7 +8,7 @@ import click
 
 from cnncli.escaping import one_line
 from cnncli.report.pictures.axes import Axis, bounds, tick_texts
-from cnncli.report.pictures.figures import BarChart, LineChart, Series
+from cnncli.report.pictures.figures import BarChart, LineChart, Series, whole_ticks
 
 COLORS = ("blue", "yellow", "green", "magenta", "cyan", "red", "white")
 """Of the series, which the user's terminal makes readable on its background."""
@@ -46,7 +46,7 @@ def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool) -> 
         f"{texts.get(number, '').rjust(margin - 1)} {'┤' if number in texts else '│'}{text}"
         for number, text in enumerate(canvas.lines(colored=colored))
     ]
-    return [*head, *body, *_x_axis(x, columns, margin)]
+    return [*head, *body, *_x_axis(x, columns, margin, whole_ticks(_x_ticks(x, columns), chart))]
 
 
 def bar_lines(chart: BarChart, width: int, height: int) -> list[str]:
@@ -61,7 +61,11 @@ def bar_lines(chart: BarChart, width: int, height: int) -> list[str]:
         cells = [_column((bar.value - low) / (high - low) * rows - (rows - 1 - row)) * each for bar in chart.bars]
         lines.append(f"{ticks.get(row, '').rjust(margin - 1)} │{''.join(cells)}".rstrip())
     x = Axis(*chart.x_bounds, 0, 2 * each * len(chart.bars) - 1)
-    return [_title(chart, width), *lines, *_x_axis(x, each * len(chart.bars), margin)]
+    return [
+        _title(chart, width),
+        *lines,
+        *_x_axis(x, each * len(chart.bars), margin, _x_ticks(x, each * len(chart.bars))),
+    ]
 
 
 def _column(filled: float) -> str:
@@ -133,9 +137,12 @@ def _color(series: int) -> str:
     return COLORS[series % len(COLORS)]
 
 
-def _x_axis(x: Axis, columns: int, margin: int) -> list[str]:
+def _x_ticks(x: Axis, columns: int) -> list[float]:
+    return x.ticks(max(2, columns // 10))
+
+
+def _x_axis(x: Axis, columns: int, margin: int, ticks: Sequence[float]) -> list[str]:
     """The axis with its ticks, and a line of their numbers."""
-    ticks = x.ticks(max(2, columns // 10))
     rule, numbers = ["─"] * columns, [" "] * (columns + margin + 1)
     for tick, text in zip(ticks, tick_texts(ticks), strict=True):
         place = min(columns - 1, int(x.at(tick)) // 2)

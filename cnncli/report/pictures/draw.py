@@ -18,7 +18,7 @@ from cnncli.report.pictures.drawing import (
     text_width,
     wrapped,
 )
-from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart, Series, Sheet, Tile
+from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart, Series, Sheet, Tile, whole_ticks
 from cnncli.report.pictures.heatmap import draw_heatmap
 from cnncli.report.pictures.theme import series
 
@@ -126,7 +126,7 @@ class _Plot:
     ) -> None:
         self.figure = figure
         self.items: list[Item] = []
-        top = _title(self.items, figure.title, EDGE)
+        top = _title(self.items, shortened(figure.title, figure.width - 2 * EDGE, TITLE, bold=True), EDGE)
         top = self._legend(legend, top)
         bottom = top + (min(SQUARE, 0.75 * figure.width) if x_range == y_range else HEIGHT)
         self.y = Axis(*y_range[:2], bottom, top, y_range[2])
@@ -147,16 +147,14 @@ class _Plot:
         middle = (left + self.x.end) / 2
         self.items.append(Label(middle, bottom + 34, figure.x_label, SMALL, "muted", "middle"))
         center = (top + bottom) / 2
-        self.items.append(Label(EDGE + 6, center, figure.y_label, SMALL, "muted", "middle", angle=-90))
+        y_label = shortened(figure.y_label, bottom - top, SMALL)
+        self.items.append(Label(EDGE + 6, center, y_label, SMALL, "muted", "middle", angle=-90))
         self.bottom = bottom + 40
 
-    def _x_ticks(self) -> list[float]:
+    def _x_ticks(self) -> Sequence[float]:
         """Round numbers; of epochs and the like only integers."""
         found = self.x.ticks(8)
-        whole = isinstance(self.figure, LineChart) and all(
-            float(x).is_integer() for line in self.figure.series for x in line.x
-        )
-        return [tick for tick in found if float(tick).is_integer()] or found if whole else found
+        return whole_ticks(found, self.figure) if isinstance(self.figure, LineChart) else found
 
     def _legend(self, lines: Sequence[Series], top: float) -> float:
         """Names with samples of their lines, in as many rows as they need; the y below."""

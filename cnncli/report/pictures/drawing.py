@@ -142,12 +142,12 @@ def text_width(text: str, size: float = TEXT, *, bold: bool = False) -> float:
     return _length(text) * size / TEXT * ROOM * (1.07 if bold else 1.0)
 
 
-def shortened(text: str, width: float, size: float = TEXT) -> str:
+def shortened(text: str, width: float, size: float = TEXT, *, bold: bool = False) -> str:
     """The text, cut with … where it is wider than `width`."""
-    if text_width(text, size) <= width:
+    if text_width(text, size, bold=bold) <= width:
         return text
     kept = min(len(text), int(width / size * 4) + 1)  # no letter is narrower than a quarter of its size
-    while kept and text_width(f"{text[:kept]}…", size) > width:
+    while kept and text_width(f"{text[:kept]}…", size, bold=bold) > width:
         kept -= 1
     return f"{text[:kept]}…"
 

@@ -130,3 +130,9 @@ class Sheet:
 
 
 Figure = LineChart | BarChart | Heatmap | Sheet
+
+
+def whole_ticks(ticks: Sequence[float], chart: LineChart) -> Sequence[float]:
+    """Of the ticks of its x axis the integers, if the chart is about integers such as epochs; all if none is one."""
+    whole = all(float(x).is_integer() for line in chart.series for x in line.x)
+    return [tick for tick in ticks if float(tick).is_integer()] or ticks if whole else ticks

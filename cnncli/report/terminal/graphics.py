@@ -20,6 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cnncli.report.terminal.figures import coloured
+from cnncli.system import signals
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -30,6 +31,8 @@ PATIENCE = 0.5
 """Seconds to wait for an answer: far terminals are slow, and those that never answer are rare."""
 ITERM2 = ("iTerm.app", "WezTerm")
 """TERM_PROGRAM of terminals with iTerm2's protocol, which has no query of its own."""
+DA1 = re.compile(r"\x1b\[\?([\d;]*)c")
+"""The answer to DA1."""
 CHUNK = 4096
 SIXEL = 4
 """The attribute in the answer to DA1 of a terminal that shows sixels."""
@@ -75,7 +78,7 @@ def understood(answer: str) -> Protocol | None:
     """What the answer to QUERY says."""
     if re.search(r"\x1b_Gi=31;OK\x1b\\", answer):
         return "kitty"
-    attributes = re.search(r"\x1b\[\?([\d;]+)c", answer)
+    attributes = DA1.search(answer)
     return "sixel" if attributes and str(SIXEL) in attributes[1].split(";")[1:] else None
 
 
@@ -135,7 +138,10 @@ def _compressed(text: str) -> str:
 
 
 def _answer(query: str) -> str:
-    """What the terminal answers to a query that ends with DA1; empty if it says nothing in time."""
+    """What the terminal answers to a query that ends with DA1; empty if it says nothing in time.
+
+    If keys have been pressed already, it is not asked, as they could not be told from an answer.
+    """
     try:
         import termios
         import tty
@@ -147,12 +153,17 @@ def _answer(query: str) -> str:
         return ""
     try:
         before = termios.tcgetattr(terminal)
-        try:
-            tty.setcbreak(terminal)
-            os.write(terminal, query.encode())
-            return _read(terminal)
-        finally:
-            termios.tcsetattr(terminal, termios.TCSAFLUSH, before)
+        answer = ""
+        with signals.undoing(lambda: termios.tcsetattr(terminal, termios.TCSAFLUSH, before)):
+            try:
+                tty.setcbreak(terminal, termios.TCSADRAIN)
+                if not select.select([terminal], [], [], 0)[0]:
+                    os.write(terminal, query.encode())
+                    answer = _read(terminal)
+            finally:  # what comes after half an answer is the other half, and else what the user typed
+                flushed = answer and not DA1.search(answer)
+                termios.tcsetattr(terminal, termios.TCSAFLUSH if flushed else termios.TCSADRAIN, before)
+        return answer
     except (OSError, termios.error):
         return ""
     finally:
@@ -161,9 +172,9 @@ def _answer(query: str) -> str:
 
 def _read(terminal: int) -> str:
     """Read up to the answer to DA1, for at most PATIENCE."""
-    answer, end = b"", monotonic() + PATIENCE
-    while (left := end - monotonic()) > 0 and not re.search(rb"\x1b\[\?[\d;]*c", answer):
+    answer, end = "", monotonic() + PATIENCE
+    while (left := end - monotonic()) > 0 and not DA1.search(answer):
         if not select.select([terminal], [], [], left)[0]:
             break
-        answer += os.read(terminal, 1024)
-    return answer.decode(errors="replace")
+        answer += os.read(terminal, 1).decode("latin-1")  # one by one: what follows is not for us
+    return answer

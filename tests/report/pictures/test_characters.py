@@ -83,3 +83,8 @@ def test_bars_grow_from_the_axis() -> None:
     columns = list(zip(*(line.split("│")[1].ljust(16)[::4] for line in lines if "│" in line), strict=True))
     heights = [sum(" ▁▂▃▄▅▆▇█".index(letter) for letter in column) / 8 for column in columns]
     assert heights == [0, 4, 8, 2]
+
+
+def test_epochs_are_whole() -> None:
+    lines = chart_lines(chart([4.0, 3.0, 2.0, 1.0]), 80, 10, colored=False)
+    assert lines[-1].split() == ["1", "2", "3", "4"]

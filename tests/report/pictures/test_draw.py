@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from cnncli.report.pictures.draw import draw
-from cnncli.report.pictures.drawing import Circle, Drawing, Group, Item, Label, Path, Raster, Rect, beside
+from cnncli.report.pictures.drawing import Circle, Drawing, Group, Item, Label, Path, Raster, Rect, beside, text_width
 from cnncli.report.pictures.figures import Bar, BarChart, Figure, Heatmap, LineChart, Mark, Series, Sheet, Tile
 
 
@@ -158,6 +158,14 @@ def test_long_and_odd_names_stay_within_the_drawing(name: str) -> None:
         for label in items(drawing, Label):
             assert -1 <= label.x <= drawing.width
             assert 0 <= label.y <= drawing.height
+
+
+def test_long_titles_stay_within_a_chart() -> None:
+    figure = LineChart("loss" * 100, "x", "loss" * 100, [Series("a", [0, 1], [0, 1])])
+    title, *others = items(figure, Label)
+    assert title.x + text_width(title.text, title.size, bold=True) <= draw(figure).width
+    (y_label,) = (label for label in others if label.angle)
+    assert text_width(y_label.text, y_label.size) <= 2 * y_label.y
 
 
 def test_drawings_beside_each_other_do_not_overlap() -> None:
