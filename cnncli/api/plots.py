@@ -171,7 +171,7 @@ def _curves(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) ->
     from cnncli.report.plots.curves import History, curves
 
     runs = [run_of(target) for target in targets]
-    histories = [History(_short(run), past_runs.history(run), past_runs.best_epoch(run)) for run in runs]
+    histories = [History(_short(run), past_runs.history(run), past_runs.best_epoch(run), _ended(run)) for run in runs]
     charts = curves(histories, log=options.log)
     if not charts:
         raise CnncliError(f"{runs[0]}: no epoch has been completed yet: there is nothing to plot")
@@ -258,6 +258,12 @@ def _loaded(target: Path, options: PlotOptions) -> "Model":
     from cnncli.api.model import Model
 
     return Model(find_model(target, options.weights), threads=options.threads)
+
+
+def _ended(run: Path) -> str:
+    """Why a run ended early; empty for one that finished, or that left no word."""
+    result = past_runs.result(run)
+    return "" if result.get("state", "finished") == "finished" else f"{result['state']}: {result.get('reason', '')}"
 
 
 def _short(run: Path) -> str:

@@ -154,6 +154,7 @@ def test_diagrams_are_also_text(folder, kind):
         (["bars.yaml", "-o", "x.jpg"], "pictures are written as .svg or .png; received 'x.jpg'"),
         (["bars.yaml", "-o", "x"], "pictures are written as .svg or .png; received 'x'"),
         (["bars.yaml", "-o", "x.svg", "--format", "png"], "--format png and -o x.svg contradict each other"),
+        (["bars.yaml", "-o", "x.svg", "--dpi", "90"], "--dpi is for PNG files: an SVG is sharp at any size"),
         (["bars.yaml", "--what", "curves", "--format", "dot"], "--format dot is for --what model, not for curves"),
         (["bars.yaml", "--normalize", "true"], "--normalize is for --what confusion, not for model"),
         (
@@ -221,3 +222,13 @@ def test_evaluate_writes_all_its_pictures_at_once(folder, tmp_path):
     refused = cnncli(folder, "evaluate", "bars.yaml", "--plots", tmp_path / "file")
     assert refused.returncode == 1
     assert refused.stderr.splitlines()[-1] == f"error: {tmp_path / 'file'}: can't be made: File exists"
+
+
+def test_curves_say_that_a_run_diverged(folder, tmp_path):
+    changes = ["--set", "compile.optimizer={SGD: {learning_rate: 1.0e+30}}", "--epochs", 3, "-o", tmp_path / "lost"]
+    assert cnncli(folder, "train", "bars.yaml", *changes).returncode == 3
+    (tmp_path / "lost" / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.7, "val_loss": 0.8}\n')
+    (chart,) = library.plot(tmp_path / "lost", "curves").figures
+    assert chart.note.startswith("diverged: the loss is ")
+    done = cnncli(folder, "plot", tmp_path / "lost", "--what", "curves", "-o", tmp_path / "lost.svg")
+    assert "diverged: the loss is " in (tmp_path / "lost.svg").read_text(), done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from cnncli.api.plots import WHATS, Plot, PlotOptions, What, diagram, plotted
 from cnncli.cli.downloads import offline_option
@@ -122,9 +123,13 @@ def _refuse_unrelated(what: str) -> None:
     context = click.get_current_context()
     for option in context.command.params:
         name = option.name or ""
-        given = context.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT
+        given = _is_given(name)
         if given and what not in CONCERNS.get(name, (what,)):
             raise UsageError(f"{option.opts[0]} is for --what {' or '.join(CONCERNS[name])}, not for {what}")
+
+
+def _is_given(name: str) -> bool:
+    return click.get_current_context().get_parameter_source(name) is not ParameterSource.DEFAULT
 
 
 def _format(what: str, output: Path | None, kind: str | None) -> str | None:
@@ -137,6 +142,8 @@ def _format(what: str, output: Path | None, kind: str | None) -> str | None:
     kind = kind or named
     if kind in TEXTS and what != "model":
         raise UsageError(f"--format {kind} is for --what model, not for {what}")
+    if kind != "png" and _is_given("dpi"):
+        raise UsageError("--dpi is for PNG files: an SVG is sharp at any size")
     return kind
 
 
@@ -182,10 +189,12 @@ def _shown(made: Plot) -> bool:
 
 def _lines(figure: "Figure") -> list[str]:
     """The figure with characters; nothing if it has no such form."""
+    from cnncli.escaping import one_line
     from cnncli.report.pictures.characters import bar_lines, chart_lines
     from cnncli.report.pictures.figures import BarChart, LineChart
 
     width = shutil.get_terminal_size().columns - 1
     if isinstance(figure, LineChart):
-        return chart_lines(figure, width, ROWS, colored=coloured())
+        told = [one_line(line)[:width] for line in figure.note.split("\n") if line]
+        return [*chart_lines(figure, width, ROWS, colored=coloured()), *told]
     return bar_lines(figure, width, ROWS) if isinstance(figure, BarChart) else []

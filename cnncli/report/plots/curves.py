@@ -14,11 +14,15 @@ MOST_DOTS = 60
 
 
 class History(NamedTuple):
-    """The figures of a run's epochs, as in metrics.jsonl; `best`: the epoch of its final weights, if any."""
+    """The figures of a run's epochs, as in metrics.jsonl; `best`: the epoch of its final weights, if any.
+
+    `ended`: why it ended early, if it did.
+    """
 
     name: str
     epochs: Sequence[Mapping[str, Any]]
     best: int | None = None
+    ended: str = ""
 
 
 def curves(histories: Sequence[History], *, log: bool = False) -> list[LineChart]:
@@ -56,7 +60,9 @@ def _chart(metric: str, histories: Sequence[History], *, log: bool) -> LineChart
                 name, color = (f"{history.name} {split}", number) if several else (split, int(dashed))
                 lines.append(Series(name, *_line(history, key), color, dashed, len(history.epochs) <= MOST_DOTS))
         marks += _best(history, metric, number, several=several)
-    return LineChart(metric.replace("_", " ").capitalize(), "epoch", metric, lines, marks, y_log=log)
+    ends = [f"{history.name} {history.ended}" if several else history.ended for history in histories if history.ended]
+    title = metric.replace("_", " ").capitalize()
+    return LineChart(title, "epoch", metric, lines, marks, y_log=log, note="\n".join(ends))
 
 
 def _line(history: History, key: str) -> tuple[list[float], list[float]]:
