@@ -224,11 +224,13 @@ def test_evaluate_writes_all_its_pictures_at_once(folder, tmp_path):
     assert refused.stderr.splitlines()[-1] == f"error: {tmp_path / 'file'}: can't be made: File exists"
 
 
-def test_curves_say_that_a_run_diverged(folder, tmp_path):
+def test_curves_say_that_a_run_diverged(tmp_path):
+    small.write_data(tmp_path)
+    (tmp_path / "bars.yaml").write_text(SPEC)
     changes = ["--set", "compile.optimizer={SGD: {learning_rate: 1.0e+30}}", "--epochs", 3, "-o", tmp_path / "lost"]
-    assert cnncli(folder, "train", "bars.yaml", *changes).returncode == 3
+    assert cnncli(tmp_path, "train", "bars.yaml", *changes).returncode == 3
     (tmp_path / "lost" / "metrics.jsonl").write_text('{"epoch": 1, "loss": 0.7, "val_loss": 0.8}\n')
     (chart,) = library.plot(tmp_path / "lost", "curves").figures
     assert chart.note.startswith("diverged: the loss is ")
-    done = cnncli(folder, "plot", tmp_path / "lost", "--what", "curves", "-o", tmp_path / "lost.svg")
+    done = cnncli(tmp_path, "plot", tmp_path / "lost", "--what", "curves", "-o", tmp_path / "lost.svg")
     assert "diverged: the loss is " in (tmp_path / "lost.svg").read_text(), done.stderr

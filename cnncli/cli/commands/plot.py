@@ -195,6 +195,9 @@ def _lines(figure: "Figure") -> list[str]:
 
     width = shutil.get_terminal_size().columns - 1
     if isinstance(figure, LineChart):
-        told = [one_line(line)[:width] for line in figure.note.split("\n") if line]
-        return [*chart_lines(figure, width, ROWS, colored=coloured()), *told]
-    return bar_lines(figure, width, ROWS) if isinstance(figure, BarChart) else []
+        lines = chart_lines(figure, width, ROWS, colored=coloured())
+    elif isinstance(figure, BarChart):
+        lines = bar_lines(figure, width, ROWS)
+    else:
+        return []
+    return [*lines, *(one_line(line)[:width] for line in figure.note.split("\n") if line)]

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import groupby
-from math import isfinite
+from math import inf, isfinite
 
 import click
 
@@ -19,6 +19,8 @@ DASH = 4
 """Dots on and off of a dashed line."""
 EIGHTHS = " ▁▂▃▄▅▆▇█"
 LEAST_WIDTH, LEAST_HEIGHT = 24, 5
+MOST_COLUMNS = 60
+"""Of a bar chart: more makes it no clearer."""
 
 
 def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool) -> list[str]:
@@ -50,22 +52,26 @@ def chart_lines(chart: LineChart, width: int, height: int, *, colored: bool) -> 
 
 
 def bar_lines(chart: BarChart, width: int, height: int) -> list[str]:
-    """A bar chart in at most `height` lines, a column of characters for each bar."""
+    """A bar chart in at most `height` lines, each bar where its numbers are."""
     rows = max(2, height - 3)
     low, high = chart.y_bounds or bounds([0.0, *(bar.value for bar in chart.bars)], rounded=True)
-    each = max(1, min(4, (max(width, LEAST_WIDTH) - 8) // max(1, len(chart.bars))))
     ticks = dict(zip((0, rows - 1), tick_texts([high, low]), strict=True))
     margin = max(map(len, ticks.values())) + 1
+    columns = min(MOST_COLUMNS, max(width, LEAST_WIDTH) - margin - 1)
+    filled = _filled(chart, columns)
     lines = []
     for row in range(rows):
-        cells = [_column((bar.value - low) / (high - low) * rows - (rows - 1 - row)) * each for bar in chart.bars]
+        cells = [_column((value - low) / (high - low) * rows - (rows - 1 - row)) for value in filled]
         lines.append(f"{ticks.get(row, '').rjust(margin - 1)} │{''.join(cells)}".rstrip())
-    x = Axis(*chart.x_bounds, 0, 2 * each * len(chart.bars) - 1)
-    return [
-        _title(chart, width),
-        *lines,
-        *_x_axis(x, each * len(chart.bars), margin, _x_ticks(x, each * len(chart.bars))),
-    ]
+    x = Axis(*chart.x_bounds, 0, 2 * columns - 1)
+    return [_title(chart, width), *lines, *_x_axis(x, columns, margin, _x_ticks(x, columns))]
+
+
+def _filled(chart: BarChart, columns: int) -> list[float]:
+    """For each column of characters, the value of the bar that its middle is in; else -inf."""
+    low, high = chart.x_bounds
+    middles = [low + (column + 0.5) / columns * (high - low) for column in range(columns)]
+    return [next((bar.value for bar in chart.bars if bar.start <= x < bar.end), -inf) for x in middles]
 
 
 def _column(filled: float) -> str:

@@ -77,12 +77,13 @@ def test_nothing_to_draw_is_an_empty_frame() -> None:
     assert not any(dots(line) for line in chart_lines(chart([]), 40, 10, colored=False))
 
 
-def test_bars_grow_from_the_axis() -> None:
-    bars = [Bar(i / 4, (i + 1) / 4, value) for i, value in enumerate((0.0, 0.5, 1.0, 0.25))]
-    lines = bar_lines(BarChart("Calibration", "p", "share", bars, y_bounds=(0, 1)), 30, 11)
-    columns = list(zip(*(line.split("│")[1].ljust(16)[::4] for line in lines if "│" in line), strict=True))
+def test_bars_are_where_their_numbers_are() -> None:
+    """The first half has no bar."""
+    bars = [Bar(0.5, 0.75, 1.0), Bar(0.75, 1.0, 0.25)]
+    lines = bar_lines(BarChart("Calibration", "p", "share", bars, y_bounds=(0, 1)), 43, 11)
+    columns = list(zip(*(line.split("│")[1].ljust(40) for line in lines if "│" in line), strict=True))
     heights = [sum(" ▁▂▃▄▅▆▇█".index(letter) for letter in column) / 8 for column in columns]
-    assert heights == [0, 4, 8, 2]
+    assert heights == [0] * 20 + [8] * 10 + [2] * 10
 
 
 def test_epochs_are_whole() -> None:
