@@ -248,11 +248,11 @@ class Model:
         from cnncli.training.metrics.examination import examine
 
         network = self.network_of(tta)
-        split, feed = self.hold_out(spec, dataset, network)
+        split, feed = self.hold_out(dataset, network)
         evaluation = examine(network, feed, spec.compile.metrics, split, self.classes)
         return compared(evaluation, self._decision_for(tta))
 
-    def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
+    def hold_out(self, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
         """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
         from cnncli.datasets.batches import Feed
 
@@ -260,7 +260,7 @@ class Model:
         rows = dataset.splits.get(split)
         if rows is None:
             raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-        return split, Feed(rows, self.rescale, spec.compile.loss, network.inputs, network.targets)
+        return split, Feed.of(rows, self.rescale, network)
 
     def _decision_for(self, tta: str | Sequence[str] | None) -> "Decision | None":
         """The decision; with a warning if it was fitted to an average over other views."""

@@ -33,8 +33,19 @@ def present(masks: Array, rows: Array | None = None) -> Array:
     return found
 
 
-def settled(masks: Array) -> Array:
-    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1."""
+def greatest(numbers: Array, void: int | None) -> int:
+    """The greatest class number of labels or masks, without `void`; 0 where there is no other."""
+    most = int(numbers.max())
+    return most if most != void else int(numbers.max(initial=0, where=numbers != void))
+
+
+def settled(masks: Array, void: int | None) -> Array:
+    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1.
+
+    255 stays where it is `void`.
+    """
+    if void == MOST_MASKED:
+        return masks
     found = present(masks)
     black_and_white = found[MOST_MASKED] and not found[1:MOST_MASKED].any()
     return (masks != 0).view(np.uint8) if black_and_white else masks

@@ -238,7 +238,7 @@ UNSUPPORTED: dict[str, str] = {
         Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
         MeanSquaredLogarithmicError mae huber kl_divergence poisson hinge log_cosh mean_absolute_error""",
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
-        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError MeanIoU CategoricalCrossentropy mse mae
+        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError CategoricalCrossentropy mse mae
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
