@@ -10,6 +10,7 @@ from cnncli import kernels
 from cnncli.datasets.augment import augmentation
 from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.masks import byte_of
 from cnncli.datasets.rescale import scaling
 from cnncli.datasets.section import MOST_MASKED
 from cnncli.datasets.sources.memmap import Mapped
@@ -268,7 +269,7 @@ class Feed:
                 f"but the model's outputs are {outputs}"
             )
         classes = max(2, outputs[2])
-        void = self.loss.void
+        void = byte_of(self.loss.void)
         if y.max() >= classes:  # so that only a fault costs an array as large as all masks
             bad = (y >= classes) & (y != void)
             self._check(y, bad, f"class numbers below {classes}, the number of classes of the model's outputs")

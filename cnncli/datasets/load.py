@@ -169,7 +169,10 @@ def _stored(
     given = {name: array_files.read(split.y, source.kind) for name, split in found.items() if split.y}
     made = {
         name: Split(
-            _no_images(split.x.shape[0]), checked(given[name], split.y) if split.y else None, source.name, split.x.key
+            _no_images(split.x.shape[0]),
+            checked(given[name], split.y, model.void) if split.y else None,
+            source.name,
+            split.x.key,
         )
         for name, split in found.items()
     }
@@ -213,7 +216,9 @@ def _part(split: Split, start: int, stop: int) -> Split:
 
 def _classes(labels: list[Array], void: int | None) -> tuple[str, ...]:
     """The classes' names, which are their numbers: up to the greatest, or one a column of rows, those of pixels too."""
-    numbers = [masks.greatest(y, void) for y in labels if y.dtype.kind in "iu"]
+    numbers = [
+        masks.greatest(y, masks.byte_of(void) if y.dtype == np.uint8 else void) for y in labels if y.dtype.kind in "iu"
+    ]
     columns = [y.shape[-1] for y in labels if y.dtype.kind == "f" and y.ndim in (2, 4)]
     count = min(max(numbers) + 1, MOST_CLASSES) if numbers else max(columns, default=0)
     return tuple(str(number) for number in range(count)) if count > 1 else ()

@@ -128,6 +128,15 @@ def test_void_is_no_class_of_arrays_or_of_black_and_white_files(tmp_path):
     data = archive(tmp_path, y_train=masks)
     assert load(data, tmp_path, void=255).classes == ("0", "1", "2")
     assert len(load(data, tmp_path).classes) == 256
+    assert load(archive(tmp_path, y_train=masks), tmp_path, void=255).train.y.max() == 255
+    signed = np.where(masks == 255, -1, masks.astype(np.int64))
+    made = load(archive(tmp_path, y_train=signed), tmp_path, void=-1)
+    assert np.array_equal(np.concatenate([made.train.y, made.validation.y]), masks)
+    assert made.classes == ("0", "1", "2")
+    targets = filled(y=made.train.y, x=made.train.x, channels=3, loss=SparseCategoricalCrossentropy(ignore_class=-1))[1]
+    assert np.array_equal(targets, (masks[:3, ..., None] == np.arange(3)))
+    with pytest.raises(CnncliError, match=r"class numbers < 255 with `ignore_class: -1`; row 0 has 255$"):
+        load(archive(tmp_path, y_train=masks), tmp_path, void=-1)
     black_and_white = np.uint8([[[0, 255]]])
     assert settled(black_and_white, None).tolist() == [[[0, 1]]]
     assert settled(black_and_white, 255).tolist() == [[[0, 255]]]

@@ -57,7 +57,7 @@ def read(
         own = replace(form, color_mode=MASK, interpolation="nearest")
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
-        y = masks.settled(drawn.images[..., 0], void)
+        y = masks.numbered(masks.settled(drawn.images[..., 0], void), f"{root}: masks", void)
         classes = tuple(str(number) for number in range(masks.greatest(y, void) + 1))
         state.update(drawn.digest.encode())
     elif data.targets == "labels":

@@ -76,7 +76,11 @@ def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, 
     if "train" not in shown:
         return {}
     lacking = {
-        name: [class_name(number, classes) for number in np.flatnonzero(held & ~shown["train"]).tolist()]
+        name: [
+            class_name(number, classes)
+            for number in np.flatnonzero(held & ~shown["train"]).tolist()
+            if number < len(classes)  # others are void
+        ]
         for name, held in shown.items()
         if held.shape == shown["train"].shape
     }
