@@ -54,9 +54,9 @@ def fit_decision(
     """Fit a decision for the model on its validation images or on other `data`. Raises CnncliError."""
     with notices_to(on_event):
         place = model.target, model.spec, model.classes
-        spec, dataset = EvaluationData(*place, on_event, offline=offline, command="calibrate").read(data)
+        _, dataset = EvaluationData(*place, on_event, offline=offline, command="calibrate").read(data)
         split, network = _held_out(dataset, given=data is not None), model.network_of(tta)
-        feed = Feed(dataset.splits[split], model.rescale, spec.compile.loss, network.inputs, network.targets)
+        feed = Feed.of(dataset.splits[split], model.rescale, network)
         outputs = collect(network, feed, model.kind)
     fitted = Fitted(split, len(outputs), dataset.source, model.file.digest, view_names(tta or []))
     decision = fit(outputs, model.reader(raw=True).classes, wishes, fitted)

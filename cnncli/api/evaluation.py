@@ -16,15 +16,15 @@ from cnncli.training.metrics.evaluation_record import Evaluation
 def examine(model: Trained, spec: Spec, dataset: Dataset, tta: str | Sequence[str] | None) -> Evaluation:
     """What `Model.examine` returns and raises."""
     network = model.network_of(tta)
-    split, feed = hold_out(model, spec, dataset, network)
+    split, feed = hold_out(model, dataset, network)
     found = examination.examine(network, feed, spec.compile.metrics, split, model.classes)
     return compared(found, decision_for(model, tta))
 
 
-def hold_out(model: Trained, spec: Spec, dataset: Dataset, network: Network) -> tuple[str, Feed]:
+def hold_out(model: Trained, dataset: Dataset, network: Network) -> tuple[str, Feed]:
     """What `Model.hold_out` returns and raises."""
     split = "test" if dataset.test is not None else "validation"
     rows = dataset.splits.get(split)
     if rows is None:
         raise CnncliError(f"{dataset.source}: nothing to evaluate on: no test images and no validation images")
-    return split, Feed(rows, model.rescale, spec.compile.loss, network.inputs, network.targets)
+    return split, Feed.of(rows, model.rescale, network)

@@ -99,9 +99,14 @@ class EvaluationData:
         from cnncli.datasets.load import load
 
         obtain(spec.data, self.on_event, offline=self.offline)
-        outputs = lower(spec.model).output.shape[-1]
-        progress, shape = decoding(self.on_event), spec.model.input_shape
-        return load(spec.data, Path(), seed=spec.seed, progress=progress, input_shape=shape, outputs=outputs)
+        return load(
+            *(spec.data, Path()),
+            seed=spec.seed,
+            progress=decoding(self.on_event),
+            input_shape=spec.model.input_shape,
+            outputs=lower(spec.model).output.shape[-1],
+            void=spec.compile.loss.void,
+        )
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:

@@ -188,11 +188,11 @@ class Model:
 
         return examine(self, spec, dataset, tta)
 
-    def hold_out(self, spec: Spec, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
+    def hold_out(self, dataset: "Dataset", network: "Network") -> "tuple[str, Feed]":
         """The split to evaluate on, and what reads it. Raises CnncliError if there is none."""
         from cnncli.api.evaluation import hold_out
 
-        return hold_out(self, spec, dataset, network)
+        return hold_out(self, dataset, network)
 
     @cached_property
     def network(self) -> "Network":

@@ -155,7 +155,7 @@ class _Reader:
         evaluation = model.examine(spec, dataset)
         if model.meaning not in (Meaning.MASK, Meaning.IMAGE):
             return evaluation, None
-        _, feed = model.hold_out(spec, dataset, model.network)
+        _, feed = model.hold_out(dataset, model.network)
         return evaluation, examples(model.network, feed, masks=model.meaning is Meaning.MASK)
 
     def _try(self, otherwise: str, read: Callable[[], T]) -> T | None:

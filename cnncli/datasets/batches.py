@@ -10,10 +10,13 @@ from cnncli import kernels
 from cnncli.datasets.augment import augmentation
 from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.masks import byte_of
 from cnncli.datasets.rescale import scaling
+from cnncli.datasets.section import MOST_MASKED
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 from cnncli.graph.model import only
+from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
@@ -21,6 +24,11 @@ from cnncli.ops import streams
 
 Array = np.ndarray[Any, Any]
 Rows = slice | Array
+VOID = (
+    f": where {MOST_MASKED} marks what no class is known of, write `loss: {{sparse_categorical_crossentropy: "
+    f"{{ignore_class: {MOST_MASKED}}}}}`"
+)
+"""What may be meant by a class number that many datasets have for void."""
 ROUNDING = 0.01
 """What the sum of a row of shares may be off 1: they may be rounded."""
 
@@ -59,13 +67,17 @@ class Scaled:
 
 @dataclass(frozen=True, eq=False)
 class OneHot:
-    """Rows with a 1 at a class number of `source`, int64 (N,), or with such a row for each pixel: uint8 (N, H, W)."""
+    """Rows with a 1 at a class number of `source`, int64 (N,), or with such a row for each pixel: uint8 (N, H, W).
+
+    The row of the class number `void` has no 1.
+    """
 
     source: Array
+    void: int | None = None
 
     def steps(self, rows: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
         """One step: rows of `out` have an element for each class."""
-        return kernels.gather.one_hot(runtime.tensor(self.source), rows, out)
+        return kernels.gather.one_hot(runtime.tensor(self.source), rows, out, self.void)
 
 
 class Feed:
@@ -73,8 +85,9 @@ class Feed:
 
     `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *output) by the output's name, of which there is one
     today. `augment`: what is then done to them at random, keyed by `seed` and each batch's step. `weights`: each row's,
-    float32 (N,), and the array that they go to, real (capacity,). The steps for a number of rows are planned once;
-    after that nothing is allocated but the row numbers.
+    float32 (N,), and the array that they go to, real (capacity,); with a loss that has void targets they are raised by
+    the share of valid ones. The steps for a number of rows are planned once; after that nothing is allocated but the
+    row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
     """
 
@@ -107,6 +120,27 @@ class Feed:
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
         self.programs: dict[int, Program] = {}
         self.mapped, self.read = Mapped(split.x), [Mapped(array) for array in (split.x, split.y) if array is not None]
+
+    @classmethod
+    def of(
+        cls,
+        split: Split,
+        rescale: float | str,
+        network: Network,
+        *,
+        augment: Sequence[Augmentation] = (),
+        seed: int = 0,
+        weights: Array | None = None,
+    ) -> "Feed":
+        """A feed that fills the arrays of a network. `weights`: each row's, float32 (N,); by default 1."""
+        if weights is None and network.loss.void is not None:
+            weights = np.ones(len(split.x), np.float32)
+        return cls(
+            *(split, rescale, network.loss, network.inputs, network.targets),
+            augment=augment,
+            seed=seed,
+            weights=None if weights is None else (weights, network.sample_weight),
+        )
 
     def fill(self, rows: Rows, step: int = 0) -> int:
         """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond, and
@@ -149,9 +183,6 @@ class Feed:
         steps = self.images.steps(rows, inputs, scratch)
         if self.labels is not None:
             steps += self.labels.steps(rows, targets, scratch)
-        if self.weights is not None:
-            of_rows, out = self.weights
-            steps += Scaled(of_rows).steps(rows, runtime.tensor(out[:n]), scratch)
         steps += augmentation.steps(
             self.augment,
             inputs,
@@ -160,11 +191,26 @@ class Feed:
             scratch=scratch,
             scale=self.images.factor / self.images.divisor,
         )
-        return steps if self.labels is not None else steps + kernels.gather.copied(inputs, targets)
+        if self.labels is None:
+            steps += kernels.gather.copied(inputs, targets)
+        return steps + self._weighted(n, rows, targets, scratch)
+
+    def _weighted(self, n: int, rows: Tensor, targets: Tensor, scratch: Scratch) -> list[Step]:
+        """What weighs the samples, by their targets as these are after augmentation."""
+        if self.weights is None:
+            return []
+        of_rows, out = self.weights
+        weight = runtime.tensor(out[:n])
+        steps = Scaled(of_rows).steps(rows, weight, scratch)
+        return steps if self.loss.void is None else steps + kernels.valid.of_valid(targets, weight, scratch)
 
     def _followers(self, targets: Tensor) -> Targets:
         pixels = targets.shape[1:3] == self.inputs.shape[1:3] and len(targets.shape) == len(self.inputs.shape)
-        return Targets(targets, pixels, background=float(isinstance(self.labels, OneHot)))
+        return Targets(targets, pixels, background=float(self._knows_background()))
+
+    def _knows_background(self) -> bool:
+        """Whether what comes from outside of a mask is of its first class, rather than void."""
+        return isinstance(self.labels, OneHot) and self.labels.void is None
 
     def _check_same(self) -> None:
         """The target is the input."""
@@ -210,9 +256,9 @@ class Feed:
         outputs = self.target.shape[1:]
         if len(outputs) != 1:
             raise CnncliError(f"{self.split.place} holds class numbers, but the model's outputs are {outputs}")
-        bad = (y < 0) | (y >= outputs[0])
+        bad = ((y < 0) | (y >= outputs[0])) & (y != self.loss.void)
         self._check(y, bad, f"class numbers below {outputs[0]}, the number of the model's outputs")
-        return OneHot(np.ascontiguousarray(y, np.int64))
+        return OneHot(np.ascontiguousarray(y, np.int64), self.loss.void)
 
     def _masks(self, y: Array) -> Filler:
         """Class numbers of pixels: rows of scores, or themselves where the model gives one number a pixel."""
@@ -223,10 +269,12 @@ class Feed:
                 f"but the model's outputs are {outputs}"
             )
         classes = max(2, outputs[2])
+        void = byte_of(self.loss.void)
         if y.max() >= classes:  # so that only a fault costs an array as large as all masks
-            self._check(y, y >= classes, f"class numbers below {classes}, the number of classes of the model's outputs")
+            bad = (y >= classes) & (y != void)
+            self._check(y, bad, f"class numbers below {classes}, the number of classes of the model's outputs")
         source = np.ascontiguousarray(y)
-        return OneHot(source) if outputs[2] > 1 else Scaled(source)
+        return OneHot(source, void) if outputs[2] > 1 else Scaled(source)
 
     def _check_sums(self, y: Array) -> None:
         """Rows must be shares of one: of others Keras, whose gradient takes them for that, trains on another loss."""
@@ -240,9 +288,9 @@ class Feed:
         if bad.any():
             number, *rest = np.argwhere(bad)[0]
             row = self.split.numbers[number]
-            raise CnncliError(
-                f"{self.split.place} must hold {rule}; {self.split.label_name(row)} has {y[(row, *rest)]}"
-            )
+            found = y[(row, *rest)]
+            way = VOID if self.loss.classes and found == MOST_MASKED and self.loss.void is None else ""
+            raise CnncliError(f"{self.split.place} must hold {rule}; {self.split.label_name(row)} has {found}{way}")
 
 
 def scaled(images: Array, rescale: float | str) -> Scaled:

@@ -28,10 +28,14 @@ Shape = tuple[int, ...] | None
 
 
 class ModelShape(NamedTuple):
-    """The properties of a model that affect how data are read: input shape and number of outputs."""
+    """The properties of a model that affect how data are read.
+
+    Input shape, number of outputs, and the class number that its loss ignores.
+    """
 
     input_shape: Shape
     outputs: int
+    void: int | None = None
 
 
 BACKGROUND = "background"
@@ -46,10 +50,11 @@ def load(
     progress: Progress = lambda done, total: None,
     input_shape: Shape = None,
     outputs: int = 1,
+    void: int | None = None,
 ) -> Dataset:
     """Load the dataset of `data`; relative paths are relative to `base`. Folders and tables are split by `seed`; table
     rows that are not square images get the model's `input_shape`. For a model with several `outputs`, integers in
-    floating point are class numbers.
+    floating point are class numbers. `void`: a number that stands for no class.
 
     Downloadable datasets must have been downloaded. `progress` is called with the number of decoded image files and the
     total. Raises DeclarationError as `describe` does, and CnncliError naming file, array and row for invalid data.
@@ -58,7 +63,7 @@ def load(
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data.name, base, data.targets, data.layout)
-        made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs))
+        made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs, void))
     if data.folds is None:
         return made
     return folded(made, data.folds, data.fold, seed)
@@ -81,7 +86,7 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = load_images.read(source, data, seed, progress)
+    made = load_images.read(source, data, seed, progress, model.void)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
@@ -162,14 +167,17 @@ def _stored(
     given = {name: array_files.read(split.y, source.kind) for name, split in found.items() if split.y}
     made = {
         name: Split(
-            _no_images(split.x.shape[0]), checked(given[name], split.y) if split.y else None, source.name, split.x.key
+            _no_images(split.x.shape[0]),
+            checked(given[name], split.y, model.void) if split.y else None,
+            source.name,
+            split.x.key,
         )
         for name, split in found.items()
     }
     if model.outputs > 1:
         made = {name: replace(one, y=None if one.y is None else integer_labels(one.y)) for name, one in made.items()}
-    classes = _classes([split.y for split in made.values() if split.y is not None])
-    stratify.refuse_untrained(made, classes)
+    classes = _classes([split.y for split in made.values() if split.y is not None], model.void)
+    stratify.refuse_untrained(made, classes, model.void)
     for name, split in found.items():
         x, fingerprints = array_files.images(array_files.read(split.x, source.kind), split.x, state)
         if split.y:
@@ -204,9 +212,11 @@ def _part(split: Split, start: int, stop: int) -> Split:
     return Split(split.x[start:stop], y, split.source, split.key, start, fingerprints=known)
 
 
-def _classes(labels: list[Array]) -> tuple[str, ...]:
+def _classes(labels: list[Array], void: int | None) -> tuple[str, ...]:
     """The classes' names, which are their numbers: up to the greatest, or one a column of rows, those of pixels too."""
-    numbers = [int(y.max()) for y in labels if y.dtype.kind in "iu"]
+    numbers = [
+        masks.greatest(y, masks.byte_of(void) if y.dtype == np.uint8 else void) for y in labels if y.dtype.kind in "iu"
+    ]
     columns = [y.shape[-1] for y in labels if y.dtype.kind == "f" and y.ndim in (2, 4)]
     count = min(max(numbers) + 1, MOST_CLASSES) if numbers else max(columns, default=0)
     return tuple(str(number) for number in range(count)) if count > 1 else ()

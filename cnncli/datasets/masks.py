@@ -12,8 +12,23 @@ PORTION = 1 << 22
 """Pixels that are counted at a time."""
 
 
-def numbered(masks: Array, place: str) -> Array:
-    """Whole numbers (N, H, W) as uint8. Raises CnncliError, naming the row, for one that is no class number."""
+def byte_of(void: int | None) -> int | None:
+    """The number of void in masks of uint8: 255 for one that is no uint8, like -1."""
+    return void if void is None or 0 <= void <= MOST_MASKED else MOST_MASKED
+
+
+def numbered(masks: Array, place: str, void: int | None = None) -> Array:
+    """Whole numbers (N, H, W) as uint8, `void` as `byte_of` has it.
+
+    Raises CnncliError, naming the row, for one that is no class number.
+    """
+    if byte_of(void) != void:
+        if (both := (masks == MOST_MASKED).any(axis=(1, 2))).any():
+            raise CnncliError(
+                f"{place} must hold class numbers < {MOST_MASKED} with `ignore_class: {void}`; "
+                f"row {int(both.argmax())} has {MOST_MASKED}"
+            )
+        masks = np.where(masks == void, MOST_MASKED, masks)
     if masks.dtype.kind == "i" and (least := masks.min()) < 0:
         row = int(np.argmax((masks < 0).any(axis=(1, 2))))
         raise CnncliError(f"{place} must hold class numbers ≥ 0; row {row} has {least}")
@@ -33,8 +48,19 @@ def present(masks: Array, rows: Array | None = None) -> Array:
     return found
 
 
-def settled(masks: Array) -> Array:
-    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1."""
+def greatest(numbers: Array, void: int | None) -> int:
+    """The greatest class number of labels or masks, without `void`; 0 where there is no other."""
+    most = int(numbers.max())
+    return most if most != void else int(numbers.max(initial=0, where=numbers != void))
+
+
+def settled(masks: Array, void: int | None) -> Array:
+    """Masks of files, uint8 (N, H, W): where all hold only 0 and 255, these are the classes 0 and 1.
+
+    255 stays where it is `void`.
+    """
+    if void == MOST_MASKED:
+        return masks
     found = present(masks)
     black_and_white = found[MOST_MASKED] and not found[1:MOST_MASKED].any()
     return (masks != 0).view(np.uint8) if black_and_white else masks

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.batch import gather as gather
     from cnncli.kernels.batch import random as random
     from cnncli.kernels.batch import reduce as reduce
+    from cnncli.kernels.batch import valid as valid
     from cnncli.kernels.conv import conv2d as conv2d
     from cnncli.kernels.conv import conv2d_gradient as conv2d_gradient
     from cnncli.kernels.conv import conv_pool as conv_pool
@@ -49,7 +50,7 @@ if TYPE_CHECKING:
 
 ROOMS = {
     "augment": ("affine", "blur", "brightness", "colour", "erase", "levels", "mix"),
-    "batch": ("gather", "random", "reduce"),
+    "batch": ("gather", "random", "reduce", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
         *("depthwise", "winograd", "winograd_gradient"),

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, ClassVar, NamedTuple
 
 from cnncli.layers.declarations.declaration import Declaration, Named, Registry
-from cnncli.layers.declarations.field_types import Number
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.losses import Loss as LossOp
 
 if TYPE_CHECKING:
-    from cnncli.ops.builder import Builder
+    from cnncli.ops.builder import Builder, Logits
     from cnncli.ops.ir import Shape, Value
 
 
@@ -26,6 +26,7 @@ class Loss(Declaration):
 
     As in Keras, a cross-entropy of the output of any softmax or sigmoid is computed from what that was given: of
     `sigmoid`, too, categorical_crossentropy is that of the softmax of its logits. `check` warns where they differ.
+    With `ignore_class` Keras copies the predictions, and so computes it from them as they are.
     """
 
     kind: ClassVar[str]
@@ -52,18 +53,28 @@ class Loss(Declaration):
         return self.logits.activation if self.logits else "linear"
 
     @property
+    def void(self) -> int | None:
+        """The class number of targets that do not count, if there is one."""
+        ignored: int | None = getattr(self, "ignore_class", None)
+        return ignored
+
+    @property
     def of_logits(self) -> bool:
         """Whether the predictions are logits, unless a softmax or sigmoid made them."""
         return bool(getattr(self, "from_logits", False))
 
     def operation(self, form: OfLogits | None = None) -> LossOp:
         """The operation on (prediction, target, sample weight), in the form that is of logits if that is given."""
-        arguments = tuple((name, value) for name, value in self.settings().items() if name != "from_logits")
+        arguments = tuple((name, value) for name, value in self.settings().items() if name not in NOT_OF_RULES)
         return LossOp(self.kind, arguments) if form is None else LossOp(form.kind, arguments, form.activation)
+
+    def logits_behind(self, build: Builder, prediction: Value) -> Logits | None:
+        """The logits that a softmax or sigmoid made this prediction of, if the loss is computed from them."""
+        return None if self.void is not None else build.logits.get(prediction)
 
     def lower(self, build: Builder, prediction: Value, target: Value, weight: Value) -> tuple[Value, Value]:
         """Emit its operation; the loss of each sample, (), and the probabilities that the prediction means."""
-        found = build.logits.get(prediction)
+        found = self.logits_behind(build, prediction)
         if self.logits is None or (found is None and not self.of_logits):
             return build.emit(self.operation(), prediction, target, weight), prediction
         logits = found.value if found is not None else prediction
@@ -72,10 +83,12 @@ class Loss(Declaration):
 
     def probabilities(self, build: Builder, prediction: Value) -> Value:
         """The probabilities that the prediction means: made of it where it is logits."""
-        logits = self.of_logits and prediction not in build.logits
+        logits = self.of_logits and self.logits_behind(build, prediction) is None
         return build.activation(prediction, self.activation) if logits else prediction
 
 
+NOT_OF_RULES = ("from_logits", "ignore_class")
+"""Fields that no rule reads: logits have a rule of their own, and ignored targets come as rows of zeros."""
 LOSSES = Registry("loss", Loss)
 LossField = Annotated[Loss, Named(LOSSES)]
 Smoothing = Annotated[float, Number(0, 1)]
@@ -111,6 +124,9 @@ class SparseCategoricalCrossentropy(Loss):
 
     from_logits: bool = False
     """Whether the last layer gives logits: predictions are then shown as their softmax, metrics are of the logits."""
+    ignore_class: Annotated[int | None, Maybe(Integer())] = None
+    """Class number that does not count (void), like 255 in the masks of Pascal VOC: neither in the loss, which is the
+    mean over the batch's other pixels (or samples), nor in metrics and evaluation."""
 
 
 @LOSSES.register

@@ -68,11 +68,12 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
     return numbered
 
 
-def of_rows(given: str | Weights, dataset: "Dataset") -> "Array":
+def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -> "Array":
     """The weight of each row of the training split's arrays: float32 (N,). Classes not listed have weight 1.
 
     "balanced" gives a class n / (classes · its images), which scikit-learn and Keras' examples do, counted in the
-    training split. Raises CnncliError unless each image has exactly one class, DeclarationError for an unknown class.
+    training split; images of the class number `void` do not count. Raises CnncliError unless each image has exactly one
+    class, DeclarationError for an unknown class.
     """
     import numpy as np  # local: reading a spec must not import NumPy
 
@@ -89,8 +90,9 @@ def of_rows(given: str | Weights, dataset: "Dataset") -> "Array":
             if number < len(table):
                 table[number] = weight
     else:
-        counts = np.bincount(numbers[split.numbers], minlength=len(table))
+        held = numbers[split.numbers]
+        counts = np.bincount(held[held != void], minlength=len(table))
         shown = counts > 0
-        table[shown] = len(split) / (shown.sum() * counts[shown])
+        table[shown] = counts.sum() / (shown.sum() * counts[shown])
     rows: Array = table.astype(np.float32)[numbers]
     return rows

@@ -161,6 +161,28 @@ def test_all_that_is_wrong_is_told_at_once_and_may_be_skipped(root):
     assert problems >= {"images/00.jpg", "masks/01.png", "masks/02.png", "masks/03.png", "masks/04.png", "masks/06.png"}
 
 
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA"])
+def test_grey_masks_that_are_stored_in_colors_hold_their_grey_levels(root, mode):
+    expected = pairs(root, 2)
+    for name, numbers in expected.items():
+        Image.fromarray(numbers).convert(mode).save(root / f"masks/{name}.png")
+    assert all(np.array_equal(found, expected[name]) for name, found in by_name(read(root).train).items())
+
+
+def test_black_and_white_masks_in_colors_are_0_and_1(root):
+    expected = pairs(root, 3, most=2)
+    for name, numbers in expected.items():
+        Image.fromarray(numbers * np.uint8(255)).convert("RGB").save(root / f"masks/{name}.png")
+    assert all(np.array_equal(found, expected[name]) for name, found in by_name(read(root).train).items())
+
+
+def test_a_mask_that_is_transparent_is_no_grey_one(root):
+    pairs(root, 2)
+    Image.fromarray(np.zeros((6, 4, 4), np.uint8)).save(root / "masks/01.png")
+    with pytest.raises(CnncliError, match=r"01\.png: a mask must have one class number .* received RGBA"):
+        read(root)
+
+
 def test_a_folder_without_the_two_folders_is_no_source_of_masks(root):
     picture(root / "cats/1.png")
     with pytest.raises(CnncliError, match="there must be the folders images and masks"):

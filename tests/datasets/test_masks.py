@@ -7,6 +7,7 @@ from cnncli.datasets import describe
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.load import load
+from cnncli.datasets.masks import settled
 from cnncli.datasets.section import AUGMENTATIONS, DataSection
 from cnncli.datasets.sources import shapes
 from cnncli.datasets.sources.synthetic import Synthetic
@@ -14,7 +15,13 @@ from cnncli.errors import CnncliError, DeclarationError
 from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.layers.convolution import Conv2D
-from cnncli.layers.losses import LOSSES, BinaryCrossentropy, CategoricalCrossentropy, MeanSquaredError
+from cnncli.layers.losses import (
+    LOSSES,
+    BinaryCrossentropy,
+    CategoricalCrossentropy,
+    MeanSquaredError,
+    SparseCategoricalCrossentropy,
+)
 from cnncli.ops import streams
 from tests.reference import mix as twin
 
@@ -90,6 +97,49 @@ def test_from_outside_comes_class_0_whatever_images_are_filled_with():
     assert not binary.any()
     dense = np.ones((16, 9, 8, 2), np.float32)
     assert not filled([{"RandomTranslation": away}], y=dense, channels=2, loss=MeanSquaredError())[1].any()
+
+
+VOID = SparseCategoricalCrossentropy(ignore_class=255)
+
+
+def test_void_is_a_row_of_zeros_and_comes_from_outside_of_an_image():
+    masks = np.where(MASKS == 2, 255, MASKS).astype(np.uint8)
+    away = {"height_factor": [0.4, 0.4], "width_factor": 0, "fill_mode": "constant"}
+    assert np.array_equal(filled(y=masks, loss=VOID)[1], np.eye(CLASSES)[MASKS] * (MASKS != 2)[..., None])
+    _, moved = filled([{"RandomTranslation": away}], loss=VOID)
+    outside = moved.sum(-1) == 0
+    assert 0 < outside.mean() < 1
+    assert np.array_equal(outside, filled([{"RandomTranslation": away}], MASKS * 0 + 1)[1][..., 0] == 1)
+
+
+def test_255_without_ignore_class_is_answered_with_it():
+    masks = MASKS.copy()
+    masks[3, 4, 5] = 255
+    with pytest.raises(CnncliError, match=r"row 103 has 255: where 255 marks .* `loss: .*\{ignore_class: 255\}\}`$"):
+        filled(y=masks)
+    filled(y=masks, loss=VOID)
+    with pytest.raises(CnncliError, match=r"row 103 has 255$"):
+        filled(y=masks, loss=SparseCategoricalCrossentropy(ignore_class=254))
+
+
+def test_void_is_no_class_of_arrays_or_of_black_and_white_files(tmp_path):
+    masks = np.random.default_rng(2).integers(0, 3, (4, 6, 5)).astype(np.uint8)
+    masks[:, 0] = 255
+    data = archive(tmp_path, y_train=masks)
+    assert load(data, tmp_path, void=255).classes == ("0", "1", "2")
+    assert len(load(data, tmp_path).classes) == 256
+    assert load(archive(tmp_path, y_train=masks), tmp_path, void=255).train.y.max() == 255
+    signed = np.where(masks == 255, -1, masks.astype(np.int64))
+    made = load(archive(tmp_path, y_train=signed), tmp_path, void=-1)
+    assert np.array_equal(np.concatenate([made.train.y, made.validation.y]), masks)
+    assert made.classes == ("0", "1", "2")
+    targets = filled(y=made.train.y, x=made.train.x, channels=3, loss=SparseCategoricalCrossentropy(ignore_class=-1))[1]
+    assert np.array_equal(targets, (masks[:3, ..., None] == np.arange(3)))
+    with pytest.raises(CnncliError, match=r"class numbers < 255 with `ignore_class: -1`; row 0 has 255$"):
+        load(archive(tmp_path, y_train=masks), tmp_path, void=-1)
+    black_and_white = np.uint8([[[0, 255]]])
+    assert settled(black_and_white, None).tolist() == [[[0, 1]]]
+    assert settled(black_and_white, 255).tolist() == [[[0, 255]]]
 
 
 @pytest.mark.parametrize("entry", [{"RandomBrightness": {"factor": 0.5}}, {"RandomContrast": {"factor": 0.5}}])

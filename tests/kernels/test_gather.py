@@ -68,6 +68,19 @@ def test_class_numbers_of_pixels_become_a_row_each(dtype, classes):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    ("numbers", "void"), [("uint8", 255), ("uint8", 1), ("int64", -1), ("int64", 2), ("int64", 300)]
+)
+def test_void_becomes_a_row_of_zeros(dtype, numbers, void):
+    generator = np.random.default_rng(3)
+    classes = generator.choice([0, 1, 2, void], (12, 5, 7) if numbers == "uint8" else 12).astype(numbers)
+    rows, out = generator.integers(0, 12, 9), unwritten(dtype, 9, *classes.shape[1:], 3)
+    run(gather.one_hot(*tensors(classes, rows, out), void))
+    assert np.array_equal(out, (classes[rows][..., None] == np.arange(3)) & (classes[rows] != void)[..., None])
+    assert intact(out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 def test_a_copy_has_the_same_bits(dtype):
     for shape in ((1, 3), (40, 28, 28, 1), (3, 1 << 17)):
         x, out = np.random.default_rng(0).normal(0, 1, shape).astype(dtype), unwritten(dtype, *shape)

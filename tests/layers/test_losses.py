@@ -12,7 +12,7 @@ from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import cache
 from cnncli.kernels.losses.loss_rules import RULES, of_elements
 from cnncli.layers.declarations.field_types import Boolean
-from cnncli.layers.losses import LOSSES, Loss
+from cnncli.layers.losses import LOSSES, NOT_OF_RULES, Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.builder import Builder
 from cnncli.ops.differentiate import differentiate
@@ -24,7 +24,7 @@ from cnncli.spec.yaml.writer import to_yaml
 from tests.kernels.loss_cases import problem, twin
 from tests.layers.harness import gradients_agree
 
-NUMBERS = {"label_smoothing": (0.0, 0.2)}
+NUMBERS = {"label_smoothing": (0.0, 0.2), "ignore_class": (None, 255)}
 """Values that each number among the fields of losses is tried with."""
 SHAPES = ((5,), (3, 2, 4))
 
@@ -35,7 +35,8 @@ def every_case():
         values = [(False, True) if isinstance(f.kind, Boolean) else NUMBERS.get(n, ()) for n, f in cls.fields.items()]
         for number, chosen in enumerate(product(*values)):
             arguments = dict(zip(cls.fields, chosen, strict=True))
-            for behind in (False, True) if cls.logits else (False,):
+            taken = cls.logits and arguments.get("ignore_class") is None  # see Loss.logits_behind
+            for behind in (False, True) if taken else (False,):
                 yield pytest.param(cls, arguments, behind, id=f"{name}-{number}{'-behind' * behind}")
 
 
@@ -81,7 +82,7 @@ def case_of(cls, arguments, behind, shape, dtype="float64"):
     logits = cls.logits is not None and (behind or declared.of_logits)
     rule = cls.logits.kind if logits else cls.kind
     given = problem(rule, (4, *shape), dtype, np.random.default_rng(3))
-    given.numbers = {name: value for name, value in arguments.items() if name != "from_logits"}
+    given.numbers = {name: value for name, value in arguments.items() if name not in NOT_OF_RULES}
     return Run(declared, given, declared.activation if behind else "linear"), rule
 
 

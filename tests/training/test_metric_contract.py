@@ -12,7 +12,7 @@ from cnncli.spec.yaml.writer import to_yaml
 from cnncli.training.metrics.metrics import METRICS
 from cnncli.training.metrics.statistics import Totals
 
-OPTIONS = {"threshold": 0.7}
+OPTIONS = {"threshold": 0.7, "ignore_class": 1}
 """A value other than the default for each field."""
 SAMPLES = 60
 
@@ -29,7 +29,27 @@ def _binary_accuracy(metric, scores, targets):
     return {"binary_accuracy": sum(right) / len(right)}
 
 
-TWINS = {"Accuracy": _accuracy, "BinaryAccuracy": _binary_accuracy}
+def _of_classes(metric, scores, targets, score):
+    """The mean of a score of sets of places: those of a class, and those that were given it."""
+    rows = scores.reshape(-1, scores.shape[-1]), targets.reshape(-1, scores.shape[-1])
+    number = (lambda row: int(row[0] > 0.5)) if scores.shape[-1] == 1 else (lambda row: list(row).index(max(row)))
+    given, own = ({at: number(row) for at, row in enumerate(array)} for array in rows)
+    found = []
+    for cls in range(max(2, scores.shape[-1])):
+        a, b = ({at for at in of if of[at] == cls and own[at] != metric.ignore_class} for of in (given, own))
+        found += [score(a, b)] if a | b else []
+    return {metric.names[0]: np.mean(found)}
+
+
+def _mean_iou(metric, scores, targets):
+    return _of_classes(metric, scores, targets, lambda a, b: len(a & b) / len(a | b))
+
+
+def _dice(metric, scores, targets):
+    return _of_classes(metric, scores, targets, lambda a, b: 2 * len(a & b) / (len(a) + len(b)))
+
+
+TWINS = {"Accuracy": _accuracy, "BinaryAccuracy": _binary_accuracy, "MeanIoU": _mean_iou, "Dice": _dice}
 """(metric, all scores, all targets) → its figures, sample by sample."""
 CASES = [
     pytest.param(cls(**arguments), outputs, id=f"{name}-{'-'.join(arguments)}-{outputs}")

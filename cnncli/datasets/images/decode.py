@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import MOST_MASKED, DataSection
 from cnncli.datasets.sources import tf_resize
 from cnncli.datasets.sources.image_files import UnusableError, opened
 
@@ -130,6 +130,7 @@ def _spread(image: Image.Image) -> int:
 
 def _numbers(image: Image.Image, spread: int) -> Image.Image:
     """A mask with its class numbers, of 8 bits. Raises UnusableError for one of colours, or of greater numbers."""
+    image = _grey(image)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise UnusableError(
             f"a mask must have one class number per pixel, as in grayscale and palette images; received {image.mode}"
@@ -138,6 +139,16 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
     if numbers.max() > 255:
         raise UnusableError(f"a mask must have class numbers ≤ 255; it has {numbers.max()}")
     return Image.fromarray(numbers.astype(np.uint8))
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """An opaque image that is stored in colours but has none, as grey levels; others as they are."""
+    if image.mode not in ("RGB", "RGBA", "LA"):
+        return image
+    bands = np.asarray(image)
+    shades = bands[..., : len(image.mode.removesuffix("A"))]
+    opaque = shades.shape == bands.shape or bands[..., -1].min() == MOST_MASKED
+    return Image.fromarray(shades[..., 0]) if opaque and (shades == shades[..., :1]).all() else image
 
 
 def _resized(image: Image.Image, form: Form) -> Array:

@@ -39,8 +39,10 @@ class Images:
     notes: Sequence[str]
 
 
-def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
-    """Read a folder. `progress` hears how many of how many files are decoded.
+def read(
+    source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None], void: int | None = None
+) -> Images:
+    """Read a folder. `progress` hears how many of how many files are decoded. `void`: no class of a mask.
 
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
@@ -56,8 +58,8 @@ def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, i
         own = replace(form, color_mode=MASK, interpolation="nearest", alpha="drop")
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
-        y = masks.settled(drawn.images[..., 0])
-        classes = tuple(str(number) for number in range(int(y.max()) + 1))
+        y = masks.numbered(masks.settled(drawn.images[..., 0], void), f"{root}: masks", void)
+        classes = tuple(str(number) for number in range(masks.greatest(y, void) + 1))
         state.update(drawn.digest.encode())
     elif data.targets == "labels":
         y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)

@@ -10,6 +10,8 @@ from PIL import Image
 from cnncli.datasets.augment.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.masks import present
+from cnncli.datasets.section import MOST_MASKED
 from cnncli.layers.losses import LOSSES
 
 Array = np.ndarray[Any, Any]
@@ -31,8 +33,12 @@ def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: in
     chosen = order(len(train), seed, 0, shuffle=True)[:images]
     shape = (len(chosen), *train.x.shape[1:])
     masks = train.y if train.y is not None and train.y.ndim > 2 else None
+    colors = palette(0 if masks is None else masks.shape[-1])
+    if masks is not None and masks.ndim == 3:
+        held = np.union1d(np.flatnonzero(present(masks)), (0, 1))
+        masks, colors = held.searchsorted(masks).astype(np.uint8), palette(MOST_MASKED + 1)[held]
     made = np.empty((1 + draws, *shape), np.float32)
-    channels = 0 if masks is None else max(2, int(masks.max()) + 1) if masks.ndim == 3 else masks.shape[3]
+    channels = 0 if masks is None else len(colors)
     targets = np.zeros((1 + draws, *shape[:3], channels or shape[3]), np.float32)
     for draw in range(1 + draws):
         inputs = np.zeros(shape, np.float32)
@@ -45,7 +51,7 @@ def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: in
         made = (made - least) * (255 / max(most - least, np.finfo(np.float32).tiny))
     if masks is not None:
         pictures = made if shape[3] == 3 else made[..., :1].repeat(3, -1)
-        made = np.concatenate([pictures, targets @ palette(channels)], axis=2)
+        made = np.concatenate([pictures, targets @ colors], axis=2)
     return made.round().clip(0, 255).astype(np.uint8)
 
 

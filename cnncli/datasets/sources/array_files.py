@@ -103,15 +103,15 @@ def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Arr
     return (kept[..., None] if kept.ndim == 3 else kept), seen
 
 
-def labels(y: Array, header: Header) -> Array:
-    """Labels, int64 (N,) or float32 (N, …). Raises CnncliError naming the first bad row."""
+def labels(y: Array, header: Header, void: int | None = None) -> Array:
+    """Labels, int64 (N,) or float32 (N, …); `void` is no class. Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
     if y.dtype.kind == "f":
         return finite(y.reshape(-1, 1) if y.ndim == 1 else y, header)
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
-    if y.dtype.kind == "i" and y.min() < 0:
-        row = int(np.argmax((y < 0).reshape(len(y), -1).any(axis=1)))
+    if y.dtype.kind == "i" and (bad := (y < 0) & (y != void)).any():
+        row = int(np.argmax(bad.reshape(len(y), -1).any(axis=1)))
         raise CnncliError(f"{header.place} must hold class numbers ≥ 0; row {row} has {y[row].min()}")
     if y.ndim == 1:
         if y.dtype.kind == "u" and y.max() > np.iinfo(np.int64).max:
@@ -120,10 +120,10 @@ def labels(y: Array, header: Header) -> Array:
     return np.ascontiguousarray(y, np.float32)
 
 
-def masks(y: Array, header: Header) -> Array:
-    """Masks, uint8 (N, H, W) or float32 (N, H, W, C). Raises CnncliError naming the first bad row."""
+def masks(y: Array, header: Header, void: int | None = None) -> Array:
+    """Masks, uint8 (N, H, W) or float32 (N, H, W, C); see `byte_of`. Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)
-    return finite(y, header) if y.dtype.kind == "f" else numbered(y.reshape(y.shape[:3]), header.place)
+    return finite(y, header) if y.dtype.kind == "f" else numbered(y.reshape(y.shape[:3]), header.place, void)
 
 
 def finite(array: Array, header: Header, start: int = 0) -> Array:

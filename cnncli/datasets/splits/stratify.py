@@ -31,8 +31,11 @@ def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequ
     return {name: replace(train, rows=np.array([int(row.file) for row in part])) for name, part in parts.items()}
 
 
-def refuse_untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> None:
-    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on."""
+def refuse_untrained(splits: Mapping[str, Split], classes: Sequence[str], void: int | None = None) -> None:
+    """Raise CnncliError for a single class, and for one that is in a split but not in the one that is trained on.
+
+    `void` is no class.
+    """
     train = splits.get("train")
     numbers = {name: found for name, split in splits.items() if (found := _numbers(split)) is not None}
     if train is None or "train" not in numbers:
@@ -41,8 +44,9 @@ def refuse_untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> Non
     exact = _is_exact(train)
     if exact and (numbers["train"] == first).all():
         raise CnncliError(f"{train.place} must hold at least two classes; every row has {first}")
+    known = numbers["train"] if void is None else np.append(numbers["train"], void)
     for name, held in numbers.items():
-        if lacking := _first_lacking(held, numbers["train"], classes):
+        if lacking := _first_lacking(held, known, classes):
             row, of = lacking
             way = f"; {NUMBERS}" if exact else ""
             raise CnncliError(
@@ -72,7 +76,11 @@ def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, 
     if "train" not in shown:
         return {}
     lacking = {
-        name: [class_name(number, classes) for number in np.flatnonzero(held & ~shown["train"]).tolist()]
+        name: [
+            class_name(number, classes)
+            for number in np.flatnonzero(held & ~shown["train"]).tolist()
+            if number < len(classes)  # others are void
+        ]
         for name, held in shown.items()
         if held.shape == shown["train"].shape
     }

@@ -49,10 +49,15 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
     loss, optimizer = compiled.loss, compiled.optimizer
     if isinstance(optimizer.learning_rate, Schedule):  # its epochs depend on a dataset
         raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
+    if loss.void is not None:
+        raise _refusal(f"the loss {type(loss).__name__} with ignore_class")
     described = configured(loss, "the loss ")
-    name = described["class_name"]
+    name, config = described["class_name"], described["config"]
     return {
-        "loss": {**described, "class_name": ON_ROWS.get(name, name)},
+        "loss": {
+            "class_name": ON_ROWS.get(name, name),
+            "config": {key: value for key, value in config.items() if key != "ignore_class"},
+        },
         "targets": loss.outputs.name.lower(),
         "optimizer": configured(optimizer, "the optimizer "),
     }

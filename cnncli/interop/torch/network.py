@@ -202,6 +202,12 @@ def _binary(loss: BinaryCrossentropy) -> Module:
     return "BCEWithLogitsLoss", {}
 
 
+def _sparse(loss: SparseCategoricalCrossentropy) -> Module:
+    if loss.ignore_class is not None:
+        raise no_counterpart("torch", "the loss SparseCategoricalCrossentropy with ignore_class")
+    return "CrossEntropyLoss", {"label_smoothing": 0.0}
+
+
 def _optimizer(optimizer: Optimizer) -> Module:
     kind = type(optimizer)
     if kind not in OPTIMIZERS:
@@ -259,7 +265,7 @@ LOSSES: dict[type[Loss], Callable[[Any], Module]] = {
     BinaryCrossentropy: _binary,
     CategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": loss.label_smoothing}),
     MeanSquaredError: lambda loss: ("MSELoss", {}),
-    SparseCategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": 0.0}),
+    SparseCategoricalCrossentropy: _sparse,
 }
 """Translation of each loss; losses of probabilities become losses of logits."""
 OF_ADAM = ("beta_1", "beta_2", "epsilon", "weight_decay")

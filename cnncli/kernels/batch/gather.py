@@ -12,10 +12,12 @@ from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, worker
 
 SCALED = block("x rows out size item factor:f divisor:f")
-ONE_HOT = block("classes rows out places size item")
+ONE_HOT = block("classes rows out places size item void")
 COPIED = block("x out size")
 BYTES = 1
 """Bytes of an element of the source array: uint8, or a wider dtype."""
+NO_CLASS = -1 << 63
+"""Stands for no `void`."""
 PORTION = 1 << 17
 """Elements per chunk: about 20 µs of work, twice the time needed to wake another thread."""
 
@@ -32,15 +34,17 @@ def scaled(x: Tensor, rows: Tensor, out: Tensor, factor: float, divisor: float) 
     return [scaled_worker.step(out.dtype, _work(out), **places, **sizes)]
 
 
-def one_hot(classes: Tensor, rows: Tensor, out: Tensor) -> list[Step]:
+def one_hot(classes: Tensor, rows: Tensor, out: Tensor, void: int | None = None) -> list[Step]:
     """out[i, …] = 1 at classes[rows[i], …], 0 elsewhere.
 
-    classes: int64 (N,) or uint8 (N, H, W), each of 0 … K - 1. rows: int64 (n,), read at run time, each within classes.
-    out: real (n, K) or (n, H, W, K). Raises ValueError for classes of another dtype.
+    classes: int64 (N,) or uint8 (N, H, W), each of 0 … K - 1, or `void`, whose row has only zeros. rows: int64 (n,),
+    read at run time, each within classes. out: real (n, K) or (n, H, W, K). Raises ValueError for classes of another
+    dtype.
     """
     _check(classes, "uint8", "int64")
     places = {"classes": classes.address, "rows": rows.address, "out": out.address}
     sizes = {"places": prod(out.shape[1:-1]), "size": out.shape[-1], "item": bytes_of(classes.dtype)}
+    sizes["void"] = NO_CLASS if void is None or abs(void) > -NO_CLASS - 1 else void
     return [one_hot_worker.step(out.dtype, _work(out), **places, **sizes)]
 
 
@@ -97,11 +101,13 @@ def one_hot_worker(real):
             if p.item == BYTES:
                 levels = view(place, p.places, types.uint8)
                 for j in range(p.places):
-                    scores[j * p.size + levels[j]] = 1
+                    if levels[j] != p.void:
+                        scores[j * p.size + levels[j]] = 1
             else:
                 numbers = view(place, p.places, types.int64)
                 for j in range(p.places):
-                    scores[j * p.size + numbers[j]] = 1
+                    if numbers[j] != p.void:
+                        scores[j * p.size + numbers[j]] = 1
 
     return one_hot
 

@@ -54,7 +54,7 @@ def covered(image: Image.Image, mask: Array, colors: Array) -> Image.Image:
 
 def _row(evaluation: Evaluation, mistake: MaskMistake, colors: Array) -> list[Tile]:
     image = as_image(evaluation.image(mistake.position))
-    differ = (mistake.true != mistake.predicted).astype(np.uint8)
+    differ = mistake.differs.astype(np.uint8)
     name = mistake.file or f"number {mistake.index}"
     return [
         Tile(image, (name,), tip=name),

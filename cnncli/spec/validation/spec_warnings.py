@@ -22,7 +22,7 @@ def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, p
     `last`, `place`: the places of the last layer and of the loss.
     """
     name, wanted = snake_case(type(loss).__name__), loss.activation
-    found = lowered.builder.logits.get(lowered.output)
+    found = loss.logits_behind(lowered.builder, lowered.output)
     if wanted == "linear":
         return
     if found is not None and loss.of_logits:

@@ -166,6 +166,10 @@ REJECTED_KEYS: dict[str, str] = {
     "input_shape": "set `input_shape: [28, 28, 1]` under `model`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
     "steps_per_epoch": "an epoch is one pass over the training data",
+    "ignore_class": "as in Keras, only sparse_categorical_crossentropy does, of the losses",
+    "num_classes": "the number of classes is that of the model's outputs",
+    "sparse_y_true": "class numbers and rows of scores are told apart",
+    "sparse_y_pred": "predictions are rows of scores, of which the highest counts",
     "amsgrad": "it is not supported",
     "use_ema": "it is not supported",
     "gradient_accumulation_steps": "it is not supported",
@@ -238,7 +242,7 @@ UNSUPPORTED: dict[str, str] = {
         Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
         MeanSquaredLogarithmicError mae huber kl_divergence poisson hinge log_cosh mean_absolute_error""",
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
-        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError MeanIoU CategoricalCrossentropy mse mae
+        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError CategoricalCrossentropy mse mae
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",

@@ -10,7 +10,7 @@ from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.training.decisions.decision import pairs, scores
 from cnncli.training.metrics.evaluation import portions
-from cnncli.training.metrics.statistics import class_numbers
+from cnncli.training.metrics.statistics import class_numbers, valid_rows
 from cnncli.training.prediction import logits_of
 
 Array = np.ndarray[Any, Any]
@@ -67,4 +67,5 @@ def collect(network: Network, feed: Feed, kind: str) -> Outputs:
             given = logits_of(network, n)
             if given is not None:
                 logits[rows] = given
-    return Outputs(kind, probabilities, targets, None if given is None else logits)
+    valid = valid_rows(network.loss, targets)
+    return Outputs(kind, probabilities[valid], targets[valid], None if given is None else logits[valid])

@@ -85,8 +85,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     prepare(network, 1, plan.data.augment)
     network.initialize(plan.seed)
     update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(plan.compile.metrics), count(1)
-    arrays = network.inputs, network.targets
-    training = Feed(train, plan.rescale, network.loss, *arrays, augment=plan.data.augment, seed=plan.seed)
+    training = Feed.of(train, plan.rescale, network, augment=plan.data.augment, seed=plan.seed)
 
     def train_on(rows: Array) -> None:
         step = next(number)
@@ -98,7 +97,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     trained = _seconds(train_on, order(len(train), plan.seed, 0, shuffle=plan.fit.shuffle), network.batch_size)
     judged = 0.0
     if dataset.validation is not None:
-        validation = Feed(dataset.validation, plan.rescale, network.loss, *arrays)
+        validation = Feed.of(dataset.validation, plan.rescale, network)
 
         def judge(rows: Array) -> None:
             n = validation.fill(rows)

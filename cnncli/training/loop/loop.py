@@ -73,7 +73,7 @@ class Trainer:
             raise CnncliError(f"{job.dataset.source}: no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
         given = job.fit.class_weight
-        weights = None if given is None else (class_weight.of_rows(given, job.dataset), network.sample_weight)
+        weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
         directions = {name: metric.better for metric in job.metrics for name in metric.names}
@@ -229,12 +229,9 @@ class Trainer:
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(
-        self, split: Split, augment: Sequence[Augmentation] = (), weights: tuple[Array, Array] | None = None
-    ) -> Feed:
-        network, job = self.network, self.job
-        arrays = network.inputs, network.targets
-        return Feed(split, job.rescale, network.loss, *arrays, augment=augment, seed=job.seed, weights=weights)
+    def _feed(self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | None = None) -> Feed:
+        job = self.job
+        return Feed.of(split, job.rescale, self.network, augment=augment, seed=job.seed, weights=weights)
 
 
 def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> None:
@@ -250,6 +247,6 @@ def prepare(network: Network, n: int, augment: Sequence[Augmentation] = ()) -> N
         targets.append(None)
     for labels in targets:
         split = Split(images, labels, "", "x_train")
-        Feed(split, 1.0, network.loss, network.inputs, network.targets, augment=augment).fill(slice(n))
+        Feed.of(split, 1.0, network, augment=augment).fill(slice(n))
     network.train_step(n, 0, 0)
     network.evaluate(n)

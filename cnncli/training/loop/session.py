@@ -98,6 +98,7 @@ def read_data(plan: Plan, on_progress: Callable[[int, int], None] = lambda done,
         progress=on_progress,
         input_shape=plan.model.input_shape,
         outputs=lower(plan.model).output.shape[-1],
+        void=plan.compile.loss.void,
     )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: no training images")
@@ -114,9 +115,9 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
     network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
     for split in dataset.splits.values():
-        Feed(split, plan.rescale, plan.compile.loss, network.inputs, network.targets)
+        Feed.of(split, plan.rescale, network)
     if plan.fit.class_weight is not None:
-        class_weight.of_rows(plan.fit.class_weight, dataset)
+        class_weight.of_rows(plan.fit.class_weight, dataset, plan.compile.loss.void)
     if place.weights:
         _load(network, place.weights)
     return network
@@ -259,7 +260,7 @@ def _test(
     """The metrics on the test split, if there is one. `weights` names the weights in error messages."""
     if dataset.test is None:
         return None
-    feed = Feed(dataset.test, plan.rescale, plan.compile.loss, network.inputs, network.targets)
+    feed = Feed.of(dataset.test, plan.rescale, network)
     figures = evaluate(
         network,
         feed,

@@ -9,7 +9,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.training.metrics.metrics import Metric
-from cnncli.training.metrics.statistics import Array, Totals
+from cnncli.training.metrics.statistics import Array, Totals, of_valid
 
 LOSS = "loss"
 
@@ -30,7 +30,7 @@ class Sums:
         Keras weights a batch by its size: n·(mean of the rows' losses + penalties).
         """
         loss = float(network.losses[:n].sum(dtype=np.float64)) + n * network.penalty()
-        predictions, targets = only(network.predictions)[:n], only(network.targets)[:n]
+        predictions, targets = of_valid(network.loss, only(network.predictions)[:n], only(network.targets)[:n])
         self.samples += n
         self.losses.append(loss)
         for metric, totals in zip(self.metrics, self.totals, strict=True):

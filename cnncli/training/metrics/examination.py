@@ -1,6 +1,7 @@
 """Evaluation of a model on a split."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,15 @@ from cnncli.training.metrics.evaluation import evaluate
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.metrics.mistakes import find_mistakes
-from cnncli.training.metrics.statistics import Confusion, Totals, class_names, class_numbers, confusion_matrix
+from cnncli.training.metrics.statistics import (
+    Confusion,
+    Totals,
+    class_names,
+    class_numbers,
+    confusion_matrix,
+    of_valid,
+    valid_rows,
+)
 from cnncli.training.metrics.worst_masks import MaskMistake, WorstMasks
 
 Array = np.ndarray[Any, Any]
@@ -33,21 +42,23 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
         figures, confusion, masks = _examine_pixels(network, feed, metrics, count)
         count = len(feed.split)
         return Evaluation(split, count, figures, classes, confusion, [], counted, data=feed.split, masks=masks)
-    figures, scores, labels = _examine_samples(network, feed, metrics, multi_label=several)
+    figures, scores, labels, valid = _examine_samples(network, feed, metrics, multi_label=several)
+    data = feed.split if valid.all() else replace(feed.split, rows=feed.split.numbers[valid])
+    scores, labels = scores[valid], labels[valid]
     matrix = None if several else confusion_matrix(labels, class_numbers(scores), count)
-    mistakes = find_mistakes(classes, scores, labels, feed.split)
-    return Evaluation(split, len(feed.split), figures, classes, matrix, mistakes, counted, scores, labels, feed.split)
+    mistakes = find_mistakes(classes, scores, labels, data)
+    return Evaluation(split, len(data), figures, classes, matrix, mistakes, counted, scores, labels, data)
 
 
 def _examine_pixels(
     network: Network, feed: Feed, metrics: Sequence[Metric], classes: int
 ) -> tuple[dict[str, float], Array, Sequence[MaskMistake]]:
     """The figures, the confusion matrix, and the images with the most wrong pixels."""
-    confusion, totals, worst = Confusion(classes), Totals(), WorstMasks(feed.split)
+    confusion, totals, worst = Confusion(classes), Totals(), WorstMasks(feed.split, network.loss)
 
     def count_batch(rows: slice) -> None:
         scores, targets = _read(network, rows)
-        totals.add(confusion.count(scores, targets))
+        totals.add(confusion.count(*of_valid(network.loss, scores, targets)))
         worst.add(scores, targets, rows.start)
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch)
@@ -56,17 +67,19 @@ def _examine_pixels(
 
 def _examine_samples(
     network: Network, feed: Feed, metrics: Sequence[Metric], *, multi_label: bool
-) -> tuple[dict[str, float], Array, Array]:
-    """The figures, scores and labels."""
+) -> tuple[dict[str, float], Array, Array, Array]:
+    """The figures, scores, labels, and which samples are not void."""
     shape = (len(feed.split), only(network.targets).shape[1])
     scores = np.empty(shape, np.float32)
     labels = np.empty(shape, np.uint8) if multi_label else np.empty(shape[0], np.int64)
+    valid = np.empty(shape[0], bool)
 
     def keep_batch(rows: slice) -> None:
         scores[rows], targets = _read(network, rows)
         labels[rows] = targets > 0.5 if multi_label else class_numbers(targets)
+        valid[rows] = valid_rows(network.loss, targets)
 
-    return evaluate(network, feed, metrics, after_batch=keep_batch), scores, labels
+    return evaluate(network, feed, metrics, after_batch=keep_batch), scores, labels, valid
 
 
 def _read(network: Network, rows: slice) -> tuple[Array, Array]:

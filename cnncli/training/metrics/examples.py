@@ -9,8 +9,9 @@ import numpy as np
 from cnncli.datasets.batches import Feed
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
+from cnncli.layers.losses import Loss
 from cnncli.training.metrics.evaluation import portions
-from cnncli.training.metrics.statistics import class_numbers
+from cnncli.training.metrics.statistics import class_numbers, of_valid
 
 Array = np.ndarray[Any, Any]
 LOOKED_AT = 512
@@ -65,10 +66,11 @@ def _examples(network: Network, feed: Feed, rows: Array, *, masks: bool) -> Iter
             network.predict(n)
             arrays = network.inputs, only(network.targets), only(network.probabilities)
             for row, fed, target, output in zip(rows[part].tolist(), *arrays, strict=False):
-                yield Example(row, fed, target, output, _error(target, output, masks=masks))
+                yield Example(row, fed, target, output, _error(network.loss, target, output, masks=masks))
 
 
-def _error(target: Array, output: Array, *, masks: bool) -> float:
+def _error(loss: Loss, target: Array, output: Array, *, masks: bool) -> float:
     if masks:
-        return float(np.mean(class_numbers(target) != class_numbers(output)))
+        predicted, true = map(class_numbers, of_valid(loss, output, target))
+        return float((true != predicted).sum() / max(1, true.size))
     return float(np.mean((output.astype(np.float64) - target) ** 2))

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.layers.losses import Loss
+
 Array = np.ndarray[Any, Any]
 Counts = Mapping[str, Array]
 """int64 or float64 arrays by name; the dtype and shape of a name are the same for all batches."""
@@ -74,6 +76,20 @@ def class_numbers(scores: Array) -> Array:
         return (scores[..., 0] > 0.5).astype(np.int64)
     numbers: Array = scores.argmax(-1)
     return numbers
+
+
+def valid_rows(loss: Loss, targets: Array) -> Array:
+    """Which targets, real (n, …, classes), have a class: bool (n, …). With `ignore_class` rows of zeros have none."""
+    valid: Array = np.ones(targets.shape[:-1], bool) if loss.void is None else (targets != 0).any(-1)
+    return valid
+
+
+def of_valid(loss: Loss, predictions: Array, targets: Array) -> tuple[Array, Array]:
+    """Predictions and targets, real (n, …, classes), without void ones: (rows, classes) if the loss ignores a class."""
+    if loss.void is None:
+        return predictions, targets
+    valid = valid_rows(loss, targets)
+    return predictions[valid], targets[valid]
 
 
 def class_names(names: Sequence[str], outputs: int, classes: int) -> list[str]:

@@ -1,0 +1,63 @@
+"""`ignore_class`: targets that do not count, as in Keras."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from cnncli.graph.model import INPUT, Model, Node
+from cnncli.layers.convolution import Conv2D
+from cnncli.layers.core import Dense, Flatten
+from cnncli.layers.losses import SparseCategoricalCrossentropy
+from cnncli.training.loop import session
+from cnncli.training.metrics.metrics import MeanIoU
+from cnncli.training.metrics.statistics import Totals, of_valid
+from cnncli.training.runs import checkpoint
+from cnncli.training.sections import CompileSection, FitSection
+from tests.training import small
+
+FIXTURE = json.loads((Path(__file__).parents[1] / "fixtures" / "void.json").read_text())
+
+
+@pytest.mark.parametrize("case", FIXTURE["fit"], ids=[case["name"] for case in FIXTURE["fit"]])
+def test_two_epochs_are_those_of_keras(tmp_path, monkeypatch, case):
+    x, y = np.array(case["x"], np.float32), np.array(case["y"])
+    np.savez(tmp_path / "bars.npz", x_train=x[:13], y_train=y[:13], x_val=x[13:], y_val=y[13:])
+    kernel, bias = (np.array(array, np.float32) for array in case["start"])
+    activation = "linear" if case["config"]["from_logits"] else "softmax"
+    nodes = [Node("flatten", Flatten(), (INPUT,)), Node("last", Dense(units=3, activation=activation), ("flatten",))]
+    if y.ndim == 3:
+        kernel = kernel[None, None]
+        nodes = [Node("last", Conv2D(filters=3, kernel_size=(1, 1), activation=activation), (INPUT,))]
+    plan = small.plan(tmp_path, validation_split=0.0)
+    plan = replace(
+        plan,
+        data=plan.data.replace(targets="masks" if y.ndim == 3 else "labels"),
+        model=Model((4, 3, 2), tuple(nodes)),
+        compile=CompileSection(
+            optimizer={"SGD": {"learning_rate": 0.5}}, loss={"SparseCategoricalCrossentropy": case["config"]}
+        ),
+        fit=FitSection(epochs=2, batch_size=5, shuffle=False, class_weight=case["class_weight"]),
+    )
+    start = {"last/kernel": kernel, "last/bias": bias}
+    monkeypatch.setattr(session.Network, "initialize", lambda network, seed: network.load(start))
+    small.run(plan, tmp_path / "run")
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    for figure in ("loss", "val_loss"):
+        np.testing.assert_allclose([line[figure] for line in lines], case[figure], rtol=1e-5)
+    weights = checkpoint.load(tmp_path / "run/last.safetensors").weights
+    for name, value in zip(start, case["end"], strict=True):
+        np.testing.assert_allclose(weights[name].reshape(np.shape(value)), np.array(value), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", FIXTURE["mean_iou"], ids=lambda case: f"ignore_{case['ignore_class']}")
+def test_mean_iou_is_that_of_keras(case):
+    scores, true = np.array(case["scores"], np.float32), np.array(case["true"])
+    loss = SparseCategoricalCrossentropy(ignore_class=255)
+    metric = MeanIoU() if case["ignore_class"] == 255 else MeanIoU(ignore_class=case["ignore_class"])
+    totals, targets = Totals(), (true[..., None] == np.arange(6)).astype(np.float32)
+    for rows in (slice(0, 3), slice(3, 8)):
+        totals.add(metric.count(*of_valid(loss, scores[rows], targets[rows])))
+    np.testing.assert_allclose(metric.figures(totals.sums())["mean_io_u"], case["value"], rtol=1e-6)
