@@ -101,7 +101,14 @@ def augmented_images(
     from cnncli.datasets.load import load
 
     base = spec.path.parent if spec.path else Path()
-    dataset = load(spec.data, base, seed=spec.seed, progress=decoding(on_event), input_shape=spec.model.input_shape)
+    dataset = load(
+        spec.data,
+        base,
+        seed=spec.seed,
+        progress=decoding(on_event),
+        input_shape=spec.model.input_shape,
+        void=spec.compile.loss.void,
+    )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
     drawn = draws if spec.data.augment else 0

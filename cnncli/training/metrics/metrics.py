@@ -60,7 +60,10 @@ class ShareOfRight(Metric):
         return {"right": count_nonzero(right), "answers": right.size}
 
     def figures(self, counts: "Counts") -> Mapping[str, float]:
-        return {name: int(counts["right"]) / max(1, int(counts["answers"])) for name in self.names}
+        right, answers = int(counts["right"]), int(counts["answers"])
+        if not 0 <= right <= answers:
+            raise ValueError(f"there can't be {right} right ones of {answers} answers")
+        return dict.fromkeys(self.names, right / answers if answers else 0.0)  # as Keras, where all targets are void
 
 
 @METRICS.register
