@@ -8,7 +8,7 @@ from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Maybe, Quotient, Schema
-from cnncli.layers.declarations.list_types import PairOf
+from cnncli.layers.declarations.list_types import ListOf, PairOf
 
 
 class _Rescale(Quotient):
@@ -28,10 +28,11 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error"),
+    *("interpolation", "antialias", "on_error", "palette"),
 )
 
 
+COLOR = ListOf(Integer(0, 255), 3, 3)
 Targets = Literal["labels", "input", "masks"]
 
 
@@ -74,6 +75,8 @@ class DataSection(Declaration):
     area and lanczos3 up to one level, in 1 of 2,000 pixels)."""
     on_error: Literal["stop", "skip"] = "stop"
     """Handling of unusable files: stop with an error, or skip and list them."""
+    palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
+    """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
 
     def contradiction(self) -> str:
         if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
@@ -86,7 +89,12 @@ class DataSection(Declaration):
             return "validation_split and test_split must add up to less than 1"
         if self.stratified and self.targets != "labels":
             return f"stratified requires class labels; remove it with `targets: {self.targets}`"
-        return ""
+        return self._fault_of_palette()
+
+    def _fault_of_palette(self) -> str:
+        if self.palette and self.targets != "masks":
+            return "palette requires `targets: masks`"
+        return "palette must have each color once" if len(set(self.palette or ())) < len(self.palette or ()) else ""
 
     @property
     def shares(self) -> dict[str, float]:

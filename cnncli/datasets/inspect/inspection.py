@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets.dataset import duplicate_groups
-from cnncli.datasets.images.decode import MASK, Form, decode
+from cnncli.datasets.images.decode import MASK, Form, decode, palette_of
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources import folder, image_files, mask_folder
 from cnncli.datasets.sources.array_files import limits
@@ -24,7 +24,8 @@ class Inspection:
     """`counts`: images by split and class. `sizes`: images by (height, width).
 
     `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
-    source from being used. `ranges`: of arrays the least and the greatest value by split.
+    source from being used. `ranges`: of arrays the least and the greatest value by split. `palette`: the colors of
+    masks that are in colors.
     """
 
     source: str
@@ -35,6 +36,7 @@ class Inspection:
     problems: Sequence[Problem]
     split_of: Mapping[str, str]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    palette: Sequence[Sequence[int]] = ()
 
     @property
     def images(self) -> int:
@@ -55,6 +57,7 @@ class Inspection:
             "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
             "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
             "ranges": self.ranges,
+            "palette": list(self.palette),
             "problems": [problem._asdict() for problem in self.problems],
         }
 
@@ -92,7 +95,10 @@ def inspect(root: Path, targets: str = "labels") -> Inspection:
         for split, part in found.splits.items()
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
-    return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+    masks = {*found.masks.values()}
+    palette = palette_of(root / problem.file for problem in problems if problem.file in masks)
+    known = str(root), found.classes, counts, dict(sizes.most_common())
+    return Inspection(*known, duplicates, problems, split_of, palette=palette)
 
 
 def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:
