@@ -8,7 +8,7 @@ from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
-from cnncli.layers.declarations.list_types import PairOf
+from cnncli.layers.declarations.list_types import ListOf, PairOf
 
 
 class _Rescale(Quotient):
@@ -48,7 +48,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -56,6 +56,8 @@ KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables
 """Keys that mean something to one kind of data only."""
 
 DataFormat = Literal["auto", "channels_last", "channels_first"]
+
+COLOR = ListOf(Integer(0, 255), 3, 3)
 Targets = Literal["labels", "input", "masks"]
 LayoutName = Literal["auto", "class_folders"]
 
@@ -113,6 +115,9 @@ class DataSection(Declaration):
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
 
+    palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
+    """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
+
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
         rules = {
@@ -126,6 +131,8 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            "palette requires `targets: masks`": self.palette and self.targets != "masks",
+            "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
         }
         return next((rule for rule, broken in rules.items() if broken), "")
 

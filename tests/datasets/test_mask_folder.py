@@ -13,6 +13,7 @@ from cnncli.datasets.describe import describe
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from tests.cli.test_train import cnncli
 from tests.datasets.photos import picture
 
@@ -174,6 +175,66 @@ def test_black_and_white_masks_in_colors_are_0_and_1(root):
     for name, numbers in expected.items():
         Image.fromarray(numbers * np.uint8(255)).convert("RGB").save(root / f"masks/{name}.png")
     assert all(np.array_equal(found, expected[name]) for name, found in by_name(read(root).train).items())
+
+
+PALETTE = [[0, 0, 0], [128, 0, 64], [224, 224, 192]]
+
+
+def colored(root, count=3):
+    """Masks in colors: their class numbers, with those of the last color as void."""
+    expected = pairs(root, count)
+    for name, numbers in expected.items():
+        Image.fromarray(np.uint8(PALETTE)[numbers]).save(root / f"masks/{name}.png")
+    return expected
+
+
+def test_a_palette_tells_the_classes_of_colors(root):
+    expected = colored(root)
+    found = read(root, palette=PALETTE)
+    assert all(np.array_equal(numbers, expected[name]) for name, numbers in by_name(found.train).items())
+    assert found.classes == ("0", "1", "2")
+    turned = read(root, palette=PALETTE[::-1])
+    assert all(np.array_equal(numbers, 2 - expected[name]) for name, numbers in by_name(turned.train).items())
+    enlarged = by_name(read(root, palette=PALETTE, image_size=[12, 8]).train)
+    assert all(np.array_equal(numbers, expected[name].repeat(2, 0).repeat(2, 1)) for name, numbers in enlarged.items())
+
+
+def test_check_suggests_the_palette_of_all_masks(root):
+    pairs(root, 3)
+    for name, colors in (("00", PALETTE[:2]), ("01", PALETTE[1:]), ("02", PALETTE[:1])):
+        Image.fromarray(np.resize(np.uint8(colors), (6, 4, 3))).save(root / f"masks/{name}.png")
+    done = cnncli(root.parent, "datasets", "check", "photos", "--masks")
+    assert done.returncode == 1
+    assert f"palette: {PALETTE}" in " ".join(done.stdout.split())
+    assert (
+        json.loads(cnncli(root.parent, "datasets", "check", "photos", "--masks", "--json").stdout)["palette"] == PALETTE
+    )
+
+
+def test_colors_without_a_palette_and_beside_one_are_named(root):
+    colored(root)
+    with pytest.raises(
+        CnncliError, match=re.escape(f"if colors are classes, list them under `data`, as `palette: {PALETTE}`")
+    ):
+        read(root)
+    with pytest.raises(CnncliError, match=r"must have the colors of `palette`; the pixel in row \d, column \d has \["):
+        read(root, palette=PALETTE[:2])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"palette": PALETTE}, "palette requires `targets: masks`"),
+        ({"palette": [*PALETTE, PALETTE[0]], "targets": "masks"}, "palette must have each color once"),
+        (
+            {"palette": [[0, 0, 256], [1, 1, 1]], "targets": "masks"},
+            r"palette\.0\.2 must be a list .* each an integer from 0 to 255",
+        ),
+    ],
+)
+def test_a_palette_has_each_color_once_and_is_of_masks(arguments, said):
+    with pytest.raises(ValidationError, match=said):
+        DataSection(dataset="photos", **arguments)
 
 
 def test_a_mask_that_is_transparent_is_no_grey_one(root):

@@ -70,6 +70,8 @@ def _lines(found: "Inspection") -> Iterator[str]:
         crossing = sum(found.crosses(group) for group in found.duplicates)
         yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
         yield from listed([" = ".join(group) for group in sorted(found.duplicates, key=found.crosses, reverse=True)])
+    if found.palette:
+        yield f"masks are in colors: where these are classes, write under `data` `palette: {found.palette}`"
     if found.problems:
         yield f"problems: {len(found.problems):,}"
         yield from listed(found.problems)

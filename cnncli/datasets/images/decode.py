@@ -1,5 +1,7 @@
 """Decodes an image file to pixels of the size and color mode of a spec."""
 
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,19 @@ FILTERS = {
 """Keras' names, and what Pillow calls them. What is made smaller is smoothed, as in Keras' load_img."""
 
 
+Palette = Sequence[tuple[int, int, int]]
+COLORED = ("RGB", "RGBA", "LA")
+"""Modes of images in colors, or with transparency."""
+MOST_COLORS = 32
+"""Colors that may be classes."""
+
+
 @dataclass(frozen=True)
 class Form:
     """The target format of images. The `color_mode` MASK keeps pixel values unchanged.
 
     `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused. `alpha` and
-    `bit_depth`: as in a spec.
+    `bit_depth`: as in a spec. `palette`: the colors of a mask's classes, if it is in colors.
     """
 
     height: int
@@ -46,6 +55,7 @@ class Form:
     resized: bool = True
     alpha: str = "drop"
     bit_depth: int = 16
+    palette: Palette = ()
 
     @classmethod
     def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
@@ -77,12 +87,23 @@ def pixels(image: Image.Image, form: Form) -> Array:
     """The same of an image that Pillow has opened. Raises UnusableError, and whatever Pillow raises on damaged data."""
     if form.color_mode == MASK:
         spread = _spread(image)  # is forgotten when pixels are read
-        upright = _numbers(ImageOps.exif_transpose(image), spread)
+        mask = ImageOps.exif_transpose(image)
+        upright = _classes_of(mask, form.palette) if form.palette else _numbers(mask, spread)
     else:
         if form.bit_depth != DEEPEST and _is_deep_in_colour(image):
             raise UnusableError(f"with bit_depth {form.bit_depth} a 16-bit image must be grayscale; it has colours")
         upright = _coloured(_bytes(ImageOps.exif_transpose(image), form.bit_depth), form)
     return _resized(upright, form).reshape(form.shape)
+
+
+def palette_of(paths: Iterable[Path]) -> list[list[int]]:
+    """The colors of masks, in order, if there are several and not too many; of those that are in colors."""
+    found: set[int] = set()
+    for path in paths:
+        with suppress(UnusableError, OSError), opened(path) as image:
+            if _grey(image).mode in COLORED:
+                found.update(np.unique(_codes(image)).tolist())
+    return _listed(np.array(sorted(found)))
 
 
 def whole(image: Image.Image) -> Array:
@@ -134,6 +155,7 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
         raise UnusableError(
             f"a mask must have one class number per pixel, as in grayscale and palette images; received {image.mode}"
+            f"{_suggested(image)}"
         )
     numbers = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64) // spread
     if numbers.max() > 255:
@@ -141,9 +163,49 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
     return Image.fromarray(numbers.astype(np.uint8))
 
 
+def _classes_of(image: Image.Image, palette: Palette) -> Image.Image:
+    """A mask whose colors are those of classes. Raises UnusableError for one with another color."""
+    codes = _codes(image)
+    known = np.array([_code(color) for color in palette])
+    order = known.argsort()
+    places = order[known.searchsorted(codes, sorter=order).clip(0, len(known) - 1)]
+    wrong = known[places] != codes
+    if wrong.any():
+        y, x = np.argwhere(wrong)[0].tolist()
+        raise UnusableError(
+            f"a mask must have the colors of `palette`; the pixel in row {y}, column {x} has {_color(codes[y, x])}"
+        )
+    return Image.fromarray(places.astype(np.uint8))
+
+
+def _suggested(image: Image.Image) -> str:
+    """The palette of a mask in few colors, as part of an error."""
+    found = _listed(np.unique(_codes(image)))
+    return f": if colors are classes, list them under `data`, as `palette: {found}`" if found else ""
+
+
+def _listed(codes: Array) -> list[list[int]]:
+    """The colors with these codes; none where there is one, or too many for classes."""
+    return [_color(code) for code in codes] if 1 < len(codes) <= MOST_COLORS else []
+
+
+def _codes(image: Image.Image) -> Array:
+    """The color of each pixel as one number, int64 (H, W): see `_code`."""
+    codes: Array = np.asarray(image.convert("RGB")).astype(np.int64) @ np.array([1 << 16, 1 << 8, 1])
+    return codes
+
+
+def _code(color: Sequence[int]) -> int:
+    return int.from_bytes(color, "big")
+
+
+def _color(code: int) -> list[int]:
+    return list(int(code).to_bytes(3, "big"))
+
+
 def _grey(image: Image.Image) -> Image.Image:
     """An opaque image that is stored in colours but has none, as grey levels; others as they are."""
-    if image.mode not in ("RGB", "RGBA", "LA"):
+    if image.mode not in COLORED:
         return image
     bands = np.asarray(image)
     shades = bands[..., : len(image.mode.removesuffix("A"))]

@@ -55,10 +55,12 @@ def read(
     classes, y = found.classes, None
     if found.masks:
         files = [sample.file for sample in samples]
-        own = replace(form, color_mode=MASK, interpolation="nearest", alpha="drop")
+        own = replace(form, color_mode=MASK, interpolation="nearest", alpha="drop", palette=data.palette or ())
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
-        y = masks.numbered(masks.settled(drawn.images[..., 0], void), f"{root}: masks", void)
+        drawn_numbers = drawn.images[..., 0]
+        y = drawn_numbers if data.palette else masks.settled(drawn_numbers, void)
+        y = masks.numbered(y, f"{root}: masks", void)
         classes = tuple(str(number) for number in range(masks.greatest(y, void) + 1))
         state.update(drawn.digest.encode())
     elif data.targets == "labels":

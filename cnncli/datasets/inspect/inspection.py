@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cnncli.datasets.dataset import duplicate_groups
 from cnncli.datasets.images.content import Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.images.decode import MASK, Form, decode
+from cnncli.datasets.images.decode import MASK, Form, decode, palette_of
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources import image_files
 from cnncli.datasets.sources.array_files import limits
@@ -28,7 +28,8 @@ class Inspection:
 
     `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
     source from being used. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
-    understood of the source, where it may be meant otherwise, and what looks lost in its images.
+    understood of the source, where it may be meant otherwise, and what looks lost in its images. `palette`: the colors
+    of masks that are in colors.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Inspection:
     split_of: Mapping[str, str]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    palette: Sequence[Sequence[int]] = ()
 
     @property
     def images(self) -> int:
@@ -61,6 +63,7 @@ class Inspection:
             "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
             "ranges": self.ranges,
             "notes": list(self.notes),
+            "palette": list(self.palette),
             "problems": [problem._asdict() for problem in self.problems],
         }
 
@@ -101,6 +104,7 @@ def inspect(source: Found, name: str) -> Inspection:
         for split, part in found.splits.items()
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
+    masks = {*found.masks.values()}
     return Inspection(
         name,
         found.classes,
@@ -110,6 +114,7 @@ def inspect(source: Found, name: str) -> Inspection:
         problems,
         split_of,
         notes=[*found.notes, *content_notes(dict(sorted(contents.items())))],
+        palette=palette_of(root / problem.file for problem in problems if problem.file in masks),
     )
 
 
