@@ -40,7 +40,7 @@ class Form:
     """The target format of images. The `color_mode` MASK keeps pixel values unchanged.
 
     `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused. `palette`: the
-    colors of a mask's classes, if it is in colors.
+    colors of a mask's classes, if it is in colors. `fill`: what a padded mask has around it.
     """
 
     height: int
@@ -52,6 +52,7 @@ class Form:
     antialias: bool = True
     resized: bool = True
     palette: Palette = ()
+    fill: int = 0
 
     @classmethod
     def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
@@ -208,11 +209,11 @@ def _resized(image: Image.Image, form: Form) -> Array:
         box = (left, top, left + wide, top + high)
     if not form.antialias:
         pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
-        resize = tf_resize.padded if form.pad else tf_resize.resize
-        return resize(pixels, form.height, form.width, form.interpolation)
+        size = form.height, form.width, form.interpolation
+        return tf_resize.padded(pixels, *size, form.fill) if form.pad else tf_resize.resize(pixels, *size)
     if form.pad:
         wide, high = max(width, wide), max(height, high)
-        padded = Image.new(image.mode, (wide, high))
+        padded = Image.new(image.mode, (wide, high), form.fill)
         padded.paste(image, ((wide - width) // 2, (high - height) // 2))
         image, box = padded, (0, 0, wide, high)
     return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), np.uint8)
