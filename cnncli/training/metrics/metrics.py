@@ -60,7 +60,8 @@ class ShareOfRight(Metric):
         return {"right": count_nonzero(right), "answers": right.size}
 
     def figures(self, counts: "Counts") -> Mapping[str, float]:
-        return {name: int(counts["right"]) / max(1, int(counts["answers"])) for name in self.names}
+        right, answers = int(counts["right"]), int(counts["answers"])
+        return dict.fromkeys(self.names, right / answers if right else 0.0)  # all may be void
 
 
 @METRICS.register
