@@ -61,7 +61,9 @@ class ShareOfRight(Metric):
 
     def figures(self, counts: "Counts") -> Mapping[str, float]:
         right, answers = int(counts["right"]), int(counts["answers"])
-        return dict.fromkeys(self.names, right / answers if right else 0.0)  # all may be void
+        if not 0 <= right <= answers:
+            raise ValueError(f"there can't be {right} right ones of {answers} answers")
+        return dict.fromkeys(self.names, right / answers if answers else 0.0)  # as Keras, where all targets are void
 
 
 @METRICS.register
