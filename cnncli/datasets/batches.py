@@ -26,7 +26,7 @@ Array = np.ndarray[Any, Any]
 Rows = slice | Array
 VOID = (
     f": where {MOST_MASKED} marks what no class is known of, write `loss: {{sparse_categorical_crossentropy: "
-    f"{{ignore_class: {MOST_MASKED}}}}}`"
+    f"{{ignore_class: {MOST_MASKED}}}}}` (and give each class an output)"
 )
 """What may be meant by a class number that many datasets have for void."""
 ROUNDING = 0.01
@@ -289,7 +289,7 @@ class Feed:
             number, *rest = np.argwhere(bad)[0]
             row = self.split.numbers[number]
             found = y[(row, *rest)]
-            way = VOID if self.loss.classes and found == MOST_MASKED and self.loss.void is None else ""
+            way = VOID if y.dtype.kind in "iu" and found == MOST_MASKED and self.loss.void is None else ""
             raise CnncliError(f"{self.split.place} must hold {rule}; {self.split.label_name(row)} has {found}{way}")
 
 

@@ -155,20 +155,20 @@ def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
     assert {"val_loss", "val_binary_accuracy"} <= set(json.loads(done.stdout.splitlines()[0]))
 
 
-def test_skipped_files_are_told_and_kept_in_the_run(folder):
-    shutil.copytree(folder / "photos", folder / "spoilt")
-    (folder / "spoilt/red/3.png").write_text("no image")
-    (folder / "spoilt.yaml").write_text(SPEC.partition("expect")[0].replace("photos/", "spoilt"))
+def test_skipped_files_are_told_and_kept_in_the_run(tmp_path):
+    noise(tmp_path / "spoilt")
+    (tmp_path / "spoilt/red/3.png").write_text("no image")
+    (tmp_path / "spoilt.yaml").write_text(SPEC.partition("expect")[0].replace("photos/", "spoilt"))
     spoilt = ["train", "spoilt.yaml", "--epochs", 0]
     said = "red/3.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
-    done = cnncli(folder, *spoilt)
+    done = cnncli(tmp_path, *spoilt)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[1] == f"  {said}"
-    done = cnncli(folder, *spoilt, "--set", "data.on_error=skip", "--output", "left")
+    done = cnncli(tmp_path, *spoilt, "--set", "data.on_error=skip", "--output", "left")
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"warning: 1 file skipped:\n  {said}\n"
     assert "17 training, 9 validation, 9 test (spoilt)" in done.stdout
-    assert list(json.loads((folder / "left/splits.json").read_text())["skipped"]) == ["red/3.png"]
+    assert list(json.loads((tmp_path / "left/splits.json").read_text())["skipped"]) == ["red/3.png"]
 
 
 def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):

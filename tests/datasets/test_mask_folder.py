@@ -199,6 +199,17 @@ def test_a_palette_tells_the_classes_of_colors(root):
     assert all(np.array_equal(numbers, expected[name].repeat(2, 0).repeat(2, 1)) for name, numbers in enlarged.items())
 
 
+@pytest.mark.parametrize("antialias", [True, False])
+def test_what_a_mask_is_padded_with_is_void(root, antialias):
+    pairs(root, 2)
+    padded = {"image_size": [6, 8], "pad_to_aspect_ratio": True, "antialias": antialias}
+    for void in (None, 255):
+        data = DataSection(dataset=str(root), targets="masks", **padded)
+        numbers = by_name(load(data, root.parent, void=void).train)["01"]
+        assert (numbers[:, [0, 1, 6, 7]] == (void or 0)).all()
+        assert numbers[:, 2:6].max() < 3
+
+
 def test_check_suggests_the_palette_of_all_masks(root):
     pairs(root, 3)
     for name, colors in (("00", PALETTE[:2]), ("01", PALETTE[1:]), ("02", PALETTE[:1])):

@@ -115,7 +115,9 @@ def test_void_is_a_row_of_zeros_and_comes_from_outside_of_an_image():
 def test_255_without_ignore_class_is_answered_with_it():
     masks = MASKS.copy()
     masks[3, 4, 5] = 255
-    with pytest.raises(CnncliError, match=r"row 103 has 255: where 255 marks .* `loss: .*\{ignore_class: 255\}\}`$"):
+    with pytest.raises(
+        CnncliError, match=r"row 103 has 255: where 255 marks .* `loss: .*\{ignore_class: 255\}\}` \(and give .*\)$"
+    ):
         filled(y=masks)
     filled(y=masks, loss=VOID)
     with pytest.raises(CnncliError, match=r"row 103 has 255$"):

@@ -13,7 +13,7 @@ from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
 from cnncli.layers.core import Activation, Dense, Flatten
-from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy
+from cnncli.layers.losses import BinaryCrossentropy, CategoricalCrossentropy, SparseCategoricalCrossentropy
 from cnncli.training.metrics.calibration import calibration
 from cnncli.training.metrics.class_scores import confused_pairs, normalized, top_k_accuracy
 from cnncli.training.metrics.evaluation_record import Evaluation
@@ -266,6 +266,19 @@ def test_the_document_is_json_with_null_for_what_is_undefined():
     assert (len(document["reliability"]), document["best_thresholds"]) == (15, None)
     two = evaluation(FIXTURE["two_classes"][0]).document()
     assert two["best_thresholds"]["f1"]["value"] == pytest.approx(FIXTURE["two_classes"][0]["best_f1"])
+
+
+def test_void_samples_are_left_out_with_their_images():
+    x = np.random.default_rng(1).standard_normal((8, 1, 1, 3)).astype(np.float32)
+    y, rows = np.array([0, 9, 2, 0, 1, 9, 0, 1]), np.array([6, 1, 3, 5, 7, 4])
+    loss, layers = SparseCategoricalCrossentropy(ignore_class=9), (Dense(units=3), Activation(activation="softmax"))
+    made = examined(x, y, *layers, loss=loss, rows=rows)
+    others = examined(x, y, *layers, loss=loss, rows=rows[[0, 2, 4, 5]])
+    assert made.samples == len(made.scores) == 4
+    assert made.labels.tolist() == [0, 0, 1, 1]
+    assert made.confusion.tolist() == others.confusion.tolist()
+    assert [made.image(position).tolist() for position in range(4)] == x[rows[[0, 2, 4, 5]]].tolist()
+    assert [mistake.index for mistake in made.mistakes] == [mistake.index for mistake in others.mistakes]
 
 
 def test_what_can_be_expected_has_the_names_of_the_document():

@@ -61,3 +61,32 @@ def test_mean_iou_is_that_of_keras(case):
     for rows in (slice(0, 3), slice(3, 8)):
         totals.add(metric.count(*of_valid(loss, scores[rows], targets[rows])))
     np.testing.assert_allclose(metric.figures(totals.sums())["mean_io_u"], case["value"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("void", [255, 1])
+def test_training_has_the_same_bits_on_any_number_of_threads_and_void_changes_nothing(tmp_path, void):
+    random = np.random.default_rng(4)
+    x, y = random.standard_normal((2, 30, 12, 10, 2)).astype(np.float32), random.integers(0, 4, (30, 12, 10))
+    ignored = random.random(y.shape) < 0.4
+    layer = Conv2D(filters=4, kernel_size=(1, 1), activation="softmax")
+    found = []
+    for threads, noise in ((1, 0), (2, 0), (2, 99)):
+        seen = x[0] + noise * (ignored | (y == void))[..., None] * random.standard_normal(x[0].shape)
+        np.savez(tmp_path / "bars.npz", x_train=seen.astype(np.float32), y_train=np.where(ignored, void, y))
+        plan = small.plan(tmp_path, validation_split=0.0)
+        plan = replace(
+            plan,
+            data=plan.data.replace(targets="masks"),
+            model=Model((12, 10, 2), (Node("last", layer, (INPUT,)),)),
+            compile=CompileSection(
+                optimizer="adam",
+                loss={"SparseCategoricalCrossentropy": {"ignore_class": void}},
+                metrics=["accuracy", "mean_io_u", "dice"],
+            ),
+            fit=FitSection(epochs=2, batch_size=7),
+        )
+        small.run(plan, tmp_path / f"run{len(found)}", threads=threads)
+        lines = (tmp_path / f"run{len(found)}/metrics.jsonl").read_text().splitlines()
+        figures = [{key: value for key, value in json.loads(line).items() if key != "seconds"} for line in lines]
+        found.append((figures, checkpoint.load(tmp_path / f"run{len(found)}/last.safetensors").digest))
+    assert found == [found[0]] * 3

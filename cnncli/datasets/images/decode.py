@@ -42,7 +42,8 @@ class Form:
     """The target format of images. The `color_mode` MASK keeps pixel values unchanged.
 
     `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused. `alpha` and
-    `bit_depth`: as in a spec. `palette`: the colors of a mask's classes, if it is in colors.
+    `bit_depth`: as in a spec. `palette`: the colors of a mask's classes, if it is in colors. `fill`: what a padded mask
+    has around it.
     """
 
     height: int
@@ -56,6 +57,7 @@ class Form:
     alpha: str = "drop"
     bit_depth: int = 16
     palette: Palette = ()
+    fill: int = 0
 
     @classmethod
     def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
@@ -231,11 +233,11 @@ def _resized(image: Image.Image, form: Form) -> Array:
         box = (left, top, left + wide, top + high)
     if not form.antialias:
         pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
-        resize = tf_resize.padded if form.pad else tf_resize.resize
-        return resize(pixels, form.height, form.width, form.interpolation)
+        size = form.height, form.width, form.interpolation
+        return tf_resize.padded(pixels, *size, form.fill) if form.pad else tf_resize.resize(pixels, *size)
     if form.pad:
         wide, high = max(width, wide), max(height, high)
-        padded = Image.new(image.mode, (wide, high))
+        padded = Image.new(image.mode, (wide, high), form.fill)
         padded.paste(image, ((wide - width) // 2, (high - height) // 2))
         image, box = padded, (0, 0, wide, high)
     return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), np.uint8)

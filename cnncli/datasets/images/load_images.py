@@ -55,7 +55,14 @@ def read(
     classes, y = found.classes, None
     if found.masks:
         files = [sample.file for sample in samples]
-        own = replace(form, color_mode=MASK, interpolation="nearest", alpha="drop", palette=data.palette or ())
+        own = replace(
+            form,
+            color_mode=MASK,
+            interpolation="nearest",
+            alpha="drop",
+            palette=data.palette or (),
+            fill=masks.byte_of(void) or 0,
+        )
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
         drawn_numbers = drawn.images[..., 0]

@@ -40,14 +40,14 @@ def resize(pixels: Array, height: int, width: int, interpolation: str) -> Array:
     return np.rint(made).clip(0, 255).astype(np.uint8)
 
 
-def padded(pixels: Array, height: int, width: int, interpolation: str) -> Array:
-    """The same with black around, so that nothing is distorted: `tf.image.resize_with_pad`."""
+def padded(pixels: Array, height: int, width: int, interpolation: str, fill: int = 0) -> Array:
+    """The same with black, or `fill`, around, so that nothing is distorted: `tf.image.resize_with_pad`."""
     high, wide = map(F, pixels.shape[:2])
     ratio = max(wide / F(width), high / F(height))
     inside = high / ratio, wide / ratio
     top, left = (max(0, int((F(whole) - part) / 2)) for whole, part in zip((height, width), inside, strict=True))
     made = resize(pixels, max(1, int(inside[0])), max(1, int(inside[1])), interpolation)
-    out = np.zeros((height, width, *pixels.shape[2:]), np.uint8)
+    out = np.full((height, width, *pixels.shape[2:]), fill, np.uint8)
     out[top : top + made.shape[0], left : left + made.shape[1]] = made
     return out
 

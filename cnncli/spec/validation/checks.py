@@ -16,7 +16,7 @@ from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
-from cnncli.training.metrics.metrics import Accuracy
+from cnncli.training.metrics.metrics import Accuracy, OfClasses
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -200,9 +200,10 @@ def check_metrics(
     for metric, place in zip(compiled.metrics, places, strict=True):
         for name in seen.intersection(metric.names):
             problems.add(place, f"duplicate metric '{name}'")
-        if isinstance(metric, Accuracy) and description is not None and description.several:
+        if isinstance(metric, Accuracy | OfClasses) and description is not None and description.several:
+            name = snake_case(type(metric).__name__)
             problems.add(
-                place, "accuracy requires one class per image, but this data is multi-label: use binary_accuracy"
+                place, f"{name} requires one class per image, but this data is multi-label: use binary_accuracy"
             )
         seen.update(metric.names)
 
