@@ -63,7 +63,9 @@ def counting(what: str, on_event: OnEvent) -> Callable[[int, int], None]:
 
 
 def skipped(dataset: "Dataset") -> Iterator[Notice]:
-    """Warning about skipped files, if any."""
+    """What was understood of the data, and a warning about skipped files, if any."""
+    for note in dataset.notes:
+        yield Notice(f"{dataset.source}: {note}")
     if dataset.skipped:
         count = len(dataset.skipped)
         yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} skipped:", *listed(dataset.skipped)]), "warning")

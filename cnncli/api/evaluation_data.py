@@ -10,7 +10,6 @@ from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
-from cnncli.datasets.sources.find import names_splits
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
@@ -22,7 +21,8 @@ if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
 DIVIDING = ("validation_split", "stratified", "folds", "fold")
-"""Keys of the model's `data` section that do not apply to other data."""
+OWN = ("test_split", "layout")
+"""Keys of the model's `data` section that do not apply to other data, of arrays and of folders."""
 
 
 class EvaluationData:
@@ -73,7 +73,7 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source))
             return own, self._load(own)
-        if isinstance(found.source, str) and not names_splits(find(found.source, Path())):
+        if isinstance(found.source, str) and not find(found.source, Path(), section.targets).names_splits:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 
@@ -102,6 +102,6 @@ def _section(spec: Spec, data: str) -> DataSection:
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
-        known |= {key: plain[key] for key in FOLDER_KEYS if key != "test_split" and key in plain}
+        known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
     return DataSection(**{**known, "dataset": data})

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cnncli import hints
-from cnncli.datasets.sources.folder import ENDINGS, READ
+from cnncli.datasets.sources.image_names import ENDINGS, READ
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion
 from cnncli.training.runs.past_runs import model_files

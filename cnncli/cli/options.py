@@ -29,3 +29,12 @@ class Group(click.Group):
 def example(line: str) -> str:
     """The end of a command's help: an example command line and links to the documentation."""
     return f"\b\nExample:\n  {line}\n\n\b\nDocumentation:\n  {DOCS}"
+
+
+layout_option = click.option(
+    "--layout",
+    type=click.Choice(["auto", "class_folders"]),
+    default="auto",
+    metavar="NAME",
+    help="class_folders: folders are classes, whatever their names.",
+)

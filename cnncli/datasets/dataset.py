@@ -73,6 +73,7 @@ class Dataset:
 
     `classes` names them, where labels are class numbers or rows of several outputs. `digest` is the SHA-256 of all
     arrays of the source, before any splitting. `skipped`: the files that were left out because they can't be used.
+    `notes`: what was understood of the source, where it may be meant otherwise.
     """
 
     source: str
@@ -82,6 +83,7 @@ class Dataset:
     classes: tuple[str, ...]
     digest: str
     skipped: Sequence[Problem] = ()
+    notes: Sequence[str] = ()
 
     @property
     def splits(self) -> dict[str, Split]:

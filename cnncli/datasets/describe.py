@@ -6,9 +6,10 @@ from math import floor
 from pathlib import Path
 
 from cnncli.datasets.files import shipped
-from cnncli.datasets.section import MOST_MASKED, DataSection
+from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
+from cnncli.datasets.section import MOST_MASKED, DataSection, LayoutName, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
-from cnncli.datasets.sources.find import ENDINGS, Found, located, readable
+from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Source, Synthetic
 from cnncli.errors import DeclarationError
 from cnncli.escaping import control_character
@@ -50,7 +51,7 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     """
     if isinstance(data.dataset, Synthetic):
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
-    source = find(data.name, base)
+    source = find(data.name, base, data.targets, data.layout)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
@@ -94,7 +95,7 @@ def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
 def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     from cnncli.datasets.splits import selection  # here, because the embedded digits need none of it
 
-    listing = selection.listing(source.file, data)
+    listing = selection.listing(source, data)
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
     shape = selection.image_shape(listing, data, input_shape)
     return Description(
@@ -167,8 +168,8 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(dataset: str, base: Path) -> Found:
-    """The file or folder behind a name or a path.
+def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found:
+    """The file or folder behind a name or a path, in its `layout` and for its `targets`.
 
     Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
     """
@@ -176,7 +177,7 @@ def find(dataset: str, base: Path) -> Found:
         return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
         return Found(dataset, "downloaded")
-    found = located(dataset, base)
+    found = located(dataset, base, targets, layout)
     if found is not None:
         return found
     path = (base / dataset).resolve()

@@ -12,13 +12,12 @@ from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
 from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
-from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import array_files, shapes
 from cnncli.datasets.sources.archive import headers, splits
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.csv_layout import MOST_CLASSES
-from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.splits import stratify
 from cnncli.datasets.splits.folds import folded
@@ -58,7 +57,7 @@ def load(
     if isinstance(data.dataset, Synthetic):
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
-        source = find(data.name, base)
+        source = find(data.name, base, data.targets, data.layout)
         made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs))
     if data.folds is None:
         return made
@@ -82,12 +81,13 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = load_images.read(source.file, data, seed, progress)
+    made = load_images.read(source, data, seed, progress)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
         for name, rows in made.rows.items()
     }
-    return _dataset(source.name, splits, made.classes, made.digest, made.skipped)
+    whole = _dataset(source.name, splits, made.classes, made.digest)
+    return replace(whole, skipped=made.skipped, notes=made.notes)
 
 
 def _table(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
@@ -148,10 +148,8 @@ def _divided(
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
 
-def _dataset(
-    source: str, made: Mapping[str, Split], classes: tuple[str, ...], digest: str, skipped: Sequence[Problem] = ()
-) -> Dataset:
-    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest, skipped)
+def _dataset(source: str, made: Mapping[str, Split], classes: tuple[str, ...], digest: str) -> Dataset:
+    return Dataset(source, made.get("train"), made.get("validation"), made.get("test"), classes, digest)
 
 
 def _stored(

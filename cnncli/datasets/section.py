@@ -28,11 +28,12 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error"),
+    *("interpolation", "antialias", "on_error", "layout"),
 )
 
 
 Targets = Literal["labels", "input", "masks"]
+LayoutName = Literal["auto", "class_folders"]
 
 
 class DataSection(Declaration):
@@ -74,19 +75,25 @@ class DataSection(Declaration):
     area and lanczos3 up to one level, in 1 of 2,000 pixels)."""
     on_error: Literal["stop", "skip"] = "stop"
     """Handling of unusable files: stop with an error, or skip and list them."""
+    layout: LayoutName = "auto"
+    """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
+    splits, tables and folders around the data."""
 
     def contradiction(self) -> str:
-        if self.crop_to_aspect_ratio and self.pad_to_aspect_ratio:
-            return "only one of crop_to_aspect_ratio and pad_to_aspect_ratio may be true"
-        if self.folds is not None and self.validation_split:
-            return "folds already provide validation data: omit validation_split"
-        if self.fold > (self.folds or 1):
-            return f"fold must be at most folds, {self.folds or 1}"
-        if self.validation_split + self.test_split >= 1:
-            return "validation_split and test_split must add up to less than 1"
-        if self.stratified and self.targets != "labels":
-            return f"stratified requires class labels; remove it with `targets: {self.targets}`"
-        return ""
+        unlabelled = self.targets != "labels"
+        rules = {
+            "only one of crop_to_aspect_ratio and pad_to_aspect_ratio may be true": self.crop_to_aspect_ratio
+            and self.pad_to_aspect_ratio,
+            "folds already provide validation data: omit validation_split": self.folds is not None
+            and self.validation_split,
+            f"fold must be at most folds, {self.folds or 1}": self.fold > (self.folds or 1),
+            "validation_split and test_split must add up to less than 1": self.validation_split + self.test_split >= 1,
+            f"stratified requires class labels; remove it with `targets: {self.targets}`": self.stratified
+            and unlabelled,
+            f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
+            and unlabelled,
+        }
+        return next((rule for rule, broken in rules.items() if broken), "")
 
     @property
     def shares(self) -> dict[str, float]:

@@ -8,9 +8,9 @@ from shlex import quote
 from cnncli import hints
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.files import shipped
+from cnncli.datasets.layouts.recognize import located
 from cnncli.datasets.sources.catalogue import KNOWN
-from cnncli.datasets.sources.find import located
-from cnncli.datasets.sources.folder import ENDINGS
+from cnncli.datasets.sources.image_names import ENDINGS
 from cnncli.errors import CnncliError
 
 NOT_SPECS = {

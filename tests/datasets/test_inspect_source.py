@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from cnncli.datasets.inspect import inspect_source as module
-from cnncli.datasets.inspect.inspect_source import inspect_source
+from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError, UsageError
 from tests.datasets.photos import classes, picture, table
+
+
+def inspect_source(source, *progress):
+    return module.inspect_source(DataSection(dataset=source), *progress)
 
 
 def test_a_folder_is_counted_and_measured(tmp_path):

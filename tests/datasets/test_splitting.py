@@ -2,7 +2,7 @@ from collections import Counter
 
 import pytest
 
-from cnncli.datasets.sources.folder import Sample
+from cnncli.datasets.sources.found import Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 

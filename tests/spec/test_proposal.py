@@ -6,7 +6,7 @@ from jsonschema import Draft202012Validator
 
 from cnncli.datasets.inspect.inspect_source import SourceSummary
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.errors import UsageError
 from cnncli.spec.init.networks import MODELS, network
 from cnncli.spec.init.proposal import propose

@@ -54,7 +54,7 @@ def test_the_resolved_form_says_everything() -> None:
             "folds": None, "fold": 1,
             "test_split": 0.0,
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
-            "interpolation": "bilinear", "antialias": True, "on_error": "stop",
+            "interpolation": "bilinear", "antialias": True, "on_error": "stop", "layout": "auto",
         },
         "model": {
             "input_shape": [28, 28, 1],

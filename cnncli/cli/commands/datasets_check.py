@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.cli.options import example
+from cnncli.cli.options import example, layout_option
 from cnncli.datasets.describe import find
+from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection, Targets
+from cnncli.datasets.section import DataSection, LayoutName, Targets
 from cnncli.errors import UsageError
+from cnncli.escaping import one_line
 from cnncli.report.terminal.output import echo_json, echo_lines
 
 if TYPE_CHECKING:
@@ -23,8 +25,9 @@ MOST_SIZES = 5
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="Images without classes, as with `targets: input`.")
 @click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`.")
+@layout_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> int:
+def command(source: Path, *, unlabelled: bool, masks: bool, layout: LayoutName, as_json: bool) -> int:
     """Check SOURCE: report its contents and every problem.
 
     It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
@@ -35,8 +38,9 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
     targets: Targets = "masks" if masks else "input" if unlabelled else "labels"
     from cnncli.datasets.inspect import inspection
 
-    if find(str(source), Path()).kind == "folder":
-        found = inspection.inspect(source, targets)
+    place = find(str(source), Path(), targets, layout)
+    if place.kind == "folder":
+        found = inspection.inspect(place, name_within(str(source), place))
     else:
         from cnncli.datasets.load import load
 
@@ -52,6 +56,7 @@ def command(source: Path, *, unlabelled: bool, masks: bool, as_json: bool) -> in
 def _lines(found: "Inspection") -> Iterator[str]:
     classes = f", {len(found.classes):,} classes" if found.classes else ""
     yield f"{found.source}: {found.images:,} images{classes}"
+    yield from (f"  {one_line(note)}" for note in found.notes)
     for split, counts in found.counts.items():
         yield f"  {split}: {', '.join(f'{name} {count:,}' for name, count in counts.items()) or 'no classes'}"
     sizes = [f"{height} × {width} ({count:,})" for (height, width), count in found.sizes.items()]

@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.data import counting
-from cnncli.cli.options import example
+from cnncli.cli.options import example, layout_option
+from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
+from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.problems import listed
+from cnncli.datasets.section import DataSection, LayoutName
 from cnncli.errors import UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
@@ -47,8 +50,11 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a built-in dataset.")
 @click.option("--model", type=click.Choice(MODELS), help="Network for the data. Default: small.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
+@layout_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
-def command(*, name: str | None, data: str | None, model: str | None, output: Path | None, force: bool) -> None:
+def command(
+    *, name: str | None, data: str | None, model: str | None, output: Path | None, layout: LayoutName, force: bool
+) -> None:
     """Create a starter spec, from a template or from your images.
 
     NAME is a bundled spec, such as mnist. With --data, a commented spec is written for your data.
@@ -60,7 +66,7 @@ def command(*, name: str | None, data: str | None, model: str | None, output: Pa
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(data, model or MODELS[0], output or Path(f"{_stem(data)}.yaml"), force=force)
+        _propose(DataSection(dataset=data, layout=layout), model or MODELS[0], output, force=force)
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
@@ -81,16 +87,20 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
     echo_lines([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)])
 
 
-def _propose(source: str, model: str, output: Path, *, force: bool) -> None:
+def _propose(data: DataSection, model: str, output: Path | None, *, force: bool) -> None:
     """Inspect the data, choose a spec, validate it and write it."""
+    source = data.name
+    output = output or Path(f"{_stem(source)}.yaml")
     _check_free(output, force=force)
     from cnncli.datasets.inspect.inspect_source import inspect_source
     from cnncli.spec.init.proposal import propose
 
     with Status() as status:
-        seen = inspect_source(source, counting("looking at images", status))
+        seen = inspect_source(data, counting("looking at images", status))
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
+    command += ["--layout", data.layout] if data.layout != "auto" else []
+    source = name_within(source, find(source, Path(), layout=data.layout)) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
     text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)
@@ -142,6 +152,7 @@ def _found(source: str, seen: "SourceSummary") -> Iterator[str]:
     plural = "es" if len(names) != 1 else ""
     where = " in training" if seen.counts and len(seen.samples) > 1 else ""
     yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
+    yield from (f"  {one_line(note)}" for note in seen.notes)
     yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
     sizes = [f"{height} × {width}" for height, width in seen.sizes]
     rest = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""

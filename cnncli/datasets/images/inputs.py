@@ -15,8 +15,8 @@ from PIL import Image as Pillow
 
 from cnncli.datasets.images.decode import Form, decode, pixels, whole
 from cnncli.datasets.sources import memmap
-from cnncli.datasets.sources.folder import entries, is_picture, unread
 from cnncli.datasets.sources.image_files import UnusableError, opened, processors
+from cnncli.datasets.sources.image_names import entries, is_picture, unread
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ from cnncli.datasets.images import image_cache
 from cnncli.datasets.images.decode import MASK, Form
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.folder import Listing, absent
+from cnncli.datasets.sources.found import Found, Listing, absent
 from cnncli.datasets.splits import selection
 
 Array = np.ndarray[Any, Any]
@@ -25,6 +24,7 @@ class Images:
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
+    `notes`: what was understood.
     """
 
     x: Array
@@ -36,14 +36,15 @@ class Images:
     classes: tuple[str, ...]
     digest: str
     skipped: Sequence[Problem]
+    notes: Sequence[str]
 
 
-def read(root: Path, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
+def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None]) -> Images:
     """Read a folder. `progress` hears how many of how many files are decoded.
 
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
-    found = selection.listing(root, data)
+    found, root = selection.listing(source, data), source.file
     height, width, _ = selection.image_shape(found, data)
     form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)
@@ -70,10 +71,9 @@ def read(root: Path, data: DataSection, seed: int, progress: Callable[[int, int]
     files = [sample.file for sample in samples]
     drawn_from = [found.masks[file] for file in files] if found.masks else []
     skipped = sorted([*found.problems, *unusable])
-    fingerprints = made.fingerprints
-    return Images(
-        made.images, fingerprints, y, rows, files, drawn_from, classes, f"sha256:{state.hexdigest()}", skipped
-    )
+    digest = f"sha256:{state.hexdigest()}"
+    arrays = made.images, made.fingerprints, y, rows
+    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes)
 
 
 def without(found: Listing, files: set[str]) -> Listing:

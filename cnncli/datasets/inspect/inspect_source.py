@@ -17,11 +17,11 @@ from PIL import Image, ImageChops
 from cnncli.datasets.class_numbers import class_numbers, integer_labels
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
+from cnncli.datasets.layouts import mask_folders
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import archive, array_files, csv_layout, folder, image_files, mask_folder
-from cnncli.datasets.sources.find import Found
-from cnncli.datasets.sources.folder import Listing
+from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
+from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, UsageError
 
@@ -43,7 +43,8 @@ class SourceSummary:
     image may have any number of classes. `problems`: files that can't be used. `looked`: how many files were looked at,
     all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
     classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
-    used of a folder or a table.
+    used of a folder or a table. `notes`: what was understood; `keys`: of a spec's data
+    section, to be read like this.
     """
 
     kind: str
@@ -59,6 +60,8 @@ class SourceSummary:
     ordered: bool = False
     levels: bool = False
     listing: Listing | None = None
+    notes: Sequence[str] = ()
+    keys: Mapping[str, str | int] = field(default_factory=dict)
 
     @property
     def imbalance(self) -> float:
@@ -67,20 +70,19 @@ class SourceSummary:
         return max(counts) / min(counts) if counts else 1.0
 
 
-def inspect_source(source: str, progress: Callable[[int, int], None] = lambda done, total: None) -> SourceSummary:
+def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lambda done, total: None) -> SourceSummary:
     """Inspect a dataset name, a folder or a file, relative to the working directory.
 
     `progress` is called with the number of processed files and the total. Raises DeclarationError if there is no such
     source, CnncliError if it can't be read, has no labels or no training images.
     """
-    data = DataSection(dataset=source)
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
-    found = find(source, Path())
+    found = find(data.name, Path(), data.targets, data.layout)
     made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
-        raise CnncliError(f"{source}: no training images")
-    return made
+        raise CnncliError(f"{data.name}: no training images")
+    return replace(made, keys={"layout": data.layout}) if data.layout != "auto" else made
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -140,8 +142,8 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
 
 def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = folder.read(root)
-    if set(listing.classes) == {mask_folder.IMAGES, mask_folder.MASKS}:
+    listing = found.listing()
+    if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"
@@ -175,6 +177,7 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         len(chosen),
         whole,
         listing=kept,
+        notes=kept.notes,
     )
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from cnncli.datasets.dataset import duplicate_groups
 from cnncli.datasets.images.decode import MASK, Form, decode
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources import folder, image_files, mask_folder
+from cnncli.datasets.sources import image_files
 from cnncli.datasets.sources.array_files import limits
+from cnncli.datasets.sources.found import Found
 from cnncli.system.files import open_regular
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ class Inspection:
     """`counts`: images by split and class. `sizes`: images by (height, width).
 
     `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
-    source from being used. `ranges`: of arrays the least and the greatest value by split.
+    source from being used. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
+    understood of the source, where it may be meant otherwise, and what looks lost in its images.
     """
 
     source: str
@@ -35,6 +37,7 @@ class Inspection:
     problems: Sequence[Problem]
     split_of: Mapping[str, str]
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     @property
     def images(self) -> int:
@@ -55,13 +58,14 @@ class Inspection:
             "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
             "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
             "ranges": self.ranges,
+            "notes": list(self.notes),
             "problems": [problem._asdict() for problem in self.problems],
         }
 
 
-def inspect(root: Path, targets: str = "labels") -> Inspection:
-    """Look through a folder. `targets` as in a spec. Raises CnncliError where it can't be read at all."""
-    found = mask_folder.read(root) if targets == "masks" else folder.read(root, labelled=targets == "labels")
+def inspect(source: Found, name: str) -> Inspection:
+    """Look through a folder, called `name`. Raises CnncliError where it can't be read at all."""
+    found, root = source.listing(), source.file
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
 
@@ -92,7 +96,9 @@ def inspect(root: Path, targets: str = "labels") -> Inspection:
         for split, part in found.splits.items()
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
-    return Inspection(str(root), found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of)
+    return Inspection(
+        name, found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of, notes=found.notes
+    )
 
 
 def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:
@@ -123,4 +129,4 @@ def inspect_arrays(dataset: "Dataset") -> Inspection:
     duplicates = sorted([splits[name].name(row) for name, row in group] for group in duplicate_groups(splits))
     sizes = {(shape[0], shape[1]): len(split_of)}
     ranges = {name: limits(split.x) for name, split in splits.items()}
-    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges)
+    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges, dataset.notes)

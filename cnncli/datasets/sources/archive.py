@@ -19,7 +19,7 @@ from math import prod
 from pathlib import Path
 from typing import IO
 
-from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.found import Found
 from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular
 

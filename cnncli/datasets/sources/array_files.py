@@ -17,7 +17,7 @@ from cnncli.datasets import fingerprints
 from cnncli.datasets.masks import numbered
 from cnncli.datasets.sources import formats, memmap
 from cnncli.datasets.sources.archive import Header
-from cnncli.datasets.sources.find import Found
+from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular

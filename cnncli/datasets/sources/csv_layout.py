@@ -14,8 +14,7 @@ from pathlib import Path
 
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.find import Found
-from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.system import memory

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from cnncli.datasets.sources.folder import READ
+from cnncli.datasets.sources.image_names import READ
 from cnncli.system.files import open_regular
 
 FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")

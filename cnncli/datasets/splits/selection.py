@@ -1,22 +1,20 @@
 """The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from shlex import quote
 
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import folder, mask_folder
-from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 
 CHANNELS = {"rgb": 3, "grayscale": 1}
 
 
-def listing(root: Path, data: DataSection) -> Listing:
+def listing(source: Found, data: DataSection) -> Listing:
     """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
-    found = mask_folder.read(root) if data.targets == "masks" else folder.read(root, labelled=data.targets == "labels")
+    found = source.listing()
     refuse(found, found.problems, data, found.faults)
     return found
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from math import floor
 
-from cnncli.datasets.sources.folder import Sample, absent
+from cnncli.datasets.sources.found import Sample, absent
 from cnncli.errors import DeclarationError
 
 

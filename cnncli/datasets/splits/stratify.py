@@ -9,7 +9,7 @@ import numpy as np
 from cnncli.datasets.class_numbers import class_name, class_numbers
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.masks import present
-from cnncli.datasets.sources.folder import Sample
+from cnncli.datasets.sources.found import Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import CnncliError, DeclarationError
 

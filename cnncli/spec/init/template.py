@@ -48,6 +48,8 @@ def _line(text: str, remark: str = "") -> str:
 def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]:
     yield "data:"
     yield _line(f"  dataset: {scalar(source)}", KINDS[seen.kind])
+    yield from (f"  # {note}" for note in seen.notes)
+    yield from (f"  {key}: {scalar(value)}" for key, value in seen.keys.items())
     if chosen.resized:
         height, width = chosen.size
         yield _line(

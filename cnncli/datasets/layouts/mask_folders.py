@@ -4,12 +4,13 @@ photos/images/park/1.jpg     photos/masks/park/1.png
 photos/train/images/1.jpg    photos/train/masks/1.png: `train`, `val` (`valid`, `validation`) and `test` are splits
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
+from cnncli.datasets.layouts import unlabelled
+from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources import folder
-from cnncli.datasets.sources.folder import Listing, Sample
+from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 
 IMAGES, MASKS = "images", "masks"
@@ -19,11 +20,11 @@ ENDINGS = (".png", ".bmp", ".gif")
 
 def read(root: Path) -> Listing:
     """List the images of a folder and their masks. Raises CnncliError where it can't be read."""
-    found = folder.read(root, labelled=False)
+    found, folders = unlabelled.read(root), split_folders(root).named
     problems = list(found.problems)
     masks: dict[str, str] = {}
     for part in found.splits.values():
-        masks |= _paired([sample.file for sample in part], problems)
+        masks |= _paired([sample.file for sample in part], problems, folders)
     paired = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
     splits = {name: part for name, part in paired.items() if part}
     return Listing(root, (), splits, False, tuple(problems), tuple(_faults(found, splits)), masks)
@@ -38,11 +39,11 @@ def _faults(found: Listing, splits: Mapping[str, Sequence[Sample]]) -> Iterator[
             yield Problem(name, "a split must have at least one image with a mask")
 
 
-def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
+def _paired(files: Sequence[str], problems: list[Problem], folders: Container[str]) -> dict[str, str]:
     """Masks by their images. What has no partner, or more than one, is added to `problems`."""
     by_name: dict[str, dict[tuple[str, str], str]] = {IMAGES: {}, MASKS: {}}
     for file in files:
-        kind, name = _place(file)
+        kind, name = _place(file, folders)
         if kind not in by_name:
             problems.append(Problem(file, f"must be in {IMAGES} or {MASKS}"))
         elif kind == MASKS and not file.lower().endswith(ENDINGS):
@@ -63,9 +64,9 @@ def _paired(files: Sequence[str], problems: list[Problem]) -> dict[str, str]:
     return {images[name]: masks[name] for name in images if name in masks}
 
 
-def _place(file: str) -> tuple[str, tuple[str, str]]:
-    """IMAGES, MASKS or something else; and the folder of the split with the name below, without its ending."""
+def _place(file: str, folders: Container[str]) -> tuple[str, tuple[str, str]]:
+    """IMAGES, MASKS or something else; and the split's folder, one of `folders`, with the name below."""
     parts = PurePosixPath(composed(file)).with_suffix("").parts
-    split = parts[0] if len(parts) > 1 and parts[0].lower() in folder.SPLITS else ""
+    split = parts[0] if len(parts) > 1 and parts[0] in folders else ""
     kind, *below = parts[1:] if split else parts
     return (kind if below else ""), (split, "/".join(below))

@@ -3,7 +3,7 @@
 The columns are `file` and `label`, the name of a class; or `file` and several that are classes themselves, with a 1 in
 each that the image shows and a 0 elsewhere. Files are relative to the table's folder, and in it. What spreadsheets and
 other systems write is understood where it can mean one thing only: semicolons or tabs between columns, UTF-16 with its
-mark, and names of files as `names.Files` finds them.
+mark, and names of files as `unicode_names.Files` finds them.
 """
 
 import codecs

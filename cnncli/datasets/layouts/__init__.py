@@ -1,0 +1,1 @@
+"""Layouts of datasets: a list of recognizers, one file per family."""

@@ -1,0 +1,140 @@
+"""Folders of images: files, classes and splits, determined by names only.
+
+    photos/cats/1.jpg            one folder per class
+    photos/train/cats/1.jpg      `train`, `val`, `test` and the like are splits, not classes
+    photos/labels.csv            a table of files and their classes, in the folder or in that of each split
+
+Files are taken in the order of their names, whatever the file system's is. Hidden files are not looked at.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from cnncli.datasets.layouts import labels_csv
+from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
+from cnncli.datasets.problems import Problem
+from cnncli.datasets.sources.found import Listing, Sample, absent
+from cnncli.datasets.sources.image_names import entries, is_picture
+from cnncli.datasets.sources.unicode_names import composed
+from cnncli.errors import CnncliError
+
+
+class _Part(NamedTuple):
+    """What one folder, or one of a split, has: files with their classes' names, and the classes that it speaks of.
+
+    `listed`: a table says so.
+    """
+
+    rows: list[tuple[str, tuple[str, ...]]]
+    classes: tuple[str, ...]
+    several: bool
+    listed: bool = False
+
+
+def read(root: Path, *, whole: bool = False) -> Listing:
+    """List the images of a folder; `whole`: its folders are the classes, whatever they are called.
+
+    Raises CnncliError where the folder or its table can't be read, something other than splits lies beside them, or the
+    folders look like splits of other names.
+    """
+    problems: list[Problem] = []
+    parts = WHOLE if whole else split_folders(root)
+    if not whole:
+        for folder in parts.folders.values():
+            _refuse_unnamed_splits(root / folder)
+    found = {split: _part(root, folder, problems) for split, folder in parts.folders.items()}
+    classes = _classes(root, found)
+    number = {name: i for i, name in enumerate(classes)}
+    splits: dict[str, list[Sample]] = {name: [] for name in ("train", "validation", "test")}
+    for split, part in found.items():
+        for file, names in part.rows:
+            # A table for the whole folder may name files in the folders of splits.
+            own = parts.named.get(file.partition("/")[0], split)
+            splits[own].append(Sample(file, tuple(sorted(number[name] for name in names))))
+    kept = {name: sorted(samples) for name, samples in splits.items() if samples}
+    several = any(part.several for part in found.values())
+    faults = list(_faults(kept, classes, parts.folders, found))
+    if not kept and not faults:
+        faults.append(EMPTY)
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=parts.notes)
+
+
+def _refuse_unnamed_splits(place: Path) -> None:
+    """Raise CnncliError where no folder has a picture of its own, and all have the same folders."""
+    if (place / labels_csv.TABLE).exists():
+        return
+    outer = [name for name, is_folder in entries(place) if is_folder]
+    inner = set()
+    for name in outer:
+        found = entries(place / name)
+        if any(not is_folder and is_picture(below) for below, is_folder in found):
+            return
+        inner.add(tuple(below for below, is_folder in found if is_folder))
+    if len(outer) < 2 or len(inner) > 1 or len(folders := inner.pop()) < 2:
+        return
+    raise CnncliError(
+        f"{place}: its folders {_few(outer)} all hold the folders {_few(folders)} and no image of their own:"
+        " if they are splits, name them train, val and test; if they are the classes, set "
+        "`layout: class_folders` under `data`"
+    )
+
+
+def _few(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
+
+
+def _part(root: Path, folder: str, problems: list[Problem]) -> _Part:
+    """What lies in `folder`, a split's or "" for the root itself. What can't be used is added to `problems`."""
+    place = root / folder
+    if (place / labels_csv.TABLE).exists():
+        told = labels_csv.read(place / labels_csv.TABLE)
+        problems.extend(Problem(joined(folder, problem.file), problem.rule) for problem in told.problems)
+        rows = [(joined(folder, file), names) for file, names in told.rows]
+        return _Part([row for row in rows if is_image(row[0], problems)], told.classes, told.several, listed=True)
+    rows, classes = [], []
+    for name, is_folder in entries(place):
+        path = joined(folder, name)
+        if is_folder:
+            classes.append(composed(name))
+            rows += [(file, (composed(name),)) for file in images_below(root, path, problems)]
+        elif is_picture(name) and is_image(path, problems):
+            problems.append(Problem(path, "an image must be in the folder of its class"))
+    return _Part(rows, tuple(classes), several=False)
+
+
+def _classes(root: Path, found: Mapping[str, _Part]) -> tuple[str, ...]:
+    if len({part.several for part in found.values()}) > 1:
+        has = " and ".join(f"{'multi' if part.several else 'single'}-label {split}" for split, part in found.items())
+        raise CnncliError(f"{root}: all splits must be single-label, or all multi-label; received {has}")
+    if any(part.several for part in found.values()):
+        # The columns are the model's outputs: their order is the table's.
+        orders = {part.classes for part in found.values()}
+        if len(orders) > 1:
+            columns = " and ".join(", ".join(part.classes) for part in found.values())
+            raise CnncliError(
+                f"{root}: the {labels_csv.TABLE} of every split must have the same columns in the same order; "
+                f"received {columns}"
+            )
+        return orders.pop()
+    return tuple(sorted({name for part in found.values() for name in part.classes}))
+
+
+def _faults(
+    splits: Mapping[str, Sequence[Sample]],
+    classes: Sequence[str],
+    parts: Mapping[str, str],
+    found: Mapping[str, _Part],
+) -> Iterator[Problem]:
+    tables = [split for split, part in found.items() if part.listed]
+    if not classes and tables:
+        yield Problem(joined(parts[tables[0]], labels_csv.TABLE), "there must be at least one usable row")
+    elif not classes:
+        yield Problem(".", f"there must be a folder for each class, or a {labels_csv.TABLE}")
+    elif len(classes) == 1 and not any(part.several for part in found.values()):
+        yield Problem(classes[0], "there must be at least two classes; this is the only one")
+    for split in parts if len(parts) > 1 else splits or parts:
+        for name in absent(splits.get(split, ()), classes):
+            folder = parts.get(split, split)
+            rule = "a class must have at least one image"
+            yield Problem(joined(folder, name), f"{rule} in every split" if folder else rule)

@@ -1,0 +1,41 @@
+"""Recognizes folders of images: with labels, with masks, or without either."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled
+from cnncli.datasets.layouts.place import No, Place, Yes
+from cnncli.datasets.layouts.split_names import split_names
+from cnncli.datasets.sources.found import Found, Listing
+from cnncli.datasets.sources.image_names import is_picture
+
+RANK = 1
+READERS: dict[str, Callable[[Path], Listing]] = {
+    "labels": class_folders.read,
+    "masks": mask_folders.read,
+    "input": unlabelled.read,
+}
+
+
+def recognize(place: Place) -> Iterator[Yes | No]:
+    """Any folder with folders, pictures or a table of pictures in it."""
+    if not place.is_folder:
+        return
+    path = place.path
+    if not any(is_folder or name == labels_csv.TABLE or is_picture(name) for name, is_folder in place.entries):
+        yield No(f"{path} contains no dataset; expected one of {_expected(place)}", near=0)
+        return
+    names_splits = place.layout == "auto" and bool(
+        split_names([name for name, is_folder in place.entries if is_folder]).splits
+    )
+    read = READERS[place.targets] if place.layout == "auto" else partial(class_folders.read, whole=True)
+    yield Yes(Found(str(path), "folder", path, listing=partial(read, path), names_splits=names_splits), RANK)
+
+
+def _expected(place: Place) -> str:
+    """What a folder could hold, and the file in it that is a dataset by itself."""
+    examples = ", ".join(form.example for form in array_files.FORMATS)
+    inside = [name for name, is_folder in place.entries if not is_folder and name.endswith((".npz", ".csv"))]
+    instead = f"; specify the file {inside[0]!r} in it" if inside else ""
+    return f"folders of images, {labels_csv.TABLE}, {examples}{instead}"

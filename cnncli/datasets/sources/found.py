@@ -1,0 +1,61 @@
+"""A dataset that was found, and what a folder of images or a table lists."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from cnncli.datasets.problems import Problem
+
+
+class Sample(NamedTuple):
+    """An image: its file, relative to the source's folder and with /, and the numbers of its classes."""
+
+    file: str
+    labels: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
+
+    `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
+    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
+    `notes`: what was understood, where it may be meant otherwise.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    splits: Mapping[str, Sequence[Sample]]
+    several: bool
+    problems: Sequence[Problem]
+    faults: Sequence[Problem]
+    masks: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+
+def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
+    """The classes that none of the samples shows."""
+    shown = {label for sample in samples for label in sample.labels}
+    return [name for number, name in enumerate(classes) if number not in shown]
+
+
+def _unlisted() -> Listing:
+    raise AssertionError("only a folder of images is listed")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A dataset that was found: its name or absolute path; `kind`, how it is read: "downloaded", "folder", "npz",
+    "npy", "idx" or "csv"; and where: `file`, its file or its folder, and `files`, those of several by their keys.
+
+    `listing`: lists a folder's images; it raises CnncliError where the folder or a table in it can't be read.
+    `names_splits`: whether the data say which images are for training, validation or the test.
+    """
+
+    name: str
+    kind: str
+    file: Path = Path()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    listing: Callable[[], Listing] = _unlisted
+    names_splits: bool = True
