@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
-from cnncli.datasets.describe import describe, find
+from cnncli.datasets.describe import EMBEDDED, Description, describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
@@ -20,9 +20,13 @@ from cnncli.training.runs.past_runs import data_digest
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
-DIVIDING = ("validation_split", "stratified", "folds", "fold")
+DIVIDING = ("validation_split", "stratified", "folds", "fold", "data_format")
 OWN = ("test_split", "layout")
 """Keys of the model's `data` section that do not apply to other data, of arrays and of folders."""
+
+
+GREY, WITH_ALPHA = (1, 2), (2, 4)
+"""Channels of images in grey, and of images with alpha."""
 
 
 class EvaluationData:
@@ -62,8 +66,7 @@ class EvaluationData:
         """
         spec, run = self.spec, self.target.run
         shape = spec.model.input_shape
-        section = _section(spec, data)
-        found = describe(section, Path.cwd(), shape)
+        section, found = self._described(_section(spec, data))
         if found.input_shape != shape:
             raise CnncliError(f"{data}: images must have the model's shape {shape}; received {found.input_shape}")
         if section.targets == "labels":
@@ -71,11 +74,25 @@ class EvaluationData:
         other = replace(spec, data=section.replace(dataset=found.source))
         dataset = self._load(other)
         if run and dataset.digest == data_digest(run):
-            own = replace(spec, data=spec.data.replace(dataset=found.source))
+            own = replace(spec, data=spec.data.replace(dataset=found.source, data_format=section.data_format))
             return own, self._load(own)
         if isinstance(found.source, str) and not find(found.source, Path(), section.targets).names_splits:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
+
+    def _described(self, section: DataSection) -> tuple[DataSection, Description]:
+        """Other data, of arrays in the format that has the model's shape."""
+        shape = self.spec.model.input_shape
+        found = find(section.name, Path.cwd(), section.targets)
+        formats = (
+            ("channels_first", "channels_last") if found.kind in ("npz", "npy") and found.name not in EMBEDDED else ()
+        )
+        for data_format in formats:
+            given = section.replace(data_format=data_format)
+            described = describe(given, Path.cwd(), shape)
+            if described.input_shape == shape:
+                return given, described
+        return section, describe(section, Path.cwd(), shape)
 
     def _load(self, spec: Spec) -> "Dataset":
         """The data of a spec, downloaded if necessary."""
@@ -101,7 +118,10 @@ def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, without splitting; image files are converted to its input."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
+    if Path(data).suffix.lower() != ".csv":
+        known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
-        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] == 1 else "rgb"}
+        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
+        known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
     return DataSection(**{**known, "dataset": data})

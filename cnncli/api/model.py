@@ -184,7 +184,8 @@ class Model:
         from cnncli.datasets.images.inputs import images
         from cnncli.training.prediction import predict
 
-        found = images(inputs, self.form, self.spec.model.input_shape, invert=invert)
+        shape, first = self.spec.model.input_shape, self.spec.data.data_format == "channels_first"
+        found = images(inputs, self.form, shape, invert=invert, channels_first=first)
         decision = None if raw else self._decision_for(tta)
         return predict(self.network_of(tta), found, self.rescale, decision)
 
@@ -422,9 +423,10 @@ class Model:
         from cnncli.datasets.images.decode import Form
 
         shape = self.spec.model.input_shape
-        if len(shape) != 3 or shape[2] not in MODES:
+        with_alpha = self.spec.data.alpha == "channel"
+        if len(shape) != 3 or shape[2] - with_alpha not in MODES:
             return None
-        height, width, channels = shape
+        height, width, channels = shape[0], shape[1], shape[2] - with_alpha
         return Form.of(self.spec.data, height, width, MODES[channels])
 
     def doubts(self, *, inverted: bool) -> "InputCheck":

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
+from typing import Any
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
-from cnncli.datasets.section import MOST_MASKED, DataSection, LayoutName, Targets
+from cnncli.datasets.section import ARRAY_KEYS, MOST_MASKED, DataSection, LayoutName, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Source, Synthetic
@@ -50,6 +51,7 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     CnncliError for a file that can't be read.
     """
     if isinstance(data.dataset, Synthetic):
+        data.refuse_keys("test_split")
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
     source = find(data.name, base, data.targets, data.layout)
     if not can_be_named(source.name):
@@ -80,7 +82,7 @@ def _folded(known: Description, data: DataSection) -> Description:
 
 def _divided(known: Description, data: DataSection) -> Description:
     """Arrays as the options of `data` leave them. Raises DeclarationError for one that they have not."""
-    refuse_keys_of_folders(data)
+    refuse_keys_of_others(data)
     classes = None if data.targets == "input" else known.classes
     return replace(known, classes=classes, samples=sizes(known.samples, data.shares))
 
@@ -89,6 +91,8 @@ def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     known = EMBEDDED.get(source.name)
     if known is not None:
         refuse_masks(source, data)
+    if known is not None:
+        data.refuse_keys("test_split")
     return _divided(known or _described(source, data), data)
 
 
@@ -118,6 +122,7 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
     refuse_masks(source, data)
+    data.refuse_keys("test_split")
     held = Description(
         known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8", names=known.classes
     )
@@ -158,9 +163,9 @@ def _described(source: Found, data: DataSection) -> Description:
     )
 
 
-def asked(data: DataSection) -> dict[str, bool]:
+def asked(data: DataSection) -> dict[str, Any]:
     """What an archive must have beside images, as `archive.splits` takes it."""
-    return {"labelled": data.targets != "input", "masks": data.targets == "masks"}
+    return {"labelled": data.targets != "input", "masks": data.targets == "masks", "data_format": data.data_format}
 
 
 def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -188,9 +193,9 @@ def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutNa
     raise DeclarationError(f"unknown dataset {dataset!r}{_near(dataset, base, names) or known}")
 
 
-def refuse_keys_of_folders(data: DataSection) -> None:
+def refuse_keys_of_others(data: DataSection) -> None:
     """Raise DeclarationError for an option that arrays have not."""
-    data.refuse_folder_keys(*(["test_split"] if data.stratified else []))
+    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified else []))
 
 
 def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:

@@ -11,7 +11,7 @@ import numpy as np
 from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
-from cnncli.datasets.describe import asked, find, refuse_keys_of_folders, refuse_masks, sizes
+from cnncli.datasets.describe import asked, find, refuse_keys_of_others, refuse_masks, sizes
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import array_files, shapes
 from cnncli.datasets.sources.archive import headers, splits
@@ -104,7 +104,7 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
     }
     stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
-    return _dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}")
+    return replace(_dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}"), notes=found.notes)
 
 
 def _chosen(whole: Split, rows: Sequence[int]) -> Split:
@@ -136,7 +136,7 @@ LOADERS: dict[str, Callable[[DataSection, Found, int, Progress, ModelShape], Dat
 def _divided(
     data: DataSection, made: dict[str, Split], classes: tuple[str, ...], state: "hashlib._Hash", seed: int
 ) -> Dataset:
-    refuse_keys_of_folders(data)
+    refuse_keys_of_others(data)
     counts = sizes({name: len(split) for name, split in made.items()}, data.shares)
     if data.stratified and data.shares and "train" in made:
         made |= stratify.stratified(made["train"], data.shares, seed, classes)

@@ -7,7 +7,7 @@ from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Maybe, Quotient, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
 from cnncli.layers.declarations.list_types import PairOf
 
 
@@ -21,6 +21,26 @@ class _Rescale(Quotient):
         return {"anyOf": [{"const": "auto"}, super().schema()]}
 
 
+class _Column(Kind):
+    """A column of a table: its name, or its number from 1."""
+
+    rule = "the name of a column, or its number from 1"
+    sample = "label"
+
+    def read(self, value: Any) -> str | int:
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int)
+            or value in ("", 0)
+            or str(value).startswith("-")
+        ):
+            raise self.refuse()
+        return value
+
+    def schema(self) -> Schema:
+        return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -28,10 +48,14 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth"),
 )
+ARRAY_KEYS = ("data_format",)
+TABLE_KEYS = ("label_column",)
+KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables of pixels": TABLE_KEYS}
+"""Keys that mean something to one kind of data only."""
 
-
+DataFormat = Literal["auto", "channels_last", "channels_first"]
 Targets = Literal["labels", "input", "masks"]
 LayoutName = Literal["auto", "class_folders"]
 
@@ -51,6 +75,12 @@ class DataSection(Declaration):
     leaves floats unchanged."""
     targets: Targets = "labels"
     """What the model predicts: class labels, the input itself (autoencoder), or masks (a class per pixel)."""
+    data_format: DataFormat = "auto"
+    """Axes of arrays: channels_first transposes (N, C, H, W) to (N, H, W, C). auto is channels_last, but refuses what
+    looks like channels_first. For .npz and .npy files."""
+    label_column: Annotated[str | int | None, Maybe(_Column())] = None
+    """Column of the class in a table of pixels (.csv): its name, or its number from 1. By default the column named
+    label, class, target or y; without a header the first, or the last where only it can be one."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """Random augmentations of training batches, in order."""
     folds: Annotated[int | None, Maybe(Integer(2))] = None
@@ -63,7 +93,7 @@ class DataSection(Declaration):
     """(height, width) to which images are resized; by default all must have the size of the first. This and the
     following keys apply to folders of images only."""
     color_mode: Literal["rgb", "grayscale"] = "rgb"
-    """Color mode to which images are converted; alpha is dropped."""
+    """Color mode to which images are converted."""
     crop_to_aspect_ratio: bool = False
     """Crop images to the target aspect ratio instead of distorting them."""
     pad_to_aspect_ratio: bool = False
@@ -75,6 +105,10 @@ class DataSection(Declaration):
     area and lanczos3 up to one level, in 1 of 2,000 pixels)."""
     on_error: Literal["stop", "skip"] = "stop"
     """Handling of unusable files: stop with an error, or skip and list them."""
+    alpha: Literal["drop", "white", "black", "channel"] = "drop"
+    """Handling of transparency: drop the alpha channel, compose images on white or black, or keep it as a channel."""
+    bit_depth: Annotated[int, Integer(8, 16)] = 16
+    """Bits of grayscale images of 16-bit files, whose greatest value becomes 255: 12 if they hold 0 to 4095."""
     layout: LayoutName = "auto"
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
@@ -108,13 +142,14 @@ class DataSection(Declaration):
                 f"stratified must be true or omitted: {self.name} is always split by class", "stratified"
             )
 
-    def refuse_folder_keys(self, *allowed: str) -> None:
-        """Raise DeclarationError for a key that was given and means something to folders of images only."""
+    def refuse_keys(self, *allowed: str) -> None:
+        """Raise DeclarationError for a key that was given and means something to other kinds of data only."""
         if self.test_split and "test_split" not in allowed:
             raise DeclarationError("test_split of arrays requires `stratified: true`", "test_split")
-        for key in FOLDER_KEYS:
-            if key not in allowed and getattr(self, key) != self.fields[key].default:
-                raise DeclarationError(f"{key} is only for folders of images; {self.name} is not one", key)
+        for kind, keys in KEYS.items():
+            for key in keys:
+                if key not in allowed and getattr(self, key) != self.fields[key].default:
+                    raise DeclarationError(f"{key} is only for {kind}; {self.name} is not one", key)
 
     @property
     def name(self) -> str:

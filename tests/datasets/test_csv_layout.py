@@ -192,12 +192,12 @@ def test_labels_that_are_none_are_told_before_pixels_are_read(tmp_path):
         (
             "a,b,c,d\n1,2,3,4\n",
             "own.csv: one column must be named label, class, target or y, for the class of each row; "
-            "received a, b, c, d",
+            "received a, b, c, d; `label_column` under `data` names another",
         ),
         (
             "0,1,2,3,4\n1,2,3,4,5\n",
             "own.csv: one column must be named label, class, target or y, for the class of each row; "
-            "received 0, 1, 2, 3, …",
+            "received 0, 1, 2, 3, …; `label_column` under `data` names another",
         ),
         (
             ",label,a,b,c,d\n0,1,2,3,4,5\n",

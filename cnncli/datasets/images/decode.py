@@ -16,6 +16,8 @@ MASK = "mask"
 MODES = {"rgb": "RGB", "grayscale": "L", MASK: "P"}
 SPREAD = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}
 """What Pillow multiplies grey samples of few bits by, so that the greatest is white."""
+DEEPEST = 16
+"""Bits of a sample in the deepest files."""
 FILTERS = {
     "bilinear": Image.Resampling.BILINEAR,
     "nearest": Image.Resampling.NEAREST,
@@ -30,7 +32,8 @@ FILTERS = {
 class Form:
     """The target format of images. The `color_mode` MASK keeps pixel values unchanged.
 
-    `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused.
+    `antialias`: what is made smaller is smoothed. `resized`: images of other sizes are, and not refused. `alpha` and
+    `bit_depth`: as in a spec.
     """
 
     height: int
@@ -41,23 +44,26 @@ class Form:
     interpolation: str = "bilinear"
     antialias: bool = True
     resized: bool = True
+    alpha: str = "drop"
+    bit_depth: int = 16
 
     @classmethod
     def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
         """What a spec's `data` make of images."""
         return cls(
             *(height, width, color_mode, data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation),
-            *(data.antialias, resized),
+            *(data.antialias, resized, data.alpha, data.bit_depth),
         )
 
     @property
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
-        return self.height, self.width, len(MODES[self.color_mode])
+        return self.height, self.width, len(MODES[self.color_mode]) + (self.alpha == "channel")
 
 
 def decode(path: Path, form: Form) -> Array:
-    """An image as uint8 (H, W, C): turned as EXIF says, converted, then resized. Alpha is dropped, as Keras does.
+    """An image as uint8 (H, W, C): turned as EXIF says, converted, then resized. By default alpha is dropped, as
+    Keras does.
 
     A mask's pixels are its grey levels or places in its palette, as they stand in the file.
 
@@ -73,29 +79,47 @@ def pixels(image: Image.Image, form: Form) -> Array:
         spread = _spread(image)  # is forgotten when pixels are read
         upright = _numbers(ImageOps.exif_transpose(image), spread)
     else:
-        upright = _upright(image).convert(MODES[form.color_mode])
+        if form.bit_depth != DEEPEST and _is_deep_in_colour(image):
+            raise UnusableError(f"with bit_depth {form.bit_depth} a 16-bit image must be grayscale; it has colours")
+        upright = _coloured(_bytes(ImageOps.exif_transpose(image), form.bit_depth), form)
     return _resized(upright, form).reshape(form.shape)
 
 
 def whole(image: Image.Image) -> Array:
     """The whole image, turned as EXIF says: uint8 (H, W), or (H, W, 3) if it may have colors. Raises as `pixels`."""
-    upright = _upright(image)
+    upright = _bytes(ImageOps.exif_transpose(image), DEEPEST)
     return np.asarray(upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB"), np.uint8)
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    return _bytes(ImageOps.exif_transpose(image))
+def _is_deep_in_colour(image: Image.Image) -> bool:
+    """Whether a file has 16 bits for each of several samples; known until its pixels are read."""
+    raw = str(tiles[0][3]) if (tiles := getattr(image, "tile", ())) else ""
+    return ";16" in raw and not image.mode.startswith("I")
 
 
-def _bytes(image: Image.Image) -> Image.Image:
-    """The image with 8 bits a sample: v of 16 bits becomes v · 255 / 65535, rounded.
+def _coloured(image: Image.Image, form: Form) -> Image.Image:
+    """The image in the colours of a form, with transparency as it says."""
+    mode = MODES[form.color_mode]
+    if form.alpha == "drop":
+        return image.convert(mode)
+    whole = image.convert("RGBA")
+    if form.alpha == "channel":
+        return whole if mode == "RGB" else whole.convert("LA")
+    return Image.alpha_composite(Image.new("RGBA", whole.size, form.alpha), whole).convert(mode)
+
+
+def _bytes(image: Image.Image, depth: int) -> Image.Image:
+    """The image with 8 bits a sample: v of 16 bits, of which `depth` are used, becomes v · 255 / (2 ** depth - 1),
+    rounded. Raises UnusableError for a greater v.
 
     Pillow reads 16-bit samples of grey images as they are, and the high byte of those of colours.
     """
     if not image.mode.startswith("I"):
         return image
-    levels = np.asarray(image).astype(np.int64).clip(0, 65535)
-    return Image.fromarray(((levels * 255 + 32767) // 65535).astype(np.uint8))
+    levels, most = np.asarray(image).astype(np.int64).clip(0, 65535), 2**depth - 1
+    if levels.max() > most:
+        raise UnusableError(f"with bit_depth {depth} values must be at most {most:,}; it has {levels.max():,}")
+    return Image.fromarray(((levels * 255 + most // 2) // most).astype(np.uint8))
 
 
 def _spread(image: Image.Image) -> int:

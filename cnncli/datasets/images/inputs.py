@@ -48,13 +48,16 @@ class _Source(NamedTuple):
     read: Callable[[], Array]
 
 
-def images(inputs: Iterable[Input], form: Form | None, shape: tuple[int, ...], *, invert: bool) -> Iterator[Image]:
+def images(
+    inputs: Iterable[Input], form: Form | None, shape: tuple[int, ...], *, invert: bool, channels_first: bool = False
+) -> Iterator[Image]:
     """The images, in the order given and, of a folder, of names; hidden files are left out.
 
     Files and Pillow's images are made into `form`, which has the model's input shape `shape`; without it, arrays alone
-    can be used. `invert` turns light into dark.
+    can be used. `invert` turns light into dark. `channels_first`: arrays may be (C, H, W) or (N, C, H, W), too.
     """
-    sources = (source for number, given in enumerate(inputs) for source in _sources(given, number, form, shape))
+    first = (shape[-1], *shape[:-1]) if channels_first else ()
+    sources = (source for number, given in enumerate(inputs) for source in _sources(given, number, form, shape, first))
     with ThreadPoolExecutor(processors()) as threads:
         while portion := list(islice(sources, AHEAD)):
             pieces = [portion[start : start + PIECE] for start in range(0, len(portion), PIECE)]
@@ -117,23 +120,25 @@ def _inverted(pixels: Array) -> Array:
     return 1 - pixels
 
 
-def _sources(given: Input, number: int, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+def _sources(
+    given: Input, number: int, form: Form | None, shape: tuple[int, ...], first: tuple[int, ...]
+) -> Iterator[_Source]:
     if isinstance(given, Path):
-        yield from _files(given, form, shape)
+        yield from _files(given, form, shape, first)
     elif isinstance(given, Pillow.Image):
         yield _Source(f"[{number}]", partial(_opened, given, form, shape))
     else:
-        yield from _rows(f"[{number}]", given, shape)
+        yield from _rows(f"[{number}]", _channels_last(given, first), shape)
 
 
-def _files(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+def _files(path: Path, form: Form | None, shape: tuple[int, ...], first: tuple[int, ...]) -> Iterator[_Source]:
     if not path.is_dir() and path.suffix.lower() == ARRAYS:
         try:
             array = _mapped(path)
         except UnusableError as error:
             yield _Source(shown(path), partial(_refuse, str(error)))
             return
-        yield from _rows(shown(path), array, shape)
+        yield from _rows(shown(path), _channels_last(array, first), shape)
         return
     for file, problem in _below(path) if path.is_dir() else [(path, "")]:
         yield _Source(shown(file), partial(_refuse, problem) if problem else partial(_picture, file, form, shape))
@@ -172,6 +177,11 @@ def _needed(form: Form | None, shape: tuple[int, ...]) -> Form:
     if form is None:
         raise UnusableError(f"the model's input, {_size(shape)}, is not an image shape: it accepts only arrays (.npy)")
     return form
+
+
+def _channels_last(array: Array, first: tuple[int, ...]) -> Array:
+    """An array of images (C, H, W), of the shape `first`, or (N, C, H, W) channels last; others as they are."""
+    return np.moveaxis(array, -3, -1) if first and first in (array.shape, array.shape[1:]) else array
 
 
 def _rows(name: str, array: Array, shape: tuple[int, ...]) -> Iterator[_Source]:

@@ -53,7 +53,7 @@ def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, i
     classes, y = found.classes, None
     if found.masks:
         files = [sample.file for sample in samples]
-        own = replace(form, color_mode=MASK, interpolation="nearest")
+        own = replace(form, color_mode=MASK, interpolation="nearest", alpha="drop")
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
         y = masks.settled(drawn.images[..., 0])

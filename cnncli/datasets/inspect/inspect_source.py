@@ -17,6 +17,8 @@ from PIL import Image, ImageChops
 from cnncli.datasets.class_numbers import class_numbers, integer_labels
 from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
+from cnncli.datasets.images.content import SIXTEEN, Content, content
+from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.layouts import mask_folders
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
@@ -82,7 +84,7 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
-    return replace(made, keys={"layout": data.layout}) if data.layout != "auto" else made
+    return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -93,7 +95,9 @@ def _described(data: DataSection, kind: str) -> SourceSummary:
 
 
 def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
-    splits = archive.splits(found.file, archive.headers(found), labelled=True)
+    arrays = archive.headers(found)
+    transposed = any(key.startswith("x_") and archive.looks_channels_first(header) for key, header in arrays.items())
+    splits = archive.splits(found.file, arrays, labelled=True, data_format="channels_first" if transposed else "auto")
     first = next(iter(splits.values())).x
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
@@ -106,6 +110,7 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         {(height, width): sum(samples.values())},
         channels,
         levels=levels,
+        keys={"data_format": "channels_first"} if transposed else {},
     )
     labels = splits["train"].y if "train" in splits else None
     if labels is None:
@@ -137,6 +142,7 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
         channels,
         {name: counts[number] for number, name in enumerate(tables.classes)},
         listing=csv_layout.listing(tables),
+        notes=tables.notes,
     )
 
 
@@ -153,14 +159,17 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
     chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]
     sizes: Counter[tuple[int, int]] = Counter()
-    problems, grey = list(listing.problems), True
+    problems, grey, contents = list(listing.problems), True, {}
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        for done, seen in enumerate(threads.map(lambda file: _look(root, file, whole=whole), chosen), start=1):
+        looked = zip(chosen, threads.map(lambda file: _look(root, file, whole=whole), chosen), strict=True)
+        for done, (file, seen) in enumerate(looked, start=1):
             if isinstance(seen, Problem):
                 problems.append(seen)
             else:
                 sizes[seen[0]] += 1
                 grey = grey and seen[1]
+                if seen[2] is not None:
+                    contents[file] = seen[2]
             if done % 50 == 0 or done == len(chosen):
                 progress(done, len(chosen))
     kept = load_images.without(listing, {problem.file for problem in problems})
@@ -177,7 +186,8 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         len(chosen),
         whole,
         listing=kept,
-        notes=kept.notes,
+        notes=[*kept.notes, *content_notes(contents)],
+        keys=_content_keys(contents),
     )
 
 
@@ -195,19 +205,30 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool] | Problem:
-    """The size of an image and whether it is grey, or what is wrong with it."""
+def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool, Content | None] | Problem:
+    """The size of an image, whether it is grey, and what it holds where it is read `whole`; or its problem."""
     try:
         size = image_files.size_of(root / file)
         with image_files.opened(root / file) as image:
             grey = image.mode in GREY_MODES
+            held = None
             if whole:
                 image.draft("RGB", COARSE)  # JPEG alone has it: all is read, a part is computed
                 image.load()
+                held = content(image)
                 grey = grey or _is_grey(image)
     except image_files.UnusableError as error:
         return Problem(file, str(error))
-    return size, grey
+    return size, grey, held
+
+
+def _content_keys(found: Mapping[str, Content]) -> dict[str, str | int]:
+    """The keys of a spec by which nothing is lost, where all images are alike."""
+    if found and all(each.drawn_in_alpha for each in found.values()):
+        return {"alpha": "white"}
+    if found and all(each.sliver and each.possible == SIXTEEN for each in found.values()):
+        return {"bit_depth": max(each.greatest for each in found.values()).bit_length()}
+    return {}
 
 
 def _is_grey(image: Image.Image) -> bool:

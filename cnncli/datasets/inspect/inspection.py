@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets.dataset import duplicate_groups
+from cnncli.datasets.images.content import Content, content
+from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.decode import MASK, Form, decode
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources import image_files
@@ -69,10 +71,13 @@ def inspect(source: Found, name: str) -> Inspection:
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
 
+    contents: dict[str, Content] = {}
+
     def look(file: str) -> tuple[str, tuple[int, int]] | Problem:
         try:
             with image_files.opened(root / file) as image:
                 image.load()
+                contents[file] = content(image)
             if file in found.masks:
                 return _masked(root, file, found.masks[file])
             return _digest(root / file), image_files.size_of(root / file)
@@ -97,7 +102,14 @@ def inspect(source: Found, name: str) -> Inspection:
     }
     duplicates = sorted(group for group in by_content.values() if len(group) > 1)
     return Inspection(
-        name, found.classes, counts, dict(sizes.most_common()), duplicates, problems, split_of, notes=found.notes
+        name,
+        found.classes,
+        counts,
+        dict(sizes.most_common()),
+        duplicates,
+        problems,
+        split_of,
+        notes=[*found.notes, *content_notes(dict(sorted(contents.items())))],
     )
 
 

@@ -37,7 +37,8 @@ UNSIGNED_BYTES = 8
 class Header:
     """One array: its key, shape, dtype in NumPy's notation ("|u1", "<f4"), and file.
 
-    `title`: the name shown to the user: its key in an archive, else its file name.
+    `title`: the name shown to the user: its key in an archive, else its file name. `transposed`: it is
+    (N, C, …) in the file, and `shape` is (N, …, C).
     """
 
     key: str
@@ -45,6 +46,7 @@ class Header:
     code: str
     file: Path
     title: str
+    transposed: bool = False
 
     @property
     def place(self) -> str:
@@ -205,11 +207,16 @@ class SplitHeaders:
 
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """The suffix of an archive's keys, and the name of the split."""
+FEW_CHANNELS, LEAST_SIDE = (1, 3, 4), 8
+"""Lengths of the second axis, and of both others from which on, that look like channels first."""
 IMAGES = ("uint8", "float16", "float32", "float64")
 
 
-def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: bool = False) -> dict[str, SplitHeaders]:
+def splits(
+    path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: bool = False, data_format: str = "auto"
+) -> dict[str, SplitHeaders]:
     """The splits that the arrays make, by "train", "validation", "test". With `masks` the labels are those of pixels.
+    `data_format`: as in a spec.
 
     Raises CnncliError for an unknown x_… or y_… key, images or labels of a wrong shape or dtype, counts that differ.
     """
@@ -217,6 +224,8 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: b
     for key in arrays:
         if key not in known and key[:2] in ("x_", "y_"):
             raise CnncliError(f"{path}: arrays must be named {', '.join(known)}; received {key!r}")
+    if data_format == "channels_first":
+        arrays = {key: _channels_last(header) for key, header in arrays.items()}
     found = {}
     for suffix, name in SPLITS.items():
         x, y = arrays.get(f"x_{suffix}"), arrays.get(f"y_{suffix}")
@@ -227,6 +236,8 @@ def splits(path: Path, arrays: Mapping[str, Header], *, labelled: bool, masks: b
             raise CnncliError(f"{path}: {title} requires {_partner(title)}; {_keys(arrays)}")
         found[name] = SplitHeaders(x, y if labelled else None)
         _check_images(x)
+        if data_format == "auto" and looks_channels_first(x):
+            raise CnncliError(_question(x))
         if labelled and y is not None:
             _check_labels(path, x, y)
             if masks:
@@ -257,6 +268,29 @@ def _partner(title: str) -> str:
 def _keys(arrays: Mapping[str, Header]) -> str:
     names: Sequence[str] = sorted(array.title for array in arrays.values())
     return f"found {', '.join(names[:12]) or 'no array'}"
+
+
+def looks_channels_first(header: Header) -> bool:
+    """Whether images are (N, C, H, W) by their shape: few channels, which are the second axis."""
+    shape = header.shape
+    return len(shape) == 4 and shape[1] in FEW_CHANNELS and min(shape[2:]) >= LEAST_SIDE
+
+
+def _question(x: Header) -> str:
+    channels, *size = x.shape[1:]
+    return (
+        f"{x.place} has shape {x.shape}, which looks like channels first: set `data_format: channels_first` under "
+        f"`data` to transpose it, or `data_format: channels_last` if images are {channels} × {size[0]} with {size[1]} "
+        "channels"
+    )
+
+
+def _channels_last(header: Header) -> Header:
+    """(N, C, H, W) as (N, H, W, C); arrays of other ranks as they are."""
+    if len(header.shape) != 4:
+        return header
+    count, channels, *size = header.shape
+    return replace(header, shape=(count, *size, channels), transposed=True)
 
 
 def _check_images(x: Header) -> None:

@@ -29,7 +29,7 @@ PORTION = 16 << 20
 
 
 def read(header: Header, kind: str) -> Array:
-    """The array of a header, as it is in the file: of a `.npy` mapped, of others in memory."""
+    """The array of a header, with its channels last: of a `.npy` mapped, of others in memory."""
     path = header.file
     try:
         if kind == "npy":
@@ -41,7 +41,7 @@ def read(header: Header, kind: str) -> Array:
         raise CnncliError(f"{header.place} does not fit into memory") from None
     except Exception as error:  # zlib.error, BadZipFile, EOFError, ValueError, OSError: a damaged file, in its words
         raise CnncliError(f"{header.place} can't be read: {error}") from None
-    return array
+    return np.moveaxis(array, 1, -1) if header.transposed else array
 
 
 def _read(header: Header, kind: str, file: BufferedReader) -> Array:

@@ -1,19 +1,20 @@
 """CSV files of pixels: one row per image, with its class in one column and its pixels in the others.
 
 This module reads the columns and the classes, without NumPy; `csv_arrays` reads the pixels. The class is in the
-column named label (or class, target, y), or in the first one of a file without a header. Pixels are in the order of
-rows, then columns, then channels.
+column named label (or class, target, y), or in the first one of a file without a header, or the last where only that
+one can be it. Pixels are in the order of rows, then columns, then channels.
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isqrt
 from pathlib import Path
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import TABLE_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
@@ -26,6 +27,10 @@ MOST_CLASSES = 1 << 20
 """Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
 ROW = 256
 """Bytes of memory that a row takes while rows are divided among splits, its pixels aside: 240 where measured."""
+NO, PERHAPS, LIKELY = range(3)
+"""Whether a column can be that of the class."""
+FEWER = 3
+"""How many times fewer values make a column look more like classes than another."""
 LONGEST_NUMBER = 18
 """Digits of a class number: it is kept as int64."""
 
@@ -48,7 +53,8 @@ class Columns:
 class Tables:
     """By "train", "validation", "test": `files`, their `columns`, the class `numbers` of their rows (0 without labels).
 
-    `classes`: the names. Integers are class numbers; names are numbered in sorted order.
+    `classes`: the names; `notes`: which column was taken, where nothing says it. Integers are class numbers; names are
+    numbered in sorted order.
     """
 
     source: Found
@@ -56,15 +62,22 @@ class Tables:
     columns: Mapping[str, Columns]
     numbers: Mapping[str, Sequence[int]]
     classes: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 def tables(source: Found, data: DataSection) -> Tables:
     """The tables of a source. Raises CnncliError, with all that is wrong with their classes."""
-    data.refuse_folder_keys("test_split")
+    data.refuse_keys("test_split", *TABLE_KEYS)
     labelled = data.targets == "labels"
     files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
-    columns = {split: _columns(path, labelled=labelled) for split, path in files.items()}
     first, *others = files
+    columns = {split: _columns(path, data) for split, path in files.items()}
+    notes = []
+    if data.label_column is None and not all(part.header for part in columns.values()):
+        split = next(split for split, part in columns.items() if not part.header)
+        at = _unnamed_label(files[split], len(columns[split].names))
+        columns = {split: part if part.header else replace(part, label=at) for split, part in columns.items()}
+        notes = [_note(files[split], at, len(columns[split].names))]
     for split in others:
         if columns[split].pixels != columns[first].pixels:
             raise CnncliError(
@@ -92,7 +105,7 @@ def tables(source: Found, data: DataSection) -> Tables:
     names = [str(i) for i in range(min(max(map(int, shown)) + 1, MOST_CLASSES))] if whole else sorted(shown)
     rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}
     numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
-    return Tables(source, files, columns, numbers, tuple(names) if labelled else ())
+    return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes))
 
 
 def listing(found: Tables) -> Listing:
@@ -145,28 +158,94 @@ def csv_errors(path: Path) -> Iterator[None]:
         raise CnncliError(f"{path}: is not a valid CSV table: {error}") from None
 
 
-def _columns(path: Path, *, labelled: bool) -> Columns:
+def _note(path: Path, at: int, count: int) -> str:
+    where = "first" if at == 0 else "last"
+    return (
+        f"{path.name} has no header: the {where} of its {count:,} columns is taken for the class (`label_column` under "
+        "`data` names another)"
+    )
+
+
+def _unnamed_label(path: Path, count: int) -> int:
+    """The column of the class in a table without a header: the first, or the last where only that can be it.
+
+    Raises DeclarationError where both can.
+    """
+    ends = Counter[str](), Counter[str]()
+    with csv_errors(path), open_regular(path) as file:
+        for line in bounded_lines(file):
+            if row := line.rstrip(b"\r\n"):
+                for end, at in zip(ends, (0, count - 1), strict=True):
+                    end[_cell(row, at, count).decode("utf-8-sig").strip().strip('"').strip()] += 1
+    first, last = map(_likeness, ends)
+    if last == LIKELY and first == NO:
+        return count - 1
+    if last == LIKELY or (first == last == PERHAPS and FEWER * len(ends[1]) < len(ends[0])):
+        raise DeclarationError(
+            f"{path.name} has no header, and both its first and its last column can be the class: set "
+            f"`label_column: 1` or `label_column: {count}` under `data`"
+        )
+    return 0
+
+
+def _likeness(values: Counter[str]) -> int:
+    """Whether the cells of a column are classes: LIKELY for names, and for the numbers from 0 or 1 on, several times
+    each; PERHAPS for other numbers; NO for a single one, and for what is no class.
+    """
+    if len(values) < 2 or any(map(_flaw, values)):
+        return NO
+    if not all(map(_is_whole, values)):
+        return LIKELY
+    numbers = sorted(map(int, values))
+    runs = numbers[0] in (0, 1) and numbers[-1] - numbers[0] == len(numbers) - 1
+    return LIKELY if runs and 2 * len(numbers) <= values.total() else PERHAPS
+
+
+def _columns(path: Path, data: DataSection) -> Columns:
+    labelled = data.targets == "labels"
     with csv_errors(path), text_lines(path) as lines:
         first = [cell.strip() for cell in next(csv.reader(lines), [])]
     if len(first) < 2:
         said = f"the first line is {first[0][:60]!r}" if first else "the first line is empty"
         raise CnncliError(f"{path}: rows must have a class and pixels, separated by commas; {said}")
+    asked = data.label_column
     named = [i for i, name in enumerate(first) if name.lower() in LABELS]
     words = sum(not _is_number(cell) for cell in first)
     counted = first in ([str(i + start) for i in range(len(first))] for start in (0, 1))
     if not (named or counted or 2 * words > len(first)):
-        return Columns(tuple(str(i + 1) for i in range(len(first))), 0, header=False)
+        return Columns(tuple(str(i + 1) for i in range(len(first))), _asked(path, first, data) or 0, header=False)
     if not all(first):
         raise CnncliError(
             f"{path}: every column must have a name; column {first.index('') + 1} has none (pandas writes its index "
             "there unless index=False is set)"
         )
+    if asked is not None:
+        return Columns(tuple(first), _asked(path, first, data), header=True)
     if len(named) > 1 or (labelled and not named):
         raise CnncliError(
             f"{path}: one column must be named {', '.join(LABELS[:-1])} or {LABELS[-1]}, for the class of each row; "
-            f"received {', '.join(first[:4])}{', …' if len(first) > 4 else ''}"
+            f"received {_few(first)}; `label_column` under `data` names another"
         )
     return Columns(tuple(first), named[0] if named else None, header=True)
+
+
+def _asked(path: Path, names: list[str], data: DataSection) -> int | None:
+    """The column that `label_column` names. Raises DeclarationError where there is none."""
+    asked = data.label_column
+    if asked is None:
+        return None
+    if isinstance(asked, int) and asked <= len(names):
+        return asked - 1
+    if asked in names:
+        return names.index(str(asked))
+    raise DeclarationError(
+        f"label_column must be a column of {path.name}, {_few(names)} or 1 to {len(names):,}; received {asked}",
+        "label_column",
+    )
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: bool) -> list[str]:

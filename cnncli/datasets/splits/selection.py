@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
@@ -14,6 +14,7 @@ CHANNELS = {"rgb": 3, "grayscale": 1}
 
 def listing(source: Found, data: DataSection) -> Listing:
     """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
+    data.refuse_keys(*FOLDER_KEYS)
     found = source.listing()
     refuse(found, found.problems, data, found.faults)
     return found
@@ -51,7 +52,7 @@ def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] 
 
     Raises DeclarationError where it does not, CnncliError where it can't be read.
     """
-    channels = CHANNELS[data.color_mode]
+    channels = CHANNELS[data.color_mode] + (data.alpha == "channel")
     if data.image_size is not None:
         return (*data.image_size, channels)
     file, size = _first(found, data)

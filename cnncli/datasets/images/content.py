@@ -1,0 +1,71 @@
+"""Images whose content looks lost: of one colour, drawn in the alpha channel only, or in a sliver of their range."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from PIL import Image
+
+SLIVER = 8
+"""The part of its range that an image uses at least, as a divisor."""
+MOST_NAMED = 3
+SIXTEEN = 65535
+
+
+class Content(NamedTuple):
+    """What an image holds: the least and the greatest value without its alpha channel, and the greatest possible one.
+
+    `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not.
+    """
+
+    least: int
+    greatest: int
+    possible: int
+    flat: bool
+    drawn_in_alpha: bool
+
+    @property
+    def sliver(self) -> bool:
+        """Whether an image of several colours uses little of its range."""
+        used = self.greatest if self.possible == SIXTEEN else self.greatest - self.least
+        return not self.flat and used * SLIVER < self.possible
+
+
+def content(image: Image.Image) -> Content:
+    """What an image that is read holds."""
+    deep = image.mode.startswith("I")
+    bands = _ranges(image if deep else image.convert("RGB"))
+    flat = all(low == high for low, high in bands)
+    drawn = False
+    if flat and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
+        ((low, high),) = _ranges(image.convert("RGBA").getchannel("A"))
+        drawn = low != high
+    least, greatest = min(low for low, _ in bands), max(high for _, high in bands)
+    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn)
+
+
+def notes(found: Mapping[str, Content]) -> Iterator[str]:
+    """What looks lost in images, by file, and the key that helps."""
+    drawn = [file for file, each in found.items() if each.drawn_in_alpha]
+    flat = [file for file, each in found.items() if each.flat and not each.drawn_in_alpha]
+    deep = [file for file, each in found.items() if each.sliver and each.possible == SIXTEEN]
+    dull = [file for file, each in found.items() if each.sliver and each.possible != SIXTEEN]
+    if drawn:
+        yield _note(drawn, "drawn in the alpha channel only, which is dropped; set `alpha: white` under `data`")
+    if deep:
+        depth = max(found[file].greatest for file in deep).bit_length()
+        yield _note(deep, f"of 16 bits with values below {1 << depth:,}; set `bit_depth: {depth}` under `data`")
+    if flat:
+        yield _note(flat, "of one colour")
+    if dull:
+        yield _note(dull, "within an eighth of the range from black to white")
+
+
+def _note(files: Sequence[str], said: str) -> str:
+    named = ", ".join(files[:MOST_NAMED]) + (", …" if len(files) > MOST_NAMED else "")
+    return f"{len(files):,} image{'s are' if len(files) > 1 else ' is'} {said}: {named}"
+
+
+def _ranges(image: Image.Image) -> list[tuple[float, float]]:
+    """The least and the greatest value of each band."""
+    found = image.getextrema()
+    return [found] if isinstance(found[0], int | float) else list(found)
