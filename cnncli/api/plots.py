@@ -152,12 +152,12 @@ def evaluation_plots(evaluation: "Evaluation", options: PlotOptions) -> "dict[st
     }
 
 
-def drawn(name: str, figures: "Sequence[Figure]") -> Plot:
-    """Figures side by side as one picture."""
+def drawn(name: str, figures: "Sequence[Figure]", columns: int = COLUMNS) -> Plot:
+    """Figures in rows of `columns` as one picture."""
     from cnncli.report.pictures.draw import draw
     from cnncli.report.pictures.drawing import beside
 
-    return Plot(name, beside([draw(figure) for figure in figures], COLUMNS), figures)
+    return Plot(name, beside([draw(figure) for figure in figures], columns), figures)
 
 
 def _model(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) -> Plot:

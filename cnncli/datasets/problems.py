@@ -1,5 +1,7 @@
 """Problems with the files of a data source, reported all at once."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +19,29 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.rule}"
+
+
+def grouped(problems: Sequence[Problem], *, all_of_it: bool = False) -> list[str]:
+    """A line for each problem; one for all of a cause that has more than MOST_SHOWN, with the first as an example.
+
+    `all_of_it`: a cause of all problems is that of all files.
+    """
+    causes = Counter(_cause(problem) for problem in problems)
+    lines: dict[str, str] = {}
+    for problem in problems:
+        cause = _cause(problem)
+        count = causes[cause]
+        if count <= MOST_SHOWN:
+            lines[f"{problem}"] = f"{problem}"
+        elif cause not in lines:
+            files = f"all {count:,} files" if all_of_it and len(causes) == 1 else f"{count:,} files"
+            lines[cause] = f"{files}, such as {problem.file}: {problem.rule}"
+    return list(lines.values())
+
+
+def _cause(problem: Problem) -> str:
+    """The rule without its numbers."""
+    return re.sub(r"\d+", "0", problem.rule)
 
 
 def listed(problems: Sequence[object]) -> list[str]:
