@@ -15,7 +15,7 @@ SIDE = 16
 """Pixels of a thumbnail, in both directions."""
 MOST_BITS = 8
 """Different bits of the hashes of near-duplicates, of 64."""
-LEAST_CORRELATION, LEAST_OF_SMALL, SMALL = 0.98, 0.99, 32
+LEAST_CORRELATION, LEAST_OF_SMALL, SMALL = 0.975, 0.99, 32
 """Of the thumbnails of near-duplicates; of images with a side of less than so many pixels, whose thumbnails hide less.
 """
 FLAT = 2.0
@@ -24,7 +24,7 @@ SLACK = 0.02
 """Share of the largest coefficient that one must exceed to count as positive: around 0 the sign is noise."""
 BANDS = 10
 """Groups of bits: of two hashes with at most 8 different bits, at least two groups are equal."""
-WINDOW = 256
+WINDOW = 128
 """Images of equal groups that each is compared with: where there are more, time stays proportional to the images."""
 PORTION = 1 << 14
 """Thumbnails, or pairs of them, that are looked at together."""
@@ -47,7 +47,7 @@ def near_duplicates(thumbnails: Array, sides: Array) -> list[list[int]]:
         seen[part] = gray.std(axis=(1, 2)) >= FLAT
     rows = np.flatnonzero(seen)
     links, least = _Links(len(thumbnails)), np.where(sides < SMALL, LEAST_OF_SMALL, LEAST_CORRELATION)
-    for pairs in _candidates(hashes, rows):
+    for pairs in candidates(hashes, rows):
         first, second = links.apart(pairs)
         near = _correlation(vectors[first], vectors[second]) >= np.maximum(least[first], least[second])
         links.join(first[near], second[near])
@@ -74,7 +74,7 @@ def _vectors(thumbnails: Array) -> Array:
     return np.asarray((flat * (127 / largest)).round(), np.int8)
 
 
-def _candidates(hashes: Array, rows: Array) -> Iterator[Array]:
+def candidates(hashes: Array, rows: Array) -> Iterator[Array]:
     """Pairs of `rows` whose hashes differ by at most MOST_BITS, int64 (2, n), in portions; some more than once."""
     bounds = [64 * band // BANDS for band in range(BANDS + 1)]
     masks = [(1 << stop) - (1 << start) for start, stop in pairwise(bounds)]

@@ -18,12 +18,12 @@ MANY, MANY_IMAGES = 0.1, 10
 
 def inspection_lines(found: "Inspection") -> Iterator[str]:
     """Contents, duplicates and problems of a source."""
-    classes = f", {len(found.classes):,} classes" if found.classes else ""
-    yield f"{found.source}: {found.images:,} images{classes}"
+    classes = f", {len(found.classes):,} classes" if found.classes else ", no classes"
+    yield f"{found.source}: {found.images:,} images{' with masks' if found.mask_pixels else classes}"
     yield from (f"  {one_line(note)}" for note in found.notes)
     for split, counts in found.counts.items():
         shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
-        yield f"  {split}: {shown or f'{found.size(split):,}, no classes'}"
+        yield f"  {split}: {shown or f'{found.size(split):,}'}"
     yield from _contents(found)
     yield from _alike(found)
     yield from _warnings(found)
