@@ -431,3 +431,68 @@ def test_values_of_sixteen_bits_are_spread_over_their_depth(tmp_path):
     assert decode(tmp_path / "deep.png", Form(1, 1)).tolist() == [[[15, 15, 15]]]
     with pytest.raises(UnusableError, match=r"^with bit_depth 12 a 16-bit image must be grayscale; it has colours$"):
         decode(tmp_path / "deep.png", Form(1, 1, bit_depth=12))
+
+
+def masked(root, count=20, ending=".png"):
+    """A folder a class, each drawing with its mask beside it."""
+    generator = np.random.default_rng(3)
+    for label, name in enumerate(CLASSES):
+        (root / name).mkdir(parents=True)
+        for i in range(count):
+            pixels = drawing(label, generator)
+            Image.fromarray(pixels).save(root / name / f"{name} ({i}).png")
+            shape = (pixels.min(axis=2) >= 150).astype(np.uint8)
+            Image.fromarray(255 * shape).save(root / name / f"{name} ({i})_mask{ending}")
+
+
+MASKED = """\
+data: {dataset: own, targets: masks, validation_split: 0.1, test_split: 0.2}
+model: {layers: [Conv2D: {filters: 2, kernel_size: 1, activation: softmax}]}
+compile: {optimizer: {Adam: {learning_rate: 0.1}}, loss: categorical_crossentropy, metrics: [accuracy]}
+fit: {epochs: 8, batch_size: 8}
+expect: {test_accuracy: ">= 0.9"}
+"""
+
+
+def test_masks_beside_images_are_no_pictures_and_are_trained_on_as_masks(tmp_path):
+    masked(tmp_path / "own")
+    told = trained(tmp_path, "own", "test_split: 0.2")
+    said = (
+        "40 files are masks of the images beside them and left out, such as disk/disk (0)_mask.png: train on masks "
+        "with `targets: masks`, or on all files with `layout: class_folders`"
+    )
+    assert f"notice: {tmp_path}/own: {said}\n" in told
+    assert samples(tmp_path / "own") == {"train": 40}
+    assert samples(tmp_path / "own", layout="class_folders") == {"train": 80}
+    assert samples(tmp_path / "own", targets="masks") == {"train": 40}
+    (tmp_path / "masked.yaml").write_text(MASKED)
+    done = cnncli(tmp_path, "train", "masked.yaml", "--output", "masked")
+    assert done.returncode == 0, done.stderr
+
+
+def test_masks_beside_images_that_can_not_be_used_are_named(tmp_path):
+    masked(tmp_path / "own", 2)
+    for name in ("disk (0)_mask_1.png", "disk (9).png"):
+        picture(tmp_path / "own/disk" / name)
+    (tmp_path / "own/frame/frame (0)_mask.png").rename(tmp_path / "own/frame/frame (0)_mask.jpg")
+    assert message(tmp_path / "own", targets="masks").splitlines()[:5] == [
+        "own: 4 problems",
+        "  disk/disk (0)_mask_1.png: an image must have one mask; disk/disk (0).png has disk/disk (0)_mask.png",
+        "  frame/frame (0)_mask.jpg: a mask must be PNG, BMP or GIF: lossy formats change class numbers",
+        "  disk/disk (9).png: an image must have a mask, disk/disk (9)_mask.png",
+        "  frame/frame (0).png: an image must have a mask, frame/frame (0)_mask.png",
+    ]
+
+
+def test_init_sends_a_folder_of_images_with_masks_to_segmentation(tmp_path):
+    masked(tmp_path / "all")
+    (tmp_path / "all/frame").rename(tmp_path / "frame")
+    done = cnncli(tmp_path, "init", "--data", "all")
+    assert done.stderr == f"error: {tmp_path}/all: contains images with masks; start from `cnncli init segmentation`\n"
+
+
+def test_folders_of_images_and_masks_are_no_classes(tmp_path):
+    classes(tmp_path / "own", ("images", "masks"))
+    assert message(tmp_path / "own").splitlines()[1] == (
+        "  .: holds images and masks, not classes: set `targets: masks` under `data`"
+    )

@@ -154,6 +154,8 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"
         )
+    if listing.faults and find(str(root), Path(), "masks").listing().masks:
+        raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES

@@ -7,17 +7,19 @@
 Files are taken in the order of their names, whatever the file system's is. Hidden files are not looked at.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.datasets.layouts import labels_csv
+from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
 from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.found import Listing, Sample, absent
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
+
+MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
 
 
 class _Part(NamedTuple):
@@ -30,6 +32,16 @@ class _Part(NamedTuple):
     classes: tuple[str, ...]
     several: bool
     listed: bool = False
+
+    @property
+    def unlisted(self) -> list[str]:
+        """The files that no table names."""
+        return [] if self.listed else [file for file, _ in self.rows]
+
+    def without(self, files: Collection[str]) -> "_Part":
+        """The part without some files."""
+        left = set(files)
+        return self._replace(rows=[row for row in self.rows if row[0] not in left])
 
 
 def read(root: Path, *, whole: bool = False) -> Listing:
@@ -44,6 +56,11 @@ def read(root: Path, *, whole: bool = False) -> Listing:
         for folder in parts.folders.values():
             _refuse_unnamed_splits(root / folder)
     found = {split: _part(root, folder, problems) for split, folder in parts.folders.items()}
+    notes = list(parts.notes)
+    masks = [] if whole else [file for part in found.values() for file in masks_beside.masks_beside(part.unlisted)]
+    if masks:
+        found = {split: part.without(masks) for split, part in found.items()}
+        notes.append(masks_beside.note(masks))
     classes = _classes(root, found)
     number = {name: i for i, name in enumerate(classes)}
     splits: dict[str, list[Sample]] = {name: [] for name in ("train", "validation", "test")}
@@ -55,9 +72,11 @@ def read(root: Path, *, whole: bool = False) -> Listing:
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
     faults = list(_faults(kept, classes, parts.folders, found))
+    if not whole and set(classes) == MASKED:
+        faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:
         faults.append(EMPTY)
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=parts.notes)
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes)
 
 
 def _refuse_unnamed_splits(place: Path) -> None:

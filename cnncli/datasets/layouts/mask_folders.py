@@ -17,6 +17,7 @@ from cnncli.datasets.sources.unicode_names import composed
 IMAGES, MASKS = "images", "masks"
 ENDINGS = (".png", ".bmp", ".gif")
 """JPEG and WebP may be lossy: they make other numbers of classes."""
+LOSSY = "a mask must be PNG, BMP or GIF: lossy formats change class numbers"
 
 
 def read(root: Path) -> Listing:
@@ -26,9 +27,14 @@ def read(root: Path) -> Listing:
     masks: dict[str, str] = {}
     for part in found.splits.values():
         masks |= _paired([sample.file for sample in part], problems, folders)
-    paired = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
-    splits = {name: part for name, part in paired.items() if part}
-    return Listing(root, (), splits, False, tuple(problems), tuple(_faults(found, splits)), masks)
+    return paired(found, masks, problems)
+
+
+def paired(found: Listing, masks: Mapping[str, str], problems: Sequence[Problem]) -> Listing:
+    """The listing of those images that have masks."""
+    kept = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
+    splits = {name: part for name, part in kept.items() if part}
+    return Listing(found.root, (), splits, False, tuple(problems), tuple(_faults(found, splits)), masks)
 
 
 def holds_masks(root: Path) -> bool:
@@ -54,7 +60,7 @@ def _paired(files: Sequence[str], problems: list[Problem], folders: Container[st
         if kind not in by_name:
             problems.append(Problem(file, f"must be in {IMAGES} or {MASKS}"))
         elif kind == MASKS and not file.lower().endswith(ENDINGS):
-            problems.append(Problem(file, "a mask must be PNG, BMP or GIF: lossy formats change class numbers"))
+            problems.append(Problem(file, LOSSY))
         elif name in by_name[kind]:
             problems.append(Problem(file, f"there must be one file of this name; there is {by_name[kind][name]}"))
         else:
