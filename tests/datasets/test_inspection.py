@@ -206,3 +206,12 @@ def test_the_picture_is_refused_before_anything_is_read(tmp_path):
     done = cnncli(tmp_path, "datasets", "check", "mnist5k", "-o", "sheet.jpg")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "error: pictures are written as .svg or .png; received 'sheet.jpg'\n"
+
+
+def test_masks_beside_images_are_recognized_unless_there_are_classes(tmp_path):
+    for number in range(2):
+        for folder in ("flat", "classes/a", "classes/b"):
+            write(tmp_path / folder / f"{number}.png", photograph(np.random.default_rng(number), 20))
+            write(tmp_path / folder / f"{number}_mask.png", np.full((20, 20), number, np.uint8))
+    assert cnncli(tmp_path, "datasets", "check", "flat").stdout.splitlines()[0] == "flat: 2 images with masks"
+    assert cnncli(tmp_path, "datasets", "check", "classes").stdout.splitlines()[0] == "classes: 4 images, 2 classes"

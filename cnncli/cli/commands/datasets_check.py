@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.command("check", epilog=example("cnncli datasets check photos/"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="Images without classes, as with `targets: input`.")
-@click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`. Default: if there are any.")
+@click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`. Default: recognized.")
 @click.option(
     "--image-size",
     nargs=2,

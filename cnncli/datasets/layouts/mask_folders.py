@@ -11,7 +11,6 @@ from cnncli.datasets.layouts import unlabelled
 from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.found import Listing, Sample
-from cnncli.datasets.sources.image_names import entries
 from cnncli.datasets.sources.unicode_names import composed
 
 IMAGES, MASKS = "images", "masks"
@@ -35,12 +34,6 @@ def paired(found: Listing, masks: Mapping[str, str], problems: Sequence[Problem]
     kept = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
     splits = {name: part for name, part in kept.items() if part}
     return Listing(found.root, (), splits, False, tuple(problems), tuple(_faults(found, splits)), masks)
-
-
-def holds_masks(root: Path) -> bool:
-    """Whether a folder, or each of its splits, has the two folders IMAGES and MASKS and no other."""
-    parts = split_folders(root).folders.values()
-    return all({name for name, is_folder in entries(root / part) if is_folder} == {IMAGES, MASKS} for part in parts)
 
 
 def _faults(found: Listing, splits: Mapping[str, Sequence[Sample]]) -> Iterator[Problem]:
