@@ -8,7 +8,8 @@ from PIL import Image
 
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.describe import find
-from cnncli.datasets.inspect.inspection import inspect, inspect_arrays
+from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
+from cnncli.datasets.inspect.inspect_folder import inspect_folder
 from cnncli.report.tables.inspection import inspection_lines
 from tests.cli.test_train import cnncli
 from tests.datasets.lookalikes import brightened, photograph, reencoded, resized, shifted, track
@@ -22,7 +23,7 @@ def write(path, pixels):
 
 
 def inspected(root, *options):
-    return inspect(find(str(root), root), "photos", *options)
+    return inspect_folder(find(str(root), root), "photos", *options)
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +216,22 @@ def test_masks_beside_images_are_recognized_unless_there_are_classes(tmp_path):
             write(tmp_path / folder / f"{number}_mask.png", np.full((20, 20), number, np.uint8))
     assert cnncli(tmp_path, "datasets", "check", "flat").stdout.splitlines()[0] == "flat: 2 images with masks"
     assert cnncli(tmp_path, "datasets", "check", "classes").stdout.splitlines()[0] == "classes: 4 images, 2 classes"
+
+
+def test_a_source_without_images_has_no_contact_sheet(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "x.png").write_text("text")
+    done = cnncli(tmp_path, "datasets", "check", "photos", "-o", "sheet.svg")
+    assert (done.returncode, done.stderr) == (1, "error: photos: there are no images to draw\n")
+    assert "problems: 2" in done.stdout
+
+
+def test_of_many_classes_the_first_are_drawn(tmp_path):
+    for number in range(41):
+        picture(tmp_path / f"photos/{number:02}/x.png", size=(9, 9), colour=(number, 9, 9))
+    assert cnncli(tmp_path, "datasets", "check", "photos", "-o", "sheet.svg").returncode == 0
+    drawn = (tmp_path / "sheet.svg").read_text()
+    assert drawn.count("<image ") == 40
+    assert "39: 1 image" in drawn
+    assert "The first 40 of 41 classes." in drawn

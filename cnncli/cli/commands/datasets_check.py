@@ -10,7 +10,7 @@ from cnncli.cli.options import Integer, example, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
-from cnncli.errors import UsageError
+from cnncli.errors import CnncliError, UsageError
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.tables.inspection import inspection_lines
 from cnncli.report.terminal.output import echo, echo_json, echo_lines
@@ -61,9 +61,11 @@ def command(
     else:
         echo_lines(inspection_lines(found))
     if output is not None:
+        if not found.images:
+            raise CnncliError(f"{found.source}: there are no images to draw")
         from cnncli.report.plots.contact import contact_sheets
 
-        drawn(found.source, contact_sheets(found), columns=1).save(output)
+        drawn(found.source, contact_sheets(found), columns=1, gap=0).save(output)
         if not as_json:
             echo(f"contact sheet: {output}")
     return 1 if found.problems else 0
@@ -73,7 +75,8 @@ def _inspected(
     source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
 ) -> "Inspection":
     """Inspect a source; where `targets` are not given, masks are recognized."""
-    from cnncli.datasets.inspect import inspection
+    from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
+    from cnncli.datasets.inspect.inspect_folder import inspect_folder
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
 
     if targets is None:
@@ -81,9 +84,9 @@ def _inspected(
         targets = "masks" if masked else "labels"
     place = find(str(source), Path(), targets, layout)
     if place.kind == "folder":
-        return inspection.inspect(place, name_within(str(source), place), image_size)
+        return inspect_folder(place, name_within(str(source), place), image_size)
     if image_size is not None:
         raise UsageError(f"--image-size is for folders of images; {source} is not one")
     from cnncli.datasets.load import load
 
-    return inspection.inspect_arrays(load(DataSection(dataset=str(source), targets=targets), Path(), input_shape=()))
+    return inspect_arrays(load(DataSection(dataset=str(source), targets=targets), Path(), input_shape=()))

@@ -1,6 +1,7 @@
 """Contact sheets of a data source: images by class, and those that are the same or nearly so."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,8 +27,10 @@ COLORS = class_colors(256)
 def contact_sheets(found: Inspection) -> list[Sheet]:
     """A sheet for each class, or for each split without classes, and one of images that resemble each other."""
     alike = found.alike.names
-    of_classes = [_sheet(found, name, members, COLUMNS, alike) for name, members in _members(found) if members]
-    return [*of_classes, *_pairs_sheet(found)]
+    sheets = [_sheet(found, name, members, alike) for name, members in _members(found) if members]
+    if sheets and len(found.classes) > MOST_CLASSES:
+        sheets[-1] = replace(sheets[-1], note=f"The first {MOST_CLASSES} of {len(found.classes):,} classes.")
+    return [*sheets, *_pairs_sheet(found)]
 
 
 def _members(found: Inspection) -> Iterator[tuple[str, Sequence[str]]]:
@@ -39,15 +42,15 @@ def _members(found: Inspection) -> Iterator[tuple[str, Sequence[str]]]:
             yield split, [image for image, own in found.split_of.items() if own == split]
 
 
-def _sheet(found: Inspection, name: str, members: Sequence[str], columns: int, alike: set[str]) -> Sheet:
-    most = columns if name in found.classes else MOST_UNCLASSED
+def _sheet(found: Inspection, name: str, members: Sequence[str], alike: set[str]) -> Sheet:
+    most = COLUMNS if name in found.classes else MOST_UNCLASSED
     count = min(most, len(members))
     shown = [members[number * len(members) // count] for number in range(count)]
     tiles = [
         Tile(_image(found, image), (image, *(["has a duplicate"] * (image in alike))), wrong=True, tip=image)
         for image in shown
     ]
-    return Sheet(f"{name}: {len(members):,} images", tiles, columns)
+    return Sheet(f"{name}: {len(members):,} image{'s' * (len(members) > 1)}", tiles, COLUMNS)
 
 
 def _pairs_sheet(found: Inspection) -> Iterator[Sheet]:
@@ -68,7 +71,7 @@ def _pairs_sheet(found: Inspection) -> Iterator[Sheet]:
     ]
     of = f"{len(pairs):,}" if len(pairs) <= MOST_PAIRS else f"{MOST_PAIRS} of {len(pairs):,}"
     note = "Two images of each group. Those in several splits come first."
-    yield Sheet(f"Images that resemble each other: {of} groups", tiles, 2 * PAIRS, note=note)
+    yield Sheet(f"Images that resemble each other: {of} group{'s' * (len(pairs) > 1)}", tiles, 2 * PAIRS, note=note)
 
 
 def _pair(found: Inspection, group: Sequence[str]) -> tuple[str, str]:
