@@ -24,18 +24,18 @@ class Problem(NamedTuple):
 def grouped(problems: Sequence[Problem], *, all_of_it: bool = False) -> list[str]:
     """A line for each problem; one for all of a cause that has more than MOST_SHOWN, with the first as an example.
 
-    `all_of_it`: a cause of all problems is that of all files.
+    `all_of_it`: no file can be used, so that the only such cause is that of all files.
     """
     causes = Counter(_cause(problem) for problem in problems)
+    frequent = [cause for cause, count in causes.items() if count > MOST_SHOWN]
     lines: dict[str, str] = {}
     for problem in problems:
         cause = _cause(problem)
-        count = causes[cause]
-        if count <= MOST_SHOWN:
+        if cause not in frequent:
             lines[f"{problem}"] = f"{problem}"
         elif cause not in lines:
-            files = f"all {count:,} files" if all_of_it and len(causes) == 1 else f"{count:,} files"
-            lines[cause] = f"{files}, such as {problem.file}: {problem.rule}"
+            every = "all " if all_of_it and len(frequent) == 1 else ""
+            lines[cause] = f"{every}{causes[cause]:,} files, such as {problem.file}: {problem.rule}"
     return list(lines.values())
 
 

@@ -170,6 +170,18 @@ def test_one_cause_of_many_problems_is_told_once(tmp_path):
     assert len(json.loads(cnncli(tmp_path, "datasets", "check", "some", "--json").stdout)["problems"]) == 31
 
 
+def test_one_cause_of_all_problems_is_said_of_all_files(tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(20):
+            (tmp_path / f"photos/{name}/{number}.ppm").write_text("")
+    done = cnncli(tmp_path, "datasets", "check", "photos")
+    assert done.returncode == 1
+    said = "  all 40 files, such as a/0.ppm: an image must be PNG, JPEG, WebP, BMP or GIF; received .ppm"
+    assert said in done.stdout.splitlines()
+    assert len(done.stdout.splitlines()) <= 6
+
+
 def test_counts_by_class_add_up_to_the_number_of_images(tmp_path):
     classes(tmp_path / "photos", count=3)
     (tmp_path / "photos/cats/broken.png").write_text("text")
