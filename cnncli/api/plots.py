@@ -39,6 +39,7 @@ What = Literal[
 WHATS: Sequence[What] = get_args(What)
 COLUMNS = 2
 """Charts side by side."""
+GAP = 24.0
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,12 @@ def evaluation_plots(evaluation: "Evaluation", options: PlotOptions) -> "dict[st
     }
 
 
-def drawn(name: str, figures: "Sequence[Figure]") -> Plot:
-    """Figures side by side as one picture."""
+def drawn(name: str, figures: "Sequence[Figure]", columns: int = COLUMNS, gap: float = GAP) -> Plot:
+    """Figures in rows of `columns` as one picture, so many pixels apart."""
     from cnncli.report.pictures.draw import draw
     from cnncli.report.pictures.drawing import beside
 
-    return Plot(name, beside([draw(figure) for figure in figures], COLUMNS), figures)
+    return Plot(name, beside([draw(figure) for figure in figures], columns, gap), figures)
 
 
 def _model(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) -> Plot:

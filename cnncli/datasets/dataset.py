@@ -50,6 +50,12 @@ class Split:
         """What the target of an image is called: by the file of its mask or of itself, or as `row 5`."""
         return (self.masks or self.files)[row] if self.files else f"row {self.start + row}"
 
+    def fingerprint(self, row: int) -> bytes:
+        """What an image has in common with those of the same pixels alone."""
+        if self.fingerprints is not None:
+            return bytes(self.fingerprints[row])
+        return fingerprint(np.ascontiguousarray(self.x[row]).data)
+
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
         if self.files:
@@ -107,7 +113,7 @@ def duplicate_groups(splits: Mapping[str, Split]) -> list[list[tuple[str, int]]]
     places: dict[bytes, list[tuple[str, int]]] = defaultdict(list)
     for name, split in splits.items():
         for row in split.numbers.tolist():
-            places[_fingerprint(split, row)].append((name, row))
+            places[split.fingerprint(row)].append((name, row))
     return [group for group in places.values() if len(group) > 1]
 
 
@@ -117,9 +123,3 @@ def duplicates_across_splits(splits: Mapping[str, Split]) -> list[list[str]]:
         return []
     crossing = [group for group in duplicate_groups(splits) if len({name for name, _ in group}) > 1]
     return [[f"{name} {splits[name].name(row)}" for name, row in group] for group in crossing]
-
-
-def _fingerprint(split: Split, row: int) -> bytes:
-    if split.fingerprints is not None:
-        return bytes(split.fingerprints[row])
-    return fingerprint(np.ascontiguousarray(split.x[row]).data)

@@ -1,5 +1,7 @@
 """Problems with the files of a data source, reported all at once."""
 
+import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -17,6 +19,29 @@ class Problem(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.rule}"
+
+
+def grouped(problems: Sequence[Problem], *, all_of_it: bool = False) -> list[str]:
+    """A line for each problem; one for all of a cause that has more than MOST_SHOWN, with the first as an example.
+
+    `all_of_it`: no file can be used, so that the only such cause is that of all files.
+    """
+    causes = Counter(_cause(problem) for problem in problems)
+    frequent = [cause for cause, count in causes.items() if count > MOST_SHOWN]
+    lines: dict[str, str] = {}
+    for problem in problems:
+        cause = _cause(problem)
+        if cause not in frequent:
+            lines[f"{problem}"] = f"{problem}"
+        elif cause not in lines:
+            every = "all " if all_of_it and len(frequent) == 1 else ""
+            lines[cause] = f"{every}{causes[cause]:,} files, such as {problem.file}: {problem.rule}"
+    return list(lines.values())
+
+
+def _cause(problem: Problem) -> str:
+    """The rule without its numbers."""
+    return re.sub(r"\d+", "0", problem.rule)
 
 
 def listed(problems: Sequence[object]) -> list[str]:

@@ -26,6 +26,10 @@ fit: {epochs: 12, batch_size: 6}
 expect: {test_accuracy: "== 1"}
 """
 NAMES = ("blue", "green", "red")
+LEAK = (
+    "also appear in train, the same or nearly so: metrics on them are too optimistic; keep all images of a series or "
+    "an object in one split"
+)
 
 
 def noise(root, names=NAMES, count=12):
@@ -182,7 +186,8 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         "data: 11 images, 2 classes",
-        "  train: cats 4, dogs 4",
+        "  11 images are of one colour: test/cats/00.png, test/cats/01.png, test/dogs/00.png, …",
+        "  train: cats 4, dogs 3",
         "  test: cats 2, dogs 2",
         "sizes (height × width): 6 × 4 (9), 9 × 8 (2)",
         "images with the same bytes: 5, 4 of them in several splits",
@@ -191,13 +196,14 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         "  test/dogs/00.png = train/dogs/00.png",
         "  test/dogs/01.png = train/dogs/01.png",
         "  train/cats/large.png = train/dogs/same.png",
+        f"4 of 4 test images (100%) {LEAK}",
         "problems: 2",
         "  test/cats/x.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic",
         "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
     ]
     document = json.loads(cnncli(tmp_path, "datasets", "check", "data", "--json").stdout)
     assert document["images"] == 11
-    assert document["counts"] == {"train": {"cats": 4, "dogs": 4}, "test": {"cats": 2, "dogs": 2}}
+    assert document["counts"] == {"train": {"cats": 4, "dogs": 3}, "test": {"cats": 2, "dogs": 2}}
     assert document["duplicates"][-1] == {
         "files": ["train/cats/large.png", "train/dogs/same.png"],
         "across_splits": False,
@@ -232,6 +238,7 @@ def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
         "images with the same bytes: 2, 1 of them in several splits",
         "  x_train[0] = x_test[0]",
         "  x_train[1] = x_train[4]",
+        f"1 of 1 test images (100%) {LEAK}",
     ]
 
 
@@ -250,14 +257,20 @@ def test_datasets_check_looks_through_arrays_of_every_format(tmp_path, source):
             head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
             (tmp_path / f"idx/{split}-{what}-ubyte").write_bytes(head + array.tobytes())
     done = cnncli(tmp_path, "datasets", "check", source)
+    headless = [
+        "  train.csv has no header: the first of its 5 columns is taken for the class (`label_column` under `data` "
+        "names another)"
+    ] * source.startswith("csv")
     assert done.stdout.splitlines() == [
         f"{tmp_path / source}: 6 images, 2 classes",
+        *headless,
         "  train: 0 2, 1 3",
         "  test: 0 0, 1 1",
         "sizes (height × width): 2 × 2 (6)",
         "values: train 0 to 19, test 4 to 7",
         "images with the same bytes: 1, 1 of them in several splits",
         "  x_train[1] = x_test[0]",
+        f"1 of 1 test images (100%) {LEAK}",
     ]
 
 
@@ -265,6 +278,8 @@ def test_datasets_check_needs_no_shape_of_a_tables_rows(tmp_path):
     (tmp_path / "own.csv").write_text("0,1,5\n1,3,4\n1,1,5\n")
     done = cnncli(tmp_path, "datasets", "check", "own.csv")
     assert done.stdout.splitlines()[1:] == [
+        "  own.csv has no header: the first of its 3 columns is taken for the class (`label_column` under `data` names "
+        "another)",
         "  train: 0 1, 1 2",
         "sizes (height × width): 1 × 2 (3)",
         "values: train 1 to 5",

@@ -311,4 +311,4 @@ def test_a_folder_is_checked_trained_on_and_evaluated(root):
     assert "photos: the masks of train must hold class numbers below 2" in few.stderr
     assert re.search(r"; masks/\d\d\.png has 2$", few.stderr.splitlines()[-1])
     good = cnncli(root.parent, "datasets", "check", "photos", "--masks")
-    assert (good.returncode, good.stdout.splitlines()[0]) == (0, "photos: 8 images")
+    assert (good.returncode, good.stdout.splitlines()[0]) == (0, "photos: 8 images with masks")

@@ -1,12 +1,13 @@
-"""The contact sheet of `datasets preview`."""
+"""What `datasets preview` draws."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cnncli.datasets.dataset import Split
-from cnncli.datasets.inspect.preview import GAP, PAPER, rows, sheet
+from cnncli.datasets.inspect.preview import rows
 from cnncli.datasets.section import AUGMENTATIONS
+from cnncli.report.plots.images import as_image
 from tests.cli.test_train import SPEC, cnncli
 from tests.training import small
 
@@ -50,17 +51,6 @@ def test_a_mask_is_below_its_image_in_colours_and_moves_with_it():
     assert (found[1:] != found[:1]).any()
 
 
-def test_a_sheet_has_each_image_enlarged_in_its_place():
-    images = split().x[:6].reshape(2, 3, 5, 4, 3)
-    drawn = np.asarray(sheet(images))
-    times = 20  # 5 rows of 20 pixels are at least 96, of 19 they are not
-    assert drawn.shape == (2 * (100 + GAP) + GAP, 3 * (80 + GAP) + GAP, 3)
-    assert (drawn[:GAP] == PAPER).all()
-    corner = drawn[GAP + 104 : GAP + 204, GAP + 84 : GAP + 164]
-    np.testing.assert_array_equal(corner[::times, ::times], images[1, 1])
-    assert (corner[:times, :times] == images[1, 1, 0, 0]).all()
-
-
 def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
     small.write_data(tmp_path)
     (tmp_path / "bars.yaml").write_text(SPEC)
@@ -68,10 +58,13 @@ def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
     done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", "--images", "3", *flip)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "preview.png  3 training images as they are, and in 4 rows as 4 batches see them\n"
-    assert Image.open(tmp_path / "preview.png").mode == "L"
+    drawn = np.asarray(Image.open(tmp_path / "preview.png").convert("L"))
+    assert drawn.shape[0] > drawn.shape[1]  # five rows of three images
+    done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", "--images", "3", "-o", "plain.svg")
+    assert (done.returncode, done.stdout) == (0, "plain.svg  3 training images as they are\n")
+    assert (tmp_path / "plain.svg").read_text().count("<image ") == 3
     for options, code, message in [
-        ((), 2, "lists no augmentation"),
-        ((*flip, "-o", "x.jpg"), 2, "must name a .png file"),
+        (("-o", "x.jpg"), 2, "pictures are written as .svg or .png; received 'x.jpg'"),
         ((*flip, "-o", "no/x.png"), 1, "can't be written: there is no directory 'no'"),
     ]:
         done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", *options)
@@ -81,4 +74,4 @@ def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
 
 @pytest.mark.parametrize("channels", [1, 2, 5])
 def test_images_of_other_channels_are_grey(channels):
-    assert sheet(np.zeros((1, 1, 8, 8, channels), np.uint8)).mode == "L"
+    assert as_image(np.zeros((8, 8, channels), np.uint8)).mode == "L"

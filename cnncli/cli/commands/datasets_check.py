@@ -1,77 +1,92 @@
 """`cnncli datasets check`: validate a data source and report its contents."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.cli.options import example, layout_option
+from cnncli.api.plots import drawn
+from cnncli.cli.options import Integer, example, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
-from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection, LayoutName, Targets
-from cnncli.errors import UsageError
-from cnncli.escaping import one_line
-from cnncli.report.terminal.output import echo_json, echo_lines
+from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
+from cnncli.errors import CnncliError, UsageError
+from cnncli.report.pictures.save import suffix_of
+from cnncli.report.tables.inspection import inspection_lines
+from cnncli.report.terminal.output import echo, echo_json, echo_lines
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspection import Inspection
-
-MOST_SIZES = 5
 
 
 @click.command("check", epilog=example("cnncli datasets check photos/"))
 @click.argument("source", type=click.Path(path_type=Path))
 @click.option("--unlabelled", is_flag=True, help="Images without classes, as with `targets: input`.")
-@click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`.")
+@click.option("--masks", is_flag=True, help="Images with masks, as with `targets: masks`. Default: recognized.")
+@click.option(
+    "--image-size",
+    nargs=2,
+    metavar="HEIGHT WIDTH",
+    type=Integer(1, LARGEST_SIDE),
+    help="Compare the pixels of image files at this size, as a model with this `image_size` sees them.",
+)
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
 @layout_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(source: Path, *, unlabelled: bool, masks: bool, layout: LayoutName, as_json: bool) -> int:
+def command(
+    *,
+    source: Path,
+    unlabelled: bool,
+    masks: bool,
+    image_size: tuple[int, int] | None,
+    output: Path | None,
+    layout: LayoutName,
+    as_json: bool,
+) -> int:
     """Check SOURCE: report its contents and every problem.
 
     It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
-    values, duplicates, also across splits, and each file or cell that can't be used. Exit code 1 where there is one.
+    values, duplicates and near-duplicates, also across splits, and each file or cell that can't be used. Exit code 1
+    where there is one.
+
+    With -o a picture shows images of each class, and those that are the same or nearly so.
     """
     if unlabelled and masks:
         raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
-    targets: Targets = "masks" if masks else "input" if unlabelled else "labels"
-    from cnncli.datasets.inspect import inspection
-
-    place = find(str(source), Path(), targets, layout)
-    if place.kind == "folder":
-        found = inspection.inspect(place, name_within(str(source), place))
-    else:
-        from cnncli.datasets.load import load
-
-        data = DataSection(dataset=str(source), targets=targets)
-        found = inspection.inspect_arrays(load(data, Path(), input_shape=()))
+    if output is not None:
+        suffix_of(output)
+    found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
     if as_json:
         echo_json(found.document())
     else:
-        echo_lines(_lines(found))
+        echo_lines(inspection_lines(found))
+    if output is not None:
+        if not found.images:
+            raise CnncliError(f"{found.source}: there are no images to draw")
+        from cnncli.report.plots.contact import contact_sheets
+
+        drawn(found.source, contact_sheets(found), columns=1, gap=0).save(output)
+        if not as_json:
+            echo(f"contact sheet: {output}")
     return 1 if found.problems else 0
 
 
-def _lines(found: "Inspection") -> Iterator[str]:
-    classes = f", {len(found.classes):,} classes" if found.classes else ""
-    yield f"{found.source}: {found.images:,} images{classes}"
-    yield from (f"  {one_line(note)}" for note in found.notes)
-    for split, counts in found.counts.items():
-        yield f"  {split}: {', '.join(f'{name} {count:,}' for name, count in counts.items()) or 'no classes'}"
-    sizes = [f"{height} × {width} ({count:,})" for (height, width), count in found.sizes.items()]
-    if sizes:
-        more = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
-        yield f"sizes (height × width): {', '.join(sizes[:MOST_SIZES])}{more}"
-    if found.ranges:
-        ranges = [f"{split} {low:g} to {high:g}" for split, (low, high) in found.ranges.items()]
-        yield f"values: {', '.join(ranges)}"
-    if found.duplicates:
-        crossing = sum(found.crosses(group) for group in found.duplicates)
-        yield f"images with the same bytes: {len(found.duplicates):,}, {crossing:,} of them in several splits"
-        yield from listed([" = ".join(group) for group in sorted(found.duplicates, key=found.crosses, reverse=True)])
-    if found.palette:
-        yield f"masks are in colors: where these are classes, write under `data` `palette: {found.palette}`"
-    if found.problems:
-        yield f"problems: {len(found.problems):,}"
-        yield from listed(found.problems)
+def _inspected(
+    source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
+) -> "Inspection":
+    """Inspect a source; where `targets` are not given, masks are recognized."""
+    from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
+    from cnncli.datasets.inspect.inspect_folder import inspect_folder
+    from cnncli.datasets.inspect.recognize_masks import recognize_masks
+
+    if targets is None:
+        masked = layout == "auto" and recognize_masks(find(str(source), Path()))
+        targets = "masks" if masked else "labels"
+    place = find(str(source), Path(), targets, layout)
+    if place.kind == "folder":
+        return inspect_folder(place, name_within(str(source), place), image_size)
+    if image_size is not None:
+        raise UsageError(f"--image-size is for folders of images; {source} is not one")
+    from cnncli.datasets.load import load
+
+    return inspect_arrays(load(DataSection(dataset=str(source), targets=targets), Path(), input_shape=()))

@@ -1,46 +1,51 @@
-"""Checks every image of a data source; files in folders are decoded, and nothing is cached."""
+"""What was found in a data source."""
 
-import hashlib
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
-from cnncli.datasets.dataset import duplicate_groups
-from cnncli.datasets.images.content import Content, content
-from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.images.decode import MASK, Form, decode, palette_of
+import numpy as np
+
+from cnncli.datasets.images.decode import Form
+from cnncli.datasets.inspect.near_duplicates import SIDE
+from cnncli.datasets.inspect.resemblance import Groups, Resemblance
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources import image_files
-from cnncli.datasets.sources.array_files import limits
-from cnncli.datasets.sources.found import Found
-from cnncli.system.files import open_regular
 
-if TYPE_CHECKING:
-    from cnncli.datasets.dataset import Dataset
+Array = np.ndarray[Any, Any]
+THUMBNAIL = Form(SIDE, SIDE, interpolation="area")
+
+
+class Pictures(NamedTuple):
+    """How to get an image by its name: uint8 or float32 (H, W[, C]); and its mask, uint8 (H, W), if it has one."""
+
+    image: Callable[[str], Array]
+    mask: Callable[[str], Array | None]
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """`counts`: images by split and class. `sizes`: images by (height, width).
+    """`members`: names of usable images (files, or rows as "x_train[5]") by split and class; of images without classes
+    under no class. `sizes`: images by (height, width). `problems`: all that keeps the source from being used.
 
-    `duplicates`: groups of files (or rows, as "x_train[5]") whose bytes are the same. `problems`: all that keeps the
-    source from being used. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
-    understood of the source, where it may be meant otherwise, and what looks lost in its images. `palette`: the colors
-    of masks that are in colors.
+    `split_of`: of each usable image. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
+    understood of the source, where it may be meant otherwise, and what looks lost in its images. `mask_pixels`: pixels
+    of each class number by split. `alike`: images that are the same or nearly so; pixels were compared at `image_size`,
+    or else at the images' own size. `palette`: the colors of masks that are in colors.
     """
 
     source: str
     classes: Sequence[str]
-    counts: Mapping[str, Mapping[str, int]]
+    members: Mapping[str, Mapping[str, Sequence[str]]]
     sizes: Mapping[tuple[int, int], int]
-    duplicates: Sequence[Sequence[str]]
     problems: Sequence[Problem]
     split_of: Mapping[str, str]
+    pictures: Pictures
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    mask_pixels: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    alike: Resemblance = field(default_factory=Resemblance)
+    image_size: tuple[int, int] | None = None
     palette: Sequence[Sequence[int]] = ()
 
     @property
@@ -48,9 +53,30 @@ class Inspection:
         """How many can be read."""
         return sum(self.sizes.values())
 
+    @property
+    def counts(self) -> Mapping[str, Mapping[str, int]]:
+        """Usable images by split and class."""
+        return {split: {name: len(members) for name, members in part.items()} for split, part in self.members.items()}
+
     def crosses(self, group: Sequence[str]) -> bool:
-        """Whether duplicates lie in several splits: what is tested was trained on."""
-        return len({self.split_of[file] for file in group}) > 1
+        """Whether images lie in several splits: what is tested was trained on."""
+        return len({self.split_of[name] for name in group}) > 1
+
+    def among(self, split: str, others: str) -> int:
+        """How many images of a split resemble one of the split `others` (which may be the same split)."""
+        found: set[str] = set()
+        for group in self.alike:
+            mine = [name for name in group if self.split_of[name] == split]
+            if (others == split and len(mine) > 1) or (others != split and self._has(group, others)):
+                found.update(mine)
+        return len(found)
+
+    def _has(self, group: Sequence[str], split: str) -> bool:
+        return any(self.split_of[name] == split for name in group)
+
+    def size(self, split: str) -> int:
+        """The number of usable images of a split."""
+        return sum(own == split for own in self.split_of.values())
 
     def document(self) -> dict[str, Any]:
         """What `--json` prints."""
@@ -60,90 +86,36 @@ class Inspection:
             "classes": list(self.classes),
             "counts": self.counts,
             "sizes": [{"height": h, "width": w, "images": count} for (h, w), count in self.sizes.items()],
-            "duplicates": [{"files": list(group), "across_splits": self.crosses(group)} for group in self.duplicates],
+            "duplicates": self._groups(self.alike.same_bytes),
+            "same_pixels": self._groups(self.alike.same_pixels),
+            "image_size": self.image_size,
+            "resized": self._groups(self.alike.resized),
+            "near_duplicates": self._groups(self.alike.near),
+            "resemble_training_images": {
+                split: self.among(split, "train") for split in self.members if split != "train"
+            },
             "ranges": self.ranges,
+            "mask_pixels": {
+                split: {str(number): count for number, count in part.items()}
+                for split, part in self.mask_pixels.items()
+            },
             "notes": list(self.notes),
             "palette": list(self.palette),
             "problems": [problem._asdict() for problem in self.problems],
         }
 
-
-def inspect(source: Found, name: str) -> Inspection:
-    """Look through a folder, called `name`. Raises CnncliError where it can't be read at all."""
-    found, root = source.listing(), source.file
-    split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
-    files = sorted(split_of)
-
-    contents: dict[str, Content] = {}
-
-    def look(file: str) -> tuple[str, tuple[int, int]] | Problem:
-        try:
-            with image_files.opened(root / file) as image:
-                image.load()
-                contents[file] = content(image)
-            if file in found.masks:
-                return _masked(root, file, found.masks[file])
-            return _digest(root / file), image_files.size_of(root / file)
-        except image_files.UnusableError as error:
-            return Problem(file, str(error))
-        except OSError as error:
-            return Problem(file, f"can't be read: {error.strerror or error}")
-
-    by_content: dict[str, list[str]] = defaultdict(list)
-    sizes: Counter[tuple[int, int]] = Counter()
-    problems = [*found.faults, *found.problems]
-    with ThreadPoolExecutor(image_files.processors()) as threads:
-        for file, seen in zip(files, threads.map(look, files), strict=True):
-            if isinstance(seen, Problem):
-                problems.append(seen)
-            else:
-                by_content[seen[0]].append(file)
-                sizes[seen[1]] += 1
-    counts = {
-        split: {name: sum(number in sample.labels for sample in part) for number, name in enumerate(found.classes)}
-        for split, part in found.splits.items()
-    }
-    duplicates = sorted(group for group in by_content.values() if len(group) > 1)
-    masks = {*found.masks.values()}
-    return Inspection(
-        name,
-        found.classes,
-        counts,
-        dict(sizes.most_common()),
-        duplicates,
-        problems,
-        split_of,
-        notes=[*found.notes, *content_notes(dict(sorted(contents.items())))],
-        palette=palette_of(root / problem.file for problem in problems if problem.file in masks),
-    )
+    def _groups(self, groups: Groups) -> list[dict[str, Any]]:
+        return [{"files": list(group), "across_splits": self.crosses(group)} for group in groups]
 
 
-def _masked(root: Path, file: str, mask: str) -> tuple[str, tuple[int, int]] | Problem:
-    """An image's digest and size; or what is wrong with its mask."""
-    size = image_files.size_of(root / file)
-    try:
-        image_files.check_size(root / mask, root / file)
-        decode(root / mask, Form(*size, MASK))
-        return _digest(root / file), size
-    except image_files.UnusableError as error:
-        return Problem(mask, str(error))
+def numbers(mask: Array) -> dict[int, int]:
+    """How many pixels have each of the numbers that there are."""
+    counts = np.bincount(mask.reshape(-1), minlength=1)
+    return {int(number): int(counts[number]) for number in np.flatnonzero(counts)}
 
 
-def _digest(path: Path) -> str:
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def inspect_arrays(dataset: "Dataset") -> Inspection:
-    """Look through arrays, which are whole and of one size: they would not have been read otherwise."""
-    splits, counts = dataset.splits, {}
-    split_of: dict[str, str] = {}
-    for name, split in splits.items():
-        split_of |= {split.name(row): name for row in split.numbers.tolist()}
-        numbers = split.y.tolist() if split.y is not None and split.y.dtype.kind == "i" else []
-        counts[name] = {of: numbers.count(number) for number, of in enumerate(dataset.classes if numbers else ())}
-    (shape,) = {split.x.shape[1:3] for split in splits.values()}
-    duplicates = sorted([splits[name].name(row) for name, row in group] for group in duplicate_groups(splits))
-    sizes = {(shape[0], shape[1]): len(split_of)}
-    ranges = {name: limits(split.x) for name, split in splits.items()}
-    return Inspection(dataset.source, dataset.classes, counts, sizes, duplicates, [], split_of, ranges, dataset.notes)
+def total(counts: Iterable[Mapping[int, int]]) -> dict[int, int]:
+    total: Counter[int] = Counter()
+    for each in counts:
+        total.update(each)
+    return dict(sorted(total.items()))

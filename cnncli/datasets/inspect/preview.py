@@ -1,11 +1,10 @@
-"""A contact sheet of images before and after augmentation."""
+"""Training images before and after augmentation."""
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cnncli.datasets.augment.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
@@ -15,11 +14,6 @@ from cnncli.datasets.section import MOST_MASKED
 from cnncli.layers.losses import LOSSES
 
 Array = np.ndarray[Any, Any]
-CELL = 96
-"""Pixels that the longer side of an image has at least on the sheet."""
-GAP = 4
-"""Pixels between images."""
-PAPER = 255
 ANY = LOSSES.parse("mean_squared_error")
 """A loss that asks nothing of the images."""
 
@@ -60,22 +54,3 @@ def palette(classes: int) -> Array:
     number = np.arange(classes)[:, None]
     level = sum((number >> 3 * place + np.arange(3) & 1) << 7 - place for place in range(3))
     return np.asarray(level, np.float32)
-
-
-def sheet(images: Array) -> Image.Image:
-    """Rows of images, uint8 (rows, columns, H, W, C), side by side on paper, small ones enlarged pixel by pixel.
-
-    Of images with neither one nor three channels the first is shown.
-    """
-    down, across, height, width, channels = images.shape
-    if channels != 3:
-        images = images[..., :1]
-    times = max(1, -(-CELL // max(height, width)))
-    images = images.repeat(times, 2).repeat(times, 3)
-    high, wide = height * times + GAP, width * times + GAP
-    paper = np.full((down * high + GAP, across * wide + GAP, images.shape[-1]), PAPER, np.uint8)
-    for i in range(down):
-        for j in range(across):
-            top, left = GAP + i * high, GAP + j * wide
-            paper[top : top + height * times, left : left + width * times] = images[i, j]
-    return Image.fromarray(paper if channels == 3 else paper[..., 0])

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.report.pictures.figures import Sheet, Tile
-from cnncli.report.plots.images import as_image
+from cnncli.report.plots.images import COLUMNS, as_image
 
 Array = np.ndarray[Any, Any]
 
@@ -14,4 +14,5 @@ def augmented(rows: Array) -> Sheet:
     """A sheet of uint8 (1 + draws, n, H, W, C): in the first row the images as they are, if others follow."""
     tiles = [Tile(as_image(image)) for row in rows for image in row]
     title = "Training images as they are (first row) and as augmented" if len(rows) > 1 else "Training images"
-    return Sheet(title, tiles, rows.shape[1], 96.0)
+    count = rows.shape[1]
+    return Sheet(title, tiles, count if len(rows) > 1 else min(COLUMNS, count), 96.0)
