@@ -110,6 +110,7 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         {(height, width): sum(samples.values())},
         channels,
         levels=levels,
+        notes=archive.notes(found, arrays, splits),
         keys={"data_format": "channels_first"} if transposed else {},
     )
     labels = splits["train"].y if "train" in splits else None
@@ -193,7 +194,7 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
 
 INSPECTORS: dict[str, Callable[[Found, Callable[[int, int], None]], SourceSummary]] = {
     "folder": _folder,
-    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),
     "csv": _table,
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnncli.datasets.layouts import labels_csv
 from cnncli.datasets.layouts.place import No, Place, Yes
+from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import DeclarationError
@@ -37,48 +38,95 @@ FORMATS = (
         "train.csv",
     ),
 )
+NPY = ".npy"
 NAMED, ALONE = 3, 2
 """Ranks of files whose names say which array they hold, and of a single file."""
+ARCHIVES = {".npz": "npz", ".h5": "h5", ".hdf5": "h5"}
+PICKLED = {"cifar10": ("data_batch_1", "test_batch", "batches.meta"), "cifar100": ("train", "test", "meta")}
+"""CIFAR's files of Python pickles, by the built-in dataset that has the same images."""
 
 
 def recognize(place: Place) -> Iterator[Yes | No]:
     """A file of an array, or a folder of such files."""
+    yield from _pickled(place)
     if place.is_folder:
         yield from _folder(place)
         return
     path = place.path
+    if path.suffix == NPY and array_names.key_of(path.stem):
+        yield Yes(Found(str(path), "npy", path.parent, _arrays(path.parent)), NAMED)
+        return
     for form in FORMATS:
         if match := form.pattern.fullmatch(path.name):
             files = _siblings(path.parent, form, match["prefix"])
             yield Yes(Found(str(path), form.kind, path.parent, files), NAMED)
             return
     ending = path.suffix.lower()
-    if ending == ".npz":
-        yield Yes(Found(str(path), "npz", path), ALONE)
+    if ending in ARCHIVES:
+        yield Yes(Found(str(path), ARCHIVES[ending], path), ALONE)
     elif ending == ".csv":
         yield Yes(Found(str(path), "csv", path.parent, {"x_train": path}, names_splits=False), ALONE)
 
 
 def is_named(name: str) -> bool:
     """Whether a file's name says which array it holds."""
-    return any(form.pattern.fullmatch(name) for form in FORMATS)
+    of_array = name.endswith(NPY) and array_names.key_of(name.removesuffix(NPY))
+    return bool(of_array) or any(form.pattern.fullmatch(name) for form in FORMATS)
+
+
+def _pickled(place: Place) -> Iterator[No]:
+    """CIFAR's pickles, in a folder or one of them."""
+    names = {name for name, is_folder in place.entries if not is_folder} if place.is_folder else {place.path.name}
+    for name, files in PICKLED.items():
+        if names.issuperset(files) or (not place.is_folder and _is_one(place.path, files)):
+            yield No(
+                f"{place.path} holds Python pickles, which are never opened, because that may run code; "
+                f"`dataset: {name}` has the same images",
+                near=9,
+            )
+
+
+def _is_one(path: Path, files: tuple[str, ...]) -> bool:
+    """Whether a file and those beside it are all of these."""
+    batch = re.fullmatch(r"data_batch_[1-5]", path.name) is not None
+    return (batch and files[0] == "data_batch_1") or (
+        path.name in files and all((path.parent / name).is_file() for name in files)
+    )
+
+
+def _arrays(place: Path) -> dict[str, Path]:
+    """The .npy files of a folder by the keys of their arrays, where their names say which."""
+    stems = [name.removesuffix(NPY) for name, _ in entries(place) if is_named(name) and name.endswith(NPY)]
+    named = array_names.by_key(place, stems).items()
+    return {key: place / f"{name}{NPY}" for key, name in named if FORMATS[0].pattern.fullmatch(f"{key}{NPY}")}
 
 
 def _folder(place: Place) -> Iterator[Yes | No]:
     # A table may lie beside folders of images; the names of the other files can mean nothing else.
     images = any(is_folder or name == labels_csv.TABLE for name, is_folder in place.entries)
     first: dict[tuple[str, str], tuple[Format, str]] = {}
+    keys = {array_names.key_of(name.removesuffix(NPY)): name for name in _npy(place)}
+    wanted = {"x_train"} if place.targets == "input" else {"x_train", "y_train"}
+    if not images and wanted <= set(keys):
+        first["npy", ""] = FORMATS[0], keys["x_train"]
     for form in FORMATS[:2] if images else FORMATS:
         for name, _ in place.entries:
             if match := form.pattern.fullmatch(name):
                 first.setdefault((form.kind, match["prefix"]), (form, name))
     for (kind, prefix), (form, name) in first.items():
-        files = _siblings(place.path, form, prefix) if len(first) == 1 else {}
+        files = {} if len(first) > 1 else _siblings(place.path, form, prefix)
         yield Yes(Found(str(place.path), kind, place.path, files), NAMED, name)
+
+
+def _npy(place: Place) -> list[str]:
+    """The .npy files of a folder whose names say which array they hold."""
+    return [name for name, _ in place.entries if name.endswith(NPY) and is_named(name)]
 
 
 def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
     """The files of a folder that belong together, by the keys of their arrays."""
+    if form.kind == "npy":
+        return _arrays(place)
     files: dict[str, Path] = {}
     for name, _ in entries(place):
         match = form.pattern.fullmatch(name)
