@@ -33,6 +33,11 @@ class ModelShape(NamedTuple):
     input_shape: Shape
     outputs: int
 
+    @property
+    def classifies(self) -> bool:
+        """Whether class numbers are to be expected; also without a model."""
+        return self.input_shape is None or self.outputs > 1
+
 
 BACKGROUND = "background"
 """The class of pixels outside the shapes of `synthetic`."""
@@ -80,7 +85,7 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
     notes = [
         *archive.notes(source, arrays, found),
         *(note for name, split in found.items() for note in array_files.image_notes(made[name].x, split.x)),
-        *array_files.label_notes(split.y for split in made.values()),
+        *(array_files.label_notes(split.y for split in made.values()) if model.classifies else ()),
     ]
     return replace(_divided(data, made, classes, state, seed), notes=notes)
 

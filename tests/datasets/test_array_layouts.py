@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from cnncli.datasets.describe import describe
+from cnncli.datasets.describe import describe, find
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.array_names import by_key, key_of
@@ -300,3 +300,36 @@ def test_without_h5py_it_says_how_to_install_it(tmp_path, monkeypatch):
 def test_h5py_is_not_imported_for_other_data():
     code = "import sys, cnncli, cnncli.datasets.load; sys.exit('h5py' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_commands_tell_what_was_understood(tmp_path):
+    x, y = drawn(40, 0)
+    place = saved(tmp_path / "own", ".npz", {"images": x, "labels": y[:, None] + 1, "ids": y})
+    for args in (("datasets", "check", place.name), ("init", "--data", place.name, "-o", "new.yaml")):
+        told = cnncli(tmp_path, *args).stdout
+        assert "  arrays are taken by their names: images as x_train, labels as y_train\n" in told
+        assert "  arrays that are not used: ids\n" in told
+        assert (
+            "  class numbers are 1 to 2: with none from 0 the model needs 3 outputs; save them less 1 for 2\n" in told
+        )
+
+
+def test_numbers_of_a_regression_are_no_class_numbers(tmp_path):
+    x, y = drawn(8, 0)
+    place = saved(tmp_path / "own", ".npz", {"x_train": x, "y_train": y + 20})
+    assert load(DataSection(dataset=str(place)), tmp_path, input_shape=(12, 12, 3), outputs=1).notes == []
+
+
+@pytest.mark.parametrize(
+    ("others", "kind"),
+    [(["cats/"], "folder"), (["train.csv"], "csv"), (["1.png"], "folder"), (["x_train.npy"], "npy"), ([], "npy")],
+)
+def test_usual_names_do_not_go_before_other_layouts(tmp_path, others, kind):
+    (tmp_path / "own").mkdir()
+    for name in ("data.npy", "labels.npy", *others):
+        place = tmp_path / "own" / name
+        place.mkdir() if name.endswith("/") else place.touch()
+    found = find("own", tmp_path)
+    assert found.kind == kind
+    if others == ["x_train.npy"]:
+        assert found.files["x_train"].name == "x_train.npy"

@@ -127,7 +127,8 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
     ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
+    notes = [*made.notes, *array_files.label_notes([y])]
+    return replace(made, notes=notes, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
 def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:

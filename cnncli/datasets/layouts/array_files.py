@@ -9,7 +9,7 @@ from cnncli.datasets.layouts import labels_csv
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
-from cnncli.datasets.sources.image_names import entries
+from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.errors import DeclarationError
 
 
@@ -42,8 +42,8 @@ NPY = ".npy"
 NAMED, ALONE = 3, 2
 """Ranks of files whose names say which array they hold, and of a single file."""
 ARCHIVES = {".npz": "npz", ".h5": "h5", ".hdf5": "h5"}
-PICKLED = {"cifar10": ("data_batch_1", "test_batch", "batches.meta"), "cifar100": ("train", "test", "meta")}
-"""CIFAR's files of Python pickles, by the built-in dataset that has the same images."""
+CIFAR10, CIFAR100 = re.compile(r"data_batch_[1-5]|test_batch"), {"train", "test", "meta"}
+"""Names of their files of Python pickles."""
 
 
 def recognize(place: Place) -> Iterator[Yes | No]:
@@ -75,22 +75,19 @@ def is_named(name: str) -> bool:
 
 
 def _pickled(place: Place) -> Iterator[No]:
-    """CIFAR's pickles, in a folder or one of them."""
+    """CIFAR's pickles: a folder of them, or one."""
+    folder = place.path if place.is_folder else place.path.parent
     names = {name for name, is_folder in place.entries if not is_folder} if place.is_folder else {place.path.name}
-    for name, files in PICKLED.items():
-        if names.issuperset(files) or (not place.is_folder and _is_one(place.path, files)):
-            yield No(
-                f"{place.path} holds Python pickles, which are never opened, because that may run code; "
-                f"`dataset: {name}` has the same images",
-                near=9,
-            )
-
-
-def _is_one(path: Path, files: tuple[str, ...]) -> bool:
-    """Whether a file and those beside it are all of these."""
-    batch = re.fullmatch(r"data_batch_[1-5]", path.name) is not None
-    return (batch and files[0] == "data_batch_1") or (
-        path.name in files and all((path.parent / name).is_file() for name in files)
+    if any(CIFAR10.fullmatch(name) for name in names):
+        same = "cifar10"
+    elif names & CIFAR100 and all((folder / name).is_file() for name in CIFAR100):
+        same = "cifar100"
+    else:
+        return
+    yield No(
+        f"{place.path} holds Python pickles, which are never opened, because that may run code; "
+        f"`dataset: {same}` has the same images",
+        near=9,
     )
 
 
@@ -105,22 +102,23 @@ def _folder(place: Place) -> Iterator[Yes | No]:
     # A table may lie beside folders of images; the names of the other files can mean nothing else.
     images = any(is_folder or name == labels_csv.TABLE for name, is_folder in place.entries)
     first: dict[tuple[str, str], tuple[Format, str]] = {}
-    keys = {array_names.key_of(name.removesuffix(NPY)): name for name in _npy(place)}
-    wanted = {"x_train"} if place.targets == "input" else {"x_train", "y_train"}
-    if not images and wanted <= set(keys):
-        first["npy", ""] = FORMATS[0], keys["x_train"]
     for form in FORMATS[:2] if images else FORMATS:
         for name, _ in place.entries:
             if match := form.pattern.fullmatch(name):
                 first.setdefault((form.kind, match["prefix"]), (form, name))
+    if not first and not images:
+        first = _synonyms(place)
     for (kind, prefix), (form, name) in first.items():
         files = {} if len(first) > 1 else _siblings(place.path, form, prefix)
         yield Yes(Found(str(place.path), kind, place.path, files), NAMED, name)
 
 
-def _npy(place: Place) -> list[str]:
-    """The .npy files of a folder whose names say which array they hold."""
-    return [name for name, _ in place.entries if name.endswith(NPY) and is_named(name)]
+def _synonyms(place: Place) -> dict[tuple[str, str], tuple[Format, str]]:
+    """As `_folder` lists them, files called images.npy and labels.npy or the like, without pictures beside them."""
+    keys = {array_names.key_of(name.removesuffix(NPY)): name for name, _ in place.entries if name.endswith(NPY)}
+    wanted = {"x_train"} if place.targets == "input" else {"x_train", "y_train"}
+    found = wanted <= set(keys) and not any(is_picture(name) for name, _ in place.entries)
+    return {("npy", ""): (FORMATS[0], keys["x_train"])} if found else {}
 
 
 def _siblings(place: Path, form: Format, prefix: str) -> dict[str, Path]:
