@@ -36,7 +36,7 @@ class ModelShape(NamedTuple):
     @property
     def classifies(self) -> bool:
         """Whether class numbers are to be expected; also without a model."""
-        return self.input_shape is None or self.outputs > 1
+        return not self.input_shape or self.outputs > 1
 
 
 BACKGROUND = "background"
