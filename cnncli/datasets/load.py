@@ -33,11 +33,6 @@ class ModelShape(NamedTuple):
     input_shape: Shape
     outputs: int
 
-    @property
-    def classifies(self) -> bool:
-        """Whether class numbers are to be expected; also without a model."""
-        return not self.input_shape or self.outputs > 1
-
 
 BACKGROUND = "background"
 """The class of pixels outside the shapes of `synthetic`."""
@@ -85,7 +80,7 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
     notes = [
         *archive.notes(source, arrays, found),
         *(note for name, split in found.items() for note in array_files.image_notes(made[name].x, split.x)),
-        *(array_files.label_notes(split.y for split in made.values()) if model.classifies else ()),
+        *array_files.label_notes([split.y for split in made.values()], model.outputs if model.input_shape else None),
     ]
     return replace(_divided(data, made, classes, state, seed), notes=notes)
 

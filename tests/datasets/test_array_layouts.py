@@ -314,6 +314,18 @@ def test_commands_tell_what_was_understood(tmp_path):
         )
 
 
+def test_too_few_outputs_for_classes_from_1_are_an_error_that_says_so(tmp_path):
+    x, y = drawn(8, 0)
+    place = saved(tmp_path / "own", ".npz", {"x_train": x, "y_train": y + 1})
+    (tmp_path / "own.yaml").write_text(SPEC.format(dataset=place.name).split("expect")[0])
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.stderr.splitlines()[-1].endswith(
+        "y_train must hold class numbers below 2, the number of the model's outputs "
+        "(they begin at 1: save them less 1); row 1 has 2"
+    )
+    assert "notice" not in done.stderr
+
+
 def test_numbers_of_a_regression_are_no_class_numbers(tmp_path):
     x, y = drawn(8, 0)
     place = saved(tmp_path / "own", ".npz", {"x_train": x, "y_train": y + 20})

@@ -127,7 +127,7 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
     ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    notes = [*made.notes, *array_files.label_notes([y])]
+    notes = [*made.notes, *array_files.label_notes([y], None)]
     return replace(made, notes=notes, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 

@@ -115,13 +115,15 @@ def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Arr
     return (kept[..., None] if kept.ndim == 3 else kept), seen
 
 
-def label_notes(labels: Iterable[Array | None]) -> list[str]:
-    """What is said of class numbers that begin after 0."""
+def label_notes(labels: Iterable[Array | None], outputs: int | None) -> list[str]:
+    """What is said of class numbers that begin after 0; nothing where a model has too few `outputs` for them."""
     numbers = [y for y in labels if y is not None and y.dtype == np.int64]
     least = min((int(y.min()) for y in numbers), default=0)
     if least == 0:
         return []
     greatest = max(int(y.max()) for y in numbers)
+    if outputs is not None and outputs <= greatest:
+        return []
     return [
         f"class numbers are {least} to {greatest}: with none from 0 the model needs {greatest + 1} outputs; "
         f"save them less {least} for {greatest + 1 - least}"
