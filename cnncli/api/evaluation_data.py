@@ -88,7 +88,9 @@ class EvaluationData:
             return section, describe(section, Path.cwd(), shape)
         found = find(section.name, Path.cwd(), section.targets)
         formats = (
-            ("channels_first", "channels_last") if found.kind in ("npz", "npy") and found.name not in EMBEDDED else ()
+            ("channels_first", "channels_last")
+            if found.kind in ("npz", "npy", "h5") and found.name not in EMBEDDED
+            else ()
         )
         for data_format in formats:
             given = section.replace(data_format=data_format)

@@ -42,7 +42,7 @@ def check_inputs(inputs: Sequence[Path]) -> None:
     for path in inputs:
         if not path.exists():
             raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
-        if path.suffix == ".npz":
+        if path.suffix in (".npz", ".h5", ".hdf5"):
             raise UsageError(f"an INPUT must be an image, a folder of images or one array (.npy); received {path}")
         if path.is_dir():
             from cnncli.datasets.images.inputs import holds_images

@@ -257,7 +257,8 @@ class Feed:
         if len(outputs) != 1:
             raise CnncliError(f"{self.split.place} holds class numbers, but the model's outputs are {outputs}")
         bad = ((y < 0) | (y >= outputs[0])) & (y != self.loss.void)
-        self._check(y, bad, f"class numbers below {outputs[0]}, the number of the model's outputs")
+        shifted = " (they begin at 1: save them less 1)" if y.min() == 1 and y.max() == outputs[0] else ""
+        self._check(y, bad, f"class numbers below {outputs[0]}, the number of the model's outputs{shifted}")
         return OneHot(np.ascontiguousarray(y, np.int64), self.loss.void)
 
     def _masks(self, y: Array) -> Filler:

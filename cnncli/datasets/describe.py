@@ -132,7 +132,7 @@ def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] |
 DESCRIBERS: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
     "folder": _folder,
     "downloaded": _downloaded,
-    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),
     "csv": _table,
 }
 
@@ -158,8 +158,9 @@ def _described(source: Found, data: DataSection) -> Description:
 
     found = archive.splits(source.file, archive.headers(source), **asked(data))
     first = next(iter(found.values())).x
+    dtype = "uint8" if first.dtype in archive.BYTES else first.dtype
     return Description(
-        source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, first.dtype
+        source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, dtype
     )
 
 

@@ -13,8 +13,8 @@ from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
 from cnncli.datasets.describe import asked, find, refuse_keys_of_others, refuse_masks, sizes
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import array_files, shapes
-from cnncli.datasets.sources.archive import headers, splits
+from cnncli.datasets.sources import archive, array_files, shapes
+from cnncli.datasets.sources.archive import SplitHeaders, headers, splits
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.csv_layout import MOST_CLASSES
 from cnncli.datasets.sources.found import Found
@@ -79,8 +79,15 @@ def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
 
 def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     state = hashlib.sha256()
-    made, classes = _stored(data, source, state, model)
-    return _divided(data, made, classes, state, seed)
+    arrays = headers(source)
+    found = splits(source.file, arrays, **asked(data))
+    made, classes = _stored(data, source, found, state, model)
+    notes = [
+        *archive.notes(source, arrays, found),
+        *(note for name, split in found.items() for note in array_files.image_notes(made[name].x, split.x)),
+        *array_files.label_notes([split.y for split in made.values()], model.outputs if model.input_shape else None),
+    ]
+    return replace(_divided(data, made, classes, state, seed), notes=notes)
 
 
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
@@ -133,7 +140,7 @@ def _downloaded(data: DataSection, source: Found, seed: int, progress: Progress,
 LOADERS: dict[str, Callable[[DataSection, Found, int, Progress, ModelShape], Dataset]] = {
     "folder": _folder,
     "downloaded": _downloaded,
-    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),
     "csv": _table,
 }
 
@@ -158,10 +165,9 @@ def _dataset(source: str, made: Mapping[str, Split], classes: tuple[str, ...], d
 
 
 def _stored(
-    data: DataSection, source: Found, state: "hashlib._Hash", model: ModelShape
+    data: DataSection, source: Found, found: Mapping[str, SplitHeaders], state: "hashlib._Hash", model: ModelShape
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
-    found = splits(source.file, headers(source), **asked(data))
     array_files.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
     checked = array_files.masks if data.targets == "masks" else array_files.labels
     given = {name: array_files.read(split.y, source.kind) for name, split in found.items() if split.y}

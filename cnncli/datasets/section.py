@@ -79,7 +79,7 @@ class DataSection(Declaration):
     """What the model predicts: class labels, the input itself (autoencoder), or masks (a class per pixel)."""
     data_format: DataFormat = "auto"
     """Axes of arrays: channels_first transposes (N, C, H, W) to (N, H, W, C). auto is channels_last, but refuses what
-    looks like channels_first. For .npz and .npy files."""
+    looks like channels_first. For .npz, .npy and HDF5 files."""
     label_column: Annotated[str | int | None, Maybe(_Column())] = None
     """Column of the class in a table of pixels (.csv): its name, or its number from 1. By default the column named
     label, class, target or y; without a header the first, or the last where only it can be one."""

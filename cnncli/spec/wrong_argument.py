@@ -15,7 +15,7 @@ from cnncli.errors import CnncliError
 
 NOT_SPECS = {
     ".safetensors": "a model file: use `cnncli summary` or `cnncli evaluate`",
-    ".npz": "a data file: `cnncli init --data {}` creates a spec for it",
+    **dict.fromkeys((".npz", ".h5", ".hdf5"), "a data file: `cnncli init --data {}` creates a spec for it"),
 }
 """Files by extension that are passed instead of a spec."""
 MOST_LOOKED_AT = 1000

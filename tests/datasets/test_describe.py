@@ -65,12 +65,13 @@ def test_a_validation_split_takes_what_keras_takes(tmp_path, split, samples):
 LABELS = np.zeros(8, int)
 MISTAKES = [
     ({}, "own.npz: must hold x_train and y_train; found no array"),
-    ({"images": images(8)}, "own.npz: must hold x_train and y_train; found images"),
+    ({"photos": images(8)}, "own.npz: must hold x_train and y_train; found photos"),
+    ({"images": images(8)}, "own.npz: images requires y_train; found images"),
     ({"x_train": images(8)}, "own.npz: x_train requires y_train; found x_train"),
     ({"y_train": LABELS}, "own.npz: y_train requires x_train; found y_train"),
     (
-        {"x_train": images(8), "y_train": LABELS, "x_valid": images(8)},
-        "own.npz: arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_valid'",
+        {"x_train": images(8), "y_train": LABELS, "x_more": images(8)},
+        "own.npz: arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_more'",
     ),
     (
         {"x_train": images(8), "y_train": LABELS[:7]},
@@ -85,8 +86,8 @@ MISTAKES = [
         "own.npz: x_train must hold at least one non-empty image; received shape (0, 4, 5)",
     ),
     (
-        {"x_train": images(8, dtype=np.int64), "y_train": LABELS},
-        "own.npz: x_train must be uint8 or floating point; received int64",
+        {"x_train": images(8, dtype=bool), "y_train": LABELS},
+        "own.npz: x_train must be whole numbers or floating point; received bool",
     ),
     (
         {"x_train": images(8), "y_train": LABELS, "x_test": images(8, 5, 4), "y_test": LABELS},
@@ -143,7 +144,7 @@ def test_names_and_files_that_are_not_there_suggest_what_is_near(tmp_path):
     assert message(tmp_path, dataset="owm.npz") == f"no file 'owm.npz' in {tmp_path}; did you mean 'own.npz'?"
     assert message(tmp_path, dataset="weather") == (
         "unknown dataset 'weather'; available: mnist5k, mnist, fashion_mnist, kmnist, emnist, cifar10, cifar100, "
-        "synthetic, folders of images, and files ending in .npz, .npy or .csv"
+        "synthetic, folders of images, and files ending in .npz, .npy, .h5 or .csv"
     )
     (tmp_path / "photos").mkdir()
     assert message(tmp_path, dataset="photso/") == "unknown dataset 'photso/'; did you mean 'photos'?"

@@ -128,8 +128,8 @@ MISTAKES = [
         ": x_train.npy and y_train.npy must have the same number of rows; received 6 and 5",
     ),
     (
-        {"x_train": pixels(np.int64), "y_train": LABELS},
-        "x_train.npy must be uint8 or floating point; received int64",
+        {"x_train": pixels(bool), "y_train": LABELS},
+        "x_train.npy must be whole numbers or floating point; received bool",
     ),
     (
         {"x_train": pixels(), "y_train": LABELS - 1},
@@ -143,9 +143,9 @@ MISTAKES = [
 
 
 def test_a_file_of_another_name_is_not_passed_over(tmp_path):
-    save(tmp_path / "own", x_train=pixels(), y_train=LABELS, x_dev=pixels(), y_dev=LABELS)
+    save(tmp_path / "own", x_train=pixels(), y_train=LABELS, x_more=pixels(), y_more=LABELS)
     assert message(tmp_path).endswith(
-        "arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_dev'"
+        "arrays must be named x_train, y_train, x_val, y_val, x_test, y_test; received 'x_more'"
     )
 
 

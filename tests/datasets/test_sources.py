@@ -4,7 +4,10 @@ from cnncli.datasets.describe import describe, find
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 
-READ = "a dataset must be a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, idx or .csv)"
+READ = (
+    "a dataset must be a built-in name, a folder of images, "
+    "or a file or folder of arrays (.npz, .npy, .h5, idx or .csv)"
+)
 
 
 def message(folder, dataset):
@@ -18,7 +21,6 @@ def message(folder, dataset):
     [
         ("digits.mat", "scipy.io.loadmat"),
         ("digits.pkl", "loading it may run code"),
-        ("digits.h5", "h5py"),
         ("digits.parquet", "to_csv(…, index=False)"),
         ("digits.tfrecord", "tensorflow.data.TFRecordDataset"),
         ("digits.zip", "unpack it"),
@@ -26,7 +28,7 @@ def message(folder, dataset):
         ("digits.xlsx", "save it as a comma-separated .csv file"),
         ("cat.HEIC", "save images as PNG or JPEG"),
         ("cat.png", "put images into one folder per class"),
-        ("images.npy", "x_train.npy, y_train.npy"),
+        ("cats.npy", "x_train.npy, y_train.npy"),
     ],
 )
 def test_a_file_that_is_not_read_says_what_to_do(tmp_path, name, todo):

@@ -78,7 +78,7 @@ def _arrays(folder: Path) -> None:
         "classes": (x, np.arange(60) % 4),
         "negative": (x, y - 1),
         "texts": (x, y.astype(str)),
-        "wide": (x.astype(np.int32), y),
+        "wide": (x.astype(np.int32) + 1000, y),
         "rows": (x.reshape(60, 64), y),
         "none": (x[:0], y[:0]),
         "scalar": (x, np.array(3)),
@@ -92,7 +92,7 @@ def _arrays(folder: Path) -> None:
         np.savez(folder / f"{name}.npz", x_train=images, **({} if labels is None else {"y_train": labels}))
     np.savez(folder / "small.npz", x_test=x[:, :7], y_test=y)
     np.savez(folder / "objects.npz", x_train=x, y_train=y.astype(object))
-    np.savez(folder / "named.npz", images=x, labels=y)
+    np.savez(folder / "named.npz", images=x, data=x, labels=y)
     np.savez(folder / "labels.npz", y_train=y)
     content = bytearray((folder / "digits.npz").read_bytes())
     content[200:220] = bytes(20)

@@ -119,7 +119,7 @@ def _provide_schema(file: Path) -> None:
 def _stem(source: str) -> str:
     """The name of a spec for `source`."""
     path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
-    name = path.stem if path.suffix in (".npz", ".npy", ".csv", ".yaml", ".yml") else path.name
+    name = path.stem if path.suffix in (".npz", ".npy", ".h5", ".hdf5", ".csv", ".yaml", ".yml") else path.name
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
 
 

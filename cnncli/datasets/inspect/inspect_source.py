@@ -110,6 +110,7 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         {(height, width): sum(samples.values())},
         channels,
         levels=levels,
+        notes=archive.notes(found, arrays, splits),
         keys={"data_format": "channels_first"} if transposed else {},
     )
     labels = splits["train"].y if "train" in splits else None
@@ -126,7 +127,8 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     rest, last = np.split(numbers, [floor(len(numbers) * 0.9)])
     ordered = len(np.unique(last)) < (counts > 0).sum() or len(np.setdiff1d(last, rest)) > 0
     shown = {str(number): int(count) for number, count in enumerate(counts)}
-    return replace(made, classes=tuple(shown), counts=shown, ordered=bool(ordered))
+    notes = [*made.notes, *array_files.label_notes([y], None)]
+    return replace(made, notes=notes, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
 def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
@@ -195,7 +197,7 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
 
 INSPECTORS: dict[str, Callable[[Found, Callable[[int, int], None]], SourceSummary]] = {
     "folder": _folder,
-    **dict.fromkeys(("npz", "npy", "idx"), _arrays),
+    **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),
     "csv": _table,
 }
 

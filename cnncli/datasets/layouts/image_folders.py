@@ -36,6 +36,8 @@ def recognize(place: Place) -> Iterator[Yes | No]:
 def _expected(place: Place) -> str:
     """What a folder could hold, and the file in it that is a dataset by itself."""
     examples = ", ".join(form.example for form in array_files.FORMATS)
-    inside = [name for name, is_folder in place.entries if not is_folder and name.endswith((".npz", ".csv"))]
+    inside = [
+        name for name, is_folder in place.entries if not is_folder and name.endswith((*array_files.ARCHIVES, ".csv"))
+    ]
     instead = f"; specify the file {inside[0]!r} in it" if inside else ""
     return f"folders of images, {labels_csv.TABLE}, {examples}{instead}"

@@ -16,16 +16,15 @@ from cnncli.datasets.sources.image_names import ENDINGS as PICTURES
 from cnncli.datasets.sources.image_names import UNREAD
 from cnncli.errors import DeclarationError, reason
 
-SOURCES = "a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, idx or .csv)"
+SOURCES = "a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, .h5, idx or .csv)"
 
-ENDINGS = ".npz, .npy or .csv"
+ENDINGS = ".npz, .npy, .h5 or .csv"
 RECOGNIZERS: tuple[Recognizer, ...] = (array_files.recognize, masks_beside.recognize, image_folders.recognize)
 SAVE = "save its arrays with np.savez('own.npz', x_train=…, y_train=…)"
 ADVICE = {
     ".npy": "save arrays in one folder as x_train.npy, y_train.npy and optionally x_val.npy, … x_test.npy, …",
     ".mat": f"open it with scipy.io.loadmat, and {SAVE}",
     **dict.fromkeys((".pkl", ".pickle", ".joblib", ".pt", ".pth"), f"loading it may run code; if you trust it, {SAVE}"),
-    **dict.fromkeys((".h5", ".hdf5"), f"open it with h5py, and {SAVE}"),
     **dict.fromkeys((".parquet", ".feather", ".arrow"), "open it with pandas, and save it with to_csv(…, index=False)"),
     **dict.fromkeys((".tfrecord", ".tfrecords"), f"open it with tensorflow.data.TFRecordDataset, and {SAVE}"),
     **dict.fromkeys((".xls", ".xlsx", ".ods", ".tsv", ".txt", ".json"), "save it as a comma-separated .csv file"),
@@ -74,7 +73,7 @@ def _inner(path: Path, targets: Targets) -> Path:
 def readable(place: Path) -> Iterator[str]:
     """The names in a folder that a dataset can be."""
     for entry in place.glob("*"):
-        if entry.is_dir() or entry.suffix in (".npz", ".csv") or array_files.is_named(entry.name):
+        if entry.is_dir() or entry.suffix in (*array_files.ARCHIVES, ".csv") or array_files.is_named(entry.name):
             yield entry.name
 
 

@@ -19,7 +19,9 @@ from math import prod
 from pathlib import Path
 from typing import IO
 
+from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
+from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular
 
@@ -35,10 +37,12 @@ UNSIGNED_BYTES = 8
 
 @dataclass(frozen=True)
 class Header:
-    """One array: its key, shape, dtype in NumPy's notation ("|u1", "<f4"), and file.
+    """One array: its key, which is x_train, … where its name says so; shape, dtype in NumPy's notation ("|u1", "<f4"),
+    and file.
 
-    `title`: the name shown to the user: its key in an archive, else its file name. `transposed`: it is
-    (N, C, …) in the file, and `shape` is (N, …, C).
+    `title`: the name shown to the user: its name in an archive, else its file's. `transposed`: it is
+    (N, C, …) in the file, and `shape` is (N, …, C). `offset`: where its data begin in an HDF5 file, where they lie
+    there as they are, so that they can be mapped.
     """
 
     key: str
@@ -47,6 +51,7 @@ class Header:
     file: Path
     title: str
     transposed: bool = False
+    offset: int | None = None
 
     @property
     def place(self) -> str:
@@ -75,10 +80,29 @@ def headers(source: Found) -> dict[str, Header]:
 
     Raises CnncliError for a file that can't be read, is not of its format, holds objects, or whose sizes do not agree.
     """
-    if source.kind == "npz":
-        return _archived(source.file)
+    if source.kind in ARCHIVES:
+        held = ARCHIVES[source.kind](source.file)
+        keys = array_names.by_key(source.file, held)
+        return {key: replace(held[name], key=key) for key, name in keys.items()}
     read = {"npy": _array, "idx": _idx}[source.kind]
     return {key: _alone(key, path, read) for key, path in source.files.items()}
+
+
+def notes(source: Found, arrays: Mapping[str, Header], used: Mapping[str, "SplitHeaders"]) -> list[str]:
+    """What is said of the names of a source's arrays, and of those that are not `used`."""
+    names = {key: header.title for key, header in arrays.items()}
+    if source.kind == "npy":
+        names = {key: name.removesuffix(".npy") for key, name in names.items()}
+        names |= {
+            name: name for name, _ in entries(source.file) if name.endswith(".npy") and name not in _titles(arrays)
+        }
+    if source.kind == "idx":
+        return []
+    return array_names.notes(names, [part.key for split in used.values() for part in (split.x, split.y) if part])
+
+
+def _titles(arrays: Mapping[str, Header]) -> set[str]:
+    return {header.title for header in arrays.values()}
 
 
 def _archived(path: Path) -> dict[str, Header]:
@@ -90,7 +114,7 @@ def _archived(path: Path) -> dict[str, Header]:
                 raise CnncliError(
                     f"{path}: an archive's arrays must take at most {LARGEST_ARCHIVE:,} bytes; these take {total:,}"
                 )
-            return {header.key: header for header in (_member(path, archive, member) for member in members)}
+            return {header.title: header for header in (_member(path, archive, member) for member in members)}
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
     except zipfile.BadZipFile as error:
@@ -155,7 +179,7 @@ def _fitting(header: Header, offset: int, size: int) -> Header:
     """The header, if the size of the data matches it."""
     expected = offset + header.size
     if expected != size:
-        holder = "archive" if header.title == header.key else "file"
+        holder = "file" if header.title == header.file.name else "archive"
         raise CnncliError(
             f"{header.place} is damaged: shape {header.shape} of dtype {header.code!r} takes {expected:,} bytes, "
             f"the {holder} holds {size:,}"
@@ -192,6 +216,19 @@ def _is_shape(shape: object) -> bool:
     return isinstance(shape, tuple) and all(type(length) is int and length >= 0 for length in shape)
 
 
+def _hdf5(path: Path) -> dict[str, Header]:
+    from cnncli.datasets.sources import hdf5  # here, because h5py is optional and takes a while to import
+
+    return {
+        name: Header(name, found.shape, found.code, path, name, offset=found.offset)
+        for name, found in hdf5.datasets(path).items()
+    }
+
+
+ARCHIVES: dict[str, Callable[[Path], dict[str, Header]]] = {"npz": _archived, "h5": _hdf5}
+"""Reads the headers of a file of several arrays, by their names."""
+
+
 @dataclass(frozen=True)
 class SplitHeaders:
     """The images and, unless the target is the input, the labels of one split."""
@@ -210,6 +247,8 @@ SPLITS = {"train": "train", "val": "validation", "test": "test"}
 FEW_CHANNELS, LEAST_SIDE = (1, 3, 4), 8
 """Lengths of the second axis, and of both others from which on, that look like channels first."""
 IMAGES = ("uint8", "float16", "float32", "float64")
+BYTES = ("int8", "int16", "int32", "int64", "uint16", "uint32", "uint64")
+"""Of images whose values must be those of bytes: 0 to 255."""
 
 
 def splits(
@@ -232,8 +271,8 @@ def splits(
         if x is None and y is None:
             continue
         if x is None or (y is None and labelled):
-            title = next(header.title for header in (x, y) if header is not None)
-            raise CnncliError(f"{path}: {title} requires {_partner(title)}; {_keys(arrays)}")
+            alone = next(header for header in (x, y) if header is not None)
+            raise CnncliError(f"{path}: {alone.title} requires {_partner(alone)}; {_keys(arrays)}")
         found[name] = SplitHeaders(x, y if labelled else None)
         _check_images(x)
         if data_format == "auto" and looks_channels_first(x):
@@ -254,15 +293,15 @@ def splits(
     return found
 
 
-def _partner(title: str) -> str:
+def _partner(header: Header) -> str:
     """The name of the labels that belong to these images, or vice versa."""
     pairs = (("x_", "y_"), ("images-idx3", "labels-idx1"), ("images.idx3", "labels.idx1"))
     for images, labels in pairs:
-        if images in title:
-            return title.replace(images, labels)
-        if labels in title:
-            return title.replace(labels, images)
-    return "its partner"
+        if images in header.title:
+            return header.title.replace(images, labels)
+        if labels in header.title:
+            return header.title.replace(labels, images)
+    return f"{'y' if header.key.startswith('x') else 'x'}{header.key[1:]}"
 
 
 def _keys(arrays: Mapping[str, Header]) -> str:
@@ -298,8 +337,8 @@ def _check_images(x: Header) -> None:
         raise CnncliError(f"{x.place} must have shape (N, H, W) or (N, H, W, C); received {x.shape}")
     if not prod(x.shape):
         raise CnncliError(f"{x.place} must hold at least one non-empty image; received shape {x.shape}")
-    if x.dtype not in IMAGES:
-        raise CnncliError(f"{x.place} must be uint8 or floating point; received {x.dtype}")
+    if x.dtype not in IMAGES + BYTES:
+        raise CnncliError(f"{x.place} must be whole numbers or floating point; received {x.dtype}")
 
 
 def _check_labels(path: Path, x: Header, y: Header) -> None:

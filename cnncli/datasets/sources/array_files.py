@@ -16,7 +16,7 @@ import numpy as np
 from cnncli.datasets import fingerprints
 from cnncli.datasets.masks import numbered
 from cnncli.datasets.sources import formats, memmap
-from cnncli.datasets.sources.archive import Header
+from cnncli.datasets.sources.archive import BYTES, Header
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
@@ -34,6 +34,8 @@ def read(header: Header, kind: str) -> Array:
     try:
         if kind == "npy":
             array: Array = memmap.load(path)
+        elif kind == "h5":
+            array = _hdf5(header)
         else:
             with open_regular(path) as file:
                 array = _read(header, kind, file)
@@ -48,17 +50,27 @@ def _read(header: Header, kind: str, file: BufferedReader) -> Array:
     """The array of a header from its file, which is an archive, or idx, packed or not."""
     if kind == "npz":
         with np.load(file, allow_pickle=False) as archive:
-            array: Array = archive[header.key]
+            array: Array = archive[header.title]
             return array
     with gzip.open(file) if header.file.suffix == ".gz" else nullcontext(file) as content:
         return formats.idx(content, header.shape)
 
 
+def _hdf5(header: Header) -> Array:
+    """Of an HDF5 file: mapped where its bytes lie there as they are, else read."""
+    if header.offset is not None:
+        return memmap.within(header.file, np.dtype(header.code), header.shape, header.offset)
+    from cnncli.datasets.sources import hdf5
+
+    return hdf5.read(header.file, header.title)
+
+
 def check_memory(source: Found, arrays: Iterable[Header]) -> None:
     """Raise CnncliError if the arrays of a source do not fit into memory; `.npy` files are mapped."""
     # Of another floating type there is the copy in float32, too, for a while.
-    needed = sum(max(array.size, 4 * prod(array.shape) if array.kind == "f" else 0) for array in arrays)
-    if source.kind != "npy" and needed > limit():
+    read = [array for array in arrays if source.kind != "npy" and array.offset is None]
+    needed = sum(max(array.size, 4 * prod(array.shape) if array.kind == "f" else 0) for array in read)
+    if needed > limit():
         raise CnncliError(
             f"{source.file}: its arrays need {shown(needed)} of memory, but this process may use only "
             f"{shown(limit())}; save them as .npy files (x_train.npy, …) to read them on demand"
@@ -82,11 +94,11 @@ def limits(x: Array) -> tuple[float, float]:
 def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Array | None]:
     """Images, uint8 or float32 (N, H, W, C), added to the digest; of mapped ones also their fingerprints.
 
-    uint8 and float32 in C order stay where they are; all else is copied into memory, as float32 if it is no uint8.
-    Raises CnncliError naming the first row with a value that is not finite in float32; and for a copy that is larger
-    than this machine's memory.
+    uint8 and float32 in C order stay where they are; all else is copied into memory, whole numbers as uint8, others as
+    float32. Raises CnncliError naming the first row with a value that is not finite in float32, or of whole numbers not
+    between 0 and 255; and for a copy that is larger than this machine's memory.
     """
-    dtype = np.dtype(np.uint8 if x.dtype == np.uint8 else np.float32)
+    dtype = np.dtype(np.float32 if x.dtype.kind == "f" else np.uint8)
     stays = x.dtype == dtype and x.flags.c_contiguous
     kept = x if stays else _room(header, x.shape, dtype)
     seen = np.empty((len(x), fingerprints.SIZE), np.uint8) if isinstance(x, np.memmap) else None
@@ -94,13 +106,44 @@ def images(x: Array, header: Header, state: "hashlib._Hash") -> tuple[Array, Arr
     for rows in portions(x):
         part = np.ascontiguousarray(x[rows], x.dtype.newbyteorder("<"))
         state.update(part.data)
-        part = part if dtype == np.uint8 else finite(part, header, rows.start)
+        part = of_bytes(part, header, rows.start) if dtype == np.uint8 else finite(part, header, rows.start)
         if not stays:
             kept[rows] = part
         if seen is not None:
             prints = b"".join(fingerprints.fingerprint(row.data) for row in part)
             seen[rows] = np.frombuffer(prints, np.uint8).reshape(-1, fingerprints.SIZE)
     return (kept[..., None] if kept.ndim == 3 else kept), seen
+
+
+def label_notes(labels: Iterable[Array | None], outputs: int | None) -> list[str]:
+    """What is said of class numbers that begin after 0; nothing where a model has too few `outputs` for them."""
+    numbers = [y for y in labels if y is not None and y.dtype == np.int64]
+    least = min((int(y.min()) for y in numbers), default=0)
+    if least <= 0:
+        return []
+    greatest = max(int(y.max()) for y in numbers)
+    if outputs is not None and outputs <= greatest:
+        return []
+    return [
+        f"class numbers are {least} to {greatest}: with none from 0 the model needs {greatest + 1} outputs; "
+        f"save them less {least} for {greatest + 1 - least}"
+    ]
+
+
+def image_notes(x: Array, header: Header) -> list[str]:
+    """What is said of images that were converted, or seem to be bytes in floating point."""
+    if header.dtype in BYTES:
+        return [f"{header.title} is {header.dtype} with values from 0 to 255, which count as uint8"]
+    if x.dtype == np.uint8 or not all(_are_bytes(x[rows]) for rows in portions(x)) or limits(x)[1] <= 1:
+        return []
+    return [
+        f"{header.title} is {header.dtype}, which is not rescaled by itself, with whole numbers from 0 to 255; "
+        "if they are pixels, set `rescale: 1/255` under `data`"
+    ]
+
+
+def _are_bytes(x: Array) -> bool:
+    return bool(((x >= 0) & (x <= 255) & (x == np.floor(x))).all())
 
 
 def labels(y: Array, header: Header, void: int | None = None) -> Array:
@@ -136,6 +179,20 @@ def finite(array: Array, header: Header, start: int = 0) -> Array:
         value = row[~np.isfinite(row)][0]
         raise CnncliError(f"{header.place} must hold finite float32 numbers; row {start + bad[0]} has {value}")
     return array
+
+
+def of_bytes(array: Array, header: Header, start: int = 0) -> Array:
+    """Rows `start` and on as uint8. Raises CnncliError naming the first with a value that is not one of 0 to 255."""
+    if array.dtype == np.uint8:
+        return array
+    bad = (array < 0) | (array > 255)
+    if bad.any():
+        row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
+        raise CnncliError(
+            f"{header.place} must hold values from 0 to 255, because it is {header.dtype}; row {start + row} has "
+            f"{array[row][bad[row]][0]}: divide them by the greatest that is possible and save them as float32"
+        )
+    return array.astype(np.uint8)
 
 
 def portions(x: Array) -> Iterator[slice]:

@@ -47,7 +47,7 @@ def _unlisted() -> Listing:
 @dataclass(frozen=True)
 class Found:
     """A dataset that was found: its name or absolute path; `kind`, how it is read: "downloaded", "folder", "npz",
-    "npy", "idx" or "csv"; and where: `file`, its file or its folder, and `files`, those of several by their keys.
+    "npy", "idx", "h5" or "csv"; and where: `file`, its file or its folder, and `files`, those of several by their keys.
 
     `listing`: lists a folder's images; it raises CnncliError where the folder or a table in it can't be read.
     `names_splits`: whether the data say which images are for training, validation or the test.

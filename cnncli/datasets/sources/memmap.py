@@ -7,6 +7,7 @@ count as a change. What remains is that a file may be cut short during a reading
 """
 
 import mmap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
@@ -36,9 +37,18 @@ _FILES: "WeakKeyDictionary[mmap.mmap, _File]" = WeakKeyDictionary()
 
 def load(path: Path) -> Array:
     """The array of a `.npy` file, mapped and read-only. Raises what `numpy.load` does."""
+    return _remembered(path, lambda: np.load(path, mmap_mode="r", allow_pickle=False))
+
+
+def within(path: Path, dtype: "np.dtype[Any]", shape: tuple[int, ...], offset: int) -> Array:
+    """An array that begins at a byte of a file, mapped and read-only. Raises ValueError where the file is shorter."""
+    return _remembered(path, lambda: np.memmap(path, dtype, "r", offset, shape))
+
+
+def _remembered(path: Path, mapped: Callable[[], Array]) -> Array:
     with open_regular(path):  # NumPy maps by name alone
         place, state = _look(path)
-        array: Array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = mapped()
     mapping = getattr(array, "_mmap", None)
     if mapping is not None:
         _FILES[mapping] = _File(path.absolute(), place, state)
