@@ -133,3 +133,12 @@ class MeanSquaredError(Loss):
     aliases = ("mse", "MSE")
     kind = "mean_squared_error"
     outputs = Meaning.NUMBERS
+
+
+@LOSSES.register
+class MeanAbsoluteError(Loss):
+    """|prediction − target|, the mean over the outputs: large errors count less than with MeanSquaredError."""
+
+    aliases = ("mae", "MAE")
+    kind = "mean_absolute_error"
+    outputs = Meaning.NUMBERS
