@@ -36,7 +36,9 @@ class Loss(Declaration):
     """What a row of outputs means: CLASSES, LABELS or NUMBERS."""
 
     def meaning(self, shape: Shape, targets: str) -> Meaning:
-        """What outputs of this shape mean where the data's `targets` are labels, masks or the input."""
+        """What outputs of this shape mean where the data's `targets` are labels, masks, values or the input."""
+        if targets == "values":
+            return Meaning.NUMBERS
         if targets != "labels":
             return Meaning.IMAGE if targets == "input" else Meaning.MASK
         return Meaning.CHOICE if self.outputs is Meaning.LABELS and shape == (1,) else self.outputs

@@ -59,6 +59,10 @@ def read(source: Found, data: DataSection, seed: int, progress: Callable[[int, i
         y = masks.settled(drawn.images[..., 0])
         classes = tuple(str(number) for number in range(int(y.max()) + 1))
         state.update(drawn.digest.encode())
+    elif data.targets == "values":
+        classes = found.outputs
+        y = np.array([found.values[sample.file] for sample in samples], np.float32)
+        state.update(repr((classes, [found.values[sample.file] for sample in samples])).encode())
     elif data.targets == "labels":
         y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
     unusable = list(problems.values())

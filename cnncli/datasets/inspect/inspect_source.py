@@ -80,7 +80,7 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     """
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
-    found = find(data.name, Path(), data.targets, data.layout)
+    found = find(data.name, Path(), data.targets, data.layout, data.label_column)
     made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")

@@ -21,7 +21,8 @@ class Listing:
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
-    `notes`: what was understood, where it may be meant otherwise.
+    `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
+    `outputs`, where they are its target.
     """
 
     root: Path
@@ -32,6 +33,8 @@ class Listing:
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
