@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cnncli.datasets.layouts import labels_csv
 from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources.found import Listing, Sample, absent
+from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
@@ -57,7 +57,9 @@ def read(root: Path, *, whole: bool = False) -> Listing:
     faults = list(_faults(kept, classes, parts.folders, found))
     if not kept and not faults:
         faults.append(EMPTY)
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=parts.notes)
+    listed = any(part.listed for part in found.values()) and not several
+    notes = (*parts.notes, *(numbers_hint(classes) if listed else ()))
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes)
 
 
 def _refuse_unnamed_splits(place: Path) -> None:

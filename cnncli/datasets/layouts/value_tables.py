@@ -53,6 +53,14 @@ def read(root: Path, *, column: str | int | None = None) -> Listing:
     return Listing(root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop())
 
 
+def are_values(listing: Listing) -> bool:
+    """Whether numbers are surely no classes: several columns that are not all 0 or 1, or fractions."""
+    numbers = {number for values in listing.values.values() for number in values}
+    if len(listing.outputs) > 1:
+        return not numbers <= {0.0, 1.0}
+    return any(not number.is_integer() for number in numbers)
+
+
 def _table(root: Path, folder: str, column: str | int | None, problems: list[Problem]) -> _Table:
     """The table in a folder. What is wrong with its rows is added to `problems`, with the line as the file."""
     path = root / folder / TABLE

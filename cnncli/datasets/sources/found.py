@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 from cnncli.datasets.problems import Problem
+
+MOST_NUMBERED = 100
+"""Whole numbers that may well be classes."""
 
 
 class Sample(NamedTuple):
@@ -41,6 +45,20 @@ def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
     """The classes that none of the samples shows."""
     shown = {label for sample in samples for label in sample.labels}
     return [name for number, name in enumerate(classes) if number not in shown]
+
+
+def numbers_hint(classes: Sequence[str]) -> tuple[str, ...]:
+    """What to tell about classes of a table that look like numbers to be predicted; nothing of others."""
+    if not all(map(_is_number, classes)) or (len(classes) <= MOST_NUMBERED and all(map(str.isdecimal, classes))):
+        return ()
+    return (f"the {len(classes):,} classes are numbers: `targets: values` under `data` predicts them as such",)
+
+
+def _is_number(name: str) -> bool:
+    try:
+        return isfinite(float(name))
+    except ValueError:
+        return False
 
 
 def _unlisted() -> Listing:
