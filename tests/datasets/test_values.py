@@ -112,6 +112,13 @@ def test_a_folder_without_a_table_is_told(tmp_path):
     )
 
 
+def test_numbers_in_columns_of_classes_are_answered_with_the_way_to_predict_them(tmp_path):
+    path = folder(tmp_path, "file,age,size\na.png,41,1.5\n")
+    assert "column 'age' must be 0 or 1; received '41' (numbers to be predicted need `targets: values`" in message(
+        path, targets="labels"
+    )
+
+
 def test_the_digest_follows_the_numbers(tmp_path):
     first = read(folder(tmp_path, "file,age\na.png,1\nb.png,2\n")).digest
     assert read(tmp_path).digest == first

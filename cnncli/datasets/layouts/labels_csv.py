@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.sources.found import is_number
 from cnncli.datasets.sources.unicode_names import Files, composed
 from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular, text_lines
@@ -150,6 +151,7 @@ def _flaws(row: Mapping[str, str], *, several: bool) -> Iterator[str]:
     """The rules that the classes of a row break."""
     for name, cell in row.items():
         if several and cell not in ("0", "1"):
-            yield f"column {name!r} must be 0 or 1; received {cell!r}"
+            way = " (numbers to be predicted need `targets: values` under `data`)" if is_number(cell) else ""
+            yield f"column {name!r} must be 0 or 1; received {cell!r}{way}"
         elif not cell:
             yield f"column {name!r} must be a class name; it is empty"

@@ -49,12 +49,13 @@ def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
 
 def numbers_hint(classes: Sequence[str]) -> tuple[str, ...]:
     """What to tell about classes of a table that look like numbers to be predicted; nothing of others."""
-    if not all(map(_is_number, classes)) or (len(classes) <= MOST_NUMBERED and all(map(str.isdecimal, classes))):
+    if not all(map(is_number, classes)) or (len(classes) <= MOST_NUMBERED and all(map(str.isdecimal, classes))):
         return ()
     return (f"the {len(classes):,} classes are numbers: `targets: values` under `data` predicts them as such",)
 
 
-def _is_number(name: str) -> bool:
+def is_number(name: str) -> bool:
+    """Whether a text is a number."""
     try:
         return isfinite(float(name))
     except ValueError:
