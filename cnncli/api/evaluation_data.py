@@ -10,6 +10,7 @@ from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import EMBEDDED, Description, describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
+from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
@@ -86,6 +87,8 @@ class EvaluationData:
     def _described(self, section: DataSection) -> tuple[DataSection, Description]:
         """Other data, of arrays in the format that has the model's shape."""
         shape = self.spec.model.input_shape
+        if isinstance(section.dataset, Synthetic):
+            return section, describe(section, Path.cwd(), shape)
         found = find(section.name, Path.cwd(), section.targets, column=section.label_column)
         formats = (
             ("channels_first", "channels_last") if found.kind in ("npz", "npy") and found.name not in EMBEDDED else ()
