@@ -99,6 +99,10 @@ def checkout(tmp_path):
     (folder / "broken.yaml").write_text(BROKEN)
     np.savez(folder / "digits.npz", x_train=np.stack([digit, 255 - digit]), y_train=np.array([0, 1]))
     noise(folder / "photos")
+    noise(folder / "people", ["green"])
+    people = sorted((folder / "people/green").iterdir())
+    rows = [f"green/{path.name},{age},1.{age}" for age, path in enumerate(people)]
+    (folder / "people/labels.csv").write_text("\n".join(["file,age,height", *rows]))
     for name in ("images", "masks"):
         noise(folder / "cells" / name, ["green"])
     for path in (folder / "cells").rglob("*.png"):

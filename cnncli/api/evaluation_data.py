@@ -10,7 +10,7 @@ from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import EMBEDDED, Description, describe, find
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
-from cnncli.datasets.sources.synthetic import Source
+from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
@@ -54,7 +54,7 @@ class EvaluationData:
         spec, dataset = self._own() if data is None else self._other(data)
         for notice in skipped(dataset):
             self.on_event(notice)
-        _check_classes(dataset.source, dataset.classes, self.classes)
+        _check_classes(dataset.source, dataset.classes, self.classes, spec.data.targets)
         return spec, dataset
 
     def _own(self) -> "tuple[Spec, Dataset]":
@@ -77,16 +77,19 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source, data_format=section.data_format))
             return own, self._load(own)
-        if isinstance(found.source, str) and not find(found.source, Path(), section.targets).names_splits:
+        if (
+            isinstance(found.source, str)
+            and not find(found.source, Path(), section.targets, column=section.label_column).names_splits
+        ):
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 
     def _described(self, section: DataSection) -> tuple[DataSection, Description]:
         """Other data, of arrays in the format that has the model's shape."""
         shape = self.spec.model.input_shape
-        if isinstance(section.dataset, Source):
+        if isinstance(section.dataset, Synthetic):
             return section, describe(section, Path.cwd(), shape)
-        found = find(section.name, Path.cwd(), section.targets)
+        found = find(section.name, Path.cwd(), section.targets, column=section.label_column)
         formats = (
             ("channels_first", "channels_last")
             if found.kind in ("npz", "npy", "h5") and found.name not in EMBEDDED
@@ -114,12 +117,13 @@ class EvaluationData:
         )
 
 
-def _check_classes(source: str, classes: Sequence[str], names: Sequence[str]) -> None:
-    """Raise CnncliError if the data's class names differ from the model's."""
+def _check_classes(source: str, classes: Sequence[str], names: Sequence[str], targets: str = "labels") -> None:
+    """Raise CnncliError if the data's names of classes or values differ from the model's."""
     named = any(name != str(number) for number, name in enumerate(classes))
     if named and list(map(composed, names)) != list(map(composed, classes)):
+        what = "values" if targets == "values" else "classes"
         raise CnncliError(
-            f"{source}: the classes must be those that the model was trained on, {', '.join(names)}; "
+            f"{source}: the {what} must be those that the model was trained on, {', '.join(names)}; "
             f"received {', '.join(classes)}"
         )
 
@@ -128,7 +132,7 @@ def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, without splitting; image files are converted to its input."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
-    if Path(data).suffix.lower() != ".csv":
+    if Path(data).suffix.lower() != ".csv" and spec.data.targets != "values":
         known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}

@@ -23,7 +23,7 @@ class Description:
 
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
-    the classes', where they are known without NumPy.
+    the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
     """
 
     source: str | Source
@@ -33,6 +33,7 @@ class Description:
     dtype: str
     several: bool = False
     names: tuple[str, ...] = ()
+    values: int | None = None
 
 
 EMBEDDED = {
@@ -52,8 +53,9 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
     """
     if isinstance(data.dataset, Synthetic):
         data.refuse_keys("test_split")
+        refuse_values("synthetic", data)
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
-    source = find(data.name, base, data.targets, data.layout)
+    source = find(data.name, base, data.targets, data.layout, data.label_column)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
@@ -90,7 +92,7 @@ def _divided(known: Description, data: DataSection) -> Description:
 def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = EMBEDDED.get(source.name)
     if known is not None:
-        refuse_masks(source, data)
+        refuse_targets(source, data)
     if known is not None:
         data.refuse_keys("test_split")
     return _divided(known or _described(source, data), data)
@@ -103,7 +105,14 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
     shape = selection.image_shape(listing, data, input_shape)
     return Description(
-        source.name, shape, len(listing.classes) or None, samples, "uint8", listing.several, listing.classes
+        source.name,
+        shape,
+        len(listing.classes) or None,
+        samples,
+        "uint8",
+        listing.several,
+        listing.classes,
+        len(listing.outputs) or None,
     )
 
 
@@ -111,7 +120,7 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
     from cnncli.datasets.sources import csv_layout  # here, because other data need none of it
     from cnncli.datasets.splits import csv_rows
 
-    refuse_masks(source, data)
+    refuse_targets(source, data)
     tables = csv_layout.tables(source, data)
     samples = {name: len(part) for name, part in csv_rows.divided(tables, data, seed).items()}
     return Description(
@@ -121,7 +130,7 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
 
 def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     known = KNOWN[source.name]
-    refuse_masks(source, data)
+    refuse_targets(source, data)
     data.refuse_keys("test_split")
     held = Description(
         known.name, known.input_shape, len(known.classes), dict(known.samples), "uint8", names=known.classes
@@ -137,10 +146,20 @@ DESCRIBERS: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int]
 }
 
 
-def refuse_masks(source: Found, data: DataSection) -> None:
-    """Raise DeclarationError where masks are asked of a dataset that has labels."""
+def refuse_targets(source: Found, data: DataSection) -> None:
+    """Raise DeclarationError where masks or numbers are asked of a dataset that has labels."""
     if data.targets == "masks":
         raise DeclarationError(f"`targets: masks` requires images with masks; {source.name} has labels only", "targets")
+    refuse_values(source.name, data)
+
+
+def refuse_values(name: str, data: DataSection) -> None:
+    """Raise DeclarationError where numbers are asked of a dataset that has labels."""
+    if data.targets == "values":
+        raise DeclarationError(
+            f"`targets: values` requires a folder of images with a labels.csv, or arrays; {name} has labels only",
+            "targets",
+        )
 
 
 def _made(dataset: Synthetic, data: DataSection) -> Description:
@@ -157,11 +176,11 @@ def _described(source: Found, data: DataSection) -> Description:
     from cnncli.datasets.sources import archive  # here, because it needs zipfile: see EMBEDDED
 
     found = archive.splits(source.file, archive.headers(source), **asked(data))
-    first = next(iter(found.values())).x
+    first, y = next((split.x, split.y) for split in found.values())
     dtype = "uint8" if first.dtype in archive.BYTES else first.dtype
-    return Description(
-        source.name, image_shape(first.shape), None, {name: split.count for name, split in found.items()}, dtype
-    )
+    samples = {name: split.count for name, split in found.items()}
+    values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
+    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values)
 
 
 def asked(data: DataSection) -> dict[str, Any]:
@@ -174,8 +193,14 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found:
-    """The file or folder behind a name or a path, in its `layout` and for its `targets`.
+def find(
+    dataset: str,
+    base: Path,
+    targets: Targets = "labels",
+    layout: LayoutName = "auto",
+    column: str | int | None = None,
+) -> Found:
+    """The file or folder behind a name or a path, in its `layout` and for its `targets`, those of a `column`.
 
     Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
     """
@@ -183,7 +208,7 @@ def find(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutNa
         return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
         return Found(dataset, "downloaded")
-    found = located(dataset, base, targets, layout)
+    found = located(dataset, base, targets, layout, column)
     if found is not None:
         return found
     path = (base / dataset).resolve()

@@ -11,10 +11,10 @@ import numpy as np
 from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
-from cnncli.datasets.describe import asked, find, refuse_keys_of_others, refuse_masks, sizes
+from cnncli.datasets.describe import asked, find, refuse_keys_of_others, refuse_targets, refuse_values, sizes
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, shapes
-from cnncli.datasets.sources.archive import SplitHeaders, headers, splits
+from cnncli.datasets.sources.archive import Header, SplitHeaders, headers, splits
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.csv_layout import MOST_CLASSES
 from cnncli.datasets.sources.found import Found
@@ -60,13 +60,14 @@ def load(
     total. Raises DeclarationError as `describe` does, and CnncliError naming file, array and row for invalid data.
     """
     if isinstance(data.dataset, Synthetic):
+        refuse_values("synthetic", data)
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
-        source = find(data.name, base, data.targets, data.layout)
+        source = find(data.name, base, data.targets, data.layout, data.label_column)
         made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs, void))
     if data.folds is None:
         return made
-    return folded(made, data.folds, data.fold, seed)
+    return folded(made, data.folds, data.fold, seed, by_class=data.targets != "values")
 
 
 def _synthetic(data: DataSection, dataset: Synthetic, seed: int) -> Dataset:
@@ -106,7 +107,7 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
     from cnncli.datasets.sources import csv_arrays, csv_layout  # here, because other data need none of it
     from cnncli.datasets.splits import csv_rows
 
-    refuse_masks(source, data)
+    refuse_targets(source, data)
     found = csv_layout.tables(source, data)
     size, rows = csv_layout.image_shape(found, model.input_shape), csv_rows.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
@@ -127,7 +128,7 @@ def _chosen(whole: Split, rows: Sequence[int]) -> Split:
 def _downloaded(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.sources import download, formats  # here, because pooch takes a while to import
 
-    refuse_masks(source, data)
+    refuse_targets(source, data)
     known, state, labelled = KNOWN[source.name], hashlib.sha256(), data.targets == "labels"
     if not download.is_here(known):
         raise CnncliError(f"{known.name}: has not been downloaded yet; run `cnncli datasets download {known.name}`")
@@ -155,7 +156,8 @@ def _divided(
     elif "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]
         made["train"], made["validation"] = _part(whole, 0, kept), _part(whole, kept, len(whole))
-        stratify.refuse_sorted(made["train"], made["validation"], classes)
+        if data.targets != "values":
+            stratify.refuse_sorted(made["train"], made["validation"], classes)
     digest = f"sha256:{state.hexdigest()}"
     return _dataset(next(iter(made.values())).source, made, classes, digest)
 
@@ -169,7 +171,7 @@ def _stored(
 ) -> tuple[dict[str, Split], tuple[str, ...]]:
     """The splits of files of arrays, and the names of their classes. Labels are checked before images are read."""
     array_files.check_memory(source, [part for split in found.values() for part in (split.x, split.y) if part])
-    checked = array_files.masks if data.targets == "masks" else array_files.labels
+    checked = CHECKS.get(data.targets, array_files.labels)
     given = {name: array_files.read(split.y, source.kind) for name, split in found.items() if split.y}
     made = {
         name: Split(
@@ -180,16 +182,24 @@ def _stored(
         )
         for name, split in found.items()
     }
-    if model.outputs > 1:
+    if model.outputs > 1 and data.targets != "values":
         made = {name: replace(one, y=None if one.y is None else integer_labels(one.y)) for name, one in made.items()}
     classes = _classes([split.y for split in made.values() if split.y is not None], model.void)
-    stratify.refuse_untrained(made, classes, model.void)
+    if data.targets != "values":
+        stratify.refuse_untrained(made, classes, model.void)
     for name, split in found.items():
         x, fingerprints = array_files.images(array_files.read(split.x, source.kind), split.x, state)
         if split.y:
             array_files.digest(split.y.key, given[name], state)
         made[name] = replace(made[name], x=x, fingerprints=fingerprints)
     return made, classes
+
+
+CHECKS: dict[str, Callable[[Array, Header, int | None], Array]] = {
+    "masks": array_files.masks,
+    "values": array_files.values,
+}
+"""Checks of targets that are not labels."""
 
 
 def _no_images(count: int) -> Array:

@@ -58,7 +58,7 @@ KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables
 DataFormat = Literal["auto", "channels_last", "channels_first"]
 
 COLOR = ListOf(Integer(0, 255), 3, 3)
-Targets = Literal["labels", "input", "masks"]
+Targets = Literal["labels", "input", "masks", "values"]
 LayoutName = Literal["auto", "class_folders"]
 
 
@@ -76,13 +76,15 @@ class DataSection(Declaration):
     """Factor applied to pixel values; auto divides uint8 by 255, unless the model itself begins with Rescaling, and
     leaves floats unchanged."""
     targets: Targets = "labels"
-    """What the model predicts: class labels, the input itself (autoencoder), or masks (a class per pixel)."""
+    """What the model predicts: class labels, the input itself (autoencoder), masks (a class per pixel), or values: one
+    or more numbers per image (regression), from arrays or the columns of a labels.csv."""
     data_format: DataFormat = "auto"
     """Axes of arrays: channels_first transposes (N, C, H, W) to (N, H, W, C). auto is channels_last, but refuses what
     looks like channels_first. For .npz, .npy and HDF5 files."""
     label_column: Annotated[str | int | None, Maybe(_Column())] = None
     """Column of the class in a table of pixels (.csv): its name, or its number from 1. By default the column named
-    label, class, target or y; without a header the first, or the last where only it can be one."""
+    label, class, target or y; without a header the first, or the last where only it can be one. With `targets: values`
+    the column of a labels.csv; by default all but `file`."""
     augment: Annotated[tuple[Augmentation, ...], list_of(AUGMENTATIONS)] = ()
     """Random augmentations of training batches, in order."""
     folds: Annotated[int | None, Maybe(Integer(2))] = None
@@ -152,7 +154,10 @@ class DataSection(Declaration):
     def refuse_keys(self, *allowed: str) -> None:
         """Raise DeclarationError for a key that was given and means something to other kinds of data only."""
         if self.test_split and "test_split" not in allowed:
-            raise DeclarationError("test_split of arrays requires `stratified: true`", "test_split")
+            way = "requires `stratified: true`"
+            if self.targets == "values":
+                way = "must be omitted with `targets: values`: save the rows as x_test and y_test"
+            raise DeclarationError(f"test_split of arrays {way}", "test_split")
         for kind, keys in KEYS.items():
             for key in keys:
                 if key not in allowed and getattr(self, key) != self.fields[key].default:

@@ -37,7 +37,9 @@ class Loss(Declaration):
     """What a row of outputs means: CLASSES, LABELS or NUMBERS."""
 
     def meaning(self, shape: Shape, targets: str) -> Meaning:
-        """What outputs of this shape mean where the data's `targets` are labels, masks or the input."""
+        """What outputs of this shape mean where the data's `targets` are labels, masks, values or the input."""
+        if targets == "values":
+            return Meaning.NUMBERS
         if targets != "labels":
             return Meaning.IMAGE if targets == "input" else Meaning.MASK
         return Meaning.CHOICE if self.outputs is Meaning.LABELS and shape == (1,) else self.outputs
@@ -148,4 +150,13 @@ class MeanSquaredError(Loss):
 
     aliases = ("mse", "MSE")
     kind = "mean_squared_error"
+    outputs = Meaning.NUMBERS
+
+
+@LOSSES.register
+class MeanAbsoluteError(Loss):
+    """|prediction − target|, the mean over the outputs: large errors count less than with MeanSquaredError."""
+
+    aliases = ("mae", "MAE")
+    kind = "mean_absolute_error"
     outputs = Meaning.NUMBERS

@@ -7,7 +7,7 @@ from cnncli.layers.declarations.field_types import Integer, Maybe
 from cnncli.layers.losses import LossField
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
-from cnncli.training.metrics.metrics import METRICS, Metric
+from cnncli.training.metrics.vocabulary import METRICS, Metric
 from cnncli.training.optimizers.optimizers import OptimizerField
 
 

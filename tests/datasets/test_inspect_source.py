@@ -83,8 +83,9 @@ def test_rows_in_the_order_of_their_classes_are_noticed(tmp_path):
 def test_whole_numbers_in_floating_point_are_class_numbers(tmp_path):
     seen = arrays(tmp_path, np.array([0.0, 1.0, 2.0, 1.0] * 5))
     assert (seen.several, seen.counts) == (False, {"0": 5, "1": 10, "2": 5})
-    with pytest.raises(UsageError, match="y_train must be class labels"):
-        arrays(tmp_path, np.array([0.0, 1.5] * 5))
+    seen = arrays(tmp_path, np.array([0.0, 1.5] * 5))
+    assert (seen.values, seen.classes, seen.keys) == (("0",), (), {"targets": "values"})
+    assert arrays(tmp_path, np.full((4, 3), 0.5)).values == ("0", "1", "2")
 
 
 def test_rows_of_several_classes_are_told_from_one_hot_rows(tmp_path):
@@ -113,8 +114,8 @@ def test_arrays_in_files_of_their_own_are_one_source(tmp_path):
 
 
 def test_what_init_can_not_write_a_spec_for_is_refused(tmp_path):
-    with pytest.raises(UsageError, match="y_train must be class labels, because init creates classification specs"):
-        arrays(tmp_path, np.array([0.5, 1.5]))
+    with pytest.raises(UsageError, match=r"y_train must be class labels or numbers, .*; received shape \(2, 2, 2\)"):
+        arrays(tmp_path, np.full((2, 2, 2), 0.5))
     np.savez(tmp_path / "test.npz", x_test=np.zeros((2, 9, 8), np.uint8), y_test=np.array([0, 1]))
     with pytest.raises(CnncliError, match="no training images"):
         inspect_source(str(tmp_path / "test.npz"))

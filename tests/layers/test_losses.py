@@ -139,6 +139,7 @@ def test_what_outputs_mean_follows_from_the_loss_and_the_targets(cls):
     assert declared.meaning((4, 4, 1), "masks") is Meaning.MASK
     assert declared.meaning((4, 4, 1), "input") is Meaning.IMAGE
     assert declared.meaning((3,), "labels") is cls.outputs
+    assert declared.meaning((1,), "values") is Meaning.NUMBERS
     assert (declared.meaning((1,), "labels") is Meaning.CHOICE) == (cls.outputs is Meaning.LABELS)
 
 

@@ -54,6 +54,10 @@ def mean_squared_error(prediction, target, weight):
     return per_sample((prediction - target) ** 2, weight)
 
 
+def mean_absolute_error(prediction, target, weight):
+    return per_sample(np.abs(prediction - target), weight)
+
+
 def softmax_cross_entropy_gradient(probabilities, target, weight, label_smoothing):
     t = smooth(target, label_smoothing)
     return spread(probabilities * t.sum(axis=-1, keepdims=True) - t, weight, probabilities.size // t.shape[-1])
@@ -93,6 +97,10 @@ def binary_cross_entropy_gradient(probabilities, target, weight, label_smoothing
 
 def mean_squared_error_gradient(prediction, target, weight):
     return spread(2 * (prediction - target), weight, prediction.size)
+
+
+def mean_absolute_error_gradient(prediction, target, weight):
+    return spread(np.sign(prediction - target), weight, prediction.size)
 
 
 def spread(gradient, weight, count):

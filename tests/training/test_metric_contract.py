@@ -9,10 +9,10 @@ from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.reader import read
 from cnncli.spec.yaml.tree import plain
 from cnncli.spec.yaml.writer import to_yaml
-from cnncli.training.metrics.metrics import METRICS
 from cnncli.training.metrics.statistics import Totals
+from cnncli.training.metrics.vocabulary import METRICS
 
-OPTIONS = {"threshold": 0.7, "ignore_class": 1}
+OPTIONS = {"threshold": 0.7, "ignore_class": 1, "class_aggregation": "variance_weighted_average"}
 """A value other than the default for each field."""
 SAMPLES = 60
 
@@ -49,7 +49,41 @@ def _dice(metric, scores, targets):
     return _of_classes(metric, scores, targets, lambda a, b: 2 * len(a & b) / (len(a) + len(b)))
 
 
-TWINS = {"Accuracy": _accuracy, "BinaryAccuracy": _binary_accuracy, "MeanIoU": _mean_iou, "Dice": _dice}
+def _errors(scores, targets):
+    return [float(s) - float(t) for s, t in zip(scores.flat, targets.flat, strict=True)]
+
+
+def _mean_absolute_error(metric, scores, targets):
+    return {"mean_absolute_error": sum(map(abs, _errors(scores, targets))) / scores.size}
+
+
+def _mean_squared_error(metric, scores, targets):
+    return {"mean_squared_error": sum(error**2 for error in _errors(scores, targets)) / scores.size}
+
+
+def _root_mean_squared_error(metric, scores, targets):
+    return {"root_mean_squared_error": _mean_squared_error(metric, scores, targets)["mean_squared_error"] ** 0.5}
+
+
+def _r2_score(metric, scores, targets):
+    found, weights = [], []
+    for output in range(scores.shape[-1]):
+        s, t = (array[..., output].astype(np.float64).ravel() for array in (scores, targets))
+        weights.append(np.sum((t - np.mean(t)) ** 2))
+        found.append(1 - np.sum((s - t) ** 2) / weights[-1])
+    return {"r2_score": np.average(found, weights=weights if metric.class_aggregation[0] == "v" else None)}
+
+
+TWINS = {
+    "Accuracy": _accuracy,
+    "BinaryAccuracy": _binary_accuracy,
+    "MeanIoU": _mean_iou,
+    "Dice": _dice,
+    "MeanAbsoluteError": _mean_absolute_error,
+    "MeanSquaredError": _mean_squared_error,
+    "RootMeanSquaredError": _root_mean_squared_error,
+    "R2Score": _r2_score,
+}
 """(metric, all scores, all targets) → its figures, sample by sample."""
 CASES = [
     pytest.param(cls(**arguments), outputs, id=f"{name}-{'-'.join(arguments)}-{outputs}")

@@ -77,7 +77,7 @@ def command(
         top_k = _top_k(evaluation, top_k)
         if normalize and evaluation.confusion is None:
             raise UsageError("--normalize needs a confusion matrix, which this model does not have")
-        listing = target.run / "misclassified.csv" if target.run and evaluation.judged else None
+        listing = _listing(evaluation, target.run)
         if as_json:
             document = evaluation.document(top_k=top_k, normalize=normalize)
             emit({**document, "model": str(target.file), **({"views": len(seen)} if seen else {})})
@@ -95,6 +95,8 @@ def command(
             if evaluation.judged:
                 place = f": {listing}" if listing else ""
                 echo_lines([f"misclassified  {len(evaluation.mistakes):,} of {evaluation.samples:,}{place}"])
+            elif listing is not None:
+                echo_lines([f"residuals      {listing}, the greatest error first"])
         if listing is not None:  # after the metrics, so that they are printed even if writing fails
             _write(evaluation, listing)
         if plots is not None:
@@ -134,7 +136,18 @@ def _draw(evaluation: "Evaluation", folder: Path, normalize: "Normalization | No
     return written
 
 
+def _listing(evaluation: "Evaluation", run: Path | None) -> Path | None:
+    """The table of single samples in a run, if there is something to tell."""
+    if run is None:
+        return None
+    if evaluation.residuals is not None:
+        return run / "residuals.csv"
+    return run / "misclassified.csv" if evaluation.judged else None
+
+
 def _write(evaluation: "Evaluation", listing: Path) -> None:
     from cnncli.training.metrics.mistakes import misclassified_csv
 
-    atomic.write(listing, misclassified_csv(evaluation.mistakes).encode())
+    residuals = evaluation.residuals
+    text = misclassified_csv(evaluation.mistakes) if residuals is None else residuals.csv()
+    atomic.write(listing, text.encode())

@@ -144,16 +144,7 @@ def _write(output: Path, text: str, *, force: bool) -> None:
 
 
 def _found(source: str, seen: "SourceSummary") -> Iterator[str]:
-    total = sum(seen.samples.values())
-    counts = seen.counts or dict.fromkeys(seen.classes, 0)
-    names = [f"{name} {count:,}" if count else name for name, count in counts.items()]
-    more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
-    several = (", any number of them an image" if len(names) > 1 else ", yes or no") if seen.several else ""
-    plural = "es" if len(names) != 1 else ""
-    where = " in training" if seen.counts and len(seen.samples) > 1 else ""
-    yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
-    yield from (f"  {one_line(note)}" for note in seen.notes)
-    yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
+    yield from _found_classes(source, seen) if not seen.values else _found_values(source, seen)
     sizes = [f"{height} × {width}" for height, width in seen.sizes]
     rest = f" and {len(sizes) - MOST_SIZES:,} more" if len(sizes) > MOST_SIZES else ""
     colour = {1: "grey", 3: "in colour"}.get(seen.channels, f"{seen.channels} channels")
@@ -164,6 +155,26 @@ def _found(source: str, seen: "SourceSummary") -> Iterator[str]:
         count = len(seen.problems)
         yield f"  {count:,} file{'s' * (count > 1)} that can't be used:"
         yield from (f"  {line}" for line in listed(seen.problems))
+
+
+def _found_values(source: str, seen: "SourceSummary") -> Iterator[str]:
+    count, total = len(seen.values), sum(seen.samples.values())
+    names = f": {one_line(', '.join(seen.values))}" if seen.listing is not None else ""
+    yield f"{source}: {total:,} images, {count:,} value{'s' * (count > 1)} each{names}"
+    yield from (f"  {one_line(note)}" for note in seen.notes)
+
+
+def _found_classes(source: str, seen: "SourceSummary") -> Iterator[str]:
+    total = sum(seen.samples.values())
+    counts = seen.counts or dict.fromkeys(seen.classes, 0)
+    names = [f"{name} {count:,}" if count else name for name, count in counts.items()]
+    more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+    several = (", any number of them an image" if len(names) > 1 else ", yes or no") if seen.several else ""
+    plural = "es" if len(names) != 1 else ""
+    where = " in training" if seen.counts and len(seen.samples) > 1 else ""
+    yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
+    yield from (f"  {one_line(note)}" for note in seen.notes)
+    yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
 
 
 def _decided(output: Path, model: str, spec: Spec, seen: "SourceSummary", samples: dict[str, int]) -> Iterator[str]:

@@ -70,6 +70,10 @@ def read(
         y = masks.numbered(y, f"{root}: masks", void)
         classes = tuple(str(number) for number in range(masks.greatest(y, void) + 1))
         state.update(drawn.digest.encode())
+    elif data.targets == "values":
+        classes = found.outputs
+        y = np.array([found.values[sample.file] for sample in samples], np.float32)
+        state.update(repr((classes, [found.values[sample.file] for sample in samples])).encode())
     elif data.targets == "labels":
         y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
     unusable = list(problems.values())

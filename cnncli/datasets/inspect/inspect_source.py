@@ -19,13 +19,13 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.layouts import mask_folders
+from cnncli.datasets.layouts import mask_folders, value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError, DeclarationError, UsageError
 
 MOST_FILES, MOST_BYTES = 10_000, 256 << 20
 """Of a folder that is decoded whole: some five seconds of two processors."""
@@ -46,7 +46,7 @@ class SourceSummary:
     all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
     classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
     used of a folder or a table. `notes`: what was understood; `keys`: of a spec's data
-    section, to be read like this.
+    section, to be read like this. `values`: the names of the numbers that images have instead of classes.
     """
 
     kind: str
@@ -64,6 +64,7 @@ class SourceSummary:
     listing: Listing | None = None
     notes: Sequence[str] = ()
     keys: Mapping[str, str | int] = field(default_factory=dict)
+    values: tuple[str, ...] = ()
 
     @property
     def imbalance(self) -> float:
@@ -80,7 +81,7 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     """
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
-    found = find(data.name, Path(), data.targets, data.layout)
+    found = find(data.name, Path(), data.targets, data.layout, data.label_column)
     made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
@@ -118,8 +119,10 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         return made
     y = array_files.labels(array_files.read(labels, found.kind), labels)
     y = integer_labels(y) if len(labels.shape) == 1 else y
-    if y.dtype.kind == "f" and (y.ndim != 2 or not ((y == 0) | (y == 1)).all()):
-        raise UsageError(f"{labels.place} must be class labels, because init creates classification specs")
+    if y.dtype.kind == "f" and y.ndim != 2:
+        raise UsageError(f"{labels.place} must be class labels or numbers, (N,) or (N, k); received shape {y.shape}")
+    if y.dtype.kind == "f" and not ((y == 0) | (y == 1)).all():
+        return replace(made, values=tuple(map(str, range(y.shape[1]))), keys={**made.keys, "targets": "values"})
     numbers = class_numbers(y)
     if numbers is None or y.shape[1:] == (1,):  # of one output, too, which is 0 or 1
         return replace(made, classes=tuple(map(str, range(y.shape[1]))), several=True)
@@ -150,7 +153,7 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
 
 def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = found.listing()
+    listing = _numbers(root) or found.listing()
     if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
@@ -191,8 +194,18 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
         whole,
         listing=kept,
         notes=[*kept.notes, *content_notes(contents)],
-        keys=_content_keys(contents),
+        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents),
+        values=kept.outputs,
     )
+
+
+def _numbers(root: Path) -> Listing | None:
+    """The images of a folder whose table has numbers that are no classes."""
+    try:
+        listing = value_tables.read(root)
+    except (CnncliError, DeclarationError):
+        return None
+    return listing if not listing.faults and value_tables.are_values(listing) else None
 
 
 INSPECTORS: dict[str, Callable[[Found, Callable[[int, int], None]], SourceSummary]] = {

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
 from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.sources.found import Listing, Sample, absent
+from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
@@ -76,6 +76,8 @@ def read(root: Path, *, whole: bool = False) -> Listing:
         faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:
         faults.append(EMPTY)
+    if any(part.listed for part in found.values()) and not several:
+        notes += numbers_hint(classes)
     return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes)
 
 

@@ -1,10 +1,10 @@
-"""Recognizes folders of images: with labels, with masks, or without either."""
+"""Recognizes folders of images: with labels, with masks, with numbers, or without any."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled
+from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled, value_tables
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.sources.found import Found, Listing
@@ -15,6 +15,7 @@ READERS: dict[str, Callable[[Path], Listing]] = {
     "labels": class_folders.read,
     "masks": mask_folders.read,
     "input": unlabelled.read,
+    "values": value_tables.read,
 }
 
 
@@ -30,6 +31,8 @@ def recognize(place: Place) -> Iterator[Yes | No]:
         split_names([name for name, is_folder in place.entries if is_folder]).splits
     )
     read = READERS[place.targets] if place.layout == "auto" else partial(class_folders.read, whole=True)
+    if place.targets == "values":
+        read = partial(value_tables.read, column=place.column)
     yield Yes(Found(str(path), "folder", path, listing=partial(read, path), names_splits=names_splits), RANK)
 
 

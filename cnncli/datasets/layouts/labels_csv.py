@@ -9,10 +9,12 @@ mark, and names of files as `unicode_names.Files` finds them.
 import codecs
 import csv
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.sources.found import is_number
 from cnncli.datasets.sources.unicode_names import Files, composed
 from cnncli.errors import CnncliError
 from cnncli.system.files import open_regular, text_lines
@@ -38,13 +40,24 @@ def read(path: Path) -> Table:
 
     Raises CnncliError for a table that can't be read or whose columns are others.
     """
+    with opened(path) as (columns, lines):
+        table, rows = _empty(path, columns), _Rows(columns, ListedFiles(path.parent))
+        for line, cells in lines:
+            rows.add(table, cells, line)
+    if table.several:
+        return table
+    names = tuple(sorted({name for _, given in table.rows for name in given}))
+    return Table(names, several=False, rows=table.rows, problems=table.problems)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+    """The names of a table's columns, and the lines and cells of its rows. Raises CnncliError if it can't be read."""
     try:
         with text_lines(path, _encoding(path)) as lines:
             columns, delimiter = _header(next(lines, ""))
-            table, rows = _empty(path, columns), _Rows(columns, Files(path.parent))
-            for cells in (reader := csv.reader(lines, delimiter=delimiter)):
-                if cells:
-                    rows.add(table, [cell.strip() for cell in cells], 1 + reader.line_num)
+            reader = csv.reader(lines, delimiter=delimiter)
+            yield columns, ((1 + reader.line_num, [cell.strip() for cell in cells]) for cells in reader if cells)
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -55,10 +68,6 @@ def read(path: Path) -> Table:
         raise CnncliError(f"{path}: a table must be UTF-8 text: save it as UTF-8 ({error})") from None
     except csv.Error as error:
         raise CnncliError(f"{path}: is not a valid CSV table: {error}") from None
-    if table.several:
-        return table
-    names = tuple(sorted({name for _, given in table.rows for name in given}))
-    return Table(names, several=False, rows=table.rows, problems=table.problems)
 
 
 def _encoding(path: Path) -> str:
@@ -96,30 +105,14 @@ def _empty(path: Path, columns: list[str]) -> Table:
     return Table(tuple(others) if several else (), several)
 
 
-class _Rows:
-    """The rows of a table, one after the other, of which each must name another file."""
+class ListedFiles:
+    """The files that a table names, of which each row must name another. `lines`: the line of each that is taken."""
 
-    def __init__(self, columns: Sequence[str], files: Files) -> None:
-        self.columns, self.files = columns, files
+    def __init__(self, place: Path) -> None:
+        self.files = Files(place)
         self.lines: dict[str, int] = {}
 
-    def add(self, table: Table, cells: list[str], line: int) -> None:
-        """Add a row to the table, or what is wrong with it to the table's problems."""
-        problems: list[str] = []
-        if len(cells) != len(self.columns):
-            problems.append(f"a row must have {len(self.columns)} values, one per column; received {len(cells)}")
-        else:
-            row = dict(zip(self.columns, cells, strict=True))
-            file = self._file(row.pop(FILE), line, problems)
-            problems += _flaws(row, several=table.several)
-            names = tuple(name for name, cell in row.items() if cell == "1") if table.several else (row[LABEL],)
-        if problems:
-            table.problems.extend(Problem(f"{TABLE}:{line}", rule) for rule in problems)
-            return
-        self.lines[file] = line
-        table.rows.append((file, tuple(map(composed, names))))
-
-    def _file(self, name: str, line: int, problems: list[str]) -> str:
+    def find(self, name: str, line: int, problems: list[str]) -> str:
         """The file that a row names; what is wrong with it is added to `problems`."""
         try:
             file = self.files.find(name)
@@ -131,10 +124,34 @@ class _Rows:
         return file
 
 
+class _Rows:
+    """The rows of a table, one after the other."""
+
+    def __init__(self, columns: Sequence[str], files: ListedFiles) -> None:
+        self.columns, self.files = columns, files
+
+    def add(self, table: Table, cells: list[str], line: int) -> None:
+        """Add a row to the table, or what is wrong with it to the table's problems."""
+        problems: list[str] = []
+        if len(cells) != len(self.columns):
+            problems.append(f"a row must have {len(self.columns)} values, one per column; received {len(cells)}")
+        else:
+            row = dict(zip(self.columns, cells, strict=True))
+            file = self.files.find(row.pop(FILE), line, problems)
+            problems += _flaws(row, several=table.several)
+            names = tuple(name for name, cell in row.items() if cell == "1") if table.several else (row[LABEL],)
+        if problems:
+            table.problems.extend(Problem(f"{TABLE}:{line}", rule) for rule in problems)
+            return
+        self.files.lines[file] = line
+        table.rows.append((file, tuple(map(composed, names))))
+
+
 def _flaws(row: Mapping[str, str], *, several: bool) -> Iterator[str]:
     """The rules that the classes of a row break."""
     for name, cell in row.items():
         if several and cell not in ("0", "1"):
-            yield f"column {name!r} must be 0 or 1; received {cell!r}"
+            way = " (numbers to be predicted need `targets: values` under `data`)" if is_number(cell) else ""
+            yield f"column {name!r} must be 0 or 1; received {cell!r}{way}"
         elif not cell:
             yield f"column {name!r} must be a class name; it is empty"

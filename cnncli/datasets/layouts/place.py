@@ -13,11 +13,14 @@ from cnncli.datasets.sources.image_names import entries
 
 @dataclass(frozen=True)
 class Place:
-    """An absolute path at which there is something, what the model is to predict, and the layout if it is given."""
+    """An absolute path at which there is something, and what the model is to predict; the layout, and the column of the
+    target, if they are given.
+    """
 
     path: Path
     targets: Targets = "labels"
     layout: LayoutName = "auto"
+    column: str | int | None = None
 
     @cached_property
     def entries(self) -> list[tuple[str, bool]]:

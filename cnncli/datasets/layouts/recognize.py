@@ -40,8 +40,15 @@ ADVICE = {
 """How to convert unsupported files, by extension."""
 
 
-def located(dataset: str, base: Path, targets: Targets = "labels", layout: LayoutName = "auto") -> Found | None:
-    """What lies at a path, relative to `base`, or in the one folder there; None where there is nothing.
+def located(
+    dataset: str,
+    base: Path,
+    targets: Targets = "labels",
+    layout: LayoutName = "auto",
+    column: str | int | None = None,
+) -> Found | None:
+    """What lies at a path, relative to `base`, or in the one folder there; None where there is nothing. `column`: that
+    of the target.
 
     Raises DeclarationError, which says what to do, for what is there but is not read.
     """
@@ -52,7 +59,7 @@ def located(dataset: str, base: Path, targets: Targets = "labels", layout: Layou
         raise DeclarationError(f"the dataset's path can't be resolved: {reason(error)}") from None
     if not there:
         return None
-    return _judged(Place(_inner(path, targets) if layout == "auto" else path, targets, layout))
+    return _judged(Place(_inner(path, targets) if layout == "auto" else path, targets, layout, column))
 
 
 def name_within(dataset: str, found: Found) -> str:

@@ -163,6 +163,15 @@ def labels(y: Array, header: Header, void: int | None = None) -> Array:
     return np.ascontiguousarray(y, np.float32)
 
 
+def values(y: Array, header: Header, void: int | None = None) -> Array:
+    """Numbers, float32 (N, k), of any dtype. Raises CnncliError for another shape, or naming the first bad row."""
+    if y.ndim > 2:
+        raise CnncliError(
+            f"{header.place} must have shape (N,) or (N, k) with `targets: values`; received {tuple(y.shape)}"
+        )
+    return finite(y.astype(y.dtype.newbyteorder("="), copy=False).reshape(len(y), -1), header)
+
+
 def masks(y: Array, header: Header, void: int | None = None) -> Array:
     """Masks, uint8 (N, H, W) or float32 (N, H, W, C); see `byte_of`. Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)

@@ -2,10 +2,14 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 from typing import NamedTuple
 
 from cnncli.datasets.problems import Problem
+
+MOST_NUMBERED = 100
+"""Whole numbers that may well be classes."""
 
 
 class Sample(NamedTuple):
@@ -21,7 +25,8 @@ class Listing:
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
-    `notes`: what was understood, where it may be meant otherwise.
+    `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
+    `outputs`, where they are its target.
     """
 
     root: Path
@@ -32,12 +37,29 @@ class Listing:
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
     """The classes that none of the samples shows."""
     shown = {label for sample in samples for label in sample.labels}
     return [name for number, name in enumerate(classes) if number not in shown]
+
+
+def numbers_hint(classes: Sequence[str]) -> tuple[str, ...]:
+    """What to tell about classes of a table that look like numbers to be predicted; nothing of others."""
+    if not all(map(is_number, classes)) or (len(classes) <= MOST_NUMBERED and all(map(str.isdecimal, classes))):
+        return ()
+    return (f"the {len(classes):,} classes are numbers: `targets: values` under `data` predicts them as such",)
+
+
+def is_number(name: str) -> bool:
+    """Whether a text is a number."""
+    try:
+        return isfinite(float(name))
+    except ValueError:
+        return False
 
 
 def _unlisted() -> Listing:

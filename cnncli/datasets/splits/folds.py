@@ -11,7 +11,7 @@ from cnncli.kernels.batch.random import permutation
 from cnncli.ops.streams import FOLDS
 
 
-def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
+def folded(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool = True) -> Dataset:
     """`dataset` with number `fold`, from 1, of so many folds of its training images for validation.
 
     Images are shuffled by the seed, put in order of their classes and dealt like cards: a fold has as much of each
@@ -24,7 +24,7 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int) -> Dataset:
         raise DeclarationError("folds must be omitted because the data has its own validation images", "folds")
     rows = train.numbers
     order = permutation(len(rows), seed, FOLDS, 0)
-    numbers = None if train.y is None else class_numbers(train.y)
+    numbers = None if train.y is None or not by_class else class_numbers(train.y)
     labels = None if numbers is None else numbers[rows]
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]

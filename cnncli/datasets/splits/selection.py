@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from shlex import quote
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import FOLDER_KEYS, DataSection
+from cnncli.datasets.section import FOLDER_KEYS, TABLE_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
@@ -14,7 +14,7 @@ CHANNELS = {"rgb": 3, "grayscale": 1}
 
 def listing(source: Found, data: DataSection) -> Listing:
     """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
-    data.refuse_keys(*FOLDER_KEYS)
+    data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
     refuse(found, found.problems, data, found.faults)
     return found

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from math import floor
 
-from cnncli.datasets.sources.found import Sample, absent
+from cnncli.datasets.sources.found import Sample, absent, numbers_hint
 from cnncli.errors import DeclarationError
 
 
@@ -45,6 +45,7 @@ def _check(
         if missing:
             of = ", ".join(f"{name!r} ({images[classes.index(name)]} in total)" for name in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            raise DeclarationError(f"every split must contain every class; {split} has none of {of}{more}", key)
+            hint = "".join(f" ({hint})" for hint in numbers_hint(classes))
+            raise DeclarationError(f"every split must contain every class; {split} has none of {of}{more}{hint}", key)
         if not part:
             raise DeclarationError(f"{key} must leave at least one image in every split; {split} has none", key)

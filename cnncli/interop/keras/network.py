@@ -17,7 +17,7 @@ NAMES = """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
     DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
-    BinaryCrossentropy CategoricalCrossentropy MeanSquaredError SparseCategoricalCrossentropy
+    BinaryCrossentropy CategoricalCrossentropy MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
     Adagrad Adam AdamW Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros

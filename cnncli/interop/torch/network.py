@@ -19,6 +19,7 @@ from cnncli.layers.losses import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
     Loss,
+    MeanAbsoluteError,
     MeanSquaredError,
     SparseCategoricalCrossentropy,
 )
@@ -264,6 +265,7 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
 LOSSES: dict[type[Loss], Callable[[Any], Module]] = {
     BinaryCrossentropy: _binary,
     CategoricalCrossentropy: lambda loss: ("CrossEntropyLoss", {"label_smoothing": loss.label_smoothing}),
+    MeanAbsoluteError: lambda loss: ("L1Loss", {}),
     MeanSquaredError: lambda loss: ("MSELoss", {}),
     SparseCategoricalCrossentropy: _sparse,
 }

@@ -180,6 +180,17 @@ def _squared_slope(row: Row, x: Vector, t: Vector) -> Vector:
     return (x - row.wanted(t)) * 2.0
 
 
+def _absolute_term(row: Row, x: Vector, t: Vector) -> Vector:
+    """|x − t|."""
+    return (x.double() - row.wanted(t.double())).magnitude()
+
+
+def _absolute_slope(row: Row, x: Vector, t: Vector) -> Vector:
+    """With respect to x: the sign of x − t."""
+    wanted = row.wanted(t)
+    return x.full(1.0).where(x > wanted, x.full(-1.0).where(x < wanted, x - wanted))  # 0, or NaN
+
+
 RULES: dict[str, Rule] = {
     "softmax_cross_entropy": Rule(_softmax_loss, _softmax_gradient, by_class=True),
     "cross_entropy": Rule(_cross_entropy_loss, _cross_entropy_gradient, by_class=True),
@@ -187,4 +198,5 @@ RULES: dict[str, Rule] = {
     "sigmoid_cross_entropy": Rule(_sigmoid_loss, _sloped(_difference)),
     "binary_cross_entropy": of_elements(_binary_term, _binary_slope),
     "mean_squared_error": of_elements(_squared_term, _squared_slope),
+    "mean_absolute_error": of_elements(_absolute_term, _absolute_slope),
 }

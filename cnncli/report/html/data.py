@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 SPLITS = {"train": "training", "validation": "validation", "test": "test"}
 SHOWN = 12
 """Training images."""
-TARGETS = {"labels": "class labels", "input": "the input itself", "masks": "masks: a class for each pixel"}
+TARGETS = {
+    "labels": "class labels",
+    "input": "the input itself",
+    "masks": "masks: a class for each pixel",
+    "values": "values: numbers",
+}
 
 
 def data_part(run: Trained, room: "Room") -> DataPart:
@@ -25,7 +30,8 @@ def data_part(run: Trained, room: "Room") -> DataPart:
     augment = list(map(_declared, run.spec.data.augment)) if run.spec else []
     if run.dataset is None:
         return DataPart(facts, _sizes(sizes), augment)
-    counts = _counts(run.dataset, room.rows) or _sizes(sizes)
+    numbers = run.spec is not None and run.spec.data.targets == "values"
+    counts = (None if numbers else _counts(run.dataset, room.rows)) or _sizes(sizes)
     return DataPart(facts, counts, augment, list(_training_images(run.dataset, room)))
 
 
@@ -36,7 +42,9 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
     yield Fact("dataset", _source(section), code=True)
     yield Fact("target", TARGETS[section.targets])
     yield Fact("image size", " × ".join(map(str, spec.model.input_shape)))
-    if run.dataset and run.dataset.classes:
+    if run.dataset and run.dataset.classes and section.targets == "values":
+        yield Fact("values", ", ".join(run.dataset.classes))
+    elif run.dataset and run.dataset.classes:
         yield Fact("classes", f"{len(run.dataset.classes):,}")
     yield Fact("images", ", ".join(f"{sizes[name]:,} {SPLITS[name]}" for name in SPLITS if name in sizes))
     if section.folds:

@@ -16,6 +16,7 @@ from cnncli.report.terminal.figures import figure, fitted
 from cnncli.report.terminal.output import echo
 from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair, Normalization
 from cnncli.training.metrics.evaluation_record import LISTED_PAIRS, Evaluation
+from cnncli.training.metrics.residuals import ValueRow
 
 Array = np.ndarray[Any, Any]
 LARGEST_MATRIX = 20
@@ -45,6 +46,8 @@ def print_evaluation(
 
     Of more than MOST_ROWS classes, the worst by F1 are shown, unless `all_classes`. normalize: the matrix shows shares.
     """
+    if evaluation.residuals is not None:
+        console_on(sys.stdout).print(_values(evaluation.residuals.rows()))
     if not evaluation.rows():
         return
     _print_classes(evaluation, all_classes=all_classes)
@@ -60,6 +63,18 @@ def print_evaluation(
             console.print(_pairs(evaluation.confused_pairs(LISTED_PAIRS)))
     for label, parts in lines.items():
         echo(fitted([label.ljust(LABEL), *parts], "  "))
+
+
+def _values(rows: Sequence[ValueRow]) -> Table:
+    """A line for each output that is a number."""
+    table = Table(box=box.SIMPLE)
+    table.add_column("value")
+    for title in ("mean absolute error", "root mean squared error", "R2"):
+        table.add_column(title, justify="right")
+    for row in rows:
+        errors = (row.mean_absolute_error, row.root_mean_squared_error, row.r2_score)
+        table.add_row(Text(one_line(row.name)), *map(figure, errors))
+    return table
 
 
 def _print_classes(evaluation: Evaluation, *, all_classes: bool) -> None:

@@ -91,12 +91,12 @@ def _size(seen: "SourceSummary") -> tuple[int, int]:
 
 
 def _flipped(seen: "SourceSummary") -> bool:
-    """Whether horizontal flips keep the class: assumed for photographs, not for characters."""
+    """Whether horizontal flips keep the class: assumed for photographs, not for characters and numbers."""
     named = seen.kind in ("folder", "downloaded")
     characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
     directed = any(word in name.lower().replace("_", " ").split() for name in seen.classes for word in DIRECTED)
     small = median(min(size) for size in seen.sizes) <= 64
-    return not (characters or directed or (seen.channels == 1 and small))
+    return not (seen.values or characters or directed or (seen.channels == 1 and small))
 
 
 def _listed_shares(seen: "SourceSummary", seed: int) -> tuple[dict[str, float], dict[str, int]]:

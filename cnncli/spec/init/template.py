@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from cnncli.escaping import one_line
 from cnncli.spec.init.networks import network
 from cnncli.spec.init.proposal import Proposal
 from cnncli.spec.yaml.writer import scalar
@@ -63,7 +64,10 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
         yield _line("  rescale: 1/255", "the arrays hold floats up to 255")
     by_class = seen.listing is not None or "stratified" in chosen.shares
     for key, value in chosen.shares.items():
-        yield _line(f"  {key}: {scalar(value)}", SHARES[key, by_class])
+        remark = SHARES[key, by_class]
+        yield _line(
+            f"  {key}: {scalar(value)}", remark.replace("of each class", "of the images") if seen.values else remark
+        )
     if chosen.skips:
         yield _line("  on_error: skip", f"skip unusable files ({len(seen.problems):,} found); stop reports them")
         yield _line("", "and does not train")
@@ -72,6 +76,9 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
         yield _line("    - RandomFlip: {mode: horizontal}", "remove it if left and right matter")
         yield "    # - RandomTranslation: {height_factor: 0.1, width_factor: 0.1}"
         yield "    # - RandomContrast: {factor: 0.2}"
+    elif seen.values:
+        yield _line("  # augment:", "what does not change the values, if the model overfits")
+        yield "  #   - RandomContrast: {factor: 0.2}"
     else:
         yield _line("  # augment:", "try it if the model overfits")
         yield "  #   - RandomTranslation: {height_factor: 0.1, width_factor: 0.1}"
@@ -80,13 +87,17 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
 
 def _model(seen: "SourceSummary", chosen: Proposal, model: str) -> Iterator[str]:
     height, width = chosen.size
-    activation = "sigmoid" if seen.several else "softmax"
+    activation = "" if seen.values else f", activation: {'sigmoid' if seen.several else 'softmax'}"
     yield f"# Input: {height} × {width} × {seen.channels}. {TRY[model]}"
     yield "model:"
     if seen.kind == "made":
         yield f"  input_shape: [{height}, {width}, {seen.channels}]"
-    *lines, last = network(model, chosen.size, f"{{units: {len(seen.classes)}, activation: {activation}}}")
+    units = len(seen.values or seen.classes)
+    *lines, last = network(model, chosen.size, f"{{units: {units}{activation}}}")
     yield from lines
+    if seen.values:
+        yield _line(last, f"one output per value: {one_line(', '.join(seen.values))}")
+        return
     yield _line(last, "one output per class" + (", each yes or no" if seen.several else ""))
 
 
@@ -94,6 +105,13 @@ def _compile(seen: "SourceSummary") -> Iterator[str]:
     yield "compile:"
     yield _line("  optimizer: adam", "{Adam: {learning_rate: 0.0003}} if the loss is unstable, or with")
     yield _line("", "learning_rate: {CosineDecay: {initial_learning_rate: 0.001, decay_steps: 30 epochs}}")
+    if seen.values:
+        yield _line(
+            "  loss: mean_squared_error", "or mean_absolute_error, if some values are far off; in units in which"
+        )
+        yield _line("", "values are about -1 to 10, a model often trains better")
+        yield "  metrics: [mean_absolute_error, r2_score]"
+        return
     yield _line("  loss: binary_crossentropy" if seen.several else "  loss: categorical_crossentropy")
     yield _line("  metrics: [binary_accuracy]" if seen.several else "  metrics: [accuracy]")
 
@@ -115,7 +133,8 @@ def _fit(chosen: Proposal) -> Iterator[str]:
 def _expect(seen: "SourceSummary", chosen: Proposal) -> Iterator[str]:
     split = next((name for name in ("test", "validation") if name in chosen.samples), "")
     if split:
-        figure = f"{'val' if split == 'validation' else split}_{'binary_' if seen.several else ''}accuracy"
+        judged = "r2_score" if seen.values else f"{'binary_' if seen.several else ''}accuracy"
+        figure = f"{'val' if split == 'validation' else split}_{judged}"
         yield ""
         yield _line("# expect:", "metrics the run must reach, else exit code 4; for CI")
         yield f'#   {figure}: ">= 0.9"'

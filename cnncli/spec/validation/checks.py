@@ -61,6 +61,13 @@ def check_output(
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return
     name = snake_case(type(loss).__name__)
+    if data.targets == "values" and softmax:
+        problems.add(
+            place,
+            "with `targets: values` the last layer must not be a softmax, whose outputs sum to 1: use "
+            "`activation: linear`",
+        )
+        return
     if data.targets == "input":
         if shape != model.input_shape:
             problems.add(
@@ -93,6 +100,13 @@ def check_output(
         return
     classes = description.classes if description is not None else None
     units = shape[-1]
+    if description is not None and description.values not in (None, units):
+        count = description.values
+        problems.add(
+            place,
+            f"the data has {count} value{'s' * (count != 1)} per image, but the last layer has {units} "
+            f"output{'s' * (units != 1)}",
+        )
     if loss.classes and units == 1:
         problems.add(
             place,
@@ -220,6 +234,24 @@ def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequen
         if metric.counts_answers:
             name = snake_case(type(metric).__name__)
             problems.add(place, f"{name} requires class labels; remove it with `targets: input`")
+
+
+def check_values_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:
+    """Check loss and metrics if the targets are numbers, which are no classes. `loss`, `metrics`: their places."""
+    if compiled.loss.outputs is not Meaning.NUMBERS:
+        problems.add(
+            loss,
+            "with `targets: values` the loss must be mean_squared_error or mean_absolute_error, which compare numbers; "
+            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+        )
+    for metric, place in zip(compiled.metrics, metrics, strict=True):
+        if metric.counts_answers:
+            name = snake_case(type(metric).__name__)
+            problems.add(
+                place,
+                f"{name} requires class labels: with `targets: values` use mae, mse, root_mean_squared_error or "
+                "r2_score",
+            )
 
 
 def _list(shape: Shape) -> str:

@@ -28,7 +28,7 @@ from cnncli.spec.yaml.mistakes import (
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks.vocabulary import CALLBACKS
-from cnncli.training.metrics.metrics import METRICS
+from cnncli.training.metrics.vocabulary import METRICS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES
 

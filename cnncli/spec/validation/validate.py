@@ -125,6 +125,9 @@ class _Validation:
             checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":
             self._check_input_as_target(compiled)
+        if compiled is not None and data is not None and data.targets == "values":
+            places = item_places(self.tree, "compile", "metrics")
+            checks.check_values_as_target(compiled, self._loss_place(), places, self.problems)
         if fit is not None and fit.class_weight is not None and data is not None:
             self._check_class_weight(fit, data, description)
         if compiled is not None and data is not None and description is not None:

@@ -214,6 +214,7 @@ NAME_SYNONYMS: dict[str, str] = {
     "BCELoss": "binary_crossentropy",
     "bce": "binary_crossentropy",
     "MSELoss": "mean_squared_error",
+    "L1Loss": "mean_absolute_error",
     "xavier_uniform": "glorot_uniform",
     "xavier_normal": "glorot_normal",
     "kaiming_uniform": "he_uniform",
@@ -238,11 +239,11 @@ UNSUPPORTED: dict[str, str] = {
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
         adafactor""",
-    "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson MeanAbsoluteError Huber LogCosh
+    "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson Huber LogCosh
         Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
-        MeanSquaredLogarithmicError mae huber kl_divergence poisson hinge log_cosh mean_absolute_error""",
+        MeanSquaredLogarithmicError huber kl_divergence poisson hinge log_cosh""",
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
-        Precision Recall F1Score FBetaScore MeanSquaredError MeanAbsoluteError CategoricalCrossentropy mse mae
+        Precision Recall F1Score FBetaScore CategoricalCrossentropy
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",

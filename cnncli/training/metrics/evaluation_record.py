@@ -16,6 +16,7 @@ from cnncli.training.metrics import calibration, class_scores
 from cnncli.training.metrics.calibration import BINS, Calibration
 from cnncli.training.metrics.class_scores import ClassRow, ConfusedPair, Normalization
 from cnncli.training.metrics.mistakes import Mistake
+from cnncli.training.metrics.residuals import Residuals
 from cnncli.training.metrics.statistics import class_numbers
 from cnncli.training.metrics.threshold_curves import (
     BestThreshold,
@@ -43,7 +44,7 @@ class Evaluation:
     classes, row by row: `scores`, float32 (N, outputs), the probabilities (a single output is that of the second of two
     classes); `labels`, int64 (N,), the true classes, or uint8 (N, outputs), 0 or 1 for each label of a multi-label
     model. `data`: the split. `masks`: of segmentation models, the images with the most wrong pixels. `decided`: figures
-    without and with the decision of a calibrated model.
+    without and with the decision of a calibrated model. `residuals`: of models whose outputs are numbers.
     """
 
     split: str
@@ -58,6 +59,7 @@ class Evaluation:
     data: Split | None = field(default=None, repr=False)
     masks: Sequence[MaskMistake] = field(default=(), repr=False)
     decided: tuple[Mapping[str, float], Mapping[str, float]] | None = None
+    residuals: Residuals | None = field(default=None, repr=False)
 
     @property
     def multi_label(self) -> bool:
@@ -202,6 +204,8 @@ class Evaluation:
             "best_thresholds": {name: asdict(best) for name, best in self.two_class_thresholds().items()} or None,
             "reliability": measured and [asdict(each) for each in measured.bins],
         }
+        if self.residuals is not None:
+            document["values"] = self.residuals.document()
         if self.decided is not None:
             document["decision"] = dict(zip(("before", "after"), self.decided, strict=True))
         if normalize is not None:

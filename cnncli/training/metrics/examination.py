@@ -15,6 +15,7 @@ from cnncli.training.metrics.evaluation import evaluate
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.metrics.mistakes import find_mistakes
+from cnncli.training.metrics.residuals import Residuals
 from cnncli.training.metrics.statistics import (
     Confusion,
     Totals,
@@ -35,6 +36,9 @@ def examine(network: Network, feed: Feed, metrics: Sequence[Metric], split: str,
     several = _multi_label(network, feed.split)
     count = outputs[0] if several else _class_count(network, feed.split)
     counted = "pixels" if len(outputs) == 3 else "samples"
+    if not count and _are_numbers(network, feed.split):
+        figures, residuals = _examine_numbers(network, feed, metrics, class_names(names, outputs[0], outputs[0]))
+        return Evaluation(split, len(feed.split), figures, [], None, [], counted, data=feed.split, residuals=residuals)
     if not count:
         return Evaluation(split, len(feed.split), evaluate(network, feed, metrics), [], None, [], counted)
     classes = class_names(names, outputs[-1], count)
@@ -82,6 +86,19 @@ def _examine_samples(
     return evaluate(network, feed, metrics, after_batch=keep_batch), scores, labels, valid
 
 
+def _examine_numbers(
+    network: Network, feed: Feed, metrics: Sequence[Metric], names: Sequence[str]
+) -> tuple[dict[str, float], Residuals]:
+    """The figures, and predictions with their targets."""
+    predictions, targets = (np.empty((len(feed.split), len(names)), np.float32) for _ in range(2))
+
+    def keep_batch(rows: slice) -> None:
+        predictions[rows], targets[rows] = _read(network, rows)
+
+    figures = evaluate(network, feed, metrics, after_batch=keep_batch)
+    return figures, Residuals(names, predictions, targets, feed.split)
+
+
 def _read(network: Network, rows: slice) -> tuple[Array, Array]:
     """The probabilities and targets of a batch."""
     probabilities, targets = (
@@ -94,6 +111,12 @@ def _multi_label(network: Network, split: Split) -> bool:
     """Whether each output is a label of its own."""
     outputs, dense = only(network.targets).shape[1:], split.y is not None and split.y.dtype.kind == "f"
     return dense and len(outputs) == 1 and outputs[0] > 1 and network.loss.outputs is Meaning.LABELS
+
+
+def _are_numbers(network: Network, split: Split) -> bool:
+    """Whether outputs are numbers with targets of their own."""
+    vector = len(only(network.targets).shape) == 2
+    return vector and split.y is not None and network.loss.outputs is Meaning.NUMBERS
 
 
 def _class_count(network: Network, split: Split) -> int:
