@@ -234,3 +234,17 @@ def test_curves_say_that_a_run_diverged(tmp_path):
     assert chart.note.startswith("diverged: the loss is ")
     done = cnncli(tmp_path, "plot", tmp_path / "lost", "--what", "curves", "-o", tmp_path / "lost.svg")
     assert "diverged: the loss is " in (tmp_path / "lost.svg").read_text(), done.stderr
+
+
+def test_of_a_model_without_classes_evaluate_draws_nothing_and_says_so(tmp_path):
+    small.write_data(tmp_path)
+    spec = SPEC.replace("activation: softmax", "activation: linear").replace("units: 2", "units: 1")
+    spec = spec.replace("dataset: bars.npz", "dataset: bars.npz\n  targets: values")
+    (tmp_path / "bars.yaml").write_text(spec.replace("categorical_crossentropy", "mse").replace("[accuracy]", "[mae]"))
+    assert cnncli(tmp_path, "train", "bars.yaml").returncode == 0
+    done = cnncli(tmp_path, "evaluate", "--plots", "made")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (
+        0,
+        "plots          none: there are pictures of classes only",
+    )
+    assert not (tmp_path / "made").exists()

@@ -100,8 +100,7 @@ def command(
         if listing is not None:  # after the metrics, so that they are printed even if writing fails
             _write(evaluation, listing)
         if plots is not None:
-            written = _draw(evaluation, plots, normalize)
-            echo_lines([f"plots          {plots}: {', '.join(written)}"], err=as_json)
+            echo_lines([f"plots          {_draw(evaluation, plots, normalize)}"], err=as_json)
         report.what = evaluation.split
         report.conclude(evaluation.named_figures(top_k))
 
@@ -119,21 +118,21 @@ def _top_k(evaluation: "Evaluation", asked: int | None) -> int | None:
     return asked
 
 
-def _draw(evaluation: "Evaluation", folder: Path, normalize: "Normalization | None") -> list[str]:
-    """Write the pictures that there are; the names of the files."""
+def _draw(evaluation: "Evaluation", folder: Path, normalize: "Normalization | None") -> str:
+    """Write the pictures that there are; what to say of it."""
     from cnncli.api.plots import PlotOptions, drawn, evaluation_plots
 
-    written = []
+    made = {name: make() for name, make in evaluation_plots(evaluation, PlotOptions(normalize=normalize)).items()}
+    figures = {name: figure for name, figure in made.items() if figure is not None}
+    if not figures:
+        return "none: there are pictures of classes only"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CnncliError(f"{folder}: can't be made: {reason(error)}") from None
-    for name, make in evaluation_plots(evaluation, PlotOptions(normalize=normalize)).items():
-        figure = make()
-        if figure is not None:
-            drawn(name, [figure]).save(folder / f"{name}.svg")
-            written.append(f"{name}.svg")
-    return written
+    for name, figure in figures.items():
+        drawn(name, [figure]).save(folder / f"{name}.svg")
+    return f"{folder}: {', '.join(f'{name}.svg' for name in figures)}"
 
 
 def _listing(evaluation: "Evaluation", run: Path | None) -> Path | None:
