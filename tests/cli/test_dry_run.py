@@ -10,7 +10,7 @@ import pytest
 
 from cnncli.report.tables.forecast import seconds
 from cnncli.training.loop import forecast
-from tests.cli.test_train import SPEC, child_environment, cnncli
+from tests.cli.test_train import SPEC, child_environment, cnncli, cnncli_process
 from tests.training import small
 
 MEASURED = """
@@ -38,7 +38,7 @@ def folder(tmp_path):
 
 def test_it_tells_shapes_parameters_flops_memory_and_time_and_writes_nothing(folder):
     before = sorted(folder.rglob("*"))
-    done = cnncli(folder, "train", "bars.yaml", "--dry-run", "--epochs", 5)
+    done = cnncli_process(folder, "train", "bars.yaml", "--dry-run", "--epochs", 5)  # the tests' holds what others left
     assert (done.returncode, done.stderr) == (0, "")
     header, *table, memory, time = done.stdout.splitlines()
     assert header.startswith("bars: 86 parameters · 45 training, 5 validation, 9 test (bars.npz)")
