@@ -31,6 +31,8 @@ def example(line: str) -> str:
     return f"\b\nExample:\n  {line}\n\n\b\nDocumentation:\n  {DOCS}"
 
 
+threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 layout_option = click.option(
     "--layout",
     type=click.Choice(["auto", "class_folders"]),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import Integer, example, json_option, threads_option
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion as near
 from cnncli.report.terminal.output import echo, emit
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
 @click.option("--batch-size", type=Integer(1), help="Images in a batch.")
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @click.option(
     "--rounds", type=Integer(1), default=7, show_default=True, help="Number of rounds; each figure is their median."
 )
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Also time torch, tensorflow, or (with --inference) onnxruntime.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     *,
     spec: str,

@@ -6,7 +6,7 @@ import click
 
 from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import example, json_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import UsageError
 from cnncli.hints import MODEL_ENDING
@@ -39,9 +39,9 @@ from cnncli.report.terminal.progress import Status
     type=click.Path(path_type=Path),
     help="Write a new model file instead of changing the given one.",
 )
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @offline_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     *,
     model: Path | None,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.plots import drawn
-from cnncli.cli.options import Integer, example, layout_option
+from cnncli.cli.options import Integer, example, json_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
 @layout_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     *,
     source: Path,

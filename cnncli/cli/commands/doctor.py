@@ -5,7 +5,7 @@ import sys
 
 import click
 
-from cnncli.cli.options import example
+from cnncli.cli.options import example, json_option
 from cnncli.report.terminal.output import echo, echo_json
 from cnncli.report.terminal.progress import Status
 from cnncli.training.resources import threads as cpus
@@ -15,7 +15,7 @@ REMOVED = {"jit": "kernels compiled by other versions or for other processors", 
 
 @click.command("doctor", epilog=example("cnncli doctor"))
 @click.option("--clean", is_flag=True, help="Remove old compiled kernels and decoded images.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(*, clean: bool, as_json: bool) -> int:
     """Show hardware, speed, settings and caches, and report problems with a remedy for each.
 

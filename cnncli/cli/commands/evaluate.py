@@ -7,7 +7,7 @@ import click
 
 from cnncli.api.model import Model
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import Integer, example, json_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
@@ -47,9 +47,9 @@ TOP, MANY = 5, 20
 )
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @tta_option
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @offline_option
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(
     *,
     model: Path | None,

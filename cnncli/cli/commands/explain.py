@@ -11,7 +11,7 @@ from cnncli.api.model import Model
 from cnncli.api.plots import plot_explanations
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import example, json_option, threads_option
 from cnncli.cli.target import find_target, weights_option
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import json_line
@@ -52,8 +52,8 @@ MOST_IMAGES = 20
     show_default=True,
     help="Picture to write, .svg or .png.",
 )
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@threads_option
+@json_option
 def command(
     *,
     paths: tuple[Path, ...],

@@ -12,7 +12,7 @@ from click.core import ParameterSource
 
 from cnncli.api.plots import WHATS, Plot, PlotOptions, What, diagram, plotted
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import Integer, example, threads_option
 from cnncli.cli.target import given_or_newest, weights_option
 from cnncli.errors import UsageError
 from cnncli.report.diagram.diagram import DiagramOptions
@@ -75,7 +75,7 @@ ROWS = 18
 @click.option("--draws", type=Integer(1, 64), default=4, show_default=True, help="augment: versions of each.")
 @click.option("--data", metavar="SOURCE", help="Data to evaluate on, as in `evaluate`.")
 @weights_option
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @offline_option
 def command(
     *, targets: tuple[Path, ...], what: What, output: Path | None, kind: str | None, dpi: int, **options: Any
@@ -103,8 +103,6 @@ def command(
             raise UsageError(f"there is no spec, run or model file '{target}'; write `cnncli plot --what {target}`")
     kind = _format(what, output, kind)
     listed = targets or (given_or_newest(None),)
-    if options["classes"]:
-        options["classes"] = tuple(options["classes"])
     of_diagram = DiagramOptions(**{option.name: options.pop(option.name) for option in fields(DiagramOptions)})
     if kind in TEXTS:
         _write_text(_text(listed, of_diagram, kind), output)

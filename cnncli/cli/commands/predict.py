@@ -10,7 +10,7 @@ import click
 from cnncli.api.model import Model
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import Integer, example, json_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.errors import CnncliError, UsageError
@@ -38,8 +38,8 @@ MANY_CLASSES = 20
     type=click.Path(path_type=Path),
     help="Write raw outputs to FILE.npy, or predictions to FILE.csv.",
 )
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@threads_option
+@json_option
 def command(
     *,
     paths: tuple[Path, ...],

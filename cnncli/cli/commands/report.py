@@ -6,7 +6,7 @@ import click
 
 from cnncli.api.report import write_report
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example
+from cnncli.cli.options import example, threads_option
 from cnncli.cli.target import given_or_newest
 from cnncli.report.terminal.output import echo_lines
 from cnncli.report.terminal.progress import Status
@@ -20,7 +20,7 @@ from cnncli.report.terminal.progress import Status
     type=click.Path(path_type=Path, dir_okay=False),
     help="HTML file to write. Default: report.html in the run; of several runs, here.",
 )
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @offline_option
 def command(*, runs: tuple[Path, ...], output: Path | None, threads: int | None, offline: bool) -> None:
     """Write a report of RUN as one HTML page; of several runs, side by side.

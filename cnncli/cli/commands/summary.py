@@ -5,7 +5,7 @@ import sys
 import click
 
 from cnncli.api.targets import find_spec
-from cnncli.cli.options import example
+from cnncli.cli.options import example, json_option
 from cnncli.cli.target import given_or_newest
 from cnncli.report.terminal.output import echo_json
 
@@ -14,7 +14,7 @@ from cnncli.report.terminal.output import echo_json
 @click.argument("target", metavar="[SPEC|MODEL]", required=False, type=click.Path())
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--expand", is_flag=True, help="Show the layers of blocks, too. Default: a row for each block.")
-@click.option("as_json", "--json", is_flag=True, help="Print one JSON object.")
+@json_option
 def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_json: bool) -> None:
     """Show a model layer by layer: output shapes, parameters, FLOPs of one image, totals.
 

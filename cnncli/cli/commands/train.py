@@ -15,7 +15,7 @@ from cnncli.api.training import Surroundings, asked_epochs, forecast_spec, resum
 from cnncli.api.trials import Trial, Trials, each_trial
 from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import ARGUMENTS, Integer, example
+from cnncli.cli.options import ARGUMENTS, Integer, example, threads_option
 from cnncli.errors import CnncliError, UsageError
 from cnncli.notices import warn
 from cnncli.report.tables.expectations import Report
@@ -51,7 +51,7 @@ class Where(TypedDict):
 @click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
 @click.option("--epochs", type=Integer(0), help="Number of epochs; 0 saves the initial weights.")
 @click.option("--batch-size", type=Integer(1), help="Batch size.")
-@click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+@threads_option
 @click.option("--seed", type=Integer(0, 2**63 - 1), help="Random seed.")
 @click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
 @click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")

@@ -9,6 +9,7 @@ from PIL import Image
 from cnncli.datasets.inspect.preview import palette
 from cnncli.report.html.page import Sample, Samples, Thumbnail
 from cnncli.report.html.thumbnails import Room, as_image, bounds, shown_size
+from cnncli.report.plots.overlays import covered
 from cnncli.report.terminal.figures import figure
 from cnncli.training.metrics.examples import Example, Examples
 from cnncli.training.metrics.statistics import class_numbers
@@ -77,11 +78,7 @@ def _thumbnails(panels: Iterator[tuple[Image.Image, str, str]], room: Room) -> I
 def _overlay(image: Image.Image, mask: Array, classes: int) -> Image.Image:
     """The mask, int64 (H, W), over the image, which is gray: the colors are those of classes."""
     scaled = Image.fromarray(mask.astype(np.uint8)).resize(image.size, Image.Resampling.NEAREST)
-    numbers = np.asarray(scaled)
-    below = np.asarray(image.convert("L").convert("RGB"), np.float32)
-    share = np.where(numbers > 0, COVER, 0.0)[..., None]
-    mixed = (1 - share) * below + share * _palette(classes)[numbers]
-    return Image.fromarray(mixed.round().astype(np.uint8))
+    return covered(image, np.asarray(scaled), _palette(classes).astype(np.float64), COVER)
 
 
 def _palette(classes: int) -> Array:

@@ -20,13 +20,12 @@ from cnncli.report.pictures.drawing import (
 )
 from cnncli.report.pictures.figures import BarChart, Figure, Heatmap, LineChart, Series, Sheet, Tile, whole_ticks
 from cnncli.report.pictures.heatmap import draw_heatmap
+from cnncli.report.pictures.parts import EDGE, SMALL, TITLE, add_note, add_title
 from cnncli.report.pictures.theme import series
 
 HEIGHT, SQUARE = 230.0, 420.0
-"""The width of a chart, and the height of its frame; of one whose axes have the same bounds."""
-TITLE, SMALL = 15.0, 11.0
-"""Sizes of text."""
-EDGE, GAP = 16.0, 8.0
+"""The height of a chart's frame; of one whose axes have the same bounds."""
+GAP = 8.0
 CLOSE = 0.4
 """Distance of points of a line of which one is enough, in pixels."""
 
@@ -86,7 +85,7 @@ def _(figure: Sheet) -> Drawing:
     lines = max((len(tile.captions) for tile in figure.tiles), default=0)
     column, row = width + GAP, height + lines * SMALL * LINE + GAP + 4
     items: list[Item] = []
-    top = _title(items, figure.title, EDGE)
+    top = add_title(items, figure.title, EDGE)
     for number, head in enumerate(figure.heads):
         x = EDGE + number * column + width / 2
         items.append(Label(x, top + SMALL, shortened(head, width, SMALL), SMALL, "muted", "middle"))
@@ -97,7 +96,7 @@ def _(figure: Sheet) -> Drawing:
     rows = -(-len(figure.tiles) // figure.columns)
     total = max(2 * EDGE + figure.columns * column - GAP, 2 * EDGE + text_width(figure.title, TITLE, bold=True))
     bottom = _chips(items, figure.legend, top + rows * row, total)
-    bottom = _note(items, figure.note, bottom)
+    bottom = add_note(items, figure.note, bottom)
     return Drawing(total, bottom + EDGE, items, figure.title, figure.note)
 
 
@@ -126,7 +125,7 @@ class _Plot:
     ) -> None:
         self.figure = figure
         self.items: list[Item] = []
-        top = _title(self.items, shortened(figure.title, figure.width - 2 * EDGE, TITLE, bold=True), EDGE)
+        top = add_title(self.items, shortened(figure.title, figure.width - 2 * EDGE, TITLE, bold=True), EDGE)
         top = self._legend(legend, top)
         bottom = top + (min(SQUARE, 0.75 * figure.width) if x_range == y_range else HEIGHT)
         self.y = Axis(*y_range[:2], bottom, top, y_range[2])
@@ -203,21 +202,13 @@ class _Plot:
     def drawing(self) -> Drawing:
         """The chart."""
         width = self.figure.width
-        bottom = _note(self.items, wrapped(self.figure.note, width - 2 * EDGE, SMALL), self.bottom)
+        bottom = add_note(self.items, wrapped(self.figure.note, width - 2 * EDGE, SMALL), self.bottom)
         return Drawing(width, bottom + GAP, self.items, self.figure.title, self.figure.note, (self.x, self.y))
 
 
 def _legend(lines: Sequence[Series]) -> list[Series]:
     """What needs a legend: several lines, or one with a name of its own."""
     return [line for line in lines if line.name]
-
-
-def _title(items: list[Item], text: str, top: float) -> float:
-    """Add a title; the y below."""
-    if not text:
-        return top
-    items.append(Label(EDGE, top + TITLE * 0.8, text, TITLE, bold=True))
-    return top + TITLE * 1.7
 
 
 def _chips(items: list[Item], legend: Sequence[tuple[str, int]], top: float, width: float) -> float:
@@ -232,11 +223,3 @@ def _chips(items: list[Item], legend: Sequence[tuple[str, int]], top: float, wid
         items.append(Label(x + 16, top + SMALL - 1.5, shown, SMALL))
         x += needed + 14
     return top + SMALL * 2 if legend else top
-
-
-def _note(items: list[Item], text: str, top: float) -> float:
-    """Add lines of small text; the y below."""
-    for line in text.split("\n") if text else []:
-        items.append(Label(EDGE, top + SMALL, line, SMALL, "muted"))
-        top += SMALL * LINE
-    return top

@@ -5,10 +5,9 @@ from math import sqrt
 from cnncli.report.pictures.axes import round_step
 from cnncli.report.pictures.drawing import Drawing, Group, Item, Label, Raster, Rect, shortened, text_width
 from cnncli.report.pictures.figures import Heatmap
+from cnncli.report.pictures.parts import EDGE, SMALL, TITLE, add_note, add_title
 from cnncli.report.pictures.theme import rgb
 
-TITLE, SMALL = 15.0, 11.0
-EDGE = 16.0
 LARGEST, SMALLEST = 44.0, 2.0
 """Sides of a cell."""
 SIDE = 620.0
@@ -28,10 +27,7 @@ def draw_heatmap(figure: Heatmap) -> Drawing:
     upright = all(text_width(name, SMALL) <= cell * _every(cell) - 4 for name in figure.columns)
     names = SMALL + 6 if upright else max((_name_width(name) for name in figure.columns), default=0) + 8
     items: list[Item] = []
-    top = EDGE
-    if figure.title:
-        items.append(Label(EDGE, top + TITLE * 0.8, figure.title, TITLE, bold=True))
-        top += TITLE * 1.7
+    top = add_title(items, figure.title, EDGE)
     items.append(Label(left + across * cell / 2, top + SMALL, figure.column_label, SMALL, "muted", "middle"))
     top += SMALL * 1.8 + names
     middle = top + down * cell / 2
@@ -39,10 +35,7 @@ def draw_heatmap(figure: Heatmap) -> Drawing:
     items += _names(figure, left, top, cell, upright=upright)
     items += _image(figure, left, top, cell) if down * across > MOST_CELLS else _cells(figure, left, top, cell)
     items.append(Rect(left, top, across * cell, down * cell, stroke="muted"))
-    bottom = top + down * cell + 8
-    for line in figure.note.split("\n") if figure.note else []:
-        items.append(Label(EDGE, bottom + SMALL, line, SMALL, "muted"))
-        bottom += SMALL * 1.35
+    bottom = add_note(items, figure.note, top + down * cell + 8)
     width = max(left + across * cell, EDGE + text_width(figure.title, TITLE, bold=True))
     width = max(width, *(EDGE + text_width(line, SMALL) for line in figure.note.split("\n")))
     return Drawing(width + EDGE, bottom + EDGE, items, figure.title, figure.note)

@@ -42,13 +42,14 @@ def class_colors(classes: int) -> Array:
     return np.array(colors, np.float32)
 
 
-def covered(image: Image.Image, mask: Array, colors: Array) -> Image.Image:
+def covered(image: Image.Image, mask: Array, colors: Array, opacity: float = COVER) -> Image.Image:
     """The image in gray, with each pixel's class as its color; class 0 leaves it gray.
 
-    mask: uint8 (H, W); colors: real (classes, 3), 0 … 255.
+    mask: uint8 (H, W); colors: real (classes, 3), 0 … 255, whose dtype is computed in; opacity: of the
+    colors.
     """
-    pixels = np.asarray(image.convert("L").convert("RGB"), np.float32)
-    mixed = np.where(mask[..., None] > 0, (1 - COVER) * pixels + COVER * colors[mask], pixels)
+    pixels = np.asarray(image.convert("L").convert("RGB"), colors.dtype)
+    mixed = np.where(mask[..., None] > 0, (1 - opacity) * pixels + opacity * colors[mask], pixels)
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
