@@ -9,24 +9,7 @@ from PIL import Image
 
 import cnncli
 from cnncli.errors import CnncliError, UsageError
-from tests.cli.test_train import SPEC
 from tests.cli.test_train import cnncli as command
-from tests.training import small
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    """A folder with a spec, its data and a run."""
-    path = tmp_path_factory.mktemp("model")
-    small.write_data(path)
-    (path / "bars.yaml").write_text(SPEC)
-    assert command(path, "train", "bars.yaml", "--output", "run").returncode == 0
-    return path
-
-
-@pytest.fixture
-def model(place):
-    return cnncli.load(place / "run")
 
 
 @pytest.fixture

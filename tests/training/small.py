@@ -13,7 +13,9 @@ from cnncli.errors import InterruptedRun
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.events import BatchDone
+from cnncli.training.loop import session
 from cnncli.training.loop.session import Plan, RunOptions, read_data, train
+from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
 
 BATCHES = 6
@@ -106,3 +108,16 @@ def interrupter(after, number=signal.SIGINT, times=1):
                     os.kill(os.getpid(), number)
 
     return report
+
+
+def assert_fits_as_keras(plan, output, monkeypatch, start, case):
+    """Training from the weights `start` gives the figures of each epoch and the weights of a fixture."""
+    monkeypatch.setattr(session.Network, "initialize", lambda network, seed: network.load(start))
+    run(plan, output)
+    lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    for figure in ("loss", "val_loss"):
+        np.testing.assert_allclose([line[figure] for line in lines], case[figure], rtol=1e-5)
+    weights = checkpoint.load(output / "last.safetensors").weights
+    for (name, before), value in zip(start.items(), case["end"], strict=True):
+        assert weights[name].shape == before.shape
+        np.testing.assert_allclose(weights[name], np.array(value).reshape(before.shape), rtol=1e-4, atol=1e-6)

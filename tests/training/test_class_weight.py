@@ -16,9 +16,7 @@ from cnncli.layers.core import Dense, Flatten
 from cnncli.spec.spec import parse
 from cnncli.training import class_weight
 from cnncli.training.class_weight import Weights, of_rows
-from cnncli.training.loop import session
 from cnncli.training.loop.session import RunOptions, check, read_data
-from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
 from tests.datasets.photos import classes, table
 from tests.training import small
@@ -41,14 +39,7 @@ def test_two_epochs_are_those_of_keras(tmp_path, monkeypatch, case):
         fit=FitSection(epochs=2, batch_size=5, shuffle=False, class_weight=case["class_weight"]),
     )
     start = {"dense/kernel": kernel, "dense/bias": bias}
-    monkeypatch.setattr(session.Network, "initialize", lambda network, seed: network.load(start))
-    small.run(plan, tmp_path / "run")
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    for figure in ("loss", "val_loss"):
-        np.testing.assert_allclose([line[figure] for line in lines], case[figure], rtol=1e-5)
-    weights = checkpoint.load(tmp_path / "run/last.safetensors").weights
-    for name, value in zip(start, case["end"], strict=True):
-        np.testing.assert_allclose(weights[name], np.array(value), rtol=1e-4, atol=1e-6)
+    small.assert_fits_as_keras(plan, tmp_path / "run", monkeypatch, start, case)
 
 
 def dataset(y, classes=("cats", "dogs", "owls"), rows=None):

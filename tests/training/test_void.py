@@ -11,7 +11,6 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import SparseCategoricalCrossentropy
-from cnncli.training.loop import session
 from cnncli.training.metrics.metrics import MeanIoU
 from cnncli.training.metrics.statistics import Totals, of_valid
 from cnncli.training.runs import checkpoint
@@ -42,14 +41,7 @@ def test_two_epochs_are_those_of_keras(tmp_path, monkeypatch, case):
         fit=FitSection(epochs=2, batch_size=5, shuffle=False, class_weight=case["class_weight"]),
     )
     start = {"last/kernel": kernel, "last/bias": bias}
-    monkeypatch.setattr(session.Network, "initialize", lambda network, seed: network.load(start))
-    small.run(plan, tmp_path / "run")
-    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
-    for figure in ("loss", "val_loss"):
-        np.testing.assert_allclose([line[figure] for line in lines], case[figure], rtol=1e-5)
-    weights = checkpoint.load(tmp_path / "run/last.safetensors").weights
-    for name, value in zip(start, case["end"], strict=True):
-        np.testing.assert_allclose(weights[name].reshape(np.shape(value)), np.array(value), rtol=1e-4, atol=1e-6)
+    small.assert_fits_as_keras(plan, tmp_path / "run", monkeypatch, start, case)
 
 
 @pytest.mark.parametrize("case", FIXTURE["mean_iou"], ids=lambda case: f"ignore_{case['ignore_class']}")
