@@ -17,12 +17,10 @@ from cnncli.training.metrics.metrics import Metric
 from cnncli.training.metrics.mistakes import find_mistakes
 from cnncli.training.metrics.residuals import Residuals
 from cnncli.training.metrics.statistics import (
-    Confusion,
     Totals,
     class_names,
     class_numbers,
     confusion_matrix,
-    of_valid,
     valid_rows,
 )
 from cnncli.training.metrics.worst_masks import MaskMistake, WorstMasks
@@ -58,12 +56,13 @@ def _examine_pixels(
     network: Network, feed: Feed, metrics: Sequence[Metric], classes: int
 ) -> tuple[dict[str, float], Array, Sequence[MaskMistake]]:
     """The figures, the confusion matrix, and the images with the most wrong pixels."""
-    confusion, totals, worst = Confusion(classes), Totals(), WorstMasks(feed.split, network.loss)
+    totals, worst = Totals(), WorstMasks(feed.split)
 
     def count_batch(rows: slice) -> None:
         scores, targets = _read(network, rows)
-        totals.add(confusion.count(*of_valid(network.loss, scores, targets)))
-        worst.add(scores, targets, rows.start)
+        true, predicted, valid = class_numbers(targets), class_numbers(scores), valid_rows(network.loss, targets)
+        totals.add({"matrix": confusion_matrix(true[valid], predicted[valid], classes)})
+        worst.add(true, predicted, valid, rows.start)
 
     figures = evaluate(network, feed, metrics, after_batch=count_batch)
     return figures, totals.sums()["matrix"], worst.found

@@ -48,19 +48,6 @@ class Totals:
         self.parts = {name: list(tensor) for name, tensor in tensors.items()}
 
 
-class Confusion:
-    """Confusion matrix: int64 (true class, predicted class), of samples or pixels.
-
-    A single output distinguishes two classes: above 0.5 is the second.
-    """
-
-    def __init__(self, classes: int) -> None:
-        self.classes = classes
-
-    def count(self, predictions: Array, targets: Array) -> dict[str, Array]:
-        return {"matrix": confusion_matrix(class_numbers(targets), class_numbers(predictions), self.classes)}
-
-
 def confusion_matrix(true: Array, predicted: Array, classes: int) -> Array:
     """Counts of true (rows) and predicted classes: int64 (classes, classes). true, predicted: int64 (n, …)."""
     pairs = true * classes + predicted

@@ -6,8 +6,6 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.dataset import Split
-from cnncli.layers.losses import Loss
-from cnncli.training.metrics.statistics import class_numbers, valid_rows
 
 Array = np.ndarray[Any, Any]
 KEPT = 24
@@ -40,21 +38,21 @@ class MaskMistake:
 class WorstMasks:
     """Keeps the images with the largest shares of wrong pixels, the first of equal ones."""
 
-    def __init__(self, split: Split, loss: Loss) -> None:
-        self.split, self.loss = split, loss
+    def __init__(self, split: Split) -> None:
+        self.split = split
         self.found: list[MaskMistake] = []
 
-    def add(self, scores: Array, targets: Array, start: int) -> None:
-        """Look at a batch. scores, targets: real (n, H, W, classes); start: its first row in the split."""
-        predicted, true = (class_numbers(array).astype(np.uint8) for array in (scores, targets))
-        valid = valid_rows(self.loss, targets)
+    def add(self, true: Array, predicted: Array, valid: Array, start: int) -> None:
+        """Look at a batch. true, predicted: class numbers (n, H, W); valid: which pixels have a class, bool (n, H, W);
+        start: its first row in the split.
+        """
         wrong = ((predicted != true) & valid).sum((1, 2)) / np.maximum(1, valid.sum((1, 2)))
         least = self.found[-1].wrong if len(self.found) == KEPT else 0.0
         for i in np.flatnonzero(wrong > least).tolist():
             row = int(self.split.numbers[start + i])
             file = self.split.files[row] if self.split.files else ""
             index = self.split.start + row
-            own, given, known = (array[i].copy() for array in (true, predicted, valid))
+            own, given, known = true[i].astype(np.uint8), predicted[i].astype(np.uint8), valid[i].copy()
             self.found.append(MaskMistake(index, float(wrong[i]), start + i, own, given, known, file))
         self.found.sort(key=lambda mistake: (-mistake.wrong, mistake.position))
         del self.found[KEPT:]

@@ -7,7 +7,12 @@ from PIL import Image
 from cnncli.datasets.dataset import Split
 from cnncli.layers.losses import CategoricalCrossentropy, SparseCategoricalCrossentropy
 from cnncli.report.plots.overlays import COVER, class_colors, covered
+from cnncli.training.metrics.statistics import class_numbers, valid_rows
 from cnncli.training.metrics.worst_masks import KEPT, WorstMasks
+
+
+def add(worst, loss, scores, targets, start=0):
+    worst.add(class_numbers(targets), class_numbers(scores), valid_rows(loss, targets), start)
 
 
 def test_the_worst_masks_are_those_of_all_images_in_whatever_batches():
@@ -21,9 +26,10 @@ def test_the_worst_masks_are_those_of_all_images_in_whatever_batches():
     shares = (scores.argmax(-1) != true).reshape(count, -1).mean(1)
     expected = sorted(range(count), key=lambda row: (-shares[row], row))[:KEPT]
     for size in (1, 7, count):
-        worst = WorstMasks(split, CategoricalCrossentropy())
+        worst = WorstMasks(split)
         for start in range(0, count, size):
-            worst.add(scores[start : start + size], targets[start : start + size], start)
+            part = slice(start, start + size)
+            add(worst, CategoricalCrossentropy(), scores[part], targets[part], start)
         assert [mistake.position for mistake in worst.found] == expected
         assert [mistake.wrong for mistake in worst.found] == pytest.approx(shares[expected])
         np.testing.assert_array_equal(worst.found[0].predicted, scores[expected[0]].argmax(-1))
@@ -36,18 +42,16 @@ def test_void_pixels_are_neither_wrong_nor_counted():
     scores[0, :, 1:] = targets[0, :, 1:]
     targets[0, 2:] = 0  # 8 pixels are left, of which 2 are wrong
     targets[2] = 0
-    worst = WorstMasks(
-        Split(np.zeros((3, 4, 4, 1), np.uint8), None, "source", "test"), SparseCategoricalCrossentropy(ignore_class=9)
-    )
-    worst.add(scores, targets, 0)
+    worst = WorstMasks(Split(np.zeros((3, 4, 4, 1), np.uint8), None, "source", "test"))
+    add(worst, SparseCategoricalCrossentropy(ignore_class=9), scores, targets)
     assert [(mistake.position, mistake.wrong) for mistake in worst.found] == [(1, 1.0), (0, 0.25)]
     assert worst.found[1].differs.tolist() == [[True, False, False, False]] * 2 + [[False] * 4] * 2
 
 
 def test_right_masks_are_no_mistakes():
     targets = np.eye(2, dtype=np.float32)[np.random.RandomState(1).randint(0, 2, (4, 3, 3))]
-    worst = WorstMasks(Split(np.zeros((4, 3, 3, 1), np.uint8), None, "source", "test"), CategoricalCrossentropy())
-    worst.add(targets, targets, 0)
+    worst = WorstMasks(Split(np.zeros((4, 3, 3, 1), np.uint8), None, "source", "test"))
+    add(worst, CategoricalCrossentropy(), targets, targets)
     assert worst.found == []
 
 
