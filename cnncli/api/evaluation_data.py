@@ -77,10 +77,7 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source, data_format=section.data_format))
             return own, self._load(own)
-        if (
-            isinstance(found.source, str)
-            and not find(found.source, Path(), section.targets, column=section.label_column).names_splits
-        ):
+        if isinstance(found.source, str) and not find(section.replace(dataset=found.source), Path()).names_splits:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 
@@ -89,7 +86,7 @@ class EvaluationData:
         shape = self.spec.model.input_shape
         if isinstance(section.dataset, Synthetic):
             return section, describe(section, Path.cwd(), shape)
-        found = find(section.name, Path.cwd(), section.targets, column=section.label_column)
+        found = find(section, Path.cwd())
         formats = (
             ("channels_first", "channels_last")
             if found.kind in ("npz", "npy", "h5") and found.name not in EMBEDDED
@@ -134,7 +131,7 @@ def _section(spec: Spec, data: str) -> DataSection:
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).suffix.lower() != ".csv" and spec.data.targets != "values":
         known.pop("label_column", None)
-    if Path(data).is_dir() and len(shape) == 3 and find(data, Path.cwd()).kind == "folder":
+    if Path(data).is_dir() and len(shape) == 3 and find(DataSection(dataset=data), Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
         known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}

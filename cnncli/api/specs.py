@@ -7,6 +7,7 @@ from pathlib import Path, PurePath
 from typing import Any
 
 from cnncli.datasets.describe import find
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.synthetic import SOURCES
 from cnncli.errors import Diagnostic, SpecError, UsageError
 from cnncli.spec.spec import Spec, load, parse
@@ -67,7 +68,7 @@ def data_setting(data: str | os.PathLike[str]) -> str:
     Raises DeclarationError where there are none.
     """
     text = os.fspath(data)
-    name = text if SOURCES.find(text) else find(text, Path.cwd()).name
+    name = text if SOURCES.find(text) else find(DataSection(dataset=text), Path.cwd()).name
     return f"data.dataset={json.dumps(name)}"
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
-from cnncli.datasets.section import ARRAY_KEYS, MOST_MASKED, DataSection, LayoutName, Targets
+from cnncli.datasets.section import ARRAY_KEYS, MOST_MASKED, DataSection
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.synthetic import Source, Synthetic
@@ -55,7 +55,7 @@ def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None 
         data.refuse_keys("test_split")
         refuse_values("synthetic", data)
         return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
-    source = find(data.name, base, data.targets, data.layout, data.label_column)
+    source = find(data, base)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
@@ -193,22 +193,17 @@ def image_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[1:] if len(shape) == 4 else (*shape[1:], 1)
 
 
-def find(
-    dataset: str,
-    base: Path,
-    targets: Targets = "labels",
-    layout: LayoutName = "auto",
-    column: str | int | None = None,
-) -> Found:
-    """The file or folder behind a name or a path, in its `layout` and for its `targets`, those of a `column`.
+def find(data: DataSection, base: Path) -> Found:
+    """The dataset, file or folder that `data` names; relative paths are relative to `base`.
 
     Raises DeclarationError, with what is near, where there is none, and for what lies there and is not read.
     """
+    dataset = data.name
     if dataset in EMBEDDED:
         return Found(dataset, "npz", shipped("data") / f"{dataset}.npz")
     if dataset in KNOWN:
         return Found(dataset, "downloaded")
-    found = located(dataset, base, targets, layout, column)
+    found = located(data, base)
     if found is not None:
         return found
     path = (base / dataset).resolve()

@@ -63,7 +63,7 @@ def load(
         refuse_values("synthetic", data)
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
-        source = find(data.name, base, data.targets, data.layout, data.label_column)
+        source = find(data, base)
         made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs, void))
     if data.folds is None:
         return made

@@ -9,6 +9,7 @@ from cnncli import hints
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import located
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.datasets.sources.image_names import ENDINGS
 from cnncli.errors import CnncliError
@@ -51,7 +52,7 @@ def folder(path: Path) -> str:
 
 def _holds_data(path: Path) -> bool:
     try:
-        found = located(str(path), Path())
+        found = located(DataSection(dataset=str(path)), Path())
     except CnncliError:
         return False
     if found is None or found.kind != "folder":

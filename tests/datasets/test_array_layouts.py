@@ -341,7 +341,7 @@ def test_usual_names_do_not_go_before_other_layouts(tmp_path, others, kind):
     for name in ("data.npy", "labels.npy", *others):
         place = tmp_path / "own" / name
         place.mkdir() if name.endswith("/") else place.touch()
-    found = find("own", tmp_path)
+    found = find(DataSection(dataset="own"), tmp_path)
     assert found.kind == kind
     if others == ["x_train.npy"]:
         assert found.files["x_train"].name == "x_train.npy"

@@ -27,7 +27,7 @@ def message(folder, **options):
 
 
 def test_the_embedded_digits_are_what_is_written_down_of_them(tmp_path):
-    source = find("mnist5k", tmp_path)
+    source = find(DataSection(dataset="mnist5k"), tmp_path)
     found = splits(source.file, headers(source), labelled=True)
     known = EMBEDDED["mnist5k"]
     assert {name: split.count for name, split in found.items()} == known.samples

@@ -4,9 +4,18 @@ import random
 import pytest
 
 from cnncli.datasets.layouts import class_folders, unlabelled
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Sample
 from cnncli.errors import CnncliError
 from tests.datasets.photos import SUFFIXES, classes, picture, table
+
+
+def listed(root):
+    return class_folders.read(root, DataSection(dataset=str(root)))
+
+
+def listed_without_labels(root):
+    return unlabelled.read(root, DataSection(dataset=str(root), targets="input"))
 
 
 def told(problems):
@@ -14,7 +23,7 @@ def told(problems):
 
 
 def test_a_folder_a_class_in_the_order_of_names(tmp_path):
-    found = class_folders.read(classes(tmp_path, ("dogs", "cats"), 2))
+    found = listed(classes(tmp_path, ("dogs", "cats"), 2))
     assert found.classes == ("cats", "dogs")
     assert found.splits == {
         "train": [
@@ -33,7 +42,7 @@ def test_images_of_every_format_are_found_at_any_depth_and_hidden_files_are_not_
     picture(tmp_path / "dogs" / "x.png")
     for name in ("cats/.DS_Store", "cats/Thumbs.db", ".git", "README.md", "dogs/._x.png"):
         (tmp_path / name).write_text("no image")
-    found = class_folders.read(tmp_path)
+    found = listed(tmp_path)
     names = ["x.JPG", "x.bmp", "x.gif", "x.jpg", "x.png", "x.webp"]
     assert [sample.file for sample in found.splits["train"]] == [f"cats/deep/{name}" for name in names] + ["dogs/x.png"]
     assert not (found.problems or found.faults)
@@ -43,7 +52,7 @@ def test_images_of_every_format_are_found_at_any_depth_and_hidden_files_are_not_
 def test_train_val_and_test_are_splits_and_never_classes(tmp_path, validation):
     for name, count in (("train", 3), (validation, 1), ("test", 2)):
         classes(tmp_path / name, count=count)
-    found = class_folders.read(tmp_path)
+    found = listed(tmp_path)
     assert found.classes == ("cats", "dogs")
     assert {name: len(part) for name, part in found.splits.items()} == {"train": 6, "validation": 2, "test": 4}
     assert found.splits["validation"][1] == Sample(f"{validation}/dogs/00.png", (1,))
@@ -51,7 +60,7 @@ def test_train_val_and_test_are_splits_and_never_classes(tmp_path, validation):
 
 def test_a_table_names_files_and_their_classes(tmp_path):
     text = "file,label\nb.png,owl\n\na.png,cat\nsub/../c.png,x\nd.png,cat\n"
-    found = class_folders.read(table(tmp_path, text))
+    found = listed(table(tmp_path, text))
     assert found.classes == ("cat", "owl")
     assert found.splits == {"train": [Sample("a.png", (0,)), Sample("b.png", (1,)), Sample("d.png", (0,))]}
     assert told(found.problems) == [
@@ -60,7 +69,7 @@ def test_a_table_names_files_and_their_classes(tmp_path):
 
 
 def test_a_table_of_several_columns_gives_any_number_of_classes_in_the_order_of_its_columns(tmp_path):
-    found = class_folders.read(table(tmp_path, "\ufefffile,sun,rain\na.png,1,0\nb.png,1,1\nc.png,0,0\n"))
+    found = listed(table(tmp_path, "\ufefffile,sun,rain\na.png,1,0\nb.png,1,1\nc.png,0,0\n"))
     assert (found.classes, found.several) == (("sun", "rain"), True)
     assert found.splits["train"] == [Sample("a.png", (0,)), Sample("b.png", (0, 1)), Sample("c.png", ())]
 
@@ -72,16 +81,16 @@ def test_a_table_may_lie_in_the_folder_of_each_split_or_name_files_in_them(tmp_p
         "train": [Sample("train/a.png", (0,)), Sample("train/b.png", (1,))],
         "test": [Sample("test/a.png", (0,)), Sample("test/b.png", (1,))],
     }
-    assert class_folders.read(tmp_path / "own").splits == expected
+    assert listed(tmp_path / "own").splits == expected
     (tmp_path / "own" / "labels.csv").write_text(
         "file,label\ntest/a.png,x\ntest/b.png,y\ntrain/a.png,x\ntrain/b.png,y\n"
     )
-    assert class_folders.read(tmp_path / "own").splits == expected
+    assert listed(tmp_path / "own").splits == expected
 
 
 def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
     text = "file,label\na.png\n/etc/passwd,x\nz.png,x\na.png,\na.png,x\na.png,y\nb.png,y\n"
-    found = class_folders.read(table(tmp_path, text))
+    found = listed(table(tmp_path, text))
     assert told(found.problems) == [
         "labels.csv:2: a row must have 2 values, one per column; received 1",
         "labels.csv:3: a file must be a path inside the table's folder; received '/etc/passwd', an absolute "
@@ -90,7 +99,7 @@ def test_what_is_wrong_with_a_tables_rows_is_told_with_their_lines(tmp_path):
         "labels.csv:5: column 'label' must be a class name; it is empty",
         "labels.csv:7: a file must be listed once; 'a.png' is already on line 6",
     ]
-    found = class_folders.read(table(tmp_path, "file,x,y\na.png,1,yes\nb.png,1,1\n"))
+    found = listed(table(tmp_path, "file,x,y\na.png,1,yes\nb.png,1,1\n"))
     assert told(found.problems) == ["labels.csv:2: column 'y' must be 0 or 1; received 'yes'"]
 
 
@@ -101,7 +110,7 @@ def test_what_spreadsheets_write_is_read(tmp_path, delimiter, encoding):
     rows = (("File", "Label"), ("a.png", "größer, als"), ("b.png", "x"))
     text = "\r\n".join(delimiter.join(f'"{cell}"' for cell in row) for row in rows)
     (tmp_path / "labels.csv").write_bytes(text.encode(encoding))
-    found = class_folders.read(tmp_path)
+    found = listed(tmp_path)
     assert (found.classes, found.problems) == (("größer, als", "x"), ())
     assert found.splits == {"train": [Sample("a.png", (0,)), Sample("b.png", (1,))]}
 
@@ -111,7 +120,7 @@ def test_a_table_in_another_encoding_says_what_to_do(tmp_path, encoding):
     table(tmp_path, "")
     (tmp_path / "labels.csv").write_bytes("file,label\na.png,café\n".encode(encoding))
     with pytest.raises(CnncliError, match=r"a table must be UTF-8 text; received .*: save it as UTF-8$"):
-        class_folders.read(tmp_path)
+        listed(tmp_path)
 
 
 def test_names_of_files_are_understood_where_they_mean_one_file(tmp_path):
@@ -123,14 +132,14 @@ def test_names_of_files_are_understood_where_they_mean_one_file(tmp_path):
     for place in (root, tmp_path / "link"):
         text = "".join(f"{name},{'xy'[i % 2]}\n" for i, name in enumerate(names))
         (root / "labels.csv").write_text(f"file,label\n{text}", encoding="utf-8")
-        found = class_folders.read(place)
+        found = listed(place)
         expected = {"cats/Tom.JPG", "cats/cafe\u0301.png", "a\\b.png", "a.png", "b.png"}
         assert {sample.file for sample in found.splits["train"]} == expected - ({"b.png"} if place == root else set())
     picture(root / "dogs/REX.png")
     rows = ["dogs/rex.png", "cats/tom.JPG", "cats/Tom.JPG", r"C:\photos\a.png", "/elsewhere/a.png", "none.png"]
     (root / "labels.csv").write_text("file,label\n" + "".join(f"{name},x\n" for name in rows))
     elsewhere = "a file must be a path inside the table's folder; received"
-    assert told(class_folders.read(root).problems) == [
+    assert told(listed(root).problems) == [
         "labels.csv:2: 'dogs/rex.png' is ambiguous in the table's folder; it matches dogs/REX.png, dogs/Rex.png",
         "labels.csv:4: a file must be listed once; 'cats/Tom.JPG' is already on line 3",
         rf"labels.csv:5: {elsewhere} 'C:\\photos\\a.png', an absolute path outside it",
@@ -140,7 +149,7 @@ def test_names_of_files_are_understood_where_they_mean_one_file(tmp_path):
 
 
 def test_a_table_none_of_whose_rows_can_be_used_is_not_said_to_be_missing(tmp_path):
-    found = class_folders.read(table(tmp_path, "file,label\nz.png,x\n"))
+    found = listed(table(tmp_path, "file,label\nz.png,x\n"))
     assert told(found.problems) == ["labels.csv:2: there is no file 'z.png' in the table's folder"]
     assert told(found.faults) == ["labels.csv: there must be at least one usable row"]
 
@@ -156,10 +165,10 @@ def test_a_class_in_both_forms_of_unicode_is_one(tmp_path):
         for split in ("", "train", "test"):
             if bool(split) == (root.name == "two"):
                 picture(root / split / "tea" / "1.png")
-        found = class_folders.read(root)
+        found = listed(root)
         assert (found.classes, found.faults) == ((COMPOSED, "tea"), ())
     rows = f"file,label\na.png,{COMPOSED}\nb.png,{APART}\nc.png,tea\n"
-    assert class_folders.read(table(tmp_path / "three", rows)).classes == (COMPOSED, "tea")
+    assert listed(table(tmp_path / "three", rows)).classes == (COMPOSED, "tea")
 
 
 @pytest.mark.parametrize(
@@ -167,13 +176,13 @@ def test_a_class_in_both_forms_of_unicode_is_one(tmp_path):
 )
 def test_a_table_with_other_columns_says_which_there_must_be(tmp_path, header):
     with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and one 0/1"):
-        class_folders.read(table(tmp_path, f"{header}\na.png,1\n"))
+        listed(table(tmp_path, f"{header}\na.png,1\n"))
 
 
 def test_without_labels_images_may_lie_anywhere(tmp_path):
     classes(tmp_path, count=1)
     picture(tmp_path / "top.png")
-    found = unlabelled.read(tmp_path)
+    found = listed_without_labels(tmp_path)
     assert found.splits == {"train": [Sample("cats/00.png"), Sample("dogs/00.png"), Sample("top.png")]}
     assert found.classes == ()
 
@@ -184,7 +193,7 @@ def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
     for name in ("cats/x.heic", "cats/notes.txt", "dogs/README", "top.tif", "README.md"):
         (tmp_path / name).write_text("")
     rule = "an image must be PNG, JPEG, WebP, BMP or GIF; received"
-    assert told(class_folders.read(tmp_path).problems) == [
+    assert told(listed(tmp_path).problems) == [
         f"cats/notes.txt: {rule} .txt",
         f"cats/x.heic: {rule} .heic",
         f"dogs/README: {rule} a file without an ending",
@@ -196,23 +205,19 @@ def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
 def test_a_name_that_is_no_text_is_named_without_harm(tmp_path):
     classes(tmp_path)
     os.link(os.fsencode(tmp_path / "cats" / "00.png"), os.fsencode(tmp_path / "cats") + b"/\xff.png")
-    (problem,) = class_folders.read(tmp_path).problems
+    (problem,) = listed(tmp_path).problems
     assert str(problem) == r"'cats/\udcff.png': the name of an image must be printable UTF-8"
 
 
 def test_empty_classes_and_a_single_class_are_faults(tmp_path):
     classes(tmp_path / "one", ("cats",))
-    assert told(class_folders.read(tmp_path / "one").faults) == [
-        "cats: there must be at least two classes; this is the only one"
-    ]
+    assert told(listed(tmp_path / "one").faults) == ["cats: there must be at least two classes; this is the only one"]
     classes(tmp_path / "empty")
     (tmp_path / "empty" / "owls").mkdir()
-    assert told(class_folders.read(tmp_path / "empty").faults) == ["owls: a class must have at least one image"]
+    assert told(listed(tmp_path / "empty").faults) == ["owls: a class must have at least one image"]
     (tmp_path / "none").mkdir()
-    assert told(class_folders.read(tmp_path / "none").faults) == [
-        ".: there must be a folder for each class, or a labels.csv"
-    ]
-    assert told(unlabelled.read(tmp_path / "none").faults) == [
+    assert told(listed(tmp_path / "none").faults) == [".: there must be a folder for each class, or a labels.csv"]
+    assert told(listed_without_labels(tmp_path / "none").faults) == [
         ".: a folder must have at least one image (PNG, JPEG, WebP, BMP or GIF)"
     ]
 
@@ -220,7 +225,7 @@ def test_empty_classes_and_a_single_class_are_faults(tmp_path):
 def test_a_class_that_a_split_has_not_is_a_fault_that_says_which(tmp_path):
     classes(tmp_path / "train", ("cats", "dogs"))
     classes(tmp_path / "test", ("cats", "owls"))
-    assert told(class_folders.read(tmp_path).faults) == [
+    assert told(listed(tmp_path).faults) == [
         "test/dogs: a class must have at least one image in every split",
         "train/owls: a class must have at least one image in every split",
     ]
@@ -237,14 +242,14 @@ def test_splits_beside_something_else_or_twice_are_refused(tmp_path, names, mess
     for name in names:
         classes(tmp_path / name)
     with pytest.raises(CnncliError) as caught:
-        class_folders.read(tmp_path)
+        listed(tmp_path)
     hint = "; if they are classes, set `layout: class_folders` under `data`"
     assert str(caught.value) == f"{tmp_path}: {message}{hint}"
 
 
 def test_the_file_systems_order_changes_nothing(tmp_path, monkeypatch):
     classes(tmp_path, count=20)
-    expected = class_folders.read(tmp_path)
+    expected = listed(tmp_path)
     scandir = os.scandir
 
     class Shuffled:
@@ -259,4 +264,4 @@ def test_the_file_systems_order_changes_nothing(tmp_path, monkeypatch):
             pass
 
     monkeypatch.setattr(os, "scandir", Shuffled)
-    assert class_folders.read(tmp_path) == expected
+    assert listed(tmp_path) == expected

@@ -10,6 +10,7 @@ from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.describe import find
 from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
 from cnncli.datasets.inspect.inspect_folder import inspect_folder
+from cnncli.datasets.section import DataSection
 from cnncli.report.tables.inspection import inspection_lines
 from tests.cli.test_train import cnncli
 from tests.datasets.lookalikes import brightened, photograph, reencoded, resized, shifted, track
@@ -23,7 +24,7 @@ def write(path, pixels):
 
 
 def inspected(root, *options):
-    return inspect_folder(find(str(root), root), "photos", *options)
+    return inspect_folder(find(DataSection(dataset=str(root)), root), "photos", *options)
 
 
 @pytest.fixture(scope="module")

@@ -97,7 +97,7 @@ def test_splits_by_their_usual_names_are_trained_on(tmp_path, train, test):
 def test_folders_around_the_data_are_passed_and_named(tmp_path):
     drawings(tmp_path / "own/archive/data", 20)
     (tmp_path / "own/README.md").write_text("about")
-    assert find("own", tmp_path).file == tmp_path / "own/archive/data"
+    assert find(DataSection(dataset="own"), tmp_path).file == tmp_path / "own/archive/data"
     trained(tmp_path, "own", "test_split: 0.2")
     done = cnncli(tmp_path, "datasets", "check", "own")
     assert done.stdout.splitlines()[0] == "own/archive/data: 40 images, 2 classes"

@@ -83,7 +83,7 @@ def test_names_that_are_near_are_suggested_among_all_that_is_read(tmp_path):
 def test_a_folder_is_told_by_the_names_in_it(tmp_path, entries, kind):
     for name in entries:
         (tmp_path / name).mkdir() if name.endswith("/") else (tmp_path / name).touch()
-    assert find(str(tmp_path), tmp_path).kind == kind
+    assert find(DataSection(dataset=str(tmp_path)), tmp_path).kind == kind
 
 
 def test_a_folder_of_two_kinds_asks_which(tmp_path):

@@ -79,14 +79,14 @@ def _inspected(
     from cnncli.datasets.inspect.inspect_folder import inspect_folder
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
 
-    if targets is None:
-        masked = layout == "auto" and recognize_masks(find(str(source), Path()))
-        targets = "masks" if masked else "labels"
-    place = find(str(source), Path(), targets, layout)
+    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout)
+    if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
+        data = data.replace(targets="masks")
+    place = find(data, Path())
     if place.kind == "folder":
         return inspect_folder(place, name_within(str(source), place), image_size)
     if image_size is not None:
         raise UsageError(f"--image-size is for folders of images; {source} is not one")
     from cnncli.datasets.load import load
 
-    return inspect_arrays(load(DataSection(dataset=str(source), targets=targets), Path(), input_shape=()))
+    return inspect_arrays(load(data, Path(), input_shape=()))

@@ -100,7 +100,7 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
-    source = name_within(source, find(source, Path(), layout=data.layout)) if seen.kind == "folder" else source
+    source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
     text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)

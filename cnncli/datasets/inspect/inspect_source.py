@@ -81,8 +81,8 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     """
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
-    found = find(data.name, Path(), data.targets, data.layout, data.label_column)
-    made = INSPECTORS[found.kind](found, progress) if found.kind in INSPECTORS else _described(data, found.kind)
+    found = find(data, Path())
+    made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
     return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
@@ -95,7 +95,7 @@ def _described(data: DataSection, kind: str) -> SourceSummary:
     return SourceSummary(kind, names, about.samples, {(height, width): sum(about.samples.values())}, channels)
 
 
-def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
+def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     arrays = archive.headers(found)
     transposed = any(key.startswith("x_") and archive.looks_channels_first(header) for key, header in arrays.items())
     splits = archive.splits(found.file, arrays, labelled=True, data_format="channels_first" if transposed else "auto")
@@ -134,8 +134,8 @@ def _arrays(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     return replace(made, notes=notes, classes=tuple(shown), counts=shown, ordered=bool(ordered))
 
 
-def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
-    tables = csv_layout.tables(found, DataSection(dataset=found.name))
+def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
+    tables = csv_layout.tables(found, data)
     height, width, channels = csv_layout.image_shape(tables, None)
     samples = {name: len(part) for name, part in tables.numbers.items()}
     counts = Counter(tables.numbers.get("train", ()))
@@ -151,15 +151,15 @@ def _table(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
     )
 
 
-def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary:
+def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = _numbers(root) or found.listing()
+    listing = _numbers(root, data) or found.listing()
     if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"
         )
-    if listing.faults and find(str(root), Path(), "masks").listing().masks:
+    if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
         raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
@@ -199,16 +199,16 @@ def _folder(found: Found, progress: Callable[[int, int], None]) -> SourceSummary
     )
 
 
-def _numbers(root: Path) -> Listing | None:
+def _numbers(root: Path, data: DataSection) -> Listing | None:
     """The images of a folder whose table has numbers that are no classes."""
     try:
-        listing = value_tables.read(root)
+        listing = value_tables.read(root, data.replace(targets="values", layout="auto"))
     except (CnncliError, DeclarationError):
         return None
     return listing if not listing.faults and value_tables.are_values(listing) else None
 
 
-INSPECTORS: dict[str, Callable[[Found, Callable[[int, int], None]], SourceSummary]] = {
+INSPECTORS: dict[str, Callable[[Found, DataSection, Callable[[int, int], None]], SourceSummary]] = {
     "folder": _folder,
     **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),
     "csv": _table,

@@ -3,18 +3,19 @@
 from pathlib import Path
 
 from cnncli.datasets.describe import find
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive
 from cnncli.datasets.sources.found import Found
 from cnncli.errors import CnncliError
 
 
-def recognize_masks(source: Found) -> bool:
+def recognize_masks(source: Found, data: DataSection) -> bool:
     """Whether a source has masks: files that are masks, but not classes; or labels as large as their images.
 
     Raises CnncliError where it can't be read.
     """
     if source.kind == "folder":
-        return not _has_classes(source) and bool(find(str(source.file), Path(), "masks").listing().masks)
+        return not _has_classes(source) and bool(find(data.replace(targets="masks"), Path()).listing().masks)
     if source.kind not in ("npz", "npy", "idx"):
         return False
     headers = archive.headers(source)

@@ -116,7 +116,7 @@ def _folder(place: Place) -> Iterator[Yes | No]:
 def _synonyms(place: Place) -> dict[tuple[str, str], tuple[Format, str]]:
     """As `_folder` lists them, files called images.npy and labels.npy or the like, without pictures beside them."""
     keys = {array_names.key_of(name.removesuffix(NPY)): name for name, _ in place.entries if name.endswith(NPY)}
-    wanted = {"x_train"} if place.targets == "input" else {"x_train", "y_train"}
+    wanted = {"x_train"} if place.data.targets == "input" else {"x_train", "y_train"}
     found = wanted <= set(keys) and not any(is_picture(name) for name, _ in place.entries)
     return {("npy", ""): (FORMATS[0], keys["x_train"])} if found else {}
 

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
 from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
@@ -44,13 +45,14 @@ class _Part(NamedTuple):
         return self._replace(rows=[row for row in self.rows if row[0] not in left])
 
 
-def read(root: Path, *, whole: bool = False) -> Listing:
-    """List the images of a folder; `whole`: its folders are the classes, whatever they are called.
+def read(root: Path, data: DataSection) -> Listing:
+    """List the images of a folder. With the layout class_folders its folders are the classes, whatever they are called.
 
     Raises CnncliError where the folder or its table can't be read, something other than splits lies beside them, or the
     folders look like splits of other names.
     """
     problems: list[Problem] = []
+    whole = data.layout == "class_folders"
     parts = WHOLE if whole else split_folders(root)
     if not whole:
         for folder in parts.folders.values():

@@ -7,11 +7,12 @@ from pathlib import Path
 from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled, value_tables
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_names import split_names
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.image_names import is_picture
 
 RANK = 1
-READERS: dict[str, Callable[[Path], Listing]] = {
+READERS: dict[str, Callable[[Path, DataSection], Listing]] = {
     "labels": class_folders.read,
     "masks": mask_folders.read,
     "input": unlabelled.read,
@@ -27,13 +28,11 @@ def recognize(place: Place) -> Iterator[Yes | No]:
     if not any(is_folder or name == labels_csv.TABLE or is_picture(name) for name, is_folder in place.entries):
         yield No(f"{path} contains no dataset; expected one of {_expected(place)}", near=0)
         return
-    names_splits = place.layout == "auto" and bool(
+    names_splits = place.data.layout == "auto" and bool(
         split_names([name for name, is_folder in place.entries if is_folder]).splits
     )
-    read = READERS[place.targets] if place.layout == "auto" else partial(class_folders.read, whole=True)
-    if place.targets == "values":
-        read = partial(value_tables.read, column=place.column)
-    yield Yes(Found(str(path), "folder", path, listing=partial(read, path), names_splits=names_splits), RANK)
+    listing = partial(READERS[place.data.targets], path, place.data)
+    yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
 
 
 def _expected(place: Place) -> str:

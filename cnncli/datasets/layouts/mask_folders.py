@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from cnncli.datasets.layouts import unlabelled
 from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 
@@ -19,9 +20,9 @@ ENDINGS = (".png", ".bmp", ".gif")
 LOSSY = "a mask must be PNG, BMP or GIF: lossy formats change class numbers"
 
 
-def read(root: Path) -> Listing:
+def read(root: Path, data: DataSection) -> Listing:
     """List the images of a folder and their masks. Raises CnncliError where it can't be read."""
-    found, folders = unlabelled.read(root), split_folders(root).named
+    found, folders = unlabelled.read(root, data), split_folders(root).named
     problems = list(found.problems)
     masks: dict[str, str] = {}
     for part in found.splits.values():

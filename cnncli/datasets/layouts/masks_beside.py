@@ -9,6 +9,7 @@ from cnncli.datasets.layouts import mask_folders, unlabelled
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.unicode_names import composed
 
@@ -18,12 +19,12 @@ MASK = re.compile(r"(?P<image>.+)[-_ ]masks?([-_ ]?\d+)?", re.IGNORECASE)
 
 def recognize(place: Place) -> Iterator[Yes | No]:
     """A folder in which a mask lies beside an image, where masks are asked for."""
-    if place.targets != "masks" or not place.is_folder:
+    if place.data.targets != "masks" or not place.is_folder:
         return
     path = place.path
-    if masks_beside(sample.file for part in unlabelled.read(path).splits.values() for sample in part):
+    if masks_beside(sample.file for part in unlabelled.read(path, place.data).splits.values() for sample in part):
         named = bool(split_folders(path).named)
-        yield Yes(Found(str(path), "folder", path, listing=partial(read, path), names_splits=named), RANK)
+        yield Yes(Found(str(path), "folder", path, listing=partial(read, path, place.data), names_splits=named), RANK)
     else:
         yield No(f"{path} contains no image with a mask beside it, such as 1.jpg and 1_mask.png", near=0)
 
@@ -51,9 +52,9 @@ def note(masks: Iterable[str]) -> str:
     )
 
 
-def read(root: Path) -> Listing:
+def read(root: Path, data: DataSection) -> Listing:
     """List the images of a folder and the masks beside them. Raises CnncliError where it can't be read."""
-    found = unlabelled.read(root)
+    found = unlabelled.read(root, data)
     problems, masks = list(found.problems), dict[str, str]()
     files = [sample.file for part in found.splits.values() for sample in part]
     beside = masks_beside(files)

@@ -6,21 +6,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.datasets.section import LayoutName, Targets
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
 
 
 @dataclass(frozen=True)
 class Place:
-    """An absolute path at which there is something, and what the model is to predict; the layout, and the column of the
-    target, if they are given.
-    """
+    """An absolute path at which there is something, and how a spec's `data` ask for it to be read."""
 
     path: Path
-    targets: Targets = "labels"
-    layout: LayoutName = "auto"
-    column: str | int | None = None
+    data: DataSection
 
     @cached_property
     def entries(self) -> list[tuple[str, bool]]:

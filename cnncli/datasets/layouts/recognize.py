@@ -10,7 +10,7 @@ from pathlib import Path
 from cnncli.datasets.layouts import array_files, image_folders, masks_beside
 from cnncli.datasets.layouts.place import No, Place, Recognizer, Yes
 from cnncli.datasets.layouts.split_folders import WHOLE, split_folders, unwrapped
-from cnncli.datasets.section import LayoutName, Targets
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import ENDINGS as PICTURES
 from cnncli.datasets.sources.image_names import UNREAD
@@ -40,26 +40,19 @@ ADVICE = {
 """How to convert unsupported files, by extension."""
 
 
-def located(
-    dataset: str,
-    base: Path,
-    targets: Targets = "labels",
-    layout: LayoutName = "auto",
-    column: str | int | None = None,
-) -> Found | None:
-    """What lies at a path, relative to `base`, or in the one folder there; None where there is nothing. `column`: that
-    of the target.
+def located(data: DataSection, base: Path) -> Found | None:
+    """What lies at the path of `data`, relative to `base`, or in the one folder there; None where there is nothing.
 
     Raises DeclarationError, which says what to do, for what is there but is not read.
     """
     try:
-        path = (base / dataset).resolve()
+        path = (base / data.name).resolve()
         there = path.exists()
     except (OSError, RuntimeError) as error:  # a name that is too long, links that lead in a circle
         raise DeclarationError(f"the dataset's path can't be resolved: {reason(error)}") from None
     if not there:
         return None
-    return _judged(Place(_inner(path, targets) if layout == "auto" else path, targets, layout, column))
+    return _judged(Place(_inner(path, data) if data.layout == "auto" else path, data))
 
 
 def name_within(dataset: str, found: Found) -> str:
@@ -69,12 +62,12 @@ def name_within(dataset: str, found: Found) -> str:
     return str(Path(dataset) / found.file.relative_to(outer)) if inner else dataset
 
 
-def _inner(path: Path, targets: Targets) -> Path:
+def _inner(path: Path, data: DataSection) -> Path:
     """The folder that holds the data; images without labels may lie anywhere, unless there are splits."""
     if not path.is_dir():
         return path
     inner = unwrapped(path)
-    return path if targets == "input" and split_folders(inner) == WHOLE else inner
+    return path if data.targets == "input" and split_folders(inner) == WHOLE else inner
 
 
 def readable(place: Path) -> Iterator[str]:

@@ -4,10 +4,11 @@ from pathlib import Path
 
 from cnncli.datasets.layouts.split_folders import EMPTY, images_below, split_folders
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
 
 
-def read(root: Path) -> Listing:
+def read(root: Path, data: DataSection) -> Listing:
     """List the images of a folder wherever they lie, and of no class. Raises CnncliError where it can't be read."""
     problems: list[Problem] = []
     found = {

@@ -13,6 +13,7 @@ from cnncli.datasets.layouts import labels_csv
 from cnncli.datasets.layouts.labels_csv import FILE, TABLE
 from cnncli.datasets.layouts.split_folders import is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.errors import CnncliError, DeclarationError
 
@@ -28,14 +29,14 @@ class _Table:
     rows: dict[str, tuple[float, ...]] = field(default_factory=dict)
 
 
-def read(root: Path, *, column: str | int | None = None) -> Listing:
-    """List the images of a folder that its table has numbers for; `column`: of this column alone.
+def read(root: Path, data: DataSection) -> Listing:
+    """List the images of a folder that its table has numbers for; with `label_column`, of this column alone.
 
     Raises CnncliError where there is no such table, in each split's folder or for all, or its columns are others.
     """
     problems: list[Problem] = []
     parts = split_folders(root)
-    tables = {split: _table(root, folder, column, problems) for split, folder in parts.folders.items()}
+    tables = {split: _table(root, folder, data.label_column, problems) for split, folder in parts.folders.items()}
     outputs = {table.outputs for table in tables.values()}
     if len(outputs) > 1:
         columns = " and ".join(", ".join(names) for names in outputs)
