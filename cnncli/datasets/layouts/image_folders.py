@@ -1,6 +1,6 @@
 """Recognizes folders of images: with labels, with masks, with numbers, or without any."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +12,8 @@ from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.image_names import is_picture
 
 RANK = 1
+MOST_NAMED = 4
+"""Files that an error lists."""
 READERS: dict[str, Callable[[Path, DataSection], Listing]] = {
     "labels": class_folders.read,
     "masks": mask_folders.read,
@@ -41,5 +43,9 @@ def _expected(place: Place) -> str:
     inside = [
         name for name, is_folder in place.entries if not is_folder and name.endswith((*array_files.ARCHIVES, ".csv"))
     ]
-    instead = f"; specify the file {inside[0]!r} in it" if inside else ""
+    instead = f"; specify the file {_named(inside)} in it" if inside else ""
     return f"folders of images, {labels_csv.TABLE}, {examples}{instead}"
+
+
+def _named(files: Sequence[str]) -> str:
+    return " or ".join(map(repr, files[:MOST_NAMED])) + (" or another" if len(files) > MOST_NAMED else "")
