@@ -236,15 +236,15 @@ def test_nothing_is_written_over_without_force(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "init needs the name of a spec (densenet_small, lenet5, mnist, mobilenet_small, "),
-        (["mnsit"], "there is no spec 'mnsit' among densenet_small, lenet5, "),
+        ([], "init needs the name of a spec (alexnet_small, densenet_small, lenet5, mnist, "),
+        (["mnsit"], "there is no spec 'mnsit' among alexnet_small, densenet_small, "),
         (["runs"], "to write a spec for data: cnncli init --data runs"),
         (["mnist", "--data", "runs"], "init takes the name of a spec or --data, not both"),
         (["mnist", "--model", "vgg"], "--model needs --data: a bundled spec has its own network"),
         (["--data", "nothing"], "unknown dataset 'nothing'"),
         (
             ["--data", "mnist5k", "--model", "vgg19"],
-            "--model must be one of small, vgg, resnet20, mobilenet; received 'vgg19'",
+            "vgg16; received 'vgg19'; did you mean 'vgg16'?",
         ),
     ],
 )

@@ -1,5 +1,7 @@
 """What `init` decides, seen from what it is shown."""
 
+from dataclasses import replace
+
 import pytest
 import yaml
 from jsonschema import Draft202012Validator
@@ -126,8 +128,13 @@ def test_an_editor_takes_what_is_written_by_the_schema(seen, model):
     assert max(map(len, text.splitlines())) <= 120
 
 
-@pytest.mark.parametrize("model", MODELS)
-@pytest.mark.parametrize("size", [(8, 8), (8, 40), (28, 28), (37, 50), (96, 96), (128, 128)])
+SIZES = [(8, 8), (8, 40), (28, 28), (37, 50), (96, 96), (128, 128)]
+NORMALIZED = MODELS.keys() - {"small", "vgg", "vgg16"}
+
+
+@pytest.mark.parametrize(
+    ("model", "size"), [(name, size) for name, choice in MODELS.items() for size in SIZES if min(size) >= choice.least]
+)
 def test_every_network_fits_every_size(model, size):
     lines = network(model, size, "{units: 3, activation: softmax}")
     shape = f"image_shape: [{size[0]}, {size[1]}, 3], classes: 3"
@@ -139,4 +146,11 @@ def test_every_network_fits_every_size(model, size):
     assert (last.units, last.activation) == (3, "softmax")
     normalized = [node for node in spec.model.nodes if type(node.layer).__name__ == "BatchNormalization"]
     assert all(node.layer.momentum == 0.9 for node in normalized)  # few batches an epoch may have to do
-    assert bool(normalized) == (model in ("resnet20", "mobilenet") or (model == "small" and min(size) >= 40))
+    assert bool(normalized) == (model in NORMALIZED or (model == "small" and min(size) >= 40))
+
+
+def test_a_network_of_larger_images_enlarges_the_input_or_refuses():
+    large = SourceSummary("folder", ("a", "b"), {"train": 40}, {(200, 200): 40}, 3, listing=folder().listing)
+    assert (propose(large, 1).size, propose(large, 1, 71).size) == ((64, 64), (71, 71))
+    with pytest.raises(UsageError, match=r"at least 71 × 71 .* received 60 × 60: choose another --model"):
+        propose(replace(large, sizes={(60, 60): 40}), 1, 71)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspect_source import SourceSummary
 
 MOST_CLASSES, MOST_SIZES = 12, 3
+SMALL = next(iter(MODELS))
 
 
 def _specs() -> dict[str, Path]:
@@ -48,17 +49,28 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a built-in dataset.")
-@click.option("--model", type=click.Choice(MODELS), help="Network for the data. Default: small.")
+@click.option("--model", type=click.Choice(list(MODELS)), help="Network for the data. Default: small.")
+@click.option("--models", is_flag=True, help="List the networks of --model, with their parameters.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    *, name: str | None, data: str | None, model: str | None, output: Path | None, layout: LayoutName, force: bool
+    *,
+    name: str | None,
+    data: str | None,
+    model: str | None,
+    models: bool,
+    output: Path | None,
+    layout: LayoutName,
+    force: bool,
 ) -> None:
     """Create a starter spec, from a template or from your images.
 
     NAME is a bundled spec, such as mnist. With --data, a commented spec is written for your data.
     """
+    if models:
+        echo_lines(_networks())
+        return
     if data is not None and name is not None:
         raise UsageError(f"init takes the name of a spec or --data, not both; received '{name}' and --data {data}")
     if data is None and model is not None:
@@ -66,7 +78,15 @@ def command(
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(DataSection(dataset=data, layout=layout), model or MODELS[0], output, force=force)
+        _propose(DataSection(dataset=data, layout=layout), model or SMALL, output, force=force)
+
+
+def _networks() -> Iterator[str]:
+    """A line for each network: its name, its parameters as it is shipped, and what it is."""
+    for name, choice in MODELS.items():
+        file = shipped("configs") / f"{choice.file}.yaml"
+        count = f"{_count(load(file, check_data=False)):,}" if choice.file else "by image size"
+        yield f"{name:<17} {count:>13}  {choice.about}"
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
@@ -97,8 +117,8 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
 
     with Status() as status:
         seen = inspect_source(data, counting("looking at images", status))
-    chosen = propose(seen, SEED)
-    command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
+    chosen = propose(seen, SEED, MODELS[model].least)
+    command = ["cnncli", "init", "--data", source, *(["--model", model] if model != SMALL else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
@@ -190,7 +210,11 @@ def _decided(output: Path, model: str, spec: Spec, seen: "SourceSummary", sample
 
 
 def _parameters(spec: Spec) -> str:
-    return f"{sum(parameter.size for parameter in lower(spec.model).parameters):,} parameters"
+    return f"{_count(spec):,} parameters"
+
+
+def _count(spec: Spec) -> int:
+    return sum(parameter.size for parameter in lower(spec.model).parameters)
 
 
 def _next(output: Path) -> Iterator[str]:

@@ -2,13 +2,41 @@
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from cnncli.datasets.files import shipped
 
-SHIPPED = {"vgg": "vgg_small", "resnet20": "resnet20", "mobilenet": "mobilenet_small"}
-"""Networks from `configs/`, by their --model name."""
-MODELS = ("small", *SHIPPED)
-SETTLED = "BatchNormalization: {momentum: 0.9}"
+
+class Choice(NamedTuple):
+    """`file`: the spec in `configs/` whose network it is; "" for one that is adapted to the images.
+
+    `about`: what it is, and what to try. `least`: the shortest side of an image, in pixels.
+    """
+
+    file: str
+    about: str
+    least: int = 8
+
+
+MODELS: dict[str, Choice] = {
+    "small": Choice("", "Two to four convolutions. Try more filters, another stage, or --model resnet20."),
+    "vgg": Choice("vgg_small", "Six 3 × 3 convolutions. Try fewer filters, or BatchNormalization after each Conv2D."),
+    "resnet20": Choice("resnet20", "ResNet-20. Try more repeats of a stage, or twice as many filters."),
+    "mobilenet": Choice("mobilenet_small", "A small MobileNet. Try more repeats of the last block, or wider ones."),
+    "resnet18": Choice("networks/resnet18", "ResNet-18: residual blocks of two 3 × 3 convolutions.", 32),
+    "resnet50": Choice("networks/resnet50", "ResNet-50: residual blocks with bottlenecks.", 32),
+    "resnet50v2": Choice("networks/resnet50v2", "ResNet-50 with normalization before convolutions.", 32),
+    "mobilenetv1": Choice("networks/mobilenetv1", "MobileNet: depthwise separable convolutions.", 32),
+    "mobilenetv2": Choice("networks/mobilenetv2", "MobileNetV2: inverted residuals; few parameters.", 32),
+    "mobilenetv3small": Choice("networks/mobilenetv3small", "MobileNetV3-Small: the fastest of these networks.", 32),
+    "efficientnetb0": Choice("networks/efficientnetb0", "EfficientNet-B0: accurate for its parameters.", 32),
+    "densenet121": Choice("networks/densenet121", "DenseNet-121: layers read all earlier ones.", 32),
+    "xception": Choice("networks/xception", "Xception: separable convolutions with residuals.", 71),
+    "vgg16": Choice("networks/vgg16", "VGG-16: 3 × 3 convolutions; many parameters.", 32),
+}
+"""By their --model name."""
+NORMALIZATION = re.compile(r"(?m)BatchNormalization(?:: \{([^}]*)\})?(?: *#.*)?$")
+MOMENTUM = "momentum: 0.9"
 """Keras' default momentum, 0.99, needs hundreds of batches; a folder may have ten per epoch."""
 STAGE = f"""\
   blocks:
@@ -16,7 +44,7 @@ STAGE = f"""\
       parameters: [filters]
       layers:
         - Conv2D: {{filters: $filters, kernel_size: 3, padding: same, use_bias: false}}
-        - {SETTLED}
+        - BatchNormalization: {{{MOMENTUM}}}
         - ReLU
         - MaxPooling2D""".splitlines()
 HEAD = ("    - Flatten", "    - Dropout: {rate: 0.3}", "    - Dense: {units: 128, activation: relu}")
@@ -28,7 +56,8 @@ LARGEST_FLAT = 64
 
 def network(model: str, size: tuple[int, int], output: str) -> list[str]:
     """The lines under `model:` for images of `size`, at least 8 × 8; `output`: the arguments of the last layer."""
-    return _small(size, output) if model not in SHIPPED else _shipped(SHIPPED[model], size, output)
+    file = MODELS[model].file
+    return _shipped(file, size, output) if file else _small(size, output)
 
 
 def _small(size: tuple[int, int], output: str) -> list[str]:
@@ -51,8 +80,14 @@ def _shipped(name: str, size: tuple[int, int], output: str) -> list[str]:
     text = (shipped("configs") / f"{name}.yaml").read_text(encoding="utf-8")
     section = text.partition("\nmodel:\n")[2].partition("\ncompile:\n")[0]
     section = re.sub(r"^  input_shape: .*\n", "", section, flags=re.MULTILINE)
-    section = re.sub(r"Dense: \{units: \d+, activation: softmax\}", f"Dense: {output}", section)
-    section = re.sub(r"BatchNormalization(: \{momentum: 0.9\}.*)?$", SETTLED, section, flags=re.MULTILINE)
+    section = re.sub(r"Dense: \{(name: predictions, )?units: \d+, activation: softmax\}", f"Dense: {output}", section)
+    section = NORMALIZATION.sub(_settled, section)
     if max(size) > LARGEST_FLAT:
         section = section.replace("    - Flatten", "    - GlobalAveragePooling2D")
     return section.rstrip().splitlines()
+
+
+def _settled(found: re.Match[str]) -> str:
+    """The normalization with another momentum, and its other arguments."""
+    kept = [part for part in (found[1] or "").split(", ") if part and not part.startswith("momentum")]
+    return f"BatchNormalization: {{{', '.join([*kept, MOMENTUM])}}}"

@@ -51,9 +51,12 @@ class Proposal:
     samples: dict[str, int] = field(default_factory=dict)
 
 
-def propose(seen: "SourceSummary", seed: int) -> Proposal:
-    """Choose the settings. Raises UsageError if the images are too small for the networks."""
-    size = _size(seen)
+def propose(seen: "SourceSummary", seed: int, least: int = SMALLEST) -> Proposal:
+    """Choose the settings, for a network whose images have at least `least` pixels on a side.
+
+    Raises UsageError if the images are smaller.
+    """
+    size = _size(seen, least)
     shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
     train = samples["train"]
     return Proposal(
@@ -69,20 +72,21 @@ def propose(seen: "SourceSummary", seed: int) -> Proposal:
     )
 
 
-def _size(seen: "SourceSummary") -> tuple[int, int]:
+def _size(seen: "SourceSummary", least: int) -> tuple[int, int]:
     """The common size of all images, or a size chosen from their median."""
     weighed = [size for size, count in seen.sizes.items() for _ in range(count)]
     shorter = int(median(min(size) for size in weighed))
     only = weighed[0] if len(seen.sizes) == 1 else None
-    if (min(only) if only else shorter) < SMALLEST:
+    if (min(only) if only else shorter) < least:
         height, width = only or min(seen.sizes)
-        raise UsageError(
-            f"images must be at least {SMALLEST} × {SMALLEST} for the networks of init; received {height} × {width}: "
-            "write a spec with fewer pooling layers by hand"
-        )
+        whose, way = ("this network", "choose another --model")
+        if least == SMALLEST:
+            whose, way = "the networks of init", "write a spec with fewer pooling layers by hand"
+        raise UsageError(f"images must be at least {least} × {least} for {whose}; received {height} × {width}: {way}")
     if only and (max(only) <= KEPT or seen.kind != "folder"):
         return only
-    side = max((length for least, length in SIDES if shorter >= least), default=shorter)
+    side = max((length for smallest, length in SIDES if shorter >= smallest), default=shorter)
+    side = max(side, least)
     wide = median(width / height for height, width in weighed)
     if 1 / SQUARE <= wide <= SQUARE:
         return side, side

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cnncli.escaping import one_line
-from cnncli.spec.init.networks import network
+from cnncli.spec.init.networks import MODELS, network
 from cnncli.spec.init.proposal import Proposal
 from cnncli.spec.yaml.writer import scalar
 
@@ -88,7 +88,7 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
 def _model(seen: "SourceSummary", chosen: Proposal, model: str) -> Iterator[str]:
     height, width = chosen.size
     activation = "" if seen.values else f", activation: {'sigmoid' if seen.several else 'softmax'}"
-    yield f"# Input: {height} × {width} × {seen.channels}. {TRY[model]}"
+    yield f"# Input: {height} × {width} × {seen.channels}. {MODELS[model].about}"
     yield "model:"
     if seen.kind == "made":
         yield f"  input_shape: [{height}, {width}, {seen.channels}]"
@@ -155,9 +155,3 @@ SHARES = {
     ("stratified", True): "split each class by the seed, because the last rows lack a class",
 }
 """Comments on the splits, by key and whether the data are split by class."""
-TRY = {
-    "small": "Try more filters, another stage or convolution, or --model resnet20.",
-    "vgg": "The network of configs/vgg_small.yaml; try fewer filters, or BatchNormalization after each Conv2D.",
-    "resnet20": "The network of configs/resnet20.yaml; try more repeats of a stage, or twice as many filters.",
-    "mobilenet": "The network of configs/mobilenet_small.yaml; try more repeats of the last block, or wider ones.",
-}
