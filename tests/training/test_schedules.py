@@ -1,5 +1,6 @@
 import pytest
 
+from cnncli.layers.declarations.field_types import Number
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
@@ -9,6 +10,7 @@ from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
     ("steps", "batches", "expected"),
     [
         (80, 57, 80),
+        (80.5, 57, 80.5),
         ("80 epochs", 57, 4560),
         ("0.5 epochs", 57, 29),  # 28.5: the update that is begun counts
         ("0.1 epochs", 30, 3),  # not 4, as floating point would have it
@@ -19,16 +21,30 @@ from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
     ],
 )
 def test_epochs_become_updates(steps, batches, expected):
-    assert updates(StepCount(0).read(steps), batches) == expected
+    assert updates(StepCount(Number(0)).read(steps), batches) == expected
 
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 1.5, True, None, "80", "80 epoch", "80epochs", "-1 epochs", "0.0 epochs", "٣ epochs", {"epochs": 8}],
+    [
+        0,
+        -1,
+        0.0,
+        float("inf"),
+        True,
+        None,
+        "80",
+        "80 epoch",
+        "80epochs",
+        "-1 epochs",
+        "0.0 epochs",
+        "٣ epochs",
+        {"epochs": 8},
+    ],
 )
 def test_what_is_no_number_of_steps_is_refused(value):
     with pytest.raises(ValidationError):
-        StepCount(1).read(value)
+        StepCount(Number(above=0)).read(value)
 
 
 @pytest.mark.parametrize(

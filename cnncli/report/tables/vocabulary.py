@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.hints import suggestion
-from cnncli.layers.declarations.declaration import Declaration, Field, snake_case
+from cnncli.layers.declarations.declaration import Declaration, Field
 from cnncli.layers.declarations.field_docs import field_docs, one_line_doc
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
@@ -173,5 +173,5 @@ def _of_kind(kind: str) -> Iterator[Word]:
 
 def _others(kind: str, cls: type[Declaration]) -> tuple[str, ...]:
     """The other names that a spec may use for it."""
-    others = dict.fromkeys((snake_case(cls.__name__), *cls.aliases))
+    others = dict.fromkeys((REGISTRIES[kind].spell(cls.__name__), *cls.aliases))
     return tuple(name for name in others if kind != "layer" or LAYER_NAME.fullmatch(name))
