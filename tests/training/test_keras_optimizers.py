@@ -24,6 +24,7 @@ def read(name):
 CASES = read("optimizers.json")["optimizers"]
 OPTIONS = read("optimizer_options.json")
 RATES = read("schedules.json")["cases"]
+ONE_CYCLE = read("one_cycle.json")["cases"]
 
 
 def network_of(weights, dtype="float64", constraint=None):
@@ -78,3 +79,11 @@ def test_learning_rates_are_those_of_keras_schedules(case):
     schedule = SCHEDULES.parse({case["schedule"]: case["config"]})
     found = [schedule.rate(step, 1) for step in range(len(case["rates"]))]
     np.testing.assert_allclose(found, case["rates"], rtol=1e-13, atol=1e-16)
+
+
+@pytest.mark.parametrize("case", ONE_CYCLE, ids=[str(case["config"]) for case in ONE_CYCLE])
+def test_one_cycle_is_that_of_pytorch(case):
+    config = {"max_learning_rate" if key == "max_lr" else key: value for key, value in case["config"].items()}
+    schedule = SCHEDULES.parse({"OneCycle": config})
+    found = [schedule.rate(step, 1) for step in range(len(case["rates"]) + 3)]
+    np.testing.assert_allclose(found, [*case["rates"], *[case["rates"][-1]] * 3], rtol=1e-12, atol=1e-16)

@@ -56,6 +56,8 @@ def test_what_is_no_number_of_steps_is_refused(value):
         ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 5, "warmup_target": 1, "warmup_steps": 10}),
         ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 5}),
         ("PiecewiseConstantDecay", {"boundaries": [5, 10], "values": [1, 2, 3]}),
+        ("OneCycle", {"max_learning_rate": 0.1, "total_steps": 20}),
+        ("WarmUp", {"steps": 10, "then": {"PiecewiseConstantDecay": {"boundaries": [5], "values": [1, 2]}}}),
     ],
 )
 def test_a_schedule_in_epochs_is_one_in_updates(name, arguments):
@@ -81,6 +83,24 @@ def test_restarts_begin_at_the_top_exactly(factor):
         assert schedule.rate(int(step) - 1, 1) < 0.1
         length *= factor
         step += length
+
+
+def test_a_warm_up_in_front_of_a_cosine_is_that_of_the_cosine():
+    cosine = {"initial_learning_rate": 0.4, "decay_steps": 12, "alpha": 0.1}
+    warm = {"WarmUp": {"steps": 5, "then": {"CosineDecay": cosine}, "initial_learning_rate": 0.1}}
+    own = {"CosineDecay": {**cosine, "initial_learning_rate": 0.1, "warmup_target": 0.4, "warmup_steps": 5}}
+    found, expected = ([SCHEDULES.parse(given).rate(step, 1) for step in range(25)] for given in (warm, own))
+    assert found == expected
+
+
+def test_a_warm_up_in_front_of_a_number_and_of_another_one():
+    def rates(given):
+        return [SCHEDULES.parse(given).rate(step, 4) for step in range(7)]
+
+    assert rates({"WarmUp": {"steps": 4, "then": 0.5}}) == [0, 0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+    assert rates({"WarmUp": {"steps": 3.5, "then": 1.0}}) == [0, 0.25, 0.5, 0.75, 1, 1, 1]
+    twice = {"WarmUp": {"steps": 2, "then": {"WarmUp": {"steps": "1 epoch", "then": 1, "initial_learning_rate": 0.5}}}}
+    assert rates(twice) == [0, 0.25, 0.5, 0.625, 0.75, 0.875, 1]
 
 
 def test_a_rate_beyond_all_numbers_is_infinite():
