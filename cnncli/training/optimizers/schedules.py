@@ -118,7 +118,7 @@ class Rate(Kind):
 
 RateField = Annotated[float | Schedule, Rate()]
 PositiveSteps = Annotated[Steps, StepCount(Number(above=0))]
-Floor = Annotated[float, Number(0, why="the rate would end below 0")]
+Floor = Annotated[float, Number(0, why="otherwise the rate would end below 0")]
 
 
 @SCHEDULES.register
@@ -219,9 +219,7 @@ class CosineDecayRestarts(Schedule):
 
     initial_learning_rate: NonNegative
     first_decay_steps: PositiveSteps
-    t_mul: Annotated[
-        float, Number(1, why="shorter and shorter periods end at one update, where Keras' rate is NaN")
-    ] = 2.0
+    t_mul: Annotated[float, Number(1, why="otherwise periods shrink until the rate is NaN, as in Keras")] = 2.0
     m_mul: NonNegative = 1.0
     alpha: Floor = 0.0
 
@@ -276,7 +274,6 @@ class WarmUp(Schedule):
 
     steps: PositiveSteps
     then: RateField
-    """A number or a schedule."""
     initial_learning_rate: NonNegative = 0.0
 
     def rate(self, step: int, batches: int) -> float:
