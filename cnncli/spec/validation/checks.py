@@ -1,6 +1,6 @@
 """Rules across sections: the model against its data and loss, callbacks and expectations against the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnncli.datasets.describe import Description
 from cnncli.datasets.section import DataSection
@@ -185,8 +185,8 @@ def check_callbacks(
             problems.add(place, message)
 
 
-def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Place, problems: Problems) -> None:
-    """Check that the optimizer's patterns match weights of the model. `place`: of the optimizer."""
+def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Callable[[str], Place], problems: Problems) -> None:
+    """Check that the optimizer's patterns match weights of the model. `place`: of an argument's value."""
     weights = [parameter.name for parameter in lowered.parameters if parameter.weight.trainable]
     patterns = {
         "exclude": [name for name in optimizer.exclude if name not in OFTEN],
@@ -196,7 +196,7 @@ def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Place, proble
         for pattern in given:
             if not any(is_for(pattern, weight) for weight in weights):
                 hint = suggestion(pattern, weights) or f"; the weights are {_first(weights)}"
-                problems.add(place, f"{field}: no trainable weight matches '{pattern}'{hint}")
+                problems.add(place(field), f"{field}: no trainable weight matches '{pattern}'{hint}")
 
 
 def check_class_weight(

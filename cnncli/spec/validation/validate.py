@@ -129,7 +129,7 @@ class _Validation:
             places = item_places(self.tree, "compile", "metrics")
             checks.check_values_as_target(compiled, self._compiled_place("loss"), places, self.problems)
         if compiled is not None and self.lowered is not None:
-            checks.check_optimizer(compiled.optimizer, self.lowered, self._compiled_place("optimizer"), self.problems)
+            checks.check_optimizer(compiled.optimizer, self.lowered, self._of_optimizer, self.problems)
         if fit is not None and fit.class_weight is not None and data is not None:
             self._check_class_weight(fit, data, description)
         if compiled is not None and data is not None and description is not None:
@@ -232,6 +232,14 @@ class _Validation:
         given = section.get(key) if isinstance(section, Mapping) else None
         assert given is not None
         return given.place
+
+    def _of_optimizer(self, argument: str) -> Place:
+        """The place of an argument's value."""
+        section = self.tree.get("compile")
+        given = section.get("optimizer") if isinstance(section, Mapping) else None
+        arguments = given.entries[0].value if isinstance(given, Mapping) else None
+        value = arguments.get(argument) if isinstance(arguments, Mapping) else None
+        return self._compiled_place("optimizer") if value is None else value.place
 
     def _check_input_as_target(self, compiled: CompileSection) -> None:
         places = item_places(self.tree, "compile", "metrics")
