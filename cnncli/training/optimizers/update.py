@@ -46,7 +46,7 @@ class Update:
         self.places = network.weights.places()
         self.factors: Array = np.ones((2, count), np.float64)
         self.squares: Array = np.zeros((2, count, clipping.PARTS), np.float64)
-        self.programs = self._programs(network, shapes)
+        self.accumulation, self.program = self._programs(network, shapes)
 
     def rate(self, step: int, factor: float = 1.0) -> float:
         """The learning rate after `step` batches, times `factor`."""
@@ -57,9 +57,11 @@ class Update:
         number, rate = -(-step // self.every), self.rate(step - 1, factor)
         for row, group in zip(self.hyper, self.groups, strict=True):
             row[:] = self.optimizer.hyper(number, rate, group)
-        updates = step % self.every == 0
-        self.programs[updates].run()
-        if updates and self.every > 1:
+        if step % self.every:
+            self.accumulation.run()
+            return
+        self.program.run()
+        if self.every > 1:
             self.slots[ACCUMULATED].data[:] = 0
 
     @contextmanager
@@ -78,7 +80,8 @@ class Update:
     def _show(self, averages: bool) -> None:
         if averages != self.averaged and self.optimizer.use_ema:
             weights, average = self.network.weights.data, self.slots[AVERAGE].data
-            weights[:], average[:] = average.copy(), weights.copy()
+            kept = weights.copy()
+            weights[:], average[:] = average, kept
             self.averaged = averages
 
     def _programs(self, network: Network, shapes: Mapping[str, Shape]) -> tuple[runtime.Program, runtime.Program]:

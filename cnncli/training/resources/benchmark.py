@@ -232,4 +232,4 @@ def _update(update: Update, weights: int) -> Part:
     """The optimizer as a part, for weights of the given bytes."""
     reads = 2 if update.optimizer.limit else 1  # gradients, and once more for their norm when clipping
     traffic = weights * (2 + reads + 2 * len(update.slots))  # weights and slots are read and written
-    return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.programs[True])
+    return Part("", type(update.optimizer).__name__, "update", 0, traffic, update.program)
