@@ -70,6 +70,8 @@ def test_a_schedule_in_epochs_is_one_in_updates(name, arguments):
     assert [in_epochs.rate(step, 10) for step in range(30)] == rates
     assert len(set(rates)) > 2
     assert SCHEDULES.parse({name: in_epochs.plain()}) == in_epochs
+    named = SCHEDULES.parse({name: {**arguments, "name": "mine"}})
+    assert [named.rate(step, 1) for step in range(30)] == rates
 
 
 @pytest.mark.parametrize("factor", [1.5, 2, 3, 5])

@@ -247,8 +247,8 @@ UNSUPPORTED: dict[str, str] = {
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
         Precision Recall F1Score FBetaScore CategoricalCrossentropy
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
-    "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
-        BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
+    "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
+        LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
@@ -259,6 +259,10 @@ REASONS: dict[str, str] = {
     "Adafactor": "its means of rows and columns save memory, which a CNN's weights do not need: use Adam",
     "Muon": "it is for dense kernels, and updates those of convolutions as AdamW does: use AdamW",
     "LossScaleOptimizer": "gradients are float32, where nothing is lost that a factor would save",
+    "LambdaCallback": "a spec holds no code; in Python, `cnncli.train` reports every event",
+    "LearningRateScheduler": "write a schedule in place of the optimizer's learning_rate",
+    "TensorBoard": "`cnncli report` shows curves and images of runs",
+    "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
     "MultiOptimizer": "one optimizer updates all weights; `multipliers` sets rates by layer",
     "ScheduleFreeAdamW": "use AdamW with a schedule, or with use_ema",
 }
@@ -266,6 +270,8 @@ REASONS: dict[str, str] = {
 UNNEEDED_CALLBACKS: dict[str, str] = {
     "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
     "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
+    "History": "metrics.jsonl always has the metrics of each epoch",
+    "ProgbarLogger": "a terminal always shows the progress",
     "BackupAndRestore": "`cnncli train --resume` continues an interrupted run",
     "TerminateOnNaN": "training always stops if the loss is not finite",
     "SwapEMAWeights": "with the optimizer's `use_ema`, the averages are always what is validated and saved",

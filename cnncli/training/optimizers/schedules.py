@@ -87,6 +87,9 @@ class Schedule(Declaration):
     Steps and boundaries are numbers of updates or epochs: `80 epochs`, `0.5 epochs`.
     """
 
+    name: str | None = None
+    """Accepted without effect."""
+
     def rate(self, step: int, batches: int) -> float:
         """The learning rate after `step` updates, with `batches` batches per epoch."""
         raise NotImplementedError
