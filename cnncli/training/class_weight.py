@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
+from cnncli.layers.declarations.mapping_types import Numbers
 from cnncli.layers.declarations.validation_errors import ValidationError
 
 if TYPE_CHECKING:
@@ -19,11 +20,8 @@ BALANCED: Literal["balanced"] = "balanced"
 KEY = "class_weight"
 
 
-class Weights(dict[str, float]):
+class Weights(Numbers):
     """A weight by the name or the number of a class."""
-
-    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
-        return hash(frozenset(self.items()))
 
 
 class ClassWeight(Kind):

@@ -100,7 +100,7 @@ class Focal(Loss):
     outputs = Meaning.LABELS
 
 
-class Lion(Adam):
+class Panther(Adam):
     """An optimizer with Adam's arguments that is not Adam."""
 
 
@@ -118,12 +118,25 @@ class Own(Layer):
 
 
 @pytest.mark.parametrize("framework", TRAINING)
-@pytest.mark.parametrize("own", [Exotic(), Focal(), Lion(learning_rate=1.0), Restarted(learning_rate=1.0)])
+@pytest.mark.parametrize("own", [Exotic(), Focal(), Panther(learning_rate=1.0), Restarted(learning_rate=1.0)])
 def test_a_loss_or_an_optimizer_without_a_translation_is_refused(own, framework):
     activation = own.activation if isinstance(own, Loss) else "linear"
     given = {"loss": own} if isinstance(own, Loss) else {"optimizer": own}
     what = f"the {next(iter(given))} {type(own).__name__}"
     assert refusal(framework, *trained(**given, activation=activation)).endswith(what)
+
+
+@pytest.mark.parametrize("framework", TRAINING)
+@pytest.mark.parametrize("own", [{"exclude": ["bias"], "weight_decay": 0.1}, {"multipliers": {"dense": 2}}])
+def test_what_other_optimizers_do_not_have_is_refused(own, framework):
+    what = refusal(framework, *trained(optimizer={"AdamW": own}))
+    assert what.endswith(f"the optimizer AdamW with {next(iter(own))}")
+
+
+@pytest.mark.parametrize("framework", TRAINING)
+def test_what_has_no_effect_goes_over(framework):
+    given = trained(optimizer={"Adam": {"name": "mine", "loss_scale_factor": 2}})
+    assert isinstance(translated(framework, *given), dict)
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

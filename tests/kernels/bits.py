@@ -123,11 +123,13 @@ def _others(keep, given, dtype):
 
 
 def _updates(keep, given):
-    g, hyper = given(999), np.array([0.001, 0.9, 0.01, 1e-3, 0.9, 0.1, 0.7, 0.3])
+    g, hyper = given(999), np.array([[0.001, 0.9, 0.01, 1e-3, 0.9, 0.1, 0.7, 0.3]])
     places = np.array([[first, first + 45] for first in range(0, 960, 48)])
-    factors, squares = np.ones(len(places)), np.zeros((len(places), clipping.PARTS))
-    segments = Segments(tensor(places), tensor(factors), tensor(squares))
+    rows, (factors, ratios) = np.zeros(len(places), np.int64), np.ones((2, len(places)))
+    squares, moves = np.zeros((2, len(places), clipping.PARTS)), given(999)
+    segments = Segments(*map(tensor, (places, rows, factors, ratios, squares)))
     keep("clipping", factors, lambda _: clipping.factors(tensor(g), segments, 0.5, together=False))
+    keep("ratios", ratios, lambda _: clipping.ratios(tensor(g), tensor(moves), segments))
     for rule, (_, slots, _) in update_rules.RULES.items():
         w, state = given(999), [np.abs(given(999)), 0.1 * given(999), given(999)][:slots]
         arrays = tensor(w), tensor(g), [tensor(array) for array in state], tensor(hyper)

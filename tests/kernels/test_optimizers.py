@@ -21,14 +21,16 @@ class Flat:
             ends.append((offset, offset + size))
             offset += -(-size // 16) * 16
         self.size, self.places = offset, np.array(ends, np.int64)
-        self.factors, self.squares = np.ones(len(sizes)), np.full((len(sizes), clipping.PARTS), np.nan)
+        self.rows = np.zeros(len(sizes), np.int64)
+        self.factors, self.ratios = np.ones(len(sizes)), np.full(len(sizes), np.nan)
+        self.squares = np.full((2, len(sizes), clipping.PARTS), np.nan)
         self.inside = np.zeros(offset, bool)
         for first, end in ends:
             self.inside[first:end] = True
 
     @property
     def segments(self):
-        return Segments(tensor(self.places), tensor(self.factors), tensor(self.squares))
+        return Segments(*map(tensor, (self.places, self.rows, self.factors, self.ratios, self.squares)))
 
     def draw(self, scale=2.0):
         return np.where(self.inside, draw(self.generator, self.size, self.dtype, scale), -7).astype(self.dtype)
@@ -41,8 +43,25 @@ class Flat:
 
 
 def update(rule, flat, w, g, state, hyper):
+    hyper = np.atleast_2d(hyper)
     flat.kept = state, hyper  # the steps know no more than their addresses
     return update_rules.update(rule, tensor(w), tensor(g), [tensor(s) for s in state], tensor(hyper), flat.segments)
+
+
+def amsgrad_twin(w, g, m, v, highest, alpha, epsilon, rest_1, rest_2):
+    return twin.amsgrad(w, g, m, v, highest, alpha, 1 - rest_1, 1 - rest_2, epsilon)
+
+
+def adamax_twin(w, g, m, u, alpha, epsilon, rest_1, beta_2):
+    return twin.adamax(w, g, m, u, alpha, 1 - rest_1, beta_2, epsilon)
+
+
+def lamb_twin(w, g, m, v, _, of_m, of_v, epsilon, rest_1, rest_2):
+    return w, *twin.lamb_direction(g, m, v, of_m, of_v, 1 - rest_1, 1 - rest_2, epsilon)
+
+
+def ftrl_twin(w, g, s, z, rate, power, l1, twice_l2, twice_shrinkage, beta):
+    return twin.ftrl(w, g, s, z, rate, power, l1, twice_l2 / 2, twice_shrinkage / 2, beta)
 
 
 def adam_twin(w, g, m, v, alpha, epsilon, rest_1, rest_2):
@@ -75,7 +94,23 @@ TWINS = {
     "rmsprop_centered": (rmsprop_twin(True, False), RMSPROP),
     "rmsprop_centered_momentum": (rmsprop_twin(True, True), RMSPROP),
     "adagrad": (twin.adagrad, (0.1, 1e-2)),
+    "amsgrad": (amsgrad_twin, (0.1, 1e-7, 0.1, 0.001)),
+    "adamax": (adamax_twin, (0.1, 1e-7, 0.1, 0.999)),
+    "lamb": (lamb_twin, (1.5, 2.5, 1e-7, 0.1, 0.001)),
+    "adadelta": (lambda w, g, s, d, rate, e, rho, rest: twin.adadelta(w, g, s, d, rate, rho, e), (0.1, 1e-2, 0.9, 0.1)),
+    "lion": (lambda w, g, m, rate, b1, _, b2, __: twin.lion(w, g, m, rate, b1, b2), (0.1, 0.9, 0.1, 0.99, 0.01)),
+    "ftrl": (ftrl_twin, (0.1, 0.7, 0.3, 0.2, 0.1, 0.4)),
+    "average": (lambda w, g, a, mu, _, overwrite: twin.average(w, a, mu, overwrite), (0.9, 0.1, 1.0)),
 }
+POSITIVE = {"nadam": (1,), "adam": (1,), "amsgrad": (1, 2), "lamb": (1,), "adamax": (1,), "adadelta": (0, 1)}
+"""Slots that are never negative, by rule; by default the first one."""
+
+
+def state_of(rule, flat):
+    """Slots that may be: squares, and sums of squares, are not negative."""
+    positive, scales = POSITIVE.get(rule, (0,)), (2.0, 0.1, 2.0)
+    drawn = (flat.positive() if i in positive else flat.draw(scales[i]) for i in range(RULES[rule].slots))
+    return list(drawn)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -85,9 +120,7 @@ def test_an_update_agrees_with_its_twin_and_leaves_gaps_alone(rule, dtype):
     formula, numbers = TWINS[rule]
     for sizes in SIZES[:6] if dtype == "float32" else SIZES[2:6]:
         flat = Flat(sizes, dtype)
-        w, g, state = flat.draw(), flat.draw(), [flat.positive(), flat.draw(0.1), flat.draw()][: RULES[rule].slots]
-        if rule in ("adam", "nadam"):
-            state.reverse()
+        w, g, state = flat.draw(), flat.draw(), state_of(rule, flat)
         flat.factors[:] = flat.generator.uniform(0.1, 1, len(sizes))
         factor = np.repeat(flat.factors, np.diff(flat.places[:, 0], append=flat.size))
         moved, clipped = twin.prepared(w.astype(np.float64), g.astype(np.float64), factor, 1.5, 0.03)
@@ -147,10 +180,10 @@ def test_adam_leaves_weights_alone_where_gradients_were_always_0():
 
 
 def test_one_plan_reads_the_learning_rate_anew():
-    flat, w, g, hyper = Flat((3,), "float64"), np.zeros(3), np.ones(3), np.array([*OFF, 0.5])
+    flat, w, g, hyper = Flat((3,), "float64"), np.zeros(3), np.ones(3), np.array([[*OFF, 0.5]])
     program = Program(update("sgd", flat, w, g, [], hyper))
     program.run()
-    hyper[2] = 0.25
+    hyper[0, 2] = 0.25
     program.run()
     assert w.tolist() == [-0.75] * 3
 
@@ -191,12 +224,44 @@ def test_norms_of_nothing_and_of_no_numbers():
     assert np.isnan(flat.factors).all()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("sizes", SIZES)
+def test_ratios_are_those_of_the_norms(sizes, dtype):
+    flat = Flat(sizes, dtype)
+    w, moves = flat.draw(), flat.draw(0.1)
+    first, end = flat.places[0]
+    for nothing in (None, w, moves):
+        if nothing is not None:
+            nothing[first:end] = 0
+        run(clipping.ratios(tensor(w), tensor(moves), flat.segments))
+        pairs = zip(flat.split(w), flat.split(moves), strict=True)
+        assert_agree(flat.ratios, [twin.norm_ratio(*pair) for pair in pairs])
+        assert same_bits_on_1_and_2_threads(
+            lambda: clipping.ratios(tensor(w), tensor(moves), flat.segments), flat.ratios
+        )
+
+
+def test_each_tensor_reads_its_row_of_numbers_and_a_pass_its_columns():
+    flat = Flat((3, 2, 3), "float64")
+    w, g = np.ones(48), np.ones(48)
+    hyper = np.array([[9, *OFF, 0.5], [9, 0.25, 1, 0.5]])
+    flat.rows[:] = 0, 1, 0
+    run(update_rules.update("sgd", tensor(w), tensor(g), [], tensor(hyper), flat.segments, column=1))
+    assert [part.tolist() for part in flat.split(w)] == [[0.5] * 3, [0.25] * 2, [0.5] * 3]
+
+
+def test_lion_stays_where_its_direction_is_0_and_shows_what_is_no_number():
+    w = np.array([1.0])
+    single("lion", w, np.zeros(1), [np.zeros(1)], (0.1, 0.9, 0.1, 0.99, 0.01))
+    assert w[0] == 1
+    single("lion", w, np.array([np.nan]), [np.zeros(1)], (0.1, 0.9, 0.1, 0.99, 0.01))
+    assert np.isnan(w[0])
+
+
 @pytest.mark.parametrize("rule", RULES)
 def test_threads_do_not_change_a_bit(rule):
     flat = Flat((SPAN + 5, 3, 2 * SPAN), "float32")
-    w, g, state = flat.draw(), flat.draw(), [flat.positive(), flat.draw(0.1), flat.draw()][: RULES[rule].slots]
-    if rule in ("adam", "nadam"):
-        state.reverse()
+    w, g, state = flat.draw(), flat.draw(), state_of(rule, flat)
     hyper = np.array([0.01, 1.0, *TWINS[rule][1]])
     assert same_bits_on_1_and_2_threads(lambda: update(rule, flat, w, g, state, hyper), w, *state)
 

@@ -20,6 +20,32 @@ def adam(w, g, m, v, alpha, beta_1, beta_2, epsilon):
     return w - alpha * m / (np.sqrt(v) + epsilon), m, v
 
 
+def amsgrad(w, g, m, v, highest, alpha, beta_1, beta_2, epsilon):
+    """Returns (w, m, v, highest)."""
+    _, m, v = adam(w, g, m, v, alpha, beta_1, beta_2, epsilon)
+    highest = np.maximum(highest, v)
+    return w - alpha * m / (np.sqrt(highest) + epsilon), m, v, highest
+
+
+def adamax(w, g, m, u, alpha, beta_1, beta_2, epsilon):
+    """Returns (w, m, u)."""
+    m, u = beta_1 * m + (1 - beta_1) * g, np.maximum(beta_2 * u, np.abs(g))
+    return w - alpha * m / (u + epsilon), m, u
+
+
+def lamb_direction(g, m, v, of_m, of_v, beta_1, beta_2, epsilon):
+    """Returns (m, v, direction)."""
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    return m, v, of_m * m / (np.sqrt(of_v * v) + epsilon)
+
+
+def norm_ratio(w, direction):
+    """‖w‖ / ‖direction‖; 1 where one of them is 0."""
+    norms = np.linalg.norm(w), np.linalg.norm(direction)
+    return norms[0] / norms[1] if all(norms) else 1.0
+
+
 def nadam(w, g, m, v, of_m, of_g, of_v, beta_1, beta_2, epsilon):
     """Returns (w, m, v)."""
     m = beta_1 * m + (1 - beta_1) * g
@@ -40,6 +66,32 @@ def adagrad(w, g, s, rate, epsilon):
     """Returns (w, s)."""
     s = s + g**2
     return w - rate * g / np.sqrt(s + epsilon), s
+
+
+def adadelta(w, g, s, d, rate, rho, epsilon):
+    """Returns (w, s, d)."""
+    s = rho * s + (1 - rho) * g**2
+    delta = g * np.sqrt((d + epsilon) / (s + epsilon))
+    return w - rate * delta, s, rho * d + (1 - rho) * delta**2
+
+
+def lion(w, g, m, rate, beta_1, beta_2):
+    """Returns (w, m)."""
+    return w - rate * np.sign(beta_1 * m + (1 - beta_1) * g), beta_2 * m + (1 - beta_2) * g
+
+
+def ftrl(w, g, s, z, rate, power, l1, l2, shrinkage, beta):
+    """As in Keras' documentation, with l2 and shrinkage not doubled. Returns (w, s, z)."""
+    before, s = s**power, s + g**2
+    z = z + g + 2 * shrinkage * w - (s**power - before) / rate * w
+    w = np.where(np.abs(z) > l1, (np.sign(z) * l1 - z) / ((beta + s**power) / rate + 2 * l2), 0.0)
+    return w, s, z
+
+
+def average(w, a, momentum, overwrite):
+    """Returns (w, a)."""
+    a = momentum * a + (1 - momentum) * w
+    return (a if overwrite else w), a
 
 
 def prepared(w, g, factor, bound, decay):

@@ -75,9 +75,11 @@ def test_the_resolved_form_says_everything() -> None:
         "compile": {
             "optimizer": {
                 "Adam": {
-                    "learning_rate": 0.001, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
-                    "weight_decay": None, "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
-                    "gradient_accumulation_steps": None,
+                    "learning_rate": 0.001, "amsgrad": False, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-7,
+                    "weight_decay": None, "exclude": [], "multipliers": {},
+                    "clipnorm": None, "clipvalue": None, "global_clipnorm": None,
+                    "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+                    "gradient_accumulation_steps": None, "loss_scale_factor": None, "name": None,
                 }
             },
             "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0}},

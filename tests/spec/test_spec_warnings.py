@@ -10,13 +10,15 @@ HEAD = "data: {dataset: mnist5k}\nmodel:\n  layers:\n"
 LOGITS = "{%s: {from_logits: true}}"
 
 
-def warned(*layers, loss="categorical_crossentropy", metrics="accuracy", data="dataset: mnist5k", sets=()):
+def warned(
+    *layers, loss="categorical_crossentropy", optimizer="sgd", metrics="accuracy", data="dataset: mnist5k", sets=()
+):
     """(line, message) of each warning. The first layer stands in line 4."""
     lines = "".join(f"    - {layer}\n" for layer in layers)
     text = (
         HEAD.replace("dataset: mnist5k", data)
         + lines
-        + f"compile: {{optimizer: sgd, loss: {loss}, metrics: [{metrics}]}}\n"
+        + f"compile: {{optimizer: {optimizer}, loss: {loss}, metrics: [{metrics}]}}\n"
     )
     found = [warning.text for warning in parse(text, "f.yaml", sets).warnings]
     for text in found:
@@ -122,6 +124,17 @@ def test_the_bare_name_of_no_penalty_is_warned_of():
     ((line, message),) = found("l1l2")
     assert (line, message.partition(",")[0]) == (5, "kernel_regularizer L1L2 has no effect")
     assert not any(found(regularizer) for regularizer in ("l2", "{l1l2: {l2: 0.1}}", "null"))
+
+
+def test_warm_up_steps_without_a_target_are_warned_of():
+    def found(more):
+        cosine = f"{{CosineDecay: {{initial_learning_rate: 0.1, decay_steps: 9{more}}}}}"
+        return warned("Flatten", dense("softmax"), optimizer=f"{{SGD: {{learning_rate: {cosine}}}}}")
+
+    ((_, message),) = found(", warmup_steps: 5")
+    assert message.startswith("CosineDecay's warmup_steps have no effect without a warmup_target")
+    assert not found("")
+    assert not found(", warmup_steps: 5, warmup_target: 0.2")
 
 
 def test_a_warning_of_an_override_has_its_place():

@@ -16,13 +16,29 @@ OPTIONS = {
     "momentum": 0.8,
     "nesterov": True,
     "beta_1": 0.8,
-    "beta_2": 0.99,
+    "beta_2": 0.95,
     "epsilon": 0.01,
     "rho": 0.7,
     "centered": True,
     "initial_accumulator_value": 0.3,
+    "amsgrad": True,
+    "learning_rate_power": -0.7,
+    "l1_regularization_strength": 0.3,
+    "l2_regularization_strength": 0.2,
+    "l2_shrinkage_regularization_strength": 0.4,
+    "beta": 0.6,
+    "exclude": ["bias"],
+    "multipliers": {"dense/k*": 0.5, "dense": 2},
+    "use_ema": True,
+    "ema_momentum": 0.7,
+    "ema_overwrite_frequency": 2,
+    "loss_scale_factor": 1024.0,
+    "name": "mine",
 }
 """A value other than the default for each field."""
+NEEDED = {"exclude": ("weight_decay",), "ema_momentum": ("use_ema",), "ema_overwrite_frequency": ("use_ema",)}
+"""Options that need, or have an effect with, others."""
+WITHOUT_EFFECT = ("loss_scale_factor", "name")
 ONE_OF = ("clipnorm", "clipvalue", "global_clipnorm")
 """Options of which an optimizer takes only one."""
 
@@ -41,8 +57,13 @@ def alone(name):
     required = {field: OPTIONS[field] for field in OPTIMIZERS.classes[name].needs()}
     yield required
     for field in fields_of(name):
-        yield {**required, field: OPTIONS[field]}
+        yield {**required, **with_needed(field)}
     yield together(name)
+
+
+def with_needed(field):
+    """An option with those that it needs."""
+    return {name: OPTIONS[name] for name in (*NEEDED.get(field, ()), field)}
 
 
 def together(name, clipping="clipnorm"):
@@ -62,9 +83,26 @@ def _moments(w, memory):
 
 def _adam(o, step, w, g, memory):
     alpha = o.learning_rate * (1 - o.beta_2**step) ** 0.5 / (1 - o.beta_1**step)
-    moments = _moments(w, memory)
-    w, memory["m"], memory["v"] = updates.adam(w, g, *moments, alpha, o.beta_1, o.beta_2, o.epsilon)
+    moments, numbers = _moments(w, memory), (alpha, o.beta_1, o.beta_2, o.epsilon)
+    if o.amsgrad:
+        highest = memory.get("highest", np.zeros_like(w))
+        w, memory["m"], memory["v"], memory["highest"] = updates.amsgrad(w, g, *moments, highest, *numbers)
+    else:
+        w, memory["m"], memory["v"] = updates.adam(w, g, *moments, *numbers)
     return w
+
+
+def _adamax(o, step, w, g, memory):
+    alpha = o.learning_rate / (1 - o.beta_1**step)
+    w, memory["m"], memory["v"] = updates.adamax(w, g, *_moments(w, memory), alpha, o.beta_1, o.beta_2, o.epsilon)
+    return w
+
+
+def _lamb(o, step, w, g, memory):
+    of_m, of_v = 1 / (1 - o.beta_1**step), 1 / (1 - o.beta_2**step)
+    numbers = of_m, of_v, o.beta_1, o.beta_2, o.epsilon
+    memory["m"], memory["v"], direction = updates.lamb_direction(g, *_moments(w, memory), *numbers)
+    return w - o.learning_rate * updates.norm_ratio(w, direction) * direction
 
 
 def _nadam(o, step, w, g, memory):
@@ -93,27 +131,72 @@ def _adagrad(o, step, w, g, memory):
     return w
 
 
-TWINS = {"SGD": _sgd, "Adam": _adam, "AdamW": _adam, "Nadam": _nadam, "RMSprop": _rmsprop, "Adagrad": _adagrad}
+def _adadelta(o, step, w, g, memory):
+    s, d = memory.get("s", np.zeros_like(w)), memory.get("d", np.zeros_like(w))
+    w, memory["s"], memory["d"] = updates.adadelta(w, g, s, d, o.learning_rate, o.rho, o.epsilon)
+    return w
+
+
+def _lion(o, step, w, g, memory):
+    w, memory["m"] = updates.lion(w, g, memory.get("m", np.zeros_like(w)), o.learning_rate, o.beta_1, o.beta_2)
+    return w
+
+
+def _ftrl(o, step, w, g, memory):
+    s, z = memory.get("s", np.full_like(w, o.initial_accumulator_value)), memory.get("z", np.zeros_like(w))
+    l1, l2 = o.l1_regularization_strength, o.l2_regularization_strength
+    numbers = o.learning_rate, -o.learning_rate_power, l1, l2, o.l2_shrinkage_regularization_strength, o.beta
+    w, memory["s"], memory["z"] = updates.ftrl(w, g, s, z, *numbers)
+    return w
+
+
+TWINS = {
+    "SGD": _sgd,
+    "Adam": _adam,
+    "AdamW": _adam,
+    "Adamax": _adamax,
+    "Nadam": _nadam,
+    "Lamb": _lamb,
+    "RMSprop": _rmsprop,
+    "Adagrad": _adagrad,
+    "Adadelta": _adadelta,
+    "Lion": _lion,
+    "Ftrl": _ftrl,
+}
 """(declaration, update from 1, weight, gradient, what is remembered by name) → the new weight."""
 
 
 def trajectory(optimizer, weights, batches):
-    """The weights after each batch's gradients, as the declaration and the papers have it, in float64."""
+    """The weights of dense/kernel and dense/bias after each batch's gradients, and their averages, in float64.
+
+    As the declaration and the papers have it: clipping, decay, step, average.
+    """
     name, every = type(optimizer).__name__, optimizer.gradient_accumulation_steps or 1
     if name not in TWINS:
         pytest.fail(f"the optimizer {name} has no twin: write one in tests/training/optimizer_cases.py", pytrace=False)
+    own = [optimizer] * len(weights)
+    if optimizer.multipliers:  # those of OPTIONS: the first pattern is that of the kernel
+        own = [optimizer.replace(learning_rate=optimizer.learning_rate * by) for by in optimizer.multipliers.values()]
+    decays = [optimizer.weight_decay or 0, 0 if optimizer.exclude else optimizer.weight_decay or 0]
     memories, total = [{} for _ in weights], [np.zeros_like(w) for w in weights]
+    averages = [np.zeros_like(w) for w in weights]
     for number, gradients in enumerate(batches, 1):
         total = [sum_ + gradient for sum_, gradient in zip(total, gradients, strict=True)]
+        update = -(-number // every)
         if number % every == 0:
             means, total = [gradient / every for gradient in total], [np.zeros_like(w) for w in weights]
             factors = [1.0] * len(weights)
             if optimizer.limit:
                 factors = updates.clip_factors(means, optimizer.limit, optimizer.global_clipnorm is not None)
-            bound, decay = optimizer.clipvalue or np.inf, (optimizer.weight_decay or 0) * optimizer.learning_rate
-            given = zip(weights, means, factors, memories, strict=True)
+            bound = optimizer.clipvalue or np.inf
+            given = zip(own, weights, means, factors, decays, memories, strict=True)
             weights = [
-                TWINS[name](optimizer, number // every, *updates.prepared(w, g, factor, bound, decay), memory)
-                for w, g, factor, memory in given
+                TWINS[name](o, update, *updates.prepared(w, g, factor, bound, decay * o.learning_rate), memory)
+                for o, w, g, factor, decay, memory in given
             ]
-        yield weights
+        if optimizer.use_ema:
+            momentum, every_so_many = optimizer.ema_momentum * (update > 1), optimizer.ema_overwrite_frequency
+            overwrite = every_so_many is not None and update % every_so_many == 0
+            pairs = [updates.average(w, a, momentum, overwrite) for w, a in zip(weights, averages, strict=True)]
+            weights, averages = ([pair[i] for pair in pairs] for i in (0, 1))
+        yield [*weights, *(averages if optimizer.use_ema else ())]

@@ -110,14 +110,16 @@ def interrupter(after, number=signal.SIGINT, times=1):
     return report
 
 
-def assert_fits_as_keras(plan, output, monkeypatch, start, case):
-    """Training from the weights `start` gives the figures of each epoch and the weights of a fixture."""
+def assert_fits_as_keras(plan, output, monkeypatch, start, case, kept="last"):
+    """Training from the weights `start` gives the figures of each epoch, and in the file `kept` the weights of a
+    fixture.
+    """
     monkeypatch.setattr(session.Network, "initialize", lambda network, seed: network.load(start))
     run(plan, output)
     lines = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
     for figure in ("loss", "val_loss"):
         np.testing.assert_allclose([line[figure] for line in lines], case[figure], rtol=1e-5)
-    weights = checkpoint.load(output / "last.safetensors").weights
+    weights = checkpoint.load(output / f"{kept}.safetensors").weights
     for (name, before), value in zip(start.items(), case["end"], strict=True):
         assert weights[name].shape == before.shape
         np.testing.assert_allclose(weights[name], np.array(value).reshape(before.shape), rtol=1e-4, atol=1e-6)

@@ -1,5 +1,6 @@
 import pytest
 
+from cnncli.layers.declarations.field_types import Number
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
@@ -9,6 +10,7 @@ from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
     ("steps", "batches", "expected"),
     [
         (80, 57, 80),
+        (80.5, 57, 80.5),
         ("80 epochs", 57, 4560),
         ("0.5 epochs", 57, 29),  # 28.5: the update that is begun counts
         ("0.1 epochs", 30, 3),  # not 4, as floating point would have it
@@ -19,16 +21,30 @@ from cnncli.training.optimizers.schedules import SCHEDULES, StepCount, updates
     ],
 )
 def test_epochs_become_updates(steps, batches, expected):
-    assert updates(StepCount(0).read(steps), batches) == expected
+    assert updates(StepCount(Number(0)).read(steps), batches) == expected
 
 
 @pytest.mark.parametrize(
     "value",
-    [0, -1, 1.5, True, None, "80", "80 epoch", "80epochs", "-1 epochs", "0.0 epochs", "٣ epochs", {"epochs": 8}],
+    [
+        0,
+        -1,
+        0.0,
+        float("inf"),
+        True,
+        None,
+        "80",
+        "80 epoch",
+        "80epochs",
+        "-1 epochs",
+        "0.0 epochs",
+        "٣ epochs",
+        {"epochs": 8},
+    ],
 )
 def test_what_is_no_number_of_steps_is_refused(value):
     with pytest.raises(ValidationError):
-        StepCount(1).read(value)
+        StepCount(Number(above=0)).read(value)
 
 
 @pytest.mark.parametrize(
@@ -40,6 +56,8 @@ def test_what_is_no_number_of_steps_is_refused(value):
         ("CosineDecay", {"initial_learning_rate": 0.1, "decay_steps": 5, "warmup_target": 1, "warmup_steps": 10}),
         ("CosineDecayRestarts", {"initial_learning_rate": 0.1, "first_decay_steps": 5}),
         ("PiecewiseConstantDecay", {"boundaries": [5, 10], "values": [1, 2, 3]}),
+        ("OneCycle", {"max_learning_rate": 0.1, "total_steps": 20}),
+        ("WarmUp", {"steps": 10, "then": {"PiecewiseConstantDecay": {"boundaries": [5], "values": [1, 2]}}}),
     ],
 )
 def test_a_schedule_in_epochs_is_one_in_updates(name, arguments):
@@ -52,6 +70,8 @@ def test_a_schedule_in_epochs_is_one_in_updates(name, arguments):
     assert [in_epochs.rate(step, 10) for step in range(30)] == rates
     assert len(set(rates)) > 2
     assert SCHEDULES.parse({name: in_epochs.plain()}) == in_epochs
+    named = SCHEDULES.parse({name: {**arguments, "name": "mine"}})
+    assert [named.rate(step, 1) for step in range(30)] == rates
 
 
 @pytest.mark.parametrize("factor", [1.5, 2, 3, 5])
@@ -65,6 +85,24 @@ def test_restarts_begin_at_the_top_exactly(factor):
         assert schedule.rate(int(step) - 1, 1) < 0.1
         length *= factor
         step += length
+
+
+def test_a_warm_up_in_front_of_a_cosine_is_that_of_the_cosine():
+    cosine = {"initial_learning_rate": 0.4, "decay_steps": 12, "alpha": 0.1}
+    warm = {"WarmUp": {"steps": 5, "then": {"CosineDecay": cosine}, "initial_learning_rate": 0.1}}
+    own = {"CosineDecay": {**cosine, "initial_learning_rate": 0.1, "warmup_target": 0.4, "warmup_steps": 5}}
+    found, expected = ([SCHEDULES.parse(given).rate(step, 1) for step in range(25)] for given in (warm, own))
+    assert found == expected
+
+
+def test_a_warm_up_in_front_of_a_number_and_of_another_one():
+    def rates(given):
+        return [SCHEDULES.parse(given).rate(step, 4) for step in range(7)]
+
+    assert rates({"WarmUp": {"steps": 4, "then": 0.5}}) == [0, 0.125, 0.25, 0.375, 0.5, 0.5, 0.5]
+    assert rates({"WarmUp": {"steps": 3.5, "then": 1.0}}) == [0, 0.25, 0.5, 0.75, 1, 1, 1]
+    twice = {"WarmUp": {"steps": 2, "then": {"WarmUp": {"steps": "1 epoch", "then": 1, "initial_learning_rate": 0.5}}}}
+    assert rates(twice) == [0, 0.25, 0.5, 0.625, 0.75, 0.875, 1]
 
 
 def test_a_rate_beyond_all_numbers_is_infinite():

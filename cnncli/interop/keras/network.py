@@ -3,6 +3,7 @@
 The vocabulary is Keras' own, so classes and arguments are copied unchanged.
 """
 
+from collections.abc import Collection
 from typing import Any
 
 from cnncli.errors import UsageError
@@ -18,13 +19,15 @@ NAMES = """
     DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
     BinaryCrossentropy CategoricalCrossentropy MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
-    Adagrad Adam AdamW Nadam RMSprop SGD
+    Adadelta Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros
     L1 L1L2 L2 MaxNorm NonNeg UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
 """Declarations with the same arguments and semantics in Keras, and activations."""
+NOT_IN_KERAS = ("exclude", "multipliers")
+"""Arguments of optimizers that Keras does not have."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
 """Losses on class indices, and their equivalents on rows as long as the output, which the peer generates."""
 
@@ -49,18 +52,24 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
     loss, optimizer = compiled.loss, compiled.optimizer
     if isinstance(optimizer.learning_rate, Schedule):  # its epochs depend on a dataset
         raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
+    own = [name for name in NOT_IN_KERAS if getattr(optimizer, name)]
+    if own:
+        raise _refusal(f"the optimizer {type(optimizer).__name__} with {own[0]}")
     if loss.void is not None:
         raise _refusal(f"the loss {type(loss).__name__} with ignore_class")
-    described = configured(loss, "the loss ")
-    name, config = described["class_name"], described["config"]
+    described = _without(configured(loss, "the loss "), ["ignore_class"])
+    name = described["class_name"]
     return {
-        "loss": {
-            "class_name": ON_ROWS.get(name, name),
-            "config": {key: value for key, value in config.items() if key != "ignore_class"},
-        },
+        "loss": {**described, "class_name": ON_ROWS.get(name, name)},
         "targets": loss.outputs.name.lower(),
-        "optimizer": configured(optimizer, "the optimizer "),
+        "optimizer": _without(configured(optimizer, "the optimizer "), NOT_IN_KERAS),
     }
+
+
+def _without(configuration: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Return a configuration without some arguments."""
+    kept = {key: value for key, value in configuration["config"].items() if key not in names}
+    return {**configuration, "config": kept}
 
 
 def configured(declaration: Declaration, before: str, after: str = "") -> dict[str, Any]:

@@ -28,7 +28,7 @@ from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
-from cnncli.training.optimizers.optimizers import SGD, Adam, AdamW, Optimizer
+from cnncli.training.optimizers.optimizers import SGD, WITHOUT_EFFECT, Adam, AdamW, Optimizer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
@@ -217,7 +217,7 @@ def _optimizer(optimizer: Optimizer) -> Module:
         raise no_counterpart("torch", f"the optimizer {kind.__name__} with a schedule")
     known, translate_own = OPTIMIZERS[kind]
     for name, field in optimizer.fields.items():
-        if name not in ("learning_rate", *known) and getattr(optimizer, name) != field.default:
+        if name not in ("learning_rate", *WITHOUT_EFFECT, *known) and getattr(optimizer, name) != field.default:
             raise no_counterpart("torch", f"the optimizer {kind.__name__} with {name}")
     return translate_own(optimizer)
 

@@ -1,4 +1,4 @@
-"""Gradient clipping by norm (keras/src/optimizers/base_optimizer.py).
+"""Factors from norms: gradient clipping (keras/src/optimizers/base_optimizer.py), and the ratios of LAMB.
 
 Norms are summed in float64: at most 8 parts per tensor, a pure function of its size; 16 lanes per part; parts are added
 in order, then tensors.
@@ -14,8 +14,9 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import summing
 
 PARTS = 8
-SQUARES = block("grads places squares count")
+SQUARES = block("x places squares count")
 FACTORS = block("squares factors count together limit:f")
+RATIOS = block("squares ratios count")
 
 
 def factors(grads: Tensor, segments: Segments, limit: float, *, together: bool) -> list[Step]:
@@ -24,11 +25,34 @@ def factors(grads: Tensor, segments: Segments, limit: float, *, together: bool) 
     grads: real (n,). Fills `segments.factors`.
     """
     count = segments.places.shape[0]
-    places = {"squares": segments.squares.address, "count": count}
+    squares, factors = segments.squares.address, segments.factors.address
     return [
-        squares_worker.step(grads.dtype, PARTS * count, grads=grads.address, places=segments.places.address, **places),
-        factors_worker.step("float64", 1, factors=segments.factors.address, together=together, limit=limit, **places),
+        _squares_of(grads, segments, 0),
+        factors_worker.step(
+            "float64", 1, squares=squares, factors=factors, count=count, together=together, limit=limit
+        ),
     ]
+
+
+def ratios(weights: Tensor, moves: Tensor, segments: Segments) -> list[Step]:
+    """ratios = norm of a tensor's weights / norm of its moves; 1 where one of them is 0.
+
+    weights, moves: real (n,). Fills `segments.ratios`.
+    """
+    count, squares = segments.places.shape[0], segments.squares.address
+    return [
+        _squares_of(weights, segments, 0),
+        _squares_of(moves, segments, 1),
+        ratios_worker.step("float64", 1, squares=squares, ratios=segments.ratios.address, count=count),
+    ]
+
+
+def _squares_of(x: Tensor, segments: Segments, which: int) -> Step:
+    """Sum the squares of each part of each tensor, into the half `which` of `segments.squares`."""
+    count = segments.places.shape[0]
+    squares = segments.squares.address + which * count * PARTS * 8
+    places = segments.places.address
+    return squares_worker.step(x.dtype, PARTS * count, x=x.address, places=places, squares=squares, count=count)
 
 
 def _square(g: Vector) -> tuple[tuple[()], tuple[Vector]]:
@@ -51,7 +75,7 @@ def squares_worker(real):
         length = (end - first + parts - 1) // parts
         start = min(end, first + part * length)
         stop = min(end, start + length)
-        (total,) = _squares(0, (p.grads,), (), start, stop, (), real)
+        (total,) = _squares(0, (p.x,), (), start, stop, (), real)
         view(p.squares, (p.count, PARTS), types.float64)[tensor, part] = total
 
     return squares
@@ -78,3 +102,20 @@ def factors_worker(real):
                 factors[i] = 1.0 if norm <= p.limit else p.limit / norm
 
     return factors
+
+
+@worker(RATIOS)
+def ratios_worker(real):
+    """Add the parts in order, and compute the ratios from the norms; 1 where a norm is 0 or NaN, as in Keras."""
+
+    def ratios(parameters, chunk, _, thread):
+        p = fields(parameters, RATIOS)
+        squares, ratios = view(p.squares, (2, p.count, PARTS), real), view(p.ratios, p.count, real)
+        for i in range(p.count):
+            weights = moves = real(0)
+            for part in range(PARTS):
+                weights += squares[0, i, part]
+                moves += squares[1, i, part]
+            ratios[i] = sqrt(weights) / sqrt(moves) if weights > 0 and moves > 0 else 1.0
+
+    return ratios

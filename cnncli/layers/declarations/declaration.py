@@ -6,7 +6,7 @@ No validation library is used: the rules are few, all errors must be reported at
 importing pydantic alone took a third of the time of `cnncli check`.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from inspect import get_annotations
 from types import MappingProxyType, UnionType
 from typing import (
@@ -147,14 +147,25 @@ class Declaration:
         return f"{type(self).__name__}({fields})"
 
 
+def snake_case(name: str) -> str:
+    """Keras' automatic names: Conv2D → conv2d, MaxPooling2D → max_pooling2d, HeNormal → he_normal."""
+    out = ""
+    for i, letter in enumerate(name):
+        before, after = name[i - 1 : i], name[i + 1 : i + 2]
+        if letter.isupper() and (before.islower() or (i and before != "_" and after.islower())):
+            out += "_"
+        out += letter.lower()
+    return out
+
+
 D = TypeVar("D", bound=Declaration)
 
 
 class Registry(Generic[D]):
-    """The declarations of one kind by name: the class name, Keras' snake_case spelling, or an alias."""
+    """The declarations of one kind by name: the class name, Keras' other spelling of it, or an alias."""
 
-    def __init__(self, kind: str, base: type[D]) -> None:
-        self.kind, self.base = kind, base
+    def __init__(self, kind: str, base: type[D], spell: Callable[[str], str] = snake_case) -> None:
+        self.kind, self.base, self.spell = kind, base, spell
         self.classes: dict[str, type[D]] = {}
         self.spellings: dict[str, str] = {}
 
@@ -163,7 +174,7 @@ class Registry(Generic[D]):
 
     def register(self, cls: type[D]) -> type[D]:
         """Add a class (usable as a decorator). Raises ValueError if a name is already registered."""
-        for spelling in (cls.__name__, snake_case(cls.__name__), *cls.aliases):
+        for spelling in (cls.__name__, self.spell(cls.__name__), *cls.aliases):
             if self.spellings.setdefault(spelling, cls.__name__) != cls.__name__:
                 raise ValueError(f"{self.kind} {spelling!r} is already registered by {self.spellings[spelling]}")
         self.classes[cls.__name__] = cls
@@ -220,7 +231,7 @@ class Named(Kind):
 
     @property
     def sample(self) -> Any:
-        return snake_case(next(name for name, cls in self.registry.classes.items() if not cls.needs()))
+        return self.registry.spell(next(name for name, cls in self.registry.classes.items() if not cls.needs()))
 
     def schema(self) -> Schema:
         return self.registry.reference
@@ -251,17 +262,6 @@ def one_of_keys(known: Mapping[str, Schema]) -> dict[str, Any]:
     """The JSON Schema of a mapping with exactly one key, one of `known`."""
     single = {"type": "object", "minProperties": 1, "maxProperties": 1}
     return {**single, "properties": dict(known), "additionalProperties": False}
-
-
-def snake_case(name: str) -> str:
-    """Keras' automatic names: Conv2D → conv2d, MaxPooling2D → max_pooling2d, HeNormal → he_normal."""
-    out = ""
-    for i, letter in enumerate(name):
-        before, after = name[i - 1 : i], name[i + 1 : i + 2]
-        if letter.isupper() and (before.islower() or (i and before != "_" and after.islower())):
-            out += "_"
-        out += letter.lower()
-    return out
 
 
 def _name_and_arguments(value: object) -> tuple[str | None, object]:

@@ -68,7 +68,10 @@ class String(Kind):
 
 
 class Number(Kind):
-    """A finite number within bounds: `least` and `most` are inclusive, `above` and `below` exclusive."""
+    """A finite number within bounds: `least` and `most` are inclusive, `above` and `below` exclusive.
+
+    `why`: why other numbers that Keras accepts are refused.
+    """
 
     noun: ClassVar[str] = "a number"
     type: ClassVar[str] = "number"
@@ -82,6 +85,7 @@ class Number(Kind):
         *,
         above: float | None = None,
         below: float | None = None,
+        why: str = "",
     ) -> None:
         self.least, self.most, self.above, self.below = least, most, above, below
         if least is not None and most is not None:
@@ -89,7 +93,7 @@ class Number(Kind):
             return
         bounds = (("≥", least), (">", above), ("≤", most), ("<", below))
         limits = " and ".join(f"{sign} {_bound(bound)}" for sign, bound in bounds if bound is not None)
-        self.rule = f"{self.noun} {limits}".rstrip()
+        self.rule = f"{self.noun} {limits}".rstrip() + (f" ({why})" if why else "")
 
     def read(self, value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, int | float) or not self._holds(value):

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cnncli.datasets.describe import EMBEDDED
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.hints import suggestion
-from cnncli.layers.declarations.declaration import Declaration, Field, snake_case
+from cnncli.layers.declarations.declaration import Declaration, Field
 from cnncli.layers.declarations.field_docs import field_docs, one_line_doc
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
@@ -16,7 +16,7 @@ from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, unsupported_name
+from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, REASONS, unsupported_name
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -144,6 +144,8 @@ def unknown(name: str, known: list[Word]) -> str:
         later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
+            if later in REASONS:
+                return f"{kind} '{name}'{called} is not supported: {REASONS[later]}"
             return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
@@ -173,5 +175,5 @@ def _of_kind(kind: str) -> Iterator[Word]:
 
 def _others(kind: str, cls: type[Declaration]) -> tuple[str, ...]:
     """The other names that a spec may use for it."""
-    others = dict.fromkeys((snake_case(cls.__name__), *cls.aliases))
+    others = dict.fromkeys((REGISTRIES[kind].spell(cls.__name__), *cls.aliases))
     return tuple(name for name in others if kind != "layer" or LAYER_NAME.fullmatch(name))

@@ -1,6 +1,6 @@
 """Rules across sections: the model against its data and loss, callbacks and expectations against the metrics."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cnncli.datasets.describe import Description
 from cnncli.datasets.section import DataSection
@@ -17,8 +17,12 @@ from cnncli.spec.yaml.tree import Place
 from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.metrics.metrics import Accuracy, OfClasses
+from cnncli.training.optimizers.optimizers import Optimizer, is_for
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
+
+OFTEN = ("bias", "beta", "gamma")
+"""Names of weights that may be excluded from weight decay whether or not the model has them."""
 
 
 def lowered_model(model: Model, places: dict[str, Place], problems: Problems) -> Lowered | None:
@@ -181,6 +185,20 @@ def check_callbacks(
             problems.add(place, message)
 
 
+def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Callable[[str], Place], problems: Problems) -> None:
+    """Check that the optimizer's patterns match weights of the model. `place`: of an argument's value."""
+    weights = [parameter.name for parameter in lowered.parameters if parameter.weight.trainable]
+    patterns = {
+        "exclude": [name for name in optimizer.exclude if name not in OFTEN],
+        "multipliers": optimizer.multipliers,
+    }
+    for field, given in patterns.items():
+        for pattern in given:
+            if not any(is_for(pattern, weight) for weight in weights):
+                hint = suggestion(pattern, weights) or f"; the weights are {_first(weights)}"
+                problems.add(place(field), f"{field}: no trainable weight matches '{pattern}'{hint}")
+
+
 def check_class_weight(
     fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
 ) -> None:
@@ -252,6 +270,10 @@ def check_values_as_target(compiled: CompileSection, loss: Place, metrics: Seque
                 f"{name} requires class labels: with `targets: values` use mae, mse, root_mean_squared_error or "
                 "r2_score",
             )
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _list(shape: Shape) -> str:

@@ -19,6 +19,7 @@ from cnncli.spec.blocks.entries import REPORTED
 from cnncli.spec.yaml.mistakes import (
     KEY_SYNONYMS,
     NAME_SYNONYMS,
+    REASONS,
     REJECTED_KEYS,
     UNNEEDED_CALLBACKS,
     VALUES,
@@ -94,7 +95,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     unsupported = unsupported_name(kind, meant)
     if unsupported:
         called = f" ({unsupported} in Keras)" if unsupported != name else ""
-        return f"{kind} '{name}'{called} is not supported; available: {', '.join(known)}"
+        reason = REASONS.get(unsupported)
+        return f"{kind} '{name}'{called} is not supported" + (f": {reason}" if reason else _known(known))
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; use '{meant}'"
     hint = format_message(name, VALUES, argument=_first_argument(registry, name))

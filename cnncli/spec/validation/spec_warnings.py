@@ -14,6 +14,8 @@ from cnncli.ops.ir import Value
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
+from cnncli.training.optimizers.optimizers import Optimizer
+from cnncli.training.optimizers.schedules import CosineDecay
 
 
 def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
@@ -110,3 +112,13 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
                     f"{key} L1L2 has no effect, because l1 and l2 default to 0, as in Keras: "
                     "set them, as in {L1L2: {l1: 0.01, l2: 0.01}}",
                 )
+
+
+def warn_about_schedule(optimizer: Optimizer, place: Place, problems: Problems) -> None:
+    """Warn about a warmup without a target. `place`: of the optimizer."""
+    schedule = optimizer.learning_rate
+    if isinstance(schedule, CosineDecay) and schedule.warmup_steps and schedule.warmup_target is None:
+        problems.warn(
+            place,
+            "CosineDecay's warmup_steps have no effect without a warmup_target, the rate they lead up to, as in Keras",
+        )

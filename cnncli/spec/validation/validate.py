@@ -127,7 +127,9 @@ class _Validation:
             self._check_input_as_target(compiled)
         if compiled is not None and data is not None and data.targets == "values":
             places = item_places(self.tree, "compile", "metrics")
-            checks.check_values_as_target(compiled, self._loss_place(), places, self.problems)
+            checks.check_values_as_target(compiled, self._compiled_place("loss"), places, self.problems)
+        if compiled is not None and self.lowered is not None:
+            checks.check_optimizer(compiled.optimizer, self.lowered, self._of_optimizer, self.problems)
         if fit is not None and fit.class_weight is not None and data is not None:
             self._check_class_weight(fit, data, description)
         if compiled is not None and data is not None and description is not None:
@@ -217,22 +219,31 @@ class _Validation:
         """Add warnings to a spec without problems."""
         assert self.lowered is not None
         loss, metrics, last = compiled.loss, compiled.metrics, self.places[model.nodes[-1].name]
-        spec_warnings.warn_about_output(self.lowered, loss, last, self._loss_place(), self.problems)
+        spec_warnings.warn_about_output(self.lowered, loss, last, self._compiled_place("loss"), self.problems)
         places = item_places(self.tree, "compile", "metrics")
         spec_warnings.warn_about_metrics(self.lowered, loss, metrics, places, self.problems)
+        spec_warnings.warn_about_schedule(compiled.optimizer, self._compiled_place("optimizer"), self.problems)
         spec_warnings.warn_about_regularizers(model, self.places, self.problems)
         if description is not None:
             spec_warnings.warn_about_rescaling(model, data, description, self.places, self.problems)
 
-    def _loss_place(self) -> Place:
+    def _compiled_place(self, key: str) -> Place:
         section = self.tree.get("compile")
-        loss = section.get("loss") if isinstance(section, Mapping) else None
-        assert loss is not None
-        return loss.place
+        given = section.get(key) if isinstance(section, Mapping) else None
+        assert given is not None
+        return given.place
+
+    def _of_optimizer(self, argument: str) -> Place:
+        """The place of an argument's value."""
+        section = self.tree.get("compile")
+        given = section.get("optimizer") if isinstance(section, Mapping) else None
+        arguments = given.entries[0].value if isinstance(given, Mapping) else None
+        value = arguments.get(argument) if isinstance(arguments, Mapping) else None
+        return self._compiled_place("optimizer") if value is None else value.place
 
     def _check_input_as_target(self, compiled: CompileSection) -> None:
         places = item_places(self.tree, "compile", "metrics")
-        checks.check_input_as_target(compiled, self._loss_place(), places, self.problems)
+        checks.check_input_as_target(compiled, self._compiled_place("loss"), places, self.problems)
 
     def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
         section = self.tree.get("fit")

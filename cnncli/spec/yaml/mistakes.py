@@ -151,6 +151,8 @@ KEY_SYNONYMS: dict[str, str] = {
     "epochs": "decay_steps",
     "milestones": "boundaries",
     "warmup_epochs": "warmup_steps",
+    "max_lr": "max_learning_rate",
+    "exclude_from_weight_decay": "exclude",
     "optimiser": "optimizer",
     "metric": "metrics",
     "augmentation": "augment",
@@ -170,9 +172,6 @@ REJECTED_KEYS: dict[str, str] = {
     "num_classes": "the number of classes is that of the model's outputs",
     "sparse_y_true": "class numbers and rows of scores are told apart",
     "sparse_y_pred": "predictions are rows of scores, of which the highest counts",
-    "amsgrad": "it is not supported",
-    "use_ema": "it is not supported",
-    "gradient_accumulation_steps": "it is not supported",
 }
 """Keys that are rejected, each with the reason."""
 
@@ -220,10 +219,14 @@ NAME_SYNONYMS: dict[str, str] = {
     "kaiming_uniform": "he_uniform",
     "kaiming_normal": "he_normal",
     "momentum": "SGD",
+    "adam_w": "adamw",
+    "rm_sprop": "rmsprop",
     "cosine": "CosineDecay",
     "CosineAnnealing": "CosineDecay",
     "CosineAnnealingLR": "CosineDecay",
     "CosineAnnealingWarmRestarts": "CosineDecayRestarts",
+    "OneCycleLR": "OneCycle",
+    "LinearLR": "WarmUp",
     "ExponentialLR": "ExponentialDecay",
     "MultiStepLR": "PiecewiseConstantDecay",
     "PiecewiseConstant": "PiecewiseConstantDecay",
@@ -237,27 +240,41 @@ UNSUPPORTED: dict[str, str] = {
         CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
-    "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
-        adafactor""",
+    "optimizer": """Adafactor Muon LossScaleOptimizer MultiOptimizer ScheduleFreeAdamW""",
     "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson Huber LogCosh
         Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
         MeanSquaredLogarithmicError huber kl_divergence poisson hinge log_cosh""",
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
         Precision Recall F1Score FBetaScore CategoricalCrossentropy
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
-    "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
-        BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
+    "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
+        LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
     "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "constraint": """MinMaxNorm min_max_norm""",
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
+REASONS: dict[str, str] = {
+    "Adafactor": "its means of rows and columns save memory, which a CNN's weights do not need: use Adam",
+    "Muon": "it is for dense kernels, and updates those of convolutions as AdamW does: use AdamW",
+    "LossScaleOptimizer": "gradients are float32, where nothing is lost that a factor would save",
+    "LambdaCallback": "a spec holds no code; in Python, `cnncli.train` reports every event",
+    "LearningRateScheduler": "write a schedule in place of the optimizer's learning_rate",
+    "TensorBoard": "`cnncli report` shows curves and images of runs",
+    "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
+    "MultiOptimizer": "one optimizer updates all weights; `multipliers` sets rates by layer",
+    "ScheduleFreeAdamW": "use AdamW with a schedule, or with use_ema",
+}
+"""Why something of Keras is not supported, by Keras' name."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
     "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
     "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
+    "History": "metrics.jsonl always has the metrics of each epoch",
+    "ProgbarLogger": "a terminal always shows the progress",
     "BackupAndRestore": "`cnncli train --resume` continues an interrupted run",
     "TerminateOnNaN": "training always stops if the loss is not finite",
+    "SwapEMAWeights": "with the optimizer's `use_ema`, the averages are always what is validated and saved",
 }
 """Keras callbacks whose work is always done, each with how."""
 

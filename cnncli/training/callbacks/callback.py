@@ -78,6 +78,8 @@ class Monitor(Callback):
     monitor: str = "val_loss"
     mode: Literal["auto", "min", "max"] = "auto"
     min_delta: float = 0.0
+    verbose: int = 0
+    """Accepted without effect: a training always reports what its callbacks do."""
 
     def monitors(self) -> tuple[str, ...]:
         return (self.monitor,)

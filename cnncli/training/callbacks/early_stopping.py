@@ -19,7 +19,7 @@ class EarlyStopping(Monitor):
     `cnncli evaluate RUN --weights last` and `cnncli predict RUN … --weights last`.
     """
 
-    patience: Annotated[int, Integer(0)] = 0
+    patience: int = 0
     baseline: float | None = None
     restore_best_weights: bool = False
     start_from_epoch: Annotated[int, Integer(0)] = 0

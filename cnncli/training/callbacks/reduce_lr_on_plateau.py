@@ -18,7 +18,7 @@ class ReduceLROnPlateau(Monitor):
     """
 
     factor: Annotated[float, Number(above=0, below=1)] = 0.1
-    patience: Annotated[int, Integer(0)] = 10
+    patience: int = 10
     min_delta: float = 1e-4
     cooldown: Annotated[int, Integer(0)] = 0
     min_lr: NonNegative = 0.0

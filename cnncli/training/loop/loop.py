@@ -110,6 +110,12 @@ class Trainer:
         start, done = perf_counter(), self.sums.samples
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.sums.samples - done
+        with self.update.averages():
+            self._judge_epoch(start, trained / seconds if trained else 0.0)
+        self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
+
+    def _judge_epoch(self, start: float, rate: float) -> None:
+        """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second."""
         state = self.state
         figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
@@ -126,13 +132,11 @@ class Trainer:
         self._save()
         measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
         self.run.append({**figures, **measured})
-        rate = trained / seconds if trained else 0.0
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
-        self.interruption.raise_if_interrupted(f"after epoch {state.epoch}")
 
     def _each(self, hook: Callable[..., None], *about: object) -> None:
         """Call a hook of every callback, in the order of the spec."""
@@ -227,7 +231,8 @@ class Trainer:
         for number, hooks in enumerate(self.hooks):
             extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
-        checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
+        with self.update.averages(shown=False):
+            checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
     def _feed(self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | None = None) -> Feed:
         job = self.job

@@ -4,37 +4,37 @@ import re
 from bisect import bisect_left
 from collections.abc import Mapping
 from itertools import pairwise
-from math import cos, inf, pi
-from typing import Annotated, Any
+from math import ceil, cos, floor, inf, pi
+from typing import Annotated, Any, Literal
 
 from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
-from cnncli.layers.declarations.field_types import Integer, Kind, Number, Schema
+from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 
-Steps = int | str
+Steps = float | str
 """A number of updates or epochs, such as "80 epochs", as written in the spec."""
 
 EPOCHS = re.compile(r"\d{1,9}(\.\d{1,9})? epochs|1 epoch", re.ASCII)
 NEARLY = re.compile(r"\s*(?P<number>\d{1,9}(\.\d{1,9})?)\s*(e|ep|epochs?)\s*", re.ASCII | re.IGNORECASE)
 
 
-def updates(steps: Steps, batches: int) -> int:
-    """Convert `steps` to updates, with `batches` batches per epoch, rounding up."""
-    if isinstance(steps, int):
+def updates(steps: Steps, batches: int) -> float:
+    """Convert `steps` to updates, with `batches` batches per epoch; epochs are rounded up."""
+    if not isinstance(steps, str):
         return steps
     whole, _, digits = steps.split()[0].partition(".")
     return -(-int(whole + digits) * batches // int(10 ** len(digits)))
 
 
 class StepCount(Kind):
-    """Field type: an integer number of updates, or a number of epochs."""
+    """Field type: a number of updates, or a number of epochs."""
 
     sample = "10 epochs"
 
-    def __init__(self, least: int) -> None:
-        self.whole = Integer(least)
-        self.rule = f"{self.whole.rule}, or a number of epochs like 80 epochs"
+    def __init__(self, updates: Number) -> None:
+        self.updates = updates
+        self.rule = f"{updates.rule}, or a number of epochs like 80 epochs"
 
     def read(self, value: Any) -> Steps:
         epochs = _epochs_meant(value)
@@ -43,33 +43,32 @@ class StepCount(Kind):
                 [ErrorDetail((), "sentence", f"a number of epochs is written like this: {epochs} epochs")]
             )
         try:
-            if updates(value if epochs else self.whole.read(value), 1) < self.whole.read(self.whole.least):
-                raise self.refuse()
+            self.updates.read(updates(value, 1) if epochs else value)
         except ValidationError:
             raise self.refuse() from None
         found: Steps = value
         return found
 
     def schema(self) -> Schema:
-        return {"anyOf": [self.whole.schema(), {"type": "string", "pattern": f"^({EPOCHS.pattern})$"}]}
+        return {"anyOf": [self.updates.schema(), {"type": "string", "pattern": f"^({EPOCHS.pattern})$"}]}
 
 
 class Increasing(ListOf):
-    """Field type: a strictly increasing list of step counts, all in updates or all in epochs."""
+    """Field type: a list of step counts that never decrease, all in updates or all in epochs."""
 
     def __init__(self) -> None:
-        super().__init__(StepCount(0), 1)
+        super().__init__(StepCount(Number(0)), 1)
 
     def read(self, value: Any) -> tuple[Steps, ...]:
         steps = super().read(value)
-        if len({isinstance(step, int) for step in steps}) > 1:
+        if len({isinstance(step, str) for step in steps}) > 1:
             raise ValidationError(
                 [ErrorDetail((), "sentence", "all must be numbers of updates, or all of them epochs")]
             )
         counts = [updates(step, 10**9) for step in steps]
         for index, (before, after) in enumerate(pairwise(counts), 1):
-            if after <= before:
-                raise ValidationError([ErrorDetail((index,), "sentence", "each must be larger than the one before")])
+            if after < before:
+                raise ValidationError([ErrorDetail((index,), "sentence", "none may be less than the one before")])
         return steps
 
 
@@ -87,6 +86,9 @@ class Schedule(Declaration):
 
     Steps and boundaries are numbers of updates or epochs: `80 epochs`, `0.5 epochs`.
     """
+
+    name: str | None = None
+    """Accepted without effect."""
 
     def rate(self, step: int, batches: int) -> float:
         """The learning rate after `step` updates, with `batches` batches per epoch."""
@@ -118,7 +120,8 @@ class Rate(Kind):
 
 
 RateField = Annotated[float | Schedule, Rate()]
-PositiveSteps = Annotated[Steps, StepCount(1)]
+PositiveSteps = Annotated[Steps, StepCount(Number(above=0))]
+Floor = Annotated[float, Number(0, why="otherwise the rate would end below 0")]
 
 
 @SCHEDULES.register
@@ -132,7 +135,7 @@ class ExponentialDecay(Schedule):
 
     def rate(self, step: int, batches: int) -> float:
         decay_steps = updates(self.decay_steps, batches)
-        exponent = step // decay_steps if self.staircase else step / decay_steps
+        exponent = floor(step / decay_steps) if self.staircase else step / decay_steps
         return self.initial_learning_rate * _power(self.decay_rate, exponent)
 
 
@@ -169,7 +172,7 @@ class PolynomialDecay(Schedule):
     def rate(self, step: int, batches: int) -> float:
         decay_steps = updates(self.decay_steps, batches)
         if self.cycle:
-            decay_steps *= max(1, -(-step // decay_steps))
+            decay_steps *= max(1, ceil(step / decay_steps))
         rest = _power(1 - min(step, decay_steps) / decay_steps, self.power)
         return (self.initial_learning_rate - self.end_learning_rate) * rest + self.end_learning_rate
 
@@ -185,7 +188,7 @@ class InverseTimeDecay(Schedule):
 
     def rate(self, step: int, batches: int) -> float:
         decay_steps = updates(self.decay_steps, batches)
-        quotient = step // decay_steps if self.staircase else step / decay_steps
+        quotient = floor(step / decay_steps) if self.staircase else step / decay_steps
         return self.initial_learning_rate / (1 + self.decay_rate * quotient)
 
 
@@ -198,22 +201,19 @@ class CosineDecay(Schedule):
 
     initial_learning_rate: NonNegative
     decay_steps: PositiveSteps
-    alpha: NonNegative = 0.0
+    alpha: Floor = 0.0
     warmup_target: NonNegative | None = None
-    warmup_steps: Annotated[Steps, StepCount(0)] = 0
-
-    def contradiction(self) -> str:
-        if self.warmup_target is None and self.warmup_steps:
-            return "CosineDecay's warmup_steps need a warmup_target: the learning rate that they lead up to"
-        return ""
+    warmup_steps: Annotated[Steps, StepCount(Number(0))] = 0
+    """Without effect if there is no `warmup_target`, as in Keras."""
 
     def rate(self, step: int, batches: int) -> float:
-        decay_steps, warmup_steps = updates(self.decay_steps, batches), updates(self.warmup_steps, batches)
-        initial, target = self.initial_learning_rate, self.warmup_target
-        if target is not None and step < warmup_steps:
-            return (target - initial) * (step / warmup_steps) + initial
-        part = min(step - warmup_steps, decay_steps) / decay_steps
-        return (initial if target is None else target) * _cosine(part, self.alpha)
+        initial, target, warmup_steps = self.initial_learning_rate, self.warmup_target, 0.0
+        if target is not None:
+            initial, warmup_steps = target, updates(self.warmup_steps, batches)
+            if step < warmup_steps:
+                return _between(self.initial_learning_rate, target, step / warmup_steps)
+        decay_steps = updates(self.decay_steps, batches)
+        return initial * _cosine(min(step - warmup_steps, decay_steps) / decay_steps, self.alpha)
 
 
 @SCHEDULES.register
@@ -222,9 +222,9 @@ class CosineDecayRestarts(Schedule):
 
     initial_learning_rate: NonNegative
     first_decay_steps: PositiveSteps
-    t_mul: Annotated[float, Number(1)] = 2.0
+    t_mul: Annotated[float, Number(1, why="otherwise periods shrink until the rate is NaN, as in Keras")] = 2.0
     m_mul: NonNegative = 1.0
-    alpha: NonNegative = 0.0
+    alpha: Floor = 0.0
 
     def rate(self, step: int, batches: int) -> float:
         part, length = step / updates(self.first_decay_steps, batches), 1.0
@@ -233,6 +233,67 @@ class CosineDecayRestarts(Schedule):
         while part >= length:
             part, length, restarts = part - length, length * self.t_mul, restarts + 1
         return self.initial_learning_rate * _cosine(part / length, self.alpha, _power(self.m_mul, restarts))
+
+
+@SCHEDULES.register
+class OneCycle(Schedule):
+    """PyTorch's OneCycleLR: up from max/`div_factor` to the maximum, then down to that start/`final_div_factor`.
+
+    `three_phase`: down to the start as long as up, then to the end. The optimizer's momentum does not change, whereas
+    PyTorch changes it as well unless `cycle_momentum=False`. After `total_steps` the rate stays.
+    """
+
+    max_learning_rate: NonNegative
+    total_steps: PositiveSteps
+    pct_start: Annotated[float, Number(0, 1)] = 0.3
+    anneal_strategy: Literal["cos", "linear"] = "cos"
+    div_factor: Annotated[float, Number(above=0)] = 25.0
+    final_div_factor: Annotated[float, Number(above=0)] = 10000.0
+    three_phase: bool = False
+
+    def rate(self, step: int, batches: int) -> float:
+        total, top = updates(self.total_steps, batches), self.max_learning_rate
+        start, up = top / self.div_factor, self.pct_start * total - 1
+        phases = [(up, start, top), (total - 1, top, start / self.final_div_factor)]
+        if self.three_phase:
+            phases = [(up, start, top), (2 * up, top, start), (total - 1, start, start / self.final_div_factor)]
+        begin, at = 0.0, min(step, total - 1)
+        for end, before, after in phases[:-1]:
+            if at <= end:
+                return self._annealed(before, after, at - begin, end - begin)
+            begin = end
+        end, before, after = phases[-1]
+        return self._annealed(before, after, at - begin, end - begin)
+
+    def _annealed(self, before: float, after: float, done: float, length: float) -> float:
+        """The rate after `done` of the `length` updates of a phase."""
+        part = done / length if length > 0 else 1.0
+        return _between(before, after, part if self.anneal_strategy == "linear" else (1 - cos(pi * part)) / 2)
+
+
+@SCHEDULES.register
+class WarmUp(Schedule):
+    """Linearly from `initial_learning_rate` to the first rate of `then` in `steps`; then `then`, from its beginning."""
+
+    steps: PositiveSteps
+    then: RateField
+    initial_learning_rate: NonNegative = 0.0
+
+    def rate(self, step: int, batches: int) -> float:
+        steps = ceil(updates(self.steps, batches))
+        if step < steps:
+            return _between(self.initial_learning_rate, rate_of(self.then, 0, batches), step / steps)
+        return rate_of(self.then, step - steps, batches)
+
+
+def rate_of(rate: float | Schedule, step: int, batches: int) -> float:
+    """The learning rate after `step` updates, with `batches` batches per epoch."""
+    return rate.rate(step, batches) if isinstance(rate, Schedule) else rate
+
+
+def _between(start: float, end: float, part: float) -> float:
+    """`start` at 0, `end` at 1, linearly between them."""
+    return (end - start) * part + start
 
 
 def _cosine(part: float, alpha: float, height: float = 1.0) -> float:

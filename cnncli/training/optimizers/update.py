@@ -1,5 +1,7 @@
 """Applying an optimizer to the weights of a network."""
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -10,43 +12,41 @@ from cnncli.kernels.elementwise import arithmetic, merge
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.optimizers import clipping
 from cnncli.kernels.optimizers.update_rules import Segments
+from cnncli.ops.ir import Shape
 from cnncli.training.optimizers.optimizers import Optimizer
 
 Array = np.ndarray[Any, Any]
 
 
 ACCUMULATED = "accumulated_gradient"
+AVERAGE = "average"
 
 
 class Update:
     """Applies optimizer and constraints, each as a compiled pass over all weights. `slots`: optimizer state by name.
 
     `batches`: per epoch, for schedules in epochs; 1 when not training in epochs. With gradient accumulation, weights
-    change only every N batches; schedules count all batches, as in Keras.
+    change only every N batches; schedules count all batches, as in Keras. Weights that share a rate and decay share a
+    row of `hyper`.
     """
 
     def __init__(self, network: Network, optimizer: Optimizer, batches: int = 1) -> None:
-        self.optimizer, self.batches = optimizer, batches
-        self.every = optimizer.gradient_accumulation_steps or 1
+        self.network, self.optimizer, self.batches = network, optimizer, batches
+        self.every, self.averaged = optimizer.gradient_accumulation_steps or 1, False
         shapes = {name: tensor.shape for name, tensor in network.weights.tensors().items()}
         self.slots = {name: Arena(shapes, network.dtype) for name in optimizer.slots}
         for name, start in optimizer.slots.items():
             for tensor in self.slots[name].tensors().values():
                 tensor[...] = start
-        self.hyper: Array = np.zeros(len(optimizer.hyper(1, 0.0)), np.float64)
+        groups = {name: optimizer.group(name) for name in shapes}
+        self.groups = list(dict.fromkeys(groups.values()))
+        count, numbers = len(shapes), len(optimizer.hyper(1, 0.0))
+        self.hyper: Array = np.zeros((len(self.groups), numbers), np.float64)
+        self.rows: Array = np.array([self.groups.index(group) for group in groups.values()], np.int64)
         self.places = network.weights.places()
-        self.factors: Array = np.ones(len(self.places), np.float64)
-        self.squares: Array = np.zeros((len(self.places), clipping.PARTS), np.float64)
-        constraints = network.constraint_steps()
-        steps = [*self._steps(network), *constraints]
-        if self.every > 1:
-            total = self.slots[ACCUMULATED] = Arena(shapes, network.dtype)
-            gradients, sums = runtime.tensor(network.gradients.data), runtime.tensor(total.data)
-            mean = arithmetic.apply("affine", [gradients], gradients, scale=1 / self.every)
-            steps = [*merge.add([gradients, sums], gradients), *mean, *steps]
-            # Keras applies constraints after every batch, even before the first accumulated update.
-            self.accumulation = runtime.Program([*merge.add([sums, gradients], sums), *constraints])
-        self.program = runtime.Program(steps)
+        self.factors: Array = np.ones((2, count), np.float64)
+        self.squares: Array = np.zeros((2, count, clipping.PARTS), np.float64)
+        self.accumulation, self.program = self._programs(network, shapes)
 
     def rate(self, step: int, factor: float = 1.0) -> float:
         """The learning rate after `step` batches, times `factor`."""
@@ -54,16 +54,53 @@ class Update:
 
     def run(self, step: int, factor: float = 1.0) -> None:
         """Apply or accumulate the gradients of batch `step` (from 1), at the learning rate times `factor`."""
+        number, rate = -(-step // self.every), self.rate(step - 1, factor)
+        for row, group in zip(self.hyper, self.groups, strict=True):
+            row[:] = self.optimizer.hyper(number, rate, group)
         if step % self.every:
             self.accumulation.run()
             return
-        self.hyper[:] = self.optimizer.hyper(step // self.every, self.rate(step - 1, factor))
         self.program.run()
         if self.every > 1:
             self.slots[ACCUMULATED].data[:] = 0
 
-    def _steps(self, network: Network) -> list[runtime.Step]:
+    @contextmanager
+    def averages(self, *, shown: bool = True) -> Iterator[None]:
+        """Context in which the network has the moving averages of its weights; with `shown=False`, the weights.
+
+        Without `use_ema` these are the same.
+        """
+        before = self.averaged
+        self._show(shown)
+        try:
+            yield
+        finally:
+            self._show(before)
+
+    def _show(self, averages: bool) -> None:
+        if averages != self.averaged and self.optimizer.use_ema:
+            weights, average = self.network.weights.data, self.slots[AVERAGE].data
+            kept = weights.copy()
+            weights[:], average[:] = average, kept
+            self.averaged = averages
+
+    def _programs(self, network: Network, shapes: Mapping[str, Shape]) -> tuple[runtime.Program, runtime.Program]:
+        """What a batch runs that accumulates its gradients, and one that updates the weights."""
         weights, gradients = runtime.tensor(network.weights.data), runtime.tensor(network.gradients.data)
-        slots = [runtime.tensor(arena.data) for arena in self.slots.values()]
-        segments = Segments(*map(runtime.tensor, (self.places, self.factors, self.squares)))
-        return self.optimizer.steps(weights, gradients, slots, runtime.tensor(self.hyper), segments)
+        state, hyper = [runtime.tensor(arena.data) for arena in self.slots.values()], runtime.tensor(self.hyper)
+        segments = Segments(*map(runtime.tensor, (self.places, self.rows, *self.factors, self.squares)))
+        update, after = self.optimizer.steps(weights, gradients, state, hyper, segments), network.constraint_steps()
+        if self.optimizer.use_ema:
+            average = self.slots[AVERAGE] = Arena(shapes, network.dtype)
+            averages = (weights, gradients, runtime.tensor(average.data), hyper, segments)
+            after = [*self.optimizer.average_steps(*averages), *after]
+        if self.every == 1:
+            return runtime.Program([]), runtime.Program([*update, *after])
+        total = self.slots[ACCUMULATED] = Arena(shapes, network.dtype)
+        sums = runtime.tensor(total.data)
+        mean = arithmetic.apply("affine", [gradients], gradients, scale=1 / self.every)
+        # Keras averages and constrains weights after every batch, even before the first accumulated update.
+        return (
+            runtime.Program([*merge.add([sums, gradients], sums), *after]),
+            runtime.Program([*merge.add([gradients, sums], gradients), *mean, *update, *after]),
+        )
