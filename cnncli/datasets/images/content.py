@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from cnncli.datasets.images.decode import unit_floats
+
 SLIVER = 8
 """The part of its range that an image uses at least, as a divisor."""
 MOST_NAMED = 3
@@ -14,7 +16,7 @@ SIXTEEN = 65535
 class Content(NamedTuple):
     """What an image holds: the least and the greatest value without its alpha channel, and the greatest possible one.
 
-    `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not.
+    `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not. `pages`: it is one of several.
     """
 
     least: int
@@ -22,6 +24,7 @@ class Content(NamedTuple):
     possible: int
     flat: bool
     drawn_in_alpha: bool
+    pages: bool = False
 
     @property
     def sliver(self) -> bool:
@@ -31,16 +34,25 @@ class Content(NamedTuple):
 
 
 def content(image: Image.Image) -> Content:
-    """What an image that is read holds."""
+    """What an image that is read holds. Raises UnusableError for floats that are no levels."""
+    if image.mode == "F":
+        levels = unit_floats(image)
+        ends = round(255 * float(levels.min())), round(255 * float(levels.max()))
+        return Content(*ends, 255, flat=ends[0] == ends[1], drawn_in_alpha=False, pages=_has_pages(image))
     deep = image.mode.startswith("I")
-    bands = _ranges(image if deep else image.convert("RGB"))
+    bands = _ranges(image.convert("I" if deep else "RGB"))
     flat = all(low == high for low, high in bands)
     drawn = False
     if flat and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
         ((low, high),) = _ranges(image.convert("RGBA").getchannel("A"))
         drawn = low != high
     least, greatest = min(low for low, _ in bands), max(high for _, high in bands)
-    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn)
+    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn, _has_pages(image))
+
+
+def _has_pages(image: Image.Image) -> bool:
+    """Of a TIFF file; the frames of animations are no surprise."""
+    return image.format == "TIFF" and bool(getattr(image, "is_animated", False))
 
 
 def notes(found: Mapping[str, Content]) -> Iterator[str]:
@@ -54,6 +66,8 @@ def notes(found: Mapping[str, Content]) -> Iterator[str]:
     if deep:
         depth = max(found[file].greatest for file in deep).bit_length()
         yield _note(deep, f"of 16 bits with values below {1 << depth:,}; set `bit_depth: {depth}` under `data`")
+    if pages := [file for file, each in found.items() if each.pages]:
+        yield _note(pages, "the first of several pages; the others are not read")
     if flat:
         yield _note(flat, "of one colour")
     if dull:

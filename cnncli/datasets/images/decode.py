@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ MASK = "mask"
 MODES = {"rgb": "RGB", "grayscale": "L", MASK: "P"}
 SPREAD = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}
 """What Pillow multiplies grey samples of few bits by, so that the greatest is white."""
+WHITE = {"L": 255, "I": 65535}
+"""What Pillow makes of the greatest sample of a PNM file of this mode."""
 DEEPEST = 16
 """Bits of a sample in the deepest files."""
 FILTERS = {
@@ -88,6 +91,8 @@ def decode(path: Path, form: Form) -> Array:
 def pixels(image: Image.Image, form: Form) -> Array:
     """The same of an image that Pillow has opened. Raises UnusableError, and whatever Pillow raises on damaged data."""
     if form.color_mode == MASK:
+        if image.info.get("compression") == "jpeg":
+            raise UnusableError("a mask must not be compressed as JPEG, which changes class numbers")
         spread = _spread(image)  # is forgotten when pixels are read
         mask = ImageOps.exif_transpose(image)
         upright = _classes_of(mask, form.palette) if form.palette else _numbers(mask, spread)
@@ -135,23 +140,43 @@ def _bytes(image: Image.Image, depth: int) -> Image.Image:
     """The image with 8 bits a sample: v of 16 bits, of which `depth` are used, becomes v · 255 / (2 ** depth - 1),
     rounded. Raises UnusableError for a greater v.
 
-    Pillow reads 16-bit samples of grey images as they are, and the high byte of those of colours.
+    Of floats, 0 becomes 0 and 1 becomes 255. Pillow reads 16-bit samples of grey images as they are, and the high byte
+    of those of colours.
     """
+    if image.mode == "F":
+        return Image.fromarray(np.rint(unit_floats(image) * 255).astype(np.uint8))
     if not image.mode.startswith("I"):
         return image
-    levels, most = np.asarray(image).astype(np.int64).clip(0, 65535), 2**depth - 1
+    levels, most = np.asarray(image).astype(np.int64), 2**depth - 1
+    if levels.min() < 0 or levels.max() > 65535:
+        raise UnusableError(f"integers must be from 0 to 65,535; it has {levels.min():,} to {levels.max():,}")
     if levels.max() > most:
         raise UnusableError(f"with bit_depth {depth} values must be at most {most:,}; it has {levels.max():,}")
     return Image.fromarray(((levels * 255 + most // 2) // most).astype(np.uint8))
 
 
-def _spread(image: Image.Image) -> int:
+def unit_floats(image: Image.Image) -> Array:
+    """The floats of an image, float32 (H, W). Raises UnusableError for one that is not from 0 (black) to 1 (white)."""
+    levels = np.asarray(image)
+    low, high = levels.min(), levels.max()
+    if not (low >= 0 and high <= 1):  # not a number is neither
+        raise UnusableError(
+            f"floating-point values must be from 0 (black) to 1 (white); it has {low:.6g} to {high:.6g}"
+        )
+    return levels
+
+
+def _spread(image: Image.Image) -> Fraction:
+    """What Pillow multiplies the samples of a file by, before its pixels are read."""
     tiles = getattr(image, "tile", ())
     raw = tiles[0][3] if tiles else ""
-    return SPREAD.get(raw[0] if isinstance(raw, tuple) else raw, SPREAD.get(image.mode, 1))
+    if image.format == "PPM" and isinstance(raw, tuple) and isinstance(raw[-1], int) and image.mode in WHITE:
+        return Fraction(WHITE[image.mode], raw[-1])
+    name = str(raw[0] if isinstance(raw, tuple) else raw).rstrip("IR")  # inverted or reversed, in TIFF
+    return Fraction(SPREAD.get(name, SPREAD.get(image.mode, 1)))
 
 
-def _numbers(image: Image.Image, spread: int) -> Image.Image:
+def _numbers(image: Image.Image, spread: Fraction) -> Image.Image:
     """A mask with its class numbers, of 8 bits. Raises UnusableError for one of colours, or of greater numbers."""
     image = _grey(image)
     if image.mode not in ("1", "L", "P") and not image.mode.startswith("I"):
@@ -159,7 +184,8 @@ def _numbers(image: Image.Image, spread: int) -> Image.Image:
             f"a mask must have one class number per pixel, as in grayscale and palette images; received {image.mode}"
             f"{_suggested(image)}"
         )
-    numbers = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64) // spread
+    levels = np.asarray(image.convert("L") if image.mode == "1" else image).astype(np.int64)
+    numbers = (levels * spread.denominator + spread.numerator // 2) // spread.numerator
     if numbers.max() > 255:
         raise UnusableError(f"a mask must have class numbers ≤ 255; it has {numbers.max()}")
     return Image.fromarray(numbers.astype(np.uint8))

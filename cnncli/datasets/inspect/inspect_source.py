@@ -35,7 +35,7 @@ COARSE = (64, 64)
 """Pixels that a picture is reduced to where it is asked whether it is grey."""
 UNIT = 2.0
 """Floats beyond are taken for levels of 0 to 255 that nobody has divided."""
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 @dataclass(frozen=True)

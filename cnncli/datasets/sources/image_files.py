@@ -4,14 +4,19 @@ import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from cnncli.datasets.sources.image_names import READ
+from cnncli.datasets.sources.image_names import FORMATS, HEIC, READ
 from cnncli.system.files import open_regular
 
-FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF")
+READERS = [name for name in FORMATS if name != "AVIF" or find_spec("PIL.AvifImagePlugin")]
+"""Pillow's names of formats; those before 11.3 don't know AVIF, and others may be built without it."""
+OLD_PILLOW = "this Pillow can't read AVIF: pip install --upgrade pillow, or convert the files to PNG"
+BRANDS = {b"avif": OLD_PILLOW, b"avis": OLD_PILLOW, **dict.fromkeys((b"heic", b"heix", b"hevc", b"mif1"), HEIC)}
+"""What to do with the formats of the family of HEIF, by what stands behind `ftyp` in a file."""
 MOST_PIXELS = 89_478_485
 """Pillow's own limit, at which it only warns: a quarter of a GiB at three bytes a pixel."""
 
@@ -34,7 +39,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
         with open_regular(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise UnusableError("an image must not be empty; the file has 0 bytes")
-            image = Image.open(file, formats=FORMATS)
+            image = Image.open(file, formats=READERS)
             pixels = image.width * image.height
             if pixels > MOST_PIXELS:
                 raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has {pixels:,}")
@@ -42,7 +47,7 @@ def opened(path: Path) -> Iterator[Image.Image]:
     except UnusableError:
         raise
     except UnidentifiedImageError:
-        raise UnusableError(f"an image must be {READ}; its content is not a supported image") from None
+        raise UnusableError(f"an image must be {READ}; its content is not a supported image{_way_out(path)}") from None
     except Image.DecompressionBombError:
         raise UnusableError(f"an image must have at most {MOST_PIXELS:,} pixels; it has over twice as many") from None
     except MemoryError:
@@ -52,13 +57,27 @@ def opened(path: Path) -> Iterator[Image.Image]:
         raise UnusableError(f"can't be read: {said}") from None
 
 
+def _way_out(path: Path) -> str:
+    """What to do with a file of another format, as the end of a sentence."""
+    with open_regular(path) as file:
+        start = file.read(12)
+    return f": {BRANDS[start[8:]]}" if start[4:8] == b"ftyp" and start[8:] in BRANDS else ""
+
+
 def size_of(path: Path) -> tuple[int, int]:
     """(height, width) as it is seen, turned as EXIF says. Raises UnusableError."""
     with opened(path) as image:
         # A PNG without EXIF data in its header would be decoded to look behind the pixels.
         has_exif = image.format != "PNG" or "exif" in image.info
         turned = has_exif and image.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8)
-        return (image.width, image.height) if turned else (image.height, image.width)
+        width, height = stored_size(image)
+        return (width, height) if turned else (height, width)
+
+
+def stored_size(image: Image.Image) -> tuple[int, int]:
+    """(width, height) before it is turned; some versions of Pillow give the turned one of a TIFF file."""
+    tags = getattr(image, "tag_v2", {}) if image.format == "TIFF" else {}
+    return tags.get(ExifTags.Base.ImageWidth, image.width), tags.get(ExifTags.Base.ImageLength, image.height)
 
 
 def check_size(mask: Path, image: Path) -> None:
