@@ -14,7 +14,7 @@ from cnncli.api.runs import Run
 from cnncli.api.summary import Summary, summarize
 from cnncli.api.targets import Target, carried_spec, find_model
 from cnncli.api.training import PathLike, warnings_only
-from cnncli.datasets.rescale import rescale_for
+from cnncli.datasets.rescale import Rescale, image_scale
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec
@@ -223,9 +223,9 @@ class Model:
         return lower(self.spec.model).output.shape
 
     @property
-    def rescale(self) -> float | str:
-        """What images are multiplied by, or "auto"."""
-        return rescale_for(self.spec.model, self.spec.data.rescale)
+    def rescale(self) -> Rescale:
+        """What images are multiplied by, "auto", or something for each channel."""
+        return image_scale(self.spec.model, self.spec.data)
 
     def reader(self, *, raw: bool = False) -> "Reader":
         """Interpreter of the model's outputs; `raw`: without the decision."""

@@ -49,7 +49,11 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
     yield Fact("images", ", ".join(f"{sizes[name]:,} {SPLITS[name]}" for name in SPLITS if name in sizes))
     if section.folds:
         yield Fact("fold", f"{section.fold} of {section.folds}")
-    yield Fact("rescale", str(section.rescale))
+    yield Fact(
+        "rescale", ", ".join(map(str, section.rescale)) if isinstance(section.rescale, tuple) else str(section.rescale)
+    )
+    if section.normalize is not None:
+        yield Fact("normalize", "each channel, by the training images' mean and variance")
     yield from _fit(spec)
 
 
