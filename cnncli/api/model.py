@@ -329,9 +329,11 @@ class Model:
     @property
     def form(self) -> "Form | None":
         """Conversion of image files: as in training, but from any size; None if the model's input is not an image."""
-        from cnncli.datasets.images.decode import Form
+        from cnncli.datasets.images.decode import ALL, AllChannels, Form
 
         shape = self.spec.model.input_shape
+        if len(shape) == 3 and self.spec.data.color_mode == ALL:
+            return AllChannels.like(self.spec.data, shape)
         with_alpha = self.spec.data.alpha == "channel"
         if len(shape) != 3 or shape[2] - with_alpha not in MODES:
             return None

@@ -116,7 +116,7 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
         shape,
         len(listing.classes) or None,
         samples,
-        "uint8",
+        selection.kind(listing, data).dtype,
         listing.several,
         listing.classes,
         len(listing.outputs) or None,

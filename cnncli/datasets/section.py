@@ -143,8 +143,9 @@ class DataSection(Declaration):
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Integer(1, LARGEST_SIDE)))] = None
     """(height, width) to which images are resized; by default all must have the size of the first. This and the
     following keys apply to folders of images only."""
-    color_mode: Literal["rgb", "grayscale"] = "rgb"
-    """Color mode to which images are converted."""
+    color_mode: Literal["rgb", "grayscale", "all"] = "rgb"
+    """Color mode to which images are converted; all keeps the channels and their values as they are: uint8, or float32
+    of 16 bits and floats."""
     crop_to_aspect_ratio: bool = False
     """Crop images to the target aspect ratio instead of distorting them."""
     pad_to_aspect_ratio: bool = False
@@ -180,6 +181,11 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            "alpha must be omitted with `color_mode: all`: alpha is one of the channels": self.color_mode == "all"
+            and self.alpha != "drop",
+            "bit_depth must be omitted with `color_mode: all`, which keeps values as they are; rescale scales them": (
+                self.color_mode == "all" and self.bit_depth != 16
+            ),
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
         }

@@ -17,6 +17,7 @@ class Content(NamedTuple):
     """What an image holds: the least and the greatest value without its alpha channel, and the greatest possible one.
 
     `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not. `pages`: it is one of several.
+    `channels`: how many there are, if they are not all read by other color modes than all.
     """
 
     least: int
@@ -25,6 +26,7 @@ class Content(NamedTuple):
     flat: bool
     drawn_in_alpha: bool
     pages: bool = False
+    channels: int = 0
 
     @property
     def sliver(self) -> bool:
@@ -47,7 +49,8 @@ def content(image: Image.Image) -> Content:
         ((low, high),) = _ranges(image.convert("RGBA").getchannel("A"))
         drawn = low != high
     least, greatest = min(low for low, _ in bands), max(high for _, high in bands)
-    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn, _has_pages(image))
+    pages, channels = _has_pages(image), image.info.get("channels", 0)
+    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn, pages, channels)
 
 
 def _has_pages(image: Image.Image) -> bool:
@@ -66,6 +69,10 @@ def notes(found: Mapping[str, Content]) -> Iterator[str]:
     if deep:
         depth = max(found[file].greatest for file in deep).bit_length()
         yield _note(deep, f"of 16 bits with values below {1 << depth:,}; set `bit_depth: {depth}` under `data`")
+    many = [file for file, each in found.items() if each.channels]
+    for channels in sorted({found[file].channels for file in many}):
+        files = [file for file in many if found[file].channels == channels]
+        yield _note(files, f"of {channels} channels; set `color_mode: all` under `data` to read all of them")
     if pages := [file for file, each in found.items() if each.pages]:
         yield _note(pages, "the first of several pages; the others are not read")
     if flat:

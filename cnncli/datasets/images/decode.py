@@ -11,11 +11,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from cnncli.datasets.section import MOST_MASKED, DataSection
-from cnncli.datasets.sources import tf_resize
-from cnncli.datasets.sources.image_files import UnusableError, opened
+from cnncli.datasets.sources import bands, tf_resize
+from cnncli.datasets.sources.image_files import UnusableError, is_deep_in_color, opened
 
 Array = np.ndarray[Any, Any]
-MASK = "mask"
+MASK, ALL = "mask", "all"
 MODES = {"rgb": "RGB", "grayscale": "L", MASK: "P"}
 SPREAD = {"1": 255, "L;1": 255, "L;2": 85, "L;4": 17}
 """What Pillow multiplies grey samples of few bits by, so that the greatest is white."""
@@ -62,10 +62,10 @@ class Form:
     palette: Palette = ()
     fill: int = 0
 
-    @classmethod
-    def of(cls, data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
+    @staticmethod
+    def of(data: DataSection, height: int, width: int, color_mode: str, *, resized: bool = True) -> "Form":
         """What a spec's `data` make of images."""
-        return cls(
+        return Form(
             *(height, width, color_mode, data.crop_to_aspect_ratio, data.pad_to_aspect_ratio, data.interpolation),
             *(data.antialias, resized, data.alpha, data.bit_depth),
         )
@@ -74,6 +74,36 @@ class Form:
     def shape(self) -> tuple[int, int, int]:
         """(H, W, C)."""
         return self.height, self.width, len(MODES[self.color_mode]) + (self.alpha == "channel")
+
+    @property
+    def dtype(self) -> str:
+        """That of the pixels."""
+        return "uint8"
+
+
+@dataclass(frozen=True)
+class AllChannels(Form):
+    """Images with all of their `channels` as they are; as `kind`, uint8 or float32, or where that is "" as the file has
+    them.
+    """
+
+    channels: int = 0
+    kind: str = ""
+
+    @staticmethod
+    def like(data: DataSection, shape: tuple[int, ...], kind: str = "", *, resized: bool = True) -> "AllChannels":
+        """What a spec's `data` with `color_mode: all` make of images, (H, W, C)."""
+        height, width, channels = shape
+        of_data = vars(Form.of(data, height, width, ALL, resized=resized))
+        return AllChannels(**of_data, channels=channels, kind=kind)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        return self.height, self.width, self.channels
+
+    @property
+    def dtype(self) -> str:
+        return self.kind or "float32"
 
 
 def decode(path: Path, form: Form) -> Array:
@@ -84,8 +114,26 @@ def decode(path: Path, form: Form) -> Array:
 
     Raises UnusableError.
     """
+    if isinstance(form, AllChannels):
+        return _all_channels(path, form)
     with opened(path) as image:
         return pixels(image, form)
+
+
+def _all_channels(path: Path, form: AllChannels) -> Array:
+    found = bands.bands_of(path)
+    if (found.channels, found.dtype) != (form.channels, form.kind or found.dtype):
+        raise UnusableError(
+            "with `color_mode: all` images must have the channels of the first, "
+            f"{_channels(form.channels, form.kind)}; received {_channels(found.channels, found.dtype)}"
+        )
+    made = bands.read(path, found)
+    resized = [_resized(Image.fromarray(made[..., channel]), form) for channel in range(found.channels)]
+    return np.stack(resized, axis=-1)
+
+
+def _channels(count: int, kind: str) -> str:
+    return f"{count} {f'of {kind}' if kind else ''}".strip()
 
 
 def pixels(image: Image.Image, form: Form) -> Array:
@@ -97,7 +145,7 @@ def pixels(image: Image.Image, form: Form) -> Array:
         mask = ImageOps.exif_transpose(image)
         upright = _classes_of(mask, form.palette) if form.palette else _numbers(mask, spread)
     else:
-        if form.bit_depth != DEEPEST and _is_deep_in_colour(image):
+        if form.bit_depth != DEEPEST and is_deep_in_color(image):
             raise UnusableError(f"with bit_depth {form.bit_depth} a 16-bit image must be grayscale; it has colours")
         upright = _coloured(_bytes(ImageOps.exif_transpose(image), form.bit_depth), form)
     return _resized(upright, form).reshape(form.shape)
@@ -117,12 +165,6 @@ def whole(image: Image.Image) -> Array:
     """The whole image, turned as EXIF says: uint8 (H, W), or (H, W, 3) if it may have colors. Raises as `pixels`."""
     upright = _bytes(ImageOps.exif_transpose(image), DEEPEST)
     return np.asarray(upright.convert("L" if upright.mode in ("1", "L", "LA") else "RGB"), np.uint8)
-
-
-def _is_deep_in_colour(image: Image.Image) -> bool:
-    """Whether a file has 16 bits for each of several samples; known until its pixels are read."""
-    raw = str(tiles[0][3]) if (tiles := getattr(image, "tile", ())) else ""
-    return ";16" in raw and not image.mode.startswith("I")
 
 
 def _coloured(image: Image.Image, form: Form) -> Image.Image:
@@ -243,8 +285,9 @@ def _grey(image: Image.Image) -> Image.Image:
 
 def _resized(image: Image.Image, form: Form) -> Array:
     width, height = image.size
+    dtype = np.float32 if image.mode == "F" else np.uint8
     if (height, width) == (form.height, form.width):
-        return np.asarray(image, np.uint8)
+        return np.asarray(image, dtype)
     if not form.resized:
         raise UnusableError(
             f"without image_size all images must have the size of the first, {form.height} × {form.width} "
@@ -258,7 +301,7 @@ def _resized(image: Image.Image, form: Form) -> Array:
         left, top = (width - wide) // 2, (height - high) // 2
         box = (left, top, left + wide, top + high)
     if not form.antialias:
-        pixels = np.asarray(image, np.uint8)[box[1] : box[3], box[0] : box[2]]
+        pixels = np.asarray(image, dtype)[box[1] : box[3], box[0] : box[2]]
         size = form.height, form.width, form.interpolation
         return tf_resize.padded(pixels, *size, form.fill) if form.pad else tf_resize.resize(pixels, *size)
     if form.pad:
@@ -266,4 +309,4 @@ def _resized(image: Image.Image, form: Form) -> Array:
         padded = Image.new(image.mode, (wide, high), form.fill)
         padded.paste(image, ((wide - width) // 2, (high - height) // 2))
         image, box = padded, (0, 0, wide, high)
-    return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), np.uint8)
+    return np.asarray(image.resize((form.width, form.height), FILTERS[form.interpolation], box=box), dtype)
