@@ -238,3 +238,61 @@ def test_values_are_read_as_they_are_written():
     assert isinstance(image_scale(Model((2, 2, 2), ()), section), PerChannel)
     with pytest.raises(ValidationError):
         DataSection(dataset="own", normalize="test")
+
+
+FAR = "far from 0 to 1: unless the model scales them itself, set `normalize: train` under `data`"
+
+
+def test_values_far_from_0_to_1_are_told_with_what_to_do(tmp_path):
+    x, _ = archive(tmp_path)
+    spec(tmp_path, "rescale: auto", epochs=1)
+    told = cnncli(tmp_path, "train", "own.yaml").stderr
+    assert f"x_train has values from {x[:40].min():,.6g} to {x[:40].max():,.6g}, {FAR}" in told
+    assert FAR in cnncli(tmp_path, "datasets", "check", "own.npz").stdout
+    for data in ("normalize: train", "rescale: 1/8000"):
+        spec(tmp_path, data, epochs=1)
+        assert FAR not in cnncli(tmp_path, "train", "own.yaml").stderr
+
+
+def test_whole_numbers_beyond_bytes_are_answered_with_what_to_do(tmp_path):
+    x, y = archive(tmp_path)
+    np.savez(tmp_path / "own.npz", x_train=x.clip(0, 10_000).astype(np.uint16), y_train=y)
+    spec(tmp_path)
+    told = cnncli(tmp_path, "train", "own.yaml").stderr
+    assert "save them as float32 and set `normalize: train` under `data`" in told
+
+
+def test_init_normalizes_such_arrays(tmp_path):
+    x, y = archive(tmp_path)
+    np.savez(tmp_path / "own.npz", x_train=x.repeat(3, 1).repeat(3, 2), y_train=y)
+    done = cnncli(tmp_path, "init", "--data", "own.npz", "-o", "new.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "normalize: train" in (tmp_path / "new.yaml").read_text()
+    assert "rescale" not in (tmp_path / "new.yaml").read_text()
+    done = cnncli(tmp_path, "train", "new.yaml", "--epochs", "1", "--output", "run")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5, 13])
+def test_arrays_of_any_channels_go_through_every_command(tmp_path, channels):
+    generator, y = np.random.default_rng(3), np.arange(60) % 2
+    x = generator.normal(0, 1, (60, 8, 8, channels)).astype(np.float32) + y[:, None, None, None] * 2
+    np.savez(tmp_path / "own.npz", x_train=x[:40], y_train=y[:40], x_test=x[40:], y_test=y[40:])
+    np.save(tmp_path / "one.npy", x[50])
+    text = SPEC.format(data="normalize: train", epochs=3)
+    text = text.replace("Flatten,", "Conv2D: {filters: 4, kernel_size: 3}, Flatten,")
+    (tmp_path / "own.yaml").write_text(text)
+    for command in (
+        ("init", "--data", "own.npz", "-o", "new.yaml"),
+        ("datasets", "check", "own.npz", "-o", "sheet.png"),
+        ("check", "own.yaml"),
+        ("train", "own.yaml", "--output", "run"),
+        ("evaluate", "run"),
+        ("predict", "run", "one.npy"),
+        ("explain", "run", "one.npy", "-o", "why.png"),
+        ("datasets", "preview", "own.yaml", "-o", "preview.png"),
+        ("report", "run", "-o", "page.html"),
+    ):
+        done = cnncli(tmp_path, *command)
+        assert done.returncode == 0, (command, done.stderr)
+        assert "Traceback" not in done.stderr

@@ -35,6 +35,7 @@ COARSE = (64, 64)
 """Pixels that a picture is reduced to where it is asked whether it is grey."""
 UNIT = 2.0
 """Floats beyond are taken for levels of 0 to 255 that nobody has divided."""
+WHITE = 255
 GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
@@ -103,16 +104,17 @@ def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
     array_files.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
-    levels = first.kind == "f" and array_files.limits(array_files.read(first, found.kind))[1] > UNIT
+    low, high = array_files.limits(array_files.read(first, found.kind)) if first.kind == "f" else (0.0, 0.0)
+    far = {"normalize": "train"} if high > WHITE or low < -array_files.FAR else {}
     made = SourceSummary(
         "shipped" if found.name in EMBEDDED else "arrays",
         (),
         samples,
         {(height, width): sum(samples.values())},
         channels,
-        levels=levels,
+        levels=high > UNIT and not far,
         notes=archive.notes(found, arrays, splits),
-        keys={"data_format": "channels_first"} if transposed else {},
+        keys=({"data_format": "channels_first"} if transposed else {}) | far,
     )
     labels = splits["train"].y if "train" in splits else None
     if labels is None:
