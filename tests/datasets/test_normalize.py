@@ -284,15 +284,20 @@ def test_arrays_of_any_channels_go_through_every_command(tmp_path, channels):
     (tmp_path / "own.yaml").write_text(text)
     for command in (
         ("init", "--data", "own.npz", "-o", "new.yaml"),
-        ("datasets", "check", "own.npz", "-o", "sheet.png"),
+        ("datasets", "check", "own.npz", "-o", "sheet.svg"),
         ("check", "own.yaml"),
         ("train", "own.yaml", "--output", "run"),
         ("evaluate", "run"),
         ("predict", "run", "one.npy"),
-        ("explain", "run", "one.npy", "-o", "why.png"),
-        ("datasets", "preview", "own.yaml", "-o", "preview.png"),
+        ("explain", "run", "one.npy", "-o", "why.svg"),
+        ("datasets", "preview", "own.yaml", "-o", "preview.svg"),
         ("report", "run", "-o", "page.html"),
     ):
         done = cnncli(tmp_path, *command)
         assert done.returncode == 0, (command, done.stderr)
         assert "Traceback" not in done.stderr
+    notes = {1: "", 2: "The first of 2 channels is shown."}
+    note = notes.get(channels, f"The first 3 of {channels} channels are shown.")
+    for picture in ("sheet.svg", "preview.svg", "why.svg", "page.html"):
+        text = (tmp_path / picture).read_text()
+        assert note in text if note else "channels are shown" not in text

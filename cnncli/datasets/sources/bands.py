@@ -96,10 +96,13 @@ def opened_or_drawn(path: Path) -> Iterator[Image.Image]:
 
 
 def _drawn(pixels: "Array") -> "Array":
-    """The first three channels, or the first of fewer, from black to white: uint8 (H, W, 3) or (H, W)."""
+    """The channels that are drawn, from black to white: uint8 (H, W, 3) or (H, W)."""
     import numpy as np
 
-    shown = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
+    from cnncli.datasets.channels import drawn
+
+    shown = drawn(pixels)
+    shown = shown if shown.shape[-1] == 3 else shown[..., 0]
     if shown.dtype == np.uint8:
         return np.ascontiguousarray(shown)
     low, high = float(shown.min()), float(shown.max())

@@ -41,7 +41,11 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
     spec, section = run.spec, run.spec.data
     yield Fact("dataset", _source(section), code=True)
     yield Fact("target", TARGETS[section.targets])
+    from cnncli.datasets.channels import drawn_note
+
     yield Fact("image size", " × ".join(map(str, spec.model.input_shape)))
+    if note := drawn_note(spec.model.input_shape[-1]):
+        yield Fact("pictures", note)
     if run.dataset and run.dataset.classes and section.targets == "values":
         yield Fact("values", ", ".join(run.dataset.classes))
     elif run.dataset and run.dataset.classes:
