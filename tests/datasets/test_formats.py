@@ -9,6 +9,8 @@ import pytest
 from PIL import Image, TiffImagePlugin, features
 
 from cnncli.datasets.images.decode import MASK, Form, decode
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import image_files
 from cnncli.datasets.sources.image_files import UnusableError, size_of
 from cnncli.datasets.sources.image_names import ENDINGS, FORMATS, is_picture, unread
@@ -181,6 +183,31 @@ def test_masks_in_tiff_hold_the_numbers_in_the_file(tmp_path, compression):
     Image.fromarray(numbers > 4).save(tmp_path / "z.tif", compression=compression)
     for name, expected in (("x", numbers), ("y", numbers), ("z", numbers > 4)):
         assert np.array_equal(decode(tmp_path / f"{name}.tif", Form(2, 3, MASK))[..., 0], expected)
+
+
+def test_masks_may_be_tiff_or_pgm_beside_images_in_tiff(tmp_path):
+    generator = np.random.default_rng(0)
+    numbers = generator.integers(0, 3, (4, 6, 6)).astype(np.uint8)
+    for folder in ("images", "masks"):
+        (tmp_path / "own" / folder).mkdir(parents=True)
+    for number, mask in enumerate(numbers):
+        Image.fromarray(drawing(0, generator, 6)).save(tmp_path / f"own/images/{number}.tif", compression="tiff_lzw")
+        Image.fromarray(mask).save(tmp_path / f"own/masks/{number}.{('tiff', 'pgm')[number % 2]}")
+    made = load(DataSection(dataset="own", targets="masks"), tmp_path)
+    assert np.array_equal(made.train.y, numbers)
+    done = cnncli(tmp_path, "datasets", "check", "own")
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_fourth_channel_that_is_not_read_is_told(tmp_path):
+    for name in ("cats", "dogs"):
+        (tmp_path / "own" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 4)).astype(np.uint8)
+            image = Image.frombytes("RGBX", (8, 8), pixels.tobytes())
+            image.save(tmp_path / f"own/{name}/{number}.tif", tiffinfo={338: 0})
+    told = cnncli(tmp_path, "datasets", "check", "own").stdout
+    assert "6 images are of 4 channels; set `color_mode: all` under `data` to read all of them: cats/0.tif" in told
 
 
 def tiff(*entries, order="<", after=0):

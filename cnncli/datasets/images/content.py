@@ -17,7 +17,7 @@ class Content(NamedTuple):
     """What an image holds: the least and the greatest value without its alpha channel, and the greatest possible one.
 
     `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not. `pages`: it is one of several.
-    `channels`: how many there are, if they are not all read by other color modes than all.
+    `channels`: how many there are, if other color modes than all read only some.
     """
 
     least: int
@@ -49,7 +49,7 @@ def content(image: Image.Image) -> Content:
         ((low, high),) = _ranges(image.convert("RGBA").getchannel("A"))
         drawn = low != high
     least, greatest = min(low for low, _ in bands), max(high for _, high in bands)
-    pages, channels = _has_pages(image), image.info.get("channels", 0)
+    pages, channels = _has_pages(image), image.info.get("channels", 4 if image.mode == "RGBX" else 0)
     return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn, pages, channels)
 
 

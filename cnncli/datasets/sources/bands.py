@@ -147,10 +147,9 @@ def _by_tifffile(path: Path, bands: Bands) -> "Array":
         if page.axes == "SYX":
             made = np.moveaxis(made, 0, -1)
         orientation = int(page.tags.valueof(ExifTags.Base.Orientation, 1))
-    made = _upright(made, orientation)
-    if made.shape != (*bands.size, bands.channels) or made.dtype.kind not in "uif":
-        raise UnusableError(f"channels of {made.dtype} of shape {made.shape} are not read")
-    return _finite(made.astype(bands.dtype))
+    if made.ndim != 3 or made.shape[-1] != bands.channels or made.dtype.kind not in "uif":
+        raise UnusableError(f"can't be read: its channels are {made.dtype} of shape {made.shape}")
+    return _finite(_upright(made, orientation).astype(bands.dtype))
 
 
 def _upright(pixels: "Array", orientation: int) -> "Array":
