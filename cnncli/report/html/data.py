@@ -57,7 +57,7 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
         "rescale", ", ".join(map(str, section.rescale)) if isinstance(section.rescale, tuple) else str(section.rescale)
     )
     if section.normalize is not None:
-        yield Fact("normalize", "each channel, by the training images' mean and variance")
+        yield Fact("normalize", "each channel, by a mean and a variance")
     yield from _fit(spec)
 
 
