@@ -133,6 +133,8 @@ def _section(spec: Spec, data: str) -> DataSection:
         known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(DataSection(dataset=data), Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
-        known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
-        known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
+        known |= {"image_size": shape[:2]}
+        if spec.data.color_mode != "all":
+            known |= {"color_mode": "grayscale" if shape[2] in GREY else "rgb"}
+            known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
     return DataSection(**{**known, "dataset": data})

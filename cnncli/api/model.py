@@ -14,7 +14,7 @@ from cnncli.api.runs import Run
 from cnncli.api.summary import Summary, summarize
 from cnncli.api.targets import Target, carried_spec, find_model
 from cnncli.api.training import PathLike, warnings_only
-from cnncli.datasets.rescale import rescale_for
+from cnncli.datasets.rescale import Rescale, image_scale
 from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec
@@ -223,9 +223,9 @@ class Model:
         return lower(self.spec.model).output.shape
 
     @property
-    def rescale(self) -> float | str:
-        """What images are multiplied by, or "auto"."""
-        return rescale_for(self.spec.model, self.spec.data.rescale)
+    def rescale(self) -> Rescale:
+        """What images are multiplied by, "auto", or something for each channel."""
+        return image_scale(self.spec.model, self.spec.data)
 
     def reader(self, *, raw: bool = False) -> "Reader":
         """Interpreter of the model's outputs; `raw`: without the decision."""
@@ -329,9 +329,11 @@ class Model:
     @property
     def form(self) -> "Form | None":
         """Conversion of image files: as in training, but from any size; None if the model's input is not an image."""
-        from cnncli.datasets.images.decode import Form
+        from cnncli.datasets.images.decode import ALL, AllChannels, Form
 
         shape = self.spec.model.input_shape
+        if len(shape) == 3 and self.spec.data.color_mode == ALL:
+            return AllChannels.like(self.spec.data, shape)
         with_alpha = self.spec.data.alpha == "channel"
         if len(shape) != 3 or shape[2] - with_alpha not in MODES:
             return None

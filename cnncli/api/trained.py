@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from cnncli.api.targets import Target
+from cnncli.datasets.rescale import Rescale
 from cnncli.spec.spec import Spec
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Trained(Protocol):
     @property
     def kind(self) -> str: ...
     @property
-    def rescale(self) -> float | str: ...
+    def rescale(self) -> Rescale: ...
     @property
     def output_shape(self) -> tuple[int, ...]: ...
     @property

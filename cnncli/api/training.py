@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
@@ -13,7 +13,8 @@ from cnncli.api.data import decoding, obtain, oddities, refuse_moved
 from cnncli.api.runs import Run
 from cnncli.api.specs import Changes, Source, data_setting, open_spec, settings
 from cnncli.api.targets import find_model, no_run
-from cnncli.datasets.rescale import rescaling_layer
+from cnncli.datasets.rescale import image_scale, rescaling_layer
+from cnncli.datasets.section import TRAIN
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
@@ -125,7 +126,7 @@ def train_spec(
     output: Path | None = None,
 ) -> Run:
     """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
-    with _begun(spec, around) as (plan, dataset, threads, _):
+    with _begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
         from cnncli.training.loop.session import RunOptions, train
 
@@ -135,9 +136,9 @@ def train_spec(
         )
         with heard:
             result = train(plan, dataset, RunOptions(run, weights, output), threads, around.on_event)
-        around.on_event(Ended(result.run, result.epoch, result.digest, result.test, spec.data))
+        around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
-        return Run(Path(result.run), spec, result.epoch, result.digest, result.figures, result.test, unjudged)
+        return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
 
 
 def forecast_spec(
@@ -149,7 +150,7 @@ def forecast_spec(
     output: Path | None = None,
 ) -> "Forecast":
     """Estimate the training of a spec, with the same checks as `train_spec`; nothing is written."""
-    with _begun(spec, around) as (plan, dataset, threads, before):
+    with _begun(spec, around) as (_, plan, dataset, threads, before):
         from cnncli.training.loop.forecast import forecast
         from cnncli.training.loop.session import RunOptions, check
 
@@ -161,8 +162,11 @@ def forecast_spec(
 
 
 class Beginning(NamedTuple):
-    """Everything prepared before the first batch. `memory`: resident bytes of the process before loading the data."""
+    """Everything prepared before the first batch. `spec`: with the numbers of its `normalize`. `memory`: resident bytes
+    of the process before loading the data.
+    """
 
+    spec: Spec
     plan: "Plan"
     dataset: "Dataset"
     threads: int
@@ -185,6 +189,8 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin)
         memory = resident()
         dataset = read_data(plan, decoding(tell))
+        settled = _normalized(spec, dataset)
+        plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
         for notice in oddities(dataset):
             tell(notice)
         for caution in of_data(spec.data, spec.compile, dataset):
@@ -193,7 +199,18 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""
         about = parameters, dataset.sizes, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
         tell(Begun(spec.name, *about))
-        yield Beginning(plan, dataset, threads, memory)
+        yield Beginning(settled, plan, dataset, threads, memory)
+
+
+def _normalized(spec: Spec, dataset: "Dataset") -> Spec:
+    """The spec with the numbers of `normalize: train`, which are those of the training images."""
+    if spec.data.normalize != TRAIN:
+        return spec
+    from cnncli.datasets.images.channel_stats import channel_stats
+
+    assert dataset.train is not None  # see read_data
+    scale = image_scale(spec.model, spec.data.replace(normalize=None))
+    return replace(spec, data=spec.data.replace(normalize=channel_stats(dataset.train, scale)))
 
 
 def tell_doubts(spec: Spec, on_event: OnEvent) -> None:

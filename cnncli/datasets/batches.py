@@ -11,7 +11,7 @@ from cnncli.datasets.augment import augmentation
 from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.masks import byte_of
-from cnncli.datasets.rescale import scaling
+from cnncli.datasets.rescale import PerChannel, Rescale, scaling
 from cnncli.datasets.section import MOST_MASKED
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
@@ -65,6 +65,20 @@ class Scaled:
         ]
 
 
+class Channels:
+    """Changes each channel of images of a shape, (…, C), as `PerChannel` says; `tables` holds the numbers of a row of
+    pixels: float32 (3, W · C).
+    """
+
+    def __init__(self, change: PerChannel, shape: tuple[int, ...]) -> None:
+        numbers = np.array([change.factor, change.mean, change.deviation], np.float32)
+        self.tables = np.tile(numbers, shape[-2] if len(shape) > 1 else 1)
+
+    def steps(self, images: Tensor) -> list[Step]:
+        """One step, which changes images, real (n, …, C), in place."""
+        return kernels.gather.normalized(images, *map(runtime.tensor, self.tables))
+
+
 @dataclass(frozen=True, eq=False)
 class OneHot:
     """Rows with a 1 at a class number of `source`, int64 (N,), or with such a row for each pixel: uint8 (N, H, W).
@@ -94,7 +108,7 @@ class Feed:
     def __init__(
         self,
         split: Split,
-        rescale: float | str,
+        rescale: Rescale,
         loss: Loss,
         inputs: Array,
         targets: Mapping[str, Array],
@@ -111,6 +125,7 @@ class Feed:
         self.split, self.loss, self.inputs, self.target = split, loss, inputs, only(targets)
         self.clock = np.array([seed, 0], np.uint64).view(np.int64)
         self.augment, self.images = augment, scaled(np.ascontiguousarray(split.x), rescale)
+        self.channels = channels(rescale, inputs.shape[1:])
         self.labels = None if split.y is None else self._labels(split.y)
         if self.labels is None:
             self._check_same()
@@ -125,7 +140,7 @@ class Feed:
     def of(
         cls,
         split: Split,
-        rescale: float | str,
+        rescale: Rescale,
         network: Network,
         *,
         augment: Sequence[Augmentation] = (),
@@ -191,6 +206,8 @@ class Feed:
             scratch=scratch,
             scale=self.images.factor / self.images.divisor,
         )
+        if self.channels is not None:
+            steps += self.channels.steps(inputs)
         if self.labels is None:
             steps += kernels.gather.copied(inputs, targets)
         return steps + self._weighted(n, rows, targets, scratch)
@@ -224,6 +241,11 @@ class Feed:
 
     def _check_images(self, images: Scaled) -> None:
         """The images as they are scaled must be fit to be the targets of a loss of probabilities."""
+        if self.channels is not None:
+            raise CnncliError(
+                f"with `targets: input` {type(self.loss).__name__} requires images between 0 and 1: remove `normalize` "
+                "and a list of `rescale` under `data`, or set `loss: mse`"
+            )
         if all(0 <= value <= 1 for value in images.extremes(images.source)):
             return
         for row in self.split.numbers.tolist():  # so slow only where another split may have what is wrong
@@ -294,6 +316,11 @@ class Feed:
             raise CnncliError(f"{self.split.place} must hold {rule}; {self.split.label_name(row)} has {found}{way}")
 
 
-def scaled(images: Array, rescale: float | str) -> Scaled:
-    """The images, uint8 or float32, with what scales them."""
+def scaled(images: Array, rescale: Rescale) -> Scaled:
+    """The images, uint8 or float32, with what scales them, all channels alike."""
     return Scaled(images, *scaling(rescale, images.dtype.name))
+
+
+def channels(rescale: Rescale, shape: tuple[int, ...]) -> Channels | None:
+    """What is then done to each channel of images of a shape, if anything."""
+    return Channels(rescale, shape) if isinstance(rescale, PerChannel) else None

@@ -45,6 +45,13 @@ EMBEDDED = {
 
 
 def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
+    """What `data` names, as `_description` says; a list of a number per channel must fit its images."""
+    found = _description(data, base, input_shape, seed)
+    data.refuse_channels(found.input_shape[-1])
+    return found
+
+
+def _description(data: DataSection, base: Path, input_shape: tuple[int, ...] | None, seed: int) -> Description:
     """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`,
     folders and tables are divided by `seed`.
 
@@ -109,7 +116,7 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
         shape,
         len(listing.classes) or None,
         samples,
-        "uint8",
+        selection.kind(listing, data).dtype,
         listing.several,
         listing.classes,
         len(listing.outputs) or None,

@@ -85,10 +85,19 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
     made, classes = _stored(data, source, found, state, model)
     notes = [
         *archive.notes(source, arrays, found),
-        *(note for name, split in found.items() for note in array_files.image_notes(made[name].x, split.x)),
+        *(note for name, split in found.items() for note in _image_notes(data, made[name].x, split.x)),
         *array_files.label_notes([split.y for split in made.values()], model.outputs if model.input_shape else None),
     ]
     return replace(_divided(data, made, classes, state, seed), notes=notes)
+
+
+def _image_notes(data: DataSection, x: Array, header: Header) -> list[str]:
+    return array_files.image_notes(x, header) or _range_notes(data, x, header.title)
+
+
+def _range_notes(data: DataSection, x: Array, title: str) -> list[str]:
+    scaled = data.normalize is not None or data.rescale != "auto"
+    return [] if scaled else array_files.range_notes(x, title)
 
 
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
@@ -100,7 +109,7 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
         for name, rows in made.rows.items()
     }
     whole = _dataset(source.name, splits, made.classes, made.digest)
-    return replace(whole, skipped=made.skipped, notes=made.notes)
+    return replace(whole, skipped=made.skipped, notes=[*made.notes, *_range_notes(data, made.x, "the folder")])
 
 
 def _table(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:

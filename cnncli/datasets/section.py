@@ -1,5 +1,6 @@
 """The `data` section of a spec."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
@@ -7,18 +8,58 @@ from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Quotient, Schema
 from cnncli.layers.declarations.list_types import ListOf, PairOf
+from cnncli.layers.declarations.validation_errors import ValidationError
+
+TRAIN: Literal["train"] = "train"
+"""`normalize` by the training images."""
 
 
 class _Rescale(Quotient):
-    """auto, or a number."""
+    """auto, a number, or a number per channel."""
 
     def read(self, value: Any) -> Any:
+        if isinstance(value, list | tuple) and value:
+            return tuple(super(_Rescale, self).read(each) for each in value)
         return value if value == "auto" else super().read(value)
 
     def schema(self) -> Schema:
-        return {"anyOf": [{"const": "auto"}, super().schema()]}
+        number = super().schema()
+        return {"anyOf": [{"const": "auto"}, number, {"type": "array", "items": number, "minItems": 1}]}
+
+
+class Normalize(dict[str, tuple[float, ...]]):
+    """The `mean` and the `variance` of each channel."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
+        return hash(frozenset(self.items()))
+
+
+class _Normalize(Kind):
+    """train, or a mean and a variance per channel."""
+
+    rule = "train, or {mean: […], variance: […]} with a number per channel"
+    choices = (TRAIN,)
+    sample = TRAIN
+
+    def read(self, value: Any) -> str | Normalize:
+        if value == TRAIN:
+            return TRAIN
+        if not isinstance(value, Mapping) or set(value) != {"mean", "variance"}:
+            raise self.refuse()
+        try:
+            mean, variance = ListOf(Number(), 1).read(value["mean"]), ListOf(Number(0), 1).read(value["variance"])
+        except ValidationError:
+            raise self.refuse() from None
+        if len(mean) != len(variance):
+            raise self.refuse()
+        return Normalize(mean=mean, variance=variance)
+
+    def schema(self) -> Schema:
+        numbers = {name: ListOf(Number(least), 1).schema() for name, least in (("mean", None), ("variance", 0))}
+        mapping = {"type": "object", "properties": numbers, "required": [*numbers], "additionalProperties": False}
+        return {"anyOf": [{"const": TRAIN}, mapping]}
 
 
 class _Column(Kind):
@@ -72,9 +113,15 @@ class DataSection(Declaration):
     files a random part of each class."""
     stratified: bool | None = None
     """true: validation_split and test_split take a random part of each class for arrays, too."""
-    rescale: Annotated[Literal["auto"] | float, _Rescale("auto, or a number or a fraction like 1/255")] = "auto"
+    rescale: Annotated[
+        Literal["auto"] | float | tuple[float, ...],
+        _Rescale("auto, a number or a fraction like 1/255, or a list of them, one per channel"),
+    ] = "auto"
     """Factor applied to pixel values; auto divides uint8 by 255, unless the model itself begins with Rescaling, and
-    leaves floats unchanged."""
+    leaves floats unchanged. A list has a factor for each channel."""
+    normalize: Annotated[str | Normalize | None, Maybe(_Normalize())] = None
+    """Subtract a mean from each channel and divide by the square root of a variance, after rescaling and augmentation:
+    train takes both from the training images (and saves them with the run and the model)."""
     targets: Targets = "labels"
     """What the model predicts: class labels, the input itself (autoencoder), masks (a class per pixel), or values: one
     or more numbers per image (regression), from arrays or the columns of a labels.csv."""
@@ -96,8 +143,9 @@ class DataSection(Declaration):
     image_size: Annotated[tuple[int, int] | None, Maybe(PairOf(Integer(1, LARGEST_SIDE)))] = None
     """(height, width) to which images are resized; by default all must have the size of the first. This and the
     following keys apply to folders of images only."""
-    color_mode: Literal["rgb", "grayscale"] = "rgb"
-    """Color mode to which images are converted."""
+    color_mode: Literal["rgb", "grayscale", "all"] = "rgb"
+    """Color mode to which images are converted; all keeps the channels and their values as they are: uint8, or float32
+    of 16 bits and floats."""
     crop_to_aspect_ratio: bool = False
     """Crop images to the target aspect ratio instead of distorting them."""
     pad_to_aspect_ratio: bool = False
@@ -133,6 +181,11 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            "alpha must be omitted with `color_mode: all`: alpha is one of the channels": self.color_mode == "all"
+            and self.alpha != "drop",
+            "bit_depth must be omitted with `color_mode: all`, which keeps values as they are; rescale scales them": (
+                self.color_mode == "all" and self.bit_depth != 16
+            ),
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
         }
@@ -162,6 +215,14 @@ class DataSection(Declaration):
             for key in keys:
                 if key not in allowed and getattr(self, key) != self.fields[key].default:
                     raise DeclarationError(f"{key} is only for {kind}; {self.name} is not one", key)
+
+    def refuse_channels(self, channels: int) -> None:
+        """Raise DeclarationError for a list that has not a number for each of an image's channels."""
+        means = self.normalize["mean"] if isinstance(self.normalize, Normalize) else None
+        for key, numbers in (("rescale", self.rescale), ("normalize", means)):
+            if isinstance(numbers, tuple) and len(numbers) != channels:
+                rule = f"a number for each of the images' channels, {channels}"
+                raise DeclarationError(f"{key} must have {rule}; received {len(numbers)}", key)
 
     @property
     def name(self) -> str:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from cnncli.datasets.batches import Scaled, scaled
+from cnncli.datasets.batches import Scaled, channels, scaled
 from cnncli.datasets.images.inputs import Image
+from cnncli.datasets.rescale import Rescale
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
@@ -20,8 +21,8 @@ class Prediction(NamedTuple):
     """An image and its prediction; the arrays are valid until the next prediction is requested.
 
     `fed`: the model's input, real, of its input shape; `output`: real, of its output shape, logits converted to
-    probabilities; `given`: the raw output; all None for an unusable image. `white`: the input value of 255, or of the
-    float 1.
+    probabilities; `given`: the raw output; `plain`: the input before `normalize` and a list of `rescale`; all None for
+    an unusable image. `white`: the plain value of 255, or of the float 1.
     """
 
     image: Image
@@ -29,17 +30,20 @@ class Prediction(NamedTuple):
     output: Array | None = None
     given: Array | None = None
     white: float = 1.0
+    plain: Array | None = None
 
 
 class _Feeder:
     """Feeds images of one dtype: `buffer`, (batch_size, H, W, C), scaled as in training when fed to a network."""
 
-    def __init__(self, network: Network, dtype: str, rescale: float | str) -> None:
+    def __init__(self, network: Network, dtype: str, rescale: Rescale) -> None:
         self.buffer: Array = np.zeros(network.inputs.shape, dtype)
         self.every = np.arange(network.batch_size)
         self.scaled: Scaled = scaled(self.buffer, rescale)
         rows, out = runtime.tensor(self.every), runtime.tensor(network.inputs)
-        self.program = Program(self.scaled.steps(rows, out, Scratch()), network.threads)
+        self.channels = channels(rescale, network.inputs.shape[1:])
+        of_channels = [] if self.channels is None else self.channels.steps(out)
+        self.program = Program([*self.scaled.steps(rows, out, Scratch()), *of_channels], network.threads)
 
     def feed(self, images: list[Array]) -> None:
         """Copy the images into the network's first rows."""
@@ -47,15 +51,23 @@ class _Feeder:
             self.buffer[row] = pixels
         self.program.run()
 
+    def plain(self, row: int, fed: Array) -> Array:
+        """A row of what is fed, before something is done to each of its channels."""
+        if self.channels is None:
+            return fed
+        factor, divisor = np.float32(self.scaled.factor), np.float32(self.scaled.divisor)
+        made: Array = self.buffer[row].astype(np.float32) * factor / divisor
+        return made
+
     @property
     def white(self) -> float:
-        """The input value of white."""
+        """The input value of white, before something is done to each channel."""
         greatest = 255 if self.buffer.dtype == np.uint8 else 1
         return greatest * self.scaled.factor / self.scaled.divisor
 
 
 def predict(
-    network: Network, images: Iterable[Image], rescale: float | str, decision: Decision | None = None
+    network: Network, images: Iterable[Image], rescale: Rescale, decision: Decision | None = None
 ) -> Iterator[Prediction]:
     """Predictions for the images, in order. The network's weights are set; `rescale` is that of the training; a
     `decision` corrects the probabilities.
@@ -79,7 +91,8 @@ def predict(
                 if image.pixels is None:
                     yield Prediction(image)
                     continue
-                yield Prediction(image, network.inputs[row], outputs[row], given[row], feeders[dtype].white)
+                fed, feeder = network.inputs[row], feeders[dtype]
+                yield Prediction(image, fed, outputs[row], given[row], feeder.white, feeder.plain(row, fed))
                 row += 1
 
 

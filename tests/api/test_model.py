@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 
 import cnncli
+from cnncli.datasets.sources.image_names import READ
 from cnncli.errors import CnncliError, UsageError
 from tests.cli.test_train import cnncli as command
 
@@ -69,9 +70,7 @@ def test_what_can_not_be_used_is_an_error_that_names_it_or_left_out(place, model
     with pytest.raises(CnncliError) as caught:
         model.predict(several)
     first, second = str(caught.value).splitlines()
-    assert first.endswith(
-        "broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
-    )
+    assert first.endswith(f"broken.png: an image must be {READ}; its content is not a supported image")
     assert second.startswith("[2]: an array must be ")
     found = model.predict(several, on_error="skip")
     assert found.labels[1:] == (None, None)

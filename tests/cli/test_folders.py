@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.datasets.sources.image_names import READ
 from tests.cli.test_train import child_environment, cnncli
 from tests.datasets.photos import classes, picture, table
 
@@ -164,7 +165,7 @@ def test_skipped_files_are_told_and_kept_in_the_run(tmp_path):
     (tmp_path / "spoilt/red/3.png").write_text("no image")
     (tmp_path / "spoilt.yaml").write_text(SPEC.partition("expect")[0].replace("photos/", "spoilt"))
     spoilt = ["train", "spoilt.yaml", "--epochs", 0]
-    said = "red/3.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
+    said = f"red/3.png: an image must be {READ}; its content is not a supported image"
     done = cnncli(tmp_path, *spoilt)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.splitlines()[1] == f"  {said}"
@@ -180,7 +181,7 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         classes(tmp_path / "data" / split, count=count)
     picture(tmp_path / "data/train/cats/large.png", size=(9, 8), colour=(9, 9, 9))
     shutil.copy(tmp_path / "data/train/cats/large.png", tmp_path / "data/train/dogs/same.png")
-    (tmp_path / "data/test/cats/x.heic").write_text("")
+    (tmp_path / "data/test/cats/x.svg").write_text("")
     (tmp_path / "data/train/dogs/02.png").write_text("text")
     done = cnncli(tmp_path, "datasets", "check", "data")
     assert done.returncode == 1
@@ -198,8 +199,8 @@ def test_datasets_check_reports_counts_sizes_duplicates_and_problems(tmp_path):
         "  train/cats/large.png = train/dogs/same.png",
         f"4 of 4 test images (100%) {LEAK}",
         "problems: 2",
-        "  test/cats/x.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic",
-        "  train/dogs/02.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
+        "  test/cats/x.svg: an image must be PNG, JPEG, BMP, GIF, PNM, WebP, TIFF, AVIF or JPEG 2000; received .svg",
+        f"  train/dogs/02.png: an image must be {READ}; its content is not a supported image",
     ]
     document = json.loads(cnncli(tmp_path, "datasets", "check", "data", "--json").stdout)
     assert document["images"] == 11

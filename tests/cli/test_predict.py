@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from cnncli.datasets.sources.image_names import READ
 from cnncli.training.runs import checkpoint
 from tests.cli.test_train import SPEC, child_environment, cnncli, read_to_end
 from tests.reference import activations, convolution
@@ -179,7 +180,7 @@ def test_what_can_not_be_used_is_told_and_the_rest_is_predicted(folder, mixed):
     assert done.returncode == 1
     assert [line.split("\t")[0] for line in done.stdout.splitlines()] == [f"pictures/0{i}.png" for i in range(3)]
     assert done.stderr.splitlines() == [
-        "mixed/broken.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
+        f"mixed/broken.png: an image must be {READ}; its content is not a supported image",
         "mixed/wide.npy: an array must be 8 × 8 × 1 or N × 8 × 8 × 1 to match the model's input; received 2 × 8 × 9",
         "error: 2 of 5 images could not be used; see above",
     ]
@@ -187,7 +188,7 @@ def test_what_can_not_be_used_is_told_and_the_rest_is_predicted(folder, mixed):
     assert ["error" in each for each in found] == [False, True, False, True, False]
     assert found[1] == {
         "file": "mixed/broken.png",
-        "error": "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
+        "error": f"an image must be {READ}; its content is not a supported image",
     }
 
 
@@ -246,7 +247,7 @@ MISUSES = [
         ("predict", RUN, "bars.npz"),
         "an INPUT must be an image, a folder of images or one array (.npy); received bars.npz",
     ),
-    (("predict", RUN, "empty"), "empty: a folder must have at least one image (PNG, JPEG, WebP, BMP or GIF)"),
+    (("predict", RUN, "empty"), f"empty: a folder must have at least one image ({READ})"),
     (
         ("predict", RUN, "pictures", "--output", "all.txt"),
         "--output must be a file ending in .npy or .csv; received all.txt",

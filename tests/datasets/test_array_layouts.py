@@ -162,9 +162,12 @@ def test_whole_numbers_beyond_are_refused(tmp_path, value):
     x[5, 3, 2, 1] = value
     place = saved(tmp_path / "own", ".npz", {"x_train": x, "y_train": y})
     assert message(place) == (
-        f"own.npz: x_train must hold values from 0 to 255, because it is int64; row 5 has {value}: divide them by the "
-        "greatest that is possible and save them as float32"
+        f"own.npz: x_train must hold values from 0 to 255, because it is int64; row 5 has {value}: save them as "
+        "float32 and set `normalize: train` under `data`"
     )
+
+
+FAR = "far from 0 to 1: unless the model scales them itself, set `normalize: train` under `data`"
 
 
 def test_floats_stay_floats_and_what_looks_like_bytes_is_told(tmp_path):
@@ -173,8 +176,9 @@ def test_floats_stay_floats_and_what_looks_like_bytes_is_told(tmp_path):
     assert made.train.x.dtype == np.float32
     (note,) = made.notes
     assert note.startswith("x_train is float64, which is not rescaled by itself, with whole numbers from 0 to 255; ")
-    for other in (x / 255, x > 100, x - 300.0, x * 3.0):
-        assert loaded(saved(tmp_path / "own", ".npz", {"x_train": other.astype(np.float32), "y_train": y})).notes == []
+    for other, notes in ((x / 255, []), (x > 100, []), (x - 300.0, [FAR]), (x * 3.0, [FAR])):
+        made = loaded(saved(tmp_path / "own", ".npz", {"x_train": other.astype(np.float32), "y_train": y}))
+        assert [note[note.index("far from") :] for note in made.notes] == notes
 
 
 def test_class_numbers_that_begin_after_0_are_told(tmp_path):

@@ -6,6 +6,7 @@ from PIL import Image
 
 from cnncli.datasets.images.decode import MASK, Form, decode
 from cnncli.datasets.sources.image_files import UnusableError, opened, size_of
+from cnncli.datasets.sources.image_names import READ
 from tests.datasets.photos import SUFFIXES, picture
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
@@ -150,8 +151,8 @@ def broken(path, kind):
         path.write_text("I am no image")
     elif kind == "svg":
         path.write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
-    elif kind == "tiff":
-        Image.new("L", (4, 4)).save(path, format="TIFF")
+    elif kind == "tga":
+        Image.new("L", (4, 4)).save(path, format="TGA")
     elif kind == "gone":
         path.unlink()
     elif kind == "folder":
@@ -167,9 +168,9 @@ def broken(path, kind):
         ("short", "can't be read: |must be PNG"),
         ("header", "can't be read: |must be PNG"),
         ("empty", "an image must not be empty; the file has 0 bytes"),
-        ("text", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
-        ("svg", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
-        ("tiff", "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"),
+        ("text", f"an image must be {READ}; its content is not a supported image"),
+        ("svg", f"an image must be {READ}; its content is not a supported image"),
+        ("tga", f"an image must be {READ}; its content is not a supported image"),
         ("gone", "can't be read: No such file"),
         ("folder", "can't be read: Is a directory"),
     ],

@@ -190,15 +190,15 @@ def test_without_labels_images_may_lie_anywhere(tmp_path):
 def test_files_that_are_no_images_by_name_are_named_with_the_rule(tmp_path):
     classes(tmp_path)
     picture(tmp_path / "top.png")
-    for name in ("cats/x.heic", "cats/notes.txt", "dogs/README", "top.tif", "README.md"):
+    for name in ("cats/x.svg", "cats/notes.txt", "dogs/README", "top.psd", "README.md"):
         (tmp_path / name).write_text("")
-    rule = "an image must be PNG, JPEG, WebP, BMP or GIF; received"
+    rule = "an image must be PNG, JPEG, BMP, GIF, PNM, WebP, TIFF, AVIF or JPEG 2000; received"
     assert told(listed(tmp_path).problems) == [
         f"cats/notes.txt: {rule} .txt",
-        f"cats/x.heic: {rule} .heic",
+        f"cats/x.svg: {rule} .svg",
         f"dogs/README: {rule} a file without an ending",
         "top.png: an image must be in the folder of its class",
-        f"top.tif: {rule} .tif",
+        f"top.psd: {rule} .psd",
     ]
 
 
@@ -218,7 +218,7 @@ def test_empty_classes_and_a_single_class_are_faults(tmp_path):
     (tmp_path / "none").mkdir()
     assert told(listed(tmp_path / "none").faults) == [".: there must be a folder for each class, or a labels.csv"]
     assert told(listed_without_labels(tmp_path / "none").faults) == [
-        ".: a folder must have at least one image (PNG, JPEG, WebP, BMP or GIF)"
+        ".: a folder must have at least one image (PNG, JPEG, BMP, GIF, PNM, WebP, TIFF, AVIF or JPEG 2000)"
     ]
 
 

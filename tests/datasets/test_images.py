@@ -11,6 +11,7 @@ from cnncli.datasets.describe import describe
 from cnncli.datasets.images import load_images
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.image_names import READ
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.losses import CategoricalCrossentropy
@@ -147,7 +148,7 @@ def spoil(folder):
 
 def test_all_files_that_can_not_be_decoded_are_told_at_once(tmp_path):
     spoil(tmp_path)
-    decode = "an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image"
+    decode = f"an image must be {READ}; its content is not a supported image"
     size = "without image_size all images must have the size of the first, 6 × 4 (height × width); received 5 × 5"
     assert message(tmp_path).splitlines() == [
         "photos: 3 problems",
@@ -161,23 +162,23 @@ def test_all_files_that_can_not_be_decoded_are_told_at_once(tmp_path):
 def test_no_more_than_twenty_are_listed(tmp_path):
     classes(tmp_path / "photos", count=15)
     for file in (tmp_path / "photos").rglob("*.png"):
-        file.with_suffix(".heic").write_text("")
+        file.with_suffix(".svg").write_text("")
     for call in (describe, load):
         lines = message(tmp_path, call=call).splitlines()
         assert lines[0] == "photos: 30 problems"
-        assert lines[20] == "  dogs/04.heic: an image must be PNG, JPEG, WebP, BMP or GIF; received .heic"
+        assert lines[20] == f"  dogs/04.svg: an image must be {READ}; received .svg"
         assert lines[21] == "  and 10 more"
 
 
 def test_skipping_leaves_them_out_and_lists_them(tmp_path):
     spoil(tmp_path)
-    (tmp_path / "photos/cats/x.heic").write_text("")
+    (tmp_path / "photos/cats/x.svg").write_text("")
     made = load(section(on_error="skip"), tmp_path)
     assert made.train.document()["files"] == [
         *("cats/00.png", "cats/02.png", "cats/03.png"),
         *("dogs/00.png", "dogs/01.png"),
     ]
-    assert [problem.file for problem in made.skipped] == ["cats/01.png", "cats/x.heic", "dogs/02.png", "dogs/03.png"]
+    assert [problem.file for problem in made.skipped] == ["cats/01.png", "cats/x.svg", "dogs/02.png", "dogs/03.png"]
     assert pixel(made, "train") == [[0, 100], [20, 100], [30, 100], [0, 101], [10, 101]]
 
 

@@ -7,6 +7,7 @@ from PIL import Image
 from cnncli.datasets.images import inputs
 from cnncli.datasets.images.decode import Form
 from cnncli.datasets.images.inputs import AHEAD, holds_images, images
+from cnncli.datasets.sources.image_names import READ
 from tests.datasets.photos import SUFFIXES, picture
 
 SHAPE = (6, 4, 1)
@@ -152,13 +153,13 @@ def test_whether_a_folder_has_images(tmp_path):
     assert holds_images(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["a.tif", "b.PPM", "c.psd", "d.heic", "e.svg"])
+@pytest.mark.parametrize("name", ["a.jxl", "b.EPS", "c.psd", "d.tga", "e.svg"])
 def test_images_of_other_formats_are_named_and_other_files_are_not_looked_at(tmp_path, name):
     picture(tmp_path / "p" / "z.png")
     for other in (name, "notes.txt", "labels.csv", "README", ".DS_Store", ".hidden.tif", "weights.npy"):
         (tmp_path / "p" / other).touch()
     unread, usable = read(tmp_path / "p")
     assert unread.name == f"{tmp_path}/p/{name}"
-    assert unread.problem == f"an image must be PNG, JPEG, WebP, BMP or GIF; received {name[1:]}"
+    assert unread.problem == f"an image must be {READ}; received {name[1:]}"
     assert usable.pixels is not None
     assert holds_images(tmp_path / "p")

@@ -11,6 +11,7 @@ from cnncli.datasets.describe import find
 from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
 from cnncli.datasets.inspect.inspect_folder import inspect_folder
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.image_names import READ
 from cnncli.report.tables.inspection import inspection_lines
 from tests.cli.test_train import cnncli
 from tests.datasets.lookalikes import brightened, photograph, reencoded, resized, shifted, track
@@ -160,13 +161,13 @@ def test_masks_in_arrays_are_recognized(tmp_path):
 def test_one_cause_of_many_problems_is_told_once(tmp_path):
     classes(tmp_path / "some", count=2)
     for number in range(30):
-        (tmp_path / f"some/cats/{number}.ppm").write_text("")
+        (tmp_path / f"some/cats/{number}.psd").write_text("")
     (tmp_path / "some/dogs/text.png").write_text("text")
     done = cnncli(tmp_path, "datasets", "check", "some")
     assert done.stdout.splitlines()[-3:] == [
         "problems: 31",
-        "  30 files, such as cats/0.ppm: an image must be PNG, JPEG, WebP, BMP or GIF; received .ppm",
-        "  dogs/text.png: an image must be PNG, JPEG, WebP, BMP or GIF; its content is not a supported image",
+        f"  30 files, such as cats/0.psd: an image must be {READ}; received .psd",
+        f"  dogs/text.png: an image must be {READ}; its content is not a supported image",
     ]
     assert len(json.loads(cnncli(tmp_path, "datasets", "check", "some", "--json").stdout)["problems"]) == 31
 
@@ -175,10 +176,10 @@ def test_one_cause_of_all_problems_is_said_of_all_files(tmp_path):
     for name in ("a", "b"):
         (tmp_path / "photos" / name).mkdir(parents=True)
         for number in range(20):
-            (tmp_path / f"photos/{name}/{number}.ppm").write_text("")
+            (tmp_path / f"photos/{name}/{number}.psd").write_text("")
     done = cnncli(tmp_path, "datasets", "check", "photos")
     assert done.returncode == 1
-    said = "  all 40 files, such as a/0.ppm: an image must be PNG, JPEG, WebP, BMP or GIF; received .ppm"
+    said = f"  all 40 files, such as a/0.psd: an image must be {READ}; received .psd"
     assert said in done.stdout.splitlines()
     assert len(done.stdout.splitlines()) <= 6
 

@@ -478,7 +478,7 @@ def test_masks_beside_images_that_can_not_be_used_are_named(tmp_path):
     assert message(tmp_path / "own", targets="masks").splitlines()[:5] == [
         "own: 4 problems",
         "  disk/disk (0)_mask_1.png: an image must have one mask; disk/disk (0).png has disk/disk (0)_mask.png",
-        "  frame/frame (0)_mask.jpg: a mask must be PNG, BMP or GIF: lossy formats change class numbers",
+        "  frame/frame (0)_mask.jpg: a mask must be PNG, BMP, GIF, PNM or TIFF: lossy formats change class numbers",
         "  disk/disk (9).png: an image must have a mask, disk/disk (9)_mask.png",
         "  frame/frame (0).png: an image must have a mask, frame/frame (0)_mask.png",
     ]

@@ -141,7 +141,7 @@ def test_all_that_is_wrong_is_told_at_once_and_may_be_skipped(root):
         "masks/01.png: a mask must have an image in images",
     ]
     names += [
-        "masks/05.jpg: a mask must be PNG, BMP or GIF: lossy formats change class numbers",
+        "masks/05.jpg: a mask must be PNG, BMP, GIF, PNM or TIFF: lossy formats change class numbers",
         "images/05.jpg: an image must have a mask",
     ]
     names += ["07.png: there must be one file of this name; there is masks/07.bmp"]

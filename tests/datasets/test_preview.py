@@ -72,6 +72,8 @@ def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
         assert message in done.stderr
 
 
-@pytest.mark.parametrize("channels", [1, 2, 5])
-def test_images_of_other_channels_are_grey(channels):
-    assert as_image(np.zeros((8, 8, channels), np.uint8)).mode == "L"
+@pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 13])
+def test_of_other_channels_the_first_are_drawn(channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, channels)).astype(np.uint8)
+    drawn = np.asarray(as_image(pixels))
+    assert np.array_equal(drawn, pixels[..., :3] if channels > 2 else pixels[..., 0])

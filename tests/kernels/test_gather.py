@@ -42,6 +42,23 @@ def test_rows_of_any_size_in_any_order_are_scaled_in_float32_to_the_bit(dtype, s
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", SIZES)
+def test_channels_are_normalized_in_place_to_the_bit(dtype, size):
+    generator = np.random.default_rng(len(size))
+    period = size[-1] * (size[-2] if len(size) > 1 else 1)
+    x = drawn(generator, (40, *size), "float32").astype(dtype)
+    factors, means, deviations = generator.normal(0, 1, (3, period)).astype(np.float32)
+    repeated = [np.resize(table, size) for table in (factors, means, deviations)]
+    with np.errstate(all="ignore"):
+        expected = (x.astype(np.float32) * repeated[0] - repeated[1]) / repeated[2]
+    out = unwritten(dtype, *x.shape)
+    out[:] = x
+    run(gather.normalized(*tensors(out, factors, means, deviations)))
+    assert out.tobytes() == expected.astype(dtype).tobytes()
+    assert intact(out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("classes", [1, 2, 10, 1000])
 def test_a_class_number_becomes_a_row_with_a_single_one(dtype, classes):
     generator = np.random.default_rng(classes)
@@ -120,6 +137,9 @@ def test_threads_do_not_change_a_bit_and_a_row_may_be_longer_than_a_chunk(size):
     x, rows = generator.integers(0, 256, (4, size)).astype(np.uint8), np.array([3, 1, 0, 0, 2, 1, 3])
     out, classes, targets = np.zeros((7, size), np.float32), np.array([size - 1, 0, 7, 1]), np.zeros((7, size))
     assert same_bits_on_1_and_2_threads(lambda: gather.scaled(*tensors(x, rows, out), 1, 255), out)
-    assert np.array_equal(out, x[rows].astype(np.float32) / 255)
+    scaled = x[rows].astype(np.float32) / 255
+    assert np.array_equal(out, scaled)
+    tables = generator.random((3, size)).astype(np.float32)
+    assert same_bits_on_1_and_2_threads(lambda: gather.normalized(*tensors(out, *tables)), out)
     assert same_bits_on_1_and_2_threads(lambda: gather.one_hot(*tensors(classes, rows, targets)), targets)
     assert np.array_equal(np.nonzero(targets), [np.arange(7), classes[rows]])

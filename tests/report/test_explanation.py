@@ -92,8 +92,10 @@ def test_what_the_network_saw_goes_from_black_to_the_value_of_white():
     np.testing.assert_array_equal(seen[..., 0], [[0, 64], [128, 255]])
     beyond = input_pixels(explanation((2, 2, 1), input=values - 127.5, white=127.5))
     np.testing.assert_array_equal(beyond[..., 0], [[0, 64], [128, 255]])
-    of_two = input_pixels(explanation((1, 1, 2), input=np.array([[[0.0, 1.0]]], np.float32)))
-    np.testing.assert_array_equal(of_two, [[[128] * 3]])
+    of_two = input_pixels(explanation((1, 1, 2), input=np.array([[[0.2, 1.0]]], np.float32)))
+    np.testing.assert_array_equal(of_two, [[[51] * 3]])
+    of_four = input_pixels(explanation((1, 1, 4), input=np.array([[[0.2, 1.0, 0.4, 0.5]]], np.float32)))
+    np.testing.assert_array_equal(of_four, [[[51, 255, 102]]])
 
 
 def test_grad_cam_leaves_the_gray_image_where_it_is_0_and_nearly_covers_it_where_it_is_1():

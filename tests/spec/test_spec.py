@@ -49,7 +49,8 @@ def test_the_resolved_form_says_everything() -> None:
         "name": "net",
         "seed": 0,
         "data": {
-            "dataset": "mnist5k", "validation_split": 0.1, "stratified": None, "rescale": "auto", "targets": "labels",
+            "dataset": "mnist5k", "validation_split": 0.1, "stratified": None, "normalize": None,
+            "rescale": "auto", "targets": "labels",
             "augment": [],
             "folds": None, "fold": 1,
             "test_split": 0.0,

@@ -10,6 +10,7 @@ import numpy as np
 
 from cnncli.datasets.batches import scaled
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.rescale import Rescale
 from cnncli.datasets.sources.memmap import Mapped
 
 Array = np.ndarray[Any, Any]
@@ -25,8 +26,8 @@ ONE_SIDED = 2
 
 @dataclass(frozen=True)
 class BrightnessStats:
-    """Of images as a model is fed them: the mean and the standard deviation of their means; the least and the greatest
-    number in any of them.
+    """Of images as they are scaled, all channels alike: the mean and the standard deviation of their means; the least
+    and the greatest number in any of them.
     """
 
     mean: float
@@ -35,12 +36,12 @@ class BrightnessStats:
     greatest: float
 
     @classmethod
-    def of(cls, split: Split, rescale: float | str) -> "BrightnessStats":
+    def of(cls, split: Split, rescale: Rescale) -> "BrightnessStats":
         """That of a split's images before augmentation; of a mapped file, little is in memory at a time."""
         scale = scaled(split.x[:1], rescale)
         factor = scale.factor / scale.divisor
         means, least, greatest = [], [], []
-        for images in _portions(split):
+        for images in portions(split):
             # Of bytes the sums are exact, so that every machine writes the same.
             kind = np.int64 if images.dtype == np.uint8 else np.float64
             size = images[0].size
@@ -84,7 +85,8 @@ class BrightnessStats:
         return "lighter" if off > 0 else "darker"
 
 
-def _portions(split: Split) -> Iterator[Array]:
+def portions(split: Split) -> Iterator[Array]:
+    """The images of a split, of which few are in memory at a time."""
     mapped = Mapped(split.x)
     for start in range(0, len(split), PORTION):
         rows = split.numbers[start : start + PORTION]

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from cnncli.datasets.images.decode import unit_floats
+
 SLIVER = 8
 """The part of its range that an image uses at least, as a divisor."""
 MOST_NAMED = 3
@@ -14,7 +16,8 @@ SIXTEEN = 65535
 class Content(NamedTuple):
     """What an image holds: the least and the greatest value without its alpha channel, and the greatest possible one.
 
-    `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not.
+    `flat`: it is of one colour; `drawn_in_alpha`: so, but its alpha channel is not. `pages`: it is one of several.
+    `channels`: how many there are, if other color modes than all read only some.
     """
 
     least: int
@@ -22,6 +25,8 @@ class Content(NamedTuple):
     possible: int
     flat: bool
     drawn_in_alpha: bool
+    pages: bool = False
+    channels: int = 0
 
     @property
     def sliver(self) -> bool:
@@ -31,16 +36,26 @@ class Content(NamedTuple):
 
 
 def content(image: Image.Image) -> Content:
-    """What an image that is read holds."""
+    """What an image that is read holds. Raises UnusableError for floats that are no levels."""
+    if image.mode == "F":
+        levels = unit_floats(image)
+        ends = round(255 * float(levels.min())), round(255 * float(levels.max()))
+        return Content(*ends, 255, flat=ends[0] == ends[1], drawn_in_alpha=False, pages=_has_pages(image))
     deep = image.mode.startswith("I")
-    bands = _ranges(image if deep else image.convert("RGB"))
+    bands = _ranges(image.convert("I" if deep else "RGB"))
     flat = all(low == high for low, high in bands)
     drawn = False
     if flat and (image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info):
         ((low, high),) = _ranges(image.convert("RGBA").getchannel("A"))
         drawn = low != high
     least, greatest = min(low for low, _ in bands), max(high for _, high in bands)
-    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn)
+    pages, channels = _has_pages(image), image.info.get("channels", 4 if image.mode == "RGBX" else 0)
+    return Content(int(least), int(greatest), SIXTEEN if deep else 255, flat, drawn, pages, channels)
+
+
+def _has_pages(image: Image.Image) -> bool:
+    """Of a TIFF file; the frames of animations are no surprise."""
+    return image.format == "TIFF" and bool(getattr(image, "is_animated", False))
 
 
 def notes(found: Mapping[str, Content]) -> Iterator[str]:
@@ -54,6 +69,12 @@ def notes(found: Mapping[str, Content]) -> Iterator[str]:
     if deep:
         depth = max(found[file].greatest for file in deep).bit_length()
         yield _note(deep, f"of 16 bits with values below {1 << depth:,}; set `bit_depth: {depth}` under `data`")
+    many = [file for file, each in found.items() if each.channels]
+    for channels in sorted({found[file].channels for file in many}):
+        files = [file for file in many if found[file].channels == channels]
+        yield _note(files, f"of {channels} channels; set `color_mode: all` under `data` to read all of them")
+    if pages := [file for file, each in found.items() if each.pages]:
+        yield _note(pages, "the first of several pages; the others are not read")
     if flat:
         yield _note(flat, "of one colour")
     if dull:

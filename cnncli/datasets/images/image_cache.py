@@ -1,6 +1,7 @@
 """A cache of decoded images in a memory-mapped file, so that images are decoded only once.
 
-A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with one row per file; `fingerprints.npy`, uint8
+A folder `<cache>/images/<key>` holds `images.npy`, uint8 (N, H, W, C) with one row per file (of `color_mode: all`,
+also float32); `fingerprints.npy`, uint8
 (N, 16); and `about.json`: the digest of the rows, and what is wrong with files that could not be decoded, whose rows
 are 0. The key is a digest of all files' names and of the form. The folder appears whole or not at all.
 `CNNCLI_CACHE_DIR` moves it.
@@ -49,7 +50,7 @@ IMAGES, FINGERPRINTS, ABOUT = "images.npy", "fingerprints.npy", "about.json"
 
 @dataclass(frozen=True)
 class Decoded:
-    """`images`: uint8 (N, H, W, C), a row a file, mapped and read-only. `digest`: SHA-256 of its rows.
+    """`images`: uint8 or float32 (N, H, W, C), a row a file, mapped and read-only. `digest`: SHA-256 of its rows.
 
     `state`: a digest of the files' sizes, times and inodes as they were before decoding. `fingerprints`: of each of its
     rows, uint8 (N, 16). `problems`: by the row, what is wrong with a file that could not be decoded.
@@ -77,7 +78,7 @@ def decoded(
             check_size(root / files[row], root / of[row])
         return decode(root / files[row], form)
 
-    shape = (len(files), *form.shape)
+    read = partial(_read, shape=(len(files), *form.shape), dtype=form.dtype)
     try:
         place, state = folders.cache("images") / _key(root, [*files, *of], form), _state(root, [*files, *of])
 
@@ -94,9 +95,9 @@ def decoded(
                 signals.undoing(partial(shutil.rmtree, unkept)),
             ):
                 fill(Path(unkept))
-                found = _read(Path(unkept), shape)
+                found = read(Path(unkept))
         else:
-            found = _kept(place, state, shape, image, fill)
+            found = _kept(place, state, read, image, fill)
     except (OSError, RuntimeError) as error:
         said = getattr(error, "strerror", None) or error
         raise CnncliError(
@@ -108,11 +109,15 @@ def decoded(
 
 
 def _kept(
-    place: Path, state: str, shape: tuple[int, ...], image: Callable[[int], Array], fill: Callable[[Path], None]
+    place: Path,
+    state: str,
+    read: Callable[[Path], Decoded | None],
+    image: Callable[[int], Array],
+    fill: Callable[[Path], None],
 ) -> Decoded | None:
     """What the folder at `place` holds, which is filled first where it is not there, damaged, or out of date."""
     old = place.exists()
-    found = _read(place, shape)
+    found = read(place)
     if found is not None and found.state == state and not _mended(found, image):
         return found
     if old and found is None:
@@ -122,7 +127,7 @@ def _kept(
         made.mkdir(mode=0o700)
         fill(made)
         _put(made, place, replaced=old)
-        return _read(place, shape)
+        return read(place)
 
 
 def _key(root: Path, files: Sequence[str], form: Form) -> str:
@@ -147,7 +152,7 @@ def _stamp(path: Path) -> tuple[int, ...]:
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino
 
 
-def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
+def _read(place: Path, shape: tuple[int, ...], dtype: str) -> Decoded | None:
     """What the folder holds; None where it is not there, or anything of it is not what was written."""
     try:
         about = json.loads((place / ABOUT).read_text(encoding="utf-8"))
@@ -155,7 +160,7 @@ def _read(place: Path, shape: tuple[int, ...]) -> Decoded | None:
         fingerprints = np.load(place / FINGERPRINTS, allow_pickle=False)
         whole = (
             about.pop("seal") == _seal(about)
-            and (images.dtype, images.shape, images.flags.c_contiguous) == (np.uint8, shape, True)
+            and (images.dtype, images.shape, images.flags.c_contiguous) == (np.dtype(dtype), shape, True)
             and (fingerprints.dtype, fingerprints.shape) == (np.uint8, (shape[0], SIZE))
             and hashlib.sha256(fingerprints.data).hexdigest() == about["fingerprints"]
             and _portions(place / IMAGES) == about["portions"]
@@ -191,12 +196,14 @@ def _fill(
 ) -> None:
     """Decode all files into the folder, in threads: Pillow decodes without Python's lock."""
     problems: dict[int, Problem] = {}
+    dtype = np.dtype(form.dtype)
+    size = int(np.prod(form.shape)) * dtype.itemsize
     with (made / IMAGES).open("w+b") as file:
-        header = {"descr": "|u1", "fortran_order": False, "shape": (len(files), *form.shape)}
+        header = {"descr": dtype.str, "fortran_order": False, "shape": (len(files), *form.shape)}
         np.lib.format.write_array_header_1_0(file, header)
         file.flush()
         begin = file.tell()
-        file.truncate(begin + len(files) * int(np.prod(form.shape)))
+        file.truncate(begin + len(files) * size)
 
         def decode_portion(start: int) -> int:
             rows = range(start, min(start + PORTION, len(files)))
@@ -221,7 +228,7 @@ def _fill(
         file.seek(begin)
         digest, fingerprints = hashlib.sha256(), np.zeros((len(files), SIZE), np.uint8)
         for row in range(len(files)):
-            image = file.read(int(np.prod(form.shape)))
+            image = file.read(size)
             digest.update(image)
             fingerprints[row] = np.frombuffer(fingerprint(image), np.uint8)
         os.fsync(file.fileno())

@@ -14,8 +14,8 @@ import numpy as np
 from PIL import Image as Pillow
 
 from cnncli.datasets.images.decode import Form, decode, pixels, whole
-from cnncli.datasets.sources import memmap
-from cnncli.datasets.sources.image_files import UnusableError, opened, processors
+from cnncli.datasets.sources import bands, memmap
+from cnncli.datasets.sources.image_files import UnusableError, processors
 from cnncli.datasets.sources.image_names import entries, is_picture, unread
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
@@ -72,7 +72,7 @@ def original(given: Input, shape: tuple[int, ...]) -> Array:
     Raises UnusableError.
     """
     if isinstance(given, Path) and given.suffix.lower() != ARRAYS:
-        with opened(given) as image:
+        with bands.opened_or_drawn(given) as image:
             return whole(image)
     if isinstance(given, Pillow.Image):
         return whole(given)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.datasets import masks
 from cnncli.datasets.images import image_cache
-from cnncli.datasets.images.decode import MASK, Form
+from cnncli.datasets.images.decode import ALL, MASK, AllChannels, Form
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing, absent
@@ -20,7 +20,8 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Images:
-    """x: uint8 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), uint8 (N, H, W), or None.
+    """x: uint8 or float32 (N, H, W, C), mapped into memory. y: int64 (N,), float32 (N, classes), uint8 (N, H, W), or
+    None.
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
@@ -47,8 +48,12 @@ def read(
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
     found, root = selection.listing(source, data), source.file
-    height, width, _ = selection.image_shape(found, data)
-    form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
+    shape, given = selection.image_shape(found, data), data.image_size is not None
+    form = (
+        AllChannels.like(data, shape, selection.kind(found, data).dtype, resized=given)
+        if data.color_mode == ALL
+        else Form.of(data, *shape[:2], data.color_mode, resized=given)
+    )
     samples = sorted(sample for part in found.splits.values() for sample in part)
     made = image_cache.decoded(root, [sample.file for sample in samples], form, progress)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
@@ -56,8 +61,7 @@ def read(
     if found.masks:
         files = [sample.file for sample in samples]
         own = replace(
-            form,
-            color_mode=MASK,
+            Form.of(data, *shape[:2], MASK, resized=given),
             interpolation="nearest",
             alpha="drop",
             palette=data.palette or (),

@@ -19,7 +19,7 @@ from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, 
 from cnncli.datasets.inspect.resemblance import Look, resemblance
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import MOST_MASKED
-from cnncli.datasets.sources import image_files
+from cnncli.datasets.sources import bands, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.system.files import open_regular
 
@@ -89,7 +89,7 @@ def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None) -> _
     path = found.root / file
     try:
         size = image_files.size_of(path)
-        with image_files.opened(path) as image:
+        with bands.opened_or_drawn(path) as image:
             image.load()
             drawn = whole(image) if image_size is None else pixels(image, Form(*image_size))
             content, thumbnail = content_of(image), pixels(image, THUMBNAIL)
@@ -118,7 +118,7 @@ def _settled(counts: Mapping[str, Mapping[int, int]]) -> Mapping[str, Mapping[in
 
 def _files(root: Path, masks: Mapping[str, str]) -> Pictures:
     def image(name: str) -> Array:
-        with image_files.opened(root / name) as opened:
+        with bands.opened_or_drawn(root / name) as opened:
             return whole(opened)
 
     def mask(name: str) -> Array | None:

@@ -22,7 +22,7 @@ from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.layouts import mask_folders, value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
+from cnncli.datasets.sources import archive, array_files, bands, csv_layout, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, DeclarationError, UsageError
@@ -35,7 +35,8 @@ COARSE = (64, 64)
 """Pixels that a picture is reduced to where it is asked whether it is grey."""
 UNIT = 2.0
 """Floats beyond are taken for levels of 0 to 255 that nobody has divided."""
-GREY_MODES = ("1", "L", "LA", "I", "I;16", "F")
+WHITE = 255
+GREY_MODES = ("1", "L", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")
 
 
 @dataclass(frozen=True)
@@ -103,16 +104,17 @@ def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None
     height, width, channels = image_shape(first.shape)
     samples = {name: split.count for name, split in splits.items()}
     array_files.check_memory(found, [part for split in splits.values() for part in (split.x, split.y) if part])
-    levels = first.kind == "f" and array_files.limits(array_files.read(first, found.kind))[1] > UNIT
+    low, high = array_files.limits(array_files.read(first, found.kind)) if first.kind == "f" else (0.0, 0.0)
+    far = {"normalize": "train"} if high > WHITE or low < -array_files.FAR else {}
     made = SourceSummary(
         "shipped" if found.name in EMBEDDED else "arrays",
         (),
         samples,
         {(height, width): sum(samples.values())},
         channels,
-        levels=levels,
+        levels=high > UNIT and not far,
         notes=archive.notes(found, arrays, splits),
-        keys={"data_format": "channels_first"} if transposed else {},
+        keys=({"data_format": "channels_first"} if transposed else {}) | far,
     )
     labels = splits["train"].y if "train" in splits else None
     if labels is None:
@@ -181,12 +183,13 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
                 progress(done, len(chosen))
     kept = load_images.without(listing, {problem.file for problem in problems})
     counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
+    held = bands.beyond_pillow(root / next(sample.file for part in kept.splits.values() for sample in part))
     return SourceSummary(
         "folder",
         kept.classes,
         {name: len(part) for name, part in kept.splits.items()},
         dict(sizes.most_common()),
-        1 if grey else 3,
+        held.channels if held is not None else 1 if grey else 3,
         {name: counts[number] for number, name in enumerate(kept.classes)},
         kept.several,
         sorted(problems),
@@ -194,7 +197,7 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         whole,
         listing=kept,
         notes=[*kept.notes, *content_notes(contents)],
-        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents),
+        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents) | _channel_keys(held),
         values=kept.outputs,
     )
 
@@ -226,7 +229,7 @@ def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool,
     """The size of an image, whether it is grey, and what it holds where it is read `whole`; or its problem."""
     try:
         size = image_files.size_of(root / file)
-        with image_files.opened(root / file) as image:
+        with bands.opened_or_drawn(root / file) as image:
             grey = image.mode in GREY_MODES
             held = None
             if whole:
@@ -246,6 +249,13 @@ def _content_keys(found: Mapping[str, Content]) -> dict[str, str | int]:
     if found and all(each.sliver and each.possible == SIXTEEN for each in found.values()):
         return {"bit_depth": max(each.greatest for each in found.values()).bit_length()}
     return {}
+
+
+def _channel_keys(held: bands.Bands | None) -> dict[str, str | int]:
+    """The keys for images with more channels, or more bits in several, than other color modes read."""
+    if held is None:
+        return {}
+    return {"color_mode": "all", **({"normalize": "train"} if held.dtype == "float32" else {})}
 
 
 def _is_grey(image: Image.Image) -> bool:

@@ -8,6 +8,7 @@ import numpy as np
 
 from cnncli.datasets.augment.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.channels import drawn
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.masks import present
 from cnncli.datasets.section import MOST_MASKED
@@ -44,7 +45,7 @@ def rows(train: Split, augment: Sequence[Augmentation], seed: int, *, images: in
         least, most = made[0].min(), made[0].max()
         made = (made - least) * (255 / max(most - least, np.finfo(np.float32).tiny))
     if masks is not None:
-        pictures = made if shape[3] == 3 else made[..., :1].repeat(3, -1)
+        pictures = drawn(made) if shape[3] > 2 else made[..., :1].repeat(3, -1)
         made = np.concatenate([pictures, targets @ colors], axis=2)
     return made.round().clip(0, 255).astype(np.uint8)
 

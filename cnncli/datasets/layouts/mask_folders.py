@@ -12,12 +12,11 @@ from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
+from cnncli.datasets.sources.image_names import LOSSLESS, READ_AS_MASKS
 from cnncli.datasets.sources.unicode_names import composed
 
 IMAGES, MASKS = "images", "masks"
-ENDINGS = (".png", ".bmp", ".gif")
-"""JPEG and WebP may be lossy: they make other numbers of classes."""
-LOSSY = "a mask must be PNG, BMP or GIF: lossy formats change class numbers"
+LOSSY = f"a mask must be {READ_AS_MASKS}: lossy formats change class numbers"
 
 
 def read(root: Path, data: DataSection) -> Listing:
@@ -53,7 +52,7 @@ def _paired(files: Sequence[str], problems: list[Problem], folders: Container[st
         kind, name = _place(file, folders)
         if kind not in by_name:
             problems.append(Problem(file, f"must be in {IMAGES} or {MASKS}"))
-        elif kind == MASKS and not file.lower().endswith(ENDINGS):
+        elif kind == MASKS and not file.lower().endswith(LOSSLESS):
             problems.append(Problem(file, LOSSY))
         elif name in by_name[kind]:
             problems.append(Problem(file, f"there must be one file of this name; there is {by_name[kind][name]}"))

@@ -11,6 +11,7 @@ from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing
+from cnncli.datasets.sources.image_names import LOSSLESS
 from cnncli.datasets.sources.unicode_names import composed
 
 RANK = 2
@@ -61,7 +62,7 @@ def read(root: Path, data: DataSection) -> Listing:
     for mask, image in beside.items():
         if image in masks:
             problems.append(Problem(mask, f"an image must have one mask; {image} has {masks[image]}"))
-        elif not mask.lower().endswith(mask_folders.ENDINGS):
+        elif not mask.lower().endswith(LOSSLESS):
             problems.append(Problem(mask, mask_folders.LOSSY))
         else:
             masks[image] = mask

@@ -24,6 +24,8 @@ from cnncli.system.files import open_regular
 from cnncli.system.memory import limit, shown
 
 Array = np.ndarray[Any, Any]
+FAR = 10
+"""What numbers that are scaled in one of the usual ways seldom exceed."""
 PORTION = 16 << 20
 """Bytes of an array that are gone through at a time."""
 
@@ -142,6 +144,17 @@ def image_notes(x: Array, header: Header) -> list[str]:
     ]
 
 
+def range_notes(x: Array, title: str) -> list[str]:
+    """What is said of floats that are far from 0 to 1, which nothing scales."""
+    if x.dtype == np.uint8 or max(map(abs, limits(x))) <= FAR:
+        return []
+    low, high = limits(x)
+    return [
+        f"{title} has values from {low:,.6g} to {high:,.6g}, far from 0 to 1: unless the model scales them itself, set "
+        "`normalize: train` under `data`"
+    ]
+
+
 def _are_bytes(x: Array) -> bool:
     return bool(((x >= 0) & (x <= 255) & (x == np.floor(x))).all())
 
@@ -199,7 +212,7 @@ def of_bytes(array: Array, header: Header, start: int = 0) -> Array:
         row = int(np.argmax(bad.reshape(len(bad), -1).any(axis=1)))
         raise CnncliError(
             f"{header.place} must hold values from 0 to 255, because it is {header.dtype}; row {start + row} has "
-            f"{array[row][bad[row]][0]}: divide them by the greatest that is possible and save them as float32"
+            f"{array[row][bad[row]][0]}: save them as float32 and set `normalize: train` under `data`"
         )
     return array.astype(np.uint8)
 

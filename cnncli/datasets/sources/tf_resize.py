@@ -28,7 +28,7 @@ class Taps(NamedTuple):
 
 
 def resize(pixels: Array, height: int, width: int, interpolation: str) -> Array:
-    """Pixels, uint8 (H, W) or (H, W, C), as uint8 of another size."""
+    """Pixels, uint8 or float32 (H, W) or (H, W, C), as such of another size."""
     taps = TAPS[interpolation]
     high, rows = _used(taps(pixels.shape[0], height))
     wide, columns = _used(taps(pixels.shape[1], width))
@@ -37,7 +37,7 @@ def resize(pixels: Array, height: int, width: int, interpolation: str) -> Array:
         made = _between(_between(pixels, columns, 1), rows, 0)
     else:
         made = _along(_along(pixels, rows, 0), columns, 1)
-    return np.rint(made).clip(0, 255).astype(np.uint8)
+    return np.rint(made).clip(0, 255).astype(np.uint8) if pixels.dtype == np.uint8 else made.astype(F)
 
 
 def padded(pixels: Array, height: int, width: int, interpolation: str, fill: int = 0) -> Array:
@@ -47,7 +47,7 @@ def padded(pixels: Array, height: int, width: int, interpolation: str, fill: int
     inside = high / ratio, wide / ratio
     top, left = (max(0, int((F(whole) - part) / 2)) for whole, part in zip((height, width), inside, strict=True))
     made = resize(pixels, max(1, int(inside[0])), max(1, int(inside[1])), interpolation)
-    out = np.full((height, width, *pixels.shape[2:]), fill, np.uint8)
+    out = np.full((height, width, *pixels.shape[2:]), fill, pixels.dtype)
     out[top : top + made.shape[0], left : left + made.shape[1]] = made
     return out
 

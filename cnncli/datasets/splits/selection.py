@@ -1,7 +1,9 @@
 """The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from shlex import quote
+from typing import NamedTuple, TypeVar
 
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import FOLDER_KEYS, TABLE_KEYS, DataSection
@@ -9,7 +11,15 @@ from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 
+Seen = TypeVar("Seen")
 CHANNELS = {"rgb": 3, "grayscale": 1}
+
+
+class Kind(NamedTuple):
+    """The channels of images, and their dtype."""
+
+    channels: int
+    dtype: str
 
 
 def listing(source: Found, data: DataSection) -> Listing:
@@ -52,10 +62,10 @@ def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] 
 
     Raises DeclarationError where it does not, CnncliError where it can't be read.
     """
-    channels = CHANNELS[data.color_mode] + (data.alpha == "channel")
+    channels = kind(found, data).channels
     if data.image_size is not None:
         return (*data.image_size, channels)
-    file, size = _first(found, data)
+    file, size = _first(found, data, lambda path: _size(path, data))
     if input_shape is not None and len(input_shape) == 3 and input_shape[:2] != size:
         raise DeclarationError(
             f"images are {size[0]} × {size[1]} ({file}), but the model's input_shape is {list(input_shape)}; "
@@ -64,14 +74,31 @@ def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] 
     return (*size, channels)
 
 
-def _first(found: Listing, data: DataSection) -> tuple[str, tuple[int, int]]:
-    """The first image that can be read, and its (height, width)."""
+def _size(path: Path, data: DataSection) -> tuple[int, int]:
+    from cnncli.datasets.sources import bands, image_files  # here, because most specs need no Pillow
+
+    return bands.bands_of(path).size if data.color_mode == "all" else image_files.size_of(path)
+
+
+def kind(found: Listing, data: DataSection) -> Kind:
+    """What images have: with `color_mode: all` what the first one has. Raises CnncliError where it can't be read."""
+    if data.color_mode != "all":
+        return Kind(CHANNELS[data.color_mode] + (data.alpha == "channel"), "uint8")
+    from cnncli.datasets.sources import bands  # here, because most specs need no Pillow
+
+    file, held = _first(found, data, bands.bands_of)
+    bands.require_reader(held, found.root / file)
+    return Kind(held.channels, held.dtype)
+
+
+def _first(found: Listing, data: DataSection, look: Callable[[Path], Seen]) -> tuple[str, Seen]:
+    """The first image that can be read, and what `look` sees in it."""
     from cnncli.datasets.sources import image_files  # here, because most specs need no Pillow
 
     problems = []
     for file in (sample.file for part in found.splits.values() for sample in part):
         try:
-            return file, image_files.size_of(found.root / file)
+            return file, look(found.root / file)
         except image_files.UnusableError as error:
             problems.append(Problem(file, str(error)))
             refuse(found, problems, data)

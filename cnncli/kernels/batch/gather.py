@@ -14,6 +14,7 @@ from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, 
 SCALED = block("x rows out size item factor:f divisor:f")
 ONE_HOT = block("classes rows out places size item void")
 COPIED = block("x out size")
+NORMALIZED = block("x factors means deviations size period")
 BYTES = 1
 """Bytes of an element of the source array: uint8, or a wider dtype."""
 NO_CLASS = -1 << 63
@@ -52,6 +53,16 @@ def copied(x: Tensor, out: Tensor) -> list[Step]:
     """out = x. Both real (n, …) of one dtype and size."""
     size = prod(out.shape[1:]) * bytes_of(out.dtype)
     return [copied_worker.step(out.dtype, _work(out), x=x.address, out=out.address, size=size)]
+
+
+def normalized(x: Tensor, factors: Tensor, means: Tensor, deviations: Tensor) -> list[Step]:
+    """x = (x · factors − means) / deviations, computed in float32, in place.
+
+    x: real (n, …). The others: float32 (period,), repeated over the elements of a row, of which there are a multiple.
+    """
+    tables = {"factors": factors.address, "means": means.address, "deviations": deviations.address}
+    sizes = {"size": prod(x.shape[1:]), "period": factors.size}
+    return [normalized_worker.step(x.dtype, _work(x), x=x.address, **tables, **sizes)]
 
 
 def _check(x: Tensor, *dtypes: str) -> None:
@@ -110,6 +121,24 @@ def one_hot_worker(real):
                         scores[j * p.size + numbers[j]] = 1
 
     return one_hot
+
+
+@worker(NORMALIZED)
+def normalized_worker(real):
+    """Change some rows."""
+    width = real.bitwidth // 8
+
+    def normalized(parameters, start, stop, thread):
+        p = fields(parameters, NORMALIZED)
+        period = p.period
+        factors, means = view(p.factors, period, types.float32), view(p.means, period, types.float32)
+        deviations = view(p.deviations, period, types.float32)
+        for i in range(start * p.size, stop * p.size, period):
+            row = view(p.x + i * width, period, real)
+            for j in range(period):
+                row[j] = (types.float32(row[j]) * factors[j] - means[j]) / deviations[j]
+
+    return normalized
 
 
 @worker(COPIED)

@@ -41,7 +41,11 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
     spec, section = run.spec, run.spec.data
     yield Fact("dataset", _source(section), code=True)
     yield Fact("target", TARGETS[section.targets])
+    from cnncli.datasets.channels import drawn_note
+
     yield Fact("image size", " × ".join(map(str, spec.model.input_shape)))
+    if note := drawn_note(spec.model.input_shape[-1]):
+        yield Fact("pictures", note)
     if run.dataset and run.dataset.classes and section.targets == "values":
         yield Fact("values", ", ".join(run.dataset.classes))
     elif run.dataset and run.dataset.classes:
@@ -49,7 +53,11 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
     yield Fact("images", ", ".join(f"{sizes[name]:,} {SPLITS[name]}" for name in SPLITS if name in sizes))
     if section.folds:
         yield Fact("fold", f"{section.fold} of {section.folds}")
-    yield Fact("rescale", str(section.rescale))
+    yield Fact(
+        "rescale", ", ".join(map(str, section.rescale)) if isinstance(section.rescale, tuple) else str(section.rescale)
+    )
+    if section.normalize is not None:
+        yield Fact("normalize", "each channel, by a mean and a variance")
     yield from _fit(spec)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnncli.datasets.channels import drawn
+
 Array = np.ndarray[Any, Any]
 LONGEST = 112
 """Pixels of the longer side; larger images are reduced."""
@@ -49,9 +51,10 @@ def _encoded(image: Image.Image) -> tuple[bytes, str]:
 def as_image(pixels: Array, low: float, high: float) -> Image.Image:
     """Pixels, real (H, W, C) from `low` to `high`, as an image of at most LONGEST pixels.
 
-    Of any other number of channels than three the first is shown. Values that are not finite are black.
+    Of any other number of channels the first ones are shown (see `drawn`). Values that are not finite are black.
     """
-    shown = pixels if pixels.shape[2] == 3 else pixels[..., 0]
+    shown = drawn(pixels)
+    shown = shown if shown.shape[2] == 3 else shown[..., 0]
     if shown.dtype != np.uint8:
         scaled = (np.nan_to_num(shown.astype(np.float64), nan=low) - low) * (255 / ((high - low) or 1.0))
         shown = scaled.clip(0, 255).round().astype(np.uint8)

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from cnncli.datasets.channels import drawn_note
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.report.plots.images import COLUMNS, as_image
 
@@ -15,4 +16,4 @@ def augmented(rows: Array) -> Sheet:
     tiles = [Tile(as_image(image)) for row in rows for image in row]
     title = "Training images as they are (first row) and as augmented" if len(rows) > 1 else "Training images"
     count = rows.shape[1]
-    return Sheet(title, tiles, count if len(rows) > 1 else min(COLUMNS, count), 96.0)
+    return Sheet(title, tiles, count if len(rows) > 1 else min(COLUMNS, count), 96.0, note=drawn_note(rows.shape[-1]))

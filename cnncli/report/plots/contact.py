@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnncli.datasets.channels import drawn_note
 from cnncli.datasets.inspect.inspection import Inspection
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.report.plots.images import COLUMNS, as_image
@@ -30,7 +31,14 @@ def contact_sheets(found: Inspection) -> list[Sheet]:
     sheets = [_sheet(found, name, members, alike) for name, members in _members(found) if members]
     if sheets and len(found.classes) > MOST_CLASSES:
         sheets[-1] = replace(sheets[-1], note=f"The first {MOST_CLASSES} of {len(found.classes):,} classes.")
+    if sheets and (note := _channels_note(found)):
+        sheets[0] = replace(sheets[0], note=" ".join(filter(None, (sheets[0].note, note))))
     return [*sheets, *_pairs_sheet(found)]
+
+
+def _channels_note(found: Inspection) -> str:
+    pixels = found.pictures.image(next(iter(found.split_of)))
+    return drawn_note(pixels.shape[-1] if pixels.ndim > 2 else 1)
 
 
 def _members(found: Inspection) -> Iterator[tuple[str, Sequence[str]]]:

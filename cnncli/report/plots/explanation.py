@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnncli.datasets.channels import drawn, drawn_note
 from cnncli.escaping import one_line
 from cnncli.report.pictures.colormap import BLUE_RED, INFERNO, VIRIDIS, colored, over
 from cnncli.report.pictures.figures import Sheet, Tile
@@ -92,7 +93,8 @@ def _tiles(each: Explanation) -> Iterator[Tile]:
     yield _tile(_fitted(_rgb(each.original), box), "Original", f"{width} × {height} pixels")
     height, width, channels = each.input.shape
     size = f"{width} × {height}, {channels} channel{'s' * (channels > 1)}"
-    yield _tile(_fitted(seen, box), "What the network saw", size)
+    note = drawn_note(channels)
+    yield _tile(_fitted(seen, box), "What the network saw", size, *([note] if note else []))
     gray = _rgb(np.rint(seen.mean(axis=-1)).astype(np.uint8))
     for layer, cam in each.gradcam.items():
         heat = over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam))
@@ -123,23 +125,19 @@ def _filters(each: Explanation) -> Iterator[Tile]:
 
 
 def input_pixels(each: Explanation) -> Array:
-    """What the network saw, as uint8 (H, W, 3): the mean of the channels unless they are three.
+    """What the network saw, as uint8 (H, W, 3): the first channels (see `drawn`).
 
     From black to white; where values lie outside, from the least to the greatest.
     """
-    values = each.input.astype(np.float64) / each.white
+    values = drawn(each.input).astype(np.float64) / each.white
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     values = (values - low) / (high - low)
-    if values.shape[-1] != 3:
-        values = values.mean(axis=-1, keepdims=True)
     return _rgb(np.rint(255 * values).astype(np.uint8))
 
 
 def _rgb(picture: Array) -> Array:
-    """Uint8 (H, W), (H, W, 1) or (H, W, 3) → (H, W, 3); of other channels, the mean."""
-    flat = picture[..., np.newaxis] if picture.ndim == 2 else picture
-    if flat.shape[-1] not in (1, 3):
-        flat = np.rint(flat.mean(axis=-1, keepdims=True)).astype(np.uint8)
+    """Uint8 (H, W) or (H, W, C) → (H, W, 3), of the channels that are drawn."""
+    flat = drawn(picture[..., np.newaxis] if picture.ndim == 2 else picture)
     return np.broadcast_to(flat, (*flat.shape[:2], 3))
 
 

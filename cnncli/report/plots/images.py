@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnncli.datasets.channels import drawn, drawn_note
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.training.metrics.evaluation_record import Evaluation
 
@@ -17,8 +18,9 @@ COLUMNS = 8
 def as_image(pixels: Array) -> Image.Image:
     """An image of an array (H, W, C), uint8 or floating point, which is spread over black to white.
 
-    Of images with neither one nor three channels the first is shown.
+    Of images with neither one nor three channels the first ones are shown (see `drawn`).
     """
+    pixels = drawn(pixels)
     if pixels.dtype != np.uint8:
         low, high = float(pixels.min()), float(pixels.max())
         pixels = ((pixels - low) * (255 / max(high - low, float(np.finfo(np.float32).tiny)))).round().astype(np.uint8)
@@ -41,4 +43,5 @@ def mistakes(evaluation: Evaluation, most: int = MOST) -> Sheet | None:
     ]
     count, wrong = len(shown), len(evaluation.mistakes)
     of = f"{wrong:,}" if count == wrong else f"the worst {count} of {wrong:,}"
-    return Sheet(f"Misclassified images ({evaluation.split}): {of}", tiles, min(COLUMNS, count))
+    note = drawn_note(evaluation.image(shown[0].position).shape[-1])
+    return Sheet(f"Misclassified images ({evaluation.split}): {of}", tiles, min(COLUMNS, count), note=note)

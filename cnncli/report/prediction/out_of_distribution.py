@@ -22,10 +22,10 @@ class InputCheck:
 
     def look(self, prediction: Prediction) -> None:
         """Add an image."""
-        if self.tone is None or prediction.fed is None or prediction.image.pixels is None:
+        if self.tone is None or prediction.plain is None or prediction.image.pixels is None:
             return
-        least, greatest = float(prediction.fed.min()), float(prediction.fed.max())
-        mean, white = float(prediction.fed.mean(dtype=np.float64)), prediction.white
+        least, greatest = float(prediction.plain.min()), float(prediction.plain.max())
+        mean, white = float(prediction.plain.mean(dtype=np.float64)), prediction.white
         if not self.tone.spans(least, greatest, bytes_only=prediction.image.pixels.dtype == np.uint8):
             self._note("other", f"{prediction.image.name}: {least:.4g} to {greatest:.4g}")
         elif way := self.tone.inverse_of(mean, white):

@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.datasets.augment.augmentation import Augmentation
 from cnncli.datasets.batches import Feed, order
 from cnncli.datasets.dataset import Dataset, Split
+from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.arena import Arena
 from cnncli.graph.model import only
@@ -40,7 +41,7 @@ class Job:
     """What to train, on which data and for how long. `about`: metadata of its model files."""
 
     dataset: Dataset
-    rescale: float | str
+    rescale: Rescale
     augment: Sequence[Augmentation]
     optimizer: Optimizer
     metrics: Sequence[Metric]

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from shlex import quote
@@ -13,7 +13,7 @@ from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Dataset
 from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.datasets.load import load
-from cnncli.datasets.rescale import rescale_for
+from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.graph.model import Model, lower
@@ -55,9 +55,9 @@ class Plan:
     origin: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def rescale(self) -> float | str:
-        """Scale factor of the images, or "auto"."""
-        return rescale_for(self.model, self.data.rescale)
+    def rescale(self) -> Rescale:
+        """What images are multiplied by, "auto", or something for each channel."""
+        return image_scale(self.model, self.data)
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
         "class_names": json.dumps(dataset.classes, ensure_ascii=False),
-        "rescale": json.dumps(plan.rescale),
+        "rescale": json.dumps(asdict(plan.rescale) if isinstance(plan.rescale, PerChannel) else plan.rescale),
         "tone": BrightnessStats.of(dataset.train, plan.rescale).text(),
     }
     return Job(
