@@ -19,7 +19,7 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.layouts import mask_folders, value_tables
+from cnncli.datasets.layouts import value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
@@ -154,11 +154,6 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
     listing = _numbers(root, data) or found.listing()
-    if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
-        raise UsageError(
-            f"{root}: contains images and masks, but init creates classification specs; "
-            "start from `cnncli init segmentation`"
-        )
     if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
         raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")

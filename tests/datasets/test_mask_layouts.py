@@ -1,0 +1,299 @@
+"""Folders of images and masks as people have them: how they are paired, what is said, what a small network learns."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.datasets.describe import describe, find
+from cnncli.datasets.layouts.mask_names import meaning
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
+from cnncli.errors import CnncliError
+from tests.cli.test_train import cnncli
+from tests.datasets.photos import picture
+from tests.datasets.test_layouts import drawing
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def saved(array, path, palette=None):
+    """Write an image; with a palette, its numbers as places in it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    image = Image.fromarray(array)
+    if palette is not None:
+        image.putpalette([level for color in palette for level in color])
+    image.save(path)
+
+
+def drawn(root, images, masks, count=12, *, start=0, colors=None):
+    """Write `count` pictures and their masks: 0 around a shape, 1 on it. The names have a place for a number.
+
+    `colors`: of the two classes, where masks are in colors.
+    """
+    generator = np.random.default_rng(start)
+    for i in range(start, start + count):
+        pixels = drawing(i % 2, generator)
+        shape = (pixels.min(axis=2) >= 150).astype(np.uint8)
+        saved(pixels, root / images.format(f"a{i:03}"))
+        saved(shape if colors is None else np.uint8(colors)[shape], root / masks.format(f"a{i:03}"))
+
+
+def within(name, split):
+    """A name of an entry of PAIRS or SPLITS, with the place for a number alone."""
+    return name.format(split) if "{{" in name else name
+
+
+def samples(root, **options):
+    return describe(DataSection(dataset=str(root), **{"targets": "masks", **options}), root).samples
+
+
+def message(root, **options):
+    with pytest.raises(CnncliError) as caught:
+        load(DataSection(dataset=str(root), **{"targets": "masks", **options}), root)
+    return str(caught.value).replace(f"{root.parent}/", "")
+
+
+def notes(root, **options):
+    return list(load(DataSection(dataset=str(root), **{"targets": "masks", **options}), root).notes)
+
+
+SPEC = """\
+data: {{dataset: {dataset}, targets: masks{data}}}
+model: {{layers: [Conv2D: {{filters: 2, kernel_size: 1, activation: softmax}}]}}
+compile:
+  optimizer: {{Adam: {{learning_rate: 0.1}}}}
+  loss: sparse_categorical_crossentropy
+  metrics: [MeanIoU]
+fit: {{epochs: 8, batch_size: 8}}
+expect: {{{split}_mean_io_u: ">= 0.9"}}
+"""
+
+
+def trained(folder, *, data="", split="test"):
+    """Train on the folder `own` for some epochs, at the end of which the test must be passed; what is printed."""
+    (folder / "own.yaml").write_text(SPEC.format(dataset="own", data=data, split=split))
+    done = cnncli(folder, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("masks", ("", "mask")),
+        ("Ground Truth", ("", "mask")),
+        ("ground_truth", ("", "mask")),
+        ("SegmentationClassPNG", ("", "mask")),
+        ("JPEGImages", ("", "image")),
+        ("leftImg8bit", ("", "image")),
+        ("IMG", ("", "image")),
+        ("trainannot", ("train", "mask")),
+        ("val_labels", ("validation", "mask")),
+        ("train_images", ("train", "image")),
+        ("annotations_prepped_test", ("test", "mask")),
+        ("testing", ("test", "")),
+        ("y", ("", "mask")),
+        ("cats", ("", "")),
+        ("with_mask", ("", "")),
+        ("seg_train", ("", "")),
+        ("2017", ("", "")),
+    ],
+)
+def test_names_of_folders_are_read_as_words(name, said):
+    assert meaning(name)[:2] == said
+
+
+PAIRS = [
+    ("images/{}.jpg", "masks/{}.png"),
+    ("img/{}.png", "label/{}.png"),
+    ("Imgs/{}.png", "GT/{}.png"),
+    ("x/{}.png", "y/{}.png"),
+    ("images/{}.jpg", "annotations/trimaps/{}.png"),
+    ("images/{}.jpg", "masks/{}_mask.png"),
+    ("images/{}.png", "labels/{}_L.png"),
+    ("images/{}.png", "labels/{}_P.png"),
+    ("images/{}.png", "masks/{}_seg0.png"),
+    ("images/{}.png", "masks/mask_{}.png"),
+    ("images/image_{}.png", "masks/mask_{}.png"),
+    ("images/{}_sat.jpg", "masks/{}_mask.png"),
+    ("ISIC/images/{}.jpg", "ISIC/masks/{}_segmentation.png"),
+    ("images/park/{}.jpg", "masks/park/{}.png"),
+    ("images/image/{}.png", "masks/image/{}.png"),
+    ("{}.jpg", "{}_L.png"),
+    ("{}.jpg", "{}_seg0.png"),
+    ("{}.jpg", "mask_{}.png"),
+]
+
+
+@pytest.mark.parametrize(("images", "masks"), PAIRS)
+def test_images_and_masks_are_paired(tmp_path, images, masks):
+    root = tmp_path / "own"
+    drawn(root, images, masks, 3)
+    listing = find(DataSection(dataset="own", targets="masks"), tmp_path).listing()
+    assert {f"{listing.root}/{image}": f"{listing.root}/{mask}" for image, mask in listing.masks.items()} == {
+        f"{root}/{images.format(name)}": f"{root}/{masks.format(name)}" for name in ("a000", "a001", "a002")
+    }
+    assert (list(listing.problems), list(listing.faults)) == ([], [])
+
+
+SPLITS = [
+    ("{}/images/{{}}.png", "{}/masks/{{}}.png"),
+    ("images/{}/{{}}.png", "masks/{}/{{}}.png"),
+    ("{}/{{}}.png", "{}annot/{{}}.png"),
+    ("{}/{{}}.png", "{}_labels/{{}}_L.png"),
+    ("images_prepped_{}/{{}}.png", "annotations_prepped_{}/{{}}.png"),
+    (
+        "leftImg8bit/{}/aachen/aachen_{{}}_leftImg8bit.png",
+        "gtFine/{}/aachen/aachen_{{}}_gtFine_labelIds.png",
+    ),
+]
+
+
+@pytest.mark.parametrize(("images", "masks"), SPLITS)
+def test_splits_inside_outside_and_in_the_names_are_trained_on(tmp_path, images, masks):
+    root = tmp_path / "own"
+    for start, (split, count) in enumerate({"train": 24, "val": 6, "test": 6}.items()):
+        drawn(root, images.format(split), masks.format(split), count, start=100 * start)
+    assert samples(root) == {"train": 24, "validation": 6, "test": 6}
+    trained(tmp_path)
+
+
+VOID = [[0, 0, 0], [128, 0, 0], *[[9, 9, 9]] * 253, [224, 224, 192]]
+
+
+def voc(root, counts, listed):
+    """Pascal VOC: masks with a palette, void at borders, and lists of the images that have masks."""
+    drawn(root, "JPEGImages/{}.png", "SegmentationClass/{}.png", sum(counts))
+    for path in sorted((root / "SegmentationClass").iterdir()):
+        numbers = np.array(Image.open(path))
+        numbers[0] = 255
+        saved(numbers, path, VOID)
+        saved(numbers, root / "SegmentationObject" / path.name, VOID)
+    picture(root / "JPEGImages/unlabelled.png", size=(12, 12))
+    (root / "Annotations").mkdir()
+    (root / "Annotations/a000.xml").write_text("<annotation/>")
+    (root / "ImageSets/Segmentation").mkdir(parents=True)
+    names, start = sorted(path.stem for path in (root / "SegmentationClass").iterdir()), 0
+    for name, count in zip(listed, counts, strict=True):
+        (root / f"ImageSets/Segmentation/{name}.txt").write_text("\n".join(names[start : start + count]) + "\n")
+        start += count
+    (root / "ImageSets/Segmentation/trainval.txt").write_text("\n".join(names) + "\n")
+
+
+def test_pascal_voc_is_read_by_its_lists_and_void_is_told(tmp_path):
+    root = tmp_path / "own/VOCdevkit/VOC2012"
+    voc(root, (24, 8), ("train", "val"))
+    assert samples(tmp_path / "own") == {"train": 24, "validation": 8}
+    told = [
+        "splits are those of ImageSets/Segmentation/train.txt, ImageSets/Segmentation/val.txt",
+        "masks are those in SegmentationClass; SegmentationObject is left out",
+    ]
+    assert notes(tmp_path / "own") == told
+    (tmp_path / "own.yaml").write_text(SPEC.format(dataset="own", data="", split="val"))
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].endswith(
+        "has 255: where 255 marks what no class is known of, write "
+        "`loss: {sparse_categorical_crossentropy: {ignore_class: 255}}` (and give each class an output)"
+    )
+    spec = (tmp_path / "own.yaml").read_text()
+    loss = "loss: {sparse_categorical_crossentropy: {ignore_class: 255}}"
+    (tmp_path / "own.yaml").write_text(spec.replace("loss: sparse_categorical_crossentropy", loss))
+    done = cnncli(tmp_path, "train", "own.yaml", "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert all(f"notice: {root}: {line}\n" in done.stderr for line in told)
+
+
+def test_lists_are_of_paths_and_of_words_and_leave_out_what_they_do_not_name(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.jpg", "annotations/trimaps/{}.png", 6)
+    (root / "images/a000.mat").write_text("")
+    (root / "annotations/list.txt").write_text("# Image CLASS-ID\na000 1 1 1\n")
+    (root / "annotations/trainval.txt").write_text("a000 1 1 1\na001 2 1 1\n/SegNet/images/a002.jpg\n")
+    (root / "annotations/test.txt").write_text("a003 1 1 1\n\n")
+    assert samples(root) == {"train": 3, "test": 1}
+    (root / "annotations/test.txt").write_text("a003\nb001\na002\n")
+    assert message(root).splitlines()[:3] == [
+        "own: 2 problems",
+        "  annotations/test.txt:2: must name an image; received 'b001'",
+        "  annotations/test.txt:3: an image must be in one split; images/a002.jpg is in two",
+    ]
+
+
+def test_images_of_a_test_without_masks_are_left_out_and_named(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "train/{}.jpg", "train_masks/{}_mask.png", 4)
+    picture(root / "test/1.jpg")
+    assert samples(root) == {"train": 4}
+    said = "the images of test are left out, because they have no masks: predict them with `cnncli predict`"
+    assert notes(root) == [said]
+
+
+def test_what_else_shows_masks_is_left_out(tmp_path):
+    root = tmp_path / "own"
+    name = "val/aachen/{}"
+    drawn(root, f"leftImg8bit/{name}_leftImg8bit.png", f"gtFine/{name}_gtFine_labelIds.png", 3)
+    for ending in ("_gtFine_color.png", "_gtFine_instanceIds.png"):
+        picture(root / f"gtFine/{name.format('a000')}{ending}")
+    (root / f"gtFine/{name.format('a000')}_gtFine_polygons.json").write_text("{}")
+    listing = find(DataSection(dataset="own", targets="masks"), tmp_path).listing()
+    assert len(listing.masks) == 3
+    said = "2 files that show masks otherwise are left out, such as gtFine/val/aachen/a000_gtFine_color.png"
+    assert (list(listing.problems), listing.notes) == ([], [said])
+    saved(np.zeros((12, 12), np.uint8), root / f"gtFine/{name.format('a000')}_gtFine_labelTrainIds.png")
+    listing = find(DataSection(dataset="own", targets="masks"), tmp_path).listing()
+    assert sorted(listing.masks.values())[0].endswith("a000_gtFine_labelTrainIds.png")
+
+
+def test_two_folders_of_masks_are_asked_about(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.jpg", "masks/{}.png", 3)
+    drawn(root, "images/{}.jpg", "labels/{}.png", 3)
+    assert message(root) == (
+        "own: masks may be those in labels or masks: move the folder that is not meant out of the dataset"
+    )
+
+
+def test_masks_and_images_without_a_partner_are_named(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "train/img/{}.jpg", "train/gt/{}_mask.png", 4)
+    (root / "train/gt/a000_mask.png").unlink()
+    (root / "train/img/a001.jpg").unlink()
+    saved(np.zeros((12, 12), np.uint8), root / "train/gt/a002_label.png")
+    picture(root / "train/sample.png")
+    assert message(root).splitlines()[:5] == [
+        "own: 4 problems",
+        "  train/sample.png: must be in images or masks",
+        "  train/gt/a002_mask.png: an image must have one mask; train/img/a002.jpg has train/gt/a002_label.png",
+        "  train/img/a000.jpg: an image must have a mask, train/gt/a000.png",
+        "  train/gt/a001_mask.png: a mask must have an image in images",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [SPLITS[0], SPLITS[2], SPLITS[5], ("JPEGImages/{}.png", "SegmentationClass/{}.png")]
+)
+def test_masks_are_no_classes_and_are_recognized_by_check(tmp_path, images, masks):
+    root = tmp_path / "own"
+    for split in ("train", "val"):
+        drawn(root, within(images, split), within(masks, split), 3)
+    assert message(root, targets="labels").splitlines()[1] == (
+        "  .: holds images and masks, not classes: set `targets: masks` under `data`"
+    )
+    done = cnncli(tmp_path, "datasets", "check", "own")
+    assert "images with masks" in done.stdout.splitlines()[0]
+
+
+@pytest.mark.parametrize(
+    ("images", "masks"), [("images/{}.jpg", "labels/{}.png"), SPLITS[2], ("{}.jpg", "{}_mask.png")]
+)
+def test_an_autoencoder_is_not_trained_on_masks(tmp_path, images, masks):
+    root = tmp_path / "own"
+    drawn(root, within(images, "train"), within(masks, "train"), 4)
+    found = load(DataSection(dataset="own", targets="input"), tmp_path)
+    assert len(found.train) == 4
+    first = within(masks, "train").format("a000")
+    assert found.notes == [f"4 masks are left out, such as {first}: train on them with `targets: masks`"]
