@@ -1,5 +1,6 @@
 """Masks: images whose pixels are class numbers."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,12 @@ def greatest(numbers: Array, void: int | None) -> int:
     """The greatest class number of labels or masks, without `void`; 0 where there is no other."""
     most = int(numbers.max())
     return most if most != void else int(numbers.max(initial=0, where=numbers != void))
+
+
+def names(given: Sequence[str], count: int, void: int | None) -> tuple[str, ...]:
+    """The names of `count` classes or more: those given, without a last one that is `void`, or else their numbers."""
+    kept = given[:-1] if void == len(given) - 1 else given
+    return tuple(kept) if len(kept) >= count else tuple(map(str, range(count)))
 
 
 def settled(masks: Array, void: int | None) -> Array:

@@ -1,14 +1,17 @@
 """The `data` section of a spec."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
+from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
 from cnncli.layers.declarations.list_types import ListOf, PairOf
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 
 class _Rescale(Quotient):
@@ -19,6 +22,9 @@ class _Rescale(Quotient):
 
     def schema(self) -> Schema:
         return {"anyOf": [{"const": "auto"}, super().schema()]}
+
+
+COLOR = ListOf(Integer(0, 255), 3, 3)
 
 
 class _Column(Kind):
@@ -41,6 +47,39 @@ class _Column(Kind):
         return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
 
 
+class Colors(dict[str, tuple[int, int, int]]):
+    """A color by the name of its class."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
+        return hash(tuple(self.items()))
+
+
+class _Palette(ListOf):
+    """Colors of classes, in the order of their numbers: a list, or a mapping from their names."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(COLOR, 2, most)
+        self.rule = f"{self.rule}, or a mapping of classes to such colors"
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return super().read(value)
+        names = [str(name) for name in value]
+        if not all(names) or not all(map(str.isprintable, names)):
+            raise self.refuse()
+        try:
+            return Colors(zip(names, super().read(list(value.values())), strict=True))
+        except ValidationError as error:  # of a place in the list: that of a name
+            raise ValidationError(
+                detail._replace(path=(list(value)[int(detail.path[0])], *detail.path[1:])) if detail.path else detail
+                for detail in error.details
+            ) from None
+
+    def schema(self) -> Schema:
+        named = {"type": "object", "additionalProperties": COLOR.schema(), "minProperties": self.least}
+        return {"anyOf": [super().schema(), named]}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -56,8 +95,6 @@ KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables
 """Keys that mean something to one kind of data only."""
 
 DataFormat = Literal["auto", "channels_last", "channels_first"]
-
-COLOR = ListOf(Integer(0, 255), 3, 3)
 Targets = Literal["labels", "input", "masks", "values"]
 LayoutName = Literal["auto", "class_folders"]
 
@@ -117,8 +154,9 @@ class DataSection(Declaration):
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
 
-    palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
-    """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
+    palette: Annotated[tuple[tuple[int, int, int], ...] | Colors | None, Maybe(_Palette(MOST_MASKED + 1))] = None
+    """The colors of masks, [red, green, blue]: a list, in which the place of a color, from 0, is its class, or a
+    mapping from the names of classes, in the order of their numbers."""
 
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
@@ -134,9 +172,20 @@ class DataSection(Declaration):
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
-            "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
+            "palette must have each color once": len(set(self.colors)) < len(self.colors),
         }
         return next((rule for rule, broken in rules.items() if broken), "")
+
+    @property
+    def colors(self) -> tuple[tuple[int, int, int], ...]:
+        """The colors of masks in the order of their class numbers; none where they are not in colors."""
+        given = self.palette or ()
+        return tuple(given.values()) if isinstance(given, Colors) else given
+
+    @property
+    def color_names(self) -> tuple[str, ...]:
+        """The names of the classes that have colors, where they have names."""
+        return tuple(map(composed, self.palette)) if isinstance(self.palette, Colors) else ()
 
     @property
     def shares(self) -> dict[str, float]:

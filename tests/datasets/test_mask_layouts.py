@@ -9,6 +9,7 @@ from cnncli.datasets.layouts.mask_names import meaning
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from tests.cli.test_train import cnncli
 from tests.datasets.photos import picture
 from tests.datasets.test_layouts import drawing
@@ -297,3 +298,68 @@ def test_an_autoencoder_is_not_trained_on_masks(tmp_path, images, masks):
     assert len(found.train) == 4
     first = within(masks, "train").format("a000")
     assert found.notes == [f"4 masks are left out, such as {first}: train on them with `targets: masks`"]
+
+
+COLORS = {"background": [0, 0, 0], "shape": [192, 0, 64]}
+
+
+@pytest.mark.parametrize("given", ["palette", "class_dict.csv"])
+def test_colors_have_the_names_of_classes(tmp_path, given):
+    root = tmp_path / "own"
+    for start, (split, count) in enumerate({"train": 24, "val": 6, "test": 6}.items()):
+        drawn(
+            root, f"{split}/{{}}.png", f"{split}_labels/{{}}_L.png", count, start=100 * start, colors=[*COLORS.values()]
+        )
+    if given == "palette":
+        told = trained(tmp_path, data=f", palette: {COLORS}".replace("'", ""))
+    else:
+        (root / given).write_text("name, r, g, b\nbackground,0,0,0\nshape,192,0,64\n")
+        told = trained(tmp_path)
+        said = "classes and their colors are those of class_dict.csv: 0 background, 1 shape"
+        assert f"notice: {root}: {said}\n" in told
+        assert f"  {said}\n" in cnncli(tmp_path, "datasets", "check", "own").stdout
+    done = cnncli(tmp_path, "evaluate", "run")
+    assert "background" in done.stdout and "shape" in done.stdout
+    done = cnncli(tmp_path, "predict", "run", "own/test/a200.png", "--json")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_palette_names_its_classes_but_for_void(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.png", "masks/{}.png", 4, colors=[*COLORS.values()])
+    data = DataSection(dataset="own", targets="masks", palette={**COLORS, "void": [255, 255, 255]})
+    assert load(data, tmp_path).classes == ("background", "shape", "void")
+    assert load(data, tmp_path, void=2).classes == ("background", "shape")
+    assert load(DataSection(**{**data.plain(), "palette": list(COLORS.values())}), tmp_path).classes == ("0", "1")
+    assert DataSection(**data.plain()) == data
+
+
+def test_a_table_of_classes_names_those_of_masks_with_numbers(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.png", "masks/{}.png", 4)
+    (root / "classes.csv").write_text("name,r,g,b\nbackground,0,0,0\nshape,1,2,3\nother,4,5,6\n")
+    assert load(DataSection(dataset="own", targets="masks"), tmp_path).classes == ("background", "shape", "other")
+
+
+@pytest.mark.parametrize(
+    "line", ["shape,1,2", "shape,1,2,256", ",1,2,3", "background,1,2,3", "shape,0,0,0", "shape,1,2,-3"]
+)
+def test_a_table_of_classes_gives_each_a_color(tmp_path, line):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.png", "masks/{}.png", 2)
+    (root / "class_dict.csv").write_text(f"name,r,g,b\nbackground,0,0,0\n{line}\n")
+    assert message(root) == "own/class_dict.csv: line 3 must have a name and r, g, b from 0 to 255, and each once"
+
+
+@pytest.mark.parametrize(
+    ("palette", "said"),
+    [
+        ({"a": [0, 0, 0]}, "palette must be a list of 2 to 256 items"),
+        ({"a": [0, 0, 0], "": [1, 1, 1]}, "palette must be a list of 2 to 256 items"),
+        ({"a": [0, 0, 0], "b": [0, 0, 256]}, r"palette\.b\.2 must be a list .* or a mapping of classes to such colors"),
+        ({"a": [0, 0, 0], "b": [0, 0, 0]}, "palette must have each color once"),
+    ],
+)
+def test_a_palette_that_is_a_mapping_is_checked(palette, said):
+    with pytest.raises(ValidationError, match=said):
+        DataSection(dataset="own", targets="masks", palette=palette)

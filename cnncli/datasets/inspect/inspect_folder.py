@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnncli.datasets.fingerprints import fingerprint
+from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import Content
 from cnncli.datasets.images.content import content as content_of
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.images.decode import MASK, Form, decode, palette_of, pixels, whole
+from cnncli.datasets.images.decode import MASK, Form, Palette, decode, palette_of, pixels, whole
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
 from cnncli.datasets.problems import Problem
@@ -43,9 +44,10 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
     seen: dict[str, _Seen] = {}
+    palette = load_images.colors(found)
     problems = [*found.faults, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        look = partial(_seen, found, image_size=image_size)
+        look = partial(_seen, found, image_size=image_size, palette=palette)
         for file, each in zip(files, threads.map(look, files), strict=True):
             if isinstance(each, Problem):
                 problems.append(each)
@@ -60,7 +62,7 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
         dict(sizes.most_common()),
         problems,
         usable,
-        _files(root, found.masks),
+        _files(root, found.masks, palette),
         notes=[*found.notes, *content_notes({file: each.content for file, each in seen.items()})],
         mask_pixels=_settled(
             {
@@ -84,7 +86,7 @@ def _members(found: Listing, usable: Mapping[str, str]) -> dict[str, dict[str, l
     }
 
 
-def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None) -> _Seen | Problem:
+def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None, palette: Palette = ()) -> _Seen | Problem:
     """A file of a listing; or what is wrong with it or its mask."""
     path = found.root / file
     try:
@@ -103,7 +105,7 @@ def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None) -> _
         return _Seen(look, content, {})
     try:
         image_files.check_size(found.root / found.masks[file], path)
-        mask = decode(found.root / found.masks[file], Form(*size, MASK))
+        mask = decode(found.root / found.masks[file], Form(*size, MASK, palette=palette))
     except image_files.UnusableError as error:
         return Problem(found.masks[file], str(error))
     return _Seen(look, content, numbers(mask))
@@ -116,7 +118,7 @@ def _settled(counts: Mapping[str, Mapping[int, int]]) -> Mapping[str, Mapping[in
     return {split: {min(number, 1): count for number, count in part.items()} for split, part in counts.items()}
 
 
-def _files(root: Path, masks: Mapping[str, str]) -> Pictures:
+def _files(root: Path, masks: Mapping[str, str], palette: Palette) -> Pictures:
     def image(name: str) -> Array:
         with image_files.opened(root / name) as opened:
             return whole(opened)
@@ -125,7 +127,7 @@ def _files(root: Path, masks: Mapping[str, str]) -> Pictures:
         if name not in masks:
             return None
         size = image_files.size_of(root / masks[name])
-        return decode(root / masks[name], Form(*size, MASK))[..., 0]
+        return decode(root / masks[name], Form(*size, MASK, palette=palette))[..., 0]
 
     return Pictures(image, mask)
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from cnncli.datasets.layouts import labels_csv, mask_names, split_lists
+from cnncli.datasets.layouts import class_colors, labels_csv, mask_names, split_lists
 from cnncli.datasets.layouts.mask_names import IMAGE, MASK, bare_names, meaning, other_of
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_folders import EMPTY, files_below, is_image
@@ -139,8 +139,16 @@ def paired(found: Listing, masks: Mapping[str, str], problems: Sequence[Problem]
     kept = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
     splits = {name: part for name, part in kept.items() if part}
     own = {sample.file: masks[sample.file] for part in splits.values() for sample in part}
-    faults = tuple(_faults(found, splits))
-    return Listing(found.root, (), splits, False, tuple(problems), faults, own, notes=found.notes)
+    table, colors = class_colors.read(found.root)
+    return replace(
+        found,
+        splits=splits,
+        problems=tuple(problems),
+        faults=tuple(_faults(found, splits)),
+        masks=own,
+        colors=colors,
+        notes=[*found.notes, *([class_colors.note(table, colors)] if table else [])],
+    )
 
 
 def _refused(root: Path, data: DataSection) -> Listing:

@@ -24,7 +24,8 @@ class Listing:
     """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
-    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
+    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target;
+    `colors`: of the classes by their names, where the folder says so.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
     `outputs`, where they are its target.
     """
@@ -36,6 +37,7 @@ class Listing:
     problems: Sequence[Problem]
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
+    colors: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
