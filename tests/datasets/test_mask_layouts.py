@@ -1,5 +1,7 @@
 """Folders of images and masks as people have them: how they are paired, what is said, what a small network learns."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -363,3 +365,60 @@ def test_a_table_of_classes_gives_each_a_color(tmp_path, line):
 def test_a_palette_that_is_a_mapping_is_checked(palette, said):
     with pytest.raises(ValidationError, match=said):
         DataSection(dataset="own", targets="masks", palette=palette)
+
+
+def begun(folder, *options):
+    """Write a spec for the folder `own` and train it for some epochs; what init printed, the spec, the test's IoU."""
+    done = cnncli(folder, "init", "--data", "own", *options)
+    assert done.returncode == 0, done.stderr
+    text = (folder / "own.yaml").read_text()
+    found = cnncli(folder, "train", "own.yaml", "--epochs", "15", "--output", "run")
+    assert found.returncode == 0, found.stderr
+    iou = re.search(r"test .* mean_io_u (\S+)", found.stdout + found.stderr)
+    return done.stdout.splitlines(), text, float(iou[1])
+
+
+def test_init_writes_a_segmenter(tmp_path):
+    drawn(tmp_path / "own", "images/{}.png", "masks/{}_mask.png", 40)
+    said, text, iou = begun(tmp_path)
+    assert said[:3] == [
+        "own: 40 images with masks, 2 classes of pixels",
+        "  images/a000.png has the mask masks/a000_mask.png",
+        "  classes: 0, 1",
+    ]
+    assert "U-Net network for 12 × 12 × 3" in said[4]
+    assert "  # images/a000.png has the mask masks/a000_mask.png\n  targets: masks\n" in text
+    assert "  metrics: [accuracy, MeanIoU]" in text
+    assert iou > 0.9
+    refused = cnncli(tmp_path, "init", "--data", "own", "--model", "vgg", "--force")
+    assert refused.stderr == "error: own: images with masks need a U-Net, which init writes without --model\n"
+
+
+def test_init_ignores_the_void_of_pascal_voc(tmp_path):
+    voc(tmp_path / "own/VOC2012", (30, 10), ("train", "val"))
+    _, text, iou = begun(tmp_path)
+    assert "  loss: {sparse_categorical_crossentropy: {ignore_class: 255}} #" in text
+    assert "  # splits are those of ImageSets/Segmentation/train.txt, ImageSets/Segmentation/val.txt\n" in text
+    assert "filters: 2, kernel_size: 1" in text
+    assert iou > 0.9
+
+
+@pytest.mark.parametrize("table", ["", "name,r,g,b\nbackground,0,0,0\nshape,192,0,64\nVoid,9,9,9\n"])
+def test_init_lists_the_colors_of_masks_or_reads_their_table(tmp_path, table):
+    drawn(tmp_path / "own", "images/{}.png", "masks/{}.png", 40, colors=[*COLORS.values()])
+    if table:
+        (tmp_path / "own/class_dict.csv").write_text(table)
+    _, text, iou = begun(tmp_path)
+    assert ("  palette: " in text) is not bool(table)
+    assert ("    - [0, 0, 0]\n    - [192, 0, 64]\n" in text) is not bool(table)
+    assert ("{ignore_class: 2}" in text) is bool(table)
+    assert iou > 0.9
+
+
+def test_init_resizes_to_what_can_be_halved_twice(tmp_path):
+    drawn(tmp_path / "own", "{}.png", "{}_mask.png", 12)
+    for path in (tmp_path / "own").iterdir():
+        Image.open(path).crop((0, 0, 11, 10)).save(path)
+    cnncli(tmp_path, "init", "--data", "own")
+    assert "  image_size: [8, 8] " in (tmp_path / "own.yaml").read_text()
+    assert cnncli(tmp_path, "check", "own.yaml").returncode == 0

@@ -19,6 +19,8 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
+from cnncli.datasets.inspect import mask_summary
+from cnncli.datasets.inspect.mask_summary import MaskSummary
 from cnncli.datasets.layouts import value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
@@ -46,7 +48,8 @@ class SourceSummary:
     all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
     classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
     used of a folder or a table. `notes`: what was understood; `keys`: of a spec's data
-    section, to be read like this. `values`: the names of the numbers that images have instead of classes.
+    section, to be read like this. `values`: the names of the numbers that images have instead of classes. `masks`: what
+    their masks show, where they have some.
     """
 
     kind: str
@@ -65,6 +68,7 @@ class SourceSummary:
     notes: Sequence[str] = ()
     keys: Mapping[str, str | int] = field(default_factory=dict)
     values: tuple[str, ...] = ()
+    masks: MaskSummary | None = None
 
     @property
     def imbalance(self) -> float:
@@ -154,8 +158,8 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
     listing = _numbers(root, data) or found.listing()
-    if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
-        raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
+    if listing.faults:
+        listing = _masked(data) or listing
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
@@ -174,11 +178,17 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
                     contents[file] = seen[2]
             if done % 50 == 0 or done == len(chosen):
                 progress(done, len(chosen))
-    kept = load_images.without(listing, {problem.file for problem in problems})
+    masks = None
+    if listing.masks:
+        usable = sorted(set(chosen) - {problem.file for problem in problems})
+        masks = mask_summary.summarize(listing, usable, problems)
+    unusable = {problem.file for problem in problems}
+    unusable |= {file for file, mask in listing.masks.items() if mask in unusable}
+    kept = load_images.without(listing, unusable)
     counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
     return SourceSummary(
         "folder",
-        kept.classes,
+        masks.classes if masks else kept.classes,
         {name: len(part) for name, part in kept.splits.items()},
         dict(sizes.most_common()),
         1 if grey else 3,
@@ -188,10 +198,26 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         len(chosen),
         whole,
         listing=kept,
-        notes=[*kept.notes, *content_notes(contents)],
-        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents),
+        notes=[*_pairs(kept), *kept.notes, *content_notes(contents)],
+        keys=_targets(kept) | _content_keys(contents),
         values=kept.outputs,
+        masks=masks,
     )
+
+
+def _masked(data: DataSection) -> Listing | None:
+    """The images of a folder with masks."""
+    found = find(data.replace(targets="masks", layout="auto"), Path()).listing()
+    return found if found.masks else None
+
+
+def _pairs(listing: Listing) -> list[str]:
+    """What tells how images and masks were paired."""
+    return ["{} has the mask {}".format(*min(listing.masks.items()))] if listing.masks else []
+
+
+def _targets(listing: Listing) -> dict[str, str | int]:
+    return {"targets": "masks"} if listing.masks else {"targets": "values"} if listing.values else {}
 
 
 def _numbers(root: Path, data: DataSection) -> Listing | None:

@@ -31,6 +31,12 @@ def network(model: str, size: tuple[int, int], output: str) -> list[str]:
     return _small(size, output) if model not in SHIPPED else _shipped(SHIPPED[model], size, output)
 
 
+def unet(output: str) -> list[str]:
+    """The lines under `model:` for masks: the U-Net of configs/segmentation.yaml."""
+    *lines, _ = _section("segmentation")
+    return [*lines, f"    - Conv2D: {output}"]
+
+
 def _small(size: tuple[int, int], output: str) -> list[str]:
     """Two convolutions for small images; for larger images one stage per halving, with batch normalization."""
     if min(size) < LEAST_PHOTO:
@@ -48,11 +54,16 @@ def _convolutions(*filters: int) -> Iterator[str]:
 
 
 def _shipped(name: str, size: tuple[int, int], output: str) -> list[str]:
-    text = (shipped("configs") / f"{name}.yaml").read_text(encoding="utf-8")
-    section = text.partition("\nmodel:\n")[2].partition("\ncompile:\n")[0]
-    section = re.sub(r"^  input_shape: .*\n", "", section, flags=re.MULTILINE)
+    section = "\n".join(_section(name))
     section = re.sub(r"Dense: \{units: \d+, activation: softmax\}", f"Dense: {output}", section)
     section = re.sub(r"BatchNormalization(: \{momentum: 0.9\}.*)?$", SETTLED, section, flags=re.MULTILINE)
     if max(size) > LARGEST_FLAT:
         section = section.replace("    - Flatten", "    - GlobalAveragePooling2D")
-    return section.rstrip().splitlines()
+    return section.splitlines()
+
+
+def _section(name: str) -> list[str]:
+    """The lines under `model:` of a shipped spec, without input_shape."""
+    text = (shipped("configs") / f"{name}.yaml").read_text(encoding="utf-8")
+    section = text.partition("\nmodel:\n")[2].partition("\ncompile:\n")[0]
+    return re.sub(r"^  input_shape: .*\n", "", section, flags=re.MULTILINE).rstrip().splitlines()
