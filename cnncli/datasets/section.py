@@ -87,7 +87,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -158,6 +158,10 @@ class DataSection(Declaration):
     """The colors of masks, [red, green, blue]: a list, in which the place of a color, from 0, is its class, or a
     mapping from the names of classes, in the order of their numbers."""
 
+    crop_boxes: bool = False
+    """true: of a detection set (COCO, Pascal VOC, YOLO, tables of boxes) the content of each box is an image of its
+    class; requires image_size."""
+
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
         rules = {
@@ -171,6 +175,10 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            f"crop_boxes requires class labels; remove it with `targets: {self.targets}`": self.crop_boxes
+            and unlabelled,
+            "crop_boxes requires `layout: auto`": self.crop_boxes and self.layout != "auto",
+            "crop_boxes requires image_size": self.crop_boxes and self.image_size is None,
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": len(set(self.colors)) < len(self.colors),
         }

@@ -50,7 +50,7 @@ def read(
     height, width, _ = selection.image_shape(found, data)
     form = Form.of(data, height, width, data.color_mode, resized=data.image_size is not None)
     samples = sorted(sample for part in found.splits.values() for sample in part)
-    made = image_cache.decoded(root, [sample.file for sample in samples], form, progress)
+    made = image_cache.decoded(root, [sample.file for sample in samples], form, progress, crops=found.crops)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
     classes, y = found.classes, None
     if found.masks:

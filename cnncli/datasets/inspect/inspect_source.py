@@ -19,6 +19,7 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
+from cnncli.datasets.images.crops import Cropper
 from cnncli.datasets.inspect import mask_summary
 from cnncli.datasets.inspect.mask_summary import MaskSummary
 from cnncli.datasets.layouts import value_tables
@@ -86,6 +87,9 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
     found = find(data, Path())
+    if found.boxes:
+        data = data.replace(crop_boxes=True, image_size=COARSE)
+        found = find(data, Path())
     made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
@@ -157,7 +161,7 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = _numbers(root, data) or found.listing()
+    listing = (None if data.crop_boxes else _numbers(root, data)) or found.listing()
     if listing.faults:
         listing = _masked(data) or listing
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
@@ -167,7 +171,7 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
     sizes: Counter[tuple[int, int]] = Counter()
     problems, grey, contents = list(listing.problems), True, {}
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        looked = zip(chosen, threads.map(lambda file: _look(root, file, whole=whole), chosen), strict=True)
+        looked = zip(chosen, threads.map(lambda file: _look(listing, file, whole=whole), chosen), strict=True)
         for done, (file, seen) in enumerate(looked, start=1):
             if isinstance(seen, Problem):
                 problems.append(seen)
@@ -217,6 +221,9 @@ def _pairs(listing: Listing) -> list[str]:
 
 
 def _targets(listing: Listing) -> dict[str, str | int]:
+    """The keys of a spec that say what images are, and what is predicted of them."""
+    if listing.crops:
+        return {"crop_boxes": True}
     return {"targets": "masks"} if listing.masks else {"targets": "values"} if listing.values else {}
 
 
@@ -243,9 +250,13 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool, Content | None] | Problem:
+def _look(listing: Listing, file: str, *, whole: bool) -> tuple[tuple[int, int], bool, Content | None] | Problem:
     """The size of an image, whether it is grey, and what it holds where it is read `whole`; or its problem."""
+    root = listing.root
     try:
+        if listing.crops:
+            part = Cropper(root, listing.crops).cut(file)
+            return (part.height, part.width), part.mode in GREY_MODES or _is_grey(part), content(part)
         size = image_files.size_of(root / file)
         with image_files.opened(root / file) as image:
             grey = image.mode in GREY_MODES

@@ -73,7 +73,8 @@ class _Pairs:
 
 def recognize(place: Place) -> Iterator[Yes | No]:
     """A folder with folders of images and of their masks; where classes are asked for, an answer to that."""
-    if place.data.targets not in ("masks", "labels") or place.data.layout != "auto" or not holds_masks(place):
+    data = place.data
+    if data.targets not in ("masks", "labels") or data.layout != "auto" or data.crop_boxes or not holds_masks(place):
         return
     asked = place.data.targets == "masks"
     listing = read(place.path, place.data)

@@ -7,7 +7,7 @@ layout, add its recognizer to RECOGNIZERS.
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, image_folders, mask_folders, masks_beside
+from cnncli.datasets.layouts import array_files, detection, image_folders, mask_folders, masks_beside
 from cnncli.datasets.layouts.place import No, Place, Recognizer, Yes
 from cnncli.datasets.layouts.split_folders import WHOLE, split_folders, unwrapped
 from cnncli.datasets.section import DataSection
@@ -22,6 +22,7 @@ ENDINGS = ".npz, .npy, .h5 or .csv"
 RECOGNIZERS: tuple[Recognizer, ...] = (
     array_files.recognize,
     mask_folders.recognize,
+    detection.recognize,
     masks_beside.recognize,
     image_folders.recognize,
 )

@@ -1,7 +1,7 @@
 """Lists of the images of each split: ImageSets/Segmentation/train.txt (Pascal VOC), train.txt (CamVid)."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -11,6 +11,8 @@ from cnncli.datasets.sources.image_names import is_picture
 from cnncli.errors import CnncliError
 from cnncli.system.files import read_bounded
 
+MAIN = ("ImageSets/Main", "")
+"""Those of Pascal VOC's detection sets."""
 PLACES = ("ImageSets/Segmentation", "splits", "annotations", "")
 """Folders in which lists are looked for; those of the first that has some are taken."""
 LISTS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -32,12 +34,12 @@ class Lists(NamedTuple):
         return f"splits are those of {', '.join(self.files.values())}"
 
 
-def lists(root: Path, images: Iterable[str]) -> Lists | None:
+def lists(root: Path, images: Iterable[str], places: Sequence[str] = PLACES) -> Lists | None:
     """The lists of a folder whose first line names one of the images. Raises CnncliError for one that can't be read."""
     by_stem: defaultdict[str, list[str]] = defaultdict(list)
     for image in images:
         by_stem[PurePosixPath(image).stem].append(image)
-    for place in PLACES:
+    for place in places:
         found = {name: _lines(root / place / f"{name}.txt") for name in (BOTH, *LISTS)}
         used = {name: lines for name, lines in found.items() if lines and _named(lines[0][1], by_stem)}
         if len(used) > 1 and LISTS.keys() - {"test"} & used.keys():

@@ -1,5 +1,6 @@
 """The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from shlex import quote
 
@@ -43,8 +44,23 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
             raise DeclarationError(f"{key} must be omitted because there are no training images", key)
     if not shares:
         return found.splits
-    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes)}
+    train = found.splits["train"]
+    divided = _by_image(found, shares, seed) if found.crops else divide(train, shares, seed, found.classes)
+    parts = {**found.splits, **divided}
     return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
+
+
+def _by_image(found: Listing, shares: Mapping[str, float], seed: int) -> dict[str, list[Sample]]:
+    """The boxes divided by their images: those of one stay together. An image has the classes of all its boxes."""
+    boxes: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in found.splits["train"]:
+        boxes[found.crops[sample.file].file].append(sample)
+    images = [
+        Sample(file, tuple(sorted({label for sample in part for label in sample.labels})))
+        for file, part in sorted(boxes.items())
+    ]
+    divided = divide(images, shares, seed, found.classes)
+    return {name: sorted(box for image in part for box in boxes[image.file]) for name, part in divided.items()}
 
 
 def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:
