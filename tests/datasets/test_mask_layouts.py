@@ -161,7 +161,11 @@ def test_splits_inside_outside_and_in_the_names_are_trained_on(tmp_path, images,
     for start, (split, count) in enumerate({"train": 24, "val": 6, "test": 6}.items()):
         drawn(root, images.format(split), masks.format(split), count, start=100 * start)
     assert samples(root) == {"train": 24, "validation": 6, "test": 6}
-    trained(tmp_path)
+    _, text, iou = begun(tmp_path)
+    said = min(find(DataSection(dataset="own", targets="masks"), tmp_path).listing().masks.items())
+    assert "  # {} has the mask {}\n  targets: masks\n".format(*said) in text
+    assert "_split:" not in text
+    assert iou > 0.9
 
 
 VOID = [[0, 0, 0], [128, 0, 0], *[[9, 9, 9]] * 253, [224, 224, 192]]
@@ -422,3 +426,60 @@ def test_init_resizes_to_what_can_be_halved_twice(tmp_path):
     cnncli(tmp_path, "init", "--data", "own")
     assert "  image_size: [8, 8] " in (tmp_path / "own.yaml").read_text()
     assert cnncli(tmp_path, "check", "own.yaml").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [("codes.txt", "Wall\nshape\n"), ("_classes.csv", "Pixel Value, Class\n0, Wall\n1, shape\n")],
+)
+def test_names_of_numbers_are_read(tmp_path, table, text):
+    root = tmp_path / "own"
+    drawn(root, "train/{}.jpg", "train/{}_mask.png", 40)
+    drawn(root, "valid/{}.jpg", "valid/{}_mask.png", 8, start=50)
+    for split in ("train", "valid") if table.startswith("_") else [""]:
+        (root / split / table).write_text(text)
+    (root / "README.roboflow.txt").write_text("about")
+    said = f"classes are those of {'train/' * table.startswith('_')}{table}: 0 Wall, 1 shape"
+    found = load(DataSection(dataset="own", targets="masks"), tmp_path)
+    assert (found.classes, found.notes, len(found.train)) == (("Wall", "shape"), [said], 40)
+    lines, _, iou = begun(tmp_path)
+    assert lines[3] == "  classes: Wall, shape"
+    assert iou > 0.9
+
+
+def test_numbers_of_classes_go_up_by_one(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "images/{}.jpg", "masks/{}.png", 2)
+    (root / "_classes.csv").write_text("Pixel Value,Class\n0,a\n2,b\n")
+    assert message(root) == "own/_classes.csv: line 3 must have the pixel value 1 and a class of its own"
+
+
+def test_images_and_masks_in_one_folder_are_paired_by_both_affixes(tmp_path):
+    root = tmp_path / "own"
+    drawn(root, "train/{}_sat.jpg", "train/{}_mask.png", 4)
+    for split in ("valid", "test"):
+        picture(root / split / "a900_sat.jpg")
+    assert samples(root) == {"train": 4}
+    said = "the images of {} are left out, because they have no masks: predict them with `cnncli predict`"
+    assert notes(root, image_size=[12, 12]) == [said.format("validation"), said.format("test")]
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "1"])
+def test_init_takes_black_and_white_masks_for_two_classes(tmp_path, mode):
+    drawn(tmp_path / "own", "images/{}.png", "masks/{}.png", 40)
+    for path in (tmp_path / "own/masks").iterdir():
+        Image.fromarray(np.array(Image.open(path)) * np.uint8(255)).convert(mode).save(path)
+    _, text, iou = begun(tmp_path)
+    assert "filters: 2, kernel_size: 1" in text
+    assert "ignore_class" not in text
+    assert "palette" not in text
+    assert iou > 0.9
+
+
+def test_check_tells_that_255_looks_like_void(tmp_path):
+    voc(tmp_path / "own/VOC2012", (6, 4), ("train", "val"))
+    said = "  255 looks like void: leave it out with `loss: {sparse_categorical_crossentropy: {ignore_class: 255}}`\n"
+    assert said in cnncli(tmp_path, "datasets", "check", "own").stdout
+    for path in (tmp_path / "own/VOC2012/SegmentationClass").iterdir():
+        saved(np.zeros((12, 12), np.uint8), path)
+    assert said not in cnncli(tmp_path, "datasets", "check", "own").stdout

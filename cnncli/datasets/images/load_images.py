@@ -69,7 +69,7 @@ def read(
         drawn_numbers = drawn.images[..., 0]
         y = drawn_numbers if palette else masks.settled(drawn_numbers, void)
         y = masks.numbered(y, f"{root}: masks", void)
-        classes = masks.names(data.color_names or tuple(found.colors), masks.greatest(y, void) + 1, void)
+        classes = masks.names(data.color_names or found.pixel_classes, masks.greatest(y, void) + 1, void)
         state.update(drawn.digest.encode())
     elif data.targets == "values":
         classes = found.outputs
@@ -95,7 +95,7 @@ def read(
 def colors(found: Listing) -> Palette:
     """The colors that a folder gives its classes, where the first of its masks that can be read is in colors."""
     seen = (has_colors(found.root / file) for file in found.masks.values() if found.colors)
-    return tuple(found.colors.values()) if next((each for each in seen if each is not None), False) else ()
+    return found.colors if next((each for each in seen if each is not None), False) else ()
 
 
 def without(found: Listing, files: set[str]) -> Listing:

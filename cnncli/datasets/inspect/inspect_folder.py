@@ -18,6 +18,7 @@ from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.decode import MASK, Form, Palette, decode, palette_of, pixels, whole
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
+from cnncli.datasets.masks import looks_void
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import MOST_MASKED
 from cnncli.datasets.sources import image_files
@@ -25,6 +26,12 @@ from cnncli.datasets.sources.found import Found, Listing
 from cnncli.system.files import open_regular
 
 Array = np.ndarray[Any, Any]
+
+
+VOID = (
+    f"{MOST_MASKED} looks like void: leave it out with "
+    f"`loss: {{sparse_categorical_crossentropy: {{ignore_class: {MOST_MASKED}}}}}`"
+)
 
 
 class _Seen(NamedTuple):
@@ -54,6 +61,12 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
             else:
                 seen[file] = each
     usable = {file: split_of[file] for file in seen}
+    pixels_of = _settled(
+        {
+            split: total(seen[file].mask for file in seen if usable[file] == split)
+            for split in (found.splits if found.masks else ())
+        }
+    )
     sizes = Counter(each.look.size for each in seen.values())
     return Inspection(
         name,
@@ -63,13 +76,12 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
         problems,
         usable,
         _files(root, found.masks, palette),
-        notes=[*found.notes, *content_notes({file: each.content for file, each in seen.items()})],
-        mask_pixels=_settled(
-            {
-                split: total(seen[file].mask for file in seen if usable[file] == split)
-                for split in (found.splits if found.masks else ())
-            }
-        ),
+        notes=[
+            *found.notes,
+            *content_notes({file: each.content for file, each in seen.items()}),
+            *([VOID] if looks_void({number for counts in pixels_of.values() for number in counts}) else []),
+        ],
+        mask_pixels=pixels_of,
         alike=resemblance({file: each.look for file, each in seen.items()}),
         image_size=image_size,
         palette=palette_of(root / problem.file for problem in problems if problem.file in {*found.masks.values()}),

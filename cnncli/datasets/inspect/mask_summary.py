@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cnncli.datasets import masks
 from cnncli.datasets.images.decode import MASK, Form, decode, has_colors, palette_of
 from cnncli.datasets.images.load_images import colors
 from cnncli.datasets.problems import Problem
@@ -15,8 +16,6 @@ from cnncli.errors import UsageError
 
 VOIDS = {"void", "ignore", "unlabeled", "unlabelled", "unknown"}
 """Names of what is no class."""
-FEW = 150
-"""Most classes beside which 255 is taken for void."""
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ def summarize(found: Listing, files: Sequence[str], problems: list[Problem]) -> 
 
     Raises UsageError where they show no classes.
     """
-    masks = [found.root / found.masks[file] for file in files]
+    drawn = [found.root / found.masks[file] for file in files]
     told = colors(found)
-    palette = [] if told else palette_of(path for path in masks if has_colors(path))
+    palette = [] if told else palette_of(path for path in drawn if has_colors(path))
     held = np.zeros(MOST_MASKED + 1, bool)
     for file in files:
         mask = found.root / found.masks[file]
@@ -51,18 +50,16 @@ def summarize(found: Listing, files: Sequence[str], problems: list[Problem]) -> 
     if not numbers:
         raise UsageError(f"{found.root}: the masks can't be read: {problems[-1]}")
     if told or palette:
-        names = tuple(found.colors) if told else tuple(map(str, range(len(palette))))
-        void = next((number for number, name in enumerate(names) if name.casefold() in VOIDS), None)
-        return MaskSummary(names[:-1] if void == len(names) - 1 else names, palette, void)
-    beside = [number for number in numbers if number != MOST_MASKED]
-    if beside == [0] and MOST_MASKED in numbers:  # black and white
-        beside = [0, 1]
-    elif MOST_MASKED in numbers and beside and max(beside) <= FEW:
-        return MaskSummary(_names(found, max(beside) + 1), void=MOST_MASKED)
-    return MaskSummary(_names(found, max(beside or numbers) + 1))
+        return _named(found.pixel_classes if told else tuple(map(str, range(len(palette)))), palette)
+    void = MOST_MASKED if masks.looks_void(numbers) else None
+    shown = [number for number in numbers if number != void]
+    count = 2 if shown == [0, MOST_MASKED] else max(2, max(shown) + 1)  # black and white
+    if void is None and len(found.pixel_classes) >= count:
+        return _named(found.pixel_classes)
+    return MaskSummary(masks.names(found.pixel_classes, count, void), void=void)
 
 
-def _names(found: Listing, count: int) -> tuple[str, ...]:
-    """At least two: a network has an output for each."""
-    named = tuple(found.colors)
-    return named if len(named) >= count else tuple(map(str, range(max(2, count))))
+def _named(names: tuple[str, ...], palette: Sequence[Sequence[int]] = ()) -> MaskSummary:
+    """What is known by names, one of which may be void's."""
+    void = next((number for number, name in enumerate(names) if name.casefold() in VOIDS), None)
+    return MaskSummary(masks.names(names, 0, void), palette, void)

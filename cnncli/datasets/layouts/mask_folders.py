@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
 
-from cnncli.datasets.layouts import class_colors, labels_csv, mask_names, split_lists
+from cnncli.datasets.layouts import class_table, labels_csv, mask_names, split_lists
 from cnncli.datasets.layouts.mask_names import IMAGE, MASK, bare_names, meaning, other_of
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_folders import EMPTY, files_below, is_image
@@ -31,6 +31,7 @@ IMAGES, MASKS = "images", "masks"
 ENDINGS = (".png", ".bmp", ".gif")
 """JPEG and WebP may be lossy: they make other numbers of classes."""
 LOSSY = "a mask must be PNG, BMP or GIF: lossy formats change class numbers"
+MISSING = Problem(".", f"there must be the folders {IMAGES} and {MASKS}, also in each of train, val, test")
 UNASKED = Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")
 ORDER = ("train", "validation", "test")
 
@@ -89,7 +90,8 @@ def holds_masks(place: Place) -> bool:
     if not place.is_folder or any(name == labels_csv.TABLE for name, _ in place.entries):
         return False
     outer = [name for name, is_folder in place.entries if is_folder]
-    inner = [name for folder in outer if not meaning(folder).kind for name, is_folder in entries(place.path / folder)]
+    splits = [name for name in outer if meaning(name).split and not meaning(name).kind]
+    inner = [name for split in splits for name, is_folder in entries(place.path / split) if is_folder]
     if MASK not in {meaning(name).kind for name in (*outer, *inner)}:
         return False
     return bool(_paired(place.path).mask_of)
@@ -109,7 +111,6 @@ def read(root: Path, data: DataSection) -> Listing:
         pairs.problems = [*listed.problems, *(problem for problem in pairs.problems if problem.file in used)]
         pairs.notes.insert(0, listed.note)
     splits = _by_split(split_of)
-    _leave_out_test(splits, pairs)
     faults = () if splits else (EMPTY,)
     found = Listing(root, (), splits, False, pairs.problems, faults, notes=pairs.notes)
     return paired(found, pairs.mask_of, pairs.problems)
@@ -139,16 +140,18 @@ def paired(found: Listing, masks: Mapping[str, str], problems: Sequence[Problem]
     """The listing of those images that have masks."""
     kept = {name: [sample for sample in part if sample.file in masks] for name, part in found.splits.items()}
     splits = {name: part for name, part in kept.items() if part}
-    own = {sample.file: masks[sample.file] for part in splits.values() for sample in part}
-    table, colors = class_colors.read(found.root)
+    bare = [name for name in found.splits if name not in splits] if "train" in splits else []
+    left = {sample.file for name in bare for sample in found.splits[name]}
+    table = class_table.read(found.root)
     return replace(
         found,
         splits=splits,
-        problems=tuple(problems),
-        faults=tuple(_faults(found, splits)),
-        masks=own,
-        colors=colors,
-        notes=[*found.notes, *([class_colors.note(table, colors)] if table else [])],
+        problems=tuple(problem for problem in problems if problem.file not in left),
+        faults=(*found.faults, *(() if splits else (MISSING,))),
+        masks={sample.file: masks[sample.file] for part in splits.values() for sample in part},
+        colors=table.colors,
+        pixel_classes=table.names,
+        notes=[*found.notes, *map(_bare, bare), *table.notes],
     )
 
 
@@ -156,24 +159,9 @@ def _refused(root: Path, data: DataSection) -> Listing:
     return Listing(root, (), {}, False, (), (UNASKED,))
 
 
-def _faults(found: Listing, splits: Mapping[str, Sequence[Sample]]) -> Iterator[Problem]:
-    yield from found.faults
-    if not splits:
-        yield Problem(".", f"there must be the folders {IMAGES} and {MASKS}, also in each of train, val, test")
-    elif len(splits) < len(found.splits):
-        for name in found.splits.keys() - splits.keys():
-            yield Problem(name, "a split must have at least one image with a mask")
-
-
-def _leave_out_test(splits: dict[str, list[Sample]], pairs: _Pairs) -> None:
-    """Images of the test without any mask are for `predict`."""
-    files = {sample.file for sample in splits.get("test", ())}
-    if len(splits) > 1 and files and not files & pairs.mask_of.keys():
-        del splits["test"]
-        pairs.problems[:] = [problem for problem in pairs.problems if problem.file not in files]
-        pairs.notes.append(
-            "the images of test are left out, because they have no masks: predict them with `cnncli predict`"
-        )
+def _bare(split: str) -> str:
+    """What to tell of a split without any mask."""
+    return f"the images of {split} are left out, because they have no masks: predict them with `cnncli predict`"
 
 
 def _pictures(root: Path) -> list[str]:

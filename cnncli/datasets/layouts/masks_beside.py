@@ -14,6 +14,7 @@ from cnncli.datasets.layouts.split_folders import split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing
+from cnncli.datasets.sources.image_names import is_picture
 from cnncli.datasets.sources.unicode_names import composed
 
 RANK = 2
@@ -64,7 +65,8 @@ def note(masks: Iterable[str]) -> str:
 def read(root: Path, data: DataSection) -> Listing:
     """List the images of a folder and the masks beside them. Raises CnncliError where it can't be read."""
     found = unlabelled.read(root, data)
-    problems, masks = list(found.problems), dict[str, str]()
+    masks = dict[str, str]()
+    problems = [problem for problem in found.problems if is_picture(problem.file)]  # tables may lie beside
     files = [sample.file for part in found.splits.values() for sample in part]
     beside = masks_beside(files, asked=True)
     for mask, image in beside.items():

@@ -33,7 +33,7 @@ class Listing:
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target;
-    `colors`: of the classes by their names, where the folder says so.
+    `pixel_classes` and `colors`: what the folder says of their classes, by the number.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
     `outputs`, where they are its target. `crops`: where images are parts of files, by their names, as `1.jpg#3`.
     """
@@ -45,7 +45,8 @@ class Listing:
     problems: Sequence[Problem]
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
-    colors: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    pixel_classes: tuple[str, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
