@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from cnncli.datasets.describe import describe, find
+from cnncli.datasets.inspect.inspect_folder import inspect_folder
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError, DeclarationError
@@ -367,3 +368,15 @@ fit: {epochs: 8, batch_size: 8}
         assert done.returncode == 0, done.stderr
         found = json.loads(done.stdout)
         assert (found["samples"], found["accuracy"] > 0.9) == (count, True), found
+
+
+def test_boxes_are_inspected_as_images(tmp_path):
+    root = tmp_path / "own"
+    voc(root, list(scenes(8)), "Annotations", "JPEGImages")
+    twice = voc_object("disk", (0, 0, 12, 12)) + voc_object("frame", (0, 0, 12, 12)) + voc_object("disk", (0, 0, 99, 1))
+    write(root / "Annotations/img000.xml", f"<annotation>{twice}</annotation>")
+    found = inspect_folder(find(DataSection(dataset="own", crop_boxes=True, image_size=[8, 8]), tmp_path), "own")
+    assert found.sizes == {(12, 12): 13}
+    assert found.alike.same_bytes == [["JPEGImages/img000.jpg#1", "JPEGImages/img000.jpg#2"]]
+    assert [problem.file for problem in found.problems] == ["JPEGImages/img000.jpg#3"]
+    assert found.pictures.image("JPEGImages/img000.jpg#1").shape == (12, 12, 3)

@@ -15,6 +15,7 @@ from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import Content
 from cnncli.datasets.images.content import content as content_of
 from cnncli.datasets.images.content import notes as content_notes
+from cnncli.datasets.images.crops import Cropper
 from cnncli.datasets.images.decode import MASK, Form, Palette, decode, palette_of, pixels, whole
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
@@ -54,7 +55,7 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
     palette = load_images.colors(found)
     problems = [*found.faults, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        look = partial(_seen, found, image_size=image_size, palette=palette)
+        look = partial(_seen, found, Cropper(root, found.crops), image_size=image_size, palette=palette)
         for file, each in zip(files, threads.map(look, files), strict=True):
             if isinstance(each, Problem):
                 problems.append(each)
@@ -75,7 +76,7 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
         dict(sizes.most_common()),
         problems,
         usable,
-        _files(root, found.masks, palette),
+        _files(found, palette),
         notes=[
             *found.notes,
             *content_notes({file: each.content for file, each in seen.items()}),
@@ -98,17 +99,22 @@ def _members(found: Listing, usable: Mapping[str, str]) -> dict[str, dict[str, l
     }
 
 
-def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None, palette: Palette = ()) -> _Seen | Problem:
-    """A file of a listing; or what is wrong with it or its mask."""
-    path = found.root / file
+def _seen(
+    found: Listing, cropper: Cropper, file: str, *, image_size: tuple[int, int] | None, palette: Palette
+) -> _Seen | Problem:
+    """An image of a listing; or what is wrong with it or its mask."""
+    crop = found.crops.get(file)
+    path = found.root / (crop.file if crop else file)
     try:
         size = image_files.size_of(path)
-        with image_files.opened(path) as image:
-            image.load()
+        with image_files.opened(path) as opened:
+            opened.load()
+            image = cropper.cut(file) if crop else opened
+            size = (image.height, image.width) if crop else size
             drawn = whole(image) if image_size is None else pixels(image, Form(*image_size))
             content, thumbnail = content_of(image), pixels(image, THUMBNAIL)
         key = (drawn.shape, fingerprint(np.ascontiguousarray(drawn).data))
-        look = Look(size, _digest(path), key, thumbnail)
+        look = Look(size, f"{_digest(path)} {crop}", key, thumbnail)
     except image_files.UnusableError as error:
         return Problem(file, str(error))
     except OSError as error:
@@ -130,8 +136,12 @@ def _settled(counts: Mapping[str, Mapping[int, int]]) -> Mapping[str, Mapping[in
     return {split: {min(number, 1): count for number, count in part.items()} for split, part in counts.items()}
 
 
-def _files(root: Path, masks: Mapping[str, str], palette: Palette) -> Pictures:
+def _files(found: Listing, palette: Palette) -> Pictures:
+    root, masks = found.root, found.masks
+
     def image(name: str) -> Array:
+        if name in found.crops:
+            return whole(Cropper(root, found.crops).cut(name))
         with image_files.opened(root / name) as opened:
             return whole(opened)
 

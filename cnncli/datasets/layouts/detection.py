@@ -108,7 +108,9 @@ def _read(root: Path, found: _Set) -> Listing:
     kept = {name: sorted(splits[name]) for name in ORDER if name in splits}
     notes = [_note(found.kind, labels, marks)]
     faults = list(_faults(classes, kept))
-    return Listing(root, classes, kept, False, tuple(problems), tuple(faults), notes=notes, crops=crops)
+    groups = {name: crop.file for name, crop in crops.items()}
+    told = tuple(problems), tuple(faults)
+    return Listing(root, classes, kept, False, *told, notes=notes, groups=groups, crops=crops)
 
 
 def _flaw(marked: Marked) -> str:

@@ -35,7 +35,8 @@ class Listing:
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target;
     `pixel_classes` and `colors`: what the folder says of their classes, by the number.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
-    `outputs`, where they are its target. `crops`: where images are parts of files, by their names, as `1.jpg#3`.
+    `outputs`, where they are its target. `groups`: that of each image, where images of a group stay together.
+    `crops`: where images are parts of files, by their names, as `1.jpg#3`.
     """
 
     root: Path
@@ -50,6 +51,7 @@ class Listing:
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
     crops: Mapping[str, Crop] = field(default_factory=dict)
 
 

@@ -45,22 +45,22 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
     if not shares:
         return found.splits
     train = found.splits["train"]
-    divided = _by_image(found, shares, seed) if found.crops else divide(train, shares, seed, found.classes)
+    divided = _by_group(found, shares, seed) if found.groups else divide(train, shares, seed, found.classes)
     parts = {**found.splits, **divided}
     return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
 
 
-def _by_image(found: Listing, shares: Mapping[str, float], seed: int) -> dict[str, list[Sample]]:
-    """The boxes divided by their images: those of one stay together. An image has the classes of all its boxes."""
-    boxes: defaultdict[str, list[Sample]] = defaultdict(list)
+def _by_group(found: Listing, shares: Mapping[str, float], seed: int) -> dict[str, list[Sample]]:
+    """The images divided by their groups, such as boxes by their file. A group has the classes of all its images."""
+    members: defaultdict[str, list[Sample]] = defaultdict(list)
     for sample in found.splits["train"]:
-        boxes[found.crops[sample.file].file].append(sample)
-    images = [
-        Sample(file, tuple(sorted({label for sample in part for label in sample.labels})))
-        for file, part in sorted(boxes.items())
+        members[found.groups[sample.file]].append(sample)
+    groups = [
+        Sample(group, tuple(sorted({label for sample in part for label in sample.labels})))
+        for group, part in sorted(members.items())
     ]
-    divided = divide(images, shares, seed, found.classes)
-    return {name: sorted(box for image in part for box in boxes[image.file]) for name, part in divided.items()}
+    divided = divide(groups, shares, seed, found.classes)
+    return {name: sorted(one for group in part for one in members[group.file]) for name, part in divided.items()}
 
 
 def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:
