@@ -380,3 +380,14 @@ def test_boxes_are_inspected_as_images(tmp_path):
     assert found.alike.same_bytes == [["JPEGImages/img000.jpg#1", "JPEGImages/img000.jpg#2"]]
     assert [problem.file for problem in found.problems] == ["JPEGImages/img000.jpg#3"]
     assert found.pictures.image("JPEGImages/img000.jpg#1").shape == (12, 12, 3)
+
+
+def test_files_that_are_no_images_to_read_are_named(tmp_path):
+    root = tmp_path / "own"
+    voc(root, list(scenes(6)), "Annotations", "JPEGImages")
+    (root / "JPEGImages/img000.jpg").rename(root / "JPEGImages/img000.psd")
+    for folder, ending in (("JPEGImages", "jpg"), ("Annotations", "xml")):
+        (root / folder / f"img001.{ending}").rename(root / folder / f"img\n001.{ending}")
+    said = problems(root)
+    assert said[1] == "'JPEGImages/img\\n001.jpg': the name of an image must be printable UTF-8"
+    assert said[2].startswith("JPEGImages/img000.psd: an image must be ")

@@ -17,7 +17,7 @@ from typing import NamedTuple
 from cnncli.datasets.layouts import objects_coco, objects_csv, objects_voc, objects_yolo, split_lists
 from cnncli.datasets.layouts.objects import Marked, Marks, Pictures, split_in
 from cnncli.datasets.layouts.place import No, Place, Yes
-from cnncli.datasets.layouts.split_folders import files_below
+from cnncli.datasets.layouts.split_folders import files_below, is_image
 from cnncli.datasets.layouts.split_names import split_of
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.found import Crop, Found, Listing, Sample
@@ -92,6 +92,8 @@ def _read(root: Path, found: _Set) -> Listing:
     crops: dict[str, Crop] = {}
     labels: dict[str, str] = {}
     for image, objects in sorted(marks.objects.items()):
+        if objects and not is_image(image, problems):
+            continue
         for number, marked in enumerate(objects, start=1):
             name = f"{image}#{number}"
             if rule := _flaw(marked):
