@@ -483,3 +483,10 @@ def test_check_tells_that_255_looks_like_void(tmp_path):
     for path in (tmp_path / "own/VOC2012/SegmentationClass").iterdir():
         saved(np.zeros((12, 12), np.uint8), path)
     assert said not in cnncli(tmp_path, "datasets", "check", "own").stdout
+
+
+def test_masks_beside_images_are_found_where_a_folder_is_called_labels(tmp_path):
+    drawn(tmp_path / "own", "{}.jpg", "{}_mask.png", 3)
+    (tmp_path / "own/labels").mkdir()
+    (tmp_path / "own/labels/a000.txt").write_text("1 0.5 0.5 0.1 0.1")
+    assert samples(tmp_path / "own") == {"train": 3}

@@ -11,8 +11,9 @@ Of a folder with lists of its splits only the images that they name are taken.
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from cnncli.datasets.layouts import class_table, labels_csv, mask_names, split_lists
 from cnncli.datasets.layouts.mask_names import IMAGE, MASK, bare_names, meaning, other_of
@@ -34,21 +35,22 @@ LOSSY = "a mask must be PNG, BMP or GIF: lossy formats change class numbers"
 MISSING = Problem(".", f"there must be the folders {IMAGES} and {MASKS}, also in each of train, val, test")
 UNASKED = Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")
 ORDER = ("train", "validation", "test")
+_Name = tuple[str, tuple[str, ...]]
+"""A split, and the folders and the name of a file without an ending."""
 
 
-@dataclass(frozen=True)
-class _Placed:
+class _Placed(NamedTuple):
     """A file, and what its folders say: `kind`, by the folder `above` of the family `word`; the rest is its `name`.
 
     `split`: of a folder around or, where all are called so, right `within` that of its kind.
     """
 
     file: str
-    kind: str = ""
-    split: str = ""
-    word: str = ""
-    above: str = ""
-    name: tuple[str, ...] = ()
+    kind: str
+    split: str
+    word: str
+    above: str
+    name: tuple[str, ...]
 
     @property
     def within(self) -> str:
@@ -58,7 +60,7 @@ class _Placed:
 
     def below(self) -> "_Placed":
         """The same where that folder is a split's."""
-        return replace(self, split=self.within, above=f"{self.above}/{self.name[0]}", name=self.name[1:])
+        return self._replace(split=self.within, above=f"{self.above}/{self.name[0]}", name=self.name[1:])
 
 
 @dataclass
@@ -75,26 +77,23 @@ class _Pairs:
 def recognize(place: Place) -> Iterator[Yes | No]:
     """A folder with folders of images and of their masks; where classes are asked for, an answer to that."""
     data = place.data
-    if data.targets not in ("masks", "labels") or data.layout != "auto" or data.crop_boxes or not holds_masks(place):
+    if data.targets not in ("masks", "labels") or data.layout != "auto" or data.crop_boxes or not names_masks(place):
         return
-    asked = place.data.targets == "masks"
-    listing = read(place.path, place.data)
-    if asked or (listing.masks and 2 * len(listing.masks) >= len(_pictures(place.path))):
-        reader = partial(read if asked else _refused, place.path, place.data)
+    listing, asked = read(place.path, data), data.targets == "masks"
+    if listing.masks and (asked or 2 * len(listing.masks) >= len(_pictures(place.path))):
+        reader = (lambda: listing) if asked else partial(_refused, place.path)
         named = len(listing.splits) > 1 or "train" not in listing.splits
         yield Yes(Found(str(place.path), "folder", place.path, listing=reader, names_splits=named), RANK)
 
 
-def holds_masks(place: Place) -> bool:
-    """Whether folders' names say that there are images and masks, and none of their files that these are paired."""
+def names_masks(place: Place) -> bool:
+    """Whether the names of folders say that there are masks, and no table says otherwise."""
     if not place.is_folder or any(name == labels_csv.TABLE for name, _ in place.entries):
         return False
     outer = [name for name, is_folder in place.entries if is_folder]
     splits = [name for name in outer if meaning(name).split and not meaning(name).kind]
     inner = [name for split in splits for name, is_folder in entries(place.path / split) if is_folder]
-    if MASK not in {meaning(name).kind for name in (*outer, *inner)}:
-        return False
-    return bool(_paired(place.path).mask_of)
+    return MASK in {meaning(name).kind for name in (*outer, *inner)}
 
 
 def read(root: Path, data: DataSection) -> Listing:
@@ -116,9 +115,11 @@ def read(root: Path, data: DataSection) -> Listing:
     return paired(found, pairs.mask_of, pairs.problems)
 
 
-def read_images(root: Path) -> Listing:
-    """List the images of a folder without their masks."""
+def read_images(root: Path) -> Listing | None:
+    """List the images of a folder without their masks; None where it has no such pairs."""
     pairs = _paired(root)
+    if not pairs.mask_of:
+        return None
     splits = _by_split({placed.file: placed.split for placed in pairs.images})
     notes = [left_out([placed.file for placed in pairs.masks])]
     return Listing(root, (), splits, False, (), () if splits else (EMPTY,), notes=notes)
@@ -155,7 +156,7 @@ def paired(found: Listing, masks: Mapping[str, str], problems: Sequence[Problem]
     )
 
 
-def _refused(root: Path, data: DataSection) -> Listing:
+def _refused(root: Path) -> Listing:
     return Listing(root, (), {}, False, (), (UNASKED,))
 
 
@@ -170,8 +171,16 @@ def _pictures(root: Path) -> list[str]:
 
 def _placed(file: str) -> _Placed:
     """What the folders of a file say."""
-    *folders, name = PurePosixPath(composed(file)).parts
-    stem = PurePosixPath(name).stem
+    folder, _, name = file.rpartition("/")
+    said = _of_folder(folder)
+    return said._replace(file=file, name=(*said.name, composed(name.rpartition(".")[0] or name)))
+
+
+@lru_cache(1024)
+def _of_folder(path: str) -> _Placed:
+    """What a folder says of its files, with the names of folders below as their `name`."""
+    given = path.split("/") if path else []
+    folders = [composed(folder) for folder in given]
     split = ""
     for depth, folder in enumerate(folders):
         said = meaning(folder)
@@ -179,14 +188,13 @@ def _placed(file: str) -> _Placed:
             deeper = depth + 1
             while said.kind == MASK and deeper < len(folders) and meaning(folders[deeper]).word == "trimaps":
                 deeper += 1
-            above = "/".join(PurePosixPath(file).parts[:deeper])
-            return _Placed(file, said.kind, said.split or split, said.word, above, (*folders[deeper:], stem))
+            above = "/".join(given[:deeper])
+            return _Placed("", said.kind, said.split or split, said.word, above, tuple(folders[deeper:]))
         if not said.split:
             break
         split = said.split
     depth = 1 if split else 0
-    above = "/".join(PurePosixPath(file).parts[:depth])
-    return _Placed(file, "", split, "", above, (*folders[depth:], stem))
+    return _Placed("", "", split, "", "/".join(given[:depth]), tuple(folders[depth:]))
 
 
 def _paired(root: Path) -> _Pairs:
@@ -233,10 +241,8 @@ def _choose_masks(root: Path, pairs: _Pairs) -> None:
 def _pair(pairs: _Pairs) -> None:
     """Find the image of each mask. What has no partner, or more than one, is added to the problems."""
     images, problems = _by_name(pairs), pairs.problems
-    bare: defaultdict[tuple[str, tuple[str, ...]], set[str]] = defaultdict(set)
-    for (split, (*folders, stem)), file in images.items():
-        for name in (stem.casefold(), *bare_names(stem, IMAGE)):
-            bare[split, (*folders, name)].add(file)
+    exact = all((placed.split, placed.name) in images for placed in pairs.masks)
+    bare = {} if exact else _by_bare_name(images)
     splits = {split for split, _ in images}
     others, lone, names = [], [], {file: name for name, file in images.items()}
     for placed in pairs.masks:
@@ -247,9 +253,9 @@ def _pair(pairs: _Pairs) -> None:
             continue
         partners = {images[key, placed.name] for key in keys if (key, placed.name) in images}
         for name in bare_names(stem, MASK):
-            partners = partners or {file for key in keys for file in bare[key, (*folders, name)]}
-        other = other_of(stem)
-        if not partners and other and any(bare[key, (*folders, other)] for key in keys):
+            partners = partners or {file for key in keys for file in bare.get((key, (*folders, name)), ())}
+        other = "" if partners else other_of(stem)
+        if other and any((key, (*folders, other)) in bare for key in keys):
             others.append(placed.file)
         elif len(partners) > 1:
             problems.append(Problem(placed.file, f"a mask must have one image; it may be of {_both(partners)}"))
@@ -267,9 +273,18 @@ def _pair(pairs: _Pairs) -> None:
         pairs.notes.append(f"{len(others):,} files that show masks otherwise are left out, such as {others[0]}")
 
 
-def _by_name(pairs: _Pairs) -> dict[tuple[str, tuple[str, ...]], str]:
+def _by_bare_name(images: Mapping[_Name, str]) -> dict[_Name, set[str]]:
+    """The images by split and name, in small letters, and without what says that they are images."""
+    bare: defaultdict[_Name, set[str]] = defaultdict(set)
+    for (split, (*folders, stem)), file in images.items():
+        for name in (stem.casefold(), *bare_names(stem, IMAGE)):
+            bare[split, (*folders, name)].add(file)
+    return dict(bare)
+
+
+def _by_name(pairs: _Pairs) -> dict[_Name, str]:
     """The images by split and name."""
-    images: dict[tuple[str, tuple[str, ...]], str] = {}
+    images: dict[_Name, str] = {}
     for placed in pairs.images:
         first = images.setdefault((placed.split, placed.name), placed.file)
         if first != placed.file:
@@ -292,7 +307,7 @@ def _add(pairs: _Pairs, image: str, mask: _Placed) -> None:
         pairs.problems.append(Problem(mask.file, f"an image must have one mask; {image} has {first}"))
 
 
-def _expected(name: tuple[str, tuple[str, ...]], masks: Iterable[_Placed]) -> str:
+def _expected(name: _Name, masks: Iterable[_Placed]) -> str:
     """The file that would be an image's mask."""
     split, parts = name
     folder = next((placed.above for placed in masks if placed.split in ("", split)), "")

@@ -23,7 +23,7 @@ MASK = re.compile(r"(?P<image>.+)[-_ ]masks?([-_ ]?\d+)?", re.IGNORECASE)
 
 def recognize(place: Place) -> Iterator[Yes | No]:
     """A folder in which a mask lies beside an image, where masks are asked for."""
-    if place.data.targets != "masks" or not place.is_folder or mask_folders.holds_masks(place):
+    if place.data.targets != "masks" or not place.is_folder or any(mask_folders.recognize(place)):
         return
     path = place.path
     files = (sample.file for part in unlabelled.read(path, place.data).splits.values() for sample in part)
@@ -85,8 +85,8 @@ def read(root: Path, data: DataSection) -> Listing:
 
 def read_images(root: Path, data: DataSection) -> Listing:
     """List the images of a folder without labels and without masks. Raises CnncliError where it can't be read."""
-    if mask_folders.holds_masks(Place(root, data)):
-        return mask_folders.read_images(root)
+    if mask_folders.names_masks(Place(root, data)) and (listing := mask_folders.read_images(root)):
+        return listing
     found = unlabelled.read(root, data)
     masks = masks_beside(sample.file for part in found.splits.values() for sample in part)
     if not masks:

@@ -73,7 +73,7 @@ def _inner(path: Path, data: DataSection) -> Path:
     if not path.is_dir():
         return path
     inner = unwrapped(path)
-    scattered = data.targets == "input" and not mask_folders.holds_masks(Place(inner, data))
+    scattered = data.targets == "input" and not mask_folders.names_masks(Place(inner, data))
     return path if scattered and split_folders(inner) == WHOLE else inner
 
 
