@@ -14,7 +14,8 @@ KIND = "COCO"
 NAME = re.compile(r"instances_.*\.json|.*annotations\.coco\.json|coco.*\.json", re.IGNORECASE)
 OTHERS = re.compile(r"(.*annotations?|labels|train|val|valid|test)\.json", re.IGNORECASE)
 """Names of files that are looked into."""
-MOST_BYTES = 256 << 20
+MOST_BYTES = 512 << 20
+"""COCO itself has 450 MB."""
 SNIFFED = 1 << 16
 MOST_SHOWN = 60
 
