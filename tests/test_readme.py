@@ -103,6 +103,11 @@ def checkout(tmp_path):
     people = sorted((folder / "people/green").iterdir())
     rows = [f"green/{path.name},{age},1.{age}" for age, path in enumerate(people)]
     (folder / "people/labels.csv").write_text("\n".join(["file,age,height", *rows]))
+    noise(folder / "traffic/images", ["green"])
+    (folder / "traffic/labels/green").mkdir(parents=True)
+    for path in sorted((folder / "traffic/images/green").iterdir()):
+        lines = [f"{number} 0.5 0.5 0.4 0.4\n" for number in range(10)]
+        (folder / "traffic/labels/green" / f"{path.stem}.txt").write_text("".join(lines))
     for name in ("images", "masks"):
         noise(folder / "cells" / name, ["green"])
     for path in (folder / "cells").rglob("*.png"):

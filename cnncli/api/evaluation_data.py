@@ -131,8 +131,10 @@ def _section(spec: Spec, data: str) -> DataSection:
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).suffix.lower() != ".csv" and spec.data.targets != "values":
         known.pop("label_column", None)
-    if Path(data).is_dir() and len(shape) == 3 and find(DataSection(dataset=data), Path.cwd()).kind == "folder":
+    found = find(DataSection(dataset=data), Path.cwd()) if Path(data).is_dir() and len(shape) == 3 else None
+    if found is not None and found.kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
+        known["crop_boxes"] = bool(found.boxes) and plain["crop_boxes"]
         known |= {"image_size": shape[:2]}
         if spec.data.color_mode != "all":
             known |= {"color_mode": "grayscale" if shape[2] in GREY else "rgb"}

@@ -1,5 +1,6 @@
 """Masks: images whose pixels are class numbers."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from cnncli.datasets.section import MOST_MASKED
 from cnncli.errors import CnncliError
 
 Array = np.ndarray[Any, Any]
+FEW = 150
+"""Most classes beside which 255 looks like void."""
 PORTION = 1 << 22
 """Pixels that are counted at a time."""
 
@@ -52,6 +55,18 @@ def greatest(numbers: Array, void: int | None) -> int:
     """The greatest class number of labels or masks, without `void`; 0 where there is no other."""
     most = int(numbers.max())
     return most if most != void else int(numbers.max(initial=0, where=numbers != void))
+
+
+def names(given: Sequence[str], count: int, void: int | None) -> tuple[str, ...]:
+    """The names of `count` classes or more: those given, without a last one that is `void`, or else their numbers."""
+    kept = given[:-1] if void == len(given) - 1 else given
+    return tuple(kept) if len(kept) >= count else tuple(map(str, range(count)))
+
+
+def looks_void(numbers: Collection[int]) -> bool:
+    """Whether 255 stands for void among the numbers of masks: beside few classes, and not as white beside black."""
+    beside = {*numbers} - {MOST_MASKED}
+    return MOST_MASKED in numbers and beside not in (set(), {0}) and max(beside) <= FEW
 
 
 def settled(masks: Array, void: int | None) -> Array:

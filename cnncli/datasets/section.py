@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
+from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Quotient, Schema
@@ -62,6 +63,9 @@ class _Normalize(Kind):
         return {"anyOf": [{"const": TRAIN}, mapping]}
 
 
+COLOR = ListOf(Integer(0, 255), 3, 3)
+
+
 class _Column(Kind):
     """A column of a table: its name, or its number from 1."""
 
@@ -82,6 +86,39 @@ class _Column(Kind):
         return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
 
 
+class Colors(dict[str, tuple[int, int, int]]):
+    """A color by the name of its class."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
+        return hash(tuple(self.items()))
+
+
+class _Palette(ListOf):
+    """Colors of classes, in the order of their numbers: a list, or a mapping from their names."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(COLOR, 2, most)
+        self.rule = f"{self.rule}, or a mapping of classes to such colors"
+
+    def read(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return super().read(value)
+        names = [str(name) for name in value]
+        if not all(names) or not all(map(str.isprintable, names)):
+            raise self.refuse()
+        try:
+            return Colors(zip(names, super().read(list(value.values())), strict=True))
+        except ValidationError as error:  # of a place in the list: that of a name
+            raise ValidationError(
+                detail._replace(path=(list(value)[int(detail.path[0])], *detail.path[1:])) if detail.path else detail
+                for detail in error.details
+            ) from None
+
+    def schema(self) -> Schema:
+        named = {"type": "object", "additionalProperties": COLOR.schema(), "minProperties": self.least}
+        return {"anyOf": [super().schema(), named]}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -89,7 +126,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -97,8 +134,6 @@ KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables
 """Keys that mean something to one kind of data only."""
 
 DataFormat = Literal["auto", "channels_last", "channels_first"]
-
-COLOR = ListOf(Integer(0, 255), 3, 3)
 Targets = Literal["labels", "input", "masks", "values"]
 LayoutName = Literal["auto", "class_folders"]
 
@@ -165,8 +200,13 @@ class DataSection(Declaration):
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
 
-    palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
-    """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
+    palette: Annotated[tuple[tuple[int, int, int], ...] | Colors | None, Maybe(_Palette(MOST_MASKED + 1))] = None
+    """The colors of masks, [red, green, blue]: a list, in which the place of a color, from 0, is its class, or a
+    mapping from the names of classes, in the order of their numbers."""
+
+    crop_boxes: bool = False
+    """true: of a detection set (COCO, Pascal VOC, YOLO, tables of boxes) the content of each box is an image of its
+    class; requires image_size."""
 
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
@@ -186,10 +226,26 @@ class DataSection(Declaration):
             "bit_depth must be omitted with `color_mode: all`, which keeps values as they are; rescale scales them": (
                 self.color_mode == "all" and self.bit_depth != 16
             ),
+            f"crop_boxes requires class labels; remove it with `targets: {self.targets}`": self.crop_boxes
+            and unlabelled,
+            "crop_boxes requires `layout: auto`": self.crop_boxes and self.layout != "auto",
+            "crop_boxes requires image_size": self.crop_boxes and self.image_size is None,
+            "crop_boxes requires `color_mode: rgb` or `grayscale`": self.crop_boxes and self.color_mode == "all",
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
-            "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
+            "palette must have each color once": len(set(self.colors)) < len(self.colors),
         }
         return next((rule for rule, broken in rules.items() if broken), "")
+
+    @property
+    def colors(self) -> tuple[tuple[int, int, int], ...]:
+        """The colors of masks in the order of their class numbers; none where they are not in colors."""
+        given = self.palette or ()
+        return tuple(given.values()) if isinstance(given, Colors) else given
+
+    @property
+    def color_names(self) -> tuple[str, ...]:
+        """The names of the classes that have colors, where they have names."""
+        return tuple(map(composed, self.palette)) if isinstance(self.palette, Colors) else ()
 
     @property
     def shares(self) -> dict[str, float]:

@@ -123,7 +123,7 @@ def test_what_init_can_not_write_a_spec_for_is_refused(tmp_path):
         inspect_source("cifar1")
     for kind in ("images", "masks"):
         picture(tmp_path / "masked" / kind / "1.png")
-    with pytest.raises(UsageError, match=r"contains images and masks, .*; start from `cnncli init segmentation`"):
+    with pytest.raises(UsageError, match=r"the masks can't be read: masks/1\.png: a mask must have one class number"):
         inspect_source(str(tmp_path / "masked"))
     picture(tmp_path / "one/cats/1.png")
     with pytest.raises(CnncliError, match="there must be at least two classes"):

@@ -117,6 +117,8 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
 
     with Status() as status:
         seen = inspect_source(data, counting("looking at images", status))
+    if seen.masks is not None and model != SMALL:
+        raise UsageError(f"{source}: images with masks need a U-Net, which init writes without --model")
     chosen = propose(seen, SEED, MODELS[model].least)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != SMALL else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
@@ -191,8 +193,9 @@ def _found_classes(source: str, seen: "SourceSummary") -> Iterator[str]:
     more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
     several = (", any number of them an image" if len(names) > 1 else ", yes or no") if seen.several else ""
     plural = "es" if len(names) != 1 else ""
+    of = "" if seen.masks is None else " of pixels"
     where = " in training" if seen.counts and len(seen.samples) > 1 else ""
-    yield f"{source}: {total:,} images, {len(names):,} class{plural}{several}"
+    yield f"{source}: {total:,} images{' with masks' * bool(of)}, {len(names):,} class{plural}{of}{several}"
     yield from (f"  {one_line(note)}" for note in seen.notes)
     yield f"  classes{where}: {', '.join(names[:MOST_CLASSES])}{more}"
 
@@ -204,7 +207,7 @@ def _decided(output: Path, model: str, spec: Spec, seen: "SourceSummary", sample
     if spec.fit.class_weight is not None:
         times = f"{seen.imbalance:.1f} times as many images as the smallest"
         yield f"  the largest class has {times}: classes will be weighted to compensate"
-    yield f"{output}: {model} network for {size}, {_parameters(spec)}"
+    yield f"{output}: {model if seen.masks is None else 'U-Net'} network for {size}, {_parameters(spec)}"
     yield f"  {images}"
     yield f"{output.with_name(SCHEMA)}: JSON Schema: completion and checks in editors"
 

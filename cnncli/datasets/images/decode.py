@@ -161,6 +161,15 @@ def palette_of(paths: Iterable[Path]) -> list[list[int]]:
     return _listed(np.array(sorted(found)))
 
 
+def has_colors(path: Path) -> bool | None:
+    """Whether a mask is in colors; None where it can't be read."""
+    try:
+        with opened(path) as image:
+            return _grey(image).mode in COLORED
+    except UnusableError:
+        return None
+
+
 def whole(image: Image.Image) -> Array:
     """The whole image, turned as EXIF says: uint8 (H, W), or (H, W, 3) if it may have colors. Raises as `pixels`."""
     upright = _bytes(ImageOps.exif_transpose(image), DEEPEST)

@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,9 +30,11 @@ import numpy as np
 import PIL
 
 from cnncli.datasets.fingerprints import SIZE, fingerprint
+from cnncli.datasets.images.crops import Cropper
 from cnncli.datasets.images.decode import Form, decode
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources import memmap, temporary
+from cnncli.datasets.sources.found import Crop
 from cnncli.datasets.sources.image_files import UnusableError, check_size, processors
 from cnncli.errors import CnncliError
 from cnncli.notices import warn
@@ -64,11 +66,17 @@ class Decoded:
 
 
 def decoded(
-    root: Path, files: Sequence[str], form: Form, progress: Callable[[int, int], None], of: Sequence[str] = ()
+    root: Path,
+    files: Sequence[str],
+    form: Form,
+    progress: Callable[[int, int], None],
+    of: Sequence[str] = (),
+    *,
+    crops: Mapping[str, Crop] | None = None,
 ) -> Decoded:
     """The images of `files`, relative to `root`, from the cache or decoded into it.
 
-    `of`: where these are masks, their images, which must be as large.
+    `of`: where these are masks, their images, which must be as large. `crops`: where they are parts of files.
     `progress` hears how many of how many are decoded, where any have to be. Files that had problems are tried again.
     Raises CnncliError where the cache can't be written.
     """
@@ -76,11 +84,15 @@ def decoded(
     def image(row: int) -> Array:
         if of:
             check_size(root / files[row], root / of[row])
-        return decode(root / files[row], form)
+        return cropper.decode(files[row], form) if crops else decode(root / files[row], form)
 
     read = partial(_read, shape=(len(files), *form.shape), dtype=form.dtype)
+    cropper = Cropper(root, crops or {})
+    parts = [crops[file] for file in files] if crops else []
+    sources = [*(part.file for part in parts), *of] if parts else [*files, *of]
     try:
-        place, state = folders.cache("images") / _key(root, [*files, *of], form), _state(root, [*files, *of])
+        key, state = _key(root, [*files, *of, *map(repr, parts)], form), _state(root, sources)
+        place = folders.cache("images") / key
 
         def fill(made: Path) -> None:
             _fill(made, files, form, image, progress, state=state)

@@ -9,7 +9,7 @@ import numpy as np
 
 from cnncli.datasets import masks
 from cnncli.datasets.images import image_cache
-from cnncli.datasets.images.decode import ALL, MASK, AllChannels, Form
+from cnncli.datasets.images.decode import ALL, MASK, AllChannels, Form, Palette, has_colors
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing, absent
@@ -55,24 +55,25 @@ def read(
         else Form.of(data, *shape[:2], data.color_mode, resized=given)
     )
     samples = sorted(sample for part in found.splits.values() for sample in part)
-    made = image_cache.decoded(root, [sample.file for sample in samples], form, progress)
+    made = image_cache.decoded(root, [sample.file for sample in samples], form, progress, crops=found.crops)
     problems, state = dict(made.problems), hashlib.sha256(made.digest.encode())
     classes, y = found.classes, None
     if found.masks:
         files = [sample.file for sample in samples]
+        palette = data.colors or colors(found)
         own = replace(
             Form.of(data, *shape[:2], MASK, resized=given),
             interpolation="nearest",
             alpha="drop",
-            palette=data.palette or (),
+            palette=palette,
             fill=masks.byte_of(void) or 0,
         )
         drawn = image_cache.decoded(root, [found.masks[file] for file in files], own, progress, files)
         problems = drawn.problems | problems
         drawn_numbers = drawn.images[..., 0]
-        y = drawn_numbers if data.palette else masks.settled(drawn_numbers, void)
+        y = drawn_numbers if palette else masks.settled(drawn_numbers, void)
         y = masks.numbered(y, f"{root}: masks", void)
-        classes = tuple(str(number) for number in range(masks.greatest(y, void) + 1))
+        classes = masks.names(data.color_names or found.pixel_classes, masks.greatest(y, void) + 1, void)
         state.update(drawn.digest.encode())
     elif data.targets == "values":
         classes = found.outputs
@@ -93,6 +94,12 @@ def read(
     digest = f"sha256:{state.hexdigest()}"
     arrays = made.images, made.fingerprints, y, rows
     return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes)
+
+
+def colors(found: Listing) -> Palette:
+    """The colors that a folder gives its classes, where the first of its masks that can be read is in colors."""
+    seen = (has_colors(found.root / file) for file in found.masks.values() if found.colors)
+    return found.colors if next((each for each in seen if each is not None), False) else ()
 
 
 def without(found: Listing, files: set[str]) -> Listing:

@@ -11,12 +11,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from cnncli.datasets.fingerprints import fingerprint
+from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import Content
 from cnncli.datasets.images.content import content as content_of
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.images.decode import MASK, Form, decode, palette_of, pixels, whole
+from cnncli.datasets.images.crops import Cropper
+from cnncli.datasets.images.decode import MASK, Form, Palette, decode, palette_of, pixels, whole
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
+from cnncli.datasets.masks import looks_void
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import MOST_MASKED
 from cnncli.datasets.sources import bands, image_files
@@ -24,6 +27,12 @@ from cnncli.datasets.sources.found import Found, Listing
 from cnncli.system.files import open_regular
 
 Array = np.ndarray[Any, Any]
+
+
+VOID = (
+    f"{MOST_MASKED} looks like void: leave it out with "
+    f"`loss: {{sparse_categorical_crossentropy: {{ignore_class: {MOST_MASKED}}}}}`"
+)
 
 
 class _Seen(NamedTuple):
@@ -43,15 +52,22 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
     seen: dict[str, _Seen] = {}
+    palette = load_images.colors(found)
     problems = [*found.faults, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        look = partial(_seen, found, image_size=image_size)
+        look = partial(_seen, found, Cropper(root, found.crops), image_size=image_size, palette=palette)
         for file, each in zip(files, threads.map(look, files), strict=True):
             if isinstance(each, Problem):
                 problems.append(each)
             else:
                 seen[file] = each
     usable = {file: split_of[file] for file in seen}
+    pixels_of = _settled(
+        {
+            split: total(seen[file].mask for file in seen if usable[file] == split)
+            for split in (found.splits if found.masks else ())
+        }
+    )
     sizes = Counter(each.look.size for each in seen.values())
     return Inspection(
         name,
@@ -60,14 +76,13 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
         dict(sizes.most_common()),
         problems,
         usable,
-        _files(root, found.masks),
-        notes=[*found.notes, *content_notes({file: each.content for file, each in seen.items()})],
-        mask_pixels=_settled(
-            {
-                split: total(seen[file].mask for file in seen if usable[file] == split)
-                for split in (found.splits if found.masks else ())
-            }
-        ),
+        _files(found, palette),
+        notes=[
+            *found.notes,
+            *content_notes({file: each.content for file, each in seen.items()}),
+            *([VOID] if looks_void({number for counts in pixels_of.values() for number in counts}) else []),
+        ],
+        mask_pixels=pixels_of,
         alike=resemblance({file: each.look for file, each in seen.items()}),
         image_size=image_size,
         palette=palette_of(root / problem.file for problem in problems if problem.file in {*found.masks.values()}),
@@ -84,17 +99,22 @@ def _members(found: Listing, usable: Mapping[str, str]) -> dict[str, dict[str, l
     }
 
 
-def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None) -> _Seen | Problem:
-    """A file of a listing; or what is wrong with it or its mask."""
-    path = found.root / file
+def _seen(
+    found: Listing, cropper: Cropper, file: str, *, image_size: tuple[int, int] | None, palette: Palette
+) -> _Seen | Problem:
+    """An image of a listing; or what is wrong with it or its mask."""
+    crop = found.crops.get(file)
+    path = found.root / (crop.file if crop else file)
     try:
         size = image_files.size_of(path)
-        with bands.opened_or_drawn(path) as image:
-            image.load()
+        with bands.opened_or_drawn(path) as opened:
+            opened.load()
+            image = cropper.cut(file) if crop else opened
+            size = (image.height, image.width) if crop else size
             drawn = whole(image) if image_size is None else pixels(image, Form(*image_size))
             content, thumbnail = content_of(image), pixels(image, THUMBNAIL)
         key = (drawn.shape, fingerprint(np.ascontiguousarray(drawn).data))
-        look = Look(size, _digest(path), key, thumbnail)
+        look = Look(size, f"{_digest(path)} {crop}", key, thumbnail)
     except image_files.UnusableError as error:
         return Problem(file, str(error))
     except OSError as error:
@@ -103,7 +123,7 @@ def _seen(found: Listing, file: str, *, image_size: tuple[int, int] | None) -> _
         return _Seen(look, content, {})
     try:
         image_files.check_size(found.root / found.masks[file], path)
-        mask = decode(found.root / found.masks[file], Form(*size, MASK))
+        mask = decode(found.root / found.masks[file], Form(*size, MASK, palette=palette))
     except image_files.UnusableError as error:
         return Problem(found.masks[file], str(error))
     return _Seen(look, content, numbers(mask))
@@ -116,8 +136,12 @@ def _settled(counts: Mapping[str, Mapping[int, int]]) -> Mapping[str, Mapping[in
     return {split: {min(number, 1): count for number, count in part.items()} for split, part in counts.items()}
 
 
-def _files(root: Path, masks: Mapping[str, str]) -> Pictures:
+def _files(found: Listing, palette: Palette) -> Pictures:
+    root, masks = found.root, found.masks
+
     def image(name: str) -> Array:
+        if name in found.crops:
+            return whole(Cropper(root, found.crops).cut(name))
         with bands.opened_or_drawn(root / name) as opened:
             return whole(opened)
 
@@ -125,7 +149,7 @@ def _files(root: Path, masks: Mapping[str, str]) -> Pictures:
         if name not in masks:
             return None
         size = image_files.size_of(root / masks[name])
-        return decode(root / masks[name], Form(*size, MASK))[..., 0]
+        return decode(root / masks[name], Form(*size, MASK, palette=palette))[..., 0]
 
     return Pictures(image, mask)
 

@@ -19,7 +19,10 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.layouts import mask_folders, value_tables
+from cnncli.datasets.images.crops import Cropper
+from cnncli.datasets.inspect import mask_summary
+from cnncli.datasets.inspect.mask_summary import MaskSummary
+from cnncli.datasets.layouts import value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, bands, csv_layout, image_files
@@ -47,7 +50,8 @@ class SourceSummary:
     all of them `whole` where they were decoded. `ordered`: the last tenth of the training rows does not show all
     classes, or one that the others do not. `levels`: the images are floats, though of 0 to 255. `listing`: what can be
     used of a folder or a table. `notes`: what was understood; `keys`: of a spec's data
-    section, to be read like this. `values`: the names of the numbers that images have instead of classes.
+    section, to be read like this. `values`: the names of the numbers that images have instead of classes. `masks`: what
+    their masks show, where they have some.
     """
 
     kind: str
@@ -66,6 +70,7 @@ class SourceSummary:
     notes: Sequence[str] = ()
     keys: Mapping[str, str | int] = field(default_factory=dict)
     values: tuple[str, ...] = ()
+    masks: MaskSummary | None = None
 
     @property
     def imbalance(self) -> float:
@@ -83,6 +88,9 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     if isinstance(data.dataset, Synthetic):
         return _described(data, "made")
     found = find(data, Path())
+    if found.boxes:
+        data = data.replace(crop_boxes=True, image_size=COARSE)
+        found = find(data, Path())
     made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
@@ -155,14 +163,9 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = _numbers(root, data) or found.listing()
-    if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
-        raise UsageError(
-            f"{root}: contains images and masks, but init creates classification specs; "
-            "start from `cnncli init segmentation`"
-        )
-    if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
-        raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
+    listing = (None if data.crop_boxes else _numbers(root, data)) or found.listing()
+    if listing.faults:
+        listing = _masked(data) or listing
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
@@ -170,7 +173,7 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
     sizes: Counter[tuple[int, int]] = Counter()
     problems, grey, contents = list(listing.problems), True, {}
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        looked = zip(chosen, threads.map(lambda file: _look(root, file, whole=whole), chosen), strict=True)
+        looked = zip(chosen, threads.map(lambda file: _look(listing, file, whole=whole), chosen), strict=True)
         for done, (file, seen) in enumerate(looked, start=1):
             if isinstance(seen, Problem):
                 problems.append(seen)
@@ -181,12 +184,18 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
                     contents[file] = seen[2]
             if done % 50 == 0 or done == len(chosen):
                 progress(done, len(chosen))
-    kept = load_images.without(listing, {problem.file for problem in problems})
+    masks = None
+    if listing.masks:
+        usable = sorted(set(chosen) - {problem.file for problem in problems})
+        masks = mask_summary.summarize(listing, usable, problems)
+    unusable = {problem.file for problem in problems}
+    unusable |= {file for file, mask in listing.masks.items() if mask in unusable}
+    kept = load_images.without(listing, unusable)
     counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
     held = bands.beyond_pillow(root / next(sample.file for part in kept.splits.values() for sample in part))
     return SourceSummary(
         "folder",
-        kept.classes,
+        masks.classes if masks else kept.classes,
         {name: len(part) for name, part in kept.splits.items()},
         dict(sizes.most_common()),
         held.channels if held is not None else 1 if grey else 3,
@@ -196,10 +205,29 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         len(chosen),
         whole,
         listing=kept,
-        notes=[*kept.notes, *content_notes(contents)],
-        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents) | _channel_keys(held),
+        notes=[*_pairs(kept), *kept.notes, *content_notes(contents)],
+        keys=_targets(kept) | _content_keys(contents) | _channel_keys(held),
         values=kept.outputs,
+        masks=masks,
     )
+
+
+def _masked(data: DataSection) -> Listing | None:
+    """The images of a folder with masks."""
+    found = find(data.replace(targets="masks", layout="auto"), Path()).listing()
+    return found if found.masks else None
+
+
+def _pairs(listing: Listing) -> list[str]:
+    """What tells how images and masks were paired."""
+    return ["{} has the mask {}".format(*min(listing.masks.items()))] if listing.masks else []
+
+
+def _targets(listing: Listing) -> dict[str, str | int]:
+    """The keys of a spec that say what images are, and what is predicted of them."""
+    if listing.crops:
+        return {"crop_boxes": True}
+    return {"targets": "masks"} if listing.masks else {"targets": "values"} if listing.values else {}
 
 
 def _numbers(root: Path, data: DataSection) -> Listing | None:
@@ -225,9 +253,13 @@ def _bytes(path: Path) -> int:
         return 0
 
 
-def _look(root: Path, file: str, *, whole: bool) -> tuple[tuple[int, int], bool, Content | None] | Problem:
+def _look(listing: Listing, file: str, *, whole: bool) -> tuple[tuple[int, int], bool, Content | None] | Problem:
     """The size of an image, whether it is grey, and what it holds where it is read `whole`; or its problem."""
+    root = listing.root
     try:
+        if listing.crops:
+            part = Cropper(root, listing.crops).cut(file)
+            return (part.height, part.width), part.mode in GREY_MODES or _is_grey(part), content(part)
         size = image_files.size_of(root / file)
         with bands.opened_or_drawn(root / file) as image:
             grey = image.mode in GREY_MODES

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled, value_tables
+from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, masks_beside, value_tables
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.section import DataSection
@@ -17,7 +17,7 @@ MOST_NAMED = 4
 READERS: dict[str, Callable[[Path, DataSection], Listing]] = {
     "labels": class_folders.read,
     "masks": mask_folders.read,
-    "input": unlabelled.read,
+    "input": masks_beside.read_images,
     "values": value_tables.read,
 }
 

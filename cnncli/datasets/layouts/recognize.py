@@ -7,7 +7,7 @@ layout, add its recognizer to RECOGNIZERS.
 from collections.abc import Iterator
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, image_folders, masks_beside
+from cnncli.datasets.layouts import array_files, detection, image_folders, mask_folders, masks_beside
 from cnncli.datasets.layouts.place import No, Place, Recognizer, Yes
 from cnncli.datasets.layouts.split_folders import WHOLE, split_folders, unwrapped
 from cnncli.datasets.section import DataSection
@@ -19,7 +19,13 @@ from cnncli.errors import DeclarationError, reason
 SOURCES = "a built-in name, a folder of images, or a file or folder of arrays (.npz, .npy, .h5, idx or .csv)"
 
 ENDINGS = ".npz, .npy, .h5 or .csv"
-RECOGNIZERS: tuple[Recognizer, ...] = (array_files.recognize, masks_beside.recognize, image_folders.recognize)
+RECOGNIZERS: tuple[Recognizer, ...] = (
+    array_files.recognize,
+    mask_folders.recognize,
+    detection.recognize,
+    masks_beside.recognize,
+    image_folders.recognize,
+)
 SAVE = "save its arrays with np.savez('own.npz', x_train=…, y_train=…)"
 ADVICE = {
     ".npy": "save arrays in one folder as x_train.npy, y_train.npy and optionally x_val.npy, … x_test.npy, …",
@@ -67,7 +73,8 @@ def _inner(path: Path, data: DataSection) -> Path:
     if not path.is_dir():
         return path
     inner = unwrapped(path)
-    return path if data.targets == "input" and split_folders(inner) == WHOLE else inner
+    scattered = data.targets == "input" and not mask_folders.names_masks(Place(inner, data))
+    return path if scattered and split_folders(inner) == WHOLE else inner
 
 
 def readable(place: Path) -> Iterator[str]:

@@ -105,7 +105,7 @@ def _only_folder(path: Path) -> str:
 
 def has_pictures(folder: Path) -> bool:
     """Whether there is a picture in a folder or anywhere below."""
-    return any(is_picture(file) for file in _files(folder, ""))
+    return any(is_picture(file) for file in files_below(folder, ""))
 
 
 def _has_pictures(folder: Path) -> bool:
@@ -119,7 +119,7 @@ def _is_flat(folder: Path) -> bool:
 
 def images_below(root: Path, folder: str, problems: list[Problem]) -> Iterator[str]:
     """Every image below `folder`, relative to the root; other files are added to `problems`, tables aside."""
-    for file in _files(root, folder):
+    for file in files_below(root, folder):
         if PurePosixPath(file).name != labels_csv.TABLE and is_image(file, problems):
             yield file
 
@@ -140,11 +140,11 @@ def joined(folder: str, name: str) -> str:
     return f"{folder}/{name}" if folder else name
 
 
-def _files(root: Path, folder: str) -> Iterator[str]:
+def files_below(root: Path, folder: str) -> Iterator[str]:
     """Every file below `folder`, relative to the root. Links to folders are not followed further down."""
     for name, is_folder in entries(root / folder):
         path = joined(folder, name)
         if not is_folder:
             yield path
         elif not (root / path).is_symlink():
-            yield from _files(root, path)
+            yield from files_below(root, path)

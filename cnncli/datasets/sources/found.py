@@ -19,14 +19,24 @@ class Sample(NamedTuple):
     labels: tuple[int, ...] = ()
 
 
+class Crop(NamedTuple):
+    """A part of an image file: `box` is (left, top, right, bottom), in pixels or `relative` to the image's size."""
+
+    file: str
+    box: tuple[float, float, float, float]
+    relative: bool = False
+
+
 @dataclass(frozen=True)
 class Listing:
     """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
-    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
+    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target;
+    `pixel_classes` and `colors`: what the folder says of their classes, by the number.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
-    `outputs`, where they are its target.
+    `outputs`, where they are its target. `groups`: that of each image, where images of a group stay together.
+    `crops`: where images are parts of files, by their names, as `1.jpg#3`.
     """
 
     root: Path
@@ -36,9 +46,13 @@ class Listing:
     problems: Sequence[Problem]
     faults: Sequence[Problem]
     masks: Mapping[str, str] = field(default_factory=dict)
+    pixel_classes: tuple[str, ...] = ()
+    colors: tuple[tuple[int, int, int], ...] = ()
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
+    crops: Mapping[str, Crop] = field(default_factory=dict)
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:
@@ -72,7 +86,8 @@ class Found:
     "npy", "idx", "h5" or "csv"; and where: `file`, its file or its folder, and `files`, those of several by their keys.
 
     `listing`: lists a folder's images; it raises CnncliError where the folder or a table in it can't be read.
-    `names_splits`: whether the data say which images are for training, validation or the test.
+    `names_splits`: whether the data say which images are for training, validation or the test. `boxes`: what kind of a
+    detection set it is, if it is one.
     """
 
     name: str
@@ -81,3 +96,4 @@ class Found:
     files: Mapping[str, Path] = field(default_factory=dict)
     listing: Callable[[], Listing] = _unlisted
     names_splits: bool = True
+    boxes: str = ""

@@ -1,5 +1,6 @@
 """The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -53,8 +54,23 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
             raise DeclarationError(f"{key} must be omitted because there are no training images", key)
     if not shares:
         return found.splits
-    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes)}
+    train = found.splits["train"]
+    divided = _by_group(found, shares, seed) if found.groups else divide(train, shares, seed, found.classes)
+    parts = {**found.splits, **divided}
     return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
+
+
+def _by_group(found: Listing, shares: Mapping[str, float], seed: int) -> dict[str, list[Sample]]:
+    """The images divided by their groups, such as boxes by their file. A group has the classes of all its images."""
+    members: defaultdict[str, list[Sample]] = defaultdict(list)
+    for sample in found.splits["train"]:
+        members[found.groups[sample.file]].append(sample)
+    groups = [
+        Sample(group, tuple(sorted({label for sample in part for label in sample.labels})))
+        for group, part in sorted(members.items())
+    ]
+    divided = divide(groups, shares, seed, found.classes)
+    return {name: sorted(one for group in part for one in members[group.file]) for name, part in divided.items()}
 
 
 def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:

@@ -35,6 +35,7 @@ MODELS: dict[str, Choice] = {
     "vgg16": Choice("networks/vgg16", "VGG-16: 3 × 3 convolutions; many parameters.", 32),
 }
 """By their --model name."""
+UNET = "A small U-Net (Ronneberger, Fischer, Brox 2015); try more filters, or one more step down and up."
 NORMALIZATION = re.compile(r"(?m)BatchNormalization(?:: \{([^}]*)\})?(?: *#.*)?$")
 MOMENTUM = "momentum: 0.9"
 """Keras' default momentum, 0.99, needs hundreds of batches; a folder may have ten per epoch."""
@@ -60,6 +61,12 @@ def network(model: str, size: tuple[int, int], output: str) -> list[str]:
     return _shipped(file, size, output) if file else _small(size, output)
 
 
+def unet(output: str) -> list[str]:
+    """The lines under `model:` for masks: the U-Net of configs/segmentation.yaml."""
+    *lines, _ = _section("segmentation")
+    return [*lines, f"    - Conv2D: {output}"]
+
+
 def _small(size: tuple[int, int], output: str) -> list[str]:
     """Two convolutions for small images; for larger images one stage per halving, with batch normalization."""
     if min(size) < LEAST_PHOTO:
@@ -77,17 +84,22 @@ def _convolutions(*filters: int) -> Iterator[str]:
 
 
 def _shipped(name: str, size: tuple[int, int], output: str) -> list[str]:
-    text = (shipped("configs") / f"{name}.yaml").read_text(encoding="utf-8")
-    section = text.partition("\nmodel:\n")[2].partition("\ncompile:\n")[0]
-    section = re.sub(r"^  input_shape: .*\n", "", section, flags=re.MULTILINE)
+    section = "\n".join(_section(name))
     section = re.sub(r"Dense: \{(name: predictions, )?units: \d+, activation: softmax\}", f"Dense: {output}", section)
     section = NORMALIZATION.sub(_settled, section)
     if max(size) > LARGEST_FLAT:
         section = section.replace("    - Flatten", "    - GlobalAveragePooling2D")
-    return section.rstrip().splitlines()
+    return section.splitlines()
 
 
 def _settled(found: re.Match[str]) -> str:
     """The normalization with another momentum, and its other arguments."""
     kept = [part for part in (found[1] or "").split(", ") if part and not part.startswith("momentum")]
     return f"BatchNormalization: {{{', '.join([*kept, MOMENTUM])}}}"
+
+
+def _section(name: str) -> list[str]:
+    """The lines under `model:` of a shipped spec, without input_shape."""
+    text = (shipped("configs") / f"{name}.yaml").read_text(encoding="utf-8")
+    section = text.partition("\nmodel:\n")[2].partition("\ncompile:\n")[0]
+    return re.sub(r"^  input_shape: .*\n", "", section, flags=re.MULTILINE).rstrip().splitlines()

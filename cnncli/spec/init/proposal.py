@@ -16,6 +16,8 @@ SMALLEST = 8
 """Minimum side in pixels: the networks halve the smallest images three times."""
 SIDES = ((28, 28), (32, 32), (48, 48), (64, 64), (256, 96), (512, 128))
 """(minimum shorter side of the images, side of the model's input)."""
+HALVED = 4
+"""Of which the sides of a U-Net's images are multiples."""
 KEPT = 128
 """Images that all have the same size are not resized up to this side."""
 SQUARE = 1.5
@@ -57,6 +59,7 @@ def propose(seen: "SourceSummary", seed: int, least: int = SMALLEST) -> Proposal
     Raises UsageError if the images are smaller.
     """
     size = _size(seen, least)
+    size = size if seen.masks is None else _halved(size)
     shares, samples = _listed_shares(seen, seed) if seen.listing is not None else _array_shares(seen)
     train = samples["train"]
     return Proposal(
@@ -94,8 +97,16 @@ def _size(seen: "SourceSummary", least: int) -> tuple[int, int]:
     return (side, longer) if wide > 1 else (longer, side)
 
 
+def _halved(size: tuple[int, int]) -> tuple[int, int]:
+    """A size that a U-Net can halve and double again."""
+    height, width = (side // HALVED * HALVED for side in size)
+    return height, width
+
+
 def _flipped(seen: "SourceSummary") -> bool:
     """Whether horizontal flips keep the class: assumed for photographs, not for characters and numbers."""
+    if seen.masks is not None:
+        return True
     named = seen.kind in ("folder", "downloaded")
     characters = named and all(len(name) == 1 or name.isdecimal() for name in seen.classes)
     directed = any(word in name.lower().replace("_", " ").split() for name in seen.classes for word in DIRECTED)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cnncli.escaping import one_line
-from cnncli.spec.init.networks import MODELS, network
+from cnncli.spec.init.networks import MODELS, UNET, network, unet
 from cnncli.spec.init.proposal import Proposal
 from cnncli.spec.yaml.writer import scalar
 
@@ -51,6 +51,9 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
     yield _line(f"  dataset: {scalar(source)}", KINDS[seen.kind])
     yield from (f"  # {note}" for note in seen.notes)
     yield from (f"  {key}: {scalar(value)}" for key, value in seen.keys.items())
+    if seen.masks is not None and seen.masks.palette:
+        yield _line("  palette:", "the classes' colors; for their names write `name: [red, green, blue]`")
+        yield from (f"    - {list(color)}" for color in seen.masks.palette)
     if chosen.resized:
         height, width = chosen.size
         yield _line(
@@ -62,11 +65,12 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
             yield _line("  color_mode: grayscale", "all inspected images are grayscale; or rgb")
     if seen.levels:
         yield _line("  rescale: 1/255", "the arrays hold floats up to 255")
+    unclassed = bool(seen.values) or seen.masks is not None
     by_class = seen.listing is not None or "stratified" in chosen.shares
     for key, value in chosen.shares.items():
         remark = SHARES[key, by_class]
         yield _line(
-            f"  {key}: {scalar(value)}", remark.replace("of each class", "of the images") if seen.values else remark
+            f"  {key}: {scalar(value)}", remark.replace("of each class", "of the images") if unclassed else remark
         )
     if chosen.skips:
         yield _line("  on_error: skip", f"skip unusable files ({len(seen.problems):,} found); stop reports them")
@@ -88,8 +92,13 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
 def _model(seen: "SourceSummary", chosen: Proposal, model: str) -> Iterator[str]:
     height, width = chosen.size
     activation = "" if seen.values else f", activation: {'sigmoid' if seen.several else 'softmax'}"
-    yield f"# Input: {height} × {width} × {seen.channels}. {MODELS[model].about}"
+    about = MODELS[model].about if seen.masks is None else UNET
+    yield f"# Input: {height} × {width} × {seen.channels}. {about}"
     yield "model:"
+    if seen.masks is not None:
+        *lines, last = unet(f"{{filters: {len(seen.classes)}, kernel_size: 1, activation: softmax}}")
+        yield from [*lines, _line(last, "one score per class, for each pixel")]
+        return
     if seen.kind == "made":
         yield f"  input_shape: [{height}, {width}, {seen.channels}]"
     units = len(seen.values or seen.classes)
@@ -105,6 +114,14 @@ def _compile(seen: "SourceSummary") -> Iterator[str]:
     yield "compile:"
     yield _line("  optimizer: adam", "{Adam: {learning_rate: 0.0003}} if the loss is unstable, or with")
     yield _line("", "learning_rate: {CosineDecay: {initial_learning_rate: 0.001, decay_steps: 30 epochs}}")
+    if seen.masks is not None:
+        loss = "sparse_categorical_crossentropy"
+        if seen.masks.void is None:
+            yield _line(f"  loss: {loss}", "the mean over all pixels")
+        else:
+            yield f"  loss: {{{loss}: {{ignore_class: {seen.masks.void}}}}} # pixels with this number are of no class"
+        yield _line("  metrics: [accuracy, MeanIoU]", "the share of right pixels; overlap, the mean over classes")
+        return
     if seen.values:
         yield _line(
             "  loss: mean_squared_error", "or mean_absolute_error, if some values are far off; in units in which"
@@ -134,6 +151,7 @@ def _expect(seen: "SourceSummary", chosen: Proposal) -> Iterator[str]:
     split = next((name for name in ("test", "validation") if name in chosen.samples), "")
     if split:
         judged = "r2_score" if seen.values else f"{'binary_' if seen.several else ''}accuracy"
+        judged = judged if seen.masks is None else "mean_io_u"
         figure = f"{'val' if split == 'validation' else split}_{judged}"
         yield ""
         yield _line("# expect:", "metrics the run must reach, else exit code 4; for CI")
