@@ -24,6 +24,7 @@ class Description:
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
     the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
+    `fold`: images in the fold, of groups. `notes`: the layout that was understood.
     """
 
     source: str | Source
@@ -34,6 +35,8 @@ class Description:
     several: bool = False
     names: tuple[str, ...] = ()
     values: int | None = None
+    fold: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 EMBEDDED = {
@@ -76,7 +79,7 @@ def _folded(known: Description, data: DataSection) -> Description:
     if "validation" in known.samples:
         raise DeclarationError("folds must be omitted because the data has its own validation images", "folds")
     total = known.samples["train"]
-    kept = len(range(data.fold - 1, total, data.folds))
+    kept = len(range(data.fold - 1, total, data.folds)) if known.fold is None else known.fold
     if data.folds > total:
         raise DeclarationError(f"folds must be at most the number of training images, {total:,}", "folds")
     return replace(known, samples={"train": 0, "validation": kept} | known.samples | {"train": total - kept})
@@ -113,6 +116,8 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
         listing.several,
         listing.classes,
         len(listing.outputs) or None,
+        selection.fold(listing, data, seed),
+        tuple(listing.notes),
     )
 
 

@@ -96,7 +96,7 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
 
     made = load_images.read(source, data, seed, progress, model.void)
     splits = {
-        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
+        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints, made.groups)
         for name, rows in made.rows.items()
     }
     whole = _dataset(source.name, splits, made.classes, made.digest)

@@ -7,7 +7,7 @@ from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Quotient, Schema, String
 from cnncli.layers.declarations.list_types import ListOf, PairOf
 
 
@@ -48,7 +48,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "group_by"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -116,7 +116,9 @@ class DataSection(Declaration):
     layout: LayoutName = "auto"
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
-
+    group_by: Annotated[str | None, Maybe(String())] = None
+    """What keeps images of a patient, a track or a recording in one split: a regular expression with one group in
+    parentheses, for the files' names relative to the dataset, or a column of labels.csv."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
 

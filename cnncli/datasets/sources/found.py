@@ -26,7 +26,7 @@ class Listing:
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
     is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
-    `outputs`, where they are its target.
+    `outputs`, where they are its target. `groups`: that of each image, where images of a group stay together.
     """
 
     root: Path
@@ -39,6 +39,7 @@ class Listing:
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    groups: Mapping[str, str] = field(default_factory=dict)
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:

@@ -6,6 +6,7 @@ from shlex import quote
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import FOLDER_KEYS, TABLE_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
+from cnncli.datasets.splits.groups import folds_of, grouped
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 
@@ -17,7 +18,7 @@ def listing(source: Found, data: DataSection) -> Listing:
     data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
     refuse(found, found.problems, data, found.faults)
-    return found
+    return grouped(found, data)
 
 
 def refuse(found: Listing, problems: Sequence[Problem], data: DataSection, faults: Sequence[Problem] = ()) -> None:
@@ -43,8 +44,17 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
             raise DeclarationError(f"{key} must be omitted because there are no training images", key)
     if not shares:
         return found.splits
-    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes)}
+    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes, found.groups)}
     return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
+
+
+def fold(found: Listing, data: DataSection, seed: int) -> int | None:
+    """The number of images in the fold that is validated on, where folds keep groups together."""
+    if data.folds is None or not found.groups or "validation" in found.splits:
+        return None
+    train = found.splits["train"]
+    chosen = folds_of(train, found.groups, data.folds, seed, found.classes)
+    return sum(chosen[found.groups[sample.file]] == data.fold for sample in train)
 
 
 def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:

@@ -22,7 +22,11 @@ def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequ
 
     Raises DeclarationError where rows have no classes, or a split would have none of one.
     """
-    labels = _labels(train)
+    labels = labels_of(train)
+    if labels is None:
+        raise DeclarationError(
+            f"stratified needs classes: {train.place} must hold class numbers or rows of 0 and 1", "stratified"
+        )
     shown = sorted({label for row in labels for label in row})
     rank = {label: number for number, label in enumerate(shown)}
     known = [class_name(label, names) for label in shown]
@@ -87,17 +91,15 @@ def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, 
     return {name: of for name, of in lacking.items() if of}
 
 
-def _labels(split: Split) -> list[tuple[int, ...]]:
-    """The classes of each row."""
+def labels_of(split: Split) -> list[tuple[int, ...]] | None:
+    """The classes of each of the split's rows; None of rows without classes."""
     numbers = _numbers(split)
     if numbers is not None:
         return [(number,) for number in numbers.tolist()]
     if not _is_several(split.y):
-        raise DeclarationError(
-            f"stratified needs classes: {split.place} must hold class numbers or rows of 0 and 1", "stratified"
-        )
+        return None
     assert split.y is not None
-    return [tuple(np.flatnonzero(row).tolist()) for row in split.y]
+    return [tuple(np.flatnonzero(row).tolist()) for row in split.y[split.numbers]]
 
 
 def _numbers(split: Split) -> Array | None:
