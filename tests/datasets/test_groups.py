@@ -14,7 +14,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Sample
 from cnncli.datasets.splits.groups import folds_of
 from cnncli.datasets.splits.splitting import divide
-from cnncli.errors import DeclarationError
+from cnncli.errors import CnncliError, DeclarationError
 from tests.datasets.photos import picture
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
@@ -220,3 +220,53 @@ def test_what_can_not_be_divided_is_said(tmp_path, keys, message, key):
         with pytest.raises(DeclarationError) as caught:
             read(data(root, **{"validation_split": 0.2, **keys}), tmp_path)
         assert (str(caught.value), caught.value.key) == (message, key)
+
+
+def people(root, header, cells, split=""):
+    """Eighteen images, three of each of six patients, and a table of them."""
+    rows = [header]
+    for i in range(18):
+        picture(root / split / f"{i:02}.png", colour=(i * 9, 3, 7))
+        rows.append(f"{i:02}.png,{cells(i)}")
+    (root / split / "labels.csv").write_text("\n".join(rows))
+    return root
+
+
+TABLES = {
+    "labels": ("file,label,patient", lambda i: f"{NAMES[i // 9]},p{i // 3}", {}),
+    "several labels": ("file,cats,dogs,patient", lambda i: f"1,{i % 2},p{i // 3}", {}),
+    "values": ("file,patient,age", lambda i: f"p{i // 3},{i}.5", {"targets": "values"}),
+}
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_a_column_of_the_table_names_the_groups(tmp_path, kind):
+    header, cells, keys = TABLES[kind]
+    root = people(tmp_path / "people", header, cells)
+    section = data(root, "patient", validation_split=0.3, **keys)
+    made = load(section, tmp_path)
+    assert made.sizes == describe(section, tmp_path).samples == {"train": 12, "validation": 6}
+    assert made.groups == {"train": 4, "validation": 2}
+    held = [{row // 3 for row in split.numbers.tolist()} for split in made.splits.values()]
+    assert not set.intersection(*held)
+    assert made.classes == {"labels": NAMES[:2], "several labels": NAMES[:2], "values": ("age",)}[kind]
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_row_must_have_a_group_where_there_is_a_column_of_them(tmp_path, kind):
+    header, cells, keys = TABLES[kind]
+    root = people(tmp_path / "people", header, lambda i: cells(i) if i else cells(i).replace("p0", ""))
+    with pytest.raises(CnncliError) as caught:
+        load(data(root, "patient", validation_split=0.3, **keys), tmp_path)
+    assert (
+        str(caught.value).splitlines()[1] == "  labels.csv:2: column 'patient' must be the name of a group; it is empty"
+    )
+
+
+def test_a_patient_in_two_splits_of_tables_is_a_warning(tmp_path):
+    header, cells, _ = TABLES["labels"]
+    for split in ("train", "test"):
+        people(tmp_path / "people", header, cells, split)
+    made = load(data(tmp_path / "people", "patient"), tmp_path)
+    (warning,) = oddities_but_duplicates(made)
+    assert warning.splitlines()[:2] == ["6 groups in more than one split:", "  p0 in train, test"]
