@@ -23,8 +23,9 @@ def write(path, pixels):
     return path
 
 
-def inspected(root, *options):
-    return inspect_folder(find(DataSection(dataset=str(root)), root), "photos", *options)
+def inspected(root, image_size=None, **keys):
+    data = DataSection(dataset=str(root), image_size=image_size, **keys)
+    return inspect_folder(find(data, root), "photos", data)
 
 
 @pytest.fixture(scope="module")
@@ -248,3 +249,46 @@ def test_of_many_classes_the_first_are_drawn(tmp_path):
     assert drawn.count("<image ") == 40
     assert "39: 1 image" in drawn
     assert "The first 40 of 41 classes." in drawn
+
+
+NAMED = {
+    r"(.*)_\d+": "{label}/{series:05}_{frame:05}.png",
+    r"(.*)-\d+": "{label}/clip{series}-{frame}.png",
+    r"(.*) \(?\d+\)?\.": "{label}/cup {series} ({frame}).png",
+    r"(.*?)\d+\.[^.]*$": "{label}/{letter}frame{frame:03}.png",
+    r"(.*)/": "{label}/video{series}/{frame}.png",
+    r"(.*?)_[^/]*$": "{label}/p{series}_{word}.png",
+    r"([^/]*?)_[^/]*$": "{series_label}/p{series}_{word}.png",
+}
+WORDS = ("left", "right", "top", "back")
+
+
+@pytest.mark.parametrize("pattern", NAMED)
+def test_a_pattern_is_proposed_that_keeps_series_together(tmp_path, pattern):
+    """Each series of four resembles itself; where its images have several classes, these are no part of the group."""
+    generator = np.random.default_rng(6)
+    for series in range(6):
+        for frame, pixels in enumerate(track(generator, 4)):
+            names = {"letter": "abcdef"[series], "word": WORDS[frame], "series_label": "ab"[frame % 2]}
+            file = NAMED[pattern].format(label="ab"[series % 2], series=series, frame=frame, **names)
+            write(tmp_path / "own" / file, pixels)
+    found = inspected(tmp_path / "own")
+    assert found.grouping == (pattern, 6)
+    divided = inspected(tmp_path / "own", group_by=pattern, validation_split=0.3)
+    assert divided.problems == []
+    assert divided.groups == {"train": 4, "validation": 2}
+    assert divided.among("validation", "train") == 0
+
+
+def test_no_pattern_is_proposed_where_none_keeps_series_together(tmp_path):
+    generator, number = np.random.default_rng(7), 0
+    for _ in range(6):
+        for pixels in track(generator, 4):
+            write(tmp_path / "own" / "ab"[number % 2] / f"{number:04}.png", pixels)
+            number += 1
+    found = inspected(tmp_path / "own")
+    assert found.grouping is None
+    assert list(inspection_lines(found))[-1].endswith(
+        "divide them into train and val yourself, with all images of a series or an object in one of them, or tell by "
+        "`group_by` under `data` which are of one"
+    )

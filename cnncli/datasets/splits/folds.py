@@ -35,11 +35,7 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool
     if train.groups:
         kept = _of_groups(dataset, folds, fold, seed, by_class=by_class)
     else:
-        order = permutation(len(rows), seed, FOLDS, 0)
-        if labels is not None:
-            order = order[np.argsort(labels[order], kind="stable")]
-        kept = np.zeros(len(rows), bool)
-        kept[order[fold - 1 :: folds]] = True
+        kept = in_fold(labels, len(rows), folds, fold, seed)
     if labels is not None and len(missing := np.setdiff1d(labels, labels[~kept])):
         raise DeclarationError(
             f"folds must leave training images of every class; fold {fold} has all images of "
@@ -47,6 +43,16 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool
             "folds",
         )
     return replace(dataset, train=replace(train, rows=rows[~kept]), validation=replace(train, rows=rows[kept]))
+
+
+def in_fold(labels: Array | None, count: int, folds: int, fold: int, seed: int) -> Array:
+    """Which of so many images, of these classes if they have one each, are in a fold: bool (count,)."""
+    order = permutation(count, seed, FOLDS, 0)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+    kept = np.zeros(count, bool)
+    kept[order[fold - 1 :: folds]] = True
+    return kept
 
 
 def _of_groups(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool) -> Array:

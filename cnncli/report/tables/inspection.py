@@ -15,6 +15,12 @@ MOST_NAMES = 4
 MANY, MANY_IMAGES = 0.1, 10
 """Share and number of images with near-duplicates beyond which a source seems to be made of series."""
 
+KEEP = "keep all images of a series or an object in one split"
+DIVIDE = (
+    "divide them into train and val yourself, with all images of a series or an object in one of them, or tell by "
+    "`group_by` under `data` which are of one"
+)
+
 
 def inspection_lines(found: "Inspection") -> Iterator[str]:
     """Contents, duplicates and problems of a source."""
@@ -24,6 +30,8 @@ def inspection_lines(found: "Inspection") -> Iterator[str]:
     for split, counts in found.counts.items():
         shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         yield f"  {split}: {shown or f'{found.size(split):,}'}"
+    if found.groups:
+        yield f"groups: {', '.join(f'{split} {count:,}' for split, count in found.groups.items())}"
     yield from _contents(found)
     yield from _alike(found)
     yield from _warnings(found)
@@ -72,16 +80,22 @@ def _named(group: Sequence[str], sign: str) -> str:
 
 
 def _warnings(found: "Inspection") -> Iterator[str]:
+    kept = found.grouping
+    way = f"`group_by: '{kept.pattern}'` under `data` keeps them together, in {kept.groups:,} groups" if kept else ""
     for split in found.members:
         count, total = found.among(split, "train"), found.size(split)
         if split != "train" and count:
             yield (
                 f"{count:,} of {total:,} {split} images ({count / total:.0%}) also appear in train, the same or nearly "
-                "so: metrics on them are too optimistic; keep all images of a series or an object in one split"
+                f"so: metrics on them are too optimistic; {(split in found.divided and way) or KEEP}"
             )
-        elif split == "train" and "validation" not in found.members and count > max(MANY * total, MANY_IMAGES):
+        elif (
+            split == "train"
+            and "validation" not in found.members
+            and not found.groups
+            and count > max(MANY * total, MANY_IMAGES)
+        ):
             yield (
                 f"{count:,} of {total:,} training images ({count / total:.0%}) resemble another one: validation_split "
-                "would put such images into both splits; divide them into train and val yourself, with all images of "
-                "a series or an object in one of them"
+                f"would put such images into both splits; {way or DIVIDE}"
             )

@@ -1,0 +1,144 @@
+"""Groups from the command line: honest numbers, what a run and `datasets check` say of them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tests.cli.test_train import cnncli
+from tests.datasets import tracks
+
+SPEC = """
+name: signs
+data: {dataset: signs, validation_split: 0.25}
+model:
+  layers:
+    - Conv2D: {filters: 8, kernel_size: 3, strides: 2, activation: relu}
+    - Flatten
+    - Dense: {units: 32, activation: relu}
+    - Dense: {units: 3, activation: softmax}
+compile: {optimizer: {Adam: {learning_rate: 0.003}}, loss: categorical_crossentropy, metrics: [accuracy]}
+fit: {epochs: 12, batch_size: 16}
+"""
+GROUPED = "data.group_by='(.*)_\\d+'"
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Twelve tracks of each of three drawings to train on, and twelve others for the test."""
+    path, generator = tmp_path_factory.mktemp("groups"), np.random.default_rng(0)
+    tracks.write(path / "signs/train", generator, 12, 8)
+    tracks.write(path / "signs/test", generator, 12, 2, first=36)
+    (path / "signs.yaml").write_text(SPEC)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CNNCLI_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield path
+
+
+def accuracies(folder, *options):
+    done = cnncli(folder, "train", "signs.yaml", "--json", *options)
+    assert done.returncode == 0, done.stderr
+    *_, epoch, end = [json.loads(line) for line in done.stdout.splitlines()]
+    return epoch["val_accuracy"], end["test"]["accuracy"], end["run"]
+
+
+def test_a_random_split_of_tracks_flatters_and_groups_are_honest(folder):
+    """Frames in both splits: 1.00 in validation and 0.39 on new tracks. Whole tracks: 0.43 and 0.51; chance is 0.33."""
+    validation, test, _ = accuracies(folder, "--seed", 0)
+    assert validation > 0.95
+    assert test < 0.55
+    validation, test, run = accuracies(folder, "--seed", 0, "--set", GROUPED)
+    assert validation < 0.6
+    assert abs(validation - test) < 0.2
+    splits = json.loads((folder / run / "splits.json").read_text())
+    assert [splits[name]["groups"] for name in ("train", "validation", "test")] == [27, 9, 36]
+    held = {name: {file.partition("_")[0] for file in splits[name]["files"]} for name in ("train", "validation")}
+    assert not held["train"] & held["validation"]
+
+
+def test_a_dry_run_says_how_many_groups_a_split_has(folder):
+    done = cnncli(folder, "train", "signs.yaml", "--dry-run", "--set", GROUPED)
+    assert "\ngroups  27 training, 9 validation, 36 test\n" in done.stdout
+    done = cnncli(folder, "train", "signs.yaml", "--dry-run", "--json", "--set", GROUPED)
+    assert json.loads(done.stdout.splitlines()[-1])["groups"] == {"train": 27, "validation": 9, "test": 36}
+
+
+def test_a_model_is_evaluated_on_its_own_test_images_and_on_other_data(folder):
+    run = accuracies(folder, "--epochs", 1, "--set", GROUPED)[2]
+    for options in ((), ("--data", "signs")):
+        done = cnncli(folder, "evaluate", run, "--json", *options)
+        assert json.loads(done.stdout)["samples"] == 72
+
+
+def test_check_warns_of_the_splits_that_a_spec_makes_and_proposes_a_pattern_that_keeps_tracks_together(folder):
+    done = cnncli(folder, "datasets", "check", "signs.yaml")
+    assert done.returncode == 0, done.stderr
+    (warning,) = [line for line in done.stdout.splitlines() if "also appear in train" in line]
+    assert warning == (
+        "72 of 72 validation images (100%) also appear in train, the same or nearly so: metrics on them are too "
+        "optimistic; `group_by: '(.*)_\\d+'` under `data` keeps them together, in 36 groups"
+    )
+    done = cnncli(folder, "datasets", "check", "signs.yaml", "--set", GROUPED)
+    lines = done.stdout.splitlines()
+    assert lines[0] == f"{folder / 'signs'}: 360 images, 3 classes"
+    assert lines[1:5] == [
+        "  train: bar 72, disc 72, ring 72",
+        "  validation: bar 24, disc 24, ring 24",
+        "  test: bar 24, disc 24, ring 24",
+        "groups: train 27, validation 9, test 36",
+    ]
+    assert not any("appear in train" in line for line in lines)
+
+
+def test_check_of_a_folder_proposes_it_too(folder):
+    done = cnncli(folder, "datasets", "check", "signs/train")
+    assert done.stdout.splitlines()[-1] == (
+        "286 of 288 training images (99%) resemble another one: validation_split would put such images into both "
+        "splits; `group_by: '(.*)_\\d+'` under `data` keeps them together, in 36 groups"
+    )
+    document = json.loads(cnncli(folder, "datasets", "check", "signs/train", "--json").stdout)
+    assert (document["group_by"], document["groups"]) == (r"(.*)_\d+", {})
+
+
+def test_check_divides_folds_as_a_training_does(folder):
+    for grouped in ([], ["--set", GROUPED]):
+        folds = ["--set", "data.validation_split=0", "--set", "data.folds=4", "--set", "data.fold=2", *grouped]
+        document = json.loads(cnncli(folder, "datasets", "check", "signs.yaml", "--json", *folds).stdout)
+        run = accuracies(folder, "--epochs", 1, *folds)[2]
+        splits = json.loads((folder / run / "splits.json").read_text())
+        for name in ("train", "validation", "test"):
+            counts = [sum(f"/{shape}/" in file for file in splits[name]["files"]) for shape in tracks.SHAPES]
+            assert list(document["counts"][name].values()) == counts
+        checked = json.loads(cnncli(folder, "datasets", "check", run, "--json").stdout)  # a run is a spec, too
+        assert checked["counts"] == document["counts"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ("signs.yaml", "--masks"),
+            "error: --masks is for data without a spec; change the spec with --set data.targets=masks\n",
+        ),
+        (
+            ("signs.yaml", "--image-size", "8", "8"),
+            "error: --image-size is for data without a spec; change the spec with --set "
+            "data.image_size=[HEIGHT,WIDTH]\n",
+        ),
+        (("signs", "--set", "data.fold=2"), "error: --set changes a spec; signs is not one\n"),
+    ],
+)
+def test_options_go_with_a_source_and_changes_with_a_spec(folder, arguments, message):
+    done = cnncli(folder, "datasets", "check", *arguments)
+    assert (done.returncode, done.stderr) == (2, message)
+
+
+def test_what_does_not_allow_the_splits_is_a_problem(folder):
+    track = ["--set", "data.group_by=track", "--set", "model.input_shape=[24,24,3]"]
+    done = cnncli(folder, "datasets", "check", "signs.yaml", *track)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-2:] == [
+        "problems: 1",
+        "  data.group_by: group_by must be a column of the table, or a regular expression with one group in "
+        r"parentheses, such as (.*)_\d+; received track",
+    ]
