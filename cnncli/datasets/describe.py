@@ -129,7 +129,8 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
     tables = csv_layout.tables(source, data)
     samples = {name: len(part) for name, part in csv_rows.divided(tables, data, seed).items()}
     return Description(
-        source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"
+        *(source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"),
+        notes=tables.notes,
     )
 
 
@@ -180,12 +181,14 @@ def _made(dataset: Synthetic, data: DataSection) -> Description:
 def _described(source: Found, data: DataSection) -> Description:
     from cnncli.datasets.sources import archive  # here, because it needs zipfile: see EMBEDDED
 
-    found = archive.splits(source.file, archive.headers(source), **asked(data))
+    arrays = archive.headers(source)
+    found = archive.splits(source.file, arrays, **asked(data))
     first, y = next((split.x, split.y) for split in found.values())
     dtype = "uint8" if first.dtype in archive.BYTES else first.dtype
     samples = {name: split.count for name, split in found.items()}
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
-    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values)
+    notes = tuple(archive.notes(source, arrays, found))
+    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values, notes=notes)
 
 
 def asked(data: DataSection) -> dict[str, Any]:

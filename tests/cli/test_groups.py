@@ -1,12 +1,15 @@
 """Groups from the command line: honest numbers, what a run and `datasets check` say of them."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from tests.cli.test_train import cnncli
+from tests.cli.test_train import child_environment, cnncli
 from tests.datasets import tracks
+from tests.datasets.photos import classes, picture
 
 SPEC = """
 name: signs
@@ -20,6 +23,16 @@ model:
 compile: {optimizer: {Adam: {learning_rate: 0.003}}, loss: categorical_crossentropy, metrics: [accuracy]}
 fit: {epochs: 12, batch_size: 16}
 """
+OTHER = """
+data: {{dataset: {}}}
+model: {{input_shape: [6, 4, 3], layers: [Flatten, Dense: {{units: 2, activation: softmax}}]}}
+compile: {{optimizer: adam, loss: categorical_crossentropy}}
+fit: {{epochs: 1}}
+"""
+MASK_NOTE = (
+    "1 file is the mask of the image beside it and left out, such as cats/00_mask.png: train on masks with `targets: "
+    "masks`, or on all files with `layout: class_folders`"
+)
 GROUPED = "data.group_by='(.*)_\\d+'"
 
 
@@ -141,4 +154,40 @@ def test_what_does_not_allow_the_splits_is_a_problem(folder):
         "problems: 1",
         "  data.group_by: group_by must be a column of the table, or a regular expression with one group in "
         r"parentheses, such as (.*)_\d+; received track",
+    ]
+
+
+def test_check_tells_the_layout_that_was_understood_without_numpy(tmp_path):
+    """The notes that `train` prints: of a folder by its names, of arrays by their headers, of a table."""
+    root = classes(tmp_path / "photos", count=6)
+    picture(root / "cats/00_mask.png")
+    (tmp_path / "own.yaml").write_text(OTHER.format("photos"))
+    code = "import sys; from cnncli.cli import main\ntry: main()\nfinally: print('numpy' in sys.modules)"
+    command = [sys.executable, "-c", code, "check", "own.yaml", "--set", "data.group_by=(.*)"]
+    done = subprocess.run(command, cwd=tmp_path, env=child_environment(), capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        f"own.yaml: ok · 146 parameters · 2 layers · {root}",
+        "  " + MASK_NOTE,
+        "  group_by (.*) makes each of the 12 training images a group of its own",
+        "False",
+    ]
+    notes = json.loads(cnncli(tmp_path, "check", "own.yaml", "--json").stdout)["notes"]
+    assert notes == [MASK_NOTE]
+
+
+def test_check_tells_which_arrays_and_which_column_were_taken(tmp_path):
+    images, labels = np.zeros((4, 6, 4), np.uint8), np.array([0, 1, 0, 1])
+    np.savez(tmp_path / "own.npz", train_images=images, train_labels=labels, ids=labels)
+    (tmp_path / "own.yaml").write_text(OTHER.format("own.npz").replace("6, 4, 3", "6, 4, 1"))
+    assert cnncli(tmp_path, "check", "own.yaml").stdout.splitlines()[1:] == [
+        "  arrays are taken by their names: train_images as x_train, train_labels as y_train",
+        "  arrays that are not used: ids",
+    ]
+    rows = [f"{label},{','.join(['7'] * 16)}" for label in (0, 1, 0, 1)]
+    (tmp_path / "pixels.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "own.yaml").write_text(OTHER.format("pixels.csv").replace("6, 4, 3", "4, 4, 1"))
+    assert cnncli(tmp_path, "check", "own.yaml").stdout.splitlines()[1:] == [
+        "  pixels.csv has no header: the first of its 17 columns is taken for the class (`label_column` under `data` "
+        "names another)"
     ]
