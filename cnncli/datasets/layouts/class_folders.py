@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
-from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
+from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_beside, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
@@ -123,6 +123,8 @@ def _part(root: Path, folder: str, problems: list[Problem], group_by: str | None
     rows, classes = [], []
     for name, is_folder in entries(place):
         path = joined(folder, name)
+        if is_folder and is_beside(root / path):
+            continue
         if is_folder:
             classes.append(composed(name))
             rows += [(file, (composed(name),)) for file in images_below(root, path, problems)]

@@ -13,8 +13,8 @@ UNREAD = (
     *(".dng", ".cr2", ".cr3", ".nef", ".arw", ".orf", ".raf", ".rw2"),
 )
 """Endings of images that are not read: such files are named wherever images are looked for."""
-NEEDLESS = ("Thumbs.db", "desktop.ini", "__MACOSX")
-"""What file managers and archivers leave behind."""
+NEEDLESS = ("thumbs.db", "desktop.ini", "__macosx")
+"""What file managers and archivers leave behind, in lower case."""
 
 
 def is_picture(name: str) -> bool:
@@ -42,4 +42,4 @@ def entries(folder: Path) -> list[tuple[str, bool]]:
 
 
 def _looked_at(name: str) -> bool:
-    return not name.startswith(".") and name not in NEEDLESS
+    return not name.startswith(".") and name.lower() not in NEEDLESS
