@@ -98,13 +98,16 @@ def command(
 def _inspected(
     source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
 ) -> "Inspection":
-    """Inspect a source; where `targets` are not given, masks are recognized."""
+    """Inspect a source; where `targets` are not given, masks and numbers are recognized."""
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
+    from cnncli.datasets.inspect.recognize_values import numbers
 
     data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout, image_size=image_size)
     if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
+    if targets is None and layout == "auto" and place.kind == "folder" and numbers(place.file, data):
+        data = data.replace(targets="values")
     if image_size is not None and place.kind != "folder":
         raise UsageError(f"--image-size is for folders of images; {source} is not one")
     return _looked_through(data, Path(), input_shape=())

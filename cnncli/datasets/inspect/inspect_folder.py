@@ -19,6 +19,7 @@ from cnncli.datasets.images.decode import MASK, Form, decode, palette_of, pixels
 from cnncli.datasets.inspect.grouping import proposed
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
+from cnncli.datasets.inspect.value_stats import value_stats
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import MOST_MASKED, DataSection
 from cnncli.datasets.sources import image_files
@@ -83,6 +84,9 @@ def inspect_folder(source: Found, name: str, data: DataSection, seed: int = 0) -
         if found.groups
         else {},
         grouping=None if found.groups else proposed(found.splits.get("train", ()), alike),
+        numbers=value_stats(np.array([found.values[file] for file in sorted(usable)]), found.outputs)
+        if usable and found.values
+        else {},
         divided=parts.keys() - found.splits.keys(),
     )
 

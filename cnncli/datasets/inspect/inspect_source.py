@@ -19,13 +19,14 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.layouts import mask_folders, value_tables
+from cnncli.datasets.inspect import recognize_values
+from cnncli.datasets.layouts import mask_folders
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
-from cnncli.errors import CnncliError, DeclarationError, UsageError
+from cnncli.errors import CnncliError, UsageError
 
 MOST_FILES, MOST_BYTES = 10_000, 256 << 20
 """Of a folder that is decoded whole: some five seconds of two processors."""
@@ -153,7 +154,7 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = _numbers(root, data) or found.listing()
+    listing = recognize_values.numbers(root, data) or found.listing()
     if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
@@ -197,15 +198,6 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents),
         values=kept.outputs,
     )
-
-
-def _numbers(root: Path, data: DataSection) -> Listing | None:
-    """The images of a folder whose table has numbers that are no classes."""
-    try:
-        listing = value_tables.read(root, data.replace(targets="values", layout="auto"))
-    except (CnncliError, DeclarationError):
-        return None
-    return listing if not listing.faults and value_tables.are_values(listing) else None
 
 
 INSPECTORS: dict[str, Callable[[Found, DataSection, Callable[[int, int], None]], SourceSummary]] = {

@@ -11,6 +11,7 @@ from cnncli.datasets.images.decode import Form
 from cnncli.datasets.inspect.grouping import Grouping
 from cnncli.datasets.inspect.near_duplicates import SIDE
 from cnncli.datasets.inspect.resemblance import Groups, Resemblance
+from cnncli.datasets.inspect.value_stats import ValueStats
 from cnncli.datasets.problems import Problem
 
 Array = np.ndarray[Any, Any]
@@ -34,7 +35,8 @@ class Inspection:
     of each class number by split. `alike`: images that are the same or nearly so; pixels were compared at `image_size`,
     or else at the images' own size. `palette`: the colors of masks that are in colors. `groups`: by split, where
     `group_by` makes some; `grouping`: a pattern for it that keeps training images that resemble each other together.
-    `divided`: the splits that are a share of the training images.
+    `divided`: the splits that are a share of the training images. `numbers`: the values that images have instead of
+    classes, by name.
     """
 
     source: str
@@ -53,6 +55,7 @@ class Inspection:
     groups: Mapping[str, int] = field(default_factory=dict)
     grouping: Grouping | None = None
     divided: Collection[str] = ()
+    numbers: Mapping[str, ValueStats] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -107,6 +110,7 @@ class Inspection:
             },
             "notes": list(self.notes),
             "palette": list(self.palette),
+            "numbers": {name: stats._asdict() for name, stats in self.numbers.items()},
             "groups": self.groups,
             "group_by": self.grouping and self.grouping.pattern,
             "problems": [problem._asdict() for problem in self.problems],

@@ -8,6 +8,7 @@ from cnncli.escaping import one_line
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspection import Inspection
+    from cnncli.datasets.inspect.value_stats import ValueStats
 
 MOST_SIZES = 5
 MOST_NAMES = 4
@@ -25,7 +26,8 @@ DIVIDE = (
 def inspection_lines(found: "Inspection") -> Iterator[str]:
     """Contents, duplicates and problems of a source."""
     classes = f", {len(found.classes):,} classes" if found.classes else ", no classes"
-    yield f"{found.source}: {found.images:,} images{' with masks' if found.mask_pixels else classes}"
+    kind = " with masks" if found.mask_pixels else " with numbers" if found.numbers else classes
+    yield f"{found.source}: {found.images:,} images{kind}"
     yield from (f"  {one_line(note)}" for note in found.notes)
     for split, counts in found.counts.items():
         shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
@@ -48,11 +50,21 @@ def _contents(found: "Inspection") -> Iterator[str]:
     if found.ranges:
         ranges = [f"{split} {low:g} to {high:g}" for split, (low, high) in found.ranges.items()]
         yield f"values: {', '.join(ranges)}"
+    if found.numbers:
+        yield "numbers:"
+        yield from (f"  {one_line(name)}: {_stats(stats)}" for name, stats in found.numbers.items())
     if found.mask_pixels:
         yield "classes of pixels:"
         yield from (f"  {split}: {_shares(counts)}" for split, counts in found.mask_pixels.items())
     if found.palette:
         yield f"masks are in colors: where these are classes, write under `data` `palette: {found.palette}`"
+
+
+def _stats(stats: "ValueStats") -> str:
+    if stats.least == stats.greatest:
+        return f"{stats.least:g} of all images: there is nothing to predict"
+    quartiles = ", ".join(f"{value:g}" for value in stats.quartiles)
+    return f"{stats.least:g} to {stats.greatest:g}, mean {stats.mean:g}, quartiles {quartiles}"
 
 
 def _shares(counts: Mapping[int, int]) -> str:
