@@ -65,12 +65,12 @@ class Split:
 
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
+        groups = {"groups": len(self.own_groups)} if self.groups else {}
         if self.files:
-            groups = {"groups": len(self.own_groups)} if self.groups else {}
             return {**groups, "files": [self.files[row] for row in self.numbers]}
         if self.rows is not None:
-            return {"array": self.key, "rows": self.rows.tolist()}
-        return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
+            return {**groups, "array": self.key, "rows": self.rows.tolist()}
+        return {**groups, "array": self.key, "start": self.start, "stop": self.start + len(self)}
 
     @property
     def place(self) -> str:

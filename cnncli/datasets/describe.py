@@ -187,7 +187,9 @@ def _described(source: Found, data: DataSection) -> Description:
     dtype = "uint8" if first.dtype in archive.BYTES else first.dtype
     samples = {name: split.count for name, split in found.items()}
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
-    notes = tuple(archive.notes(source, arrays, found))
+    if data.group_by is not None:
+        archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
+    notes = tuple(archive.notes(source, arrays, found, data.group_by))
     return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values, notes=notes)
 
 
@@ -224,7 +226,7 @@ def find(data: DataSection, base: Path) -> Found:
 
 def refuse_keys_of_others(data: DataSection) -> None:
     """Raise DeclarationError for an option that arrays have not."""
-    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified else []))
+    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified or data.group_by else []))
 
 
 def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:

@@ -50,7 +50,7 @@ FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "group_by"),
 )
-ARRAY_KEYS = ("data_format",)
+ARRAY_KEYS = ("data_format", "group_by")
 TABLE_KEYS = ("label_column",)
 KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables of pixels": TABLE_KEYS}
 """Keys that mean something to one kind of data only."""
@@ -118,7 +118,8 @@ class DataSection(Declaration):
     splits, tables and folders around the data."""
     group_by: Annotated[str | None, Maybe(String())] = None
     """What keeps images of a patient, a track or a recording in one split: a regular expression with one group in
-    parentheses, for the files' names relative to the dataset, or a column of labels.csv."""
+    parentheses, for the files' names relative to the dataset, or a column of labels.csv; of arrays the name of another
+    array, whole numbers (N,) for the training rows."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
 
@@ -156,14 +157,14 @@ class DataSection(Declaration):
     def refuse_keys(self, *allowed: str) -> None:
         """Raise DeclarationError for a key that was given and means something to other kinds of data only."""
         if self.test_split and "test_split" not in allowed:
-            way = "requires `stratified: true`"
+            way = "requires `stratified: true` or `group_by`"
             if self.targets == "values":
                 way = "must be omitted with `targets: values`: save the rows as x_test and y_test"
             raise DeclarationError(f"test_split of arrays {way}", "test_split")
-        for kind, keys in KEYS.items():
-            for key in keys:
-                if key not in allowed and getattr(self, key) != self.fields[key].default:
-                    raise DeclarationError(f"{key} is only for {kind}; {self.name} is not one", key)
+        for key in dict.fromkeys(key for keys in KEYS.values() for key in keys):
+            if key not in allowed and getattr(self, key) != self.fields[key].default:
+                kinds = " and ".join(kind for kind, keys in KEYS.items() if key in keys)
+                raise DeclarationError(f"{key} is only for {kinds}; {self.name} is not one", key)
 
     @property
     def name(self) -> str:

@@ -270,3 +270,69 @@ def test_a_patient_in_two_splits_of_tables_is_a_warning(tmp_path):
     made = load(data(tmp_path / "people", "patient"), tmp_path)
     (warning,) = oddities_but_duplicates(made)
     assert warning.splitlines()[:2] == ["6 groups in more than one split:", "  p0 in train, test"]
+
+
+def of_arrays(root, kind, **more):
+    """Thirty-six rows of twelve groups, whose images are of two classes, and the groups' numbers."""
+    root.mkdir()
+    x = np.arange(36 * 16, dtype=np.uint8).reshape(36, 4, 4) // 3
+    arrays = {"x_train": x, "y_train": np.arange(36) // 3 % 2, "patients": 100 + np.arange(36) // 3, **more}
+    if kind == "npz":
+        np.savez(root / "own.npz", **arrays)
+        return root / "own.npz"
+    for name, array in arrays.items():
+        np.save(root / f"{name}.npy", array)
+    return root
+
+
+@pytest.mark.parametrize("kind", ["npz", "npy"])
+def test_an_array_names_the_groups_of_arrays(tmp_path, kind):
+    root = of_arrays(tmp_path / "own", kind)
+    made = load(data(root, "patients", validation_split=0.25, test_split=0.25), tmp_path, seed=2)
+    assert made.groups == {"train": 6, "validation": 2, "test": 4}
+    held = [{row // 3 for row in split.numbers.tolist()} for split in made.splits.values()]
+    assert sum(map(len, held)) == len(set.union(*held)) == 12
+    assert all(len(np.unique(split.y[split.numbers])) == 2 for split in made.splits.values())
+    assert made.validation.document()["groups"] == len(held[1])
+    assert not made.notes
+    kept = []
+    for fold in (1, 2, 3):
+        made = load(data(root, "patients", folds=3, fold=fold), tmp_path)
+        assert made.groups == {"train": 8, "validation": 4}
+        kept += made.validation.numbers.tolist()
+    assert sorted(kept) == list(range(36))
+
+
+def test_groups_of_arrays_of_numbers_need_no_classes(tmp_path):
+    root = of_arrays(tmp_path / "own", "npz", y_train=np.arange(36) / 2)
+    made = load(data(root, "patients", targets="values", validation_split=0.25), tmp_path)
+    assert made.groups == {"train": 9, "validation": 3}
+
+
+@pytest.mark.parametrize(
+    ("group_by", "message"),
+    [
+        ("people", "group_by must name an array of {}; found patients, x_train, y_train"),
+        (
+            "x_train",
+            "group_by must name an array of whole numbers (36,), for each training image one; x_train is uint8 "
+            "(36, 4, 4)",
+        ),
+    ],
+)
+def test_what_is_no_array_of_groups_is_refused(tmp_path, group_by, message):
+    root = of_arrays(tmp_path / "own", "npz")
+    for read in (describe, load):
+        with pytest.raises(DeclarationError) as caught:
+            read(data(root, group_by, validation_split=0.25), tmp_path)
+        assert (str(caught.value), caught.value.key) == (message.format(root), "group_by")
+
+
+@pytest.mark.parametrize("dataset", ["mnist5k", "mnist", {"synthetic": {"classes": 3}}, "pixels.csv"])
+def test_data_without_groups_refuse_them(tmp_path, dataset):
+    (tmp_path / "pixels.csv").write_text("label,a,b,c,d\n0,1,2,3,4\n1,4,3,2,1\n")
+    section = DataSection(dataset=dataset, group_by="(.*)")
+    with pytest.raises(
+        DeclarationError, match=r"^group_by is only for folders of images and files of arrays; .* is not"
+    ):
+        describe(section, tmp_path, (4, 4, 1))

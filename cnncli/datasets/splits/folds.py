@@ -60,9 +60,8 @@ def _of_groups(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: 
     train = dataset.train
     assert train is not None
     labels = labels_of(train) if by_class else None
-    samples = [
-        Sample(train.files[row], labels[place] if labels else ()) for place, row in enumerate(train.numbers.tolist())
-    ]
-    groups = {train.files[row]: train.groups[row] for row in train.numbers.tolist()}
+    rows = train.numbers.tolist()
+    samples = [Sample(str(row), labels[place] if labels else ()) for place, row in enumerate(rows)]
+    groups = {str(row): train.groups[row] for row in rows}
     chosen = folds_of(samples, groups, folds, seed, dataset.classes)
     return np.array([chosen[groups[sample.file]] == fold for sample in samples])

@@ -18,20 +18,22 @@ NUMBERS = "if the labels are not classes, save them as floating point"
 
 
 def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequence[str]) -> dict[str, Split]:
-    """The rows of `train` divided as a folder's images are: by the seed, a share of each class.
+    """The rows of `train` divided as a folder's images are: by the seed, a share of each class, or whole groups.
 
-    Raises DeclarationError where rows have no classes, or a split would have none of one.
+    Raises DeclarationError where rows have neither classes nor groups, or a split would have none of one.
     """
     labels = labels_of(train)
-    if labels is None:
+    if labels is None and not train.groups:
         raise DeclarationError(
             f"stratified needs classes: {train.place} must hold class numbers or rows of 0 and 1", "stratified"
         )
+    labels = labels or [()] * len(train)
     shown = sorted({label for row in labels for label in row})
     rank = {label: number for number, label in enumerate(shown)}
     known = [class_name(label, names) for label in shown]
     samples = [Sample(f"{row:09}", tuple(rank[label] for label in of)) for row, of in enumerate(labels)]
-    parts = divide(samples, shares, seed, known)
+    groups = {sample.file: group for sample, group in zip(samples, train.groups, strict=True)} if train.groups else {}
+    parts = divide(samples, shares, seed, known, groups)
     return {name: replace(train, rows=np.array([int(row.file) for row in part])) for name, part in parts.items()}
 
 
