@@ -90,7 +90,7 @@ def by_group(
             f"{KEY} must give at least one group for each of {' and '.join(['train', *shares])}; it gives {len(held)}",
             KEY,
         )
-    refuse_lone_class(held, classes)
+    _refuse_lone_class(held, classes)
     chosen = _completed(held, assigned(held, parts, seed), parts)
     divided: dict[str, list[Sample]] = {name: [] for name in ("train", *shares)}
     for sample in samples:
@@ -108,17 +108,14 @@ def folds_of(
     held = _classes_of(samples, groups)
     if len(held) < folds:
         raise DeclarationError(f"folds must be at most the number of groups, {len(held):,}", "folds")
-    refuse_lone_class(held, classes)
+    _refuse_lone_class(held, classes)
     shares = {str(fold): 1 / folds for fold in range(1, folds + 1)}
     return {group: int(fold) for group, fold in assigned(held, shares, seed).items()}
 
 
-def refuse_lone_class(held: Mapping[str, Mapping[int, int]], classes: Sequence[str]) -> None:
+def _refuse_lone_class(held: Mapping[str, Mapping[int, int]], classes: Sequence[str]) -> None:
     """Raise DeclarationError for a class that only one group shows: it would be missing from all splits but one."""
-    shown: defaultdict[int, list[str]] = defaultdict(list)
-    for group, labels in held.items():
-        for label in labels:
-            shown[label].append(group)
+    shown = _shown(held)
     alone = [label for label, names in shown.items() if len(names) == 1 and label != NO_CLASS]
     if alone:
         named = [
@@ -157,24 +154,30 @@ def _completed(
     held: Mapping[str, Mapping[int, int]], chosen: Mapping[str, str], names: Sequence[str] | Mapping[str, float]
 ) -> dict[str, str]:
     """The splits of the groups, with a group of each class in each, as far as other splits keep one."""
-    made = dict(chosen)
+    made, shown = dict(chosen), _shown(held)
     counts = {name: Counter[int]() for name in names}
     for group, name in made.items():
-        counts[name].update(dict.fromkeys(held[group], 1))
-    for label in sorted({label for labels in held.values() for label in labels}):
+        counts[name].update(held[group].keys())
+    for label in sorted(shown):
         for name in reversed(list(names)):
-            spare = [
-                group
-                for group, own in made.items()
-                if own != name and label in held[group] and all(counts[own][other] > 1 for other in held[group])
-            ]
-            if counts[name][label] or not spare:
+            if counts[name][label]:
                 continue
-            group = min(spare, key=lambda group: (sum(held[group].values()), group))
-            counts[made[group]].subtract(dict.fromkeys(held[group], 1))
-            counts[name].update(dict.fromkeys(held[group], 1))
-            made[group] = name
+            spare = [group for group in shown[label] if all(counts[made[group]][other] > 1 for other in held[group])]
+            if spare:
+                group = min(spare, key=lambda group: (sum(held[group].values()), group))
+                counts[made[group]].subtract(held[group].keys())
+                counts[name].update(held[group].keys())
+                made[group] = name
     return made
+
+
+def _shown(held: Mapping[str, Mapping[int, int]]) -> dict[int, list[str]]:
+    """The groups that have images of each class."""
+    shown: defaultdict[int, list[str]] = defaultdict(list)
+    for group, labels in held.items():
+        for label in labels:
+            shown[label].append(group)
+    return shown
 
 
 def _classes_of(samples: Sequence[Sample], groups: Mapping[str, str]) -> dict[str, Counter[int]]:
