@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests.cli.test_train import child_environment, cnncli
 from tests.datasets import tracks
@@ -29,6 +30,13 @@ model: {{input_shape: [6, 4, 3], layers: [Flatten, Dense: {{units: 2, activation
 compile: {{optimizer: adam, loss: categorical_crossentropy}}
 fit: {{epochs: 1}}
 """
+LAYERS = json.dumps(
+    {
+        "model": {"layers": ["Flatten", {"Dense": {"units": 2, "activation": "softmax"}}]},
+        "compile": {"optimizer": "adam", "loss": "categorical_crossentropy"},
+        "fit": {"epochs": 1},
+    }
+)
 MASK_NOTE = (
     "1 file is the mask of the image beside it and left out, such as cats/00_mask.png: train on masks with `targets: "
     "masks`, or on all files with `layout: class_folders`"
@@ -191,3 +199,49 @@ def test_check_tells_which_arrays_and_which_column_were_taken(tmp_path):
         "  pixels.csv has no header: the first of its 17 columns is taken for the class (`label_column` under `data` "
         "names another)"
     ]
+
+
+def channels_first(root):
+    x = np.random.default_rng(0).integers(0, 256, (8, 3, 8, 8)).astype(np.uint8)
+    np.savez(root / "own.npz", x_train=x, y_train=np.arange(8) % 2)
+    return {"dataset": "own.npz", "data_format": "channels_first", "validation_split": 0.25, "stratified": True}, (
+        8,
+        8,
+        3,
+    )
+
+
+def other_column(root):
+    rows = ["a,b,c,d,kind", *(f"{i},{2 * i},3,4,{'xy'[i % 2]}" for i in range(8))]
+    (root / "own.csv").write_text("\n".join(rows))
+    return {"dataset": "own.csv", "label_column": "kind", "validation_split": 0.25}, (2, 2, 1)
+
+
+def class_folders(root):
+    classes(root / "own", ("test", "train"))
+    return {"dataset": "own", "layout": "class_folders", "validation_split": 0.25}, (6, 4, 3)
+
+
+@pytest.mark.parametrize("make", [channels_first, other_column, class_folders])
+def test_check_reads_the_data_of_a_spec_with_all_its_keys(tmp_path, make):
+    data, shape = make(tmp_path)
+    made = {**json.loads(LAYERS), "data": data}
+    made["model"]["input_shape"] = list(shape)
+    (tmp_path / "own.yaml").write_text(json.dumps(made))
+    document = json.loads(cnncli(tmp_path, "datasets", "check", "own.yaml", "--json").stdout)
+    assert document["problems"] == []
+    assert [sum(part.values()) for part in document["counts"].values()] == [6, 2]
+    assert (document["sizes"][0]["height"], document["sizes"][0]["width"]) == shape[:2]
+
+
+def test_check_reads_masks_in_the_colors_of_a_spec(tmp_path):
+    colors = np.array([[200, 0, 0], [0, 0, 200]], np.uint8)
+    for i in range(4):
+        picture(tmp_path / f"own/{i}.png", colour=(40 * i, 3, 7))
+        Image.fromarray(colors[np.arange(24).reshape(6, 4) // 6 % 2]).save(tmp_path / f"own/{i}_mask.png")
+    data = {"dataset": "own", "targets": "masks", "palette": colors.tolist()}
+    layers = [{"Conv2D": {"filters": 2, "kernel_size": 1, "activation": "softmax"}}]
+    made = {**json.loads(LAYERS), "data": data, "model": {"input_shape": [6, 4, 3], "layers": layers}}
+    (tmp_path / "own.yaml").write_text(json.dumps(made))
+    done = cnncli(tmp_path, "datasets", "check", "own.yaml")
+    assert "  train: 0 50 %, 1 50 %" in done.stdout.splitlines()
