@@ -47,9 +47,13 @@ def sections(classes=10):
 
 
 def spec_of(part, folder=ROOT):
-    """The spec that has this part of YAML; paths are relative to the folder, whose photos are of three classes."""
+    """The spec that has this part of YAML; paths are relative to the folder, whose pictures are of three classes."""
     shown = yaml.safe_load(part)
-    missing = {name: section for name, section in sections(3 if "photos/" in part else 10).items() if name not in shown}
+    missing = {
+        name: section
+        for name, section in sections(3 if re.search("(photos|signs)/", part) else 10).items()
+        if name not in shown
+    }
     return parse(part + (yaml.safe_dump(missing) if missing else ""), str(folder / "shown.yaml"))
 
 
@@ -108,6 +112,9 @@ def checkout(tmp_path):
     for path in sorted((folder / "traffic/images/green").iterdir()):
         lines = [f"{number} 0.5 0.5 0.4 0.4\n" for number in range(10)]
         (folder / "traffic/labels/green" / f"{path.stem}.txt").write_text("".join(lines))
+    noise(folder / "signs")
+    for number, path in enumerate(sorted((folder / "signs").rglob("*.png"))):
+        path.rename(path.with_name(f"{number // 2:05}_{number % 2:05}.png"))
     for name in ("images", "masks"):
         noise(folder / "cells" / name, ["green"])
     for path in (folder / "cells").rglob("*.png"):

@@ -82,6 +82,12 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         found = listed([" = ".join(group) for group in groups])
         text = "\n".join([head, *found, "  metrics on images that were trained on are too optimistic"])
         yield Notice(text, "warning")
+    if shared := dataset.groups_in_several_splits:
+        count = len(shared)
+        found = listed([f"{group} in {', '.join(splits)}" for group, splits in shared.items()])
+        head = f"{count:,} group{'s' * (count > 1)} in more than one split:"
+        tail = "  metrics on images of a group that was trained on are too optimistic"
+        yield Notice("\n".join([head, *found, tail]), "warning")
     for split, names in untrained(dataset.splits, dataset.classes).items():
         more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
         shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"

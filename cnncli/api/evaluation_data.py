@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
 
 DIVIDING = ("validation_split", "stratified", "folds", "fold", "data_format")
-OWN = ("test_split", "layout")
+OWN = ("test_split", "layout", "group_by")
 """Keys of the model's `data` section that do not apply to other data, of arrays and of folders."""
 
 

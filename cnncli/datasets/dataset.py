@@ -21,7 +21,8 @@ class Split:
     x: uint8 or float32 (N, H, W, C). y: int64 (N,), class numbers; or uint8 (N, H, W), those of pixels; or float32
     (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
     it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
-    of all N, uint8 (N, 16), where they are known (see fingerprints).
+    of all N, uint8 (N, 16), where they are known (see fingerprints). `groups`: those of all N, where images of a group
+    stay together, "" for none.
     """
 
     x: Array
@@ -33,6 +34,7 @@ class Split:
     files: Sequence[str] = ()
     masks: Sequence[str] = ()
     fingerprints: Array | None = None
+    groups: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)
@@ -56,13 +58,19 @@ class Split:
             return bytes(self.fingerprints[row])
         return fingerprint(np.ascontiguousarray(self.x[row]).data)
 
+    @property
+    def own_groups(self) -> set[str]:
+        """The groups that its images are of."""
+        return {self.groups[row] for row in self.numbers.tolist()} - {""} if self.groups else set()
+
     def document(self) -> dict[str, Any]:
         """Which samples these are, for people and programs."""
+        groups = {"groups": len(self.own_groups)} if self.groups else {}
         if self.files:
-            return {"files": [self.files[row] for row in self.numbers]}
+            return {**groups, "files": [self.files[row] for row in self.numbers]}
         if self.rows is not None:
-            return {"array": self.key, "rows": self.rows.tolist()}
-        return {"array": self.key, "start": self.start, "stop": self.start + len(self)}
+            return {**groups, "array": self.key, "rows": self.rows.tolist()}
+        return {**groups, "array": self.key, "start": self.start, "stop": self.start + len(self)}
 
     @property
     def place(self) -> str:
@@ -101,6 +109,20 @@ class Dataset:
     def sizes(self) -> dict[str, int]:
         """The number of images of each split."""
         return {name: len(split) for name, split in self.splits.items()}
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """The number of groups of each split; empty without groups."""
+        return {name: len(split.own_groups) for name, split in self.splits.items() if split.groups}
+
+    @property
+    def groups_in_several_splits(self) -> dict[str, list[str]]:
+        """The splits of each group that is in more than one."""
+        splits: dict[str, list[str]] = defaultdict(list)
+        for name, split in self.splits.items():
+            for group in split.own_groups:
+                splits[group].append(name)
+        return {group: splits[group] for group in sorted(splits) if len(splits[group]) > 1}
 
     @cached_property
     def in_several_splits(self) -> list[list[str]]:

@@ -24,6 +24,7 @@ class Description:
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
     the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
+    `fold`: images in the fold, of groups. `notes`: the layout that was understood.
     """
 
     source: str | Source
@@ -34,6 +35,8 @@ class Description:
     several: bool = False
     names: tuple[str, ...] = ()
     values: int | None = None
+    fold: int | None = None
+    notes: tuple[str, ...] = ()
 
 
 EMBEDDED = {
@@ -83,7 +86,7 @@ def _folded(known: Description, data: DataSection) -> Description:
     if "validation" in known.samples:
         raise DeclarationError("folds must be omitted because the data has its own validation images", "folds")
     total = known.samples["train"]
-    kept = len(range(data.fold - 1, total, data.folds))
+    kept = len(range(data.fold - 1, total, data.folds)) if known.fold is None else known.fold
     if data.folds > total:
         raise DeclarationError(f"folds must be at most the number of training images, {total:,}", "folds")
     return replace(known, samples={"train": 0, "validation": kept} | known.samples | {"train": total - kept})
@@ -120,6 +123,8 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
         listing.several,
         listing.classes,
         len(listing.outputs) or None,
+        selection.fold(listing, data, seed),
+        tuple(listing.notes),
     )
 
 
@@ -131,7 +136,8 @@ def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None
     tables = csv_layout.tables(source, data)
     samples = {name: len(part) for name, part in csv_rows.divided(tables, data, seed).items()}
     return Description(
-        source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"
+        *(source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"),
+        notes=tables.notes,
     )
 
 
@@ -182,12 +188,16 @@ def _made(dataset: Synthetic, data: DataSection) -> Description:
 def _described(source: Found, data: DataSection) -> Description:
     from cnncli.datasets.sources import archive  # here, because it needs zipfile: see EMBEDDED
 
-    found = archive.splits(source.file, archive.headers(source), **asked(data))
+    arrays = archive.headers(source)
+    found = archive.splits(source.file, arrays, **asked(data))
     first, y = next((split.x, split.y) for split in found.values())
     dtype = "uint8" if first.dtype in archive.BYTES else first.dtype
     samples = {name: split.count for name, split in found.items()}
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
-    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values)
+    if data.group_by is not None:
+        archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
+    notes = tuple(archive.notes(source, arrays, found, data.group_by))
+    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values, notes=notes)
 
 
 def asked(data: DataSection) -> dict[str, Any]:
@@ -223,7 +233,7 @@ def find(data: DataSection, base: Path) -> Found:
 
 def refuse_keys_of_others(data: DataSection) -> None:
     """Raise DeclarationError for an option that arrays have not."""
-    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified else []))
+    data.refuse_keys(*ARRAY_KEYS, *(["test_split"] if data.stratified or data.group_by else []))
 
 
 def sizes(counts: Mapping[str, int], shares: Mapping[str, float]) -> dict[str, int]:

@@ -11,7 +11,14 @@ import numpy as np
 from cnncli.datasets import masks
 from cnncli.datasets.class_numbers import integer_labels
 from cnncli.datasets.dataset import Array, Dataset, Split
-from cnncli.datasets.describe import asked, find, refuse_keys_of_others, refuse_targets, refuse_values, sizes
+from cnncli.datasets.describe import (
+    asked,
+    find,
+    refuse_keys_of_others,
+    refuse_targets,
+    refuse_values,
+    sizes,
+)
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, shapes
 from cnncli.datasets.sources.archive import Header, SplitHeaders, headers, splits
@@ -83,8 +90,12 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
     arrays = headers(source)
     found = splits(source.file, arrays, **asked(data))
     made, classes = _stored(data, source, found, state, model)
+    if data.group_by is not None:
+        header = archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
+        groups = array_files.read(header, source.kind).tolist()
+        made["train"] = replace(made["train"], groups=tuple(map(str, groups)))
     notes = [
-        *archive.notes(source, arrays, found),
+        *archive.notes(source, arrays, found, data.group_by),
         *(note for name, split in found.items() for note in _image_notes(data, made[name].x, split.x)),
         *array_files.label_notes([split.y for split in made.values()], model.outputs if model.input_shape else None),
     ]
@@ -105,7 +116,7 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
 
     made = load_images.read(source, data, seed, progress, model.void)
     splits = {
-        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints)
+        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints, made.groups)
         for name, rows in made.rows.items()
     }
     whole = _dataset(source.name, splits, made.classes, made.digest)
@@ -160,7 +171,7 @@ def _divided(
 ) -> Dataset:
     refuse_keys_of_others(data)
     counts = sizes({name: len(split) for name, split in made.items()}, data.shares)
-    if data.stratified and data.shares and "train" in made:
+    if data.shares and "train" in made and (data.stratified or made["train"].groups):
         made |= stratify.stratified(made["train"], data.shares, seed, classes)
     elif "validation" in counts and "validation" not in made:
         whole, kept = made["train"], counts["train"]

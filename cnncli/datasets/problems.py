@@ -35,13 +35,14 @@ def grouped(problems: Sequence[Problem], *, all_of_it: bool = False) -> list[str
             lines[f"{problem}"] = f"{problem}"
         elif cause not in lines:
             every = "all " if all_of_it and len(frequent) == 1 else ""
-            lines[cause] = f"{every}{causes[cause]:,} files, such as {problem.file}: {problem.rule}"
+            what = "rows" if re.search(r":\d+$", problem.file) else "files"
+            lines[cause] = f"{every}{causes[cause]:,} {what}, such as {problem.file}: {problem.rule}"
     return list(lines.values())
 
 
 def _cause(problem: Problem) -> str:
-    """The rule without its numbers."""
-    return re.sub(r"\d+", "0", problem.rule)
+    """The rule without its numbers, the files that it names and the text that was received."""
+    return re.sub(r"\d+|\S+/\S+|(?<=received )'[^']*'|(?<=; )'[^']*'", "0", problem.rule)
 
 
 def listed(problems: Sequence[object]) -> list[str]:
@@ -57,4 +58,4 @@ def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> Non
         return
     count = len(problems)
     head = f"{source}: {count:,} problem{'s' * (count > 1)}"
-    raise CnncliError(head, *listed(problems), *([advice] if advice else []))
+    raise CnncliError(head, *listed(grouped(problems)), *([advice] if advice else []))

@@ -9,7 +9,7 @@ from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
-from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Quotient, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Quotient, Schema, String
 from cnncli.layers.declarations.list_types import ListOf, PairOf
 from cnncli.layers.declarations.validation_errors import ValidationError
 
@@ -126,9 +126,9 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes", "group_by"),
 )
-ARRAY_KEYS = ("data_format",)
+ARRAY_KEYS = ("data_format", "group_by")
 TABLE_KEYS = ("label_column",)
 KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables of pixels": TABLE_KEYS}
 """Keys that mean something to one kind of data only."""
@@ -199,7 +199,10 @@ class DataSection(Declaration):
     layout: LayoutName = "auto"
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
-
+    group_by: Annotated[str | None, Maybe(String())] = None
+    """What keeps images of a patient, a track or a recording in one split: a regular expression with one group in
+    parentheses, for the files' names relative to the dataset, or a column of labels.csv; of arrays the name of another
+    array, whole numbers (N,) for the training rows."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | Colors | None, Maybe(_Palette(MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]: a list, in which the place of a color, from 0, is its class, or a
     mapping from the names of classes, in the order of their numbers."""
@@ -263,14 +266,14 @@ class DataSection(Declaration):
     def refuse_keys(self, *allowed: str) -> None:
         """Raise DeclarationError for a key that was given and means something to other kinds of data only."""
         if self.test_split and "test_split" not in allowed:
-            way = "requires `stratified: true`"
+            way = "requires `stratified: true` or `group_by`"
             if self.targets == "values":
                 way = "must be omitted with `targets: values`: save the rows as x_test and y_test"
             raise DeclarationError(f"test_split of arrays {way}", "test_split")
-        for kind, keys in KEYS.items():
-            for key in keys:
-                if key not in allowed and getattr(self, key) != self.fields[key].default:
-                    raise DeclarationError(f"{key} is only for {kind}; {self.name} is not one", key)
+        for key in dict.fromkeys(key for keys in KEYS.values() for key in keys):
+            if key not in allowed and getattr(self, key) != self.fields[key].default:
+                kinds = " and ".join(kind for kind, keys in KEYS.items() if key in keys)
+                raise DeclarationError(f"{key} is only for {kinds}; {self.name} is not one", key)
 
     def refuse_channels(self, channels: int) -> None:
         """Raise DeclarationError for a list that has not a number for each of an image's channels."""

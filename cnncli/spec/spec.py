@@ -22,7 +22,9 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(frozen=True)
 class Spec:
-    """A validated spec. `path` is its file, `warnings` are diagnostics; neither is compared."""
+    """A validated spec. `path` is its file, `warnings` are diagnostics, `notes` what was understood of the data's
+    layout; none is compared.
+    """
 
     name: str
     seed: int
@@ -33,6 +35,7 @@ class Spec:
     fit: FitSection
     expect: tuple[Expectation, ...]
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
     def resolved(self) -> dict[str, Any]:
         """The complete spec as plain data: blocks expanded, defaults filled in, names, inputs and paths explicit."""
@@ -88,7 +91,7 @@ def _parse(
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
     sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
-    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()))
+    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes)
 
 
 def _text(path: Path) -> str:

@@ -60,7 +60,7 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
 def test_check_prints_json_for_programs(tmp_path: Path) -> None:
     done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=3")
     good = {"spec": str(MNIST), "ok": True, "parameters": 225034, "layers": 7, "dataset": "mnist5k"}
-    assert json.loads(done.stdout) == {**good, "problems": [], "warnings": []}
+    assert json.loads(done.stdout) == {**good, "notes": [], "problems": [], "warnings": []}
     done = cnncli("check", MNIST, "--json", "--set", "fit.epochs=x")
     assert done.returncode == 2
     problem = "--set fit.epochs=x: epochs must be an integer ≥ 0; received 'x'"

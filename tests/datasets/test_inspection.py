@@ -1,6 +1,7 @@
 """What `datasets check` finds in folders and arrays."""
 
 import json
+from statistics import fmean, quantiles
 
 import numpy as np
 import pytest
@@ -24,8 +25,9 @@ def write(path, pixels):
     return path
 
 
-def inspected(root, *options):
-    return inspect_folder(find(DataSection(dataset=str(root)), root), "photos", *options)
+def inspected(root, image_size=None, **keys):
+    data = DataSection(dataset=str(root), image_size=image_size, **keys)
+    return inspect_folder(find(data, root), "photos", data)
 
 
 @pytest.fixture(scope="module")
@@ -249,3 +251,89 @@ def test_of_many_classes_the_first_are_drawn(tmp_path):
     assert drawn.count("<image ") == 40
     assert "39: 1 image" in drawn
     assert "The first 40 of 41 classes." in drawn
+
+
+NAMED = {
+    r"(.*)_\d+": "{label}/{series:05}_{frame:05}.png",
+    r"(.*)-\d+": "{label}/clip{series}-{frame}.png",
+    r"(.*) \(?\d+\)?\.": "{label}/cup {series} ({frame}).png",
+    r"(.*?)\d+\.[^.]*$": "{label}/{letter}frame{frame:03}.png",
+    r"(.*)/": "{label}/video{series}/{frame}.png",
+    r"(.*?)_[^/]*$": "{label}/p{series}_{word}.png",
+    r"([^/]*?)_[^/]*$": "{series_label}/p{series}_{word}.png",
+}
+WORDS = ("left", "right", "top", "back")
+
+
+@pytest.mark.parametrize("pattern", NAMED)
+def test_a_pattern_is_proposed_that_keeps_series_together(tmp_path, pattern):
+    """Each series of four resembles itself; where its images have several classes, these are no part of the group."""
+    generator = np.random.default_rng(6)
+    for series in range(6):
+        for frame, pixels in enumerate(track(generator, 4)):
+            names = {"letter": "abcdef"[series], "word": WORDS[frame], "series_label": "ab"[frame % 2]}
+            file = NAMED[pattern].format(label="ab"[series % 2], series=series, frame=frame, **names)
+            write(tmp_path / "own" / file, pixels)
+    found = inspected(tmp_path / "own")
+    assert found.grouping == (pattern, 6)
+    divided = inspected(tmp_path / "own", group_by=pattern, validation_split=0.3)
+    assert divided.problems == []
+    assert divided.groups == {"train": 4, "validation": 2}
+    assert divided.among("validation", "train") == 0
+
+
+def test_no_pattern_is_proposed_where_none_keeps_series_together(tmp_path):
+    generator, number = np.random.default_rng(7), 0
+    for _ in range(6):
+        for pixels in track(generator, 4):
+            write(tmp_path / "own" / "ab"[number % 2] / f"{number:04}.png", pixels)
+            number += 1
+    found = inspected(tmp_path / "own")
+    assert found.grouping is None
+    assert list(inspection_lines(found))[-1].endswith(
+        "divide them into train and val yourself, with all images of a series or an object in one of them, or tell by "
+        "`group_by` under `data` which are of one"
+    )
+
+
+def of_numbers(root, header, cells, count=9):
+    """Images with a table of so many rows."""
+    for i in range(count):
+        picture(root / f"{i}.png", colour=(4 * i, 3, 7))
+    (root / "labels.csv").write_text("\n".join([header, *(f"{i}.png,{cells(i)}" for i in range(count))]))
+    return root
+
+
+def test_numbers_are_recognized_and_each_value_is_described(tmp_path):
+    ages = [(7 * i) % 9 + 0.5 for i in range(9)]
+    of_numbers(tmp_path / "people", "file,age,lens", lambda i: f"{ages[i]},35")
+    done = cnncli(tmp_path, "datasets", "check", "people")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0] == "people: 9 images with numbers"
+    assert done.stdout.splitlines()[-3:] == [
+        "numbers:",
+        "  age: 0.5 to 8.5, mean 4.5, quartiles 2.5, 4.5, 6.5",
+        "  lens: 35 of all images: there is nothing to predict",
+    ]
+    stats = json.loads(cnncli(tmp_path, "datasets", "check", "people", "--json").stdout)["numbers"]["age"]
+    assert stats["quartiles"] == quantiles(ages, method="inclusive")
+    assert (stats["least"], stats["greatest"], stats["mean"]) == (min(ages), max(ages), fmean(ages))
+
+
+def test_cells_of_a_table_of_numbers_that_are_missing_are_told_once(tmp_path):
+    of_numbers(tmp_path / "people", "file,age", lambda i: f"{i}.5" if i % 2 else "", count=60)
+    done = cnncli(tmp_path, "datasets", "check", "people")
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-2:] == [
+        "problems: 30",
+        "  30 rows, such as labels.csv:2: column 'age' must be a number; it is empty",
+    ]
+    assert "  age: 1.5 to 59.5, mean 30.5, quartiles 16, 30.5, 45" in done.stdout
+
+
+def test_numbers_of_arrays_are_described_too(tmp_path):
+    y = np.random.default_rng(8).normal(size=(12, 2))
+    np.savez(tmp_path / "own.npz", x_train=np.arange(12 * 16, dtype=np.uint8).reshape(12, 4, 4), y_train=y)
+    found = json.loads(cnncli(tmp_path, "datasets", "check", "own.npz", "--json").stdout)["numbers"]
+    assert [stats["mean"] for stats in found.values()] == pytest.approx(y.mean(axis=0).tolist(), rel=1e-6)
+    assert found["1"]["quartiles"] == pytest.approx(quantiles(y[:, 1].tolist(), method="inclusive"), rel=1e-6)

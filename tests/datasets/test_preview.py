@@ -1,14 +1,19 @@
 """What `datasets preview` draws."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from cnncli.api.specs import open_spec
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.inspect.preview import rows
+from cnncli.datasets.load import load
 from cnncli.datasets.section import AUGMENTATIONS
 from cnncli.report.plots.images import as_image
 from tests.cli.test_train import SPEC, cnncli
+from tests.datasets.photos import picture
 from tests.training import small
 
 FLIP = AUGMENTATIONS.parse({"RandomFlip": {"mode": "horizontal"}})
@@ -77,3 +82,70 @@ def test_of_other_channels_the_first_are_drawn(channels):
     pixels = np.random.default_rng(0).integers(0, 256, (8, 8, channels)).astype(np.uint8)
     drawn = np.asarray(as_image(pixels))
     assert np.array_equal(drawn, pixels[..., :3] if channels > 2 else pixels[..., 0])
+
+
+def spec(dataset, shape, last, loss="mean_squared_error", **data):
+    """A spec of a model of one layer, as a dict."""
+    section = {"dataset": str(dataset), **data}
+    layers = [last] if isinstance(last, dict) else ["Flatten", {"Dense": {"units": last}}]
+    return {
+        "data": section,
+        "model": {"input_shape": list(shape), "layers": layers},
+        "compile": {"optimizer": "adam", "loss": loss},
+        "fit": {"epochs": 1},
+    }
+
+
+def ages(root):
+    """Images in a table with an age each."""
+    for i in range(6):
+        picture(root / f"{i}.png", colour=(40 * i, 3, 7))
+    (root / "labels.csv").write_text("\n".join(["file,age", *(f"{i}.png,{i}.5" for i in range(6))]))
+    return root
+
+
+def cells(root):
+    """Images with masks."""
+    for i in range(6):
+        picture(root / f"images/{i}.png", colour=(40 * i, 3, 7))
+        Image.fromarray(np.full((6, 4), i % 2, np.uint8)).save(root / f"images/{i}_mask.png")
+    return root / "images"
+
+
+def arrays(root, channels, dtype=np.uint8):
+    """Arrays with so many channels."""
+    root.mkdir()
+    x = np.random.default_rng(3).integers(0, 256, (6, 6, 4, channels)).astype(dtype)
+    np.savez(root / "own.npz", x_train=x, y_train=np.array([0, 1, 0, 1, 0, 1]))
+    return root / "own.npz"
+
+
+PIXELS = {"Conv2D": {"filters": 2, "kernel_size": 1, "activation": "softmax"}}
+SAME = {"Conv2D": {"filters": 3, "kernel_size": 1}}
+SOURCES = {
+    "values": (lambda root: spec(ages(root), (6, 4, 3), 1, targets="values"), "RGB"),
+    "masks": (
+        lambda root: spec(cells(root), (6, 4, 3), PIXELS, "categorical_crossentropy", targets="masks"),
+        "RGB",
+    ),
+    "grey": (lambda root: spec(ages(root), (6, 4, 1), 1, targets="values", color_mode="grayscale"), "L"),
+    "input": (lambda root: spec(ages(root), (6, 4, 3), SAME, targets="input"), "RGB"),
+    "arrays": (lambda root: spec(arrays(root, 3), (6, 4, 3), 1), "RGB"),
+    "floats": (lambda root: spec(arrays(root, 1, np.float32), (6, 4, 1), 1), "L"),
+    "five channels": (lambda root: spec(arrays(root, 5), (6, 4, 5), 1), "RGB"),
+}
+
+
+@pytest.mark.parametrize("kind", SOURCES)
+def test_images_of_every_kind_are_drawn_with_and_without_augmentation(tmp_path, monkeypatch, kind):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+    made, mode = SOURCES[kind][0](tmp_path / "own"), SOURCES[kind][1]
+    (tmp_path / "own.yaml").write_text(json.dumps(made))
+    for options, count in (((), 4), (("--set", "data.augment=[RandomFlip]"), 12)):
+        done = cnncli(
+            tmp_path, "datasets", "preview", "own.yaml", *options, "-o", "own.svg", "--images", 4, "--draws", 2
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "own.svg").read_text().count("<image ") == count
+    found = rows(load(open_spec(made).data, tmp_path).train, [], 0, images=4, draws=0)
+    assert as_image(found[0, 0]).mode == mode

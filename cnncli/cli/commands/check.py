@@ -7,6 +7,7 @@ import click
 from cnncli.cli import tell, tell_warnings
 from cnncli.cli.options import example
 from cnncli.errors import CnncliError, SpecError
+from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.report.terminal.output import echo_json, echo_lines
 from cnncli.spec.spec import Spec, load
@@ -17,7 +18,7 @@ from cnncli.spec.spec import Spec, load
 @click.option("overrides", "--set", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("as_json", "--json", is_flag=True, help="Print one JSON object per spec.")
 def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -> int:
-    """Check specs and report every problem with file:line:column."""
+    """Check specs and report every problem with file:line:column, and what was understood of the data's layout."""
     worst = 0
     for path in specs:
         try:
@@ -33,7 +34,8 @@ def command(specs: tuple[str, ...], overrides: tuple[str, ...], as_json: bool) -
         else:
             tell_warnings(spec.warnings)
             size = f"{facts['parameters']:,} parameters · {facts['layers']} layer{'s' * (facts['layers'] != 1)}"
-            echo_lines([f"{path}: ok · {size} · {facts['dataset']}"])
+            notes = [f"  {one_line(note)}" for note in spec.notes]
+            echo_lines([f"{path}: ok · {size} · {facts['dataset']}", *notes])
     return worst
 
 
@@ -45,6 +47,7 @@ def _facts(path: str, spec: Spec) -> dict[str, Any]:
         "parameters": parameters,
         "layers": len(spec.model.nodes),
         "dataset": spec.data.name,
+        "notes": list(spec.notes),
         "problems": [],
         "warnings": [str(warning) for warning in spec.warnings],
     }

@@ -1,22 +1,36 @@
 """`cnncli datasets check`: validate a data source and report its contents."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cnncli.api.plots import drawn
+from cnncli.api.targets import find_spec
 from cnncli.cli.options import Integer, example, json_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
+from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, UsageError
+from cnncli.graph.model import lower
+from cnncli.hints import MODEL_ENDING, SPEC_ENDINGS, is_run
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.tables.inspection import inspection_lines
 from cnncli.report.terminal.output import echo, echo_json, echo_lines
+from cnncli.spec.spec import Spec
+from cnncli.spec.spec import load as load_spec
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspection import Inspection
+
+SETTINGS = {
+    "--unlabelled": "data.targets=input",
+    "--masks": "data.targets=masks",
+    "--image-size": "data.image_size=[HEIGHT,WIDTH]",
+    "--layout": "data.layout=NAME",
+}
+"""What says the same of a spec."""
 
 
 @click.command("check", epilog=example("cnncli datasets check photos/"))
@@ -31,6 +45,7 @@ if TYPE_CHECKING:
     help="Compare the pixels of image files at this size, as a model with this `image_size` sees them.",
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
+@click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @layout_option
 @json_option
 def command(
@@ -41,13 +56,14 @@ def command(
     image_size: tuple[int, int] | None,
     output: Path | None,
     layout: LayoutName,
+    overrides: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Check SOURCE: report its contents and every problem.
 
-    It is a folder of images, a file or folder of arrays, or a known name. Every image is read: classes, counts, sizes,
-    values, duplicates and near-duplicates, also across splits, and each file or cell that can't be used. Exit code 1
-    where there is one.
+    It is a folder of images, a file or folder of arrays, or a known name; or a spec or a run, whose data are checked as
+    its `data` say, with the splits that they make. Every image is read: classes, counts, sizes, values, duplicates and
+    near-duplicates, also across splits, and each file or cell that can't be used. Exit code 1 where there is one.
 
     With -o a picture shows images of each class, and those that are the same or nearly so.
     """
@@ -55,7 +71,15 @@ def command(
         raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
     if output is not None:
         suffix_of(output)
-    found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
+    if _is_spec(source):
+        given = {"--unlabelled": unlabelled, "--masks": masks, "--image-size": image_size, "--layout": layout != "auto"}
+        for option in (name for name, value in given.items() if value):
+            raise UsageError(f"{option} is for data without a spec; change the spec with --set {SETTINGS[option]}")
+        found = _of_spec(_spec(source, overrides))
+    elif overrides:
+        raise UsageError(f"--set changes a spec; {source} is not one")
+    else:
+        found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
     if as_json:
         echo_json(found.document())
     else:
@@ -74,19 +98,50 @@ def command(
 def _inspected(
     source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
 ) -> "Inspection":
-    """Inspect a source; where `targets` are not given, masks are recognized."""
-    from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
-    from cnncli.datasets.inspect.inspect_folder import inspect_folder
+    """Inspect a source; where `targets` are not given, masks and numbers are recognized."""
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
+    from cnncli.datasets.inspect.recognize_values import numbers
 
-    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout)
+    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout, image_size=image_size)
     if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
-    if place.kind == "folder":
-        return inspect_folder(place, name_within(str(source), place), image_size)
-    if image_size is not None:
+    if targets is None and layout == "auto" and place.kind == "folder" and numbers(place.file, data):
+        data = data.replace(targets="values")
+    if image_size is not None and place.kind != "folder":
         raise UsageError(f"--image-size is for folders of images; {source} is not one")
+    return _looked_through(data, Path(), input_shape=())
+
+
+def _spec(source: Path, overrides: tuple[str, ...]) -> Spec:
+    """The spec of a file, a run or a model file; what is wrong with its data is told by looking through them."""
+    if source.suffix in SPEC_ENDINGS and source.is_file():
+        return load_spec(source, overrides, check_data=False)
+    return find_spec(source, overrides)
+
+
+def _of_spec(spec: Spec) -> "Inspection":
+    """Inspect the data of a spec, as it has them read and divided."""
+    return _looked_through(
+        spec.data,
+        spec.path.parent if spec.path else Path(),
+        seed=spec.seed,
+        input_shape=spec.model.input_shape,
+        outputs=lower(spec.model).output.shape[-1],
+        void=spec.compile.loss.void,
+    )
+
+
+def _looked_through(data: DataSection, base: Path, *, seed: int = 0, **model: Any) -> "Inspection":
+    from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
+    from cnncli.datasets.inspect.inspect_folder import inspect_folder
     from cnncli.datasets.load import load
 
-    return inspect_arrays(load(data, Path(), input_shape=()))
+    place = None if isinstance(data.dataset, Synthetic) else find(data, base)
+    if place is not None and place.kind == "folder":
+        return inspect_folder(place, name_within(data.name, place), data, seed)
+    return inspect_arrays(load(data, base, seed=seed, **model))
+
+
+def _is_spec(source: Path) -> bool:
+    return source.suffix in (*SPEC_ENDINGS, MODEL_ENDING) or is_run(source)

@@ -25,7 +25,7 @@ class Images:
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
-    `notes`: what was understood.
+    `notes`: what was understood. `groups`: those of the images, if there are any.
     """
 
     x: Array
@@ -38,6 +38,7 @@ class Images:
     digest: str
     skipped: Sequence[Problem]
     notes: Sequence[str]
+    groups: Sequence[str]
 
 
 def read(
@@ -90,10 +91,11 @@ def read(
     state.update(repr((found.classes, samples)).encode())
     files = [sample.file for sample in samples]
     drawn_from = [found.masks[file] for file in files] if found.masks else []
+    groups = [found.groups.get(file, "") for file in files] if found.groups else []
     skipped = sorted([*found.problems, *unusable])
     digest = f"sha256:{state.hexdigest()}"
     arrays = made.images, made.fingerprints, y, rows
-    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes)
+    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes, groups)
 
 
 def colors(found: Listing) -> Palette:

@@ -10,6 +10,7 @@ from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.images.decode import pixels
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
+from cnncli.datasets.inspect.value_stats import ValueStats, value_stats
 from cnncli.datasets.sources.array_files import limits, portions
 
 Array = np.ndarray[Any, Any]
@@ -40,7 +41,20 @@ def inspect_arrays(dataset: Dataset) -> Inspection:
         dataset.notes,
         {name: total(numbers(_class_numbers(y[rows])) for rows in portions(y)) for name, y in masked.items()},
         resemblance(dict(_looks(splits, ranges))),
+        numbers=_numbers(dataset),
     )
+
+
+def _numbers(dataset: Dataset) -> Mapping[str, ValueStats]:
+    """What rows of numbers are like that are no classes."""
+    rows = [split.y[split.numbers] for split in dataset.splits.values() if split.y is not None]
+    if not rows or any(y.dtype.kind != "f" or y.ndim != 2 for y in rows):
+        return {}
+    y = np.concatenate(rows)
+    if ((y == 0) | (y == 1)).all():
+        return {}
+    names = dataset.classes if len(dataset.classes) == y.shape[1] else [f"y[{i}]" for i in range(y.shape[1])]
+    return value_stats(y, names)
 
 
 def _class_numbers(masks: Array) -> Array:

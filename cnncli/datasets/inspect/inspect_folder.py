@@ -2,8 +2,9 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +17,19 @@ from cnncli.datasets.images.content import Content
 from cnncli.datasets.images.content import content as content_of
 from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.crops import Cropper
-from cnncli.datasets.images.decode import MASK, Form, Palette, decode, palette_of, pixels, whole
+from cnncli.datasets.images.decode import ALL, MASK, Form, Palette, decode, palette_of, pixels, whole
+from cnncli.datasets.inspect.grouping import proposed
 from cnncli.datasets.inspect.inspection import THUMBNAIL, Inspection, Pictures, numbers, total
 from cnncli.datasets.inspect.resemblance import Look, resemblance
+from cnncli.datasets.inspect.value_stats import value_stats
 from cnncli.datasets.masks import looks_void
 from cnncli.datasets.problems import Problem
-from cnncli.datasets.section import MOST_MASKED
+from cnncli.datasets.section import MOST_MASKED, DataSection
 from cnncli.datasets.sources import bands, image_files
-from cnncli.datasets.sources.found import Found, Listing
+from cnncli.datasets.sources.found import Found, Listing, Sample
+from cnncli.datasets.splits.groups import grouped
+from cnncli.datasets.splits.planned import planned
+from cnncli.errors import DeclarationError
 from cnncli.system.files import open_regular
 
 Array = np.ndarray[Any, Any]
@@ -43,36 +49,37 @@ class _Seen(NamedTuple):
     mask: Mapping[int, int]
 
 
-def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None = None) -> Inspection:
-    """Look through a folder, called `name`. `image_size`: height and width at which pixels are compared.
+def inspect_folder(source: Found, name: str, data: DataSection, seed: int = 0) -> Inspection:
+    """Look through a folder, called `name`, as `data` say; pixels are compared at its image_size, if there is one.
 
     Raises CnncliError where it can't be read at all.
     """
     found, root = source.listing(), source.file
-    split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
-    files = sorted(split_of)
+    files = sorted(sample.file for part in found.splits.values() for sample in part)
     seen: dict[str, _Seen] = {}
-    palette = load_images.colors(found)
+    palette = data.colors or load_images.colors(found)
     problems = [*found.faults, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
-        look = partial(_seen, found, Cropper(root, found.crops), image_size=image_size, palette=palette)
+        look = partial(_seen, found, Cropper(root, found.crops), data=data, palette=palette)
         for file, each in zip(files, threads.map(look, files), strict=True):
             if isinstance(each, Problem):
                 problems.append(each)
             else:
                 seen[file] = each
-    usable = {file: split_of[file] for file in seen}
+    found, parts = _divided(found, seen, data, seed, problems)
+    usable = {sample.file: split for split, part in parts.items() for sample in part}
+    alike = resemblance({file: each.look for file, each in seen.items()})
     pixels_of = _settled(
         {
             split: total(seen[file].mask for file in seen if usable[file] == split)
-            for split in (found.splits if found.masks else ())
+            for split in (parts if found.masks else ())
         }
     )
     sizes = Counter(each.look.size for each in seen.values())
     return Inspection(
         name,
         found.classes,
-        _members(found, usable),
+        _members(found.classes, parts),
         dict(sizes.most_common()),
         problems,
         usable,
@@ -83,35 +90,57 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
             *([VOID] if looks_void({number for counts in pixels_of.values() for number in counts}) else []),
         ],
         mask_pixels=pixels_of,
-        alike=resemblance({file: each.look for file, each in seen.items()}),
-        image_size=image_size,
+        alike=alike,
+        image_size=data.image_size,
         palette=palette_of(root / problem.file for problem in problems if problem.file in {*found.masks.values()}),
+        groups={
+            split: len({found.groups.get(sample.file) for sample in part} - {None}) for split, part in parts.items()
+        }
+        if found.groups
+        else {},
+        grouping=None if found.groups else proposed(found.splits.get("train", ()), alike),
+        numbers=value_stats(np.array([found.values[file] for file in sorted(usable)]), found.outputs)
+        if usable and found.values
+        else {},
+        divided=parts.keys() - found.splits.keys(),
     )
 
 
-def _members(found: Listing, usable: Mapping[str, str]) -> dict[str, dict[str, list[str]]]:
+def _divided(
+    found: Listing, seen: Collection[str], data: DataSection, seed: int, problems: list[Problem]
+) -> tuple[Listing, Mapping[str, Sequence[Sample]]]:
+    """The usable images of a folder, and how they are divided. What does not allow that is added to the problems."""
+    left = {split: [sample for sample in part if sample.file in seen] for split, part in found.splits.items()}
+    found = replace(found, splits=left)
+    try:
+        found = grouped(found, data)
+        return found, planned(found, data, seed)
+    except DeclarationError as error:
+        problems.append(Problem("data" + f".{error.key}" * bool(error.key), str(error)))
+        return found, left
+
+
+def _members(classes: Sequence[str], parts: Mapping[str, Sequence[Sample]]) -> dict[str, dict[str, list[str]]]:
     return {
         split: {
-            name: [sample.file for sample in part if sample.file in usable and number in sample.labels]
-            for number, name in enumerate(found.classes)
+            name: [sample.file for sample in part if number in sample.labels] for number, name in enumerate(classes)
         }
-        for split, part in found.splits.items()
+        for split, part in parts.items()
     }
 
 
-def _seen(
-    found: Listing, cropper: Cropper, file: str, *, image_size: tuple[int, int] | None, palette: Palette
-) -> _Seen | Problem:
+def _seen(found: Listing, cropper: Cropper, file: str, *, data: DataSection, palette: Palette) -> _Seen | Problem:
     """An image of a listing; or what is wrong with it or its mask."""
     crop = found.crops.get(file)
     path = found.root / (crop.file if crop else file)
+    mode = "rgb" if data.color_mode == ALL else data.color_mode
     try:
         size = image_files.size_of(path)
         with bands.opened_or_drawn(path) as opened:
             opened.load()
             image = cropper.cut(file) if crop else opened
             size = (image.height, image.width) if crop else size
-            drawn = whole(image) if image_size is None else pixels(image, Form(*image_size))
+            drawn = pixels(image, Form.of(data, *data.image_size, mode)) if data.image_size else whole(image)
             content, thumbnail = content_of(image), pixels(image, THUMBNAIL)
         key = (drawn.shape, fingerprint(np.ascontiguousarray(drawn).data))
         look = Look(size, f"{_digest(path)} {crop}", key, thumbnail)

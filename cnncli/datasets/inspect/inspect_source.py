@@ -20,15 +20,14 @@ from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.crops import Cropper
-from cnncli.datasets.inspect import mask_summary
+from cnncli.datasets.inspect import mask_summary, recognize_values
 from cnncli.datasets.inspect.mask_summary import MaskSummary
-from cnncli.datasets.layouts import value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, bands, csv_layout, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
-from cnncli.errors import CnncliError, DeclarationError, UsageError
+from cnncli.errors import CnncliError, UsageError
 
 MOST_FILES, MOST_BYTES = 10_000, 256 << 20
 """Of a folder that is decoded whole: some five seconds of two processors."""
@@ -163,7 +162,7 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = (None if data.crop_boxes else _numbers(root, data)) or found.listing()
+    listing = (None if data.crop_boxes else recognize_values.numbers(root, data)) or found.listing()
     if listing.faults:
         listing = _masked(data) or listing
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
@@ -192,7 +191,8 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
     unusable |= {file for file, mask in listing.masks.items() if mask in unusable}
     kept = load_images.without(listing, unusable)
     counts = Counter(label for sample in kept.splits.get("train", ()) for label in sample.labels)
-    held = bands.beyond_pillow(root / next(sample.file for part in kept.splits.values() for sample in part))
+    first = next(sample.file for part in kept.splits.values() for sample in part)
+    held = None if kept.crops else bands.beyond_pillow(root / first)
     return SourceSummary(
         "folder",
         masks.classes if masks else kept.classes,
@@ -228,15 +228,6 @@ def _targets(listing: Listing) -> dict[str, str | int]:
     if listing.crops:
         return {"crop_boxes": True}
     return {"targets": "masks"} if listing.masks else {"targets": "values"} if listing.values else {}
-
-
-def _numbers(root: Path, data: DataSection) -> Listing | None:
-    """The images of a folder whose table has numbers that are no classes."""
-    try:
-        listing = value_tables.read(root, data.replace(targets="values", layout="auto"))
-    except (CnncliError, DeclarationError):
-        return None
-    return listing if not listing.faults and value_tables.are_values(listing) else None
 
 
 INSPECTORS: dict[str, Callable[[Found, DataSection, Callable[[int, int], None]], SourceSummary]] = {

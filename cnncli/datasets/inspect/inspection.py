@@ -1,15 +1,17 @@
 """What was found in a data source."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from cnncli.datasets.images.decode import Form
+from cnncli.datasets.inspect.grouping import Grouping
 from cnncli.datasets.inspect.near_duplicates import SIDE
 from cnncli.datasets.inspect.resemblance import Groups, Resemblance
+from cnncli.datasets.inspect.value_stats import ValueStats
 from cnncli.datasets.problems import Problem
 
 Array = np.ndarray[Any, Any]
@@ -31,7 +33,10 @@ class Inspection:
     `split_of`: of each usable image. `ranges`: of arrays the least and the greatest value by split. `notes`: what was
     understood of the source, where it may be meant otherwise, and what looks lost in its images. `mask_pixels`: pixels
     of each class number by split. `alike`: images that are the same or nearly so; pixels were compared at `image_size`,
-    or else at the images' own size. `palette`: the colors of masks that are in colors.
+    or else at the images' own size. `palette`: the colors of masks that are in colors. `groups`: by split, where
+    `group_by` makes some; `grouping`: a pattern for it that keeps training images that resemble each other together.
+    `divided`: the splits that are a share of the training images. `numbers`: the values that images have instead of
+    classes, by name.
     """
 
     source: str
@@ -47,6 +52,10 @@ class Inspection:
     alike: Resemblance = field(default_factory=Resemblance)
     image_size: tuple[int, int] | None = None
     palette: Sequence[Sequence[int]] = ()
+    groups: Mapping[str, int] = field(default_factory=dict)
+    grouping: Grouping | None = None
+    divided: Collection[str] = ()
+    numbers: Mapping[str, ValueStats] = field(default_factory=dict)
 
     @property
     def images(self) -> int:
@@ -101,6 +110,9 @@ class Inspection:
             },
             "notes": list(self.notes),
             "palette": list(self.palette),
+            "numbers": {name: stats._asdict() for name, stats in self.numbers.items()},
+            "groups": self.groups,
+            "group_by": self.grouping and self.grouping.pattern,
             "problems": [problem._asdict() for problem in self.problems],
         }
 

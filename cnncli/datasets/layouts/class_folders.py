@@ -9,10 +9,11 @@ Files are taken in the order of their names, whatever the file system's is. Hidd
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
-from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
+from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_beside, is_image, joined, split_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
@@ -26,13 +27,14 @@ MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
 class _Part(NamedTuple):
     """What one folder, or one of a split, has: files with their classes' names, and the classes that it speaks of.
 
-    `listed`: a table says so.
+    `listed`: a table says so. `groups`: those of files that it has a column of.
     """
 
     rows: list[tuple[str, tuple[str, ...]]]
     classes: tuple[str, ...]
     several: bool
     listed: bool = False
+    groups: Mapping[str, str] = MappingProxyType({})
 
     @property
     def unlisted(self) -> list[str]:
@@ -57,7 +59,7 @@ def read(root: Path, data: DataSection) -> Listing:
     if not whole:
         for folder in parts.folders.values():
             _refuse_unnamed_splits(root / folder)
-    found = {split: _part(root, folder, problems) for split, folder in parts.folders.items()}
+    found = {split: _part(root, folder, problems, data.group_by) for split, folder in parts.folders.items()}
     notes = list(parts.notes)
     masks = [] if whole else [file for part in found.values() for file in masks_beside.masks_beside(part.unlisted)]
     if masks:
@@ -80,7 +82,8 @@ def read(root: Path, data: DataSection) -> Listing:
         faults.append(EMPTY)
     if any(part.listed for part in found.values()) and not several:
         notes += numbers_hint(classes)
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes)
+    groups = {file: group for part in found.values() for file, group in part.groups.items()}
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes, groups=groups)
 
 
 def _refuse_unnamed_splits(place: Path) -> None:
@@ -107,17 +110,21 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
-def _part(root: Path, folder: str, problems: list[Problem]) -> _Part:
+def _part(root: Path, folder: str, problems: list[Problem], group_by: str | None) -> _Part:
     """What lies in `folder`, a split's or "" for the root itself. What can't be used is added to `problems`."""
     place = root / folder
     if (place / labels_csv.TABLE).exists():
-        told = labels_csv.read(place / labels_csv.TABLE)
+        told = labels_csv.read(place / labels_csv.TABLE, group_by)
         problems.extend(Problem(joined(folder, problem.file), problem.rule) for problem in told.problems)
         rows = [(joined(folder, file), names) for file, names in told.rows]
-        return _Part([row for row in rows if is_image(row[0], problems)], told.classes, told.several, listed=True)
+        groups = {joined(folder, file): group for file, group in told.groups.items()}
+        rows = [row for row in rows if is_image(row[0], problems)]
+        return _Part(rows, told.classes, told.several, listed=True, groups=groups)
     rows, classes = [], []
     for name, is_folder in entries(place):
         path = joined(folder, name)
+        if is_folder and is_beside(root / path):
+            continue
         if is_folder:
             classes.append(composed(name))
             rows += [(file, (composed(name),)) for file in images_below(root, path, problems)]

@@ -27,27 +27,34 @@ UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True)
 class Table:
-    """`rows`: a file and the names of its classes, of which there may be none or many where `several` is true."""
+    """`rows`: a file and the names of its classes, of which there may be none or many where `several` is true.
+
+    `groups`: that of each file, where the table has a column for it.
+    """
 
     classes: tuple[str, ...]
     several: bool
     rows: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
-def read(path: Path) -> Table:
-    """Read a table. What is wrong with a row is among its problems, with the line as the file.
+def read(path: Path, group_by: str | None = None) -> Table:
+    """Read a table. What is wrong with a row is among its problems, with the line as the file. `group_by`: the column
+    of groups, if the table has one of this name.
 
     Raises CnncliError for a table that can't be read or whose columns are others.
     """
     with opened(path) as (columns, lines):
-        table, rows = _empty(path, columns), _Rows(columns, ListedFiles(path.parent))
+        group = group_column(columns, group_by)
+        table = _empty(path, [name for name in columns if name != group])
+        rows = _Rows(columns, ListedFiles(path.parent), group)
         for line, cells in lines:
             rows.add(table, cells, line)
     if table.several:
         return table
     names = tuple(sorted({name for _, given in table.rows for name in given}))
-    return Table(names, several=False, rows=table.rows, problems=table.problems)
+    return Table(names, several=False, rows=table.rows, problems=table.problems, groups=table.groups)
 
 
 @contextmanager
@@ -105,6 +112,11 @@ def _empty(path: Path, columns: list[str]) -> Table:
     return Table(tuple(others) if several else (), several)
 
 
+def group_column(columns: Sequence[str], group_by: str | None) -> str:
+    """The column of groups; "" where `group_by` names none."""
+    return group_by if group_by in columns and group_by not in (None, FILE, LABEL) else ""
+
+
 class ListedFiles:
     """The files that a table names, of which each row must name another. `lines`: the line of each that is taken."""
 
@@ -127,8 +139,8 @@ class ListedFiles:
 class _Rows:
     """The rows of a table, one after the other."""
 
-    def __init__(self, columns: Sequence[str], files: ListedFiles) -> None:
-        self.columns, self.files = columns, files
+    def __init__(self, columns: Sequence[str], files: ListedFiles, group: str) -> None:
+        self.columns, self.files, self.group = columns, files, group
 
     def add(self, table: Table, cells: list[str], line: int) -> None:
         """Add a row to the table, or what is wrong with it to the table's problems."""
@@ -138,6 +150,8 @@ class _Rows:
         else:
             row = dict(zip(self.columns, cells, strict=True))
             file = self.files.find(row.pop(FILE), line, problems)
+            group = row.pop(self.group, "")
+            problems += group_flaws(self.group, group)
             problems += _flaws(row, several=table.several)
             names = tuple(name for name, cell in row.items() if cell == "1") if table.several else (row[LABEL],)
         if problems:
@@ -145,6 +159,14 @@ class _Rows:
             return
         self.files.lines[file] = line
         table.rows.append((file, tuple(map(composed, names))))
+        if group:
+            table.groups[file] = group
+
+
+def group_flaws(column: str, group: str) -> Iterator[str]:
+    """The rule that a row without a group breaks, where there is a column for it."""
+    if column and not group:
+        yield f"column {column!r} must be the name of a group; it is empty"
 
 
 def _flaws(row: Mapping[str, str], *, several: bool) -> Iterator[str]:

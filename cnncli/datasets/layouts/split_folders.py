@@ -97,10 +97,15 @@ def _only_folder(path: Path) -> str:
     found = entries(path)
     folders = [name for name, is_folder in found if is_folder]
     if len(folders) > 1:
-        folders = [name for name in folders if name.lower() not in BESIDE or has_pictures(path / name)]
+        folders = [name for name in folders if not is_beside(path / name)]
     files = [name for name, is_folder in found if not is_folder]
     data = any(is_picture(name) or name == labels_csv.TABLE or array_files.is_named(name) for name in files)
     return folders[0] if len(folders) == 1 and not data else ""
+
+
+def is_beside(folder: Path) -> bool:
+    """Whether a folder lies beside data: it is called so, and holds no pictures."""
+    return folder.name.lower() in BESIDE and not has_pictures(folder)
 
 
 def has_pictures(folder: Path) -> bool:
@@ -146,5 +151,5 @@ def files_below(root: Path, folder: str) -> Iterator[str]:
         path = joined(folder, name)
         if not is_folder:
             yield path
-        elif not (root / path).is_symlink():
+        elif not (root / path).is_symlink() and not is_beside(root / path):
             yield from files_below(root, path)

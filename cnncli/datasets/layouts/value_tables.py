@@ -23,10 +23,11 @@ GREATEST = 3.4e38
 
 @dataclass
 class _Table:
-    """`rows`: files and their values, one for each of `outputs`, the names of the columns."""
+    """`rows`: files and their values, one for each of `outputs`, the names of the columns. `groups`: of the files."""
 
     outputs: tuple[str, ...]
     rows: dict[str, tuple[float, ...]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
 
 
 def read(root: Path, data: DataSection) -> Listing:
@@ -36,7 +37,7 @@ def read(root: Path, data: DataSection) -> Listing:
     """
     problems: list[Problem] = []
     parts = split_folders(root)
-    tables = {split: _table(root, folder, data.label_column, problems) for split, folder in parts.folders.items()}
+    tables = {split: _table(root, folder, data, problems) for split, folder in parts.folders.items()}
     outputs = {table.outputs for table in tables.values()}
     if len(outputs) > 1:
         columns = " and ".join(", ".join(names) for names in outputs)
@@ -50,8 +51,11 @@ def read(root: Path, data: DataSection) -> Listing:
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     empty = [folder for split, folder in parts.folders.items() if not tables[split].rows]
     faults = [Problem(joined(folder, TABLE), "there must be at least one usable row") for folder in empty]
+    groups = {file: group for table in tables.values() for file, group in table.groups.items()}
     notes = parts.notes
-    return Listing(root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop())
+    return Listing(
+        root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop(), groups=groups
+    )
 
 
 def are_values(listing: Listing) -> bool:
@@ -62,7 +66,7 @@ def are_values(listing: Listing) -> bool:
     return any(not number.is_integer() for number in numbers)
 
 
-def _table(root: Path, folder: str, column: str | int | None, problems: list[Problem]) -> _Table:
+def _table(root: Path, folder: str, data: DataSection, problems: list[Problem]) -> _Table:
     """The table in a folder. What is wrong with its rows is added to `problems`, with the line as the file."""
     path = root / folder / TABLE
     if not path.exists():
@@ -72,7 +76,9 @@ def _table(root: Path, folder: str, column: str | int | None, problems: list[Pro
     flaws: Counter[str] = Counter()
     count = 0
     with labels_csv.opened(path) as (columns, rows):
-        table, files = _Table(_outputs(path, columns, column)), labels_csv.ListedFiles(path.parent)
+        group = labels_csv.group_column(columns, data.group_by)
+        table = _Table(_outputs(path, columns, data.label_column, group))
+        files = labels_csv.ListedFiles(path.parent)
         for line, cells in rows:
             count += 1
             found: list[str] = []
@@ -83,18 +89,25 @@ def _table(root: Path, folder: str, column: str | int | None, problems: list[Pro
             wrong = {name: row.get(name, "") for name in table.outputs if _number(row.get(name, "")) is None}
             flaws.update(wrong.keys())
             found += _rules(wrong)
+            found += labels_csv.group_flaws(group, row.get(group, ""))
             problems.extend(Problem(joined(folder, f"{TABLE}:{line}"), rule) for rule in found)
             if not found and is_image(joined(folder, file), problems):
                 files.lines[file] = line
                 table.rows[joined(folder, file)] = tuple(float(row[name]) for name in table.outputs)
+                table.groups |= {joined(folder, file): row[group]} if group else {}
     _refuse_words(path, table, flaws, count)
     return table
 
 
-def _outputs(path: Path, columns: Sequence[str], column: str | int | None) -> tuple[str, ...]:
+def _outputs(path: Path, columns: Sequence[str], column: str | int | None, group: str) -> tuple[str, ...]:
     """The columns with values."""
-    others = [name for name in columns if name != FILE]
-    if len(others) != len(columns) - 1 or not others or not all(others) or len(others) != len(set(others)):
+    others = [name for name in columns if name not in (FILE, group)]
+    if (
+        len(others) != len(columns) - 1 - bool(group)
+        or not others
+        or not all(others)
+        or len(others) != len(set(others))
+    ):
         raise CnncliError(
             f"{path}: with `targets: values` the columns must be {FILE} and one for each value; "
             f"received {', '.join(columns) or 'none'}"

@@ -22,7 +22,7 @@ from typing import IO
 from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, DeclarationError
 from cnncli.system.files import open_regular
 
 MAGIC = b"\x93NUMPY"
@@ -88,8 +88,28 @@ def headers(source: Found) -> dict[str, Header]:
     return {key: _alone(key, path, read) for key, path in source.files.items()}
 
 
-def notes(source: Found, arrays: Mapping[str, Header], used: Mapping[str, "SplitHeaders"]) -> list[str]:
-    """What is said of the names of a source's arrays, and of those that are not `used`."""
+def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header | None) -> Header:
+    """The array of this name: the group of each row of `train`. Raises DeclarationError where there is none such."""
+    path = source.file / f"{name}.npy"
+    if source.kind == "npy" and name not in arrays and path.is_file():
+        arrays = headers(replace(source, files={name: path}))
+    if name not in arrays:
+        raise DeclarationError(f"group_by must name an array of {source.name}; {_keys(arrays)}", "group_by")
+    found = arrays[name]
+    if train is None or found.shape != train.shape[:1] or found.kind not in INTEGERS:
+        rows = f"({train.shape[0]},)" if train else "(N,)"
+        raise DeclarationError(
+            f"group_by must name an array of whole numbers {rows}, for each training image one; {found.title} is "
+            f"{found.dtype} {found.shape}",
+            "group_by",
+        )
+    return found
+
+
+def notes(
+    source: Found, arrays: Mapping[str, Header], used: Mapping[str, "SplitHeaders"], group_by: str | None = None
+) -> list[str]:
+    """What is said of the names of a source's arrays, and of those that are not `used`, nor named by `group_by`."""
     names = {key: header.title for key, header in arrays.items()}
     if source.kind == "npy":
         names = {key: name.removesuffix(".npy") for key, name in names.items()}
@@ -98,7 +118,8 @@ def notes(source: Found, arrays: Mapping[str, Header], used: Mapping[str, "Split
         }
     if source.kind == "idx":
         return []
-    return array_names.notes(names, [part.key for split in used.values() for part in (split.x, split.y) if part])
+    taken = [part.key for split in used.values() for part in (split.x, split.y) if part]
+    return array_names.notes(names, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])])
 
 
 def _titles(arrays: Mapping[str, Header]) -> set[str]:

@@ -48,8 +48,8 @@ UNREAD = (
 """Endings of images that are not read: such files are named wherever images are looked for."""
 HEIC = "convert HEIC to JPEG, for example with `magick mogrify -format jpg *.heic`"
 WAYS_OUT = dict.fromkeys((".heic", ".heif"), f": {HEIC}")
-NEEDLESS = ("Thumbs.db", "desktop.ini", "__MACOSX")
-"""What file managers and archivers leave behind."""
+NEEDLESS = ("thumbs.db", "desktop.ini", "__macosx")
+"""What file managers and archivers leave behind, in lower case."""
 
 
 def is_picture(name: str) -> bool:
@@ -78,4 +78,4 @@ def entries(folder: Path) -> list[tuple[str, bool]]:
 
 
 def _looked_at(name: str) -> bool:
-    return not name.startswith(".") and name not in NEEDLESS
+    return not name.startswith(".") and name.lower() not in NEEDLESS

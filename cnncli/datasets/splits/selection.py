@@ -1,6 +1,5 @@
 """The images of a folder as a spec asks for them: listed, divided, of one shape; nothing is decoded."""
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from shlex import quote
@@ -9,6 +8,7 @@ from typing import NamedTuple, TypeVar
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import FOLDER_KEYS, TABLE_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
+from cnncli.datasets.splits.groups import folds_of, grouped
 from cnncli.datasets.splits.splitting import divide
 from cnncli.errors import DeclarationError
 
@@ -28,7 +28,7 @@ def listing(source: Found, data: DataSection) -> Listing:
     data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
     refuse(found, found.problems, data, found.faults)
-    return found
+    return grouped(found, data)
 
 
 def refuse(found: Listing, problems: Sequence[Problem], data: DataSection, faults: Sequence[Problem] = ()) -> None:
@@ -54,23 +54,17 @@ def splits(found: Listing, data: DataSection, seed: int) -> Mapping[str, Sequenc
             raise DeclarationError(f"{key} must be omitted because there are no training images", key)
     if not shares:
         return found.splits
-    train = found.splits["train"]
-    divided = _by_group(found, shares, seed) if found.groups else divide(train, shares, seed, found.classes)
-    parts = {**found.splits, **divided}
+    parts = {**found.splits, **divide(found.splits["train"], shares, seed, found.classes, found.groups)}
     return {name: parts[name] for name in ("train", "validation", "test") if name in parts}
 
 
-def _by_group(found: Listing, shares: Mapping[str, float], seed: int) -> dict[str, list[Sample]]:
-    """The images divided by their groups, such as boxes by their file. A group has the classes of all its images."""
-    members: defaultdict[str, list[Sample]] = defaultdict(list)
-    for sample in found.splits["train"]:
-        members[found.groups[sample.file]].append(sample)
-    groups = [
-        Sample(group, tuple(sorted({label for sample in part for label in sample.labels})))
-        for group, part in sorted(members.items())
-    ]
-    divided = divide(groups, shares, seed, found.classes)
-    return {name: sorted(one for group in part for one in members[group.file]) for name, part in divided.items()}
+def fold(found: Listing, data: DataSection, seed: int) -> int | None:
+    """The number of images in the fold that is validated on, where folds keep groups together."""
+    if data.folds is None or not found.groups or "validation" in found.splits:
+        return None
+    train = found.splits["train"]
+    chosen = folds_of(train, found.groups, data.folds, seed, found.classes)
+    return sum(chosen[found.groups[sample.file]] == data.fold for sample in train)
 
 
 def image_shape(found: Listing, data: DataSection, input_shape: tuple[int, ...] | None = None) -> tuple[int, int, int]:

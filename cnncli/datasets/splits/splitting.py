@@ -6,17 +6,31 @@ from hashlib import sha256
 from math import floor
 
 from cnncli.datasets.sources.found import Sample, absent, numbers_hint
+from cnncli.datasets.splits.groups import by_group
 from cnncli.errors import DeclarationError
 
 
 def divide(
-    samples: Sequence[Sample], shares: Mapping[str, float], seed: int, classes: Sequence[str]
+    samples: Sequence[Sample],
+    shares: Mapping[str, float],
+    seed: int,
+    classes: Sequence[str],
+    groups: Mapping[str, str] | None = None,
 ) -> dict[str, list[Sample]]:
     """ "train" and the splits that `shares` gives a part of each class, n − ⌊n · (1 − share)⌋ of n images (as Keras).
 
-    An image of several classes counts for its rarest. Raises DeclarationError for a class that a split has none of.
+    An image of several classes counts for its rarest. With `groups`, by the file, all images of a group stay together.
+    Raises DeclarationError for a class that a split has none of.
     """
     images = Counter(label for sample in samples for label in sample.labels)
+    divided = by_group(samples, groups, shares, seed, classes) if groups else _by_class(samples, shares, seed, images)
+    _check(divided, shares, classes, images)
+    return {name: sorted(part) for name, part in divided.items()}
+
+
+def _by_class(
+    samples: Sequence[Sample], shares: Mapping[str, float], seed: int, images: Mapping[int, int]
+) -> dict[str, list[Sample]]:
     strata: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         strata[min(sample.labels, key=lambda label: (images[label], label), default=-1)].append(sample)
@@ -29,8 +43,7 @@ def divide(
             divided[name] += left[:count]
             left = left[count:]
         divided["train"] += left
-    _check(divided, shares, classes, images)
-    return {name: sorted(part) for name, part in divided.items()}
+    return divided
 
 
 def _check(

@@ -18,16 +18,22 @@ NUMBERS = "if the labels are not classes, save them as floating point"
 
 
 def stratified(train: Split, shares: Mapping[str, float], seed: int, names: Sequence[str]) -> dict[str, Split]:
-    """The rows of `train` divided as a folder's images are: by the seed, a share of each class.
+    """The rows of `train` divided as a folder's images are: by the seed, a share of each class, or whole groups.
 
-    Raises DeclarationError where rows have no classes, or a split would have none of one.
+    Raises DeclarationError where rows have neither classes nor groups, or a split would have none of one.
     """
-    labels = _labels(train)
+    labels = labels_of(train)
+    if labels is None and not train.groups:
+        raise DeclarationError(
+            f"stratified needs classes: {train.place} must hold class numbers or rows of 0 and 1", "stratified"
+        )
+    labels = labels or [()] * len(train)
     shown = sorted({label for row in labels for label in row})
     rank = {label: number for number, label in enumerate(shown)}
     known = [class_name(label, names) for label in shown]
     samples = [Sample(f"{row:09}", tuple(rank[label] for label in of)) for row, of in enumerate(labels)]
-    parts = divide(samples, shares, seed, known)
+    groups = {sample.file: group for sample, group in zip(samples, train.groups, strict=True)} if train.groups else {}
+    parts = divide(samples, shares, seed, known, groups)
     return {name: replace(train, rows=np.array([int(row.file) for row in part])) for name, part in parts.items()}
 
 
@@ -87,17 +93,15 @@ def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, 
     return {name: of for name, of in lacking.items() if of}
 
 
-def _labels(split: Split) -> list[tuple[int, ...]]:
-    """The classes of each row."""
+def labels_of(split: Split) -> list[tuple[int, ...]] | None:
+    """The classes of each of the split's rows; None of rows without classes."""
     numbers = _numbers(split)
     if numbers is not None:
         return [(number,) for number in numbers.tolist()]
     if not _is_several(split.y):
-        raise DeclarationError(
-            f"stratified needs classes: {split.place} must hold class numbers or rows of 0 and 1", "stratified"
-        )
+        return None
     assert split.y is not None
-    return [tuple(np.flatnonzero(row).tolist()) for row in split.y]
+    return [tuple(np.flatnonzero(row).tolist()) for row in split.y[split.numbers]]
 
 
 def _numbers(split: Split) -> Array | None:

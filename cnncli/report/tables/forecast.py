@@ -6,6 +6,7 @@ from typing import Any, TextIO
 
 from cnncli.report.tables.summary import amount, print_layers, summary_data
 from cnncli.report.terminal.figures import fitted
+from cnncli.report.terminal.progress import SPLITS
 from cnncli.spec.spec import Spec
 from cnncli.training.loop.forecast import Forecast
 
@@ -16,6 +17,9 @@ UNITS = (("ms", 1e-3, 0.9995), ("s", 1.0, 99.5), ("min", 60.0, 99.5 * 60), ("h",
 def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
     """The summary's table, a line about memory and one about time."""
     print_layers(spec, file)
+    if made.groups:
+        listed = [f"{count:,} {SPLITS[name]}" for name, count in made.groups.items()]
+        print(fitted(["groups ", *_listed(listed)], " "), file=file)
     memory, epochs = made.memory, spec.fit.epochs
     parts = {
         "Python and its libraries": memory.process,
@@ -41,6 +45,7 @@ def forecast_data(spec: Spec, made: Forecast) -> dict[str, Any]:
         "event": "dry_run",
         "name": spec.name,
         "samples": dict(made.images),
+        **({"groups": dict(made.groups)} if made.groups else {}),
         "threads": made.threads,
         "seed": spec.seed,
         "epochs": spec.fit.epochs,

@@ -8,6 +8,7 @@ from cnncli.escaping import one_line
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspection import Inspection
+    from cnncli.datasets.inspect.value_stats import ValueStats
 
 MOST_SIZES = 5
 MOST_NAMES = 4
@@ -15,15 +16,24 @@ MOST_NAMES = 4
 MANY, MANY_IMAGES = 0.1, 10
 """Share and number of images with near-duplicates beyond which a source seems to be made of series."""
 
+KEEP = "keep all images of a series or an object in one split"
+DIVIDE = (
+    "divide them into train and val yourself, with all images of a series or an object in one of them, or tell by "
+    "`group_by` under `data` which are of one"
+)
+
 
 def inspection_lines(found: "Inspection") -> Iterator[str]:
     """Contents, duplicates and problems of a source."""
     classes = f", {len(found.classes):,} classes" if found.classes else ", no classes"
-    yield f"{found.source}: {found.images:,} images{' with masks' if found.mask_pixels else classes}"
+    kind = " with masks" if found.mask_pixels else " with numbers" if found.numbers else classes
+    yield f"{found.source}: {found.images:,} images{kind}"
     yield from (f"  {one_line(note)}" for note in found.notes)
     for split, counts in found.counts.items():
         shown = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         yield f"  {split}: {shown or f'{found.size(split):,}'}"
+    if found.groups:
+        yield f"groups: {', '.join(f'{split} {count:,}' for split, count in found.groups.items())}"
     yield from _contents(found)
     yield from _alike(found)
     yield from _warnings(found)
@@ -40,11 +50,21 @@ def _contents(found: "Inspection") -> Iterator[str]:
     if found.ranges:
         ranges = [f"{split} {low:g} to {high:g}" for split, (low, high) in found.ranges.items()]
         yield f"values: {', '.join(ranges)}"
+    if found.numbers:
+        yield "numbers:"
+        yield from (f"  {one_line(name)}: {_stats(stats)}" for name, stats in found.numbers.items())
     if found.mask_pixels:
         yield "classes of pixels:"
         yield from (f"  {split}: {_shares(counts)}" for split, counts in found.mask_pixels.items())
     if found.palette:
         yield f"masks are in colors: where these are classes, write under `data` `palette: {found.palette}`"
+
+
+def _stats(stats: "ValueStats") -> str:
+    if stats.least == stats.greatest:
+        return f"{stats.least:g} of all images: there is nothing to predict"
+    quartiles = ", ".join(f"{value:g}" for value in stats.quartiles)
+    return f"{stats.least:g} to {stats.greatest:g}, mean {stats.mean:g}, quartiles {quartiles}"
 
 
 def _shares(counts: Mapping[int, int]) -> str:
@@ -72,16 +92,22 @@ def _named(group: Sequence[str], sign: str) -> str:
 
 
 def _warnings(found: "Inspection") -> Iterator[str]:
+    kept = found.grouping
+    way = f"`group_by: '{kept.pattern}'` under `data` keeps them together, in {kept.groups:,} groups" if kept else ""
     for split in found.members:
         count, total = found.among(split, "train"), found.size(split)
         if split != "train" and count:
             yield (
                 f"{count:,} of {total:,} {split} images ({count / total:.0%}) also appear in train, the same or nearly "
-                "so: metrics on them are too optimistic; keep all images of a series or an object in one split"
+                f"so: metrics on them are too optimistic; {(split in found.divided and way) or KEEP}"
             )
-        elif split == "train" and "validation" not in found.members and count > max(MANY * total, MANY_IMAGES):
+        elif (
+            split == "train"
+            and "validation" not in found.members
+            and not found.groups
+            and count > max(MANY * total, MANY_IMAGES)
+        ):
             yield (
                 f"{count:,} of {total:,} training images ({count / total:.0%}) resemble another one: validation_split "
-                "would put such images into both splits; divide them into train and val yourself, with all images of "
-                "a series or an object in one of them"
+                f"would put such images into both splits; {way or DIVIDE}"
             )

@@ -30,7 +30,7 @@ from cnncli.training.sections import CompileSection, FitSection
 
 @dataclass(slots=True)
 class Parts:
-    """The parts of a valid spec."""
+    """The parts of a valid spec. `notes`: what was understood of the data's layout."""
 
     name: str | None
     seed: int
@@ -39,6 +39,7 @@ class Parts:
     compile: CompileSection
     fit: FitSection
     expect: tuple[Expectation, ...]
+    notes: tuple[str, ...] = ()
 
 
 def validate(
@@ -139,7 +140,9 @@ class _Validation:
         self._warn(model, compiled, data, description)
         if description is not None:
             data = data.replace(dataset=description.source)
-        return Parts(head.name, head.seed, data, model, compiled, fit, tuple(expectation for expectation, _ in expect))
+        expected = tuple(expectation for expectation, _ in expect)
+        notes = description.notes if description is not None else ()
+        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes)
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")

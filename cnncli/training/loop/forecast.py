@@ -48,7 +48,7 @@ class Memory:
 @dataclass(frozen=True)
 class Forecast:
     """`images`: number per split. `steps`: per epoch. `training`, `validation`: seconds per epoch, without the time for
-    writing checkpoints.
+    writing checkpoints. `groups`: number per split, where images of a group stay together.
     """
 
     images: Mapping[str, int]
@@ -57,6 +57,7 @@ class Forecast:
     steps: int
     training: float
     validation: float
+    groups: Mapping[str, int]
 
     @property
     def epoch(self) -> float:
@@ -106,9 +107,8 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
 
         with network.steady_weights():
             judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
-    return Forecast(
-        dataset.sizes, network.threads, _memory(plan, dataset, network, update, process), batches, trained, judged
-    )
+    memory = _memory(plan, dataset, network, update, process)
+    return Forecast(dataset.sizes, network.threads, memory, batches, trained, judged, dataset.groups)
 
 
 def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:
