@@ -1,5 +1,6 @@
 """The `data` section of a spec."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
@@ -41,6 +42,50 @@ class _Column(Kind):
         return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
 
 
+class TableColumns(dict[str, Any]):
+    """What `columns` says of a table of images, by the keys of `_Columns`."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
+        return hash(repr(self))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the class or of the values; none where they are not given."""
+        given = self.get("label", ())
+        return (given,) if isinstance(given, str) else tuple(given)
+
+
+class _Columns(Kind):
+    """Columns of a table of images, and where and how to read it."""
+
+    keys = ("file", "label", "split", "folder", "separator")
+    rule = (
+        "a mapping with some of file, label (a column or a list of columns), split, folder and separator, like "
+        "{file: photo, label: breed}"
+    )
+    sample = TableColumns(label="breed")
+
+    def read(self, value: Any) -> TableColumns:
+        if not isinstance(value, Mapping) or not value or not set(value) <= set(self.keys):
+            raise self.refuse()
+        labels = value.get("label", "-")
+        for text in (
+            *(value[key] for key in value if key != "label"),
+            *([labels] if isinstance(labels, str) else labels),
+        ):
+            if not isinstance(text, str) or not text:
+                raise self.refuse()
+        if not labels or not isinstance(labels, str | list | tuple):
+            raise self.refuse()
+        return TableColumns({key: list(each) if isinstance(each, tuple) else each for key, each in value.items()})
+
+    def schema(self) -> Schema:
+        text = {"type": "string", "minLength": 1}
+        label = {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]}
+        properties = {key: label if key == "label" else text for key in self.keys}
+        return {"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": False}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -48,7 +93,7 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "columns"),
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -117,6 +162,10 @@ class DataSection(Declaration):
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
 
+    columns: Annotated[TableColumns | None, Maybe(_Columns())] = None
+    """Columns of a table of images: `file` and `label` (several, with 0 or 1, for images of several classes; with
+    `targets: values` those of the numbers), `split`; `folder` of the images, relative to the table; `separator` between
+    several classes in a cell. By default recognized by their usual names."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
 
@@ -133,6 +182,11 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            f"columns requires class labels or values; remove it with `targets: {self.targets}`": self.columns
+            and self.targets not in ("labels", "values"),
+            "columns requires a table; remove it with `layout: class_folders`": self.columns and self.layout != "auto",
+            "label_column and columns name the same column: omit label_column": self.columns
+            and self.label_column is not None,
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
         }

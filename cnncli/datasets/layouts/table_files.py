@@ -1,0 +1,122 @@
+"""The files that a table of images names: beside it, or in a folder beside it, also without their endings."""
+
+import os
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+
+from cnncli.datasets.layouts.split_names import split_of
+from cnncli.datasets.sources.image_names import is_picture
+from cnncli.datasets.sources.unicode_names import Files, composed
+from cnncli.errors import DeclarationError
+
+
+class TableFiles:
+    """The files of the folder of a table. `inside`: the folder in it that holds all, where that is said."""
+
+    def __init__(self, table: Path, inside: str = "") -> None:
+        self.table, self.folder, self.inside = table, table.parent, inside.strip("/")
+        parts = PurePosixPath(self.inside).parts
+        if inside.startswith("/") or ".." in parts or not (self.folder / self.inside).is_dir():
+            raise DeclarationError(
+                f"columns: folder must be a folder beside {table.name}; received {inside}", "columns"
+            )
+        self.listed = Files(self.folder)
+        self.homes: Counter[str] = Counter()
+        """How many of the names are of files in each folder."""
+
+    def find(self, names: Sequence[str]) -> list[str | ValueError]:
+        """The file that each name means, relative to the table's folder; or the rule that it breaks.
+
+        Raises DeclarationError where most are in each of several folders.
+        """
+        found = [self._candidates(name) for name in names]
+        homes = Counter(_home(file, name) for name, files in zip(names, found, strict=True) for file in files)
+        taken: list[str | ValueError] = []
+        for name, candidates in zip(names, found, strict=True):
+            files = self._nearest(name, candidates) if len(candidates) > 1 else candidates
+            if len(files) > 1:
+                self._refuse_homes(homes, len(names))
+            taken.append(self._one(name, files))
+        return taken
+
+    @property
+    def pictures(self) -> int:
+        """How many pictures are in the folders in which files were found, and below where those have none."""
+        return sum(count for home, count in self._index[1].items() if home in self.homes)
+
+    def _one(self, name: str, files: Sequence[str]) -> str | ValueError:
+        if len(files) > 1:
+            return ValueError(f"'{name}' is ambiguous in the table's folder; it matches {', '.join(sorted(files))}")
+        try:
+            file = files[0] if files else self.listed.find(name)
+        except ValueError as error:
+            return error
+        self.homes[file.rpartition("/")[0]] += 1
+        return file
+
+    def _candidates(self, name: str) -> list[str]:
+        """The files that end in what a name says."""
+        by_name, _ = self._index
+        path = composed(name.replace("\\", "/")).removeprefix("./")
+        parts = path.split("/")
+        if not parts[-1] or path.startswith("/") or ".." in parts or "" in parts or ":" in parts[0]:
+            return []
+        if len(parts) > 1 and parts[0] == self.folder.name and not (self.folder / parts[0]).is_dir():
+            path = "/".join(parts[1:])
+        files = by_name.get(parts[-1].casefold(), ())
+        found = [file for file in files if _ends(file.casefold(), path.casefold())]
+        same = [file for file in found if _ends(composed(file), path)]
+        return same or found
+
+    def _nearest(self, name: str, files: Sequence[str]) -> list[str]:
+        """Of files that are called alike those that are beside the table, or in the folder of its split."""
+        beside = [file for file in files if len(PurePosixPath(file).parts) == name.count("/") + 1]
+        split = split_of(self.table.stem)
+        return beside or [file for file in files if split and split_of(file.split("/")[0]) == split] or list(files)
+
+    def _refuse_homes(self, homes: Counter[str], count: int) -> None:
+        """Raise DeclarationError where several folders have most of the files."""
+        most = sorted(home for home, held in homes.items() if 2 * held >= count)
+        folders = sorted({home.partition("*")[0].rstrip("/") for home in most})
+        if len(folders) > 1 and folders[0]:
+            way = " or ".join(f"`columns: {{folder: {folder}}}`" for folder in folders)
+            raise DeclarationError(
+                f"{self.table}: the folders {' and '.join(folders)} both have files of these names: set {way} under "
+                "`data`"
+            )
+
+    @cached_property
+    def _index(self) -> tuple[dict[str, list[str]], Counter[str]]:
+        """The pictures of the folder and below by their names, with and without their endings; and how many are in
+        each folder. Each folder is listed once.
+        """
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        counts: Counter[str] = Counter()
+        for place, folders, files in os.walk(self.folder / self.inside):
+            folders[:] = sorted(folder for folder in folders if not folder.startswith("."))
+            home = Path(place).relative_to(self.folder).as_posix()
+            prefix = "" if home == "." else f"{home}/"
+            for file in files:
+                if is_picture(file):
+                    name = composed(file).casefold()
+                    found[name].append(prefix + file)
+                    found[name.rpartition(".")[0]].append(prefix + file)
+                    counts[prefix.rstrip("/")] += 1
+        return found, counts
+
+
+def _ends(file: str, path: str) -> bool:
+    """Whether a file is the one at a path, or below a folder, or with an ending that the path lacks."""
+    stem = file.rpartition(".")[0]
+    return any(each == path or each.endswith(f"/{path}") for each in (file, stem))
+
+
+def _home(file: str, name: str) -> str:
+    """The folder in which a name means a file, and its ending where the name has none."""
+    folder, _, last = file.rpartition("/")
+    ending = last.rpartition(".")[2]
+    up = name.replace("\\", "/").count("/")
+    home = "/".join(folder.split("/")[: len(folder.split("/")) - up]) if folder else ""
+    return f"{home}/*.{ending}"

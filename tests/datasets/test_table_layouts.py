@@ -1,0 +1,157 @@
+"""Tables of images as people have them: what is understood, what is asked, and what a small network learns from it."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from cnncli.datasets.describe import find
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
+from cnncli.errors import CnncliError
+from tests.cli.test_train import cnncli
+from tests.datasets.test_layouts import CLASSES, drawing
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("CNNCLI_CACHE_DIR", str(tmp_path / "cache"))
+
+
+def pictures(folder, count, *, seed=0, name="{:03}", ending=".png"):
+    """`count` pictures of each class in a folder, the classes in turn; their names without endings, and classes."""
+    generator = np.random.default_rng(seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    made = []
+    for i in range(2 * count):
+        stem = name.format(i)
+        Image.fromarray(drawing(i % 2, generator)).save(folder / f"{stem}{ending}")
+        made.append((stem, CLASSES[i % 2]))
+    return made
+
+
+def write(path, *rows, between=","):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(between.join(map(str, row)) + "\n" for row in rows))
+
+
+def message(root, **options):
+    with pytest.raises(CnncliError) as caught:
+        load(DataSection(dataset=str(root), **options), root)
+    return str(caught.value).replace(f"{root.parent}/", "")
+
+
+def listed(root, **options):
+    """The listing of a folder or a table."""
+    return find(DataSection(dataset=str(root), **options), root.parent).listing()
+
+
+def dog_breeds(root):
+    rows = pictures(root / "train", 40, name="{:032x}", ending=".jpg")
+    pictures(root / "test", 4, name="f{:031x}", ending=".jpg")
+    write(root / "labels.csv", ("id", "breed"), *rows)
+    write(root / "sample_submission.csv", ("id", *CLASSES), ("f" + "0" * 31, 0.5, 0.5))
+    return "labels.csv: file in column id, class in breed; images in train/"
+
+
+def aptos(root):
+    rows = pictures(root / "train_images", 40, name="{:012x}")
+    pictures(root / "test_images", 4, name="f{:011x}")
+    write(root / "train.csv", ("id_code", "diagnosis"), *((name, CLASSES.index(label)) for name, label in rows))
+    write(root / "test.csv", ("id_code",), ("f" + "0" * 11,))
+    write(root / "sample_submission.csv", ("id_code", "diagnosis"), ("f" + "0" * 11, 0))
+    return "train.csv: file in column id_code, class in diagnosis; images in train_images/"
+
+
+def plant_pathology(root):
+    rows = pictures(root / "images", 40, name="Train_{}", ending=".jpg")
+    pictures(root / "images", 40, name="Test_{}", ending=".jpg")
+    shown = ((name, int(label == "disk"), int(label == "frame")) for name, label in rows)
+    write(root / "train.csv", ("image_id", "healthy", "rust"), *shown)
+    write(root / "test.csv", ("image_id",), ("Test_0",))
+    return "train.csv: file in column image_id, classes in healthy, rust; images in images/"
+
+
+def ham10000(root):
+    rows = pictures(root / "HAM10000_images_part_1", 20, name="ISIC_00{:05}", ending=".jpg")
+    rows += pictures(root / "HAM10000_images_part_2", 20, seed=1, name="ISIC_10{:05}", ending=".jpg")
+    header = ("lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization")
+    cells = [(f"HAM_{i}", name, label, "histo", 80.0, "male", "scalp") for i, (name, label) in enumerate(rows)]
+    write(root / "HAM10000_metadata.csv", header, *cells)
+    return (
+        "HAM10000_metadata.csv: file in column image_id, class in dx; images in HAM10000_images_part_1/ and "
+        "HAM10000_images_part_2/; ignored: lesion_id, dx_type, age, sex, localization"
+    )
+
+
+def gtsrb(root):
+    for split, count in (("Train", 40), ("Test", 8)):
+        rows = pictures(root / split, count, seed=count)
+        cells = [(12, 12, 1, 1, 11, 11, CLASSES.index(label), f"{split}/{name}.png") for name, label in rows]
+        write(
+            root / f"{split}.csv",
+            ("Width", "Height", "Roi.X1", "Roi.Y1", "Roi.X2", "Roi.Y2", "ClassId", "Path"),
+            *cells,
+        )
+    return (
+        "Train.csv: file in column Path, class in ClassId; images in Train/; ignored: Width, Height, Roi.X1, Roi.Y1, "
+        "Roi.X2, Roi.Y2"
+    )
+
+
+def hugging_face(root):
+    for split, count in (("train", 40), ("test", 8)):
+        rows = pictures(root / split, count, seed=count)
+        write(root / split / "metadata.csv", ("file_name", "label"), *((f"{name}.png", label) for name, label in rows))
+    return "metadata.csv: file in column file_name, class in label"
+
+
+def json_lines(root):
+    for split, count in (("train", 40), ("test", 8)):
+        rows = pictures(root / split, count, seed=count)
+        lines = [f'{{"file_name": "{name}.png", "label": "{label}", "box": [1, 2]}}' for name, label in rows]
+        (root / split / "metadata.jsonl").write_text("\n".join(lines))
+    return "metadata.jsonl: file in column file_name, class in label; ignored: box"
+
+
+def roboflow(root):
+    for split, count in (("train", 40), ("valid", 8), ("test", 8)):
+        rows = pictures(root / split, count, seed=count)
+        shown = ((f"{name}.png", int(label == "disk"), int(label == "frame")) for name, label in rows)
+        write(root / split / "_classes.csv", ("filename", " disk", " frame"), *shown)
+    return "_classes.csv: file in column filename, classes in disk, frame"
+
+
+def split_column(root):
+    rows = pictures(root / "img", 60)
+    splits = ["Training", "Training", "Training", "val", "test"]
+    cells = [(f"img\\{name}.PNG", label, splits[i // 2 % 5]) for i, (name, label) in enumerate(rows)]
+    write(root / "annotations.csv", ("Image Name", "Category", "Subset"), *cells, between=";")
+    return "annotations.csv: file in column Image Name, class in Category, split in Subset; images in img/"
+
+
+def a_table_a_split(root):
+    for split, count in (("train", 40), ("val", 8), ("test", 8)):
+        rows = pictures(root / "images", count, seed=count, name=f"{split}_{{}}")
+        write(root / f"{split}.tsv", ("image", "species"), *rows, between="\t")
+    return "train.tsv: file in column image, class in species; images in images/"
+
+
+LAYOUTS = (
+    *(dog_breeds, aptos, plant_pathology, ham10000, gtsrb, hugging_face, json_lines, roboflow, split_column),
+    a_table_a_split,
+)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS, ids=lambda layout: layout.__name__)
+def test_a_layout_is_said_and_what_init_writes_for_it_is_learned(tmp_path, layout):
+    said = layout(tmp_path / "own")
+    assert said in listed(tmp_path / "own").notes
+    done = cnncli(tmp_path, "init", "--data", "own")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "own.yaml").read_text()
+    assert f"  # {said}\n" in text
+    (tmp_path / "own.yaml").write_text(text + '\nexpect: {test_accuracy: ">= 0.9"}\n')
+    done = cnncli(tmp_path, "train", "own.yaml", "--epochs", 15, "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert f"notice: {tmp_path}/own: {said}\n" in done.stderr
+    assert cnncli(tmp_path, "datasets", "check", "own").returncode == 0
