@@ -77,7 +77,8 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source, data_format=section.data_format))
             return own, self._load(own)
-        if isinstance(found.source, str) and not find(section.replace(dataset=found.source), Path()).names_splits:
+        named = not isinstance(found.source, str) or find(section.replace(dataset=found.source), Path()).names_splits
+        if not named and list(dataset.splits) == ["train"]:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 

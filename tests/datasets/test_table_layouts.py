@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cnncli.datasets.describe import find
+from cnncli.datasets.describe import describe, find
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
 from tests.cli.test_train import cnncli
+from tests.datasets.photos import classes, picture
 from tests.datasets.test_layouts import CLASSES, drawing
 
 
@@ -155,3 +156,59 @@ def test_a_layout_is_said_and_what_init_writes_for_it_is_learned(tmp_path, layou
     assert done.returncode == 0, done.stderr
     assert f"notice: {tmp_path}/own: {said}\n" in done.stderr
     assert cnncli(tmp_path, "datasets", "check", "own").returncode == 0
+
+
+def fer2013(root, usages=("Training",) * 6 + ("PublicTest", "PrivateTest"), count=40):
+    """A table of grey pictures, all pixels of each in one cell."""
+    generator, rows = np.random.default_rng(0), []
+    for i in range(2 * count):
+        pixels = " ".join(map(str, drawing(i % 2, generator)[..., 0].ravel()))
+        rows.append((i % 2, pixels, usages[i // 2 % len(usages)]))
+    write(root / "fer2013.csv", ("emotion", "pixels", "Usage"), *rows)
+    return rows
+
+
+def test_pixels_in_one_cell_are_images_of_the_split_beside_them(tmp_path):
+    rows = fer2013(tmp_path)
+    made = load(DataSection(dataset="fer2013.csv"), tmp_path)
+    assert made.sizes == describe(DataSection(dataset="fer2013.csv"), tmp_path).samples
+    assert made.sizes == {"train": 60, "validation": 10, "test": 10}
+    for split, usage in (("train", "Training"), ("validation", "PublicTest"), ("test", "PrivateTest")):
+        part, told = made.splits[split], [row for row in rows if row[2] == usage]
+        assert part.y[part.numbers].tolist() == [label for label, _, _ in told]
+        images = np.array([pixels.split() for _, pixels, _ in told], np.uint8).reshape(-1, 12, 12, 1)
+        assert np.array_equal(part.x[part.numbers], images)
+    assert cnncli(tmp_path, "init", "--data", "fer2013.csv").returncode == 0
+    text = (tmp_path / "fer2013.yaml").read_text()
+    (tmp_path / "fer2013.yaml").write_text(text + '\nexpect: {test_accuracy: ">= 0.9"}\n')
+    done = cnncli(tmp_path, "train", "fer2013.yaml", "--epochs", 15, "--output", "run")
+    assert done.returncode == 0, done.stderr
+    done = cnncli(tmp_path, "datasets", "check", "fer2013.csv")
+    assert "train: 0 30, 1 30" in done.stdout
+
+
+def test_what_is_wrong_with_pixels_in_one_cell_is_told(tmp_path):
+    def told(*rows, header=("emotion", "pixels", "Usage"), **options):
+        write(tmp_path / "own.csv", header, *rows)
+        with pytest.raises(CnncliError) as caught:
+            load(DataSection(dataset="own.csv", **options), tmp_path)
+        return str(caught.value).replace(f"{tmp_path}", "HERE").splitlines()
+
+    good = (0, "1 2 3 4", "Training"), (1, "1 2 3 4", "Training")
+    assert told(*good, (1, "1 2 3", "Training"), (0, "1 2 x 4", "Training")) == [
+        "HERE: 2 problems",
+        "  own.csv:4:2: 'pixels' must have 4 numbers, like the first row; received 3",
+        "  own.csv:5:2: 'pixels' must have finite numbers; received 'x'",
+    ]
+    assert told(*good, (1, "1 2 3 4", "Public")) == [
+        "HERE/own.csv: 1 problem",
+        "  own.csv:4:3: 'Usage' must be Training, PublicTest or PrivateTest, or train, validation or test; received "
+        "'Public'",
+    ]
+    rows = [(*row, 7) for row in good]
+    assert told(*rows, header=("emotion", "pixels", "Usage", "age")) == [
+        "HERE/own.csv: one column beside pixels must be the class; received emotion, pixels, Usage, age: name it by "
+        "`label_column` under `data`"
+    ]
+    write(tmp_path / "own.csv", ("emotion", "pixels", "Usage", "age"), *rows)
+    assert load(DataSection(dataset="own.csv", label_column="emotion"), tmp_path).sizes == {"train": 2}

@@ -137,16 +137,17 @@ def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None
 def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     tables = csv_layout.tables(found, data)
     height, width, channels = csv_layout.image_shape(tables, None)
-    samples = {name: len(part) for name, part in tables.numbers.items()}
-    counts = Counter(tables.numbers.get("train", ()))
+    listing = csv_layout.listing(tables)
+    samples = {name: len(part) for name, part in listing.splits.items()}
+    counts = Counter(listing.classes[label] for row in listing.splits.get("train", ()) for label in row.labels)
     return SourceSummary(
         "table",
         tables.classes,
         samples,
         {(height, width): sum(samples.values())},
         channels,
-        {name: counts[number] for number, name in enumerate(tables.classes)},
-        listing=csv_layout.listing(tables),
+        {name: counts[name] for name in tables.classes},
+        listing=listing,
         notes=tables.notes,
     )
 

@@ -127,14 +127,16 @@ def tables(root: Path, data: DataSection) -> dict[str, str]:
 
 
 def labelled(root: Path, data: DataSection) -> list[str]:
-    """The names of the tables in a folder that surely are of images and labels; those with usual names, if any."""
+    """The names of the tables of images in a folder: those that surely have labels and usual names, or as much of that
+    as there is.
+    """
     names = [name for name, is_folder in entries(root) if not is_folder and name.lower().endswith(table_text.ENDINGS)]
     known = {name: header for name in names if (header := _header(root / name, data))}
     usual = [
         name for name in known if split_of(Path(name).stem) or any(word in USUAL for word in words(Path(name).stem))
     ]
     sure = [name for name in known if table_columns.has_label(known[name], data.columns)]
-    return [name for name in usual if name in sure] or usual or sure
+    return [name for name in usual if name in sure] or usual or sure or list(known)
 
 
 def is_table(path: Path, data: DataSection) -> bool:
@@ -197,8 +199,9 @@ def _weigh(path: Path, made: Contents, files: TableFiles, *, sure: bool) -> None
     if not named or named >= there:
         return
     if FEWEST * named < there and not sure:
+        file, label = made.columns.names[made.columns.file], made.columns.label_names[0]
         raise DeclarationError(
-            f"{path} names only {named:,} of the {there:,} images beside it: set `dataset: {path.name}`, with its "
-            "path, under `data` to use these alone"
+            f"{path} names only {named:,} of the {there:,} images beside it: to use these alone, set "
+            f"`columns: {{file: {file}, label: {label}}}` under `data`"
         )
     made.notes.append(f"{path.name} names {named:,} of {there:,} images; the others are left out")

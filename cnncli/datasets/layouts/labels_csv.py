@@ -98,8 +98,8 @@ def _choose(path: Path, columns: Columns, rows: Sequence[Row]) -> Columns:
     if columns.single:
         return columns.with_labels([_same(path, columns, rows)])
     halves = [at for at in columns.labels if 2 * sum(_said(cells[at]) in YES + NO for _, cells in rows) >= len(rows)]
-    if not rows or not halves:
-        halves = list(columns.labels)
+    if not rows:
+        return columns
     if len(halves) < 2:
         raise DeclarationError(table_columns.wrong(path, columns.names))
     return columns.with_labels(halves)

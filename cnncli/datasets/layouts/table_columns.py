@@ -27,6 +27,8 @@ SPLITS = ("split", "splits", "set", "subset", "dataset", "datasplit", "usage", "
 PIXEL = re.compile(r"(pixel|pix|px|p|x|f|v)?\d+(x\d+)?")
 """Names of columns of pixels, of which a table of pixels has more than of others."""
 NONE = TableColumns()
+MOST_NAMED = 20
+"""Columns that a message lists."""
 
 
 @dataclass(frozen=True)
@@ -108,17 +110,15 @@ def columns(path: Path, names: Sequence[str], asked: TableColumns | None, *, val
     return Columns(tuple(names), file, labels, single, split)
 
 
-def wrong(path: Path, names: Iterable[str], *, values: bool = False) -> str:
+def wrong(path: Path, names: Sequence[str], *, values: bool = False) -> str:
     """What to say of a table whose columns are others."""
     must = (
         f"with `targets: values` the columns must be {FILE} and one for each value"
         if values
         else f"the columns must be {FILE} and {LABEL}, or {FILE} and one 0/1 column per class"
     )
-    return (
-        f"{path}: {must}; received {', '.join(names) or 'none'}: name those that mean it by "
-        "`columns: {file: …, label: …}` under `data`"
-    )
+    keys = "label: …" if _first(names, FILES) is not None else "file: …, label: …"
+    return f"{path}: {must}; received {_few(names)}: name others by `columns: {{{keys}}}` under `data`"
 
 
 def _first(names: Sequence[str], known: Sequence[str], but: Iterable[int] = ()) -> int | None:
@@ -131,5 +131,9 @@ def _place(path: Path, names: Sequence[str], name: str, key: str) -> int:
     if names.count(name) == 1:
         return names.index(name)
     raise DeclarationError(
-        f"columns: {key} must be a column of {path.name}, one of {', '.join(names)}; received {name}", "columns"
+        f"columns: {key} must be one column of {path.name}, {_few(names)}; received {name}", "columns"
     )
+
+
+def _few(names: Sequence[str]) -> str:
+    return (", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")) or "none"

@@ -76,15 +76,21 @@ class TableFiles:
         split = split_of(self.table.stem)
         return beside or [file for file in files if split and split_of(file.split("/")[0]) == split] or list(files)
 
-    def _refuse_homes(self, homes: Counter[str], count: int) -> None:
-        """Raise DeclarationError where several folders have most of the files."""
-        most = sorted(home for home, held in homes.items() if 2 * held >= count)
-        folders = sorted({home.partition("*")[0].rstrip("/") for home in most})
+    def _refuse_homes(self, homes: Counter[tuple[str, str]], count: int) -> None:
+        """Raise DeclarationError where several folders have most of the files, or one has them twice."""
+        most = [home for home, held in homes.items() if 2 * held >= count]
+        folders = sorted({folder for folder, _ in most})
         if len(folders) > 1 and folders[0]:
             way = " or ".join(f"`columns: {{folder: {folder}}}`" for folder in folders)
             raise DeclarationError(
                 f"{self.table}: the folders {' and '.join(folders)} both have files of these names: set {way} under "
                 "`data`"
+            )
+        if len(most) > len(folders):
+            endings = " and ".join(sorted(ending for folder, ending in most if folder == folders[0]))
+            raise DeclarationError(
+                f"{self.table}: {folders[0] or 'its folder'} has {endings} files of these names: write the names with "
+                "their endings in the table, or keep one file of each name"
             )
 
     @cached_property
@@ -113,10 +119,9 @@ def _ends(file: str, path: str) -> bool:
     return any(each == path or each.endswith(f"/{path}") for each in (file, stem))
 
 
-def _home(file: str, name: str) -> str:
-    """The folder in which a name means a file, and its ending where the name has none."""
+def _home(file: str, name: str) -> tuple[str, str]:
+    """The folder in which a name means a file, and the file's ending."""
     folder, _, last = file.rpartition("/")
-    ending = last.rpartition(".")[2]
-    up = name.replace("\\", "/").count("/")
-    home = "/".join(folder.split("/")[: len(folder.split("/")) - up]) if folder else ""
-    return f"{home}/*.{ending}"
+    folders = folder.split("/")
+    kept = len(folders) - name.replace("\\", "/").count("/")
+    return "/".join(folders[:kept]), PurePosixPath(last).suffix
