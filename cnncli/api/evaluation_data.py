@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import EMBEDDED, Description, describe, find
+from cnncli.datasets.layouts.table_text import ENDINGS as TABLES
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.sources.unicode_names import composed
@@ -132,8 +133,11 @@ def _section(spec: Spec, data: str) -> DataSection:
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).suffix.lower() != ".csv" and spec.data.targets != "values":
         known.pop("label_column", None)
-    if Path(data).is_dir() and len(shape) == 3 and find(DataSection(dataset=data), Path.cwd()).kind == "folder":
+    asked = DataSection(dataset=data, columns=spec.data.columns)
+    if Path(data).exists() and len(shape) == 3 and find(asked, Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
+        if not any(path.suffix in TABLES for path in (Path(data), *Path(data).glob("*"))):
+            known.pop("columns", None)
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
         known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
     return DataSection(**{**known, "dataset": data})

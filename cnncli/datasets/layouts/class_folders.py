@@ -26,12 +26,13 @@ from cnncli.datasets.layouts.split_folders import (
 )
 from cnncli.datasets.layouts.split_names import are_numbered
 from cnncli.datasets.layouts.table_columns import TABLE
+from cnncli.datasets.layouts.table_text import ENDINGS
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, DeclarationError
 
 MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
 
@@ -79,6 +80,8 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     found = {
         split: _part(root, folder, data, given.get(split, ""), problems) for split, folder in parts.folders.items()
     }
+    if data.columns is not None and not any(part.table for part in found.values()):
+        raise DeclarationError(f"columns requires a table of images; {root} has none with these columns", "columns")
     notes += [*parts.notes, *(note for part in found.values() for note in part.notes)]
     masks = [] if whole else [file for part in found.values() for file in masks_beside.masks_beside(part.unlisted)]
     if masks:
@@ -112,16 +115,21 @@ def _tables(root: Path, folder: str, data: DataSection, notes: list[str]) -> dic
     tables but labels.csv, unless the table is asked for, which is added to `notes`.
     """
     place = root / folder
-    if data.layout != "auto" or (place / TABLE).exists():
-        return {"train": TABLE} if (place / TABLE).exists() else {}
-    known = image_tables.labelled(place, data)
-    if known and data.columns is None and _are_classes(place):
-        name = joined(folder, known[0])
-        notes.append(
-            f"{name} is not read, because the folders are the classes: `dataset: {Path(data.name) / name}` uses it"
-        )
+    if (place / TABLE).exists():
+        return {"train": TABLE}
+    if data.layout != "auto" or not any(name.lower().endswith(ENDINGS) for name, _ in entries(place)):
         return {}
-    return image_tables.tables(place, data) if known else {}
+    known = image_tables.labelled(place, data)
+    if data.columns is None and _are_classes(place):
+        for name in known[:1]:
+            path = joined(folder, name)
+            way = f"`dataset: {Path(data.name) / path}` uses it"
+            notes.append(f"{path} is not read, because the folders are the classes: {way}")
+        return {}
+    if known:
+        return image_tables.tables(place, data)
+    image_tables.refuse_unknown(place, data)
+    return {}
 
 
 def _are_classes(place: Path) -> bool:

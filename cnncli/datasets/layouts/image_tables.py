@@ -17,7 +17,7 @@ from cnncli.datasets.layouts.table_files import TableFiles
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.image_names import entries
-from cnncli.errors import DeclarationError
+from cnncli.errors import CnncliError, DeclarationError
 
 USUAL = ("labels", "metadata", "annotations", "classes", "data", "index")
 """Usual names of tables, beside those that say a split."""
@@ -132,11 +132,20 @@ def labelled(root: Path, data: DataSection) -> list[str]:
     """
     names = [name for name, is_folder in entries(root) if not is_folder and name.lower().endswith(table_text.ENDINGS)]
     known = {name: header for name in names if (header := _header(root / name, data))}
-    usual = [
-        name for name in known if split_of(Path(name).stem) or any(word in USUAL for word in words(Path(name).stem))
-    ]
+    usual = [name for name in known if _is_usual(name)]
     sure = [name for name in known if table_columns.has_label(known[name], data.columns)]
     return [name for name in usual if name in sure] or usual or sure or list(known)
+
+
+def refuse_unknown(root: Path, data: DataSection) -> None:
+    """Raise CnncliError for a table of a usual name that can't be read, or whose column of files has another name."""
+    for name, is_folder in entries(root):
+        if is_folder or not name.lower().endswith(table_text.ENDINGS) or not _is_usual(name):
+            continue
+        with table_text.opened(root / name, data.columns) as (names, _):
+            pixels = table_columns.are_pixels(names)
+            if not names or (table_columns.has_label(names, data.columns) and not pixels):
+                raise CnncliError(table_columns.wrong(root / name, names))
 
 
 def is_table(path: Path, data: DataSection) -> bool:
@@ -150,6 +159,12 @@ def _header(path: Path, data: DataSection) -> list[str]:
         return []
     names = table_text.header(path, data.columns)
     return names if table_columns.is_image_table(names, data.columns) else []
+
+
+def _is_usual(name: str) -> bool:
+    known = words(Path(name).stem)
+    left = any(word.startswith(LEFT) for word in known)
+    return not left and bool(split_of(Path(name).stem) or any(word in USUAL for word in known))
 
 
 def _several(root: Path, names: Sequence[str], data: DataSection) -> DeclarationError:

@@ -19,7 +19,9 @@ from cnncli.datasets.sources.found import is_number
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import DeclarationError
 
-YES, NO = ("1", "1.0", "true"), ("0", "0.0", "false")
+YES = frozenset(("1", "1.0", "true", "True", "TRUE"))
+NO = frozenset(("0", "0.0", "false", "False", "FALSE"))
+EITHER = YES | NO
 SEPARATOR = "|"
 """Between several classes in one cell."""
 
@@ -62,7 +64,7 @@ def read(path: Path, data: DataSection) -> Table:
     strict = image_tables.is_strict(path, columns)
     if not columns.single:
         rows = [
-            Labelled(file, tuple(name for name, cell in zip(names, cells, strict=True) if _said(cell) in YES), split)
+            Labelled(file, tuple(name for name, cell in zip(names, cells, strict=True) if cell in YES), split)
             for file, cells, split in found.rows
         ]
         exclusive = not (strict or columns.asked) and bool(rows) and all(len(row.classes) == 1 for row in rows)
@@ -97,7 +99,7 @@ def _choose(path: Path, columns: Columns, rows: Sequence[Row]) -> Columns:
         return columns
     if columns.single:
         return columns.with_labels([_same(path, columns, rows)])
-    halves = [at for at in columns.labels if 2 * sum(_said(cells[at]) in YES + NO for _, cells in rows) >= len(rows)]
+    halves = [at for at in columns.labels if 2 * sum(cells[at] in EITHER for _, cells in rows) >= len(rows)]
     if not rows:
         return columns
     if len(halves) < 2:
@@ -123,14 +125,12 @@ def _same(path: Path, columns: Columns, rows: Sequence[Row]) -> int:
     return next((at for at in columns.labels if rows and not all(is_number(cells[at]) for _, cells in rows)), first)
 
 
-def _said(cell: str) -> str:
-    return cell.casefold()
-
-
 def _flaws(columns: Columns, labels: Mapping[str, str]) -> Iterator[str]:
     """The rules that the classes of a row break."""
+    if not columns.single and EITHER.issuperset(labels.values()):
+        return
     for name, cell in labels.items():
-        if not columns.single and _said(cell) not in YES + NO:
+        if not columns.single and cell not in EITHER:
             way = " (numbers to be predicted need `targets: values` under `data`)" if is_number(cell) else ""
             yield f"column {name!r} must be 0 or 1; received {cell!r}{way}"
         elif not cell:

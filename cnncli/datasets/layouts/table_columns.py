@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnncli.datasets.section import TableColumns
+from cnncli.datasets.sources.csv_layout import PACKED
 from cnncli.errors import CnncliError, DeclarationError
 
 TABLE = "labels.csv"
@@ -66,16 +67,18 @@ def folded(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).casefold()
 
 
+def are_pixels(names: Sequence[str]) -> bool:
+    """Whether columns of these names are those of a table of pixels."""
+    known = [folded(name) for name in names]
+    return PACKED in known or 2 * sum(bool(PIXEL.fullmatch(name)) for name in known) > len(known)
+
+
 def is_image_table(names: Sequence[str], asked: TableColumns | None = None) -> bool:
     """Whether columns of these names are those of a table of image files and more, not of pixels."""
-    given, known = asked or NONE, {folded(name) for name in names}
-    if (
-        len(names) < 2
-        or "pixels" in known
-        or 2 * sum(bool(PIXEL.fullmatch(folded(name))) for name in names) > len(names)
-    ):
+    given = asked or NONE
+    if len(names) < 2 or are_pixels(names):
         return False
-    return given["file"] in names if "file" in given else not known.isdisjoint(FILES)
+    return given["file"] in names if "file" in given else any(folded(name) in FILES for name in names)
 
 
 def has_label(names: Sequence[str], asked: TableColumns | None = None) -> bool:

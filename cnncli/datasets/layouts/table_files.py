@@ -7,9 +7,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from cnncli.datasets.layouts.split_names import split_of
-from cnncli.datasets.sources.image_names import is_picture
+from cnncli.datasets.sources.image_names import ENDINGS, UNREAD
 from cnncli.datasets.sources.unicode_names import Files, composed
 from cnncli.errors import DeclarationError
+
+PICTURES = (*ENDINGS, *UNREAD)
 
 
 class TableFiles:
@@ -32,14 +34,12 @@ class TableFiles:
         Raises DeclarationError where most are in each of several folders.
         """
         found = [self._candidates(name) for name in names]
-        homes = Counter(_home(file, name) for name, files in zip(names, found, strict=True) for file in files)
-        taken: list[str | ValueError] = []
-        for name, candidates in zip(names, found, strict=True):
-            files = self._nearest(name, candidates) if len(candidates) > 1 else candidates
+        for at, files in enumerate(found):
             if len(files) > 1:
-                self._refuse_homes(homes, len(names))
-            taken.append(self._one(name, files))
-        return taken
+                found[at] = self._nearest(names[at], files)
+                if len(found[at]) > 1:
+                    self._refuse_homes(names, found)
+        return [self._one(name, files) for name, files in zip(names, found, strict=True)]
 
     @property
     def pictures(self) -> int:
@@ -49,6 +49,8 @@ class TableFiles:
     def _one(self, name: str, files: Sequence[str]) -> str | ValueError:
         if len(files) > 1:
             return ValueError(f"'{name}' is ambiguous in the table's folder; it matches {', '.join(sorted(files))}")
+        if not files and _is_simple(name) and not (self.folder / name).is_file():
+            return ValueError(f"there is no file '{name}' in the table's folder")
         try:
             file = files[0] if files else self.listed.find(name)
         except ValueError as error:
@@ -56,19 +58,23 @@ class TableFiles:
         self.homes[file.rpartition("/")[0]] += 1
         return file
 
-    def _candidates(self, name: str) -> list[str]:
+    def _candidates(self, name: str) -> Sequence[str]:
         """The files that end in what a name says."""
         by_name, _ = self._index
+        if "/" not in name and "\\" not in name:
+            files = by_name.get(composed(name).casefold(), ())
+            return files if len(files) < 2 else [file for file in files if _ends(composed(file), name)] or files
         path = composed(name.replace("\\", "/")).removeprefix("./")
         parts = path.split("/")
-        if not parts[-1] or path.startswith("/") or ".." in parts or "" in parts or ":" in parts[0]:
-            return []
-        if len(parts) > 1 and parts[0] == self.folder.name and not (self.folder / parts[0]).is_dir():
+        if not _is_simple(path) or not parts[-1]:
+            return ()
+        if parts[0] == self.folder.name and not (self.folder / parts[0]).is_dir():
             path = "/".join(parts[1:])
-        files = by_name.get(parts[-1].casefold(), ())
-        found = [file for file in files if _ends(file.casefold(), path.casefold())]
-        same = [file for file in found if _ends(composed(file), path)]
-        return same or found
+        found = by_name.get(parts[-1].casefold(), ())
+        if path in found:
+            return (path,)
+        found = [file for file in found if _ends(composed(file).casefold(), path.casefold())]
+        return [file for file in found if _ends(composed(file), path)] or found
 
     def _nearest(self, name: str, files: Sequence[str]) -> list[str]:
         """Of files that are called alike those that are beside the table, or in the folder of its split."""
@@ -76,9 +82,10 @@ class TableFiles:
         split = split_of(self.table.stem)
         return beside or [file for file in files if split and split_of(file.split("/")[0]) == split] or list(files)
 
-    def _refuse_homes(self, homes: Counter[tuple[str, str]], count: int) -> None:
+    def _refuse_homes(self, names: Sequence[str], found: Sequence[Sequence[str]]) -> None:
         """Raise DeclarationError where several folders have most of the files, or one has them twice."""
-        most = [home for home, held in homes.items() if 2 * held >= count]
+        homes = Counter(_home(file, name) for name, files in zip(names, found, strict=True) for file in files)
+        most = [home for home, held in homes.items() if 2 * held >= len(names)]
         folders = sorted({folder for folder, _ in most})
         if len(folders) > 1 and folders[0]:
             way = " or ".join(f"`columns: {{folder: {folder}}}`" for folder in folders)
@@ -105,12 +112,19 @@ class TableFiles:
             home = Path(place).relative_to(self.folder).as_posix()
             prefix = "" if home == "." else f"{home}/"
             for file in files:
-                if is_picture(file):
-                    name = composed(file).casefold()
+                name = composed(file).casefold()
+                if name.endswith(PICTURES):
                     found[name].append(prefix + file)
                     found[name.rpartition(".")[0]].append(prefix + file)
                     counts[prefix.rstrip("/")] += 1
         return found, counts
+
+
+def _is_simple(name: str) -> bool:
+    """Whether a name is that of a file in the folder, or below, as it stands there."""
+    return (
+        not (name.startswith("/") or "\\" in name or ":" in name or ".." in name or "//" in name) and name.isprintable()
+    )
 
 
 def _ends(file: str, path: str) -> bool:
