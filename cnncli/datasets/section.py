@@ -1,7 +1,7 @@
 """The `data` section of a spec."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
@@ -43,7 +43,9 @@ class _Column(Kind):
 
 
 class TableColumns(dict[str, Any]):
-    """What `columns` says of a table of images, by the keys of `_Columns`."""
+    """What `columns` says of a table of images, by its keys."""
+
+    keys_known: ClassVar = ("file", "label", "split", "folder", "separator")
 
     def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
         return hash(repr(self))
@@ -58,7 +60,6 @@ class TableColumns(dict[str, Any]):
 class _Columns(Kind):
     """Columns of a table of images, and where and how to read it."""
 
-    keys = ("file", "label", "split", "folder", "separator")
     rule = (
         "a mapping with some of file, label (a column or a list of columns), split, folder and separator, like "
         "{file: photo, label: breed}"
@@ -66,7 +67,7 @@ class _Columns(Kind):
     sample = TableColumns(label="breed")
 
     def read(self, value: Any) -> TableColumns:
-        if not isinstance(value, Mapping) or not value or not set(value) <= set(self.keys):
+        if not isinstance(value, Mapping) or not value or not set(value) <= set(TableColumns.keys_known):
             raise self.refuse()
         labels = value.get("label", "-")
         for text in (
@@ -82,7 +83,7 @@ class _Columns(Kind):
     def schema(self) -> Schema:
         text = {"type": "string", "minLength": 1}
         label = {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]}
-        properties = {key: label if key == "label" else text for key in self.keys}
+        properties = {key: label if key == "label" else text for key in TableColumns.keys_known}
         return {"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": False}
 
 

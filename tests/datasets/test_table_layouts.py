@@ -10,6 +10,7 @@ from cnncli.datasets.describe import describe, find
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
 from cnncli.errors import CnncliError
+from cnncli.layers.declarations.validation_errors import ValidationError
 from tests.cli.test_train import cnncli
 from tests.datasets.photos import classes, picture
 from tests.datasets.test_layouts import CLASSES, drawing
@@ -551,3 +552,60 @@ def test_20_000_rows_are_listed_in_little_time(tmp_path):
     start = process_time()
     assert len(listed(root).splits["train"]) == 20_000
     assert process_time() - start < 1  # a hundred thousand take 1.6 seconds
+
+
+def test_columns_are_given_to_init_and_check_on_the_command_line(tmp_path):
+    root = tmp_path / "own"
+    rows = pictures(root / "images", 40)
+    write(root / "styles.csv", ("id", "gender", "kind of article"), *((name, "Men", label) for name, label in rows))
+    for command in (["init", "--data", "own"], ["datasets", "check", "own"]):
+        done = cnncli(tmp_path, *command)
+        assert done.returncode == 1
+        assert "name others by `columns: {label: …}` under `data`" in done.stderr
+    done = cnncli(tmp_path, "init", "--data", "own", "--columns", "label=kind of article", "--columns", "file=id")
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "own.yaml").read_text()
+    assert "# Written by `cnncli init --data own '--columns=label=kind of article' --columns=file=id`.\n" in text
+    assert '  columns: {label: "kind of article", file: id}\n' in text
+    done = cnncli(tmp_path, "train", "own.yaml", "--epochs", 1, "--output", "run")
+    assert done.returncode == 0, done.stderr
+    assert cnncli(tmp_path, "evaluate", "run").returncode == 0
+    done = cnncli(tmp_path, "datasets", "check", "own", "--columns", "label=kind of article")
+    assert "train: disk 40, frame 40" in done.stdout
+    for given in ("name=id", "label", "label="):
+        done = cnncli(tmp_path, "datasets", "check", "own", "--columns", given)
+        assert done.returncode == 2
+        assert "must be KEY=NAME, with a key of file, label, split, folder, separator" in " ".join(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    "value", [[], {}, {"name": "id"}, {"label": ""}, {"label": []}, {"label": [1]}, {"file": 1}, {"file": ["a"]}, "id"]
+)
+def test_other_values_of_columns_are_refused(value):
+    with pytest.raises(ValidationError, match=r"a mapping with some of file, label"):
+        DataSection(dataset="own", columns=value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"targets": "masks"}, "columns requires class labels or values; remove it with `targets: masks`"),
+        ({"layout": "class_folders"}, "columns requires a table; remove it with `layout: class_folders`"),
+        (
+            {"targets": "values", "label_column": "age"},
+            "label_column and columns name the same column: omit label_column",
+        ),
+    ],
+)
+def test_columns_go_with_tables_only(options, said):
+    with pytest.raises(ValidationError, match=said):
+        DataSection(dataset="own", columns={"label": "breed"}, **options)
+
+
+def test_a_given_table_none_of_whose_rows_can_be_used_is_told(tmp_path):
+    images(tmp_path / "own/images")
+    write(tmp_path / "own/list.csv", ("id", "label"), ("x", "y"))
+    for command in (["init", "--data"], ["datasets", "check"]):
+        done = cnncli(tmp_path, *command, "own/list.csv")
+        assert done.returncode == 1
+        assert "list.csv: there must be at least one usable row" in done.stdout + done.stderr

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.plots import drawn
-from cnncli.cli.options import Integer, example, json_option, layout_option
+from cnncli.cli.options import Integer, columns_option, example, json_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
-from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
+from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, TableColumns, Targets
 from cnncli.errors import CnncliError, UsageError
 from cnncli.report.pictures.save import suffix_of
 from cnncli.report.tables.inspection import inspection_lines
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
 @layout_option
+@columns_option
 @json_option
 def command(
     *,
@@ -41,6 +42,7 @@ def command(
     image_size: tuple[int, int] | None,
     output: Path | None,
     layout: LayoutName,
+    columns: TableColumns | None,
     as_json: bool,
 ) -> int:
     """Check SOURCE: report its contents and every problem.
@@ -55,7 +57,7 @@ def command(
         raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
     if output is not None:
         suffix_of(output)
-    found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
+    found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout, columns)
     if as_json:
         echo_json(found.document())
     else:
@@ -72,15 +74,19 @@ def command(
 
 
 def _inspected(
-    source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
+    source: Path,
+    targets: Targets | None,
+    image_size: tuple[int, int] | None,
+    layout: LayoutName,
+    columns: TableColumns | None,
 ) -> "Inspection":
     """Inspect a source; where `targets` are not given, masks are recognized."""
     from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
     from cnncli.datasets.inspect.inspect_folder import inspect_folder
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
 
-    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout)
-    if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
+    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout, columns=columns)
+    if targets is None and layout == "auto" and columns is None and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
     if place.kind == "folder":

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.data import counting
-from cnncli.cli.options import example, layout_option
+from cnncli.cli.options import columns_option, example, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection, LayoutName
+from cnncli.datasets.section import DataSection, LayoutName, TableColumns
 from cnncli.errors import UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
@@ -51,9 +51,17 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("--model", type=click.Choice(MODELS), help="Network for the data. Default: small.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
+@columns_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    *, name: str | None, data: str | None, model: str | None, output: Path | None, layout: LayoutName, force: bool
+    *,
+    name: str | None,
+    data: str | None,
+    model: str | None,
+    output: Path | None,
+    layout: LayoutName,
+    columns: TableColumns | None,
+    force: bool,
 ) -> None:
     """Create a starter spec, from a template or from your images.
 
@@ -66,7 +74,7 @@ def command(
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(DataSection(dataset=data, layout=layout), model or MODELS[0], output, force=force)
+        _propose(DataSection(dataset=data, layout=layout, columns=columns), model or MODELS[0], output, force=force)
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
@@ -100,6 +108,8 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
+    for key, names in (data.columns or {}).items():
+        command += [f"--columns={key}={name}" for name in ([names] if isinstance(names, str) else names)]
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
@@ -119,7 +129,11 @@ def _provide_schema(file: Path) -> None:
 def _stem(source: str) -> str:
     """The name of a spec for `source`."""
     path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
-    name = path.stem if path.suffix in (".npz", ".npy", ".h5", ".hdf5", ".csv", ".yaml", ".yml") else path.name
+    name = (
+        path.stem
+        if path.suffix in (".npz", ".npy", ".h5", ".hdf5", ".csv", ".tsv", ".jsonl", ".yaml", ".yml")
+        else path.name
+    )
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
 
 

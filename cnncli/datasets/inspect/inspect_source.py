@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -19,6 +20,7 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
+from cnncli.datasets.inspect.recognize_masks import has_masks
 from cnncli.datasets.layouts import mask_folders, value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
@@ -63,7 +65,7 @@ class SourceSummary:
     levels: bool = False
     listing: Listing | None = None
     notes: Sequence[str] = ()
-    keys: Mapping[str, str | int] = field(default_factory=dict)
+    keys: Mapping[str, Any] = field(default_factory=dict)
     values: tuple[str, ...] = ()
 
     @property
@@ -85,7 +87,9 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
-    return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
+    given: dict[str, Any] = {"layout": data.layout} if data.layout != "auto" else {}
+    given |= {"columns": data.columns} if data.columns is not None else {}
+    return replace(made, keys={**made.keys, **given})
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -154,13 +158,13 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = _numbers(root, data) or found.listing()
+    listing = _numbers(data) or found.listing()
     if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"
         )
-    if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
+    if listing.faults and has_masks(data):
         raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
@@ -200,10 +204,10 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
     )
 
 
-def _numbers(root: Path, data: DataSection) -> Listing | None:
+def _numbers(data: DataSection) -> Listing | None:
     """The images of a folder whose table has numbers that are no classes."""
     try:
-        listing = value_tables.read(root, data.replace(targets="values", layout="auto"))
+        listing = find(data.replace(targets="values", layout="auto"), Path()).listing()
     except (CnncliError, DeclarationError):
         return None
     return listing if not listing.faults and value_tables.are_values(listing) else None

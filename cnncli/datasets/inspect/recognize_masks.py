@@ -15,12 +15,18 @@ def recognize_masks(source: Found, data: DataSection) -> bool:
     Raises CnncliError where it can't be read.
     """
     if source.kind == "folder":
-        return not _has_classes(source) and bool(find(data.replace(targets="masks"), Path()).listing().masks)
+        return not _has_classes(source) and has_masks(data)
     if source.kind not in ("npz", "npy", "idx"):
         return False
     headers = archive.headers(source)
     pairs = [(headers.get(f"x{key[1:]}"), header) for key, header in headers.items() if key.startswith("y_")]
     return any(x is not None and len(y.shape) > 2 and y.shape[:3] == x.shape[:3] for x, y in pairs)
+
+
+def has_masks(data: DataSection) -> bool:
+    """Whether there are images with masks where a dataset lies. Raises CnncliError where it can't be read."""
+    found = find(data.replace(targets="masks", layout="auto", columns=None), Path())
+    return found.kind == "folder" and bool(found.listing().masks)
 
 
 def _has_classes(source: Found) -> bool:

@@ -17,7 +17,7 @@ from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import is_number
 from cnncli.datasets.sources.unicode_names import composed
-from cnncli.errors import DeclarationError
+from cnncli.errors import CnncliError, DeclarationError
 
 YES = frozenset(("1", "1.0", "true", "True", "TRUE"))
 NO = frozenset(("0", "0.0", "false", "False", "FALSE"))
@@ -103,7 +103,7 @@ def _choose(path: Path, columns: Columns, rows: Sequence[Row]) -> Columns:
     if not rows:
         return columns
     if len(halves) < 2:
-        raise DeclarationError(table_columns.wrong(path, columns.names))
+        raise CnncliError(table_columns.wrong(path, columns.names))
     return columns.with_labels(halves)
 
 
