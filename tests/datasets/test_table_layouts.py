@@ -198,10 +198,10 @@ def test_what_is_wrong_with_pixels_in_one_cell_is_told(tmp_path):
         return str(caught.value).replace(f"{tmp_path}", "HERE").splitlines()
 
     good = (0, "1 2 3 4", "Training"), (1, "1 2 3 4", "Training")
-    assert told(*good, (1, "1 2 3", "Training"), (0, "1 2 x 4", "Training")) == [
+    assert told(*good, (1, "1 2 3", "Training"), (0, "1 2 1_0 4", "Training")) == [
         "HERE: 2 problems",
         "  own.csv:4:2: 'pixels' must have 4 numbers, like the first row; received 3",
-        "  own.csv:5:2: 'pixels' must have finite numbers; received 'x'",
+        "  own.csv:5:2: 'pixels' must have finite numbers; received '1_0'",
     ]
     assert told(*good, (1, "1 2 3 4", "Public")) == [
         "HERE/own.csv: 1 problem",

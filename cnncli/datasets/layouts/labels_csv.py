@@ -6,7 +6,7 @@ between columns, UTF-16 with its mark, names of files as `table_files.TableFiles
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
@@ -47,10 +47,6 @@ class Table:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     exclusive: bool = False
-
-    def single(self) -> "Table":
-        """The table of images of one class each."""
-        return replace(self, several=False)
 
 
 def read(path: Path, data: DataSection) -> Table:

@@ -89,7 +89,10 @@ def _read_packed(path: Path, columns: Columns, at: int, rows: int) -> Array | No
             with csv_errors(path), open_regular(path) as file, np.errstate(over="ignore"):
                 lines = (row for line in islice(bounded_lines(file), 1, None) if (row := line.rstrip(b"\r\n")))
                 for number, line in enumerate(lines):
-                    made[number] = reader(cell_of(line, at, len(columns.names)).strip(b' "').split())
+                    cell = cell_of(line, at, len(columns.names)).strip(b' "')
+                    if b"_" in cell:  # Python would read 1_0
+                        return None
+                    made[number] = reader(cell.split())
         except ValueError:
             continue
         return _settled(made)
