@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cnncli.api.data import decoding, obtain, refuse_moved, skipped
 from cnncli.api.targets import Target
 from cnncli.datasets.describe import EMBEDDED, Description, describe, find
+from cnncli.datasets.layouts.table_text import ENDINGS as TABLES
 from cnncli.datasets.section import FOLDER_KEYS, DataSection
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.datasets.sources.unicode_names import composed
@@ -77,7 +78,8 @@ class EvaluationData:
         if run and dataset.digest == data_digest(run):
             own = replace(spec, data=spec.data.replace(dataset=found.source, data_format=section.data_format))
             return own, self._load(own)
-        if isinstance(found.source, str) and not find(section.replace(dataset=found.source), Path()).names_splits:
+        named = not isinstance(found.source, str) or find(section.replace(dataset=found.source), Path()).names_splits
+        if not named and list(dataset.splits) == ["train"]:
             dataset = replace(dataset, train=None, test=dataset.train)
         return other, dataset
 
@@ -131,9 +133,12 @@ def _section(spec: Spec, data: str) -> DataSection:
     known = {key: value for key, value in plain.items() if key not in (*FOLDER_KEYS, *DIVIDING)}
     if Path(data).suffix.lower() != ".csv" and spec.data.targets != "values":
         known.pop("label_column", None)
-    found = find(DataSection(dataset=data), Path.cwd()) if Path(data).is_dir() and len(shape) == 3 else None
+    asked = DataSection(dataset=data, columns=spec.data.columns)
+    found = find(asked, Path.cwd()) if Path(data).exists() and len(shape) == 3 else None
     if found is not None and found.kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
+        if not any(path.suffix in TABLES for path in (Path(data), *Path(data).glob("*"))):
+            known.pop("columns", None)
         known["crop_boxes"] = bool(found.boxes) and plain["crop_boxes"]
         known |= {"image_size": shape[:2]}
         if spec.data.color_mode != "all":

@@ -2,6 +2,8 @@
 
 import click
 
+from cnncli.datasets.section import TableColumns
+
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
 ARGUMENTS = "cnncli.arguments"
 """Key in a context's `meta` for the command-line arguments."""
@@ -33,6 +35,28 @@ def example(line: str) -> str:
 
 threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+
+
+def _columns(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> TableColumns | None:
+    made: dict[str, list[str]] = {}
+    for text in given:
+        key, _, name = text.partition("=")
+        if key not in TableColumns.keys_known or not name or (key in made and key != "label"):
+            raise click.BadParameter(
+                f"must be KEY=NAME, with a key of {', '.join(TableColumns.keys_known)}, each once "
+                f"(label also several times); received {text}"
+            )
+        made.setdefault(key, []).append(name)
+    return TableColumns({key: names if len(names) > 1 else names[0] for key, names in made.items()}) if made else None
+
+
+columns_option = click.option(
+    "--columns",
+    multiple=True,
+    metavar="KEY=NAME",
+    callback=_columns,
+    help="Column of a table of images, such as label=breed.",
+)
 layout_option = click.option(
     "--layout",
     type=click.Choice(["auto", "class_folders"]),

@@ -1,7 +1,7 @@
 """The `data` section of a spec."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
@@ -119,6 +119,51 @@ class _Palette(ListOf):
         return {"anyOf": [super().schema(), named]}
 
 
+class TableColumns(dict[str, Any]):
+    """What `columns` says of a table of images, by its keys."""
+
+    keys_known: ClassVar = ("file", "label", "split", "folder", "separator")
+
+    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
+        return hash(repr(self))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The columns of the class or of the values; none where they are not given."""
+        given = self.get("label", ())
+        return (given,) if isinstance(given, str) else tuple(given)
+
+
+class _Columns(Kind):
+    """Columns of a table of images, and where and how to read it."""
+
+    rule = (
+        "a mapping with some of file, label (a column or a list of columns), split, folder and separator, like "
+        "{file: photo, label: breed}"
+    )
+    sample = TableColumns(label="breed")
+
+    def read(self, value: Any) -> TableColumns:
+        if not isinstance(value, Mapping) or not value or not set(value) <= set(TableColumns.keys_known):
+            raise self.refuse()
+        labels = value.get("label", "-")
+        for text in (
+            *(value[key] for key in value if key != "label"),
+            *([labels] if isinstance(labels, str) else labels),
+        ):
+            if not isinstance(text, str) or not text:
+                raise self.refuse()
+        if not labels or not isinstance(labels, str | list | tuple):
+            raise self.refuse()
+        return TableColumns({key: list(each) if isinstance(each, tuple) else each for key, each in value.items()})
+
+    def schema(self) -> Schema:
+        text = {"type": "string", "minLength": 1}
+        label = {"anyOf": [text, {"type": "array", "items": text, "minItems": 1}]}
+        properties = {key: label if key == "label" else text for key in TableColumns.keys_known}
+        return {"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": False}
+
+
 AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 """Importing them fills AUGMENTATIONS."""
 LARGEST_SIDE = 16_384
@@ -126,7 +171,8 @@ MOST_MASKED = 255
 """The greatest class number of a pixel."""
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
-    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes", "group_by"),
+    *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
+    *("group_by", "columns"),
 )
 ARRAY_KEYS = ("data_format", "group_by")
 TABLE_KEYS = ("label_column",)
@@ -210,6 +256,10 @@ class DataSection(Declaration):
     crop_boxes: bool = False
     """true: of a detection set (COCO, Pascal VOC, YOLO, tables of boxes) the content of each box is an image of its
     class; requires image_size."""
+    columns: Annotated[TableColumns | None, Maybe(_Columns())] = None
+    """Columns of a table of images: `file` and `label` (several, with 0 or 1, for images of several classes; with
+    `targets: values` those of the numbers), `split`; `folder` of the images, relative to the table; `separator` between
+    several classes in a cell. By default recognized by their usual names."""
 
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
@@ -234,6 +284,11 @@ class DataSection(Declaration):
             "crop_boxes requires `layout: auto`": self.crop_boxes and self.layout != "auto",
             "crop_boxes requires image_size": self.crop_boxes and self.image_size is None,
             "crop_boxes requires `color_mode: rgb` or `grayscale`": self.crop_boxes and self.color_mode == "all",
+            f"columns requires class labels or values; remove it with `targets: {self.targets}`": self.columns
+            and self.targets not in ("labels", "values"),
+            "columns requires a table; remove it with `layout: class_folders`": self.columns and self.layout != "auto",
+            "label_column and columns name the same column: omit label_column": self.columns
+            and self.label_column is not None,
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": len(set(self.colors)) < len(self.colors),
         }

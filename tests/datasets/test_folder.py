@@ -171,9 +171,7 @@ def test_a_class_in_both_forms_of_unicode_is_one(tmp_path):
     assert listed(table(tmp_path / "three", rows)).classes == (COMPOSED, "tea")
 
 
-@pytest.mark.parametrize(
-    "header", ["", "name,label", "file", "file,kind", "file;kind", "file,label,sun", "file,a,a", "file,a,"]
-)
+@pytest.mark.parametrize("header", ["", "name,label", "file", "file,kind", "file;kind", "file,a,a", "file,a,"])
 def test_a_table_with_other_columns_says_which_there_must_be(tmp_path, header):
     with pytest.raises(CnncliError, match=r"labels\.csv: the columns must be file and label, or file and one 0/1"):
         listed(table(tmp_path, f"{header}\na.png,1\n"))

@@ -19,7 +19,7 @@ fit: {epochs: 1}
 """
 RUN = Path("runs/mine/20260101-120000")
 TABLES = {
-    "columns": b"picture,label\n0.png,cat\n",
+    "columns": b"name,label\n0.png,cat\n",
     "rows": b"file,label\n0.png,cat\n1.png,dog\n2.png,dog\n",
     "again": b"file,label\n0.png,cat\n1.png,dog\n1.png,cat\n",
     "latin": b"file,label\n0.png,caf\xe9\n1.png,dog\n",

@@ -56,7 +56,7 @@ def test_the_resolved_form_says_everything() -> None:
             "test_split": 0.0,
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
             "interpolation": "bilinear", "antialias": True, "on_error": "stop", "alpha": "drop", "bit_depth": 16,
-            "layout": "auto", "data_format": "auto", "label_column": None, "palette": None,
+            "layout": "auto", "data_format": "auto", "label_column": None, "palette": None, "columns": None,
             "crop_boxes": False,
             "group_by": None,
         },

@@ -7,10 +7,10 @@ import click
 
 from cnncli.api.plots import drawn
 from cnncli.api.targets import find_spec
-from cnncli.cli.options import Integer, example, json_option, layout_option
+from cnncli.cli.options import Integer, columns_option, example, json_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
-from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
+from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, TableColumns, Targets
 from cnncli.datasets.sources.synthetic import Synthetic
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.model import lower
@@ -29,6 +29,7 @@ SETTINGS = {
     "--masks": "data.targets=masks",
     "--image-size": "data.image_size=[HEIGHT,WIDTH]",
     "--layout": "data.layout=NAME",
+    "--columns": "data.columns={…}",
 }
 """What says the same of a spec."""
 
@@ -47,6 +48,7 @@ SETTINGS = {
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @layout_option
+@columns_option
 @json_option
 def command(
     *,
@@ -56,6 +58,7 @@ def command(
     image_size: tuple[int, int] | None,
     output: Path | None,
     layout: LayoutName,
+    columns: TableColumns | None,
     overrides: tuple[str, ...],
     as_json: bool,
 ) -> int:
@@ -73,13 +76,14 @@ def command(
         suffix_of(output)
     if _is_spec(source):
         given = {"--unlabelled": unlabelled, "--masks": masks, "--image-size": image_size, "--layout": layout != "auto"}
+        given["--columns"] = columns is not None
         for option in (name for name, value in given.items() if value):
             raise UsageError(f"{option} is for data without a spec; change the spec with --set {SETTINGS[option]}")
         found = _of_spec(_spec(source, overrides))
     elif overrides:
         raise UsageError(f"--set changes a spec; {source} is not one")
     else:
-        found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
+        found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout, columns)
     if as_json:
         echo_json(found.document())
     else:
@@ -96,17 +100,23 @@ def command(
 
 
 def _inspected(
-    source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
+    source: Path,
+    targets: Targets | None,
+    image_size: tuple[int, int] | None,
+    layout: LayoutName,
+    columns: TableColumns | None,
 ) -> "Inspection":
     """Inspect a source; where `targets` are not given, masks and numbers are recognized."""
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
     from cnncli.datasets.inspect.recognize_values import numbers
 
-    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout, image_size=image_size)
-    if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
+    data = DataSection(
+        dataset=str(source), targets=targets or "labels", layout=layout, image_size=image_size, columns=columns
+    )
+    if targets is None and layout == "auto" and columns is None and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
-    if targets is None and layout == "auto" and place.kind == "folder" and numbers(place.file, data):
+    if targets is None and layout == "auto" and place.kind == "folder" and numbers(data):
         data = data.replace(targets="values")
     if image_size is not None and place.kind != "folder":
         raise UsageError(f"--image-size is for folders of images; {source} is not one")

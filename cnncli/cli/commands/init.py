@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.data import counting
-from cnncli.cli.options import example, layout_option
+from cnncli.cli.options import columns_option, example, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection, LayoutName
+from cnncli.datasets.section import DataSection, LayoutName, TableColumns
 from cnncli.errors import UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
@@ -53,6 +53,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("--models", is_flag=True, help="List the networks of --model, with their parameters.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
+@columns_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
     *,
@@ -62,6 +63,7 @@ def command(
     models: bool,
     output: Path | None,
     layout: LayoutName,
+    columns: TableColumns | None,
     force: bool,
 ) -> None:
     """Create a starter spec, from a template or from your images.
@@ -78,7 +80,7 @@ def command(
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(DataSection(dataset=data, layout=layout), model or SMALL, output, force=force)
+        _propose(DataSection(dataset=data, layout=layout, columns=columns), model or SMALL, output, force=force)
 
 
 def _networks() -> Iterator[str]:
@@ -122,6 +124,8 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
     chosen = propose(seen, SEED, MODELS[model].least)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != SMALL else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
+    for key, names in (data.columns or {}).items():
+        command += [f"--columns={key}={name}" for name in ([names] if isinstance(names, str) else names)]
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
@@ -141,7 +145,11 @@ def _provide_schema(file: Path) -> None:
 def _stem(source: str) -> str:
     """The name of a spec for `source`."""
     path = Path(source).resolve() if set(source) <= {".", "/"} else Path(source)
-    name = path.stem if path.suffix in (".npz", ".npy", ".h5", ".hdf5", ".csv", ".yaml", ".yml") else path.name
+    name = (
+        path.stem
+        if path.suffix in (".npz", ".npy", ".h5", ".hdf5", ".csv", ".tsv", ".jsonl", ".yaml", ".yml")
+        else path.name
+    )
     return re.sub(r"[^\w.-]+", "-", name).strip(".-") or "data"
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from math import floor
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageChops
@@ -20,7 +21,7 @@ from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.crops import Cropper
-from cnncli.datasets.inspect import mask_summary, recognize_values
+from cnncli.datasets.inspect import mask_summary, recognize_masks, recognize_values
 from cnncli.datasets.inspect.mask_summary import MaskSummary
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
@@ -67,7 +68,7 @@ class SourceSummary:
     levels: bool = False
     listing: Listing | None = None
     notes: Sequence[str] = ()
-    keys: Mapping[str, str | int] = field(default_factory=dict)
+    keys: Mapping[str, Any] = field(default_factory=dict)
     values: tuple[str, ...] = ()
     masks: MaskSummary | None = None
 
@@ -93,7 +94,9 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
-    return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
+    given: dict[str, Any] = {"layout": data.layout} if data.layout != "auto" else {}
+    given |= {"columns": data.columns} if data.columns is not None else {}
+    return replace(made, keys={**made.keys, **given})
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -146,25 +149,26 @@ def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None
 def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     tables = csv_layout.tables(found, data)
     height, width, channels = csv_layout.image_shape(tables, None)
-    samples = {name: len(part) for name, part in tables.numbers.items()}
-    counts = Counter(tables.numbers.get("train", ()))
+    listing = csv_layout.listing(tables)
+    samples = {name: len(part) for name, part in listing.splits.items()}
+    counts = Counter(listing.classes[label] for row in listing.splits.get("train", ()) for label in row.labels)
     return SourceSummary(
         "table",
         tables.classes,
         samples,
         {(height, width): sum(samples.values())},
         channels,
-        {name: counts[number] for number, name in enumerate(tables.classes)},
-        listing=csv_layout.listing(tables),
+        {name: counts[name] for name in tables.classes},
+        listing=listing,
         notes=tables.notes,
     )
 
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = (None if data.crop_boxes else recognize_values.numbers(root, data)) or found.listing()
+    listing = (None if data.crop_boxes else recognize_values.numbers(data)) or found.listing()
     if listing.faults:
-        listing = _masked(data) or listing
+        listing = recognize_masks.masked(data) or listing
     raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
@@ -210,12 +214,6 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         values=kept.outputs,
         masks=masks,
     )
-
-
-def _masked(data: DataSection) -> Listing | None:
-    """The images of a folder with masks."""
-    found = find(data.replace(targets="masks", layout="auto"), Path()).listing()
-    return found if found.masks else None
 
 
 def _pairs(listing: Listing) -> list[str]:

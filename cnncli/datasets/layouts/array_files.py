@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cnncli.datasets.layouts import labels_csv
+from cnncli.datasets.layouts import image_tables, table_columns
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
@@ -100,11 +100,12 @@ def _arrays(place: Path) -> dict[str, Path]:
 
 def _folder(place: Place) -> Iterator[Yes | No]:
     # A table may lie beside folders of images; the names of the other files can mean nothing else.
-    images = any(is_folder or name == labels_csv.TABLE for name, is_folder in place.entries)
+    images = any(is_folder or name == table_columns.TABLE for name, is_folder in place.entries)
     first: dict[tuple[str, str], tuple[Format, str]] = {}
     for form in FORMATS[:2] if images else FORMATS:
         for name, _ in place.entries:
-            if match := form.pattern.fullmatch(name):
+            match = form.pattern.fullmatch(name)
+            if match and not (form.kind == "csv" and image_tables.is_table(place.path / name, place.data)):
                 first.setdefault((form.kind, match["prefix"]), (form, name))
     if not first and not images:
         first = _synonyms(place)

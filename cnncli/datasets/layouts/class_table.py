@@ -45,6 +45,11 @@ def read(root: Path) -> ClassTable:
     return ClassTable()
 
 
+def is_class_table(names: Sequence[str]) -> bool:
+    """Whether columns of these names are those of a table of classes."""
+    return [name.strip().lower() for name in names] in ([*COLUMNS], [*PIXELS])
+
+
 def _colored(path: Path) -> ClassTable:
     found: dict[str, Color] = {}
     for line, row in _rows(path, COLUMNS):

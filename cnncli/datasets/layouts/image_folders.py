@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, masks_beside, value_tables
+from cnncli.datasets.layouts import (
+    array_files,
+    class_folders,
+    image_tables,
+    mask_folders,
+    masks_beside,
+    table_columns,
+    value_tables,
+)
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.section import DataSection
@@ -14,6 +22,9 @@ from cnncli.datasets.sources.image_names import is_picture
 RANK = 1
 MOST_NAMED = 4
 """Files that an error lists."""
+SURE = 4
+"""Rank of a table that says in its first line what it is."""
+OF_TABLES = {"labels": class_folders.read, "values": value_tables.read}
 READERS: dict[str, Callable[[Path, DataSection], Listing]] = {
     "labels": class_folders.read,
     "masks": mask_folders.read,
@@ -23,11 +34,12 @@ READERS: dict[str, Callable[[Path, DataSection], Listing]] = {
 
 
 def recognize(place: Place) -> Iterator[Yes | No]:
-    """Any folder with folders, pictures or a table of pictures in it."""
+    """Any folder with folders, pictures or a table of pictures in it; or such a table."""
     if not place.is_folder:
+        yield from _table(place)
         return
     path = place.path
-    if not any(is_folder or name == labels_csv.TABLE or is_picture(name) for name, is_folder in place.entries):
+    if not any(is_folder or name == table_columns.TABLE or is_picture(name) for name, is_folder in place.entries):
         yield No(f"{path} contains no dataset; expected one of {_expected(place)}", near=0)
         return
     names_splits = place.data.layout == "auto" and bool(
@@ -37,6 +49,14 @@ def recognize(place: Place) -> Iterator[Yes | No]:
     yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
 
 
+def _table(place: Place) -> Iterator[Yes]:
+    """A table of images: files are beside it, or in folders there."""
+    path, reader = place.path, OF_TABLES.get(place.data.targets)
+    if reader and image_tables.is_table(path, place.data):
+        listing = partial(reader, path.parent, place.data, path.name)
+        yield Yes(Found(str(path), "folder", path.parent, listing=listing, names_splits=False), SURE)
+
+
 def _expected(place: Place) -> str:
     """What a folder could hold, and the file in it that is a dataset by itself."""
     examples = ", ".join(form.example for form in array_files.FORMATS)
@@ -44,7 +64,7 @@ def _expected(place: Place) -> str:
         name for name, is_folder in place.entries if not is_folder and name.endswith((*array_files.ARCHIVES, ".csv"))
     ]
     instead = f"; specify the file {_named(inside)} in it" if inside else ""
-    return f"folders of images, {labels_csv.TABLE}, {examples}{instead}"
+    return f"folders of images, {table_columns.TABLE}, {examples}{instead}"
 
 
 def _named(files: Sequence[str]) -> str:

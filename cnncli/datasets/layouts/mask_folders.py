@@ -15,10 +15,11 @@ from functools import lru_cache, partial
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from cnncli.datasets.layouts import class_table, labels_csv, mask_names, split_lists
+from cnncli.datasets.layouts import class_table, mask_names, split_lists
 from cnncli.datasets.layouts.mask_names import IMAGE, MASK, bare_names, meaning, other_of
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_folders import EMPTY, files_below, is_image
+from cnncli.datasets.layouts.table_columns import TABLE
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
@@ -86,7 +87,7 @@ def recognize(place: Place) -> Iterator[Yes | No]:
 
 def names_masks(place: Place) -> bool:
     """Whether the names of folders say that there are masks, and no table says otherwise."""
-    if not place.is_folder or any(name == labels_csv.TABLE for name, _ in place.entries):
+    if not place.is_folder or any(name == TABLE for name, _ in place.entries):
         return False
     outer = [name for name, is_folder in place.entries if is_folder]
     splits = [name for name in outer if meaning(name).split and not meaning(name).kind]

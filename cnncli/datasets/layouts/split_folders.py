@@ -1,10 +1,10 @@
 """Folders of splits and folders around a dataset, and the images below them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, labels_csv
+from cnncli.datasets.layouts import array_files, table_columns, table_text
 from cnncli.datasets.layouts.split_names import Names, is_filler, split_names, split_of
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.sources.image_names import ENDINGS, READ, entries, is_picture, unread
@@ -45,8 +45,8 @@ def split_folders(root: Path) -> Parts:
     folders = [name for name, is_folder in entries(root) if is_folder]
     names = split_names(folders)
     named = {folder: split for split, folder in names.splits.items()}
-    if (root / labels_csv.TABLE).exists():
-        return Parts({"train": ""}, named)
+    if (root / table_columns.TABLE).exists():
+        return of_tables(root, ["train"])
     if names.twice:
         raise CnncliError(f"{root}: each split must have one folder; received {' and '.join(names.twice)}{HINT}")
     left_out = tuple(name for name in names.unlabelled if _is_flat(root / name))
@@ -58,6 +58,12 @@ def split_folders(root: Path) -> Parts:
     if not named:
         return WHOLE
     return Parts({split: _within(root, folder, split) for split, folder in names.splits.items()}, named, left_out)
+
+
+def of_tables(root: Path, tables: Iterable[str]) -> Parts:
+    """The splits of tables in a folder, which rule."""
+    folders = [name for name, is_folder in entries(root) if is_folder]
+    return Parts(dict.fromkeys(tables, ""), {name: split for split, name in split_names(folders).splits.items()})
 
 
 def _mixed(root: Path, names: Names, other: str) -> str:
@@ -99,7 +105,7 @@ def _only_folder(path: Path) -> str:
     if len(folders) > 1:
         folders = [name for name in folders if not is_beside(path / name)]
     files = [name for name, is_folder in found if not is_folder]
-    data = any(is_picture(name) or name == labels_csv.TABLE or array_files.is_named(name) for name in files)
+    data = any(is_picture(name) or name == table_columns.TABLE or array_files.is_named(name) for name in files)
     return folders[0] if len(folders) == 1 and not data else ""
 
 
@@ -125,8 +131,15 @@ def _is_flat(folder: Path) -> bool:
 def images_below(root: Path, folder: str, problems: list[Problem]) -> Iterator[str]:
     """Every image below `folder`, relative to the root; other files are added to `problems`, tables aside."""
     for file in files_below(root, folder):
-        if PurePosixPath(file).name != labels_csv.TABLE and is_image(file, problems):
+        if not _is_table(root / file) and is_image(file, problems):
             yield file
+
+
+def _is_table(path: Path) -> bool:
+    """Whether a file is a table of images, by its name and the names of its columns."""
+    return path.name == table_columns.TABLE or (
+        path.name.lower().endswith(table_text.ENDINGS) and table_columns.is_image_table(table_text.header(path))
+    )
 
 
 def is_image(file: str, problems: list[Problem]) -> bool:

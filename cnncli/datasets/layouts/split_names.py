@@ -58,6 +58,12 @@ def split_of(name: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
+def are_numbered(names: Sequence[str]) -> bool:
+    """Whether names differ by their numbers only, and say that they are parts: images_001, images_002."""
+    rests = {tuple(word for word in words(name) if not word.isdecimal()) for name in names}
+    return len(rests) == 1 and any(word in (*FILLERS, "part", "batch") for word in rests.pop())
+
+
 def is_filler(name: str) -> bool:
     """Whether a name says nothing about what is in a folder of images."""
     return all(word in FILLERS for word in words(name))

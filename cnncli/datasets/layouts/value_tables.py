@@ -1,17 +1,18 @@
-"""`labels.csv` with numbers: a table of image files and the values that a model predicts, read without NumPy.
+"""Tables of image files and the values that a model predicts, read without NumPy.
 
-The columns are `file` and one for each value, such as `age`; or, of a table with others, the one that is asked for.
+The columns are that of the file and one for each value, such as `age`; or, of a table with others, those that are asked
+for.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from math import isfinite
 from pathlib import Path
 
-from cnncli.datasets.layouts import labels_csv
-from cnncli.datasets.layouts.labels_csv import FILE, TABLE
-from cnncli.datasets.layouts.split_folders import is_image, joined, split_folders
+from cnncli.datasets.layouts import image_tables
+from cnncli.datasets.layouts.image_tables import Contents, Row
+from cnncli.datasets.layouts.split_folders import is_image, joined, of_tables, split_folders
+from cnncli.datasets.layouts.table_columns import FILE, TABLE, Columns
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
@@ -21,38 +22,37 @@ GREATEST = 3.4e38
 """Of a float32."""
 
 
-@dataclass
-class _Table:
-    """`rows`: files and their values, one for each of `outputs`, the names of the columns. `groups`: of the files."""
-
-    outputs: tuple[str, ...]
-    rows: dict[str, tuple[float, ...]] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)
-
-
-def read(root: Path, data: DataSection) -> Listing:
-    """List the images of a folder that its table has numbers for; with `label_column`, of this column alone.
+def read(root: Path, data: DataSection, table: str = "") -> Listing:
+    """List the images of a folder that its table has numbers for; with `label_column`, of this column alone. `table`:
+    the one in the folder that is asked for.
 
     Raises CnncliError where there is no such table, in each split's folder or for all, or its columns are others.
     """
     problems: list[Problem] = []
-    parts = split_folders(root)
-    tables = {split: _table(root, folder, data, problems) for split, folder in parts.folders.items()}
-    outputs = {table.outputs for table in tables.values()}
+    given = {"train": table} if table else image_tables.tables(root, data)
+    parts = of_tables(root, given) if given else split_folders(root)
+    tables = {
+        split: _table(root, folder, data, problems, given.get(split, "")) for split, folder in parts.folders.items()
+    }
+    outputs = {each.columns.label_names for each in tables.values()}
     if len(outputs) > 1:
         columns = " and ".join(", ".join(names) for names in outputs)
         raise CnncliError(f"{root}: the {TABLE} of every split must have the same columns; received {columns}")
     splits: dict[str, list[Sample]] = {name: [] for name in ("train", "validation", "test")}
     values: dict[str, tuple[float, ...]] = {}
-    for split, table in tables.items():
-        values |= table.rows
-        for file in table.rows:
-            splits[parts.named.get(file.partition("/")[0], split)].append(Sample(file))
+    groups: dict[str, str] = {}
+    for split, each in tables.items():
+        for told in each.rows:
+            file = joined(parts.folders[split], told.file)
+            if is_image(file, problems):
+                values[file] = tuple(map(float, told.cells))
+                groups |= {file: told.group} if told.group else {}
+                own = split if len(tables) > 1 else parts.named.get(file.partition("/")[0], split)
+                splits[told.split or own].append(Sample(file))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
-    empty = [folder for split, folder in parts.folders.items() if not tables[split].rows]
-    faults = [Problem(joined(folder, TABLE), "there must be at least one usable row") for folder in empty]
-    groups = {file: group for table in tables.values() for file, group in table.groups.items()}
-    notes = parts.notes
+    empty = [joined(parts.folders[split], given.get(split, TABLE)) for split, each in tables.items() if not each.rows]
+    faults = [Problem(file, "there must be at least one usable row") for file in empty]
+    notes = [*parts.notes, *(note for each in tables.values() for note in each.notes)]
     return Listing(
         root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop(), groups=groups
     )
@@ -66,60 +66,45 @@ def are_values(listing: Listing) -> bool:
     return any(not number.is_integer() for number in numbers)
 
 
-def _table(root: Path, folder: str, data: DataSection, problems: list[Problem]) -> _Table:
+def _table(root: Path, folder: str, data: DataSection, problems: list[Problem], name: str) -> Contents:
     """The table in a folder. What is wrong with its rows is added to `problems`, with the line as the file."""
-    path = root / folder / TABLE
+    name = name or image_tables.tables(root / folder, data).get("train", TABLE)
+    path = root / folder / name
     if not path.exists():
         raise CnncliError(
             f"{path.parent}: `targets: values` requires a {TABLE} with the column {FILE} and a column for each value"
         )
-    flaws: Counter[str] = Counter()
-    count = 0
-    with labels_csv.opened(path) as (columns, rows):
-        group = labels_csv.group_column(columns, data.group_by)
-        table = _Table(_outputs(path, columns, data.label_column, group))
-        files = labels_csv.ListedFiles(path.parent)
-        for line, cells in rows:
-            count += 1
-            found: list[str] = []
-            row = dict(zip(columns, cells, strict=False))
-            if len(cells) != len(columns):
-                found.append(f"a row must have {len(columns)} values, one per column; received {len(cells)}")
-            file = files.find(row.get(FILE, ""), line, found)
-            wrong = {name: row.get(name, "") for name in table.outputs if _number(row.get(name, "")) is None}
-            flaws.update(wrong.keys())
-            found += _rules(wrong)
-            found += labels_csv.group_flaws(group, row.get(group, ""))
-            problems.extend(Problem(joined(folder, f"{TABLE}:{line}"), rule) for rule in found)
-            if not found and is_image(joined(folder, file), problems):
-                files.lines[file] = line
-                table.rows[joined(folder, file)] = tuple(float(row[name]) for name in table.outputs)
-                table.groups |= {joined(folder, file): row[group]} if group else {}
-    _refuse_words(path, table, flaws, count)
-    return table
+    found = image_tables.read(path, data, partial(_choose, column=data.label_column), _rules)
+    problems.extend(Problem(joined(folder, problem.file), problem.rule) for problem in found.problems)
+    return found
 
 
-def _outputs(path: Path, columns: Sequence[str], column: str | int | None, group: str) -> tuple[str, ...]:
-    """The columns with values."""
-    others = [name for name in columns if name not in (FILE, group)]
-    if (
-        len(others) != len(columns) - 1 - bool(group)
-        or not others
-        or not all(others)
-        or len(others) != len(set(others))
-    ):
-        raise CnncliError(
-            f"{path}: with `targets: values` the columns must be {FILE} and one for each value; "
-            f"received {', '.join(columns) or 'none'}"
-        )
-    if column is None:
-        return tuple(others)
-    name = column if isinstance(column, str) else columns[column - 1] if column <= len(columns) else ""
-    if name not in others:
+def _choose(path: Path, columns: Columns, rows: Sequence[Row], *, column: str | int | None) -> Columns:
+    """The columns with those labels that are asked for and hold numbers.
+
+    Raises DeclarationError for one that is not there, or holds none.
+    """
+    strict = image_tables.is_strict(path, columns)
+    if column is not None:
+        columns = columns.with_labels([_asked(path, columns, column)])
+    words = [at for at in columns.labels if rows and all(_number(cells[at]) is None for _, cells in rows)]
+    numbers = [at for at in columns.labels if at not in words]
+    if words and not (numbers and column is None and not strict and not columns.asked):
+        name, other = columns.names[words[0]], [columns.names[at] for at in numbers]
+        way = f"; choose another with `label_column: {other[0]}` under `data`" if other else ""
         raise DeclarationError(
-            f"label_column must be one of {', '.join(others)} in {path}; received {column}", "label_column"
+            f"{path}: column {name!r} holds no numbers, as `targets: values` requires{way}", "targets"
         )
-    return (name,)
+    return columns.with_labels(numbers)
+
+
+def _asked(path: Path, columns: Columns, column: str | int) -> int:
+    """The place of the column that `label_column` names."""
+    at = columns.names.index(column) if column in columns.names else column - 1 if isinstance(column, int) else -1
+    if at == columns.file or not 0 <= at < len(columns.names):
+        others = ", ".join(name for place, name in enumerate(columns.names) if place != columns.file)
+        raise DeclarationError(f"label_column must be one of {others} in {path}; received {column}", "label_column")
+    return at
 
 
 def _number(cell: str) -> float | None:
@@ -131,18 +116,8 @@ def _number(cell: str) -> float | None:
     return number if isfinite(number) and abs(number) < GREATEST and "_" not in cell else None
 
 
-def _rules(wrong: Mapping[str, str]) -> Iterator[str]:
-    for name, cell in wrong.items():
-        yield f"column {name!r} must be a number; " + (f"received {cell!r}" if cell else "it is empty")
-
-
-def _refuse_words(path: Path, table: _Table, flaws: Mapping[str, int], count: int) -> None:
-    """Raise DeclarationError for columns without a number, which are no values."""
-    words = [name for name in table.outputs if flaws[name] == count and count]
-    if not words:
-        return
-    numbers = [name for name in table.outputs if name not in words]
-    way = f"; choose another with `label_column: {numbers[0]}` under `data`" if numbers else ""
-    raise DeclarationError(
-        f"{path}: column {words[0]!r} holds no numbers, as `targets: values` requires{way}", "targets"
-    )
+def _rules(columns: Columns, cells: Mapping[str, str]) -> Iterator[str]:
+    """The rules that the cells of a row break."""
+    for name, cell in cells.items():
+        if _number(cell) is None:
+            yield f"column {name!r} must be a number; " + (f"received {cell!r}" if cell else "it is empty")

@@ -1,7 +1,7 @@
 """The pixels of CSV files as arrays."""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.sources.csv_layout import Columns, Tables, csv_errors
+from cnncli.datasets.sources.csv_layout import Columns, Tables, cell_of, csv_errors
 from cnncli.errors import CnncliError
-from cnncli.system.files import text_lines
+from cnncli.system.files import bounded_lines, open_regular, text_lines
 from cnncli.system.memory import limit, shown
 
 Array = np.ndarray[Any, Any]
@@ -47,15 +47,13 @@ def _read(path: Path, columns: Columns, rows: int) -> Array | None:
 
     Raises CnncliError where they take more memory than there is.
     """
+    if columns.packed is not None:
+        return _read_packed(path, columns, columns.packed, rows)
     label = columns.label
     before = columns.pixels if label is None else label
     parts = {"before": before, "after": columns.pixels - before}
     for dtype in (np.uint8, np.float32):
-        needed = 2 * rows * columns.pixels * np.dtype(dtype).itemsize  # as they are read, and put together
-        if needed > limit():
-            raise CnncliError(
-                f"{path}: its pixels need {shown(needed)} of memory, but this process may use only {shown(limit())}"
-            )
+        _check_memory(path, 2 * rows * columns.pixels * np.dtype(dtype).itemsize)  # as they are read, and put together
         fields: list[tuple[Any, ...]] = [(name, dtype, (count,)) for name, count in parts.items()]
         if label is not None:
             fields.insert(1, ("label", np.uint8))
@@ -78,6 +76,36 @@ def _read(path: Path, columns: Columns, rows: int) -> Array | None:
     return None
 
 
+def _read_packed(path: Path, columns: Columns, at: int, rows: int) -> Array | None:
+    """The pixels in column `at` of one file, (rows, pixels), as `_read` has them."""
+    readers: dict[Any, Callable[[list[bytes]], Any]] = {
+        np.uint8: lambda pixels: np.frombuffer(bytes(map(int, pixels)), np.uint8),
+        np.float32: lambda pixels: np.array(list(map(float, pixels)), np.float32),
+    }
+    for dtype, reader in readers.items():
+        _check_memory(path, 2 * rows * columns.pixels * np.dtype(dtype).itemsize)
+        made = np.empty((rows, columns.pixels), dtype)
+        try:
+            with csv_errors(path), open_regular(path) as file, np.errstate(over="ignore"):
+                lines = (row for line in islice(bounded_lines(file), 1, None) if (row := line.rstrip(b"\r\n")))
+                for number, line in enumerate(lines):
+                    cell = cell_of(line, at, len(columns.names)).strip(b' "')
+                    if b"_" in cell:  # Python would read 1_0
+                        return None
+                    made[number] = reader(cell.split())
+        except ValueError:
+            continue
+        return _settled(made)
+    return None
+
+
+def _check_memory(path: Path, needed: int) -> None:
+    if needed > limit():
+        raise CnncliError(
+            f"{path}: its pixels need {shown(needed)} of memory, but this process may use only {shown(limit())}"
+        )
+
+
 def _settled(pixels: Array) -> Array:
     """Floats that are all integers from 0 to 255 as uint8."""
     if pixels.dtype == np.uint8 or not (pixels.min() >= 0 and pixels.max() <= 255):
@@ -98,11 +126,24 @@ def _problems(path: Path, columns: Columns) -> Iterator[Problem]:
             if len(cells) != count:
                 yield Problem(line, f"a row must have {count:,} values, like the first row; received {len(cells):,}")
                 continue
+            if columns.packed is not None:
+                yield from _packed_problems(line, columns, cells[columns.packed].split(), columns.packed)
+                continue
             for column, cell in enumerate(cells):
                 if column != columns.label and not _is_pixel(cell.strip()):
                     name = repr(columns.names[column]) if columns.header else "a pixel"
                     said = f"received {cell.strip()!r}" if cell.strip() else "it is empty"
                     yield Problem(f"{line}:{column + 1}", f"{name} must be a finite number; {said}")
+
+
+def _packed_problems(line: str, columns: Columns, pixels: Sequence[str], at: int) -> Iterator[Problem]:
+    place, name = f"{line}:{at + 1}", columns.names[at]
+    if len(pixels) != columns.pixels:
+        rule = f"{name!r} must have {columns.pixels:,} numbers, like the first row; received {len(pixels):,}"
+        yield Problem(place, rule)
+    wrong = next((pixel for pixel in pixels if not _is_pixel(pixel)), None)
+    if wrong is not None:
+        yield Problem(place, f"{name!r} must have finite numbers; received {wrong!r}")
 
 
 def _is_pixel(text: str) -> bool:

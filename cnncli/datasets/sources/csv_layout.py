@@ -2,7 +2,8 @@
 
 This module reads the columns and the classes, without NumPy; `csv_arrays` reads the pixels. The class is in the
 column named label (or class, target, y), or in the first one of a file without a header, or the last where only that
-one can be it. Pixels are in the order of rows, then columns, then channels.
+one can be it. Pixels are in the order of rows, then columns, then channels. As in fer2013, all pixels may be in one
+column, `pixels`, separated by spaces, beside a column `Usage` of splits.
 """
 
 import csv
@@ -10,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from math import isqrt
 from pathlib import Path
 
@@ -22,6 +24,14 @@ from cnncli.system import memory
 from cnncli.system.files import bounded_lines, open_regular, text_lines
 
 LABELS = ("label", "class", "target", "y")
+PACKED, USAGE = "pixels", ("usage", "split", "set")
+"""The column with all pixels, and names of that of the split beside it."""
+USAGES = {
+    **dict.fromkeys(("training", "train"), "train"),
+    **dict.fromkeys(("publictest", "validation", "val", "valid"), "validation"),
+    **dict.fromkeys(("privatetest", "test", "testing"), "test"),
+}
+"""The splits by what such a column says."""
 SPLITS = {"x_train": "train", "x_val": "validation", "x_test": "test"}
 MOST_CLASSES = 1 << 20
 """Names are made for no more: a label beyond is reported when it is held against the model's outputs."""
@@ -37,16 +47,22 @@ LONGEST_NUMBER = 18
 
 @dataclass(frozen=True)
 class Columns:
-    """`names`: of all columns, their numbers from 1 where there is no header; `label`: which is the class, if any."""
+    """`names`: of all columns, their numbers from 1 where there is no header; `label`: which is the class, if any.
+
+    `packed`: the column that has all pixels, of which there are `held`; `usage`: that of the split beside it.
+    """
 
     names: tuple[str, ...]
     label: int | None
     header: bool
+    packed: int | None = None
+    held: int = 0
+    usage: int | None = None
 
     @property
     def pixels(self) -> int:
-        """How many columns are pixels."""
-        return len(self.names) - (self.label is not None)
+        """How many pixels a row has."""
+        return len(self.names) - (self.label is not None) if self.packed is None else self.held
 
 
 @dataclass(frozen=True)
@@ -54,7 +70,7 @@ class Tables:
     """By "train", "validation", "test": `files`, their `columns`, the class `numbers` of their rows (0 without labels).
 
     `classes`: the names; `notes`: which column was taken, where nothing says it. Integers are class numbers; names are
-    numbered in sorted order.
+    numbered in sorted order. `usage`: the split of each row, where one file is all and says it.
     """
 
     source: Found
@@ -63,6 +79,7 @@ class Tables:
     numbers: Mapping[str, Sequence[int]]
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    usage: Sequence[str] = ()
 
 
 def tables(source: Found, data: DataSection) -> Tables:
@@ -105,7 +122,8 @@ def tables(source: Found, data: DataSection) -> Tables:
     names = [str(i) for i in range(min(max(map(int, shown)) + 1, MOST_CLASSES))] if whole else sorted(shown)
     rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}
     numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
-    return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes))
+    usage = _usage(files[first], columns[first]) if len(files) == 1 else []
+    return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes), usage)
 
 
 def listing(found: Tables) -> Listing:
@@ -114,10 +132,11 @@ def listing(found: Tables) -> Listing:
     shown = sorted({number for part in found.numbers.values() for number in part})
     rank = {number: i for i, number in enumerate(shown)}
     names = tuple(found.classes[number] if number < len(found.classes) else str(number) for number in shown)
-    samples = {
-        split: [Sample(f"{row:09}", (rank[number],)) for row, number in enumerate(part)]
-        for split, part in found.numbers.items()
-    }
+    samples: dict[str, list[Sample]] = {}
+    for split, part in found.numbers.items():
+        for row, number in enumerate(part):
+            own = found.usage[row] if found.usage else split
+            samples.setdefault(own, []).append(Sample(f"{row:09}", (rank[number],)))
     return Listing(found.source.file, names, samples, several=False, problems=(), faults=())
 
 
@@ -176,7 +195,7 @@ def _unnamed_label(path: Path, count: int) -> int:
         for line in bounded_lines(file):
             if row := line.rstrip(b"\r\n"):
                 for end, at in zip(ends, (0, count - 1), strict=True):
-                    end[_cell(row, at, count).decode("utf-8-sig").strip().strip('"').strip()] += 1
+                    end[cell_of(row, at, count).decode("utf-8-sig").strip().strip('"').strip()] += 1
     first, last = map(_likeness, ends)
     if last == LIKELY and first == NO:
         return count - 1
@@ -219,6 +238,8 @@ def _columns(path: Path, data: DataSection) -> Columns:
             f"{path}: every column must have a name; column {first.index('') + 1} has none (pandas writes its index "
             "there unless index=False is set)"
         )
+    if any(name.lower() == PACKED for name in first):
+        return _packed(path, first, data)
     if asked is not None:
         return Columns(tuple(first), _asked(path, first, data), header=True)
     if len(named) > 1 or (labelled and not named):
@@ -227,6 +248,44 @@ def _columns(path: Path, data: DataSection) -> Columns:
             f"received {_few(first)}; `label_column` under `data` names another"
         )
     return Columns(tuple(first), named[0] if named else None, header=True)
+
+
+def _packed(path: Path, names: list[str], data: DataSection) -> Columns:
+    """The columns of a table that has all pixels in one. Raises CnncliError where that of the class is not sure."""
+    lower = [name.lower() for name in names]
+    packed, usage = lower.index(PACKED), next((lower.index(name) for name in USAGE if name in lower), None)
+    others = [at for at in range(len(names)) if at not in (packed, usage)]
+    label = _asked(path, names, data)
+    if label is None and data.targets == "labels":
+        if len(others) != 1:
+            raise CnncliError(
+                f"{path}: one column beside {names[packed]} must be the class; received {_few(names)}: name it by "
+                "`label_column` under `data`"
+            )
+        label = others[0]
+    with csv_errors(path), open_regular(path) as file:
+        first = next((row for line in islice(bounded_lines(file), 1, None) if (row := line.rstrip(b"\r\n"))), b"")
+    return Columns(tuple(names), label, True, packed, len(cell_of(first, packed, len(names)).split()), usage)
+
+
+def _usage(path: Path, columns: Columns) -> list[str]:
+    """The split of each row. Raises CnncliError with the lines of those that say none."""
+    if columns.usage is None:
+        return []
+    problems, made = list[Problem](), list[str]()
+    name = columns.names[columns.usage]
+    with csv_errors(path), open_regular(path) as file:
+        for number, line in enumerate(bounded_lines(file), 1):
+            row = line.rstrip(b"\r\n")
+            if not row or number == 1:
+                continue
+            cell = cell_of(row, columns.usage, len(columns.names)).decode("utf-8-sig").strip().strip('"').strip()
+            if cell.lower() not in USAGES:
+                rule = f"{name!r} must be Training, PublicTest or PrivateTest, or train, validation or test; received"
+                problems.append(Problem(f"{path.name}:{number}:{columns.usage + 1}", f"{rule} {cell!r}"))
+            made.append(USAGES.get(cell.lower(), ""))
+    raise_any(str(path), problems)
+    return made
 
 
 def _asked(path: Path, names: list[str], data: DataSection) -> int | None:
@@ -257,7 +316,7 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
             row = line.rstrip(b"\r\n")
             if not row or (columns.header and number == 1):
                 continue
-            cell = b"0" if at is None else _cell(row, at, len(columns.names))
+            cell = b"0" if at is None else cell_of(row, at, len(columns.names))
             if cell not in known:
                 label = composed(cell.decode("utf-8-sig").strip().strip('"').strip())
                 rule = _flaw(label)
@@ -270,7 +329,7 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
     return labels
 
 
-def _cell(row: bytes, at: int, count: int) -> bytes:
+def cell_of(row: bytes, at: int, count: int) -> bytes:
     """Cell `at` of a row of `count`, cut off from the nearer end: rows are long, and there are many of them."""
     if b'"' in row:
         texts = next(csv.reader([row.decode("utf-8-sig")]))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from cnncli.escaping import one_line
 from cnncli.spec.init.networks import MODELS, UNET, network, unet
 from cnncli.spec.init.proposal import Proposal
-from cnncli.spec.yaml.writer import scalar
+from cnncli.spec.yaml.writer import flow, scalar
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspect_source import SourceSummary
@@ -50,7 +50,7 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
     yield "data:"
     yield _line(f"  dataset: {scalar(source)}", KINDS[seen.kind])
     yield from (f"  # {note}" for note in seen.notes)
-    yield from (f"  {key}: {scalar(value)}" for key, value in seen.keys.items())
+    yield from (f"  {key}: {flow(value)}" for key, value in seen.keys.items())
     if seen.masks is not None and seen.masks.palette:
         yield _line("  palette:", "the classes' colors; for their names write `name: [red, green, blue]`")
         yield from (f"    - {list(color)}" for color in seen.masks.palette)
