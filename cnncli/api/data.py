@@ -1,11 +1,11 @@
 """Data of a command: downloading, locating a run's data, warnings."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnncli.datasets.problems import listed
+from cnncli.datasets.problems import few_classes, listed
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.errors import CnncliError, UsageError
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from numpy import uint8
     from numpy.typing import NDArray
 
-    from cnncli.datasets.dataset import Dataset
+    from cnncli.datasets.dataset import Dataset, Split
     from cnncli.spec.spec import Spec
 
-MOST_CLASSES = 5
-"""Maximum number of classes to list."""
 OFFLINE = "CNNCLI_OFFLINE"
 
 
@@ -83,9 +81,17 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         text = "\n".join([head, *found, "  metrics on images that were trained on are too optimistic"])
         yield Notice(text, "warning")
     for split, names in untrained(dataset.splits, dataset.classes).items():
-        more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
-        shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
-        yield Notice(f"{split} images show {shown}, which no training image shows", "warning")
+        yield Notice(f"{split} images show {few_classes(names)}, which no training image shows", "warning")
+    yield from without_class(dataset.splits, dataset.classes)
+
+
+def without_class(splits: "Mapping[str, Split]", classes: Sequence[str], known: Sequence[str] = ()) -> Iterator[Notice]:
+    """Warnings about splits without an image of some class that is trained on, or else of the `known` ones."""
+    from cnncli.datasets.splits.stratify import lacking
+
+    for split, names in lacking(splits, classes, known).items():
+        about = "them" if len(names) > 1 else "it"
+        yield Notice(f"no {split} image shows {few_classes(names)}; metrics tell nothing about {about}", "warning")
 
 
 def augmented_images(

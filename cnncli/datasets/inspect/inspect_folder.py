@@ -43,7 +43,7 @@ def inspect_folder(source: Found, name: str, image_size: tuple[int, int] | None 
     split_of = {sample.file: split for split, part in found.splits.items() for sample in part}
     files = sorted(split_of)
     seen: dict[str, _Seen] = {}
-    problems = [*found.faults, *found.problems]
+    problems = [*found.unfit, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
         look = partial(_seen, found, image_size=image_size)
         for file, each in zip(files, threads.map(look, files), strict=True):

@@ -159,9 +159,9 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
             f"{root}: contains images and masks, but init creates classification specs; "
             "start from `cnncli init segmentation`"
         )
-    if listing.faults and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
+    if listing.unfit and find(data.replace(targets="masks", layout="auto"), Path()).listing().masks:
         raise UsageError(f"{root}: contains images with masks; start from `cnncli init segmentation`")
-    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
+    raise_any(str(root), listing.unfit, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
     chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]

@@ -25,6 +25,6 @@ def recognize_masks(source: Found, data: DataSection) -> bool:
 
 def _has_classes(source: Found) -> bool:
     try:
-        return not source.listing().faults
+        return not source.listing().unfit
     except CnncliError:  # that is told where there are no masks either
         return False

@@ -73,14 +73,15 @@ def read(root: Path, data: DataSection) -> Listing:
             splits[own].append(Sample(file, tuple(sorted(number[name] for name in names))))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
-    faults = list(_faults(kept, classes, parts.folders, found))
+    faults = list(_faults(classes, parts.folders, found))
     if not whole and set(classes) == MASKED:
         faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:
         faults.append(EMPTY)
     if any(part.listed for part in found.values()) and not several:
         notes += numbers_hint(classes)
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes)
+    untrained = tuple(_untrained(kept, classes, parts.folders, several=several))
+    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=notes, untrained=untrained)
 
 
 def _refuse_unnamed_splits(place: Path) -> None:
@@ -143,21 +144,26 @@ def _classes(root: Path, found: Mapping[str, _Part]) -> tuple[str, ...]:
     return tuple(sorted({name for part in found.values() for name in part.classes}))
 
 
-def _faults(
-    splits: Mapping[str, Sequence[Sample]],
-    classes: Sequence[str],
-    parts: Mapping[str, str],
-    found: Mapping[str, _Part],
-) -> Iterator[Problem]:
+def _faults(classes: Sequence[str], parts: Mapping[str, str], found: Mapping[str, _Part]) -> Iterator[Problem]:
     tables = [split for split, part in found.items() if part.listed]
     if not classes and tables:
         yield Problem(joined(parts[tables[0]], labels_csv.TABLE), "there must be at least one usable row")
     elif not classes:
         yield Problem(".", f"there must be a folder for each class, or a {labels_csv.TABLE}")
-    elif len(classes) == 1 and not any(part.several for part in found.values()):
+
+
+def _untrained(
+    splits: Mapping[str, Sequence[Sample]], classes: Sequence[str], parts: Mapping[str, str], *, several: bool
+) -> Iterator[Problem]:
+    """The only class, or those without training images, if there are any; of several, those without any image."""
+    if several:
+        for name in absent([sample for part in splits.values() for sample in part], classes):
+            yield Problem(name, "a class must have at least one image")
+    elif len(classes) == 1:
         yield Problem(classes[0], "there must be at least two classes; this is the only one")
-    for split in parts if len(parts) > 1 else splits or parts:
-        for name in absent(splits.get(split, ()), classes):
-            folder = parts.get(split, split)
-            rule = "a class must have at least one image"
-            yield Problem(joined(folder, name), f"{rule} in every split" if folder else rule)
+    elif "train" in parts:
+        divided = parts["train"] or len(splits) > 1
+        for name in absent(splits.get("train", ()), classes):
+            yield Problem(
+                joined(parts["train"], name), f"a class must have at least one {'training ' * bool(divided)}image"
+            )

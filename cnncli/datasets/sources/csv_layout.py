@@ -65,8 +65,11 @@ class Tables:
     notes: tuple[str, ...] = ()
 
 
-def tables(source: Found, data: DataSection) -> Tables:
-    """The tables of a source. Raises CnncliError, with all that is wrong with their classes."""
+def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tables:
+    """The tables of a source. Raises CnncliError, with all that is wrong with their classes.
+
+    `evaluated`: nothing is trained on them, and a single class is enough.
+    """
     data.refuse_keys("test_split", *TABLE_KEYS)
     labelled = data.targets == "labels"
     files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
@@ -97,7 +100,7 @@ def tables(source: Found, data: DataSection) -> Tables:
         if not labels[split]:
             raise CnncliError(f"{path}: there must be at least one row of pixels")
     shown = {label for part in labels.values() for label in part}
-    if labelled and len(set(labels.get("train", ()))) == 1:
+    if labelled and not evaluated and len(set(labels.get("train", ()))) == 1:
         raise CnncliError(
             f"{files['train']}: there must be at least two classes; {labels['train'][0]!r} is the only one"
         )

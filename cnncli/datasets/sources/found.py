@@ -24,7 +24,8 @@ class Listing:
     """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
-    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target.
+    is wrong with the whole and can't be helped by leaving a file out; `untrained`: what keeps it from being trained on
+    only, such as a class without training images. `masks`: by the image, where they are its target.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
     `outputs`, where they are its target.
     """
@@ -39,6 +40,12 @@ class Listing:
     notes: Sequence[str] = ()
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
+    untrained: Sequence[Problem] = ()
+
+    @property
+    def unfit(self) -> list[Problem]:
+        """All that keeps it from being trained on, whatever files are left out."""
+        return [*self.faults, *self.untrained]
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from cnncli.datasets.class_numbers import class_name, class_numbers
+from cnncli.datasets.class_numbers import class_numbers
 from cnncli.datasets.dataset import Dataset
 from cnncli.errors import DeclarationError
 from cnncli.kernels.batch.random import permutation
@@ -15,7 +15,8 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool
     """`dataset` with number `fold`, from 1, of so many folds of its training images for validation.
 
     Images are shuffled by the seed, put in order of their classes and dealt like cards: a fold has as much of each
-    class as the others, but for one image. Raises DeclarationError where the data do not allow it.
+    class as the others, but for one image. The only image of a class is always trained on. Raises DeclarationError
+    where the data do not allow it.
     """
     train = dataset.train
     if train is None:
@@ -30,10 +31,9 @@ def folded(dataset: Dataset, folds: int, fold: int, seed: int, *, by_class: bool
         order = order[np.argsort(labels[order], kind="stable")]
     kept = np.zeros(len(rows), bool)
     kept[order[fold - 1 :: folds]] = True
-    if labels is not None and len(missing := np.setdiff1d(labels, labels[~kept])):
-        raise DeclarationError(
-            f"folds must leave training images of every class; fold {fold} has all images of "
-            f"{class_name(int(missing[0]), dataset.classes)!r}",
-            "folds",
-        )
+    if labels is not None:
+        _, numbers, counts = np.unique(labels, return_inverse=True, return_counts=True)
+        kept &= counts[numbers] > 1
+        if not kept.any():
+            raise DeclarationError("folds must leave images for validation; each class has a single one", "folds")
     return replace(dataset, train=replace(train, rows=rows[~kept]), validation=replace(train, rows=rows[kept]))

@@ -12,11 +12,14 @@ from cnncli.errors import DeclarationError
 CHANNELS = {"rgb": 3, "grayscale": 1}
 
 
-def listing(source: Found, data: DataSection) -> Listing:
-    """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
+def listing(source: Found, data: DataSection, *, evaluated: bool = False) -> Listing:
+    """What the folder has, to train on or to be `evaluated` only.
+
+    Raises CnncliError, with all that is wrong, unless `data` says to skip such files.
+    """
     data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
-    refuse(found, found.problems, data, found.faults)
+    refuse(found, found.problems, data, found.faults if evaluated else found.unfit)
     return found
 
 
