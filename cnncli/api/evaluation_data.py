@@ -166,6 +166,14 @@ def _by_name(dataset: "Dataset", names: Sequence[str]) -> "Dataset":
     return replace(dataset, classes=tuple(names), train=train, validation=validation, test=test)
 
 
+def _has_class_folders(data: str) -> bool:
+    """Whether a folder has folders or a table of several classes, so that they need not be read from names."""
+    try:
+        return len(find(DataSection(dataset=data), Path.cwd()).listing().classes) > 1
+    except CnncliError:
+        return False
+
+
 def _section(spec: Spec, data: str) -> DataSection:
     """The model's `data` section for other data, without splitting; image files are converted to its input."""
     plain, shape = spec.data.plain(), list(spec.model.input_shape)
@@ -174,6 +182,8 @@ def _section(spec: Spec, data: str) -> DataSection:
         known.pop("label_column", None)
     if Path(data).is_dir() and len(shape) == 3 and find(DataSection(dataset=data), Path.cwd()).kind == "folder":
         known |= {key: plain[key] for key in FOLDER_KEYS if key not in OWN and key in plain}
+        if _has_class_folders(data):
+            known.pop("label_from", None)
         known |= {"image_size": shape[:2], "color_mode": "grayscale" if shape[2] in GREY else "rgb"}
         known |= {"alpha": "channel"} if shape[2] in WITH_ALPHA else {}
     return DataSection(**{**known, "dataset": data})

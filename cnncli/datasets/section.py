@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
+from cnncli.datasets.name_pattern import NamePattern
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
@@ -49,6 +50,7 @@ MOST_MASKED = 255
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette"),
+    "label_from",
 )
 ARRAY_KEYS = ("data_format",)
 TABLE_KEYS = ("label_column",)
@@ -117,6 +119,9 @@ class DataSection(Declaration):
     """class_folders: the folders in `dataset` are the classes, whatever they are called and hold; auto recognizes
     splits, tables and folders around the data."""
 
+    label_from: Annotated[str | None, Maybe(NamePattern())] = None
+    """Regular expression whose group (the only one, or the one named label) is the class in the name of an image file.
+    It is searched in the name without its ending; if it has a /, in the path. With `targets: values` it is a number."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | None, Maybe(ListOf(COLOR, 2, MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]; the place of a color in the list, from 0, is its class."""
 
@@ -133,6 +138,10 @@ class DataSection(Declaration):
             and unlabelled,
             f"layout requires class labels; remove it with `targets: {self.targets}`": self.layout != "auto"
             and unlabelled,
+            f"label_from requires class labels or numbers; remove it with `targets: {self.targets}`": self.label_from
+            and self.targets in ("input", "masks"),
+            "label_from finds classes in names, layout takes them from folders: give one of them": self.label_from
+            and self.layout != "auto",
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": self.palette and len(set(self.palette)) < len(self.palette),
         }

@@ -56,6 +56,7 @@ def test_the_resolved_form_says_everything() -> None:
             "image_size": None, "color_mode": "rgb", "crop_to_aspect_ratio": False, "pad_to_aspect_ratio": False,
             "interpolation": "bilinear", "antialias": True, "on_error": "stop", "alpha": "drop", "bit_depth": 16,
             "layout": "auto", "data_format": "auto", "label_column": None, "palette": None,
+            "label_from": None,
         },
         "model": {
             "input_shape": [28, 28, 1],

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.plots import drawn
-from cnncli.cli.options import Integer, example, json_option, layout_option
+from cnncli.cli.options import Integer, example, json_option, label_from_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, Targets
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 )
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Contact sheet to write, .svg or .png.")
 @layout_option
+@label_from_option
 @json_option
 def command(
     *,
@@ -41,6 +42,7 @@ def command(
     image_size: tuple[int, int] | None,
     output: Path | None,
     layout: LayoutName,
+    label_from: str | None,
     as_json: bool,
 ) -> int:
     """Check SOURCE: report its contents and every problem.
@@ -55,7 +57,9 @@ def command(
         raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
     if output is not None:
         suffix_of(output)
-    found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout)
+    targets: Targets | None = "masks" if masks else "input" if unlabelled else None
+    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout, label_from=label_from)
+    found = _inspected(source, data, image_size, recognize=not targets and layout == "auto" and not label_from)
     if as_json:
         echo_json(found.document())
     else:
@@ -71,16 +75,13 @@ def command(
     return 1 if found.problems else 0
 
 
-def _inspected(
-    source: Path, targets: Targets | None, image_size: tuple[int, int] | None, layout: LayoutName
-) -> "Inspection":
-    """Inspect a source; where `targets` are not given, masks are recognized."""
+def _inspected(source: Path, data: DataSection, image_size: tuple[int, int] | None, *, recognize: bool) -> "Inspection":
+    """Inspect a source. `recognize`: whether its targets are masks."""
     from cnncli.datasets.inspect.inspect_arrays import inspect_arrays
     from cnncli.datasets.inspect.inspect_folder import inspect_folder
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
 
-    data = DataSection(dataset=str(source), targets=targets or "labels", layout=layout)
-    if targets is None and layout == "auto" and recognize_masks(find(data, Path()), data):
+    if recognize and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
     if place.kind == "folder":

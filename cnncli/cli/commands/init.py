@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.data import counting
-from cnncli.cli.options import example, layout_option
+from cnncli.cli.options import example, label_from_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import name_within
@@ -51,9 +51,17 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("--model", type=click.Choice(MODELS), help="Network for the data. Default: small.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
+@label_from_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
-    *, name: str | None, data: str | None, model: str | None, output: Path | None, layout: LayoutName, force: bool
+    *,
+    name: str | None,
+    data: str | None,
+    model: str | None,
+    output: Path | None,
+    layout: LayoutName,
+    label_from: str | None,
+    force: bool,
 ) -> None:
     """Create a starter spec, from a template or from your images.
 
@@ -66,7 +74,8 @@ def command(
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(DataSection(dataset=data, layout=layout), model or MODELS[0], output, force=force)
+        section = DataSection(dataset=data, layout=layout, label_from=label_from)
+        _propose(section, model or MODELS[0], output, force=force)
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
@@ -100,6 +109,7 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
     chosen = propose(seen, SEED)
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != MODELS[0] else [])]
     command += ["--layout", data.layout] if data.layout != "auto" else []
+    command += ["--label-from", data.label_from] if data.label_from else []
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}

@@ -4,7 +4,7 @@ Of a small folder every file is decoded, though coarsely; of a large one some he
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from math import floor
@@ -19,7 +19,7 @@ from cnncli.datasets.describe import EMBEDDED, describe, find, image_shape
 from cnncli.datasets.images import load_images
 from cnncli.datasets.images.content import SIXTEEN, Content, content
 from cnncli.datasets.images.content import notes as content_notes
-from cnncli.datasets.layouts import mask_folders, value_tables
+from cnncli.datasets.layouts import mask_folders, name_classes, value_tables
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, csv_layout, image_files
@@ -85,7 +85,8 @@ def inspect_source(data: DataSection, progress: Callable[[int, int], None] = lam
     made = INSPECTORS[found.kind](found, data, progress) if found.kind in INSPECTORS else _described(data, found.kind)
     if "train" not in made.samples:
         raise CnncliError(f"{data.name}: no training images")
-    return replace(made, keys={**made.keys, "layout": data.layout}) if data.layout != "auto" else made
+    given = {} if data.layout == "auto" else {"layout": data.layout}
+    return replace(made, keys={**made.keys, **given})
 
 
 def _described(data: DataSection, kind: str) -> SourceSummary:
@@ -154,6 +155,8 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
     listing = _numbers(root, data) or found.listing()
+    if listing.unfit and (named := _in_names(found, data, listing)):
+        return _folder(*named, progress)
     if set(listing.classes) == {mask_folders.IMAGES, mask_folders.MASKS}:
         raise UsageError(
             f"{root}: contains images and masks, but init creates classification specs; "
@@ -193,14 +196,34 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         len(chosen),
         whole,
         listing=kept,
-        notes=[*kept.notes, *content_notes(contents)],
-        keys=({"targets": "values"} if kept.values else {}) | _content_keys(contents),
+        notes=[*_read_from_names(data, kept), *kept.notes, *content_notes(contents)],
+        keys=({"targets": "values"} if kept.values else {})
+        | ({"label_from": data.label_from} if data.label_from else {})
+        | _content_keys(contents),
         values=kept.outputs,
     )
 
 
+def _read_from_names(data: DataSection, listing: Listing) -> Iterator[str]:
+    """What was read from the names of files."""
+    if data.label_from and listing.classes:
+        counts = Counter(label for part in listing.splits.values() for sample in part for label in sample.labels)
+        shown = name_classes.shown({name: counts[number] for number, name in enumerate(listing.classes)})
+        yield f"classes are read from the names of files: {shown}"
+
+
+def _in_names(found: Found, data: DataSection, listing: Listing) -> tuple[Found, DataSection] | None:
+    """A folder whose files' names tell the classes, with the pattern that finds them."""
+    if data.label_from or len(listing.classes) > 1 or (named := name_classes.of_folder(found.file)) is None:
+        return None
+    asked = data.replace(label_from=named.pattern, layout="auto")
+    return find(asked, Path()), asked
+
+
 def _numbers(root: Path, data: DataSection) -> Listing | None:
     """The images of a folder whose table has numbers that are no classes."""
+    if data.label_from:
+        return None
     try:
         listing = value_tables.read(root, data.replace(targets="values", layout="auto"))
     except (CnncliError, DeclarationError):

@@ -11,8 +11,8 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside
-from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, split_folders
+from cnncli.datasets.layouts import labels_csv, mask_folders, masks_beside, name_classes
+from cnncli.datasets.layouts.split_folders import EMPTY, WHOLE, images_below, is_image, joined, labelled_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
@@ -20,6 +20,7 @@ from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError
 
+LOOSE = "an image must be in the folder of its class"
 MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
 
 
@@ -53,12 +54,12 @@ def read(root: Path, data: DataSection) -> Listing:
     """
     problems: list[Problem] = []
     whole = data.layout == "class_folders"
-    parts = WHOLE if whole else split_folders(root)
+    parts = WHOLE if whole else labelled_folders(root)
     if not whole:
         for folder in parts.folders.values():
             _refuse_unnamed_splits(root / folder)
     found = {split: _part(root, folder, problems) for split, folder in parts.folders.items()}
-    notes = list(parts.notes)
+    notes = list(parts.notes_beside(file for part in found.values() for file, _ in part.rows if part.listed))
     masks = [] if whole else [file for part in found.values() for file in masks_beside.masks_beside(part.unlisted)]
     if masks:
         found = {split: part.without(masks) for split, part in found.items()}
@@ -74,6 +75,11 @@ def read(root: Path, data: DataSection) -> Listing:
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
     faults = list(_faults(classes, parts.folders, found))
+    loose = [problem.file for problem in problems if problem.rule == LOOSE]
+    if loose and not classes:
+        problems = [problem for problem in problems if problem.rule != LOOSE]
+        trained = [file for file in loose if file.startswith(joined(parts.folders.get("train", ""), ""))]
+        faults = [Problem(".", f"images lie in no folder of a class: {name_classes.advice(trained or loose)}")]
     if not whole and set(classes) == MASKED:
         faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:
@@ -123,7 +129,7 @@ def _part(root: Path, folder: str, problems: list[Problem]) -> _Part:
             classes.append(composed(name))
             rows += [(file, (composed(name),)) for file in images_below(root, path, problems)]
         elif is_picture(name) and is_image(path, problems):
-            problems.append(Problem(path, "an image must be in the folder of its class"))
+            problems.append(Problem(path, LOOSE))
     return _Part(rows, tuple(classes), several=False)
 
 
@@ -160,7 +166,8 @@ def _untrained(
         for name in absent([sample for part in splits.values() for sample in part], classes):
             yield Problem(name, "a class must have at least one image")
     elif len(classes) == 1:
-        yield Problem(classes[0], "there must be at least two classes; this is the only one")
+        hint = name_classes.hint([sample.file for part in splits.values() for sample in part])
+        yield Problem(classes[0], f"there must be at least two classes; this is the only one{hint}")
     elif "train" in parts:
         divided = parts["train"] or len(splits) > 1
         for name in absent(splits.get("train", ()), classes):

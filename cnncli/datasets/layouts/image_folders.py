@@ -4,7 +4,15 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-from cnncli.datasets.layouts import array_files, class_folders, labels_csv, mask_folders, unlabelled, value_tables
+from cnncli.datasets.layouts import (
+    array_files,
+    class_folders,
+    labels_csv,
+    mask_folders,
+    name_classes,
+    unlabelled,
+    value_tables,
+)
 from cnncli.datasets.layouts.place import No, Place, Yes
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.section import DataSection
@@ -31,7 +39,8 @@ def recognize(place: Place) -> Iterator[Yes | No]:
     names_splits = place.data.layout == "auto" and bool(
         split_names([name for name, is_folder in place.entries if is_folder]).splits
     )
-    listing = partial(READERS[place.data.targets], path, place.data)
+    reader = name_classes.read if place.data.label_from else READERS[place.data.targets]
+    listing = partial(reader, path, place.data)
     yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
 
 

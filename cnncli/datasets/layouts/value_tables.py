@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnncli.datasets.layouts import labels_csv
 from cnncli.datasets.layouts.labels_csv import FILE, TABLE
-from cnncli.datasets.layouts.split_folders import is_image, joined, split_folders
+from cnncli.datasets.layouts.split_folders import is_image, joined, labelled_folders
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
@@ -35,7 +35,7 @@ def read(root: Path, data: DataSection) -> Listing:
     Raises CnncliError where there is no such table, in each split's folder or for all, or its columns are others.
     """
     problems: list[Problem] = []
-    parts = split_folders(root)
+    parts = labelled_folders(root)
     tables = {split: _table(root, folder, data.label_column, problems) for split, folder in parts.folders.items()}
     outputs = {table.outputs for table in tables.values()}
     if len(outputs) > 1:
@@ -50,7 +50,7 @@ def read(root: Path, data: DataSection) -> Listing:
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     empty = [folder for split, folder in parts.folders.items() if not tables[split].rows]
     faults = [Problem(joined(folder, TABLE), "there must be at least one usable row") for folder in empty]
-    notes = parts.notes
+    notes = parts.notes_beside(values)
     return Listing(root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop())
 
 
@@ -80,7 +80,7 @@ def _table(root: Path, folder: str, column: str | int | None, problems: list[Pro
             if len(cells) != len(columns):
                 found.append(f"a row must have {len(columns)} values, one per column; received {len(cells)}")
             file = files.find(row.get(FILE, ""), line, found)
-            wrong = {name: row.get(name, "") for name in table.outputs if _number(row.get(name, "")) is None}
+            wrong = {name: row.get(name, "") for name in table.outputs if number_in(row.get(name, "")) is None}
             flaws.update(wrong.keys())
             found += _rules(wrong)
             problems.extend(Problem(joined(folder, f"{TABLE}:{line}"), rule) for rule in found)
@@ -109,7 +109,7 @@ def _outputs(path: Path, columns: Sequence[str], column: str | int | None) -> tu
     return (name,)
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
     """The number in a cell; None for anything else and for one that no float32 holds."""
     try:
         number = float(cell)
