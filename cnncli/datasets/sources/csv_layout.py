@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import TABLE_KEYS, DataSection
+from cnncli.datasets.sources.csv_unlabelled import unlabelled_test
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
@@ -73,14 +74,16 @@ def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tabl
     data.refuse_keys("test_split", *TABLE_KEYS)
     labelled = data.targets == "labels"
     files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
+    with csv_errors(source.file):
+        left_out = files.pop("test") if labelled and unlabelled_test(files) else None
     first, *others = files
     columns = {split: _columns(path, data) for split, path in files.items()}
-    notes = []
+    notes = [] if left_out is None else [_left_out(left_out)]
     if data.label_column is None and not all(part.header for part in columns.values()):
         split = next(split for split, part in columns.items() if not part.header)
         at = _unnamed_label(files[split], len(columns[split].names))
         columns = {split: part if part.header else replace(part, label=at) for split, part in columns.items()}
-        notes = [_note(files[split], at, len(columns[split].names))]
+        notes += [_note(files[split], at, len(columns[split].names))]
     for split in others:
         if columns[split].pixels != columns[first].pixels:
             raise CnncliError(
@@ -109,6 +112,10 @@ def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tabl
     rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}
     numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
     return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes))
+
+
+def _left_out(path: Path) -> str:
+    return f"'{path.name}' is left out, because it has no classes: predict its images with `cnncli predict`"
 
 
 def listing(found: Tables) -> Listing:
