@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cnncli.datasets.problems import few_classes, listed
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import DataSection, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.events import Download, Notice, OnEvent, Progress
@@ -69,7 +69,7 @@ def skipped(dataset: "Dataset") -> Iterator[Notice]:
         yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} skipped:", *listed(dataset.skipped)]), "warning")
 
 
-def oddities(dataset: "Dataset") -> Iterator[Notice]:
+def oddities(dataset: "Dataset", targets: Targets) -> Iterator[Notice]:
     """Warnings about data that make metrics misleading: skipped files, images in several splits, missing classes."""
     from cnncli.datasets.splits.stratify import untrained
 
@@ -82,7 +82,8 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         yield Notice(text, "warning")
     for split, names in untrained(dataset.splits, dataset.classes).items():
         yield Notice(f"{split} images show {few_classes(names)}, which no training image shows", "warning")
-    yield from without_class(dataset.splits, dataset.classes)
+    if targets == "labels":
+        yield from without_class(dataset.splits, dataset.classes)
 
 
 def without_class(splits: "Mapping[str, Split]", classes: Sequence[str], known: Sequence[str] = ()) -> Iterator[Notice]:

@@ -55,7 +55,8 @@ class EvaluationData:
         _check_classes(dataset.source, dataset.classes, self.classes, spec.data.targets)
         if data is not None and spec.data.targets == "labels":
             dataset = _by_name(dataset, self.classes)
-        for notice in (*skipped(dataset), *self._without_class(dataset, own=data is None)):
+        lacking = self._without_class(dataset, own=data is None) if spec.data.targets == "labels" else ()
+        for notice in (*skipped(dataset), *lacking):
             self.on_event(notice)
         return spec, dataset
 

@@ -185,7 +185,7 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin)
         memory = resident()
         dataset = read_data(plan, decoding(tell))
-        for notice in oddities(dataset):
+        for notice in oddities(dataset, spec.data.targets):
             tell(notice)
         for caution in of_data(spec.data, spec.compile, dataset):
             tell(Notice(caution, "warning"))

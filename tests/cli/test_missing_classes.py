@@ -142,6 +142,15 @@ def test_class_numbers_of_arrays_stay_numbers(tmp_path):
     assert [row["support"] for row in found["classes"]] == [0, 0, 2]
 
 
+def test_values_of_0_and_1_are_no_classes(tmp_path):
+    x, y = np.zeros((4, 6, 6, 3), np.uint8), np.array([0.0, 1.0, 0.0, 1.0])
+    np.savez(tmp_path / "own.npz", x_train=x, y_train=y, x_test=x[:1], y_test=y[:1])
+    spec = "data: {dataset: own.npz, targets: values}\nmodel: {layers: [Flatten, Dense: {units: 1}]}\n"
+    (tmp_path / "own.yaml").write_text(spec + "compile: {optimizer: adam, loss: mse}\nfit: {epochs: 1}\n")
+    assert "shows class" not in cnncli(tmp_path, "train", "own.yaml", "--output", "run").stderr
+    assert "shows class" not in cnncli(tmp_path, "evaluate", "run").stderr
+
+
 def test_labels_of_several_classes_go_by_name_in_any_order(tmp_path):
     for place, columns in (("photos", "a,b,c"), ("other", "c,a,b"), ("fewer", "c,a")):
         shades(tmp_path / place, NAMES[:3], 4)

@@ -211,6 +211,25 @@ def test_what_is_left_out_of_a_folder_is_named_in_one_line(folder):
     )
 
 
+def test_a_competition_from_its_files_to_the_submission(tmp_path):
+    """Named pictures to train on, numbered ones to predict, and a sample whose label is a probability."""
+    x, y = bars(220)
+    for folder, rows in (("train", range(200)), ("test1", range(200, 220))):
+        (tmp_path / "own" / folder).mkdir(parents=True)
+        for i in rows:
+            name = f"{NAMES[y[i]]}.{i}" if folder == "train" else str(i - 199)
+            Image.fromarray(x[i]).save(tmp_path / "own" / folder / f"{name}.png")
+    (tmp_path / "own/sampleSubmission.csv").write_text("id,label\n" + "".join(f"{i},0.5\n" for i in range(1, 21)))
+    assert cnncli(tmp_path, "init", "--data", "own").returncode == 0
+    done = cnncli(tmp_path, "train", "own.yaml", "--epochs", 15, "--output", "run", "--set", "data.augment=[]")
+    assert done.returncode == 0, done.stderr
+    assert "'test1' is left out, because it has no classes: predict its images with `cnncli predict`\n" in done.stderr
+    sample = ["--like", "own/sampleSubmission.csv", "--columns", "id,label=lie"]
+    header, *rows = submitted(tmp_path, "own/test1", *sample)
+    assert (header, [row[0] for row in rows]) == (["id", "label"], [str(i) for i in range(1, 21)])
+    assert sum((float(row[1]) > 0.5) == label for row, label in zip(rows, y[200:], strict=True)) >= 19
+
+
 def test_explain_takes_no_table(folder):
     (folder / "some.csv").write_text("id\n1\n")
     done = cnncli(folder, "explain", "run", "some.csv")
