@@ -1,12 +1,12 @@
 """Data of a command: downloading, locating a run's data, warnings."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cnncli.datasets.problems import listed
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.problems import few_classes, listed
+from cnncli.datasets.section import DataSection, Targets
 from cnncli.datasets.sources.catalogue import KNOWN
 from cnncli.errors import CnncliError, UsageError
 from cnncli.training.events import Download, Notice, OnEvent, Progress
@@ -16,11 +16,9 @@ if TYPE_CHECKING:
     from numpy import uint8
     from numpy.typing import NDArray
 
-    from cnncli.datasets.dataset import Dataset
+    from cnncli.datasets.dataset import Dataset, Split
     from cnncli.spec.spec import Spec
 
-MOST_CLASSES = 5
-"""Maximum number of classes to list."""
 OFFLINE = "CNNCLI_OFFLINE"
 
 
@@ -71,7 +69,7 @@ def skipped(dataset: "Dataset") -> Iterator[Notice]:
         yield Notice("\n".join([f"{count:,} file{'s' * (count > 1)} skipped:", *listed(dataset.skipped)]), "warning")
 
 
-def oddities(dataset: "Dataset") -> Iterator[Notice]:
+def oddities(dataset: "Dataset", targets: Targets) -> Iterator[Notice]:
     """Warnings about data that make metrics misleading: skipped files, images in several splits, missing classes."""
     from cnncli.datasets.splits.stratify import untrained
 
@@ -89,9 +87,18 @@ def oddities(dataset: "Dataset") -> Iterator[Notice]:
         tail = "  metrics on images of a group that was trained on are too optimistic"
         yield Notice("\n".join([head, *found, tail]), "warning")
     for split, names in untrained(dataset.splits, dataset.classes).items():
-        more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
-        shown = f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
-        yield Notice(f"{split} images show {shown}, which no training image shows", "warning")
+        yield Notice(f"{split} images show {few_classes(names)}, which no training image shows", "warning")
+    if targets == "labels":
+        yield from without_class(dataset.splits, dataset.classes)
+
+
+def without_class(splits: "Mapping[str, Split]", classes: Sequence[str], known: Sequence[str] = ()) -> Iterator[Notice]:
+    """Warnings about splits without an image of some class that is trained on, or else of the `known` ones."""
+    from cnncli.datasets.splits.stratify import lacking
+
+    for split, names in lacking(splits, classes, known).items():
+        about = "them" if len(names) > 1 else "it"
+        yield Notice(f"no {split} image shows {few_classes(names)}; metrics tell nothing about {about}", "warning")
 
 
 def augmented_images(

@@ -191,7 +191,7 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         dataset = read_data(plan, decoding(tell))
         settled = _normalized(spec, dataset)
         plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
-        for notice in oddities(dataset):
+        for notice in oddities(dataset, spec.data.targets):
             tell(notice)
         for caution in of_data(spec.data, spec.compile, dataset):
             tell(Notice(caution, "warning"))

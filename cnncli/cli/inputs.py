@@ -9,7 +9,8 @@ from cnncli.errors import UsageError
 from cnncli.hints import suggestion
 from cnncli.training.runs.past_runs import model_files
 
-INPUTS = (*ENDINGS, ".npy")
+TABLE = ".csv"
+INPUTS = (*ENDINGS, ".npy", TABLE)
 
 
 def split(paths: Sequence[Path], command: str) -> tuple[Path | None, Sequence[Path]]:
@@ -37,12 +38,12 @@ def _is_input(path: Path) -> bool:
     return holds_images(path)
 
 
-def check_inputs(inputs: Sequence[Path]) -> None:
-    """Validate the command line before reading a model. Raises UsageError."""
+def check_inputs(inputs: Sequence[Path], *, tables: bool = False) -> None:
+    """Validate the command line before reading a model; `tables` of images may be given. Raises UsageError."""
     for path in inputs:
         if not path.exists():
             raise UsageError(f"there is no file or folder '{path}'{suggestion(str(path), _beside(path))}")
-        if path.suffix in (".npz", ".h5", ".hdf5"):
+        if path.suffix in (".npz", ".h5", ".hdf5") or (path.suffix.lower() == TABLE and not tables):
             raise UsageError(f"an INPUT must be an image, a folder of images or one array (.npy); received {path}")
         if path.is_dir():
             from cnncli.datasets.images.inputs import holds_images

@@ -1,8 +1,13 @@
 """Shared parts of commands: help without arguments, integers as `N` in help, and the end of help texts."""
 
+from shlex import quote
+
 import click
 
+from cnncli.datasets.name_pattern import NamePattern
 from cnncli.datasets.section import TableColumns
+from cnncli.errors import UsageError
+from cnncli.layers.declarations.validation_errors import ValidationError
 
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
 ARGUMENTS = "cnncli.arguments"
@@ -33,6 +38,14 @@ def example(line: str) -> str:
     return f"\b\nExample:\n  {line}\n\n\b\nDocumentation:\n  {DOCS}"
 
 
+def _pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Validate a regular expression as `label_from` is. Raises UsageError."""
+    try:
+        return None if value is None else NamePattern().read(value)
+    except ValidationError as error:
+        raise UsageError(*(f"--label-from {quote(value or '')}: {detail.text}" for detail in error.details)) from None
+
+
 threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -56,6 +69,12 @@ columns_option = click.option(
     metavar="KEY=NAME",
     callback=_columns,
     help="Column of a table of images, such as label=breed.",
+)
+label_from_option = click.option(
+    "--label-from",
+    metavar="REGEX",
+    callback=_pattern,
+    help="The group of this regular expression is the class in the names of images.",
 )
 layout_option = click.option(
     "--layout",

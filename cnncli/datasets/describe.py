@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import ENDINGS, located, readable
@@ -47,31 +47,40 @@ EMBEDDED = {
 """Datasets that are shipped as `data/<name>.npz`; written out, because to open an archive would cost `check` 10 ms."""
 
 
-def describe(data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0) -> Description:
-    """What `data` names, as `_description` says; a list of a number per channel must fit its images."""
-    found = _description(data, base, input_shape, seed)
-    data.refuse_channels(found.input_shape[-1])
-    return found
+class Asked(NamedTuple):
+    """What is asked of data: see `describe`."""
+
+    input_shape: tuple[int, ...] | None
+    seed: int
+    evaluated: bool
 
 
-def _description(data: DataSection, base: Path, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+def describe(
+    data: DataSection, base: Path, input_shape: tuple[int, ...] | None = None, seed: int = 0, *, evaluated: bool = False
+) -> Description:
     """What `data` names; relative paths are relative to `base`. Data that are made follow the model's `input_shape`,
-    folders and tables are divided by `seed`.
+    folders and tables are divided by `seed`. Data that are only to be `evaluated` may lack classes.
 
     Raises DeclarationError for a name or file that is not known, or an option that does not go with the data;
     CnncliError for a file that can't be read.
     """
+    found = _description(data, base, Asked(input_shape, seed, evaluated))
+    data.refuse_channels(found.input_shape[-1])
+    return found
+
+
+def _description(data: DataSection, base: Path, to: Asked) -> Description:
     if isinstance(data.dataset, Synthetic):
         data.refuse_keys("test_split")
         refuse_values("synthetic", data)
-        return _folded(_divided(_made(data.dataset.settled(input_shape), data), data), data)
+        return _folded(_divided(_made(data.dataset.settled(to.input_shape), data), data), data)
     source = find(data, base)
     if not can_be_named(source.name):
         raise DeclarationError(
             "the dataset's path must be UTF-8 without control characters, because it is saved in the run's spec; "
             f"received {source.name}: rename the folder or file"
         )
-    return _folded(DESCRIBERS[source.kind](source, data, input_shape, seed), data)
+    return _folded(DESCRIBERS[source.kind](source, data, to), data)
 
 
 def can_be_named(path: str) -> bool:
@@ -99,7 +108,7 @@ def _divided(known: Description, data: DataSection) -> Description:
     return replace(known, classes=classes, samples=sizes(known.samples, data.shares))
 
 
-def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+def _arrays(source: Found, data: DataSection, to: Asked) -> Description:
     known = EMBEDDED.get(source.name)
     if known is not None:
         refuse_targets(source, data)
@@ -108,12 +117,12 @@ def _arrays(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
     return _divided(known or _described(source, data), data)
 
 
-def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+def _folder(source: Found, data: DataSection, to: Asked) -> Description:
     from cnncli.datasets.splits import selection  # here, because the embedded digits need none of it
 
-    listing = selection.listing(source, data)
-    samples = {name: len(part) for name, part in selection.splits(listing, data, seed).items()}
-    shape = selection.image_shape(listing, data, input_shape)
+    listing = selection.listing(source, data, evaluated=to.evaluated)
+    samples = {name: len(part) for name, part in selection.splits(listing, data, to.seed).items()}
+    shape = selection.image_shape(listing, data, to.input_shape)
     return Description(
         source.name,
         shape,
@@ -123,25 +132,23 @@ def _folder(source: Found, data: DataSection, input_shape: tuple[int, ...] | Non
         listing.several,
         listing.classes,
         len(listing.outputs) or None,
-        selection.fold(listing, data, seed),
+        selection.fold(listing, data, to.seed),
         tuple(listing.notes),
     )
 
 
-def _table(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+def _table(source: Found, data: DataSection, to: Asked) -> Description:
     from cnncli.datasets.sources import csv_layout  # here, because other data need none of it
     from cnncli.datasets.splits import csv_rows
 
     refuse_targets(source, data)
-    tables = csv_layout.tables(source, data)
-    samples = {name: len(part) for name, part in csv_rows.divided(tables, data, seed).items()}
-    return Description(
-        *(source.name, csv_layout.image_shape(tables, input_shape), len(tables.classes) or None, samples, "uint8"),
-        notes=tables.notes,
-    )
+    tables = csv_layout.tables(source, data, evaluated=to.evaluated)
+    samples = {name: len(part) for name, part in csv_rows.divided(tables, data, to.seed).items()}
+    shape = csv_layout.image_shape(tables, to.input_shape)
+    return Description(source.name, shape, len(tables.classes) or None, samples, "uint8", notes=tables.notes)
 
 
-def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] | None, seed: int) -> Description:
+def _downloaded(source: Found, data: DataSection, to: Asked) -> Description:
     known = KNOWN[source.name]
     refuse_targets(source, data)
     data.refuse_keys("test_split")
@@ -151,7 +158,7 @@ def _downloaded(source: Found, data: DataSection, input_shape: tuple[int, ...] |
     return _divided(held, data)
 
 
-DESCRIBERS: dict[str, Callable[[Found, DataSection, tuple[int, ...] | None, int], Description]] = {
+DESCRIBERS: dict[str, Callable[[Found, DataSection, Asked], Description]] = {
     "folder": _folder,
     "downloaded": _downloaded,
     **dict.fromkeys(("npz", "npy", "idx", "h5"), _arrays),

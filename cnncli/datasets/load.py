@@ -37,12 +37,13 @@ Shape = tuple[int, ...] | None
 class ModelShape(NamedTuple):
     """The properties of a model that affect how data are read.
 
-    Input shape, number of outputs, and the class number that its loss ignores.
+    Input shape, number of outputs, the class number that its loss ignores, and whether it is only evaluated.
     """
 
     input_shape: Shape
     outputs: int
     void: int | None = None
+    evaluated: bool = False
 
 
 BACKGROUND = "background"
@@ -58,10 +59,12 @@ def load(
     input_shape: Shape = None,
     outputs: int = 1,
     void: int | None = None,
+    evaluated: bool = False,
 ) -> Dataset:
     """Load the dataset of `data`; relative paths are relative to `base`. Folders and tables are split by `seed`; table
     rows that are not square images get the model's `input_shape`. For a model with several `outputs`, integers in
-    floating point are class numbers. `void`: a number that stands for no class.
+    floating point are class numbers. `void`: a number that stands for no class. `evaluated`: nothing is trained on the
+    data, which may lack classes.
 
     Downloadable datasets must have been downloaded. `progress` is called with the number of decoded image files and the
     total. Raises DeclarationError as `describe` does, and CnncliError naming file, array and row for invalid data.
@@ -71,7 +74,7 @@ def load(
         made = _synthetic(data, data.dataset.settled(None), seed)
     else:
         source = find(data, base)
-        made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs, void))
+        made = LOADERS[source.kind](data, source, seed, progress, ModelShape(input_shape, outputs, void, evaluated))
     if data.folds is None:
         return made
     return folded(made, data.folds, data.fold, seed, by_class=data.targets != "values")
@@ -114,7 +117,7 @@ def _range_notes(data: DataSection, x: Array, title: str) -> list[str]:
 def _folder(data: DataSection, source: Found, seed: int, progress: Progress, model: ModelShape) -> Dataset:
     from cnncli.datasets.images import load_images  # here, because arrays need no Pillow
 
-    made = load_images.read(source, data, seed, progress, model.void)
+    made = load_images.read(source, data, seed, progress, model.void, evaluated=model.evaluated)
     splits = {
         name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints, made.groups)
         for name, rows in made.rows.items()
@@ -128,14 +131,15 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
     from cnncli.datasets.splits import csv_rows
 
     refuse_targets(source, data)
-    found = csv_layout.tables(source, data)
+    found = csv_layout.tables(source, data, evaluated=model.evaluated)
     size, rows = csv_layout.image_shape(found, model.input_shape), csv_rows.divided(found, data, seed)
     state, labelled = hashlib.sha256(repr(found.classes).encode()), data.targets == "labels"
     files = {
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
         for name, x in csv_arrays.read(found).items()
     }
-    stratify.refuse_untrained(files, found.classes)
+    if not model.evaluated:
+        stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
     return replace(_dataset(source.name, made, found.classes, f"sha256:{state.hexdigest()}"), notes=found.notes)
 
@@ -205,7 +209,7 @@ def _stored(
     if model.outputs > 1 and data.targets != "values":
         made = {name: replace(one, y=None if one.y is None else integer_labels(one.y)) for name, one in made.items()}
     classes = _classes([split.y for split in made.values() if split.y is not None], model.void)
-    if data.targets != "values":
+    if data.targets != "values" and not model.evaluated:
         stratify.refuse_untrained(made, classes, model.void)
     for name, split in found.items():
         x, fingerprints = array_files.images(array_files.read(split.x, source.kind), split.x, state)

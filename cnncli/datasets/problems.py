@@ -9,6 +9,8 @@ from cnncli.errors import CnncliError
 from cnncli.escaping import one_line
 
 MOST_SHOWN = 20
+MOST_CLASSES = 5
+"""Classes that a line lists."""
 
 
 class Problem(NamedTuple):
@@ -50,6 +52,12 @@ def listed(problems: Sequence[object]) -> list[str]:
     more = len(problems) - MOST_SHOWN
     first = [f"  {one_line(str(problem))}" for problem in problems[:MOST_SHOWN]]
     return first + ([f"  and {more:,} more"] if more > 0 else [])
+
+
+def few_classes(names: Sequence[str]) -> str:
+    """The first classes, and how many more there are: "classes cat, dog and 3 more"."""
+    more = f" and {len(names) - MOST_CLASSES:,} more" if len(names) > MOST_CLASSES else ""
+    return f"class{'es' * (len(names) > 1)} {', '.join(names[:MOST_CLASSES])}{more}"
 
 
 def raise_any(source: str, problems: Sequence[Problem], advice: str = "") -> None:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.datasets.augment import colour, geometric, levels, mixing, photometric, policies
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Augmentation
+from cnncli.datasets.name_pattern import NamePattern
 from cnncli.datasets.sources.synthetic import Named, Source
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import DeclarationError
@@ -172,7 +173,7 @@ MOST_MASKED = 255
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
-    *("group_by", "columns"),
+    *("group_by", "columns", "label_from"),
 )
 ARRAY_KEYS = ("data_format", "group_by")
 TABLE_KEYS = ("label_column",)
@@ -260,6 +261,9 @@ class DataSection(Declaration):
     """Columns of a table of images: `file` and `label` (several, with 0 or 1, for images of several classes; with
     `targets: values` those of the numbers), `split`; `folder` of the images, relative to the table; `separator` between
     several classes in a cell. By default recognized by their usual names."""
+    label_from: Annotated[str | None, Maybe(NamePattern())] = None
+    """Regular expression whose group (the only one, or the one named label) is the class in the name of an image file.
+    It is searched in the name without its ending; if it has a /, in the path. With `targets: values` it is a number."""
 
     def contradiction(self) -> str:
         unlabelled = self.targets != "labels"
@@ -289,6 +293,10 @@ class DataSection(Declaration):
             "columns requires a table; remove it with `layout: class_folders`": self.columns and self.layout != "auto",
             "label_column and columns name the same column: omit label_column": self.columns
             and self.label_column is not None,
+            f"label_from requires class labels or numbers; remove it with `targets: {self.targets}`": self.label_from
+            and self.targets in ("input", "masks"),
+            "label_from finds classes in names, layout takes them from folders: give one of them": self.label_from
+            and self.layout != "auto",
             "palette requires `targets: masks`": self.palette and self.targets != "masks",
             "palette must have each color once": len(set(self.colors)) < len(self.colors),
         }

@@ -93,11 +93,18 @@ def test_evaluate_takes_another_folder_of_the_same_classes(folder):
     noise(folder / "more" / "test", count=5)
     document = json.loads(cnncli(folder, "evaluate", "--data", "more", "--json").stdout)
     assert (document["samples"], document["accuracy"]) == (15, 1)
-    noise(folder / "fewer" / "test", NAMES[1:], 5)
+    noise(folder / "fewer", NAMES[1:], 5)
+    done = cnncli(folder, "evaluate", "--data", "fewer", "--json")
+    assert done.stderr.endswith("warning: no test image shows class blue; metrics tell nothing about it\n")
+    document = json.loads(done.stdout)
+    assert (document["samples"], document["accuracy"], document["roc_auc"]) == (10, 1, 1)
+    assert [row["name"] for row in document["classes"]] == list(NAMES)
+    assert document["confusion"] == [[0, 0, 0], [0, 5, 0], [0, 0, 5]]
+    (folder / "fewer/red").rename(folder / "fewer/grey")
     done = cnncli(folder, "evaluate", "--data", "fewer")
     assert done.returncode == 1
     assert done.stderr.endswith(
-        "fewer: the classes must be those that the model was trained on, blue, green, red; received green, red\n"
+        "fewer: the classes must be those that the model was trained on, blue, green, red; received green, grey\n"
     )
 
 
@@ -141,7 +148,7 @@ def test_check_and_summary_need_neither_numpy_nor_numba(folder, size):
 def test_check_says_where_a_share_is_wrong(folder):
     done = cnncli(folder, "check", "photos.yaml", "--set", "data.test_split=0.7")
     assert done.returncode == 2
-    assert "every split must contain every class; train has none of 'blue' (12 in total)" in done.stderr
+    assert "training images must show every class; train has none of 'blue' (12 in total)" in done.stderr
 
 
 def test_several_classes_need_a_sigmoid_for_each_and_are_then_trained(tmp_path):
@@ -240,6 +247,7 @@ def test_datasets_check_finds_duplicates_in_arrays(tmp_path):
         "  x_train[0] = x_test[0]",
         "  x_train[1] = x_train[4]",
         f"1 of 1 test images (100%) {LEAK}",
+        "no test image shows classes 1, 2",
     ]
 
 
@@ -272,6 +280,7 @@ def test_datasets_check_looks_through_arrays_of_every_format(tmp_path, source):
         "images with the same bytes: 1, 1 of them in several splits",
         "  x_train[1] = x_test[0]",
         f"1 of 1 test images (100%) {LEAK}",
+        "no test image shows class 0",
     ]
 
 

@@ -74,13 +74,13 @@ def test_shares_are_taken_of_every_class_by_the_seed(tmp_path):
     assert first.digest == other.digest
 
 
-def test_a_share_that_leaves_a_class_out_is_an_error_before_anything_is_read(tmp_path):
-    content = text(labels=[0] * 11 + [1])
-    assert "validation has" not in message(tmp_path, content, describe, validation_split=0.5)
+def test_a_share_that_leaves_a_class_out_of_training_is_an_error_before_anything_is_read(tmp_path):
+    content = text(labels=[0] * 10 + [1] * 2)
+    assert "validation has" not in message(tmp_path, content, describe, validation_split=0.6)
     with pytest.raises(DeclarationError) as caught:
-        describe(DataSection(dataset="own.csv", validation_split=0.5), tmp_path)
+        describe(DataSection(dataset="own.csv", validation_split=0.6), tmp_path)
     assert caught.value.key == "validation_split"
-    assert str(caught.value) == "every split must contain every class; train has none of '1' (1 in total)"
+    assert str(caught.value) == "training images must show every class; train has none of '1' (2 in total)"
 
 
 @pytest.mark.parametrize("named", ["", "/train.csv", "/test.csv"])

@@ -209,10 +209,10 @@ def test_a_name_that_is_no_text_is_named_without_harm(tmp_path):
 
 def test_empty_classes_and_a_single_class_are_faults(tmp_path):
     classes(tmp_path / "one", ("cats",))
-    assert told(listed(tmp_path / "one").faults) == ["cats: there must be at least two classes; this is the only one"]
+    assert told(listed(tmp_path / "one").unfit) == ["cats: there must be at least two classes; this is the only one"]
     classes(tmp_path / "empty")
     (tmp_path / "empty" / "owls").mkdir()
-    assert told(listed(tmp_path / "empty").faults) == ["owls: a class must have at least one image"]
+    assert told(listed(tmp_path / "empty").unfit) == ["owls: a class must have at least one image"]
     (tmp_path / "none").mkdir()
     assert told(listed(tmp_path / "none").faults) == [".: there must be a folder for each class, or a labels.csv"]
     assert told(listed_without_labels(tmp_path / "none").faults) == [
@@ -220,13 +220,11 @@ def test_empty_classes_and_a_single_class_are_faults(tmp_path):
     ]
 
 
-def test_a_class_that_a_split_has_not_is_a_fault_that_says_which(tmp_path):
+def test_a_class_without_training_images_is_a_fault_that_says_which_and_keeps_nothing_from_being_evaluated(tmp_path):
     classes(tmp_path / "train", ("cats", "dogs"))
     classes(tmp_path / "test", ("cats", "owls"))
-    assert told(listed(tmp_path).faults) == [
-        "test/dogs: a class must have at least one image in every split",
-        "train/owls: a class must have at least one image in every split",
-    ]
+    found = listed(tmp_path)
+    assert (told(found.untrained), found.faults) == (["train/owls: a class must have at least one training image"], ())
 
 
 @pytest.mark.parametrize(

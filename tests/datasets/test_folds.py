@@ -64,12 +64,14 @@ def test_what_does_not_go_with_folds(arrays, keys, message):
         folds(arrays, **keys)
 
 
-def test_a_class_of_one_image_can_not_be_kept_and_trained_on(tmp_path):
+def test_the_only_image_of_a_class_is_trained_on_in_every_fold(tmp_path):
     np.savez(tmp_path / "own.npz", x_train=np.zeros((5, 4, 4), np.uint8), y_train=np.array([0, 0, 0, 0, 1]))
     made = [DataSection(dataset="own.npz", folds=2, fold=fold) for fold in (1, 2)]
-    with pytest.raises(DeclarationError, match="has all images of '1'"):
-        for data in made:
-            load(data, tmp_path)
+    kept = [load(data, tmp_path).validation.numbers.tolist() for data in made]
+    assert sorted(kept[0] + kept[1]) == [0, 1, 2, 3]
+    np.savez(tmp_path / "own.npz", x_train=np.zeros((2, 4, 4), np.uint8), y_train=np.array([0, 1]))
+    with pytest.raises(DeclarationError, match=r"^folds must leave images for validation; each class has a single one"):
+        load(made[0], tmp_path)
 
 
 def test_own_validation_images_leave_nothing_to_fold(tmp_path):

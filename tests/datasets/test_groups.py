@@ -123,7 +123,7 @@ def test_the_groups_that_a_pattern_finds_stay_together(tmp_path):
     held = [{made.train.files[row].rsplit("_")[0] for row in split.numbers} for split in made.splits.values()]
     assert len(set.union(*held)) == sum(map(len, held)) == 12
     assert made.validation.document()["groups"] == 2
-    assert not list(oddities(made))
+    assert not list(oddities(made, "labels"))
 
 
 def test_a_group_may_have_a_name_and_other_groups_beside_it(tmp_path):
@@ -166,7 +166,7 @@ def test_a_group_in_two_splits_of_the_data_is_a_warning(tmp_path):
 
 
 def oddities_but_duplicates(made):
-    return [notice.text for notice in oddities(made) if "equal pixels" not in notice.text]
+    return [notice.text for notice in oddities(made, "labels") if "equal pixels" not in notice.text]
 
 
 def test_a_pattern_that_makes_each_image_a_group_is_told(tmp_path):

@@ -55,29 +55,46 @@ def test_images_of_no_class_are_divided_as_one():
 
 
 @pytest.mark.parametrize(
+    ("sizes", "shares", "expected"),
+    [
+        ((4, 1, 4), {"validation": 0.25}, {"train": [3, 1, 3], "validation": [1, 0, 1]}),
+        ((4, 1, 1), {"test": 0.25}, {"train": [3, 1, 1], "test": [1, 0, 0]}),
+        (
+            (4, 2, 1),
+            {"test": 0.25, "validation": 0.25},
+            {"train": [2, 1, 1], "test": [1, 1, 0], "validation": [1, 0, 0]},
+        ),
+    ],
+)
+def test_a_class_with_too_few_images_for_all_splits_is_trained_on(sizes, shares, expected):
+    made = divide(samples(*sizes), shares, 0, NAMES)
+    assert {name: counts(part) for name, part in made.items()} == expected
+
+
+@pytest.mark.parametrize(
     ("sizes", "shares", "message", "key"),
     [
         (
-            (4, 1, 4),
-            {"validation": 0.25},
-            "every split must contain every class; train has none of 'dogs' (1 in total)",
+            (20, 4, 20),
+            {"validation": 0.9},
+            "training images must show every class; train has none of 'dogs' (4 in total)",
             "validation_split",
         ),
         (
-            (4, 1, 1),
-            {"test": 0.25},
-            "every split must contain every class; train has none of 'dogs' (1 in total), 'owls' (1 in total)",
+            (20, 4, 3),
+            {"test": 0.8},
+            "training images must show every class; train has none of 'dogs' (4 in total), 'owls' (3 in total)",
             "test_split",
         ),
         (
-            (4, 4, 1),
-            {"test": 0.25, "validation": 0.25},
-            "every split must contain every class; train has none of 'owls' (1 in total)",
+            (1, 1, 1),
+            {"test": 0.5},
+            "test_split must leave at least one image in every split; test has none",
             "test_split",
         ),
     ],
 )
-def test_a_class_missing_from_a_split_is_named(sizes, shares, message, key):
+def test_a_class_missing_from_the_training_images_is_named(sizes, shares, message, key):
     with pytest.raises(DeclarationError) as caught:
         divide(samples(*sizes), shares, 0, NAMES)
     assert (str(caught.value), caught.value.key) == (message, key)

@@ -74,18 +74,19 @@ def test_rows_of_several_classes_count_for_their_rarest(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("y", "said"),
+    ("y", "share", "said"),
     [
-        (np.linspace(0, 1, 22), "stratified needs classes: .*y_train must hold class numbers or rows of 0 and 1"),
+        (np.linspace(0, 1, 22), 0.2, "stratified needs classes: .*y_train must hold class numbers or rows of 0 and 1"),
         (
-            np.repeat([0, 1], [21, 1]),
-            r"every split must contain every class; train has none of '1' \(1 in total\)",
+            np.repeat([0, 1], [20, 2]),
+            0.6,
+            r"training images must show every class; train has none of '1' \(2 in total\)",
         ),
     ],
 )
-def test_what_can_not_be_stratified(tmp_path, y, said):
+def test_what_can_not_be_stratified(tmp_path, y, share, said):
     with pytest.raises(DeclarationError, match=said):
-        made(tmp_path, y, **STRATIFIED)
+        made(tmp_path, y, validation_split=share, stratified=True)
 
 
 @pytest.mark.parametrize("targets", ["masks", "input"])

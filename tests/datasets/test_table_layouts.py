@@ -465,7 +465,10 @@ def test_a_table_of_unlabelled_images_is_no_table_of_labels(tmp_path):
     made = listed(root, targets="values", columns={"label": "Pawpularity"})
     assert made.values == {f"train/{name}.png": (10.0 + i,) for i, name in enumerate(NAMES)}
     assert list(made.splits) == ["train"]
-    assert made.notes == ["train.csv: file in column Id, numbers in Pawpularity; images in train/; ignored: Eyes"]
+    assert made.notes == [
+        "'test' is left out, because it has no classes: predict its images with `cnncli predict`",
+        "train.csv: file in column Id, numbers in Pawpularity; images in train/; ignored: Eyes",
+    ]
 
 
 def test_a_table_of_pixels_stays_one(tmp_path):

@@ -107,6 +107,10 @@ def _pictures(folder: Path) -> None:
         (folder / name).mkdir(parents=True)
         for number in range(4):
             picture.save(folder / name / f"{number}.png")
+    for place, names in (("pets", ("cat_1", "cat_2", "dog_1", "dog_2")), ("faces", ("31_0", "31_1", "7_0", "7_1"))):
+        (folder / place).mkdir()
+        for name in names:
+            picture.save(folder / place / f"{name}.png")
     shutil.copytree(folder / "photos", folder / "damaged")
     (folder / "damaged/cat/0.png").write_text("no picture")
     (folder / "damaged/dog/1.png").write_bytes(b"")

@@ -90,7 +90,8 @@ def test_classes_are_weighed_beyond_three_to_one():
     [
         (folder(), ["validation_split", "test_split"], {"train": 28, "validation": 6, "test": 6}),
         (folder(each=(20, 2)), ["validation_split"], {"train": 18, "validation": 4}),
-        (folder(each=(20, 1)), [], {"train": 21}),
+        (folder(each=(20, 1)), ["validation_split", "test_split"], {"train": 15, "validation": 3, "test": 3}),
+        (folder(each=(1, 1)), [], {"train": 2}),
         (folder(own=("test",)), ["validation_split"], {"train": 34, "validation": 6, "test": 40}),
         (folder(own=("validation", "test")), [], {"train": 40, "validation": 40, "test": 40}),
         (arrays(), ["validation_split"], {"train": 90, "validation": 10}),

@@ -59,6 +59,7 @@ def test_the_resolved_form_says_everything() -> None:
             "layout": "auto", "data_format": "auto", "label_column": None, "palette": None, "columns": None,
             "crop_boxes": False,
             "group_by": None,
+            "label_from": None,
         },
         "model": {
             "input_shape": [28, 28, 1],

@@ -7,7 +7,14 @@ import click
 
 from cnncli.api.plots import drawn
 from cnncli.api.targets import find_spec
-from cnncli.cli.options import Integer, columns_option, example, json_option, layout_option
+from cnncli.cli.options import (
+    Integer,
+    columns_option,
+    example,
+    json_option,
+    label_from_option,
+    layout_option,
+)
 from cnncli.datasets.describe import find
 from cnncli.datasets.layouts.recognize import name_within
 from cnncli.datasets.section import LARGEST_SIDE, DataSection, LayoutName, TableColumns, Targets
@@ -30,6 +37,7 @@ SETTINGS = {
     "--image-size": "data.image_size=[HEIGHT,WIDTH]",
     "--layout": "data.layout=NAME",
     "--columns": "data.columns={…}",
+    "--label-from": "data.label_from=REGEX",
 }
 """What says the same of a spec."""
 
@@ -49,6 +57,7 @@ SETTINGS = {
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @layout_option
 @columns_option
+@label_from_option
 @json_option
 def command(
     *,
@@ -60,6 +69,7 @@ def command(
     layout: LayoutName,
     columns: TableColumns | None,
     overrides: tuple[str, ...],
+    label_from: str | None,
     as_json: bool,
 ) -> int:
     """Check SOURCE: report its contents and every problem.
@@ -74,16 +84,25 @@ def command(
         raise UsageError("images have masks or they have no labels: give one of --masks and --unlabelled")
     if output is not None:
         suffix_of(output)
+    targets: Targets | None = "masks" if masks else "input" if unlabelled else None
     if _is_spec(source):
         given = {"--unlabelled": unlabelled, "--masks": masks, "--image-size": image_size, "--layout": layout != "auto"}
-        given["--columns"] = columns is not None
+        given |= {"--columns": columns is not None, "--label-from": label_from is not None}
         for option in (name for name, value in given.items() if value):
             raise UsageError(f"{option} is for data without a spec; change the spec with --set {SETTINGS[option]}")
         found = _of_spec(_spec(source, overrides))
     elif overrides:
         raise UsageError(f"--set changes a spec; {source} is not one")
     else:
-        found = _inspected(source, "masks" if masks else "input" if unlabelled else None, image_size, layout, columns)
+        data = DataSection(
+            dataset=str(source),
+            targets=targets or "labels",
+            image_size=image_size,
+            layout=layout,
+            columns=columns,
+            label_from=label_from,
+        )
+        found = _inspected(data, recognize=not (targets or columns or label_from) and layout == "auto")
     if as_json:
         echo_json(found.document())
     else:
@@ -99,27 +118,18 @@ def command(
     return 1 if found.problems else 0
 
 
-def _inspected(
-    source: Path,
-    targets: Targets | None,
-    image_size: tuple[int, int] | None,
-    layout: LayoutName,
-    columns: TableColumns | None,
-) -> "Inspection":
-    """Inspect a source; where `targets` are not given, masks and numbers are recognized."""
+def _inspected(data: DataSection, *, recognize: bool) -> "Inspection":
+    """Inspect a source. `recognize`: whether its targets are masks or numbers."""
     from cnncli.datasets.inspect.recognize_masks import recognize_masks
     from cnncli.datasets.inspect.recognize_values import numbers
 
-    data = DataSection(
-        dataset=str(source), targets=targets or "labels", layout=layout, image_size=image_size, columns=columns
-    )
-    if targets is None and layout == "auto" and columns is None and recognize_masks(find(data, Path()), data):
+    if recognize and recognize_masks(find(data, Path()), data):
         data = data.replace(targets="masks")
     place = find(data, Path())
-    if targets is None and layout == "auto" and place.kind == "folder" and numbers(data):
+    if recognize and place.kind == "folder" and numbers(data):
         data = data.replace(targets="values")
-    if image_size is not None and place.kind != "folder":
-        raise UsageError(f"--image-size is for folders of images; {source} is not one")
+    if data.image_size is not None and place.kind != "folder":
+        raise UsageError(f"--image-size is for folders of images; {data.name} is not one")
     return _looked_through(data, Path(), input_shape=())
 
 

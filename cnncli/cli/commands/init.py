@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from cnncli.api.data import counting
-from cnncli.cli.options import columns_option, example, layout_option
+from cnncli.cli.options import columns_option, example, label_from_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
 from cnncli.datasets.layouts.recognize import name_within
@@ -54,6 +54,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
 @columns_option
+@label_from_option
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
     *,
@@ -64,6 +65,7 @@ def command(
     output: Path | None,
     layout: LayoutName,
     columns: TableColumns | None,
+    label_from: str | None,
     force: bool,
 ) -> None:
     """Create a starter spec, from a template or from your images.
@@ -80,7 +82,8 @@ def command(
     if data is None:
         _copy(name, output, force=force)
     else:
-        _propose(DataSection(dataset=data, layout=layout, columns=columns), model or SMALL, output, force=force)
+        section = DataSection(dataset=data, layout=layout, columns=columns, label_from=label_from)
+        _propose(section, model or SMALL, output, force=force)
 
 
 def _networks() -> Iterator[str]:
@@ -126,6 +129,7 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
     command += ["--layout", data.layout] if data.layout != "auto" else []
     for key, names in (data.columns or {}).items():
         command += [f"--columns={key}={name}" for name in ([names] if isinstance(names, str) else names)]
+    command += ["--label-from", data.label_from] if data.label_from else []
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
     named = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from PIL import Image as Pillow
 
+from cnncli.datasets.images import input_tables
 from cnncli.datasets.images.decode import Form, decode, pixels, whole
 from cnncli.datasets.sources import bands, memmap
 from cnncli.datasets.sources.image_files import UnusableError, processors
@@ -33,12 +34,14 @@ PIECE = 8
 
 class Image(NamedTuple):
     """`name`: its file, or `digits.npy[5]`. `pixels`: uint8 or float32 (H, W, C), the model's input shape; None where
-    it can't be used, and then `problem` is the rule that it breaks.
+    it can't be used, and then `problem` is the rule that it breaks. `key`: the name of its file without ending, its id
+    in a table, or the number of its row, from 1.
     """
 
     name: str
     pixels: Array | None
     problem: str = ""
+    key: str = ""
 
 
 class _Source(NamedTuple):
@@ -46,6 +49,7 @@ class _Source(NamedTuple):
 
     name: str
     read: Callable[[], Array]
+    key: str = ""
 
 
 def images(
@@ -93,6 +97,15 @@ def holds_images(folder: Path) -> bool:
     return next(_below(folder), None) is not None
 
 
+def left_out(folder: Path) -> Iterator[str]:
+    """The files below a folder that are no images by their names, relative to it."""
+    for name, is_folder in _entries(folder):
+        if not is_folder and not is_picture(name):
+            yield name
+        elif is_folder and not (folder / name).is_symlink():
+            yield from (f"{name}/{file}" for file in left_out(folder / name))
+
+
 def shown(path: Path) -> str:
     """The name of a file, in letters that can be printed."""
     return str(path) if str(path).isprintable() else ascii(str(path))
@@ -105,9 +118,9 @@ def _read_all(sources: Sequence[_Source], *, invert: bool) -> list[Image]:
 def _read(source: _Source, *, invert: bool) -> Image:
     try:
         pixels = source.read()
-        return Image(source.name, _inverted(pixels) if invert else pixels)
+        return Image(source.name, _inverted(pixels) if invert else pixels, key=source.key)
     except UnusableError as error:
-        return Image(source.name, None, str(error))
+        return Image(source.name, None, str(error), source.key)
 
 
 def _inverted(pixels: Array) -> Array:
@@ -132,6 +145,9 @@ def _sources(
 
 
 def _files(path: Path, form: Form | None, shape: tuple[int, ...], first: tuple[int, ...]) -> Iterator[_Source]:
+    if not path.is_dir() and path.suffix.lower() == input_tables.ENDING:
+        yield from _table(path, form, shape)
+        return
     if not path.is_dir() and path.suffix.lower() == ARRAYS:
         try:
             array = _mapped(path)
@@ -141,7 +157,28 @@ def _files(path: Path, form: Form | None, shape: tuple[int, ...], first: tuple[i
         yield from _rows(shown(path), _channels_last(array, first), shape)
         return
     for file, problem in _below(path) if path.is_dir() else [(path, "")]:
-        yield _Source(shown(file), partial(_refuse, problem) if problem else partial(_picture, file, form, shape))
+        read = partial(_refuse, problem) if problem else partial(_picture, file, form, shape)
+        yield _Source(shown(file), read, file.stem)
+
+
+def _table(path: Path, form: Form | None, shape: tuple[int, ...]) -> Iterator[_Source]:
+    """The images of a table: its pixels, or the files that it names."""
+    try:
+        found = input_tables.read(path, shape)
+    except UnusableError as error:
+        yield _Source(shown(path), partial(_refuse, str(error)))
+        return
+    if isinstance(found, input_tables.Pixels):
+        for number, (row, key) in enumerate(zip(found.images, found.keys, strict=True)):
+            yield _Source(f"{shown(path)}[{number}]", partial(_row, row, shape), key)
+        return
+    for row in found:
+        if row.file is None:
+            yield _Source(f"{shown(path)}: {row.key}", partial(_refuse, row.problem), row.key)
+            continue
+        problem = unread(row.file.name)
+        read = partial(_refuse, problem) if problem else partial(_picture, row.file, form, shape)
+        yield _Source(shown(row.file), read, row.key)
 
 
 def _below(folder: Path) -> Iterator[tuple[Path, str]]:
@@ -157,6 +194,14 @@ def _below(folder: Path) -> Iterator[tuple[Path, str]]:
             yield path, unread(name)
         elif is_folder and not path.is_symlink():  # a link may lead round in a circle
             yield from _below(path)
+
+
+def _entries(folder: Path) -> list[tuple[str, bool]]:
+    """What lies in a folder; nothing of one that can't be read, which is told where its images are."""
+    try:
+        return entries(folder)
+    except CnncliError:
+        return []
 
 
 def _picture(path: Path, form: Form | None, shape: tuple[int, ...]) -> Array:
@@ -191,7 +236,7 @@ def _rows(name: str, array: Array, shape: tuple[int, ...]) -> Iterator[_Source]:
     if array.dtype != np.uint8 and array.dtype.name not in FLOATS:
         problem = f"an array must be uint8 or floating point; received {array.dtype}"
     elif array.shape in (shape, plain):
-        yield _Source(name, partial(_row, array, shape))
+        yield _Source(name, partial(_row, array, shape), "1")
         return
     elif array.shape[1:] not in (shape, plain) or not len(array):
         single, several = _size(shape), _size(("N", *shape))
@@ -201,7 +246,7 @@ def _rows(name: str, array: Array, shape: tuple[int, ...]) -> Iterator[_Source]:
         return
     reading = Mapped(array)
     for number in range(len(array)):
-        yield _Source(f"{name}[{number}]", partial(_row, array[number], shape))
+        yield _Source(f"{name}[{number}]", partial(_row, array[number], shape), str(number + 1))
         reading.used(1)
 
 

@@ -42,13 +42,20 @@ class Images:
 
 
 def read(
-    source: Found, data: DataSection, seed: int, progress: Callable[[int, int], None], void: int | None = None
+    source: Found,
+    data: DataSection,
+    seed: int,
+    progress: Callable[[int, int], None],
+    void: int | None = None,
+    *,
+    evaluated: bool = False,
 ) -> Images:
-    """Read a folder. `progress` hears how many of how many files are decoded. `void`: no class of a mask.
+    """Read a folder. `progress` hears how many of how many files are decoded. `void`: no class of a mask. `evaluated`:
+    nothing is trained on it.
 
     Raises CnncliError with all files that can't be used; DeclarationError for options that the folder does not allow.
     """
-    found, root = selection.listing(source, data), source.file
+    found, root = selection.listing(source, data, evaluated=evaluated), source.file
     shape, given = selection.image_shape(found, data), data.image_size is not None
     form = (
         AllChannels.like(data, shape, selection.kind(found, data).dtype, resized=given)
@@ -84,7 +91,7 @@ def read(
         y = _labels([sample.labels for sample in samples], len(found.classes), several=found.several)
     unusable = list(problems.values())
     selection.refuse(found, unusable, data)
-    kept = without(found, {samples[row].file for row in problems})
+    kept = without(found, {samples[row].file for row in problems}, evaluated=evaluated)
     parts = selection.splits(kept, data, seed)
     number = {sample.file: row for row, sample in enumerate(samples)}
     rows = {name: np.array([number[sample.file] for sample in part], np.int64) for name, part in parts.items()}
@@ -104,11 +111,15 @@ def colors(found: Listing) -> Palette:
     return found.colors if next((each for each in seen if each is not None), False) else ()
 
 
-def without(found: Listing, files: set[str]) -> Listing:
-    """The listing without some files. Raises CnncliError where a split then has nothing left of a class."""
+def without(found: Listing, files: set[str], *, evaluated: bool = False) -> Listing:
+    """The listing without some files.
+
+    Raises CnncliError where nothing is left of a split or, if it is not only `evaluated`, to train on of a class.
+    """
     left = {name: [sample for sample in part if sample.file not in files] for name, part in found.splits.items()}
+    lacking, lost = (absent(splits.get("train", ()), found.classes) for splits in (found.splits, left))
     rule = "a class must have at least one image that can be read"
-    faults = [Problem(f"{name} {of}", rule) for name, part in left.items() for of in absent(part, found.classes)]
+    faults = [Problem(f"train {name}", rule) for name in lost if name not in lacking and not evaluated]
     faults += [
         Problem(name, "a split must have at least one image that can be read") for name in left if not left[name]
     ]

@@ -58,7 +58,7 @@ def inspect_folder(source: Found, name: str, data: DataSection, seed: int = 0) -
     files = sorted(sample.file for part in found.splits.values() for sample in part)
     seen: dict[str, _Seen] = {}
     palette = data.colors or load_images.colors(found)
-    problems = [*found.faults, *found.problems]
+    problems = [*found.unfit, *found.problems]
     with ThreadPoolExecutor(image_files.processors()) as threads:
         look = partial(_seen, found, Cropper(root, found.crops), data=data, palette=palette)
         for file, each in zip(files, threads.map(look, files), strict=True):

@@ -4,7 +4,7 @@ Of a small folder every file is decoded, though coarsely; of a large one some he
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from math import floor
@@ -23,6 +23,7 @@ from cnncli.datasets.images.content import notes as content_notes
 from cnncli.datasets.images.crops import Cropper
 from cnncli.datasets.inspect import mask_summary, recognize_masks, recognize_values
 from cnncli.datasets.inspect.mask_summary import MaskSummary
+from cnncli.datasets.layouts import name_classes
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import archive, array_files, bands, csv_layout, image_files
@@ -166,10 +167,12 @@ def _table(found: Found, data: DataSection, progress: Callable[[int, int], None]
 
 def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None]) -> SourceSummary:
     root = found.file
-    listing = (None if data.crop_boxes else recognize_values.numbers(data)) or found.listing()
-    if listing.faults:
+    listing = (None if data.crop_boxes or data.label_from else recognize_values.numbers(data)) or found.listing()
+    if listing.unfit:
         listing = recognize_masks.masked(data) or listing
-    raise_any(str(root), listing.faults, f"`cnncli datasets check {quote(str(root))}` checks every file")
+    if listing.unfit and (named := _in_names(found, data, listing)):
+        return _folder(*named, progress)
+    raise_any(str(root), listing.unfit, f"`cnncli datasets check {quote(str(root))}` checks every file")
     files = sorted(sample.file for part in listing.splits.values() for sample in part)
     whole = len(files) <= MOST_FILES and sum(map(_bytes, (root / file for file in files))) <= MOST_BYTES
     chosen = files if whole else [files[i * len(files) // HEADERS] for i in range(min(HEADERS, len(files)))]
@@ -209,8 +212,11 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         len(chosen),
         whole,
         listing=kept,
-        notes=[*_pairs(kept), *kept.notes, *content_notes(contents)],
-        keys=_targets(kept) | _content_keys(contents) | _channel_keys(held),
+        notes=[*_pairs(kept), *_read_from_names(data, kept), *kept.notes, *content_notes(contents)],
+        keys=_targets(kept)
+        | ({"label_from": data.label_from} if data.label_from else {})
+        | _content_keys(contents)
+        | _channel_keys(held),
         values=kept.outputs,
         masks=masks,
     )
@@ -226,6 +232,22 @@ def _targets(listing: Listing) -> dict[str, str | int]:
     if listing.crops:
         return {"crop_boxes": True}
     return {"targets": "masks"} if listing.masks else {"targets": "values"} if listing.values else {}
+
+
+def _read_from_names(data: DataSection, listing: Listing) -> Iterator[str]:
+    """What was read from the names of files."""
+    if data.label_from and listing.classes:
+        counts = Counter(label for part in listing.splits.values() for sample in part for label in sample.labels)
+        shown = name_classes.shown({name: counts[number] for number, name in enumerate(listing.classes)})
+        yield f"classes are read from the names of files: {shown}"
+
+
+def _in_names(found: Found, data: DataSection, listing: Listing) -> tuple[Found, DataSection] | None:
+    """A folder whose files' names tell the classes, with the pattern that finds them."""
+    if data.label_from or len(listing.classes) > 1 or (named := name_classes.of_folder(found.file)) is None:
+        return None
+    asked = data.replace(label_from=named.pattern, layout="auto")
+    return find(asked, Path()), asked
 
 
 INSPECTORS: dict[str, Callable[[Found, DataSection, Callable[[int, int], None]], SourceSummary]] = {

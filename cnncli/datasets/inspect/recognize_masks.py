@@ -32,6 +32,6 @@ def masked(data: DataSection) -> Listing | None:
 
 def _has_classes(source: Found) -> bool:
     try:
-        return not source.listing().faults
+        return not source.listing().unfit
     except CnncliError:  # that is told where there are no masks either
         return False

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from cnncli.datasets.layouts import image_tables, labels_csv, mask_folders, masks_beside
+from cnncli.datasets.layouts import image_tables, labels_csv, mask_folders, masks_beside, name_classes
 from cnncli.datasets.layouts.labels_csv import Labelled
 from cnncli.datasets.layouts.split_folders import (
     EMPTY,
@@ -22,6 +22,7 @@ from cnncli.datasets.layouts.split_folders import (
     is_beside,
     is_image,
     joined,
+    labelled_folders,
     of_tables,
     split_folders,
 )
@@ -35,6 +36,7 @@ from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
 
+LOOSE = "an image must be in the folder of its class"
 MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
 
 
@@ -74,7 +76,7 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     notes: list[str] = []
     whole = data.layout == "class_folders"
     given = {"train": table} if table else _tables(root, "", data, notes)
-    parts = WHOLE if whole else of_tables(root, given) if given else split_folders(root)
+    parts = WHOLE if whole else of_tables(root, given) if given else labelled_folders(root)
     if not whole and not given:
         for folder in parts.folders.values():
             _refuse_unnamed_splits(root / folder)
@@ -83,7 +85,8 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     }
     if data.columns is not None and not any(part.table for part in found.values()):
         raise DeclarationError(f"columns requires a table of images; {root} has none with these columns", "columns")
-    notes += [*parts.notes, *(note for part in found.values() for note in part.notes)]
+    listed = [row.file for part in found.values() if part.table for row in part.rows]
+    notes += [*parts.notes_beside(listed), *(note for part in found.values() for note in part.notes)]
     masks = [] if whole else [file for part in found.values() for file in masks_beside.masks_beside(part.unlisted)]
     if masks:
         found = {split: part.without(masks) for split, part in found.items()}
@@ -101,7 +104,12 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
             splits[own].append(Sample(row.file, tuple(sorted(number[name] for name in row.classes))))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     several = any(part.several for part in found.values())
-    faults = list(_faults(kept, classes, parts.folders, found))
+    faults = list(_faults(classes, parts.folders, found))
+    loose = [problem.file for problem in problems if problem.rule == LOOSE]
+    if loose and not classes:
+        problems = [problem for problem in problems if problem.rule != LOOSE]
+        trained = [file for file in loose if file.startswith(joined(parts.folders.get("train", ""), ""))]
+        faults = [Problem(".", f"images lie in no folder of a class: {name_classes.advice(trained or loose)}")]
     if not whole and set(classes) == MASKED:
         faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:
@@ -110,7 +118,10 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
         notes += numbers_hint(classes)
     groups = {row.file: row.group for part in found.values() for row in part.rows if row.group}
     told = tuple(dict.fromkeys(notes))
-    return Listing(root, classes, kept, several, tuple(problems), tuple(faults), notes=told, groups=groups)
+    untrained = tuple(_untrained(kept, classes, parts.folders, several=several))
+    return Listing(
+        *(root, classes, kept, several, tuple(problems), tuple(faults)), notes=told, groups=groups, untrained=untrained
+    )
 
 
 def _tables(root: Path, folder: str, data: DataSection, notes: list[str]) -> dict[str, str]:
@@ -194,7 +205,7 @@ def _part(root: Path, folder: str, data: DataSection, table: str, problems: list
             classes.append(composed(name))
             rows += [Labelled(file, (composed(name),)) for file in images_below(root, path, problems)]
         elif is_picture(name) and is_image(path, problems):
-            problems.append(Problem(path, "an image must be in the folder of its class"))
+            problems.append(Problem(path, LOOSE))
     return _Part(rows, tuple(classes), several=False, notes=notes)
 
 
@@ -214,21 +225,27 @@ def _classes(root: Path, found: Mapping[str, _Part]) -> tuple[str, ...]:
     return tuple(sorted({name for part in found.values() for name in part.classes}))
 
 
-def _faults(
-    splits: Mapping[str, Sequence[Sample]],
-    classes: Sequence[str],
-    parts: Mapping[str, str],
-    found: Mapping[str, _Part],
-) -> Iterator[Problem]:
+def _faults(classes: Sequence[str], parts: Mapping[str, str], found: Mapping[str, _Part]) -> Iterator[Problem]:
     tables = [part.table for part in found.values() if part.table]
     if not classes and tables:
         yield Problem(tables[0], "there must be at least one usable row")
     elif not classes:
         yield Problem(".", f"there must be a folder for each class, or a {TABLE}")
-    elif len(classes) == 1 and not any(part.several for part in found.values()):
-        yield Problem(classes[0], "there must be at least two classes; this is the only one")
-    for split in parts if len(parts) > 1 else splits or parts:
-        for name in absent(splits.get(split, ()), classes):
-            folder = parts.get(split, split)
-            rule = "a class must have at least one image"
-            yield Problem(joined(folder, name), f"{rule} in every split" if folder else rule)
+
+
+def _untrained(
+    splits: Mapping[str, Sequence[Sample]], classes: Sequence[str], parts: Mapping[str, str], *, several: bool
+) -> Iterator[Problem]:
+    """The only class, or those without training images, if there are any; of several, those without any image."""
+    if several:
+        for name in absent([sample for part in splits.values() for sample in part], classes):
+            yield Problem(name, "a class must have at least one image")
+    elif len(classes) == 1:
+        hint = name_classes.hint([sample.file for part in splits.values() for sample in part])
+        yield Problem(classes[0], f"there must be at least two classes; this is the only one{hint}")
+    elif "train" in parts:
+        divided = parts["train"] or len(splits) > 1
+        for name in absent(splits.get("train", ()), classes):
+            yield Problem(
+                joined(parts["train"], name), f"a class must have at least one {'training ' * bool(divided)}image"
+            )

@@ -10,6 +10,7 @@ from cnncli.datasets.layouts import (
     image_tables,
     mask_folders,
     masks_beside,
+    name_classes,
     table_columns,
     value_tables,
 )
@@ -45,7 +46,8 @@ def recognize(place: Place) -> Iterator[Yes | No]:
     names_splits = place.data.layout == "auto" and bool(
         split_names([name for name, is_folder in place.entries if is_folder]).splits
     )
-    listing = partial(READERS[place.data.targets], path, place.data)
+    reader = name_classes.read if place.data.label_from else READERS[place.data.targets]
+    listing = partial(reader, path, place.data)
     yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
 
 

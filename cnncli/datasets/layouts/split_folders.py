@@ -1,7 +1,7 @@
 """Folders of splits and folders around a dataset, and the images below them."""
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cnncli.datasets.layouts import array_files, table_columns, table_text
@@ -35,6 +35,11 @@ class Parts:
             for name in self.left_out
         )
 
+    def notes_beside(self, files: Iterable[str]) -> tuple[str, ...]:
+        """The same, where a table lists `files`: what is left out has none of them."""
+        listed = {file.partition("/")[0] for file in files}
+        return replace(self, left_out=tuple(name for name in self.left_out if name not in listed)).notes
+
 
 WHOLE = Parts({"train": ""}, {})
 """A folder without splits."""
@@ -49,7 +54,7 @@ def split_folders(root: Path) -> Parts:
         return of_tables(root, ["train"])
     if names.twice:
         raise CnncliError(f"{root}: each split must have one folder; received {' and '.join(names.twice)}{HINT}")
-    left_out = tuple(name for name in names.unlabelled if _is_flat(root / name))
+    left_out = tuple(name for name in names.unlabelled if _is_bare(root / name))
     others = [name for name in names.others if name not in left_out and has_pictures(root / name)]
     if others and named:
         if not names.sure:
@@ -60,10 +65,24 @@ def split_folders(root: Path) -> Parts:
     return Parts({split: _within(root, folder, split) for split, folder in names.splits.items()}, named, left_out)
 
 
-def of_tables(root: Path, tables: Iterable[str]) -> Parts:
-    """The splits of tables in a folder, which rule."""
-    folders = [name for name, is_folder in entries(root) if is_folder]
-    return Parts(dict.fromkeys(tables, ""), {name: split for split, name in split_names(folders).splits.items()})
+def of_tables(root: Path, tables: Collection[str]) -> Parts:
+    """The splits of tables in a folder, which rule; other folders of splits, and of images to predict, are left out."""
+    names = split_names([name for name, is_folder in entries(root) if is_folder])
+    named = {name: split for split, name in names.splits.items()}
+    tests = [name for name, split in named.items() if split == "test" and "test" not in tables]
+    left_out = tuple(name for name in (*tests, *names.unlabelled) if _is_bare(root / name))
+    return Parts(dict.fromkeys(tables, ""), named, left_out)
+
+
+def labelled_folders(root: Path) -> Parts:
+    """The folders of splits, without a test folder that has no labels beside one for training that has some."""
+    parts = split_folders(root)
+    train, test = (parts.folders.get(split, "") for split in ("train", "test"))
+    if not (train and test and _is_bare(root / test)) or _is_bare(root / train):
+        return parts
+    folders = {split: folder for split, folder in parts.folders.items() if split != "test"}
+    named = {folder: split for folder, split in parts.named.items() if split != "test"}
+    return Parts(folders, named, (*parts.left_out, test))
 
 
 def _mixed(root: Path, names: Names, other: str) -> str:
@@ -126,6 +145,14 @@ def _has_pictures(folder: Path) -> bool:
 def _is_flat(folder: Path) -> bool:
     """Whether a folder holds pictures and no folders."""
     return _has_pictures(folder) and not any(is_folder for _, is_folder in entries(folder))
+
+
+def _is_bare(folder: Path) -> bool:
+    """Whether a folder holds nothing but pictures, or a folder of them whose name says nothing: no labels."""
+    if any(_is_table(folder / name) for name, is_folder in entries(folder) if not is_folder):
+        return False
+    inner = _only_folder(folder)
+    return _is_flat(folder) or bool(inner and (is_filler(inner) or split_of(inner)) and _is_bare(folder / inner))
 
 
 def images_below(root: Path, folder: str, problems: list[Problem]) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 ALWAYS = {"train": "train", "val": "validation", "valid": "validation", "validation": "validation", "test": "test"}
@@ -45,7 +45,10 @@ def split_names(folders: Sequence[str]) -> Names:
     rests = {_rest(name) for name in chosen}
     others = [name for name in folders if name not in chosen]
     unlabelled = [
-        name for name in others if _rest(name, UNLABELLED) in rests and _rest(name, UNLABELLED) != words(name)
+        name
+        for name in others
+        if (_rest(name, UNLABELLED) in rests and _rest(name, UNLABELLED) != words(name))
+        or _is_numbered_test(name, rests)
     ]
     plural = len(splits) > 1 and () in rests
     sure = plural or any(name.lower() in ALWAYS or len(words(name)) > 1 for name in chosen if not _rest(name))
@@ -62,6 +65,13 @@ def are_numbered(names: Sequence[str]) -> bool:
     """Whether names differ by their numbers only, and say that they are parts: images_001, images_002."""
     rests = {tuple(word for word in words(name) if not word.isdecimal()) for name in names}
     return len(rests) == 1 and any(word in (*FILLERS, "part", "batch") for word in rests.pop())
+
+
+def _is_numbered_test(name: str, rests: Container[tuple[str, ...]]) -> bool:
+    """Whether a name is that of a test split but for a number: test1 beside train."""
+    rest = _rest(name)
+    plain = tuple(word for word in rest if not word.isdecimal())
+    return split_of(name) == "test" and plain != rest and plain in rests
 
 
 def is_filler(name: str) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from cnncli.datasets.layouts import image_tables
 from cnncli.datasets.layouts.image_tables import Contents, Row
-from cnncli.datasets.layouts.split_folders import is_image, joined, of_tables, split_folders
+from cnncli.datasets.layouts.split_folders import is_image, joined, labelled_folders, of_tables
 from cnncli.datasets.layouts.table_columns import FILE, TABLE, Columns
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
@@ -30,7 +30,7 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     """
     problems: list[Problem] = []
     given = {"train": table} if table else image_tables.tables(root, data)
-    parts = of_tables(root, given) if given else split_folders(root)
+    parts = of_tables(root, given) if given else labelled_folders(root)
     tables = {
         split: _table(root, folder, data, problems, given.get(split, "")) for split, folder in parts.folders.items()
     }
@@ -52,7 +52,7 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
     empty = [joined(parts.folders[split], given.get(split, TABLE)) for split, each in tables.items() if not each.rows]
     faults = [Problem(file, "there must be at least one usable row") for file in empty]
-    notes = [*parts.notes, *(note for each in tables.values() for note in each.notes)]
+    notes = [*parts.notes_beside(values), *(note for each in tables.values() for note in each.notes)]
     return Listing(
         root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop(), groups=groups
     )
@@ -87,7 +87,7 @@ def _choose(path: Path, columns: Columns, rows: Sequence[Row], *, column: str | 
     strict = image_tables.is_strict(path, columns)
     if column is not None:
         columns = columns.with_labels([_asked(path, columns, column)])
-    words = [at for at in columns.labels if rows and all(_number(cells[at]) is None for _, cells in rows)]
+    words = [at for at in columns.labels if rows and all(number_in(cells[at]) is None for _, cells in rows)]
     numbers = [at for at in columns.labels if at not in words]
     if words and not (numbers and column is None and not strict and not columns.asked):
         name, other = columns.names[words[0]], [columns.names[at] for at in numbers]
@@ -107,7 +107,7 @@ def _asked(path: Path, columns: Columns, column: str | int) -> int:
     return at
 
 
-def _number(cell: str) -> float | None:
+def number_in(cell: str) -> float | None:
     """The number in a cell; None for anything else and for one that no float32 holds."""
     try:
         number = float(cell)
@@ -119,5 +119,5 @@ def _number(cell: str) -> float | None:
 def _rules(columns: Columns, cells: Mapping[str, str]) -> Iterator[str]:
     """The rules that the cells of a row break."""
     for name, cell in cells.items():
-        if _number(cell) is None:
+        if number_in(cell) is None:
             yield f"column {name!r} must be a number; " + (f"received {cell!r}" if cell else "it is empty")

@@ -42,6 +42,16 @@ def read(found: Tables) -> dict[str, Array]:
     )
 
 
+def pixels(path: Path, columns: Columns, rows: int) -> Array:
+    """The pixels of one table of so many rows: (rows, pixels), uint8 or float32. Raises CnncliError as `read` does."""
+    array = _read(path, columns, rows)
+    if array is None or not np.isfinite(array).all():
+        raise_any(str(path), list(islice(_problems(path, columns), MOST)))
+    if array is None:
+        raise CnncliError(f"{path}: can't be read as a table of numbers")
+    return array
+
+
 def _read(path: Path, columns: Columns, rows: int) -> Array | None:
     """The pixels of one file, (rows, pixels), by NumPy's own reader; None where it finds something that it can't read.
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cnncli.datasets.problems import Problem, raise_any
 from cnncli.datasets.section import TABLE_KEYS, DataSection
+from cnncli.datasets.sources.csv_unlabelled import unlabelled_test
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
@@ -82,19 +83,24 @@ class Tables:
     usage: Sequence[str] = ()
 
 
-def tables(source: Found, data: DataSection) -> Tables:
-    """The tables of a source. Raises CnncliError, with all that is wrong with their classes."""
+def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tables:
+    """The tables of a source. Raises CnncliError, with all that is wrong with their classes.
+
+    `evaluated`: nothing is trained on them, and a single class is enough.
+    """
     data.refuse_keys("test_split", *TABLE_KEYS)
     labelled = data.targets == "labels"
     files = {split: source.files[key] for key, split in SPLITS.items() if key in source.files}
+    with csv_errors(source.file):
+        left_out = files.pop("test") if labelled and unlabelled_test(files) else None
     first, *others = files
     columns = {split: _columns(path, data) for split, path in files.items()}
-    notes = []
+    notes = [] if left_out is None else [_left_out(left_out)]
     if data.label_column is None and not all(part.header for part in columns.values()):
         split = next(split for split, part in columns.items() if not part.header)
         at = _unnamed_label(files[split], len(columns[split].names))
         columns = {split: part if part.header else replace(part, label=at) for split, part in columns.items()}
-        notes = [_note(files[split], at, len(columns[split].names))]
+        notes += [_note(files[split], at, len(columns[split].names))]
     for split in others:
         if columns[split].pixels != columns[first].pixels:
             raise CnncliError(
@@ -114,7 +120,7 @@ def tables(source: Found, data: DataSection) -> Tables:
         if not labels[split]:
             raise CnncliError(f"{path}: there must be at least one row of pixels")
     shown = {label for part in labels.values() for label in part}
-    if labelled and len(set(labels.get("train", ()))) == 1:
+    if labelled and not evaluated and len(set(labels.get("train", ()))) == 1:
         raise CnncliError(
             f"{files['train']}: there must be at least two classes; {labels['train'][0]!r} is the only one"
         )
@@ -124,6 +130,10 @@ def tables(source: Found, data: DataSection) -> Tables:
     numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
     usage = _usage(files[first], columns[first]) if len(files) == 1 else []
     return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes), usage)
+
+
+def _left_out(path: Path) -> str:
+    return f"'{path.name}' is left out, because it has no classes: predict its images with `cnncli predict`"
 
 
 def listing(found: Tables) -> Listing:

@@ -32,7 +32,8 @@ class Listing:
     """What a folder has. `splits`: the images by "train", "validation", "test"; all in "train" where it names none.
 
     `several`: an image may have any number of classes, not one. `problems`: files that can't be used; `faults`: what
-    is wrong with the whole and can't be helped by leaving a file out. `masks`: by the image, where they are its target;
+    is wrong with the whole and can't be helped by leaving a file out; `untrained`: what keeps it from being trained on
+    only, such as a class without training images. `masks`: by the image, where they are its target;
     `pixel_classes` and `colors`: what the folder says of their classes, by the number.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
     `outputs`, where they are its target. `groups`: that of each image, where images of a group stay together.
@@ -53,6 +54,12 @@ class Listing:
     outputs: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
     crops: Mapping[str, Crop] = field(default_factory=dict)
+    untrained: Sequence[Problem] = ()
+
+    @property
+    def unfit(self) -> list[Problem]:
+        """All that keeps it from being trained on, whatever files are left out."""
+        return [*self.faults, *self.untrained]
 
 
 def absent(samples: Sequence[Sample], classes: Sequence[str]) -> list[str]:

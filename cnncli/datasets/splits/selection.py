@@ -23,11 +23,14 @@ class Kind(NamedTuple):
     dtype: str
 
 
-def listing(source: Found, data: DataSection) -> Listing:
-    """What the folder has. Raises CnncliError, with all that is wrong, unless `data` says to skip such files."""
+def listing(source: Found, data: DataSection, *, evaluated: bool = False) -> Listing:
+    """What the folder has, to train on or to be `evaluated` only.
+
+    Raises CnncliError, with all that is wrong, unless `data` says to skip such files.
+    """
     data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
-    refuse(found, found.problems, data, found.faults)
+    refuse(found, found.problems, data, found.faults if evaluated else found.unfit)
     return grouped(found, data)
 
 

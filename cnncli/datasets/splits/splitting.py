@@ -19,8 +19,11 @@ def divide(
 ) -> dict[str, list[Sample]]:
     """ "train" and the splits that `shares` gives a part of each class, n − ⌊n · (1 − share)⌋ of n images (as Keras).
 
-    An image of several classes counts for its rarest. With `groups`, by the file, all images of a group stay together.
-    Raises DeclarationError for a class that a split has none of.
+    Of a class with too few images for all splits at least one is trained on. An image of several classes counts for its
+    rarest. With `groups`, by the file, all images of a group stay together.
+
+    Raises DeclarationError for a class of which no image would be trained on; for one of which no image is in another
+    split only where classes look like numbers to be predicted.
     """
     images = Counter(label for sample in samples for label in sample.labels)
     divided = by_group(samples, groups, shares, seed, classes) if groups else _by_class(samples, shares, seed, images)
@@ -35,11 +38,13 @@ def _by_class(
     for sample in samples:
         strata[min(sample.labels, key=lambda label: (images[label], label), default=-1)].append(sample)
     divided: dict[str, list[Sample]] = {name: [] for name in ("train", *shares)}
-    for stratum in strata.values():
+    for label, stratum in strata.items():
         # By a digest of its name a file's rank depends on no other file, and needs neither NumPy nor an order.
         left = sorted(stratum, key=lambda sample: (sha256(f"{seed}/{sample.file}".encode()).digest(), sample.file))
         for name, share in shares.items():
             count = len(stratum) - floor(len(stratum) * (1 - share))
+            if label in images and images[label] <= len(shares):
+                count = min(count, len(left) - 1)
             divided[name] += left[:count]
             left = left[count:]
         divided["train"] += left
@@ -52,13 +57,14 @@ def _check(
     classes: Sequence[str],
     images: Mapping[int, int],
 ) -> None:
+    hint = "".join(f" ({hint})" for hint in numbers_hint(classes))
     for split, part in divided.items():
         key = f"{split if split in shares else next(iter(shares))}_split"
-        missing = absent(part, classes)
+        missing = absent(part, classes) if split == "train" or hint else []
         if missing:
             of = ", ".join(f"{name!r} ({images[classes.index(name)]} in total)" for name in missing[:5])
             more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
-            hint = "".join(f" ({hint})" for hint in numbers_hint(classes))
-            raise DeclarationError(f"every split must contain every class; {split} has none of {of}{more}{hint}", key)
+            rule = f"{'every split' if hint else 'training images'} must show every class"
+            raise DeclarationError(f"{rule}; {split} has none of {of}{more}{hint}", key)
         if not part:
             raise DeclarationError(f"{key} must leave at least one image in every split; {split} has none", key)

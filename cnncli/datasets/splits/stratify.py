@@ -76,6 +76,27 @@ def refuse_sorted(train: Split, validation: Split, classes: Sequence[str]) -> No
         )
 
 
+def lacking(splits: Mapping[str, Split], classes: Sequence[str], known: Sequence[str] = ()) -> dict[str, list[str]]:
+    """The classes that no image of a split shows: those that are trained on, or without training data the `known` ones;
+    by the split. Masks are not asked.
+    """
+    shown = {name: set(found.tolist()) for name, split in splits.items() if (found := _held(split)) is not None}
+    expected = sorted(shown["train"]) if "train" in shown else range(len(known))
+    missing = {
+        name: [class_name(number, classes) for number in expected if number not in held] for name, held in shown.items()
+    }
+    return {name: of for name, of in missing.items() if of}
+
+
+def _held(split: Split) -> Array | None:
+    """The numbers of the classes that a split's images show, int64 (n,); None where images have no classes."""
+    numbers = _numbers(split)
+    if numbers is not None:
+        return np.unique(numbers)
+    shown = None if split.y is None or split.y.ndim > 2 else _shown(split)
+    return None if shown is None else np.flatnonzero(shown)
+
+
 def untrained(splits: Mapping[str, Split], classes: Sequence[str]) -> dict[str, list[str]]:
     """The classes that masks, or rows of several classes, of a split show and none that is trained on: by the split."""
     shown = {name: found for name, split in splits.items() if (found := _shown(split)) is not None}

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cnncli.datasets.problems import grouped, listed
+from cnncli.datasets.problems import few_classes, grouped, listed
 from cnncli.escaping import one_line
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def inspection_lines(found: "Inspection") -> Iterator[str]:
     yield from _contents(found)
     yield from _alike(found)
     yield from _warnings(found)
+    yield from _without_class(found)
     if found.problems:
         yield f"problems: {len(found.problems):,}"
         yield from listed(grouped(found.problems, all_of_it=not found.images))
@@ -84,6 +85,14 @@ def _alike(found: "Inspection") -> Iterator[str]:
             crossing = sum(map(found.crosses, groups))
             yield f"images {what}: {len(groups):,}, {crossing:,} of them in several splits"
             yield from listed([_named(group, sign) for group in sorted(groups, key=found.crosses, reverse=True)])
+
+
+def _without_class(found: "Inspection") -> Iterator[str]:
+    """Which of the classes that are trained on other splits lack."""
+    trained = {name for name, count in found.counts.get("train", {}).items() if count}
+    for split, counts in found.counts.items():
+        if lacking := [name for name in counts if name in trained and not counts[name]]:
+            yield f"no {split} image shows {few_classes(lacking)}"
 
 
 def _named(group: Sequence[str], sign: str) -> str:

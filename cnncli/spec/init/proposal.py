@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cnncli.datasets.describe import sizes
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources.found import absent
 from cnncli.datasets.splits import selection
 from cnncli.errors import DeclarationError, UsageError
 
@@ -115,9 +116,11 @@ def _flipped(seen: "SourceSummary") -> bool:
 
 
 def _listed_shares(seen: "SourceSummary", seed: int) -> tuple[dict[str, float], dict[str, int]]:
-    """The missing splits of a folder or table, as far as its smallest class has enough images."""
+    """The missing splits of a folder or table: those that show every class, or all where a class has a single image."""
     assert seen.listing is not None
+    listing = seen.listing
     lacking = [f"{name}_split" for name in ("validation", "test") if name not in seen.samples]
+    choices = []
     for keys in (lacking, lacking[:1], []):
         shares = dict.fromkeys(keys, SHARE)
         asked = DataSection(
@@ -126,11 +129,14 @@ def _listed_shares(seen: "SourceSummary", seed: int) -> tuple[dict[str, float], 
             test_split=shares.get("test_split", 0.0),
         )
         try:
-            parts = selection.splits(seen.listing, asked, seed)
+            parts = selection.splits(listing, asked, seed)
         except DeclarationError:
             continue
-        return shares, {name: len(part) for name, part in parts.items()}
-    raise AssertionError("a folder that is not divided lacks nothing")
+        made = shares, {name: len(part) for name, part in parts.items()}
+        if shares and not any(absent(parts[key.removesuffix("_split")], listing.classes) for key in shares):
+            return made
+        choices.append(made)
+    return choices[0]
 
 
 def _array_shares(seen: "SourceSummary") -> tuple[dict[str, float], dict[str, int]]:

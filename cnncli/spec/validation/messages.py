@@ -141,11 +141,12 @@ def _broken(detail: ErrorDetail, node: Tree) -> str:
     kind = detail.owner.fields[field].kind
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
-    hint = format_message(value, VALUES, argument="value") if isinstance(value, str) else ""
+    sentence = detail.kind == "sentence"
+    hint = format_message(value, VALUES, argument="value") if isinstance(value, str) and not sentence else ""
     if hint.startswith("write ") and hint[6:] in ("true", "false") and not isinstance(kind, Boolean):
         hint = ""
     received = f"received {format_value(node)}" + (f": {hint}" if hint else "")
-    if detail.kind == "sentence":
+    if sentence:
         return f"{field}: {detail.text}; {received}"
     if isinstance(value, str) and not hint:
         received += f": write [{value}]" if kind.is_list else suggestion(value, kind.choices)

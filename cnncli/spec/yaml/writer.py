@@ -36,7 +36,7 @@ def _entry(entry: dict[str, Any]) -> str:
 
 
 def _wrapped(text: str, first: str, further: str) -> list[str]:
-    if '"' in text:
+    if '"' in text or "'" in text:
         return [first + text]
     text = text.replace(": ", ":\0")  # a key and its value stay on one line
     lines = textwrap.wrap(
@@ -60,5 +60,7 @@ def scalar(value: Any) -> str:
         return json.dumps(value)
     if _PLAIN.fullmatch(value) and isinstance(scalar_value(value), str):
         return value
+    if "\\" in value and "'" not in value and value.isprintable():
+        return f"'{value}'"
     text = json.dumps(value, ensure_ascii=False)
     return "".join(c if c.isprintable() else f"\\U{ord(c):08X}" for c in text)
