@@ -80,7 +80,7 @@ def test_the_resolved_form_says_everything() -> None:
                     "gradient_accumulation_steps": None,
                 }
             },
-            "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0}},
+            "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0, "weight": 1.0}},
             "metrics": [{"Accuracy": {}}],
         },
         "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},

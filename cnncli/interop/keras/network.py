@@ -17,7 +17,9 @@ NAMES = """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
     DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
-    BinaryCrossentropy CategoricalCrossentropy MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
+    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge
+    CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError MeanAbsolutePercentageError
+    MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge Tversky
     Adagrad Adam AdamW Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros
@@ -27,6 +29,8 @@ KNOWN = frozenset(NAMES.split())
 """Declarations with the same arguments and semantics in Keras, and activations."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
 """Losses on class indices, and their equivalents on rows as long as the output, which the peer generates."""
+OF_CNNCLI = ("ignore_class", "weight")
+"""Arguments of losses that the peer's have not, or that keep their default."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
@@ -51,12 +55,14 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
         raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
     if loss.void is not None:
         raise _refusal(f"the loss {type(loss).__name__} with ignore_class")
+    if len(loss.parts) > 1 or loss.weight != 1:
+        raise _refusal(f"the loss {loss.title} with a weight")
     described = configured(loss, "the loss ")
     name, config = described["class_name"], described["config"]
     return {
         "loss": {
             "class_name": ON_ROWS.get(name, name),
-            "config": {key: value for key, value in config.items() if key != "ignore_class"},
+            "config": {key: value for key, value in config.items() if key not in OF_CNNCLI},
         },
         "targets": loss.outputs.name.lower(),
         "optimizer": configured(optimizer, "the optimizer "),

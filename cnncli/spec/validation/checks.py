@@ -60,7 +60,7 @@ def check_output(
     if softmax and shape[-1] == 1:
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return
-    name = snake_case(type(loss).__name__)
+    name = loss.called
     if data.targets == "values" and softmax:
         problems.add(
             place,
@@ -228,7 +228,7 @@ def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequen
         problems.add(
             loss,
             "with `targets: input` the loss must be mean_squared_error or binary_crossentropy, which compare pixels; "
-            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+            f"{compiled.loss.called} compares classes",
         )
     for metric, place in zip(compiled.metrics, metrics, strict=True):
         if metric.counts_answers:
@@ -242,7 +242,7 @@ def check_values_as_target(compiled: CompileSection, loss: Place, metrics: Seque
         problems.add(
             loss,
             "with `targets: values` the loss must be mean_squared_error or mean_absolute_error, which compare numbers; "
-            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+            f"{compiled.loss.called} compares classes",
         )
     for metric, place in zip(compiled.metrics, metrics, strict=True):
         if metric.counts_answers:

@@ -19,6 +19,7 @@ from cnncli.spec.blocks.entries import REPORTED
 from cnncli.spec.yaml.mistakes import (
     KEY_SYNONYMS,
     NAME_SYNONYMS,
+    REASONS,
     REJECTED_KEYS,
     UNNEEDED_CALLBACKS,
     VALUES,
@@ -94,7 +95,8 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     unsupported = unsupported_name(kind, meant)
     if unsupported:
         called = f" ({unsupported} in Keras)" if unsupported != name else ""
-        return f"{kind} '{name}'{called} is not supported; available: {', '.join(known)}"
+        reason = REASONS.get(unsupported)
+        return f"{kind} '{name}'{called} is not supported" + (f": {reason}" if reason else _known(known))
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; use '{meant}'"
     hint = format_message(name, VALUES, argument=_first_argument(registry, name))
@@ -136,7 +138,7 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
 def _broken(detail: ErrorDetail, node: Tree) -> str:
     """The error for a field with an invalid value."""
     field = next(str(step) for step in reversed(detail.path) if isinstance(step, str))
-    kind = detail.owner.fields[field].kind
+    kind = detail.owner.fields[field].kind if field in detail.owner.fields else detail.owner.ignored[field]
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
     hint = format_message(value, VALUES, argument="value") if isinstance(value, str) else ""

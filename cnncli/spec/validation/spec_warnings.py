@@ -21,7 +21,12 @@ def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, p
 
     `last`, `place`: the places of the last layer and of the loss.
     """
-    name, wanted = snake_case(type(loss).__name__), loss.activation
+    for part in loss.parts:
+        _warn_about_part(lowered, part, last, place, problems)
+
+
+def _warn_about_part(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
+    name, wanted = loss.called, loss.activation
     found = loss.logits_behind(lowered.builder, lowered.output)
     if wanted == "linear":
         return

@@ -166,6 +166,8 @@ REJECTED_KEYS: dict[str, str] = {
     "input_shape": "set `input_shape: [28, 28, 1]` under `model`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
     "steps_per_epoch": "an epoch is one pass over the training data",
+    "loss_weights": "write `loss: [{mean_squared_error: {weight: 0.7}}, …]`",
+    "weighted_metrics": "metrics count every sample alike, as Keras' `metrics` do",
     "ignore_class": "as in Keras, only sparse_categorical_crossentropy does, of the losses",
     "num_classes": "the number of classes is that of the model's outputs",
     "sparse_y_true": "class numbers and rows of scores are told apart",
@@ -212,7 +214,12 @@ NAME_SYNONYMS: dict[str, str] = {
     "crossentropy": "categorical_crossentropy",
     "nll_loss": "categorical_crossentropy",
     "BCELoss": "binary_crossentropy",
-    "bce": "binary_crossentropy",
+    "SmoothL1Loss": "huber",
+    "HuberLoss": "huber",
+    "KLDivLoss": "kl_divergence",
+    "PoissonNLLLoss": "poisson",
+    "DiceLoss": "dice",
+    "FocalLoss": "categorical_focal_crossentropy",
     "MSELoss": "mean_squared_error",
     "L1Loss": "mean_absolute_error",
     "xavier_uniform": "glorot_uniform",
@@ -239,9 +246,7 @@ UNSUPPORTED: dict[str, str] = {
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
         adafactor""",
-    "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson Huber LogCosh
-        Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
-        MeanSquaredLogarithmicError huber kl_divergence poisson hinge log_cosh""",
+    "loss": """CTC Circle""",
     "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
         Precision Recall F1Score FBetaScore CategoricalCrossentropy
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
@@ -253,6 +258,11 @@ UNSUPPORTED: dict[str, str] = {
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
+REASONS: dict[str, str] = {
+    "CTC": "it aligns sequences, which images have none of: use categorical_crossentropy",
+    "Circle": "it compares the images of a batch with each other: use categorical_crossentropy",
+}
+"""Why something of Keras is not supported, by Keras' name."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
     "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
     "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
