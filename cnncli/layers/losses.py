@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, NamedTuple
 from cnncli.layers.declarations.declaration import Declaration, Named, Registry, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Only, Schema, String
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.layers.declarations.validation_errors import ValidationError
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.losses import Loss as LossOp
 
@@ -205,6 +205,11 @@ class OneOrSeveral(Kind):
         if not isinstance(value, list | tuple):
             loss: Loss = LOSSES.parse(value) if not isinstance(value, LossSum) else value
             return loss
+        for number, item in enumerate(value):
+            if isinstance(item, Mapping) and "weight" in item and len(item) > 1:
+                name = next(key for key in item if key != "weight")
+                way = f"weight is an argument of the loss: write {{{name}: {{weight: {item['weight']}}}}}"
+                raise ValidationError([ErrorDetail((number,), "sentence", way)])
         losses = self.several.read(value)
         try:
             return LossSum(losses=losses) if len(losses) > 1 else losses[0]

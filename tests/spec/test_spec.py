@@ -81,7 +81,7 @@ def test_the_resolved_form_says_everything() -> None:
                 }
             },
             "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0, "weight": 1.0}},
-            "metrics": [{"Accuracy": {}}],
+            "metrics": [{"Accuracy": {"name": None}}],
         },
         "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},
         "expect": {},

@@ -16,7 +16,6 @@ from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
-from cnncli.training.metrics.metrics import Accuracy, OfClasses
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -122,8 +121,8 @@ def check_output(
 class Figures:
     """The metrics of a run of this spec."""
 
-    def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
-        own = ["loss", *(name for metric in compiled.metrics for name in metric.names)]
+    def __init__(self, compiled: CompileSection, outputs: int, *, validation: bool, test: bool) -> None:
+        own = ["loss", *(name for metric in compiled.metrics for name in metric.names(outputs))]
         self.own, self.validation, self.test = own, validation, test
 
     def each_epoch(self) -> list[str]:
@@ -207,19 +206,26 @@ def check_expectations(
 
 
 def check_metrics(
-    compiled: CompileSection, places: Sequence[Place], problems: Problems, description: Description | None
+    compiled: CompileSection,
+    outputs: int | None,
+    places: Sequence[Place],
+    problems: Problems,
+    description: Description | None,
 ) -> None:
-    """Check that no metric is duplicated and that accuracy is not used for multi-label data."""
-    seen: set[str] = set()
+    """Check that no metric is duplicated, and that each fits the outputs, whose number may be unknown, and the data."""
+    seen: set[str] = {"loss"}
     for metric, place in zip(compiled.metrics, places, strict=True):
-        for name in seen.intersection(metric.names):
-            problems.add(place, f"duplicate metric '{name}'")
-        if isinstance(metric, Accuracy | OfClasses) and description is not None and description.several:
+        if not seen.isdisjoint(metric.names(outputs or 0)):
+            problems.add(place, f"duplicate metric '{metric.title}': give one of them another `name`")
+        message = metric.misfit(outputs) if outputs is not None else ""
+        if message:
+            problems.add(place, f"{type(metric).__name__}: {message}")
+        if metric.of_one_class and description is not None and description.several:
             name = snake_case(type(metric).__name__)
             problems.add(
                 place, f"{name} requires one class per image, but this data is multi-label: use binary_accuracy"
             )
-        seen.update(metric.names)
+        seen.update(metric.names(outputs or 0))
 
 
 def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:

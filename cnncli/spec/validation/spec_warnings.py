@@ -85,7 +85,7 @@ def warn_about_metrics(
         if metric == default or (single and isinstance(metric, Accuracy)):
             problems.warn(
                 place,
-                f"{metric.names[0]} compares logits to {default.threshold}, as in Keras, but a probability of 0.5 is a "
+                f"{metric.title} compares logits to {default.threshold}, as in Keras, but a probability of 0.5 is a "
                 "logit of 0: use `binary_accuracy: {threshold: 0}`",
             )
 

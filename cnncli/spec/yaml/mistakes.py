@@ -247,9 +247,7 @@ UNSUPPORTED: dict[str, str] = {
     "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
         adafactor""",
     "loss": """CTC Circle""",
-    "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
-        Precision Recall F1Score FBetaScore CategoricalCrossentropy
-        auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
+    "metric": """Mean Sum MeanMetricWrapper MeanTensor""",
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
@@ -260,6 +258,7 @@ UNSUPPORTED: dict[str, str] = {
 """Names that Keras has and cnncli does not support, by kind."""
 REASONS: dict[str, str] = {
     "CTC": "it aligns sequences, which images have none of: use categorical_crossentropy",
+    **dict.fromkeys(("Mean", "Sum", "MeanTensor", "MeanMetricWrapper"), "it is not of predictions and their targets"),
     "Circle": "it compares the images of a batch with each other: use categorical_crossentropy",
 }
 """Why something of Keras is not supported, by Keras' name."""
