@@ -16,7 +16,7 @@ from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, unsupported_name
+from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, REASONS, unsupported_name
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -144,7 +144,8 @@ def unknown(name: str, known: list[Word]) -> str:
         later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
-            return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
+            why = f": {REASONS[later]}" if later in REASONS else "; `cnncli layers` lists what there is"
+            return f"{kind} '{name}'{called} is not in this version{why}"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
     if name in (*EMBEDDED, *KNOWN):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from cnncli.layers.declarations.declaration import PositiveInt
 from cnncli.layers.declarations.field_types import Integer, Maybe, Number, Only
 from cnncli.layers.declarations.list_types import ListOf
-from cnncli.training.metrics.metrics import METRICS, Metric
+from cnncli.training.metrics.metrics import METRICS, ClassNumber, Metric
 
 if TYPE_CHECKING:
     from numpy import bool_, float64, int64
@@ -110,7 +110,7 @@ class Dice(OfClasses):
 class OfTargets(OfIntersection):
     """Base class: the mean over the classes of `target_class_ids`."""
 
-    target_class_ids: Annotated[tuple[int, ...], ListOf(Integer(0), 1)]
+    target_class_ids: Annotated[tuple[int, ...], ListOf(ClassNumber(), 1)]
 
     def among(self, classes: int) -> "NDArray[bool_]":
         from numpy import arange, isin

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from cnncli.layers.declarations.declaration import Declaration, PositiveInt, Registry, snake_case
-from cnncli.layers.declarations.field_types import Kind, Maybe, Number, Only, String
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Only, String
 
 if TYPE_CHECKING:
     from numpy import bool_, float32, float64
@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from cnncli.training.metrics.statistics import Counts
 
     Real = NDArray[float32] | NDArray[float64]
+
+
+class ClassNumber(Integer):
+    """The number of a class, or of an output."""
+
+    usual = 1
+
+    def __init__(self) -> None:
+        super().__init__(0)
 
 
 class Name(String):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number
 from cnncli.layers.declarations.list_types import ListOf, OneOrMore
 from cnncli.training.metrics.class_metrics import beyond
-from cnncli.training.metrics.metrics import METRICS, Metric
+from cnncli.training.metrics.metrics import METRICS, ClassNumber, Metric
 
 if TYPE_CHECKING:
     from numpy import float64
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EPSILON = 1e-7
 Thresholds = Annotated[tuple[float, ...] | None, Maybe(OneOrMore(Number(0, 1)))]
-ClassId = Annotated[int | None, Maybe(Integer(0))]
+ClassId = Annotated[int | None, Maybe(ClassNumber())]
 
 
 class OfThresholds(Metric):
