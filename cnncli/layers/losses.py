@@ -161,7 +161,8 @@ class LossSum(Loss):
 
     @property
     def activation(self) -> str:
-        return next((part.activation for part in self.losses if part.activation != "linear"), "linear")
+        found = [part for part in self.losses if part.activation != "linear"]
+        return next((part.activation for part in found if part.logits), found[0].activation if found else "linear")
 
     @property
     def void(self) -> int | None:
@@ -400,6 +401,7 @@ class KLDivergence(Loss):
 
     aliases = ("kld", "KLD", "kullback_leibler_divergence")
     kind = "kl_divergence"
+    squashed = "softmax"
     outputs = Meaning.CLASSES
 
 
@@ -444,6 +446,7 @@ class Overlap(Loss):
     """Base class: how little predictions and targets overlap, in sums over `axis`."""
 
     outputs = Meaning.LABELS
+    squashed = "sigmoid"
 
     axis: Annotated[int | tuple[int, ...] | None, OverlapAxis()] = None
     """What is summed over: null is the whole batch, [1, 2, 3] each image (or other sample), -1 each pixel. Of the whole

@@ -198,6 +198,10 @@ class Beta(Metric):
     threshold: Annotated[float | None, Maybe(Number(above=0, most=1))] = None
     """null gives a sample the class with the highest score, otherwise all with a higher score than this."""
 
+    @property
+    def of_probabilities(self) -> bool:
+        return self.threshold is not None
+
     def factor(self) -> float:
         """β: how much more recall counts than precision."""
         return 1.0
@@ -264,6 +268,10 @@ class CalibrationError(Metric):
     of_one_class = True
 
     bins: PositiveInt = 15
+
+    @property
+    def of_probabilities(self) -> bool:
+        return True
 
     def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
         from numpy import float64, int64, maximum, nan_to_num, rint

@@ -60,6 +60,11 @@ class Metric(Declaration):
         """The name of its value; of several, what their names begin with."""
         return self.name or self.called or snake_case(type(self).__name__)
 
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether it takes outputs for probabilities, so that those of logits mean nothing."""
+        return False
+
     def several(self, outputs: int) -> int | None:
         """How many values it has of so many outputs; None if it is one value without a number."""
         return None

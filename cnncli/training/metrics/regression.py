@@ -133,6 +133,10 @@ class Poisson(MeanOf):
 class KLDivergence(MeanOf):
     """Mean of Σ target·log(target / prediction) over the classes."""
 
+    @property
+    def of_probabilities(self) -> bool:
+        return True
+
 
 @METRICS.register
 class Hinge(MeanOf):
@@ -149,33 +153,40 @@ class CategoricalHinge(MeanOf):
     """Mean of max(1 + the greatest score of another class − the score of the target's class, 0)."""
 
 
+class Entropy(MeanOf):
+    """Base class: a cross-entropy, of probabilities or of logits."""
+
+    from_logits: bool = False
+    """Whether outputs are logits."""
+
+    @property
+    def of_probabilities(self) -> bool:
+        return not self.from_logits
+
+
 @METRICS.register
-class BinaryCrossentropy(MeanOf):
+class BinaryCrossentropy(Entropy):
     """Mean of −(t·log p + (1−t)·log(1−p)): that loss, also of a model trained with another one."""
 
     aliases = ("bce", "BCE")
 
-    from_logits: bool = False
     label_smoothing: Annotated[float, Number(0, 1)] = 0.0
 
 
 @METRICS.register
-class CategoricalCrossentropy(MeanOf):
+class CategoricalCrossentropy(Entropy):
     """Mean of −Σ target·log(prediction) over the classes: that loss, also of a model trained with another one."""
 
     ignored = ON_LAST_AXIS
 
-    from_logits: bool = False
     label_smoothing: Annotated[float, Number(0, 1)] = 0.0
 
 
 @METRICS.register
-class SparseCategoricalCrossentropy(MeanOf):
+class SparseCategoricalCrossentropy(Entropy):
     """The same as CategoricalCrossentropy; Keras' name for it when the targets are class numbers."""
 
     ignored = ON_LAST_AXIS
-
-    from_logits: bool = False
 
 
 @METRICS.register

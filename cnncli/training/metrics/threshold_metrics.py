@@ -29,6 +29,10 @@ class OfThresholds(Metric):
 
     counts_answers = True
 
+    @property
+    def of_probabilities(self) -> bool:
+        return True
+
     def limits(self) -> Sequence[float]:
         """The thresholds, in order of their values."""
         raise NotImplementedError
@@ -130,6 +134,10 @@ class OfPositives(AtThresholds):
     """If given, only the k highest scores can be positive; they are, unless thresholds are given, too."""
     class_id: ClassId = None
     """If given, only the outputs of this class count."""
+
+    @property
+    def of_probabilities(self) -> bool:
+        return self.top_k is None or self.thresholds is not None
 
     def given(self) -> Sequence[float]:
         return super().given() if self.top_k is None or self.thresholds is not None else (-1e10,)
@@ -251,6 +259,10 @@ class AUC(OfThresholds):
     """Whether outputs are logits, of which this takes the sigmoid."""
 
     ignored: ClassVar[Mapping[str, Kind]] = {**Metric.ignored, "num_labels": Maybe(Integer(1))}
+
+    @property
+    def of_probabilities(self) -> bool:
+        return not self.from_logits
 
     @property
     def apart(self) -> bool:
