@@ -57,7 +57,7 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
         ("LSTM", "layer 'LSTM' is not in this version; `cnncli layers` lists what there is"),
         (
             "ctc",
-            "loss 'ctc' (CTC in Keras) is not in this version: it aligns sequences, which images have none of: use "
+            "loss 'ctc' (CTC in Keras) is not supported: it aligns sequences, which images have none of: use "
             "categorical_crossentropy",
         ),
         (

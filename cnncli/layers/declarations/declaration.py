@@ -71,7 +71,7 @@ class Declaration:
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names besides the class name and its snake_case."""
     ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
-    """Arguments that Keras has, accepted with values that change nothing, and not kept."""
+    """Keys that are validated, but have no effect where they are no fields."""
 
     def __init_subclass__(cls) -> None:
         annotations = get_annotations(cls)
@@ -87,18 +87,14 @@ class Declaration:
         cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
-        others = values.keys() - self.fields.keys()
-        details = [
-            ErrorDetail((name,), "unknown_key", "", type(self))
-            for name in values
-            if name in others and name not in self.ignored
-        ]
-        for name, kind in self.ignored.items():
-            if name in others:
-                try:
-                    kind.read(values[name])
-                except ValidationError as error:
-                    details += [detail.under(name)._replace(owner=type(self)) for detail in error.details]
+        ignored = {name: kind for name, kind in self.ignored.items() if name in values and name not in self.fields}
+        known = {*self.fields, *ignored}
+        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in known]
+        for name, kind in ignored.items():
+            try:
+                kind.read(values[name])
+            except ValidationError as error:
+                details += [detail.under(name)._replace(owner=type(self)) for detail in error.details]
         for name, field in self.fields.items():
             if name not in values:
                 if field.required:
@@ -130,8 +126,8 @@ class Declaration:
             "description": one_line_doc(cls),
             "type": "object" if cls.needs() else ["object", "null"],
             "properties": {
+                **{name: kind.schema() for name, kind in cls.ignored.items()},
                 **{name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
-                **{name: kind.schema() for name, kind in cls.ignored.items() if name not in cls.fields},
             },
             "required": cls.needs(),
             "additionalProperties": False,

@@ -144,8 +144,9 @@ def unknown(name: str, known: list[Word]) -> str:
         later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
-            why = f": {REASONS[later]}" if later in REASONS else "; `cnncli layers` lists what there is"
-            return f"{kind} '{name}'{called} is not in this version{why}"
+            if later in REASONS:
+                return f"{kind} '{name}'{called} is not supported: {REASONS[later]}"
+            return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
     if name in (*EMBEDDED, *KNOWN):
