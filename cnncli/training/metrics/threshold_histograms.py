@@ -20,17 +20,22 @@ class Outcomes(NamedTuple):
 
     @property
     def recall(self) -> Array:
-        """Also called sensitivity, or the rate of true positives."""
+        """Of the positive ones, those that are so by their score."""
         return ratio(self.true_positives, self.true_positives + self.false_negatives)
 
     @property
+    def sensitivity(self) -> Array:
+        """Another name of recall."""
+        return self.recall
+
+    @property
     def precision(self) -> Array:
-        """Of those that are positive by their score."""
+        """Of those that are positive by their score, the positive ones."""
         return ratio(self.true_positives, self.true_positives + self.false_positives)
 
     @property
     def specificity(self) -> Array:
-        """Of the negative ones."""
+        """Of the negative ones, those that are so by their score."""
         return ratio(self.true_negatives, self.true_negatives + self.false_positives)
 
 

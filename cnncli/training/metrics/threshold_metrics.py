@@ -177,7 +177,7 @@ class BestAt(OfThresholds):
     """If given, only the outputs of this class count."""
 
     shares: ClassVar[tuple[str, str]]
-    """The share that is required, which is also a field but for recall's name, and the one that is the value."""
+    """The share that is required, by the field of that name, and the one that is the value: names in `Outcomes`."""
 
     def limits(self) -> Sequence[float]:
         count = self.num_thresholds
@@ -192,12 +192,11 @@ class BestAt(OfThresholds):
     def value(self, found: "Outcomes") -> "NDArray[float64]":
         from numpy import asarray
 
-        required, share = (getattr(found, NAMES.get(name, name)) for name in self.shares)
+        required, share = (getattr(found, name) for name in self.shares)
         fit = share[required >= getattr(self, self.shares[0])]
         return asarray(fit.max() if len(fit) else 0.0)
 
 
-NAMES = {"sensitivity": "recall"}
 Share = Annotated[float, Number(0, 1)]
 
 
