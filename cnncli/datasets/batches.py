@@ -252,7 +252,7 @@ class Feed:
             for value in images.extremes(images.source[row]):
                 if not 0 <= value <= 1:
                     raise CnncliError(
-                        f"{self.split.source}: with `targets: input` {type(self.loss).__name__} requires images "
+                        f"{self.split.source}: with `targets: input` {self.loss.title} requires images "
                         f"between 0 and 1 after rescaling; {self.split.name(row)} has {value}"
                     )
 
@@ -269,7 +269,7 @@ class Feed:
                 f"received {dense.dtype} rows of shape {dense.shape[1:]}"
             )
         if self.loss.outputs.probabilities:
-            self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {type(self.loss).__name__}")
+            self._check(dense, (dense < 0) | (dense > 1), f"targets between 0 and 1 for {self.loss.title}")
         if self.loss.classes:
             self._check_sums(dense)
         return Scaled(np.ascontiguousarray(dense, np.float32))
@@ -302,7 +302,7 @@ class Feed:
     def _check_sums(self, y: Array) -> None:
         """Rows must be shares of one: of others Keras, whose gradient takes them for that, trains on another loss."""
         sums, several = y.sum(-1), "multi-label data requires sigmoid and binary_crossentropy"
-        rule = f"rows that sum to 1 for {type(self.loss).__name__} ({several})"
+        rule = f"rows that sum to 1 for {self.loss.title} ({several})"
         self._check(sums, np.abs(sums - 1) > ROUNDING, rule)
 
     def _check(self, y: Array, bad: Array, rule: str) -> None:

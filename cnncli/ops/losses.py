@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -17,8 +17,8 @@ from cnncli.ops.ir import Call, Op, Tape, Value
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
-Arguments = tuple[tuple[str, float], ...]
-"""Numeric arguments of a loss, by name."""
+Arguments = tuple[tuple[str, Any], ...]
+"""Arguments of a loss, by name."""
 
 
 @dataclass(frozen=True)

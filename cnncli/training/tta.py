@@ -6,6 +6,7 @@ image and its horizontal flip. A map of outputs, one per pixel, is turned back b
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import product
 from typing import Any
 
@@ -16,7 +17,7 @@ from cnncli.graph.model import Model, only
 from cnncli.graph.network import Network
 from cnncli.hints import suggestion
 from cnncli.kernels.jit import runtime
-from cnncli.kernels.jit.runtime import Program, Scratch
+from cnncli.kernels.jit.runtime import Program, Scratch, Step
 from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.losses import Loss as LossOp
@@ -131,6 +132,17 @@ class AveragedNetwork(Network):
         self.mean_losses = np.zeros(batch_size, np.float32)
         self.loss_programs: dict[int, Program] = {}
 
+    @cached_property
+    def operations(self) -> list[LossOp]:
+        """The losses that the network's is the sum of."""
+        calls = self.runs["evaluate"].objective.calls
+        return [call.op for call in calls if isinstance(call.op, LossOp)]
+
+    @cached_property
+    def part_losses(self) -> Array:
+        """Those of each row's mean: float32 (operations, batch)."""
+        return np.zeros((len(self.operations), self.batch_size), np.float32)
+
     def predict(self, n: int) -> None:
         """Compute the mean predictions of the first `n` rows."""
         self._average(super().predict, n)
@@ -141,6 +153,7 @@ class AveragedNetwork(Network):
         if n not in self.loss_programs:
             self.loss_programs[n] = self._loss_program(n)
         self.loss_programs[n].run()
+        self.mean_losses[:n] = self.part_losses[:, :n].sum(0)
 
     @property
     def predictions(self) -> Mapping[str, Array]:
@@ -173,14 +186,11 @@ class AveragedNetwork(Network):
         self.logits[:n] = temperature.log_odds(mean) if self.loss.activation == "sigmoid" else temperature.logits(mean)
 
     def _loss_program(self, n: int) -> Program:
-        """The network's loss of the means; of their logits if it computes it from logits."""
-        calls = self.runs["evaluate"].objective.calls
-        of_logits = any(isinstance(call.op, LossOp) and call.op.logits_of for call in calls)
-        operation = self.loss.operation(self.loss.logits if of_logits else None)
-        given = self.logits if of_logits else self.mean
-        inputs, outputs = (
-            (given, only(self.targets), self.sample_weight),
-            (self.mean_losses, self.spare)[: 1 + of_logits],
-        )
-        read, written = ([runtime.tensor(array[:n]) for array in arrays] for arrays in (inputs, outputs))
-        return Program(operation.steps(read, written, Scratch()), self.threads)
+        """The network's losses of the means; of their logits if it computes them from logits."""
+        steps: list[Step] = []
+        for operation, losses in zip(self.operations, self.part_losses, strict=True):
+            given = self.logits if operation.logits_of else self.mean
+            inputs, outputs = (given, only(self.targets), self.sample_weight), (losses, self.spare)
+            read, written = ([runtime.tensor(array[:n]) for array in arrays] for arrays in (inputs, outputs))
+            steps += operation.steps(read, written[: 1 + bool(operation.logits_of)], Scratch())
+        return Program(steps, self.threads)

@@ -37,7 +37,9 @@ def arguments(rule, smoothing):
 def problem(rule, shape, dtype, generator):
     """Random inputs; targets of classes and labels are one-hot rows or probabilities."""
     means = USERS[rule][0].outputs
-    x = generator.uniform(0.02, 0.98, shape) if rule in OF_PROBABILITIES else generator.normal(0, 2, shape)
+    x = generator.normal(0, 2, shape)
+    if rule in (*OF_PROBABILITIES, "poisson"):
+        x = generator.uniform(0.02, 0.98, shape)
     hard = generator.random() < 0.5
     if means is Meaning.NUMBERS:
         target = generator.normal(0, 2, shape)

@@ -10,9 +10,9 @@ import pytest
 from cnncli.graph.fusion import TRAINING, fuse
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import cache
-from cnncli.kernels.losses.loss_rules import RULES, of_elements
+from cnncli.kernels.losses.loss_rules import RULES, of_pair
 from cnncli.layers.declarations.field_types import Boolean
-from cnncli.layers.losses import LOSSES, NOT_OF_RULES, Loss
+from cnncli.layers.losses import LOSSES, NOT_OF_RULES, BinaryFocalCrossentropy, Loss, LossSum
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.builder import Builder
 from cnncli.ops.differentiate import differentiate
@@ -24,8 +24,19 @@ from cnncli.spec.yaml.writer import to_yaml
 from tests.kernels.loss_cases import problem, twin
 from tests.layers.harness import gradients_agree
 
-NUMBERS = {"label_smoothing": (0.0, 0.2), "ignore_class": (None, 255)}
+NUMBERS = {
+    "label_smoothing": (0.0, 0.2),
+    "ignore_class": (None, 255),
+    "alpha": (0.25, 0.7),
+    "beta": (0.3,),
+    "gamma": (2.0, 0.5),
+    "delta": (1.0, 0.3),
+    "q": (0.5,),
+    "axis": (None, -1, (1, 2, 3)),
+    "weight": (1.0,),
+}
 """Values that each number among the fields of losses is tried with."""
+OF_NO_TWIN = (*NOT_OF_RULES, "weight")
 SHAPES = ((5,), (3, 2, 4))
 
 
@@ -82,7 +93,7 @@ def case_of(cls, arguments, behind, shape, dtype="float64"):
     logits = cls.logits is not None and (behind or declared.of_logits)
     rule = cls.logits.kind if logits else cls.kind
     given = problem(rule, (4, *shape), dtype, np.random.default_rng(3))
-    given.numbers = {name: value for name, value in arguments.items() if name not in NOT_OF_RULES}
+    given.numbers = {name: value for name, value in arguments.items() if name not in OF_NO_TWIN}
     return Run(declared, given, declared.activation if behind else "linear"), rule
 
 
@@ -93,6 +104,10 @@ def test_a_loss_is_that_of_its_naive_twin(cls, arguments, behind, dtype, toleran
         run, rule = case_of(cls, arguments, behind, shape, dtype)
         arrays = [array.astype(np.float64) for array in (run.given.x, run.given.target, run.given.weight)]
         numbers = inspect.signature(twin(rule)).parameters.keys() & {"label_smoothing"}
+        if cls.logits is None and cls.squashed == "softmax" and arguments.get("from_logits"):
+            arrays[0] = np.exp(arrays[0]) / np.exp(arrays[0]).sum(-1, keepdims=True)
+        if cls is BinaryFocalCrossentropy and behind and arguments["from_logits"]:  # Keras takes the sigmoid again
+            arrays[0] = 1 / (1 + np.exp(-arrays[0]))
         expected = twin(rule)(*arrays, **(dict.fromkeys(numbers, 0.0) | run.given.numbers))
         np.testing.assert_allclose(run.read(run.loss), expected, rtol=tolerance, atol=tolerance)
 
@@ -121,7 +136,7 @@ def test_every_loss_says_what_outputs_mean_and_has_rules_twins_and_a_documentati
     rules = [cls.kind, *([cls.logits.kind] if cls.logits else [])]
     for rule in rules:
         assert rule in RULES, f"kernels/losses/loss_rules.py has no rule {rule}"
-        assert RULES[rule].by_class == (cls.outputs is Meaning.CLASSES)
+        assert RULES[rule].extent == "position" or cls.outputs is not Meaning.CLASSES
         assert set(RULES[rule].numbers) <= cls.fields.keys(), "a rule reads the declaration's fields"
         assert len(RULES[rule].numbers) <= 3
         twin(rule)
@@ -143,34 +158,65 @@ def test_what_outputs_mean_follows_from_the_loss_and_the_targets(cls):
     assert (declared.meaning((1,), "labels") is Meaning.CHOICE) == (cls.outputs is Meaning.LABELS)
 
 
-class Huber(Loss):
-    """A loss of somebody's own, with a number: quadratic up to `delta`, linear beyond."""
+class Pinball(Loss):
+    """A loss of somebody's own, with a number: of the quantile `q`."""
 
-    kind: ClassVar[str] = "huber"
+    kind: ClassVar[str] = "pinball"
     outputs: ClassVar[Meaning] = Meaning.NUMBERS
 
-    delta: float = 1.0
+    q: float = 0.5
 
 
-def _huber_term(row, x, t):
-    (delta,) = row.numbers
-    error = (x.double() - row.wanted(t.double())).magnitude()
-    return (error * error * 0.5).where(error < delta, delta * error - delta * delta * 0.5)
+def _pinball(x, t, q):
+    return (t - x) * (q - x.full(1.0).where(t < x, 0.0))
 
 
-def _huber_slope(row, x, t):
-    (delta,) = row.numbers
-    error = x.double() - row.wanted(t.double())
-    return delta.where(error > delta, (0.0 - delta).where(error < 0.0 - delta, error))
+def _pinball_slope(x, t, q):
+    return x.full(1.0).where(t < x, 0.0) - q
 
 
-@pytest.mark.parametrize("delta", [0.5, 2.0])
-def test_a_declaration_and_an_entry_of_the_table_make_a_loss(monkeypatch, delta):
-    monkeypatch.setitem(RULES, "huber", of_elements(_huber_term, _huber_slope, numbers=("delta",)))
+@pytest.mark.parametrize("q", [0.5, 0.9])
+def test_a_declaration_and_an_entry_of_the_table_make_a_loss(monkeypatch, q):
+    monkeypatch.setitem(RULES, "pinball", of_pair(_pinball, _pinball_slope, numbers=("q",)))
     monkeypatch.setattr(cache, "ENABLED", False)  # kept code goes by the number of a rule
     given = problem("mean_squared_error", (4, 5), "float64", np.random.default_rng(0))
-    run = Run(Huber(delta=delta), given)
-    error = np.abs(given.x - given.target)
-    each = np.where(error < delta, error**2 / 2, delta * error - delta**2 / 2)
+    run = Run(Pinball(q=q), given)
+    error = given.target - given.x
+    each = np.where(error < 0, (q - 1) * error, q * error)
     np.testing.assert_allclose(run.read(run.loss), each.mean(-1) * given.weight, rtol=1e-12)
     assert gradients_agree([run.read(run.grad)], [run.finite_differences()])
+
+
+def test_a_list_of_losses_is_the_sum_of_their_weights_times_losses():
+    given = problem("binary_cross_entropy", (4, 3, 2, 4), "float64", np.random.default_rng(1))
+    entries = [{"bce": {"label_smoothing": 0.1}}, {"dice": {"weight": 0.3}}, {"mse": {"weight": 2}}]
+    declared = LossSum(losses=entries)
+    assert declared.entry() == [LOSSES.parse(entry).entry() for entry in entries]
+    whole, parts = Run(declared, given), [Run(part, given) for part in declared.parts]
+    np.testing.assert_allclose(whole.read(whole.loss), sum(part.read(part.loss) for part in parts), rtol=1e-12)
+    np.testing.assert_allclose(whole.read(whole.grad), sum(part.read(part.grad) for part in parts), rtol=1e-12)
+    single = Run(LOSSES.parse("dice"), given)
+    np.testing.assert_allclose(parts[1].read(parts[1].loss), 0.3 * single.read(single.loss), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("losses", "meaning"),
+    [("mse mae", Meaning.NUMBERS), ("mse dice", Meaning.LABELS), ("dice categorical_crossentropy", Meaning.CLASSES)],
+)
+def test_outputs_of_several_losses_mean_what_the_strictest_says(losses, meaning):
+    assert LossSum(losses=losses.split()).outputs is meaning
+
+
+def test_a_sum_from_logits_makes_their_probabilities_once_for_all_that_is_shown():
+    given = problem("sigmoid_cross_entropy", (4, 3), "float64", np.random.default_rng(1))
+    build, x = Builder(dtype="float64"), Value((3,), dtype="float64")
+    target, weight = Value((3,), dtype="float64"), Value((), dtype="float64")
+    declared = LossSum(losses=[{"bce": {"from_logits": True}}, "mse"])
+    _, means = declared.lower(build, x, target, weight)
+    program = Program(
+        build.calls, {x: given.x, target: given.target, weight: given.weight}, [means], capacity=4, threads=1
+    )
+    memory = aligned(program.size)
+    program.attach(memory)
+    program.run(4)
+    np.testing.assert_allclose(program.read(means), 1 / (1 + np.exp(-given.x)), rtol=1e-12)

@@ -55,7 +55,11 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
         ("Conv2E", "there is no 'Conv2E'; did you mean 'Conv2D'?"),
         ("Linear", "there is no 'Linear'; here it is called 'Dense'"),
         ("LSTM", "layer 'LSTM' is not in this version; `cnncli layers` lists what there is"),
-        ("huber", "loss 'huber' is not in this version; `cnncli layers` lists what there is"),
+        (
+            "ctc",
+            "loss 'ctc' (CTC in Keras) is not supported: it aligns sequences, which images have none of: use "
+            "categorical_crossentropy",
+        ),
         (
             "RandomElasticTransform",
             "augmentation 'RandomElasticTransform' is not in this version; `cnncli layers` lists what there is",

@@ -86,8 +86,8 @@ def test_the_resolved_form_says_everything() -> None:
                     "gradient_accumulation_steps": None, "loss_scale_factor": None, "name": None,
                 }
             },
-            "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0}},
-            "metrics": [{"Accuracy": {}}],
+            "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0, "weight": 1.0}},
+            "metrics": [{"Accuracy": {"name": None}}],
         },
         "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},
         "expect": {},

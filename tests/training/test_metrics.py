@@ -37,7 +37,7 @@ def test_accuracy_of_maps_is_the_mean_over_their_places():
 
 
 def test_figures_are_named_as_in_keras():
-    assert [*Accuracy().names, *BinaryAccuracy().names] == ["accuracy", "binary_accuracy"]
+    assert [*Accuracy().names(), *BinaryAccuracy().names()] == ["accuracy", "binary_accuracy"]
 
 
 def test_sums_of_real_numbers_are_exact_in_any_order_and_go_on_from_their_tensors():

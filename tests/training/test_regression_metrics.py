@@ -33,7 +33,7 @@ def test_figures_and_names_are_those_of_keras(case):
     ("alias", "name"), [("mae", "mean_absolute_error"), ("MSE", "mean_squared_error"), ("R2Score", "r2_score")]
 )
 def test_aliases_are_those_of_keras(alias, name):
-    assert METRICS.parse(alias).names == (name,)
+    assert METRICS.parse(alias).names() == (name,)
 
 
 def test_sums_are_exact_for_all_magnitudes_and_signs():

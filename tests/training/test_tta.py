@@ -8,7 +8,7 @@ import pytest
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.graph.network import Network
-from cnncli.layers.losses import LOSSES
+from cnncli.layers.losses import OneOrSeveral
 from cnncli.layers.meaning import Meaning
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.tta import AveragedNetwork, View, views
@@ -39,6 +39,7 @@ KINDS = {
     "mask": (maps(1, "sigmoid"), "binary_crossentropy", Meaning.MASK),
     "segments": (maps(3, "softmax"), "categorical_crossentropy", Meaning.MASK),
     "segments of logits": (maps(3, "linear"), {"categorical_crossentropy": {"from_logits": True}}, Meaning.MASK),
+    "sum of losses": (maps(3, "softmax"), ["categorical_crossentropy", {"dice": {"weight": 0.5}}], Meaning.MASK),
     "squares": (maps(1, "linear"), "mean_squared_error", Meaning.MASK),
 }
 
@@ -46,7 +47,7 @@ KINDS = {
 def network_of(kind, names=None, count=5):
     """A network of this kind, averaging over the views if some are named, with fixed weights and inputs."""
     model, loss, means = KINDS[kind]
-    loss = LOSSES.parse(loss)
+    loss = OneOrSeveral().read(loss)
     if names is None:
         network = Network(model, loss, batch_size=count + 1, threads=2)
     else:
@@ -116,7 +117,9 @@ def naive(network, names, images, *, spatial):
 
 
 @pytest.mark.parametrize("names", [["flip"], ["shift"], ["rot90"], ["flip", "shift"], ["vflip", "rot90", "shift"]])
-@pytest.mark.parametrize("kind", ["classes", "logits", "choice", "labels", "mask", "segments", "segments of logits"])
+@pytest.mark.parametrize(
+    "kind", ["classes", "logits", "choice", "labels", "mask", "segments", "segments of logits", "sum of losses"]
+)
 def test_the_probabilities_are_the_mean_over_the_views_turned_back(kind, names):
     plain, averaged = network_of(kind), network_of(kind, names)
     images = plain.inputs[:5].copy()
@@ -134,7 +137,8 @@ def cross_entropy(kind, p, targets):
         terms = ((p - targets) ** 2).mean(-1)
     else:
         terms = -(targets * np.log(p)).sum(-1)
-    return terms.reshape(len(p), -1).mean(1)
+    dice = 1 - 2 * (p * targets).sum() / (p.sum() + targets.sum()) if kind == "sum of losses" else 0
+    return terms.reshape(len(p), -1).mean(1) + 0.5 * dice
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -152,14 +156,14 @@ def test_the_losses_are_those_of_the_mean_and_predictions_mean_it(kind):
     assert (one(averaged.probabilities)[:5] == p).all()
 
 
-@pytest.mark.parametrize("kind", ["classes", "logits", "choice", "segments", "mask", "squares"])
+@pytest.mark.parametrize("kind", ["classes", "logits", "choice", "segments", "mask", "sum of losses", "squares"])
 def test_a_view_that_is_the_image_itself_changes_nothing(kind):
     """With the image alone, and of symmetric images flipped: what the network gives by itself."""
     plain = network_of(kind)
     plain.evaluate(5)
     p, losses = one(plain.probabilities)[:5].copy(), plain.losses[:5].copy()
     model, loss, _ = KINDS[kind]
-    alone = AveragedNetwork([View()], model, LOSSES.parse(loss), batch_size=6, threads=2)
+    alone = AveragedNetwork([View()], model, OneOrSeveral().read(loss), batch_size=6, threads=2)
     alone.load(plain.tensors())
     alone.inputs[:], one(alone.targets)[:] = plain.inputs, one(plain.targets)
     alone.evaluate(5)

@@ -11,7 +11,7 @@ from cnncli.graph.model import INPUT, Model, Node
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import SparseCategoricalCrossentropy
-from cnncli.training.metrics.metrics import MeanIoU
+from cnncli.training.metrics.class_metrics import MeanIoU
 from cnncli.training.metrics.statistics import Totals, of_valid
 from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection

@@ -18,7 +18,9 @@ NAMES = """
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
     DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
-    BinaryCrossentropy CategoricalCrossentropy MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
+    BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge
+    CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError MeanAbsolutePercentageError
+    MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge Tversky
     Adadelta Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
     TruncatedNormal VarianceScaling Zeros
@@ -30,6 +32,8 @@ NOT_IN_KERAS = ("exclude", "multipliers")
 """Arguments of optimizers that Keras does not have."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
 """Losses on class indices, and their equivalents on rows as long as the output, which the peer generates."""
+OF_CNNCLI = ("ignore_class", "weight")
+"""Arguments of losses that the peer's have not, or that keep their default."""
 
 
 def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
@@ -57,7 +61,9 @@ def _training(compiled: CompileSection) -> dict[str, Any]:
         raise _refusal(f"the optimizer {type(optimizer).__name__} with {own[0]}")
     if loss.void is not None:
         raise _refusal(f"the loss {type(loss).__name__} with ignore_class")
-    described = _without(configured(loss, "the loss "), ["ignore_class"])
+    if len(loss.parts) > 1 or loss.weight != 1:
+        raise _refusal(f"the loss {loss.title} with a weight")
+    described = _without(configured(loss, "the loss "), OF_CNNCLI)
     name = described["class_name"]
     return {
         "loss": {**described, "class_name": ON_ROWS.get(name, name)},

@@ -192,8 +192,8 @@ def _axis(axis: int, shape: Shape) -> int:
 
 
 def _loss(loss: Loss) -> Module:
-    if type(loss) not in LOSSES:
-        raise no_counterpart("torch", f"the loss {type(loss).__name__}")
+    if type(loss) not in LOSSES or loss.weight != 1:
+        raise no_counterpart("torch", f"the loss {loss.title}" + (" with a weight" if loss.weight != 1 else ""))
     return LOSSES[type(loss)](loss)
 
 

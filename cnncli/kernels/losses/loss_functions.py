@@ -4,15 +4,19 @@ Predictions, `target` and `out`: (N, …, classes), or (N,) for one number per s
 is dense (one-hot rows, not indices). `weight`, `loss`: (N,). All float32 or float64 of one dtype. `out` and
 `probabilities` may be the same array as the prediction.
 
-`loss` is a sample's mean over its positions (all axes between the first and the last), for rules without `by_class`
-also over the last axis, times its weight. Gradients are those of the mean of `loss` over the batch.
-`arguments`: a rule's arguments by name, and `label_smoothing`, Keras' α: t(1 − α) + α/classes, for rules without
-`by_class` t(1 − α) + α/2.
+`loss` is a sample's mean over its rows times its weight, and times `weight` of the arguments. A row is a position (all
+axes but the last), a sample, or the whole batch, whose loss is that of each sample (`Rule.extent`). Gradients are those
+of the mean of `loss` over the batch.
+`arguments`: a rule's arguments by name; `axis`, which decides what a row is where the rule does not: null is the batch,
+−1 a position, anything else a sample; and `label_smoothing`, Keras' α: t(1 − α) + α/classes, for rules that are not of
+positions t(1 − α) + α/2.
 Sums over a row have 16 lanes in float64; those over a sample's rows are plain chains.
 """
 
 from collections.abc import Mapping
+from typing import Any
 
+from llvmlite import ir
 from numba import types
 
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Worker, block, fields, view, worker
@@ -23,16 +27,17 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import LANES
 
 LOSS = block(
-    "prediction target weight loss out samples positions length per_chunk terms "
-    "keep:f share:f first:f second:f third:f scale:f"
+    "prediction target weight loss out samples groups together rows length per_chunk terms "
+    "keep:f share:f first:f second:f third:f factor:f scale:f"
 )
-COMMON = 2
-"""Arguments of every rule, before its own: keep and share of the smoothed target t · keep + share."""
+COMMON, MOST = 2, 5
+"""Arguments of every rule (keep and share of the smoothed target t · keep + share), before its own, and at most."""
+NOTHING = ir.Constant(ir.DoubleType(), 0.0)
 
 
 def loss(
     rule: str,
-    arguments: Mapping[str, float],
+    arguments: Mapping[str, Any],
     prediction: Tensor,
     target: Tensor,
     weight: Tensor,
@@ -44,7 +49,7 @@ def loss(
 
 
 def gradient(
-    rule: str, arguments: Mapping[str, float], prediction: Tensor, target: Tensor, weight: Tensor, out: Tensor
+    rule: str, arguments: Mapping[str, Any], prediction: Tensor, target: Tensor, weight: Tensor, out: Tensor
 ) -> list[Step]:
     """Compute the gradient with respect to the prediction; for a loss of logits, from their probabilities."""
     return _steps(gradient_worker, rule, arguments, prediction, target, weight, out=out)
@@ -53,7 +58,7 @@ def gradient(
 def _steps(
     losses: Worker,
     name: str,
-    arguments: Mapping[str, float],
+    arguments: Mapping[str, Any],
     prediction: Tensor,
     target: Tensor,
     weight: Tensor,
@@ -61,17 +66,20 @@ def _steps(
     loss: Tensor | None = None,
     out: Tensor | None = None,
 ) -> list[Step]:
-    """Return one step; a chunk has whole samples. A row holds the classes of a position, or a whole sample."""
+    """Return one step. Samples that share a row are a group; a chunk has whole groups, with a survey all of them."""
     rule, samples, size = RULES[name], prediction.shape[0], prediction.size
-    length = (1, *prediction.shape[1:])[-1] if rule.by_class else size // samples
-    terms = size // samples // length if rule.by_class else length
-    per_chunk = max(1, SPAN * samples // size)
-    smoothing = arguments.get("label_smoothing", 0.0)
+    extent = rule.extent or {None: "batch", -1: "position"}.get(arguments["axis"], "sample")
+    groups = 1 if extent == "batch" else samples
+    length = (1, *prediction.shape[1:])[-1] if extent == "position" else size // groups
+    rows = size // groups // length
+    per_chunk = samples if rule.survey else max(1, SPAN * samples // size)
+    terms = rows * length if rule.mean else rows
+    smoothing, factor = arguments.get("label_smoothing", 0.0), arguments.get("weight", 1.0)
     first, second, third = (*(arguments[number] for number in rule.numbers), 0, 0, 0)[:3]
     return [
         losses.step(
             prediction.dtype,
-            -(-samples // per_chunk),
+            -(-groups // per_chunk),
             name,
             prediction=prediction.address,
             target=target.address,
@@ -79,24 +87,34 @@ def _steps(
             loss=loss.address if loss else 0,
             out=out.address if out else 0,
             samples=samples,
-            positions=size // samples // length,
+            groups=groups,
+            together=samples // groups,
+            rows=rows,
             length=length,
             per_chunk=per_chunk,
             terms=terms,
             keep=1 - smoothing,
-            share=smoothing / (length if rule.by_class else 2),
+            share=smoothing / (length if extent == "position" else 2),
             first=first,
             second=second,
             third=third,
-            scale=1 / (samples * terms),
+            factor=factor,
+            scale=factor / (samples * terms),
         )
     ]
 
 
 @emitted(types.float64)
+def _survey(code: Code, number: int, places: list[Vector], size: Vector, numbers: list[Vector]) -> Vector:
+    """Compute the survey of the rule at index `number` in RULES, of the whole batch; 0 without one."""
+    rule = _rule(number)
+    return rule.survey(_row(rule, code, places, size, numbers)) if rule.survey else Vector(code.builder, NOTHING)
+
+
+@emitted(types.float64)
 def _loss(code: Code, number: int, places: list[Vector], length: Vector, numbers: list[Vector]) -> Vector:
     """Compute the loss of a row with the rule at index `number` in RULES."""
-    rule = list(RULES.values())[number]
+    rule = _rule(number)
     return rule.loss(_row(rule, code, places, length, numbers))
 
 
@@ -105,12 +123,17 @@ def _gradient(
     code: Code, number: int, places: list[Vector], length: Vector, numbers: list[Vector], scale: Vector
 ) -> None:
     """Fill the gradient of a row with the rule at index `number` in RULES."""
-    rule = list(RULES.values())[number]
+    rule = _rule(number)
     rule.gradient(_row(rule, code, places, length, numbers), scale)
 
 
+def _rule(number: int) -> Rule:
+    return list(RULES.values())[number]
+
+
 def _row(rule: Rule, code: Code, places: list[Vector], length: Vector, numbers: list[Vector]) -> Row:
-    return Row(Code(code.builder, code.item, LANES), places, length, numbers[: COMMON + len(rule.numbers)])
+    given, surveyed = numbers[: COMMON + len(rule.numbers)], numbers[MOST:] if rule.survey else []
+    return Row(Code(code.builder, code.item, LANES), places, length, given, surveyed)
 
 
 @worker(LOSS)
@@ -120,15 +143,18 @@ def loss_worker(real, rule):
 
     def loss(parameters, chunk, _, thread):
         p = fields(parameters, LOSS)
-        numbers = p.keep, p.share, p.first, p.second, p.third
+        given = p.keep, p.share, p.first, p.second, p.third
+        size = p.groups * p.rows * p.length
+        numbers = (*given, _survey(number, (p.prediction, p.target, p.out), size, given, real))
         weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
-        for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
+        for group in range(chunk * p.per_chunk, min(p.groups, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
-            for row in range(n * p.positions, (n + 1) * p.positions):
+            for row in range(group * p.rows, (group + 1) * p.rows):
                 length = p.length  # read here, so that LLVM does not duplicate the loop with and without a remainder
                 skip = row * length * item
                 total += _loss(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, real)
-            loss[n] = total / p.terms * weight[n]
+            for n in range(group * p.together, (group + 1) * p.together):
+                loss[n] = total / p.terms * weight[n] * p.factor
 
     return loss
 
@@ -140,11 +166,16 @@ def gradient_worker(real, rule):
 
     def gradient(parameters, chunk, _, thread):
         p = fields(parameters, LOSS)
-        numbers = p.keep, p.share, p.first, p.second, p.third
+        given = p.keep, p.share, p.first, p.second, p.third
+        size = p.groups * p.rows * p.length
+        numbers = (*given, _survey(number, (p.prediction, p.target, p.out), size, given, real))
         weight = view(p.weight, p.samples, real)
-        for n in range(chunk * p.per_chunk, min(p.samples, (chunk + 1) * p.per_chunk)):
-            scale = p.scale * weight[n]
-            for row in range(n * p.positions, (n + 1) * p.positions):
+        for group in range(chunk * p.per_chunk, min(p.groups, (chunk + 1) * p.per_chunk)):
+            total = types.float64(0)
+            for n in range(group * p.together, (group + 1) * p.together):
+                total += weight[n]
+            scale = p.scale * total
+            for row in range(group * p.rows, (group + 1) * p.rows):
                 length = p.length  # here, as in `loss_worker`
                 skip = row * length * item
                 _gradient(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, scale, real)

@@ -14,23 +14,33 @@ Formula = Callable[..., Any]
 class Row:
     """A row, for emitting code that processes it.
 
-    `numbers`: arguments of the rule, float64 in every lane. A pass's formula takes the prediction, the target and the
+    `scalars`: arguments of the rule, float64; `numbers`: the same in every lane. `surveyed`: the number of its survey,
+    float64 in every lane, if it has one. A pass's formula takes the prediction, the target and the
     numbers given in the call, broadcast to vectors. A pass reads each vector before writing it, so `out` may be the
     prediction.
     """
 
-    def __init__(self, code: Code, places: Sequence[Vector], length: Vector, given: Sequence[Vector]) -> None:
+    def __init__(
+        self,
+        code: Code,
+        places: Sequence[Vector],
+        length: Vector,
+        given: Sequence[Vector],
+        surveyed: Sequence[Vector] = (),
+    ) -> None:
         self.code, self.length = code, length
         self.prediction, self.target, self.out = places
+        self.scalars = given[2:]
         self.keep, self.share, *self.numbers = (code.full(number) for number in given)
+        self.surveyed = [code.full(number) for number in surveyed]
 
     def wanted(self, target: Vector) -> Vector:
         """The smoothed target, t · keep + share, in the precision of `target`."""
         return target * self.keep.rounded(target.item) + self.share.rounded(target.item)
 
-    def largest(self) -> Vector:
-        """The maximum prediction; unspecified if one is NaN."""
-        return find_largest(self.code, self.prediction, self.length)
+    def largest(self, formula: Formula = lambda prediction, target: prediction) -> Vector:
+        """The maximum of the formula's result, in its own precision; unspecified if one is NaN."""
+        return find_largest(self.code, (self.prediction, self.target), self.length, formula)
 
     def sums(self, count: int, formula: Formula, *numbers: Vector) -> list[Vector]:
         """Sum the formula's result, a tuple of `count` float64 vectors."""

@@ -124,17 +124,18 @@ def largest(typing_context, x, count, real):
 
     def generate(context, builder, signature, arguments):
         x, count = (Vector(builder, argument) for argument in arguments[:2])
-        return find_largest(Code(builder, real.instance_type.bitwidth // 8, LANES), x, count).value
+        return find_largest(Code(builder, real.instance_type.bitwidth // 8, LANES), (x,), count, lambda x: x).value
 
     return real.instance_type(types.intp, types.intp, real), generate
 
 
-def find_largest(code: Code, x: Vector, count: Vector) -> Vector:
-    """Emit the loop of `largest` inside other emitted code."""
+def find_largest(code: Code, sources: Sequence[Vector], count: Vector, formula: Callable[..., Vector]) -> Vector:
+    """Emit the loop of `largest` inside other emitted code, of a formula of `count` elements of each source."""
     best = Variable(code.full(-inf))
 
     def body(index: Vector, mask: Vector | None) -> None:
-        best.set(larger(code.load(x, index, mask, -inf), best.get()))
+        found = formula(*(code.load(source, index, mask) for source in sources))
+        best.set(larger(found if mask is None else found.where(mask, -inf), best.get()))
 
     code.sweep(code.word(0), count, body)
     return Vector(code.builder, best.get().folded(larger))

@@ -70,6 +70,8 @@ class Declaration:
     """The fields by name, a class's own before inherited ones."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names besides the class name and its snake_case."""
+    ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
+    """Keys that are validated, but have no effect where they are no fields."""
 
     def __init_subclass__(cls) -> None:
         annotations = get_annotations(cls)
@@ -85,7 +87,14 @@ class Declaration:
         cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
-        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]
+        ignored = {name: kind for name, kind in self.ignored.items() if name in values and name not in self.fields}
+        known = {*self.fields, *ignored}
+        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in known]
+        for name, kind in ignored.items():
+            try:
+                kind.read(values[name])
+            except ValidationError as error:
+                details += [detail.under(name)._replace(owner=type(self)) for detail in error.details]
         for name, field in self.fields.items():
             if name not in values:
                 if field.required:
@@ -116,7 +125,10 @@ class Declaration:
         return {
             "description": one_line_doc(cls),
             "type": "object" if cls.needs() else ["object", "null"],
-            "properties": {name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
+            "properties": {
+                **{name: kind.schema() for name, kind in cls.ignored.items()},
+                **{name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
+            },
             "required": cls.needs(),
             "additionalProperties": False,
         }
@@ -132,6 +144,10 @@ class Declaration:
     def plain(self) -> dict[str, Any]:
         """All fields as plain data (lists, and {Class: {…}} for declarations), which `Registry.parse` can read."""
         return {name: _plain(value) for name, value in self.settings().items()}
+
+    def entry(self) -> Any:
+        """Name and arguments as plain data: {Class: {…}}."""
+        return {type(self).__name__: self.plain()}
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; {name!r} can't be set")
@@ -281,7 +297,7 @@ def _is_class_variable(annotation: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Declaration):
-        return {type(value).__name__: value.plain()}
+        return value.entry()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

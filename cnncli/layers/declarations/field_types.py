@@ -180,6 +180,22 @@ class OneOf(Kind):
         return {"enum": list(self.choices)}
 
 
+class Only(Kind):
+    """Values of an argument of Keras that say what is done anyway; `why`: why others are refused."""
+
+    def __init__(self, *values: Any, why: str) -> None:
+        self.values, self.sample = values, values[0]
+        self.rule = " or ".join("null" if value is None else str(value) for value in values) + f" ({why})"
+
+    def read(self, value: Any) -> Any:
+        if not any(value == other and type(value) is type(other) for other in self.values):
+            raise self.refuse()
+        return value
+
+    def schema(self) -> Schema:
+        return {"enum": list(self.values)}
+
+
 class Maybe(Kind):
     """A value of another kind, or null."""
 

@@ -63,7 +63,7 @@ def _facts(run: Trained, sizes: Mapping[str, int]) -> Iterator[Fact]:
 
 def _fit(spec: Spec) -> Iterator[Fact]:
     yield Fact("optimizer", _declared(spec.compile.optimizer), code=True)
-    yield Fact("loss", _declared(spec.compile.loss), code=True)
+    yield Fact("loss", " + ".join(map(_declared, spec.compile.loss.parts)), code=True)
     callbacks = ", ".join(_declared(callback) for callback in spec.fit.callbacks)
     yield Fact("epochs", f"at most {spec.fit.epochs:,}, in batches of {spec.fit.batch_size:,}")
     if callbacks:

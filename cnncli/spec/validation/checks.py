@@ -16,7 +16,6 @@ from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.class_weight import Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
-from cnncli.training.metrics.metrics import Accuracy, OfClasses
 from cnncli.training.optimizers.optimizers import Optimizer, is_for
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
@@ -64,7 +63,7 @@ def check_output(
     if softmax and shape[-1] == 1:
         problems.add(place, "softmax over 1 output always gives 1: use more outputs, or sigmoid")
         return
-    name = snake_case(type(loss).__name__)
+    name = loss.called
     if data.targets == "values" and softmax:
         problems.add(
             place,
@@ -126,8 +125,8 @@ def check_output(
 class Figures:
     """The metrics of a run of this spec."""
 
-    def __init__(self, compiled: CompileSection, *, validation: bool, test: bool) -> None:
-        own = ["loss", *(name for metric in compiled.metrics for name in metric.names)]
+    def __init__(self, compiled: CompileSection, outputs: int, *, validation: bool, test: bool) -> None:
+        own = ["loss", *(name for metric in compiled.metrics for name in metric.names(outputs))]
         self.own, self.validation, self.test = own, validation, test
 
     def each_epoch(self) -> list[str]:
@@ -225,19 +224,26 @@ def check_expectations(
 
 
 def check_metrics(
-    compiled: CompileSection, places: Sequence[Place], problems: Problems, description: Description | None
+    compiled: CompileSection,
+    outputs: int | None,
+    places: Sequence[Place],
+    problems: Problems,
+    description: Description | None,
 ) -> None:
-    """Check that no metric is duplicated and that accuracy is not used for multi-label data."""
-    seen: set[str] = set()
+    """Check that no metric is duplicated, and that each fits the outputs, whose number may be unknown, and the data."""
+    seen: set[str] = {"loss"}
     for metric, place in zip(compiled.metrics, places, strict=True):
-        for name in seen.intersection(metric.names):
-            problems.add(place, f"duplicate metric '{name}'")
-        if isinstance(metric, Accuracy | OfClasses) and description is not None and description.several:
+        if not seen.isdisjoint(metric.names(outputs or 0)):
+            problems.add(place, f"duplicate metric '{metric.title}': give one of them another `name`")
+        message = metric.misfit(outputs) if outputs is not None else ""
+        if message:
+            problems.add(place, f"{type(metric).__name__}: {message}")
+        if metric.of_one_class and description is not None and description.several:
             name = snake_case(type(metric).__name__)
             problems.add(
                 place, f"{name} requires one class per image, but this data is multi-label: use binary_accuracy"
             )
-        seen.update(metric.names)
+        seen.update(metric.names(outputs or 0))
 
 
 def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequence[Place], problems: Problems) -> None:
@@ -246,7 +252,7 @@ def check_input_as_target(compiled: CompileSection, loss: Place, metrics: Sequen
         problems.add(
             loss,
             "with `targets: input` the loss must be mean_squared_error or binary_crossentropy, which compare pixels; "
-            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+            f"{compiled.loss.called} compares classes",
         )
     for metric, place in zip(compiled.metrics, metrics, strict=True):
         if metric.counts_answers:
@@ -260,7 +266,7 @@ def check_values_as_target(compiled: CompileSection, loss: Place, metrics: Seque
         problems.add(
             loss,
             "with `targets: values` the loss must be mean_squared_error or mean_absolute_error, which compare numbers; "
-            f"{snake_case(type(compiled.loss).__name__)} compares classes",
+            f"{compiled.loss.called} compares classes",
         )
     for metric, place in zip(compiled.metrics, metrics, strict=True):
         if metric.counts_answers:

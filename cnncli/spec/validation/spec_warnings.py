@@ -23,7 +23,12 @@ def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, p
 
     `last`, `place`: the places of the last layer and of the loss.
     """
-    name, wanted = snake_case(type(loss).__name__), loss.activation
+    for part in loss.parts:
+        _warn_about_part(lowered, part, last, place, problems)
+
+
+def _warn_about_part(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
+    name, wanted = loss.called, loss.activation
     found = loss.logits_behind(lowered.builder, lowered.output)
     if wanted == "linear":
         return
@@ -40,10 +45,11 @@ def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, p
     if found is None and loss.of_logits and _are_probabilities(lowered):
         problems.warn(place, "from_logits expects logits, but the output comes from a softmax or a sigmoid")
     if found is None and not loss.of_logits and not _are_probabilities(lowered):
+        other = ", or `from_logits: true` for the loss" if "from_logits" in loss.fields else ""
         problems.warn(
             last,
             f"{name} expects probabilities, but the output comes from neither a softmax nor a sigmoid: "
-            f"use `activation: {wanted}`, or `from_logits: true` for the loss",
+            f"use `activation: {wanted}`{other}",
         )
 
 
@@ -73,18 +79,22 @@ def _are_probabilities(lowered: Lowered) -> bool:
 def warn_about_metrics(
     lowered: Lowered, loss: Loss, metrics: Sequence[Metric], places: Sequence[Place], problems: Problems
 ) -> None:
-    """Warn if a metric compares logits to 0.5 like probabilities. `places`: the places of the metrics."""
+    """Warn if a metric takes logits for probabilities, or compares them to 0.5. `places`: the places of the metrics."""
     if not loss.of_logits or lowered.output in lowered.builder.logits:
         return
-    default = BinaryAccuracy()
+    half = BinaryAccuracy().threshold
     single = lowered.output.shape[-1:] == (1,)
     for metric, place in zip(metrics, places, strict=True):
-        if metric == default or (single and isinstance(metric, Accuracy)):
+        at_half = isinstance(metric, BinaryAccuracy) and metric.threshold == half
+        if at_half or (single and isinstance(metric, Accuracy)):
             problems.warn(
                 place,
-                f"{metric.names[0]} compares logits to {default.threshold}, as in Keras, but a probability of 0.5 is a "
+                f"{metric.title} compares logits to {half}, as in Keras, but a probability of 0.5 is a "
                 "logit of 0: use `binary_accuracy: {threshold: 0}`",
             )
+        elif metric.of_probabilities:
+            way = "set its `from_logits`" if "from_logits" in metric.fields else f"use `activation: {loss.activation}`"
+            problems.warn(place, f"{metric.title} takes the outputs for probabilities, but they are logits: {way}")
 
 
 def warn_about_rescaling(

@@ -100,6 +100,10 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
                 problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
 
 
+MOST_VALUES = 100
+"""Values of a metric that may be named where the number of outputs is not known."""
+
+
 class _Validation:
     def __init__(
         self, tree: Mapping, base: Path, problems: Problems, *, output: str | None, whole: bool, check_data: bool
@@ -123,7 +127,8 @@ class _Validation:
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
-            checks.check_metrics(compiled, item_places(self.tree, "compile", "metrics"), self.problems, description)
+            places = item_places(self.tree, "compile", "metrics")
+            checks.check_metrics(compiled, self._outputs(), places, self.problems, description)
         if compiled is not None and data is not None and data.targets == "input":
             self._check_input_as_target(compiled)
         if compiled is not None and data is not None and data.targets == "values":
@@ -230,6 +235,10 @@ class _Validation:
         if description is not None:
             spec_warnings.warn_about_rescaling(model, data, description, self.places, self.problems)
 
+    def _outputs(self) -> int | None:
+        """The number of outputs of the model, on its last axis; None if it is not known."""
+        return self.lowered.output.shape[-1] if self.lowered is not None else None
+
     def _compiled_place(self, key: str) -> Place:
         section = self.tree.get("compile")
         given = section.get(key) if isinstance(section, Mapping) else None
@@ -263,7 +272,8 @@ class _Validation:
         description: Description,
     ) -> None:
         validation = data.validation_split > 0 or "validation" in description.samples
-        figures = checks.Figures(compiled, validation=validation, test="test" in description.samples)
+        outputs = self._outputs() or MOST_VALUES
+        figures = checks.Figures(compiled, outputs, validation=validation, test="test" in description.samples)
         if fit is not None:
             places = item_places(self.tree, "fit", "callbacks", "monitor")
             checks.check_callbacks(fit, compiled, figures, places, self.problems)

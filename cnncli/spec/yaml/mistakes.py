@@ -168,6 +168,8 @@ REJECTED_KEYS: dict[str, str] = {
     "input_shape": "set `input_shape: [28, 28, 1]` under `model`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
     "steps_per_epoch": "an epoch is one pass over the training data",
+    "loss_weights": "write `loss: [{mean_squared_error: {weight: 0.7}}, …]`",
+    "weighted_metrics": "metrics count every sample alike, as Keras' `metrics` do",
     "ignore_class": "as in Keras, only sparse_categorical_crossentropy does, of the losses",
     "num_classes": "the number of classes is that of the model's outputs",
     "sparse_y_true": "class numbers and rows of scores are told apart",
@@ -211,7 +213,12 @@ NAME_SYNONYMS: dict[str, str] = {
     "crossentropy": "categorical_crossentropy",
     "nll_loss": "categorical_crossentropy",
     "BCELoss": "binary_crossentropy",
-    "bce": "binary_crossentropy",
+    "SmoothL1Loss": "huber",
+    "HuberLoss": "huber",
+    "KLDivLoss": "kl_divergence",
+    "PoissonNLLLoss": "poisson",
+    "DiceLoss": "dice",
+    "FocalLoss": "categorical_focal_crossentropy",
     "MSELoss": "mean_squared_error",
     "L1Loss": "mean_absolute_error",
     "xavier_uniform": "glorot_uniform",
@@ -241,12 +248,8 @@ UNSUPPORTED: dict[str, str] = {
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
     "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """Adafactor Muon LossScaleOptimizer MultiOptimizer ScheduleFreeAdamW""",
-    "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson Huber LogCosh
-        Hinge SquaredHinge CategoricalHinge CosineSimilarity Dice Tversky MeanAbsolutePercentageError
-        MeanSquaredLogarithmicError huber kl_divergence poisson hinge log_cosh""",
-    "metric": """CategoricalAccuracy SparseCategoricalAccuracy TopKCategoricalAccuracy SparseTopKCategoricalAccuracy AUC
-        Precision Recall F1Score FBetaScore CategoricalCrossentropy
-        auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
+    "loss": """CTC Circle""",
+    "metric": """Mean Sum MeanMetricWrapper MeanTensor""",
     "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
         LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
@@ -265,6 +268,9 @@ REASONS: dict[str, str] = {
     "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
     "MultiOptimizer": "one optimizer updates all weights; `multipliers` sets rates by layer",
     "ScheduleFreeAdamW": "use AdamW with a schedule, or with use_ema",
+    "CTC": "it aligns sequences, which images have none of: use categorical_crossentropy",
+    **dict.fromkeys(("Mean", "Sum", "MeanTensor", "MeanMetricWrapper"), "it is not of predictions and their targets"),
+    "Circle": "it compares the images of a batch with each other: use categorical_crossentropy",
 }
 """Why something of Keras is not supported, by Keras' name."""
 UNNEEDED_CALLBACKS: dict[str, str] = {

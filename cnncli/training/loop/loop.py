@@ -77,7 +77,8 @@ class Trainer:
         weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
-        directions = {name: metric.better for metric in job.metrics for name in metric.names}
+        outputs = only(network.targets).shape[-1]
+        directions = {name: metric.better for metric in job.metrics for name in metric.names(outputs)}
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.update = Update(network, job.optimizer, self.batches)
         self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()

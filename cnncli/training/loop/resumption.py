@@ -8,6 +8,7 @@ import numpy as np
 
 from cnncli.errors import CnncliError
 from cnncli.graph.arena import fill
+from cnncli.graph.model import only
 from cnncli.training.loop.loop import Trainer
 from cnncli.training.metrics.evaluation import under
 from cnncli.training.runs import checkpoint
@@ -48,7 +49,8 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
 
 def _flaw(trainer: Trainer, state: State) -> str:
     """The rule that these metrics violate; empty if none."""
-    names = {"loss", *(name for metric in trainer.job.metrics for name in metric.names)}
+    outputs = only(trainer.network.targets).shape[-1]
+    names = {"loss", *(name for metric in trainer.job.metrics for name in metric.names(outputs))}
     validated = {f"val_{name}" for name in names} if trainer.validation_feed else set()
     if not all({"epoch", *names, *validated} <= set(figures) for figures in state.history):
         return "history must have all figures of each epoch"

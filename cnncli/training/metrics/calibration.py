@@ -38,12 +38,18 @@ class Calibration:
 def calibration(confidence: Array, right: Array, bins: int = BINS) -> Calibration:
     """Calibration in bins of equal width. confidence: real (N,) in [0, 1]; right: bool (N,). N is at least 1."""
     edges = np.linspace(0, 1, bins + 1)
-    places = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)  # 0 itself is in the first bin
-    counts = np.bincount(places, minlength=bins)
-    sums, hits = (np.bincount(places, weights=values, minlength=bins) for values in (confidence, right))
+    counts, sums, hits = bin_sums(confidence, right, bins)
     columns = zip(edges[:-1].tolist(), edges[1:].tolist(), counts.tolist(), sums.tolist(), hits.tolist(), strict=True)
     error, *means = (float(part.sum()) / len(confidence) for part in (np.abs(hits - sums), sums, hits))
     return Calibration(error, means[0], means[1], [_bin(*values) for values in columns])
+
+
+def bin_sums(confidence: Array, right: Array, bins: int) -> tuple[Array, Array, Array]:
+    """Of each bin the number of answers, int64, the sum of their confidence and the number of right ones, float64."""
+    places = np.searchsorted(np.linspace(0, 1, bins + 1), confidence, side="left") - 1
+    places = np.clip(places, 0, bins - 1)  # 0 itself is in the first bin
+    sums, hits = (np.bincount(places, weights=values, minlength=bins) for values in (confidence, right))
+    return np.bincount(places, minlength=bins), sums, hits
 
 
 def _bin(lower: float, upper: float, count: int, confidence: float, right: float) -> ReliabilityBin:

@@ -7,11 +7,11 @@
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from cnncli.layers.declarations.declaration import Declaration, Registry, snake_case
-from cnncli.layers.declarations.field_types import Integer, Maybe, Number
+from cnncli.layers.declarations.declaration import Declaration, PositiveInt, Registry, snake_case
+from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Only, String
 
 if TYPE_CHECKING:
-    from numpy import bool_, float32, float64, int64
+    from numpy import bool_, float32, float64
     from numpy.typing import NDArray
 
     from cnncli.training.metrics.statistics import Counts
@@ -19,18 +19,70 @@ if TYPE_CHECKING:
     Real = NDArray[float32] | NDArray[float64]
 
 
+class ClassNumber(Integer):
+    """The number of a class, or of an output."""
+
+    usual = 1
+
+    def __init__(self) -> None:
+        super().__init__(0)
+
+
+class Name(String):
+    """A name of a value, as `expect` can have it."""
+
+    rule = "a name of letters, digits and _"
+
+    def read(self, value: Any) -> str:
+        if not isinstance(value, str) or not value.isidentifier():
+            raise self.refuse()
+        return value
+
+
 class Metric(Declaration):
-    """Values reported next to the loss."""
+    """Values reported next to the loss, of the whole epoch: not means of batches."""
 
     better: ClassVar[Literal["min", "max"]] = "max"
     """Direction of improvement, used by callbacks with `mode: auto`."""
     counts_answers: ClassVar[bool] = False
     """True if it counts correct predictions, which requires labels: not allowed when the target is the input."""
+    of_one_class: ClassVar[bool] = False
+    """True if each sample (or pixel) must have one class: not allowed for multi-label data."""
+    called: ClassVar[str] = ""
+    """Keras' name of its value, if that is not the class name in snake case."""
+    ignored: ClassVar[Mapping[str, Kind]] = {"dtype": Only(None, "float32", "int", why="counts and sums are exact")}
+
+    name: Annotated[str | None, Maybe(Name())] = None
+    """The name of its value; by default that of the metric."""
 
     @property
-    def names(self) -> Sequence[str]:
-        """Names of its values, for validating callbacks and `expect` before training."""
-        return (snake_case(type(self).__name__),)
+    def title(self) -> str:
+        """The name of its value; of several, what their names begin with."""
+        return self.name or self.called or snake_case(type(self).__name__)
+
+    @property
+    def of_probabilities(self) -> bool:
+        """Whether it takes outputs for probabilities, so that those of logits mean nothing."""
+        return False
+
+    def several(self, outputs: int) -> int | None:
+        """How many values it has of so many outputs; None if it is one value without a number."""
+        return None
+
+    def names(self, outputs: int = 0) -> Sequence[str]:
+        """Names of its values, for validating callbacks and `expect` before training. `outputs`: of the last axis."""
+        count = self.several(outputs)
+        return (self.title,) if count is None else [f"{self.title}_{number}" for number in range(count)]
+
+    def named(self, values: "NDArray[float64]") -> Mapping[str, float]:
+        """One value, float64 (), or several, float64 (k,), by their names."""
+        if values.ndim == 0:
+            return {self.title: float(values)}
+        return {f"{self.title}_{number}": value for number, value in enumerate(values.tolist())}
+
+    def misfit(self, outputs: int) -> str:
+        """Why it can't be computed of so many outputs; "" if it can."""
+        return ""
 
     def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
         """The counts of one batch. predictions, targets: real (n, …) of one shape."""
@@ -63,11 +115,21 @@ class ShareOfRight(Metric):
         right, answers = int(counts["right"]), int(counts["answers"])
         if not 0 <= right <= answers:
             raise ValueError(f"there can't be {right} right ones of {answers} answers")
-        return dict.fromkeys(self.names, right / answers if answers else 0.0)  # as Keras, where all targets are void
+        return dict.fromkeys(self.names(), right / answers if answers else 0.0)  # as Keras, where all targets are void
+
+
+class ByHighest(ShareOfRight):
+    """Base class: correct if the class with the highest score, the first of equal ones, is the target's."""
+
+    of_one_class = True
+
+    def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
+        right: NDArray[bool_] = predictions.argmax(-1) == targets.argmax(-1)
+        return right
 
 
 @METRICS.register
-class Accuracy(ShareOfRight):
+class Accuracy(ByHighest):
     """Fraction of correct predictions: the class with the highest score or, for a single output, a score above 0.5.
 
     For images with several classes, use binary_accuracy.
@@ -78,8 +140,47 @@ class Accuracy(ShareOfRight):
     def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
         if predictions.shape[-1] == 1:
             return BinaryAccuracy().right(predictions, targets)
-        right: NDArray[bool_] = predictions.argmax(-1) == targets.argmax(-1)
+        return super().right(predictions, targets)
+
+
+@METRICS.register
+class CategoricalAccuracy(ByHighest):
+    """Fraction of predictions whose class with the highest score is right."""
+
+
+@METRICS.register
+class SparseCategoricalAccuracy(ByHighest):
+    """The same as CategoricalAccuracy; Keras' name for it when the targets are class numbers."""
+
+
+class AmongHighest(ShareOfRight):
+    """Base class: correct if fewer than k classes have a higher score than the target's."""
+
+    of_one_class = True
+
+    k: PositiveInt = 5
+
+    def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
+        from numpy import count_nonzero, isfinite, take_along_axis
+
+        own: Any = take_along_axis(predictions, targets.argmax(-1)[..., None], -1)
+        right: NDArray[bool_] = (count_nonzero(predictions > own, axis=-1) < self.k) & isfinite(own[..., 0])
         return right
+
+
+@METRICS.register
+class TopKCategoricalAccuracy(AmongHighest):
+    """Fraction of predictions with the right class among the k highest scores; of equal scores all are among them."""
+
+
+@METRICS.register
+class SparseTopKCategoricalAccuracy(AmongHighest):
+    """The same as TopKCategoricalAccuracy; Keras' name for it when the targets are class numbers."""
+
+    ignored: ClassVar[Mapping[str, Kind]] = {
+        **Metric.ignored,
+        "from_sorted_ids": Only(False, why="predictions are scores"),
+    }
 
 
 @METRICS.register
@@ -94,63 +195,3 @@ class BinaryAccuracy(ShareOfRight):
     def right(self, predictions: "Real", targets: "Real") -> "NDArray[bool_]":
         right: NDArray[bool_] = (predictions > self.threshold) == targets
         return right
-
-
-class OfClasses(Metric):
-    """Base class: the mean, over the classes that targets or predictions have, of a score of each.
-
-    As in Keras' MeanIoU, a class that neither has does not count; without any class the mean is 0.
-    """
-
-    counts_answers = True
-
-    ignore_class: Annotated[int | None, Maybe(Integer(0))] = None
-    """A class whose samples (or pixels) do not count, such as the background. Void, the loss' own `ignore_class`, never
-    does."""
-
-    def count(self, predictions: "Real", targets: "Real") -> Mapping[str, Any]:
-        from cnncli.training.metrics.statistics import class_numbers, confusion_matrix
-
-        true, predicted = class_numbers(targets), class_numbers(predictions)
-        matrix = confusion_matrix(true, predicted, max(2, targets.shape[-1]))
-        if self.ignore_class is not None:
-            matrix[self.ignore_class : self.ignore_class + 1] = 0
-        return {"matrix": matrix}
-
-    def figures(self, counts: "Counts") -> Mapping[str, float]:
-        matrix = counts["matrix"]
-        both, either = matrix.diagonal(), matrix.sum(0) + matrix.sum(1)
-        held = either > 0
-        score = float(self.score(both[held], either[held]).mean()) if held.any() else 0.0
-        return dict.fromkeys(self.names, score)
-
-    def score(self, both: "NDArray[int64]", either: "NDArray[int64]") -> "NDArray[float64]":
-        """The score of each class: `both` is how many are of it and were given it, `either` the sum of both numbers."""
-        raise NotImplementedError
-
-
-@METRICS.register
-class MeanIoU(OfClasses):
-    """Mean over the classes of intersection over union, TP / (TP + FP + FN), of the classes with the highest score.
-
-    As Keras' MeanIoU of class numbers and its OneHotMeanIoU of scores; the number of classes is that of the outputs.
-    """
-
-    aliases = ("OneHotMeanIoU", "one_hot_mean_io_u", "mean_iou", "one_hot_mean_iou")
-
-    def score(self, both: "NDArray[int64]", either: "NDArray[int64]") -> "NDArray[float64]":
-        iou: NDArray[float64] = both / (either - both)
-        return iou
-
-
-@METRICS.register
-class Dice(OfClasses):
-    """Mean over the classes of the Dice coefficient, 2 TP / (2 TP + FP + FN), of the classes with the highest score.
-
-    It is the F1 score of a class (Dice, Measures of the amount of ecologic association between species, 1945); the mean
-    is scikit-learn's f1_score with `average="macro"`.
-    """
-
-    def score(self, both: "NDArray[int64]", either: "NDArray[int64]") -> "NDArray[float64]":
-        dice: NDArray[float64] = 2 * both / either
-        return dice
