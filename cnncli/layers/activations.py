@@ -1,9 +1,10 @@
 """Activation layers with arguments."""
 
 from collections.abc import Sequence
-from math import inf
 from typing import Any, ClassVar
 
+from cnncli.layers import activation_functions
+from cnncli.layers.activation_functions import Elu, LeakyRelu, Relu
 from cnncli.layers.declarations.declaration import NonNegative
 from cnncli.layers.fields import normalize_axis
 from cnncli.layers.layer import LAYERS, Example, Layer
@@ -28,13 +29,7 @@ class ReLU(Layer):
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        usual = {(None, 0.0): "relu", (6.0, 0.0): "relu6"}.get((self.max_value, self.negative_slope))
-        if usual is not None and not self.threshold:
-            return build.activation(inputs[0], usual)
-        if self.max_value is None and not self.threshold:
-            return build.activation(inputs[0], "leaky_relu", self.negative_slope)
-        most = inf if self.max_value is None else self.max_value
-        return build.activation(inputs[0], "clipped_relu", most, self.negative_slope, self.threshold)
+        return Relu(**self.settings()).apply(build, inputs[0])
 
 
 @LAYERS.register
@@ -46,19 +41,19 @@ class LeakyReLU(Layer):
     examples: ClassVar[Sequence[Example]] = _examples({}, {"negative_slope": 0.01})
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.activation(inputs[0], "leaky_relu", self.negative_slope)
+        return LeakyRelu(**self.settings()).apply(build, inputs[0])
 
 
 @LAYERS.register
 class ELU(Layer):
     """Exponential linear unit: x for x > 0, else alpha · (eˣ − 1) (Keras ELU)."""
 
-    alpha: NonNegative = 1.0
+    alpha: float = 1.0
 
-    examples: ClassVar[Sequence[Example]] = _examples({}, {"alpha": 0.5})
+    examples: ClassVar[Sequence[Example]] = _examples({}, {"alpha": 0.5}, {"alpha": -0.5})
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.activation(inputs[0], "elu", self.alpha)
+        return Elu(**self.settings()).apply(build, inputs[0])
 
 
 @LAYERS.register
@@ -75,4 +70,4 @@ class Softmax(Layer):
 
 def ends_in_softmax(layer: Layer) -> bool:
     """Whether the last thing that a layer does is a softmax."""
-    return isinstance(layer, Softmax) or getattr(layer, "activation", "") == "softmax"
+    return isinstance(layer, Softmax) or isinstance(getattr(layer, "activation", None), activation_functions.Softmax)

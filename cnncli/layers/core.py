@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
+from cnncli.layers.activation_functions import ACTIVATIONS, ActivationField
 from cnncli.layers.declarations.declaration import Fraction, PositiveInt
-from cnncli.layers.fields import ACTIVATIONS, ActivationName, DataFormat
+from cnncli.layers.fields import DataFormat
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.ops.builder import Builder
@@ -49,12 +50,16 @@ class Flatten(Layer):
 class Activation(Layer):
     """Applies an activation function (Keras Activation)."""
 
-    activation: ActivationName
+    activation: ActivationField
 
-    examples: ClassVar[Sequence[Example]] = tuple(Example({"activation": name}, [(3, 4, 5)]) for name in ACTIVATIONS)
+    examples: ClassVar[Sequence[Example]] = tuple(
+        Example({"activation": {cls.__name__: arguments} if arguments else cls.__name__}, [(3, 4, 6)])
+        for cls in ACTIVATIONS
+        for arguments in cls.examples
+    )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.activation(inputs[0], self.activation)
+        return self.activation.apply(build, inputs[0])
 
 
 @LAYERS.register

@@ -133,7 +133,10 @@ class Builder(Tape):
         return self.emit(UpSample2D(size, interpolation), x)
 
     def activation(self, x: Value, name: str, *constants: float) -> Value:
-        """Apply an activation by its Keras name, optionally with other constants than the defaults."""
+        """Apply an activation of each element, or softmax, by name; optionally with other constants than the defaults.
+
+        The names are those of `activation_names`, which are Keras' where it has the activation.
+        """
         if name == "linear":
             return x
         if name == "softmax":
@@ -145,14 +148,19 @@ class Builder(Tape):
 
     def softmax(self, x: Value, axis: int = -1) -> Value:
         """Softmax along `axis`, counted from 0 without the batch axis."""
-        inner, name = prod(x.shape[axis:][1:]), "softmax"
+        return self.along("softmax", x, axis)
+
+    def along(self, kind: str, x: Value, axis: int = -1) -> Value:
+        """ "softmax", "log_softmax" or "sparsemax" along `axis`, counted from 0 without the batch axis."""
+        inner, name = prod(x.shape[axis:][1:]), kind
         if inner == 1:
-            y = self.emit(Softmax(), x)
+            y = self.emit(Softmax(kind), x)
         else:
             name += " along another axis"
             columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
-            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
-        self.logits[y] = Logits(x, name)
+            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(kind), columns)), x.shape)
+        if kind == "softmax":
+            self.logits[y] = Logits(x, name)
         return y
 
     def dropout(self, x: Value, rate: float) -> Value:
@@ -164,6 +172,12 @@ class Builder(Tape):
     def reshape(self, x: Value, shape: Shape) -> Value:
         """Change the shape; elements and their order stay the same."""
         return self.emit(Reshape(shape), x)
+
+    def slice(self, x: Value, axis: int, start: int, size: int) -> Value:
+        """`size` elements from `start` along `axis`, counted from 0 without the batch axis."""
+        outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+        part = self.frame(self.reshape(x, (outer, length, inner)), (0, 0), (-start, start + size - length))
+        return self.reshape(part, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
 
     def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
         """scale · x + offset."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -120,26 +120,38 @@ class RsqrtGrad(Elementwise):
 
 @dataclass(frozen=True)
 class Softmax(Elementwise):
-    """exp(x)/Σexp(x) along the last axis."""
+    """exp(x)/Σexp(x) along the last axis, or another of its kind: "log_softmax", "sparsemax"."""
 
     as_whole: ClassVar[bool] = True
 
+    kind: str = "softmax"
+
+    @property
+    def title(self) -> str:
+        return {"log_softmax": "LogSoftmax", "sparsemax": "Sparsemax"}.get(self.kind, super().title)
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(SoftmaxGrad(), grad, call.output),)
+        return (tape.emit(SoftmaxGrad(self.kind), grad, call.output),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.softmax.forward(inputs[0], outputs[0])
+        module: Any = getattr(kernels, self.kind)
+        steps: list[Step] = module.forward(inputs[0], outputs[0])
+        return steps
 
 
 @dataclass(frozen=True)
 class SoftmaxGrad(Elementwise):
-    """(grad, y) → y·(grad − Σ grad·y), y being softmax's output."""
+    """(grad, y) → y·(grad − Σ grad·y), y being softmax's output; or the same of another kind."""
 
     as_whole: ClassVar[bool] = True
 
+    kind: str = "softmax"
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.softmax.backward(inputs[1], inputs[0], outputs[0])
+        module: Any = getattr(kernels, self.kind)
+        steps: list[Step] = module.backward(inputs[1], inputs[0], outputs[0])
+        return steps
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
+from cnncli.layers.activation_functions import ACTIVATIONS
 from tests.reference import activations, convolution, dense, pooling, resampling
 
 
@@ -19,13 +19,27 @@ def padding_and_output(size, window, strides, dilation, padding):
     return tuple(t // 2 for t in total), out
 
 
-def activated(y, name):
-    return y if name == "linear" else getattr(activations, name)(y)
+def activated(y, function):
+    arguments = function.settings()
+    if function.name in ("softmax", "log_softmax", "sparsemax"):
+        return along(arguments["axis"], getattr(activations, function.name), y)
+    if function.name == "glu":
+        a, b = np.split(y, 2, arguments["axis"])
+        return a * activations.sigmoid(b)
+    if function.name == "relu":
+        return relu(function, y)
+    if function.name == "gelu":
+        return (activations.gelu_tanh if function.approximate else activations.gelu)(y)
+    return y if function.name == "linear" else getattr(activations, function.name)(y, *arguments.values())
 
 
 def relu(layer, x):
     most = np.inf if layer.max_value is None else layer.max_value
     return activations.clipped_relu(x, most, layer.negative_slope, layer.threshold)
+
+
+def along(axis, function, x):
+    return np.moveaxis(function(np.moveaxis(x, axis, -1)), -1, axis)
 
 
 def folded(join):
@@ -117,7 +131,7 @@ TWINS = {
     "ReLU": relu,
     "LeakyReLU": lambda layer, x: activations.leaky_relu(x, layer.negative_slope),
     "ELU": lambda layer, x: activations.elu(x, layer.alpha),
-    "Softmax": lambda layer, x: np.moveaxis(activations.softmax(np.moveaxis(x, layer.axis, -1)), -1, layer.axis),
+    "Softmax": lambda layer, x: along(layer.axis, activations.softmax, x),
     "Rescaling": lambda layer, x: x * layer.scale + layer.offset,
     "Add": folded(np.add),
     "Subtract": folded(np.subtract),
@@ -191,10 +205,10 @@ OPTIONS = {
         "padding": ["valid", "same"],
     },
     "Dropout": {"rate": [0.0, 0.25, 0.9]},
-    "Activation": {"activation": [*ACTIVATIONS, *OTHER_NAMES]},
+    "Activation": {"activation": [name for name in ACTIVATIONS.spellings if name != "threshold"]},
     "ReLU": {"max_value": [None, 0.0, 0.5, 6.0], "negative_slope": [0.0, 0.25], "threshold": [0.0, 0.4]},
     "LeakyReLU": {"negative_slope": [0.3, 0.0, 1.5]},
-    "ELU": {"alpha": [1.0, 0.0, 0.3]},
+    "ELU": {"alpha": [1.0, 0.0, 0.3, -1.5]},
     "Softmax": {"axis": [-1, 1, 2, -2, 3]},
     "Rescaling": {"scale": [0.25, -3, 0.0], "offset": [0.0, 0.5]},
     "Concatenate": {"axis": [1, 3, -1, -2]},

@@ -8,12 +8,12 @@ from typing import Any
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model
 from cnncli.interop.refusal import no_counterpart
+from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
 NAMES = """
-    linear relu relu6 leaky_relu elu gelu silu hard_silu sigmoid hard_sigmoid tanh softmax
     Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
     DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
@@ -24,7 +24,7 @@ NAMES = """
     L1 L1L2 L2 MaxNorm NonNeg UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
-"""Declarations with the same arguments and semantics in Keras, and activations."""
+"""Declarations with the same arguments and semantics in Keras; all activations have."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
 """Losses on class indices, and their equivalents on rows as long as the output, which the peer generates."""
 
@@ -79,10 +79,12 @@ def configured(declaration: Declaration, before: str, after: str = "") -> dict[s
 
 
 def _plain(name: str, value: Any, what: str) -> Any:
+    if isinstance(value, ActivationFunction):
+        if not value.is_default:
+            raise _refusal(f"{what} with {name} {value}")
+        return value.name
     if isinstance(value, Declaration):
         return configured(value, f"{what} with {name} ")
-    if name == "activation" and value not in KNOWN:
-        raise _refusal(f"{what} with {name} {value}")
     return [_plain(name, item, what) for item in value] if isinstance(value, tuple) else value
 
 

@@ -133,6 +133,10 @@ class Declaration:
         """All fields as plain data (lists, and {Class: {…}} for declarations), which `Registry.parse` can read."""
         return {name: _plain(value) for name, value in self.settings().items()}
 
+    def entry(self) -> Any:
+        """Name and arguments as plain data: {Class: {…}}."""
+        return {type(self).__name__: self.plain()}
+
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError(f"{type(self).__name__} is frozen; {name!r} can't be set")
 
@@ -281,7 +285,7 @@ def _is_class_variable(annotation: Any) -> bool:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, Declaration):
-        return {type(value).__name__: value.plain()}
+        return value.entry()
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 

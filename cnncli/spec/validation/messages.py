@@ -7,6 +7,7 @@ from typing import Any
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS
 from cnncli.datasets.sources.synthetic import SOURCES
 from cnncli.hints import suggestion
+from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declarations.declaration import Registry
 from cnncli.layers.declarations.field_types import Boolean, Maybe
@@ -38,6 +39,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (
         LAYERS,
+        ACTIVATIONS,
         INITIALIZERS,
         REGULARIZERS,
         CONSTRAINTS,
@@ -97,11 +99,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         return f"{kind} '{name}'{called} is not supported; available: {', '.join(known)}"
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; use '{meant}'"
+    function = _activation(name) if kind == "layer" else ""
+    if function:
+        return f"{name} is an activation, not a layer: write `- Activation: {{activation: {function}}}`"
     hint = format_message(name, VALUES, argument=_first_argument(registry, name))
     if hint in ("write true", "write false", "remove the quotes"):
         hint = ""
     spellings = [*known, *(registry.spellings if registry and kind != "layer" else ())]
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
+
+
+def _activation(name: str) -> str:
+    """The activation with this name but for capitals and underscores, such as PyTorch's LogSigmoid; "" for none."""
+    bare = name.lower().replace("_", "")
+    return next((known for known in ACTIVATIONS.spellings if known.replace("_", "") == bare), "")
 
 
 def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problems) -> None:

@@ -236,7 +236,6 @@ UNSUPPORTED: dict[str, str] = {
         Reshape Permute RepeatVector SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Resizing Normalization
         CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
         Attention Masking Lambda ActivityRegularization SpectralNormalization""",
-    "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
     "optimizer": """Adadelta Adamax Ftrl Lion Lamb Adafactor Muon LossScaleOptimizer adadelta adamax ftrl lion lamb
         adafactor""",
     "loss": """CategoricalFocalCrossentropy BinaryFocalCrossentropy KLDivergence Poisson Huber LogCosh
