@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry, snake_case
-from cnncli.layers.declarations.field_types import Number, Schema
+from cnncli.layers.declarations.field_types import Number
 from cnncli.layers.fields import normalize_axis
 
 if TYPE_CHECKING:
@@ -226,14 +226,4 @@ for _name, _about in OTHERS.items():
     )
 
 
-class _Activation(Named):
-    """An activation; null is linear."""
-
-    def read(self, value: Any) -> Declaration:
-        return Linear() if value is None else super().read(value)
-
-    def schema(self) -> Schema:
-        return {"anyOf": [super().schema(), {"type": "null"}]}
-
-
-ActivationField = Annotated[ActivationFunction, _Activation(ACTIVATIONS)]
+ActivationField = Annotated[ActivationFunction, Named(ACTIVATIONS, null=Linear)]

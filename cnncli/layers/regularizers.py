@@ -2,8 +2,8 @@
 
 from typing import Annotated
 
-from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
-from cnncli.layers.declarations.field_types import Maybe
+from cnncli.layers.declarations.declaration import Declaration, Named, Registry
+from cnncli.layers.declarations.field_types import Maybe, Number, OrNull
 
 
 class Regularizer(Declaration):
@@ -22,22 +22,22 @@ REGULARIZERS = Registry("regularizer", Regularizer)
 class L1(Regularizer):
     """L1 penalty: l1·Σ|w|."""
 
-    l1: NonNegative = 0.01
+    l1: Annotated[float, OrNull(Number(0), 0.01)] = 0.01
 
 
 @REGULARIZERS.register
 class L2(Regularizer):
     """L2 penalty: l2·Σw²."""
 
-    l2: NonNegative = 0.01
+    l2: Annotated[float, OrNull(Number(0), 0.01)] = 0.01
 
 
 @REGULARIZERS.register
 class L1L2(Regularizer):
     """L1 and L2 penalty: l1·Σ|w| + l2·Σw². Both default to 0, as in Keras: without arguments it has no effect."""
 
-    l1: NonNegative = 0.0
-    l2: NonNegative = 0.0
+    l1: Annotated[float, OrNull(Number(0), 0.0)] = 0.0
+    l2: Annotated[float, OrNull(Number(0), 0.0)] = 0.0
 
 
 RegularizerField = Annotated[Regularizer | None, Maybe(Named(REGULARIZERS))]

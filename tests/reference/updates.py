@@ -71,6 +71,11 @@ def max_norm(w, max_value, axes):
     return w * np.clip(length, 0, max_value) / (EPSILON + length)
 
 
+def min_max_norm(w, least, most, rate, axes):
+    length = norm(w, axes)
+    return w * (rate * np.clip(length, least, most) + (1 - rate) * length) / (EPSILON + length)
+
+
 def unit_norm(w, axes):
     return w / (EPSILON + norm(w, axes))
 

@@ -10,6 +10,7 @@ from cnncli.graph.model import Model
 from cnncli.interop.refusal import no_counterpart
 from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
+from cnncli.layers.initializers import Initializer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
@@ -19,9 +20,9 @@ NAMES = """
     Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
     BinaryCrossentropy CategoricalCrossentropy MeanAbsoluteError MeanSquaredError SparseCategoricalCrossentropy
     Adagrad Adam AdamW Nadam RMSprop SGD
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
-    TruncatedNormal VarianceScaling Zeros
-    L1 L1L2 L2 MaxNorm NonNeg UnitNorm
+    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
+    RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    L1 L1L2 L2 MaxNorm MinMaxNorm NonNeg UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
 """Declarations with the same arguments and semantics in Keras; all activations have."""
@@ -74,7 +75,11 @@ def configured(declaration: Declaration, before: str, after: str = "") -> dict[s
         raise _refusal(what)
     return {
         "class_name": kind.__name__,
-        "config": {name: _plain(name, value, what) for name, value in declaration.settings().items()},
+        "config": {
+            name: _plain(name, value, what)
+            for name, value in declaration.settings().items()
+            if value is not None or not isinstance(declaration, Initializer)  # some are unknown to older versions
+        },
     }
 
 

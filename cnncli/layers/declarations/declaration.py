@@ -211,15 +211,15 @@ class Registry(Generic[D]):
 
 
 class Named(Kind):
-    """A declaration of a registry, given by name or as a mapping of its name to arguments."""
+    """A declaration of a registry, given by name or as a mapping of its name to arguments; null may stand for one."""
 
-    def __init__(self, registry: Registry[Any]) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry[Any], null: type[Declaration] | None = None) -> None:
+        self.registry, self.null = registry, null
         article = "an" if registry.kind[0] in "aeiou" else "a"
         self.rule = f"{article} {registry.kind} name or {{name: arguments}}"
 
     def read(self, value: Any) -> Declaration:
-        declaration: Declaration = self.registry.parse(value)
+        declaration: Declaration = self.null() if self.null and value is None else self.registry.parse(value)
         return declaration
 
     @property
@@ -227,7 +227,7 @@ class Named(Kind):
         return snake_case(next(name for name, cls in self.registry.classes.items() if not cls.needs()))
 
     def schema(self) -> Schema:
-        return self.registry.reference
+        return {"anyOf": [self.registry.reference, {"type": "null"}]} if self.null else self.registry.reference
 
 
 def list_of(registry: Registry[Any]) -> ListOf:

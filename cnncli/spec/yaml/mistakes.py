@@ -246,9 +246,8 @@ UNSUPPORTED: dict[str, str] = {
         auc precision recall f1_score categorical_accuracy sparse_categorical_accuracy top_k_categorical_accuracy""",
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
-    "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
-    "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
-    "constraint": """MinMaxNorm min_max_norm""",
+    "initializer": """STFT STFTInitializer""",
+    "regularizer": """OrthogonalRegularizer""",
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
