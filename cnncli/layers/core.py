@@ -1,11 +1,11 @@
-"""Dense, Flatten, Activation, Dropout."""
+"""Dense, Flatten, Activation, Identity, ActivityRegularization."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
 from cnncli.layers.activation_functions import ACTIVATIONS, ActivationField
-from cnncli.layers.declarations.declaration import Fraction, PositiveInt
+from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
 from cnncli.layers.fields import DataFormat
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
@@ -63,12 +63,28 @@ class Activation(Layer):
 
 
 @LAYERS.register
-class Dropout(Layer):
-    """During training, sets a fraction `rate` of inputs to 0 and scales the rest by 1/(1−rate) (Keras Dropout)."""
+class Identity(Layer):
+    """The input, unchanged (Keras Identity)."""
 
-    rate: Fraction
-
-    examples: ClassVar[Sequence[Example]] = (Example({"rate": 0.4}, [(5, 4, 3)]), Example({"rate": 0.0}, [(5,)]))
+    examples: ClassVar[Sequence[Example]] = (Example({}, [(3, 4, 2)]), Example({}, [(5,)]))
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.dropout(inputs[0], self.rate)
+        return inputs[0]
+
+
+@LAYERS.register
+class ActivityRegularization(Layer):
+    """The input; adds the penalty l1·Σ|x| + l2·Σx², divided by the batch size (Keras ActivityRegularization)."""
+
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example({"l1": 0.1, "l2": 0.2}, [(3, 4, 2)]),
+        Example({"l2": 0.3}, [(5,)]),
+        Example({}, [(5,)]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        build.penalty(inputs[0], self.l1, self.l2)
+        return inputs[0]

@@ -164,13 +164,39 @@ class Dropout(Elementwise):
 
     rate: float
     stream: int
+    seed: int | None = None
+    """One instead of the clock's."""
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return tape.emit(self, grad, call.inputs[1]), None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.dropout.apply(inputs[0], outputs[0], inputs[1], self.rate, self.stream)
+        return kernels.dropout.apply(inputs[0], outputs[0], inputs[1], self.rate, self.stream, self.seed)
+
+
+@dataclass(frozen=True)
+class Noise(Elementwise):
+    """(x, clock) → x changed at random as the kernels' formula `kind` says; like Dropout, nothing is saved."""
+
+    kind: str
+    stream: int
+    seed: int | None = None
+    rate: float = 0.0
+    a: float = 0.0
+    b: float = 0.0
+    c: float = 0.0
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        if self.kind in ("kept", "plus normal"):
+            return None if self.kind == "kept" else grad, None
+        return tape.emit(replace(self, b=0.0, c=0.0), grad, call.inputs[1]), None
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, clock = inputs
+        numbers = self.rate, self.a, self.b, self.c
+        return kernels.dropout.noise(self.kind, x, outputs[0], clock, self.stream, self.seed, *numbers)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ def test_without_a_name_every_declaration_has_its_line():
 
 def test_a_name_gets_its_arguments_with_rules_and_an_example():
     lines = [" ".join(line.split()) for line in cnncli("layers", "Conv2D").stdout.splitlines()]
-    assert lines[0] == "Conv2D: layer"
+    assert lines[0] == "Conv2D: layer, also called Convolution2D"
     assert "filters required an integer ≥ 1" in lines
     assert "padding valid one of valid, same" in lines
     assert lines[-3:] == ["model:", "layers:", "- Conv2D: {filters: 4, kernel_size: 3}"]

@@ -124,6 +124,12 @@ def test_the_bare_name_of_no_penalty_is_warned_of():
     assert not any(found(regularizer) for regularizer in ("l2", "{l1l2: {l2: 0.1}}", "null"))
 
 
+def test_a_merge_of_one_input_is_warned_of():
+    ((line, message),) = warned("Flatten", "Add", dense("softmax"))
+    assert (line, message.partition(":")[0]) == (5, "Add of one input returns it")
+    assert not warned("Flatten", "Add: {inputs: [previous, previous]}", dense("softmax"))
+
+
 def test_a_warning_of_an_override_has_its_place():
     found = parse(
         HEAD + "    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"

@@ -16,7 +16,7 @@ from cnncli.interop.torch.spatial import TRANSLATORS, Module, border, convolutio
 from cnncli.layers import activation_functions
 from cnncli.layers.activation_functions import Linear
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
-from cnncli.layers.core import Activation, Dense, Dropout, Flatten
+from cnncli.layers.core import Activation, Dense, Flatten, Identity
 from cnncli.layers.layer import Layer
 from cnncli.layers.losses import (
     BinaryCrossentropy,
@@ -27,6 +27,7 @@ from cnncli.layers.losses import (
     SparseCategoricalCrossentropy,
 )
 from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from cnncli.layers.noise import Dropout
 from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
@@ -84,7 +85,7 @@ def _node(node: Node, inputs: Sequence[Shape], taker: Loss | None) -> dict[str, 
     if len({len(shape) for shape in inputs}) > 1:
         raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
-    over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
+    over_channels = isinstance(layer, Softmax) and isinstance(layer.axis, int) and _axis(layer.axis, inputs[0]) == 1
     function = activation_functions.Softmax() if over_channels else getattr(layer, "activation", Linear())
     needless = "linear" if taker is None else taker.activation
     if needless not in ("linear", str(function)):
@@ -145,6 +146,8 @@ def _relu(node: Node, layer: ReLU, shape: Shape) -> list[Module]:
 
 
 def _softmax(node: Node, layer: Softmax, shape: Shape) -> list[Module]:
+    if not isinstance(layer.axis, int):
+        raise _no_counterpart(node, "along several axes")
     axis = _axis(layer.axis, shape)
     return [("Softmax", {"dim": axis})] if axis > 1 else []  # over the channels it is an activation
 
@@ -241,6 +244,7 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     Concatenate: _nothing,
     Dense: _dense,
     Dropout: lambda node, layer, shape: [("Dropout", {"p": layer.rate})],
+    Identity: _nothing,
     ELU: lambda node, layer, shape: [("ELU", {"alpha": layer.alpha})],
     Flatten: lambda node, layer, shape: [("Flatten", {})],
     LeakyReLU: lambda node, layer, shape: [("LeakyReLU", {"negative_slope": layer.negative_slope})],

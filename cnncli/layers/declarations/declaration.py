@@ -68,6 +68,8 @@ class Declaration:
 
     fields: ClassVar[Mapping[str, Field]] = MappingProxyType({})
     """The fields by name, a class's own before inherited ones."""
+    ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
+    """Keys that are validated, but have no effect where they are no fields."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names besides the class name and its snake_case."""
 
@@ -85,7 +87,14 @@ class Declaration:
         cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
-        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in self.fields]
+        ignored = {name: kind for name, kind in self.ignored.items() if name in values and name not in self.fields}
+        known = {*self.fields, *ignored}
+        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in known]
+        for name, kind in ignored.items():
+            try:
+                kind.read(values[name])
+            except ValidationError as error:
+                details += [detail.under(name)._replace(owner=type(self)) for detail in error.details]
         for name, field in self.fields.items():
             if name not in values:
                 if field.required:
@@ -116,7 +125,10 @@ class Declaration:
         return {
             "description": one_line_doc(cls),
             "type": "object" if cls.needs() else ["object", "null"],
-            "properties": {name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
+            "properties": {
+                **{name: kind.schema() for name, kind in cls.ignored.items()},
+                **{name: field.schema(docs.get(name, "")) for name, field in cls.fields.items()},
+            },
             "required": cls.needs(),
             "additionalProperties": False,
         }

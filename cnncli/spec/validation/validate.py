@@ -220,6 +220,7 @@ class _Validation:
         spec_warnings.warn_about_output(self.lowered, loss, last, self._loss_place(), self.problems)
         places = item_places(self.tree, "compile", "metrics")
         spec_warnings.warn_about_metrics(self.lowered, loss, metrics, places, self.problems)
+        spec_warnings.warn_about_merges(model, self.places, self.problems)
         spec_warnings.warn_about_regularizers(model, self.places, self.problems)
         if description is not None:
             spec_warnings.warn_about_rescaling(model, data, description, self.places, self.problems)
