@@ -165,6 +165,6 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
         if parameter.weight.constraint is not None:
             parameter.weight.constraint.check(parameter.weight.shape)
         if parameter.weight.regularizer is not None and parameter.weight.trainable:
-            builder.penalty(parameter.value, *parameter.weight.regularizer.amounts)
+            parameter.weight.regularizer.penalize(builder, parameter.value)
     parameters.extend(made)
     return output

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.gemm import dense as dense
     from cnncli.kernels.gemm import epilogue as epilogue
     from cnncli.kernels.losses import loss_functions as loss_functions
+    from cnncli.kernels.losses import orthogonal as orthogonal
     from cnncli.kernels.losses import penalties as penalties
     from cnncli.kernels.normalization import batch_normalization as batch_normalization
     from cnncli.kernels.normalization import batch_normalization_gradient as batch_normalization_gradient
@@ -62,7 +63,7 @@ ROOMS = {
         *("log_softmax", "softmax", "sparsemax", "weights"),
     ),
     "gemm": ("dense", "epilogue"),
-    "losses": ("loss_functions", "penalties"),
+    "losses": ("loss_functions", "orthogonal", "penalties"),
     "normalization": ("batch_normalization", "batch_normalization_gradient", "fold"),
     "optimizers": ("clipping", "constraints", "update_rules"),
     "pooling": ("global_max", "pool2d", "resample"),

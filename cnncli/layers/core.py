@@ -24,6 +24,9 @@ class Dense(KernelLayer):
         Example({"units": 3, "activation": "tanh", "use_bias": False}, [(2, 3, 5)]),
         Example({"units": 3, "activation": "softmax", "kernel_regularizer": {"l2": {"l2": 0.02}}}, [(4,)]),
         Example({"units": 2, "activation": "sigmoid", "activity_regularizer": {"l1": {"l1": 0.1}}}, [(4,)]),
+        Example(
+            {"units": 5, "kernel_regularizer": {"orthogonal_regularizer": {"factor": 0.5, "mode": "columns"}}}, [(4,)]
+        ),
         Example({"units": 5, "activation": "relu", "bias_regularizer": {"l1l2": {"l1": 0.1, "l2": 0.1}}}, [(3,)]),
     )
 

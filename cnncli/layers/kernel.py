@@ -32,7 +32,7 @@ class BiasedLayer(Layer):
         """Apply the activation to y and add its activity regularization, if any, to the objective."""
         y = self.activation.apply(build, y)
         if self.activity_regularizer is not None:
-            build.penalty(y, *self.activity_regularizer.amounts)
+            self.activity_regularizer.penalize(build, y)
         return y
 
 

@@ -17,7 +17,7 @@ from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Add, Dropout, Noise, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
-from cnncli.ops.losses import Penalty
+from cnncli.ops.losses import AnglePenalty, SizePenalty
 from cnncli.ops.merging import (
     Affine,
     AffineChannels,
@@ -298,7 +298,12 @@ class Builder(Tape):
     def penalty(self, x: Value, l1: float, l2: float) -> None:
         """Add l1·Σ|x| + l2·Σx² of a weight or an activity to the objective."""
         if l1 or l2:
-            self.emit(Penalty(l1, l2, x.batched), x)
+            self.emit(SizePenalty(l1, l2, x.batched), x)
+
+    def angle_penalty(self, x: Value, factor: float, *, rows: bool) -> None:
+        """Add factor · the mean of |cos| of the angles between the rows (or columns) of a weight to the objective."""
+        if factor:
+            self.emit(AnglePenalty(factor, rows), x)
 
 
 def _given(value: Value | None) -> tuple[Value, ...]:

@@ -14,6 +14,7 @@ from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.initializers import INITIALIZERS
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.regularizers import REGULARIZERS
+from tests.layers.harness import LayerHarness
 
 vocabulary.layers()
 FIXTURE = json.loads((Path(__file__).parent.parent / "fixtures" / "optimizers.json").read_text())
@@ -97,3 +98,19 @@ def test_null_is_what_keras_takes_it_for():
     assert layer.kernel_initializer == layer.bias_initializer == INITIALIZERS.parse("glorot_uniform")
     assert [REGULARIZERS.parse({name: {"l1": None}}).l1 for name in ("L1", "L1L2")] == [0.01, 0.0]
     assert [REGULARIZERS.parse({name: {"l2": None}}).l2 for name in ("L2", "L1L2")] == [0.01, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "shape", "said"),
+    [
+        (
+            {"Conv2D": {"filters": 2, "kernel_size": 3, "kernel_regularizer": "OrthogonalRegularizer"}},
+            (5, 5, 1),
+            "weight",
+        ),
+        ({"Dense": {"units": 2, "activity_regularizer": "orthogonal_regularizer"}}, (5,), "outputs"),
+    ],
+)
+def test_angles_are_those_of_weights_of_two_axes(entry, shape, said):
+    with pytest.raises(ShapeError, match=f"takes weights of two axes; received {said} of shape"):
+        LayerHarness(LAYERS.parse(entry), [shape], batch=2, dtype="float32", training=True)

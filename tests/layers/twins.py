@@ -216,7 +216,7 @@ OPTIONS = {
         "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
         "use_bias": [True, False],
         "trainable": [True, False],
-        "kernel_regularizer": [None, {"L1": {"l1": 0.05}}],
+        "kernel_regularizer": [None, {"L1": {"l1": 0.05}}, {"OrthogonalRegularizer": {"factor": 0.5}}],
         "bias_regularizer": [None, {"L2": {"l2": 0.1}}],
         "activity_regularizer": [None, {"L1": {"l1": 0.3}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
     },

@@ -24,7 +24,7 @@ NAMES = """
     Adagrad Adam AdamW Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
     RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
-    L1 L1L2 L2 MaxNorm MinMaxNorm NonNeg UnitNorm
+    L1 L1L2 L2 MaxNorm MinMaxNorm NonNeg OrthogonalRegularizer UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
 """Declarations with the same arguments and semantics in Keras; all activations have."""

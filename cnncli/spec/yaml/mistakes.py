@@ -262,7 +262,6 @@ UNSUPPORTED: dict[str, str] = {
     "callback": """ModelCheckpoint ReduceLROnPlateau LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN
         BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """STFT STFTInitializer""",
-    "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
