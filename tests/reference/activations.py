@@ -61,7 +61,8 @@ def celu(x, alpha=1.0):
     return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0) / alpha), x)
 
 
-elu_of_input = elu
+def elu_of_input(x, alpha=-1.0):
+    return elu(x, alpha)
 
 
 def selu(x):
@@ -127,7 +128,7 @@ def squareplus(x, b=4.0):
     return np.where(x < 0, b / (root + np.abs(x)), root + x) / 2
 
 
-def threshold(x, threshold, value):
+def threshold(x, threshold=0.0, value=-1.0):
     return np.where(np.isnan(x) | (x > threshold), x, value)
 
 
@@ -145,7 +146,7 @@ DERIVATIVES = {
     "silu": lambda x: sigmoid(x) + x / (4 * np.cosh(x / 2) ** 2),
     "hard_silu": lambda x: np.where(x >= 3, 1.0, np.where(x <= -3, 0.0, x / 3 + 0.5)),
     "celu": lambda x, alpha=1.0: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0) / alpha)),
-    "elu_of_input": lambda x, alpha: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
+    "elu_of_input": lambda x, alpha=-1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
     "exponential": np.exp,
     "gelu_tanh": lambda x: (
         (1 + np.tanh(curve(x))) / 2 + x / 2 * (1 - np.tanh(curve(x)) ** 2) * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)
@@ -162,7 +163,7 @@ DERIVATIVES = {
     "sparse_sigmoid": lambda x: np.where(np.abs(x) < 1, 0.5, 0.0),
     "squareplus": lambda x, b=4.0: squareplus(x, b) / np.sqrt(x**2 + b),
     "tanh_shrink": lambda x: np.tanh(x) ** 2,
-    "threshold": lambda x, threshold, value: np.where(x > threshold, 1.0, 0.0),
+    "threshold": lambda x, threshold=0.0, value=-1.0: np.where(x > threshold, 1.0, 0.0),
     "clipped_relu": lambda x, most=inf, slope=0.0, threshold=0.0: np.where(
         x > threshold, np.where(x <= most, 1.0, 0.0), np.where(x < threshold, slope, 0.0)
     ),
