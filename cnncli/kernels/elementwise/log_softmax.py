@@ -5,7 +5,7 @@
 
 from numba import types
 
-from cnncli.kernels.elementwise.softmax import split
+from cnncli.kernels.elementwise.softmax import by_rows
 from cnncli.kernels.jit.runtime import Step, Tensor, block, fields, worker
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import Vector
@@ -18,18 +18,12 @@ BACKWARD = block("y grad out rows classes rows_per_chunk")
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:
     """out = x − log Σ eˣ, computed from x − max x. A NaN in a row makes the whole row NaN."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    places = {"x": x.address, "out": out.address}
-    return [forward_worker.step(out.dtype, chunks, **places, rows=rows, classes=classes, rows_per_chunk=rows_per_chunk)]
+    return by_rows(forward_worker, out, x=x.address)
 
 
 def backward(y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = grad − e^y · Σ grad, from the output y."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    places = {"y": y.address, "grad": grad.address, "out": out.address}
-    return [
-        backward_worker.step(out.dtype, chunks, **places, rows=rows, classes=classes, rows_per_chunk=rows_per_chunk)
-    ]
+    return by_rows(backward_worker, out, y=y.address, grad=grad.address)
 
 
 @emitted(types.float64)

@@ -4,7 +4,7 @@
 a row have 16 lanes in float64.
 """
 
-from cnncli.kernels.elementwise.softmax import split
+from cnncli.kernels.elementwise.softmax import by_rows
 from cnncli.kernels.jit.runtime import Step, Tensor, block, fields, worker
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, largest, summing
@@ -15,18 +15,12 @@ BACKWARD = block("y grad out rows classes rows_per_chunk")
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:
     """out = max(x − τ, 0), with τ such that a row sums to 1. A NaN in a row makes the whole row NaN."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    places = {"x": x.address, "out": out.address}
-    return [forward_worker.step(out.dtype, chunks, **places, rows=rows, classes=classes, rows_per_chunk=rows_per_chunk)]
+    return by_rows(forward_worker, out, x=x.address)
 
 
 def backward(y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = grad − its mean over the elements with y > 0, there; 0 elsewhere. From the output y."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    places = {"y": y.address, "grad": grad.address, "out": out.address}
-    return [
-        backward_worker.step(out.dtype, chunks, **places, rows=rows, classes=classes, rows_per_chunk=rows_per_chunk)
-    ]
+    return by_rows(backward_worker, out, y=y.address, grad=grad.address)
 
 
 def _counted(left_out: Vector, x: Vector) -> tuple[tuple[()], tuple[Vector, Vector]]:

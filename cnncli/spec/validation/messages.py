@@ -147,7 +147,7 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
 def _broken(detail: ErrorDetail, node: Tree) -> str:
     """The error for a field with an invalid value."""
     field = next(str(step) for step in reversed(detail.path) if isinstance(step, str))
-    kind = detail.owner.fields[field].kind if field in detail.owner.fields else detail.owner.ignored[field]
+    kind = detail.owner.kinds()[field]
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
     hint = format_message(value, VALUES, argument="value") if isinstance(value, str) else ""
