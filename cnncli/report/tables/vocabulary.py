@@ -15,7 +15,7 @@ from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, unsupported_name
+from cnncli.spec.yaml.mistakes import ENTRIES, NAME_SYNONYMS, format_message, unsupported_name
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -150,6 +150,9 @@ def unknown(name: str, known: list[Word]) -> str:
     if takers:
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
         return f"'{name}' is an argument of {', '.join(takers[:3])}{more}: `cnncli layers {takers[0]}` explains it"
+    mistake = format_message(name, ENTRIES, example="{…}")
+    if mistake:
+        return mistake
     spellings = [spelling for word in known for spelling in (word.name, *word.others)]
     return f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
 
