@@ -285,6 +285,13 @@ def test_a_rectifier_with_a_ceiling_clips(entry, most):
     assert (node["operator"], [constant(made, name) for name in node["inputs"][1:]]) == ("Clip", [0.0, most])
 
 
+def test_rescaling_of_channels_is_a_normalization():
+    (node,) = (made := chain((4, 5, 2), {"Rescaling": {"scale": [2, 3], "offset": 1}}))["nodes"]
+    assert (node["operator"], node["attributes"]) == ("BatchNormalization", {"epsilon": 0.0})
+    numbers = [constant(made, name) for name in node["inputs"][1:]]
+    assert numbers == [[2.0, 3.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+
+
 def test_the_other_activations_are_made_of_several():
     for name, expected in {
         "log_sigmoid": ["Neg", "Softplus", "Neg"],

@@ -20,7 +20,7 @@ from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Add, Softmax
 from cnncli.ops.ir import Call, Op
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast
+from cnncli.ops.merging import Affine, AffineChannels, Extreme, Multiply, Repeat, Subtract, SwapLast
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose
@@ -216,6 +216,13 @@ def _affine(graph: Graph, call: Call, op: Affine) -> None:
         graph.emit(call, "Add", [scaled, graph.constant(op.offset)])
 
 
+def _affine_channels(graph: Graph, call: Call, op: AffineChannels) -> None:
+    """As a normalization by mean 0 and variance 1."""
+    channels = len(op.scales)
+    numbers = list(op.scales), list(op.offsets), [0.0] * channels, [1.0] * channels
+    graph.emit(call, "BatchNormalization", [*graph.read(call), *map(graph.constant, numbers)], epsilon=0.0)
+
+
 def _concatenated(graph: Graph, call: Call, op: Concatenate) -> None:
     last = op.axis == len(call.output.shape) - 1
     graph.emit(call, "Concat", graph.read(call), axis=1 if last else op.axis + 2)
@@ -294,6 +301,7 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Activation: _activation,
     Add: lambda graph, call, op: graph.emit(call, "Add" if len(call.inputs) == 2 else "Sum", graph.read(call)),
     Affine: _affine,
+    AffineChannels: _affine_channels,
     AveragePool2D: _averaged,
     Concatenate: _concatenated,
     Conv2D: _convolution,
