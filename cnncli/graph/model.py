@@ -161,9 +161,10 @@ def lower_node(builder: Builder, node: Node, inputs: Sequence[Value], parameters
     builder.own = {parameter.name.rpartition("/")[2]: parameter.value for parameter in made}
     output = node.layer.lower(builder, *inputs)
     for parameter in made:
+        parameter.weight.initializer.check(parameter.weight.shape)
         if parameter.weight.constraint is not None:
             parameter.weight.constraint.check(parameter.weight.shape)
         if parameter.weight.regularizer is not None and parameter.weight.trainable:
-            builder.penalty(parameter.value, *parameter.weight.regularizer.amounts)
+            parameter.weight.regularizer.penalize(builder, parameter.value)
     parameters.extend(made)
     return output

@@ -18,7 +18,8 @@ def receptive_fields(lowered: Lowered) -> dict[str, Pair | None]:
     image = len(lowered.input.shape) == 3
     found: dict[Value, Reaches | None] = {lowered.input: (SAME, SAME) if image else None}
     for call in lowered.builder.calls:
-        found |= dict.fromkeys(call.outputs, _of(call, found))
+        if not found.keys().isdisjoint(call.inputs):  # else it computes from weights
+            found |= dict.fromkeys(call.outputs, _of(call, found))
     return {name: _size(found.get(value)) for name, value in lowered.outputs.items()}
 
 

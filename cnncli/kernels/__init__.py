@@ -31,12 +31,15 @@ if TYPE_CHECKING:
     from cnncli.kernels.elementwise import arithmetic as arithmetic
     from cnncli.kernels.elementwise import axes as axes
     from cnncli.kernels.elementwise import dropout as dropout
+    from cnncli.kernels.elementwise import log_softmax as log_softmax
     from cnncli.kernels.elementwise import merge as merge
     from cnncli.kernels.elementwise import softmax as softmax
+    from cnncli.kernels.elementwise import sparsemax as sparsemax
     from cnncli.kernels.elementwise import weights as weights
     from cnncli.kernels.gemm import dense as dense
     from cnncli.kernels.gemm import epilogue as epilogue
     from cnncli.kernels.losses import loss_functions as loss_functions
+    from cnncli.kernels.losses import orthogonal as orthogonal
     from cnncli.kernels.losses import penalties as penalties
     from cnncli.kernels.normalization import batch_normalization as batch_normalization
     from cnncli.kernels.normalization import batch_normalization_gradient as batch_normalization_gradient
@@ -55,9 +58,12 @@ ROOMS = {
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
         *("depthwise", "winograd", "winograd_gradient"),
     ),
-    "elementwise": ("activations", "arithmetic", "axes", "dropout", "merge", "softmax", "weights"),
+    "elementwise": (
+        *("activations", "arithmetic", "axes", "dropout", "merge"),
+        *("log_softmax", "softmax", "sparsemax", "weights"),
+    ),
     "gemm": ("dense", "epilogue"),
-    "losses": ("loss_functions", "penalties"),
+    "losses": ("loss_functions", "orthogonal", "penalties"),
     "normalization": ("batch_normalization", "batch_normalization_gradient", "fold"),
     "optimizers": ("clipping", "constraints", "update_rules"),
     "pooling": ("global_max", "pool2d", "resample"),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
-from cnncli.layers.declarations.declaration import Declaration, Named, Registry
+from cnncli.layers.declarations.declaration import Declaration, Named, NonNegative, Registry
 from cnncli.layers.declarations.field_types import Integer, Maybe, Number
 from cnncli.layers.declarations.list_types import OneOrMore
 from cnncli.ops.ir import Shape
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
 
 
-Axes = Annotated[tuple[int, ...], OneOrMore(Integer())]
+Axes = Annotated[tuple[int, ...] | None, Maybe(OneOrMore(Integer()))]
+"""null stands for all axes."""
 
 
 class Constraint(Declaration):
@@ -22,7 +23,7 @@ class Constraint(Declaration):
 
     def check(self, shape: Shape) -> None:
         """Raise ShapeError if an axis of the constraint is out of range for a weight of `shape`."""
-        for axis in getattr(self, "axis", ()):
+        for axis in getattr(self, "axis", None) or ():
             if not -len(shape) <= axis < len(shape):
                 raise ShapeError(
                     f"{type(self).__name__}'s axis must be in range for the weight's shape {shape}; received {axis=}"
@@ -51,6 +52,20 @@ class MaxNorm(Constraint):
 
 
 @CONSTRAINTS.register
+class MinMaxNorm(Constraint):
+    """Moves the norm of the weights over `axis` towards [min_value, max_value], by `rate` (Keras MinMaxNorm)."""
+
+    min_value: NonNegative = 0.0
+    max_value: NonNegative = 1.0
+    rate: float = 1.0
+    axis: Axes = (0,)
+
+    def steps(self, weight: "Tensor") -> "list[Step]":
+        axes = normalize_axes(self.axis, weight)
+        return kernels.constraints.min_max_norm(weight, self.min_value, self.max_value, self.rate, axes)
+
+
+@CONSTRAINTS.register
 class NonNeg(Constraint):
     """Sets negative weights to 0 (Keras NonNeg)."""
 
@@ -70,6 +85,7 @@ class UnitNorm(Constraint):
         return kernels.constraints.unit_norm(weight, normalize_axes(self.axis, weight))
 
 
-def normalize_axes(axes: Sequence[int], weight: "Tensor") -> tuple[int, ...]:
-    """The axes as distinct non-negative integers, sorted."""
-    return tuple(sorted({axis % len(weight.shape) for axis in axes}))
+def normalize_axes(axes: Sequence[int] | None, weight: "Tensor") -> tuple[int, ...]:
+    """The axes as distinct non-negative integers, sorted; all of them for None."""
+    rank = len(weight.shape)
+    return tuple(sorted({axis % rank for axis in (range(rank) if axes is None else axes)}))

@@ -22,6 +22,8 @@ def _example(image: Shape, **arguments: Any) -> Example:
 class Conv2D(KernelLayer):
     """2D convolution of an image (height, width, channels) with `filters` kernels (Keras Conv2D)."""
 
+    aliases = ("Convolution2D",)
+
     filters: PositiveInt
     kernel_size: Pair
     strides: Pair = (1, 1)

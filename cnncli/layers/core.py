@@ -1,11 +1,12 @@
-"""Dense, Flatten, Activation, Dropout."""
+"""Dense, Flatten, Activation, Identity, ActivityRegularization."""
 
 from collections.abc import Mapping, Sequence
 from math import prod
 from typing import ClassVar
 
-from cnncli.layers.declarations.declaration import Fraction, PositiveInt
-from cnncli.layers.fields import ACTIVATIONS, ActivationName, DataFormat
+from cnncli.layers.activation_functions import ACTIVATIONS, ActivationField
+from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
+from cnncli.layers.fields import DataFormat
 from cnncli.layers.kernel import KernelLayer
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.ops.builder import Builder
@@ -23,6 +24,9 @@ class Dense(KernelLayer):
         Example({"units": 3, "activation": "tanh", "use_bias": False}, [(2, 3, 5)]),
         Example({"units": 3, "activation": "softmax", "kernel_regularizer": {"l2": {"l2": 0.02}}}, [(4,)]),
         Example({"units": 2, "activation": "sigmoid", "activity_regularizer": {"l1": {"l1": 0.1}}}, [(4,)]),
+        Example(
+            {"units": 5, "kernel_regularizer": {"orthogonal_regularizer": {"factor": 0.5, "mode": "columns"}}}, [(4,)]
+        ),
         Example({"units": 5, "activation": "relu", "bias_regularizer": {"l1l2": {"l1": 0.1, "l2": 0.1}}}, [(3,)]),
     )
 
@@ -49,21 +53,41 @@ class Flatten(Layer):
 class Activation(Layer):
     """Applies an activation function (Keras Activation)."""
 
-    activation: ActivationName
+    activation: ActivationField
 
-    examples: ClassVar[Sequence[Example]] = tuple(Example({"activation": name}, [(3, 4, 5)]) for name in ACTIVATIONS)
+    examples: ClassVar[Sequence[Example]] = tuple(
+        Example({"activation": {cls.__name__: arguments} if arguments else cls.__name__}, [(3, 4, 6)])
+        for cls in ACTIVATIONS
+        for arguments in cls.examples
+    )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.activation(inputs[0], self.activation)
+        return self.activation.apply(build, inputs[0])
 
 
 @LAYERS.register
-class Dropout(Layer):
-    """During training, sets a fraction `rate` of inputs to 0 and scales the rest by 1/(1−rate) (Keras Dropout)."""
+class Identity(Layer):
+    """The input, unchanged (Keras Identity)."""
 
-    rate: Fraction
-
-    examples: ClassVar[Sequence[Example]] = (Example({"rate": 0.4}, [(5, 4, 3)]), Example({"rate": 0.0}, [(5,)]))
+    examples: ClassVar[Sequence[Example]] = (Example({}, [(3, 4, 2)]), Example({}, [(5,)]))
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.dropout(inputs[0], self.rate)
+        return inputs[0]
+
+
+@LAYERS.register
+class ActivityRegularization(Layer):
+    """The input; adds the penalty l1·Σ|x| + l2·Σx², divided by the batch size (Keras ActivityRegularization)."""
+
+    l1: NonNegative = 0.0
+    l2: NonNegative = 0.0
+
+    examples: ClassVar[Sequence[Example]] = (
+        Example({"l1": 0.1, "l2": 0.2}, [(3, 4, 2)]),
+        Example({"l2": 0.3}, [(5,)]),
+        Example({}, [(5,)]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        build.penalty(inputs[0], self.l1, self.l2)
+        return inputs[0]

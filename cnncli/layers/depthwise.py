@@ -70,6 +70,8 @@ class DepthwiseConv2D(_Depthwise):
 class SeparableConv2D(_Depthwise):
     """A depthwise convolution followed by a pointwise (1×1) convolution (Keras SeparableConv2D)."""
 
+    aliases = ("SeparableConvolution2D",)
+
     filters: PositiveInt
     pointwise_initializer: InitializerField = GlorotUniform()
     pointwise_regularizer: RegularizerField = None

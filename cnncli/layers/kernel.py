@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from cnncli.layers.activation_functions import ActivationField, Linear
 from cnncli.layers.constraints import ConstraintField
-from cnncli.layers.fields import ActivationName
 from cnncli.layers.initializers import GlorotUniform, InitializerField, Zeros
 from cnncli.layers.layer import Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
@@ -14,7 +14,7 @@ from cnncli.ops.ir import Shape, Value
 class BiasedLayer(Layer):
     """A layer with kernels, an optional bias and an activation."""
 
-    activation: ActivationName = "linear"
+    activation: ActivationField = Linear()
     use_bias: bool = True
     trainable: bool = True
     bias_initializer: InitializerField = Zeros()
@@ -30,9 +30,9 @@ class BiasedLayer(Layer):
 
     def activated(self, build: Builder, y: Value) -> Value:
         """Apply the activation to y and add its activity regularization, if any, to the objective."""
-        y = build.activation(y, self.activation)
+        y = self.activation.apply(build, y)
         if self.activity_regularizer is not None:
-            build.penalty(y, *self.activity_regularizer.amounts)
+            self.activity_regularizer.penalize(build, y)
         return y
 
 

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from cnncli.layers.constraints import Constraint
 from cnncli.layers.declarations.declaration import Declaration, Registry
+from cnncli.layers.declarations.field_types import Boolean, Kind, Maybe, OneOf
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.initializers import Initializer
 from cnncli.layers.regularizers import Regularizer
 from cnncli.ops.ir import Shape, Value
@@ -36,8 +38,18 @@ class Example(NamedTuple):
     inputs: Sequence[Shape]
 
 
+class _Dtype(OneOf):
+    def read(self, value: Any) -> str:
+        if isinstance(value, str) and value != "float32":
+            raise ValidationError([ErrorDetail((), "sentence", "layers compute in float32, and in no other dtype")])
+        return super().read(value)
+
+
 class Layer(Declaration):
     """A layer: its fields are its YAML keys. It holds no arrays and computes no derivatives."""
+
+    ignored: ClassVar[Mapping[str, Kind]] = {"trainable": Boolean(), "dtype": Maybe(_Dtype("float32"))}
+    """Arguments of every Keras layer: `trainable` of layers without weights, and the only dtype."""
 
     examples: ClassVar[Sequence[Example]] = ()
     """Examples for the contract test; at least one."""

@@ -14,20 +14,21 @@ from cnncli.ops.ir import Value
 
 
 class _Merge(Layer):
-    """Two or more inputs whose shapes can be broadcast."""
+    """Inputs whose shapes can be broadcast."""
 
-    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
     examples: ClassVar[Sequence[Example]] = (
         Example({}, [(3, 4, 2), (3, 4, 2)]),
         Example({}, [(5,), (5,), (5,)]),
         Example({}, [(3, 4, 2), (1, 1, 2)]),
         Example({}, [(2,), (3, 1, 2), (3, 4, 1)]),
+        Example({}, [(3, 4, 2)]),
     )
 
 
 @LAYERS.register
 class Add(_Merge):
-    """Adds two or more inputs elementwise (Keras Add)."""
+    """Adds inputs elementwise (Keras Add)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.add(*inputs)
@@ -49,7 +50,7 @@ class Subtract(_Merge):
 
 @LAYERS.register
 class Multiply(_Merge):
-    """Multiplies two or more inputs elementwise (Keras Multiply)."""
+    """Multiplies inputs elementwise (Keras Multiply)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.multiply(*inputs)
@@ -57,7 +58,7 @@ class Multiply(_Merge):
 
 @LAYERS.register
 class Average(_Merge):
-    """Averages two or more inputs elementwise (Keras Average)."""
+    """Averages inputs elementwise (Keras Average)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.affine(build.add(*inputs), 1 / len(inputs))
@@ -65,7 +66,7 @@ class Average(_Merge):
 
 @LAYERS.register
 class Maximum(_Merge):
-    """Elementwise maximum of two or more inputs (Keras Maximum)."""
+    """Elementwise maximum of inputs (Keras Maximum)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.extreme("maximum", *inputs)
@@ -73,7 +74,7 @@ class Maximum(_Merge):
 
 @LAYERS.register
 class Minimum(_Merge):
-    """Elementwise minimum of two or more inputs (Keras Minimum)."""
+    """Elementwise minimum of inputs (Keras Minimum)."""
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.extreme("minimum", *inputs)
@@ -85,12 +86,17 @@ class Concatenate(Layer):
 
     axis: int = -1
 
-    arity: ClassVar[tuple[int, int | None]] = (2, None)
+    arity: ClassVar[tuple[int, int | None]] = (1, None)
     examples: ClassVar[Sequence[Example]] = (
         Example({}, [(3, 4, 2), (3, 4, 3)]),
         Example({"axis": 1}, [(2, 4, 3), (3, 4, 3)]),
         Example({"axis": -2}, [(3, 1, 2), (3, 4, 2), (3, 2, 2)]),
+        Example({}, [(3, 4, 2)]),
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.concatenate(*inputs, axis=normalize_axis(self.axis, inputs[0].shape))
+
+
+MERGES = (Add, Average, Concatenate, Maximum, Minimum, Multiply)
+"""Layers of any number of inputs."""

@@ -7,11 +7,15 @@ from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declarations.declaration import NonNegative
 from cnncli.layers.declarations.field_types import Number, Quotient
+from cnncli.layers.declarations.list_types import ItemOrList
+from cnncli.layers.fields import Axes, normalize_axes
 from cnncli.layers.initializers import InitializerField, Ones, Zeros
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
+
+Numbers = Annotated[float | tuple[float, ...], ItemOrList(Quotient())]
 
 
 def _example(shape: Shape, **arguments: Any) -> Example:
@@ -20,19 +24,52 @@ def _example(shape: Shape, **arguments: Any) -> Example:
 
 @LAYERS.register
 class Rescaling(Layer):
-    """Computes scale · x + offset (Keras Rescaling)."""
+    """Computes scale · x + offset, with one scale and offset or a list of those of the channels (Keras Rescaling)."""
 
-    scale: Annotated[float, Quotient()]
-    offset: Annotated[float, Quotient()] = 0.0
+    scale: Numbers
+    offset: Numbers = 0.0
 
     rescales: ClassVar[bool] = True
     examples: ClassVar[Sequence[Example]] = (
         _example((3, 4, 2), scale=0.5),
         _example((5,), scale="1/127.5", offset=-1),
+        _example((3, 4, 3), scale=["1/4", 0.5, 2], offset=[0, -1, 0.5]),
+        _example((5,), scale=0.5, offset=[1, 2, 3, 4, 5]),
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        return build.affine(inputs[0], self.scale, self.offset)
+        if isinstance(self.scale, float) and isinstance(self.offset, float):
+            return build.affine(inputs[0], self.scale, self.offset)
+        channels = inputs[0].shape[-1]
+        lists = [
+            (numbers,) * channels if isinstance(numbers, float) else numbers for numbers in (self.scale, self.offset)
+        ]
+        if any(len(numbers) != channels for numbers in lists):
+            raise ShapeError(
+                f"scale and offset must have a number for each of the {channels} channels; "
+                f"received {', '.join(str(len(numbers)) for numbers in lists)}"
+            )
+        return build.affine_channels(inputs[0], *lists)
+
+
+@LAYERS.register
+class UnitNormalization(Layer):
+    """Divides by the norm along `axis`, one or several; 0 is the batch axis (Keras UnitNormalization)."""
+
+    axis: Axes = -1
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2)),
+        _example((5,)),
+        _example((3, 4, 2), axis=1),
+        _example((3, 4, 2), axis=[1, 2]),
+        _example((3, 4, 2), axis=[1, -1]),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x = inputs[0]
+        squares = build.reduce("sum", build.multiply(x, x), normalize_axes(self.axis, x.shape))
+        return build.multiply(x, build.rsqrt(build.activation(squares, "threshold", 1e-24, 1e-24)))
 
 
 @LAYERS.register

@@ -1,11 +1,11 @@
-"""Layers that change an image's size: ZeroPadding2D, Cropping2D, UpSampling2D."""
+"""Layers that change an image's size: ZeroPadding2D, Cropping2D, CenterCrop, UpSampling2D."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from cnncli.errors import ShapeError
-from cnncli.layers.declarations.declaration import Pair
-from cnncli.layers.declarations.field_types import Integer
+from cnncli.layers.declarations.declaration import Pair, PositiveInt
+from cnncli.layers.declarations.field_types import Integer, Word
 from cnncli.layers.declarations.list_types import SidesOf
 from cnncli.layers.fields import DataFormat
 from cnncli.layers.layer import LAYERS, Example, Layer
@@ -68,6 +68,35 @@ class Cropping2D(Layer):
 
 
 @LAYERS.register
+class CenterCrop(Layer):
+    """Crops an image to its central `height` × `width` pixels (Keras CenterCrop, which enlarges smaller images)."""
+
+    height: PositiveInt
+    width: PositiveInt
+    data_format: DataFormat = "channels_last"
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((5, 6, 2), height=3, width=3),
+        _example((4, 4, 1), height=4, width=1),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        height, width, _ = image_shape(inputs[0])
+        if height < self.height or width < self.width:
+            raise ShapeError(
+                f"CenterCrop crops only, and does not enlarge as in Keras: received an image of {height}×{width} for "
+                f"height={self.height}, width={self.width}"
+            )
+        rows, columns = (self._sides(*lengths) for lengths in ((height, self.height), (width, self.width)))
+        return build.frame(inputs[0], rows, columns)
+
+    @staticmethod
+    def _sides(length: int, kept: int) -> tuple[int, int]:
+        before = (length - kept) // 2
+        return -before, before + kept - length
+
+
+@LAYERS.register
 class UpSampling2D(Layer):
     """Enlarges an image by the factors `size`, repeating or interpolating pixels (Keras UpSampling2D).
 
@@ -76,7 +105,7 @@ class UpSampling2D(Layer):
 
     size: Pair = (2, 2)
     data_format: DataFormat = "channels_last"
-    interpolation: Literal["nearest", "bilinear"] = "nearest"
+    interpolation: Annotated[Literal["nearest", "bilinear"], Word("nearest", "bilinear")] = "nearest"
 
     examples: ClassVar[Sequence[Example]] = (
         _example((3, 4, 2)),

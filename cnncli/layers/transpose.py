@@ -28,6 +28,8 @@ class Conv2DTranspose(KernelLayer):
     (n − 1) · strides + k mod 2 + output_padding for "same" and (n − 1) · strides + k + output_padding for "valid".
     """
 
+    aliases = ("Convolution2DTranspose",)
+
     filters: PositiveInt
     kernel_size: Pair
     strides: Pair = (1, 1)

@@ -10,14 +10,19 @@ from cnncli.layers import (
     core,
     depthwise,
     merging,
+    noise,
     normalization,
     pooling,
+    reshaping,
     resizing,
     transpose,
 )
 from cnncli.layers.layer import LAYERS, Layer
 
-BUILT_IN = (activations, convolution, core, depthwise, merging, normalization, pooling, resizing, transpose)
+BUILT_IN = (
+    *(activations, convolution, core, depthwise, merging, noise),
+    *(normalization, pooling, reshaping, resizing, transpose),
+)
 GROUP = "cnncli.layers"
 
 

@@ -15,11 +15,12 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Dropout, Rsqrt, Softmax
+from cnncli.ops.elementwise import Activation, Add, Dropout, Noise, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
-from cnncli.ops.losses import Penalty
+from cnncli.ops.losses import AnglePenalty, SizePenalty
 from cnncli.ops.merging import (
     Affine,
+    AffineChannels,
     Extreme,
     Multiply,
     Reduce,
@@ -133,7 +134,10 @@ class Builder(Tape):
         return self.emit(UpSample2D(size, interpolation), x)
 
     def activation(self, x: Value, name: str, *constants: float) -> Value:
-        """Apply an activation by its Keras name, optionally with other constants than the defaults."""
+        """Apply an activation of each element, or softmax, by name; optionally with other constants than the defaults.
+
+        The names are those of `activation_names`, which are Keras' where it has the activation.
+        """
         if name == "linear":
             return x
         if name == "softmax":
@@ -145,25 +149,94 @@ class Builder(Tape):
 
     def softmax(self, x: Value, axis: int = -1) -> Value:
         """Softmax along `axis`, counted from 0 without the batch axis."""
-        inner, name = prod(x.shape[axis:][1:]), "softmax"
+        return self.along("softmax", x, axis)
+
+    def along(self, kind: str, x: Value, axis: int = -1) -> Value:
+        """ "softmax", "log_softmax" or "sparsemax" along `axis`, counted from 0 without the batch axis."""
+        inner, name = prod(x.shape[axis:][1:]), kind
         if inner == 1:
-            y = self.emit(Softmax(), x)
+            y = self.emit(Softmax(kind), x)
         else:
             name += " along another axis"
             columns = self.emit(SwapLast(), self.reshape(x, (x.size // (x.shape[axis] * inner), x.shape[axis], inner)))
-            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(), columns)), x.shape)
-        self.logits[y] = Logits(x, name)
+            y = self.reshape(self.emit(SwapLast(), self.emit(Softmax(kind), columns)), x.shape)
+        if kind == "softmax":
+            self.logits[y] = Logits(x, name)
         return y
 
-    def dropout(self, x: Value, rate: float) -> Value:
-        """Dropout in training; x itself in inference. Each call uses its own random stream."""
+    def dropout(self, x: Value, rate: float, seed: int | None = None, shape: Shape | None = None) -> Value:
+        """Dropout in training; x itself in inference. Each call uses its own random stream, or its own `seed`.
+
+        One drop for each element of `shape`: that of x, with 1 for axes that are dropped together.
+        """
+        stream = self._stream(seed)
+        if not (self.training and rate):
+            return x
+        if shape is None or shape == x.shape:
+            return self.emit(Dropout(rate, stream, seed), x, self.clock)
+        return self.multiply(x, self._kept(x, shape, Noise("kept", stream, seed, rate, b=1 / (1 - rate))))
+
+    def keep(self, x: Value, rate: float, numbers: tuple[float, float, float], seed: int | None, shape: Shape) -> Value:
+        """In training a · x + b where kept, else c, for `numbers` (a, b, c); all else is as in `dropout`."""
+        stream, (a, b, c) = self._stream(seed), numbers
+        if not (self.training and rate):
+            return x
+        if shape == x.shape:
+            return self.emit(Noise("affine of kept", stream, seed, rate, a, b, c), x, self.clock)
+        kept = self._kept(x, shape, Noise("kept", stream, seed, rate, b=1.0))
+        return self.add(self.multiply(x, self.affine(kept, a)), self.affine(kept, b - c, c))
+
+    def noise(self, kind: Literal["plus normal", "times normal"], x: Value, spread: float, seed: int | None) -> Value:
+        """In training x + spread · n or x · (1 + spread · n) with normal numbers n; x itself in inference."""
+        stream = self._stream(seed)
+        return self.emit(Noise(kind, stream, seed, a=spread), x, self.clock) if self.training and spread else x
+
+    def _stream(self, seed: int | None) -> int:
         stream = streams.DROPOUT + self.dropouts
         self.dropouts += 1
-        return self.emit(Dropout(rate, stream), x, self.clock) if self.training and rate else x
+        return stream if seed is None else streams.DROPOUT
+
+    def _kept(self, x: Value, shape: Shape, op: Noise) -> Value:
+        """The numbers of `op`, which does not read its input, for each element of `shape`."""
+        for axis, length in enumerate(shape):
+            x = x if length == x.shape[axis] else self.slice(x, axis, 0, 1)
+        return self.emit(op, x, self.clock)
 
     def reshape(self, x: Value, shape: Shape) -> Value:
         """Change the shape; elements and their order stay the same."""
         return self.emit(Reshape(shape), x)
+
+    def along_axes(self, kind: str, x: Value, axes: Sequence[int]) -> Value:
+        """As `along`, over all elements along several axes together."""
+        if len(axes) == 1:
+            return self.along(kind, x, axes[0])
+        order = [*(axis for axis in range(len(x.shape)) if axis not in axes), *axes]
+        moved = self.permute(x, order)
+        rows = self.reshape(moved, (*moved.shape[: -len(axes)], prod(moved.shape[-len(axes) :])))
+        y = self.reshape(self.emit(Softmax(kind), rows), moved.shape)
+        return self.permute(y, [order.index(axis) for axis in range(len(order))])
+
+    def slice(self, x: Value, axis: int, start: int, size: int) -> Value:
+        """`size` elements from `start` along `axis`, counted from 0 without the batch axis."""
+        outer, length, inner = prod(x.shape[:axis]), x.shape[axis], prod(x.shape[axis + 1 :])
+        part = self.frame(self.reshape(x, (outer, length, inner)), (0, 0), (-start, start + size - length))
+        return self.reshape(part, (*x.shape[:axis], size, *x.shape[axis + 1 :]))
+
+    def permute(self, x: Value, axes: Sequence[int]) -> Value:
+        """Permute the axes, counted from 0 without the batch axis: axis i of the result is `axes[i]` of x."""
+        order = list(range(len(x.shape)))
+        for place, axis in enumerate(axes):  # a rotation of the axes from `place` on brings it there
+            start, shape = order.index(axis), x.shape
+            if start > place:
+                before, after = prod(shape[place:start]), prod(shape[start:])
+                swapped = self.emit(SwapLast(), self.reshape(x, (prod(shape[:place]), before, after)))
+                order[place:] = [*order[start:], *order[place:start]]
+                x = self.reshape(swapped, (*shape[:place], *shape[start:], *shape[place:start]))
+        return x
+
+    def repeat(self, x: Value, axis: int, times: int) -> Value:
+        """Repeat an axis of length 1, counted from 0 without the batch axis."""
+        return self.emit(Repeat(axis, times), x)
 
     def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
         """scale · x + offset."""
@@ -210,6 +283,10 @@ class Builder(Tape):
         """x · weight, which has the shape of the last axes of x."""
         return self.emit(Weighted("multiply"), x, weight)
 
+    def affine_channels(self, x: Value, scales: Sequence[float], offsets: Sequence[float]) -> Value:
+        """scale · x + offset, with one scale and offset for each element of the last axis."""
+        return self.emit(AffineChannels(tuple(scales), tuple(offsets)), x)
+
     def shift(self, x: Value, weight: Value) -> Value:
         """x + weight, which has the shape of the last axes of x."""
         return self.emit(Weighted("add"), x, weight)
@@ -221,7 +298,12 @@ class Builder(Tape):
     def penalty(self, x: Value, l1: float, l2: float) -> None:
         """Add l1·Σ|x| + l2·Σx² of a weight or an activity to the objective."""
         if l1 or l2:
-            self.emit(Penalty(l1, l2, x.batched), x)
+            self.emit(SizePenalty(l1, l2, x.batched), x)
+
+    def angle_penalty(self, x: Value, factor: float, *, rows: bool) -> None:
+        """Add factor · the mean of |cos| of the angles between the rows (or columns) of a weight to the objective."""
+        if factor:
+            self.emit(AnglePenalty(factor, rows), x)
 
 
 def _given(value: Value | None) -> tuple[Value, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -120,26 +120,38 @@ class RsqrtGrad(Elementwise):
 
 @dataclass(frozen=True)
 class Softmax(Elementwise):
-    """exp(x)/Σexp(x) along the last axis."""
+    """exp(x)/Σexp(x) along the last axis, or another of its kind: "log_softmax", "sparsemax"."""
 
     as_whole: ClassVar[bool] = True
 
+    kind: str = "softmax"
+
+    @property
+    def title(self) -> str:
+        return {"log_softmax": "LogSoftmax", "sparsemax": "Sparsemax"}.get(self.kind, super().title)
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(SoftmaxGrad(), grad, call.output),)
+        return (tape.emit(SoftmaxGrad(self.kind), grad, call.output),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.softmax.forward(inputs[0], outputs[0])
+        module: Any = getattr(kernels, self.kind)
+        steps: list[Step] = module.forward(inputs[0], outputs[0])
+        return steps
 
 
 @dataclass(frozen=True)
 class SoftmaxGrad(Elementwise):
-    """(grad, y) → y·(grad − Σ grad·y), y being softmax's output."""
+    """(grad, y) → y·(grad − Σ grad·y), y being softmax's output; or the same of another kind."""
 
     as_whole: ClassVar[bool] = True
 
+    kind: str = "softmax"
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.softmax.backward(inputs[1], inputs[0], outputs[0])
+        module: Any = getattr(kernels, self.kind)
+        steps: list[Step] = module.backward(inputs[1], inputs[0], outputs[0])
+        return steps
 
 
 @dataclass(frozen=True)
@@ -152,13 +164,39 @@ class Dropout(Elementwise):
 
     rate: float
     stream: int
+    seed: int | None = None
+    """One instead of the clock's."""
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return tape.emit(self, grad, call.inputs[1]), None
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.dropout.apply(inputs[0], outputs[0], inputs[1], self.rate, self.stream)
+        return kernels.dropout.apply(inputs[0], outputs[0], inputs[1], self.rate, self.stream, self.seed)
+
+
+@dataclass(frozen=True)
+class Noise(Elementwise):
+    """(x, clock) → x changed at random as the kernels' formula `kind` says; like Dropout, nothing is saved."""
+
+    kind: str
+    stream: int
+    seed: int | None = None
+    rate: float = 0.0
+    a: float = 0.0
+    b: float = 0.0
+    c: float = 0.0
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        if self.kind in ("kept", "plus normal"):
+            return None if self.kind == "kept" else grad, None
+        return tape.emit(replace(self, b=0.0, c=0.0), grad, call.inputs[1]), None
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        x, clock = inputs
+        numbers = self.rate, self.a, self.b, self.c
+        return kernels.dropout.noise(self.kind, x, outputs[0], clock, self.stream, self.seed, *numbers)
 
 
 @dataclass(frozen=True)

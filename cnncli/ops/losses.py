@@ -74,20 +74,25 @@ class LossGrad(Op):
 
 @dataclass(frozen=True)
 class Penalty(Op):
-    """x → l1·Σ|x| + l2·Σx², shape (1,); for a batched x (an activity) divided by the batch size, as in Keras."""
+    """x → a penalty, shape (1,)."""
 
     as_whole: ClassVar[bool] = True
-
-    l1: float
-    l2: float
-    batched: bool
     is_root: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like((1,), batched=False),)
 
+
+@dataclass(frozen=True)
+class SizePenalty(Penalty):
+    """x → l1·Σ|x| + l2·Σx²; for a batched x (an activity) divided by the batch size, as in Keras."""
+
+    l1: float
+    l2: float
+    batched: bool
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        return (tape.emit(PenaltyGrad(self.l1, self.l2, self.batched), call.inputs[0]),)
+        return (tape.emit(SizePenaltyGrad(self.l1, self.l2, self.batched), call.inputs[0]),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.penalties.value(
@@ -96,8 +101,8 @@ class Penalty(Op):
 
 
 @dataclass(frozen=True)
-class PenaltyGrad(Op):
-    """x → the gradient of Penalty: l1·sign(x) + 2·l2·x, divided by the batch size if `batched`."""
+class SizePenaltyGrad(Op):
+    """x → the gradient of SizePenalty: l1·sign(x) + 2·l2·x, divided by the batch size if `batched`."""
 
     as_whole: ClassVar[bool] = True
 
@@ -110,6 +115,36 @@ class PenaltyGrad(Op):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.penalties.gradient(inputs[0], outputs[0], self.l1, self.l2, _scale(self.batched, inputs[0]))
+
+
+@dataclass(frozen=True)
+class AnglePenalty(Penalty):
+    """x, a matrix → factor · the mean of |cos| of the angles between its rows, or its columns."""
+
+    factor: float
+    rows: bool
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        return (tape.emit(AnglePenaltyGrad(self.factor, self.rows), call.inputs[0]),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.orthogonal.value(inputs[0], outputs[0], self.factor, self.rows, scratch)
+
+
+@dataclass(frozen=True)
+class AnglePenaltyGrad(Op):
+    """x → the gradient of AnglePenalty."""
+
+    as_whole: ClassVar[bool] = True
+
+    factor: float
+    rows: bool
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.orthogonal.gradient(inputs[0], outputs[0], self.factor, self.rows, scratch)
 
 
 def _scale(batched: bool, x: Tensor) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from math import prod
 from operator import itemgetter
@@ -34,6 +34,21 @@ class Affine(Elementwise):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.arithmetic.apply("affine", inputs, outputs[0], self.scale, self.offset)
+
+
+@dataclass(frozen=True)
+class AffineChannels(Elementwise):
+    """scale · x + offset, with one scale and offset for each element of the last axis."""
+
+    scales: tuple[float, ...]
+    offsets: tuple[float, ...]
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        return (tape.emit(replace(self, offsets=(0.0,) * len(self.offsets)), grad),)
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.weights.affine(inputs[0], outputs[0], self.scales, self.offsets)
 
 
 @dataclass(frozen=True)

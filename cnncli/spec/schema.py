@@ -21,7 +21,7 @@ from cnncli.version import __version__
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 VALUE: Schema = {"type": "string", "pattern": rf"^\$({PARAMETER.pattern})$"}
 """$name: the value of a block parameter."""
-IN_BLOCKS = ("initializer", "regularizer", "constraint")
+IN_BLOCKS = ("activation", "initializer", "regularizer", "constraint")
 """Kinds of declarations used in layers, which may therefore contain $name."""
 NAMES: Schema = {"type": "array", "items": {"type": "string"}, "minItems": 1}
 

@@ -114,7 +114,7 @@ def test_a_table_of_several_classes_gets_a_sigmoid_for_each(tmp_path):
         picture(tmp_path / "photos" / f"{name}.png", size=(12, 12), colour=(ord(name), 0, 0))
     init(tmp_path, "--data", "photos")
     spec = load(tmp_path / "photos.yaml")
-    assert (spec.model.nodes[-1].layer.activation, spec.fit.class_weight) == ("sigmoid", None)
+    assert (spec.model.nodes[-1].layer.activation.name, spec.fit.class_weight) == ("sigmoid", None)
     figures, _ = trained(tmp_path, "photos.yaml")
     assert {"val_loss", "val_binary_accuracy"} <= set(figures)
 

@@ -12,6 +12,7 @@ from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
 from cnncli.graph.objective import objective
 from cnncli.kernels.elementwise.activation_names import CONSTANTS, OF_INPUT, parts
+from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
@@ -39,8 +40,17 @@ def chain(input_shape, *entries):
     return Model(input_shape, tuple(nodes))
 
 
-def activation_layer(name):
-    return "Activation", {"activation": name}
+def activation_layer(kind):
+    """The layer that has the activation `kind` of the kernels."""
+    name, constants = parts(kind)
+    if name == "gelu_tanh":
+        return "Activation", {"activation": {"gelu": {"approximate": True}}}
+    if name == "clipped_relu":
+        most, slope, threshold = constants
+        return "ReLU", {"max_value": most, "negative_slope": slope, "threshold": threshold}
+    name = {"elu_of_input": "elu"}.get(name, name)
+    arguments = dict(zip(ACTIVATIONS.classes[name].fields, constants, strict=False))
+    return "Activation", {"activation": {name: arguments} if arguments else name}
 
 
 def random_model(seed, activation):
@@ -159,11 +169,13 @@ def test_a_block_stays_as_it_is_where_somebody_reads_what_lies_inside(which, rea
     assert fuse(tape.calls, [conv_relu_pool], kept) == tape.calls
 
 
-@pytest.mark.parametrize("kind", [*sorted(CONSTANTS.keys() - OF_INPUT - {"leaky_relu"}), "leaky_relu(0.01)"])
+OF_OUTPUT = ("leaky_relu(0.01)", "celu(0.3)", "hard_shrink(0.1)", "soft_shrink(0.1)", "squareplus(0.5)")
+
+
+@pytest.mark.parametrize("kind", [*sorted(CONSTANTS.keys() - OF_INPUT - {"exponential"}), *OF_OUTPUT])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
 def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtype, tolerance):
-    name, constants = parts(kind)
-    after = ("LeakyReLU", {"negative_slope": constants[0]}) if name == "leaky_relu" else activation_layer(kind)
+    after = activation_layer(kind)
     model = chain(
         (9, 8, 3),
         ("Conv2D", {"filters": 6, "kernel_size": 3, "groups": 3, "padding": "same"}),
@@ -190,20 +202,26 @@ def test_a_product_with_its_activation_computes_the_same(monkeypatch, kind, dtyp
         np.testing.assert_allclose(found, expected, rtol=0, atol=tolerance * max(1, np.abs(expected).max()))
 
 
-@pytest.mark.parametrize("kind", sorted(OF_INPUT - {"clipped_relu"}))
+INPUTS = {"clipped_relu": "clipped_relu(2.0, 0.1, 0.3)", "elu_of_input": "elu_of_input(-1.5)"}
+INPUTS |= {"threshold": "threshold(0.1, -0.2)"}
+
+
+@pytest.mark.parametrize("kind", [INPUTS.get(kind, kind) for kind in sorted(OF_INPUT)])
 @pytest.mark.parametrize(("dtype", "tolerance"), [("float64", 1e-12), ("float32", 1e-6)])
 def test_an_activation_that_needs_its_input_goes_into_a_normalization_and_not_into_a_product(
     monkeypatch, kind, dtype, tolerance
 ):
     model = chain(
         (6, 5, 3),
-        ("Conv2D", {"filters": 6, "kernel_size": 3, "activation": kind}),
+        ("Conv2D", {"filters": 6, "kernel_size": 3}),
+        activation_layer(kind),
         ("BatchNormalization", {}),
         activation_layer(kind),
         ("BatchNormalization", {"trainable": False}),
         activation_layer(kind),
         ("Flatten", {}),
-        ("Dense", {"units": 3, "activation": kind}),
+        ("Dense", {"units": 3}),
+        activation_layer(kind),
     )
     loss = LOSSES.parse("mean_squared_error")
     fused = objective(model, loss, "train", [fuse_activation_training]).calls

@@ -223,7 +223,7 @@ def test_shape_errors_name_the_rule_the_value_and_the_node():
             ("conv", ("input",), "Conv2D", {"filters": 4, "kernel_size": 1, "groups": 4}),
             "received 2 channels, groups=4",
         ),
-        (("add", ("input",), "Add", {}), "Add takes at least 2 inputs; received 1"),
+        (("less", ("input",), "Subtract", {}), "Subtract takes exactly 2 inputs; received 1"),
         (("join", ("input", "input"), "Concatenate", {"axis": 0}), "axis must be from 1 to 3, or negative"),
         (("c", ("input",), "Dense", {"units": 2, "kernel_constraint": {"max_norm": {"axis": 2}}}), "received axis=2"),
     ):

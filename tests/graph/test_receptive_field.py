@@ -75,6 +75,10 @@ def test_layers_made_of_known_operations_need_nothing_of_their_own():
     assert list(found.values()) == [(1, 1), (3, 3), (3, 3), None, None, (5, 5)]
 
 
+def test_a_layer_that_rearranges_its_weights_sees_what_the_one_before_sees():
+    assert fields(chain(conv(3), ("PReLU", {"shared_axes": [1, 2]}), conv(3))) == [(1, 1), (3, 3), (3, 3), (5, 5)]
+
+
 def test_ways_that_advance_differently_have_no_common_receptive_field():
     model = graph(
         (8, 8, 1),

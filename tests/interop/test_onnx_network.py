@@ -261,6 +261,13 @@ def test_sizes_that_change():
         ({"Activation": {"activation": "hard_sigmoid"}}, "HardSigmoid", {"alpha": 1 / 6, "beta": 0.5}),
         ({"Activation": {"activation": "hard_swish"}}, "HardSwish", {}),
         ({"Activation": {"activation": "gelu"}}, "Gelu", {}),
+        ({"Activation": {"activation": {"gelu": {"approximate": True}}}}, "Gelu", {"approximate": "tanh"}),
+        ({"Activation": {"activation": {"hard_shrink": {"threshold": 0.2}}}}, "Shrink", {"lambd": 0.2, "bias": 0.0}),
+        ({"Activation": {"activation": {"soft_shrink": {"threshold": 0.2}}}}, "Shrink", {"lambd": 0.2, "bias": 0.2}),
+        ({"Activation": {"activation": {"celu": {"alpha": 0.2}}}}, "Celu", {"alpha": 0.2}),
+        ({"ELU": {"alpha": -0.5}}, "Elu", {"alpha": -0.5}),
+        ({"Activation": {"activation": "mish"}}, "Mish", {}),
+        ({"Activation": {"activation": "log_softmax"}}, "LogSoftmax", {"axis": 1}),
         ("Softmax", "Softmax", {"axis": 1}),
     ],
 )
@@ -276,6 +283,26 @@ def test_a_rectifier_with_a_ceiling_clips(entry, most):
     made = chain((4, 5, 3), entry)
     (node,) = made["nodes"]
     assert (node["operator"], [constant(made, name) for name in node["inputs"][1:]]) == ("Clip", [0.0, most])
+
+
+def test_rescaling_of_channels_is_a_normalization():
+    (node,) = (made := chain((4, 5, 2), {"Rescaling": {"scale": [2, 3], "offset": 1}}))["nodes"]
+    assert (node["operator"], node["attributes"]) == ("BatchNormalization", {"epsilon": 0.0})
+    numbers = [constant(made, name) for name in node["inputs"][1:]]
+    assert numbers == [[2.0, 3.0], [1.0, 1.0], [0.0, 0.0], [1.0, 1.0]]
+
+
+def test_the_other_activations_are_made_of_several():
+    for name, expected in {
+        "log_sigmoid": ["Neg", "Softplus", "Neg"],
+        "tanh_shrink": ["Tanh", "Sub"],
+        "hard_tanh": ["Clip"],
+    }.items():
+        assert operators(chain((3,), {"Activation": {"activation": name}})) == expected
+    threshold = {"threshold": {"threshold": 1, "default_value": 2}}
+    above, chosen = chain((3,), {"Activation": {"activation": threshold}})["nodes"]
+    assert (above["operator"], chosen["operator"]) == ("Greater", "Where")
+    assert chosen["inputs"][:2] == [above["output"], "input"]
 
 
 def test_the_swish_is_made_of_two():

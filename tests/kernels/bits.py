@@ -4,10 +4,20 @@ import hashlib
 
 import numpy as np
 
-from cnncli.kernels.elementwise import activations, arithmetic, axes, dropout, merge, softmax, weights
+from cnncli.kernels.elementwise import (
+    activations,
+    arithmetic,
+    axes,
+    dropout,
+    log_softmax,
+    merge,
+    softmax,
+    sparsemax,
+    weights,
+)
 from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.kernels.jit.runtime import tensor
-from cnncli.kernels.losses import loss_functions, penalties
+from cnncli.kernels.losses import loss_functions, orthogonal, penalties
 from cnncli.kernels.losses.loss_rules import RULES
 from cnncli.kernels.optimizers import clipping, update_rules
 from cnncli.kernels.optimizers.update_rules import Segments
@@ -45,9 +55,11 @@ def results(dtype):
         keep(kind, out, lambda _, kind=kind, out=out: activations.forward(kind, tensor(x), tensor(out)))
         places = tensor(x if of_input(kind) else out), tensor(grad), tensor(back)
         keep(f"{kind} backward", back, lambda _, kind=kind, places=places: activations.backward(kind, *places))
-    y, out = np.empty_like(x), np.empty_like(x)
-    keep("softmax", y, lambda _: softmax.forward(tensor(x), tensor(y)))
-    keep("softmax backward", out, lambda _: softmax.backward(tensor(y), tensor(grad), tensor(out)))
+    for name, module in (("log_softmax", log_softmax), ("sparsemax", sparsemax), ("softmax", softmax)):
+        y, out = np.empty_like(x), np.empty_like(x)
+        keep(name, y, lambda _, module=module, y=y: module.forward(tensor(x), tensor(y)))
+        places = tensor(y), tensor(grad), tensor(out)
+        keep(f"{name} backward", out, lambda _, module=module, places=places: module.backward(*places))
     target, weight = np.abs(given(700, 37)), np.abs(given(700))
     for name in RULES:
         value, probabilities, out = np.empty_like(weight), np.empty_like(x), np.empty_like(x)
@@ -115,11 +127,19 @@ def _others(keep, given, dtype):
     w, g, m = given(999), given(999), given(999)
     dropped, clock = np.empty_like(w), np.array([3, 4])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
+    for kind in sorted(dropout.FORMULAS.keys() - {"kept"}):  # whose numbers are two
+        noisy = np.empty_like(w)
+        places_noise = tensor(w), tensor(noisy), tensor(clock)
+        keep(kind, noisy, lambda _, kind=kind, p=places_noise: dropout.noise(kind, *p, 1, None, 0.3, 0.7, 0.2, 0.1))
+    scaled, numbers = np.empty_like(images), np.linspace(-1, 1, 21)
+    keep("affine of channels", scaled, lambda _: weights.affine(tensor(images), tensor(scaled), numbers, numbers))
     total = np.empty_like(w)
     keep("add", total, lambda _: merge.add([tensor(w), tensor(g), tensor(m)], tensor(total)))
     penalty, slope = np.empty(1, dtype), np.empty_like(w)
     keep("penalty", penalty, lambda s: penalties.value(tensor(w), tensor(penalty), 0.1, 0.2, 1.0, s))
     keep("penalty gradient", slope, lambda _: penalties.gradient(tensor(w), tensor(slope), 0.1, 0.2, 1.0))
+    matrix, angles = given(37, 27), np.empty((37, 27), dtype)
+    keep("angles", angles, lambda s: orthogonal.gradient(tensor(matrix), tensor(angles), 0.1, True, s))
 
 
 def _updates(keep, given):

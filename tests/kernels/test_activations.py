@@ -7,7 +7,13 @@ from cnncli.kernels.jit.runtime import SPAN, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
 from tests.reference import activations as twin
 
-KINDS = [*activations.KINDS, "leaky_relu(0.01)", "elu(0.7)", "clipped_relu(1.5, 0.25, 0.5)", "clipped_relu(2, 0, 1)"]
+KINDS = [
+    *activations.KINDS,
+    *("leaky_relu(0.01)", "elu(0.7)", "clipped_relu(1.5, 0.25, 0.5)", "clipped_relu(2, 0, 1)", "celu(0.3)"),
+    *("elu_of_input(-0.4)", "hard_shrink(1)", "soft_shrink(0)", "squareplus(0.1)", "threshold(-1, 2)"),
+]
+SAME = [{"relu", "clipped_relu"}, {"elu", "celu"}]
+"""Kinds that are one function with their default constants."""
 
 
 def textbook(kind, x):
@@ -54,8 +60,7 @@ def test_backward_from_what_is_saved_is_the_derivative_at_the_input_also_in_plac
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_comparison_notices_a_wrong_function(kind):
     x = np.linspace(-8, 8, 50)
-    same = {"relu", "clipped_relu"}  # that is what its constants mean where nothing is said
-    others = [other for other in KINDS if other != kind and {kind, other} != same]
+    others = [other for other in KINDS if other != kind and {kind, other} not in SAME]
     assert not any(agree(forward(kind, x), textbook(other, x)) for other in others)
     assert not agree(forward(kind, x.astype("float32")), textbook(kind, x) + 1e-3)
 
@@ -87,11 +92,27 @@ def test_large_arguments_saturate_without_overflow(dtype):
         assert_agree(slope, np.array([0, 0, 0.5, 1, 1]))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_values_and_slopes_of_hostile_numbers_are_those_of_the_textbook(kind, dtype):
+    limits, most = np.finfo(dtype), 80 if parts(kind)[0] == "exponential" else 1e15
+    sizes = [0, limits.smallest_subnormal, limits.tiny, 1e-9, 1e-3, 0.5, 1, 5, 20, 80, 100, 1e4, 1e15]
+    sizes = np.array([size for size in sizes if size <= most], dtype)
+    x = np.concatenate([sizes, -sizes])
+    with np.errstate(over="ignore"):
+        y, ones, slope = forward(kind, x), np.ones_like(x), np.empty_like(x)
+        run(activations.backward(kind, *tensors(x if of_input(kind) else y, ones, slope)))
+        np.testing.assert_allclose(y, textbook(kind, x), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(slope, derivative(kind, x), rtol=1e-6, atol=1e-6)
+
+
 def test_at_a_kink_the_slope_is_keras_one():
     # TensorFlow's ReluGrad, Relu6Grad and LeakyReluGrad ask for x > 0 and x < 6; clip_by_value lets its bounds pass.
     kinks = {"relu": [0], "relu6": [0, 6], "leaky_relu": [0], "hard_sigmoid": [-3, 3], "hard_silu": [-3, 3]}
-    kinks["clipped_relu(5, 0.25, 1)"] = [1, 5]
-    slopes = {"leaky_relu": [0.2], "hard_silu": [0, 1], "clipped_relu(5, 0.25, 1)": [0, 1]}
+    kinks |= {"clipped_relu(5, 0.25, 1)": [1, 5], "hard_tanh": [-1, 1], "hard_shrink": [-0.5, 0.5], "threshold": [0]}
+    kinks |= {"soft_shrink": [-0.5, 0.5], "sparse_plus": [-1, 1], "sparse_sigmoid": [-1, 1], "celu": [0], "elu": [0]}
+    slopes = {"leaky_relu": [0.2], "hard_silu": [0, 1], "clipped_relu(5, 0.25, 1)": [0, 1], "hard_tanh": [1, 1]}
+    slopes |= {"sparse_plus": [0, 1], "celu": [1], "elu": [1]}
     for kind, places in kinks.items():
         x = np.array(places, np.float64)
         saved, out = x if of_input(kind) else forward(kind, x), np.empty_like(x)

@@ -20,6 +20,10 @@ def test_every_constraint_agrees_with_its_twin_for_any_axes(dtype):
         for steps, expected in [
             (lambda x, limit=limit, axes=axes: constraints.max_norm(x, limit, axes), twin.max_norm(exact, limit, axes)),
             (lambda x, axes=axes: constraints.unit_norm(x, axes), twin.unit_norm(exact, axes)),
+            (
+                lambda x, limit=limit, axes=axes: constraints.min_max_norm(x, limit / 2, limit, 0.4, axes),
+                twin.min_max_norm(exact, limit / 2, limit, 0.4, axes),
+            ),
             (constraints.non_neg, twin.non_neg(exact)),
         ]:
             found = w.copy()

@@ -1,6 +1,9 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
+from cnncli.kernels.batch import random
 from cnncli.kernels.elementwise import dropout
 from cnncli.kernels.jit.runtime import SPAN, Program, run
 from tests.kernels.agreement import DTYPES, agree, assert_agree, draw, same_bits_on_1_and_2_threads, shapes, tensors
@@ -73,3 +76,32 @@ def test_a_sample_keeps_its_mask_whatever_the_batch_holds_after_it():
 def test_threads_do_not_change_a_bit():
     x, out, clock = np.ones(3 * SPAN + 3, "float32"), np.empty(3 * SPAN + 3, "float32"), np.array([3, 4])
     assert same_bits_on_1_and_2_threads(lambda: dropout.apply(*tensors(x, out, clock), 0.5, 1), out)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_normal_numbers_are_the_quantiles_of_the_words(dtype):
+    x = draw(np.random.default_rng(5), 10_001, dtype)
+    clock, exact = np.array([7, 3]), x.astype(np.float64)
+    normal = random.quantile((random.bits(11, 9, 3, x.size) + 0.5) / 2.0**32)
+    assert np.abs(normal).max() > 3.5
+    out = np.empty_like(x)
+    for kind, expected in (("plus normal", exact + 0.3 * normal), ("times normal", exact * (1 + 0.3 * normal))):
+        run(dropout.noise(kind, *tensors(x, out, clock), 9, 11, a=0.3))
+        assert_agree(out, expected, kind)
+        wide = draw(np.random.default_rng(6), (SPAN, 3), dtype)
+        steps = partial(dropout.noise, kind, *tensors(wide, wide, clock), 9, 11, a=0.3)
+        assert same_bits_on_1_and_2_threads(steps, wide)
+
+
+def test_a_seed_replaces_that_of_the_clock():
+    x, clock = np.ones(1000), np.array([11, 3])
+    own, of_clock = np.empty_like(x), np.empty_like(x)
+    run(dropout.apply(*tensors(x, of_clock, clock), 0.5, 9))
+    other = np.array([8, 3])
+    run(dropout.apply(*tensors(x, own, other), 0.5, 9, 11))
+    assert own.tobytes() == of_clock.tobytes()
+    run(dropout.noise("affine of kept", *tensors(x, own, other), 9, 11, 0.5, 3, -1, 7))
+    np.testing.assert_array_equal(own, np.where(of_clock > 0, 2, 7))
+    x *= np.nan
+    run(dropout.noise("kept", *tensors(x, own, other), 9, 11, 0.5, 0, 4, 5))
+    np.testing.assert_array_equal(own, np.where(of_clock > 0, 4, 5))

@@ -5,7 +5,7 @@ from math import ceil
 
 import numpy as np
 
-from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
+from cnncli.layers.activation_functions import ACTIVATIONS
 from tests.reference import activations, convolution, dense, pooling, resampling
 
 
@@ -19,13 +19,27 @@ def padding_and_output(size, window, strides, dilation, padding):
     return tuple(t // 2 for t in total), out
 
 
-def activated(y, name):
-    return y if name == "linear" else getattr(activations, name)(y)
+def activated(y, function):
+    arguments = function.settings()
+    if function.name in ("softmax", "log_softmax", "sparsemax"):
+        return along(arguments["axis"], getattr(activations, function.name), y)
+    if function.name == "glu":
+        a, b = np.split(y, 2, arguments["axis"])
+        return a * activations.sigmoid(b)
+    if function.name == "relu":
+        return relu(function, y)
+    if function.name == "gelu":
+        return (activations.gelu_tanh if function.approximate else activations.gelu)(y)
+    return y if function.name == "linear" else getattr(activations, function.name)(y, *arguments.values())
 
 
 def relu(layer, x):
     most = np.inf if layer.max_value is None else layer.max_value
     return activations.clipped_relu(x, most, layer.negative_slope, layer.threshold)
+
+
+def along(axis, function, x):
+    return np.moveaxis(function(np.moveaxis(x, axis, -1)), -1, axis)
 
 
 def folded(join):
@@ -105,6 +119,20 @@ def cropping2d(layer, x):
     return x[:, top : x.shape[1] - bottom, left : x.shape[2] - right]
 
 
+def center_crop(layer, x):
+    top, left = (x.shape[1] - layer.height) // 2, (x.shape[2] - layer.width) // 2
+    return x[:, top : top + layer.height, left : left + layer.width]
+
+
+def unit_normalization(layer, x):
+    return x / np.sqrt((x**2).sum(layer.axis, keepdims=True))
+
+
+def softmax(layer, x):
+    powers = np.exp(x)
+    return powers / powers.sum(layer.axis, keepdims=True)
+
+
 TWINS = {
     "BatchNormalization": batch_normalization,
     "Conv2D": conv2d,
@@ -112,13 +140,25 @@ TWINS = {
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
     "AveragePooling2D": pool(pooling.average_forward),
     "Flatten": lambda layer, x: x.reshape(len(x), -1),
+    "Reshape": lambda layer, x: x.reshape(len(x), *layer.target_shape),
+    "Permute": lambda layer, x: x.transpose(0, *layer.dims),
+    "RepeatVector": lambda layer, x: np.stack([x] * layer.n, 1),
+    "Identity": lambda layer, x: x,
+    "ActivityRegularization": lambda layer, x: x,
+    "SpatialDropout2D": lambda layer, x: x,
+    "AlphaDropout": lambda layer, x: x,
+    "GaussianDropout": lambda layer, x: x,
+    "GaussianNoise": lambda layer, x: x,
+    "PReLU": lambda layer, x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
+    "UnitNormalization": unit_normalization,
+    "CenterCrop": center_crop,
     "Activation": lambda layer, x: activated(x, layer.activation),
     "Dropout": lambda layer, x: x,
     "ReLU": relu,
     "LeakyReLU": lambda layer, x: activations.leaky_relu(x, layer.negative_slope),
     "ELU": lambda layer, x: activations.elu(x, layer.alpha),
-    "Softmax": lambda layer, x: np.moveaxis(activations.softmax(np.moveaxis(x, layer.axis, -1)), -1, layer.axis),
-    "Rescaling": lambda layer, x: x * layer.scale + layer.offset,
+    "Softmax": softmax,
+    "Rescaling": lambda layer, x: x * np.array(layer.scale) + np.array(layer.offset),
     "Add": folded(np.add),
     "Subtract": folded(np.subtract),
     "Multiply": folded(np.multiply),
@@ -176,7 +216,7 @@ OPTIONS = {
         "activation": ["linear", "relu", "sigmoid", "tanh", "softmax"],
         "use_bias": [True, False],
         "trainable": [True, False],
-        "kernel_regularizer": [None, {"L1": {"l1": 0.05}}],
+        "kernel_regularizer": [None, {"L1": {"l1": 0.05}}, {"OrthogonalRegularizer": {"factor": 0.5}}],
         "bias_regularizer": [None, {"L2": {"l2": 0.1}}],
         "activity_regularizer": [None, {"L1": {"l1": 0.3}}, {"L1L2": {"l1": 0.1, "l2": 0.2}}],
     },
@@ -190,13 +230,32 @@ OPTIONS = {
         "strides": [None, 1, 2, [3, 1]],
         "padding": ["valid", "same"],
     },
-    "Dropout": {"rate": [0.0, 0.25, 0.9]},
-    "Activation": {"activation": [*ACTIVATIONS, *OTHER_NAMES]},
+    "Dropout": {"rate": [0.0, 0.25, 0.9], "noise_shape": [None, [None, 1, 5], [None, None, 1]], "seed": [None, 4]},
+    "SpatialDropout2D": {"rate": [0.0, 0.25, 0.9], "seed": [None, 4]},
+    "AlphaDropout": {
+        "rate": [0.0, 0.25, 0.9],
+        "noise_shape": [None, [None, 1, None], [None, 4, 1]],
+        "seed": [None, -4],
+    },
+    "GaussianDropout": {"rate": [0.0, 0.25, 0.9], "seed": [None, 4]},
+    "GaussianNoise": {"stddev": [0.0, 0.25, 1.0], "seed": [None, 4]},
+    "ActivityRegularization": {"l1": [0.0, 0.2], "l2": [0.0, 0.3]},
+    "PReLU": {
+        "shared_axes": [None, 1, 2, 3, [1, 2], [1, 3], [2, 3], [1, 2, 3]],
+        "alpha_regularizer": [None, {"L2": {"l2": 0.1}}],
+        "trainable": [True, False],
+    },
+    "Reshape": {"target_shape": [[24], [4, 3, 2], [2, -1], [2, 3, 2, 2]]},
+    "Permute": {"dims": [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]]},
+    "RepeatVector": {"n": [1, 2, 5]},
+    "UnitNormalization": {"axis": [-1, 1, 2, [1, 2], [1, 3], [2, -1], [1, 2, 3]]},
+    "CenterCrop": {"height": [1, 2, 5], "width": [1, 3, 6]},
+    "Activation": {"activation": [name for name in ACTIVATIONS.spellings if name != "threshold"]},
     "ReLU": {"max_value": [None, 0.0, 0.5, 6.0], "negative_slope": [0.0, 0.25], "threshold": [0.0, 0.4]},
     "LeakyReLU": {"negative_slope": [0.3, 0.0, 1.5]},
-    "ELU": {"alpha": [1.0, 0.0, 0.3]},
-    "Softmax": {"axis": [-1, 1, 2, -2, 3]},
-    "Rescaling": {"scale": [0.25, -3, 0.0], "offset": [0.0, 0.5]},
+    "ELU": {"alpha": [1.0, 0.0, 0.3, -1.5]},
+    "Softmax": {"axis": [-1, 1, 2, -2, 3, [1, 2], [1, 3], [2, 3], [3, 2, 1], [2]]},
+    "Rescaling": {"scale": [0.25, -3, 0.0, [1, "1/2", -3, 4]], "offset": [0.0, 0.5, [0, 1, 2, 3]]},
     "Concatenate": {"axis": [1, 3, -1, -2]},
     "DepthwiseConv2D": {
         **DEPTHWISE,
@@ -239,6 +298,17 @@ BASES = {
     "MaxPooling2D": ({}, [(6, 7, 2)]),
     "AveragePooling2D": ({}, [(6, 7, 2)]),
     "Dropout": ({}, [(4, 5)]),
+    "SpatialDropout2D": ({}, [(3, 4, 5)]),
+    "AlphaDropout": ({}, [(4, 5)]),
+    "GaussianDropout": ({}, [(4, 5)]),
+    "GaussianNoise": ({}, [(4, 5)]),
+    "ActivityRegularization": ({}, [(4, 5)]),
+    "PReLU": ({}, [(2, 3, 4)]),
+    "Reshape": ({}, [(2, 3, 4)]),
+    "Permute": ({}, [(2, 3, 4)]),
+    "RepeatVector": ({}, [(5,)]),
+    "UnitNormalization": ({}, [(3, 4, 2)]),
+    "CenterCrop": ({}, [(5, 6, 3)]),
     "Activation": ({}, [(3, 4)]),
     "ReLU": ({}, [(3, 4)]),
     "LeakyReLU": ({}, [(3, 4)]),

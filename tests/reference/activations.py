@@ -57,6 +57,83 @@ def clipped_relu(x, most=inf, slope=0.0, threshold=0.0):
     return np.where(x > threshold, np.minimum(x, most), below)
 
 
+def celu(x, alpha=1.0):
+    return np.where(x < 0, alpha * np.expm1(np.minimum(x, 0) / alpha), x)
+
+
+def elu_of_input(x, alpha=-1.0):
+    return elu(x, alpha)
+
+
+def selu(x):
+    return SELU[0] * elu(x, SELU[1])
+
+
+def exponential(x):
+    return np.exp(x)
+
+
+def gelu_tanh(x):
+    return x / 2 * (1 + np.tanh(curve(x)))
+
+
+def curve(x):
+    """The cubic that approximates artanh(erf(x/√2))."""
+    return sqrt(2 / pi) * (x + 0.044715 * x**3)
+
+
+def softplus(x):
+    return np.logaddexp(x, 0)
+
+
+def log_sigmoid(x):
+    return -np.logaddexp(-x, 0)
+
+
+def mish(x):
+    return x * np.tanh(softplus(x))
+
+
+def softsign(x):
+    return x / (1 + np.abs(x))
+
+
+def hard_tanh(x):
+    return np.clip(x, -1, 1)
+
+
+def hard_shrink(x, threshold=0.5):
+    return np.where(np.isnan(x) | (np.abs(x) > threshold), x, 0.0)
+
+
+def soft_shrink(x, threshold=0.5):
+    return np.where(x > threshold, x - threshold, np.where(x < -threshold, x + threshold, 0.0 * x))
+
+
+def tanh_shrink(x):
+    return x - np.tanh(x)
+
+
+def sparse_plus(x):
+    return np.where(x <= -1, 0.0, np.where(x < 1, (x + 1) ** 2 / 4, x))
+
+
+def sparse_sigmoid(x):
+    return np.clip((x + 1) / 2, 0, 1)
+
+
+def squareplus(x, b=4.0):
+    with np.errstate(over="ignore"):
+        root = np.sqrt(x**2 + b)
+    return np.where(x < 0, b / (root + np.abs(x)), root + x) / 2
+
+
+def threshold(x, threshold=0.0, value=-1.0):
+    return np.where(np.isnan(x) | (x > threshold), x, value)
+
+
+SELU = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+"""Scale and alpha."""
 DERIVATIVES = {
     "relu": lambda x: np.where(x > 0, 1.0, 0.0),
     "relu6": lambda x: np.where((x > 0) & (x < 6), 1.0, 0.0),
@@ -68,6 +145,25 @@ DERIVATIVES = {
     "gelu": lambda x: normal(x) + x * np.exp(-(x**2) / 2) / sqrt(2 * pi),
     "silu": lambda x: sigmoid(x) + x / (4 * np.cosh(x / 2) ** 2),
     "hard_silu": lambda x: np.where(x >= 3, 1.0, np.where(x <= -3, 0.0, x / 3 + 0.5)),
+    "celu": lambda x, alpha=1.0: np.where(x > 0, 1.0, np.exp(np.minimum(x, 0) / alpha)),
+    "elu_of_input": lambda x, alpha=-1.0: np.where(x > 0, 1.0, alpha * np.exp(np.minimum(x, 0))),
+    "exponential": np.exp,
+    "gelu_tanh": lambda x: (
+        (1 + np.tanh(curve(x))) / 2 + x / 2 * (1 - np.tanh(curve(x)) ** 2) * sqrt(2 / pi) * (1 + 3 * 0.044715 * x**2)
+    ),
+    "hard_shrink": lambda x, threshold=0.5: np.where(np.abs(x) > threshold, 1.0, 0.0),
+    "hard_tanh": lambda x: np.where(np.abs(x) <= 1, 1.0, 0.0),
+    "log_sigmoid": lambda x: sigmoid(-x),
+    "mish": lambda x: np.tanh(softplus(x)) + x * sigmoid(x) / np.cosh(np.minimum(softplus(x), 300)) ** 2,
+    "selu": lambda x: SELU[0] * np.where(x >= 0, 1.0, SELU[1] * np.exp(np.minimum(x, 0))),
+    "soft_shrink": lambda x, threshold=0.5: np.where(np.abs(x) > threshold, 1.0, 0.0),
+    "softplus": sigmoid,
+    "softsign": lambda x: 1 / (1 + np.abs(x)) ** 2,
+    "sparse_plus": lambda x: np.clip((x + 1) / 2, 0, 1),
+    "sparse_sigmoid": lambda x: np.where(np.abs(x) < 1, 0.5, 0.0),
+    "squareplus": lambda x, b=4.0: squareplus(x, b) / np.sqrt(x**2 + b),
+    "tanh_shrink": lambda x: np.tanh(x) ** 2,
+    "threshold": lambda x, threshold=0.0, value=-1.0: np.where(x > threshold, 1.0, 0.0),
     "clipped_relu": lambda x, most=inf, slope=0.0, threshold=0.0: np.where(
         x > threshold, np.where(x <= most, 1.0, 0.0), np.where(x < threshold, slope, 0.0)
     ),
@@ -91,3 +187,25 @@ def softmax_backward(y, grad):
         row = y[index]
         out[index] = (np.diag(row) - np.outer(row, row)) @ grad[index]
     return out
+
+
+def log_softmax(x):
+    x = x - x.max(axis=-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(axis=-1, keepdims=True))
+
+
+def log_softmax_backward(y, grad):
+    return grad - np.exp(y) * grad.sum(axis=-1, keepdims=True)
+
+
+def sparsemax(x):
+    """By sorting, as in the article."""
+    z = -np.sort(-x, axis=-1)
+    thresholds = (np.cumsum(z, axis=-1) - 1) / np.arange(1, x.shape[-1] + 1)
+    support = (z > thresholds).sum(axis=-1, keepdims=True)
+    return np.maximum(x - np.take_along_axis(thresholds, support - 1, axis=-1), 0)
+
+
+def sparsemax_backward(y, grad):
+    chosen = y > 0
+    return np.where(chosen, grad - (grad * chosen).sum(axis=-1, keepdims=True) / chosen.sum(axis=-1, keepdims=True), 0)

@@ -114,6 +114,30 @@ def penalty_gradient(x, l1, l2, scale):
     return scale * (l1 * np.sign(x) + 2 * l2 * x)
 
 
+def angles(x, factor, rows):
+    """Keras' OrthogonalRegularizer."""
+    unit = x if rows else x.T
+    unit = unit * np.minimum(1 / np.maximum(np.sqrt((unit**2).sum(axis=1, keepdims=True)), 1e-300), 1e7)
+    size = len(unit)
+    products = np.abs(unit @ unit.T) * (1 - np.eye(size))
+    return factor * 0.5 * products.sum() / max(1, size * (size - 1) / 2)
+
+
+def angles_gradient(x, factor, rows):
+    """Derived from that of each pair: the cosine's sign times the other row less its part along this one."""
+    w = x if rows else x.T
+    length = np.sqrt((w**2).sum(axis=1, keepdims=True))
+    unit, size = w / np.where(length == 0, 1, length), len(w)
+    found = np.zeros_like(w)
+    for i in range(size):
+        for j in range(size):
+            if i != j and length[i]:
+                cosine = unit[i] @ unit[j]
+                found[i] += np.sign(cosine) * (unit[j] - cosine * unit[i]) / length[i]
+    found *= 2 * factor / max(1, size * (size - 1))
+    return found if rows else found.T
+
+
 def norm(w, axes):
     return np.sqrt((w**2).sum(axis=axes, keepdims=True))
 
@@ -121,6 +145,11 @@ def norm(w, axes):
 def max_norm(w, max_value, axes):
     length = norm(w, axes)
     return w * np.clip(length, 0, max_value) / (EPSILON + length)
+
+
+def min_max_norm(w, least, most, rate, axes):
+    length = norm(w, axes)
+    return w * (rate * np.clip(length, least, most) + (1 - rate) * length) / (EPSILON + length)
 
 
 def unit_norm(w, axes):

@@ -66,6 +66,7 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
         ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),
+        ("Input", "there is no Input layer: set `input_shape: [28, 28, 1]` under `model`"),
         ("qqqqq", "there is no 'qqqqq'; `cnncli layers` lists what there is"),
     ],
 )

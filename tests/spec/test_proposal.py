@@ -144,7 +144,7 @@ def test_every_network_fits_every_size(model, size):
     )
     spec = parse("\n".join([f"{head}model:", *lines]), "made.yaml")
     last = spec.model.nodes[-1].layer
-    assert (last.units, last.activation) == (3, "softmax")
+    assert (last.units, last.activation.name) == (3, "softmax")
     normalized = [node for node in spec.model.nodes if type(node.layer).__name__ == "BatchNormalization"]
     assert all(node.layer.momentum == 0.9 for node in normalized)  # few batches an epoch may have to do
     assert bool(normalized) == (model in NORMALIZED or (model == "small" and min(size) >= 40))

@@ -199,7 +199,7 @@ def test_every_argument_says_what_it_may_be_and_what_it_is_without_a_word():
     defined = schema()["$defs"]
     padding = defined["layer.Conv2D"]["properties"]["padding"]
     assert (padding["description"], padding["default"]) == ("one of valid, same", "valid")
-    assert {"enum": ["valid", "same"]} in padding["anyOf"]
+    assert {"enum": ["valid", "same"]} in padding["anyOf"][0]["anyOf"]
     split = schema()["properties"]["data"]["properties"]["validation_split"]
     assert split["description"].startswith("Fraction of the training data used for validation")
     assert (split["default"], split["minimum"], split["exclusiveMaximum"]) == (0.0, 0, 1)

@@ -146,6 +146,12 @@ def test_warm_up_steps_without_a_target_are_warned_of():
     assert not found(", warmup_steps: 5, warmup_target: 0.2")
 
 
+def test_a_merge_of_one_input_is_warned_of():
+    ((line, message),) = warned("Flatten", "Add", dense("softmax"))
+    assert (line, message.partition(":")[0]) == (5, "Add of one input returns it")
+    assert not warned("Flatten", "Add: {inputs: [previous, previous]}", dense("softmax"))
+
+
 def test_a_warning_of_an_override_has_its_place():
     found = parse(
         HEAD + "    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"

@@ -9,25 +9,28 @@ from typing import Any
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model
 from cnncli.interop.refusal import no_counterpart
+from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
+from cnncli.layers.initializers import Initializer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
 NAMES = """
-    linear relu relu6 leaky_relu elu gelu silu hard_silu sigmoid hard_sigmoid tanh softmax
-    Activation Add Average AveragePooling2D BatchNormalization Concatenate Conv2D Conv2DTranspose Cropping2D Dense
-    DepthwiseConv2D Dropout ELU Flatten GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum
-    Multiply ReLU Rescaling SeparableConv2D Softmax Subtract UpSampling2D ZeroPadding2D
+    Activation ActivityRegularization Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop
+    Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten GaussianDropout
+    GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D LeakyReLU MaxPooling2D Maximum Minimum Multiply PReLU
+    Permute ReLU RepeatVector Rescaling Reshape SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
+    UpSampling2D ZeroPadding2D
     BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge
     CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError MeanAbsolutePercentageError
     MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge Tversky
     Adadelta Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
-    Constant GlorotNormal GlorotUniform HeNormal HeUniform LecunNormal LecunUniform Ones RandomNormal RandomUniform
-    TruncatedNormal VarianceScaling Zeros
-    L1 L1L2 L2 MaxNorm NonNeg UnitNorm
+    Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
+    RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    L1 L1L2 L2 MaxNorm MinMaxNorm NonNeg OrthogonalRegularizer UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
-"""Declarations with the same arguments and semantics in Keras, and activations."""
+"""Declarations with the same arguments and semantics in Keras; all activations have."""
 NOT_IN_KERAS = ("exclude", "multipliers")
 """Arguments of optimizers that Keras does not have."""
 ON_ROWS = {"SparseCategoricalCrossentropy": "CategoricalCrossentropy"}
@@ -89,15 +92,21 @@ def configured(declaration: Declaration, before: str, after: str = "") -> dict[s
         raise _refusal(what)
     return {
         "class_name": kind.__name__,
-        "config": {name: _plain(name, value, what) for name, value in declaration.settings().items()},
+        "config": {
+            name: _plain(name, value, what)
+            for name, value in declaration.settings().items()
+            if value is not None or not isinstance(declaration, Initializer)  # some are unknown to older versions
+        },
     }
 
 
 def _plain(name: str, value: Any, what: str) -> Any:
+    if isinstance(value, ActivationFunction):
+        if not value.is_default:
+            raise _refusal(f"{what} with {name} {value}")
+        return value.name
     if isinstance(value, Declaration):
         return configured(value, f"{what} with {name} ")
-    if name == "activation" and value not in KNOWN:
-        raise _refusal(f"{what} with {name} {value}")
     return [_plain(name, item, what) for item in value] if isinstance(value, tuple) else value
 
 

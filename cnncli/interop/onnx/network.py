@@ -20,7 +20,7 @@ from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Add, Softmax
 from cnncli.ops.ir import Call, Op
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, Extreme, Multiply, Repeat, Subtract, SwapLast
+from cnncli.ops.merging import Affine, AffineChannels, Extreme, Multiply, Repeat, Subtract, SwapLast
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose
@@ -166,14 +166,37 @@ def _swish(graph: Graph, call: Call) -> None:
     graph.emit(call, "Mul", [*x, graph.emit(call, "Sigmoid", x)])
 
 
+def _log_sigmoid(graph: Graph, call: Call) -> None:
+    negated = graph.emit(call, "Neg", graph.read(call))
+    graph.emit(call, "Neg", [graph.emit(call, "Softplus", [negated])])
+
+
+def _tanh_shrink(graph: Graph, call: Call) -> None:
+    x = graph.read(call)
+    graph.emit(call, "Sub", [*x, graph.emit(call, "Tanh", x)])
+
+
+def _shrink(graph: Graph, call: Call, threshold: float, bias: float = 0.0) -> None:
+    graph.emit(call, "Shrink", graph.read(call), lambd=threshold, bias=bias)
+
+
+def _threshold(graph: Graph, call: Call, threshold: float, value: float) -> None:
+    x = graph.read(call)
+    above = graph.emit(call, "Greater", [*x, graph.constant(threshold)])
+    graph.emit(call, "Where", [above, *x, graph.constant(value)])
+
+
 def _clipped(graph: Graph, call: Call, most: float, slope: float, threshold: float) -> None:
     if slope or (threshold and most != inf):
         raise graph.refusal(call, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
-    x = graph.read(call)
     if threshold:
-        graph.emit(call, "ThresholdedRelu", x, alpha=threshold)
+        graph.emit(call, "ThresholdedRelu", graph.read(call), alpha=threshold)
     else:
-        graph.emit(call, "Clip", [*x, graph.constant(0.0), graph.constant(most)])
+        _bounded(graph, call, 0.0, most)
+
+
+def _bounded(graph: Graph, call: Call, least: float, most: float) -> None:
+    graph.emit(call, "Clip", [*graph.read(call), graph.constant(least), graph.constant(most)])
 
 
 def _reshape(graph: Graph, call: Call, op: Reshape) -> None:
@@ -191,6 +214,13 @@ def _affine(graph: Graph, call: Call, op: Affine) -> None:
     scaled = graph.emit(call, "Mul", [*graph.read(call), graph.constant(op.scale)])
     if op.offset:
         graph.emit(call, "Add", [scaled, graph.constant(op.offset)])
+
+
+def _affine_channels(graph: Graph, call: Call, op: AffineChannels) -> None:
+    """As a normalization by mean 0 and variance 1."""
+    channels = len(op.scales)
+    numbers = list(op.scales), list(op.offsets), [0.0] * channels, [1.0] * channels
+    graph.emit(call, "BatchNormalization", [*graph.read(call), *map(graph.constant, numbers)], epsilon=0.0)
 
 
 def _concatenated(graph: Graph, call: Call, op: Concatenate) -> None:
@@ -214,12 +244,16 @@ def _larger(graph: Graph, call: Call, op: UpSample2D) -> None:
     graph.emit(call, "Resize", [*graph.read(call), "", scales], **how)
 
 
+def _softmax(graph: Graph, call: Call, op: Softmax) -> None:
+    graph.emit(call, graph.choice(call, SOFTMAXES, op.kind, "activation"), graph.read(call), axis=1)
+
+
 def _each(operator: str) -> Translator:
     """Translate to one node with unchanged inputs."""
     return lambda graph, call, op: graph.emit(call, operator, graph.read(call))
 
 
-def _plain(operator: str, attribute: str = "", **attributes: float) -> Callable[..., object]:
+def _plain(operator: str, attribute: str = "", **attributes: float | str) -> Callable[..., object]:
     """Translate to one node with these attributes; `attribute` is set to the activation's constant."""
 
     def emit(graph: Graph, call: Call, *constants: float) -> object:
@@ -240,18 +274,34 @@ ACTIVATIONS: Mapping[str, Callable[..., object]] = {
     "sigmoid": _plain("Sigmoid"),
     "hard_sigmoid": _plain("HardSigmoid", alpha=1 / 6, beta=0.5),
     "tanh": _plain("Tanh"),
+    "celu": _plain("Celu", "alpha"),
     "clipped_relu": _clipped,
+    "elu_of_input": _plain("Elu", "alpha"),
+    "exponential": _plain("Exp"),
+    "gelu_tanh": _plain("Gelu", approximate="tanh"),
+    "hard_shrink": _shrink,
+    "hard_tanh": lambda graph, call: _bounded(graph, call, -1.0, 1.0),
+    "log_sigmoid": _log_sigmoid,
+    "mish": _plain("Mish"),
+    "selu": _plain("Selu"),
+    "soft_shrink": lambda graph, call, threshold: _shrink(graph, call, threshold, threshold),
+    "softplus": _plain("Softplus"),
+    "softsign": _plain("Softsign"),
+    "tanh_shrink": _tanh_shrink,
+    "threshold": _threshold,
 }
 """Translators of activations: append nodes to the graph, (graph, call, the activation's constants)."""
 INTERPOLATIONS = {
     "nearest": {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"},
     "bilinear": {"mode": "linear", "coordinate_transformation_mode": "half_pixel"},
 }
+SOFTMAXES = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 EXTREMES = {"maximum": "Max", "minimum": "Min"}
 TRANSLATORS: Mapping[type[Op], Translator] = {
     Activation: _activation,
     Add: lambda graph, call, op: graph.emit(call, "Add" if len(call.inputs) == 2 else "Sum", graph.read(call)),
     Affine: _affine,
+    AffineChannels: _affine_channels,
     AveragePool2D: _averaged,
     Concatenate: _concatenated,
     Conv2D: _convolution,
@@ -267,7 +317,7 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Repeat: lambda graph, call, op: graph.skip(call, (Repeat, *ARITHMETIC)),
     RepeatChannels: lambda graph, call, op: graph.skip(call, (DepthwiseConv2D,)),
     Reshape: _reshape,
-    Softmax: lambda graph, call, op: graph.emit(call, "Softmax", graph.read(call), axis=1),
+    Softmax: _softmax,
     Subtract: _each("Sub"),
     SwapLast: _swapped,
     UpSample2D: _larger,

@@ -11,9 +11,12 @@ from typing import Any
 from cnncli.errors import UsageError
 from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.interop.refusal import no_counterpart
+from cnncli.interop.torch.activations import activation, relu
 from cnncli.interop.torch.spatial import TRANSLATORS, Module, border, convolution
+from cnncli.layers import activation_functions
+from cnncli.layers.activation_functions import Linear
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
-from cnncli.layers.core import Activation, Dense, Dropout, Flatten
+from cnncli.layers.core import Activation, Dense, Flatten, Identity
 from cnncli.layers.layer import Layer
 from cnncli.layers.losses import (
     BinaryCrossentropy,
@@ -24,6 +27,7 @@ from cnncli.layers.losses import (
     SparseCategoricalCrossentropy,
 )
 from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, Multiply, Subtract
+from cnncli.layers.noise import Dropout
 from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
 from cnncli.ops.ir import Shape
@@ -32,19 +36,6 @@ from cnncli.training.optimizers.optimizers import SGD, WITHOUT_EFFECT, Adam, Ada
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
-ACTIVATIONS: dict[str, Module] = {
-    "relu": ("ReLU", {}),
-    "relu6": ("ReLU6", {}),
-    "leaky_relu": ("LeakyReLU", {"negative_slope": 0.2}),
-    "elu": ("ELU", {}),
-    "gelu": ("GELU", {}),
-    "silu": ("SiLU", {}),
-    "hard_silu": ("Hardswish", {}),
-    "sigmoid": ("Sigmoid", {}),
-    "hard_sigmoid": ("Hardsigmoid", {}),
-    "tanh": ("Tanh", {}),
-    "softmax": ("Softmax", {"dim": 1}),
-}
 JOINS: dict[type[Layer], str] = {
     layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
 }
@@ -94,15 +85,16 @@ def _node(node: Node, inputs: Sequence[Shape], taker: Loss | None) -> dict[str, 
     if len({len(shape) for shape in inputs}) > 1:
         raise _no_counterpart(node, "of inputs of different rank")
     modules = _modules(node, inputs[0])
-    over_channels = isinstance(layer, Softmax) and _axis(layer.axis, inputs[0]) == 1
-    activation = "softmax" if over_channels else getattr(layer, "activation", "linear")
+    over_channels = isinstance(layer, Softmax) and isinstance(layer.axis, int) and _axis(layer.axis, inputs[0]) == 1
+    function = activation_functions.Softmax() if over_channels else getattr(layer, "activation", Linear())
     needless = "linear" if taker is None else taker.activation
-    if needless not in ("linear", activation):
+    if needless not in ("linear", str(function)):
         raise _no_counterpart(node, f"as the output of {type(taker).__name__}, without {needless}")
-    if activation not in ("linear", needless):
-        if activation not in ACTIVATIONS:
-            raise _no_counterpart(node, f"with activation {activation}")
-        modules.append(ACTIVATIONS[activation])
+    if str(function) not in ("linear", needless):
+        module = activation(function, lambda axis: _axis(axis, inputs[0]))
+        if module is None:
+            raise _no_counterpart(node, f"with activation {function}")
+        modules.append(module)
     return {"name": node.name, "inputs": list(node.inputs), "join": join, "modules": modules}
 
 
@@ -146,17 +138,16 @@ def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[
 
 
 def _relu(node: Node, layer: ReLU, shape: Shape) -> list[Module]:
-    most, slope, threshold = layer.max_value, layer.negative_slope, layer.threshold
-    if most is None and not threshold:
-        return [("LeakyReLU", {"negative_slope": slope}) if slope else ("ReLU", {})]
-    if most is None and not slope:
-        return [("Threshold", {"threshold": threshold, "value": 0.0})]
-    if most and not slope and not threshold:
-        return [("ReLU6", {}) if most == 6 else ("Hardtanh", {"min_val": 0.0, "max_val": most})]
-    raise _no_counterpart(node, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
+    module = relu(layer)
+    if module is None:
+        arguments = f"max_value={layer.max_value}, negative_slope={layer.negative_slope}, threshold={layer.threshold}"
+        raise _no_counterpart(node, f"with {arguments}")
+    return [module]
 
 
 def _softmax(node: Node, layer: Softmax, shape: Shape) -> list[Module]:
+    if not isinstance(layer.axis, int):
+        raise _no_counterpart(node, "along several axes")
     axis = _axis(layer.axis, shape)
     return [("Softmax", {"dim": axis})] if axis > 1 else []  # over the channels it is an activation
 
@@ -253,6 +244,7 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     Concatenate: _nothing,
     Dense: _dense,
     Dropout: lambda node, layer, shape: [("Dropout", {"p": layer.rate})],
+    Identity: _nothing,
     ELU: lambda node, layer, shape: [("ELU", {"alpha": layer.alpha})],
     Flatten: lambda node, layer, shape: [("Flatten", {})],
     LeakyReLU: lambda node, layer, shape: [("LeakyReLU", {"negative_slope": layer.negative_slope})],

@@ -116,6 +116,21 @@ def truncated_normal(shape: Sequence[int], mean: float, stddev: float, seed: int
     return mean + stddev * np.clip(standard, -2, 2)
 
 
+def orthogonal(rows: int, columns: int, seed: int, stream: int) -> Float64:
+    """A random matrix with orthonormal columns, uniformly distributed: float64 (rows, columns), rows ≥ columns.
+
+    The modified Gram-Schmidt process on normal numbers: the factor Q of QR for which R has a positive diagonal. Its
+    sums run over the rows, one after the other, so that the bits do not depend on the processor.
+    """
+    matrix = normal((rows, columns), 0.0, 1.0, seed, stream)
+    for column in range(columns):
+        unit = matrix[:, column : column + 1]
+        unit /= np.sqrt(np.add.accumulate(unit * unit)[-1])
+        rest = matrix[:, column + 1 :]
+        rest -= unit * (unit * rest).sum(axis=0)
+    return matrix
+
+
 def quantile(fractions: Float64) -> Float64:
     """The standard normal's inverse distribution function on (0, 1), to about 1e-16 (Wichura 1988, algorithm AS241)."""
     offset = fractions - 0.5

@@ -16,10 +16,32 @@ CONSTANTS: dict[str, tuple[float, ...]] = {
     "gelu": (),
     "silu": (),
     "hard_silu": (),
+    "celu": (1.0,),
     "clipped_relu": (inf, 0.0, 0.0),
+    "elu_of_input": (-1.0,),
+    "exponential": (),
+    "gelu_tanh": (),
+    "hard_shrink": (0.5,),
+    "hard_tanh": (),
+    "log_sigmoid": (),
+    "mish": (),
+    "selu": (),
+    "soft_shrink": (0.5,),
+    "softplus": (),
+    "softsign": (),
+    "sparse_plus": (),
+    "sparse_sigmoid": (),
+    "squareplus": (4.0,),
+    "tanh_shrink": (),
+    "threshold": (0.0, -1.0),
 }
-"""The default constants of each activation; as in Keras where it has the activation."""
-OF_INPUT = frozenset({"gelu", "silu", "hard_silu", "clipped_relu"})
+"""The default constants of each activation; as in Keras where it has the activation and a default."""
+OF_INPUT = frozenset(
+    [
+        *("gelu", "silu", "hard_silu", "clipped_relu", "elu_of_input", "gelu_tanh", "hard_tanh", "mish", "tanh_shrink"),
+        "threshold",
+    ]
+)
 """Activations whose derivative is computed from the input; for all others it is computed from the output."""
 
 

@@ -3,7 +3,7 @@
 `out` may be the same array as an input. Sums over a row have 16 lanes in float64.
 """
 
-from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, block, fields, worker
+from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Worker, block, fields, worker
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, largest, summing
 from cnncli.kernels.vector.vectormath import exp
@@ -14,43 +14,21 @@ BACKWARD = block("y grad out rows classes rows_per_chunk")
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:
     """out = eˣ / Σ eˣ, computed from x − max x. A NaN in a row makes the whole row NaN."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    return [
-        forward_worker.step(
-            out.dtype,
-            chunks,
-            x=x.address,
-            out=out.address,
-            rows=rows,
-            classes=classes,
-            rows_per_chunk=rows_per_chunk,
-        )
-    ]
+    return by_rows(forward_worker, out, x=x.address)
 
 
 def backward(y: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     """out = y · (grad − Σ y·grad), from the output y = softmax(x)."""
-    rows, classes, rows_per_chunk, chunks = split(out)
-    return [
-        backward_worker.step(
-            out.dtype,
-            chunks,
-            y=y.address,
-            grad=grad.address,
-            out=out.address,
-            rows=rows,
-            classes=classes,
-            rows_per_chunk=rows_per_chunk,
-        )
-    ]
+    return by_rows(backward_worker, out, y=y.address, grad=grad.address)
 
 
-def split(x: Tensor) -> tuple[int, int, int, int]:
-    """Return x as a matrix: (rows, length of a row, rows per chunk, chunks)."""
-    length = x.shape[-1]
-    rows = x.size // length
-    rows_per_chunk = max(1, SPAN // length)
-    return rows, length, rows_per_chunk, max(1, -(-rows // rows_per_chunk))
+def by_rows(work: Worker, out: Tensor, **places: int) -> list[Step]:
+    """The step of a worker that fills `out` row by row, from the arrays at the other places."""
+    classes = out.shape[-1]
+    rows = out.size // classes
+    grain = max(1, SPAN // classes)
+    chunks = max(1, -(-rows // grain))
+    return [work.step(out.dtype, chunks, **places, out=out.address, rows=rows, classes=classes, rows_per_chunk=grain)]
 
 
 def _exponential(x: Vector, shift: Vector) -> tuple[tuple[Vector], tuple[Vector]]:

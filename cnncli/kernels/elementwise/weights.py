@@ -1,6 +1,8 @@
-"""Arithmetic of a batch with a weight broadcast over it. float32 or float64, one dtype per call."""
+"""Arithmetic of a batch with a weight, or constants, broadcast over it. float32 or float64, one dtype per call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+
+import numpy as np
 
 from cnncli.kernels.elementwise.axes import repeat_worker
 from cnncli.kernels.jit.dtypes import bytes_of
@@ -9,6 +11,9 @@ from cnncli.kernels.vector import channels
 from cnncli.kernels.vector.lanes import Vector
 
 APPLY = block("x table out length")
+AFFINE = block("x out length")
+AFFINE_SIZE = 24
+"""Bytes of an AFFINE block: the tables of scales and offsets follow it."""
 
 
 def apply(name: str, x: Tensor, weight: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
@@ -24,12 +29,22 @@ def apply(name: str, x: Tensor, weight: Tensor, out: Tensor, scratch: Scratch) -
     return [*steps, apply_worker.step(x.dtype, work, name, **places, length=length)]
 
 
+def affine(x: Tensor, out: Tensor, scales: Sequence[float], offsets: Sequence[float]) -> list[Step]:
+    """out = scale · x + offset (…, C), for C scales and offsets; `out` may be x."""
+    size, length = len(scales), channels.period(len(scales))
+    work = elements(x)._replace(grain=channels.rows_of(size))
+    step = affine_worker.step(x.dtype, work, x=x.address, out=out.address, length=length)
+    tables = np.tile(np.array([scales, offsets], x.dtype), length // size).ravel().view(np.int64)
+    return [step._replace(parameters=np.concatenate([step.parameters.view(np.int64), tables]))]
+
+
 FORMULAS: dict[str, Callable[..., Vector]] = {
     "multiply": lambda x, weight: x * weight,
     "add": lambda x, weight: x + weight,
 }
 NUMBERS = {name: number for number, name in enumerate(FORMULAS)}
 _formulas = channels.channelwise(*FORMULAS.values())
+_affine = channels.channelwise(lambda x, scale, offset: x.fma(scale, offset))
 
 
 @worker(APPLY)
@@ -42,3 +57,16 @@ def apply_worker(real, name):
         _formulas(number, (p.x,), (p.table,), p.out, start, stop, p.length, (), real)
 
     return with_weight
+
+
+@worker(AFFINE)
+def affine_worker(real):
+    """Compute some elements, starting at the first channel."""
+    item = real.bitwidth // 8
+
+    def affine(parameters, start, stop, thread):
+        p = fields(parameters, AFFINE)
+        tables = parameters + AFFINE_SIZE, parameters + AFFINE_SIZE + p.length * item
+        _affine(0, (p.x,), tables, p.out, start, stop, p.length, (), real)
+
+    return affine

@@ -13,8 +13,9 @@ from typing import Any, NamedTuple
 from numba import njit, types
 
 from cnncli.kernels.batch.reduce import Lanes, in_lanes
+from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import parts
-from cnncli.kernels.elementwise.activations import FORMULAS, constants_of
+from cnncli.kernels.elementwise.activations import constants_of
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker

@@ -5,8 +5,8 @@ They read x and grad twice and no other array: the input of the activation is re
 
 from collections.abc import Callable
 
+from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import OF_INPUT
-from cnncli.kernels.elementwise.activations import FORMULAS
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
 from cnncli.kernels.normalization.batch_normalization import (
     KINDS,

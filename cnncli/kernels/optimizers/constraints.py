@@ -10,19 +10,24 @@ from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, block, elements, fiel
 EPSILON = 1e-7
 NORM = block(
     "w groups per_chunk kept_inner kept_stride kept_inner_stride norm_outer norm_stride norm_inner norm_inner_stride "
-    "unit limit:f"
+    "least:f most:f rate:f"
 )
 NON_NEG = block("w size")
 
 
 def max_norm(w: Tensor, max_value: float, axes: tuple[int, ...]) -> list[Step]:
     """w · min(‖w‖, max_value) / (1e-7 + ‖w‖), the norm taken over `axes`. w: rank ≤ 4."""
-    return _norm(w, axes, unit=False, limit=max_value)
+    return _norm(w, axes, most=max_value)
+
+
+def min_max_norm(w: Tensor, min_value: float, max_value: float, rate: float, axes: tuple[int, ...]) -> list[Step]:
+    """w · n / (1e-7 + ‖w‖) with n = rate · (‖w‖ clipped to [min_value, max_value]) + (1 − rate) · ‖w‖. w: rank ≤ 4."""
+    return _norm(w, axes, min_value, max_value, rate)
 
 
 def unit_norm(w: Tensor, axes: tuple[int, ...]) -> list[Step]:
     """w / (1e-7 + ‖w‖), the norm taken over `axes`. w: rank ≤ 4."""
-    return _norm(w, axes, unit=True, limit=inf)
+    return _norm(w, axes, 1.0, 1.0)
 
 
 def non_neg(w: Tensor) -> list[Step]:
@@ -30,7 +35,7 @@ def non_neg(w: Tensor) -> list[Step]:
     return [non_neg_worker.step(w.dtype, elements(w.size), w=w.address, size=w.size)]
 
 
-def _norm(w: Tensor, axes: tuple[int, ...], unit: bool, limit: float) -> list[Step]:
+def _norm(w: Tensor, axes: tuple[int, ...], least: float = 0.0, most: float = inf, rate: float = 1.0) -> list[Step]:
     """Raises ValueError for an axis that w does not have, or a rank above 4."""
     rank = len(w.shape)
     if rank > 4 or not all(-rank <= axis < rank for axis in axes):
@@ -63,8 +68,9 @@ def _norm(w: Tensor, axes: tuple[int, ...], unit: bool, limit: float) -> list[St
             norm_stride=norm_stride,
             norm_inner=norm_inner,
             norm_inner_stride=norm_inner_stride,
-            unit=unit,
-            limit=limit,
+            least=least,
+            most=most,
+            rate=rate,
         )
     ]
 
@@ -87,7 +93,9 @@ def norm_worker(real):
                     element = types.float64(w[i * stride + j * inner_stride])
                     total += element * element
             length = sqrt(total)
-            wanted = 1.0 if p.unit else (p.limit if length > p.limit else length)
+            wanted = max(min(length, p.most), p.least)
+            if p.rate != 1.0:
+                wanted = p.rate * wanted + (1.0 - p.rate) * length
             factor = wanted / (EPSILON + length)
             for i in range(p.norm_outer):
                 for j in range(inner):

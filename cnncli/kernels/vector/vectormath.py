@@ -5,6 +5,7 @@ argument reduction (Cody, Waite 1980; Muller, Elementary Functions, chapter 11).
 place, measured on dense samples against higher precision (`tests/kernels/test_vectormath.py`).
 """
 
+from collections.abc import Sequence
 from math import factorial, inf, nan, pi, sqrt
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ ERFC = {
 interpolated at Chebyshev's nodes, computed with 80 digits. Highest power first."""
 
 
-def _polynomial(x: Vector, coefficients: list[float]) -> Vector:
+def polynomial(x: Vector, coefficients: Sequence[float]) -> Vector:
     """Horner's rule, highest power first."""
     total = x.full(coefficients[0])
     for coefficient in coefficients[1:]:
@@ -67,7 +68,7 @@ def _reduced(x: Vector) -> tuple[Vector, Vector]:
     n = shifted - magic
     r = n.fma(-form.log_2[0], x)
     r = n.fma(-form.log_2[1], r)
-    tail = _polynomial(r, [1 / factorial(k) for k in range(form.exp_degree, 1, -1)])
+    tail = polynomial(r, [1 / factorial(k) for k in range(form.exp_degree, 1, -1)])
     return shifted.bits() - x.full(magic).bits(), (r * r).fma(tail, r)
 
 
@@ -129,7 +130,7 @@ def _log_1p(k: Vector, f: Vector) -> Vector:
     form = FORMATS[f.item]
     s = f / (f + 2.0)
     z, half_square = s * s, f * f * 0.5
-    series = z * _polynomial(z, [2 / (2 * j + 1) for j in range(form.log_degree, 0, -1)])
+    series = z * polynomial(z, [2 / (2 * j + 1) for j in range(form.log_degree, 0, -1)])
     low = s.fma(half_square + series, k * form.log_2[1])
     return k.fma(form.log_2[0], f - (half_square - low))
 
@@ -170,8 +171,8 @@ def erf(x: Vector) -> Vector:
     terms = 11 if x.item == 4 else 18
     series = [2 / sqrt(pi) * (-1) ** k / (factorial(k) * (2 * k + 1)) for k in range(terms - 1, -1, -1)]
     series[-1] -= 1  # x + x · (a small number) has a smaller rounding error
-    near = size.fma(_polynomial(size * size, series), size)
+    near = size.fma(polynomial(size * size, series), size)
     far = size.full(end).where(size > end, size)
-    far = 1.0 - exp(far * far * -1.0) * _polynomial(a / (far + 2.0) + b, tail)
+    far = 1.0 - exp(far * far * -1.0) * polynomial(a / (far + 2.0) + b, tail)
     found = near.where(size < 1.0, far)
     return (found.magnitude().bits() | x.sign()).real()

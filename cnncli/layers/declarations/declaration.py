@@ -68,6 +68,8 @@ class Declaration:
 
     fields: ClassVar[Mapping[str, Field]] = MappingProxyType({})
     """The fields by name, a class's own before inherited ones."""
+    ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
+    """Keys that are validated, but have no effect where they are no fields."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names besides the class name and its snake_case."""
     ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
@@ -87,23 +89,18 @@ class Declaration:
         cls.fields = MappingProxyType(own | inherited)
 
     def __init__(self, /, **values: Any) -> None:
-        ignored = {name: kind for name, kind in self.ignored.items() if name in values and name not in self.fields}
-        known = {*self.fields, *ignored}
-        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in known]
-        for name, kind in ignored.items():
-            try:
-                kind.read(values[name])
-            except ValidationError as error:
-                details += [detail.under(name)._replace(owner=type(self)) for detail in error.details]
-        for name, field in self.fields.items():
+        kinds, read = self.kinds(), {}
+        details = [ErrorDetail((name,), "unknown_key", "", type(self)) for name in values if name not in kinds]
+        for name, kind in kinds.items():
             if name not in values:
-                if field.required:
-                    details.append(ErrorDetail((name,), "missing", field.kind.rule, type(self)))
+                if name in self.fields and self.fields[name].required:
+                    details.append(ErrorDetail((name,), "missing", kind.rule, type(self)))
                 continue
             try:
-                self.__dict__[name] = field.kind.read(values[name])
+                read[name] = kind.read(values[name])
             except ValidationError as error:
                 details += [detail.under(name)._replace(owner=detail.owner or type(self)) for detail in error.details]
+        self.__dict__.update((name, value) for name, value in read.items() if name in self.fields)
         if not details and (contradiction := self.contradiction()):
             details.append(ErrorDetail((), "contradiction", contradiction, type(self)))
         if details:
@@ -112,6 +109,12 @@ class Declaration:
     def contradiction(self) -> str:
         """An error message about fields that contradict each other; "" if there is none."""
         return ""
+
+    @classmethod
+    def kinds(cls) -> dict[str, Kind]:
+        """What each key takes, in the order of the fields; then the ignored ones."""
+        own = {name: field.kind for name, field in cls.fields.items()}
+        return own | {name: kind for name, kind in cls.ignored.items() if name not in own}
 
     @classmethod
     def needs(cls) -> list[str]:
@@ -234,15 +237,15 @@ class Registry(Generic[D]):
 
 
 class Named(Kind):
-    """A declaration of a registry, given by name or as a mapping of its name to arguments."""
+    """A declaration of a registry, given by name or as a mapping of its name to arguments; null may stand for one."""
 
-    def __init__(self, registry: Registry[Any]) -> None:
-        self.registry = registry
+    def __init__(self, registry: Registry[Any], null: type[Declaration] | None = None) -> None:
+        self.registry, self.null = registry, null
         article = "an" if registry.kind[0] in "aeiou" else "a"
         self.rule = f"{article} {registry.kind} name or {{name: arguments}}"
 
     def read(self, value: Any) -> Declaration:
-        declaration: Declaration = self.registry.parse(value)
+        declaration: Declaration = self.null() if self.null and value is None else self.registry.parse(value)
         return declaration
 
     @property
@@ -250,7 +253,7 @@ class Named(Kind):
         return self.registry.spell(next(name for name, cls in self.registry.classes.items() if not cls.needs()))
 
     def schema(self) -> Schema:
-        return self.registry.reference
+        return {"anyOf": [self.registry.reference, {"type": "null"}]} if self.null else self.registry.reference
 
 
 def list_of(registry: Registry[Any]) -> ListOf:

@@ -4,6 +4,7 @@ A field is annotated with its kind: `Annotated[int, Integer(least=1)]`. `bool`, 
 `… | None` imply theirs. Kinds are strict: `"3"` is not a number, `true` is not 1, 3.0 is not an integer.
 """
 
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Any, ClassVar
@@ -220,6 +221,29 @@ class Maybe(Kind):
                 detail._replace(text=self.rule) if detail.kind == "value" and detail.owner is None else detail
                 for detail in error.details
             ) from None
+
+
+class OrNull(Maybe):
+    """A value of another kind; null stands for `value`."""
+
+    def __init__(self, kind: Kind, value: Any) -> None:
+        super().__init__(kind)
+        self.value = value
+
+    def read(self, value: Any) -> Any:
+        return self.value if value is None else super().read(value)
+
+
+class Word(OneOf):
+    """One of several lower-case words, in any case."""
+
+    def read(self, value: Any) -> str:
+        return super().read(value.lower() if isinstance(value, str) else value)
+
+    def schema(self) -> Schema:
+        words = "|".join(self.choices)
+        patterns = re.sub("[a-z]", lambda letter: f"[{letter[0]}{letter[0].upper()}]", words)
+        return {"anyOf": [super().schema(), {"type": "string", "pattern": f"^({patterns})$"}]}
 
 
 def _bound(bound: float) -> str:

@@ -106,3 +106,25 @@ class OneOrMore(ListOf):
 
     def read(self, value: Any) -> tuple[Any, ...]:
         return super().read(value if isinstance(value, list | tuple) else (value,))
+
+
+class ItemOrList(ListOf):
+    """An item, stored as it is, or a list of at least one."""
+
+    is_list = False
+
+    def __init__(self, item: Kind) -> None:
+        super().__init__(item, 1, rule=f"{item.rule}, or a list of such values")
+
+    @property
+    def sample(self) -> Any:
+        return self.item.sample
+
+    def schema(self) -> Schema:
+        return {"anyOf": [self.item.schema(), super().schema()]}
+
+    def read(self, value: Any) -> Any:
+        try:
+            return super().read(value) if isinstance(value, list | tuple) else self.item.read(value)
+        except ValidationError:
+            raise self.refuse() from None

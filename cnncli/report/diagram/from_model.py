@@ -20,7 +20,7 @@ KINDS: Sequence[tuple[str, Kind]] = (
     ("Normalization|Rescaling", "normalization"),
     ("Dense", "dense"),
     ("Activation|ReLU|ELU|Softmax", "activation"),
-    ("Dropout", "dropout"),
+    ("Dropout|Noise", "dropout"),
 )
 """Kinds by words in names of layers, as Keras and packages with further layers choose them."""
 

@@ -10,13 +10,12 @@ from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import Declaration, Field
 from cnncli.layers.declarations.field_docs import field_docs, one_line_doc
 from cnncli.layers.declarations.validation_errors import ValidationError
-from cnncli.layers.fields import ACTIVATIONS, OTHER_NAMES
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import NAME_SYNONYMS, REASONS, unsupported_name
+from cnncli.spec.yaml.mistakes import ENTRIES, NAME_SYNONYMS, REASONS, format_message, unsupported_name
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -44,25 +43,25 @@ BARE = ("layer", "callback", "augmentation", "section")
 class Word(NamedTuple):
     """A name in specs. `others`: aliases. `about`: description. `family`: description of its kind.
 
-    `declaration` is what it declares; an activation is no more than a name.
+    `declaration` is what it declares.
     """
 
     kind: str
     name: str
     others: tuple[str, ...]
     about: str
+    declaration: type[Declaration]
     family: str = ""
-    declaration: type[Declaration] | None = None
 
     @property
     def fields(self) -> Mapping[str, Field]:
         """The arguments by name."""
-        return {} if self.declaration is None else self.declaration.fields
+        return self.declaration.fields
 
     @property
     def notes(self) -> Mapping[str, str]:
         """Descriptions of arguments."""
-        return {} if self.declaration is None else field_docs(self.declaration)
+        return field_docs(self.declaration)
 
     @property
     def rules(self) -> Mapping[str, str]:
@@ -104,8 +103,6 @@ class Word(NamedTuple):
 
     def _sample(self) -> dict[str, Any]:
         """Arguments that it accepts: the first that its tests try, or as few as it can do with, or the first of all."""
-        if self.declaration is None:
-            return {}
         if issubclass(self.declaration, Layer) and self.declaration.examples:
             return dict(self.declaration.examples[0].arguments)
         arguments = {name: self.fields[name].kind.sample for name in self.declaration.needs()}
@@ -155,25 +152,26 @@ def unknown(name: str, known: list[Word]) -> str:
     if takers:
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
         return f"'{name}' is an argument of {', '.join(takers[:3])}{more}: `cnncli layers {takers[0]}` explains it"
+    mistake = format_message(name, ENTRIES, example="{…}")
+    if mistake:
+        return mistake
     spellings = [spelling for word in known for spelling in (word.name, *word.others)]
     return f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
 
 
 def _of_kind(kind: str) -> Iterator[Word]:
-    if kind == "activation":
-        for name, about in ACTIVATIONS.items():
-            yield Word(kind, name, tuple(other for other, meant in OTHER_NAMES.items() if meant == name), about)
-    elif kind == "section":
+    if kind == "section":
         for name, section in SECTIONS.items():
-            yield Word(kind, name, (), one_line_doc(section), declaration=section)
+            yield Word(kind, name, (), one_line_doc(section), section)
     else:
         registry = REGISTRIES[kind]
         family = "" if registry is LAYERS else one_line_doc(registry.base)
         for cls in layers().values() if registry is LAYERS else registry:
-            yield Word(kind, cls.__name__, _others(kind, cls), one_line_doc(cls), family, cls)
+            yield Word(kind, cls.__name__, _others(kind, cls), one_line_doc(cls), cls, family)
 
 
 def _others(kind: str, cls: type[Declaration]) -> tuple[str, ...]:
     """The other names that a spec may use for it."""
     others = dict.fromkeys((REGISTRIES[kind].spell(cls.__name__), *cls.aliases))
+    others.pop(cls.__name__, None)
     return tuple(name for name in others if kind != "layer" or LAYER_NAME.fullmatch(name))

@@ -7,6 +7,7 @@ from typing import Any
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS
 from cnncli.datasets.sources.synthetic import SOURCES
 from cnncli.hints import suggestion
+from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declarations.declaration import Registry
 from cnncli.layers.declarations.field_types import Boolean, Maybe
@@ -39,6 +40,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
     registry.kind: registry
     for registry in (
         LAYERS,
+        ACTIVATIONS,
         INITIALIZERS,
         REGULARIZERS,
         CONSTRAINTS,
@@ -99,11 +101,20 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
         return f"{kind} '{name}'{called} is not supported" + (f": {reason}" if reason else _known(known))
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; use '{meant}'"
+    function = _activation(name) if kind == "layer" else ""
+    if function:
+        return f"{name} is an activation, not a layer: write `- Activation: {{activation: {function}}}`"
     hint = format_message(name, VALUES, argument=_first_argument(registry, name))
     if hint in ("write true", "write false", "remove the quotes"):
         hint = ""
     spellings = [*known, *(registry.spellings if registry and kind != "layer" else ())]
     return f"unknown {kind} '{name}'" + (f": {hint}" if hint else suggestion(name, spellings) or _known(known))
+
+
+def _activation(name: str) -> str:
+    """The activation with this name but for capitals and underscores, such as PyTorch's LogSigmoid; "" for none."""
+    bare = name.lower().replace("_", "")
+    return next((known for known in ACTIVATIONS.spellings if known.replace("_", "") == bare), "")
 
 
 def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problems) -> None:
@@ -138,7 +149,7 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
 def _broken(detail: ErrorDetail, node: Tree) -> str:
     """The error for a field with an invalid value."""
     field = next(str(step) for step in reversed(detail.path) if isinstance(step, str))
-    kind = detail.owner.fields[field].kind if field in detail.owner.fields else detail.owner.ignored[field]
+    kind = detail.owner.kinds()[field]
     kind = kind.kind if isinstance(kind, Maybe) else kind
     value = node.value if isinstance(node, Scalar) else None
     sentence = detail.kind == "sentence"

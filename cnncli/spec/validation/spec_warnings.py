@@ -8,6 +8,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.graph.model import Lowered, Model
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.layers.losses import LOSSES, Loss
+from cnncli.layers.merging import MERGES
 from cnncli.layers.regularizers import L1L2
 from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Value
@@ -110,6 +111,17 @@ def warn_about_rescaling(
             "first layer on every path: set `rescale: 1` under `data` to feed them unscaled, or `rescale: 1/255` "
             "to keep both",
         )
+
+
+def warn_about_merges(model: Model, places: dict[str, Place], problems: Problems) -> None:
+    """Warn about a merge of a single input, which Keras accepts and which returns it."""
+    for node in model.nodes:
+        if isinstance(node.layer, MERGES) and len(node.inputs) == 1:
+            problems.warn(
+                places[node.name],
+                f"{type(node.layer).__name__} of one input returns it: list its inputs, as in "
+                "`inputs: [previous, NAME]`",
+            )
 
 
 def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Problems) -> None:

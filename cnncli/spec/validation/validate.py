@@ -231,6 +231,7 @@ class _Validation:
         places = item_places(self.tree, "compile", "metrics")
         spec_warnings.warn_about_metrics(self.lowered, loss, metrics, places, self.problems)
         spec_warnings.warn_about_schedule(compiled.optimizer, self._compiled_place("optimizer"), self.problems)
+        spec_warnings.warn_about_merges(model, self.places, self.problems)
         spec_warnings.warn_about_regularizers(model, self.places, self.problems)
         if description is not None:
             spec_warnings.warn_about_rescaling(model, data, description, self.places, self.problems)

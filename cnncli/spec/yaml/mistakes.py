@@ -76,15 +76,19 @@ ENTRIES: Table = (
     ),
     (
         r"^(Random(Flip|Translation|Rotation|Zoom|Crop|Contrast|Brightness|Shear|Perspective|Erasing|Hue|Saturation"
-        r"|Sharpness|Invert|Posterization|ColorJitter|ColorDegeneration|GaussianBlur|Grayscale)|MixUp|CutMix|RandAugment"
-        r"|AugMix|AutoContrast|Equalization|Solarization)$",
+        r"|Sharpness|Invert|Posterization|ColorJitter|ColorDegeneration|GaussianBlur|Grayscale|ElasticTransform)|MixUp|CutMix"
+        r"|RandAugment|AugMix|AutoContrast|Equalization|Solarization|ContrastLimitedAdaptiveHistogramEqualization)$",
         "{text} is an augmentation, not a layer: add it to `augment` under `data`",
     ),
     (
         r"^(?P<name>Sigmoid|Tanh|GELU|SiLU|Swish|relu|relu6|elu|gelu|silu|swish|sigmoid|tanh|softmax)$",
         "{text} is an activation, not a layer: write `- Activation: {{activation: {lower}}}`",
     ),
-    (r"^(Model|Sequential|Lambda|Loop)$", "{text} is not supported in a spec: list the layers under `layers`"),
+    (r"^(Model|Sequential|Loop)$", "{text} is not supported in a spec: list the layers under `layers`"),
+    (
+        r"^Lambda$",
+        "Lambda runs Python code, which a spec never does: use other layers, or a package with a layer of your own",
+    ),
 )
 """Names of entries under `layers`. `example` shows the arguments of `layer`."""
 
@@ -179,7 +183,6 @@ REJECTED_KEYS: dict[str, str] = {
 
 NAME_SYNONYMS: dict[str, str] = {
     "Conv2d": "Conv2D",
-    "Convolution2D": "Conv2D",
     "conv": "Conv2D",
     "Conv": "Conv2D",
     "Linear": "Dense",
@@ -193,7 +196,9 @@ NAME_SYNONYMS: dict[str, str] = {
     "AvgPool2d": "AveragePooling2D",
     "AvgPool": "AveragePooling2D",
     "AveragePooling": "AveragePooling2D",
-    "Dropout2d": "Dropout",
+    "Dropout2d": "SpatialDropout2D",
+    "PRelu": "PReLU",
+    "Prelu": "PReLU",
     "BatchNorm": "BatchNormalization",
     "BatchNorm2d": "BatchNormalization",
     "BatchNorm2D": "BatchNormalization",
@@ -241,20 +246,27 @@ NAME_SYNONYMS: dict[str, str] = {
 """Synonyms of names in the vocabulary or in Keras."""
 
 UNSUPPORTED: dict[str, str] = {
-    "layer": """LayerNormalization GroupNormalization UnitNormalization PReLU Conv1D Conv3D Conv3DTranspose
-        MaxPooling1D MaxPooling3D AveragePooling1D AveragePooling3D AdaptiveAveragePooling2D AdaptiveMaxPooling2D
-        Reshape Permute RepeatVector SpatialDropout2D GaussianNoise GaussianDropout AlphaDropout Resizing Normalization
-        CenterCrop Dot Embedding LSTM GRU SimpleRNN Bidirectional TimeDistributed MultiHeadAttention
-        Attention Masking Lambda ActivityRegularization SpectralNormalization""",
-    "activation": """selu softplus softsign exponential mish log_softmax celu glu hard_tanh tanh_shrink""",
+    "layer": """LayerNormalization GroupNormalization RMSNormalization SpectralNormalization Normalization Resizing Dot
+        AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
+        AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
+        AveragePooling1D AveragePooling3D AvgPool1D AvgPool3D MaxPooling1D MaxPooling3D MaxPool1D MaxPool3D
+        GlobalAveragePooling1D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool3D
+        GlobalMaxPooling1D GlobalMaxPooling3D GlobalMaxPool1D GlobalMaxPool3D
+        Conv1D Conv1DTranspose Conv3D Conv3DTranspose Convolution1D Convolution1DTranspose Convolution3D
+        Convolution3DTranspose DepthwiseConv1D SeparableConv1D SeparableConvolution1D
+        Cropping1D Cropping3D SpatialDropout1D SpatialDropout3D UpSampling1D UpSampling3D ZeroPadding1D ZeroPadding3D
+        ConvLSTM1D ConvLSTM2D ConvLSTM3D LSTM LSTMCell GRU GRUCell RNN SimpleRNN SimpleRNNCell StackedRNNCells
+        Bidirectional TimeDistributed Wrapper Embedding ReversibleEmbedding EinsumDense Masking
+        Attention AdditiveAttention GroupQueryAttention MultiHeadAttention
+        CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup StringLookup TextVectorization
+        MaxNumBoundingBoxes MelSpectrogram STFTSpectrogram Pipeline
+        FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper""",
     "optimizer": """Adafactor Muon LossScaleOptimizer MultiOptimizer ScheduleFreeAdamW""",
     "loss": """CTC Circle""",
     "metric": """Mean Sum MeanMetricWrapper MeanTensor""",
     "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
         LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
-    "initializer": """Orthogonal Identity VarianceScaling orthogonal identity STFT""",
-    "regularizer": """OrthogonalRegularizer orthogonal_regularizer""",
-    "constraint": """MinMaxNorm min_max_norm""",
+    "initializer": """STFT STFTInitializer""",
     "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
