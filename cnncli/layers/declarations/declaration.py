@@ -68,8 +68,6 @@ class Declaration:
 
     fields: ClassVar[Mapping[str, Field]] = MappingProxyType({})
     """The fields by name, a class's own before inherited ones."""
-    ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})
-    """Keys that are validated, but have no effect where they are no fields."""
     aliases: ClassVar[tuple[str, ...]] = ()
     """Names besides the class name and its snake_case."""
     ignored: ClassVar[Mapping[str, Kind]] = MappingProxyType({})

@@ -141,9 +141,8 @@ def unknown(name: str, known: list[Word]) -> str:
         later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
-            if later in REASONS:
-                return f"{kind} '{name}'{called} is not supported: {REASONS[later]}"
-            return f"{kind} '{name}'{called} is not in this version; `cnncli layers` lists what there is"
+            why = f"not supported: {REASONS[later]}" if later in REASONS else ""
+            return f"{kind} '{name}'{called} is {why or 'not in this version; `cnncli layers` lists what there is'}"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
     if name in (*EMBEDDED, *KNOWN):
@@ -152,11 +151,9 @@ def unknown(name: str, known: list[Word]) -> str:
     if takers:
         more = f" and {len(takers) - 3} more" if len(takers) > 3 else ""
         return f"'{name}' is an argument of {', '.join(takers[:3])}{more}: `cnncli layers {takers[0]}` explains it"
-    mistake = format_message(name, ENTRIES, example="{…}")
-    if mistake:
-        return mistake
     spellings = [spelling for word in known for spelling in (word.name, *word.others)]
-    return f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
+    mistake = format_message(name, ENTRIES, example="{…}")
+    return mistake or f"there is no '{name}'{suggestion(name, spellings) or '; `cnncli layers` lists what there is'}"
 
 
 def _of_kind(kind: str) -> Iterator[Word]:
