@@ -23,7 +23,7 @@ from tests.cli.test_commands import MNIST, cnncli
         (["train", "a.yaml", "--verbose"], "progress is shown by default; --quiet shows the closing lines only"),
         (["train", "a.yaml", "--name", "my run"], "write --set 'name=my run'"),
         (["predict", "m", "--source", "a.png"], "images are arguments: cnncli predict MODEL a.png"),
-        (["datasets", "check", "a", "--lr", "1"], "has no option '--lr': see cnncli datasets check --help"),
+        (["datasets", "info", "mnist5k", "--lr", "1"], "has no option '--lr': see cnncli datasets info --help"),
         (["fit", "my spec.yaml", "--epochs", "3"], "write `cnncli train 'my spec.yaml' --epochs 3`"),
         (["test"], "write `cnncli evaluate MODEL`"),
         (["val"], "write `cnncli evaluate MODEL`"),

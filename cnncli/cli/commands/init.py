@@ -49,7 +49,12 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 @click.command("init", epilog=example("cnncli init --data photos/ --model resnet20"))
 @click.argument("name", metavar="[NAME]", required=False, shell_complete=_names)
 @click.option("--data", metavar="SOURCE", help="A folder of images, a file of arrays or a built-in dataset.")
-@click.option("--model", type=click.Choice(list(MODELS)), help="Network for the data. Default: small.")
+@click.option(
+    "--model",
+    type=click.Choice(list(MODELS)),
+    metavar="NAME",
+    help="Network for the data (see --models). Default: small.",
+)
 @click.option("--models", is_flag=True, help="List the networks of --model, with their parameters.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
