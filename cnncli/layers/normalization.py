@@ -6,9 +6,9 @@ from typing import Annotated, Any, ClassVar
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declarations.declaration import NonNegative
-from cnncli.layers.declarations.field_types import Number, Quotient
+from cnncli.layers.declarations.field_types import Integer, Number, Quotient
 from cnncli.layers.declarations.list_types import ItemOrList
-from cnncli.layers.fields import Axes, normalize_axes
+from cnncli.layers.fields import Axes, normalize_axes, normalize_axis
 from cnncli.layers.initializers import InitializerField, Ones, Zeros
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
@@ -72,28 +72,132 @@ class UnitNormalization(Layer):
         return build.multiply(x, build.rsqrt(build.activation(squares, "threshold", 1e-24, 1e-24)))
 
 
-@LAYERS.register
-class BatchNormalization(Layer):
-    """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
-
-    Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
-    (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
-    """
-
+class _Normalization(Layer):
     axis: int = -1
-    momentum: Annotated[float, Number(0, 1)] = 0.99
     epsilon: NonNegative = 0.001
     center: bool = True
     scale: bool = True
     trainable: bool = True
     beta_initializer: InitializerField = Zeros()
     gamma_initializer: InitializerField = Ones()
-    moving_mean_initializer: InitializerField = Zeros()
-    moving_variance_initializer: InitializerField = Ones()
     beta_regularizer: RegularizerField = None
     gamma_regularizer: RegularizerField = None
     beta_constraint: ConstraintField = None
     gamma_constraint: ConstraintField = None
+
+    def gamma_and_beta(self, shape: Shape) -> dict[str, Weight]:
+        """Those of the two that `scale` and `center` ask for."""
+        gamma = Weight(shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint, self.trainable)
+        beta = Weight(shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint, self.trainable)
+        return {**({"gamma": gamma} if self.scale else {}), **({"beta": beta} if self.center else {})}
+
+    def scaled(self, build: Builder, x: Value) -> Value:
+        """x · gamma + beta, which have the shape of the last axes of x."""
+        x = build.scale(x, build.weight("gamma")) if self.scale else x
+        return build.shift(x, build.weight("beta")) if self.center else x
+
+
+@LAYERS.register
+class LayerNormalization(_Normalization):
+    """Normalizes each sample along `axis`, one or several, then scales and shifts (Keras LayerNormalization)."""
+
+    axis: Axes = -1  # type: ignore[assignment]
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 5)),
+        _example((7,), center=False, epsilon=0.1),
+        _example((3, 4, 2), axis=[1, 2, 3]),
+        _example((3, 4, 2), axis=1, scale=False),
+        _example((3, 2, 4), axis=[1, 3], gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        return self.gamma_and_beta(tuple(inputs[0][axis] for axis in normalize_axes(self.axis, inputs[0])))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        axes = normalize_axes(self.axis, inputs[0].shape)
+        x, order = build.moved_last(inputs[0], axes)
+        rank = len(x.shape)
+        y = _normalized(build, x, range(rank - len(axes), rank), self.epsilon)
+        return build.permute(self.scaled(build, y), order)
+
+
+@LAYERS.register
+class GroupNormalization(_Normalization):
+    """Normalizes each sample's groups of channels, then scales and shifts channels (Keras GroupNormalization)."""
+
+    groups: Annotated[int, Integer(-1)] = 32
+    """Number of groups; -1 normalizes each channel by itself."""
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 6), groups=3),
+        _example((2, 3, 32), epsilon=0.1),
+        _example((3, 4, 2), groups=-1, center=False),
+        _example((8,), groups=2, scale=False),
+        _example((4, 3, 2), groups=2, axis=1, gamma_regularizer="l2", beta_regularizer={"l1": {"l1": 0.1}}),
+    )
+
+    def contradiction(self) -> str:
+        return "" if self.groups else "groups must be -1 or an integer ≥ 1; received 0"
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        return self.gamma_and_beta((inputs[0][normalize_axis(self.axis, inputs[0])],))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
+        *places, channels = x.shape
+        groups = channels if self.groups == -1 else self.groups
+        if channels % groups:
+            raise ShapeError(f"groups must divide the {channels} channels; received groups={groups}")
+        grouped = build.reshape(x, (*places, groups, channels // groups))
+        y = _normalized(build, grouped, (*range(len(places)), len(places) + 1), self.epsilon)
+        return build.permute(self.scaled(build, build.reshape(y, x.shape)), order)
+
+
+@LAYERS.register
+class RMSNormalization(Layer):
+    """Divides by the root mean square along the last axes, then scales (Keras RMSNormalization)."""
+
+    axis: Axes = -1
+    epsilon: NonNegative = 0.000001
+    trainable: bool = True
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 5)),
+        _example((7,), epsilon=0.1),
+        _example((3, 4, 2), axis=[2, 3]),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        axes = normalize_axes(self.axis, inputs[0])
+        if axes != tuple(range(axes[0], len(inputs[0]))):  # Keras takes others, but scales the last axes
+            raise ShapeError(f"axis must be the last axis, or the last few; received axis={self.axis}")
+        return {"scale": Weight(inputs[0][axes[0] :], Ones(), trainable=self.trainable)}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x = inputs[0]
+        squares = build.reduce("mean", build.multiply(x, x), normalize_axes(self.axis, x.shape))
+        return build.scale(build.multiply(x, build.rsqrt(squares, self.epsilon)), build.weight("scale"))
+
+
+def _normalized(build: Builder, x: Value, axes: Sequence[int], epsilon: float) -> Value:
+    """x less its mean, divided by the root of its variance, over `axes`."""
+    centered = build.subtract(x, build.reduce("mean", x, axes))
+    variance = build.reduce("mean", build.multiply(centered, centered), axes)
+    return build.multiply(centered, build.rsqrt(variance, epsilon))
+
+
+@LAYERS.register
+class BatchNormalization(_Normalization):
+    """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
+
+    Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
+    (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
+    """
+
+    momentum: Annotated[float, Number(0, 1)] = 0.99
+    moving_mean_initializer: InitializerField = Zeros()
+    moving_variance_initializer: InitializerField = Ones()
 
     examples: ClassVar[Sequence[Example]] = (
         _example((4, 3, 5)),
@@ -108,16 +212,11 @@ class BatchNormalization(Layer):
         shape, rank = inputs[0][-1:], len(inputs[0]) + 1
         if self.axis not in (-1, rank - 1):
             raise ShapeError(f"axis must be the last axis, -1 or {rank - 1}; received axis={self.axis}")
-        weights = {
-            "gamma": Weight(
-                shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint, self.trainable
-            ),
-            "beta": Weight(shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint, self.trainable),
+        return {
+            **self.gamma_and_beta(shape),
             "moving_mean": Weight(shape, self.moving_mean_initializer, trainable=False),
             "moving_variance": Weight(shape, self.moving_variance_initializer, trainable=False),
         }
-        absent = {"gamma": not self.scale, "beta": not self.center}
-        return {name: weight for name, weight in weights.items() if not absent.get(name)}
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         momentum = self.momentum if self.trainable else None

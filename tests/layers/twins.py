@@ -128,6 +128,40 @@ def unit_normalization(layer, x):
     return x / np.sqrt((x**2).sum(layer.axis, keepdims=True))
 
 
+def centered_and_divided(x, axes, epsilon):
+    x = x - x.mean(axes, keepdims=True)
+    return x / np.sqrt((x**2).mean(axes, keepdims=True) + epsilon)
+
+
+def scaled(layer, x, axes, weights):
+    """x · gamma + beta, along `axes`, as the layer has them."""
+    weights, shape = list(weights), [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
+    x = x * weights.pop(0).reshape(shape) if layer.scale else x
+    return x + weights.pop(0).reshape(shape) if layer.center else x
+
+
+def positive(axes, x):
+    return tuple(sorted(axis % x.ndim for axis in ([axes] if isinstance(axes, int) else axes)))
+
+
+def layer_normalization(layer, x, *weights):
+    axes = positive(layer.axis, x)
+    return scaled(layer, centered_and_divided(x, axes, layer.epsilon), axes, weights)
+
+
+def group_normalization(layer, x, *weights):
+    """Each group of channels by itself, as a layer normalization of its part."""
+    (axis,) = positive(layer.axis, x)
+    groups = x.shape[axis] if layer.groups == -1 else layer.groups
+    rest = tuple(range(1, x.ndim))
+    parts = [centered_and_divided(part, rest, layer.epsilon) for part in np.split(x, groups, axis)]
+    return scaled(layer, np.concatenate(parts, axis), [axis], weights)
+
+
+def rms_normalization(layer, x, scale):
+    return x / np.sqrt((x**2).mean(positive(layer.axis, x), keepdims=True) + layer.epsilon) * scale
+
+
 def softmax(layer, x):
     powers = np.exp(x)
     return powers / powers.sum(layer.axis, keepdims=True)
@@ -135,6 +169,9 @@ def softmax(layer, x):
 
 TWINS = {
     "BatchNormalization": batch_normalization,
+    "LayerNormalization": layer_normalization,
+    "GroupNormalization": group_normalization,
+    "RMSNormalization": rms_normalization,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -188,16 +225,23 @@ DEPTHWISE = {
     "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
 }
 
+GAMMA_AND_BETA = {
+    "epsilon": [0.001, 0.3],
+    "center": [True, False],
+    "scale": [True, False],
+    "trainable": [True, False],
+    "gamma_regularizer": [None, {"L2": {"l2": 0.1}}],
+    "beta_regularizer": [None, {"L1": {"l1": 0.1}}],
+}
+
 OPTIONS = {
+    "LayerNormalization": {**GAMMA_AND_BETA, "axis": [-1, 1, 2, [1, 2], [1, 3], [2, -1], [1, 2, 3]]},
+    "GroupNormalization": {**GAMMA_AND_BETA, "groups": [-1, 1, 2], "axis": [-1, 1, -2]},
+    "RMSNormalization": {"axis": [-1, [2, 3], [1, 2, 3]], "epsilon": [1e-6, 0.3], "trainable": [True, False]},
     "BatchNormalization": {
+        **GAMMA_AND_BETA,
         "axis": [-1, 3],
         "momentum": [0.99, 0.5],
-        "epsilon": [0.001, 0.3],
-        "center": [True, False],
-        "scale": [True, False],
-        "trainable": [True, False],
-        "gamma_regularizer": [None, {"L2": {"l2": 0.1}}],
-        "beta_regularizer": [None, {"L1": {"l1": 0.1}}],
     },
     "Conv2D": {
         "kernel_size": [1, 3, [2, 3], 4],
@@ -292,6 +336,9 @@ OPTIONS = {
 """By class name: the values of each option that changes the numbers; tried in pairs."""
 
 BASES = {
+    "LayerNormalization": ({}, [(3, 2, 5)]),
+    "GroupNormalization": ({}, [(4, 2, 6)]),
+    "RMSNormalization": ({}, [(3, 2, 5)]),
     "BatchNormalization": ({}, [(3, 2, 5)]),
     "Conv2D": ({"filters": 4}, [(6, 7, 4)]),
     "Dense": ({"units": 3}, [(4,)]),
