@@ -1,15 +1,17 @@
 """Normalization layers."""
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
-from cnncli.layers.declarations.declaration import NonNegative
-from cnncli.layers.declarations.field_types import Integer, Number, Quotient
+from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
+from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient
 from cnncli.layers.declarations.list_types import ItemOrList
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.fields import Axes, normalize_axes, normalize_axis
-from cnncli.layers.initializers import InitializerField, Ones, Zeros
+from cnncli.layers.initializers import Constant, InitializerField, Ones, Zeros
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder
@@ -50,6 +52,82 @@ class Rescaling(Layer):
                 f"received {', '.join(str(len(numbers)) for numbers in lists)}"
             )
         return build.affine_channels(inputs[0], *lists)
+
+
+@LAYERS.register
+class Normalization(Layer):
+    """Computes (x − mean) / √variance, with numbers or lists of those along `axis` (Keras Normalization).
+
+    Mean and variance of the training data are not learned by a layer: `normalize: train` under `data` computes them.
+    """
+
+    axis: Annotated[int | tuple[int, ...] | None, Maybe(ItemOrList(Integer()))] = -1
+    """Where lists of numbers belong: along the last of several axes."""
+    mean: Annotated[float | tuple[float, ...] | None, Maybe(ItemOrList(Quotient()))] = None
+    variance: Annotated[float | tuple[float, ...] | None, Maybe(ItemOrList(Quotient()))] = None
+    invert: bool = False
+    """Compute mean + x · √variance instead."""
+
+    rescales: ClassVar[bool] = True
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2), mean=0.5, variance=4),
+        _example((3, 4, 3), mean=[0, 1, 2], variance=[0.5, 1, 0]),
+        _example((3, 4, 2), mean=[1, 2, 3, 4], variance=[1, 2, 3, 4], axis=2),
+        _example((5,), mean=[1, 2, 3, 4, 5], variance=[1, 1, 2, 2, 3], invert=True),
+    )
+
+    def contradiction(self) -> str:
+        if self.mean is None or self.variance is None:
+            return "give mean and variance; for those of the training data, write `normalize: train` under `data`"
+        if self._count(self.mean) != self._count(self.variance):
+            return "mean and variance must be numbers, or lists of one length"
+        if self.axis is None and self._count(self.mean):
+            return "mean and variance are numbers, not lists, with axis: null"
+        return "" if min(self._listed(self.variance, 1)) >= 0 else "variance must be ≥ 0"
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x, order = inputs[0], list(range(len(inputs[0].shape)))
+        if self.axis is not None:
+            x, order = build.moved_last(x, normalize_axes(self.axis, x.shape)[-1:])
+        if self._count(self.mean) not in (0, 1, x.shape[-1]):
+            raise ShapeError(f"mean and variance must have {x.shape[-1]} numbers; received {self._count(self.mean)}")
+        means, variances = (self._listed(numbers, x.shape[-1]) for numbers in (self.mean, self.variance))
+        roots = [max(sqrt(variance), 1e-7) for variance in variances]  # Keras' bound
+        scales = roots if self.invert else [1 / root for root in roots]
+        offsets = means if self.invert else [-mean / root for mean, root in zip(means, roots, strict=True)]
+        return build.permute(build.affine_channels(x, scales, offsets), order)
+
+    @staticmethod
+    def _count(numbers: float | tuple[float, ...] | None) -> int:
+        return len(numbers) if isinstance(numbers, tuple) else 0
+
+    @staticmethod
+    def _listed(numbers: float | tuple[float, ...] | None, length: int) -> Sequence[float]:
+        listed = numbers if isinstance(numbers, tuple) else (numbers or 0.0,)
+        return listed * length if len(listed) == 1 else listed
+
+
+@LAYERS.register
+class LayerScale(Layer):
+    """Multiplies channels by learned numbers that begin with `init_values` (LayerScale of Keras' ConvNeXt)."""
+
+    init_values: float
+    projection_dim: PositiveInt
+    """The number of channels."""
+    trainable: bool = True
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2), init_values=1e-6, projection_dim=2),
+        _example((5,), init_values=0.1, projection_dim=5),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        if inputs[0][-1] != self.projection_dim:
+            raise ShapeError(f"projection_dim must be the {inputs[0][-1]} channels; received {self.projection_dim}")
+        return {"gamma": Weight((self.projection_dim,), Constant(value=self.init_values), trainable=self.trainable)}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.scale(inputs[0], build.weight("gamma"))
 
 
 @LAYERS.register
@@ -187,6 +265,14 @@ def _normalized(build: Builder, x: Value, axes: Sequence[int], epsilon: float) -
     return build.multiply(centered, build.rsqrt(variance, epsilon))
 
 
+class _Renorm(Boolean):
+    def read(self, value: Any) -> bool:
+        if value is True:
+            message = "batch renormalization is not supported; for small batches use GroupNormalization"
+            raise ValidationError([ErrorDetail((), "sentence", message)])
+        return super().read(value)
+
+
 @LAYERS.register
 class BatchNormalization(_Normalization):
     """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
@@ -194,6 +280,13 @@ class BatchNormalization(_Normalization):
     Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
     (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
     """
+
+    ignored: ClassVar[Mapping[str, Kind]] = {
+        **Layer.ignored,
+        "synchronized": Boolean(),  # one process has the whole batch
+        "renorm": _Renorm(),
+        "renorm_momentum": Number(),
+    }
 
     momentum: Annotated[float, Number(0, 1)] = 0.99
     moving_mean_initializer: InitializerField = Zeros()
@@ -205,13 +298,12 @@ class BatchNormalization(_Normalization):
         _example((7,), center=False, momentum=0.5),
         _example((2, 2, 17), scale=False, center=False),
         _example((3, 2, 4), trainable=False),
+        _example((3, 2, 4), axis=1, synchronized=True),
         _example((3, 2, 4), gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
     )
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
-        shape, rank = inputs[0][-1:], len(inputs[0]) + 1
-        if self.axis not in (-1, rank - 1):
-            raise ShapeError(f"axis must be the last axis, -1 or {rank - 1}; received axis={self.axis}")
+        shape = (inputs[0][normalize_axis(self.axis, inputs[0])],)
         return {
             **self.gamma_and_beta(shape),
             "moving_mean": Weight(shape, self.moving_mean_initializer, trainable=False),
@@ -220,4 +312,5 @@ class BatchNormalization(_Normalization):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         momentum = self.momentum if self.trainable else None
-        return build.batch_normalization(inputs[0], self.epsilon, momentum)
+        x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
+        return build.permute(build.batch_normalization(x, self.epsilon, momentum), order)

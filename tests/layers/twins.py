@@ -69,11 +69,10 @@ def pool(forward):
 
 def batch_normalization(layer, x, *weights):
     """At inference: by the running mean and variance."""
+    axes = positive(layer.axis, x)
     *gamma_and_beta, mean, variance = weights
-    y = (x - mean) / np.sqrt(variance + layer.epsilon)
-    if layer.scale:
-        y = y * gamma_and_beta[0]
-    return y + gamma_and_beta[-1] if layer.center else y
+    mean, variance = (each.reshape(*[1] * axes[0], -1, *[1] * (x.ndim - axes[0] - 1)) for each in (mean, variance))
+    return scaled(layer, (x - mean) / np.sqrt(variance + layer.epsilon), axes, gamma_and_beta)
 
 
 def depthwise(layer, x, kernel, bias=None):
@@ -162,6 +161,15 @@ def rms_normalization(layer, x, scale):
     return x / np.sqrt((x**2).mean(positive(layer.axis, x), keepdims=True) + layer.epsilon) * scale
 
 
+def normalization(layer, x):
+    shape = [1] * x.ndim
+    if isinstance(layer.mean, tuple):
+        shape[max(positive(layer.axis, x))] = -1
+    mean, variance = (np.array(numbers).reshape(shape) for numbers in (layer.mean, layer.variance))
+    root = np.maximum(np.sqrt(variance), 1e-7)
+    return mean + x * root if layer.invert else (x - mean) / root
+
+
 def softmax(layer, x):
     powers = np.exp(x)
     return powers / powers.sum(layer.axis, keepdims=True)
@@ -172,6 +180,9 @@ TWINS = {
     "LayerNormalization": layer_normalization,
     "GroupNormalization": group_normalization,
     "RMSNormalization": rms_normalization,
+    "Normalization": normalization,
+    "LayerScale": lambda layer, x, gamma: x * gamma,
+    "StochasticDepth": lambda layer, x: x,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -238,9 +249,17 @@ OPTIONS = {
     "LayerNormalization": {**GAMMA_AND_BETA, "axis": [-1, 1, 2, [1, 2], [1, 3], [2, -1], [1, 2, 3]]},
     "GroupNormalization": {**GAMMA_AND_BETA, "groups": [-1, 1, 2], "axis": [-1, 1, -2]},
     "RMSNormalization": {"axis": [-1, [2, 3], [1, 2, 3]], "epsilon": [1e-6, 0.3], "trainable": [True, False]},
+    "Normalization": {
+        "axis": [-1, 1, [2, 1], [3, 1], None],
+        "mean": [0.5, -3, 0.0],
+        "variance": [1, 0.25],
+        "invert": [False, True],
+    },
+    "LayerScale": {"init_values": [1e-6, 1.0], "projection_dim": [5], "trainable": [True, False]},
+    "StochasticDepth": {"drop_path_rate": [0.0, 0.25, 0.9]},
     "BatchNormalization": {
         **GAMMA_AND_BETA,
-        "axis": [-1, 3],
+        "axis": [-1, 3, 1, -2],
         "momentum": [0.99, 0.5],
     },
     "Conv2D": {
@@ -339,6 +358,9 @@ BASES = {
     "LayerNormalization": ({}, [(3, 2, 5)]),
     "GroupNormalization": ({}, [(4, 2, 6)]),
     "RMSNormalization": ({}, [(3, 2, 5)]),
+    "Normalization": ({}, [(3, 2, 4)]),
+    "LayerScale": ({}, [(3, 2, 5)]),
+    "StochasticDepth": ({}, [(4, 5)]),
     "BatchNormalization": ({}, [(3, 2, 5)]),
     "Conv2D": ({"filters": 4}, [(6, 7, 4)]),
     "Dense": ({"units": 3}, [(4,)]),

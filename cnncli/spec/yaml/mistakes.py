@@ -247,7 +247,7 @@ NAME_SYNONYMS: dict[str, str] = {
 """Synonyms of names in the vocabulary or in Keras."""
 
 UNSUPPORTED: dict[str, str] = {
-    "layer": """SpectralNormalization Normalization Resizing Dot
+    "layer": """SpectralNormalization Resizing Dot
         AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
         AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
         AveragePooling1D AveragePooling3D AvgPool1D AvgPool3D MaxPooling1D MaxPooling3D MaxPool1D MaxPool3D
