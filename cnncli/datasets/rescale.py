@@ -89,5 +89,5 @@ def rescaled_again(model: Model) -> Node | None:
     """The layer that looks as if it scaled bytes where "auto" has scaled them already; None where there is none."""
     if rescaling_layer(model):
         return None
-    suspects = (node for node in model.nodes if node.layer.rescales)
-    return next((node for node in suspects if abs(getattr(node.layer, "scale", 0.0)) < OF_BYTES), None)
+    scales = ((node, getattr(node.layer, "scale", None)) for node in model.nodes if node.layer.rescales)
+    return next((node for node, scale in scales if isinstance(scale, float) and abs(scale) < OF_BYTES), None)

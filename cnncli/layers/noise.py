@@ -82,6 +82,21 @@ class SpatialDropout2D(_Random):
 
 
 @LAYERS.register
+class StochasticDepth(Layer):
+    """During training, sets whole samples to 0 and scales the rest by 1/(1−rate) (StochasticDepth of Keras' ConvNeXt).
+
+    Before an Add, this leaves the branch out.
+    """
+
+    drop_path_rate: Fraction
+
+    examples: ClassVar[Sequence[Example]] = _examples({"drop_path_rate": 0.4}, {"drop_path_rate": 0.0})
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.dropout(inputs[0], self.drop_path_rate, None, (1,) * len(inputs[0].shape))
+
+
+@LAYERS.register
 class AlphaDropout(_Dropout):
     """Dropout to the negative saturation of selu, which keeps mean and variance (Keras AlphaDropout)."""
 

@@ -1,15 +1,17 @@
 """Normalization layers."""
 
 from collections.abc import Mapping, Sequence
+from math import sqrt
 from typing import Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
-from cnncli.layers.declarations.declaration import NonNegative
-from cnncli.layers.declarations.field_types import Number, Quotient
+from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
+from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient
 from cnncli.layers.declarations.list_types import ItemOrList
-from cnncli.layers.fields import Axes, normalize_axes
-from cnncli.layers.initializers import InitializerField, Ones, Zeros
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
+from cnncli.layers.fields import Axes, normalize_axes, normalize_axis
+from cnncli.layers.initializers import Constant, InitializerField, Ones, Zeros
 from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder
@@ -53,6 +55,82 @@ class Rescaling(Layer):
 
 
 @LAYERS.register
+class Normalization(Layer):
+    """Computes (x − mean) / √variance, with numbers or lists of those along `axis` (Keras Normalization).
+
+    Mean and variance of the training data are not learned by a layer: `normalize: train` under `data` computes them.
+    """
+
+    axis: Annotated[int | tuple[int, ...] | None, Maybe(ItemOrList(Integer()))] = -1
+    """Where lists of numbers belong: along the last of several axes."""
+    mean: Annotated[float | tuple[float, ...] | None, Maybe(ItemOrList(Quotient()))] = None
+    variance: Annotated[float | tuple[float, ...] | None, Maybe(ItemOrList(Quotient()))] = None
+    invert: bool = False
+    """Compute mean + x · √variance instead."""
+
+    rescales: ClassVar[bool] = True
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2), mean=0.5, variance=4),
+        _example((3, 4, 3), mean=[0, 1, 2], variance=[0.5, 1, 0]),
+        _example((3, 4, 2), mean=[1, 2, 3, 4], variance=[1, 2, 3, 4], axis=2),
+        _example((5,), mean=[1, 2, 3, 4, 5], variance=[1, 1, 2, 2, 3], invert=True),
+    )
+
+    def contradiction(self) -> str:
+        if self.mean is None or self.variance is None:
+            return "give mean and variance; for those of the training data, write `normalize: train` under `data`"
+        if self._count(self.mean) != self._count(self.variance):
+            return "mean and variance must be numbers, or lists of one length"
+        if self.axis is None and self._count(self.mean):
+            return "mean and variance are numbers, not lists, with axis: null"
+        return "" if min(self._listed(self.variance, 1)) >= 0 else "variance must be ≥ 0"
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x, order = inputs[0], list(range(len(inputs[0].shape)))
+        if self.axis is not None:
+            x, order = build.moved_last(x, normalize_axes(self.axis, x.shape)[-1:])
+        if self._count(self.mean) not in (0, 1, x.shape[-1]):
+            raise ShapeError(f"mean and variance must have {x.shape[-1]} numbers; received {self._count(self.mean)}")
+        means, variances = (self._listed(numbers, x.shape[-1]) for numbers in (self.mean, self.variance))
+        roots = [max(sqrt(variance), 1e-7) for variance in variances]  # Keras' bound
+        scales = roots if self.invert else [1 / root for root in roots]
+        offsets = means if self.invert else [-mean / root for mean, root in zip(means, roots, strict=True)]
+        return build.permute(build.affine_channels(x, scales, offsets), order)
+
+    @staticmethod
+    def _count(numbers: float | tuple[float, ...] | None) -> int:
+        return len(numbers) if isinstance(numbers, tuple) else 0
+
+    @staticmethod
+    def _listed(numbers: float | tuple[float, ...] | None, length: int) -> Sequence[float]:
+        listed = numbers if isinstance(numbers, tuple) else (numbers or 0.0,)
+        return listed * length if len(listed) == 1 else listed
+
+
+@LAYERS.register
+class LayerScale(Layer):
+    """Multiplies channels by learned numbers that begin with `init_values` (LayerScale of Keras' ConvNeXt)."""
+
+    init_values: float
+    projection_dim: PositiveInt
+    """The number of channels."""
+    trainable: bool = True
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((3, 4, 2), init_values=1e-6, projection_dim=2),
+        _example((5,), init_values=0.1, projection_dim=5),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        if inputs[0][-1] != self.projection_dim:
+            raise ShapeError(f"projection_dim must be the {inputs[0][-1]} channels; received {self.projection_dim}")
+        return {"gamma": Weight((self.projection_dim,), Constant(value=self.init_values), trainable=self.trainable)}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        return build.scale(inputs[0], build.weight("gamma"))
+
+
+@LAYERS.register
 class UnitNormalization(Layer):
     """Divides by the norm along `axis`, one or several; 0 is the batch axis (Keras UnitNormalization)."""
 
@@ -72,28 +150,147 @@ class UnitNormalization(Layer):
         return build.multiply(x, build.rsqrt(build.activation(squares, "threshold", 1e-24, 1e-24)))
 
 
-@LAYERS.register
-class BatchNormalization(Layer):
-    """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
-
-    Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
-    (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
-    """
-
+class _Normalization(Layer):
     axis: int = -1
-    momentum: Annotated[float, Number(0, 1)] = 0.99
     epsilon: NonNegative = 0.001
     center: bool = True
     scale: bool = True
     trainable: bool = True
     beta_initializer: InitializerField = Zeros()
     gamma_initializer: InitializerField = Ones()
-    moving_mean_initializer: InitializerField = Zeros()
-    moving_variance_initializer: InitializerField = Ones()
     beta_regularizer: RegularizerField = None
     gamma_regularizer: RegularizerField = None
     beta_constraint: ConstraintField = None
     gamma_constraint: ConstraintField = None
+
+    def gamma_and_beta(self, shape: Shape) -> dict[str, Weight]:
+        """Those of the two that `scale` and `center` ask for."""
+        gamma = Weight(shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint, self.trainable)
+        beta = Weight(shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint, self.trainable)
+        return {**({"gamma": gamma} if self.scale else {}), **({"beta": beta} if self.center else {})}
+
+    def scaled(self, build: Builder, x: Value) -> Value:
+        """x · gamma + beta, which have the shape of the last axes of x."""
+        x = build.scale(x, build.weight("gamma")) if self.scale else x
+        return build.shift(x, build.weight("beta")) if self.center else x
+
+
+@LAYERS.register
+class LayerNormalization(_Normalization):
+    """Normalizes each sample along `axis`, one or several, then scales and shifts (Keras LayerNormalization)."""
+
+    axis: Axes = -1  # type: ignore[assignment]
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 5)),
+        _example((7,), center=False, epsilon=0.1),
+        _example((3, 4, 2), axis=[1, 2, 3]),
+        _example((3, 4, 2), axis=1, scale=False),
+        _example((3, 2, 4), axis=[1, 3], gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        return self.gamma_and_beta(tuple(inputs[0][axis] for axis in normalize_axes(self.axis, inputs[0])))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        axes = normalize_axes(self.axis, inputs[0].shape)
+        x, order = build.moved_last(inputs[0], axes)
+        rank = len(x.shape)
+        y = _normalized(build, x, range(rank - len(axes), rank), self.epsilon)
+        return build.permute(self.scaled(build, y), order)
+
+
+@LAYERS.register
+class GroupNormalization(_Normalization):
+    """Normalizes each sample's groups of channels, then scales and shifts channels (Keras GroupNormalization)."""
+
+    groups: Annotated[int, Integer(-1)] = 32
+    """Number of groups; -1 normalizes each channel by itself."""
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 6), groups=3),
+        _example((2, 3, 32), epsilon=0.1),
+        _example((3, 4, 2), groups=-1, center=False),
+        _example((8,), groups=2, scale=False),
+        _example((4, 3, 2), groups=2, axis=1, gamma_regularizer="l2", beta_regularizer={"l1": {"l1": 0.1}}),
+    )
+
+    def contradiction(self) -> str:
+        return "" if self.groups else "groups must be -1 or an integer ≥ 1; received 0"
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        return self.gamma_and_beta((inputs[0][normalize_axis(self.axis, inputs[0])],))
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
+        *places, channels = x.shape
+        groups = channels if self.groups == -1 else self.groups
+        if channels % groups:
+            raise ShapeError(f"groups must divide the {channels} channels; received groups={groups}")
+        grouped = build.reshape(x, (*places, groups, channels // groups))
+        y = _normalized(build, grouped, (*range(len(places)), len(places) + 1), self.epsilon)
+        return build.permute(self.scaled(build, build.reshape(y, x.shape)), order)
+
+
+@LAYERS.register
+class RMSNormalization(Layer):
+    """Divides by the root mean square along the last axes, then scales (Keras RMSNormalization)."""
+
+    axis: Axes = -1
+    epsilon: NonNegative = 0.000001
+    trainable: bool = True
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((4, 3, 5)),
+        _example((7,), epsilon=0.1),
+        _example((3, 4, 2), axis=[2, 3]),
+    )
+
+    def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
+        axes = normalize_axes(self.axis, inputs[0])
+        if axes != tuple(range(axes[0], len(inputs[0]))):  # Keras takes others, but scales the last axes
+            raise ShapeError(f"axis must be the last axis, or the last few; received axis={self.axis}")
+        return {"scale": Weight(inputs[0][axes[0] :], Ones(), trainable=self.trainable)}
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x = inputs[0]
+        squares = build.reduce("mean", build.multiply(x, x), normalize_axes(self.axis, x.shape))
+        return build.scale(build.multiply(x, build.rsqrt(squares, self.epsilon)), build.weight("scale"))
+
+
+def _normalized(build: Builder, x: Value, axes: Sequence[int], epsilon: float) -> Value:
+    """x less its mean, divided by the root of its variance, over `axes`."""
+    centered = build.subtract(x, build.reduce("mean", x, axes))
+    variance = build.reduce("mean", build.multiply(centered, centered), axes)
+    return build.multiply(centered, build.rsqrt(variance, epsilon))
+
+
+class _Renorm(Boolean):
+    def read(self, value: Any) -> bool:
+        if value is True:
+            message = "batch renormalization is not supported; for small batches use GroupNormalization"
+            raise ValidationError([ErrorDetail((), "sentence", message)])
+        return super().read(value)
+
+
+@LAYERS.register
+class BatchNormalization(_Normalization):
+    """Normalizes each channel to mean 0 and variance 1, then scales by gamma and adds beta (Keras BatchNormalization).
+
+    Training uses the mean and variance of the batch and updates the moving averages: momentum · old +
+    (1 − momentum) · new. Inference, and `trainable: false`, use the moving averages. The variance is the biased one.
+    """
+
+    ignored: ClassVar[Mapping[str, Kind]] = {
+        **Layer.ignored,
+        "synchronized": Boolean(),  # one process has the whole batch
+        "renorm": _Renorm(),
+        "renorm_momentum": Number(),
+    }
+
+    momentum: Annotated[float, Number(0, 1)] = 0.99
+    moving_mean_initializer: InitializerField = Zeros()
+    moving_variance_initializer: InitializerField = Ones()
 
     examples: ClassVar[Sequence[Example]] = (
         _example((4, 3, 5)),
@@ -101,24 +298,19 @@ class BatchNormalization(Layer):
         _example((7,), center=False, momentum=0.5),
         _example((2, 2, 17), scale=False, center=False),
         _example((3, 2, 4), trainable=False),
+        _example((3, 2, 4), axis=1, synchronized=True),
         _example((3, 2, 4), gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
     )
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
-        shape, rank = inputs[0][-1:], len(inputs[0]) + 1
-        if self.axis not in (-1, rank - 1):
-            raise ShapeError(f"axis must be the last axis, -1 or {rank - 1}; received axis={self.axis}")
-        weights = {
-            "gamma": Weight(
-                shape, self.gamma_initializer, self.gamma_regularizer, self.gamma_constraint, self.trainable
-            ),
-            "beta": Weight(shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint, self.trainable),
+        shape = (inputs[0][normalize_axis(self.axis, inputs[0])],)
+        return {
+            **self.gamma_and_beta(shape),
             "moving_mean": Weight(shape, self.moving_mean_initializer, trainable=False),
             "moving_variance": Weight(shape, self.moving_variance_initializer, trainable=False),
         }
-        absent = {"gamma": not self.scale, "beta": not self.center}
-        return {name: weight for name, weight in weights.items() if not absent.get(name)}
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         momentum = self.momentum if self.trainable else None
-        return build.batch_normalization(inputs[0], self.epsilon, momentum)
+        x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
+        return build.permute(build.batch_normalization(x, self.epsilon, momentum), order)

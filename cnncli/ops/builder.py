@@ -210,11 +210,10 @@ class Builder(Tape):
         """As `along`, over all elements along several axes together."""
         if len(axes) == 1:
             return self.along(kind, x, axes[0])
-        order = [*(axis for axis in range(len(x.shape)) if axis not in axes), *axes]
-        moved = self.permute(x, order)
+        moved, order = self.moved_last(x, axes)
         rows = self.reshape(moved, (*moved.shape[: -len(axes)], prod(moved.shape[-len(axes) :])))
         y = self.reshape(self.emit(Softmax(kind), rows), moved.shape)
-        return self.permute(y, [order.index(axis) for axis in range(len(order))])
+        return self.permute(y, order)
 
     def slice(self, x: Value, axis: int, start: int, size: int) -> Value:
         """`size` elements from `start` along `axis`, counted from 0 without the batch axis."""
@@ -233,6 +232,11 @@ class Builder(Tape):
                 order[place:] = [*order[start:], *order[place:start]]
                 x = self.reshape(swapped, (*shape[:place], *shape[start:], *shape[place:start]))
         return x
+
+    def moved_last(self, x: Value, axes: Sequence[int]) -> tuple[Value, list[int]]:
+        """Return x with `axes` moved to the end, in this order, and the permutation that brings them back."""
+        order = [*(axis for axis in range(len(x.shape)) if axis not in axes), *axes]
+        return self.permute(x, order), [order.index(axis) for axis in range(len(order))]
 
     def repeat(self, x: Value, axis: int, times: int) -> Value:
         """Repeat an axis of length 1, counted from 0 without the batch axis."""

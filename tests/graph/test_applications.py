@@ -101,11 +101,22 @@ def vgg16() -> Iterator[str]:
     yield from ("fc1", "fc2", "predictions")
 
 
+def convnexttiny() -> Iterator[str]:
+    prefix = "convnext_tiny_"
+    yield from (f"{prefix}stem_conv", f"{prefix}stem_layernorm")
+    for stage, blocks in enumerate((3, 3, 9, 3)):
+        yield from (f"{prefix}downsampling_{part}_{stage - 1}" for part in ("layernorm", "conv")) if stage else ()
+        for block in range(blocks):
+            parts = ("depthwise_conv", "layernorm", "pointwise_conv_1", "pointwise_conv_2", "layer_scale")
+            yield from (f"{prefix}stage_{stage}_block_{block}_{part}" for part in parts)
+    yield from (f"{prefix}head_layernorm", f"{prefix}head_dense")
+
+
 NAMES = {
     builder.__name__: builder
     for builder in (
         *(resnet50, resnet50v2, mobilenetv1, mobilenetv2, mobilenetv3small),
-        *(efficientnetb0, densenet121, xception, vgg16),
+        *(efficientnetb0, densenet121, xception, vgg16, convnexttiny),
     )
 }
 """For each network the names of Keras' layers with weights, in the order of the spec."""

@@ -9,7 +9,7 @@ from cnncli.graph.receptive_field import receptive_fields
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
-from tests.ops.declared import GroupNormalization, LayerNormalization, SqueezeAndExcite
+from tests.ops.declared import SqueezeAndExcite
 
 layers()
 
@@ -66,8 +66,8 @@ def test_layers_made_of_known_operations_need_nothing_of_their_own():
     model = graph(
         (8, 8, 4),
         ("conv", (), "Conv2D", {"filters": 4, "kernel_size": 3}),
-        ("each pixel", (), LayerNormalization(), {}),
-        ("all pixels", (), GroupNormalization(groups=2), {}),
+        ("each pixel", (), "LayerNormalization", {}),
+        ("all pixels", (), "GroupNormalization", {"groups": 2}),
         ("excited", ("each pixel",), SqueezeAndExcite(), {}),
         ("again", ("each pixel",), "Conv2D", {"filters": 1, "kernel_size": 3}),
     )

@@ -69,11 +69,10 @@ def pool(forward):
 
 def batch_normalization(layer, x, *weights):
     """At inference: by the running mean and variance."""
+    axes = positive(layer.axis, x)
     *gamma_and_beta, mean, variance = weights
-    y = (x - mean) / np.sqrt(variance + layer.epsilon)
-    if layer.scale:
-        y = y * gamma_and_beta[0]
-    return y + gamma_and_beta[-1] if layer.center else y
+    mean, variance = (each.reshape(*[1] * axes[0], -1, *[1] * (x.ndim - axes[0] - 1)) for each in (mean, variance))
+    return scaled(layer, (x - mean) / np.sqrt(variance + layer.epsilon), axes, gamma_and_beta)
 
 
 def depthwise(layer, x, kernel, bias=None):
@@ -128,6 +127,49 @@ def unit_normalization(layer, x):
     return x / np.sqrt((x**2).sum(layer.axis, keepdims=True))
 
 
+def centered_and_divided(x, axes, epsilon):
+    x = x - x.mean(axes, keepdims=True)
+    return x / np.sqrt((x**2).mean(axes, keepdims=True) + epsilon)
+
+
+def scaled(layer, x, axes, weights):
+    """x · gamma + beta, along `axes`, as the layer has them."""
+    weights, shape = list(weights), [n if axis in axes else 1 for axis, n in enumerate(x.shape)]
+    x = x * weights.pop(0).reshape(shape) if layer.scale else x
+    return x + weights.pop(0).reshape(shape) if layer.center else x
+
+
+def positive(axes, x):
+    return tuple(sorted(axis % x.ndim for axis in ([axes] if isinstance(axes, int) else axes)))
+
+
+def layer_normalization(layer, x, *weights):
+    axes = positive(layer.axis, x)
+    return scaled(layer, centered_and_divided(x, axes, layer.epsilon), axes, weights)
+
+
+def group_normalization(layer, x, *weights):
+    """Each group of channels by itself, as a layer normalization of its part."""
+    (axis,) = positive(layer.axis, x)
+    groups = x.shape[axis] if layer.groups == -1 else layer.groups
+    rest = tuple(range(1, x.ndim))
+    parts = [centered_and_divided(part, rest, layer.epsilon) for part in np.split(x, groups, axis)]
+    return scaled(layer, np.concatenate(parts, axis), [axis], weights)
+
+
+def rms_normalization(layer, x, scale):
+    return x / np.sqrt((x**2).mean(positive(layer.axis, x), keepdims=True) + layer.epsilon) * scale
+
+
+def normalization(layer, x):
+    shape = [1] * x.ndim
+    if isinstance(layer.mean, tuple):
+        shape[max(positive(layer.axis, x))] = -1
+    mean, variance = (np.array(numbers).reshape(shape) for numbers in (layer.mean, layer.variance))
+    root = np.maximum(np.sqrt(variance), 1e-7)
+    return mean + x * root if layer.invert else (x - mean) / root
+
+
 def softmax(layer, x):
     powers = np.exp(x)
     return powers / powers.sum(layer.axis, keepdims=True)
@@ -135,6 +177,12 @@ def softmax(layer, x):
 
 TWINS = {
     "BatchNormalization": batch_normalization,
+    "LayerNormalization": layer_normalization,
+    "GroupNormalization": group_normalization,
+    "RMSNormalization": rms_normalization,
+    "Normalization": normalization,
+    "LayerScale": lambda layer, x, gamma: x * gamma,
+    "StochasticDepth": lambda layer, x: x,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -188,16 +236,31 @@ DEPTHWISE = {
     "bias_regularizer": [None, {"L1": {"l1": 0.1}}],
 }
 
+GAMMA_AND_BETA = {
+    "epsilon": [0.001, 0.3],
+    "center": [True, False],
+    "scale": [True, False],
+    "trainable": [True, False],
+    "gamma_regularizer": [None, {"L2": {"l2": 0.1}}],
+    "beta_regularizer": [None, {"L1": {"l1": 0.1}}],
+}
+
 OPTIONS = {
+    "LayerNormalization": {**GAMMA_AND_BETA, "axis": [-1, 1, 2, [1, 2], [1, 3], [2, -1], [1, 2, 3]]},
+    "GroupNormalization": {**GAMMA_AND_BETA, "groups": [-1, 1, 2], "axis": [-1, 1, -2]},
+    "RMSNormalization": {"axis": [-1, [2, 3], [1, 2, 3]], "epsilon": [1e-6, 0.3], "trainable": [True, False]},
+    "Normalization": {
+        "axis": [-1, 1, [2, 1], [3, 1], None],
+        "mean": [0.5, -3, 0.0],
+        "variance": [1, 0.25],
+        "invert": [False, True],
+    },
+    "LayerScale": {"init_values": [1e-6, 1.0], "projection_dim": [5], "trainable": [True, False]},
+    "StochasticDepth": {"drop_path_rate": [0.0, 0.25, 0.9]},
     "BatchNormalization": {
-        "axis": [-1, 3],
+        **GAMMA_AND_BETA,
+        "axis": [-1, 3, 1, -2],
         "momentum": [0.99, 0.5],
-        "epsilon": [0.001, 0.3],
-        "center": [True, False],
-        "scale": [True, False],
-        "trainable": [True, False],
-        "gamma_regularizer": [None, {"L2": {"l2": 0.1}}],
-        "beta_regularizer": [None, {"L1": {"l1": 0.1}}],
     },
     "Conv2D": {
         "kernel_size": [1, 3, [2, 3], 4],
@@ -292,6 +355,12 @@ OPTIONS = {
 """By class name: the values of each option that changes the numbers; tried in pairs."""
 
 BASES = {
+    "LayerNormalization": ({}, [(3, 2, 5)]),
+    "GroupNormalization": ({}, [(4, 2, 6)]),
+    "RMSNormalization": ({}, [(3, 2, 5)]),
+    "Normalization": ({}, [(3, 2, 4)]),
+    "LayerScale": ({}, [(3, 2, 5)]),
+    "StochasticDepth": ({}, [(4, 5)]),
     "BatchNormalization": ({}, [(3, 2, 5)]),
     "Conv2D": ({"filters": 4}, [(6, 7, 4)]),
     "Dense": ({"units": 3}, [(4,)]),

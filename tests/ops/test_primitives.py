@@ -1,22 +1,18 @@
 """Reductions, rsqrt and weights over a batch: each by itself, and layers that are made of them."""
 
-import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cnncli.errors import ShapeError
+from cnncli.layers.normalization import GroupNormalization, LayerNormalization
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Value
 from tests.layers.harness import LayerHarness, finite_differences, gradients_agree
 from tests.ops import declared
 from tests.reference import activations, reduction
 
-FIXTURE = Path(__file__).parent.parent / "fixtures" / "declared.json"
-KERAS = json.loads(FIXTURE.read_text())["cases"]
-ARRAYS = np.load(FIXTURE.with_suffix(".npz"), allow_pickle=False)
 REDUCED = [
     ((7,), (0,)),
     ((3, 4, 5), (0,)),
@@ -40,22 +36,6 @@ def reduced(kind, axes, keep, x):
     return found.reshape(len(x), *lengths) if keep else found
 
 
-def normalized(x, axes, epsilon):
-    centered = x - np.expand_dims(reduction.mean(x, axes), axes)
-    return centered * np.expand_dims(reduction.rsqrt(reduction.mean(centered**2, axes), epsilon), axes)
-
-
-def layer_normalization(layer, x, gamma, beta):
-    axes = tuple(range(x.ndim - layer.axes, x.ndim))
-    return normalized(x, axes, layer.epsilon) * gamma + beta
-
-
-def group_normalization(layer, x, gamma, beta):
-    groups = x.reshape(*x.shape[:-1], layer.groups, -1)
-    axes = (*range(1, x.ndim - 1), x.ndim)
-    return normalized(groups, axes, layer.epsilon).reshape(x.shape) * gamma + beta
-
-
 def squeeze_and_excite(_, x, squeeze, excite):
     hidden = activations.relu(reduction.mean(x, [1, 2]) @ squeeze)
     return x * activations.sigmoid(hidden @ excite)[:, None, None]
@@ -75,13 +55,8 @@ def every_case():
             yield pytest.param(layer, [shape], partial(reduction.weighted, kind), id=f"{kind}-{shape}-{weight}")
     layer = declared.of(lambda build, x: build.rsqrt(build.multiply(x, x), 0.5))
     yield pytest.param(layer, [(4, 5)], lambda x: reduction.rsqrt(x * x, 0.5), id="rsqrt")
-    for layer, shape, twin in (
-        (declared.LayerNormalization(), (3, 4, 7), layer_normalization),
-        (declared.LayerNormalization(axes=3), (3, 2, 5), layer_normalization),
-        (declared.GroupNormalization(groups=2), (3, 2, 6), group_normalization),
-        (declared.SqueezeAndExcite(), (3, 4, 5), squeeze_and_excite),
-    ):
-        yield pytest.param(layer, [shape], partial(twin, layer), id=f"{type(layer).__name__}-{shape}")
+    layer = declared.SqueezeAndExcite()
+    yield pytest.param(layer, [(3, 4, 5)], partial(squeeze_and_excite, layer), id="SqueezeAndExcite")
 
 
 CASES = list(every_case())
@@ -124,23 +99,8 @@ def test_the_gradient_of_a_weight_is_summed_over_all_its_places():
         np.testing.assert_allclose(one.gradients()[1], expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("case", KERAS, ids=[case["name"] for case in KERAS])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_declared_normalizations_are_those_of_keras(case, dtype):
-    x = ARRAYS[case["inputs"][0]]
-    one = harness(declared.keras(case), [x.shape[1:]], dtype, batch=len(x))
-    one.inputs[0][...], one.cotangent[...] = x, ARRAYS[case["cotangent"]]
-    for name, key in case["weights"].items():
-        one.weights[name][...] = ARRAYS[key]
-    found = [one.run(), *one.gradients()]
-    keys = [case["output"], *case["grad_inputs"], *(case["grad_weights"][name] for name in one.trained)]
-    for got, key in zip(found, keys, strict=True):
-        expected = ARRAYS[key]
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * max(1.0, np.abs(expected).max()))
-
-
 @pytest.mark.parametrize(
-    "layer", [declared.LayerNormalization(axes=3), declared.GroupNormalization(groups=4), declared.SqueezeAndExcite()]
+    "layer", [LayerNormalization(axis=[1, 2, 3]), GroupNormalization(groups=4), declared.SqueezeAndExcite()]
 )
 def test_threads_do_not_change_a_bit(layer):
     found = []

@@ -132,6 +132,8 @@ def _normalization(node: Node, layer: BatchNormalization, shape: Shape) -> list[
     """PyTorch has both gamma and beta or neither; its moving variance is unbiased, which does not affect timing."""
     if layer.center != layer.scale:
         raise _no_counterpart(node, "with only one of center and scale")
+    if layer.axis not in (-1, len(shape)):
+        raise _no_counterpart(node, f"with axis={layer.axis}")
     arguments = {"num_features": shape[-1], "eps": layer.epsilon, "momentum": 1 - layer.momentum}
     name = "BatchNorm2d" if len(shape) == 3 else "BatchNorm1d"
     return [(name, arguments | {"affine": layer.scale})]

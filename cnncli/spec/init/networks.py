@@ -32,6 +32,7 @@ MODELS: dict[str, Choice] = {
     "efficientnetb0": Choice("networks/efficientnetb0", "EfficientNet-B0: accurate for its parameters.", 32),
     "densenet121": Choice("networks/densenet121", "DenseNet-121: layers read all earlier ones.", 32),
     "xception": Choice("networks/xception", "Xception: separable convolutions with residuals.", 71),
+    "convnexttiny": Choice("networks/convnexttiny", "ConvNeXt-Tiny: large depthwise kernels; slow, accurate.", 32),
     "vgg16": Choice("networks/vgg16", "VGG-16: 3 × 3 convolutions; many parameters.", 32),
 }
 """By their --model name."""

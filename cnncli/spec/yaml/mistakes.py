@@ -174,6 +174,7 @@ REJECTED_KEYS: dict[str, str] = {
     "steps_per_epoch": "an epoch is one pass over the training data",
     "loss_weights": "write `loss: [{mean_squared_error: {weight: 0.7}}, …]`",
     "weighted_metrics": "metrics count every sample alike, as Keras' `metrics` do",
+    "rms_scaling": "use RMSNormalization",
     "ignore_class": "as in Keras, only sparse_categorical_crossentropy does, of the losses",
     "num_classes": "the number of classes is that of the model's outputs",
     "sparse_y_true": "class numbers and rows of scores are told apart",
@@ -246,7 +247,7 @@ NAME_SYNONYMS: dict[str, str] = {
 """Synonyms of names in the vocabulary or in Keras."""
 
 UNSUPPORTED: dict[str, str] = {
-    "layer": """LayerNormalization GroupNormalization RMSNormalization SpectralNormalization Normalization Resizing Dot
+    "layer": """SpectralNormalization Resizing Dot
         AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
         AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
         AveragePooling1D AveragePooling3D AvgPool1D AvgPool3D MaxPooling1D MaxPooling3D MaxPool1D MaxPool3D
