@@ -274,14 +274,23 @@ def test_a_folder_of_ppm_files_as_of_traffic_signs_is_read_and_predicted(tmp_pat
     assert "disk" in done.stdout
 
 
-def test_one_sentence_stands_for_a_folder_of_heic_files(tmp_path):
-    for number in range(40):
-        (tmp_path / f"own/{'ab'[number % 2]}").mkdir(parents=True, exist_ok=True)
-        (tmp_path / f"own/{'ab'[number % 2]}/{number}.heic").write_text("")
-    said = cnncli(tmp_path, "datasets", "check", "own").stdout
-    assert said.count(".heic") <= 3
-    assert "all 40 files, such as a/0.heic: an image must be" in said
-    assert "convert HEIC to JPEG" in said
+@pytest.mark.parametrize("place", ["own/{}", "own", "own/train/{}"])
+def test_one_sentence_stands_for_a_folder_of_heic_files(tmp_path, place):
+    for number in range(15):
+        file = tmp_path / place.format("ab"[number % 2]) / f"{number:02}.heic"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("")
+    (tmp_path / "spec.yaml").write_text("{data: {dataset: own, image_size: [8, 8]}, model: {layers: [Flatten]}}")
+    first = min((tmp_path / "own").rglob("*.heic")).relative_to(tmp_path / "own").as_posix()
+    said = f"  all 15 files, such as {first}: {unread('x.heic')}\n"
+    for command in ("init --data own", "datasets check own", "check spec.yaml", "train spec.yaml"):
+        done = cnncli(tmp_path, *command.split())
+        printed = done.stdout + done.stderr
+        assert done.returncode
+        assert said in printed
+        assert printed.count(".heic") == said.count(".heic")
+        assert "must be a folder" not in printed
+        assert "at least one" not in printed
 
 
 def test_endings_are_those_of_the_table():

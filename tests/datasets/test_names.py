@@ -123,13 +123,22 @@ def test_only_names_that_surely_tell_classes_are_taken_for_them(names, found):
     assert (suggestion and sorted(suggestion.counts)) == found
 
 
+def test_names_of_digits_alone_can_tell_no_class(tmp_path):
+    for name in ("001", "002", "003"):
+        picture(tmp_path / f"own/{name}.jpg")
+    assert message(tmp_path / "own").splitlines()[1] == (
+        "  .: images lie in no folder of a class: put the images of each class into a folder, or list them in a "
+        "labels.csv"
+    )
+
+
 def test_names_that_do_not_surely_tell_classes_are_a_question(tmp_path):
     for name in ("1_0_3_2016", "1_1_2_2017", "30_0_1_2016", "41_1_0_2017"):
         picture(tmp_path / f"own/{name}.jpg")
     said = (
         "  .: images lie in no folder of a class: put the images of each class into a folder, or list them in a "
         "labels.csv; if their names tell the class, as 1_0_3_2016.jpg may, set `label_from` under `data` to a regular "
-        r"expression whose group finds it, such as '(\d+)_'"
+        r"expression whose group finds it, such as '(\d+)_' (with `targets: values` it is a number to predict)"
     )
     assert message(tmp_path / "own").splitlines()[1] == said
     done = cnncli(tmp_path, "init", "--data", "own")

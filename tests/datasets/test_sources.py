@@ -56,6 +56,16 @@ def test_a_folder_that_is_none_of_these_says_what_was_looked_for(tmp_path, entri
     assert message(tmp_path, "own") == expected + ("; specify the file 'digits.npz' in it" if len(entries) > 1 else "")
 
 
+def test_a_folder_of_several_archives_asks_for_one(tmp_path):
+    (tmp_path / "own").mkdir()
+    for name in ("first.npz", "second.h5", "more.csv"):
+        (tmp_path / "own" / name).touch()
+    assert message(tmp_path, "own") == (
+        "own contains several files of arrays or tables: choose one as `dataset`: 'first.npz' or 'more.csv' "
+        "or 'second.h5'"
+    )
+
+
 def test_names_that_are_near_are_suggested_among_all_that_is_read(tmp_path):
     for name in ("x_train.npy", "pixels.csv", "train-images-idx3-ubyte.gz", "notes.txt"):
         (tmp_path / name).touch()

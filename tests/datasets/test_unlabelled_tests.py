@@ -87,3 +87,13 @@ def test_a_test_table_of_other_pixels_is_an_error_as_before(tmp_path):
     write(tmp_path / "test.csv", [["a", "b"], [1, 2]])
     with pytest.raises(CnncliError, match=r"test.csv: one column must be named label, class, target or y"):
         describe(DataSection(dataset="train.csv"), tmp_path)
+
+
+@pytest.mark.parametrize("name", ["test", "Testing"])
+def test_images_of_a_test_alone_are_not_trained_on(tmp_path, name):
+    pictures(tmp_path / "own" / name)
+    said = f"  .: the images of {name} have no classes, and there are no others; `cnncli predict` needs none\n"
+    for command in ("init --data own", "datasets check own"):
+        done = cnncli(tmp_path, *command.split())
+        assert said in done.stdout + done.stderr
+        assert done.returncode

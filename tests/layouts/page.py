@@ -1,7 +1,10 @@
 """docs/layouts.md and its pictures: `python -m tests.layouts.page` writes them."""
 
+import json
 import re
+import shlex
 import tempfile
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +15,8 @@ from cnncli.report.pictures.drawing import Drawing
 from cnncli.report.pictures.save import content
 from cnncli.spec.spec import load as load_spec
 from tests.cli.test_train import cnncli
-from tests.layouts.gallery import LAYOUTS, Layout
+from tests.layouts.gallery import GROUPS
+from tests.layouts.layout import Layout, text
 from tests.layouts.picture import picture
 from tests.layouts.questions import QUESTIONS, Question
 
@@ -20,8 +24,12 @@ ROOT = Path(__file__).parent.parent.parent
 PAGE = ROOT / "docs" / "layouts.md"
 PICTURES = ROOT / "docs" / "pictures" / "layouts"
 SPEC = "own.yaml"
-LEFT_OUT = ("augment", "validation_split", "test_split", "image_size")
-"""Keys that specs of all layouts have."""
+MODEL = """\
+model: {layers: [Flatten, Dense: {units: 3, activation: softmax}]}
+compile: {optimizer: adam, loss: categorical_crossentropy}"""
+WIDTH = 120
+LEFT_OUT = ("augment", "validation_split", "test_split")
+"""Keys that specs of all layouts have; so is image_size, which only boxes require."""
 HEAD = """\
 # Your data
 
@@ -34,9 +42,8 @@ on. Below each, what `cnncli init --data SOURCE` says, and what it writes under 
 """
 
 
+QUESTIONS_TITLE = "What ends in a question"
 QUESTIONS_HEAD = """\
-## What ends in a question
-
 What is not a dataset, or could be several, is not guessed. `cnncli init --data SOURCE` (and `check` and `train`) then
 says:
 """
@@ -55,16 +62,20 @@ def written(layout: Layout, folder: Path) -> str:
     files = folder / "files"
     files.mkdir()
     layout.write(files)
-    done = cnncli(files, "init", "--data", layout.source, "-o", f"../{SPEC}")
+    done = cnncli(files, "init", "--data", layout.source, *layout.options, "-o", f"../{SPEC}")
     assert done.returncode == 0, done.stderr
+    spec = folder / SPEC
+    added = "".join(f"  {key}: {json.dumps(value)}\n" for key, value in layout.keys.items())
+    spec.write_text(re.sub(r"(?m)^  dataset: .*\n", lambda line: line[0] + added, spec.read_text("utf-8")), "utf-8")
     return done.stdout
 
 
 def seen(layout: Layout, folder: Path) -> Seen:
     """What is said and drawn of a layout, whose files are written into `folder`."""
     said = written(layout, folder).partition(f"../{SPEC}:")[0]
-    text = (folder / SPEC).read_text(encoding="utf-8")
-    section = {key: value for key, value in yaml.safe_load(text)["data"].items() if key not in LEFT_OUT}
+    section = yaml.safe_load((folder / SPEC).read_text("utf-8"))["data"]
+    left_out = LEFT_OUT if "crop_boxes" in section else (*LEFT_OUT, "image_size")
+    section = {key: value for key, value in section.items() if key not in left_out}
     section["dataset"] = section["dataset"].removeprefix("files/")
     spec = load_spec(folder / SPEC)
     data = load(spec.data, folder, seed=spec.seed, input_shape=spec.model.input_shape)
@@ -75,7 +86,11 @@ def seen(layout: Layout, folder: Path) -> Seen:
 def asked(question: Question, folder: Path) -> str:
     """What is said of data that could mean several things, which are written into `folder`."""
     question.write(folder)
-    done = cnncli(folder, "init", "--data", question.source, "-o", SPEC)
+    if question.spec:
+        text(folder / SPEC, f"data: {question.spec}", MODEL)
+        done = cnncli(folder, "check", SPEC)
+    else:
+        done = cnncli(folder, "init", "--data", question.source, "-o", SPEC)
     assert done.returncode, question.what
     return done.stderr.replace(f"{folder}/", "")
 
@@ -83,28 +98,42 @@ def asked(question: Question, folder: Path) -> str:
 def page() -> dict[Path, bytes]:
     """The page and its pictures, by their paths."""
     made: dict[Path, bytes] = {}
-    parts = [HEAD]
-    for layout in LAYOUTS:
-        with tempfile.TemporaryDirectory() as name:
-            found = seen(layout, Path(name))
-        made[PICTURES / f"{layout.name}.svg"] = content(found.drawing, ".svg")
-        parts.append(
-            f"## {layout.title}\n\n{layout.text}\n\n"
-            f"![{layout.title}: files, and images with their labels](pictures/layouts/{layout.name}.svg)\n\n"
-            f"```text\n$ cnncli init --data {layout.source}\n{found.said}```\n\n```yaml\n{found.data}```\n"
-        )
-    parts.append(QUESTIONS_HEAD)
+    links = " · ".join(f"[{title}](#{_anchor(title)})" for title in (*GROUPS, QUESTIONS_TITLE))
+    parts = [f"{HEAD}\n{textwrap.fill(f'**Contents:** {links}', WIDTH, break_on_hyphens=False)}\n"]
+    for title, group in GROUPS.items():
+        parts.append(f"## {title}\n")
+        for layout in group:
+            with tempfile.TemporaryDirectory() as name:
+                found = seen(layout, Path(name))
+            made[PICTURES / f"{layout.name}.svg"] = content(found.drawing, ".svg")
+            parts.append(_section(layout, found))
+    parts.append(f"## {QUESTIONS_TITLE}\n\n{QUESTIONS_HEAD}")
     for question in QUESTIONS:
         with tempfile.TemporaryDirectory() as name:
-            parts.append(f"{question.what}:\n\n```text\n{asked(question, Path(name))}```\n")
+            given = f", with `data: {question.spec}`" * bool(question.spec)
+            parts.append(f"{question.what}{given}:\n\n```text\n{asked(question, Path(name))}```\n")
     return {PAGE: re.sub(r" +\n", "\n", "\n".join(parts)).encode(), **made}
+
+
+def _section(layout: Layout, found: Seen) -> str:
+    return (
+        f"### {layout.title}\n\n{textwrap.fill(layout.text, WIDTH, break_on_hyphens=False)}\n\n"
+        f"![{layout.title}: files, and images with their labels](pictures/layouts/{layout.name}.svg)\n\n"
+        f"```text\n$ {shlex.join(['cnncli', 'init', '--data', layout.source, *layout.options])}\n{found.said}```\n\n"
+        f"```yaml\n{found.data}```\n"
+    )
+
+
+def _anchor(title: str) -> str:
+    """What GitHub calls a heading."""
+    return title.lower().replace(" ", "-")
 
 
 def main() -> None:
     """Write all of them."""
-    for path, text in page().items():
+    for path, made in page().items():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(text)
+        path.write_bytes(made)
 
 
 if __name__ == "__main__":

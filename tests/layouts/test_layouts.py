@@ -15,7 +15,7 @@ def cache(tmp_path, monkeypatch):
 @pytest.mark.parametrize("layout", LAYOUTS, ids=[layout.name for layout in LAYOUTS])
 def test_the_spec_that_init_writes_for_a_layout_trains(layout, tmp_path):
     written(layout, tmp_path)
-    expected = f"expect.test_{layout.metric}=>= {layout.least}"
+    expected = f"expect.{layout.split}_{layout.metric}=>= {layout.least}"
     done = cnncli(tmp_path, "train", SPEC, "--output", "run", "--set", f"fit.epochs={layout.epochs}", "--set", expected)
     assert done.returncode == 0, done.stderr + done.stdout
 

@@ -109,7 +109,12 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     if loose and not classes:
         problems = [problem for problem in problems if problem.rule != LOOSE]
         trained = [file for file in loose if file.startswith(joined(parts.folders.get("train", ""), ""))]
-        faults = [Problem(".", f"images lie in no folder of a class: {name_classes.advice(trained or loose)}")]
+        alone = "" if "train" in parts.folders else " and ".join(parts.named)
+        faults = [
+            Problem(".", f"the images of {alone} have no classes, and there are no others; `cnncli predict` needs none")
+            if alone
+            else Problem(".", f"images lie in no folder of a class: {name_classes.advice(trained or loose)}")
+        ]
     if not whole and set(classes) == MASKED:
         faults = [Problem(".", "holds images and masks, not classes: set `targets: masks` under `data`")]
     if not kept and not faults:

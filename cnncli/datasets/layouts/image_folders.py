@@ -1,6 +1,7 @@
 """Recognizes folders of images: with labels, with masks, with numbers, or without any."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from cnncli.datasets.layouts import (
     value_tables,
 )
 from cnncli.datasets.layouts.place import No, Place, Yes
+from cnncli.datasets.layouts.split_folders import of_unread_formats
 from cnncli.datasets.layouts.split_names import split_names
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Found, Listing
@@ -41,14 +43,23 @@ def recognize(place: Place) -> Iterator[Yes | No]:
         return
     path = place.path
     if not any(is_folder or name == table_columns.TABLE or is_picture(name) for name, is_folder in place.entries):
-        yield No(f"{path} contains no dataset; expected one of {_expected(place)}", near=0)
+        yield No(_absent(place), near=0)
         return
     names_splits = place.data.layout == "auto" and bool(
         split_names([name for name, is_folder in place.entries if is_folder]).splits
     )
     reader = name_classes.read if place.data.label_from else READERS[place.data.targets]
-    listing = partial(reader, path, place.data)
+    listing = partial(_listing, reader, path, place.data)
     yield Yes(Found(str(path), "folder", path, listing=listing, names_splits=names_splits), RANK)
+
+
+def _listing(reader: Callable[[Path, DataSection], Listing], path: Path, data: DataSection) -> Listing:
+    """What the reader lists. Where all images are of formats that are not read, that alone is at fault: classes and
+    splits are empty because of it.
+    """
+    listing = reader(path, data)
+    unread, others = of_unread_formats(listing.problems)
+    return listing if listing.splits or not unread else replace(listing, problems=others, faults=unread, untrained=())
 
 
 def _table(place: Place) -> Iterator[Yes]:
@@ -59,14 +70,17 @@ def _table(place: Place) -> Iterator[Yes]:
         yield Yes(Found(str(path), "folder", path.parent, listing=listing, names_splits=False), SURE)
 
 
-def _expected(place: Place) -> str:
-    """What a folder could hold, and the file in it that is a dataset by itself."""
-    examples = ", ".join(form.example for form in array_files.FORMATS)
+def _absent(place: Place) -> str:
+    """What a folder without images could hold; or the files in it that are datasets by themselves."""
     inside = [
         name for name, is_folder in place.entries if not is_folder and name.endswith((*array_files.ARCHIVES, ".csv"))
     ]
+    if len(inside) > 1:
+        return f"{place.path} contains several files of arrays or tables: choose one as `dataset`: {_named(inside)}"
+    examples = ", ".join(form.example for form in array_files.FORMATS)
     instead = f"; specify the file {_named(inside)} in it" if inside else ""
-    return f"folders of images, {table_columns.TABLE}, {examples}{instead}"
+    known = f"folders of images, {table_columns.TABLE}, {examples}"
+    return f"{place.path} contains no dataset; expected one of {known}{instead}"
 
 
 def _named(files: Sequence[str]) -> str:

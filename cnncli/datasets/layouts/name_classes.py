@@ -148,11 +148,15 @@ def advice(files: Sequence[str]) -> str:
     if found is not None:
         return f"{_told(found)}, or put the images of each class into a folder"
     first = PurePosixPath(files[0])
-    example = r"(\d+)_" if first.stem[:1].isdecimal() else r"(\w+)_\d+"
+    sorted_by_hand = "put the images of each class into a folder, or list them in a labels.csv"
+    if first.stem.isdecimal():
+        return sorted_by_hand
+    numbered = first.stem[0].isdecimal()
+    example = r"(\d+)_" if numbered else r"(\w+)_\d+"
     return (
-        f"put the images of each class into a folder, or list them in a labels.csv; if their names tell the class, as "
-        f"{first.name} may, set `label_from` under `data` to a regular expression whose group finds it, such as "
-        f"{_quoted(example)}"
+        f"{sorted_by_hand}; if their names tell the class, as {first.name} may, set `label_from` under `data` to a "
+        f"regular expression whose group finds it, such as {_quoted(example)}"
+        f"{' (with `targets: values` it is a number to predict)' * numbered}"
     )
 
 

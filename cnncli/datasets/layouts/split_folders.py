@@ -1,6 +1,6 @@
 """Folders of splits and folders around a dataset, and the images below them."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -178,6 +178,19 @@ def is_image(file: str, problems: list[Problem]) -> bool:
         return True
     problems.append(Problem(file, unread(file)))
     return False
+
+
+def of_unread_formats(problems: Sequence[Problem]) -> tuple[list[Problem], list[Problem]]:
+    """Problems of images whose formats are not read, one for all of a format, and the other problems."""
+    rules: dict[str, list[str]] = {}
+    for file, rule in problems:
+        if is_picture(file) and rule == unread(file):
+            rules.setdefault(rule, []).append(file)
+    counted = [
+        Problem(f"all {len(files):,} files, such as {files[0]}" if len(files) > 1 else files[0], rule)
+        for rule, files in rules.items()
+    ]
+    return counted, [problem for problem in problems if problem.rule not in rules]
 
 
 def joined(folder: str, name: str) -> str:
