@@ -181,13 +181,13 @@ def test_a_pattern_that_makes_each_image_a_group_is_told(tmp_path):
         (
             {"group_by": "patient"},
             r"group_by must be a column of the table, or a regular expression with one group in parentheses, such as "
-            r"(.*)_\d+; received patient",
+            r"(.*)_\d+; received patient: it must have one group, or one named group; it has 0",
             "group_by",
         ),
         (
             {"group_by": "(.*"},
-            "group_by must be a valid regular expression; received (.*: missing ), unterminated subpattern "
-            "at position 0",
+            r"group_by must be a column of the table, or a regular expression with one group in parentheses, such as "
+            r"(.*)_\d+; received (.*: it is not a regular expression: missing ), unterminated subpattern at position 0",
             "group_by",
         ),
         (
@@ -220,6 +220,23 @@ def test_what_can_not_be_divided_is_said(tmp_path, keys, message, key):
         with pytest.raises(DeclarationError) as caught:
             read(data(root, **{"validation_split": 0.2, **keys}), tmp_path)
         assert (str(caught.value), caught.value.key) == (message, key)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(a+)(b)_", "it must have one group, or one named group; it has 2"),
+        ("(?:[a-z]+/?)+_(x)", "it repeats what repeats itself or has alternatives, as in (a+)+, and may take forever"),
+        ("(" * 5000 + ")" * 5000, "it is not a regular expression: "),
+        (r"(a{99999999999999999999})", "it is not a regular expression: "),
+    ],
+)
+def test_a_pattern_that_can_not_be_used_is_said(tmp_path, pattern, said):
+    root = tracks(tmp_path / "signs", count=2, frames=1)
+    picture(root / f"stop/{'a' * 60}.png", colour=(1, 2, 3))
+    with pytest.raises(DeclarationError) as caught:
+        describe(data(root, pattern, validation_split=0.2), tmp_path)
+    assert said in str(caught.value)
 
 
 def people(root, header, cells, split=""):

@@ -13,12 +13,14 @@ from dataclasses import replace
 from hashlib import sha256
 from math import fsum
 
+from cnncli.datasets import name_pattern
 from cnncli.datasets.layouts.split_names import split_of
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.errors import DeclarationError
 
 KEY = "group_by"
+GROUP = "group"
 NO_CLASS = -1
 EXAMPLE = r"(.*)_\d+"
 MOST_NAMED = 3
@@ -40,17 +42,14 @@ def grouped(found: Listing, data: DataSection) -> Listing:
 
 
 def _by_pattern(found: Listing, pattern: str) -> dict[str, str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise DeclarationError(f"{KEY} must be a valid regular expression; received {pattern}: {error}", KEY) from None
-    if compiled.groups != 1 and "group" not in compiled.groupindex:
+    if wrong := name_pattern.problem(pattern, GROUP):
         raise DeclarationError(
             f"{KEY} must be a column of the table, or a regular expression with one group in parentheses, such as "
-            f"{EXAMPLE}; received {pattern}",
+            f"{EXAMPLE}; received {pattern}: it {wrong}",
             KEY,
         )
-    group = "group" if "group" in compiled.groupindex else 1
+    compiled = re.compile(pattern)
+    group = GROUP if GROUP in compiled.groupindex else 1
     several = len(found.splits) > 1
     groups, unmatched = {}, []
     for split, part in found.splits.items():
