@@ -353,3 +353,30 @@ def test_data_without_groups_refuse_them(tmp_path, dataset):
         DeclarationError, match=r"^group_by is only for folders of images and files of arrays; .* is not"
     ):
         describe(section, tmp_path, (4, 4, 1))
+
+
+def test_a_column_that_only_another_splits_table_has_is_no_group(tmp_path):
+    for split, more in (("train", ""), ("val", ",patient")):
+        rows = "".join(f"{i}.png,{NAMES[i % 2]}{more and ',p'}\n" for i in range(4))
+        for i in range(4):
+            picture(tmp_path / split / f"{i}.png", colour=(i, 2, 3))
+        (tmp_path / split / "labels.csv").write_text(f"file,label{more}\n{rows}")
+    with pytest.raises(
+        DeclarationError, match=r"group_by patient must be a column of the training table, too; it has "
+    ):
+        describe(data(tmp_path, "patient"), tmp_path)
+
+
+def test_a_pattern_groups_the_boxes_of_a_detection_set(tmp_path):
+    """Frames of a video: by itself the boxes of an image stay together, with the pattern those of a video."""
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for video in range(6):
+        for frame in range(3):
+            picture(tmp_path / f"{video}_{frame}.png", size=(24, 24), colour=(video, frame, 3))
+            rows += [f"{video}_{frame}.png,24,24,{name},2,2,12,12" for name in NAMES[:2]]
+    (tmp_path / "_annotations.csv").write_text("\n".join(rows))
+    asked = data(tmp_path, r"(\d)_", crop_boxes=True, image_size=(8, 8), validation_split=0.3)
+    made = load(asked, tmp_path)
+    videos = [{split.name(row).split("_")[0] for row in split.numbers} for split in made.splits.values()]
+    assert len(set.union(*videos)) == sum(map(len, videos)) == 6
+    assert made.groups == {"train": 4, "validation": 2}
