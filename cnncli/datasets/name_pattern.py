@@ -21,18 +21,25 @@ class NamePattern(Kind):
     def read(self, value: Any) -> str:
         if not isinstance(value, str):
             raise self.refuse()
-        try:
-            found = re.compile(value)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise _refused(f"is not a regular expression: {error}") from None
-        if found.groups != 1 and GROUP not in found.groupindex:
-            raise _refused(f"must have one group, or one named label; it has {found.groups}")
-        if _repeats_repetitions(value):
-            raise _refused("repeats what repeats itself or has alternatives, as in (a+)+, and may take forever")
+        if found := problem(value, GROUP):
+            raise ValidationError([ErrorDetail((), "sentence", found)])
         return value
 
     def schema(self) -> Schema:
         return {"type": "string"}
+
+
+def problem(pattern: str, group: str) -> str:
+    """Why a pattern can't be used as a regular expression with one group, or with one of that name; "" where it can."""
+    try:
+        found = re.compile(pattern)
+    except (re.error, OverflowError, RecursionError) as error:
+        return f"is not a regular expression: {error}"
+    if found.groups != 1 and group not in found.groupindex:
+        return f"must have one group, or one named {group}; it has {found.groups}"
+    if _repeats_repetitions(pattern):
+        return "repeats what repeats itself or has alternatives, as in (a+)+, and may take forever"
+    return ""
 
 
 def found_in(pattern: str, file: str) -> str:
@@ -44,10 +51,6 @@ def found_in(pattern: str, file: str) -> str:
     if match is None:
         return ""
     return (match[GROUP if GROUP in match.re.groupindex else 1] or "").strip()
-
-
-def _refused(text: str) -> ValidationError:
-    return ValidationError([ErrorDetail((), "sentence", text)])
 
 
 def _repeats_repetitions(pattern: str) -> bool:

@@ -286,6 +286,8 @@ class DataSection(Declaration):
             f"crop_boxes requires class labels; remove it with `targets: {self.targets}`": self.crop_boxes
             and unlabelled,
             "crop_boxes requires `layout: auto`": self.crop_boxes and self.layout != "auto",
+            "crop_boxes takes classes from boxes: omit columns, label_from and label_column": self.crop_boxes
+            and (self.columns or self.label_from or self.label_column is not None),
             "crop_boxes requires image_size": self.crop_boxes and self.image_size is None,
             "crop_boxes requires `color_mode: rgb` or `grayscale`": self.crop_boxes and self.color_mode == "all",
             f"columns requires class labels or values; remove it with `targets: {self.targets}`": self.columns

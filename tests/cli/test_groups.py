@@ -161,7 +161,7 @@ def test_what_does_not_allow_the_splits_is_a_problem(folder):
     assert done.stdout.splitlines()[-2:] == [
         "problems: 1",
         "  data.group_by: group_by must be a column of the table, or a regular expression with one group in "
-        r"parentheses, such as (.*)_\d+; received track",
+        r"parentheses, such as (.*)_\d+; received track: it must have one group, or one named group; it has 0",
     ]
 
 

@@ -180,6 +180,7 @@ def test_they_are_checked_drawn_and_explained(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "12 images are of 5 channels; set `color_mode: all` under `data` to read all of them" in done.stdout
     assert (tmp_path / "sheet.png").exists()
+    assert "set `" not in cnncli(tmp_path, "datasets", "check", "own.yaml").stdout
     done = cnncli(tmp_path, "train", "own.yaml", "--epochs", "1", "--output", "run")
     assert done.returncode == 0, done.stderr
     for command in (

@@ -332,6 +332,8 @@ def test_polygons_are_in_boxes_and_images_without_any_are_left_out(tmp_path):
         ({}, "crop_boxes requires image_size"),
         ({"targets": "masks", "image_size": [8, 8]}, "crop_boxes requires class labels; remove it with"),
         ({"layout": "class_folders", "image_size": [8, 8]}, "crop_boxes requires `layout: auto`"),
+        ({"label_from": "([a-z]+)_", "image_size": [8, 8]}, "crop_boxes takes classes from boxes: omit columns, label"),
+        ({"columns": {"label": "a"}, "image_size": [8, 8]}, "crop_boxes takes classes from boxes: omit columns, label"),
     ],
 )
 def test_crop_boxes_goes_with_classes_and_a_size(arguments, said):

@@ -181,13 +181,13 @@ def test_a_pattern_that_makes_each_image_a_group_is_told(tmp_path):
         (
             {"group_by": "patient"},
             r"group_by must be a column of the table, or a regular expression with one group in parentheses, such as "
-            r"(.*)_\d+; received patient",
+            r"(.*)_\d+; received patient: it must have one group, or one named group; it has 0",
             "group_by",
         ),
         (
             {"group_by": "(.*"},
-            "group_by must be a valid regular expression; received (.*: missing ), unterminated subpattern "
-            "at position 0",
+            r"group_by must be a column of the table, or a regular expression with one group in parentheses, such as "
+            r"(.*)_\d+; received (.*: it is not a regular expression: missing ), unterminated subpattern at position 0",
             "group_by",
         ),
         (
@@ -220,6 +220,23 @@ def test_what_can_not_be_divided_is_said(tmp_path, keys, message, key):
         with pytest.raises(DeclarationError) as caught:
             read(data(root, **{"validation_split": 0.2, **keys}), tmp_path)
         assert (str(caught.value), caught.value.key) == (message, key)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("(a+)(b)_", "it must have one group, or one named group; it has 2"),
+        ("(?:[a-z]+/?)+_(x)", "it repeats what repeats itself or has alternatives, as in (a+)+, and may take forever"),
+        ("(" * 5000 + ")" * 5000, "it is not a regular expression: "),
+        (r"(a{99999999999999999999})", "it is not a regular expression: "),
+    ],
+)
+def test_a_pattern_that_can_not_be_used_is_said(tmp_path, pattern, said):
+    root = tracks(tmp_path / "signs", count=2, frames=1)
+    picture(root / f"stop/{'a' * 60}.png", colour=(1, 2, 3))
+    with pytest.raises(DeclarationError) as caught:
+        describe(data(root, pattern, validation_split=0.2), tmp_path)
+    assert said in str(caught.value)
 
 
 def people(root, header, cells, split=""):
@@ -336,3 +353,30 @@ def test_data_without_groups_refuse_them(tmp_path, dataset):
         DeclarationError, match=r"^group_by is only for folders of images and files of arrays; .* is not"
     ):
         describe(section, tmp_path, (4, 4, 1))
+
+
+def test_a_column_that_only_another_splits_table_has_is_no_group(tmp_path):
+    for split, more in (("train", ""), ("val", ",patient")):
+        rows = "".join(f"{i}.png,{NAMES[i % 2]}{more and ',p'}\n" for i in range(4))
+        for i in range(4):
+            picture(tmp_path / split / f"{i}.png", colour=(i, 2, 3))
+        (tmp_path / split / "labels.csv").write_text(f"file,label{more}\n{rows}")
+    with pytest.raises(
+        DeclarationError, match=r"group_by patient must be a column of the training table, too; it has "
+    ):
+        describe(data(tmp_path, "patient"), tmp_path)
+
+
+def test_a_pattern_groups_the_boxes_of_a_detection_set(tmp_path):
+    """Frames of a video: by itself the boxes of an image stay together, with the pattern those of a video."""
+    rows = ["filename,width,height,class,xmin,ymin,xmax,ymax"]
+    for video in range(6):
+        for frame in range(3):
+            picture(tmp_path / f"{video}_{frame}.png", size=(24, 24), colour=(video, frame, 3))
+            rows += [f"{video}_{frame}.png,24,24,{name},2,2,12,12" for name in NAMES[:2]]
+    (tmp_path / "_annotations.csv").write_text("\n".join(rows))
+    asked = data(tmp_path, r"(\d)_", crop_boxes=True, image_size=(8, 8), validation_split=0.3)
+    made = load(asked, tmp_path)
+    videos = [{split.name(row).split("_")[0] for row in split.numbers} for split in made.splits.values()]
+    assert len(set.union(*videos)) == sum(map(len, videos)) == 6
+    assert made.groups == {"train": 4, "validation": 2}

@@ -373,6 +373,7 @@ def test_content_that_gets_lost_is_told_and_kept_by_a_key(tmp_path, change, key,
     assert line in cnncli(tmp_path, "datasets", "check", "own").stdout
     assert line in cnncli(tmp_path, "init", "--data", "own", "-o", "new.yaml").stdout
     assert f"  {key}\n" in (tmp_path / "new.yaml").read_text()
+    assert said not in cnncli(tmp_path, "datasets", "check", "new.yaml").stdout  # which has the key
     trained(tmp_path, "own", f"validation_split: 0.1, {key}")
     done = cnncli(tmp_path, "predict", "run", *(f"own/test/{name}/000.png" for name in CLASSES))
     assert [name in line for name, line in zip(CLASSES, done.stdout.splitlines(), strict=True)] == [True, True]

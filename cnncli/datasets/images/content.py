@@ -6,6 +6,7 @@ from typing import NamedTuple
 from PIL import Image
 
 from cnncli.datasets.images.decode import unit_floats
+from cnncli.datasets.section import DataSection
 
 SLIVER = 8
 """The part of its range that an image uses at least, as a divisor."""
@@ -58,18 +59,19 @@ def _has_pages(image: Image.Image) -> bool:
     return image.format == "TIFF" and bool(getattr(image, "is_animated", False))
 
 
-def notes(found: Mapping[str, Content]) -> Iterator[str]:
-    """What looks lost in images, by file, and the key that helps."""
+def notes(found: Mapping[str, Content], data: DataSection) -> Iterator[str]:
+    """What looks lost in images, by file, and the key that helps, unless `data` has it."""
+    converted = data.color_mode != "all"
     drawn = [file for file, each in found.items() if each.drawn_in_alpha]
     flat = [file for file, each in found.items() if each.flat and not each.drawn_in_alpha]
     deep = [file for file, each in found.items() if each.sliver and each.possible == SIXTEEN]
     dull = [file for file, each in found.items() if each.sliver and each.possible != SIXTEEN]
-    if drawn:
+    if drawn and converted and data.alpha == "drop":
         yield _note(drawn, "drawn in the alpha channel only, which is dropped; set `alpha: white` under `data`")
-    if deep:
+    if deep and converted and data.bit_depth == data.fields["bit_depth"].default:
         depth = max(found[file].greatest for file in deep).bit_length()
         yield _note(deep, f"of 16 bits with values below {1 << depth:,}; set `bit_depth: {depth}` under `data`")
-    many = [file for file, each in found.items() if each.channels]
+    many = [file for file, each in found.items() if each.channels and converted]
     for channels in sorted({found[file].channels for file in many}):
         files = [file for file in many if found[file].channels == channels]
         yield _note(files, f"of {channels} channels; set `color_mode: all` under `data` to read all of them")

@@ -86,7 +86,7 @@ def inspect_folder(source: Found, name: str, data: DataSection, seed: int = 0) -
         _files(found, palette),
         notes=[
             *found.notes,
-            *content_notes({file: each.content for file, each in seen.items()}),
+            *content_notes({file: each.content for file, each in seen.items()}, data),
             *([VOID] if looks_void({number for counts in pixels_of.values() for number in counts}) else []),
         ],
         mask_pixels=pixels_of,

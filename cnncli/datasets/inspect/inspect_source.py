@@ -212,7 +212,7 @@ def _folder(found: Found, data: DataSection, progress: Callable[[int, int], None
         len(chosen),
         whole,
         listing=kept,
-        notes=[*_pairs(kept), *_read_from_names(data, kept), *kept.notes, *content_notes(contents)],
+        notes=[*_pairs(kept), *_read_from_names(data, kept), *kept.notes, *content_notes(contents, data)],
         keys=_targets(kept)
         | ({"label_from": data.label_from} if data.label_from else {})
         | _content_keys(contents)

@@ -13,26 +13,39 @@ from dataclasses import replace
 from hashlib import sha256
 from math import fsum
 
+from cnncli.datasets import name_pattern
 from cnncli.datasets.layouts.split_names import split_of
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.found import Listing, Sample
 from cnncli.errors import DeclarationError
 
 KEY = "group_by"
+GROUP = "group"
 NO_CLASS = -1
 EXAMPLE = r"(.*)_\d+"
 MOST_NAMED = 3
 
 
 def grouped(found: Listing, data: DataSection) -> Listing:
-    """The listing with the group of each image: from the table's column that `group_by` names, or else by its pattern.
+    """The listing with the group of each image: from the table's column that `group_by` names, or else by its pattern,
+    which boxes have by the names of their images.
 
-    Raises DeclarationError for what is neither, and for a pattern that does not match a training image.
+    Raises DeclarationError for what is neither, and for what gives a training image no group.
     """
     if data.group_by is None:
         return found
-    groups = found.groups or _by_pattern(found, data.group_by)
+    by_column = found.groups and not found.crops
+    groups = found.groups if by_column else _by_pattern(found, data.group_by)
     train = [sample.file for sample in found.splits.get("train", ())]
+    if missing := [file for file in train if file not in groups]:
+        rule, lacks = "match the name of every training image", "does not match"
+        if by_column:
+            rule, lacks = "be a column of the training table, too", "has no group for"
+        raise DeclarationError(
+            f"{KEY} {data.group_by} must {rule}; it {lacks} {len(missing):,} of {len(train):,}, such as "
+            f"{', '.join(missing[:MOST_NAMED])}",
+            KEY,
+        )
     notes = []
     if len(train) > 1 and len({groups[file] for file in train}) == len(train):
         notes = [f"{KEY} {data.group_by} makes each of the {len(train):,} training images a group of its own"]
@@ -40,33 +53,23 @@ def grouped(found: Listing, data: DataSection) -> Listing:
 
 
 def _by_pattern(found: Listing, pattern: str) -> dict[str, str]:
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise DeclarationError(f"{KEY} must be a valid regular expression; received {pattern}: {error}", KEY) from None
-    if compiled.groups != 1 and "group" not in compiled.groupindex:
+    """The groups of the images whose names a pattern matches."""
+    if wrong := name_pattern.problem(pattern, GROUP):
         raise DeclarationError(
             f"{KEY} must be a column of the table, or a regular expression with one group in parentheses, such as "
-            f"{EXAMPLE}; received {pattern}",
+            f"{EXAMPLE}; received {pattern}: it {wrong}",
             KEY,
         )
-    group = "group" if "group" in compiled.groupindex else 1
+    compiled = re.compile(pattern)
+    group = GROUP if GROUP in compiled.groupindex else 1
     several = len(found.splits) > 1
-    groups, unmatched = {}, []
+    groups = {}
     for split, part in found.splits.items():
-        for sample in part:
-            match = compiled.search(_within(sample.file, split) if several else sample.file)
+        for file in (sample.file for sample in part):
+            name = found.crops[file].file if found.crops else file
+            match = compiled.search(_within(name, split) if several else name)
             if match and match[group] is not None:
-                groups[sample.file] = match[group]
-            elif split == "train":
-                unmatched.append(sample.file)
-    if unmatched:
-        count, total = len(unmatched), len(found.splits["train"])
-        raise DeclarationError(
-            f"{KEY} {pattern} must match the name of every training image; it does not match {count:,} of {total:,}, "
-            f"such as {', '.join(unmatched[:MOST_NAMED])}",
-            KEY,
-        )
+                groups[file] = match[group]
     return groups
 
 
