@@ -8,7 +8,6 @@ from cnncli.escaping import one_line
 from cnncli.layers.declarations.declaration import REQUIRED as NO_DEFAULT
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.layers.declarations.validation_errors import ValidationError
-from cnncli.ops.ir import Shape
 from cnncli.spec.validation import messages
 from cnncli.spec.validation.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head, ModelSection
 from cnncli.spec.yaml.mistakes import format_message
@@ -89,15 +88,13 @@ def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation
     return found
 
 
-def input_shape_of(tree: Mapping, problems: Problems) -> Shape | None:
-    """The input_shape, if the spec has one."""
+def model_section_of(tree: Mapping, problems: Problems) -> ModelSection:
+    """The keys of `model` besides layers and blocks; their defaults if there are problems."""
     model = tree.get("model")
-    entry = model.entry("input_shape") if isinstance(model, Mapping) else None
-    if entry is None or not isinstance(model, Mapping):
-        return None
-    section = Mapping(model.place, (entry,))
-    found = declared(ModelSection, section, "model", model.place, problems)
-    return found.input_shape if found is not None else None
+    if not isinstance(model, Mapping):
+        return ModelSection()
+    section = Mapping(model.place, tuple(entry for entry in model if entry.name in ModelSection.fields))
+    return declared(ModelSection, section, "model", model.place, problems) or ModelSection()
 
 
 def item_places(tree: Mapping, section: str, key: str, argument: str = "") -> list[Place]:

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cnncli.datasets.section import DataSection
 from cnncli.layers.declarations.declaration import Declaration
-from cnncli.layers.declarations.field_types import Integer, Maybe
+from cnncli.layers.declarations.field_types import Integer, Maybe, String
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -20,11 +20,15 @@ class ModelSection(Declaration):
     """The keys of `model` besides layers and blocks."""
 
     input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Integer(1), 1, 4))] = None
+    freeze: Annotated[tuple[str, ...], ListOf(String(), rule='a list of layer patterns, like ["stage1/*"]')] = ()
+    """Layers that are not trained, as with `trainable: false`: patterns of their names."""
+    freeze_until: Annotated[str | None, Maybe(String())] = None
+    """A layer or block; the layers before it are not trained."""
 
 
 SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}
 REQUIRED = ("data", "model", "compile")
-MODEL_KEYS = ("input_shape", "blocks", "layers")
+MODEL_KEYS = (*ModelSection.fields, "blocks", "layers")
 TOP_KEYS = (*Head.fields, "data", "model", "compile", "fit", "expect")
 KEYS_OF: dict[str, tuple[str, ...]] = {
     **{name: tuple(cls.fields) for name, cls in SECTIONS.items()},

@@ -16,12 +16,13 @@ from cnncli.spec.validation.declare import (
     declared,
     expectations_of,
     head_of,
-    input_shape_of,
     item_places,
+    model_section_of,
     no_mapping,
     section_of,
 )
-from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS
+from cnncli.spec.validation.freezing import check_trainable, frozen
+from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
@@ -119,11 +120,12 @@ class _Validation:
         compiled = section_of(self.tree, "compile", CompileSection, self.problems)
         fit = section_of(self.tree, "fit", FitSection, self.problems)
         expect = expectations_of(self.tree, self.problems)
-        given = input_shape_of(self.tree, self.problems)
+        section = model_section_of(self.tree, self.problems)
+        given = section.input_shape
         seed = head.seed if head is not None else 0
         description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
-        model = self._model(shape, compiled, data, description)
+        model = self._model(section, shape, compiled, data, description)
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
@@ -171,6 +173,7 @@ class _Validation:
 
     def _model(
         self,
+        keys: ModelSection,
         shape: Shape | None,
         compiled: CompileSection | None,
         data: DataSection | None,
@@ -186,10 +189,12 @@ class _Validation:
         nodes = [node for node in map(self._node, layers.items) if node is not None]
         if shape is None or not nodes:
             return None
-        model = Model(shape, tuple(nodes))
+        model = Model(shape, frozen(keys, nodes, self._of_model, self.problems))
         if self.whole and len(self.problems) == before:
             checks.check_unused(model, self.places, self.problems)
         lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
+        if lowered is not None:
+            check_trainable(keys, lowered, self._of_model, self.problems)
         if (
             lowered is not None
             and self.output == nodes[-1].name
@@ -239,6 +244,13 @@ class _Validation:
     def _outputs(self) -> int | None:
         """The number of outputs of the model, on its last axis; None if it is not known."""
         return self.lowered.output.shape[-1] if self.lowered is not None else None
+
+    def _of_model(self, key: str) -> Place:
+        """The place of the value of a key of `model`."""
+        section = self.tree.get("model")
+        given = section.get(key) if isinstance(section, Mapping) else None
+        assert given is not None
+        return given.place
 
     def _compiled_place(self, key: str) -> Place:
         section = self.tree.get("compile")
