@@ -245,3 +245,12 @@ def test_check_reads_masks_in_the_colors_of_a_spec(tmp_path):
     (tmp_path / "own.yaml").write_text(json.dumps(made))
     done = cnncli(tmp_path, "datasets", "check", "own.yaml")
     assert "  train: 0 50 %, 1 50 %" in done.stdout.splitlines()
+
+
+def test_check_tells_the_groups_of_arrays(tmp_path):
+    images = np.random.default_rng(0).integers(0, 255, (24, 8, 8), np.uint8)
+    np.savez(tmp_path / "own.npz", x_train=images, y_train=np.arange(24) % 2, patient=np.arange(24) // 4)
+    (tmp_path / "own.yaml").write_text(OTHER.format("own.npz"))
+    asked = ["--set", "data.group_by=patient", "--set", "data.validation_split=0.3"]
+    done = cnncli(tmp_path, "datasets", "check", "own.yaml", *asked)
+    assert "groups: train 4, validation 2\n" in done.stdout, done.stdout + done.stderr

@@ -110,6 +110,27 @@ def test_a_table_of_files_is_predicted_in_its_order(folder):
 
 
 @pytest.mark.parametrize(
+    ("name", "column", "between", "encoding"),
+    [
+        ("test.csv", "id_code", ";", "utf-8"),
+        ("test.tsv", "Image Name", "\t", "utf-16"),
+        ("test.csv", "filepaths", ",", "utf-8"),
+        ("metadata.csv", "image_id", ",", "utf-8-sig"),
+    ],
+)
+def test_a_table_is_read_as_those_to_train_on(folder, name, column, between, encoding):
+    """Its column of files has any of their names, and its images are in folders of any name."""
+    place = folder / f"{column}{encoding}"
+    for key, part in (("3", "part_1"), ("7", "part_2/deep")):
+        (place / part).mkdir(parents=True, exist_ok=True)
+        (place / part / f"{key}.png").write_bytes((folder / f"photos/test1/{key}.png").read_bytes())
+    rows = (["age", column], ["1", "7"], ["2", "3"])
+    (place / name).write_text("".join(between.join(row) + "\n" for row in rows), encoding=encoding)
+    _, *rows = submitted(folder, place / name)
+    assert rows == [["7", TRUTH["7"]], ["3", TRUTH["3"]]]
+
+
+@pytest.mark.parametrize(
     ("first", "header"),
     [(None, True), (None, False), ("label", True), ("ImageId", True)],
 )

@@ -1,4 +1,4 @@
-"""Tables of images to predict (.csv): of pixels, a row per image, or of the names of files; classes are ignored."""
+"""Tables of images to predict: of pixels, a row per image, or of the names of files; classes are ignored."""
 
 import csv
 from collections import defaultdict
@@ -10,7 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnncli.datasets.layouts import table_columns
 from cnncli.datasets.layouts.split_names import is_filler, split_of
+from cnncli.datasets.layouts.table_columns import folded
+from cnncli.datasets.layouts.table_text import DELIMITERS, encoding
 from cnncli.datasets.sources import csv_arrays
 from cnncli.datasets.sources.csv_layout import LABELS, Columns
 from cnncli.datasets.sources.found import is_number
@@ -20,11 +23,11 @@ from cnncli.errors import CnncliError
 from cnncli.system.files import text_lines
 
 Array = np.ndarray[Any, Any]
-ENDING = ".csv"
-IDS = ("id", "image_id", "imageid", "index")
-FILES = ("file", "filename", "file_name", "filepath", "path", "image", "image_name", "img", *IDS, "name")
-"""Columns that name the files, first those that are sure."""
-DELIMITERS = (",", ";", "\t")
+ENDINGS = (".csv", ".tsv")
+IDS = ("id", "imageid", "index")
+"""Columns of ids beside pixels, as `folded` makes them."""
+FILES = (*table_columns.FILES, "index", "name")
+"""Columns that name files, as `folded` makes them: those of tables to train on, first those that are sure."""
 
 
 class Pixels(NamedTuple):
@@ -74,7 +77,7 @@ def without_ending(name: str) -> str:
 
 
 def _lines(path: Path) -> list[list[str]]:
-    with text_lines(path) as lines:
+    with text_lines(path, encoding(path)) as lines:
         first = next(lines, "")
         delimiter = max(DELIMITERS, key=first.count)
         made = [next(csv.reader([first], delimiter=delimiter), []), *csv.reader(lines, delimiter=delimiter)]
@@ -85,7 +88,7 @@ def _pixels(path: Path, header: list[str], rows: list[list[str]], shape: tuple[i
     named = not all(map(is_number, header))
     extra = None
     if len(header) > prod(shape):
-        known = [at for at, name in enumerate(header) if name.lower() in (*LABELS, *IDS, "")]
+        known = [at for at, name in enumerate(header) if folded(name) in IDS or name.lower() in (*LABELS, "")]
         if not named or len(known) != 1:
             raise UnusableError(
                 f"has {len(header):,} columns, one more than the pixels of the model's input: name it label or id in a "
@@ -96,13 +99,13 @@ def _pixels(path: Path, header: list[str], rows: list[list[str]], shape: tuple[i
     if not rows:
         raise UnusableError("must have a row for each image; it has none")
     images = csv_arrays.pixels(path, Columns(tuple(header), extra, header=named), len(rows))
-    ids = extra is not None and header[extra].lower() in IDS
+    ids = extra is not None and folded(header[extra]) in IDS
     keys = [row[extra] if ids and extra is not None else str(number) for number, row in enumerate(rows, start=1)]
     return Pixels(images.reshape(len(images), *shape), keys)
 
 
 def _files(path: Path, header: list[str], rows: list[list[str]]) -> Iterator[Row]:
-    names = [name.lower() for name in header]
+    names = [folded(name) for name in header]
     at = next((names.index(name) for name in FILES if name in names), None)
     if at is None:
         raise UnusableError(
@@ -121,7 +124,7 @@ def _files(path: Path, header: list[str], rows: list[list[str]]) -> Iterator[Row
 
 
 class _Files:
-    """The images that a table may mean: in its folder, or in one for tests or pictures there."""
+    """The images that a table may mean: in its folder, in one for tests or pictures there, or else in any."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -144,7 +147,7 @@ class _Files:
 
     @cached_property
     def places(self) -> list[Path]:
-        return [self.folder, *_beside(self.folder)]
+        return [self.folder, *(list(_folders(self.folder, named=True)) or _folders(self.folder, named=False))]
 
     @cached_property
     def stems(self) -> list[dict[str, list[Path]]]:
@@ -159,9 +162,10 @@ class _Files:
         return made
 
 
-def _beside(folder: Path) -> Iterator[Path]:
-    """The folders in a folder that are named for tests or for pictures."""
+def _folders(folder: Path, *, named: bool) -> Iterator[Path]:
+    """The folders in a folder and below; with `named` those for tests or for pictures."""
     for name, is_folder in entries(folder):
-        if is_folder and (split_of(name) == "test" or is_filler(name)):
-            yield folder / name
-            yield from _beside(folder / name)
+        place = folder / name
+        if is_folder and not place.is_symlink() and (not named or split_of(name) == "test" or is_filler(name)):
+            yield place
+            yield from _folders(place, named=named)

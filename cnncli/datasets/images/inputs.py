@@ -145,7 +145,7 @@ def _sources(
 
 
 def _files(path: Path, form: Form | None, shape: tuple[int, ...], first: tuple[int, ...]) -> Iterator[_Source]:
-    if not path.is_dir() and path.suffix.lower() == input_tables.ENDING:
+    if not path.is_dir() and path.suffix.lower() in input_tables.ENDINGS:
         yield from _table(path, form, shape)
         return
     if not path.is_dir() and path.suffix.lower() == ARRAYS:

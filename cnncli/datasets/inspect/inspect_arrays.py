@@ -41,6 +41,7 @@ def inspect_arrays(dataset: Dataset) -> Inspection:
         dataset.notes,
         {name: total(numbers(_class_numbers(y[rows])) for rows in portions(y)) for name, y in masked.items()},
         resemblance(dict(_looks(splits, ranges))),
+        groups=dataset.groups,
         numbers=_numbers(dataset),
     )
 

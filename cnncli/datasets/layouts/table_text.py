@@ -24,7 +24,7 @@ Rows = Iterator[tuple[int, list[str]]]
 def opened(path: Path, asked: TableColumns | None = None) -> Iterator[tuple[list[str], Rows]]:
     """The names of a table's columns, and the lines and cells of its rows. Raises CnncliError if it can't be read."""
     try:
-        with text_lines(path, _encoding(path)) as lines:
+        with text_lines(path, encoding(path)) as lines:
             if path.suffix.lower() == ".jsonl":
                 yield _objects(path, lines)
                 return
@@ -52,7 +52,7 @@ def header(path: Path, asked: TableColumns | None = None) -> list[str]:
         return []
 
 
-def _encoding(path: Path) -> str:
+def encoding(path: Path) -> str:
     """UTF-8, or UTF-16 where the first two bytes say so. Raises CnncliError for UTF-16 that does not say it."""
     with open_regular(path) as file:
         start = file.read(1024)
