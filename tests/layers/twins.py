@@ -202,6 +202,19 @@ def resizing(layer, x):
     return np.einsum("pi,qj,nijc->npqc", rows, columns, x)
 
 
+def dot(layer, a, b):
+    axes = layer.axes if isinstance(layer.axes, tuple) else (layer.axes,) * 2
+    if layer.normalize:
+        a, b = (x / np.sqrt((x**2).sum(axis, keepdims=True)) for x, axis in zip((a, b), axes, strict=True))
+    made = np.stack(
+        [
+            np.tensordot(*pair, [[each % (len(x.shape)) - 1] for each, x in zip(axes, (a, b), strict=True)])
+            for pair in zip(a, b, strict=True)
+        ]
+    )
+    return made.reshape(len(a), -1) if made.ndim == 1 else made
+
+
 def softmax(layer, x):
     powers = np.exp(x)
     return powers / powers.sum(layer.axis, keepdims=True)
@@ -218,6 +231,7 @@ TWINS = {
     "AdaptiveAveragePooling2D": adaptive(np.mean),
     "AdaptiveMaxPooling2D": adaptive(np.max),
     "Resizing": resizing,
+    "Dot": dot,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -302,6 +316,7 @@ OPTIONS = {
         "fill_mode": ["constant"],
         "fill_value": [0.0, 0.5],
     },
+    "Dot": {"axes": [1, -1, [2, 2], [1, -2], [-1, 3]], "normalize": [False, True]},
     "LayerScale": {"init_values": [1e-6, 1.0], "projection_dim": [5], "trainable": [True, False]},
     "StochasticDepth": {"drop_path_rate": [0.0, 0.25, 0.9]},
     "BatchNormalization": {
@@ -409,6 +424,7 @@ BASES = {
     "AdaptiveAveragePooling2D": ({}, [(6, 7, 3)]),
     "AdaptiveMaxPooling2D": ({}, [(6, 7, 3)]),
     "Resizing": ({}, [(6, 7, 2)]),
+    "Dot": ({}, [(3, 3), (3, 3, 3)]),
     "LayerScale": ({}, [(3, 2, 5)]),
     "StochasticDepth": ({}, [(4, 5)]),
     "BatchNormalization": ({}, [(3, 2, 5)]),

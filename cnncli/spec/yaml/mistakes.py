@@ -247,7 +247,7 @@ NAME_SYNONYMS: dict[str, str] = {
 """Synonyms of names in the vocabulary or in Keras."""
 
 UNSUPPORTED: dict[str, str] = {
-    "layer": """SpectralNormalization Dot
+    "layer": """SpectralNormalization
         AdaptiveAveragePooling1D AdaptiveAveragePooling3D
         AdaptiveMaxPooling1D AdaptiveMaxPooling3D
         AveragePooling1D AveragePooling3D AvgPool1D AvgPool3D MaxPooling1D MaxPooling3D MaxPool1D MaxPool3D
