@@ -7,6 +7,7 @@ from cnncli.errors import ShapeError
 from cnncli.layers.declarations.declaration import Pair, PositiveInt
 from cnncli.layers.declarations.field_types import Integer, Word
 from cnncli.layers.declarations.list_types import SidesOf
+from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.fields import DataFormat
 from cnncli.layers.layer import LAYERS, Example, Layer
 from cnncli.ops.builder import Builder
@@ -97,13 +98,21 @@ class CenterCrop(Layer):
         return -before, before + kept - length
 
 
+class _Interpolation(Word):
+    def read(self, value: Any) -> str:
+        if value == "area":
+            message = "area has no gradient in Keras: use bilinear with antialias: true"
+            raise ValidationError([ErrorDetail((), "sentence", message)])
+        return super().read(value)
+
+
 @LAYERS.register
 class Resizing(Layer):
     """Resizes an image to `height` × `width` pixels (Keras Resizing)."""
 
     height: PositiveInt
     width: PositiveInt
-    interpolation: Annotated[str, Word("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")] = "bilinear"
+    interpolation: Annotated[str, _Interpolation("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")] = "bilinear"
     crop_to_aspect_ratio: bool = False
     """Crop the image to the new aspect ratio first."""
     pad_to_aspect_ratio: bool = False
