@@ -33,6 +33,7 @@ from cnncli.ops.merging import (
 )
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
+from cnncli.ops.resize import Resample, Taps
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
 
@@ -132,6 +133,10 @@ class Builder(Tape):
     def up_sample2d(self, x: Value, size: Pair, interpolation: str) -> Value:
         """Upsample an image by the factors `size`."""
         return self.emit(UpSample2D(size, interpolation), x)
+
+    def resample(self, x: Value, rows: Taps, columns: Taps) -> Value:
+        """Each row and column of an image a weighted sum of those of x."""
+        return self.emit(Resample(rows, columns), x)
 
     def activation(self, x: Value, name: str, *constants: float) -> Value:
         """Apply an activation of each element, or softmax, by name; optionally with other constants than the defaults.

@@ -170,6 +170,51 @@ def normalization(layer, x):
     return mean + x * root if layer.invert else (x - mean) / root
 
 
+def adaptive(fold):
+    """Each cell of the result folds rows ⌊iH/OH⌋ to ⌈(i+1)H/OH⌉, and columns likewise."""
+
+    def twin(layer, x):
+        sizes = [
+            [(int(np.floor(i * n / m)), int(np.ceil((i + 1) * n / m))) for i in range(m)]
+            for n, m in zip(x.shape[1:3], layer.output_size, strict=True)
+        ]
+        return np.stack([np.stack([fold(x[:, a:b, c:d], (1, 2)) for c, d in sizes[1]], 1) for a, b in sizes[0]], 1)
+
+    return twin
+
+
+def resizing(layer, x):
+    height, width = x.shape[1:3]
+    if layer.crop_to_aspect_ratio:
+        rows, columns = (
+            min(height, width * layer.height // layer.width),
+            min(width, height * layer.width // layer.height),
+        )
+        top, left = (height - rows) // 2, (width - columns) // 2
+        x = x[:, top : top + rows, left : left + columns]
+    if layer.pad_to_aspect_ratio:
+        rows = max(height, width * layer.height // layer.width) - height
+        columns = max(width, height * layer.width // layer.height) - width
+        sides = [(0, 0), (rows // 2,) * 2, (columns // 2,) * 2, (0, 0)]
+        x = np.pad(x, sides, constant_values=layer.fill_value)
+    sizes = zip(x.shape[1:3], (layer.height, layer.width), strict=True)
+    rows, columns = (resampling.resized(n, m, layer.interpolation, layer.antialias) for n, m in sizes)
+    return np.einsum("pi,qj,nijc->npqc", rows, columns, x)
+
+
+def dot(layer, a, b):
+    axes = layer.axes if isinstance(layer.axes, tuple) else (layer.axes,) * 2
+    if layer.normalize:
+        a, b = (x / np.sqrt((x**2).sum(axis, keepdims=True)) for x, axis in zip((a, b), axes, strict=True))
+    made = np.stack(
+        [
+            np.tensordot(*pair, [[each % (len(x.shape)) - 1] for each, x in zip(axes, (a, b), strict=True)])
+            for pair in zip(a, b, strict=True)
+        ]
+    )
+    return made.reshape(len(a), -1) if made.ndim == 1 else made
+
+
 def softmax(layer, x):
     powers = np.exp(x)
     return powers / powers.sum(layer.axis, keepdims=True)
@@ -183,6 +228,10 @@ TWINS = {
     "Normalization": normalization,
     "LayerScale": lambda layer, x, gamma: x * gamma,
     "StochasticDepth": lambda layer, x: x,
+    "AdaptiveAveragePooling2D": adaptive(np.mean),
+    "AdaptiveMaxPooling2D": adaptive(np.max),
+    "Resizing": resizing,
+    "Dot": dot,
     "Conv2D": conv2d,
     "Dense": lambda layer, x, kernel, bias=None: activated(dense.forward(x, kernel, bias), layer.activation),
     "MaxPooling2D": pool(lambda x, out, window: pooling.max_forward(x, out, window)[0]),
@@ -255,6 +304,19 @@ OPTIONS = {
         "variance": [1, 0.25],
         "invert": [False, True],
     },
+    "AdaptiveAveragePooling2D": {"output_size": [1, 2, [3, 4], [6, 7], [8, 5]]},
+    "AdaptiveMaxPooling2D": {"output_size": [1, 2, [3, 4], [6, 7], [8, 5]]},
+    "Resizing": {
+        "height": [1, 4, 11],
+        "width": [3, 7],
+        "interpolation": ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"],
+        "antialias": [False, True],
+        "crop_to_aspect_ratio": [False, True],
+        "pad_to_aspect_ratio": [False],
+        "fill_mode": ["constant"],
+        "fill_value": [0.0, 0.5],
+    },
+    "Dot": {"axes": [1, -1, [2, 2], [1, -2], [-1, 3]], "normalize": [False, True]},
     "LayerScale": {"init_values": [1e-6, 1.0], "projection_dim": [5], "trainable": [True, False]},
     "StochasticDepth": {"drop_path_rate": [0.0, 0.25, 0.9]},
     "BatchNormalization": {
@@ -359,6 +421,10 @@ BASES = {
     "GroupNormalization": ({}, [(4, 2, 6)]),
     "RMSNormalization": ({}, [(3, 2, 5)]),
     "Normalization": ({}, [(3, 2, 4)]),
+    "AdaptiveAveragePooling2D": ({}, [(6, 7, 3)]),
+    "AdaptiveMaxPooling2D": ({}, [(6, 7, 3)]),
+    "Resizing": ({}, [(6, 7, 2)]),
+    "Dot": ({}, [(3, 3), (3, 3, 3)]),
     "LayerScale": ({}, [(3, 2, 5)]),
     "StochasticDepth": ({}, [(4, 5)]),
     "BatchNormalization": ({}, [(3, 2, 5)]),

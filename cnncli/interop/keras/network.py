@@ -16,12 +16,12 @@ from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
 NAMES = """
-    Activation ActivityRegularization Add AlphaDropout Average AveragePooling2D BatchNormalization CenterCrop
-    Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D Dropout ELU Flatten GaussianDropout
-    GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization LayerNormalization LeakyReLU
-    MaxPooling2D Maximum Minimum Multiply Normalization PReLU Permute RMSNormalization ReLU RepeatVector Rescaling
-    Reshape SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization UpSampling2D
-    ZeroPadding2D
+    Activation ActivityRegularization AdaptiveAveragePooling2D AdaptiveMaxPooling2D Add AlphaDropout Average
+    AveragePooling2D BatchNormalization CenterCrop Concatenate Conv2D Conv2DTranspose Cropping2D Dense DepthwiseConv2D
+    Dot Dropout ELU Flatten GaussianDropout GaussianNoise GlobalAveragePooling2D GlobalMaxPooling2D GroupNormalization
+    LayerNormalization LeakyReLU MaxPooling2D Maximum Minimum Multiply Normalization PReLU Permute RMSNormalization ReLU
+    RepeatVector Rescaling Reshape Resizing SeparableConv2D Softmax SpatialDropout2D Subtract UnitNormalization
+    UpSampling2D ZeroPadding2D
     BinaryCrossentropy BinaryFocalCrossentropy CategoricalCrossentropy CategoricalFocalCrossentropy CategoricalHinge
     CosineSimilarity Dice Hinge Huber KLDivergence LogCosh MeanAbsoluteError MeanAbsolutePercentageError
     MeanSquaredError MeanSquaredLogarithmicError Poisson SparseCategoricalCrossentropy SquaredHinge Tversky

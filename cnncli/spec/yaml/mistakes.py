@@ -247,9 +247,9 @@ NAME_SYNONYMS: dict[str, str] = {
 """Synonyms of names in the vocabulary or in Keras."""
 
 UNSUPPORTED: dict[str, str] = {
-    "layer": """SpectralNormalization Resizing Dot
-        AdaptiveAveragePooling1D AdaptiveAveragePooling2D AdaptiveAveragePooling3D
-        AdaptiveMaxPooling1D AdaptiveMaxPooling2D AdaptiveMaxPooling3D
+    "layer": """SpectralNormalization
+        AdaptiveAveragePooling1D AdaptiveAveragePooling3D
+        AdaptiveMaxPooling1D AdaptiveMaxPooling3D
         AveragePooling1D AveragePooling3D AvgPool1D AvgPool3D MaxPooling1D MaxPooling3D MaxPool1D MaxPool3D
         GlobalAveragePooling1D GlobalAveragePooling3D GlobalAvgPool1D GlobalAvgPool3D
         GlobalMaxPooling1D GlobalMaxPooling3D GlobalMaxPool1D GlobalMaxPool3D
