@@ -24,7 +24,15 @@ PAGES = (
         for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "specs", "training")
     ),
 )
-TESTED_ELSEWHERE = {"api.md", "benchmarks.md", "benchmarks_notes.md", "errors.md", "layouts.md", "reference.md"}
+TESTED_ELSEWHERE = {
+    "api.md",
+    "benchmarks.md",
+    "benchmarks_notes.md",
+    "errors.md",
+    "keras.md",
+    "layouts.md",
+    "reference.md",
+}
 BROKEN = """\
 data: {dataset: mnist5k}
 model:

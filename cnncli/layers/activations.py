@@ -67,7 +67,10 @@ class Softmax(Layer):
 
     axis: Axes = -1
 
-    examples: ClassVar[Sequence[Example]] = _examples({}, {"axis": 1}, {"axis": -2}, {"axis": [1, 2]}, {"axis": [3, 1]})
+    examples: ClassVar[Sequence[Example]] = (
+        *_examples({}, {"axis": 1}, {"axis": -2}, {"axis": [1, 2]}, {"axis": [3, 1]}),
+        Example({"axis": -2}, [(3, 4, 1)]),
+    )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         return build.along_axes("softmax", inputs[0], normalize_axes(self.axis, inputs[0].shape))

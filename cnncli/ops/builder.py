@@ -159,7 +159,7 @@ class Builder(Tape):
     def along(self, kind: str, x: Value, axis: int = -1) -> Value:
         """ "softmax", "log_softmax" or "sparsemax" along `axis`, counted from 0 without the batch axis."""
         inner, name = prod(x.shape[axis:][1:]), kind
-        if inner == 1:
+        if len(x.shape[axis:]) == 1:  # an axis of length 1 may follow
             y = self.emit(Softmax(kind), x)
         else:
             name += " along another axis"
