@@ -135,7 +135,9 @@ def train_spec(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
         with heard:
-            result = train(plan, dataset, RunOptions(run, weights, output), threads, around.on_event)
+            result = train(
+                plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
+            )
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
@@ -154,11 +156,18 @@ def forecast_spec(
         from cnncli.training.loop.forecast import forecast
         from cnncli.training.loop.session import RunOptions, check
 
-        network = check(plan, dataset, RunOptions(run, weights, output), threads)
+        network = check(plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads)
         around.on_event(Progress("compiling kernels, timing some batches …"))
         made = forecast(plan, dataset, network, before)
         around.on_event(Progress(""))
         return made
+
+
+def fitting(spec: Spec, run: Path | None, weights: Path | None) -> Path | None:
+    """The model file of the spec's `weights`, unless a run is resumed or other weights are given."""
+    if spec.weights is None or run is not None or weights is not None:
+        return None
+    return find_model(Path(spec.weights)).file
 
 
 class Beginning(NamedTuple):

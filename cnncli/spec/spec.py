@@ -23,7 +23,7 @@ from cnncli.training.sections import CompileSection, FitSection
 @dataclass(frozen=True)
 class Spec:
     """A validated spec. `path` is its file, `warnings` are diagnostics, `notes` what was understood of the data's
-    layout; none is compared.
+    layout; none is compared. `weights`: the run or model file to start from, an absolute path.
     """
 
     name: str
@@ -36,6 +36,7 @@ class Spec:
     expect: tuple[Expectation, ...]
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
+    weights: str | None = None
 
     def resolved(self) -> dict[str, Any]:
         """The complete spec as plain data: blocks expanded, defaults filled in, names, inputs and paths explicit."""
@@ -45,6 +46,7 @@ class Spec:
             "data": self.data.plain(),
             "model": {
                 "input_shape": list(self.model.input_shape),
+                **({} if self.weights is None else {"weights": self.weights}),
                 "layers": [
                     {type(node.layer).__name__: {"name": node.name, "inputs": list(node.inputs), **node.layer.plain()}}
                     for node in self.model.nodes
@@ -91,7 +93,7 @@ def _parse(
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
     sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
-    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes)
+    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes, parts.weights)
 
 
 def _text(path: Path) -> str:

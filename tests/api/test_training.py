@@ -114,6 +114,27 @@ def test_a_training_may_start_from_weights(place):
     assert same.digest == first.digest
 
 
+def test_a_spec_may_start_from_the_weights_that_fit(place):
+    """The run needs the file no more: it is resumed, to the same bits, and evaluated without it."""
+    first = cnncli.train("bars.yaml", {"fit.epochs": 1}, output="first")
+    same = cnncli.train("bars.yaml", {"fit.epochs": 0, "model.weights": "first"})
+    assert same.digest == first.digest
+    sets = {"model.weights": "first", "model.freeze": ["conv2d"], "model.layers.max_pooling2d.pool_size": 3}
+    said = []
+    whole = cnncli.train("bars.yaml", sets, on_event=said.append)
+    (notice,) = [event.text for event in said if isinstance(event, Notice)]
+    assert notice.startswith(f"weights of {place / 'first' / 'best.safetensors'}: 1 of 2 layers with weights loaded; ")
+    assert notice.endswith("because shapes differ: dense (kernel: (12, 2) here, (27, 2) in the file)")
+    before, after = (cnncli.load(run).weights() for run in (first.path, whole.path))
+    np.testing.assert_array_equal(after["conv2d/kernel"], before["conv2d/kernel"])
+    with pytest.raises(InterruptedRun):
+        cnncli.train("bars.yaml", sets, output="cut", on_event=small.interrupter(small.BATCHES + 2))
+    (place / "first").rename(place / "moved")
+    assert cnncli.resume("cut").digest == whole.digest
+    with pytest.raises(UsageError, match="there is no run, model file or spec"):
+        cnncli.train("bars.yaml", sets)
+
+
 def test_errors_are_those_of_the_command(place):
     with pytest.raises(SpecError) as caught:
         cnncli.train("bars.yaml", {"fit.epoch": 3})

@@ -24,6 +24,8 @@ class ModelSection(Declaration):
     """Layers that are not trained, as with `trainable: false`: patterns of their names."""
     freeze_until: Annotated[str | None, Maybe(String())] = None
     """A layer or block; the layers before it are not trained."""
+    weights: Annotated[str | None, Maybe(String())] = None
+    """A run or model file; training starts from those of its weights that fit, by name and shape."""
 
 
 SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}

@@ -41,6 +41,7 @@ class Parts:
     fit: FitSection
     expect: tuple[Expectation, ...]
     notes: tuple[str, ...] = ()
+    weights: str | None = None
 
 
 def validate(
@@ -149,7 +150,8 @@ class _Validation:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
         notes = description.notes if description is not None else ()
-        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes)
+        weights = None if section.weights is None else str((self.base / section.weights).resolve())
+        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights)
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")

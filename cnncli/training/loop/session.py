@@ -18,6 +18,7 @@ from cnncli.datasets.section import DataSection
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
+from cnncli.graph.transfer import Transferred, transfer
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
@@ -65,11 +66,13 @@ class RunOptions:
     """Start and output of a training.
 
     `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
+    `fitting`: the model file to start from of which only some weights need fit.
     """
 
     resume: Path | None = None
     weights: Path | None = None
     output: Path | None = None
+    fitting: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,8 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
         class_weight.of_rows(plan.fit.class_weight, dataset, plan.compile.loss.void)
     if place.weights:
         _load(network, place.weights)
+    elif place.fitting:
+        _transfer(network, place.fitting)
     return network
 
 
@@ -135,6 +140,8 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
         network.initialize(plan.seed)
         if place.weights:
             _load(network, place.weights)
+        elif place.fitting:
+            report(Notice(f"weights of {place.fitting}: {_transfer(network, place.fitting)}"))
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
@@ -191,6 +198,14 @@ def _load(network: Network, path: Path) -> ModelFile:
     except CnncliError as error:
         raise CnncliError(f"{path}: {error}: is the file from another model?") from None
     return file
+
+
+def _transfer(network: Network, path: Path) -> Transferred:
+    """Load the weights of a model file that fit. Raises CnncliError, naming the file, if none does."""
+    try:
+        return transfer(network, checkpoint.load(path).weights)
+    except CnncliError as error:
+        raise CnncliError(f"{path}: {error}") from None
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
