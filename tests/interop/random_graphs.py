@@ -23,7 +23,7 @@ WITHOUT_CHANCE = {
 LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
-    "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, to which Adam gives a size",
+    "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
