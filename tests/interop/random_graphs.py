@@ -23,6 +23,7 @@ WITHOUT_CHANCE = {
 LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
+    "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
@@ -33,6 +34,12 @@ LEFT_OUT = {
     "use_ema": "validates the averages here, which Keras does only with a callback: averages.json",
     "ema_momentum": "needs use_ema",
     "ema_overwrite_frequency": "needs use_ema",
+    "loss_scale_factor": "has no effect here: averages.json",
+    "name": "has no effect",
+    **dict.fromkeys(
+        ("SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision"),
+        "needs an argument: metrics_of_scores.json",
+    ),
     "Accuracy": "is a choice among Keras' accuracies here, equality of numbers there",
     "SparseCategoricalAccuracy": "is of class numbers, and Keras is given rows",
     "SparseTopKCategoricalAccuracy": "is of class numbers, and Keras is given rows",
@@ -111,12 +118,14 @@ def attempt(random, kind, name, inputs, shape):
     if "kernel_size" in arguments and random.random() < 0.3:
         arguments["kernel_constraint"] = random.choice([{"MaxNorm": {"max_value": 1.0}}, "NonNeg", "UnitNorm"])
     try:
-        return Node(name, LAYERS.parse({kind: arguments}), inputs) if not left_out(kind, arguments) else None
+        return Node(name, LAYERS.parse({kind: arguments}), inputs) if not left_out(kind, arguments, inputs) else None
     except ValidationError:
         return None
 
 
-def left_out(kind, arguments):
+def left_out(kind, arguments, inputs):
+    if kind == "Subtract" and len(set(inputs)) == 1:
+        return True
     if any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values()):
         return True
     if kind == "Conv2DTranspose":
@@ -157,11 +166,7 @@ def drawn_loss(random):
 
 def drawn_optimizer(random):
     name = random.choice(sorted(KNOWN & set(OPTIMIZERS.classes)))
-    fields = [
-        field
-        for field in OPTIMIZERS.classes[name].fields
-        if field not in LEFT_OUT and field not in ("learning_rate", "name", "loss_scale_factor")
-    ]
+    fields = [field for field in OPTIMIZERS.classes[name].fields if field not in LEFT_OUT and field != "learning_rate"]
     chosen = random.sample(fields, min(len(fields), random.randint(0, 2)))
     clips = [field for field in chosen if field in optimizer_cases.ONE_OF]
     options = {field: optimizer_cases.OPTIONS[field] for field in chosen if field not in clips[1:]}
@@ -173,7 +178,7 @@ def drawn_metrics(random, activation):
     names = [
         name
         for name, cls in METRICS.classes.items()
-        if not cls.needs() and not LEFT_OUT.keys() & {name, f"{name} metric", f"{name} metric of a {activation}"}
+        if not LEFT_OUT.keys() & {name, f"{name} metric", f"{name} metric of a {activation}"}
     ]
     return [
         {name: {"name": called, **({"average": "macro"} if "average" in METRICS.classes[name].fields else {})}}

@@ -17,6 +17,7 @@ from cnncli.layers.declarations.declaration import Declaration
 from cnncli.layers.vocabulary import layers
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.yaml.mistakes import ENTRIES, REASONS, format_message
+from tests.interop.random_graphs import LEFT_OUT
 
 HERE = Path(__file__).parent
 FIXTURES = HERE.parent / "fixtures"
@@ -87,6 +88,9 @@ def page() -> str:
         "name was. Layers that draw random numbers draw none there.",
         "",
         *(line for title in KINDS for line in _table(title)),
+        "## Left out of the random graphs",
+        "",
+        *(f"- {name}: {why}" for name, why in LEFT_OUT.items()),
     ]
     return "\n".join(lines).rstrip() + "\n"
 
