@@ -69,7 +69,7 @@ def test_gradients_of_a_branched_network_are_the_finite_differences(loss):
         network.weights.data[index] = before - 1e-6
         slope = (above - objective(network, 4)) / 2e-6
         network.weights.data[index] = before
-        assert slope == pytest.approx(gradients[index], abs=1e-6)
+        assert slope == pytest.approx(gradients[index], rel=1e-6, abs=1e-6)
 
 
 def test_a_smaller_batch_gives_the_same_rows_as_a_larger_one():

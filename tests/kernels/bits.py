@@ -63,7 +63,7 @@ def results(dtype):
     target, weight = np.abs(given(700, 37)), np.abs(given(700))
     for name in RULES:
         value, probabilities, out = np.empty_like(weight), np.empty_like(x), np.empty_like(x)
-        predicted, numbers = x if name not in OF_PROBABILITIES else y, arguments(name, 0.1)
+        predicted, numbers = y if name in (*OF_PROBABILITIES, "poisson") else x, arguments(name, 0.1)
         inputs = tensor(predicted), tensor(target), tensor(weight), tensor(value)
         outputs = [tensor(probabilities)] if name in OF_LOGITS else []
         keep(name, value, lambda _, given=(name, numbers, *inputs, *outputs): loss_functions.loss(*given))
