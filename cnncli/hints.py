@@ -1,6 +1,6 @@
-"""Suggestions for error messages: the nearest known name or path."""
+"""Names in messages: the nearest known name or path, the first of many."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cnncli.system.folders import RUNS
@@ -10,6 +10,11 @@ MODEL_ENDING = ".safetensors"
 SPEC_ENDINGS = (".yaml", ".yml")
 LONGEST_NAME = 200
 """Maximum length of names to compare, because comparison takes quadratic time."""
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """The first names, and … if there are more than `most`."""
+    return ", ".join(names[:most]) + (", …" if len(names) > most else "")
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

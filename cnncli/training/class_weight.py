@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.mapping_types import Numbers
 from cnncli.layers.declarations.validation_errors import ValidationError
@@ -58,8 +59,7 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
     for given, weight in weights.items():
         key = composed(given)
         if key not in known:
-            shown = ", ".join(names[:10]) + (", …" if len(names) > 10 else "")
-            raise DeclarationError(f"{KEY} must name classes of the data, {shown}; received {key!r}", KEY)
+            raise DeclarationError(f"{KEY} must name classes of the data, {few(names, 10)}; received {key!r}", KEY)
         if known[key] in numbered:
             raise DeclarationError(f"{KEY} must name a class once; {names[known[key]]!r} is there twice", KEY)
         numbered[known[key]] = weight

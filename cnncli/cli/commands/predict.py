@@ -15,6 +15,7 @@ from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
+from cnncli.hints import few
 from cnncli.report.terminal.output import echo_lines
 
 if TYPE_CHECKING:
@@ -136,9 +137,9 @@ def _tell_left_out(inputs: Sequence[Path]) -> None:
     for folder in inputs:
         names = [name for name in left_out(folder) if folder / name not in inputs] if folder.is_dir() else []
         if names:
-            count, more = len(names), ", …" if len(names) > MOST_NAMED else ""
+            count, shown = len(names), few([one_line(name) for name in names], MOST_NAMED)
             said = f"{count:,} file{'s' * (count > 1)} left out, no image{'s' * (count > 1)}"
-            echo_lines([f"{folder}: {said}: {', '.join(map(one_line, names[:MOST_NAMED]))}{more}"], err=True)
+            echo_lines([f"{folder}: {said}: {shown}"], err=True)
 
 
 def _compiled(predictions: "Iterator[Prediction]") -> "Iterator[Prediction]":

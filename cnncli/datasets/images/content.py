@@ -7,6 +7,7 @@ from PIL import Image
 
 from cnncli.datasets.images.decode import unit_floats
 from cnncli.datasets.section import DataSection
+from cnncli.hints import few
 
 SLIVER = 8
 """The part of its range that an image uses at least, as a divisor."""
@@ -84,8 +85,7 @@ def notes(found: Mapping[str, Content], data: DataSection) -> Iterator[str]:
 
 
 def _note(files: Sequence[str], said: str) -> str:
-    named = ", ".join(files[:MOST_NAMED]) + (", …" if len(files) > MOST_NAMED else "")
-    return f"{len(files):,} image{'s are' if len(files) > 1 else ' is'} {said}: {named}"
+    return f"{len(files):,} image{'s are' if len(files) > 1 else ' is'} {said}: {few(files, MOST_NAMED)}"
 
 
 def _ranges(image: Image.Image) -> list[tuple[float, float]]:

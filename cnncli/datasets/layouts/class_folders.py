@@ -35,6 +35,7 @@ from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
 from cnncli.datasets.sources.image_names import entries, is_picture
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 
 LOOSE = "an image must be in the folder of its class"
 MASKED = {mask_folders.IMAGES, mask_folders.MASKS}
@@ -180,14 +181,10 @@ def _refuse_unnamed_splits(place: Path) -> None:
     if len(outer) < 2 or len(inner) > 1 or len(folders := inner.pop()) < 2:
         return
     raise CnncliError(
-        f"{place}: its folders {_few(outer)} all hold the folders {_few(folders)} and no image of their own:"
+        f"{place}: its folders {few(outer, 3)} all hold the folders {few(folders, 3)} and no image of their own:"
         " if they are splits, name them train, val and test; if they are the classes, set "
         "`layout: class_folders` under `data`"
     )
-
-
-def _few(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", …" if len(names) > 3 else "")
 
 
 def _part(root: Path, folder: str, data: DataSection, table: str, problems: list[Problem]) -> _Part:

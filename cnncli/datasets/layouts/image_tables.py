@@ -19,6 +19,7 @@ from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 
 USUAL = ("labels", "metadata", "annotations", "classes", "data", "index")
 """Usual names of tables, beside those that say a split."""
@@ -201,10 +202,9 @@ def _split(columns: Columns, rows: Sequence[Row], *, sure: bool) -> tuple[Column
 
 def _note(path: Path, columns: Columns, files: TableFiles, *, values: bool) -> str:
     """How a table was understood."""
-    labels = ", ".join(columns.label_names[:4]) + (", …" if len(columns.labels) > 4 else "")
     what = "numbers" if values else "class" if columns.single else "classes"
     where = sorted({home.split("/")[0] for home in files.homes if home})
-    text = f"{path.name}: file in column {columns.names[columns.file]}, {what} in {labels}"
+    text = f"{path.name}: file in column {columns.names[columns.file]}, {what} in {few(columns.label_names, 4)}"
     if columns.split is not None:
         text += f", split in {columns.names[columns.split]}"
     if columns.group is not None:
@@ -212,8 +212,7 @@ def _note(path: Path, columns: Columns, files: TableFiles, *, values: bool) -> s
     if where and len(where) <= 4:
         text += f"; images in {' and '.join(f'{home}/' for home in where)}"
     if columns.ignored:
-        more = ", …" if len(columns.ignored) > 6 else ""
-        text += f"; ignored: {', '.join(columns.ignored[:6])}{more}"
+        text += f"; ignored: {few(columns.ignored, 6)}"
     return text
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from cnncli.datasets.section import DataSection, TableColumns
 from cnncli.datasets.sources.csv_layout import PACKED
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 
 TABLE = "labels.csv"
 """In it `file` and other names than `label` are that and classes, whatever else the names could mean."""
@@ -141,4 +142,4 @@ def _place(path: Path, names: Sequence[str], name: str, key: str) -> int:
 
 
 def _few(names: Sequence[str]) -> str:
-    return (", ".join(names[:MOST_NAMED]) + (", …" if len(names) > MOST_NAMED else "")) or "none"
+    return few(names, MOST_NAMED) or "none"

@@ -21,6 +21,7 @@ from cnncli.datasets.sources.csv_unlabelled import unlabelled_test
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 from cnncli.system import memory
 from cnncli.system.files import bounded_lines, open_regular, text_lines
 
@@ -255,7 +256,7 @@ def _columns(path: Path, data: DataSection) -> Columns:
     if len(named) > 1 or (labelled and not named):
         raise CnncliError(
             f"{path}: one column must be named {', '.join(LABELS[:-1])} or {LABELS[-1]}, for the class of each row; "
-            f"received {_few(first)}; `label_column` under `data` names another"
+            f"received {few(first, 4)}; `label_column` under `data` names another"
         )
     return Columns(tuple(first), named[0] if named else None, header=True)
 
@@ -269,7 +270,7 @@ def _packed(path: Path, names: list[str], data: DataSection) -> Columns:
     if label is None and data.targets == "labels":
         if len(others) != 1:
             raise CnncliError(
-                f"{path}: one column beside {names[packed]} must be the class; received {_few(names)}: name it by "
+                f"{path}: one column beside {names[packed]} must be the class; received {few(names, 4)}: name it by "
                 "`label_column` under `data`"
             )
         label = others[0]
@@ -308,13 +309,9 @@ def _asked(path: Path, names: list[str], data: DataSection) -> int | None:
     if asked in names:
         return names.index(str(asked))
     raise DeclarationError(
-        f"label_column must be a column of {path.name}, {_few(names)} or 1 to {len(names):,}; received {asked}",
+        f"label_column must be a column of {path.name}, {few(names, 4)} or 1 to {len(names):,}; received {asked}",
         "label_column",
     )
-
-
-def _few(names: list[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: bool) -> list[str]:

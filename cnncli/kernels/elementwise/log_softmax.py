@@ -5,15 +5,12 @@
 
 from numba import types
 
-from cnncli.kernels.elementwise.softmax import by_rows
-from cnncli.kernels.jit.runtime import Step, Tensor, block, fields, worker
+from cnncli.kernels.elementwise.softmax import BACKWARD, FORWARD, by_rows
+from cnncli.kernels.jit.runtime import Step, Tensor, fields, worker
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, largest, of_number, summing
 from cnncli.kernels.vector.vectormath import exp, log
-
-FORWARD = block("x out rows classes rows_per_chunk")
-BACKWARD = block("y grad out rows classes rows_per_chunk")
 
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:

@@ -4,13 +4,10 @@
 a row have 16 lanes in float64.
 """
 
-from cnncli.kernels.elementwise.softmax import by_rows
-from cnncli.kernels.jit.runtime import Step, Tensor, block, fields, worker
+from cnncli.kernels.elementwise.softmax import BACKWARD, FORWARD, by_rows
+from cnncli.kernels.jit.runtime import Step, Tensor, fields, worker
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, largest, summing
-
-FORWARD = block("x out rows classes rows_per_chunk")
-BACKWARD = block("y grad out rows classes rows_per_chunk")
 
 
 def forward(x: Tensor, out: Tensor) -> list[Step]:

@@ -6,7 +6,7 @@ from cnncli.datasets.describe import Description
 from cnncli.datasets.section import DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
-from cnncli.hints import suggestion
+from cnncli.hints import few, suggestion
 from cnncli.layers.activations import ends_in_softmax
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.layers.losses import Loss
@@ -194,7 +194,7 @@ def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Callable[[str
     for field, given in patterns.items():
         for pattern in given:
             if not any(is_for(pattern, weight) for weight in weights):
-                hint = suggestion(pattern, weights) or f"; the weights are {_first(weights)}"
+                hint = suggestion(pattern, weights) or f"; the weights are {few(weights, 4)}"
                 problems.add(place(field), f"{field}: no trainable weight matches '{pattern}'{hint}")
 
 
@@ -276,10 +276,6 @@ def check_values_as_target(compiled: CompileSection, loss: Place, metrics: Seque
                 f"{name} requires class labels: with `targets: values` use mae, mse, root_mean_squared_error or "
                 "r2_score",
             )
-
-
-def _first(names: Sequence[str]) -> str:
-    return ", ".join(names[:4]) + (", …" if len(names) > 4 else "")
 
 
 def _list(shape: Shape) -> str:
