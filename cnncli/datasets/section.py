@@ -12,6 +12,7 @@ from cnncli.errors import DeclarationError
 from cnncli.layers.declarations.declaration import Declaration, Fraction, list_of, snake_case
 from cnncli.layers.declarations.field_types import Integer, Kind, Maybe, Number, Quotient, Schema, String
 from cnncli.layers.declarations.list_types import ListOf, PairOf
+from cnncli.layers.declarations.mapping_types import FieldMapping
 from cnncli.layers.declarations.validation_errors import ValidationError
 
 TRAIN: Literal["train"] = "train"
@@ -31,11 +32,8 @@ class _Rescale(Quotient):
         return {"anyOf": [{"const": "auto"}, number, {"type": "array", "items": number, "minItems": 1}]}
 
 
-class Normalize(dict[str, tuple[float, ...]]):
+class Normalize(FieldMapping[tuple[float, ...]]):
     """The `mean` and the `variance` of each channel."""
-
-    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
-        return hash(frozenset(self.items()))
 
 
 class _Normalize(Kind):
@@ -87,11 +85,8 @@ class _Column(Kind):
         return {"anyOf": [{"type": "string"}, {"type": "integer", "minimum": 1}]}
 
 
-class Colors(dict[str, tuple[int, int, int]]):
+class Colors(FieldMapping[tuple[int, int, int]]):
     """A color by the name of its class."""
-
-    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
-        return hash(tuple(self.items()))
 
 
 class _Palette(ListOf):
@@ -120,13 +115,10 @@ class _Palette(ListOf):
         return {"anyOf": [super().schema(), named]}
 
 
-class TableColumns(dict[str, Any]):
+class TableColumns(FieldMapping[Any]):
     """What `columns` says of a table of images, by its keys."""
 
     keys_known: ClassVar = ("file", "label", "split", "folder", "separator")
-
-    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
-        return hash(repr(self))
 
     @property
     def labels(self) -> tuple[str, ...]:

@@ -1,17 +1,23 @@
 """Field types of mappings."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.validation_errors import ValidationError
 
+V = TypeVar("V")
 
-class Numbers(dict[str, float]):
+
+class FieldMapping(dict[str, V]):
+    """A mapping as a field's value: hashable, as those must be, and never mutated. Only its keys make its hash."""
+
+    def __hash__(self) -> int:  # type: ignore[override]  # a dict has none
+        return hash(frozenset(self))
+
+
+class Numbers(FieldMapping[float]):
     """Numbers by name."""
-
-    def __hash__(self) -> int:  # type: ignore[override]  # field values must be hashable; it is never mutated
-        return hash(frozenset(self.items()))
 
 
 class NumbersBy(Kind):
