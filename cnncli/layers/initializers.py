@@ -176,7 +176,7 @@ class VarianceScaling(_Scaled):
     )
 
     @property
-    def _scaling(self) -> Scaling:  # type: ignore[override]
+    def _scaling(self) -> Scaling:  # type: ignore[override]  # of the arguments, where others have a constant
         return Scaling(self.scale, self.mode, self.distribution)
 
 

@@ -154,7 +154,7 @@ class LossSum(Loss):
         return self.losses
 
     @property
-    def outputs(self) -> Meaning:  # type: ignore[override]
+    def outputs(self) -> Meaning:  # type: ignore[override]  # of the parts, where others have a constant
         """The strictest meaning: what a loss of classes says of targets holds for all, then what one of labels says."""
         found = [part.outputs for part in self.losses]
         return next((meaning for meaning in (Meaning.CLASSES, Meaning.LABELS) if meaning in found), Meaning.NUMBERS)

@@ -179,7 +179,7 @@ class _Normalization(Layer):
 class LayerNormalization(_Normalization):
     """Normalizes each sample along `axis`, one or several, then scales and shifts (Keras LayerNormalization)."""
 
-    axis: Axes = -1  # type: ignore[assignment]
+    axis: Axes = -1  # type: ignore[assignment]  # others have one axis
 
     examples: ClassVar[Sequence[Example]] = (
         _example((4, 3, 5)),
