@@ -64,7 +64,7 @@ cnncli.train("bars.yaml", {"fit.epochs": 100000}, output="run", on_event=show)
     assert error.endswith("everything is saved. To resume: cnncli train --resume run")
     printed, error = run(client, "print(len(cnncli.load('run', 'last').weights()))")
     assert (printed, error) == ("4\n", "")
-    _, error = run(
-        client, "import time\nprint('asleep', flush=True)\ntime.sleep(60)", "asleep", manager.interrupt_kernel
-    )
+    # One long sleep would not end where the signal comes just before it: Python looks for signals between two steps.
+    naps = "import time\nprint('asleep', flush=True)\nwhile True:\n    time.sleep(0.01)"
+    _, error = run(client, naps, "asleep", manager.interrupt_kernel)
     assert error.startswith("KeyboardInterrupt")

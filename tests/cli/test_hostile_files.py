@@ -62,6 +62,17 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, name, make):
     assert said.endswith(("exit code 1\n", "exit code 2\n"))
 
 
+@pytest.mark.parametrize("name", ["train.json", "boxes.csv", "labels/a.txt"])
+def test_a_pipe_is_not_searched_for_boxes(tmp_path, name):
+    (tmp_path / "bars.yaml").write_text(SPEC)
+    (tmp_path / "photos" / name).parent.mkdir(parents=True)
+    os.mkfifo(tmp_path / "photos" / name)
+    with chdir(tmp_path):
+        said = run("cnncli check bars.yaml --set data.dataset=photos", tmp_path)
+    assert "photos" in said
+    assert said.endswith(("exit code 1\n", "exit code 2\n"))
+
+
 MEASURED = """
 import re, sys
 from pathlib import Path

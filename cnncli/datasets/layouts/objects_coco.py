@@ -9,6 +9,7 @@ from typing import Any
 from cnncli.datasets.layouts.objects import Marked, Marks, Pictures, number, read_text, split_in
 from cnncli.datasets.problems import Problem
 from cnncli.errors import CnncliError
+from cnncli.system.files import open_regular
 
 KIND = "COCO"
 NAME = re.compile(r"instances_.*\.json|.*annotations\.coco\.json|coco.*\.json", re.IGNORECASE)
@@ -50,7 +51,7 @@ def _is_one(root: Path, file: str) -> bool:
     if not OTHERS.fullmatch(name):
         return False
     try:
-        with (root / file).open("rb") as opened:
+        with open_regular(root / file) as opened:
             start = opened.read(SNIFFED)
             opened.seek(max(0, (root / file).stat().st_size - SNIFFED))
             text = start + opened.read(SNIFFED)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from cnncli.datasets.layouts.objects import Marked, Marks, Pictures, numbers_of, read_text, split_in
 from cnncli.datasets.problems import Problem
+from cnncli.system.files import open_regular
 
 KIND = "a table"
 SIDES = ("xmin", "ymin", "xmax", "ymax")
@@ -48,7 +49,7 @@ def _columns(cells: Sequence[str]) -> list[str]:
 
 def _is_one(path: Path) -> bool:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             header = file.read(SNIFFED).decode("utf-8-sig", errors="replace").split("\n", 1)[0]
     except OSError:
         return False
