@@ -170,7 +170,7 @@ def test_commands_of_a_page_run_in_order_end_well_and_overwrite_nothing(page, ch
 
 
 SAID = {
-    "README.md": [r"^epoch 15/15 .*\ntest .*\nrun   runs/mnist/", r"^three.png\t3\t", r"^run   runs/photos/"],
+    "README.md": [r"^epoch 40/40 .*\ntest .*\nrun   runs/mnist/", r"^three.png\t3\t", r"^run   runs/photos/"],
     "docs/training.md": [r"^epoch 6/6 .*\n(.*\n)*run   runs/mine/", "^mean of 5 trainings", "^mean of 3 trainings"],
 }
 """Lines that the commands of a page must have said."""
@@ -275,4 +275,4 @@ def test_the_picture_shows_a_training_of_the_spec_that_ships():
     assert text[0] == "$ cnncli train configs/mnist.yaml"
     assert text[1].startswith("mnist: 225,034 parameters · 3,600 training, 400 validation, 1,000 test (mnist5k)")
     epochs = [part.rstrip("*") for part in text if part.startswith("epoch ")]
-    assert epochs == [f"epoch {epoch}/15" for epoch in range(1, len(epochs) + 1)]
+    assert epochs == [f"epoch {epoch}/40" for epoch in range(1, len(epochs) + 1)]

@@ -4,10 +4,12 @@ import json
 import re
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
 from cnncli import extras
+from cnncli.interop.peers.peer import Peer
 from cnncli.training.resources import benchmark
 from tests.cli.test_train import cnncli
 
@@ -121,6 +123,15 @@ def test_inference_of_one_image_shows_how_long_it_takes(run):
     time, unit, rate = re.match(r"whole runs: ([\d.]+) (ms|µs) · ([\d,]+) images/s · ", whole).groups()
     seconds = float(time) * {"ms": 1e-3, "µs": 1e-6}[unit]
     assert seconds * int(rate.replace(",", "")) == pytest.approx(1, rel=0.1)
+
+
+def test_a_peer_is_given_a_schedules_first_rate(run, monkeypatch):
+    monkeypatch.setattr("cnncli.interop.peers.peer.Framework.command", lambda framework, name: FAKE)
+    schedule = "{SGD: {learning_rate: {CosineDecay: {initial_learning_rate: 0.25, decay_steps: 9 epochs}}}}"
+    with patch("cnncli.interop.peers.peer.Peer", wraps=Peer) as started:
+        done = run("--against", "torch", "--set", f"compile.optimizer={schedule}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert started.call_args.args[2]["optimizer"][1]["lr"] == 0.25
 
 
 def test_a_peer_that_only_infers_is_not_asked_to_train(run, monkeypatch):

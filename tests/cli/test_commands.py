@@ -37,7 +37,7 @@ def test_check_prints_one_line_for_a_good_spec() -> None:
 
 def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
-    text = MNIST.read_text(encoding="utf-8").replace("filters: 32", "filtres: 32").replace("epochs: 15", "epochs: -1")
+    text = MNIST.read_text(encoding="utf-8").replace("filters: 32", "filtres: 32").replace("epochs: 40", "epochs: -1")
     bad.write_text(text, encoding="utf-8")
     done = cnncli("check", bad, MNIST, tmp_path / "bed.yaml")
     assert done.returncode == 2
@@ -49,7 +49,7 @@ def test_check_tells_all_problems_of_several_specs_and_exits_with_2(tmp_path: Pa
         f"{bad}:14:16: unknown key 'filtres' in Conv2D; did you mean 'filters'?",
         "      - Conv2D: {filtres: 32, kernel_size: [3, 3], activation: relu}",
         "                 ^",
-        f"{bad}:26:11: epochs must be an integer ≥ 0; received -1",
+        f"{bad}:28:11: epochs must be an integer ≥ 0; received -1",
         "    epochs: -1",
         "            ^",
         "error: 3 problems in the spec; nothing was done",

@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_seed_network_in_keras_words():
-    spec = load(ROOT / "configs" / "mnist.yaml")
+    spec = load(ROOT / "tests" / "spec" / "digits.yaml")
     made = json.loads(json.dumps(translate(spec.model, spec.compile)))
     assert made["input_shape"] == [28, 28, 1]
     assert [node["layer"]["class_name"] for node in made["nodes"]] == [

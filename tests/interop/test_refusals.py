@@ -190,6 +190,6 @@ for framework in FRAMEWORKS.values():
     json.dumps(framework.translate(spec.model, spec.compile))
 assert not {"numpy", "numba"} & set(sys.modules)
 """
-    command = [sys.executable, "-c", script, str(ROOT / "configs" / "mnist.yaml")]
+    command = [sys.executable, "-c", script, str(ROOT / "tests" / "spec" / "digits.yaml")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -33,7 +33,7 @@ def modules(shape, *entries, **more):
 
 
 def test_the_seed_network_in_pytorchs_words():
-    spec = load(ROOT / "configs" / "mnist.yaml")
+    spec = load(ROOT / "tests" / "spec" / "digits.yaml")
     made = translate(spec.model, spec.compile)
     convolution = {"kernel_size": [3, 3], "stride": [1, 1], "padding": [0, 0], "dilation": [1, 1]}
     pooling = ("MaxPool2d", {"kernel_size": [2, 2], "stride": [2, 2], "padding": [0, 0]})

@@ -71,6 +71,10 @@ def test_an_epoch_is_one_line_on_a_terminal_of_80_columns(capsys):
     first, second = lines(capsys)
     assert first == "epoch 9/15   loss 1.0951  accuracy 0.8650  val_loss 12.50   val_accuracy 0.9500"
     assert len(second) <= 80
+    scheduled = epoch(9, 1.0951, 0.865, 12.5, 0.95)
+    with following(15) as follower:
+        follower(replace(scheduled, figures={**scheduled.figures, "learning_rate": 0.002}))
+    assert capsys.readouterr().out.splitlines() == [first]
 
 
 @pytest.mark.usefixtures("terminal")

@@ -18,7 +18,7 @@ from cnncli.spec.yaml.tree import plain
 ROOT = Path(__file__).parents[2]
 CONFIGS = sorted((ROOT / "configs").glob("*.yaml"))
 VALIDATOR = Draft202012Validator(schema())
-MNIST = (ROOT / "configs" / "mnist.yaml").read_text(encoding="utf-8")
+MNIST = Path(__file__).with_name("digits.yaml").read_text(encoding="utf-8")
 
 
 def refused(text):

@@ -13,7 +13,7 @@ from cnncli.spec.spec import Spec, load, parse
 from tests.spec.test_mistakes import HEAD
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs").glob("*.yaml"))
-MNIST = CONFIGS[0].with_name("mnist.yaml").read_text(encoding="utf-8")
+MNIST = Path(__file__).with_name("digits.yaml").read_text(encoding="utf-8")
 RESIDUAL = CONFIGS[0].with_name("residual.yaml").read_text(encoding="utf-8")
 END = "    - Dense: {units: 10, activation: softmax}\n"
 

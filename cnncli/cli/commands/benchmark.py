@@ -4,6 +4,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,6 +15,7 @@ from cnncli.hints import suggestion as near
 from cnncli.report.terminal.output import echo, emit
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec, load
+from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.resources import threads as cpus
 
 if TYPE_CHECKING:
@@ -53,11 +55,12 @@ def command(
     """Time training steps of SPEC, or predictions, on random images: whole ones, and each operation of them.
 
     GFLOP/s are held against the peak of multiply-adds that this machine reaches on as many threads, measured now. An
-    operation that is bound by memory also shows how much of it is read and written.
+    operation that is bound by memory also shows how much of it is read and written. A learning-rate schedule stays at
+    its first rate.
     """
     environment = dict(os.environ)
     changes = [*overrides, *([f"fit.batch_size={batch_size}"] if batch_size is not None else [])]
-    loaded = load(spec, changes, check_data=False)
+    loaded = _at_first_rate(load(spec, changes, check_data=False))
     mode: Mode = "inference" if inference else "training"
     starts = {name: _starter(name, loaded, mode) for name in dict.fromkeys(against)}
     count = cpus.settle(threads)
@@ -77,6 +80,15 @@ def command(
             "most of all threads that spin while they wait, as PyTorch's do: measure again on a quiet machine",
             err=True,
         )
+
+
+def _at_first_rate(spec: Spec) -> Spec:
+    """The spec with a schedule's first learning rate: random images have no epochs, and peers are given a number."""
+    rate = spec.compile.optimizer.learning_rate
+    if not isinstance(rate, Schedule):
+        return spec
+    optimizer = spec.compile.optimizer.replace(learning_rate=rate.rate(0, 1))
+    return replace(spec, compile=spec.compile.replace(optimizer=optimizer))
 
 
 def _measure(

@@ -154,8 +154,9 @@ class Follower(Status):
             first, *others = named({name: value for name, value in event.figures.items() if name != "epoch"})
             label = self._label(event)
             parts = [f"{label} {first}", *others, f"{rate:,.0f} images/s"]
-            if len("  ".join(parts)) > columns():
-                parts.pop()  # the one that a person misses least: a line an epoch is what can be read at a glance
+            for _ in range(1 + ("learning_rate" in event.figures)):
+                if len("  ".join(parts)) > columns():
+                    parts.pop()  # what a person misses least: a line an epoch is what can be read at a glance
             line = fitted(parts, "  ")
             if event.best and coloured():
                 line = click.style(label, fg="green", bold=True) + line.removeprefix(label)
