@@ -98,6 +98,21 @@ def test_a_dense_layer_on_an_image_is_a_convolution_with_1_by_1():
     assert (arguments["kernel_size"], arguments["bias"]) == ([1, 1], False)
 
 
+def test_scales_of_channels_are_modules_of_the_peer():
+    assert modules((4, 4, 2), {"Rescaling": {"scale": 0.5, "offset": [1, 2]}}) == [
+        ("Scale", {"factors": [0.5, 0.5], "offsets": [1.0, 2.0], "trained": False})
+    ]
+    assert modules((4, 4, 2), {"Normalization": {"mean": [1, 2], "variance": [4, 16]}}) == [
+        ("Scale", {"factors": [0.5, 0.25], "offsets": [-0.5, -0.5], "trained": False})
+    ]
+    assert modules((4, 4, 2), {"LayerScale": {"init_values": 0.1, "projection_dim": 2}}) == [
+        ("Scale", {"factors": [0.1, 0.1], "offsets": None, "trained": True})
+    ]
+    assert modules((4, 4, 2), {"LayerNormalization": {"epsilon": 0.5}}) == [
+        ("ChannelNorm", {"normalized_shape": 2, "eps": 0.5, "elementwise_affine": True})
+    ]
+
+
 def test_channels_treated_apart_are_groups():
     made = modules((6, 6, 3), {"DepthwiseConv2D": {"kernel_size": 3, "depth_multiplier": 2, "padding": "same"}})
     assert [(name, a["in_channels"], a["out_channels"], a["groups"], a["padding"]) for name, a in made] == [
@@ -292,10 +307,11 @@ def test_for_inference_the_last_activation_stays_and_how_a_layer_is_trained_does
             "output of CategoricalCrossentropy, without softmax",
         ),
         ({"AveragePooling2D": {"pool_size": 2, "strides": 1, "padding": "same"}}, "mse", "padding of an image of 5×5"),
+        ({"LayerNormalization": {"axis": 1}}, "mse", "LayerNormalization with axis=1, center=True, scale=True"),
         ({"BatchNormalization": {"scale": False}}, "mse", "with only one of center and scale"),
         ({"BatchNormalization": {"trainable": False}}, "mse", "with trainable: false"),
         ({"ReLU": {"max_value": 2, "threshold": 1}}, "mse", "with max_value=2.0, negative_slope=0.0, threshold=1.0"),
-        ({"Rescaling": {"scale": 2}}, "mse", r"l0 \(Rescaling\)"),
+        ({"Permute": {"dims": [2, 1, 3]}}, "mse", r"l0 \(Permute\)"),
     ],
 )
 def test_what_has_no_counterpart_is_told_not_replaced(entry, loss, message):

@@ -9,7 +9,7 @@ The variants are two memory formats of the same network: PyTorch's default and c
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from time import perf_counter
 from typing import Any
@@ -28,6 +28,32 @@ JOINS = {
 WARM_UP = 3
 
 
+class Scale(torch.nn.Module):
+    """factor · x + offset of each channel."""
+
+    def __init__(self, factors: Sequence[float], offsets: Sequence[float] | None, trained: bool) -> None:
+        super().__init__()
+        self.factors = torch.nn.Parameter(torch.tensor(factors), requires_grad=trained)
+        self.register_buffer("offsets", None if offsets is None else torch.tensor(offsets))
+
+    def forward(self, x: Any) -> Any:
+        """Scale the channels of images or vectors."""
+        shape = -1, *[1] * (x.dim() - 2)
+        y = x * self.factors.view(shape)
+        return y if self.offsets is None else y + self.offsets.view(shape)
+
+
+class ChannelNorm(torch.nn.LayerNorm):
+    """LayerNorm over the channels of each pixel."""
+
+    def forward(self, x: Any) -> Any:
+        """Normalize with the channels last."""
+        return super().forward(x.movedim(1, -1)).movedim(-1, 1)
+
+
+OWN = {"Scale": Scale, "ChannelNorm": ChannelNorm}
+
+
 class Runner:
     """Runs the network in one memory format on random batches."""
 
@@ -35,7 +61,7 @@ class Runner:
         self.description, self.memory_format = description, memory_format
         torch.manual_seed(0)
         self.sequences = torch.nn.ModuleList(
-            torch.nn.Sequential(*(getattr(torch.nn, name)(**arguments) for name, arguments in node["modules"]))
+            torch.nn.Sequential(*(module(name)(**arguments) for name, arguments in node["modules"]))
             for node in description["nodes"]
         ).to(memory_format=memory_format)
         self.start = {name: tensor.clone() for name, tensor in self.sequences.state_dict().items()}
@@ -105,6 +131,11 @@ class Runner:
         self.begin()
         self.run(1)
         return {"images": self.steps * self.description["batch_size"], "seconds": self.time(self.steps)}
+
+
+def module(name: str) -> Any:
+    """A class of this script or of torch.nn."""
+    return OWN.get(name) or getattr(torch.nn, name)
 
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:

@@ -12,7 +12,9 @@ from cnncli.errors import UsageError
 from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.interop.refusal import no_counterpart
 from cnncli.interop.torch.activations import activation, relu
-from cnncli.interop.torch.spatial import TRANSLATORS, Module, border, convolution
+from cnncli.interop.torch.channels import TRANSLATORS as OF_CHANNELS
+from cnncli.interop.torch.spatial import TRANSLATORS as SPATIAL
+from cnncli.interop.torch.spatial import Module, border, convolution
 from cnncli.layers import activation_functions
 from cnncli.layers.activation_functions import Linear
 from cnncli.layers.activations import ELU, LeakyReLU, ReLU, Softmax
@@ -36,6 +38,7 @@ from cnncli.training.optimizers.optimizers import SGD, WITHOUT_EFFECT, Adam, Ada
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
+TRANSLATORS = {**SPATIAL, **OF_CHANNELS}
 JOINS: dict[type[Layer], str] = {
     layer: layer.__name__.lower() for layer in (Add, Subtract, Multiply, Average, Maximum, Minimum)
 }
