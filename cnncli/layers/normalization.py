@@ -195,9 +195,8 @@ class LayerNormalization(_Normalization):
     def lower(self, build: Builder, *inputs: Value) -> Value:
         axes = normalize_axes(self.axis, inputs[0].shape)
         x, order = build.moved_last(inputs[0], axes)
-        rank = len(x.shape)
-        y = _normalized(build, x, range(rank - len(axes), rank), self.epsilon)
-        return build.permute(self.scaled(build, y), order)
+        gamma, beta = build.optional_weight("gamma"), build.optional_weight("beta")
+        return build.permute(build.layer_normalization(x, len(axes), self.epsilon, gamma, beta), order)
 
 
 @LAYERS.register
@@ -253,9 +252,8 @@ class RMSNormalization(Layer):
         return {"scale": Weight(inputs[0][axes[0] :], Ones(), trainable=self.trainable)}
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        x = inputs[0]
-        squares = build.reduce("mean", build.multiply(x, x), normalize_axes(self.axis, x.shape))
-        return build.scale(build.multiply(x, build.rsqrt(squares, self.epsilon)), build.weight("scale"))
+        axes = len(normalize_axes(self.axis, inputs[0].shape))
+        return build.layer_normalization(inputs[0], axes, self.epsilon, build.weight("scale"), None, centered=False)
 
 
 def _normalized(build: Builder, x: Value, axes: Sequence[int], epsilon: float) -> Value:

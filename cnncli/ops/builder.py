@@ -17,6 +17,7 @@ from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
 from cnncli.ops.elementwise import Activation, Add, Dropout, Noise, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
+from cnncli.ops.layer_normalization import LayerNormalization
 from cnncli.ops.losses import AnglePenalty, SizePenalty
 from cnncli.ops.merging import (
     Affine,
@@ -109,6 +110,16 @@ class Builder(Tape):
         y, _, new_mean, new_variance = self.emit_all(op, *inputs)
         self.updates |= {new_mean: mean, new_variance: variance}
         return y
+
+    def layer_normalization(
+        self, x: Value, axes: int, epsilon: float, gamma: Value | None, beta: Value | None, *, centered: bool = True
+    ) -> Value:
+        """Normalize the last `axes` axes of each sample, then scale by gamma and add beta, of the shape of these axes.
+
+        Without `centered` the mean is not subtracted.
+        """
+        op = LayerNormalization(axes, epsilon, gamma is not None, beta is not None, centered)
+        return self.emit(op, x, *_given(gamma), *_given(beta))
 
     def max_pool2d(self, x: Value, window: Window) -> Value:
         """The maximum of each window of an image."""
