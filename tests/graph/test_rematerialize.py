@@ -31,14 +31,16 @@ ENTRIES = [
 ]
 
 
-def model(kind):
-    """With normalizations of another kind."""
-    entries = [(name, entry.get("BatchNormalization"), entry, inputs) for name, entry, inputs in ENTRIES]
-    layers = [(name, entry if norm is None else {kind: norm}, inputs) for name, norm, entry, inputs in entries]
-    return Model((6, 5, 2), tuple(Node(name, LAYERS.parse(entry), tuple(inputs)) for name, entry, inputs in layers))
+def model(normalization=None):
+    """The entries, optionally with another normalization in place of theirs."""
+    given = (
+        (name, normalization or entry if "BatchNormalization" in entry else entry, inputs)
+        for name, entry, inputs in ENTRIES
+    )
+    return Model((6, 5, 2), tuple(Node(name, LAYERS.parse(entry), tuple(inputs)) for name, entry, inputs in given))
 
 
-MODEL = model("BatchNormalization")
+MODEL = model()
 
 
 def gradients(model, threads=2):
@@ -51,12 +53,15 @@ def gradients(model, threads=2):
     return network.gradients.data.tobytes(), network.memory.size
 
 
-@pytest.mark.parametrize("kind", ["BatchNormalization", "LayerNormalization"])
-def test_the_gradients_keep_their_bits_and_need_less_memory(kind, monkeypatch):
-    again, less = gradients(model(kind))
-    alone, _ = gradients(model(kind), threads=1)
+@pytest.mark.parametrize(
+    "normalization", [None, "LayerNormalization", "RMSNormalization", {"GroupNormalization": {"groups": 2}}]
+)
+def test_the_gradients_keep_their_bits_and_need_less_memory(normalization, monkeypatch):
+    network = model(normalization)
+    again, less = gradients(network)
+    alone, _ = gradients(network, threads=1)
     monkeypatch.setattr(objectives, "rematerialized", lambda calls, loss: list(calls))
-    kept, more = gradients(model(kind))
+    kept, more = gradients(network)
     assert again == kept == alone
     assert less < more
 

@@ -86,17 +86,27 @@ def backward(
         lane=lanes.images,
         count=length,
     )
-    weights = weights_worker.step(
-        x.dtype,
+    return [*neutral, step, weights(sums, x.dtype, (lanes.number, length, padded), grad_gamma, grad_beta)]
+
+
+def weights(
+    sums: int, dtype: str, sizes: tuple[int, int, int], grad_gamma: Tensor | None, grad_beta: Tensor | None
+) -> Step:
+    """Return the step that adds sums of lanes, float64 (number of lanes, 2, padded length), of beta and of gamma.
+
+    sizes: the number of lanes, the length, and the padded length.
+    """
+    partials, length, padded = sizes
+    return weights_worker.step(
+        dtype,
         elements(length),
         sums=sums,
         grad_gamma=grad_gamma.address if grad_gamma else 0,
         grad_beta=grad_beta.address if grad_beta else 0,
-        partials=lanes.number,
+        partials=partials,
         length=length,
         padded=padded,
     )
-    return [*neutral, step, weights]
 
 
 def _work(x: Tensor, normalization: Normalization) -> Work:
