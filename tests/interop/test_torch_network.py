@@ -295,6 +295,7 @@ def test_for_inference_the_last_activation_stays_and_how_a_layer_is_trained_does
         ({"BatchNormalization": {"scale": False}}, "mse", "with only one of center and scale"),
         ({"BatchNormalization": {"trainable": False}}, "mse", "with trainable: false"),
         ({"ReLU": {"max_value": 2, "threshold": 1}}, "mse", "with max_value=2.0, negative_slope=0.0, threshold=1.0"),
+        ({"UpSampling2D": {"interpolation": "bicubic"}}, "mse", "with interpolation=bicubic"),
         ({"Rescaling": {"scale": 2}}, "mse", r"l0 \(Rescaling\)"),
     ],
 )
