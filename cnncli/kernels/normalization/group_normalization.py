@@ -114,20 +114,20 @@ _give_input = channels.channelwise(
 
 
 @njit
-def _of_channel(sums, channels, channel):
+def _of_channel(sums, term, channels, channel):
     """The sum of a channel: the positions of the period in order."""
     total = 0.0
-    for place in range(channel, len(sums), channels):
-        total += sums[place]
+    for place in range(channel, sums.shape[1], channels):
+        total += sums[term, place]
     return total
 
 
 @njit
-def _of_group(sums, channels, groups, group):
+def _of_group(sums, term, channels, groups, group):
     """The sum of a group, channel by channel."""
     total, size = 0.0, channels // groups
     for channel in range(group * size, (group + 1) * size):
-        total += _of_channel(sums, channels, channel)
+        total += _of_channel(sums, term, channels, channel)
     return total
 
 
@@ -152,11 +152,14 @@ def moments_worker(real):
         sums = view(place, (2, p.length), types.float64)
         for image in range(start, stop):
             clear(place, 16 * p.length)
-            x, saved = p.x + image * p.per_image * item, view(p.saved, (image + 1, 2, p.groups), real)[image]
+            x, saved = (
+                p.x + image * p.per_image * item,
+                view(p.saved + 2 * image * p.groups * item, (2, p.groups), real),
+            )
             _sum_moments(0, (x,), (), place, 0, p.per_image, p.length, (), real)
             for group in range(p.groups):
-                mean = _of_group(sums[0], p.channels, p.groups, group) / count
-                variance = _of_group(sums[1], p.channels, p.groups, group) / count - mean * mean
+                mean = _of_group(sums, 0, p.channels, p.groups, group) / count
+                variance = _of_group(sums, 1, p.channels, p.groups, group) / count - mean * mean
                 if variance < 0:  # rounding error; not max(variance, 0), because NaN must propagate
                     variance = 0.0
                 saved[0, group], saved[1, group] = mean, 1 / sqrt(variance + p.epsilon)
@@ -174,7 +177,7 @@ def apply_worker(real):
         place, table = p.tables + thread * p.stride, p.length * item
         tables = view(place, (3, p.length), real)
         for image in range(start, stop):
-            saved, skip = view(p.saved, (image + 1, 2, p.groups), real)[image], image * p.per_image * item
+            saved, skip = view(p.saved + 2 * image * p.groups * item, (2, p.groups), real), image * p.per_image * item
             _fill(tables, saved, view(p.gamma, p.channels, real), p.gamma != 0)
             for at in range(p.length):
                 tables[2, at] = view(p.beta, p.channels, real)[at % p.channels] if p.beta != 0 else 0
@@ -196,12 +199,13 @@ def gradient_worker(real):
         p = fields(parameters, GRADIENT)
         place, table, address = p.tables + thread * p.stride, p.length * item, p.sums + thread * p.stride
         tables, sums = view(place, (4, p.length), real), view(address, (2, p.length), types.float64)
-        totals = view(p.totals, (start // p.lane + 1, 2, p.channels), types.float64)[start // p.lane]
+        lane = p.totals + start // p.lane * 16 * p.channels
+        totals = view(lane, (2, p.channels), types.float64)
         if start % p.lane == 0:
-            totals[:] = 0
+            clear(lane, 16 * p.channels)
         size, count, gamma = p.channels // p.groups, p.per_image // p.groups, view(p.gamma, p.channels, real)
         for image in range(start, stop):
-            skip, saved = image * p.per_image * item, view(p.saved, (image + 1, 2, p.groups), real)[image]
+            skip, saved = image * p.per_image * item, view(p.saved + 2 * image * p.groups * item, (2, p.groups), real)
             _fill(tables, saved, gamma, p.gamma != 0)
             clear(address, 16 * p.length)
             both = p.x + skip, p.grad + skip
@@ -210,8 +214,8 @@ def gradient_worker(real):
                 inverse, offset, slope = saved[1, group] * 1.0, 0.0, 0.0
                 for channel in range(group * size, (group + 1) * size):
                     factor = gamma[channel] * 1.0 if p.gamma != 0 else 1.0
-                    total = _of_channel(sums[0], p.channels, channel)
-                    apart = _of_channel(sums[1], p.channels, channel)
+                    total = _of_channel(sums, 0, p.channels, channel)
+                    apart = _of_channel(sums, 1, p.channels, channel)
                     totals[0, channel] += total
                     totals[1, channel] += apart * inverse
                     offset -= factor * total * inverse / count
