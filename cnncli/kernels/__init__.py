@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from cnncli.kernels.normalization import batch_normalization as batch_normalization
     from cnncli.kernels.normalization import batch_normalization_gradient as batch_normalization_gradient
     from cnncli.kernels.normalization import fold as fold
+    from cnncli.kernels.normalization import group_normalization as group_normalization
+    from cnncli.kernels.normalization import layer_normalization as layer_normalization
     from cnncli.kernels.optimizers import clipping as clipping
     from cnncli.kernels.optimizers import constraints as constraints
     from cnncli.kernels.optimizers import update_rules as update_rules
@@ -64,7 +66,13 @@ ROOMS = {
     ),
     "gemm": ("dense", "epilogue"),
     "losses": ("loss_functions", "orthogonal", "penalties"),
-    "normalization": ("batch_normalization", "batch_normalization_gradient", "fold"),
+    "normalization": (
+        "batch_normalization",
+        "batch_normalization_gradient",
+        "fold",
+        "group_normalization",
+        "layer_normalization",
+    ),
     "optimizers": ("clipping", "constraints", "update_rules"),
     "pooling": ("global_max", "pool2d", "resample"),
 }

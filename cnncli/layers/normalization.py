@@ -169,11 +169,6 @@ class _Normalization(Layer):
         beta = Weight(shape, self.beta_initializer, self.beta_regularizer, self.beta_constraint, self.trainable)
         return {**({"gamma": gamma} if self.scale else {}), **({"beta": beta} if self.center else {})}
 
-    def scaled(self, build: Builder, x: Value) -> Value:
-        """x · gamma + beta, which have the shape of the last axes of x."""
-        x = build.scale(x, build.weight("gamma")) if self.scale else x
-        return build.shift(x, build.weight("beta")) if self.center else x
-
 
 @LAYERS.register
 class LayerNormalization(_Normalization):
@@ -195,9 +190,8 @@ class LayerNormalization(_Normalization):
     def lower(self, build: Builder, *inputs: Value) -> Value:
         axes = normalize_axes(self.axis, inputs[0].shape)
         x, order = build.moved_last(inputs[0], axes)
-        rank = len(x.shape)
-        y = _normalized(build, x, range(rank - len(axes), rank), self.epsilon)
-        return build.permute(self.scaled(build, y), order)
+        gamma, beta = build.optional_weight("gamma"), build.optional_weight("beta")
+        return build.permute(build.layer_normalization(x, len(axes), self.epsilon, gamma, beta), order)
 
 
 @LAYERS.register
@@ -223,13 +217,9 @@ class GroupNormalization(_Normalization):
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
         x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
-        *places, channels = x.shape
-        groups = channels if self.groups == -1 else self.groups
-        if channels % groups:
-            raise ShapeError(f"groups must divide the {channels} channels; received groups={groups}")
-        grouped = build.reshape(x, (*places, groups, channels // groups))
-        y = _normalized(build, grouped, (*range(len(places)), len(places) + 1), self.epsilon)
-        return build.permute(self.scaled(build, build.reshape(y, x.shape)), order)
+        groups = x.shape[-1] if self.groups == -1 else self.groups
+        gamma, beta = build.optional_weight("gamma"), build.optional_weight("beta")
+        return build.permute(build.group_normalization(x, groups, self.epsilon, gamma, beta), order)
 
 
 @LAYERS.register
@@ -253,16 +243,8 @@ class RMSNormalization(Layer):
         return {"scale": Weight(inputs[0][axes[0] :], Ones(), trainable=self.trainable)}
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
-        x = inputs[0]
-        squares = build.reduce("mean", build.multiply(x, x), normalize_axes(self.axis, x.shape))
-        return build.scale(build.multiply(x, build.rsqrt(squares, self.epsilon)), build.weight("scale"))
-
-
-def _normalized(build: Builder, x: Value, axes: Sequence[int], epsilon: float) -> Value:
-    """x less its mean, divided by the root of its variance, over `axes`."""
-    centered = build.subtract(x, build.reduce("mean", x, axes))
-    variance = build.reduce("mean", build.multiply(centered, centered), axes)
-    return build.multiply(centered, build.rsqrt(variance, epsilon))
+        axes = len(normalize_axes(self.axis, inputs[0].shape))
+        return build.layer_normalization(inputs[0], axes, self.epsilon, build.weight("scale"), None, centered=False)
 
 
 class _Renorm(Boolean):

@@ -1,7 +1,7 @@
 """Layers that change an image's size: ZeroPadding2D, Cropping2D, CenterCrop, UpSampling2D."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.declarations.declaration import Pair, PositiveInt
@@ -15,6 +15,8 @@ from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Shape, Value
 from cnncli.ops.resize import interpolated
 
+SMOOTH = ("bicubic", "lanczos3", "lanczos5")
+"""Interpolations by more than the nearest four pixels."""
 Sides = Annotated[tuple[tuple[int, int], tuple[int, int]], SidesOf(Integer(0))]
 
 
@@ -112,7 +114,7 @@ class Resizing(Layer):
 
     height: PositiveInt
     width: PositiveInt
-    interpolation: Annotated[str, _Interpolation("bilinear", "nearest", "bicubic", "lanczos3", "lanczos5")] = "bilinear"
+    interpolation: Annotated[str, _Interpolation("bilinear", "nearest", *SMOOTH)] = "bilinear"
     crop_to_aspect_ratio: bool = False
     """Crop the image to the new aspect ratio first."""
     pad_to_aspect_ratio: bool = False
@@ -160,19 +162,26 @@ class Resizing(Layer):
 class UpSampling2D(Layer):
     """Enlarges an image by the factors `size`, repeating or interpolating pixels (Keras UpSampling2D).
 
-    Bilinear interpolation uses half-pixel centers; beyond the outermost centers it takes the nearest pixel.
+    Interpolation uses half-pixel centers; pixels outside of the image do not count.
     """
 
     size: Pair = (2, 2)
     data_format: DataFormat = "channels_last"
-    interpolation: Annotated[Literal["nearest", "bilinear"], Word("nearest", "bilinear")] = "nearest"
+    interpolation: Annotated[str, Word("nearest", "bilinear", *SMOOTH)] = "nearest"
 
     examples: ClassVar[Sequence[Example]] = (
         _example((3, 4, 2)),
         _example((2, 3, 3), size=[3, 1]),
         _example((3, 4, 2), interpolation="bilinear"),
         _example((1, 3, 17), size=[2, 3], interpolation="bilinear"),
+        _example((3, 4, 2), size=[2, 3], interpolation="bicubic"),
+        _example((2, 5, 3), size=[3, 1], interpolation="lanczos5"),
     )
 
     def lower(self, build: Builder, *inputs: Value) -> Value:
+        if self.interpolation in SMOOTH:
+            sizes = zip(image_shape(inputs[0])[:2], self.size, strict=True)
+            return build.resample(
+                inputs[0], *(interpolated(n, n * times, self.interpolation, antialias=False) for n, times in sizes)
+            )
         return build.up_sample2d(inputs[0], self.size, self.interpolation)

@@ -8,6 +8,7 @@ from functools import reduce
 from math import prod
 from typing import Literal, NamedTuple
 
+from cnncli.errors import ShapeError
 from cnncli.kernels.elementwise.activation_names import named
 from cnncli.ops import streams
 from cnncli.ops.arrange import Concatenate, Reshape
@@ -34,6 +35,7 @@ from cnncli.ops.merging import (
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.resize import Resample, Taps
+from cnncli.ops.sample_normalization import GroupNormalization, LayerNormalization
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
 
@@ -109,6 +111,28 @@ class Builder(Tape):
         y, _, new_mean, new_variance = self.emit_all(op, *inputs)
         self.updates |= {new_mean: mean, new_variance: variance}
         return y
+
+    def layer_normalization(
+        self, x: Value, axes: int, epsilon: float, gamma: Value | None, beta: Value | None, *, centered: bool = True
+    ) -> Value:
+        """Normalize the last `axes` axes of each sample, then scale by gamma and add beta, of the shape of these axes.
+
+        Without `centered` the mean is not subtracted.
+        """
+        op = LayerNormalization(epsilon, gamma is not None, beta is not None, axes, centered)
+        return self.emit(op, x, *_given(gamma), *_given(beta))
+
+    def group_normalization(
+        self, x: Value, groups: int, epsilon: float, gamma: Value | None, beta: Value | None
+    ) -> Value:
+        """Normalize each sample's groups of channels (C), then scale by gamma and add beta, of shape (C,).
+
+        Raises ShapeError if `groups` does not divide C.
+        """
+        if x.shape[-1] % groups:
+            raise ShapeError(f"groups must divide the {x.shape[-1]} channels; received groups={groups}")
+        op = GroupNormalization(epsilon, gamma is not None, beta is not None, groups)
+        return self.emit(op, x, *_given(gamma), *_given(beta))
 
     def max_pool2d(self, x: Value, window: Window) -> Value:
         """The maximum of each window of an image."""

@@ -69,6 +69,8 @@ model:
     - Cropping2D: {cropping: 6}
     - Multiply: {inputs: [previous, up]}
     - Dropout: {rate: 0.1}
+    - LayerNormalization
+    - GroupNormalization: {groups: 2}
     - GlobalMaxPooling2D
     - Dense: {units: 3, activation: softmax}
 compile: {optimizer: {AdamW: {global_clipnorm: 1}}, loss: categorical_crossentropy}

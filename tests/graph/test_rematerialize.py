@@ -1,6 +1,7 @@
 """Normalizations that are made again for the backward pass: the same bits, less memory."""
 
 import numpy as np
+import pytest
 
 from cnncli.graph import objective as objectives
 from cnncli.graph.model import Model, Node, only
@@ -28,11 +29,22 @@ ENTRIES = [
     ("last", {"BatchNormalization": {"center": False}}, ["flat"]),
     ("out", {"Dense": {"units": 3, "activation": "softmax"}}, ["last"]),
 ]
-MODEL = Model((6, 5, 2), tuple(Node(name, LAYERS.parse(entry), tuple(inputs)) for name, entry, inputs in ENTRIES))
 
 
-def gradients():
-    network = Network(MODEL, LOSS, batch_size=16, threads=2)
+def model(normalization=None):
+    """The entries, optionally with another normalization in place of theirs."""
+    given = (
+        (name, normalization or entry if "BatchNormalization" in entry else entry, inputs)
+        for name, entry, inputs in ENTRIES
+    )
+    return Model((6, 5, 2), tuple(Node(name, LAYERS.parse(entry), tuple(inputs)) for name, entry, inputs in given))
+
+
+MODEL = model()
+
+
+def gradients(model, threads=2):
+    network = Network(model, LOSS, batch_size=16, threads=threads)
     network.initialize(1)
     rng = np.random.default_rng(2)
     network.inputs[...] = rng.normal(size=network.inputs.shape)
@@ -41,11 +53,16 @@ def gradients():
     return network.gradients.data.tobytes(), network.memory.size
 
 
-def test_the_gradients_keep_their_bits_and_need_less_memory(monkeypatch):
-    again, less = gradients()
+@pytest.mark.parametrize(
+    "normalization", [None, "LayerNormalization", "RMSNormalization", {"GroupNormalization": {"groups": 2}}]
+)
+def test_the_gradients_keep_their_bits_and_need_less_memory(normalization, monkeypatch):
+    network = model(normalization)
+    again, less = gradients(network)
+    alone, _ = gradients(network, threads=1)
     monkeypatch.setattr(objectives, "rematerialized", lambda calls, loss: list(calls))
-    kept, more = gradients()
-    assert again == kept
+    kept, more = gradients(network)
+    assert again == kept == alone
     assert less < more
 
 

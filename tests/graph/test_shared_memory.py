@@ -41,6 +41,7 @@ INNER = [
     {"Softmax": {"axis": 1}},
     {"Rescaling": {"scale": 0.5, "offset": 0.1}},
     {"BatchNormalization": {}},
+    {"LayerNormalization": {}},
     {"Multiply": {}},
     {"Average": {}},
     {"Maximum": {}},

@@ -27,7 +27,7 @@ LEFT_OUT = {
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
-    "sparsemax": "does not sum to 1 in Keras 3.15 (keras-team/keras#23425)",
+    "sparsemax": "sums to 1 in Keras 3.15 only where one number is far above the others (keras-team/keras#23425)",
     "celu": "has the slope 2 at 0 on TensorFlow",
     "exclude": "is a method of Keras' optimizers, not an argument: optimizer_options.json",
     "multipliers": "is not in Keras",

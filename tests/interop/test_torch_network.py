@@ -312,6 +312,7 @@ def test_for_inference_the_last_activation_stays_and_how_a_layer_is_trained_does
         ({"BatchNormalization": {"trainable": False}}, "mse", "with trainable: false"),
         ({"ReLU": {"max_value": 2, "threshold": 1}}, "mse", "with max_value=2.0, negative_slope=0.0, threshold=1.0"),
         ({"Permute": {"dims": [2, 1, 3]}}, "mse", r"l0 \(Permute\)"),
+        ({"UpSampling2D": {"interpolation": "bicubic"}}, "mse", "with interpolation=bicubic"),
     ],
 )
 def test_what_has_no_counterpart_is_told_not_replaced(entry, loss, message):

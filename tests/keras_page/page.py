@@ -31,6 +31,7 @@ AUGMENTED = {
         ).items()
     },
     **dict.fromkeys(("MixUp", "CutMix"), "mixing.npz, not measured"),
+    "RandAugment": "augmentation.json: its parts, not measured",
 }
 """What tests compare augmentations with."""
 KINDS = {
@@ -85,7 +86,7 @@ def page() -> str:
         "",
         f"Random graphs: {live['graphs']} networks were trained for an epoch here and in Keras from the same weights "
         f"(tests/interop/test_keras_live.py). Largest deviations: {far}. The last column says in how many of them a "
-        "name was. Layers that draw random numbers draw none there.",
+        "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers.",
         "",
         *(line for title in KINDS for line in _table(title)),
         "## Left out of the random graphs",

@@ -29,6 +29,8 @@ from tests.kernels import (
     test_dense,
     test_depthwise,
     test_fold,
+    test_group_normalization,
+    test_layer_normalization,
     test_vectormath,
     test_winograd,
 )
@@ -93,6 +95,9 @@ def _products(dtype):
         case = test_batch_normalization.random_case(seed, dtype)
         for arrays in (*test_batch_normalization.training(case, "relu"), test_batch_normalization.inference(case)):
             found["batch_normalization"] += arrays
+    for module in (test_layer_normalization, test_group_normalization):
+        runs = [module.normalized(module.random_case(seed, dtype)) for seed in range(40)]
+        found[module.__name__] = [array for first, second in runs for array in (*first, *second)]
     found["fold"] = [array for seed in range(40) for array in test_fold.folded(test_fold.random_case(seed, dtype))]
     cases = [test_conv_pool.random_case(seed, dtype) for seed in range(25)]
     cases += [test_conv_pool.large_case(11, dtype, channels) for channels in (3, 20)]

@@ -33,6 +33,13 @@ def test_spatial_dropout_drops_whole_channels():
     assert len({tuple(row) for row in kept}) == 4, "every sample has its own channels"
 
 
+def test_stochastic_depth_drops_whole_samples_as_in_kerass_convnext():
+    x, y = run("StochasticDepth", (5, 6), batch=400, drop_path_rate=0.3)
+    kept = (y != 0).any((1, 2))
+    np.testing.assert_allclose(y, np.where(kept[:, None, None], x / 0.7, 0))
+    assert kept.mean() == pytest.approx(0.7, abs=0.08)
+
+
 @pytest.mark.parametrize("noise_shape", [[None, 1, 6, None], [None, None, 1, 1], [None, 1, 1, 1], [None, 5, 6, 8]])
 def test_a_noise_shape_is_that_of_the_drops(noise_shape):
     for name in ("Dropout", "AlphaDropout"):

@@ -110,7 +110,11 @@ def conv2d_transpose(layer, x, kernel, bias=None):
 
 
 def up_sampling2d(layer, x):
-    return resampling.up_sample(x, layer.size, layer.interpolation)
+    if layer.interpolation in ("nearest", "bilinear"):
+        return resampling.up_sample(x, layer.size, layer.interpolation)
+    sizes = zip(x.shape[1:3], layer.size, strict=True)
+    rows, columns = (resampling.resized(n, n * times, layer.interpolation, antialias=False) for n, times in sizes)
+    return np.einsum("pi,qj,nijc->npqc", rows, columns, x)
 
 
 def cropping2d(layer, x):
@@ -412,7 +416,10 @@ OPTIONS = {
     "GlobalMaxPooling2D": {"keepdims": [True, False]},
     "ZeroPadding2D": {"padding": [0, 2, [1, 0], [[0, 3], [2, 1]]]},
     "Cropping2D": {"cropping": [0, 1, [2, 0], [[0, 3], [2, 1]]]},
-    "UpSampling2D": {"size": [1, 2, 3, [1, 4]], "interpolation": ["nearest", "bilinear"]},
+    "UpSampling2D": {
+        "size": [1, 2, 3, [1, 4]],
+        "interpolation": ["nearest", "bilinear", "bicubic", "lanczos3", "LANCZOS5"],
+    },
 }
 """By class name: the values of each option that changes the numbers; tried in pairs."""
 

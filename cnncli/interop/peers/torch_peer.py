@@ -28,7 +28,7 @@ JOINS = {
 WARM_UP = 3
 
 
-class Scale(torch.nn.Module):
+class Scale(torch.nn.Module):  # type: ignore[misc]  # PyTorch is not there when types are checked
     """factor · x + offset of each channel."""
 
     def __init__(self, factors: Sequence[float], offsets: Sequence[float] | None, trained: bool) -> None:
@@ -43,7 +43,7 @@ class Scale(torch.nn.Module):
         return y if self.offsets is None else y + self.offsets.view(shape)
 
 
-class ChannelNorm(torch.nn.LayerNorm):
+class ChannelNorm(torch.nn.LayerNorm):  # type: ignore[misc]  # as above
     """LayerNorm over the channels of each pixel."""
 
     def forward(self, x: Any) -> Any:

@@ -32,6 +32,7 @@ from cnncli.layers.merging import Add, Average, Concatenate, Maximum, Minimum, M
 from cnncli.layers.noise import Dropout
 from cnncli.layers.normalization import BatchNormalization
 from cnncli.layers.pooling import AveragePooling2D, MaxPooling2D
+from cnncli.layers.resizing import SMOOTH, UpSampling2D
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
 from cnncli.training.optimizers.optimizers import SGD, WITHOUT_EFFECT, Adam, AdamW, Optimizer
@@ -238,6 +239,13 @@ def _no_counterpart(node: Node, how: str = "") -> UsageError:
     return no_counterpart("torch", f"{node.name} ({type(node.layer).__name__}){f' {how}' if how else ''}")
 
 
+def _larger(node: Node, layer: UpSampling2D, shape: Shape) -> list[Module]:
+    if layer.interpolation in SMOOTH:  # PyTorch's bicubic kernel is another
+        raise _no_counterpart(node, f"with interpolation={layer.interpolation}")
+    size = [length * times for length, times in zip(shape[:2], layer.size, strict=True)]
+    return [("Upsample", {"size": size, "mode": layer.interpolation})]
+
+
 def _nothing(node: Node, layer: Layer, shape: Shape) -> list[Module]:
     return []
 
@@ -256,6 +264,7 @@ MODULES: dict[type[Layer], Callable[[Node, Any, Shape], list[Module]]] = {
     MaxPooling2D: _pooling,
     ReLU: _relu,
     Softmax: _softmax,
+    UpSampling2D: _larger,
     **dict.fromkeys(JOINS, _nothing),
 }
 """Translation of each layer, without activation and combination of inputs: (node, layer, shape) → modules."""

@@ -7,7 +7,7 @@ from cnncli.layers.convolution import Conv2D
 from cnncli.layers.depthwise import DepthwiseConv2D, SeparableConv2D
 from cnncli.layers.layer import Layer
 from cnncli.layers.pooling import GlobalAveragePooling2D, GlobalMaxPooling2D
-from cnncli.layers.resizing import Cropping2D, UpSampling2D, ZeroPadding2D
+from cnncli.layers.resizing import Cropping2D, ZeroPadding2D
 from cnncli.layers.transpose import Conv2DTranspose
 from cnncli.ops.ir import Shape
 from cnncli.ops.window import Window
@@ -94,11 +94,6 @@ def _cropped(layer: Cropping2D, shape: Shape) -> list[Module]:
     return [border((-top, -left), (-bottom, -right), 0.0)]
 
 
-def _larger(layer: UpSampling2D, shape: Shape) -> list[Module]:
-    size = [length * times for length, times in zip(shape[:2], layer.size, strict=True)]
-    return [("Upsample", {"size": size, "mode": layer.interpolation})]
-
-
 TRANSLATORS: Mapping[type[Layer], Callable[[Any, Shape], list[Module]]] = {
     Conv2D: _convolution,
     DepthwiseConv2D: _depthwise,
@@ -108,5 +103,4 @@ TRANSLATORS: Mapping[type[Layer], Callable[[Any, Shape], list[Module]]] = {
     GlobalMaxPooling2D: _largest,
     ZeroPadding2D: _padded,
     Cropping2D: _cropped,
-    UpSampling2D: _larger,
 }
