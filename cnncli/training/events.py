@@ -12,6 +12,7 @@ from cnncli.notices import heard_by
 
 if TYPE_CHECKING:
     from cnncli.datasets.section import DataSection
+    from cnncli.graph.matching import Matched
     from cnncli.training.metrics.evaluation import Sums
 
 
@@ -71,6 +72,17 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class WeightsLoaded:
+    """The layers that fit were loaded from the model file `file`, which `model.weights` names."""
+
+    file: str
+    layers: "Matched"
+
+    def __str__(self) -> str:
+        return f"notice: weights of {self.file}: {self.layers}"
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place."""
 
@@ -115,7 +127,7 @@ class Ended:
     data: "DataSection" = field(repr=False)
 
 
-Event = Notice | Progress | Download | TrialBegins | Begun | BatchDone | EpochDone | Stopped | Ended
+Event = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded | BatchDone | EpochDone | Stopped | Ended
 OnEvent = Callable[[Event], None]
 
 

@@ -22,7 +22,8 @@ from cnncli.spec.validation.declare import (
     section_of,
 )
 from cnncli.spec.validation.freezing import check_trainable, frozen
-from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection
+from cnncli.spec.validation.pretrained import located, shapes
+from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
@@ -41,16 +42,22 @@ class Parts:
     fit: FitSection
     expect: tuple[Expectation, ...]
     notes: tuple[str, ...] = ()
-    weights: str | None = None
+    weights: Pretrained | None = None
 
 
 def validate(
-    tree: Tree, sets: Iterable[str], base: Path, problems: Problems, *, check_data: bool = True
+    tree: Tree,
+    sets: Iterable[str],
+    base: Path,
+    problems: Problems,
+    *,
+    check_data: bool = True,
+    check_weights: bool = True,
 ) -> Parts | None:
     """The parts, or None if problems were reported.
 
-    Paths are relative to `base`. Without `check_data` the dataset is read only if the spec has no input_shape. Raises
-    CnncliError if the dataset can't be read.
+    Paths are relative to `base`. Without `check_data` the dataset is read only if the spec has no input_shape; without
+    it or `check_weights`, the file of `weights` need not exist. Raises CnncliError if the dataset can't be read.
     """
     known_layers()
     if not isinstance(tree, Mapping):
@@ -62,7 +69,8 @@ def validate(
     whole = len(problems) == before
     tree = overrides.apply(flat, sets, problems)
     _check_keys(tree, problems)
-    return _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data).parts()
+    validation = _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data)
+    return validation.parts(check_weights=check_data and check_weights)
 
 
 def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
@@ -115,7 +123,7 @@ class _Validation:
         self.places: dict[str, Place] = {}
         self.lowered: Lowered | None = None
 
-    def parts(self) -> Parts | None:
+    def parts(self, *, check_weights: bool) -> Parts | None:
         head = head_of(self.tree, self.problems)
         data = section_of(self.tree, "data", DataSection, self.problems)
         compiled = section_of(self.tree, "compile", CompileSection, self.problems)
@@ -126,6 +134,9 @@ class _Validation:
         seed = head.seed if head is not None else 0
         description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
+        weights = None if section.weights is None else located(section.weights, self.base)
+        if weights is not None and check_weights:
+            self._check_weights(weights)
         model = self._model(section, shape, compiled, data, description)
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
@@ -150,8 +161,13 @@ class _Validation:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
         notes = description.notes if description is not None else ()
-        weights = None if section.weights is None else str((self.base / section.weights).resolve())
         return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights)
+
+    def _check_weights(self, weights: Pretrained) -> None:
+        try:
+            shapes(weights)
+        except DeclarationError as error:
+            self.problems.add(self._of_model("weights"), str(error))
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")

@@ -16,15 +16,16 @@ from cnncli.datasets.load import load
 from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.graph.matching import By
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
-from cnncli.graph.transfer import Transferred, transfer
+from cnncli.graph.transfer import transfer
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
-from cnncli.training.events import Event, Notice
+from cnncli.training.events import Event, Notice, WeightsLoaded
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
@@ -62,17 +63,24 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Fitting:
+    """A model file to start from of which only some layers need fit, paired with the model's `by` name or order."""
+
+    file: Path
+    by: By = "name"
+
+
+@dataclass(frozen=True)
 class RunOptions:
     """Start and output of a training.
 
     `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
-    `fitting`: the model file to start from of which only some weights need fit.
     """
 
     resume: Path | None = None
     weights: Path | None = None
     output: Path | None = None
-    fitting: Path | None = None
+    fitting: Fitting | None = None
 
 
 @dataclass(frozen=True)
@@ -141,7 +149,7 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
         if place.weights:
             _load(network, place.weights)
         elif place.fitting:
-            report(Notice(f"weights of {place.fitting}: {_transfer(network, place.fitting)}"))
+            report(_transfer(network, place.fitting))
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
@@ -200,12 +208,13 @@ def _load(network: Network, path: Path) -> ModelFile:
     return file
 
 
-def _transfer(network: Network, path: Path) -> Transferred:
+def _transfer(network: Network, start: Fitting) -> WeightsLoaded:
     """Load the weights of a model file that fit. Raises CnncliError, naming the file, if none does."""
+    weights = checkpoint.load(start.file).weights
     try:
-        return transfer(network, checkpoint.load(path).weights)
+        return WeightsLoaded(str(start.file), transfer(network, weights, start.by))
     except CnncliError as error:
-        raise CnncliError(f"{path}: {error}") from None
+        raise CnncliError(f"{start.file}: {error}") from None
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
