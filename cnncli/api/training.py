@@ -197,7 +197,7 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
 
         base = spec.path.parent if spec.path else Path()
         sections = spec.data, base, spec.model, spec.compile, spec.fit
-        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin)
+        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin, spec.unfreezing)
         memory = resident()
         dataset = read_data(plan, decoding(tell))
         settled = _normalized(spec, dataset)

@@ -18,13 +18,15 @@ from cnncli.spec.yaml.reader import LARGEST_FILE, read
 from cnncli.spec.yaml.tree import Place
 from cnncli.system.files import open_regular
 from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.phases import Phase, Unfreezing, phases
 from cnncli.training.sections import CompileSection, FitSection
 
 
 @dataclass(frozen=True)
 class Spec:
     """A validated spec. `path` is its file, `warnings` are diagnostics, `notes` what was understood of the data's
-    layout; none is compared. `weights`: the run or model file to start from, with its absolute path.
+    layout; none is compared. `weights`: the run or model file to start from, with its absolute path. `unfreezing`:
+    the layers of the model that are frozen at first.
     """
 
     name: str
@@ -38,6 +40,12 @@ class Spec:
     warnings: tuple[Diagnostic, ...] = field(default=(), compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
     weights: Pretrained | None = None
+    unfreezing: Unfreezing | None = None
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the training: one, unless frozen layers are unfrozen."""
+        return phases(self.model, self.unfreezing, self.fit.epochs)
 
     def resolved(self) -> dict[str, Any]:
         """The complete spec as plain data: blocks expanded, defaults filled in, names, inputs and paths explicit."""
@@ -48,6 +56,7 @@ class Spec:
             "model": {
                 "input_shape": list(self.model.input_shape),
                 **self._weights(),
+                **self._freezing(),
                 "layers": [
                     {type(node.layer).__name__: {"name": node.name, "inputs": list(node.inputs), **node.layer.plain()}}
                     for node in self.model.nodes
@@ -62,6 +71,13 @@ class Spec:
         if self.weights is None:
             return {}
         return {"weights": self.weights.file if self.weights.by == "name" else self.weights.plain()}
+
+    def _freezing(self) -> dict[str, Any]:
+        later = self.unfreezing
+        if later is None:
+            return {}
+        at = later.epoch if later.rate_factor == 1 else {"epoch": later.epoch, "rate_factor": later.rate_factor}
+        return {"freeze": list(later.layers), "unfreeze_at": at}
 
     def to_yaml(self) -> str:
         """The resolved spec as YAML; parsing it returns an equal spec."""
@@ -102,7 +118,9 @@ def _parse(
     stem = Path(filename).stem
     name = parts.name or (stem if is_plain_name(stem) else "model")
     sections = parts.data, parts.model, parts.compile, parts.fit, parts.expect
-    return Spec(name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes, parts.weights)
+    return Spec(
+        name, parts.seed, path, *sections, tuple(problems.warnings()), parts.notes, parts.weights, parts.unfreezing
+    )
 
 
 def _text(path: Path) -> str:

@@ -83,6 +83,19 @@ class WeightsLoaded:
 
 
 @dataclass(frozen=True)
+class PhaseBegins:
+    """Epochs `first` to `last` (from 1) train `trainable` of the `parameters`, at the learning rate times
+    `rate_factor`; reported if a training has several phases, before the first of these epochs that is trained.
+    """
+
+    first: int
+    last: int
+    trainable: int
+    parameters: int
+    rate_factor: float
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place."""
 
@@ -127,7 +140,8 @@ class Ended:
     data: "DataSection" = field(repr=False)
 
 
-Event = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded | BatchDone | EpochDone | Stopped | Ended
+Beginning = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded
+Event = Beginning | PhaseBegins | BatchDone | EpochDone | Stopped | Ended
 OnEvent = Callable[[Event], None]
 
 

@@ -17,6 +17,7 @@ from cnncli.report.terminal.figures import (
     figures_line,
     fitted,
     named,
+    phase_line,
 )
 from cnncli.report.terminal.next_commands import next_commands
 from cnncli.report.terminal.output import echo, echo_lines, echo_raw, emit
@@ -29,6 +30,7 @@ from cnncli.training.events import (
     EpochDone,
     Event,
     Notice,
+    PhaseBegins,
     Progress,
     Stopped,
     WeightsLoaded,
@@ -108,6 +110,7 @@ class Follower(Status):
         self.handlers: Mapping[type, Callable[[Any], None]] = {
             Begun: self._begin,
             WeightsLoaded: self._loaded,
+            PhaseBegins: self._phase,
             BatchDone: self._batch,
             EpochDone: self._epoch,
             Stopped: self._stopped,
@@ -133,6 +136,13 @@ class Follower(Status):
             emit({"event": "weights", "file": event.file, **vars(event.layers)})
         else:
             super().__call__(event)
+
+    def _phase(self, event: PhaseBegins) -> None:
+        if self.mode == "json":
+            emit({"event": "phase", **vars(event)})
+        elif self.mode == "text":
+            self.close()
+            echo(phase_line(**vars(event)))
 
     def _stopped(self, event: Stopped) -> None:
         if self.mode != "quiet":

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from cnncli.datasets.section import DataSection
 from cnncli.layers.declarations.declaration import Declaration, Nested
-from cnncli.layers.declarations.field_types import Integer, Maybe, String
+from cnncli.layers.declarations.field_types import Integer, Maybe, Number, String
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.training.sections import CompileSection, FitSection
 
@@ -25,6 +25,15 @@ class Pretrained(Declaration):
     """What pairs the layers of the model with those of the file: their names, or the order of those with weights."""
 
 
+class UnfreezeAt(Declaration):
+    """When frozen layers begin to train."""
+
+    epoch: Annotated[int, Integer(2)]
+    """The first epoch in which they train."""
+    rate_factor: Annotated[float, Number(above=0)] = 1.0
+    """Multiplies the learning rate of all layers from then on."""
+
+
 class ModelSection(Declaration):
     """The keys of `model` besides layers and blocks."""
 
@@ -33,6 +42,10 @@ class ModelSection(Declaration):
     """Layers that are not trained, as with `trainable: false`: patterns of their names."""
     freeze_until: Annotated[str | None, Maybe(String())] = None
     """A layer or block; the layers before it are not trained."""
+    unfreeze_at: Annotated[
+        UnfreezeAt | None, Maybe(Nested(UnfreezeAt, "an epoch ≥ 2, or {epoch: …, rate_factor: …}", "epoch"))
+    ] = None
+    """The epoch from which on the layers of `freeze` and `freeze_until` train, too."""
     weights: Annotated[
         Pretrained | None, Maybe(Nested(Pretrained, "a run or model file, or {file: …, by: order}", "file"))
     ] = None

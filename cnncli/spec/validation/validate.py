@@ -21,12 +21,13 @@ from cnncli.spec.validation.declare import (
     no_mapping,
     section_of,
 )
-from cnncli.spec.validation.freezing import check_trainable, frozen
+from cnncli.spec.validation.freezing import check_epochs, check_trainable, frozen
 from cnncli.spec.validation.pretrained import located, shapes
 from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.phases import Unfreezing
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -43,6 +44,7 @@ class Parts:
     expect: tuple[Expectation, ...]
     notes: tuple[str, ...] = ()
     weights: Pretrained | None = None
+    unfreezing: Unfreezing | None = None
 
 
 def validate(
@@ -122,6 +124,7 @@ class _Validation:
         self.output, self.whole, self.check_data = output, whole, check_data
         self.places: dict[str, Place] = {}
         self.lowered: Lowered | None = None
+        self.unfreezing: Unfreezing | None = None
 
     def parts(self, *, check_weights: bool) -> Parts | None:
         head = head_of(self.tree, self.problems)
@@ -138,6 +141,8 @@ class _Validation:
         if weights is not None and check_weights:
             self._check_weights(weights)
         model = self._model(section, shape, compiled, data, description)
+        if fit is not None:
+            check_epochs(section, self.unfreezing, fit.epochs, self._of_model, self.problems)
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
@@ -157,11 +162,13 @@ class _Validation:
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
         self._warn(model, compiled, data, description)
+        places = item_places(self.tree, "fit", "callbacks")
+        spec_warnings.warn_about_stopping(fit.callbacks, self.unfreezing, places, self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
         notes = description.notes if description is not None else ()
-        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights)
+        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights, self.unfreezing)
 
     def _check_weights(self, weights: Pretrained) -> None:
         try:
@@ -207,12 +214,12 @@ class _Validation:
         nodes = [node for node in map(self._node, layers.items) if node is not None]
         if shape is None or not nodes:
             return None
-        model = Model(shape, frozen(keys, nodes, self._of_model, self.problems))
+        model, self.unfreezing = frozen(keys, Model(shape, tuple(nodes)), self._of_model, self.problems)
         if self.whole and len(self.problems) == before:
             checks.check_unused(model, self.places, self.problems)
         lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
         if lowered is not None:
-            check_trainable(keys, lowered, self._of_model, self.problems)
+            check_trainable(keys, lowered, self.unfreezing, self._of_model, self.problems)
         if (
             lowered is not None
             and self.output == nodes[-1].name

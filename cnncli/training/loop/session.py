@@ -30,6 +30,7 @@ from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
 from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.phases import Phase, Unfreezing, phases
 from cnncli.training.resources.memory_check import check_memory
 from cnncli.training.runs import checkpoint, model_file, past_runs
 from cnncli.training.runs.checkpoint import ModelFile
@@ -42,7 +43,7 @@ class Plan:
     """The contents of a spec, with its source: the YAML saved in the run directory and the JSON stored in model files.
 
     `base`: the folder that paths in `data` are relative to. `origin`: entries for environment.json on how the run was
-    started.
+    started. `unfreezing`: the layers of the model that are frozen at first.
     """
 
     name: str
@@ -55,11 +56,21 @@ class Plan:
     text: str
     resolved: Mapping[str, object]
     origin: Mapping[str, object] = field(default_factory=dict)
+    unfreezing: Unfreezing | None = None
 
     @property
     def rescale(self) -> Rescale:
         """What images are multiplied by, "auto", or something for each channel."""
         return image_scale(self.model, self.data)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the training."""
+        return phases(self.model, self.unfreezing, self.fit.epochs)
+
+    def network(self, phase: Phase, threads: int) -> Network:
+        """A network of one phase."""
+        return Network(phase.model, self.compile.loss, batch_size=self.fit.batch_size, threads=threads)
 
 
 @dataclass(frozen=True)
@@ -117,14 +128,16 @@ def read_data(plan: Plan, on_progress: Callable[[int, int], None] = lambda done,
 
 
 def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Network:
-    """Build the network and check data, weights and output against it; nothing is compiled or written.
+    """Build the network of the first phase and check data, weights and output against it; nothing is compiled or
+    written.
 
     Raises CnncliError if something does not match, does not fit in memory, can't be read, or already exists.
     """
     if place.output:
         check_output(place.output)
-    check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
-    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
+    for phase in plan.phases:
+        check_memory(phase.model, plan.compile, plan.fit.batch_size, limit())
+    network = plan.network(plan.phases[0], threads)
     for split in dataset.splits.values():
         Feed.of(split, plan.rescale, network)
     if plan.fit.class_weight is not None:
@@ -144,6 +157,8 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     """
     with Interruption() as interruption:
         network = check(plan, dataset, place, threads)
+        for phase in plan.phases[1:]:
+            prepare(plan.network(phase, threads), 1, plan.data.augment)
         prepare(network, 1, plan.data.augment)
         network.initialize(plan.seed)
         if place.weights:
@@ -154,12 +169,13 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
+            del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             epoch = trainer.train()
             history = trainer.state.history
-            best = _load(network, run.best)
+            best = _load(trainer.network, run.best)
             _keep_decision(run, before, best, report)
-            test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
+            test = _test(plan, dataset, trainer.network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
             if not interruption.resume:
@@ -323,4 +339,5 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
         plan.fit,
         plan.seed,
         about,
+        plan.phases,
     )
