@@ -84,13 +84,13 @@ class WeightsLoaded:
 
 @dataclass(frozen=True)
 class PhaseBegins:
-    """Epochs `first` to `last` (from 1) train `trainable` of the `parameters`, at the learning rate times
+    """Epochs `first` to `last` (from 1) train `trainable_parameters` of all `parameters`, at the learning rate times
     `rate_factor`; reported if a training has several phases, before the first of these epochs that is trained.
     """
 
     first: int
     last: int
-    trainable: int
+    trainable_parameters: int
     parameters: int
     rate_factor: float
 

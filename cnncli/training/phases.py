@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from cnncli.graph.model import Model, lower
 
@@ -31,6 +32,12 @@ class Phase:
         """Number of parameters that train, and of all."""
         found = lower(self.model).parameters
         return sum(each.size for each in found if each.weight.trainable), sum(each.size for each in found)
+
+    def facts(self) -> dict[str, Any]:
+        """What is told of it: epochs, number of parameters that train and of all, factor of the rate."""
+        trainable, parameters = self.parameters
+        numbers = {"first": self.first, "last": self.last, "trainable_parameters": trainable, "parameters": parameters}
+        return {**numbers, "rate_factor": self.rate_factor}
 
 
 def phases(model: Model, unfreezing: Unfreezing | None, epochs: int) -> tuple[Phase, ...]:

@@ -12,7 +12,7 @@ import yaml
 
 import cnncli
 from cnncli.errors import ExpectationError, InterruptedRun, SpecError, UsageError
-from cnncli.training.events import BatchDone, Begun, Ended, EpochDone, Notice, TrialBegins, WeightsLoaded
+from cnncli.training.events import BatchDone, Begun, Ended, EpochDone, Notice, PhaseBegins, TrialBegins, WeightsLoaded
 from tests.cli.test_train import SPEC, child_environment
 from tests.cli.test_train import cnncli as command
 from tests.training import small
@@ -135,6 +135,21 @@ def test_a_spec_may_start_from_the_weights_that_fit(place):
     assert cnncli.resume("cut").digest == whole.digest
     with pytest.raises(UsageError, match="weights: there is no run or model file"):
         cnncli.train("bars.yaml", sets)
+
+
+def test_fine_tuning_trains_the_new_layers_first_and_is_resumed_without_the_file(place):
+    cnncli.train("bars.yaml", {"fit.epochs": 1}, output="first")
+    sets = {"model.weights": "first", "model.fine_tune": {"freeze_epochs": 2, "rate_factor": 0.5}, "fit.epochs": 3}
+    said = []
+    whole = cnncli.train("bars.yaml", sets, on_event=said.append)
+    phases = [event for event in said if isinstance(event, PhaseBegins)]
+    assert phases == [PhaseBegins(1, 2, 56, 86, 1.0), PhaseBegins(3, 3, 86, 86, 0.5)]
+    with pytest.raises(InterruptedRun):
+        cnncli.train("bars.yaml", sets, output="cut", on_event=small.interrupter(small.BATCHES + 2))
+    (place / "first").rename(place / "moved")
+    assert cnncli.resume("cut").digest == whole.digest
+    assert cnncli.load("cut").spec == whole.spec
+    assert str(cnncli.load("cut").summary()).splitlines()[-1].startswith("epoch 3: all 86 parameters train, at 0.5 ×")
 
 
 def test_errors_are_those_of_the_command(place):

@@ -2,10 +2,13 @@
 
 import os
 
+import numpy as np
 import pytest
 
 from cnncli.errors import SpecError
 from cnncli.spec.spec import parse
+from cnncli.training.phases import Unfreezing
+from cnncli.training.runs import checkpoint
 from tests.spec.test_mistakes import HEAD
 
 TEXT = HEAD + "model:\n  weights: WEIGHTS\n  layers:\n    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"
@@ -48,3 +51,84 @@ def test_weights_keep_their_short_form(tmp_path, written):
     by_order = parse(TEXT.replace("WEIGHTS", "{file: a, by: order}"), "f.yaml", base=tmp_path, check_data=False)
     assert by_order.resolved()["model"]["weights"] == {"file": str(tmp_path / "a"), "by": "order"}
     assert parse(by_order.to_yaml(), "f.yaml", check_data=False) == by_order
+
+
+TUNED = (
+    HEAD
+    + """fit: {epochs: 3}
+model:
+  weights: old.safetensors
+  fine_tune: {}
+  layers:
+    - Conv2D: {name: first, filters: 2, kernel_size: 3}
+    - BatchNormalization: {name: normalization, scale: false, center: false}
+    - Conv2D: {name: second, filters: 2, kernel_size: 3}
+    - Flatten
+    - Dense: {name: hidden, units: 3}
+    - Dense: {name: head, units: 10, activation: softmax}
+"""
+)
+SHAPES = {
+    "first": {"kernel": (3, 3, 1, 2), "bias": (2,)},
+    "normalization": {"moving_mean": (2,), "moving_variance": (2,)},
+    "second": {"kernel": (3, 3, 2, 2), "bias": (2,)},
+    "hidden": {"kernel": (1152, 3), "bias": (3,)},
+    "head": {"kernel": (3, 10), "bias": (10,)},
+}
+
+
+def tuned(folder, sets=(), **layers):
+    """The spec, or the first line of its first problem, where the file has these layers with other shapes."""
+    shapes = {f"{layer}/{name}": shape for layer, own in {**SHAPES, **layers}.items() for name, shape in own.items()}
+    weights = {name: np.zeros(shape, np.float32) for name, shape in shapes.items()}
+    checkpoint.save(folder / "old.safetensors", checkpoint.ModelFile(weights, {}))
+    try:
+        return parse(TUNED, "f.yaml", sets, base=folder)
+    except SpecError as error:
+        return error.problems[0].split("\n")[0]
+
+
+@pytest.mark.parametrize(
+    ("sets", "layers", "frozen"),
+    [
+        ([], {}, ("first", "normalization", "second", "hidden")),
+        ([], {"head": {"kernel": (3, 7), "bias": (7,)}}, ("first", "normalization", "second", "hidden")),
+        ([], {"hidden": {"kernel": (99, 3), "bias": (3,)}, "head": {}}, ("first", "normalization", "second")),
+        ([], {"first": {"kernel": (3, 3, 3, 2), "bias": (2,)}}, ("first", "normalization", "second", "hidden")),
+        (["model.freeze=[first]"], {}, ("normalization", "second", "hidden")),
+    ],
+)
+def test_fine_tuning_freezes_what_is_loaded_but_the_last_layer(tmp_path, sets, layers, frozen):
+    """A layer for other images, classes or features is not loaded: it trains from the beginning."""
+    sets = [*sets, "model.fine_tune={freeze_epochs: 2, rate_factor: 0.5}"]
+    spec = tuned(tmp_path, sets, **layers)
+    assert spec.unfreezing == Unfreezing(3, frozen, 0.5)
+    (tmp_path / "old.safetensors").unlink()  # the run's spec says what is frozen
+    assert parse(spec.to_yaml(), "f.yaml", check_data=False) == spec
+
+
+def test_fine_tuning_has_the_defaults_of_fastai_and_pairs_by_order(tmp_path):
+    by_order = ["model.weights={file: old.safetensors, by: order}"]
+    renamed = {f"x{name}": own for name, own in SHAPES.items()}
+    spec = tuned(tmp_path, by_order, **{layer: {} for layer in SHAPES}, **renamed)
+    assert spec.unfreezing == Unfreezing(2, ("first", "normalization", "second", "hidden"), 0.1)
+
+
+@pytest.mark.parametrize(
+    ("sets", "layers", "said"),
+    [
+        (["fit.epochs=1"], {}, "fine_tune: freeze_epochs must be less than the epochs, 1; received 1"),
+        (
+            ["model.freeze_until=head"],
+            {},
+            "fine_tune has no layer to freeze: none but the last is loaded and trains",
+        ),
+        (
+            [],
+            {layer: {"x": (1,)} for layer in SHAPES},
+            "weights: no layer's weights fit: 0 of 5 layers with weights loaded; ",
+        ),
+    ],
+)
+def test_fine_tuning_needs_layers_and_epochs(tmp_path, sets, layers, said):
+    assert said in tuned(tmp_path, sets, **layers)

@@ -65,7 +65,9 @@ def test_unfreezing_is_compiling_again_in_keras(tmp_path, monkeypatch, case):
     small.assert_fits_as_keras(plan, tmp_path / "run", monkeypatch, start, case)
 
 
-SCHEDULED = {"Adam": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 0.01, "decay_steps": "4 epochs"}}}}
+RATE = {"CosineDecay": {"initial_learning_rate": 0.01, "decay_steps": "4 epochs"}}
+SCHEDULED = {"Adam": {"learning_rate": RATE, "use_ema": True, "gradient_accumulation_steps": 5}}
+"""The optimizer with the most state: at the end of a phase, two batches are accumulated."""
 UNFREEZING = Unfreezing(3, ("conv2d", "batch_normalization"), 0.5)
 
 
@@ -74,7 +76,9 @@ def whole(tmp_path_factory):
     """A plan of four epochs, the first two with a frozen body, its data, and the outcome and events of the training."""
     folder = tmp_path_factory.mktemp("phases")
     small.write_data(folder)
-    plan = replace(small.plan(folder, epochs=4, optimizer=SCHEDULED), unfreezing=UNFREEZING)
+    callbacks = [{"EarlyStopping": {"patience": 4, "restore_best_weights": True}}]
+    plan = small.plan(folder, epochs=4, optimizer=SCHEDULED, callbacks=callbacks)
+    plan = replace(plan, unfreezing=UNFREEZING)
     events = []
     small.run(plan, folder / "whole", report=events.append, threads=1)
     return plan, folder, small.outcome(folder / "whole"), events

@@ -47,13 +47,14 @@ def epoch_label(epoch: int, epochs: int) -> str:
     return f"epoch {epoch}/{epochs}".ljust(len(f"epoch {epochs}/{epochs}"))
 
 
-def phase_line(first: int, last: int, trainable: int, parameters: int, rate_factor: float) -> str:
+def phase_line(first: int, last: int, trainable_parameters: int, parameters: int, rate_factor: float) -> str:
     """`epochs 2–5: all 1,290 parameters train, at 0.1 × the learning rate`."""
     epochs = f"epochs {first}–{last}" if last > first else f"epoch {first}"
-    share = f"{trainable:,} of {parameters:,}" if trainable < parameters else f"all {parameters:,}"
-    return f"{epochs}: {share} parameters train" + (
-        f", at {rate_factor:g} × the learning rate" if rate_factor != 1 else ""
+    share = (
+        f"{trainable_parameters:,} of {parameters:,}" if trainable_parameters < parameters else f"all {parameters:,}"
     )
+    rate = f", at {rate_factor:g} × the learning rate" if rate_factor != 1 else ""
+    return f"{epochs}: {share} parameters train{rate}"
 
 
 def columns() -> float:

@@ -1,10 +1,13 @@
 """Freezing under `model`: layers as if they had `trainable: false`, for the whole training or until an epoch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 
+from cnncli.errors import CnncliError
+from cnncli.graph.matching import match
 from cnncli.graph.model import Lowered, Model, Node
 from cnncli.hints import few, suggestion
+from cnncli.ops.ir import Shape
 from cnncli.spec.validation.sections import ModelSection
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
@@ -32,6 +35,43 @@ def frozen(section: ModelSection, model: Model, place: PlaceOf, problems: Proble
     return model, Unfreezing(at.epoch, layers, at.rate_factor) if layers else None
 
 
+def fine_tuned(
+    section: ModelSection,
+    model: Model,
+    lowered: Lowered,
+    file: Mapping[str, Shape] | None,
+    *,
+    place: PlaceOf,
+    problems: Problems,
+) -> Unfreezing | None:
+    """The layers that `fine_tune` freezes at first: those that are loaded, except the last one; None without it.
+
+    `file`: the shapes of the weights of `section.weights`; None if they are not known, then all are taken to be loaded.
+    """
+    tune, weights = section.fine_tune, section.weights
+    if tune is None:
+        return None
+    if section.unfreeze_at is not None:
+        problems.add(place("fine_tune"), "fine_tune and unfreeze_at both say when frozen layers train: remove one")
+        return None
+    if weights is None:
+        problems.add(place("fine_tune"), "fine_tune needs `weights` under `model`: the run or model file to start from")
+        return None
+    places = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
+    holders = {name.rpartition("/")[0] for name in places}
+    trained = [node.name for node in model.nodes if node.name in holders and node.layer.settings()["trainable"]]
+    try:
+        loaded = match(model, places, places if file is None else file, weights.by).loaded
+    except CnncliError as error:
+        problems.add(place("weights"), f"weights: {error}")
+        return None
+    layers = tuple(name for name in trained[:-1] if name in loaded)
+    if not layers:
+        problems.add(place("fine_tune"), "fine_tune has no layer to freeze: none but the last is loaded and trains")
+        return None
+    return Unfreezing(tune.freeze_epochs + 1, layers, tune.rate_factor)
+
+
 def check_trainable(
     section: ModelSection, lowered: Lowered, unfreezing: Unfreezing | None, place: PlaceOf, problems: Problems
 ) -> None:
@@ -48,10 +88,14 @@ def check_epochs(
     section: ModelSection, unfreezing: Unfreezing | None, epochs: int, place: PlaceOf, problems: Problems
 ) -> None:
     """Check that frozen layers are unfrozen within the training, unless it has no epochs."""
-    if unfreezing is not None and 0 < epochs < unfreezing.epoch:
-        problems.add(
-            place("unfreeze_at"), f"unfreeze_at must be at most the epochs, {epochs}; received {unfreezing.epoch}"
-        )
+    if unfreezing is None or not 0 < epochs < unfreezing.epoch:
+        return
+    if section.fine_tune is not None:
+        received = f"freeze_epochs must be less than the epochs, {epochs}; received {unfreezing.epoch - 1}"
+        problems.add(place("fine_tune"), f"fine_tune: {received}")
+    else:
+        received = f"at most the epochs, {epochs}; received {unfreezing.epoch}"
+        problems.add(place("unfreeze_at"), f"unfreeze_at must be {received}")
 
 
 def _by_pattern(section: ModelSection, nodes: Sequence[Node], place: PlaceOf, problems: Problems) -> set[str]:

@@ -34,6 +34,15 @@ class UnfreezeAt(Declaration):
     """Multiplies the learning rate of all layers from then on."""
 
 
+class FineTune(Declaration):
+    """Training from `weights` in two phases: first the new layers alone, then all of them (fastai's `fine_tune`)."""
+
+    freeze_epochs: Annotated[int, Integer(1)] = 1
+    """Epochs in which only the layers that were not loaded, and the last one, train."""
+    rate_factor: Annotated[float, Number(above=0)] = 0.1
+    """Multiplies the learning rate of all layers after these."""
+
+
 class ModelSection(Declaration):
     """The keys of `model` besides layers and blocks."""
 
@@ -50,6 +59,10 @@ class ModelSection(Declaration):
         Pretrained | None, Maybe(Nested(Pretrained, "a run or model file, or {file: …, by: order}", "file"))
     ] = None
     """A run or model file; training starts from those of its weights that fit, by name (or order) and shape."""
+    fine_tune: Annotated[
+        FineTune | None, Maybe(Nested(FineTune, "a mapping like {freeze_epochs: 1, rate_factor: 0.1}"))
+    ] = None
+    """Train the layers that `weights` does not have first, then all of them at a lower learning rate."""
 
 
 SECTIONS: dict[str, type[Declaration]] = {"data": DataSection, "compile": CompileSection, "fit": FitSection}

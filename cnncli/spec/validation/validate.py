@@ -1,6 +1,7 @@
 """The tree of a spec → declarations and a model; every problem is reported at its place."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from cnncli.spec.validation.declare import (
     no_mapping,
     section_of,
 )
-from cnncli.spec.validation.freezing import check_epochs, check_trainable, frozen
+from cnncli.spec.validation.freezing import check_epochs, check_trainable, fine_tuned, frozen
 from cnncli.spec.validation.pretrained import located, shapes
 from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
 from cnncli.spec.yaml.problems import Problems
@@ -125,6 +126,7 @@ class _Validation:
         self.places: dict[str, Place] = {}
         self.lowered: Lowered | None = None
         self.unfreezing: Unfreezing | None = None
+        self.file: AnyMapping[str, Shape] | None = None
 
     def parts(self, *, check_weights: bool) -> Parts | None:
         head = head_of(self.tree, self.problems)
@@ -138,8 +140,8 @@ class _Validation:
         description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
         weights = None if section.weights is None else located(section.weights, self.base)
-        if weights is not None and check_weights:
-            self._check_weights(weights)
+        if weights is not None and (check_weights or section.fine_tune is not None):
+            self.file = self._shapes(weights, check=check_weights)
         model = self._model(section, shape, compiled, data, description)
         if fit is not None:
             check_epochs(section, self.unfreezing, fit.epochs, self._of_model, self.problems)
@@ -170,11 +172,14 @@ class _Validation:
         notes = description.notes if description is not None else ()
         return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights, self.unfreezing)
 
-    def _check_weights(self, weights: Pretrained) -> None:
+    def _shapes(self, weights: Pretrained, *, check: bool) -> AnyMapping[str, Shape] | None:
+        """The shapes of the weights to start from; None if they can't be read, which is reported if they must be."""
         try:
-            shapes(weights)
+            return shapes(weights)
         except DeclarationError as error:
-            self.problems.add(self._of_model("weights"), str(error))
+            if check:
+                self.problems.add(self._of_model("weights"), str(error))
+            return None
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")
@@ -219,6 +224,8 @@ class _Validation:
             checks.check_unused(model, self.places, self.problems)
         lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
         if lowered is not None:
+            tuned = fine_tuned(keys, model, lowered, self.file, place=self._of_model, problems=self.problems)
+            self.unfreezing = tuned or self.unfreezing
             check_trainable(keys, lowered, self.unfreezing, self._of_model, self.problems)
         if (
             lowered is not None

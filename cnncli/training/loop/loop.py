@@ -133,7 +133,7 @@ class Trainer:
         phase = phase_of(self.job.phases, self.state.epoch + 1)
         self.enter(phase)
         if len(self.job.phases) > 1 and phase is not self.told:
-            self.report(PhaseBegins(phase.first, phase.last, *phase.parameters, phase.rate_factor))
+            self.report(PhaseBegins(**phase.facts()))
             self.told = phase
 
     def _epoch(self) -> None:
