@@ -63,7 +63,9 @@ def match(model: Model, places: Mapping[str, Shape], given: Mapping[str, Shape],
         else:
             _pair(layer, source, wanted[layer], dict(there[source]), result, is_first=layer == first)
     if not result.loaded:
-        raise CnncliError(f"no layer's weights fit: {result}")
+        unknown = by == "name" and not result.unlike
+        hint = "; if the names differ, `{file: …, by: order}` pairs layers by their order" if unknown else ""
+        raise CnncliError(f"no layer's weights fit: {result}{hint}")
     return result
 
 

@@ -133,6 +133,8 @@ def test_a_spec_may_start_from_the_weights_that_fit(place):
         cnncli.train("bars.yaml", sets, output="cut", on_event=small.interrupter(small.BATCHES + 2))
     (place / "first").rename(place / "moved")
     assert cnncli.resume("cut").digest == whole.digest
+    (place / "begun.yaml").write_text(SPEC.replace("model:\n", "model:\n  weights: first\n"))
+    assert cnncli.load("begun.yaml").path.parent == Path("cut")  # the newest run of this name
     with pytest.raises(UsageError, match="weights: there is no run or model file"):
         cnncli.train("bars.yaml", sets)
 

@@ -133,6 +133,9 @@ def test_a_network_for_grey_images_starts_from_one_for_colors():
 
 
 def test_a_file_of_which_nothing_fits_is_refused():
-    message = "no layer's weights fit: 0 of 3 layers with weights loaded; initialized, because the file has none: conv"
+    message = (
+        "no layer's weights fit: 0 of 3 layers with weights loaded; initialized, because the file has none: conv, "
+    )
+    "hidden, head; only in the file: x; if the names differ, `{file: …, by: order}` pairs layers by their order"
     with pytest.raises(CnncliError, match=re.escape(message)):
         transfer(network(), {"x/kernel": np.zeros(3, np.float32)})

@@ -114,6 +114,13 @@ def test_fine_tuning_has_the_defaults_of_fastai_and_pairs_by_order(tmp_path):
     assert spec.unfreezing == Unfreezing(2, ("first", "normalization", "second", "hidden"), 0.1)
 
 
+def test_fine_tuning_needs_a_file_of_weights(tmp_path):
+    (tmp_path / "old.yaml").write_text("")
+    assert "fine_tune needs `weights` of a run or model file" in tuned(tmp_path, ["model.weights=old.yaml"])
+    spec = parse(TUNED, "f.yaml", ["model.weights=gone"], base=tmp_path, check_data=False)
+    assert spec.unfreezing.layers == ("first", "normalization", "second", "hidden")
+
+
 @pytest.mark.parametrize(
     ("sets", "layers", "said"),
     [

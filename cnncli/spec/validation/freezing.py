@@ -49,13 +49,10 @@ def fine_tuned(
     `file`: the shapes of the weights of `section.weights`; None if they are not known, then all are taken to be loaded.
     """
     tune, weights = section.fine_tune, section.weights
-    if tune is None:
-        return None
-    if section.unfreeze_at is not None:
-        problems.add(place("fine_tune"), "fine_tune and unfreeze_at both say when frozen layers train: remove one")
-        return None
-    if weights is None:
-        problems.add(place("fine_tune"), "fine_tune needs `weights` under `model`: the run or model file to start from")
+    flaw = _misuse(section, file)
+    if flaw is not None:
+        problems.add(place(flaw[0]), flaw[1])
+    if tune is None or weights is None or flaw is not None:
         return None
     places = {parameter.name: parameter.weight.shape for parameter in lowered.parameters}
     holders = {name.rpartition("/")[0] for name in places}
@@ -70,6 +67,19 @@ def fine_tuned(
         problems.add(place("fine_tune"), "fine_tune has no layer to freeze: none but the last is loaded and trains")
         return None
     return Unfreezing(tune.freeze_epochs + 1, layers, tune.rate_factor)
+
+
+def _misuse(section: ModelSection, file: Mapping[str, Shape] | None) -> tuple[str, str] | None:
+    """The key and the message of a problem with the keys beside `fine_tune`; None if there is none."""
+    if section.fine_tune is None:
+        return None
+    if section.unfreeze_at is not None:
+        return "fine_tune", "fine_tune and unfreeze_at both say when frozen layers train: remove one"
+    if section.weights is None:
+        return "fine_tune", "fine_tune needs `weights` under `model`: the run or model file to start from"
+    if file is not None and not file:
+        return "weights", "fine_tune needs `weights` of a run or model file; received a spec"
+    return None
 
 
 def check_trainable(
