@@ -65,15 +65,8 @@ RESULTS = (
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
-    *(
-        events.WeightsLoaded,
-        Matched,
-        events.PhaseBegins,
-        events.BatchDone,
-        events.EpochDone,
-        events.Stopped,
-        events.Ended,
-    ),
+    *(events.WeightsLoaded, Matched, events.PhaseBegins, events.BatchDone, events.EpochDone),
+    *(events.Stopped, events.Ended),
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""

@@ -1,6 +1,8 @@
 """`weights` under `model`: a spec whose file is missing or can't be read has a problem at its place."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from cnncli.errors import SpecError
 from cnncli.spec.spec import parse
 from cnncli.training.phases import Unfreezing
 from cnncli.training.runs import checkpoint
+from tests.cli.test_train import child_environment
 from tests.spec.test_mistakes import HEAD
 
 TEXT = HEAD + "model:\n  weights: WEIGHTS\n  layers:\n    - Flatten\n    - Dense: {units: 10, activation: softmax}\n"
@@ -139,3 +142,14 @@ def test_fine_tuning_needs_a_file_of_weights(tmp_path):
 )
 def test_fine_tuning_needs_layers_and_epochs(tmp_path, sets, layers, said):
     assert said in tuned(tmp_path, sets, **layers)
+
+
+def test_the_file_is_read_without_numpy(tmp_path):
+    (tmp_path / "tuned.yaml").write_text(TUNED)
+    assert tuned(tmp_path).unfreezing is not None
+    code = (
+        "import sys; from cnncli.spec.spec import load; load(sys.argv[1]); print({'numpy', 'numba'} & {*sys.modules})"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "tuned.yaml")]
+    done = subprocess.run(command, env=child_environment(), capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"
