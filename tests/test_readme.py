@@ -13,6 +13,7 @@ from PIL import Image
 
 from cnncli.cli import main
 from cnncli.spec.spec import load, parse
+from cnncli.training.runs import checkpoint
 from tests.cli.test_folders import noise
 
 ROOT = Path(__file__).parent.parent
@@ -191,6 +192,10 @@ def test_screens_that_a_page_shows_are_what_its_commands_say(page, run):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_specs_and_parts_of_them_that_a_page_shows_are_valid(page, checkout):
+    """`runs/mine/latest`, which they may start from, has a convolution."""
+    (checkout / "runs/mine/latest").mkdir(parents=True)
+    weights = {"conv2d/kernel": np.zeros((3, 3, 1, 16), np.float32), "conv2d/bias": np.zeros(16, np.float32)}
+    checkpoint.save(checkout / "runs/mine/latest/best.safetensors", checkpoint.ModelFile(weights, {}))
     for block in blocks("yaml", page):
         assert "jobs:" in block or spec_of(block, checkout)
 

@@ -9,6 +9,7 @@ from types import FunctionType
 import cnncli
 from cnncli import errors
 from cnncli.api.plots import PlotOptions
+from cnncli.graph.matching import Matched
 from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.training import events
 from cnncli.training.decisions.decision import Decision, Fitted
@@ -64,7 +65,8 @@ RESULTS = (
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
-    *(events.BatchDone, events.EpochDone, events.Stopped, events.Ended),
+    *(events.WeightsLoaded, Matched, events.PhaseBegins, events.BatchDone, events.EpochDone),
+    *(events.Stopped, events.Ended),
 )
 WIDEST = 90
 """Maximum length of a signature on one line."""

@@ -52,7 +52,7 @@ def find_model(path: Path, weights: str | None = None) -> Target:
         known = [*hints.runs(path.parent), *hints.models(path.parent), *hints.specs(path.parent)]
         raise UsageError(hints.missing(path, "run, model file or spec", known))
     if path.suffix in hints.SPEC_ENDINGS:
-        name = load(path).name
+        name = load(path, check_weights=False).name
         none = f"there is no run of '{name}' under runs/ yet: `cnncli train {path}` makes one"
         return _in(newest_run(name, none), weights, implied=True)
     if weights is not None:
@@ -76,7 +76,7 @@ def no_run(path: Path) -> str:
     if not path.exists():
         return hints.missing(path, "run", hints.runs(path.parent))
     if path.suffix in hints.SPEC_ENDINGS:
-        run = past_runs.newest(load(path).name)
+        run = past_runs.newest(load(path, check_weights=False).name)
         way = f", whose newest run is '{run}'" if run else f": `cnncli train {path}` makes one"
         return f"'{path}' is a spec{way}"
     if hints.is_run(path.parent):

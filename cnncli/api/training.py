@@ -19,21 +19,21 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec, load
-from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, notices_to
+from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
     from cnncli.training.loop.forecast import Forecast
-    from cnncli.training.loop.session import Plan
+    from cnncli.training.loop.session import Fitting, Plan
 
 PathLike = str | os.PathLike[str]
 
 
 def warnings_only(event: Event) -> None:
     """Print only warnings and notices, on standard error."""
-    if isinstance(event, Notice):
+    if isinstance(event, Notice | WeightsLoaded):
         print("\n".join(map(one_line, str(event).split("\n"))), file=sys.stderr)
 
 
@@ -163,11 +163,13 @@ def forecast_spec(
         return made
 
 
-def fitting(spec: Spec, run: Path | None, weights: Path | None) -> Path | None:
+def fitting(spec: Spec, run: Path | None, weights: Path | None) -> "Fitting | None":
     """The model file of the spec's `weights`, unless a run is resumed or other weights are given."""
+    from cnncli.training.loop.session import Fitting
+
     if spec.weights is None or run is not None or weights is not None:
         return None
-    return find_model(Path(spec.weights)).file
+    return Fitting(find_model(Path(spec.weights.file)).file, spec.weights.by)
 
 
 class Beginning(NamedTuple):
@@ -195,7 +197,7 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
 
         base = spec.path.parent if spec.path else Path()
         sections = spec.data, base, spec.model, spec.compile, spec.fit
-        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin)
+        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin, spec.unfreezing)
         memory = resident()
         dataset = read_data(plan, decoding(tell))
         settled = _normalized(spec, dataset)
@@ -246,12 +248,12 @@ def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
         raise UsageError(f"--resume needs a run; {no_run(run)}")
     moved = [] if data is None else [data_setting(data)]
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
-    spec = load(path, moved)
+    spec = load(path, moved, check_weights=False)
     if epochs is None or epochs == spec.fit.epochs:
         return spec
     if epochs < spec.fit.epochs:
         raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
-    return load(path, [*moved, f"fit.epochs={epochs}"])
+    return load(path, [*moved, f"fit.epochs={epochs}"], check_weights=False)
 
 
 def why_unjudged(epochs: int, asked: object) -> str:

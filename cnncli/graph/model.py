@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import TypeVar
@@ -38,6 +38,14 @@ class Model:
     def outputs(self) -> tuple[str, ...]:
         """The names of the output nodes: currently only the last node."""
         return (self.nodes[-1].name,)
+
+    def frozen(self, names: Collection[str]) -> Model:
+        """The model in which the layers `names` do not train."""
+        nodes = (
+            Node(node.name, node.layer.replace(trainable=False), node.inputs) if node.name in names else node
+            for node in self.nodes
+        )
+        return Model(self.input_shape, tuple(nodes))
 
 
 def only(by_name: Mapping[str, T]) -> T:

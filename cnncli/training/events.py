@@ -12,6 +12,7 @@ from cnncli.notices import heard_by
 
 if TYPE_CHECKING:
     from cnncli.datasets.section import DataSection
+    from cnncli.graph.matching import Matched
     from cnncli.training.metrics.evaluation import Sums
 
 
@@ -71,6 +72,30 @@ class Begun:
 
 
 @dataclass(frozen=True)
+class WeightsLoaded:
+    """The layers that fit were loaded from the model file `file`, which `model.weights` names."""
+
+    file: str
+    layers: "Matched"
+
+    def __str__(self) -> str:
+        return f"notice: weights of {self.file}: {self.layers}"
+
+
+@dataclass(frozen=True)
+class PhaseBegins:
+    """Epochs `first` to `last` (from 1) train `trainable_parameters` of all `parameters`, at the learning rate times
+    `rate_factor`; reported if a training has several phases, before the first of these epochs that is trained.
+    """
+
+    first: int
+    last: int
+    trainable_parameters: int
+    parameters: int
+    rate_factor: float
+
+
+@dataclass(frozen=True)
 class BatchDone:
     """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place."""
 
@@ -115,7 +140,8 @@ class Ended:
     data: "DataSection" = field(repr=False)
 
 
-Event = Notice | Progress | Download | TrialBegins | Begun | BatchDone | EpochDone | Stopped | Ended
+Beginning = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded
+Event = Beginning | PhaseBegins | BatchDone | EpochDone | Stopped | Ended
 OnEvent = Callable[[Event], None]
 
 

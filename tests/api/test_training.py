@@ -12,7 +12,7 @@ import yaml
 
 import cnncli
 from cnncli.errors import ExpectationError, InterruptedRun, SpecError, UsageError
-from cnncli.training.events import BatchDone, Begun, Ended, EpochDone, Notice, TrialBegins
+from cnncli.training.events import BatchDone, Begun, Ended, EpochDone, Notice, PhaseBegins, TrialBegins, WeightsLoaded
 from tests.cli.test_train import SPEC, child_environment
 from tests.cli.test_train import cnncli as command
 from tests.training import small
@@ -122,17 +122,36 @@ def test_a_spec_may_start_from_the_weights_that_fit(place):
     sets = {"model.weights": "first", "model.freeze": ["conv2d"], "model.layers.max_pooling2d.pool_size": 3}
     said = []
     whole = cnncli.train("bars.yaml", sets, on_event=said.append)
-    (notice,) = [event.text for event in said if isinstance(event, Notice)]
-    assert notice.startswith(f"weights of {place / 'first' / 'best.safetensors'}: 1 of 2 layers with weights loaded; ")
-    assert notice.endswith("because shapes differ: dense (kernel: (12, 2) here, (27, 2) in the file)")
+    (loaded,) = [event for event in said if isinstance(event, WeightsLoaded)]
+    assert loaded.file == str(place / "first" / "best.safetensors")
+    assert loaded.layers.loaded == {"conv2d": "conv2d"}
+    assert str(loaded).startswith(f"notice: weights of {loaded.file}: 1 of 2 layers with weights loaded; ")
+    assert str(loaded).endswith("because shapes differ: dense (kernel: (12, 2) here, (27, 2) in the file)")
     before, after = (cnncli.load(run).weights() for run in (first.path, whole.path))
     np.testing.assert_array_equal(after["conv2d/kernel"], before["conv2d/kernel"])
     with pytest.raises(InterruptedRun):
         cnncli.train("bars.yaml", sets, output="cut", on_event=small.interrupter(small.BATCHES + 2))
     (place / "first").rename(place / "moved")
     assert cnncli.resume("cut").digest == whole.digest
-    with pytest.raises(UsageError, match="there is no run, model file or spec"):
+    (place / "begun.yaml").write_text(SPEC.replace("model:\n", "model:\n  weights: first\n"))
+    assert cnncli.load("begun.yaml").path.parent == Path("cut")  # the newest run of this name
+    with pytest.raises(UsageError, match="weights: there is no run or model file"):
         cnncli.train("bars.yaml", sets)
+
+
+def test_fine_tuning_trains_the_new_layers_first_and_is_resumed_without_the_file(place):
+    cnncli.train("bars.yaml", {"fit.epochs": 1}, output="first")
+    sets = {"model.weights": "first", "model.fine_tune": {"freeze_epochs": 2, "rate_factor": 0.5}, "fit.epochs": 3}
+    said = []
+    whole = cnncli.train("bars.yaml", sets, on_event=said.append)
+    phases = [event for event in said if isinstance(event, PhaseBegins)]
+    assert phases == [PhaseBegins(1, 2, 56, 86, 1.0), PhaseBegins(3, 3, 86, 86, 0.5)]
+    with pytest.raises(InterruptedRun):
+        cnncli.train("bars.yaml", sets, output="cut", on_event=small.interrupter(small.BATCHES + 2))
+    (place / "first").rename(place / "moved")
+    assert cnncli.resume("cut").digest == whole.digest
+    assert cnncli.load("cut").spec == whole.spec
+    assert str(cnncli.load("cut").summary()).splitlines()[-1].startswith("epoch 3: all 86 parameters train, at 0.5 ×")
 
 
 def test_errors_are_those_of_the_command(place):

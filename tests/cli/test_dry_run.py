@@ -70,6 +70,23 @@ def test_as_json_it_is_one_object(folder):
     assert period["total"] == period["training"] + period["validation"] > 0
 
 
+def test_phases_are_told_with_the_memory_of_the_largest(folder, monkeypatch):
+    monkeypatch.setattr(forecast, "WHILE", 0.0)
+    freeze = ("--set", "model.freeze=[conv2d]")
+    sets = (*freeze, "--set", "model.unfreeze_at=3")
+    dry = ("train", "bars.yaml", "--dry-run", "--epochs", 5)
+    one, two, frozen = (json.loads(cnncli(folder, *dry, *more, "--json").stdout) for more in ((), sets, freeze))
+    assert two["memory"]["arrays"] == one["memory"]["arrays"] > frozen["memory"]["arrays"]
+    assert "phases" not in one
+    assert all(phase.pop("training_seconds") > 0 for phase in two["phases"])
+    kept = {"parameters": 86, "rate_factor": 1.0}
+    phases = [{"first": 1, "last": 2, "trainable_parameters": 56}, {"first": 3, "last": 5, "trainable_parameters": 86}]
+    assert two["phases"] == [{**phase, **kept} for phase in phases]
+    lines = cnncli(folder, *dry, *sets).stdout.splitlines()[-2:]
+    assert re.fullmatch(r"epochs 1–2: 56 of 86 parameters train; [\d.]+ m?s an epoch", lines[0])
+    assert re.fullmatch(r"epochs 3–5: all 86 parameters train; [\d.]+ m?s an epoch", lines[1])
+
+
 def test_the_memory_it_foretells_is_what_the_process_will_hold(folder):
     """Data and arrays of some 40 MB, so that they count."""
     random = np.random.default_rng(0)

@@ -11,6 +11,8 @@ from PIL import Image
 
 import cnncli as library
 from cnncli.api.plots import WHATS
+from cnncli.api.specs import open_spec
+from cnncli.report.plots.schedule import schedule
 from cnncli.training.runs import past_runs
 from tests.cli.test_train import SPEC, cnncli, cnncli_process
 from tests.training import small
@@ -109,6 +111,9 @@ def test_the_schedule_is_that_of_training(folder):
     steps = np.array(line.x) * 6  # 45 images, batches of 8
     assert line.y == pytest.approx(0.05 * (1 + np.cos(np.pi * np.minimum(steps, 12) / 12)))
     assert line.x[-1] == pytest.approx(11 / 6)
+    sets = {"model.freeze": ["conv2d"], "model.unfreeze_at": {"epoch": 2, "rate_factor": 0.1}}
+    (unfrozen,) = schedule(open_spec(folder / "cosine.yaml", sets), 6).series
+    assert unfrozen.y == pytest.approx(np.where(steps < 6, line.y, 0.1 * np.array(line.y)))
 
 
 def test_filters_are_the_kernels(folder):

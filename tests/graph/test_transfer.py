@@ -70,6 +70,40 @@ def test_layers_that_fit_are_loaded_and_the_others_are_said(here, said, initiali
     assert same == {"conv", made.model.nodes[2].name, "head"} - initialized
 
 
+@pytest.mark.parametrize(
+    ("file", "said", "loaded"),
+    [
+        (["a", "b", "c"], "3 of 3 layers with weights loaded; by order: conv from a, hidden from b, head from c", 3),
+        (["conv", "hidden", "head"], "3 of 3 layers with weights loaded", 3),
+        (
+            ["a", "c"],
+            "1 of 3 layers with weights loaded; by order: conv from a; initialized, because shapes differ: hidden "
+            "(kernel: (18, 3) here, (3, 4) in the file); initialized, because the file has none: head",
+            1,
+        ),
+        (
+            ["a", "b", "c", "d"],
+            "3 of 3 layers with weights loaded; by order: conv from a, hidden from b, head from c; only in the file: d",
+            3,
+        ),
+    ],
+)
+def test_layers_are_paired_by_order(file, said, loaded):
+    """The k-th layer with weights here gets those of the k-th in the file, whatever their names."""
+    source = [(name.partition("/")[2], tensor + 1) for name, tensor in network().tensors().items()]
+    sources = {"a": source[:2], "b": source[2:4], "c": source[4:], "d": source[4:]}
+    sources |= {"conv": source[:2], "hidden": source[2:4], "head": source[4:]}
+    there = {f"{layer}/{own}": tensor for layer in file for own, tensor in sources[layer]}
+    made = network()
+    before = {name: tensor.copy() for name, tensor in made.tensors().items()}
+    assert str(transfer(made, there, "order")) == said
+    pairs = list(zip(made.tensors().items(), there.values(), strict=False))[: 2 * loaded]
+    for (name, tensor), given in pairs:
+        np.testing.assert_array_equal(tensor, given, err_msg=name)
+    for name in list(made.tensors())[2 * loaded :]:
+        np.testing.assert_array_equal(made.tensor(name), before[name])
+
+
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 7])
 @pytest.mark.parametrize("old", [1, 3])
 def test_the_first_convolution_responds_to_equal_channels_as_before(channels, old):
@@ -99,6 +133,9 @@ def test_a_network_for_grey_images_starts_from_one_for_colors():
 
 
 def test_a_file_of_which_nothing_fits_is_refused():
-    message = "no layer's weights fit: 0 of 3 layers with weights loaded; initialized, because the file has none: conv"
+    message = (
+        "no layer's weights fit: 0 of 3 layers with weights loaded; initialized, because the file has none: conv, "
+    )
+    "hidden, head; only in the file: x; if the names differ, `{file: …, by: order}` pairs layers by their order"
     with pytest.raises(CnncliError, match=re.escape(message)):
         transfer(network(), {"x/kernel": np.zeros(3, np.float32)})

@@ -1,13 +1,15 @@
+import json
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import replace
 from io import StringIO
 
 import pytest
 
+from cnncli.graph.matching import Matched
 from cnncli.report.terminal import figures, progress
 from cnncli.report.terminal.figures import figure, fitted
 from cnncli.report.terminal.progress import Follower
-from cnncli.training.events import BatchDone, Begun, EpochDone, Progress
+from cnncli.training.events import BatchDone, Begun, EpochDone, PhaseBegins, Progress, WeightsLoaded
 from tests.report.terminal import screen
 from tests.report.test_bar import sums
 
@@ -100,6 +102,44 @@ def test_away_from_a_terminal_a_line_has_the_same_form_whether_it_is_the_best_or
     with following(2) as follower:
         follower(replace(epoch(1, 1.0951, 0.865, 0.75, 0.95), best=True))
     assert capsys.readouterr().out.startswith("epoch 1/2  loss 1.0951  accuracy")
+
+
+PHASE = PhaseBegins(3, 5, 1290, 1443, 0.1)
+LOADED = WeightsLoaded("old", Matched({"a": "a"}, {"a": (3, 1)}, {"b": "kernel: none here"}, ["c"], ["d"]))
+
+
+def test_a_phase_that_begins_has_a_line(capsys):
+    with following(5) as follower:
+        follower(PHASE)
+    assert capsys.readouterr().out == "epochs 3–5: 1,290 of 1,443 parameters train, at 0.1 × the learning rate\n"
+
+
+def test_phases_and_loaded_weights_are_events(capsys):
+    for mode in ("json", "quiet"):
+        with Follower(mode) as follower:
+            follower(LOADED)
+            follower(PHASE)
+    said = capsys.readouterr()
+    assert [json.loads(line) for line in said.out.splitlines()] == [
+        {
+            "event": "weights",
+            "file": "old",
+            "loaded": {"a": "a"},
+            "adapted": {"a": [3, 1]},
+            "unlike": {"b": "kernel: none here"},
+            "missing": ["c"],
+            "unused": ["d"],
+        },
+        {
+            "event": "phase",
+            "first": 3,
+            "last": 5,
+            "trainable_parameters": 1290,
+            "parameters": 1443,
+            "rate_factor": 0.1,
+        },
+    ]
+    assert said.err == f"{LOADED}\n"
 
 
 def test_a_notice_takes_the_place_of_the_one_before_and_never_that_of_a_bar(capsys, monkeypatch):

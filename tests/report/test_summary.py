@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from cnncli.graph.model import lower
 from cnncli.report.tables.summary import amount, bar, print_summary, summary_data
 from cnncli.spec.spec import load, parse
 
@@ -70,6 +71,24 @@ fit: {epochs: 1}
     rows = cells(parse(text, "frozen.yaml"))
     assert [(number(row["Params"]), number(row["Trainable"])) for row in rows] == [(20, 0), (0, 0), (dense, dense)]
     assert "Trainable" not in cells(load(CONFIGS[0].parent / "mnist.yaml"))[0]
+
+
+def test_phases_are_said_below_with_the_memory_of_the_largest():
+    path = CONFIGS[0].parent / "mnist.yaml"
+
+    def last(*sets):
+        file = io.StringIO()
+        print_summary(load(path, sets), file)
+        return file.getvalue().splitlines()[-3:]
+
+    whole, parameters = last()[-1], lower(load(path).model).parameters
+    head = sum(parameter.size for parameter in parameters if parameter.name.startswith("dense_1/"))
+    total = sum(parameter.size for parameter in parameters)
+    assert last("model.freeze_until=dense_1", "model.unfreeze_at={epoch: 2, rate_factor: 0.5}") == [
+        whole,
+        f"epoch 1: {head:,} of {total:,} parameters train",
+        f"epochs 2–15: all {total:,} parameters train, at 0.5 × the learning rate",
+    ]
 
 
 def test_bars_are_drawn_with_what_the_encoding_has():

@@ -4,6 +4,7 @@ import pytest
 
 from cnncli.graph.objective import objective
 from cnncli.spec.spec import parse
+from cnncli.training.phases import Phase, Unfreezing
 from tests.spec.test_mistakes import HEAD
 
 TEXT = (
@@ -51,6 +52,30 @@ def test_layers_are_frozen_by_pattern_or_place(changes, names):
                 arguments["trainable"] = False
     assert spec.resolved() == expected
     assert parse(spec.to_yaml(), "f.yaml") == spec
+
+
+@pytest.mark.parametrize(
+    ("changes", "unfreezing"),
+    [
+        (["freeze_until=body", "unfreeze_at=2"], Unfreezing(2, tuple(STEM))),
+        (["freeze=[dense]", "freeze_until=body", "unfreeze_at=3"], Unfreezing(3, (*STEM, "dense"))),
+        (['freeze=["body/*"]', "unfreeze_at={epoch: 2, rate_factor: 0.1}"], Unfreezing(2, tuple(BODY), 0.1)),
+    ],
+)
+def test_layers_are_frozen_until_an_epoch(changes, unfreezing):
+    """The first phase is the training with `freeze` alone, the second one without it."""
+    sets = ["fit.epochs=4", *(f"model.{change}" for change in changes)]
+    spec, whole = parse(TEXT, "f.yaml", sets), parse(TEXT, "f.yaml", ["fit.epochs=4"])
+    frozen = parse(TEXT, "f.yaml", [change for change in sets if "unfreeze" not in change])
+    assert spec.unfreezing == unfreezing
+    assert spec.phases == (
+        Phase(1, unfreezing.epoch - 1, frozen.model),
+        Phase(unfreezing.epoch, 4, whole.model, unfreezing.rate_factor),
+    )
+    assert parse(spec.to_yaml(), "f.yaml") == spec
+    assert "trainable: false" not in spec.to_yaml()
+    assert whole.phases == (Phase(1, 4, whole.model),)
+    assert parse(TEXT, "f.yaml", [*sets, "fit.epochs=0"]).phases == (Phase(1, 0, frozen.model),)
 
 
 def test_nothing_is_differentiated_below_the_lowest_layer_that_trains():

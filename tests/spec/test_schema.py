@@ -77,6 +77,9 @@ def _lists(value):
         ("- Flatten", "- head: {units: 3}\n    - head\n    - Flatten"),
         ("- MaxPooling2D  ", "- MaxPool2D: {pool_size: [2, 3], strides: null}  "),
         ("metrics: [accuracy]", "metrics: [acc, {BinaryAccuracy: {threshold: 0.3}}]"),
+        ("  layers:\n", "  weights: runs/a\n  freeze_until: dense\n  unfreeze_at: 3\n  fine_tune: null\n  layers:\n"),
+        ("  layers:\n", "  weights: {file: runs/a, by: order}\n  fine_tune: {rate_factor: 0.5}\n  layers:\n"),
+        ("  layers:\n", "  freeze: [dense]\n  unfreeze_at: {epoch: 2, rate_factor: 0.1}\n  layers:\n"),
     ],
 )  # fmt: skip
 def test_it_takes_all_ways_to_say_a_thing(old, new):
@@ -104,6 +107,9 @@ def test_it_takes_all_ways_to_say_a_thing(old, new):
         ('">= 0.96"', "0.96", "expect.test_accuracy"),
         ("validation_split: 0.1", "validation_split: 1", "data.validation_split"),
         ("seed: 42", "sed: 42", ""),
+        ("  layers:\n", "  weights: {fil: a}\n  layers:\n", "model.weights"),
+        ("  layers:\n", "  fine_tune: {freeze_epochs: 0}\n  layers:\n", "model.fine_tune"),
+        ("  layers:\n", "  unfreeze_at: 1\n  layers:\n", "model.unfreeze_at"),
     ],
 )
 def test_it_refuses_what_people_mistype_where_it_stands(old, new, where):

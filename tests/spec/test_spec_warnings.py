@@ -169,3 +169,22 @@ def test_a_warning_of_an_override_has_its_place():
 )
 def test_specs_that_ship_are_not_warned_of(path):
     assert load(path).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "at", "warned_of"),
+    [("{patience: 2}", 4, True), ("{patience: 2}", 3, False), ("{patience: 0, start_from_epoch: 3}", 4, False)],
+)
+def test_stopping_before_frozen_layers_train_is_warned_of(arguments, at, warned_of):
+    sets = ["data.validation_split=0.1", "fit.epochs=9", f"fit.callbacks=[{{EarlyStopping: {arguments}}}]"]
+    layers = ["Conv2D: {filters: 2, kernel_size: 3}", "Flatten", dense("softmax")]
+    assert warned(*layers, sets=sets) == []
+    found = parse(
+        HEAD + "".join(f"    - {layer}\n" for layer in layers) + "compile: {optimizer: sgd, loss: mse}\n",
+        "f.yaml",
+        [*sets, "compile.loss=categorical_crossentropy", "model.freeze=[conv2d]", f"model.unfreeze_at={at}"],
+    ).warnings
+    assert [warning.message for warning in found] == [
+        f"EarlyStopping may end the training before epoch {at}, from which on all layers train: "
+        f"`start_from_epoch: {at - 1}`"
+    ] * warned_of

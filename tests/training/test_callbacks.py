@@ -52,6 +52,15 @@ def test_early_stopping_stops_and_restores_where_keras_does(case):
     assert hooks.chosen_epoch in (None, case["weights_epoch"] + 1)
 
 
+@pytest.mark.parametrize("patience", [0, 1, 2, 5])
+@pytest.mark.parametrize("start", [0, 3])
+@pytest.mark.parametrize("baseline", [None, 0.5])
+def test_a_loss_that_never_falls_ends_a_training_at_the_first_epoch_possible(patience, start, baseline):
+    declared = EarlyStopping(patience=patience, start_from_epoch=start, baseline=baseline)
+    stopped = Training().follow(declared.hooks(DIRECTIONS), [1.0] * 20, declared.monitor)
+    assert declared.first_end == stopped + 1
+
+
 @numbered(STOPPING, 5)
 def test_early_stopping_goes_on_from_what_json_kept(case):
     declared = EarlyStopping(**case["config"])

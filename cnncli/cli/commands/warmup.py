@@ -60,8 +60,9 @@ def _run(spec: Spec) -> None:
     from cnncli.training.loop.loop import prepare
     from cnncli.training.optimizers.update import Update
 
-    network = Network(spec.model, spec.compile.loss, batch_size=spec.fit.batch_size)
-    network.initialize(spec.seed)
-    Update(network, spec.compile.optimizer)
-    prepare(network, 1, spec.data.augment)
-    network.predict(1)
+    for phase in spec.phases:
+        network = Network(phase.model, spec.compile.loss, batch_size=spec.fit.batch_size)
+        network.initialize(spec.seed)
+        Update(network, spec.compile.optimizer)
+        prepare(network, 1, spec.data.augment)
+        network.predict(1)

@@ -254,6 +254,35 @@ class Named(Kind):
         return {"anyOf": [self.registry.reference, {"type": "null"}]} if self.null else self.registry.reference
 
 
+class Nested(Kind):
+    """A declaration of one class, given as a mapping of its fields, or as the value of the field `alone`, if any."""
+
+    def __init__(self, cls: type[Declaration], rule: str, alone: str = "") -> None:
+        self.cls, self.rule, self.alone = cls, rule, alone
+
+    def read(self, value: Any) -> Declaration:
+        if isinstance(value, self.cls):
+            return value
+        if isinstance(value, Mapping):
+            return self.cls(**value)
+        if not self.alone:
+            raise self.refuse()
+        try:
+            return self.cls(**{self.alone: value})
+        except ValidationError:
+            raise self.refuse() from None
+
+    @property
+    def sample(self) -> Any:
+        if self.alone:
+            return self.cls.fields[self.alone].kind.sample
+        return {name: field.plain_default() for name, field in self.cls.fields.items()}
+
+    def schema(self) -> Schema:
+        whole = {**self.cls.schema(), "type": "object"}
+        return {"anyOf": [self.cls.fields[self.alone].kind.schema(), whole]} if self.alone else whole
+
+
 def list_of(registry: Registry[Any]) -> ListOf:
     """A list of declarations of a registry."""
     return ListOf(Named(registry), rule=f"a list of {registry.kind}s")

@@ -99,6 +99,8 @@ def _facts(run: Trained) -> Iterator[Fact]:
         yield Fact(figure_name(name), figure(value))
     done, planned = run.facts["epochs"], run.facts["planned_epochs"]
     yield Fact("epochs", f"{done:,} of {planned:,}" if planned else f"{done:,}")
+    if run.spec is not None and run.spec.unfreezing is not None:
+        yield Fact("unfrozen at epoch", f"{run.spec.unfreezing.epoch:,}")
     epoch = run.facts["epoch"]
     if epoch is not None:
         yield Fact("weights of epoch", f"{epoch:,}" if epoch else "0, as initialized")

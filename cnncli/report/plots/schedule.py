@@ -2,6 +2,7 @@
 
 from cnncli.report.pictures.figures import LineChart, Series
 from cnncli.spec.spec import Spec
+from cnncli.training.phases import phase_of
 
 POINTS = 600
 """That the curve is drawn through: one for about each pixel."""
@@ -11,7 +12,8 @@ def schedule(spec: Spec, batches: int) -> LineChart:
     """The learning rate before each update, with `batches` updates an epoch."""
     optimizer, steps = spec.compile.optimizer, spec.fit.epochs * batches
     chosen = sorted({step * steps // POINTS for step in range(POINTS)} | {max(0, steps - 1)})
-    rates = [optimizer.rate(step, batches) for step in chosen]
+    factors = [phase_of(spec.phases, 1 + step // batches).rate_factor for step in chosen]
+    rates = [optimizer.rate(step, batches) * factor for step, factor in zip(chosen, factors, strict=True)]
     constant = len(set(rates)) == 1
     return LineChart(
         f"Learning rate of {spec.name}",

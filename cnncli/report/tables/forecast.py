@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from math import inf
 from typing import Any, TextIO
 
-from cnncli.report.tables.summary import amount, print_layers, summary_data
-from cnncli.report.terminal.figures import fitted
+from cnncli.report.tables.summary import amount, phases_data, print_layers, summary_data
+from cnncli.report.terminal.figures import fitted, phase_line
 from cnncli.report.terminal.progress import SPLITS
 from cnncli.spec.spec import Spec
 from cnncli.training.loop.forecast import Forecast
@@ -34,13 +34,18 @@ def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
     if made.validation:
         times.append(f"validation in {seconds(made.validation)}")
     if epochs > 1:
-        times.append(f"{epochs} epochs in {seconds(epochs * made.epoch)}")
+        times.append(f"{epochs} epochs in {seconds(_whole(spec, made))}")
     print(fitted([f"time    about {seconds(made.epoch)} an epoch:", *_listed(times)], " "), file=file)
+    if len(spec.phases) > 1:
+        for phase, each in zip(spec.phases, made.phases, strict=True):
+            print(f"{phase_line(**phase.facts())}; {seconds(each + made.validation)} an epoch", file=file)
 
 
 def forecast_data(spec: Spec, made: Forecast) -> dict[str, Any]:
     """What `train --dry-run --json` prints. Memory is in bytes."""
-    memory = made.memory
+    memory, phases = made.memory, phases_data(spec)
+    for phase, training in zip(phases.get("phases", ()), made.phases, strict=False):
+        phase["training_seconds"] = training
     return {
         "event": "dry_run",
         "name": spec.name,
@@ -54,7 +59,14 @@ def forecast_data(spec: Spec, made: Forecast) -> dict[str, Any]:
         "memory": {**vars(memory), "total": memory.total},
         "epoch_seconds": {"training": made.training, "validation": made.validation, "total": made.epoch},
         **summary_data(spec.model),
+        **phases,
     }
+
+
+def _whole(spec: Spec, made: Forecast) -> float:
+    """Seconds of all epochs."""
+    pairs = zip(spec.phases, made.phases, strict=True)
+    return sum((phase.last - phase.first + 1) * (each + made.validation) for phase, each in pairs)
 
 
 def seconds(value: float) -> str:

@@ -12,6 +12,7 @@ from cnncli.graph.objective import training_memory
 from cnncli.graph.receptive_field import receptive_fields
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.report.terminal.console import console_on, fits
+from cnncli.report.terminal.figures import phase_line
 from cnncli.spec.spec import Spec
 
 BYTES = 4
@@ -93,11 +94,19 @@ def summary_data(model: Model) -> dict[str, Any]:
     }
 
 
+def phases_data(spec: Spec) -> dict[str, list[dict[str, Any]]]:
+    """What `summary --json` prints of the phases of a training, if there are several."""
+    return {"phases": [phase.facts() for phase in spec.phases]} if len(spec.phases) > 1 else {}
+
+
 def print_summary(spec: Spec, file: TextIO, *, expand: bool = False) -> None:
     """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
-    batch = spec.fit.batch_size
-    memory = training_memory(spec.model, spec.compile.loss, batch, spec.compile.optimizer.memories)
+    batch, slots = spec.fit.batch_size, spec.compile.optimizer.memories
+    memory = max(training_memory(phase.model, spec.compile.loss, batch, slots) for phase in spec.phases)
     _print(spec, file, expand, [f"{amount(memory)}B of arrays to train with batches of {batch}"])
+    if len(spec.phases) > 1:
+        for phase in spec.phases:
+            print(phase_line(**phase.facts()), file=file)
 
 
 def print_layers(spec: Spec, file: TextIO) -> None:

@@ -47,6 +47,16 @@ def epoch_label(epoch: int, epochs: int) -> str:
     return f"epoch {epoch}/{epochs}".ljust(len(f"epoch {epochs}/{epochs}"))
 
 
+def phase_line(first: int, last: int, trainable_parameters: int, parameters: int, rate_factor: float) -> str:
+    """`epochs 2–5: all 1,290 parameters train, at 0.1 × the learning rate`."""
+    epochs = f"epochs {first}–{last}" if last > first else f"epoch {first}"
+    share = (
+        f"{trainable_parameters:,} of {parameters:,}" if trainable_parameters < parameters else f"all {parameters:,}"
+    )
+    rate = f", at {rate_factor:g} × the learning rate" if rate_factor != 1 else ""
+    return f"{epochs}: {share} parameters train{rate}"
+
+
 def columns() -> float:
     """How long a line on standard output may be: the terminal's width; without one, any length."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else inf

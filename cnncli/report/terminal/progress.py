@@ -1,9 +1,9 @@
 """Listeners for training events: lines on standard output, progress bar and notices on standard error."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from math import isfinite
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 
@@ -17,6 +17,7 @@ from cnncli.report.terminal.figures import (
     figures_line,
     fitted,
     named,
+    phase_line,
 )
 from cnncli.report.terminal.next_commands import next_commands
 from cnncli.report.terminal.output import echo, echo_lines, echo_raw, emit
@@ -29,8 +30,10 @@ from cnncli.training.events import (
     EpochDone,
     Event,
     Notice,
+    PhaseBegins,
     Progress,
     Stopped,
+    WeightsLoaded,
     notices_to,
 )
 from cnncli.training.events import TrialBegins as Trial
@@ -78,7 +81,7 @@ class Status:
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
-        if isinstance(event, Notice):
+        if isinstance(event, Notice | WeightsLoaded):
             self.close()
             echo(str(event), err=True)
         elif isinstance(event, Progress):
@@ -104,32 +107,50 @@ class Follower(Status):
         self.epochs = 0
         self.bar: Bar | None = None
         self.training = False
+        self.handlers: Mapping[type, Callable[[Any], None]] = {
+            Begun: self._begin,
+            WeightsLoaded: self._loaded,
+            PhaseBegins: self._phase,
+            BatchDone: self._batch,
+            EpochDone: self._epoch,
+            Stopped: self._stopped,
+            Trial: self._trial,
+            Ended: self._end,
+        }
 
     def __call__(self, event: Event) -> None:
         """Handle an event."""
-        if isinstance(event, BatchDone):
-            self.training = True
-            if self.bar:
-                self.bar.batch(event)
-        elif isinstance(event, EpochDone):
-            if self.bar:
-                self.bar.epoch(event)
-            if self.curves:
-                self.curves.add(event.figures)
-            self._epoch(event)
-        elif isinstance(event, Begun):
-            self._begin(event)
-        elif isinstance(event, Stopped):
-            if self.mode != "quiet":
-                echo(f"{event.callback} stopped the training after epoch {event.epoch}", err=True)
-        elif isinstance(event, Trial):
-            if self.mode != "json":
-                echo(f"training {event.number} of {event.count}: {event.name}")
-        elif isinstance(event, Ended):
-            self.close()
-            self._end(event)
+        handle = self.handlers.get(type(event))
+        if handle is not None:
+            handle(event)
         elif not (isinstance(event, Progress) and self.training):
             super().__call__(event)
+
+    def _batch(self, event: BatchDone) -> None:
+        self.training = True
+        if self.bar:
+            self.bar.batch(event)
+
+    def _loaded(self, event: WeightsLoaded) -> None:
+        if self.mode == "json":
+            emit({"event": "weights", "file": event.file, **vars(event.layers)})
+        else:
+            super().__call__(event)
+
+    def _phase(self, event: PhaseBegins) -> None:
+        if self.mode == "json":
+            emit({"event": "phase", **vars(event)})
+        elif self.mode == "text":
+            self.close()
+            echo(phase_line(**vars(event)))
+
+    def _stopped(self, event: Stopped) -> None:
+        if self.mode != "quiet":
+            echo(f"{event.callback} stopped the training after epoch {event.epoch}", err=True)
+
+    def _trial(self, event: Trial) -> None:
+        if self.mode != "json":
+            echo(f"training {event.number} of {event.count}: {event.name}")
 
     def _begin(self, event: Begun) -> None:
         self.close()
@@ -146,6 +167,10 @@ class Follower(Status):
             echo(f"images are not rescaled: the model does it itself, by {event.rescaled_by}")
 
     def _epoch(self, event: EpochDone) -> None:
+        if self.bar:
+            self.bar.epoch(event)
+        if self.curves:
+            self.curves.add(event.figures)
         rate = event.images_per_second
         if self.mode == "json":
             timing = {"seconds": round(event.seconds, 3), "images_per_second": round(rate, 1)}
@@ -169,6 +194,7 @@ class Follower(Status):
         return f"{label.rstrip()}{star}".ljust(len(label) + 1)
 
     def _end(self, event: Ended) -> None:
+        self.close()
         if self.mode == "json":
             test = None if event.test is None else dict(event.test)
             about = {"run": event.run, "weights_digest": event.digest, "epoch": event.epoch, "test": test}

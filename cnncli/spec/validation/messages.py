@@ -124,7 +124,9 @@ def _report(detail: ErrorDetail, tree: Mapping, owner: Scalar, problems: Problem
         return
     names = path[:-1] if kind in ("missing", "unknown_key") else path
     if names and kind in ("missing", "unknown_key", "contradiction"):  # further in, under a name of its own
-        owner = Scalar(_name_place(_locate(tree, names[:-1])[0]), names[-1])
+        around = _locate(tree, names[:-1])[0]
+        named = around.entry(str(names[-1])) if isinstance(around, Mapping) else None
+        owner = Scalar(named.key.place if named else _name_place(around), names[-1])
     if kind == "missing":
         problems.add(owner.place, f"{owner.value} requires '{path[-1]}': {text}")
     elif kind == "unknown_key":

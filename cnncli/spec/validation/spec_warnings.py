@@ -14,9 +14,12 @@ from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Value
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
+from cnncli.training.callbacks.callback import Callback
+from cnncli.training.callbacks.early_stopping import EarlyStopping
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import CosineDecay
+from cnncli.training.phases import Unfreezing
 
 
 def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
@@ -134,6 +137,21 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
                     f"{key} L1L2 has no effect, because l1 and l2 default to 0, as in Keras: "
                     "set them, as in {L1L2: {l1: 0.01, l2: 0.01}}",
                 )
+
+
+def warn_about_stopping(
+    callbacks: Sequence[Callback], unfreezing: Unfreezing | None, places: Sequence[Place], problems: Problems
+) -> None:
+    """Warn about an EarlyStopping that may end the training before frozen layers train. `places`: of the callbacks."""
+    for callback, place in zip(callbacks, places, strict=True):
+        if unfreezing is None or not isinstance(callback, EarlyStopping):
+            continue
+        if callback.first_end < unfreezing.epoch:
+            problems.warn(
+                place,
+                f"EarlyStopping may end the training before epoch {unfreezing.epoch}, from which on all layers train: "
+                f"`start_from_epoch: {unfreezing.epoch - 1}`",
+            )
 
 
 def warn_about_schedule(optimizer: Optimizer, place: Place, problems: Problems) -> None:

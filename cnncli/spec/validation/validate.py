@@ -1,6 +1,7 @@
 """The tree of a spec → declarations and a model; every problem is reported at its place."""
 
 from collections.abc import Iterable
+from collections.abc import Mapping as AnyMapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +22,13 @@ from cnncli.spec.validation.declare import (
     no_mapping,
     section_of,
 )
-from cnncli.spec.validation.freezing import check_trainable, frozen
-from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection
+from cnncli.spec.validation.freezing import check_epochs, check_trainable, fine_tuned, frozen
+from cnncli.spec.validation.pretrained import located, shapes
+from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.phases import Unfreezing
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -41,16 +44,23 @@ class Parts:
     fit: FitSection
     expect: tuple[Expectation, ...]
     notes: tuple[str, ...] = ()
-    weights: str | None = None
+    weights: Pretrained | None = None
+    unfreezing: Unfreezing | None = None
 
 
 def validate(
-    tree: Tree, sets: Iterable[str], base: Path, problems: Problems, *, check_data: bool = True
+    tree: Tree,
+    sets: Iterable[str],
+    base: Path,
+    problems: Problems,
+    *,
+    check_data: bool = True,
+    check_weights: bool = True,
 ) -> Parts | None:
     """The parts, or None if problems were reported.
 
-    Paths are relative to `base`. Without `check_data` the dataset is read only if the spec has no input_shape. Raises
-    CnncliError if the dataset can't be read.
+    Paths are relative to `base`. Without `check_data` the dataset is read only if the spec has no input_shape; without
+    it or `check_weights`, the file of `weights` need not exist. Raises CnncliError if the dataset can't be read.
     """
     known_layers()
     if not isinstance(tree, Mapping):
@@ -62,7 +72,8 @@ def validate(
     whole = len(problems) == before
     tree = overrides.apply(flat, sets, problems)
     _check_keys(tree, problems)
-    return _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data).parts()
+    validation = _Validation(tree, base, problems, output=output, whole=whole, check_data=check_data)
+    return validation.parts(check_weights=check_data and check_weights)
 
 
 def _flat(tree: Mapping, problems: Problems) -> tuple[Mapping, str | None]:
@@ -114,8 +125,10 @@ class _Validation:
         self.output, self.whole, self.check_data = output, whole, check_data
         self.places: dict[str, Place] = {}
         self.lowered: Lowered | None = None
+        self.unfreezing: Unfreezing | None = None
+        self.file: AnyMapping[str, Shape] | None = None
 
-    def parts(self) -> Parts | None:
+    def parts(self, *, check_weights: bool) -> Parts | None:
         head = head_of(self.tree, self.problems)
         data = section_of(self.tree, "data", DataSection, self.problems)
         compiled = section_of(self.tree, "compile", CompileSection, self.problems)
@@ -126,7 +139,12 @@ class _Validation:
         seed = head.seed if head is not None else 0
         description = self._description(data, given, seed) if data and (self.check_data or given is None) else None
         shape = given or (description.input_shape if description else None)
+        weights = None if section.weights is None else located(section.weights, self.base)
+        if weights is not None and (check_weights or section.fine_tune is not None):
+            self.file = self._shapes(weights, check=check_weights)
         model = self._model(section, shape, compiled, data, description)
+        if fit is not None:
+            check_epochs(section, self.unfreezing, fit.epochs, self._of_model, self.problems)
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
@@ -146,12 +164,22 @@ class _Validation:
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
         self._warn(model, compiled, data, description)
+        places = item_places(self.tree, "fit", "callbacks")
+        spec_warnings.warn_about_stopping(fit.callbacks, self.unfreezing, places, self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
         notes = description.notes if description is not None else ()
-        weights = None if section.weights is None else str((self.base / section.weights).resolve())
-        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights)
+        return Parts(head.name, head.seed, data, model, compiled, fit, expected, notes, weights, self.unfreezing)
+
+    def _shapes(self, weights: Pretrained, *, check: bool) -> AnyMapping[str, Shape] | None:
+        """The shapes of the weights to start from; None if they can't be read, which is reported if they must be."""
+        try:
+            return shapes(weights)
+        except DeclarationError as error:
+            if check:
+                self.problems.add(self._of_model("weights"), str(error))
+            return None
 
     def _description(self, data: DataSection, given: Shape | None, seed: int) -> Description | None:
         section = self.tree.get("data")
@@ -191,12 +219,14 @@ class _Validation:
         nodes = [node for node in map(self._node, layers.items) if node is not None]
         if shape is None or not nodes:
             return None
-        model = Model(shape, frozen(keys, nodes, self._of_model, self.problems))
+        model, self.unfreezing = frozen(keys, Model(shape, tuple(nodes)), self._of_model, self.problems)
         if self.whole and len(self.problems) == before:
             checks.check_unused(model, self.places, self.problems)
         lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
         if lowered is not None:
-            check_trainable(keys, lowered, self._of_model, self.problems)
+            tuned = fine_tuned(keys, model, lowered, self.file, place=self._of_model, problems=self.problems)
+            self.unfreezing = tuned or self.unfreezing
+            check_trainable(keys, lowered, self.unfreezing, self._of_model, self.problems)
         if (
             lowered is not None
             and self.output == nodes[-1].name

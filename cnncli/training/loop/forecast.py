@@ -3,12 +3,12 @@
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count, cycle
 from pathlib import Path
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Memory:
 class Forecast:
     """`images`: number per split. `steps`: per epoch. `training`, `validation`: seconds per epoch, without the time for
     writing checkpoints. `groups`: number per split, where images of a group stay together.
+
+    `phases`: seconds per epoch of training in each; `training` and `memory` are those of the largest.
     """
 
     images: Mapping[str, int]
@@ -58,6 +60,7 @@ class Forecast:
     training: float
     validation: float
     groups: Mapping[str, int]
+    phases: Sequence[float]
 
     @property
     def epoch(self) -> float:
@@ -80,6 +83,24 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     `network`: as returned by `session.check`; its weights are modified. `process`: `resident` before the data were
     loaded. Memory is computed, not measured: compiling kernels now would include the compiler's memory.
     """
+    assert dataset.train is not None
+    threads, batches = network.threads, -(-len(dataset.train) // network.batch_size)
+    later = (plan.network(phase, threads) for phase in plan.phases[1:])
+    parts = [_part(plan, dataset, each, process) for each in (network, *later)]
+    memory, training, validation = max(parts, key=lambda part: part.memory.total)
+    seconds = [part.training for part in parts]
+    return Forecast(dataset.sizes, threads, memory, batches, training, validation, dataset.groups, seconds)
+
+
+class _Part(NamedTuple):
+    """Of one phase: memory, and seconds of an epoch."""
+
+    memory: Memory
+    training: float
+    validation: float
+
+
+def _part(plan: Plan, dataset: Dataset, network: Network, process: int) -> _Part:
     train = dataset.train
     assert train is not None
     batches = -(-len(train) // network.batch_size)
@@ -107,8 +128,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
 
         with network.steady_weights():
             judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
-    memory = _memory(plan, dataset, network, update, process)
-    return Forecast(dataset.sizes, network.threads, memory, batches, trained, judged, dataset.groups)
+    return _Part(_memory(plan, dataset, network, update, process), trained, judged)
 
 
 def _seconds(run: Callable[[Array], None], rows: Array, size: int) -> float:

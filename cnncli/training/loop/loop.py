@@ -20,13 +20,14 @@ from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
 from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
-from cnncli.training.events import BatchDone, EpochDone, Event, Stopped
+from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.metrics.evaluation import Sums, evaluate, portions
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.optimizers.update import Update
+from cnncli.training.phases import Phase, phase_of
 from cnncli.training.runs import checkpoint
 from cnncli.training.runs.checkpoint import ModelFile
 from cnncli.training.runs.run_directory import Run
@@ -38,7 +39,7 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Job:
-    """What to train, on which data and for how long. `about`: metadata of its model files."""
+    """What to train, on which data and for how long. `about`: metadata of its model files. `phases`: at least one."""
 
     dataset: Dataset
     rescale: Rescale
@@ -48,11 +49,13 @@ class Job:
     fit: FitSection
     seed: int
     about: Mapping[str, str]
+    phases: Sequence[Phase]
 
 
 class Trainer:
     """Trains `network`, whose weights are set, and writes checkpoints and metrics to `run`.
 
+    `network` is that of the first phase of the job; every phase has its own, which takes over the weights.
     `reduce_gradients` may modify a batch's gradients in place before the update, e.g. to sum them over processes that
     share a batch. Raises CnncliError if the data do not match the network.
     """
@@ -67,25 +70,41 @@ class Trainer:
         *,
         reduce_gradients: Callable[[Arena], None] = lambda gradients: None,
     ) -> None:
-        self.network, self.job, self.run, self.report, self.interruption = network, job, run, report, interruption
+        self.job, self.run, self.report, self.interruption = job, run, report, interruption
         self.reduce_gradients = reduce_gradients
-        train, validation = job.dataset.train, job.dataset.validation
+        train = job.dataset.train
         if train is None:
             raise CnncliError(f"{job.dataset.source}: no training images")
         self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
-        given = job.fit.class_weight
-        weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
-        self.train_feed = self._feed(train, job.augment, weights)
-        self.validation_feed = None if validation is None else self._feed(validation)
+        self.told: Phase | None = None
+        self._train_in(job.phases[0], network)
         outputs = only(network.targets).shape[-1]
         directions = {name: metric.better for metric in job.metrics for name in metric.names(outputs)}
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
-        self.update = Update(network, job.optimizer, self.batches)
         self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
         self._save()
+
+    def enter(self, phase: Phase) -> None:
+        """Go on in `phase`: with its layers and rate, and a new state of the optimizer."""
+        if phase is not self.phase:
+            old = self.network
+            network = Network(phase.model, old.loss, batch_size=old.batch_size, dtype=old.dtype, threads=old.threads)
+            network.load(old.tensors())
+            self._train_in(phase, network)
+
+    def _train_in(self, phase: Phase, network: Network) -> None:
+        job, train, validation = self.job, self.job.dataset.train, self.job.dataset.validation
+        assert train is not None  # see __init__
+        self.phase, self.network = phase, network
+        given = job.fit.class_weight
+        weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
+        self.train_feed = self._feed(train, job.augment, weights)
+        self.validation_feed = None if validation is None else self._feed(validation)
+        since = (phase.first - 1) * self.batches
+        self.update = Update(network, job.optimizer, self.batches, since=since, factor=phase.rate_factor)
 
     @property
     def ended(self) -> bool:
@@ -104,11 +123,21 @@ class Trainer:
                 self._epoch()
             self._each(Hooks.training_ends)
         except ChangedDataError:  # no batch with changed data was used
-            self._save()
+            if self.state.batch:  # else all is saved: a new phase has changed nothing yet
+                self._save()
             raise
         return self._hand_out()
 
+    def _begin_phase(self) -> None:
+        """Enter the phase of the next epoch, and report it if there are several."""
+        phase = phase_of(self.job.phases, self.state.epoch + 1)
+        self.enter(phase)
+        if len(self.job.phases) > 1 and phase is not self.told:
+            self.report(PhaseBegins(**phase.facts()))
+            self.told = phase
+
     def _epoch(self) -> None:
+        self._begin_phase()
         start, done = perf_counter(), self.sums.samples
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.sums.samples - done
@@ -121,7 +150,7 @@ class Trainer:
         state = self.state
         figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
-        if isinstance(self.job.optimizer.learning_rate, Schedule) or state.rate_factor != 1:
+        if isinstance(self.job.optimizer.learning_rate, Schedule) or self.phase.rate_factor * state.rate_factor != 1:
             figures["learning_rate"] = used
         self._check_weights()
         state.epoch, state.batch, self.sums = state.epoch + 1, 0, Sums(self.job.metrics)

@@ -11,6 +11,7 @@ from cnncli.graph.arena import fill
 from cnncli.graph.model import only
 from cnncli.training.loop.loop import Trainer
 from cnncli.training.metrics.evaluation import under
+from cnncli.training.phases import phase_of
 from cnncli.training.runs import checkpoint
 from cnncli.training.runs.checkpoint import ModelFile
 from cnncli.training.state import State, is_like
@@ -32,6 +33,7 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
     flaw = state.flaw(job.fit.epochs, trainer.batches, len(trainer.hooks)) or _flaw(trainer, state)
     if flaw:
         raise CnncliError(f"{run.last}: its state is not one of this training: {flaw}")
+    trainer.enter(phase_of(job.phases, state.epoch + (state.batch > 0)))  # that of the last batch trained
     try:
         _fill(trainer, saved, state)
     except CnncliError as error:

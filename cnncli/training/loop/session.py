@@ -16,19 +16,21 @@ from cnncli.datasets.load import load
 from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.graph.matching import By
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
-from cnncli.graph.transfer import Transferred, transfer
+from cnncli.graph.transfer import transfer
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
-from cnncli.training.events import Event, Notice
+from cnncli.training.events import Event, Notice, WeightsLoaded
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
 from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.phases import Phase, Unfreezing, phases
 from cnncli.training.resources.memory_check import check_memory
 from cnncli.training.runs import checkpoint, model_file, past_runs
 from cnncli.training.runs.checkpoint import ModelFile
@@ -41,7 +43,7 @@ class Plan:
     """The contents of a spec, with its source: the YAML saved in the run directory and the JSON stored in model files.
 
     `base`: the folder that paths in `data` are relative to. `origin`: entries for environment.json on how the run was
-    started.
+    started. `unfreezing`: the layers of the model that are frozen at first.
     """
 
     name: str
@@ -54,11 +56,29 @@ class Plan:
     text: str
     resolved: Mapping[str, object]
     origin: Mapping[str, object] = field(default_factory=dict)
+    unfreezing: Unfreezing | None = None
 
     @property
     def rescale(self) -> Rescale:
         """What images are multiplied by, "auto", or something for each channel."""
         return image_scale(self.model, self.data)
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the training."""
+        return phases(self.model, self.unfreezing, self.fit.epochs)
+
+    def network(self, phase: Phase, threads: int) -> Network:
+        """A network of one phase."""
+        return Network(phase.model, self.compile.loss, batch_size=self.fit.batch_size, threads=threads)
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A model file to start from of which only some layers need fit, paired with the model's `by` name or order."""
+
+    file: Path
+    by: By = "name"
 
 
 @dataclass(frozen=True)
@@ -66,13 +86,12 @@ class RunOptions:
     """Start and output of a training.
 
     `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
-    `fitting`: the model file to start from of which only some weights need fit.
     """
 
     resume: Path | None = None
     weights: Path | None = None
     output: Path | None = None
-    fitting: Path | None = None
+    fitting: Fitting | None = None
 
 
 @dataclass(frozen=True)
@@ -109,14 +128,16 @@ def read_data(plan: Plan, on_progress: Callable[[int, int], None] = lambda done,
 
 
 def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Network:
-    """Build the network and check data, weights and output against it; nothing is compiled or written.
+    """Build the network of the first phase and check data, weights and output against it; nothing is compiled or
+    written.
 
     Raises CnncliError if something does not match, does not fit in memory, can't be read, or already exists.
     """
     if place.output:
         check_output(place.output)
-    check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
-    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
+    for phase in plan.phases:
+        check_memory(phase.model, plan.compile, plan.fit.batch_size, limit())
+    network = plan.network(plan.phases[0], threads)
     for split in dataset.splits.values():
         Feed.of(split, plan.rescale, network)
     if plan.fit.class_weight is not None:
@@ -136,22 +157,25 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     """
     with Interruption() as interruption:
         network = check(plan, dataset, place, threads)
+        for phase in plan.phases[1:]:
+            prepare(plan.network(phase, threads), 1, plan.data.augment)
         prepare(network, 1, plan.data.augment)
         network.initialize(plan.seed)
         if place.weights:
             _load(network, place.weights)
         elif place.fitting:
-            report(Notice(f"weights of {place.fitting}: {_transfer(network, place.fitting)}"))
+            report(_transfer(network, place.fitting))
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
             trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
+            del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             epoch = trainer.train()
             history = trainer.state.history
-            best = _load(network, run.best)
+            best = _load(trainer.network, run.best)
             _keep_decision(run, before, best, report)
-            test = _test(plan, dataset, network, interruption, f"with the weights of epoch {epoch}")
+            test = _test(plan, dataset, trainer.network, interruption, f"with the weights of epoch {epoch}")
             run.conclude({"state": "finished", "epoch": epoch, "test": test})
         except ChangedDataError as error:
             if not interruption.resume:
@@ -200,12 +224,13 @@ def _load(network: Network, path: Path) -> ModelFile:
     return file
 
 
-def _transfer(network: Network, path: Path) -> Transferred:
+def _transfer(network: Network, start: Fitting) -> WeightsLoaded:
     """Load the weights of a model file that fit. Raises CnncliError, naming the file, if none does."""
+    weights = checkpoint.load(start.file).weights
     try:
-        return transfer(network, checkpoint.load(path).weights)
+        return WeightsLoaded(str(start.file), transfer(network, weights, start.by))
     except CnncliError as error:
-        raise CnncliError(f"{path}: {error}") from None
+        raise CnncliError(f"{start.file}: {error}") from None
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
@@ -314,4 +339,5 @@ def _job(plan: Plan, dataset: Dataset) -> Job:
         plan.fit,
         plan.seed,
         about,
+        plan.phases,
     )

@@ -25,13 +25,18 @@ AVERAGE = "average"
 class Update:
     """Applies optimizer and constraints, each as a compiled pass over all weights. `slots`: optimizer state by name.
 
-    `batches`: per epoch, for schedules in epochs; 1 when not training in epochs. With gradient accumulation, weights
-    change only every N batches; schedules count all batches, as in Keras. Weights that share a rate and decay share a
-    row of `hyper`.
+    `batches`: per epoch, for schedules in epochs; 1 when not training in epochs. `since`: the batches before the first
+    one of this state, which schedules count and the optimizer does not. `factor`: of the learning rate.
+
+    With gradient accumulation, weights change only every N batches; schedules count all batches, as in Keras. Weights
+    that share a rate and decay share a row of `hyper`.
     """
 
-    def __init__(self, network: Network, optimizer: Optimizer, batches: int = 1) -> None:
+    def __init__(
+        self, network: Network, optimizer: Optimizer, batches: int = 1, *, since: int = 0, factor: float = 1.0
+    ) -> None:
         self.network, self.optimizer, self.batches = network, optimizer, batches
+        self.since, self.factor = since, factor
         self.every, self.averaged = optimizer.gradient_accumulation_steps or 1, False
         shapes = {name: tensor.shape for name, tensor in network.weights.tensors().items()}
         self.slots = {name: Arena(shapes, network.dtype) for name in optimizer.slots}
@@ -50,14 +55,15 @@ class Update:
 
     def rate(self, step: int, factor: float = 1.0) -> float:
         """The learning rate after `step` batches, times `factor`."""
-        return self.optimizer.rate(step, self.batches) * factor
+        return self.optimizer.rate(step, self.batches) * self.factor * factor
 
     def run(self, step: int, factor: float = 1.0) -> None:
         """Apply or accumulate the gradients of batch `step` (from 1), at the learning rate times `factor`."""
-        number, rate = -(-step // self.every), self.rate(step - 1, factor)
+        own, rate = step - self.since, self.rate(step - 1, factor)
+        number = -(-own // self.every)
         for row, group in zip(self.hyper, self.groups, strict=True):
             row[:] = self.optimizer.hyper(number, rate, group)
-        if step % self.every:
+        if own % self.every:
             self.accumulation.run()
             return
         self.program.run()

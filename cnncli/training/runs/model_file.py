@@ -93,6 +93,14 @@ def about(path: Path) -> About:
     return _opened(path, whole=False)[0]
 
 
+def shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The shapes of the model's tensors by name, in model order; the tensors are not verified. Raises CnncliError."""
+    found, tensors = _opened(path, whole=False)
+    _check(found, {tensor.name: tensor.dtype for tensor in tensors})
+    by_name = {tensor.name: tensor.shape for tensor in tensors}
+    return {name: by_name[name] for name in found.weights}
+
+
 def read(path: Path) -> tuple[About, list[Tensor]]:
     """Read a file and verify its seal. Raises CnncliError if it does not match."""
     found, tensors = _opened(path, whole=True)

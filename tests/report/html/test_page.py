@@ -14,6 +14,7 @@ from cnncli.datasets.dataset import Dataset, Split
 from cnncli.report.html import make
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.examples import Example, Examples
+from cnncli.training.phases import Unfreezing
 from tests.report.html.pages import HISTORY, checked, evaluation, html, trained
 
 HOSTILE = "<script>alert(1)</script>"
@@ -121,6 +122,13 @@ def test_without_evaluation_the_page_says_why():
     assert "Images by split" in found.tables
     assert "3,600 training, 400 validation, 1,000 test" in found.text
     assert not any(text.startswith("Evaluation") for _, text in found.headings)
+
+
+def test_the_epoch_at_which_layers_are_unfrozen_is_said():
+    run = trained()
+    spec = replace(run.spec, unfreezing=Unfreezing(2, ("dense",)))
+    assert "unfrozen at epoch" not in checked(html(run)).text
+    assert re.search(r"unfrozen at epoch\s+2", checked(html(trained(spec=spec))).text)
 
 
 def test_nothing_but_a_spec_that_can_not_be_read_is_a_page():
