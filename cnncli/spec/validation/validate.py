@@ -22,7 +22,7 @@ from cnncli.spec.validation.declare import (
     section_of,
 )
 from cnncli.spec.validation.freezing import check_trainable, frozen
-from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection
+from cnncli.spec.validation.sections import IGNORED, KEYS_OF, REQUIRED, TOP_KEYS, ModelSection
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
@@ -96,9 +96,9 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
         section = tree.get(name)
         if not isinstance(section, Mapping):
             continue
-        elsewhere = {other: known for other, known in KEYS_OF.items() if other != name}
+        elsewhere = {other: (*known, *IGNORED.get(other, ())) for other, known in KEYS_OF.items() if other != name}
         for entry in section:
-            if entry.name not in keys:
+            if entry.name not in (*keys, *IGNORED.get(name, ())):
                 problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
 
 

@@ -20,6 +20,7 @@ from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
 from cnncli.graph.transfer import Transferred, transfer
 from cnncli.layers.declarations.validation_errors import ValidationError
+from cnncli.layers.layer import LAYERS
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
@@ -263,10 +264,20 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
         with suppress(ValidationError, TypeError):  # then it differs and is reported
             sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
+    with suppress(ValidationError, LookupError, TypeError, AttributeError, ValueError):
+        model: Mapping[str, Any] = sections["model"]  # type: ignore[assignment]
+        sections["model"] = {**model, "layers": [_layer(entry) for entry in model["layers"]]}
     for key, names in free.items():
         if isinstance(section := sections[key], dict):
             sections[key] = {name: value for name, value in section.items() if name not in names}
     return sections
+
+
+def _layer(entry: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An entry of a resolved spec's layers, with the defaults of arguments that it does not have."""
+    ((kind, given),) = entry.items()
+    arguments = {name: value for name, value in given.items() if name not in ("name", "inputs")}
+    return {kind: {**given, **LAYERS.classes[kind](**arguments).plain()}}
 
 
 def _test(
