@@ -147,7 +147,10 @@ class Feed:
         seed: int = 0,
         weights: Array | None = None,
     ) -> "Feed":
-        """A feed that fills the arrays of a network. `weights`: each row's, float32 (N,); by default 1."""
+        """A feed that fills the arrays of a network. `weights`: each row's, float32 (N,); by default the split's, or
+        1.
+        """
+        weights = split.weights if weights is None else weights
         if weights is None and network.loss.void is not None:
             weights = np.ones(len(split.x), np.float32)
         return cls(

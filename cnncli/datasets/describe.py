@@ -24,7 +24,8 @@ class Description:
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
     the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
-    `fold`: images in the fold, of groups. `notes`: the layout that was understood.
+    `fold`: images in the fold, of groups. `notes`: the layout that was understood. `weighted`: whether training images
+    have weights of their own.
     """
 
     source: str | Source
@@ -37,6 +38,7 @@ class Description:
     values: int | None = None
     fold: int | None = None
     notes: tuple[str, ...] = ()
+    weighted: bool = False
 
 
 EMBEDDED = {
@@ -203,8 +205,10 @@ def _described(source: Found, data: DataSection) -> Description:
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
     if data.group_by is not None:
         archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
-    notes = tuple(archive.notes(source, arrays, found, data.group_by))
-    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values, notes=notes)
+    weights = archive.weights(source, arrays, data.sample_weight, found)
+    notes = tuple(archive.notes(source, arrays, found, data.group_by, weights.values()))
+    shape, weighted = image_shape(first.shape), "train" in weights
+    return Description(source.name, shape, None, samples, dtype, values=values, notes=notes, weighted=weighted)
 
 
 def asked(data: DataSection) -> dict[str, Any]:

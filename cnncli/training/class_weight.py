@@ -1,7 +1,8 @@
 """`fit.class_weight`, as in Keras: weights of the classes in the training loss.
 
-It multiplies the loss of each training image; the mean is still over the number of images, not over the weights.
-Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their own class.
+It multiplies the loss of each training image, of rows of shares by their greatest; the mean is still over the number of
+images, not over the weights. Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their
+own class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 
 BALANCED: Literal["balanced"] = "balanced"
 KEY = "class_weight"
+WITH_OTHERS = (
+    f"{KEY} must be omitted where images have a sample_weight, as in Keras: multiply the weights, or set "
+    "`sample_weight: null` under `data`"
+)
 
 
 class Weights(Numbers):
@@ -75,11 +80,11 @@ def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -
     """
     import numpy as np  # local: reading a spec must not import NumPy
 
-    from cnncli.datasets.class_numbers import class_numbers
-
     split = dataset.train
     assert split is not None
-    numbers = None if split.y is None else class_numbers(split.y)
+    if split.weights is not None:
+        raise CnncliError(f"{split.source}: {WITH_OTHERS}")
+    numbers = None if split.y is None else _numbers(split.y)
     if numbers is None:
         raise CnncliError(f"{split.place} must say one class for each image, because fit has a {KEY}")
     table = np.ones(int(numbers.max()) + 1)
@@ -94,3 +99,14 @@ def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -
         table[shown] = counts.sum() / (shown.sum() * counts[shown])
     rows: Array = table.astype(np.float32)[numbers]
     return rows
+
+
+def _numbers(y: "Array") -> "Array | None":
+    """The class of each row, int64 (N,), of shares of classes that of the greatest; None of rows of several classes."""
+    from cnncli.datasets.batches import ROUNDING
+    from cnncli.datasets.class_numbers import class_numbers
+
+    found = class_numbers(y)
+    if found is None and y.ndim == 2 and y.shape[1] > 1 and (abs(y.sum(axis=1) - 1) <= ROUNDING).all():
+        found = y.argmax(axis=1)
+    return found

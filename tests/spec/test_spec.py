@@ -58,7 +58,7 @@ def test_the_resolved_form_says_everything() -> None:
             "interpolation": "bilinear", "antialias": True, "on_error": "stop", "alpha": "drop", "bit_depth": 16,
             "layout": "auto", "data_format": "auto", "label_column": None, "palette": None, "columns": None,
             "crop_boxes": False,
-            "group_by": None,
+            "group_by": None, "sample_weight": "auto",
             "label_from": None,
         },
         "model": {

@@ -12,7 +12,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import prod
@@ -23,6 +23,7 @@ from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.hints import few
 from cnncli.system.files import open_regular
 
 MAGIC = b"\x93NUMPY"
@@ -90,12 +91,7 @@ def headers(source: Found) -> dict[str, Header]:
 
 def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header | None) -> Header:
     """The array of this name: the group of each row of `train`. Raises DeclarationError where there is none such."""
-    path = source.file / f"{name}.npy"
-    if source.kind == "npy" and name not in arrays and path.is_file():
-        arrays = headers(replace(source, files={name: path}))
-    if name not in arrays:
-        raise DeclarationError(f"group_by must name an array of {source.name}; {_keys(arrays)}", "group_by")
-    found = arrays[name]
+    found = _named(source, arrays, name, "group_by")
     if train is None or found.shape != train.shape[:1] or found.kind not in INTEGERS:
         rows = f"({train.shape[0]},)" if train else "(N,)"
         raise DeclarationError(
@@ -106,10 +102,52 @@ def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header
     return found
 
 
+def weights(
+    source: Found, arrays: Mapping[str, Header], name: str | int | None, splits: Mapping[str, "SplitHeaders"]
+) -> dict[str, Header]:
+    """The arrays of sample weights by split: those that their names say to be, and for the training rows that of the
+    `name`, unless it is "auto"; none where it is null. Raises DeclarationError for a name of no array, and CnncliError
+    for a shape or dtype that are not those of weights.
+    """
+    if name is None:
+        return {}
+    found = {
+        split: arrays[key] for suffix, split in SPLITS.items() if (key := f"{array_names.WEIGHT}_{suffix}") in arrays
+    }
+    if name != AUTO:
+        found["train"] = _named(source, arrays, str(name), array_names.WEIGHT)
+    for split, header in found.items():
+        rows = splits[split].x.shape[:1] if split in splits else None
+        if rows is None:
+            raise CnncliError(f"{header.place} is for {split} images, of which there are none")
+        if header.shape not in (rows, (*rows, 1)) or header.kind not in INTEGERS + FLOATS:
+            raise CnncliError(
+                f"{header.place} must hold a number for each of the {rows[0]:,} images of {splits[split].x.title}; "
+                f"it is {header.dtype} {header.shape}"
+            )
+    return found
+
+
+def _named(source: Found, arrays: Mapping[str, Header], name: str, key: str) -> Header:
+    """The array that the spec's `key` names. Raises DeclarationError where there is none such."""
+    path = source.file / f"{name.removesuffix('.npy')}.npy"
+    if source.kind == "npy" and name not in arrays and path.is_file():
+        arrays = headers(replace(source, files={name: path}))
+    if name not in arrays:
+        raise DeclarationError(f"{key} must name an array of {source.name}; {_keys(arrays)}", key)
+    return arrays[name]
+
+
 def notes(
-    source: Found, arrays: Mapping[str, Header], used: Mapping[str, "SplitHeaders"], group_by: str | None = None
+    source: Found,
+    arrays: Mapping[str, Header],
+    used: Mapping[str, "SplitHeaders"],
+    group_by: str | None = None,
+    weights: Iterable[Header] = (),
 ) -> list[str]:
-    """What is said of the names of a source's arrays, and of those that are not `used`, nor named by `group_by`."""
+    """What is said of the names of a source's arrays, and of those that are not `used`, nor named by `group_by`, nor
+    `weights`.
+    """
     names = {key: header.title for key, header in arrays.items()}
     if source.kind == "npy":
         names = {key: name.removesuffix(".npy") for key, name in names.items()}
@@ -119,7 +157,13 @@ def notes(
     if source.kind == "idx":
         return []
     taken = [part.key for split in used.values() for part in (split.x, split.y) if part]
-    return array_names.notes(names, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])])
+    weighing = [header.title.removesuffix(".npy") for header in weights]
+    others = {key: name for key, name in names.items() if name.removesuffix(".npy") not in weighing}
+    weighed = [f"{few(weighing, 3)}: weights of the images in the loss (`sample_weight: null` under `data` omits them)"]
+    return [
+        *array_names.notes(others, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])]),
+        *(weighed if weighing else []),
+    ]
 
 
 def _titles(arrays: Mapping[str, Header]) -> set[str]:
@@ -263,6 +307,8 @@ class SplitHeaders:
         return self.x.shape[0]
 
 
+AUTO = "auto"
+"""`sample_weight` of a spec that does not say which array has the weights."""
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """The suffix of an archive's keys, and the name of the split."""
 FEW_CHANNELS, LEAST_SIDE = (1, 3, 4), 8

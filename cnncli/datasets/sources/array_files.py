@@ -185,6 +185,15 @@ def values(y: Array, header: Header, void: int | None = None) -> Array:
     return finite(y.astype(y.dtype.newbyteorder("="), copy=False).reshape(len(y), -1), header)
 
 
+def weights(given: Array, header: Header, state: "hashlib._Hash") -> Array:
+    """Sample weights, float32 (N,), added to the digest. Raises CnncliError naming the first that is not ≥ 0."""
+    made = finite(digest(header.key, given.reshape(-1), state), header)
+    if (made < 0).any():
+        row = int(np.argmax(made < 0))
+        raise CnncliError(f"{header.place} must hold weights ≥ 0; row {row} has {made[row]}")
+    return made
+
+
 def masks(y: Array, header: Header, void: int | None = None) -> Array:
     """Masks, uint8 (N, H, W) or float32 (N, H, W, C); see `byte_of`. Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)

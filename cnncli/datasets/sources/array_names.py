@@ -1,4 +1,4 @@
-"""Names of arrays: what people call the images and labels of each split."""
+"""Names of arrays: what people call the images, labels and weights of each split."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,7 +7,12 @@ from cnncli.errors import DeclarationError
 
 IMAGES = ("x", "images", "image", "imgs", "img", "pixels", "data", "features", "inputs", "input")
 LABELS = ("y", "labels", "label", "targets", "target", "masks", "mask")
-AXES = {**dict.fromkeys(IMAGES, "x"), **dict.fromkeys(LABELS, "y")}
+WEIGHT = "sample_weight"
+AXES = {
+    **dict.fromkeys(IMAGES, "x"),
+    **dict.fromkeys(LABELS, "y"),
+    **dict.fromkeys((WEIGHT, "sample_weights"), WEIGHT),
+}
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),

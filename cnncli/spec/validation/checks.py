@@ -14,7 +14,7 @@ from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
-from cnncli.training.class_weight import Weights, by_number
+from cnncli.training.class_weight import WITH_OTHERS, Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.optimizers.optimizers import Optimizer, is_for
 from cnncli.training.optimizers.schedules import Schedule
@@ -206,6 +206,8 @@ def check_class_weight(
         problems.add(place, f"class_weight requires one class per image; remove it with `targets: {data.targets}`")
     elif description is not None and description.several:
         problems.add(place, "class_weight requires one class per image, but this data is multi-label: remove it")
+    elif description is not None and description.weighted:
+        problems.add(place, WITH_OTHERS)
     elif description is not None and description.names and isinstance(fit.class_weight, Weights):
         try:
             by_number(fit.class_weight, description.names)

@@ -168,7 +168,7 @@ class Trainer:
             self._raise_if_interrupted()
             if state.stopped_by:
                 break
-        self.network.sample_weight[:] = 1  # class_weight applies to training only
+        self.network.sample_weight[:] = 1  # those of the training images apply to them only
 
     def _validate(self) -> dict[str, float]:
         if self.validation_feed is None:

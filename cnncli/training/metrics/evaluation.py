@@ -83,4 +83,5 @@ def evaluate(
             network.evaluate(n)
             sums.add(network, n)
             after_batch(rows)
+    network.sample_weight[:] = 1  # those of this split are not those of others
     return sums.figures()

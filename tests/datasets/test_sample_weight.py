@@ -1,0 +1,129 @@
+"""Weights of images: where they are found, and what is wrong with them."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from cnncli.datasets.load import load
+from cnncli.datasets.section import DataSection
+from cnncli.errors import CnncliError, SpecError
+from cnncli.spec.spec import parse
+from cnncli.training import class_weight
+from cnncli.training.sections import FitSection
+from tests.datasets.test_array_layouts import saved
+from tests.training import small
+
+X, Y = np.zeros((6, 4, 4), np.uint8), np.array([0, 1, 0, 1, 0, 1])
+WEIGHTS = np.array([0.5, 1, 2, 0, 3, 1.25])
+
+
+def of(path, **options):
+    """The weights of each split's own rows."""
+    data = load(DataSection(dataset=str(path), **options), path.parent)
+    return {
+        name: split.weights[split.numbers].tolist() for name, split in data.splits.items() if split.weights is not None
+    }
+
+
+def archive(folder, **arrays):
+    np.savez(folder / "own.npz", x_train=X, y_train=Y, **arrays)
+    return folder / "own.npz"
+
+
+def message(path, **options):
+    with pytest.raises(CnncliError) as caught:
+        of(path, **options)
+    assert "\n" not in str(caught.value)
+    return str(caught.value).replace(f"{path.parent}/", "")
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".h5"])
+@pytest.mark.parametrize("name", ["sample_weight_train", "sample_weight", "sample_weights", "train/sample_weight"])
+def test_arrays_of_these_names_are_weights(tmp_path, name, ending):
+    if ending == ".npy":
+        name = name.replace("/", "_")
+    held = {"x_train": X, "y_train": Y, name: WEIGHTS, "x_val": X, "y_val": Y, "val_sample_weight": WEIGHTS[:, None]}
+    path = saved(tmp_path / "own", ending, held)
+    assert of(path) == {"train": WEIGHTS.tolist(), "validation": WEIGHTS.tolist()}
+    assert of(path, sample_weight=None) == {}
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".h5"])
+def test_sample_weight_names_another_array(tmp_path, ending):
+    path = saved(tmp_path / "own", ending, {"x_train": X, "y_train": Y, "w": np.arange(6)})
+    assert of(path) == {}
+    assert of(path, sample_weight="w") == {"train": [0, 1, 2, 3, 4, 5]}
+    assert "sample_weight must name an array of " in message(path, sample_weight="v")
+
+
+def test_validation_takes_its_weights_from_the_rows_that_it_takes(tmp_path):
+    path = archive(tmp_path, sample_weight=WEIGHTS)
+    assert of(path, validation_split=0.4) == {"train": [0.5, 1, 2], "validation": [0, 3, 1.25]}
+    made = load(DataSection(dataset=str(path), validation_split=0.4, stratified=True), tmp_path).splits
+    for split in made.values():
+        np.testing.assert_array_equal(split.weights, WEIGHTS)
+    assert sorted(made["train"].numbers.tolist() + made["validation"].numbers.tolist()) == list(range(6))
+
+
+def test_other_weights_are_other_data(tmp_path):
+    digests = set()
+    for weights in ({}, {"sample_weight": WEIGHTS}, {"sample_weight": WEIGHTS + 1}):
+        digests.add(load(DataSection(dataset=str(archive(tmp_path, **weights))), tmp_path).digest)
+    assert len(digests) == 3
+
+
+@pytest.mark.parametrize(
+    ("weights", "said"),
+    [
+        (WEIGHTS[:4], "sample_weight must hold a number for each of the 6 images of x_train; it is float64 (4,)"),
+        (np.ones((6, 2)), "sample_weight must hold a number for each of the 6 images of x_train; it is float64 (6, 2)"),
+        (WEIGHTS - 1, "sample_weight must hold weights ≥ 0; row 0 has -0.5"),
+        (np.where(WEIGHTS == 2, np.nan, WEIGHTS), "sample_weight must hold finite float32 numbers; row 2 has nan"),
+        (WEIGHTS * 1e300, "sample_weight must hold finite float32 numbers; row 0 has inf"),
+        (WEIGHTS.astype(str), "sample_weight must hold numbers; it holds dtype '<U32', which is not supported"),
+    ],
+)
+def test_wrong_weights_are_one_line(tmp_path, weights, said):
+    assert message(archive(tmp_path, sample_weight=weights)) == f"own.npz: {said}"
+
+
+def test_weights_of_images_that_are_not_there_are_refused(tmp_path):
+    path = archive(tmp_path, sample_weight_val=WEIGHTS)
+    assert message(path) == "own.npz: sample_weight_val is for validation images, of which there are none"
+
+
+SPEC = """
+data: {dataset: own.npz}
+model: {layers: [Flatten, Dense: {units: 2, activation: softmax}]}
+compile: {optimizer: adam, loss: categorical_crossentropy}
+fit: {class_weight: balanced}
+"""
+
+
+def test_class_weight_and_sample_weight_are_not_given_together(tmp_path):
+    archive(tmp_path, sample_weight=WEIGHTS)
+    with pytest.raises(
+        SpecError, match=r"own.yaml:5:21: class_weight must be omitted where images have a sample_weight"
+    ):
+        parse(SPEC, str(tmp_path / "own.yaml"))
+    made = parse(SPEC.replace("npz", "npz, sample_weight: null"), str(tmp_path / "own.yaml"))
+    assert made.fit.class_weight == class_weight.BALANCED
+    with pytest.raises(CnncliError, match=r"own.npz: class_weight must be omitted where images have a sample_weight"):
+        class_weight.of_rows("balanced", load(DataSection(dataset="own.npz"), tmp_path))
+
+
+def test_other_data_have_none():
+    with pytest.raises(SpecError, match="sample_weight is only for folders of images and files of arrays"):
+        parse(SPEC.replace("own.npz", "mnist5k, sample_weight: w"), "own.yaml")
+
+
+def test_an_interrupted_run_goes_on_with_the_same_weights_of_images(tmp_path):
+    small.write_data(tmp_path)
+    held = dict(np.load(tmp_path / "bars.npz"))
+    np.savez(tmp_path / "bars.npz", **held, sample_weight=np.random.default_rng(0).random(50))
+    plan = replace(small.plan(tmp_path), fit=FitSection(epochs=2, batch_size=8))
+    small.run(plan, tmp_path / "whole")
+    small.interrupt(plan, tmp_path / "part", epoch=2, batch=3)
+    small.run(plan, resume=tmp_path / "part")
+    assert small.outcome(tmp_path / "whole") == small.outcome(tmp_path / "part")
