@@ -136,6 +136,7 @@ def _folder(source: Found, data: DataSection, to: Asked) -> Description:
         len(listing.outputs) or None,
         selection.fold(listing, data, to.seed),
         tuple(listing.notes),
+        any(sample.file in listing.weights for sample in listing.splits.get("train", ())),
     )
 
 
@@ -147,7 +148,8 @@ def _table(source: Found, data: DataSection, to: Asked) -> Description:
     tables = csv_layout.tables(source, data, evaluated=to.evaluated)
     samples = {name: len(part) for name, part in csv_rows.divided(tables, data, to.seed).items()}
     shape = csv_layout.image_shape(tables, to.input_shape)
-    return Description(source.name, shape, len(tables.classes) or None, samples, "uint8", notes=tables.notes)
+    classes, weighted = len(tables.classes) or None, "train" in tables.weights
+    return Description(source.name, shape, classes, samples, "uint8", notes=tables.notes, weighted=weighted)
 
 
 def _downloaded(source: Found, data: DataSection, to: Asked) -> Description:

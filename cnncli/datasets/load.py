@@ -123,7 +123,10 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
 
     made = load_images.read(source, data, seed, progress, model.void, evaluated=model.evaluated)
     splits = {
-        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints, made.groups)
+        name: Split(
+            *(made.x, made.y, source.name, name, 0, rows),
+            *(made.files, made.masks, made.fingerprints, made.groups, made.weights),
+        )
         for name, rows in made.rows.items()
     }
     whole = _dataset(source.name, splits, made.classes, made.digest)
@@ -142,6 +145,9 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
         for name, x in csv_arrays.read(found).items()
     }
+    for name, weights in found.weights.items():
+        given = array_files.digest(f"sample_weight_{name}", np.array(weights, np.float32), state)
+        files[name] = replace(files[name], weights=given)
     if not model.evaluated:
         stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}

@@ -15,6 +15,8 @@ from cnncli.layers.declarations.list_types import ListOf, PairOf
 from cnncli.layers.declarations.mapping_types import FieldMapping
 from cnncli.layers.declarations.validation_errors import ValidationError
 
+AUTO: Literal["auto"] = "auto"
+"""`sample_weight` where the names of arrays and columns say which has the weights."""
 TRAIN: Literal["train"] = "train"
 """`normalize` by the training images."""
 
@@ -242,7 +244,7 @@ class DataSection(Declaration):
     """What keeps images of a patient, a track or a recording in one split: a regular expression with one group in
     parentheses, for the files' names relative to the dataset, or a column of labels.csv; of arrays the name of another
     array, whole numbers (N,) for the training rows."""
-    sample_weight: Annotated[str | int | None, Maybe(_Column("auto, or an array or a column by its name"))] = "auto"
+    sample_weight: Annotated[str | int | None, Maybe(_Column("auto, or an array or a column by its name"))] = AUTO
     """A weight of each image in the loss, as Keras' `sample_weight`: an array beside y_train, or a column of a table.
     auto takes one called sample_weight (of arrays also sample_weight_train, sample_weight_val, …); null takes none."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | Colors | None, Maybe(_Palette(MOST_MASKED + 1))] = None

@@ -5,12 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from cnncli.datasets.images import input_tables
 from cnncli.datasets.load import load
 from cnncli.datasets.section import DataSection
-from cnncli.errors import CnncliError, SpecError
+from cnncli.errors import CnncliError, DeclarationError, SpecError
 from cnncli.spec.spec import parse
 from cnncli.training import class_weight
 from cnncli.training.sections import FitSection
+from tests.datasets.photos import table
 from tests.datasets.test_array_layouts import saved
 from tests.training import small
 
@@ -127,3 +129,69 @@ def test_an_interrupted_run_goes_on_with_the_same_weights_of_images(tmp_path):
     small.interrupt(plan, tmp_path / "part", epoch=2, batch=3)
     small.run(plan, resume=tmp_path / "part")
     assert small.outcome(tmp_path / "whole") == small.outcome(tmp_path / "part")
+
+
+def pixels(folder, name, columns, rows):
+    """A table of images of 2 × 2 pixels, the others of its columns first."""
+    lines = [",".join([*columns, "p0", "p1", "p2", "p3"]), *(f"{row},1,2,3,4" for row in rows)]
+    (folder / name).write_text("\n".join(lines) + "\n")
+    return folder / name
+
+
+def test_a_column_of_a_table_of_pixels_is_weights(tmp_path):
+    path = pixels(tmp_path, "own.csv", ("label", "sample_weight"), ["a,0.5", "b,2", "a,0"])
+    assert of(path) == {"train": [0.5, 2, 0]}
+    data = load(DataSection(dataset=str(path)), tmp_path)
+    assert data.train.x.reshape(3, -1).tolist() == [[1, 2, 3, 4]] * 3
+    assert data.train.y.tolist() == [0, 1, 0]
+    assert "own.csv: sample_weight: weights of the images in the loss" in data.notes[0]
+
+
+@pytest.mark.parametrize("asked", ["w", 1])
+def test_sample_weight_names_a_column(tmp_path, asked):
+    path = pixels(tmp_path, "train.csv", ("w", "label"), ["0.5,a", "2,b", "0,a"])
+    pixels(tmp_path, "val.csv", ("label",), ["a", "b"])
+    if asked == "w":
+        assert of(path, sample_weight="w") == {"train": [0.5, 2, 0]}
+    (tmp_path / "val.csv").unlink()
+    assert of(path, sample_weight=asked) == {"train": [0.5, 2, 0]}
+    assert message(path, sample_weight="v") == (
+        "sample_weight must be a column of train.csv, w, label, p0, p1, … or 1 to 6; received v"
+    )
+
+
+def test_wrong_weights_of_a_table_are_named_with_their_lines(tmp_path):
+    path = pixels(tmp_path, "own.csv", ("label", "sample_weight"), ["a,0.5", "b,-2", "a,", "b,x"])
+    with pytest.raises(CnncliError) as caught:
+        load(DataSection(dataset=str(path)), tmp_path)
+    assert [line.strip() for line in str(caught.value).splitlines()[1:]] == [
+        "own.csv:3:2: 'sample_weight' must be a number ≥ 0; received '-2'",
+        "own.csv:4:2: 'sample_weight' must be a number ≥ 0; it is empty",
+        "own.csv:5:2: 'sample_weight' must be a number ≥ 0; received 'x'",
+    ]
+
+
+def test_a_column_of_a_table_of_images_is_weights(tmp_path):
+    rows = [f"{name}.png,{kind},{weight}" for name, kind, weight in zip("abcd", "xyxy", (0.5, 2, 0, 1), strict=True)]
+    table(tmp_path / "photos", "\n".join(["file,kind,sample_weight", *rows]) + "\n")
+    columns = {"columns": {"label": "kind"}}
+    assert of(tmp_path / "photos", **columns) == {"train": [0.5, 2, 0, 1]}
+    assert of(tmp_path / "photos", sample_weight=None, **columns) == {}
+    data = load(DataSection(dataset="photos", **columns), tmp_path)
+    assert any("sample_weight: weights of the images in the loss" in note for note in data.notes)
+    with pytest.raises(
+        DeclarationError, match=r"sample_weight must be a column of a table of the images in .*; received w"
+    ):
+        load(DataSection(dataset="photos", sample_weight="w", **columns), tmp_path)
+
+
+def test_numbers_of_images_may_have_weights(tmp_path):
+    table(tmp_path / "photos", "file,age,w\na.png,3,0.5\nb.png,4,2\nc.png,5,1\n")
+    data = load(DataSection(dataset="photos", targets="values", sample_weight="w"), tmp_path).train
+    assert (data.y.tolist(), data.weights.tolist()) == ([[3], [4], [5]], [0.5, 2, 1])
+
+
+def test_a_table_with_weights_is_predicted(tmp_path):
+    path = pixels(tmp_path, "new.csv", ("sample_weight",), ["1", "0"])
+    found = input_tables.read(path, (2, 2, 1))
+    assert found.images.reshape(2, 4).tolist() == [[1, 2, 3, 4]] * 2

@@ -19,11 +19,11 @@ from math import prod
 from pathlib import Path
 from typing import IO
 
+from cnncli.datasets.section import AUTO
 from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import CnncliError, DeclarationError
-from cnncli.hints import few
 from cnncli.system.files import open_regular
 
 MAGIC = b"\x93NUMPY"
@@ -159,10 +159,9 @@ def notes(
     taken = [part.key for split in used.values() for part in (split.x, split.y) if part]
     weighing = [header.title.removesuffix(".npy") for header in weights]
     others = {key: name for key, name in names.items() if name.removesuffix(".npy") not in weighing}
-    weighed = [f"{few(weighing, 3)}: weights of the images in the loss (`sample_weight: null` under `data` omits them)"]
     return [
         *array_names.notes(others, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])]),
-        *(weighed if weighing else []),
+        *([array_names.weights_note(weighing)] if weighing else []),
     ]
 
 
@@ -307,8 +306,6 @@ class SplitHeaders:
         return self.x.shape[0]
 
 
-AUTO = "auto"
-"""`sample_weight` of a spec that does not say which array has the weights."""
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 """The suffix of an archive's keys, and the name of the split."""
 FEW_CHANNELS, LEAST_SIDE = (1, 3, 4), 8
