@@ -5,11 +5,12 @@ from typing import Annotated, Any, ClassVar
 
 from cnncli.layers.declarations.declaration import Declaration, PositiveInt, list_of
 from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Only, Schema
-from cnncli.layers.declarations.list_types import ListOf
+from cnncli.layers.declarations.list_types import ItemOrList, ListOf
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.losses import LossField, OneOrSeveral
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
+from cnncli.training.epochs import Epochs
 from cnncli.training.metrics.vocabulary import METRICS, Metric
 from cnncli.training.optimizers.optimizers import OptimizerField
 
@@ -76,4 +77,29 @@ class FitSection(Declaration):
     shuffle: bool = True
     class_weight: Annotated[str | Weights | None, Maybe(ClassWeight())] = None
     """Class weights of the training loss: balanced, or weights of classes by name or index."""
+    initial_epoch: Annotated[int, Integer(0)] = 0
+    """Epochs that count as trained: the first one has the number after."""
+    steps_per_epoch: Annotated[int | None, Maybe(Integer(1))] = None
+    """Batches of an epoch; the next epoch goes on with the next ones, and ends early where the data end. By default all
+    training data."""
+    validation_steps: Annotated[int | None, Maybe(Integer(1))] = None
+    """Batches of a validation, always the first ones; by default all validation data."""
+    validation_batch_size: Annotated[int | None, Maybe(Integer(1))] = None
+    """Batch size of validation; by default batch_size."""
+    validation_freq: Annotated[int | tuple[int, ...], ItemOrList(Integer(1))] = 1
+    """Validate every so many epochs, or after the epochs of a list."""
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()
+
+    def epochs_of(self, images: int) -> Epochs:
+        """The epochs of so many training images."""
+        return Epochs(images, self.batch_size, self.steps_per_epoch, self.initial_epoch)
+
+    def validates(self, epoch: int) -> bool:
+        """Whether an epoch, counted from 1, is validated."""
+        often = self.validation_freq
+        return epoch in often if isinstance(often, tuple) else epoch % often == 0
+
+    @property
+    def largest_batch(self) -> int:
+        """The most images that are worked on at once."""
+        return max(self.batch_size, self.validation_batch_size or 0)

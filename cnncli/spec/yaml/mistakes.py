@@ -171,7 +171,6 @@ REJECTED_KEYS: dict[str, str] = {
     "input_dim": "the number of inputs comes from the layer before",
     "input_shape": "set `input_shape: [28, 28, 1]` under `model`",
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
-    "steps_per_epoch": "an epoch is one pass over the training data",
     "validation_data": "save it as x_val and y_val, or set `validation_split` under `data`",
     "pss_evaluation_shards": "there is one process, and no server of parameters",
     "weighted_metrics": "metrics count every sample alike, as Keras' `metrics` do",

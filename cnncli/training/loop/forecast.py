@@ -82,7 +82,7 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     """
     train = dataset.train
     assert train is not None
-    batches = -(-len(train) // network.batch_size)
+    batches, fit = plan.fit.epochs_of(len(train)).longest, plan.fit
     prepare(network, 1, plan.data.augment)
     network.initialize(plan.seed)
     update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(plan.compile.metrics), count(1)
@@ -95,7 +95,8 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
         sums.add(network, n)
         update.run(step)
 
-    trained = _seconds(train_on, order(len(train), plan.seed, 0, shuffle=plan.fit.shuffle), network.batch_size)
+    rows = order(len(train), plan.seed, 0, shuffle=fit.shuffle)[: batches * fit.batch_size]
+    trained = _seconds(train_on, rows, fit.batch_size)
     judged = 0.0
     if dataset.validation is not None:
         validation = Feed.of(dataset.validation, plan.rescale, network)
@@ -106,7 +107,9 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
             sums.add(network, n)
 
         with network.steady_weights():
-            judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
+            size = fit.validation_batch_size or fit.batch_size
+            most = len(dataset.validation) if fit.validation_steps is None else fit.validation_steps * size
+            judged = _seconds(judge, np.arange(len(dataset.validation))[:most], size)
     memory = _memory(plan, dataset, network, update, process)
     return Forecast(dataset.sizes, network.threads, memory, batches, trained, judged, dataset.groups)
 

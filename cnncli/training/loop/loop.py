@@ -22,7 +22,7 @@ from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
 from cnncli.training.events import BatchDone, EpochDone, Event, Stopped
 from cnncli.training.loop.interruption import Interruption
-from cnncli.training.metrics.evaluation import Sums, evaluate, portions
+from cnncli.training.metrics.evaluation import Sums, evaluate
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
@@ -72,7 +72,7 @@ class Trainer:
         train, validation = job.dataset.train, job.dataset.validation
         if train is None:
             raise CnncliError(f"{job.dataset.source}: no training images")
-        self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
+        self.epochs = job.fit.epochs_of(len(train))
         given = job.fit.class_weight
         weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
         self.train_feed = self._feed(train, job.augment, weights)
@@ -80,8 +80,9 @@ class Trainer:
         outputs = only(network.targets).shape[-1]
         directions = {name: metric.better for metric in job.metrics for name in metric.names(outputs)}
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
-        self.update = Update(network, job.optimizer, self.batches)
-        self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
+        self.update = Update(network, job.optimizer, self.epochs.longest)
+        self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
+        self.sums, self.best = Sums(job.metrics), Best()
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -148,9 +149,10 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """Train the remaining batches of the epoch; a callback may end it early."""
-        state, fit = self.state, self.job.fit
-        rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
-        left = [] if state.stopped_by else list(portions(self.count, fit.batch_size))[state.batch :]
+        state, epochs = self.state, self.epochs
+        rows = order(epochs.count, self.job.seed, epochs.passes(state.epoch), shuffle=self.job.fit.shuffle)
+        batches = epochs.portions(state.epoch)
+        left = [] if state.stopped_by else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
             self.train_feed.expect(rows[coming])
@@ -162,7 +164,7 @@ class Trainer:
             state.batch += 1
             self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
-            event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
+            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()
@@ -171,10 +173,14 @@ class Trainer:
         self.network.sample_weight[:] = 1  # those of the training images apply to them only
 
     def _validate(self) -> dict[str, float]:
-        if self.validation_feed is None:
+        fit = self.job.fit
+        if self.validation_feed is None or not fit.validates(self.state.epoch + 1):
             return {}
         figures = evaluate(
-            self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._raise_if_interrupted()
+            *(self.network, self.validation_feed, self.job.metrics),
+            batch_size=fit.validation_batch_size or fit.batch_size,
+            steps=fit.validation_steps,
+            after_batch=lambda rows: self._raise_if_interrupted(),
         )
         if not isfinite(figures["loss"]):
             raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
@@ -185,7 +191,7 @@ class Trainer:
             raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
 
     def _diverged(self, what: str) -> DivergedError:
-        kept = f"those of epoch {self.state.epoch}" if self.state.epoch else "the first ones"
+        kept = f"those of epoch {self.state.epoch}" if self.state.history else "the first ones"
         return DivergedError(
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
@@ -196,7 +202,7 @@ class Trainer:
             self._save()
             state = self.state
             self.interruption.raise_if_interrupted(
-                f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}"
+                f"in epoch {state.epoch + 1} after batch {state.batch} of {len(self.epochs.portions(state.epoch))}"
             )
 
     def _hand_out(self) -> int:
@@ -204,7 +210,7 @@ class Trainer:
         hooks, epoch = self.chosen()
         if hooks is not None:
             self.save_best(hooks.tensors, epoch)
-        elif not self.state.epoch:
+        elif not self.state.history:
             self.save_best(self.network.tensors(), 0)
         return epoch
 

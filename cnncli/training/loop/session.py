@@ -116,8 +116,8 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     """
     if place.output:
         check_output(place.output)
-    check_memory(plan.model, plan.compile, plan.fit.batch_size, limit())
-    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.batch_size, threads=threads)
+    check_memory(plan.model, plan.compile, plan.fit.largest_batch, limit())
+    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.largest_batch, threads=threads)
     for split in dataset.splits.values():
         Feed.of(split, plan.rescale, network)
     if plan.fit.class_weight is not None:
@@ -167,7 +167,8 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
         finally:
             run.discard()
             run.close()
-    figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
+    kept = next((figures for figures in history if figures["epoch"] == epoch), {})
+    figures = {key: value for key, value in kept.items() if key != "epoch"}
     return Result(run.shown, epoch, best.digest, figures, test)
 
 
@@ -291,6 +292,7 @@ def _test(
         network,
         feed,
         plan.compile.metrics,
+        batch_size=plan.fit.batch_size,
         after_batch=lambda rows: interruption.raise_if_interrupted("in the final test"),
     )
     if not isfinite(figures["loss"]):
