@@ -100,6 +100,11 @@ class FitSection(Declaration):
         return epoch in often if isinstance(often, tuple) else epoch % often == 0
 
     @property
+    def trained_epochs(self) -> int:
+        """How many epochs are trained, if no callback ends the training."""
+        return max(0, self.epochs - self.initial_epoch)
+
+    @property
     def largest_batch(self) -> int:
         """The most images that are worked on at once."""
         return max(self.batch_size, self.validation_batch_size or 0)

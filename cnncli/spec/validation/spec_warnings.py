@@ -17,6 +17,7 @@ from cnncli.spec.yaml.tree import Place
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import CosineDecay
+from cnncli.training.sections import FitSection
 
 
 def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
@@ -134,6 +135,15 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
                     f"{key} L1L2 has no effect, because l1 and l2 default to 0, as in Keras: "
                     "set them, as in {L1L2: {l1: 0.01, l2: 0.01}}",
                 )
+
+
+def warn_about_epochs(fit: FitSection, description: Description | None, place: Place, problems: Problems) -> None:
+    """Warn about epochs of which none is trained, or validated though there are data for it. `place`: of the section."""
+    if fit.initial_epoch >= fit.epochs > 0:
+        problems.warn(place, f"nothing is trained: initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}")
+    validated = any(map(fit.validates, range(fit.initial_epoch + 1, fit.epochs + 1)))
+    if description is not None and "validation" in description.samples and fit.trained_epochs and not validated:
+        problems.warn(place, "no epoch is validated: validation_freq names none that is trained")
 
 
 def warn_about_schedule(optimizer: Optimizer, place: Place, problems: Problems) -> None:

@@ -146,6 +146,7 @@ class _Validation:
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
             return None
         self._warn(model, compiled, data, description)
+        spec_warnings.warn_about_epochs(fit, description, self._fit_place(), self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
@@ -259,6 +260,11 @@ class _Validation:
         given = section.get(key) if isinstance(section, Mapping) else None
         assert given is not None
         return given.place
+
+    def _fit_place(self) -> Place:
+        """The place of the section `fit`, or of the whole spec."""
+        entry = self.tree.entry("fit")
+        return self.tree.place if entry is None else entry.key.place
 
     def _of_optimizer(self, argument: str) -> Place:
         """The place of an argument's value."""
