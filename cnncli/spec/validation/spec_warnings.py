@@ -140,8 +140,10 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
 def warn_about_epochs(fit: FitSection, description: Description | None, place: Place, problems: Problems) -> None:
     """Warn about epochs of which none is trained, or validated though there are data for it. `place`: of the section."""
     if fit.initial_epoch >= fit.epochs > 0:
-        problems.warn(place, f"nothing is trained: initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}")
-    validated = any(map(fit.validates, range(fit.initial_epoch + 1, fit.epochs + 1)))
+        rule = f"initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}"
+        problems.warn(place, f"nothing is trained: {rule}")
+    often, first, last = fit.validation_freq, fit.initial_epoch, fit.epochs
+    validated = any(first < at <= last for at in often) if isinstance(often, tuple) else first // often < last // often
     if description is not None and "validation" in description.samples and fit.trained_epochs and not validated:
         problems.warn(place, "no epoch is validated: validation_freq names none that is trained")
 
