@@ -207,7 +207,7 @@ def _described(source: Found, data: DataSection) -> Description:
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
     if data.group_by is not None:
         archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
-    weights = archive.weights(source, arrays, data.sample_weight, found)
+    weights = archive.weights(source, arrays, data.sample_weight, found, masks=data.targets == "masks")
     notes = tuple(archive.notes(source, arrays, found, data.group_by, weights.values()))
     shape, weighted = image_shape(first.shape), "train" in weights
     return Description(source.name, shape, None, samples, dtype, values=values, notes=notes, weighted=weighted)

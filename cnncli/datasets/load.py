@@ -97,7 +97,7 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
         header = archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
         groups = array_files.read(header, source.kind).tolist()
         made["train"] = replace(made["train"], groups=tuple(map(str, groups)))
-    weights = archive.weights(source, arrays, data.sample_weight, found)
+    weights = archive.weights(source, arrays, data.sample_weight, found, masks=data.targets == "masks")
     for name, header in weights.items():
         given = array_files.read(header, source.kind)
         made[name] = replace(made[name], weights=array_files.weights(given, header, state))

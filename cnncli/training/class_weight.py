@@ -1,8 +1,8 @@
 """`fit.class_weight`, as in Keras: weights of the classes in the training loss.
 
-It multiplies the loss of each training image, of rows of shares by their greatest; the mean is still over the number of
-images, not over the weights. Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their
-own class.
+It multiplies the loss of each training image, of rows of shares by their greatest, and with masks that of each pixel
+(as Keras' sample_weight of pixels does); the mean is still over the number of images or pixels, not over the weights.
+Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their own class.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.graph.model import only
 from cnncli.hints import few
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.mapping_types import Numbers
 from cnncli.layers.declarations.validation_errors import ValidationError
 
 if TYPE_CHECKING:
+    from cnncli.datasets.batches import OfClasses
     from cnncli.datasets.dataset import Array, Dataset
+    from cnncli.graph.network import Network
 
 BALANCED: Literal["balanced"] = "balanced"
 KEY = "class_weight"
@@ -71,6 +74,61 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
     return numbered
 
 
+def weighs_pixels(given: str | Weights | None, targets: str, dataset: "Dataset") -> bool:
+    """Whether weights of classes, or those of the dataset, are those of pixels."""
+    weights = [split.weights for split in dataset.splits.values() if split.weights is not None]
+    return (given is not None and targets == "masks") or any(each.ndim > 1 for each in weights)
+
+
+def of_training(given: str | Weights, dataset: "Dataset", network: "Network") -> "Array | OfClasses":
+    """The weights of the rows of the training split, or of the classes of pixels that the network weighs; see below."""
+    if network.weigh_positions:
+        return of_pixels(given, dataset, only(network.targets).shape[-1], network.loss.void)
+    return of_rows(given, dataset, network.loss.void)
+
+
+def of_pixels(given: str | Weights, dataset: "Dataset", outputs: int, void: int | None = None) -> "OfClasses":
+    """The weight of each class of pixels, which classes that are not listed have too: 1.
+
+    "balanced" gives a class n / (classes · its pixels) of the training masks, whose `void` pixels do not count. Raises
+    CnncliError where images have weights of their own, DeclarationError for an unknown class.
+    """
+    import numpy as np
+
+    from cnncli.datasets.batches import OfClasses
+    from cnncli.datasets.masks import byte_of
+
+    train = dataset.train
+    assert train is not None and train.y is not None
+    for split in dataset.splits.values():
+        if split.weights is not None:
+            raise CnncliError(f"{split.source}: {WITH_OTHERS}")
+    table = np.ones(max(2, outputs))
+    if isinstance(given, Weights):
+        for number, weight in by_number(given, dataset.classes or ("0", "1")).items():
+            if number < len(table):
+                table[number] = weight
+        return OfClasses(table.astype(np.float32))
+    counts = np.zeros(256, np.int64)
+    for row in train.numbers:  # one after another, because they may be larger than memory
+        mask = train.y[row]
+        numbers = mask if mask.dtype == np.uint8 else mask[..., 0] > 0.5 if mask.shape[-1] == 1 else mask.argmax(-1)
+        counts += np.bincount(numbers.ravel().astype(np.int64), minlength=256)[:256]
+    if (ignored := byte_of(void)) is not None:
+        counts[ignored] = 0
+    table[:] = _balanced(counts[: len(table)])
+    return OfClasses(table.astype(np.float32))
+
+
+def _balanced(counts: "Array") -> "Array":
+    """Weights with which all classes that there are count alike, float64 (classes,); 1 for the others."""
+    import numpy as np
+
+    table, shown = np.ones(len(counts)), counts > 0
+    table[shown] = counts.sum() / (shown.sum() * counts[shown])
+    return table
+
+
 def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -> "Array":
     """The weight of each row of the training split's arrays: float32 (N,). Classes not listed have weight 1.
 
@@ -94,9 +152,7 @@ def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -
                 table[number] = weight
     else:
         held = numbers[split.numbers]
-        counts = np.bincount(held[held != void], minlength=len(table))
-        shown = counts > 0
-        table[shown] = counts.sum() / (shown.sum() * counts[shown])
+        table = _balanced(np.bincount(held[held != void], minlength=len(table)))
     rows: Array = table.astype(np.float32)[numbers]
     return rows
 

@@ -90,6 +90,26 @@ def test_wrong_weights_are_one_line(tmp_path, weights, said):
     assert message(archive(tmp_path, sample_weight=weights)) == f"own.npz: {said}"
 
 
+def test_pixels_of_masks_have_weights_of_their_own(tmp_path):
+    masks = np.arange(96).reshape(6, 4, 4) % 2
+    weights = np.random.default_rng(0).random((6, 4, 4)).astype(np.float32)
+    np.savez(tmp_path / "own.npz", x_train=X, y_train=masks, sample_weight=weights[..., None])
+    assert of(tmp_path / "own.npz", targets="masks") == {"train": weights.tolist()}
+    said = "sample_weight must hold a number for each of the 6 images of x_train; it is float32 (6, 4, 4, 1)"
+    assert message(tmp_path / "own.npz") == f"own.npz: {said}"
+    for wrong, rule in ((weights[:, :3], "images of x_train or of their pixels; it is"), (weights - 1, "weights ≥ 0")):
+        np.savez(tmp_path / "own.npz", x_train=X, y_train=masks, sample_weight=wrong)
+        assert rule in message(tmp_path / "own.npz", targets="masks")
+    np.savez(
+        tmp_path / "own.npz",
+        **{"x_train": X, "y_train": masks, "sample_weight": weights},
+        **{"x_val": X, "y_val": masks, "sample_weight_val": WEIGHTS},
+    )
+    assert "weights must be those of images, or those of pixels, in all splits" in message(
+        tmp_path / "own.npz", targets="masks"
+    )
+
+
 def test_weights_of_images_that_are_not_there_are_refused(tmp_path):
     path = archive(tmp_path, sample_weight_val=WEIGHTS)
     assert message(path) == "own.npz: sample_weight_val is for validation images, of which there are none"

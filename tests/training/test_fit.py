@@ -71,9 +71,6 @@ def plan(folder, case):
     return made, {"last/kernel": kernel, "last/bias": bias}
 
 
-FIXTURE["cases"] = [case for case in FIXTURE["cases"] if "pixels" not in str(case["weights"])]
-
-
 @pytest.mark.parametrize("case", FIXTURE["cases"], ids=[case["name"] for case in FIXTURE["cases"]])
 def test_epochs_are_those_of_keras(tmp_path, monkeypatch, case):
     write_data(tmp_path / "bars.npz", case)

@@ -103,11 +103,16 @@ def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header
 
 
 def weights(
-    source: Found, arrays: Mapping[str, Header], name: str | int | None, splits: Mapping[str, "SplitHeaders"]
+    source: Found,
+    arrays: Mapping[str, Header],
+    name: str | int | None,
+    splits: Mapping[str, "SplitHeaders"],
+    *,
+    masks: bool = False,
 ) -> dict[str, Header]:
     """The arrays of sample weights by split: those that their names say to be, and for the training rows that of the
-    `name`, unless it is "auto"; none where it is null. Raises DeclarationError for a name of no array, and CnncliError
-    for a shape or dtype that are not those of weights.
+    `name`, unless it is "auto"; none where it is null. With `masks` they may be those of pixels, for all splits alike.
+    Raises DeclarationError for a name of no array, and CnncliError for a shape or dtype that are not those of weights.
     """
     if name is None:
         return {}
@@ -120,11 +125,15 @@ def weights(
         rows = splits[split].x.shape[:1] if split in splits else None
         if rows is None:
             raise CnncliError(f"{header.place} is for {split} images, of which there are none")
-        if header.shape not in (rows, (*rows, 1)) or header.kind not in INTEGERS + FLOATS:
+        pixels = [splits[split].x.shape[:3]] if masks else []
+        if header.shape not in (rows, (*rows, 1), *pixels, *((*shape, 1) for shape in pixels)):
+            each = " or of their pixels" if masks else ""
             raise CnncliError(
-                f"{header.place} must hold a number for each of the {rows[0]:,} images of {splits[split].x.title}; "
-                f"it is {header.dtype} {header.shape}"
+                f"{header.place} must hold a number for each of the {rows[0]:,} images of "
+                f"{splits[split].x.title}{each}; it is {header.dtype} {header.shape}"
             )
+    if len({header.shape[1:3] in ((), (1,)) for header in found.values()}) > 1:
+        raise CnncliError(f"{source.file}: weights must be those of images, or those of pixels, in all splits")
     return found
 
 

@@ -186,11 +186,14 @@ def values(y: Array, header: Header, void: int | None = None) -> Array:
 
 
 def weights(given: Array, header: Header, state: "hashlib._Hash") -> Array:
-    """Sample weights, float32 (N,), added to the digest. Raises CnncliError naming the first that is not ≥ 0."""
-    made = finite(digest(header.key, given.reshape(-1), state), header)
+    """Sample weights, float32 (N,) or (N, H, W), added to the digest. Raises CnncliError naming the first that is not
+    ≥ 0.
+    """
+    given = given.reshape(given.shape[:3] if given.ndim > 2 else -1)
+    made = finite(digest(header.key, given, state), header)
     if (made < 0).any():
-        row = int(np.argmax(made < 0))
-        raise CnncliError(f"{header.place} must hold weights ≥ 0; row {row} has {made[row]}")
+        row, *place = np.argwhere(made < 0)[0]
+        raise CnncliError(f"{header.place} must hold weights ≥ 0; row {row} has {made[(row, *place)]}")
     return made
 
 

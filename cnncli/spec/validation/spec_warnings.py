@@ -138,7 +138,7 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
 
 
 def warn_about_epochs(fit: FitSection, description: Description | None, place: Place, problems: Problems) -> None:
-    """Warn about epochs of which none is trained, or validated though there are data for it. `place`: of the section."""
+    """Warn about epochs of which none is trained, or validated where there are data for it. `place`: of the section."""
     if fit.initial_epoch >= fit.epochs > 0:
         rule = f"initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}"
         problems.warn(place, f"nothing is trained: {rule}")

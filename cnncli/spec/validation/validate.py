@@ -140,7 +140,7 @@ class _Validation:
         if compiled is not None and self.lowered is not None:
             checks.check_optimizer(compiled.optimizer, self.lowered, self._of_optimizer, self.problems)
         if fit is not None and fit.class_weight is not None and data is not None:
-            self._check_class_weight(fit, data, description)
+            self._check_class_weight(fit, data, compiled, description)
         if compiled is not None and data is not None and description is not None:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
@@ -278,11 +278,14 @@ class _Validation:
         places = item_places(self.tree, "compile", "metrics")
         checks.check_input_as_target(compiled, self._compiled_place("loss"), places, self.problems)
 
-    def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
+    def _check_class_weight(
+        self, fit: FitSection, data: DataSection, compiled: CompileSection | None, description: Description | None
+    ) -> None:
         section = self.tree.get("fit")
         given = section.get("class_weight") if isinstance(section, Mapping) else None
         assert given is not None
-        checks.check_class_weight(fit, data, description, given.place, self.problems)
+        loss = None if compiled is None else compiled.loss
+        checks.check_class_weight(fit, data, description, given.place, self.problems, loss=loss)
 
     def _check_figures(
         self,

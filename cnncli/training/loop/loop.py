@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.augment.augmentation import Augmentation
-from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.batches import Feed, OfClasses, order
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
@@ -74,7 +74,7 @@ class Trainer:
             raise CnncliError(f"{job.dataset.source}: no training images")
         self.epochs = job.fit.epochs_of(len(train))
         given = job.fit.class_weight
-        weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
+        weights = None if given is None else class_weight.of_training(given, job.dataset, network)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
         outputs = only(network.targets).shape[-1]
@@ -242,7 +242,9 @@ class Trainer:
         with self.update.averages(shown=False):
             checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | None = None) -> Feed:
+    def _feed(
+        self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | OfClasses | None = None
+    ) -> Feed:
         job = self.job
         return Feed.of(split, job.rescale, self.network, augment=augment, seed=job.seed, weights=weights)
 

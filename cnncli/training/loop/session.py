@@ -117,11 +117,16 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     if place.output:
         check_output(place.output)
     check_memory(plan.model, plan.compile, plan.fit.largest_batch, limit())
-    network = Network(plan.model, plan.compile.loss, batch_size=plan.fit.largest_batch, threads=threads)
-    for split in dataset.splits.values():
-        Feed.of(split, plan.rescale, network)
+    network = Network(
+        *(plan.model, plan.compile.loss),
+        batch_size=plan.fit.largest_batch,
+        threads=threads,
+        weigh_positions=class_weight.weighs_pixels(plan.fit.class_weight, plan.data.targets, dataset),
+    )
+    for name, split in dataset.splits.items():
+        Feed.of(split, plan.rescale, network, augment=plan.data.augment if name == "train" else ())
     if plan.fit.class_weight is not None:
-        class_weight.of_rows(plan.fit.class_weight, dataset, plan.compile.loss.void)
+        class_weight.of_training(plan.fit.class_weight, dataset, network)
     if place.weights:
         _load(network, place.weights)
     elif place.fitting:
@@ -287,7 +292,9 @@ def _test(
     """The metrics on the test split, if there is one. `weights` names the weights in error messages."""
     if dataset.test is None:
         return None
-    feed = Feed.of(dataset.test, plan.rescale, network)
+    weighed = dataset.test.weights is not None and dataset.test.weights.ndim == 1  # as `cnncli evaluate` does
+    test = dataset.test if weighed else replace(dataset.test, weights=None)
+    feed = Feed.of(test, plan.rescale, network)
     figures = evaluate(
         network,
         feed,
