@@ -44,6 +44,9 @@ class CompileSection(Declaration):
         "run_eagerly": Only(False, why=COMPILED),
         "steps_per_execution": Integer(1),
         "auto_scale_loss": Boolean(),
+        "weighted_metrics": Only(
+            None, [], why="metrics count every image alike, as Keras' `metrics` do: list them there"
+        ),
     }
 
     optimizer: OptimizerField

@@ -173,7 +173,6 @@ REJECTED_KEYS: dict[str, str] = {
     "batch_input_shape": "it belongs under `model`, without the batch: `input_shape: [28, 28, 1]`",
     "validation_data": "save it as x_val and y_val, or set `validation_split` under `data`",
     "pss_evaluation_shards": "there is one process, and no server of parameters",
-    "weighted_metrics": "metrics count every sample alike, as Keras' `metrics` do",
     "rms_scaling": "use RMSNormalization",
     "ignore_class": "as in Keras, only sparse_categorical_crossentropy does, of the losses",
     "num_classes": "the number of classes is that of the model's outputs",
