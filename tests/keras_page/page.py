@@ -68,8 +68,9 @@ FITTING = {
     "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
     "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of several "
     "classes, of which Keras takes the first: class_weight.json, fit.json",
-    "initial_epoch, steps_per_epoch, validation_steps, validation_batch_size, validation_freq": "Keras': fit.json. The "
-    "final weights are those of the best validated epoch",
+    "initial_epoch, steps_per_epoch": "as in Keras: fit.json",
+    "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
+    "the best validated epoch",
     "validation_split, sample_weight of validation data": "under `data`",
     "verbose, steps_per_execution, auto_scale_loss": "have no effect",
     "jit_compile, run_eagerly": "every network is compiled before it runs",
