@@ -66,8 +66,8 @@ WHY_NOT = (
 """Why names that match are not here, besides `REASONS`."""
 FITTING = {
     "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
-    "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of several "
-    "classes, of which Keras takes the first: class_weight.json, fit.json",
+    "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of "
+    "several classes, of which Keras takes the first: class_weight.json, fit.json",
     "initial_epoch, steps_per_epoch": "as in Keras: fit.json",
     "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
     "the best validated epoch",
