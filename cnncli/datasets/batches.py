@@ -94,12 +94,20 @@ class OneHot:
         return kernels.gather.one_hot(runtime.tensor(self.source), rows, out, self.void)
 
 
+@dataclass(frozen=True, eq=False)
+class OfClasses:
+    """The weights of pixels by their classes: float32 (classes,)."""
+
+    table: Array
+
+
 class Feed:
     """Fills arrays with the rows of one split: images scaled, class numbers as one-hot rows.
 
     `inputs`: real (capacity, H, W, C); `targets`: real (capacity, *output) by the output's name, of which there is one
     today. `augment`: what is then done to them at random, keyed by `seed` and each batch's step. `weights`: each row's,
-    float32 (N,), and the array that they go to, real (capacity,); with a loss that has void targets they are raised by
+    float32 (N,), and the array that they go to, real (capacity,); or those of pixels, float32 (N, H, W), or of their
+    classes, and an array of each pixel's, real (capacity, H, W). With a loss that has void targets they are raised by
     the share of valid ones. The steps for a number of rows are planned once; after that nothing is allocated but the
     row numbers.
     Raises CnncliError, naming the row, where the data do not fit them.
@@ -115,7 +123,7 @@ class Feed:
         *,
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
-        weights: tuple[Array, Array] | None = None,
+        weights: tuple[Array | OfClasses, Array] | None = None,
     ) -> None:
         if split.x.shape[1:] != inputs.shape[1:]:
             raise CnncliError(
@@ -145,9 +153,20 @@ class Feed:
         *,
         augment: Sequence[Augmentation] = (),
         seed: int = 0,
-        weights: Array | None = None,
+        weights: Array | OfClasses | None = None,
     ) -> "Feed":
-        """A feed that fills the arrays of a network. `weights`: each row's, float32 (N,); by default 1."""
+        """A feed that fills the arrays of a network. `weights`: by default the split's, or 1. Those of pixels are for a
+        network that weighs positions, which is trained; others count them alike.
+        """
+        if weights is None and split.weights is not None and (split.weights.ndim == 1 or network.weigh_positions):
+            weights = split.weights
+        if isinstance(weights, np.ndarray) and weights.ndim > 1 and augment:
+            raise CnncliError(
+                f"{split.source}: weights of pixels do not follow augmentations: omit `augment` under `data`, or weigh "
+                "classes by `class_weight` under `fit`, whose weights do"
+            )
+        if weights is None and network.weigh_positions:
+            weights = OfClasses(np.ones(max(2, only(network.targets).shape[-1]), np.float32))
         if weights is None and network.loss.void is not None:
             weights = np.ones(len(split.x), np.float32)
         return cls(
@@ -218,7 +237,11 @@ class Feed:
             return []
         of_rows, out = self.weights
         weight = runtime.tensor(out[:n])
-        steps = Scaled(of_rows).steps(rows, weight, scratch)
+        steps = (
+            kernels.gather.weights_of_classes(targets, runtime.tensor(of_rows.table), weight)
+            if isinstance(of_rows, OfClasses)
+            else Scaled(of_rows).steps(rows, weight, scratch)
+        )
         return steps if self.loss.void is None else steps + kernels.valid.of_valid(targets, weight, scratch)
 
     def _followers(self, targets: Tensor) -> Targets:

@@ -22,7 +22,8 @@ class Split:
     (N, …), dense targets; or None where the target is the input. `rows`: the split's rows of x and y, int64 (n,), where
     it has not all. `files`: the names of all N images, where they have some; `masks`: of their masks. `fingerprints`:
     of all N, uint8 (N, 16), where they are known (see fingerprints). `groups`: those of all N, where images of a group
-    stay together, "" for none.
+    stay together, "" for none. `weights`: those of all N in the loss, float32 (N,) or those of
+    pixels, (N, H, W), where they have some.
     """
 
     x: Array
@@ -35,6 +36,7 @@ class Split:
     masks: Sequence[str] = ()
     fingerprints: Array | None = None
     groups: Sequence[str] = ()
+    weights: Array | None = None
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)

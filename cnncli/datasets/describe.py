@@ -24,7 +24,8 @@ class Description:
     `input_shape` is (H, W, C); `classes` is None until labels are read; `samples` has the number of images by "train",
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
     the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
-    `fold`: images in the fold, of groups. `notes`: the layout that was understood.
+    `fold`: images in the fold, of groups. `notes`: the layout that was understood. `weighted`: whether training images
+    have weights of their own.
     """
 
     source: str | Source
@@ -37,6 +38,7 @@ class Description:
     values: int | None = None
     fold: int | None = None
     notes: tuple[str, ...] = ()
+    weighted: bool = False
 
 
 EMBEDDED = {
@@ -134,6 +136,7 @@ def _folder(source: Found, data: DataSection, to: Asked) -> Description:
         len(listing.outputs) or None,
         selection.fold(listing, data, to.seed),
         tuple(listing.notes),
+        any(sample.file in listing.weights for sample in listing.splits.get("train", ())),
     )
 
 
@@ -145,7 +148,8 @@ def _table(source: Found, data: DataSection, to: Asked) -> Description:
     tables = csv_layout.tables(source, data, evaluated=to.evaluated)
     samples = {name: len(part) for name, part in csv_rows.divided(tables, data, to.seed).items()}
     shape = csv_layout.image_shape(tables, to.input_shape)
-    return Description(source.name, shape, len(tables.classes) or None, samples, "uint8", notes=tables.notes)
+    classes, weighted = len(tables.classes) or None, "train" in tables.weights
+    return Description(source.name, shape, classes, samples, "uint8", notes=tables.notes, weighted=weighted)
 
 
 def _downloaded(source: Found, data: DataSection, to: Asked) -> Description:
@@ -203,8 +207,10 @@ def _described(source: Found, data: DataSection) -> Description:
     values = [*y.shape, 1][1] if y is not None and data.targets == "values" else None
     if data.group_by is not None:
         archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
-    notes = tuple(archive.notes(source, arrays, found, data.group_by))
-    return Description(source.name, image_shape(first.shape), None, samples, dtype, values=values, notes=notes)
+    weights = archive.weights(source, arrays, data.sample_weight, found, masks=data.targets == "masks")
+    notes = tuple(archive.notes(source, arrays, found, data.group_by, weights.values()))
+    shape, weighted = image_shape(first.shape), "train" in weights
+    return Description(source.name, shape, None, samples, dtype, values=values, notes=notes, weighted=weighted)
 
 
 def asked(data: DataSection) -> dict[str, Any]:

@@ -97,8 +97,12 @@ def _arrays(data: DataSection, source: Found, seed: int, progress: Progress, mod
         header = archive.groups(source, arrays, data.group_by, found["train"].x if "train" in found else None)
         groups = array_files.read(header, source.kind).tolist()
         made["train"] = replace(made["train"], groups=tuple(map(str, groups)))
+    weights = archive.weights(source, arrays, data.sample_weight, found, masks=data.targets == "masks")
+    for name, header in weights.items():
+        given = array_files.read(header, source.kind)
+        made[name] = replace(made[name], weights=array_files.weights(given, header, state))
     notes = [
-        *archive.notes(source, arrays, found, data.group_by),
+        *archive.notes(source, arrays, found, data.group_by, weights.values()),
         *(note for name, split in found.items() for note in _image_notes(data, made[name].x, split.x)),
         *array_files.label_notes([split.y for split in made.values()], model.outputs if model.input_shape else None),
     ]
@@ -119,7 +123,10 @@ def _folder(data: DataSection, source: Found, seed: int, progress: Progress, mod
 
     made = load_images.read(source, data, seed, progress, model.void, evaluated=model.evaluated)
     splits = {
-        name: Split(made.x, made.y, source.name, name, 0, rows, made.files, made.masks, made.fingerprints, made.groups)
+        name: Split(
+            *(made.x, made.y, source.name, name, 0, rows),
+            *(made.files, made.masks, made.fingerprints, made.groups, made.weights),
+        )
         for name, rows in made.rows.items()
     }
     whole = _dataset(source.name, splits, made.classes, made.digest)
@@ -138,6 +145,9 @@ def _table(data: DataSection, source: Found, seed: int, progress: Progress, mode
         name: _ready(x.reshape(-1, *size), np.array(found.numbers[name]), source.name, name, state, labelled=labelled)
         for name, x in csv_arrays.read(found).items()
     }
+    for name, weights in found.weights.items():
+        given = array_files.digest(f"sample_weight_{name}", np.array(weights, np.float32), state)
+        files[name] = replace(files[name], weights=given)
     if not model.evaluated:
         stratify.refuse_untrained(files, found.classes)
     made = {name: _chosen(files.get(name) or files["train"], part) for name, part in rows.items()}
@@ -248,8 +258,8 @@ def _ready(x: Array, y: Array, source: str, name: str, state: "hashlib._Hash", *
 
 def _part(split: Split, start: int, stop: int) -> Split:
     y = None if split.y is None else split.y[start:stop]
-    known = None if split.fingerprints is None else split.fingerprints[start:stop]
-    return Split(split.x[start:stop], y, split.source, split.key, start, fingerprints=known)
+    known, weights = (None if of is None else of[start:stop] for of in (split.fingerprints, split.weights))
+    return Split(split.x[start:stop], y, split.source, split.key, start, fingerprints=known, weights=weights)
 
 
 def _classes(labels: list[Array], void: int | None) -> tuple[str, ...]:

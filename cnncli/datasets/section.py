@@ -15,6 +15,8 @@ from cnncli.layers.declarations.list_types import ListOf, PairOf
 from cnncli.layers.declarations.mapping_types import FieldMapping
 from cnncli.layers.declarations.validation_errors import ValidationError
 
+AUTO: Literal["auto"] = "auto"
+"""`sample_weight` where the names of arrays and columns say which has the weights."""
 TRAIN: Literal["train"] = "train"
 """`normalize` by the training images."""
 
@@ -68,8 +70,8 @@ COLOR = ListOf(Integer(0, 255), 3, 3)
 class _Column(Kind):
     """A column of a table: its name, or its number from 1."""
 
-    rule = "the name of a column, or its number from 1"
-    sample = "label"
+    def __init__(self, rule: str = "the name of a column, or its number from 1") -> None:
+        self.rule, self.sample = rule, "label"
 
     def read(self, value: Any) -> str | int:
         if (
@@ -165,10 +167,10 @@ MOST_MASKED = 255
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),
-    *("group_by", "columns", "label_from"),
+    *("group_by", "columns", "label_from", "sample_weight"),
 )
-ARRAY_KEYS = ("data_format", "group_by")
-TABLE_KEYS = ("label_column",)
+ARRAY_KEYS = ("data_format", "group_by", "sample_weight")
+TABLE_KEYS = ("label_column", "sample_weight")
 KEYS = {"folders of images": FOLDER_KEYS, "files of arrays": ARRAY_KEYS, "tables of pixels": TABLE_KEYS}
 """Keys that mean something to one kind of data only."""
 
@@ -242,6 +244,9 @@ class DataSection(Declaration):
     """What keeps images of a patient, a track or a recording in one split: a regular expression with one group in
     parentheses, for the files' names relative to the dataset, or a column of labels.csv; of arrays the name of another
     array, whole numbers (N,) for the training rows."""
+    sample_weight: Annotated[str | int | None, Maybe(_Column("auto, or an array or a column by its name"))] = AUTO
+    """A weight of each image in the loss, as Keras' `sample_weight`: an array beside y_train, or a column of a table.
+    auto takes one called sample_weight (of arrays also sample_weight_train, sample_weight_val, …); null takes none."""
     palette: Annotated[tuple[tuple[int, int, int], ...] | Colors | None, Maybe(_Palette(MOST_MASKED + 1))] = None
     """The colors of masks, [red, green, blue]: a list, in which the place of a color, from 0, is its class, or a
     mapping from the names of classes, in the order of their numbers."""

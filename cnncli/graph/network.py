@@ -42,11 +42,19 @@ class Network:
     `weights` and `gradients` are the arenas of the trainable weights; `frozen` holds all other weights and statistics.
     Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
     read `predictions`, `losses`, `gradients`. Targets and predictions are keyed by the names of the model's outputs.
-    All arrays have dtype `dtype`, batch axis first. Nothing is allocated after the first call for a given n.
+    All arrays have dtype `dtype`, batch axis first. With `weigh_positions`, a sample weight is one for each position of
+    the output, all its axes but the last. Nothing is allocated after the first call for a given n.
     """
 
     def __init__(
-        self, model: Model, loss: Loss, *, batch_size: int, dtype: str = "float32", threads: int | None = None
+        self,
+        model: Model,
+        loss: Loss,
+        *,
+        batch_size: int,
+        dtype: str = "float32",
+        threads: int | None = None,
+        weigh_positions: bool = False,
     ) -> None:
         self.model, self.loss, self.batch_size, self.dtype = model, loss, batch_size, dtype
         self.threads = runtime.threads() if threads is None else threads
@@ -62,7 +70,9 @@ class Network:
         self.targets: Mapping[str, Array] = MappingProxyType(
             {name: np.zeros((batch_size, *lowered.outputs[name].shape), dtype) for name in model.outputs}
         )
-        self.sample_weight: Array = np.ones(batch_size, dtype)
+        self.weigh_positions = weigh_positions
+        positions = lowered.output.shape[:-1] if weigh_positions else ()
+        self.sample_weight: Array = np.ones((batch_size, *positions), dtype)
         self.clock: Array = np.zeros(2, np.int64)
         self.memory: Array = aligned(0)
         self.runs: dict[str, _Run] = {}
@@ -83,6 +93,16 @@ class Network:
     def tensors(self) -> dict[str, Array]:
         """Return views of all weights and statistics by name, in model order."""
         return {parameter.name: self.tensor(parameter.name) for parameter in self.parameters}
+
+    def of(self, model: Model) -> "Network":
+        """A network of another model, with the loss and all settings of this one."""
+        return Network(
+            *(model, self.loss),
+            batch_size=self.batch_size,
+            dtype=self.dtype,
+            threads=self.threads,
+            weigh_positions=self.weigh_positions,
+        )
 
     def load(self, tensors: Mapping[str, Array]) -> None:
         """Load weights by name. Raises CnncliError if names or shapes differ from the model's."""
@@ -161,7 +181,7 @@ class Network:
 
     def _plan(self, purpose: Purpose) -> _Run:
         """Plan one kind of program. All kinds share one block of memory, because only one runs at a time."""
-        what = objective(self.model, self.loss, purpose, dtype=self.dtype)
+        what = objective(self.model, self.loss, purpose, dtype=self.dtype, weigh_positions=self.weigh_positions)
         lowered = what.lowered
         weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
         placed = {

@@ -56,11 +56,18 @@ class Objective:
 
 
 def objective(
-    model: Model, loss: Loss, purpose: Purpose, rewrites: Sequence[Rewrite] | None = None, *, dtype: str = "float32"
+    model: Model,
+    loss: Loss,
+    purpose: Purpose,
+    rewrites: Sequence[Rewrite] | None = None,
+    *,
+    dtype: str = "float32",
+    weigh_positions: bool = False,
 ) -> Objective:
     """Return the operations of one kind of run in `dtype`, fused by `rewrites` (None: the default ones for `purpose`).
 
-    For "train", the backward pass follows.
+    For "train", the backward pass follows. `weigh_positions`: sample weights are those of positions, all axes but the
+    last.
     """
     training = purpose == "train"
     if rewrites is None:
@@ -68,7 +75,8 @@ def objective(
     lowered = lower(model, training=training, dtype=dtype)
     predictions = {name: lowered.outputs[name] for name in model.outputs}
     targets = {name: replace(output, label=f"target of {name}") for name, output in predictions.items()}
-    sample_weight = Value((), dtype=dtype, label="sample_weight")
+    weighed = only(predictions).shape[:-1] if weigh_positions else ()
+    sample_weight = Value(weighed, dtype=dtype, label="sample_weight")
     if purpose == "predict":
         probabilities = {name: loss.probabilities(lowered.builder, output) for name, output in predictions.items()}
         calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]

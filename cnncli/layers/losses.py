@@ -83,6 +83,11 @@ class Loss(Declaration):
         return self.logits.activation if self.logits else self.squashed
 
     @property
+    def of_whole_images(self) -> bool:
+        """Whether it is a loss of images as wholes, or of a batch: not a mean over pixels."""
+        return getattr(self, "axis", -1) != -1
+
+    @property
     def void(self) -> int | None:
         """The class number of targets that do not count, if there is one."""
         ignored: int | None = getattr(self, "ignore_class", None)

@@ -9,6 +9,7 @@ from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
 from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient
 from cnncli.layers.declarations.list_types import ItemOrList
+from cnncli.layers.declarations.mapping_types import NumbersBy
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
 from cnncli.layers.fields import Axes, normalize_axes, normalize_axis
 from cnncli.layers.initializers import Constant, InitializerField, Ones, Zeros
@@ -268,11 +269,13 @@ class BatchNormalization(_Normalization):
         "synchronized": Boolean(),  # one process has the whole batch
         "renorm": _Renorm(),
         "renorm_momentum": Number(),
+        "renorm_clipping": Maybe(NumbersBy(Number(0), "rmax, rmin and dmax", {"rmax": 3.0, "rmin": 0.3, "dmax": 5.0})),
     }
 
     momentum: Annotated[float, Number(0, 1)] = 0.99
     moving_mean_initializer: InitializerField = Zeros()
     moving_variance_initializer: InitializerField = Ones()
+    activity_regularizer: RegularizerField = None
 
     examples: ClassVar[Sequence[Example]] = (
         _example((4, 3, 5)),
@@ -282,6 +285,7 @@ class BatchNormalization(_Normalization):
         _example((3, 2, 4), trainable=False),
         _example((3, 2, 4), axis=1, synchronized=True),
         _example((3, 2, 4), gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
+        _example((3, 2, 4), activity_regularizer={"l2": {"l2": 0.1}}),
     )
 
     def weights(self, *inputs: Shape) -> Mapping[str, Weight]:
@@ -295,4 +299,7 @@ class BatchNormalization(_Normalization):
     def lower(self, build: Builder, *inputs: Value) -> Value:
         momentum = self.momentum if self.trainable else None
         x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
-        return build.permute(build.batch_normalization(x, self.epsilon, momentum), order)
+        y = build.permute(build.batch_normalization(x, self.epsilon, momentum), order)
+        if self.activity_regularizer is not None:
+            self.activity_regularizer.penalize(build, y)
+        return y

@@ -23,7 +23,7 @@ Arguments = tuple[tuple[str, Any], ...]
 
 @dataclass(frozen=True)
 class Loss(Op):
-    """(prediction, target, weight ()) → the weighted loss of each sample, shape () [, probabilities].
+    """(prediction, target, weight () or of positions) → the weighted loss of each sample, shape () [, probabilities].
 
     `kind`: name of the rule in `kernels.losses.loss_rules.RULES`; `arguments`: the rule's arguments. `logits_of`: for a
     loss of logits, the activation that turns them into probabilities, which are then the second output.

@@ -1,6 +1,7 @@
 """`fit.class_weight`, as in Keras: weights of the classes in the training loss.
 
-It multiplies the loss of each training image; the mean is still over the number of images, not over the weights.
+It multiplies the loss of each training image, of rows of shares by their greatest, and with masks that of each pixel
+(as Keras' sample_weight of pixels does); the mean is still over the number of images or pixels, not over the weights.
 Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their own class.
 """
 
@@ -9,16 +10,23 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
+from cnncli.graph.model import only
 from cnncli.hints import few
 from cnncli.layers.declarations.field_types import Kind, Number, Schema
 from cnncli.layers.declarations.mapping_types import Numbers
 from cnncli.layers.declarations.validation_errors import ValidationError
 
 if TYPE_CHECKING:
+    from cnncli.datasets.batches import OfClasses
     from cnncli.datasets.dataset import Array, Dataset
+    from cnncli.graph.network import Network
 
 BALANCED: Literal["balanced"] = "balanced"
 KEY = "class_weight"
+WITH_OTHERS = (
+    f"{KEY} must be omitted where images have a sample_weight, as in Keras: multiply the weights, or set "
+    "`sample_weight: null` under `data`"
+)
 
 
 class Weights(Numbers):
@@ -66,6 +74,61 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
     return numbered
 
 
+def weighs_pixels(given: str | Weights | None, targets: str, dataset: "Dataset") -> bool:
+    """Whether weights of classes, or those of the dataset, are those of pixels."""
+    weights = [split.weights for split in dataset.splits.values() if split.weights is not None]
+    return (given is not None and targets == "masks") or any(each.ndim > 1 for each in weights)
+
+
+def of_training(given: str | Weights, dataset: "Dataset", network: "Network") -> "Array | OfClasses":
+    """The weights of the rows of the training split, or of the classes of pixels that the network weighs; see below."""
+    if network.weigh_positions:
+        return of_pixels(given, dataset, only(network.targets).shape[-1], network.loss.void)
+    return of_rows(given, dataset, network.loss.void)
+
+
+def of_pixels(given: str | Weights, dataset: "Dataset", outputs: int, void: int | None = None) -> "OfClasses":
+    """The weight of each class of pixels, which classes that are not listed have too: 1.
+
+    "balanced" gives a class n / (classes · its pixels) of the training masks, whose `void` pixels do not count. Raises
+    CnncliError where images have weights of their own, DeclarationError for an unknown class.
+    """
+    import numpy as np
+
+    from cnncli.datasets.batches import OfClasses
+    from cnncli.datasets.masks import byte_of
+
+    train = dataset.train
+    assert train is not None and train.y is not None
+    for split in dataset.splits.values():
+        if split.weights is not None:
+            raise CnncliError(f"{split.source}: {WITH_OTHERS}")
+    table = np.ones(max(2, outputs))
+    if isinstance(given, Weights):
+        for number, weight in by_number(given, dataset.classes or ("0", "1")).items():
+            if number < len(table):
+                table[number] = weight
+        return OfClasses(table.astype(np.float32))
+    counts = np.zeros(256, np.int64)
+    for row in train.numbers:  # one after another, because they may be larger than memory
+        mask = train.y[row]
+        numbers = mask if mask.dtype == np.uint8 else mask[..., 0] > 0.5 if mask.shape[-1] == 1 else mask.argmax(-1)
+        counts += np.bincount(numbers.ravel().astype(np.int64), minlength=256)[:256]
+    if (ignored := byte_of(void)) is not None:
+        counts[ignored] = 0
+    table[:] = _balanced(counts[: len(table)])
+    return OfClasses(table.astype(np.float32))
+
+
+def _balanced(counts: "Array") -> "Array":
+    """Weights with which all classes that there are count alike, float64 (classes,); 1 for the others."""
+    import numpy as np
+
+    table, shown = np.ones(len(counts)), counts > 0
+    table[shown] = counts.sum() / (shown.sum() * counts[shown])
+    return table
+
+
 def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -> "Array":
     """The weight of each row of the training split's arrays: float32 (N,). Classes not listed have weight 1.
 
@@ -75,11 +138,11 @@ def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -
     """
     import numpy as np  # local: reading a spec must not import NumPy
 
-    from cnncli.datasets.class_numbers import class_numbers
-
     split = dataset.train
     assert split is not None
-    numbers = None if split.y is None else class_numbers(split.y)
+    if split.weights is not None:
+        raise CnncliError(f"{split.source}: {WITH_OTHERS}")
+    numbers = None if split.y is None else _numbers(split.y)
     if numbers is None:
         raise CnncliError(f"{split.place} must say one class for each image, because fit has a {KEY}")
     table = np.ones(int(numbers.max()) + 1)
@@ -89,8 +152,17 @@ def of_rows(given: str | Weights, dataset: "Dataset", void: int | None = None) -
                 table[number] = weight
     else:
         held = numbers[split.numbers]
-        counts = np.bincount(held[held != void], minlength=len(table))
-        shown = counts > 0
-        table[shown] = counts.sum() / (shown.sum() * counts[shown])
+        table = _balanced(np.bincount(held[held != void], minlength=len(table)))
     rows: Array = table.astype(np.float32)[numbers]
     return rows
+
+
+def _numbers(y: "Array") -> "Array | None":
+    """The class of each row, int64 (N,), of shares of classes that of the greatest; None of rows of several classes."""
+    from cnncli.datasets.batches import ROUNDING
+    from cnncli.datasets.class_numbers import class_numbers
+
+    found = class_numbers(y)
+    if found is None and y.ndim == 2 and y.shape[1] > 1 and (abs(y.sum(axis=1) - 1) <= ROUNDING).all():
+        found = y.argmax(axis=1)
+    return found

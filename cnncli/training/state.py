@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from cnncli.training.epochs import Epochs
+
 
 @dataclass
 class State:
@@ -29,15 +31,19 @@ class State:
         """Serialize to JSON, which preserves every float exactly."""
         return json.dumps(asdict(self))
 
-    def flaw(self, epochs: int, batches: int, callbacks: int) -> str:
-        """The violated rule, for these numbers of epochs, batches per epoch and callbacks; empty if none."""
-        left = self.epoch * batches + self.batch - self.step  # batches skipped when a callback ended an epoch
+    def flaw(self, epochs: Epochs, last: int, callbacks: int) -> str:
+        """The violated rule, for these epochs up to `last` and this number of callbacks; empty if none."""
+        first, last = epochs.first, max(epochs.first, last)
+        if not first <= self.epoch <= last:
+            return f"epoch must be between {first:,} and {last:,}"
+        batches = len(epochs.portions(self.epoch))
+        left = epochs.before(self.epoch) + self.batch - self.step  # batches skipped when a callback ended an epoch
+        stopped = bool(self.stopped_by and 0 < left < epochs.longest)
         rules = {
-            f"epoch must be between 0 and {epochs:,}": 0 <= self.epoch <= epochs,
             f"batch must be between 0 and {batches:,}": 0 <= self.batch <= batches,
-            "step must be that of its epoch and batch": left == 0 or bool(self.stopped_by and 0 < left < batches),
-            "history must have an entry for each epoch": len(self.history) == self.epoch,
-            "best_epoch must be an epoch that is complete": bool(self.epoch) <= self.best_epoch <= self.epoch,
+            "step must be that of its epoch and batch": left == 0 or stopped,
+            "history must have an entry for each epoch": len(self.history) == self.epoch - first,
+            "best_epoch must be an epoch that is complete": bool(self.history) <= self.best_epoch <= self.epoch,
             f"callbacks must have {callbacks} entries": len(self.callbacks) == callbacks,
         }
         return next((rule for rule, kept in rules.items() if not kept), "")

@@ -65,6 +65,20 @@ WHY_NOT = (
     (r"^EinsumDense$", "Dense and Conv2D with kernels of 1 × 1 compute its products of images"),
 )
 """Why names that match are not here, besides `REASONS`."""
+FITTING = {
+    "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
+    "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of "
+    "several classes, of which Keras takes the first: class_weight.json, fit.json",
+    "initial_epoch, steps_per_epoch": "as in Keras: fit.json",
+    "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
+    "the best validated epoch",
+    "validation_split, sample_weight of validation data": "under `data`",
+    "verbose, steps_per_execution, auto_scale_loss": "have no effect",
+    "jit_compile, run_eagerly": "every network is compiled before it runs",
+    "loss_weights": "a factor of the loss, or one for each of a list of losses",
+    "weighted_metrics": "must be empty: metrics count every image alike",
+}
+"""What of Keras' arguments of `compile` and `fit` is here."""
 IMPLIED = {"name", "dtype", "x", "data_format"}
 """Arguments that are no difference: the reference page has them."""
 
@@ -89,6 +103,10 @@ def page() -> str:
         "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers.",
         "",
         *(line for title in KINDS for line in _table(title)),
+        "## compile and fit",
+        "",
+        *(f"- {name}: {what}" for name, what in FITTING.items()),
+        "",
         "## Left out of the random graphs",
         "",
         *(f"- {name}: {why}" for name, why in LEFT_OUT.items()),

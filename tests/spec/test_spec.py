@@ -58,7 +58,7 @@ def test_the_resolved_form_says_everything() -> None:
             "interpolation": "bilinear", "antialias": True, "on_error": "stop", "alpha": "drop", "bit_depth": 16,
             "layout": "auto", "data_format": "auto", "label_column": None, "palette": None, "columns": None,
             "crop_boxes": False,
-            "group_by": None,
+            "group_by": None, "sample_weight": "auto",
             "label_from": None,
         },
         "model": {
@@ -89,7 +89,11 @@ def test_the_resolved_form_says_everything() -> None:
             "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0, "weight": 1.0}},
             "metrics": [{"Accuracy": {"name": None}}],
         },
-        "fit": {"epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "callbacks": []},
+        "fit": {
+            "epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "initial_epoch": 0,
+            "steps_per_epoch": None, "validation_steps": None, "validation_batch_size": None, "validation_freq": 1,
+            "callbacks": [],
+        },
         "expect": {},
     }  # fmt: skip
 

@@ -188,3 +188,25 @@ def test_stopping_before_frozen_layers_train_is_warned_of(arguments, at, warned_
         f"EarlyStopping may end the training before epoch {at}, from which on all layers train: "
         f"`start_from_epoch: {at - 1}`"
     ] * warned_of
+
+
+@pytest.mark.parametrize(
+    ("fit", "said"),
+    [
+        ("epochs: 3, initial_epoch: 3", ["nothing is trained: initial_epoch 3 is not below epochs, 3"]),
+        ("epochs: 3, validation_freq: 4", ["no epoch is validated: validation_freq names none that is trained"]),
+        ("epochs: 3, validation_freq: [1], initial_epoch: 1", ["no epoch is validated: validation_freq names none"]),
+        ("epochs: 3, validation_freq: [1, 3], initial_epoch: 1", []),
+        ("epochs: 0, validation_freq: 4", []),
+    ],
+)
+def test_epochs_that_are_not_trained_or_not_validated_are_warned_of(fit, said):
+    text = f"""
+data: {{dataset: mnist5k, validation_split: 0.1}}
+model: {{layers: [Flatten, {dense("softmax")}]}}
+compile: {{optimizer: adam, loss: categorical_crossentropy}}
+fit: {{{fit}}}
+"""
+    found = [warning.text for warning in parse(text, "f.yaml").warnings]
+    assert len(found) == len(said)
+    assert all(part in one for one, part in zip(found, said, strict=True))

@@ -205,13 +205,17 @@ def test_data_that_changed_can_not_be_trained_on_further(data):
 
 
 def test_a_run_whose_spec_was_edited_is_not_resumed_as_if_it_were_the_same(data):
-    plan = replace(small.plan(data), resolved={"seed": 3, "data": {"dataset": "a"}, "fit": {"epochs": 3, "shuffle": 1}})
+    before, now = ({"BatchNormalization": {"name": "b", "inputs": [], **more}} for more in ({}, {"momentum": 0.99}))
+    fit = {"epochs": 3, "shuffle": 1}
+    resolved = {"seed": 3, "data": {"dataset": "a"}, "model": {"layers": [before]}, "fit": fit}
+    plan = replace(small.plan(data), resolved=resolved)
     with pytest.raises(InterruptedRun):
         small.run(plan, data / "run", report=interrupter(2))
     fewer = replace(small.plan(data, callbacks=[]), resolved={**plan.resolved, "seed": 4, "fit": {"epochs": 3}})
     with pytest.raises(UsageError, match=r"spec\.yaml: .* other than the run began with: seed, fit$"):
         small.run(fewer, resume=data / "run")
-    moved = {**plan.resolved, "data": {"dataset": "b"}, "expect": {"loss": "< 9"}, "fit": {"epochs": 9, "shuffle": 1}}
+    moved = {**plan.resolved, "data": {"dataset": "b"}, "expect": {"loss": "< 9"}, "fit": {**fit, "epochs": 9}}
+    moved["model"] = {"layers": [now]}  # an argument that the run's version of cnncli did not know
     small.run(replace(plan, resolved=moved), resume=data / "run")
 
 

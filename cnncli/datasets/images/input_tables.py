@@ -15,7 +15,7 @@ from cnncli.datasets.layouts.split_names import is_filler, split_of
 from cnncli.datasets.layouts.table_columns import folded
 from cnncli.datasets.layouts.table_text import DELIMITERS, encoding
 from cnncli.datasets.sources import csv_arrays
-from cnncli.datasets.sources.csv_layout import LABELS, Columns
+from cnncli.datasets.sources.csv_layout import LABELS, Columns, is_weight
 from cnncli.datasets.sources.found import is_number
 from cnncli.datasets.sources.image_files import UnusableError
 from cnncli.datasets.sources.image_names import entries, is_picture
@@ -51,7 +51,7 @@ def read(path: Path, shape: tuple[int, ...]) -> Pixels | list[Row]:
     """
     try:
         header, *rows = _lines(path)
-        count = len(header) - prod(shape)
+        count = len(header) - prod(shape) - any(map(is_weight, header))
         if count in (0, 1) and prod(shape) > 1:
             return _pixels(path, header, rows, shape)
         return list(_files(path, header, rows))
@@ -86,8 +86,8 @@ def _lines(path: Path) -> list[list[str]]:
 
 def _pixels(path: Path, header: list[str], rows: list[list[str]], shape: tuple[int, ...]) -> Pixels:
     named = not all(map(is_number, header))
-    extra = None
-    if len(header) > prod(shape):
+    extra, weight = None, next((at for at, name in enumerate(header) if is_weight(name)), None)
+    if len(header) - (weight is not None) > prod(shape):
         known = [at for at, name in enumerate(header) if folded(name) in IDS or name.lower() in (*LABELS, "")]
         if not named or len(known) != 1:
             raise UnusableError(
@@ -98,7 +98,7 @@ def _pixels(path: Path, header: list[str], rows: list[list[str]], shape: tuple[i
     rows = rows if named else [header, *rows]
     if not rows:
         raise UnusableError("must have a row for each image; it has none")
-    images = csv_arrays.pixels(path, Columns(tuple(header), extra, header=named), len(rows))
+    images = csv_arrays.pixels(path, Columns(tuple(header), extra, header=named, weight=weight), len(rows))
     ids = extra is not None and folded(header[extra]) in IDS
     keys = [row[extra] if ids and extra is not None else str(number) for number, row in enumerate(rows, start=1)]
     return Pixels(images.reshape(len(images), *shape), keys)

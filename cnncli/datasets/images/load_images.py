@@ -25,7 +25,8 @@ class Images:
 
     `fingerprints`: of each row of x, uint8 (N, 16). `rows`: by split, int64 (n,), in the order of `files`, the N
     names; `masks`: those of their masks, if they have any. `skipped`: what was left out, and why.
-    `notes`: what was understood. `groups`: those of the images, if there are any.
+    `notes`: what was understood. `groups`: those of the images, if there are any; `weights`: theirs in the loss,
+    float32 (N,).
     """
 
     x: Array
@@ -39,6 +40,7 @@ class Images:
     skipped: Sequence[Problem]
     notes: Sequence[str]
     groups: Sequence[str]
+    weights: Array | None
 
 
 def read(
@@ -99,10 +101,12 @@ def read(
     files = [sample.file for sample in samples]
     drawn_from = [found.masks[file] for file in files] if found.masks else []
     groups = [found.groups.get(file, "") for file in files] if found.groups else []
+    weights = np.array([found.weights.get(file, 1) for file in files], np.float32) if found.weights else None
+    state.update(b"" if weights is None else weights.tobytes())
     skipped = sorted([*found.problems, *unusable])
     digest = f"sha256:{state.hexdigest()}"
     arrays = made.images, made.fingerprints, y, rows
-    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes, groups)
+    return Images(*arrays, files, drawn_from, classes, digest, skipped, found.notes, groups, weights)
 
 
 def colors(found: Listing) -> Palette:

@@ -25,7 +25,7 @@ from cnncli.datasets.inspect import mask_summary, recognize_masks, recognize_val
 from cnncli.datasets.inspect.mask_summary import MaskSummary
 from cnncli.datasets.layouts import name_classes
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import AUTO, DataSection
 from cnncli.datasets.sources import archive, array_files, bands, csv_layout, image_files
 from cnncli.datasets.sources.found import Found, Listing
 from cnncli.datasets.sources.synthetic import Synthetic
@@ -124,7 +124,7 @@ def _arrays(found: Found, data: DataSection, progress: Callable[[int, int], None
         {(height, width): sum(samples.values())},
         channels,
         levels=high > UNIT and not far,
-        notes=archive.notes(found, arrays, splits),
+        notes=archive.notes(found, arrays, splits, weights=archive.weights(found, arrays, AUTO, splits).values()),
         keys=({"data_format": "channels_first"} if transposed else {}) | far,
     )
     labels = splits["train"].y if "train" in splits else None

@@ -95,7 +95,11 @@ def _arrays(place: Path) -> dict[str, Path]:
     """The .npy files of a folder by the keys of their arrays, where their names say which."""
     stems = [name.removesuffix(NPY) for name, _ in entries(place) if is_named(name) and name.endswith(NPY)]
     named = array_names.by_key(place, stems).items()
-    return {key: place / f"{name}{NPY}" for key, name in named if FORMATS[0].pattern.fullmatch(f"{key}{NPY}")}
+    return {
+        key: place / f"{name}{NPY}"
+        for key, name in named
+        if FORMATS[0].pattern.fullmatch(f"{key}{NPY}") or key.startswith(array_names.WEIGHT)
+    }
 
 
 def _folder(place: Place) -> Iterator[Yes | No]:

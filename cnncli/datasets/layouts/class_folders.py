@@ -123,10 +123,15 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     if any(part.table for part in found.values()) and not several:
         notes += numbers_hint(classes)
     groups = {row.file: row.group for part in found.values() for row in part.rows if row.group}
+    weights = {row.file: row.weight for part in found.values() for row in part.rows if row.weight is not None}
     told = tuple(dict.fromkeys(notes))
     untrained = tuple(_untrained(kept, classes, parts.folders, several=several))
     return Listing(
-        *(root, classes, kept, several, tuple(problems), tuple(faults)), notes=told, groups=groups, untrained=untrained
+        *(root, classes, kept, several, tuple(problems), tuple(faults)),
+        notes=told,
+        groups=groups,
+        weights=weights,
+        untrained=untrained,
     )
 
 

@@ -17,6 +17,8 @@ from cnncli.datasets.layouts.table_columns import FILE, NONE, TABLE, Columns
 from cnncli.datasets.layouts.table_files import TableFiles
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
+from cnncli.datasets.sources import array_names
+from cnncli.datasets.sources.found import weight_in
 from cnncli.datasets.sources.image_names import entries
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.hints import few
@@ -35,14 +37,15 @@ Choice = Callable[[Path, Columns, Sequence[Row]], Columns]
 
 
 class Told(NamedTuple):
-    """A usable row: a file relative to the table's folder, its cells of labels, and its split and group, if it names
-    them.
+    """A usable row: a file relative to the table's folder, its cells of labels, and its split, group and weight, if it
+    names them.
     """
 
     file: str
     cells: tuple[str, ...]
     split: str = ""
     group: str = ""
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,22 @@ def read(path: Path, data: DataSection, choose: Choice, rules: Rules) -> Content
             group = "" if columns.group is None else cells[columns.group]
             if columns.group is not None and not group:
                 problems.append(f"column {names[columns.group]!r} must be the name of a group; it is empty")
+            weight = None if columns.weight is None else weight_in(cells[columns.weight])
+            if isinstance(weight, str):
+                problems.append(f"column {names[columns.weight or 0]!r} {weight}")
         if problems:
             made.problems.extend(Problem(f"{path.name}:{line}", rule) for rule in problems)
         else:
-            assert isinstance(file, str)
+            assert isinstance(file, str) and not isinstance(weight, str)
             taken[file] = line
             split = "" if columns.split is None else splits[cells[columns.split]]
-            made.rows.append(Told(file, tuple(labels.values()), split, group))
+            made.rows.append(Told(file, tuple(labels.values()), split, group, weight))
     if not is_strict(path, columns):
         made.notes.append(_note(path, columns, files, values=values))
         sure = path.name == TABLE or data.columns is not None or data.name.endswith(table_text.ENDINGS)
         _weigh(path, made, files, sure=sure)
+    if columns.weight is not None:
+        made.notes.append(f"{path.name}: {array_names.weights_note([names[columns.weight]])}")
     return made
 
 

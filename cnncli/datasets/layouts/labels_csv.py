@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cnncli.datasets.layouts import image_tables, table_columns
-from cnncli.datasets.layouts.image_tables import Row
+from cnncli.datasets.layouts.image_tables import Row, Told
 from cnncli.datasets.layouts.table_columns import NONE, Columns
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
@@ -27,12 +27,13 @@ SEPARATOR = "|"
 
 
 class Labelled(NamedTuple):
-    """A file, the names of its classes, and its split and group where the table names them."""
+    """A file, the names of its classes, and its split, group and weight where the table names them."""
 
     file: str
     classes: tuple[str, ...]
     split: str = ""
     group: str = ""
+    weight: float | None = None
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,8 @@ def read(path: Path, data: DataSection) -> Table:
     strict = image_tables.is_strict(path, columns)
     if not columns.single:
         rows = [
-            Labelled(file, tuple(name for name, cell in zip(names, cells, strict=True) if cell in YES), split, group)
-            for file, cells, split, group in found.rows
+            _labelled(row, tuple(name for name, cell in zip(names, row.cells, strict=True) if cell in YES))
+            for row in found.rows
         ]
         exclusive = not (strict or columns.asked) and bool(rows) and all(len(row.classes) == 1 for row in rows)
         return Table(names, True, rows, found.problems, found.notes, exclusive)
@@ -70,7 +71,7 @@ def read(path: Path, data: DataSection) -> Table:
     if not (between or strict) and any(SEPARATOR in row.cells[0] for row in found.rows):
         between = SEPARATOR
         found.notes.append(f"{path.name}: images have several classes, which are separated by {SEPARATOR}")
-    rows = [Labelled(file, _parts(cells[0], between), *others) for file, cells, *others in found.rows]
+    rows = [_labelled(row, _parts(row.cells[0], between)) for row in found.rows]
     classes = tuple(sorted({name for row in rows for name in row.classes}))
     return Table(classes, bool(between), rows, found.problems, found.notes)
 
@@ -82,6 +83,10 @@ def exclusive_note(table: Table) -> str:
         f"each image has a 1 in exactly one column, so that it has one class; `columns: {{label: [{listed}]}}` under "
         "`data` makes several possible"
     )
+
+
+def _labelled(row: Told, classes: tuple[str, ...]) -> Labelled:
+    return Labelled(row.file, classes, row.split, row.group, row.weight)
 
 
 def _parts(cell: str, between: str) -> tuple[str, ...]:

@@ -12,11 +12,10 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from cnncli.datasets.layouts.split_folders import EMPTY, images_below, split_folders
-from cnncli.datasets.layouts.value_tables import number_in
 from cnncli.datasets.name_pattern import GROUP, found_in
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.found import Listing, Sample, absent, numbers_hint
+from cnncli.datasets.sources.found import Listing, Sample, absent, number_in, numbers_hint
 from cnncli.datasets.sources.unicode_names import composed
 
 PATTERNS = (

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cnncli.datasets.section import DataSection, TableColumns
+from cnncli.datasets.section import AUTO, DataSection, TableColumns
 from cnncli.datasets.sources.csv_layout import PACKED
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.hints import few
@@ -26,6 +26,8 @@ LABELS = (
 """Usual names of the column of the class."""
 SPLITS = ("split", "splits", "set", "subset", "dataset", "datasplit", "usage", "partition")
 """Usual names of the column of the split."""
+WEIGHTS = ("sampleweight", "sampleweights")
+"""Usual names of the column of weights."""
 PIXEL = re.compile(r"(pixel|pix|px|p|x|f|v)?\d+(x\d+)?")
 """Names of columns of pixels, of which a table of pixels has more than of others."""
 NONE = TableColumns()
@@ -35,7 +37,8 @@ MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class Columns:
-    """The places of the columns of a table: the file's, those that are `labels` or can be, the split's, the group's.
+    """The places of the columns of a table: the file's, those that are `labels` or can be, the split's, the group's,
+    the weight's.
 
     `single`: the label is one column, with the name of a class; else each is a class, with 1 or 0. `asked`: `columns`
     names the labels.
@@ -48,6 +51,7 @@ class Columns:
     split: int | None = None
     asked: bool = False
     group: int | None = None
+    weight: int | None = None
 
     @property
     def label_names(self) -> tuple[str, ...]:
@@ -56,7 +60,7 @@ class Columns:
     @property
     def ignored(self) -> tuple[str, ...]:
         """The names of the columns that mean nothing."""
-        used = {self.file, self.split, self.group, *self.labels}
+        used = {self.file, self.split, self.group, self.weight, *self.labels}
         return tuple(name for at, name in enumerate(self.names) if at not in used and name)
 
     def with_labels(self, places: Iterable[int]) -> "Columns":
@@ -100,12 +104,14 @@ def columns(path: Path, names: Sequence[str], data: DataSection) -> Columns:
         raise CnncliError(wrong(path, names, values=values))
     split = _place(path, names, given["split"], "split") if "split" in given else _first(names, SPLITS, {file})
     group = names.index(data.group_by) if data.group_by in names and names[file] != data.group_by else None
+    weight = _weight(names, data.sample_weight)
     if given.labels:
         places = tuple(_place(path, names, name, "label") for name in given.labels)
         single = not values and isinstance(given["label"], str)
-        return Columns(tuple(names), file, places, single, split, asked=True, group=group)
+        return Columns(tuple(names), file, places, single, split, asked=True, group=group, weight=weight)
     # Without a name, a column is an index that pandas has written; beside `file` it is a mistake.
-    others = [at for at, name in enumerate(names) if at not in (file, split, group) and (name or names[file] == FILE)]
+    used = (file, split, group, weight)
+    others = [at for at, name in enumerate(names) if at not in used and (name or names[file] == FILE)]
     plain = path.name == TABLE and names[file] == FILE and (values or LABEL not in names) and len(others) > 1
     known = [] if plain else [at for at in others if folded(names[at]) in LABELS]
     single = bool(known) and not values
@@ -113,7 +119,7 @@ def columns(path: Path, names: Sequence[str], data: DataSection) -> Columns:
     named = all(names[at] and names.count(names[at]) == 1 for at in (file, *labels))
     if not named or not labels or (len(labels) == 1 and not single and not values):
         raise CnncliError(wrong(path, names, values=values))
-    return Columns(tuple(names), file, labels, single, split, group=group)
+    return Columns(tuple(names), file, labels, single, split, group=group, weight=weight)
 
 
 def wrong(path: Path, names: Sequence[str], *, values: bool = False) -> str:
@@ -125,6 +131,15 @@ def wrong(path: Path, names: Sequence[str], *, values: bool = False) -> str:
     )
     keys = "label: …" if _first(names, FILES) is not None else "file: …, label: …"
     return f"{path}: {must}; received {_few(names)}: name others by `columns: {{{keys}}}` under `data`"
+
+
+def _weight(names: Sequence[str], asked: str | int | None) -> int | None:
+    """The column of weights, if a table has it: other tables of the same images may."""
+    if asked == AUTO:
+        return _first(names, WEIGHTS)
+    if isinstance(asked, int):
+        return asked - 1 if asked <= len(names) else None
+    return names.index(asked) if asked in names else None
 
 
 def _first(names: Sequence[str], known: Sequence[str], but: Iterable[int] = ()) -> int | None:

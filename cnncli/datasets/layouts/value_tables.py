@@ -6,7 +6,6 @@ for.
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from math import isfinite
 from pathlib import Path
 
 from cnncli.datasets.layouts import image_tables
@@ -15,11 +14,8 @@ from cnncli.datasets.layouts.split_folders import is_image, joined, labelled_fol
 from cnncli.datasets.layouts.table_columns import FILE, TABLE, Columns
 from cnncli.datasets.problems import Problem
 from cnncli.datasets.section import DataSection
-from cnncli.datasets.sources.found import Listing, Sample
+from cnncli.datasets.sources.found import Listing, Sample, number_in
 from cnncli.errors import CnncliError, DeclarationError
-
-GREATEST = 3.4e38
-"""Of a float32."""
 
 
 def read(root: Path, data: DataSection, table: str = "") -> Listing:
@@ -41,12 +37,14 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     splits: dict[str, list[Sample]] = {name: [] for name in ("train", "validation", "test")}
     values: dict[str, tuple[float, ...]] = {}
     groups: dict[str, str] = {}
+    weights: dict[str, float] = {}
     for split, each in tables.items():
         for told in each.rows:
             file = joined(parts.folders[split], told.file)
             if is_image(file, problems):
                 values[file] = tuple(map(float, told.cells))
                 groups |= {file: told.group} if told.group else {}
+                weights |= {} if told.weight is None else {file: told.weight}
                 own = split if len(tables) > 1 else parts.named.get(file.partition("/")[0], split)
                 splits[told.split or own].append(Sample(file))
     kept = {name: sorted(samples) for name, samples in splits.items() if samples}
@@ -54,7 +52,12 @@ def read(root: Path, data: DataSection, table: str = "") -> Listing:
     faults = [Problem(file, "there must be at least one usable row") for file in empty]
     notes = [*parts.notes_beside(values), *(note for each in tables.values() for note in each.notes)]
     return Listing(
-        root, (), kept, False, problems, faults, notes=notes, values=values, outputs=outputs.pop(), groups=groups
+        *(root, (), kept, False, problems, faults),
+        notes=notes,
+        values=values,
+        outputs=outputs.pop(),
+        groups=groups,
+        weights=weights,
     )
 
 
@@ -105,15 +108,6 @@ def _asked(path: Path, columns: Columns, column: str | int) -> int:
         others = ", ".join(name for place, name in enumerate(columns.names) if place != columns.file)
         raise DeclarationError(f"label_column must be one of {others} in {path}; received {column}", "label_column")
     return at
-
-
-def number_in(cell: str) -> float | None:
-    """The number in a cell; None for anything else and for one that no float32 holds."""
-    try:
-        number = float(cell)
-    except ValueError:
-        return None
-    return number if isfinite(number) and abs(number) < GREATEST and "_" not in cell else None
 
 
 def _rules(columns: Columns, cells: Mapping[str, str]) -> Iterator[str]:

@@ -12,13 +12,14 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from math import prod
 from pathlib import Path
 from typing import IO
 
+from cnncli.datasets.section import AUTO
 from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.found import Found
 from cnncli.datasets.sources.image_names import entries
@@ -90,12 +91,7 @@ def headers(source: Found) -> dict[str, Header]:
 
 def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header | None) -> Header:
     """The array of this name: the group of each row of `train`. Raises DeclarationError where there is none such."""
-    path = source.file / f"{name}.npy"
-    if source.kind == "npy" and name not in arrays and path.is_file():
-        arrays = headers(replace(source, files={name: path}))
-    if name not in arrays:
-        raise DeclarationError(f"group_by must name an array of {source.name}; {_keys(arrays)}", "group_by")
-    found = arrays[name]
+    found = _named(source, arrays, name, "group_by")
     if train is None or found.shape != train.shape[:1] or found.kind not in INTEGERS:
         rows = f"({train.shape[0]},)" if train else "(N,)"
         raise DeclarationError(
@@ -106,10 +102,61 @@ def groups(source: Found, arrays: Mapping[str, Header], name: str, train: Header
     return found
 
 
+def weights(
+    source: Found,
+    arrays: Mapping[str, Header],
+    name: str | int | None,
+    splits: Mapping[str, "SplitHeaders"],
+    *,
+    masks: bool = False,
+) -> dict[str, Header]:
+    """The arrays of sample weights by split: those that their names say to be, and for the training rows that of the
+    `name`, unless it is "auto"; none where it is null. With `masks` they may be those of pixels, for all splits alike.
+    Raises DeclarationError for a name of no array, and CnncliError for a shape or dtype that are not those of weights.
+    """
+    if name is None:
+        return {}
+    found = {
+        split: arrays[key] for suffix, split in SPLITS.items() if (key := f"{array_names.WEIGHT}_{suffix}") in arrays
+    }
+    if name != AUTO:
+        found["train"] = _named(source, arrays, str(name), array_names.WEIGHT)
+    for split, header in found.items():
+        rows = splits[split].x.shape[:1] if split in splits else None
+        if rows is None:
+            raise CnncliError(f"{header.place} is for {split} images, of which there are none")
+        pixels = [splits[split].x.shape[:3]] if masks else []
+        if header.shape not in (rows, (*rows, 1), *pixels, *((*shape, 1) for shape in pixels)):
+            each = " or of their pixels" if masks else ""
+            raise CnncliError(
+                f"{header.place} must hold a number for each of the {rows[0]:,} images of "
+                f"{splits[split].x.title}{each}; it is {header.dtype} {header.shape}"
+            )
+    if len({header.shape[1:3] in ((), (1,)) for header in found.values()}) > 1:
+        raise CnncliError(f"{source.file}: weights must be those of images, or those of pixels, in all splits")
+    return found
+
+
+def _named(source: Found, arrays: Mapping[str, Header], name: str, key: str) -> Header:
+    """The array that the spec's `key` names. Raises DeclarationError where there is none such."""
+    path = source.file / f"{name.removesuffix('.npy')}.npy"
+    if source.kind == "npy" and name not in arrays and path.is_file():
+        arrays = headers(replace(source, files={name: path}))
+    if name not in arrays:
+        raise DeclarationError(f"{key} must name an array of {source.name}; {_keys(arrays)}", key)
+    return arrays[name]
+
+
 def notes(
-    source: Found, arrays: Mapping[str, Header], used: Mapping[str, "SplitHeaders"], group_by: str | None = None
+    source: Found,
+    arrays: Mapping[str, Header],
+    used: Mapping[str, "SplitHeaders"],
+    group_by: str | None = None,
+    weights: Iterable[Header] = (),
 ) -> list[str]:
-    """What is said of the names of a source's arrays, and of those that are not `used`, nor named by `group_by`."""
+    """What is said of the names of a source's arrays, and of those that are not `used`, nor named by `group_by`, nor
+    `weights`.
+    """
     names = {key: header.title for key, header in arrays.items()}
     if source.kind == "npy":
         names = {key: name.removesuffix(".npy") for key, name in names.items()}
@@ -119,7 +166,12 @@ def notes(
     if source.kind == "idx":
         return []
     taken = [part.key for split in used.values() for part in (split.x, split.y) if part]
-    return array_names.notes(names, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])])
+    weighing = [header.title.removesuffix(".npy") for header in weights]
+    others = {key: name for key, name in names.items() if name.removesuffix(".npy") not in weighing}
+    return [
+        *array_names.notes(others, [*taken, *([group_by, f"{group_by}.npy"] if group_by else [])]),
+        *([array_names.weights_note(weighing)] if weighing else []),
+    ]
 
 
 def _titles(arrays: Mapping[str, Header]) -> set[str]:

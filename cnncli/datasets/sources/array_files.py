@@ -185,6 +185,18 @@ def values(y: Array, header: Header, void: int | None = None) -> Array:
     return finite(y.astype(y.dtype.newbyteorder("="), copy=False).reshape(len(y), -1), header)
 
 
+def weights(given: Array, header: Header, state: "hashlib._Hash") -> Array:
+    """Sample weights, float32 (N,) or (N, H, W), added to the digest. Raises CnncliError naming the first that is not
+    ≥ 0.
+    """
+    given = given.reshape(given.shape[:3] if given.ndim > 2 else -1)
+    made = finite(digest(header.key, given, state), header)
+    if (made < 0).any():
+        row, *place = np.argwhere(made < 0)[0]
+        raise CnncliError(f"{header.place} must hold weights ≥ 0; row {row} has {made[(row, *place)]}")
+    return made
+
+
 def masks(y: Array, header: Header, void: int | None = None) -> Array:
     """Masks, uint8 (N, H, W) or float32 (N, H, W, C); see `byte_of`. Raises CnncliError naming the first bad row."""
     y = y.astype(y.dtype.newbyteorder("="), copy=False)

@@ -1,13 +1,19 @@
-"""Names of arrays: what people call the images and labels of each split."""
+"""Names of arrays: what people call the images, labels and weights of each split."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cnncli.errors import DeclarationError
+from cnncli.hints import few
 
 IMAGES = ("x", "images", "image", "imgs", "img", "pixels", "data", "features", "inputs", "input")
 LABELS = ("y", "labels", "label", "targets", "target", "masks", "mask")
-AXES = {**dict.fromkeys(IMAGES, "x"), **dict.fromkeys(LABELS, "y")}
+WEIGHT = "sample_weight"
+AXES = {
+    **dict.fromkeys(IMAGES, "x"),
+    **dict.fromkeys(LABELS, "y"),
+    **dict.fromkeys((WEIGHT, "sample_weights"), WEIGHT),
+}
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
@@ -53,6 +59,11 @@ def _reversed(place: object, found: Mapping[str, str]) -> dict[str, str]:
             )
         names[key] = name
     return names
+
+
+def weights_note(names: Sequence[str]) -> str:
+    """What is said of the arrays, or of the column, that have weights of images."""
+    return f"{few(names, 3)}: weights of the images in the loss (`sample_weight: null` under `data` omits them)"
 
 
 def notes(arrays: Mapping[str, str], used: Iterable[str]) -> list[str]:

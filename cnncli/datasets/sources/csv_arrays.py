@@ -59,30 +59,29 @@ def _read(path: Path, columns: Columns, rows: int) -> Array | None:
     """
     if columns.packed is not None:
         return _read_packed(path, columns, columns.packed, rows)
-    label = columns.label
-    before = columns.pixels if label is None else label
-    parts = {"before": before, "after": columns.pixels - before}
+    ends = [*columns.others, len(columns.names)]
+    counts = [end - start - 1 for start, end in zip([-1, *ends], ends, strict=False)]
     for dtype in (np.uint8, np.float32):
         _check_memory(path, 2 * rows * columns.pixels * np.dtype(dtype).itemsize)  # as they are read, and put together
-        fields: list[tuple[Any, ...]] = [(name, dtype, (count,)) for name, count in parts.items()]
-        if label is not None:
-            fields.insert(1, ("label", np.uint8))
+        fields: list[tuple[Any, ...]] = []
+        for number, count in enumerate(counts):
+            fields += [(f"pixels{number}", dtype, (count,)), (f"other{number}", np.uint8)]
         try:
             with csv_errors(path), np.errstate(over="ignore"):
                 table = np.loadtxt(
                     path,
-                    np.dtype(fields),
+                    np.dtype(fields[:-1]),
                     delimiter=",",
                     comments=None,
                     quotechar='"',
                     skiprows=int(columns.header),
-                    converters=None if label is None else {label: lambda text: 0},
+                    converters={at: lambda text: 0 for at in columns.others} or None,
                     encoding="utf-8-sig",
                     ndmin=1,
                 )
         except ValueError:
             continue
-        return _settled(np.concatenate([table[name] for name in parts], axis=1))
+        return _settled(np.concatenate([table[f"pixels{number}"] for number in range(len(counts))], axis=1))
     return None
 
 
@@ -140,7 +139,7 @@ def _problems(path: Path, columns: Columns) -> Iterator[Problem]:
                 yield from _packed_problems(line, columns, cells[columns.packed].split(), columns.packed)
                 continue
             for column, cell in enumerate(cells):
-                if column != columns.label and not _is_pixel(cell.strip()):
+                if column not in columns.others and not _is_pixel(cell.strip()):
                     name = repr(columns.names[column]) if columns.header else "a pixel"
                     said = f"received {cell.strip()!r}" if cell.strip() else "it is empty"
                     yield Problem(f"{line}:{column + 1}", f"{name} must be a finite number; {said}")

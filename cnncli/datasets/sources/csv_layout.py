@@ -10,15 +10,16 @@ import csv
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from math import isqrt
 from pathlib import Path
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import TABLE_KEYS, DataSection
+from cnncli.datasets.section import AUTO, TABLE_KEYS, DataSection
+from cnncli.datasets.sources import array_names
 from cnncli.datasets.sources.csv_unlabelled import unlabelled_test
-from cnncli.datasets.sources.found import Found, Listing, Sample
+from cnncli.datasets.sources.found import Found, Listing, Sample, weight_in
 from cnncli.datasets.sources.unicode_names import composed
 from cnncli.errors import CnncliError, DeclarationError
 from cnncli.hints import few
@@ -26,6 +27,7 @@ from cnncli.system import memory
 from cnncli.system.files import bounded_lines, open_regular, text_lines
 
 LABELS = ("label", "class", "target", "y")
+WEIGHTS = ("sample_weight", "sample_weights")
 PACKED, USAGE = "pixels", ("usage", "split", "set")
 """The column with all pixels, and names of that of the split beside it."""
 USAGES = {
@@ -51,7 +53,8 @@ LONGEST_NUMBER = 18
 class Columns:
     """`names`: of all columns, their numbers from 1 where there is no header; `label`: which is the class, if any.
 
-    `packed`: the column that has all pixels, of which there are `held`; `usage`: that of the split beside it.
+    `weight`: which is the weight, if any. `packed`: the column that has all pixels, of which there are `held`; `usage`:
+    that of the split beside it.
     """
 
     names: tuple[str, ...]
@@ -60,11 +63,17 @@ class Columns:
     packed: int | None = None
     held: int = 0
     usage: int | None = None
+    weight: int | None = None
+
+    @property
+    def others(self) -> list[int]:
+        """The columns of the class and the weight, in their order, where the others are pixels."""
+        return sorted(at for at in (self.label, self.weight) if at is not None)
 
     @property
     def pixels(self) -> int:
         """How many pixels a row has."""
-        return len(self.names) - (self.label is not None) if self.packed is None else self.held
+        return len(self.names) - len(self.others) if self.packed is None else self.held
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,8 @@ class Tables:
     """By "train", "validation", "test": `files`, their `columns`, the class `numbers` of their rows (0 without labels).
 
     `classes`: the names; `notes`: which column was taken, where nothing says it. Integers are class numbers; names are
-    numbered in sorted order. `usage`: the split of each row, where one file is all and says it.
+    numbered in sorted order. `usage`: the split of each row, where one file is all and says it. `weights`: those of the
+    rows, by the split, where a table has them.
     """
 
     source: Found
@@ -82,6 +92,7 @@ class Tables:
     classes: tuple[str, ...]
     notes: tuple[str, ...] = ()
     usage: Sequence[str] = ()
+    weights: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
 
 def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tables:
@@ -110,6 +121,11 @@ def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tabl
             )
     problems: list[Problem] = []
     labels = {split: _labels(path, columns[split], problems, labelled=labelled) for split, path in files.items()}
+    weighed = {split: part.names[part.weight] for split, part in columns.items() if part.weight is not None}
+    if data.sample_weight not in (None, AUTO) and not weighed:
+        raise _no_column(files[first], columns[first].names, data.sample_weight, "sample_weight")
+    weights = {split: _weights(files[split], columns[split], problems) for split in weighed}
+    notes += [f"{files[split].name}: {array_names.weights_note([name])}" for split, name in weighed.items()]
     raise_any(str(source.file), problems)
     needed = ROW * sum(map(len, labels.values()))
     if needed > (most := memory.limit()):
@@ -130,7 +146,7 @@ def tables(source: Found, data: DataSection, *, evaluated: bool = False) -> Tabl
     rank = {label: int(label) for label in shown} if whole else {name: i for i, name in enumerate(names)}
     numbers = {split: [rank[label] for label in part] for split, part in labels.items()}
     usage = _usage(files[first], columns[first]) if len(files) == 1 else []
-    return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes), usage)
+    return Tables(source, files, columns, numbers, tuple(names) if labelled else (), tuple(notes), usage, weights)
 
 
 def _left_out(path: Path) -> str:
@@ -243,7 +259,9 @@ def _columns(path: Path, data: DataSection) -> Columns:
     words = sum(not _is_number(cell) for cell in first)
     counted = first in ([str(i + start) for i in range(len(first))] for start in (0, 1))
     if not (named or counted or 2 * words > len(first)):
-        return Columns(tuple(str(i + 1) for i in range(len(first))), _asked(path, first, data) or 0, header=False)
+        weight = _weight(first, data, header=False)
+        names = tuple(str(i + 1) for i in range(len(first)))
+        return Columns(names, _asked(path, first, data) or 0, header=False, weight=weight)
     if not all(first):
         raise CnncliError(
             f"{path}: every column must have a name; column {first.index('') + 1} has none (pandas writes its index "
@@ -251,21 +269,23 @@ def _columns(path: Path, data: DataSection) -> Columns:
         )
     if any(name.lower() == PACKED for name in first):
         return _packed(path, first, data)
+    weight = _weight(first, data)
     if asked is not None:
-        return Columns(tuple(first), _asked(path, first, data), header=True)
+        return Columns(tuple(first), _asked(path, first, data), header=True, weight=weight)
     if len(named) > 1 or (labelled and not named):
         raise CnncliError(
             f"{path}: one column must be named {', '.join(LABELS[:-1])} or {LABELS[-1]}, for the class of each row; "
             f"received {few(first, 4)}; `label_column` under `data` names another"
         )
-    return Columns(tuple(first), named[0] if named else None, header=True)
+    return Columns(tuple(first), named[0] if named else None, header=True, weight=weight)
 
 
 def _packed(path: Path, names: list[str], data: DataSection) -> Columns:
     """The columns of a table that has all pixels in one. Raises CnncliError where that of the class is not sure."""
     lower = [name.lower() for name in names]
     packed, usage = lower.index(PACKED), next((lower.index(name) for name in USAGE if name in lower), None)
-    others = [at for at in range(len(names)) if at not in (packed, usage)]
+    weight = _weight(names, data)
+    others = [at for at in range(len(names)) if at not in (packed, usage, weight)]
     label = _asked(path, names, data)
     if label is None and data.targets == "labels":
         if len(others) != 1:
@@ -276,7 +296,8 @@ def _packed(path: Path, names: list[str], data: DataSection) -> Columns:
         label = others[0]
     with csv_errors(path), open_regular(path) as file:
         first = next((row for line in islice(bounded_lines(file), 1, None) if (row := line.rstrip(b"\r\n"))), b"")
-    return Columns(tuple(names), label, True, packed, len(cell_of(first, packed, len(names)).split()), usage)
+    held = len(cell_of(first, packed, len(names)).split())
+    return Columns(tuple(names), label, True, packed, held, usage, weight)
 
 
 def _usage(path: Path, columns: Columns) -> list[str]:
@@ -299,6 +320,27 @@ def _usage(path: Path, columns: Columns) -> list[str]:
     return made
 
 
+def _weight(names: Sequence[str], data: DataSection, *, header: bool = True) -> int | None:
+    """The column of weights, if a table has it: other splits may."""
+    asked = data.sample_weight
+    if asked == AUTO:
+        return next((at for at, name in enumerate(names) if header and is_weight(name)), None)
+    if isinstance(asked, int):
+        return asked - 1 if asked <= len(names) else None
+    return names.index(asked) if asked in names else None
+
+
+def is_weight(name: str) -> bool:
+    """Whether a column of this name has the weights of rows."""
+    return name.lower() in WEIGHTS
+
+
+def _no_column(path: Path, names: Sequence[str], asked: str | int | None, key: str) -> DeclarationError:
+    """The error for a table that has not the column that the spec's `key` names."""
+    rule = f"a column of {path.name}, {few(names, 4)} or 1 to {len(names):,}"
+    return DeclarationError(f"{key} must be {rule}; received {asked}", key)
+
+
 def _asked(path: Path, names: list[str], data: DataSection) -> int | None:
     """The column that `label_column` names. Raises DeclarationError where there is none."""
     asked = data.label_column
@@ -308,10 +350,7 @@ def _asked(path: Path, names: list[str], data: DataSection) -> int | None:
         return asked - 1
     if asked in names:
         return names.index(str(asked))
-    raise DeclarationError(
-        f"label_column must be a column of {path.name}, {few(names, 4)} or 1 to {len(names):,}; received {asked}",
-        "label_column",
-    )
+    raise _no_column(path, names, asked, "label_column")
 
 
 def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: bool) -> list[str]:
@@ -334,6 +373,22 @@ def _labels(path: Path, columns: Columns, problems: list[Problem], *, labelled: 
                 known[cell] = label
             labels.append(known[cell])
     return labels
+
+
+def _weights(path: Path, columns: Columns, problems: list[Problem]) -> list[float]:
+    """The weight of each row; what is wrong with one is added to `problems`."""
+    at, weights = columns.weight or 0, []
+    with csv_errors(path), open_regular(path) as file:
+        for number, line in enumerate(bounded_lines(file), 1):
+            row = line.rstrip(b"\r\n")
+            if not row or (columns.header and number == 1):
+                continue
+            weight = weight_in(cell_of(row, at, len(columns.names)).decode("utf-8-sig").strip().strip('"').strip())
+            if isinstance(weight, str):
+                problems.append(Problem(f"{path.name}:{number}:{at + 1}", f"{columns.names[at]!r} {weight}"))
+            else:
+                weights.append(weight)
+    return weights
 
 
 def cell_of(row: bytes, at: int, count: int) -> bytes:

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 from cnncli.datasets.problems import Problem
 
+GREATEST = 3.4e38
+"""Of a float32."""
 MOST_NUMBERED = 100
 """Whole numbers that may well be classes."""
 
@@ -37,6 +39,7 @@ class Listing:
     `pixel_classes` and `colors`: what the folder says of their classes, by the number.
     `notes`: what was understood, where it may be meant otherwise. `values`: numbers by the image, one for each of the
     `outputs`, where they are its target. `groups`: that of each image, where images of a group stay together.
+    `weights`: those of images in the loss, where a table has them; others weigh 1.
     `crops`: where images are parts of files, by their names, as `1.jpg#3`.
     """
 
@@ -53,6 +56,7 @@ class Listing:
     values: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     outputs: tuple[str, ...] = ()
     groups: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, float] = field(default_factory=dict)
     crops: Mapping[str, Crop] = field(default_factory=dict)
     untrained: Sequence[Problem] = ()
 
@@ -81,6 +85,23 @@ def is_number(name: str) -> bool:
         return isfinite(float(name))
     except ValueError:
         return False
+
+
+def number_in(cell: str) -> float | None:
+    """The number in a table's cell; None for anything else and for one that no float32 holds."""
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if isfinite(number) and abs(number) < GREATEST and "_" not in cell else None
+
+
+def weight_in(cell: str) -> float | str:
+    """The weight in a table's cell, or the rule that it breaks."""
+    number = number_in(cell)
+    if number is None or number < 0:
+        return "must be a number ≥ 0; " + (f"received {cell!r}" if cell else "it is empty")
+    return number
 
 
 def _unlisted() -> Listing:

@@ -6,7 +6,7 @@ from shlex import quote
 from typing import NamedTuple, TypeVar
 
 from cnncli.datasets.problems import Problem, raise_any
-from cnncli.datasets.section import FOLDER_KEYS, TABLE_KEYS, DataSection
+from cnncli.datasets.section import AUTO, FOLDER_KEYS, TABLE_KEYS, DataSection
 from cnncli.datasets.sources.found import Found, Listing, Sample
 from cnncli.datasets.splits.groups import folds_of, grouped
 from cnncli.datasets.splits.splitting import divide
@@ -31,6 +31,11 @@ def listing(source: Found, data: DataSection, *, evaluated: bool = False) -> Lis
     data.refuse_keys(*FOLDER_KEYS, *(TABLE_KEYS if data.targets == "values" else ()))
     found = source.listing()
     refuse(found, found.problems, data, found.faults if evaluated else found.unfit)
+    if data.sample_weight not in (None, AUTO) and not found.weights:
+        raise DeclarationError(
+            f"sample_weight must be a column of a table of the images in {found.root}; received {data.sample_weight}",
+            "sample_weight",
+        )
     return grouped(found, data)
 
 

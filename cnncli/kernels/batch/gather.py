@@ -13,6 +13,7 @@ from cnncli.kernels.jit.runtime import Step, Tensor, Work, block, fields, view, 
 
 SCALED = block("x rows out size item factor:f divisor:f")
 ONE_HOT = block("classes rows out places size item void")
+WEIGHTS = block("target table out places size classes")
 COPIED = block("x out size")
 NORMALIZED = block("x factors means deviations size period")
 BYTES = 1
@@ -65,6 +66,16 @@ def normalized(x: Tensor, factors: Tensor, means: Tensor, deviations: Tensor) ->
     return [normalized_worker.step(x.dtype, _work(x), x=x.address, **tables, **sizes)]
 
 
+def weights_of_classes(target: Tensor, table: Tensor, out: Tensor) -> list[Step]:
+    """The weight of each position's class, the first with the greatest score, or of one score whether it is above 0.5.
+
+    target: real (n, …, K). table: float32, a weight for each class. out: real (n, …).
+    """
+    places = {"target": target.address, "table": table.address, "out": out.address}
+    sizes = {"places": prod(out.shape[1:]), "size": target.shape[-1], "classes": table.size}
+    return [weights_worker.step(out.dtype, _work(target), **places, **sizes)]
+
+
 def _check(x: Tensor, *dtypes: str) -> None:
     if x.dtype not in dtypes:
         raise ValueError(f"rows are taken from {' or '.join(dtypes)}; received {x.dtype}")
@@ -72,6 +83,26 @@ def _check(x: Tensor, *dtypes: str) -> None:
 
 def _work(out: Tensor) -> Work:
     return Work(out.shape[0], max(1, PORTION * out.shape[0] // out.size), out.shape[0])
+
+
+@worker(WEIGHTS)
+def weights_worker(real):
+    """Weigh the positions of some rows."""
+    width = real.bitwidth // 8
+
+    def weights(parameters, start, stop, thread):
+        p = fields(parameters, WEIGHTS)
+        table, out = view(p.table, p.classes, types.float32), view(p.out, stop * p.places, real)
+        for place in range(start * p.places, stop * p.places):
+            scores, best = view(p.target + place * p.size * width, p.size, real), 0
+            for k in range(1, p.size):
+                if scores[k] > scores[best]:
+                    best = k
+            if p.size == 1 and scores[0] > 0.5:
+                best = 1
+            out[place] = table[best]
+
+    return weights
 
 
 @worker(SCALED)

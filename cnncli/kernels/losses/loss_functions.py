@@ -1,8 +1,9 @@
 """Losses and their gradients, defined by the rules in `loss_rules`.
 
 Predictions, `target` and `out`: (N, …, classes), or (N,) for one number per sample; target may hold probabilities and
-is dense (one-hot rows, not indices). `weight`, `loss`: (N,). All float32 or float64 of one dtype. `out` and
-`probabilities` may be the same array as the prediction.
+is dense (one-hot rows, not indices). `loss`: (N,); `weight`: (N,), or (N, …) for each position, where the loss is a
+mean over positions or elements. All float32 or float64 of one dtype. `out` and `probabilities` may be the same array as
+the prediction.
 
 `loss` is a sample's mean over its rows times its weight, and times `weight` of the arguments. A row is a position (all
 axes but the last), a sample, or the whole batch, whose loss is that of each sample (`Rule.extent`). Gradients are those
@@ -27,7 +28,7 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import LANES
 
 LOSS = block(
-    "prediction target weight loss out samples groups together rows length per_chunk terms "
+    "prediction target weight loss out samples groups together rows length per_chunk terms own "
     "keep:f share:f first:f second:f third:f factor:f scale:f"
 )
 COMMON, MOST = 2, 5
@@ -69,6 +70,10 @@ def _steps(
     """Return one step. Samples that share a row are a group; a chunk has whole groups, with a survey all of them."""
     rule, samples, size = RULES[name], prediction.shape[0], prediction.size
     extent = rule.extent or {None: "batch", -1: "position"}.get(arguments["axis"], "sample")
+    share = (1, *prediction.shape[1:])[-1] if extent == "position" else 2
+    own = weight.size != samples
+    if own:
+        extent = "position"  # so that each has a row of its own
     groups = 1 if extent == "batch" else samples
     length = (1, *prediction.shape[1:])[-1] if extent == "position" else size // groups
     rows = size // groups // length
@@ -93,8 +98,9 @@ def _steps(
             length=length,
             per_chunk=per_chunk,
             terms=terms,
+            own=own,
             keep=1 - smoothing,
-            share=smoothing / (length if extent == "position" else 2),
+            share=smoothing / share,
             first=first,
             second=second,
             third=third,
@@ -146,15 +152,19 @@ def loss_worker(real, rule):
         given = p.keep, p.share, p.first, p.second, p.third
         size = p.groups * p.rows * p.length
         numbers = (*given, _survey(number, (p.prediction, p.target, p.out), size, given, real))
-        weight, loss = view(p.weight, p.samples, real), view(p.loss, p.samples, real)
+        weight, loss = view(p.weight, p.samples * (p.rows if p.own else 1), real), view(p.loss, p.samples, real)
         for group in range(chunk * p.per_chunk, min(p.groups, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
             for row in range(group * p.rows, (group + 1) * p.rows):
                 length = p.length  # read here, so that LLVM does not duplicate the loop with and without a remainder
                 skip = row * length * item
-                total += _loss(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, real)
+                one = _loss(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, real)
+                if p.own:
+                    one *= weight[row]
+                total += one
             for n in range(group * p.together, (group + 1) * p.together):
-                loss[n] = total / p.terms * weight[n] * p.factor
+                each = types.float64(1) if p.own else types.float64(weight[n])
+                loss[n] = total / p.terms * each * p.factor
 
     return loss
 
@@ -169,15 +179,16 @@ def gradient_worker(real, rule):
         given = p.keep, p.share, p.first, p.second, p.third
         size = p.groups * p.rows * p.length
         numbers = (*given, _survey(number, (p.prediction, p.target, p.out), size, given, real))
-        weight = view(p.weight, p.samples, real)
+        weight = view(p.weight, p.samples * (p.rows if p.own else 1), real)
         for group in range(chunk * p.per_chunk, min(p.groups, (chunk + 1) * p.per_chunk)):
             total = types.float64(0)
             for n in range(group * p.together, (group + 1) * p.together):
-                total += weight[n]
+                total += types.float64(1) if p.own else types.float64(weight[n])
             scale = p.scale * total
             for row in range(group * p.rows, (group + 1) * p.rows):
                 length = p.length  # here, as in `loss_worker`
                 skip = row * length * item
-                _gradient(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, scale, real)
+                each = scale * weight[row] if p.own else scale
+                _gradient(number, (p.prediction + skip, p.target + skip, p.out + skip), length, numbers, each, real)
 
     return gradient

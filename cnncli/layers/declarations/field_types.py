@@ -186,7 +186,8 @@ class Only(Kind):
 
     def __init__(self, *values: Any, why: str) -> None:
         self.values, self.sample = values, values[0]
-        self.rule = " or ".join("null" if value is None else str(value) for value in values) + f" ({why})"
+        words = {"None": "null", "True": "true", "False": "false"}
+        self.rule = " or ".join(words.get(str(value), str(value)) for value in values) + f" ({why})"
 
     def read(self, value: Any) -> Any:
         if not any(value == other and type(value) is type(other) for other in self.values):

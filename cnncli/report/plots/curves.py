@@ -66,19 +66,24 @@ def _chart(metric: str, histories: Sequence[History], *, log: bool) -> LineChart
 
 
 def _line(history: History, key: str) -> tuple[list[float], list[float]]:
-    """The epochs and the values of a figure; a value that is missing or no number interrupts the line."""
-    values = [epoch.get(key) for epoch in history.epochs]
-    numbers = [float(value) if isinstance(value, int | float) else nan for value in values]
-    return [float(number) for number in range(1, len(numbers) + 1)], numbers
+    """The epochs that have a figure, and its values; one that is no number interrupts the line."""
+    held = [(_number(history, place), epoch[key]) for place, epoch in enumerate(history.epochs) if key in epoch]
+    numbers = [float(value) if isinstance(value, int | float) else nan for _, value in held]
+    return [float(number) for number, _ in held], numbers
+
+
+def _number(history: History, place: int) -> int:
+    """The number of an epoch in the list."""
+    number = history.epochs[place].get("epoch")
+    return number if isinstance(number, int) else place + 1
 
 
 def _best(history: History, metric: str, color: int, *, several: bool) -> list[Mark]:
     """The mark of the best epoch, at its value in validation, or else in training."""
-    if history.best is None or not 1 <= history.best <= len(history.epochs):
-        return []
-    epoch = history.epochs[history.best - 1]
+    best = history.best or 0
+    epoch = next((epoch for place, epoch in enumerate(history.epochs) if _number(history, place) == best), {})
     value = epoch.get(f"{VALIDATION}{metric}", epoch.get(metric))
     if not isinstance(value, int | float) or not isfinite(value):
         return []
-    told = "" if several else f"best epoch {history.best}: {figure(value)}"
-    return [Mark(history.best, value, told, color)]
+    told = "" if several else f"best epoch {best}: {figure(value)}"
+    return [Mark(best, value, told, color)]

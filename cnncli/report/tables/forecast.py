@@ -20,7 +20,7 @@ def print_forecast(spec: Spec, made: Forecast, file: TextIO) -> None:
     if made.groups:
         listed = [f"{count:,} {SPLITS[name]}" for name, count in made.groups.items()]
         print(fitted(["groups ", *_listed(listed)], " "), file=file)
-    memory, epochs = made.memory, spec.fit.epochs
+    memory, epochs = made.memory, spec.fit.trained_epochs
     parts = {
         "Python and its libraries": memory.process,
         "kernels": memory.kernels,

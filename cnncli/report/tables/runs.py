@@ -90,7 +90,8 @@ def _history(run: Path) -> list[dict[str, Any]]:
 def _best(epochs: Sequence[Mapping[str, Any]]) -> int | None:
     """The epoch with the lowest val_loss, or else the last."""
     with suppress(TypeError, KeyError):
-        return int(min(epochs, key=lambda epoch: epoch["val_loss"])["epoch"]) if epochs else None
+        validated = [epoch for epoch in epochs if "val_loss" in epoch] or epochs
+        return int(min(validated, key=lambda epoch: epoch["val_loss"])["epoch"]) if epochs else None
     return epochs[-1].get("epoch")
 
 

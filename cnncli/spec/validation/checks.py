@@ -14,7 +14,7 @@ from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
-from cnncli.training.class_weight import Weights, by_number
+from cnncli.training.class_weight import WITH_OTHERS, Weights, by_number
 from cnncli.training.metrics.expectations import Expectation
 from cnncli.training.optimizers.optimizers import Optimizer, is_for
 from cnncli.training.optimizers.schedules import Schedule
@@ -199,13 +199,26 @@ def check_optimizer(optimizer: Optimizer, lowered: Lowered, place: Callable[[str
 
 
 def check_class_weight(
-    fit: FitSection, data: DataSection, description: Description | None, place: Place, problems: Problems
+    fit: FitSection,
+    data: DataSection,
+    description: Description | None,
+    place: Place,
+    problems: Problems,
+    *,
+    loss: Loss | None,
 ) -> None:
-    """Check that images have one class each and class_weight names these classes. `place`: of class_weight."""
-    if data.targets != "labels":
+    """Check that images or pixels have one class each, of which class_weight names some, and that the loss is one of
+    each of them. `place`: of class_weight.
+    """
+    whole = [part.called for part in loss.parts if part.of_whole_images] if loss is not None else []
+    if data.targets not in ("labels", "masks"):
         problems.add(place, f"class_weight requires one class per image; remove it with `targets: {data.targets}`")
+    elif data.targets == "masks" and whole:
+        problems.add(place, f"class_weight weighs pixels, of which {whole[0]} has no loss each: remove one of them")
     elif description is not None and description.several:
         problems.add(place, "class_weight requires one class per image, but this data is multi-label: remove it")
+    elif description is not None and description.weighted:
+        problems.add(place, WITH_OTHERS)
     elif description is not None and description.names and isinstance(fit.class_weight, Weights):
         try:
             by_number(fit.class_weight, description.names)

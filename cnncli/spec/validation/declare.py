@@ -61,7 +61,7 @@ def section_of(tree: Mapping, name: str, cls: type[D], problems: Problems) -> D 
     if not isinstance(section, Mapping):
         problems.add(section.place, no_mapping(name, section))
         return None
-    known = Mapping(section.place, tuple(entry for entry in section if entry.name in cls.fields))
+    known = Mapping(section.place, tuple(entry for entry in section if entry.name in cls.kinds()))
     return declared(cls, known, name, entry.key.place, problems)
 
 

@@ -73,3 +73,5 @@ KEYS_OF: dict[str, tuple[str, ...]] = {
     **{name: tuple(cls.fields) for name, cls in SECTIONS.items()},
     "model": MODEL_KEYS,
 }
+IGNORED: dict[str, tuple[str, ...]] = {name: tuple(cls.ignored) for name, cls in SECTIONS.items()}
+"""Keys of Keras that are accepted though they are no fields."""

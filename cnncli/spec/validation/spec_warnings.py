@@ -20,6 +20,7 @@ from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import CosineDecay
 from cnncli.training.phases import Unfreezing
+from cnncli.training.sections import FitSection
 
 
 def warn_about_output(lowered: Lowered, loss: Loss, last: Place, place: Place, problems: Problems) -> None:
@@ -152,6 +153,17 @@ def warn_about_stopping(
                 f"EarlyStopping may end the training before epoch {unfreezing.epoch}, from which on all layers train: "
                 f"`start_from_epoch: {unfreezing.epoch - 1}`",
             )
+
+
+def warn_about_epochs(fit: FitSection, description: Description | None, place: Place, problems: Problems) -> None:
+    """Warn about epochs of which none is trained, or validated where there are data for it. `place`: of the section."""
+    if fit.initial_epoch >= fit.epochs > 0:
+        rule = f"initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}"
+        problems.warn(place, f"nothing is trained: {rule}")
+    often, first, last = fit.validation_freq, fit.initial_epoch, fit.epochs
+    validated = any(first < at <= last for at in often) if isinstance(often, tuple) else first // often < last // often
+    if description is not None and "validation" in description.samples and fit.trained_epochs and not validated:
+        problems.warn(place, "no epoch is validated: validation_freq names none that is trained")
 
 
 def warn_about_schedule(optimizer: Optimizer, place: Place, problems: Problems) -> None:

@@ -24,7 +24,7 @@ from cnncli.spec.validation.declare import (
 )
 from cnncli.spec.validation.freezing import check_epochs, check_trainable, fine_tuned, frozen
 from cnncli.spec.validation.pretrained import located, shapes
-from cnncli.spec.validation.sections import KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
+from cnncli.spec.validation.sections import IGNORED, KEYS_OF, REQUIRED, TOP_KEYS, ModelSection, Pretrained
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Sequence, Tree, is_null, plain
 from cnncli.training.metrics.expectations import Expectation
@@ -107,9 +107,9 @@ def _check_keys(tree: Mapping, problems: Problems) -> None:
         section = tree.get(name)
         if not isinstance(section, Mapping):
             continue
-        elsewhere = {other: known for other, known in KEYS_OF.items() if other != name}
+        elsewhere = {other: (*known, *IGNORED.get(other, ())) for other, known in KEYS_OF.items() if other != name}
         for entry in section:
-            if entry.name not in keys:
+            if entry.name not in (*keys, *IGNORED.get(name, ())):
                 problems.add(entry.key.place, messages.unknown_key(entry, name, keys, elsewhere))
 
 
@@ -158,7 +158,7 @@ class _Validation:
         if compiled is not None and self.lowered is not None:
             checks.check_optimizer(compiled.optimizer, self.lowered, self._of_optimizer, self.problems)
         if fit is not None and fit.class_weight is not None and data is not None:
-            self._check_class_weight(fit, data, description)
+            self._check_class_weight(fit, data, compiled, description)
         if compiled is not None and data is not None and description is not None:
             self._check_figures(compiled, fit, expect, data, description)
         if self.problems or head is None or data is None or compiled is None or fit is None or model is None:
@@ -166,6 +166,7 @@ class _Validation:
         self._warn(model, compiled, data, description)
         places = item_places(self.tree, "fit", "callbacks")
         spec_warnings.warn_about_stopping(fit.callbacks, self.unfreezing, places, self.problems)
+        spec_warnings.warn_about_epochs(fit, description, self._fit_place(), self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
         expected = tuple(expectation for expectation, _ in expect)
@@ -290,6 +291,11 @@ class _Validation:
         assert given is not None
         return given.place
 
+    def _fit_place(self) -> Place:
+        """The place of the section `fit`, or of the whole spec."""
+        entry = self.tree.entry("fit")
+        return self.tree.place if entry is None else entry.key.place
+
     def _of_optimizer(self, argument: str) -> Place:
         """The place of an argument's value."""
         section = self.tree.get("compile")
@@ -302,11 +308,14 @@ class _Validation:
         places = item_places(self.tree, "compile", "metrics")
         checks.check_input_as_target(compiled, self._compiled_place("loss"), places, self.problems)
 
-    def _check_class_weight(self, fit: FitSection, data: DataSection, description: Description | None) -> None:
+    def _check_class_weight(
+        self, fit: FitSection, data: DataSection, compiled: CompileSection | None, description: Description | None
+    ) -> None:
         section = self.tree.get("fit")
         given = section.get("class_weight") if isinstance(section, Mapping) else None
         assert given is not None
-        checks.check_class_weight(fit, data, description, given.place, self.problems)
+        loss = None if compiled is None else compiled.loss
+        checks.check_class_weight(fit, data, description, given.place, self.problems, loss=loss)
 
     def _check_figures(
         self,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Best:
-    """The epoch with the lowest `monitor` (the first of ties); the last epoch if that metric is missing."""
+    """The epoch with the lowest `monitor` (the first of ties); the last epoch if none has that metric."""
 
     monitor: str = "val_loss"
 
@@ -17,4 +17,4 @@ class Best:
     def improves(self, figures: Mapping[str, float], best: float | None) -> bool:
         """Whether an epoch is better than the best so far, whose monitored value is `best`."""
         value = self.value(figures)
-        return value is None or best is None or value < best
+        return best is None if value is None else best is None or value < best

@@ -4,9 +4,10 @@ Hooks are called in the order in which the spec lists the callbacks.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnncli.layers.declarations.declaration import Declaration, Registry
+from cnncli.layers.declarations.field_types import Integer, Schema
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,13 +73,27 @@ class Callback(Declaration):
 CALLBACKS = Registry("callback", Callback)
 
 
+class _Verbosity(Integer):
+    """An integer, or true or false."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rule = "an integer, true or false"
+
+    def read(self, value: Any) -> int:
+        return super().read(int(value) if isinstance(value, bool) else value)
+
+    def schema(self) -> Schema:
+        return {"type": ["integer", "boolean"]}
+
+
 class Monitor(Callback):
     """A callback that monitors a metric after each epoch (keras/src/callbacks/monitor_callback.py)."""
 
     monitor: str = "val_loss"
     mode: Literal["auto", "min", "max"] = "auto"
     min_delta: float = 0.0
-    verbose: int = 0
+    verbose: Annotated[int, _Verbosity()] = 0
     """Accepted without effect: a training always reports what its callbacks do."""
 
     def monitors(self) -> tuple[str, ...]:

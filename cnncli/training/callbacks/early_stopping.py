@@ -47,8 +47,8 @@ class _Stopper(Hooks):
 
     def epoch_done(self, context: "Context", figures: Mapping[str, float]) -> None:
         declared, state = self.declaration, self.state
-        current = figures[declared.monitor]
-        if context.epoch <= declared.start_from_epoch:
+        current = figures.get(declared.monitor)
+        if current is None or context.epoch <= declared.start_from_epoch:
             return
         if state["best_epoch"] is None:
             self._keep(context)

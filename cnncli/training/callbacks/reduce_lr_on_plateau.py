@@ -42,6 +42,8 @@ class _Reducer(Hooks):
 
     def epoch_done(self, context: "Context", figures: Mapping[str, float]) -> None:
         declared, state = self.declaration, self.state
+        if declared.monitor not in figures:
+            return
         if state["cooldown"]:
             state["cooldown"] -= 1
             state["wait"] = 0

@@ -84,12 +84,12 @@ def forecast(plan: Plan, dataset: Dataset, network: Network, process: int) -> Fo
     loaded. Memory is computed, not measured: compiling kernels now would include the compiler's memory.
     """
     assert dataset.train is not None
-    threads, batches = network.threads, -(-len(dataset.train) // network.batch_size)
-    later = (plan.network(phase, threads) for phase in plan.phases[1:])
+    batches = plan.fit.epochs_of(len(dataset.train)).longest
+    later = (network.of(phase.model) for phase in plan.phases[1:])
     parts = [_part(plan, dataset, each, process) for each in (network, *later)]
     memory, training, validation = max(parts, key=lambda part: part.memory.total)
     seconds = [part.training for part in parts]
-    return Forecast(dataset.sizes, threads, memory, batches, training, validation, dataset.groups, seconds)
+    return Forecast(dataset.sizes, network.threads, memory, batches, training, validation, dataset.groups, seconds)
 
 
 class _Part(NamedTuple):
@@ -103,7 +103,7 @@ class _Part(NamedTuple):
 def _part(plan: Plan, dataset: Dataset, network: Network, process: int) -> _Part:
     train = dataset.train
     assert train is not None
-    batches = -(-len(train) // network.batch_size)
+    batches, fit = plan.fit.epochs_of(len(train)).longest, plan.fit
     prepare(network, 1, plan.data.augment)
     network.initialize(plan.seed)
     update, sums, number = Update(network, plan.compile.optimizer, batches), Sums(plan.compile.metrics), count(1)
@@ -116,7 +116,8 @@ def _part(plan: Plan, dataset: Dataset, network: Network, process: int) -> _Part
         sums.add(network, n)
         update.run(step)
 
-    trained = _seconds(train_on, order(len(train), plan.seed, 0, shuffle=plan.fit.shuffle), network.batch_size)
+    rows = order(len(train), plan.seed, 0, shuffle=fit.shuffle)[: batches * fit.batch_size]
+    trained = _seconds(train_on, rows, fit.batch_size)
     judged = 0.0
     if dataset.validation is not None:
         validation = Feed.of(dataset.validation, plan.rescale, network)
@@ -127,7 +128,9 @@ def _part(plan: Plan, dataset: Dataset, network: Network, process: int) -> _Part
             sums.add(network, n)
 
         with network.steady_weights():
-            judged = _seconds(judge, np.arange(len(dataset.validation)), network.batch_size)
+            size = fit.validation_batch_size or fit.batch_size
+            most = len(dataset.validation) if fit.validation_steps is None else fit.validation_steps * size
+            judged = _seconds(judge, np.arange(len(dataset.validation))[:most], size)
     return _Part(_memory(plan, dataset, network, update, process), trained, judged)
 
 

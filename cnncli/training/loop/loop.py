@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.augment.augmentation import Augmentation
-from cnncli.datasets.batches import Feed, order
+from cnncli.datasets.batches import Feed, OfClasses, order
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
@@ -22,7 +22,7 @@ from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
 from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
-from cnncli.training.metrics.evaluation import Sums, evaluate, portions
+from cnncli.training.metrics.evaluation import Sums, evaluate
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
@@ -75,13 +75,14 @@ class Trainer:
         train = job.dataset.train
         if train is None:
             raise CnncliError(f"{job.dataset.source}: no training images")
-        self.count, self.batches = len(train), -(-len(train) // job.fit.batch_size)
+        self.epochs = job.fit.epochs_of(len(train))
         self.told: Phase | None = None
         self._train_in(job.phases[0], network)
         outputs = only(network.targets).shape[-1]
         directions = {name: metric.better for metric in job.metrics for name in metric.names(outputs)}
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
-        self.state, self.sums, self.best = State(job.dataset.digest), Sums(job.metrics), Best()
+        self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
+        self.sums, self.best = Sums(job.metrics), Best()
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -90,9 +91,8 @@ class Trainer:
     def enter(self, phase: Phase) -> None:
         """Go on in `phase`: with its layers and rate, and a new state of the optimizer."""
         if phase is not self.phase:
-            old = self.network
-            network = Network(phase.model, old.loss, batch_size=old.batch_size, dtype=old.dtype, threads=old.threads)
-            network.load(old.tensors())
+            network = self.network.of(phase.model)
+            network.load(self.network.tensors())
             self._train_in(phase, network)
 
     def _train_in(self, phase: Phase, network: Network) -> None:
@@ -100,11 +100,11 @@ class Trainer:
         assert train is not None  # see __init__
         self.phase, self.network = phase, network
         given = job.fit.class_weight
-        weights = None if given is None else class_weight.of_rows(given, job.dataset, network.loss.void)
+        weights = None if given is None else class_weight.of_training(given, job.dataset, network)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
-        since = (phase.first - 1) * self.batches
-        self.update = Update(network, job.optimizer, self.batches, since=since, factor=phase.rate_factor)
+        since = self.epochs.before(max(phase.first - 1, job.fit.initial_epoch))
+        self.update = Update(network, job.optimizer, self.epochs.longest, since=since, factor=phase.rate_factor)
 
     @property
     def ended(self) -> bool:
@@ -177,9 +177,10 @@ class Trainer:
 
     def _train_epoch(self) -> None:
         """Train the remaining batches of the epoch; a callback may end it early."""
-        state, fit = self.state, self.job.fit
-        rows = order(self.count, self.job.seed, state.epoch, shuffle=fit.shuffle)
-        left = [] if state.stopped_by else list(portions(self.count, fit.batch_size))[state.batch :]
+        state, epochs = self.state, self.epochs
+        rows = order(epochs.count, self.job.seed, epochs.passes(state.epoch), shuffle=self.job.fit.shuffle)
+        batches = epochs.portions(state.epoch)
+        left = [] if state.stopped_by else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
             self.train_feed.expect(rows[coming])
@@ -191,19 +192,23 @@ class Trainer:
             state.batch += 1
             self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
-            event = BatchDone(state.epoch + 1, state.batch, self.batches, self.sums)
+            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()
             if state.stopped_by:
                 break
-        self.network.sample_weight[:] = 1  # class_weight applies to training only
+        self.network.sample_weight[:] = 1  # those of the training images apply to them only
 
     def _validate(self) -> dict[str, float]:
-        if self.validation_feed is None:
+        fit = self.job.fit
+        if self.validation_feed is None or not fit.validates(self.state.epoch + 1):
             return {}
         figures = evaluate(
-            self.network, self.validation_feed, self.job.metrics, after_batch=lambda rows: self._raise_if_interrupted()
+            *(self.network, self.validation_feed, self.job.metrics),
+            batch_size=fit.validation_batch_size or fit.batch_size,
+            steps=fit.validation_steps,
+            after_batch=lambda rows: self._raise_if_interrupted(),
         )
         if not isfinite(figures["loss"]):
             raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
@@ -214,7 +219,7 @@ class Trainer:
             raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
 
     def _diverged(self, what: str) -> DivergedError:
-        kept = f"those of epoch {self.state.epoch}" if self.state.epoch else "the first ones"
+        kept = f"those of epoch {self.state.epoch}" if self.state.history else "the first ones"
         return DivergedError(
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
@@ -225,7 +230,7 @@ class Trainer:
             self._save()
             state = self.state
             self.interruption.raise_if_interrupted(
-                f"in epoch {state.epoch + 1} after batch {state.batch} of {self.batches}"
+                f"in epoch {state.epoch + 1} after batch {state.batch} of {len(self.epochs.portions(state.epoch))}"
             )
 
     def _hand_out(self) -> int:
@@ -233,7 +238,7 @@ class Trainer:
         hooks, epoch = self.chosen()
         if hooks is not None:
             self.save_best(hooks.tensors, epoch)
-        elif not self.state.epoch:
+        elif not self.state.history:
             self.save_best(self.network.tensors(), 0)
         return epoch
 
@@ -265,7 +270,9 @@ class Trainer:
         with self.update.averages(shown=False):
             checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
 
-    def _feed(self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | None = None) -> Feed:
+    def _feed(
+        self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | OfClasses | None = None
+    ) -> Feed:
         job = self.job
         return Feed.of(split, job.rescale, self.network, augment=augment, seed=job.seed, weights=weights)
 

@@ -30,7 +30,7 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
             f"{job.dataset.source}: the data must be those that the run began with; these are others, or have changed "
             "since"
         )
-    flaw = state.flaw(job.fit.epochs, trainer.batches, len(trainer.hooks)) or _flaw(trainer, state)
+    flaw = state.flaw(trainer.epochs, job.fit.epochs, len(trainer.hooks)) or _flaw(trainer, state)
     if flaw:
         raise CnncliError(f"{run.last}: its state is not one of this training: {flaw}")
     trainer.enter(phase_of(job.phases, state.epoch + (state.batch > 0)))  # that of the last batch trained
@@ -54,8 +54,10 @@ def _flaw(trainer: Trainer, state: State) -> str:
     outputs = only(trainer.network.targets).shape[-1]
     names = {"loss", *(name for metric in trainer.job.metrics for name in metric.names(outputs))}
     validated = {f"val_{name}" for name in names} if trainer.validation_feed else set()
-    if not all({"epoch", *names, *validated} <= set(figures) for figures in state.history):
-        return "history must have all figures of each epoch"
+    for epoch, figures in enumerate(state.history, trainer.epochs.first + 1):
+        needed = {"epoch", *names, *(validated if trainer.job.fit.validates(epoch) else ())}
+        if not needed <= set(figures) or figures["epoch"] != epoch:
+            return "history must have all figures of each epoch"
     pairs = zip(state.callbacks, trainer.hooks, strict=True)
     if not all(is_like(remembered, hooks.state) for remembered, hooks in pairs):
         return "callbacks must remember what those of the spec do"
@@ -78,7 +80,8 @@ def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
 
 def _add_up(trainer: Trainer, saved: ModelFile, state: State) -> None:
     """Restore the sums of the completed batches. Raises CnncliError if they do not match them."""
-    sums, done = trainer.sums, min(state.batch * trainer.job.fit.batch_size, trainer.count)
+    sums, portions = trainer.sums, trainer.epochs.portions(state.epoch)
+    done = sum(portion.stop - portion.start for portion in portions[: state.batch])
     try:
         sums.restore(under("sums/", saved.extra))
         whole = (sums.samples, len(sums.losses)) == (done, state.batch)

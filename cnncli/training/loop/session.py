@@ -21,6 +21,7 @@ from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
 from cnncli.graph.transfer import transfer
 from cnncli.layers.declarations.validation_errors import ValidationError
+from cnncli.layers.layer import LAYERS
 from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
@@ -68,9 +69,14 @@ class Plan:
         """The phases of the training."""
         return phases(self.model, self.unfreezing, self.fit.epochs)
 
-    def network(self, phase: Phase, threads: int) -> Network:
-        """A network of one phase."""
-        return Network(phase.model, self.compile.loss, batch_size=self.fit.batch_size, threads=threads)
+    def network(self, dataset: Dataset, threads: int) -> Network:
+        """The network of the first phase."""
+        return Network(
+            *(self.phases[0].model, self.compile.loss),
+            batch_size=self.fit.largest_batch,
+            threads=threads,
+            weigh_positions=class_weight.weighs_pixels(self.fit.class_weight, self.data.targets, dataset),
+        )
 
 
 @dataclass(frozen=True)
@@ -136,12 +142,12 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     if place.output:
         check_output(place.output)
     for phase in plan.phases:
-        check_memory(phase.model, plan.compile, plan.fit.batch_size, limit())
-    network = plan.network(plan.phases[0], threads)
-    for split in dataset.splits.values():
-        Feed.of(split, plan.rescale, network)
+        check_memory(phase.model, plan.compile, plan.fit.largest_batch, limit())
+    network = plan.network(dataset, threads)
+    for name, split in dataset.splits.items():
+        Feed.of(split, plan.rescale, network, augment=plan.data.augment if name == "train" else ())
     if plan.fit.class_weight is not None:
-        class_weight.of_rows(plan.fit.class_weight, dataset, plan.compile.loss.void)
+        class_weight.of_training(plan.fit.class_weight, dataset, network)
     if place.weights:
         _load(network, place.weights)
     elif place.fitting:
@@ -158,7 +164,7 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     with Interruption() as interruption:
         network = check(plan, dataset, place, threads)
         for phase in plan.phases[1:]:
-            prepare(plan.network(phase, threads), 1, plan.data.augment)
+            prepare(network.of(phase.model), 1, plan.data.augment)
         prepare(network, 1, plan.data.augment)
         network.initialize(plan.seed)
         if place.weights:
@@ -190,7 +196,8 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
         finally:
             run.discard()
             run.close()
-    figures = {key: value for key, value in history[epoch - 1].items() if key != "epoch"} if epoch else {}
+    kept = next((figures for figures in history if figures["epoch"] == epoch), {})
+    figures = {key: value for key, value in kept.items() if key != "epoch"}
     return Result(run.shown, epoch, best.digest, figures, test)
 
 
@@ -288,10 +295,20 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
         with suppress(ValidationError, TypeError):  # then it differs and is reported
             sections[key] = cls(**sections[key]).plain()  # type: ignore[arg-type]
+    with suppress(ValidationError, LookupError, TypeError, AttributeError, ValueError):
+        model: Mapping[str, Any] = sections["model"]  # type: ignore[assignment]
+        sections["model"] = {**model, "layers": [_layer(entry) for entry in model["layers"]]}
     for key, names in free.items():
         if isinstance(section := sections[key], dict):
             sections[key] = {name: value for name, value in section.items() if name not in names}
     return sections
+
+
+def _layer(entry: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """An entry of a resolved spec's layers, with the defaults of arguments that it does not have."""
+    ((kind, given),) = entry.items()
+    arguments = {name: value for name, value in given.items() if name not in ("name", "inputs")}
+    return {kind: {**given, **LAYERS.classes[kind](**arguments).plain()}}
 
 
 def _test(
@@ -300,11 +317,14 @@ def _test(
     """The metrics on the test split, if there is one. `weights` names the weights in error messages."""
     if dataset.test is None:
         return None
-    feed = Feed.of(dataset.test, plan.rescale, network)
+    weighed = dataset.test.weights is not None and dataset.test.weights.ndim == 1  # as `cnncli evaluate` does
+    test = dataset.test if weighed else replace(dataset.test, weights=None)
+    feed = Feed.of(test, plan.rescale, network)
     figures = evaluate(
         network,
         feed,
         plan.compile.metrics,
+        batch_size=plan.fit.batch_size,
         after_batch=lambda rows: interruption.raise_if_interrupted("in the final test"),
     )
     if not isfinite(figures["loss"]):

@@ -1,6 +1,7 @@
 """Accumulated loss and metrics of an epoch or a split."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from math import fsum
 
 import numpy as np
@@ -73,14 +74,20 @@ def evaluate(
     feed: Feed,
     metrics: Sequence[Metric],
     *,
+    batch_size: int | None = None,
+    steps: int | None = None,
     after_batch: Callable[[slice], None] = lambda rows: None,
 ) -> dict[str, float]:
-    """The loss and the metrics of a split, in inference mode. `after_batch` may read the network, or raise."""
+    """The loss and the metrics of a split, in inference mode. `after_batch` may read the network, or raise.
+
+    `batch_size`: by default the network's. `steps`: so many batches only, the first ones.
+    """
     sums = Sums(metrics)
     with network.steady_weights():
-        for rows in portions(len(feed.split), network.batch_size):
+        for rows in islice(portions(len(feed.split), batch_size or network.batch_size), steps):
             n = feed.fill(rows)
             network.evaluate(n)
             sums.add(network, n)
             after_batch(rows)
+    network.sample_weight[:] = 1  # those of this split are not those of others
     return sums.figures()
