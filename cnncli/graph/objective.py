@@ -11,9 +11,9 @@ from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
-from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty
+from cnncli.ops.merging import Add
 
 Purpose = Literal["train", "evaluate", "predict"]
 

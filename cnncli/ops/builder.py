@@ -15,13 +15,15 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Dropout, Noise, Rsqrt, Softmax
+from cnncli.ops.elementwise import Activation, Dropout, Noise, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import AnglePenalty, SizePenalty
 from cnncli.ops.merging import (
+    Add,
     Affine,
     AffineChannels,
     Extreme,
+    Merge,
     Multiply,
     Reduce,
     Repeat,
@@ -36,6 +38,9 @@ from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.resize import Resample, Taps
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
+
+LANES = 16
+"""Elements of a vector."""
 
 
 class Logits(NamedTuple):
@@ -251,34 +256,40 @@ class Builder(Tape):
         """scale · x + offset."""
         return self.emit(Affine(scale, offset), x)
 
-    def broadcast(self, *xs: Value) -> list[Value]:
-        """Broadcast values to their common shape by repeating axes of length 1."""
-        shape = common_shape(xs)
-        found = []
-        for x in xs:
-            own = padded(x.shape, len(shape))
-            y = x if own == x.shape else self.reshape(x, own)
-            # Start at the last axis, so that short runs are copied while the array is still small.
-            for axis in reversed([axis for axis, length in enumerate(own) if length != shape[axis]]):
-                y = self.emit(Repeat(axis, shape[axis]), y)
-            found.append(y)
-        return found
-
     def add(self, *xs: Value) -> Value:
-        """The sum of values."""
-        return self.emit(Add(), *self.broadcast(*xs))
+        """The sum of values, added in order."""
+        if len({x.shape for x in xs}) == 1:
+            return self.emit(Add(), *xs)
+        return self._merged(Add(), *xs)
 
     def subtract(self, a: Value, b: Value) -> Value:
         """a − b."""
-        return self.emit(Subtract(), *self.broadcast(a, b))
+        return self._merged(Subtract(), a, b)
 
     def multiply(self, *xs: Value) -> Value:
         """The product of values, multiplied in order."""
-        return reduce(lambda a, b: self.emit(Multiply(), a, b), self.broadcast(*xs))
+        return self._merged(Multiply(), *xs)
 
     def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
         """The elementwise maximum or minimum of values."""
-        return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
+        return self._merged(Extreme(kind), *xs)
+
+    def _merged(self, op: Merge, *xs: Value) -> Value:
+        """Apply `op` to values, in order, each broadcast along axes of length 1 and along missing first axes."""
+        shape = common_shape(xs)
+        return reduce(lambda a, b: self.emit(op, a, b), [self._aligned(x, shape) for x in xs])
+
+    def _aligned(self, x: Value, shape: Shape) -> Value:
+        """Return x with axes of length 1 prepended up to the rank of `shape`, to which it is broadcast.
+
+        A few last axes of a value that is also broadcast along others are repeated: many short runs would be slow.
+        """
+        own = padded(x.shape, len(shape))
+        x = x if own == x.shape else self.reshape(x, own)
+        axes = [axis for axis, length in enumerate(own) if length != shape[axis]]
+        last = [axis for axis in axes if max(own[axis:]) == 1]
+        few = prod(shape[axis] for axis in last) < LANES
+        return reduce(lambda y, axis: self.repeat(y, axis, shape[axis]), last if few and last != axes else (), x)
 
     def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
         """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1."""

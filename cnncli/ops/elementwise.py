@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from cnncli import kernels
-from cnncli.errors import ShapeError
 from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.ops.ir import Call, Op, Tape, Value
 
@@ -197,25 +196,6 @@ class Noise(Elementwise):
         x, clock = inputs
         numbers = self.rate, self.a, self.b, self.c
         return kernels.dropout.noise(self.kind, x, outputs[0], clock, self.stream, self.seed, *numbers)
-
-
-@dataclass(frozen=True)
-class Add(Elementwise):
-    """The sum of one or more values of one shape, added in order."""
-
-    def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        if len({value.shape for value in inputs}) > 1:
-            raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
-        return (inputs[0].like(),)
-
-    def flops(self, call: Call) -> int:
-        return call.output.size * (len(call.inputs) - 1)
-
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        return [grad] * len(call.inputs)
-
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.merge.add(inputs, outputs[0])
 
 
 def listed(values: Sequence[Value]) -> str:

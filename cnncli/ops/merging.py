@@ -1,4 +1,4 @@
-"""Elementwise arithmetic on several values, broadcasting, and reductions over axes."""
+"""Elementwise arithmetic on several values, broadcast to one shape, and reductions over axes."""
 
 from __future__ import annotations
 
@@ -52,57 +52,101 @@ class AffineChannels(Elementwise):
 
 
 @dataclass(frozen=True)
-class Multiply(Elementwise):
-    """a · b, of one shape."""
+class Merge(Elementwise):
+    """An operation on values of one rank, each broadcast along its axes of length 1."""
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        others = reversed(call.inputs)
-        return [tape.emit(Multiply(), grad, x) if wanted else None for x, wanted in zip(others, needed, strict=True)]
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(common_shape(inputs)),)
+
+    @property
+    def formula(self) -> str:
+        """The kernels' formula of the operation."""
+        return type(self).__name__.lower()
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply("multiply", inputs, outputs[0])
+        return kernels.broadcast.apply(self.formula, inputs, outputs[0])
 
 
 @dataclass(frozen=True)
-class Subtract(Elementwise):
-    """a − b, of one shape."""
+class Add(Merge):
+    """The sum of one or more values, added in order; of more than two, these have one shape."""
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        if len(inputs) > 2 and len({value.shape for value in inputs}) > 1:
+            raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
+        return super().infer(*inputs)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * (len(call.inputs) - 1)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return grad, tape.emit(Affine(-1.0), grad) if needed[1] else None
+        return [summed_like(tape, x, grad) if wanted else None for x, wanted in zip(call.inputs, needed, strict=True)]
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply("subtract", inputs, outputs[0])
+        if all(x.shape == outputs[0].shape for x in inputs):
+            return kernels.merge.add(inputs, outputs[0])
+        return super().steps(inputs, outputs, scratch)
 
 
 @dataclass(frozen=True)
-class Extreme(Elementwise):
-    """The maximum or minimum of a and b, of one shape. On ties the gradient goes to the first, as in TensorFlow."""
+class Multiply(Merge):
+    """a · b."""
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        grads: list[Value | None] = [None, None]
+        # That of a broadcast input comes first: the other's may then overwrite `grad`.
+        for k in sorted((0, 1), key=lambda k: call.inputs[k].size):
+            x, other = call.inputs[k], call.inputs[1 - k]
+            grads[k] = summed_like(tape, x, grad, other) if needed[k] else None
+        return grads
+
+
+@dataclass(frozen=True)
+class Subtract(Merge):
+    """a − b."""
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        a, b = call.inputs
+        return (
+            summed_like(tape, a, grad) if needed[0] else None,
+            tape.emit(Affine(-1.0), summed_like(tape, b, grad)) if needed[1] else None,
+        )
+
+
+@dataclass(frozen=True)
+class Extreme(Merge):
+    """The maximum or minimum of a and b. On ties the gradient goes to the first, as in TensorFlow."""
 
     keeps_scale: ClassVar[bool] = True
 
     kind: Literal["maximum", "minimum"]
 
+    @property
+    def formula(self) -> str:
+        return self.kind
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return [
-            tape.emit(ExtremeGrad(f"{which} of {self.kind}"), grad, *call.inputs) if wanted else None
-            for which, wanted in zip(("first", "second"), needed, strict=True)
+            summed_like(tape, x, tape.emit(ExtremeGrad(f"{which} of {self.kind}"), grad, *call.inputs))
+            if wanted
+            else None
+            for x, which, wanted in zip(call.inputs, ("first", "second"), needed, strict=True)
         ]
-
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply(self.kind, inputs, outputs[0])
 
 
 @dataclass(frozen=True)
-class ExtremeGrad(Elementwise):
+class ExtremeGrad(Merge):
     """(grad, a, b) → grad where the operand named by `kind` ("first of maximum") was selected, else 0."""
 
     kind: str
 
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply(self.kind, inputs, outputs[0])
+    @property
+    def formula(self) -> str:
+        return self.kind
 
 
 @dataclass(frozen=True)
@@ -131,7 +175,8 @@ class Repeat(Op):
 class Reduce(Op):
     """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1.
 
-    Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order.
+    Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order. With a second input
+    of the same shape, the terms are products of both; it then has no gradient.
     """
 
     kind: Literal["mean", "sum"]
@@ -142,13 +187,13 @@ class Reduce(Op):
         shape = inputs[0].shape
         if len(set(self.axes) & set(range(len(shape)))) < len(self.axes):
             raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}, once each; received {self.axes}")
-        if sum(summed for summed, _ in self._runs(shape)) > 2:
+        if not self.suits(shape):
             raise ShapeError(f"the axes must form at most two groups of neighbours; received {self.axes} of {shape}")
         kept = (1 if axis in self.axes else length for axis, length in enumerate(shape))
         return (inputs[0].like(tuple(n for axis, n in enumerate(kept) if self.keep or axis not in self.axes)),)
 
     def flops(self, call: Call) -> int:
-        return call.inputs[0].size
+        return call.inputs[0].size * len(call.inputs)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
@@ -172,7 +217,12 @@ class Reduce(Op):
         if len(runs) > 1:
             far, middle = runs[-2][1], runs[-1][1]
         lengths = kernels.axes.Lengths(far, middle, near, inner)
-        return kernels.axes.reduce(inputs[0], outputs[0], lengths, self._count(shape) if self.kind == "mean" else 1)
+        divisor = self._count(shape) if self.kind == "mean" else 1
+        return kernels.axes.reduce(inputs[0], outputs[0], lengths, divisor, *inputs[1:])
+
+    def suits(self, shape: Shape) -> bool:
+        """Whether the axes form at most two groups in `shape`."""
+        return sum(summed for summed, _ in self._runs(shape)) <= 2
 
     def _count(self, shape: Shape) -> int:
         return prod(shape[axis] for axis in self.axes)
@@ -242,6 +292,18 @@ def common_shape(values: Sequence[Value]) -> Shape:
     if any(len(lengths - {1}) > 1 for lengths in axes):
         raise ShapeError(f"all inputs must have one shape, or 1 where they differ; received {listed(values)}")
     return tuple(max(lengths) for lengths in axes)
+
+
+def summed_like(tape: Tape, x: Value, grad: Value, factor: Value | None = None) -> Value:
+    """Return `grad`, or `grad` · `factor`, summed over the axes along which x was broadcast to the shape of `grad`."""
+    axes = tuple(axis for axis, length in enumerate(grad.shape) if length != x.shape[axis])
+    terms = [grad] if factor is None else [grad, factor]
+    if factor is not None and not (axes and factor.shape == grad.shape):
+        terms = [tape.emit(Multiply(), grad, factor)]
+    groups = [axes] if Reduce("sum", axes).suits(grad.shape) else [(axis,) for axis in axes]
+    for group in groups if axes else ():
+        terms = [tape.emit(Reduce("sum", group), *terms)]
+    return terms[0]
 
 
 def padded(shape: Shape, rank: int) -> Shape:

@@ -11,6 +11,7 @@ TWINS = {
     "affine": lambda x: SCALE * x + OFFSET,
     "rsqrt": lambda x: reduction.rsqrt(x, OFFSET),
     "gradient of rsqrt": reduction.rsqrt_gradient,
+    "add": lambda a, b: a + b,
     "multiply": lambda a, b: a * b,
     "subtract": lambda a, b: a - b,
     "maximum": np.maximum,

@@ -14,10 +14,10 @@ def repeated(x, times):
     return out
 
 
-def summed(x, divisor=1.0):
-    """Over axes 1 and 3 of x (A, far, middle, near, inner)."""
+def summed(x, divisor=1.0, *factor):
+    """Over axes 1 and 3 of x, or x · factor, (A, far, middle, near, inner)."""
     out = unwritten(x.dtype.name, x.shape[0], x.shape[2], x.shape[4])
-    run(axes.reduce(*tensors(x, out), axes.Lengths(*x.shape[1:]), divisor))
+    run(axes.reduce(*tensors(x, out), axes.Lengths(*x.shape[1:]), divisor, *tensors(*factor)))
     return out
 
 
@@ -45,6 +45,8 @@ def test_summing_over_two_axes_apart(dtype):
         x = draw(generator, shape, dtype)
         assert_agree(summed(x), reduction.summed(x, [1, 3]), shape)
         assert_agree(summed(x, shape[1] * shape[3]), reduction.mean(x, [1, 3]), shape)
+        factor = draw(generator, shape, dtype)
+        assert summed(x, 3.0, factor).tobytes() == summed(x * factor, 3.0).tobytes(), shape
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -83,6 +85,9 @@ def test_threads_do_not_change_a_bit(inner):
     assert same_bits_on_1_and_2_threads(lambda: axes.repeat(*tensors(small, big), SPAN // 16, inner), big)
     assert same_bits_on_1_and_2_threads(
         lambda: axes.reduce(*tensors(x, one), axes.Lengths(1, 1, SPAN // 16, inner)), one
+    )
+    assert same_bits_on_1_and_2_threads(
+        lambda: axes.reduce(*tensors(x, one), axes.Lengths(1, 1, SPAN // 16, inner), 1.0, *tensors(x)), one
     )
     halves, of_halves = x.reshape(20, 2, 2, -1, inner), np.empty((20, 2, inner), "float32")
     lengths = axes.Lengths(*halves.shape[1:])

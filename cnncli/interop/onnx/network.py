@@ -17,10 +17,10 @@ from cnncli.ops.batch_normalization import FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Softmax
+from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, AffineChannels, Extreme, Multiply, Repeat, Subtract, SwapLast
+from cnncli.ops.merging import Add, Affine, AffineChannels, Extreme, Multiply, Repeat, Subtract, SwapLast
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose

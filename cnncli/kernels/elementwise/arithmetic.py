@@ -32,6 +32,7 @@ FORMULAS: dict[str, Callable[..., Vector]] = {
     "affine": lambda a, b, c, scale, offset: a.fma(scale, offset),
     "rsqrt": lambda a, b, c, scale, offset: 1.0 / (a + offset).sqrt(),
     "gradient of rsqrt": lambda grad, y, *_: grad * (y * y * y * -0.5),
+    "add": lambda a, b, *_: a + b,
     "multiply": lambda a, b, *_: a * b,
     "subtract": lambda a, b, *_: a - b,
     "maximum": lambda a, b, *_: _maximum(a, b),

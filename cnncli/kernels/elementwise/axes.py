@@ -11,7 +11,7 @@ from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise, summing
 
 REPEAT = block("x out times inner")
-REDUCE = block("x out far middle near inner divisor:f")
+REDUCE = block("x y out far middle near inner divisor:f")
 SWAP = block("x out size rows columns")
 
 
@@ -30,14 +30,15 @@ def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
     return [repeat_worker.step(out.dtype, elements(out), **places, times=times, inner=inner)]
 
 
-def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0) -> list[Step]:
+def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0, y: Tensor | None = None) -> list[Step]:
     """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one chain in float64.
 
-    The sum over one axis is the derivative of `repeat`.
+    With `y`, Σ x · y, whose products are rounded to the dtype. The sum over one axis is the derivative of `repeat`.
     """
     size = prod(lengths)
     work = Work(x.size // size, max(1, SPAN // size), x.shape[0])
-    return [reduce_worker.step(out.dtype, work, x=x.address, out=out.address, divisor=divisor, **lengths._asdict())]
+    places = {"x": x.address, "y": (y or x).address, "out": out.address}
+    return [reduce_worker.step(out.dtype, work, y is not None, **places, divisor=divisor, **lengths._asdict())]
 
 
 def swap(x: Tensor, out: Tensor) -> list[Step]:
@@ -49,19 +50,33 @@ def swap(x: Tensor, out: Tensor) -> list[Step]:
 
 _copies = elementwise(lambda x: x)
 _fills = elementwise(lambda number: number)
-_sums = summing(1, lambda x: ((), (x.double(),)))
+_sums = summing(1, lambda x, _: ((), (x.double(),)), lambda x, y: ((), ((x * y).double(),)))
 
 
 @emitted()
 def _sum_columns(
-    code: Code, x: Vector, out: Vector, far: Vector, step: Vector, near: Vector, inner: Vector, divisor: Vector
+    code: Code,
+    products: int,
+    x: Vector,
+    y: Vector,
+    out: Vector,
+    far: Vector,
+    step: Vector,
+    near: Vector,
+    inner: Vector,
+    divisor: Vector,
 ) -> None:
-    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step`: stride of far."""
+    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step`: stride of far.
+
+    With `products`, Σ x · y.
+    """
 
     def column(index: Vector, mask: Vector | None) -> None:
         total = Variable(code.full(0.0, ir.DoubleType()))
         with code.loop(far) as block, code.loop(near) as row:
-            total.set(total.get() + code.load(x, block * step + row * inner + index, mask).double())
+            place = block * step + row * inner + index
+            term = code.load(x, place, mask)
+            total.set(total.get() + (term * code.load(y, place, mask) if products else term).double())
         code.store((total.get() / code.full(divisor)).rounded(code.item), out, index, mask)
 
     code.sweep(code.word(0), inner, column)
@@ -88,25 +103,26 @@ def repeat_worker(real):
 
 
 @worker(REDUCE)
-def reduce_worker(real):
-    """Process some indices of the outer axis."""
-    item = real.bitwidth // 8
+def reduce_worker(real, products):
+    """Process some indices of the outer axis; the terms are products of x and y, or x."""
+    item, kind = real.bitwidth // 8, int(products)
 
     def reduce(parameters, start, stop, thread):
         p = fields(parameters, REDUCE)
         run = p.near * p.inner
         step = p.middle * run
         for place in range(start * p.middle, stop * p.middle):
-            x = p.x + (place // p.middle * p.far * step + place % p.middle * run) * item
-            out = p.out + place * p.inner * item
+            first = (place // p.middle * p.far * step + place % p.middle * run) * item
+            x, y, out = p.x + first, p.y + first, p.out + place * p.inner * item
             if p.inner == 1:
                 total = 0.0
                 for block in range(p.far):
-                    (part,) = _sums(0, (x + block * step * item,), (), 0, run, (), real)
+                    passed = block * step * item
+                    (part,) = _sums(kind, (x + passed, y + passed), (), 0, run, (), real)
                     total += part
                 view(out, 1, real)[0] = total / p.divisor
             else:
-                _sum_columns(x, out, p.far, step, p.near, p.inner, p.divisor, real)
+                _sum_columns(kind, x, y, out, p.far, step, p.near, p.inner, p.divisor, real)
 
     return reduce
 
