@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cnncli.graph import memory
+from cnncli.graph.broadcasting import broadcast_in_kernels
 from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower, only
 from cnncli.graph.rematerialize import rematerialized
@@ -109,7 +110,8 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
             grad = _unaliased(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
-    return replace(forward, calls=rematerialized(tape.calls, forward.loss), gradients=gradients)
+    calls = broadcast_in_kernels(tape.calls, gradients.values())
+    return replace(forward, calls=rematerialized(calls, forward.loss), gradients=gradients)
 
 
 def _unaliased(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:

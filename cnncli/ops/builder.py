@@ -26,21 +26,19 @@ from cnncli.ops.merging import (
     Merge,
     Multiply,
     Reduce,
-    Repeat,
     Subtract,
     SwapLast,
     Weighted,
+    broadcast,
     common_shape,
     padded,
+    with_long_lines,
 )
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.resize import Resample, Taps
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Pair, Window
-
-LANES = 16
-"""Elements of a vector."""
 
 
 class Logits(NamedTuple):
@@ -248,9 +246,9 @@ class Builder(Tape):
         order = [*(axis for axis in range(len(x.shape)) if axis not in axes), *axes]
         return self.permute(x, order), [order.index(axis) for axis in range(len(order))]
 
-    def repeat(self, x: Value, axis: int, times: int) -> Value:
-        """Repeat an axis of length 1, counted from 0 without the batch axis."""
-        return self.emit(Repeat(axis, times), x)
+    def broadcast(self, x: Value, shape: Shape) -> Value:
+        """Copy x along axes of length 1 to `shape`, of the same rank; what merges values needs no copies."""
+        return broadcast(self, x, shape)
 
     def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
         """scale · x + offset."""
@@ -280,16 +278,9 @@ class Builder(Tape):
         return reduce(lambda a, b: self.emit(op, a, b), [self._aligned(x, shape) for x in xs])
 
     def _aligned(self, x: Value, shape: Shape) -> Value:
-        """Return x with axes of length 1 prepended up to the rank of `shape`, to which it is broadcast.
-
-        A few last axes of a value that is also broadcast along others are repeated: many short runs would be slow.
-        """
+        """Return x with axes of length 1 prepended up to the rank of `shape`, ready to be broadcast to it."""
         own = padded(x.shape, len(shape))
-        x = x if own == x.shape else self.reshape(x, own)
-        axes = [axis for axis, length in enumerate(own) if length != shape[axis]]
-        last = [axis for axis in axes if max(own[axis:]) == 1]
-        few = prod(shape[axis] for axis in last) < LANES
-        return reduce(lambda y, axis: self.repeat(y, axis, shape[axis]), last if few and last != axes else (), x)
+        return with_long_lines(self, x if own == x.shape else self.reshape(x, own), shape)
 
     def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
         """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1."""

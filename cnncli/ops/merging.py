@@ -20,6 +20,9 @@ from cnncli.ops.reduce import SumRows
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
+SHORT = 128
+"""Elements of a line from which on it makes no difference whether an input is one number or contiguous."""
+
 
 @dataclass(frozen=True)
 class Affine(Elementwise):
@@ -34,6 +37,16 @@ class Affine(Elementwise):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.arithmetic.apply("affine", inputs, outputs[0], self.scale, self.offset)
+
+
+@dataclass(frozen=True)
+class Quotient(Elementwise):
+    """x / divisor."""
+
+    divisor: float
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("quotient", inputs, outputs[0], self.divisor)
 
 
 @dataclass(frozen=True)
@@ -53,7 +66,11 @@ class AffineChannels(Elementwise):
 
 @dataclass(frozen=True)
 class Merge(Elementwise):
-    """An operation on values of one rank, each broadcast along its axes of length 1."""
+    """An operation on values of one rank, each broadcast along its axes of length 1 if `broadcasts`."""
+
+    def broadcasts(self, count: int) -> bool:
+        """Whether `count` values may have different shapes."""
+        return True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(common_shape(inputs)),)
@@ -69,10 +86,13 @@ class Merge(Elementwise):
 
 @dataclass(frozen=True)
 class Add(Merge):
-    """The sum of one or more values, added in order; of more than two, these have one shape."""
+    """The sum of one or more values, added in order; more than two have one shape."""
+
+    def broadcasts(self, count: int) -> bool:
+        return count == 2
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        if len(inputs) > 2 and len({value.shape for value in inputs}) > 1:
+        if not self.broadcasts(len(inputs)) and len({value.shape for value in inputs}) > 1:
             raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
         return super().infer(*inputs)
 
@@ -150,25 +170,22 @@ class ExtremeGrad(Merge):
 
 
 @dataclass(frozen=True)
-class Repeat(Op):
-    """x (…, 1, …) → (…, times, …) along `axis`, counted from 0 without the batch axis."""
+class Broadcast(Op):
+    """x, of the same rank, copied along axes of length 1 to `shape`. A Merge broadcasts its inputs without it."""
 
     keeps_scale: ClassVar[bool] = True
 
-    axis: int
-    times: int
+    shape: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        shape = inputs[0].shape
-        return (inputs[0].like((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
+        return (inputs[0].like(self.shape),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(Reduce("sum", (self.axis,)), grad),)
+        return (summed_like(tape, call.inputs[0], grad),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        inner = prod(outputs[0].shape[self.axis + 2 :])
-        return kernels.axes.repeat(inputs[0], outputs[0], self.times, inner)
+        return kernels.broadcast.apply("copy", inputs, outputs[0])
 
 
 @dataclass(frozen=True)
@@ -198,13 +215,11 @@ class Reduce(Op):
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         shape = call.inputs[0].shape
-        runs = self._runs(shape)
         if self.kind == "mean":
             grad = tape.emit(Affine(1 / self._count(shape)), grad)
-        grad = tape.emit(Reshape(tuple(1 if summed else length for summed, length in runs)), grad)
-        for axis, (summed, length) in reversed(list(enumerate(runs))):
-            grad = tape.emit(Repeat(axis, length), grad) if summed else grad
-        return (tape.emit(Reshape(shape), grad),)
+        if not self.keep:
+            grad = tape.emit(Reshape(tuple(1 if k in self.axes else n for k, n in enumerate(shape))), grad)
+        return (broadcast(tape, grad, shape),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         shape = inputs[0].shape[1:]
@@ -304,6 +319,24 @@ def summed_like(tape: Tape, x: Value, grad: Value, factor: Value | None = None) 
     for group in groups if axes else ():
         terms = [tape.emit(Reduce("sum", group), *terms)]
     return terms[0]
+
+
+def broadcast(tape: Tape, x: Value, shape: Shape) -> Value:
+    """Return x copied along axes of length 1 to `shape`, of the same rank."""
+    return tape.emit(Broadcast(shape), with_long_lines(tape, x, shape))
+
+
+def with_long_lines(tape: Tape, x: Value, shape: Shape) -> Value:
+    """Return x, to be broadcast to `shape`, of the same rank, with its last axes copied first if they are short.
+
+    Kernels go line by line, and x has one number for each line if it is broadcast along the last axes. Short lines are
+    slow, and x stays small next to `shape`.
+    """
+    axes = [axis for axis, length in enumerate(x.shape) if length != shape[axis]]
+    last = [axis for axis in axes if max(x.shape[axis:]) == 1]
+    if last in ([], axes) or prod(shape[axis] for axis in last) >= SHORT:
+        return x
+    return tape.emit(Broadcast((*x.shape[: last[0]], *shape[last[0] :])), x)
 
 
 def padded(shape: Shape, rank: int) -> Shape:

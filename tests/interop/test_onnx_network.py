@@ -347,7 +347,7 @@ class Spread(Layer):
 
     def lower(self, build, *inputs):
         maxima = build.reshape(build.global_max_pool2d(inputs[0]), (1, 1, inputs[0].shape[-1]))
-        return build.activation(build.repeat(maxima, 0, inputs[0].shape[0]), "tanh")
+        return build.activation(build.broadcast(maxima, inputs[0].shape), "tanh")
 
 
 def test_it_is_the_operations_of_a_layer_that_count():

@@ -45,6 +45,13 @@ def test_a_formula_of_broadcast_arrays_is_numpys_to_the_bit(name, dtype):
                 break
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_one_array_is_copied_along_its_axes_of_length_1(dtype):
+    for shape, generator in shapes(2, [2, 3, 4, 5]):
+        (x,) = drawn(generator, shape, 1, dtype)
+        assert np.array_equal(applied("copy", [x], unwritten(dtype, *shape)), np.broadcast_to(x, shape))
+
+
 @pytest.mark.parametrize(
     ("one", "other"),
     [((40, 21, 50), (1, 1, 50)), ((40, 21, 50), (40, 21, 1)), ((1, 21, 1), (40, 1, 50)), ((40, 21, 50), (1, 1, 1))],

@@ -6,7 +6,7 @@ import pytest
 from cnncli.ops.builder import Builder
 from cnncli.ops.differentiate import differentiate
 from cnncli.ops.ir import Value
-from cnncli.ops.merging import Multiply, Reduce, Repeat
+from cnncli.ops.merging import Broadcast, Multiply, Reduce
 from tests.layers.harness import LayerHarness, finite_differences, gradients_agree
 from tests.ops import declared
 
@@ -74,11 +74,11 @@ def test_weighing_channels_repeats_nothing_and_keeps_no_product():
 def test_three_different_shapes_are_merged_in_order():
     build = Builder()
     assert build.add(Value((2,)), Value((3, 1, 2)), Value((3, 4, 1))).shape == (3, 4, 2)
-    assert not any(isinstance(call.op, Repeat) for call in build.calls)
+    assert not any(isinstance(call.op, Broadcast) for call in build.calls)
 
 
 def test_only_a_few_last_axes_are_repeated():
     build = Builder()
     build.subtract(Value((8, 8, 4, 3)), Value((1, 1, 4, 1)))
-    build.subtract(Value((8, 8, 4, 16)), Value((1, 1, 4, 1)))
-    assert [call.output.shape for call in build.calls if isinstance(call.op, Repeat)] == [(1, 1, 4, 3)]
+    build.subtract(Value((8, 8, 4, 128)), Value((1, 1, 4, 1)))
+    assert [call.output.shape for call in build.calls if isinstance(call.op, Broadcast)] == [(1, 1, 4, 3)]

@@ -1,4 +1,4 @@
-"""Repetition along an axis, reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
+"""Reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
 
 from math import prod
 from typing import NamedTuple
@@ -8,9 +8,8 @@ from llvmlite import ir
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
-from cnncli.kernels.vector.sweeps import elementwise, summing
+from cnncli.kernels.vector.sweeps import summing
 
-REPEAT = block("x out times inner")
 REDUCE = block("x y out far middle near inner divisor:f")
 SWAP = block("x out size rows columns")
 
@@ -24,16 +23,10 @@ class Lengths(NamedTuple):
     inner: int
 
 
-def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
-    """out (A, times, inner) = x (A, inner), `times` times."""
-    places = {"x": x.address, "out": out.address}
-    return [repeat_worker.step(out.dtype, elements(out), **places, times=times, inner=inner)]
-
-
 def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0, y: Tensor | None = None) -> list[Step]:
     """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one chain in float64.
 
-    With `y`, Σ x · y, whose products are rounded to the dtype. The sum over one axis is the derivative of `repeat`.
+    With `y`, Σ x · y, whose products are rounded to the dtype. This is the derivative of a broadcast.
     """
     size = prod(lengths)
     work = Work(x.size // size, max(1, SPAN // size), x.shape[0])
@@ -48,8 +41,6 @@ def swap(x: Tensor, out: Tensor) -> list[Step]:
     return [swap_worker.step(out.dtype, elements(out), **places, rows=rows, columns=columns)]
 
 
-_copies = elementwise(lambda x: x)
-_fills = elementwise(lambda number: number)
 _sums = summing(1, lambda x, _: ((), (x.double(),)), lambda x, y: ((), ((x * y).double(),)))
 
 
@@ -80,26 +71,6 @@ def _sum_columns(
         code.store((total.get() / code.full(divisor)).rounded(code.item), out, index, mask)
 
     code.sweep(code.word(0), inner, column)
-
-
-@worker(REPEAT)
-def repeat_worker(real):
-    """Process some elements of the output, run by run."""
-    item = real.bitwidth // 8
-
-    def repeat(parameters, start, stop, thread):
-        p = fields(parameters, REPEAT)
-        run = p.times if p.inner == 1 else p.inner
-        while start < stop:
-            number, place = start // run, start % run
-            size, out = min(stop - start, run - place), p.out + start * item
-            if p.inner == 1:
-                _fills(0, (), (out,), 0, size, (view(p.x + number * item, 1, real)[0],), real)
-            else:
-                _copies(0, (p.x + (number // p.times * run + place) * item,), (out,), 0, size, (), real)
-            start += size
-
-    return repeat
 
 
 @worker(REDUCE)

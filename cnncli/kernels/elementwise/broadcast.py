@@ -26,13 +26,13 @@ Axis = tuple[int, int, int, int]
 
 
 def apply(name: str, inputs: Sequence[Tensor], out: Tensor) -> list[Step]:
-    """out = the formula `name` of `arithmetic` of two or three inputs, each broadcast along its axes of length 1.
+    """out = the formula `name` of `arithmetic` of one to three inputs, each broadcast along its axes of length 1.
 
     All have the rank of `out`, which may be any of the inputs of its own shape.
     """
     if all(x.shape == out.shape for x in inputs):
         return arithmetic.apply(name, inputs, out)
-    a, b, c = (*inputs, inputs[-1])[:3]  # an unused input is not read
+    a, b, c = (*inputs, inputs[-1], inputs[-1])[:3]  # unused inputs are not read
     (length, *contiguous), (lines, *steps), *outer = _axes([a.shape, b.shape, c.shape], out.shape)
     numbers = sum(1 << k for k, step in enumerate(contiguous) if not step)
     step = apply_worker.step(
