@@ -204,7 +204,7 @@ class Reduce(Op):
         shape = inputs[0].shape
         if len(set(self.axes) & set(range(len(shape)))) < len(self.axes):
             raise ShapeError(f"the axes must be some of the {len(shape)} of {shape}, once each; received {self.axes}")
-        if not self.suits(shape):
+        if sum(summed for summed, _ in self._runs(shape)) > 2:
             raise ShapeError(f"the axes must form at most two groups of neighbours; received {self.axes} of {shape}")
         kept = (1 if axis in self.axes else length for axis, length in enumerate(shape))
         return (inputs[0].like(tuple(n for axis, n in enumerate(kept) if self.keep or axis not in self.axes)),)
@@ -234,10 +234,6 @@ class Reduce(Op):
         lengths = kernels.axes.Lengths(far, middle, near, inner)
         divisor = self._count(shape) if self.kind == "mean" else 1
         return kernels.axes.reduce(inputs[0], outputs[0], lengths, divisor, *inputs[1:])
-
-    def suits(self, shape: Shape) -> bool:
-        """Whether the axes form at most two groups in `shape`."""
-        return sum(summed for summed, _ in self._runs(shape)) <= 2
 
     def _count(self, shape: Shape) -> int:
         return prod(shape[axis] for axis in self.axes)
@@ -315,9 +311,8 @@ def summed_like(tape: Tape, x: Value, grad: Value, factor: Value | None = None) 
     terms = [grad] if factor is None else [grad, factor]
     if factor is not None and not (axes and factor.shape == grad.shape):
         terms = [tape.emit(Multiply(), grad, factor)]
-    groups = [axes] if Reduce("sum", axes).suits(grad.shape) else [(axis,) for axis in axes]
-    for group in groups if axes else ():
-        terms = [tape.emit(Reduce("sum", group), *terms)]
+    for axis in axes:
+        terms = [tape.emit(Reduce("sum", (axis,)), *terms)]
     return terms[0]
 
 

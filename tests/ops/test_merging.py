@@ -63,11 +63,22 @@ def test_threads_do_not_change_a_bit(other):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("other", [(1, 1, 20), (12, 11, 1), (1, 1, 1)])
+@pytest.mark.parametrize("name", MERGES)
+def test_the_bits_are_those_of_an_explicit_broadcast(name, other):
+    copied = declared.of(lambda build, a, b: MERGES[name](build, a, build.broadcast(b, a.shape)))
+    found = []
+    for layer in (declared.of(MERGES[name]), copied):
+        one = LayerHarness(layer, [(12, 11, 20), other], batch=2, dtype="float32", training=True).fill(0)
+        found.append([one.run().tobytes(), *(array.tobytes() for array in one.gradients())])
+    assert found[0] == found[1]
+
+
 def test_weighing_channels_repeats_nothing_and_keeps_no_product():
     build, x, gate = Builder(training=True), Value((8, 8, 32)), Value((1, 1, 32))
     y = build.multiply(x, gate)
     differentiate(build, [x, gate], {y: Value(y.shape)})
-    assert [call.op for call in build.calls] == [Multiply(), Reduce("sum", (0, 1)), Multiply()]
+    assert [call.op for call in build.calls] == [Multiply(), Reduce("sum", (0,)), Reduce("sum", (1,)), Multiply()]
     assert build.calls[-1].op.overwrites == 0  # the gradient, which has no later use
 
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.vector.channels import BLOCK
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import summing
@@ -62,15 +63,22 @@ def _sum_columns(
     With `products`, Σ x · y.
     """
 
-    def column(index: Vector, mask: Vector | None) -> None:
-        total = Variable(code.full(0.0, ir.DoubleType()))
+    def columns(first: Vector, mask: Vector | None, wide: int) -> None:
+        places = [first + code.lanes * k for k in range(wide)]
+        totals = [Variable(code.full(0.0, ir.DoubleType())) for _ in places]
         with code.loop(far) as block, code.loop(near) as row:
-            place = block * step + row * inner + index
-            term = code.load(x, place, mask)
-            total.set(total.get() + (term * code.load(y, place, mask) if products else term).double())
-        code.store((total.get() / code.full(divisor)).rounded(code.item), out, index, mask)
+            start = block * step + row * inner
+            for place, total in zip(places, totals, strict=True):
+                term = code.load(x, start + place, mask)
+                term = term * code.load(y, start + place, mask) if products else term
+                total.set(total.get() + term.double())
+        for place, total in zip(places, totals, strict=True):
+            code.store((total.get() / code.full(divisor)).rounded(code.item), out, place, mask)
 
-    code.sweep(code.word(0), inner, column)
+    wide = inner & -(BLOCK * code.lanes)
+    with code.steps(code.word(0), wide, code.word(BLOCK * code.lanes)) as first:
+        columns(first, None, BLOCK)
+    code.sweep(wide, inner, lambda index, mask: columns(index, mask, 1))
 
 
 @worker(REDUCE)
