@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cnncli import kernels
 from cnncli.kernels.elementwise.activation_names import of_input
@@ -66,17 +66,13 @@ class Activated(Op):
     """An operation with an optional fused activation."""
 
     activation: str = field(default="linear", kw_only=True)
-    recomputes: ClassVar[bool] = False
-    """True if the derivative recomputes the activation's input, so that any activation can be fused."""
 
     @property
     def title(self) -> str:
         return titled(super().title, self.activation)
 
-    def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
-        if self.activation != "linear" or (derivable and of_input(kind) and not self.recomputes):
-            return None
-        return replace(self, activation=kind)
+    def with_activation(self, kind: str, *, derivable: bool) -> Self | None:
+        return replace(self, activation=kind) if self.activation == "linear" else None
 
 
 def titled(name: str, activation: str) -> str:
