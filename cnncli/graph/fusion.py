@@ -64,13 +64,14 @@ def fuse_activation(call: Call, around: Surroundings, *, derivable: bool = False
     if producer is None or call.op.as_activation is None:
         return None
     op = producer.op.with_activation(call.op.as_activation, derivable=derivable)
-    return (
-        None if op is None else ([replace(producer, op=op, outputs=(call.output, *producer.outputs[1:]))], {producer})
-    )
+    if op is None:
+        return None
+    more = op.infer(*producer.inputs)[len(producer.outputs) :]
+    return [replace(producer, op=op, outputs=(call.output, *producer.outputs[1:], *more))], {producer}
 
 
 def fuse_activation_training(call: Call, around: Surroundings) -> Rewritten | None:
-    """Fuse as `fuse_activation` does, but only if the derivative needs no additional saved value."""
+    """Fuse as `fuse_activation` does; the operation saves what its derivative needs."""
     return fuse_activation(call, around, derivable=True)
 
 

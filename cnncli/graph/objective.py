@@ -5,15 +5,16 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from cnncli.graph import memory
+from cnncli.graph.broadcasting import broadcast_in_kernels
 from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower, only
 from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
 from cnncli.ops.differentiate import differentiate
-from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.losses import Penalty
+from cnncli.ops.merging import Add
 
 Purpose = Literal["train", "evaluate", "predict"]
 
@@ -117,7 +118,8 @@ def _differentiated(forward: Objective, tape: Tape) -> Objective:
             grad = _unaliased(tape, grad, placed)
             placed.add(grad)
             gradients[parameter.name] = grad
-    return replace(forward, calls=rematerialized(tape.calls, forward.loss), gradients=gradients)
+    calls = broadcast_in_kernels(tape.calls, gradients.values())
+    return replace(forward, calls=rematerialized(calls, forward.loss), gradients=gradients)
 
 
 def _unaliased(tape: Tape, grad: Value, placed: Collection[Value]) -> Value:

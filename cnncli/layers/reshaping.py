@@ -77,4 +77,4 @@ class RepeatVector(Layer):
     def lower(self, build: Builder, *inputs: Value) -> Value:
         if len(inputs[0].shape) != 1:
             raise ShapeError(f"RepeatVector takes a vector; received shape {inputs[0].shape}")
-        return build.repeat(build.reshape(inputs[0], (1, inputs[0].size)), 0, self.n)
+        return build.broadcast(build.reshape(inputs[0], (1, inputs[0].size)), (self.n, inputs[0].size))

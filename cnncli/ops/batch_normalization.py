@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class _Normalization(Activated):
-    """Common base: flags for the optional inputs gamma and beta, which come last, and a fused activation."""
+    """Common base: flags for the optional inputs gamma and beta, which come last, and a fused activation.
 
-    recomputes: ClassVar[bool] = True
+    The derivative recomputes the activation's input.
+    """
 
     epsilon: float
     scale: bool

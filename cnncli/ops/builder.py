@@ -16,21 +16,24 @@ from cnncli.ops.batch_normalization import BatchNormalization, FixedNormalizatio
 from cnncli.ops.conv import Conv2D, image_shape
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Dropout, Noise, Rsqrt, Softmax
+from cnncli.ops.elementwise import Activation, Dropout, Noise, Rsqrt, Softmax
 from cnncli.ops.ir import Shape, Tape, Value
 from cnncli.ops.losses import AnglePenalty, SizePenalty
 from cnncli.ops.merging import (
+    Add,
     Affine,
     AffineChannels,
     Extreme,
+    Merge,
     Multiply,
     Reduce,
-    Repeat,
     Subtract,
     SwapLast,
     Weighted,
+    broadcast,
     common_shape,
     padded,
+    with_long_lines,
 )
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
@@ -267,42 +270,41 @@ class Builder(Tape):
         order = [*(axis for axis in range(len(x.shape)) if axis not in axes), *axes]
         return self.permute(x, order), [order.index(axis) for axis in range(len(order))]
 
-    def repeat(self, x: Value, axis: int, times: int) -> Value:
-        """Repeat an axis of length 1, counted from 0 without the batch axis."""
-        return self.emit(Repeat(axis, times), x)
+    def broadcast(self, x: Value, shape: Shape) -> Value:
+        """Copy x along axes of length 1 to `shape`, of the same rank; what merges values needs no copies."""
+        return broadcast(self, x, shape)
 
     def affine(self, x: Value, scale: float, offset: float = 0.0) -> Value:
         """scale · x + offset."""
         return self.emit(Affine(scale, offset), x)
 
-    def broadcast(self, *xs: Value) -> list[Value]:
-        """Broadcast values to their common shape by repeating axes of length 1."""
-        shape = common_shape(xs)
-        found = []
-        for x in xs:
-            own = padded(x.shape, len(shape))
-            y = x if own == x.shape else self.reshape(x, own)
-            # Start at the last axis, so that short runs are copied while the array is still small.
-            for axis in reversed([axis for axis, length in enumerate(own) if length != shape[axis]]):
-                y = self.emit(Repeat(axis, shape[axis]), y)
-            found.append(y)
-        return found
-
     def add(self, *xs: Value) -> Value:
-        """The sum of values."""
-        return self.emit(Add(), *self.broadcast(*xs))
+        """The sum of values, added in order."""
+        if len({x.shape for x in xs}) == 1:
+            return self.emit(Add(), *xs)
+        return self._merged(Add(), *xs)
 
     def subtract(self, a: Value, b: Value) -> Value:
         """a − b."""
-        return self.emit(Subtract(), *self.broadcast(a, b))
+        return self._merged(Subtract(), a, b)
 
     def multiply(self, *xs: Value) -> Value:
         """The product of values, multiplied in order."""
-        return reduce(lambda a, b: self.emit(Multiply(), a, b), self.broadcast(*xs))
+        return self._merged(Multiply(), *xs)
 
     def extreme(self, kind: Literal["maximum", "minimum"], *xs: Value) -> Value:
         """The elementwise maximum or minimum of values."""
-        return reduce(lambda a, b: self.emit(Extreme(kind), a, b), self.broadcast(*xs))
+        return self._merged(Extreme(kind), *xs)
+
+    def _merged(self, op: Merge, *xs: Value) -> Value:
+        """Apply `op` to values, in order, each broadcast along axes of length 1 and along missing first axes."""
+        shape = common_shape(xs)
+        return reduce(lambda a, b: self.emit(op, a, b), [self._aligned(x, shape) for x in xs])
+
+    def _aligned(self, x: Value, shape: Shape) -> Value:
+        """Return x with axes of length 1 prepended up to the rank of `shape`, ready to be broadcast to it."""
+        own = padded(x.shape, len(shape))
+        return with_long_lines(self, x if own == x.shape else self.reshape(x, own), shape)
 
     def reduce(self, kind: Literal["mean", "sum"], x: Value, axes: Sequence[int], *, keep: bool = True) -> Value:
         """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1."""

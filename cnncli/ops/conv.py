@@ -32,7 +32,7 @@ class Conv2D(Product):
                 f"input channels and filters must be divisible by groups; "
                 f"received {image[2]} channels and {kernel[3]} filters for groups={self.groups}"
             )
-        return (inputs[0].like((*self.window.output(image[0], image[1]), kernel[3])),)
+        return self.results(inputs[0].like((*self.window.output(image[0], image[1]), kernel[3])))
 
     def reads(self, x: Value, output: Value) -> Reaches:
         return of_window(self.window, image_shape(x)[:2])
@@ -49,7 +49,7 @@ class Conv2D(Product):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
-        epilogue = self.epilogue(bias)
+        epilogue = self.epilogue(bias, outputs)
         suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)

@@ -25,7 +25,7 @@ class Dense(Product):
         x, kernel = inputs[:2]
         if x.shape[-1:] != kernel.shape[:1]:
             raise ShapeError(f"the kernel must have a row for each input; received {kernel.shape} for {x.shape}")
-        return (x.like((*x.shape[:-1], kernel.shape[1])),)
+        return self.results(x.like((*x.shape[:-1], kernel.shape[1])))
 
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * call.inputs[1].shape[0] + self.epilogue_flops(call)
@@ -38,7 +38,7 @@ class Dense(Product):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = self.epilogue(bias)
+        epilogue = self.epilogue(bias, outputs)
         return kernels.dense.forward(x, kernel, epilogue, outputs[0], scratch)
 
 

@@ -32,7 +32,7 @@ class DepthwiseConv2D(Product):
         height, width, channels = image_shape(inputs[0])
         if prod(inputs[1].shape[2:]) != channels:
             raise ShapeError(f"the kernel must have a number for each of {channels} channels; it is {inputs[1].shape}")
-        return (inputs[0].like((*self.window.output(height, width), channels)),)
+        return self.results(inputs[0].like((*self.window.output(height, width), channels)))
 
     def reads(self, x: Value, output: Value) -> Reaches:
         return of_window(self.window, image_shape(x)[:2])
@@ -54,7 +54,7 @@ class DepthwiseConv2D(Product):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = self.epilogue(bias)
+        epilogue = self.epilogue(bias, outputs)
         places = geometry(self.window, 1, x.shape[1:])
         return kernels.depthwise.forward(x, kernel, epilogue, outputs[0], places, scratch)
 

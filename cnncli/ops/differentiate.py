@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Tape, Value
+from cnncli.ops.merging import Add
 
 
 def differentiate(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from cnncli import kernels
-from cnncli.errors import ShapeError
 from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.ops.ir import Call, Op, Tape, Value
 
@@ -67,17 +66,13 @@ class Activated(Op):
     """An operation with an optional fused activation."""
 
     activation: str = field(default="linear", kw_only=True)
-    recomputes: ClassVar[bool] = False
-    """True if the derivative recomputes the activation's input, so that any activation can be fused."""
 
     @property
     def title(self) -> str:
         return titled(super().title, self.activation)
 
-    def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
-        if self.activation != "linear" or (derivable and of_input(kind) and not self.recomputes):
-            return None
-        return replace(self, activation=kind)
+    def with_activation(self, kind: str, *, derivable: bool) -> Self | None:
+        return replace(self, activation=kind) if self.activation == "linear" else None
 
 
 def titled(name: str, activation: str) -> str:
@@ -197,25 +192,6 @@ class Noise(Elementwise):
         x, clock = inputs
         numbers = self.rate, self.a, self.b, self.c
         return kernels.dropout.noise(self.kind, x, outputs[0], clock, self.stream, self.seed, *numbers)
-
-
-@dataclass(frozen=True)
-class Add(Elementwise):
-    """The sum of one or more values of one shape, added in order."""
-
-    def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        if len({value.shape for value in inputs}) > 1:
-            raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
-        return (inputs[0].like(),)
-
-    def flops(self, call: Call) -> int:
-        return call.output.size * (len(call.inputs) - 1)
-
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        return [grad] * len(call.inputs)
-
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.merge.add(inputs, outputs[0])
 
 
 def listed(values: Sequence[Value]) -> str:

@@ -137,7 +137,7 @@ class Op:
     def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
         """Return this operation with a fused activation; None if it is not supported.
 
-        `derivable`: the operation will be differentiated, and the activation's input must not be saved for that.
+        `derivable`: the operation will be differentiated, and saves what that needs besides its inputs and its output.
         """
         return None
 

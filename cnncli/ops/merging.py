@@ -1,4 +1,4 @@
-"""Elementwise arithmetic on several values, broadcasting, and reductions over axes."""
+"""Elementwise arithmetic on several values, broadcast to one shape, and reductions over axes."""
 
 from __future__ import annotations
 
@@ -20,6 +20,9 @@ from cnncli.ops.reduce import SumRows
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
+SHORT = 128
+"""Elements of a line from which on it makes no difference whether an input is one number or contiguous."""
+
 
 @dataclass(frozen=True)
 class Affine(Elementwise):
@@ -34,6 +37,16 @@ class Affine(Elementwise):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.arithmetic.apply("affine", inputs, outputs[0], self.scale, self.offset)
+
+
+@dataclass(frozen=True)
+class Quotient(Elementwise):
+    """x / divisor."""
+
+    divisor: float
+
+    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
+        return kernels.arithmetic.apply("quotient", inputs, outputs[0], self.divisor)
 
 
 @dataclass(frozen=True)
@@ -52,86 +65,135 @@ class AffineChannels(Elementwise):
 
 
 @dataclass(frozen=True)
-class Multiply(Elementwise):
-    """a · b, of one shape."""
+class Merge(Elementwise):
+    """An operation on values of one rank, each broadcast along its axes of length 1 if `broadcasts`."""
 
-    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
-        assert grad is not None
-        others = reversed(call.inputs)
-        return [tape.emit(Multiply(), grad, x) if wanted else None for x, wanted in zip(others, needed, strict=True)]
+    def broadcasts(self, count: int) -> bool:
+        """Whether `count` values may have different shapes."""
+        return True
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        return (inputs[0].like(common_shape(inputs)),)
+
+    @property
+    def formula(self) -> str:
+        """The kernels' formula of the operation."""
+        return type(self).__name__.lower()
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply("multiply", inputs, outputs[0])
+        return kernels.broadcast.apply(self.formula, inputs, outputs[0])
 
 
 @dataclass(frozen=True)
-class Subtract(Elementwise):
-    """a − b, of one shape."""
+class Add(Merge):
+    """The sum of one or more values, added in order; more than two have one shape."""
+
+    def broadcasts(self, count: int) -> bool:
+        return count == 2
+
+    def infer(self, *inputs: Value) -> tuple[Value, ...]:
+        if not self.broadcasts(len(inputs)) and len({value.shape for value in inputs}) > 1:
+            raise ShapeError(f"all inputs must have one shape; received {listed(inputs)}")
+        return super().infer(*inputs)
+
+    def flops(self, call: Call) -> int:
+        return call.output.size * (len(call.inputs) - 1)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return grad, tape.emit(Affine(-1.0), grad) if needed[1] else None
+        return [summed_like(tape, x, grad) if wanted else None for x, wanted in zip(call.inputs, needed, strict=True)]
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply("subtract", inputs, outputs[0])
+        if all(x.shape == outputs[0].shape for x in inputs):
+            return kernels.merge.add(inputs, outputs[0])
+        return super().steps(inputs, outputs, scratch)
 
 
 @dataclass(frozen=True)
-class Extreme(Elementwise):
-    """The maximum or minimum of a and b, of one shape. On ties the gradient goes to the first, as in TensorFlow."""
+class Multiply(Merge):
+    """a · b."""
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        grads: list[Value | None] = [None, None]
+        # That of a broadcast input comes first: the other's may then overwrite `grad`.
+        for k in sorted((0, 1), key=lambda k: call.inputs[k].size):
+            x, other = call.inputs[k], call.inputs[1 - k]
+            grads[k] = summed_like(tape, x, grad, other) if needed[k] else None
+        return grads
+
+
+@dataclass(frozen=True)
+class Subtract(Merge):
+    """a − b."""
+
+    def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
+        assert grad is not None
+        a, b = call.inputs
+        return (
+            summed_like(tape, a, grad) if needed[0] else None,
+            tape.emit(Affine(-1.0), summed_like(tape, b, grad)) if needed[1] else None,
+        )
+
+
+@dataclass(frozen=True)
+class Extreme(Merge):
+    """The maximum or minimum of a and b. On ties the gradient goes to the first, as in TensorFlow."""
 
     keeps_scale: ClassVar[bool] = True
 
     kind: Literal["maximum", "minimum"]
 
+    @property
+    def formula(self) -> str:
+        return self.kind
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         return [
-            tape.emit(ExtremeGrad(f"{which} of {self.kind}"), grad, *call.inputs) if wanted else None
-            for which, wanted in zip(("first", "second"), needed, strict=True)
+            summed_like(tape, x, tape.emit(ExtremeGrad(f"{which} of {self.kind}"), grad, *call.inputs))
+            if wanted
+            else None
+            for x, which, wanted in zip(call.inputs, ("first", "second"), needed, strict=True)
         ]
-
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply(self.kind, inputs, outputs[0])
 
 
 @dataclass(frozen=True)
-class ExtremeGrad(Elementwise):
+class ExtremeGrad(Merge):
     """(grad, a, b) → grad where the operand named by `kind` ("first of maximum") was selected, else 0."""
 
     kind: str
 
-    def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        return kernels.arithmetic.apply(self.kind, inputs, outputs[0])
+    @property
+    def formula(self) -> str:
+        return self.kind
 
 
 @dataclass(frozen=True)
-class Repeat(Op):
-    """x (…, 1, …) → (…, times, …) along `axis`, counted from 0 without the batch axis."""
+class Broadcast(Op):
+    """x, of the same rank, copied along axes of length 1 to `shape`. A Merge broadcasts its inputs without it."""
 
     keeps_scale: ClassVar[bool] = True
 
-    axis: int
-    times: int
+    shape: Shape
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
-        shape = inputs[0].shape
-        return (inputs[0].like((*shape[: self.axis], self.times, *shape[self.axis + 1 :])),)
+        return (inputs[0].like(self.shape),)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
-        return (tape.emit(Reduce("sum", (self.axis,)), grad),)
+        return (summed_like(tape, call.inputs[0], grad),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        inner = prod(outputs[0].shape[self.axis + 2 :])
-        return kernels.axes.repeat(inputs[0], outputs[0], self.times, inner)
+        return kernels.broadcast.apply("copy", inputs, outputs[0])
 
 
 @dataclass(frozen=True)
 class Reduce(Op):
     """The mean or sum over `axes`, counted from 0 without the batch axis; `keep` retains them with length 1.
 
-    Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order.
+    Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order. With a second input
+    of the same shape, the terms are products of both; it then has no gradient.
     """
 
     kind: Literal["mean", "sum"]
@@ -148,18 +210,16 @@ class Reduce(Op):
         return (inputs[0].like(tuple(n for axis, n in enumerate(kept) if self.keep or axis not in self.axes)),)
 
     def flops(self, call: Call) -> int:
-        return call.inputs[0].size
+        return call.inputs[0].size * len(call.inputs)
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         shape = call.inputs[0].shape
-        runs = self._runs(shape)
         if self.kind == "mean":
             grad = tape.emit(Affine(1 / self._count(shape)), grad)
-        grad = tape.emit(Reshape(tuple(1 if summed else length for summed, length in runs)), grad)
-        for axis, (summed, length) in reversed(list(enumerate(runs))):
-            grad = tape.emit(Repeat(axis, length), grad) if summed else grad
-        return (tape.emit(Reshape(shape), grad),)
+        if not self.keep:
+            grad = tape.emit(Reshape(tuple(1 if k in self.axes else n for k, n in enumerate(shape))), grad)
+        return (broadcast(tape, grad, shape),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         shape = inputs[0].shape[1:]
@@ -172,7 +232,8 @@ class Reduce(Op):
         if len(runs) > 1:
             far, middle = runs[-2][1], runs[-1][1]
         lengths = kernels.axes.Lengths(far, middle, near, inner)
-        return kernels.axes.reduce(inputs[0], outputs[0], lengths, self._count(shape) if self.kind == "mean" else 1)
+        divisor = self._count(shape) if self.kind == "mean" else 1
+        return kernels.axes.reduce(inputs[0], outputs[0], lengths, divisor, *inputs[1:])
 
     def _count(self, shape: Shape) -> int:
         return prod(shape[axis] for axis in self.axes)
@@ -242,6 +303,35 @@ def common_shape(values: Sequence[Value]) -> Shape:
     if any(len(lengths - {1}) > 1 for lengths in axes):
         raise ShapeError(f"all inputs must have one shape, or 1 where they differ; received {listed(values)}")
     return tuple(max(lengths) for lengths in axes)
+
+
+def summed_like(tape: Tape, x: Value, grad: Value, factor: Value | None = None) -> Value:
+    """Return `grad`, or `grad` · `factor`, summed over the axes along which x was broadcast to the shape of `grad`."""
+    axes = tuple(axis for axis, length in enumerate(grad.shape) if length != x.shape[axis])
+    terms = [grad] if factor is None else [grad, factor]
+    if factor is not None and not (axes and factor.shape == grad.shape):
+        terms = [tape.emit(Multiply(), grad, factor)]
+    for axis in axes:
+        terms = [tape.emit(Reduce("sum", (axis,)), *terms)]
+    return terms[0]
+
+
+def broadcast(tape: Tape, x: Value, shape: Shape) -> Value:
+    """Return x copied along axes of length 1 to `shape`, of the same rank."""
+    return tape.emit(Broadcast(shape), with_long_lines(tape, x, shape))
+
+
+def with_long_lines(tape: Tape, x: Value, shape: Shape) -> Value:
+    """Return x, to be broadcast to `shape`, of the same rank, with its last axes copied first if they are short.
+
+    Kernels go line by line, and x has one number for each line if it is broadcast along the last axes. Short lines are
+    slow, and x stays small next to `shape`.
+    """
+    axes = [axis for axis, length in enumerate(x.shape) if length != shape[axis]]
+    last = [axis for axis in axes if max(x.shape[axis:]) == 1]
+    if last in ([], axes) or prod(shape[axis] for axis in last) >= SHORT:
+        return x
+    return tape.emit(Broadcast((*x.shape[: last[0]], *shape[last[0] :])), x)
 
 
 def padded(shape: Shape, rank: int) -> Shape:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnncli import kernels
 from cnncli.ops.conv import image_shape
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
+from cnncli.ops.merging import Quotient, broadcast
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
@@ -76,6 +77,8 @@ class AveragePool2D(Op):
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
+        if self.window.size == call.inputs[0].shape[:2] and grad.shape[:2] == (1, 1):
+            return (broadcast(tape, tape.emit(Quotient(self.window.cells), grad), call.inputs[0].shape),)
         return (tape.emit(AveragePool2DGrad(self.window, call.inputs[0].shape), grad),)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:

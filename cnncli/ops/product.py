@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
+from cnncli.kernels.elementwise.activation_names import of_input
 from cnncli.ops.elementwise import Activated, before_activation
 from cnncli.ops.ir import Call, Tape, Value
+from cnncli.ops.merging import Multiply
 from cnncli.ops.reduce import SumRows
 
 if TYPE_CHECKING:
@@ -20,14 +22,25 @@ if TYPE_CHECKING:
 class Product(Activated):
     """(x, kernel[, bias]) → f(x · kernel + bias); subclasses define the product.
 
-    f is `activation`; in training, its derivative must be computable from its output.
+    f is `activation`. If its derivative is not computable from its output, training needs `slopes`: a second output, of
+    f′, which is computed where f is.
     """
 
     inner_axes: ClassVar[int] = 0
 
-    def epilogue(self, bias: Sequence[Tensor]) -> Epilogue:
+    slopes: bool = field(default=False, kw_only=True)
+
+    def with_activation(self, kind: str, *, derivable: bool) -> Self | None:
+        op = super().with_activation(kind, derivable=derivable)
+        return None if op is None else replace(op, slopes=derivable and of_input(kind))
+
+    def results(self, out: Value) -> tuple[Value, ...]:
+        """Return the outputs, given the first."""
+        return (out, out.like()) if self.slopes else (out,)
+
+    def epilogue(self, bias: Sequence[Tensor], outputs: Sequence[Tensor]) -> Epilogue:
         """Return the kernels' epilogue; `bias` has one tensor or none."""
-        return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation)
+        return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation, *outputs[1:])
 
     def epilogue_flops(self, call: Call) -> int:
         """FLOPs of bias and activation."""
@@ -36,7 +49,10 @@ class Product(Activated):
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         x, kernel = call.inputs[:2]
-        grad = before_activation(tape, self.activation, grad, call.output)
+        if self.slopes:
+            grad = tape.emit(Multiply(), grad, call.outputs[1])
+        else:
+            grad = before_activation(tape, self.activation, grad, call.output)
         weights = self.grad_weights(tape, call, grad, needed[1:])
         return [self.grad_input(tape, x, grad, kernel) if needed[0] else None, *weights]
 

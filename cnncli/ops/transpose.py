@@ -33,7 +33,7 @@ class Conv2DTranspose(Product):
         image, kernel = image_shape(inputs[0]), inputs[1].shape
         if image[2] != kernel[3] or self.window.output(*self.size) != image[:2]:
             raise ShapeError(f"no convolution with {kernel} makes {image} of an image of {self.size}")
-        return (inputs[0].like((*self.size, kernel[2])),)
+        return self.results(inputs[0].like((*self.size, kernel[2])))
 
     def reads(self, x: Value, output: Value) -> Reaches:
         return of_adjoint(self.window, self.size)
@@ -49,6 +49,6 @@ class Conv2DTranspose(Product):
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, kernel, *bias = inputs
-        epilogue = self.epilogue(bias)
+        epilogue = self.epilogue(bias, outputs)
         places = geometry(self.window, 1, self.size)
         return kernels.conv2d_gradient.grad_input(x, kernel, outputs[0], places, scratch, epilogue)

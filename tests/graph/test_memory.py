@@ -7,8 +7,9 @@ from hypothesis import strategies as st
 from cnncli.graph import memory
 from cnncli.ops.arrange import Reshape
 from cnncli.ops.conv import Conv2D
-from cnncli.ops.elementwise import Activation, Add
+from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Tape, Value
+from cnncli.ops.merging import Add
 from cnncli.ops.pooling import MaxPool2D
 from cnncli.ops.window import Window
 

@@ -12,9 +12,8 @@ from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.batch_normalization import BatchNormalization, Renormalization
-from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Tape, Value
-from cnncli.ops.merging import Affine
+from cnncli.ops.merging import Add, Affine
 
 layers()
 LOSS = LOSSES.parse("categorical_crossentropy")

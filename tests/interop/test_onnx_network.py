@@ -346,7 +346,8 @@ class Spread(Layer):
     """The channels' maxima, all over the image, as a result and not as one side of a sum."""
 
     def lower(self, build, *inputs):
-        return build.activation(build.broadcast(inputs[0], build.global_max_pool2d(inputs[0]))[1], "tanh")
+        maxima = build.reshape(build.global_max_pool2d(inputs[0]), (1, 1, inputs[0].shape[-1]))
+        return build.activation(build.broadcast(maxima, inputs[0].shape), "tanh")
 
 
 def test_it_is_the_operations_of_a_layer_that_count():

@@ -48,6 +48,16 @@ def forward(plan: Plan, case: Case, threads: int = 2, activation: str = "linear"
     return out
 
 
+def slopes(plan: Plan, case: Case, activation: str) -> np.ndarray:
+    """The slopes of the activation behind what `plan` makes of the images, which must be what it is without them."""
+    out, found = (unwritten(case.x.dtype.name, *case.grad.shape) for _ in range(2))
+    epilogue = Epilogue(None if case.bias is None else tensor(case.bias), activation, tensor(found))
+    arrays = tensor(case.x), tensor(case.kernel), epilogue, tensor(out)
+    execute(lambda scratch: plan(*arrays, case.geometry, scratch))
+    assert out.tobytes() == forward(plan, case, activation=activation).tobytes()
+    return found
+
+
 def grad_input(plan: Plan, case: Case, threads: int = 2) -> np.ndarray:
     """The gradient of the images."""
     out = unwritten(case.x.dtype.name, *case.x.shape)

@@ -57,6 +57,17 @@ def test_backward_from_what_is_saved_is_the_derivative_at_the_input_also_in_plac
         assert over_saved.tobytes() == grad.tobytes() == out.tobytes()
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if of_input(kind)])
+def test_slopes_are_the_derivative_beside_the_same_function(kind, dtype):
+    for shape, generator in shapes(3, [1, 2, 4]):
+        x, slopes = draw(generator, shape, dtype), np.full(shape, 7, dtype)
+        out, expected = forward(kind, x), derivative(kind, x)
+        run(activations.with_slopes(kind, *tensors(x, slopes)))
+        assert x.tobytes() == out.tobytes()
+        assert_agree(slopes, expected, shape)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_comparison_notices_a_wrong_function(kind):
     x = np.linspace(-8, 8, 50)

@@ -9,8 +9,11 @@ from tests.reference import reduction
 SCALE, OFFSET = -1.7, 0.4
 TWINS = {
     "affine": lambda x: SCALE * x + OFFSET,
+    "quotient": lambda x: x / SCALE + OFFSET,
+    "copy": lambda x: x,
     "rsqrt": lambda x: reduction.rsqrt(x, OFFSET),
     "gradient of rsqrt": reduction.rsqrt_gradient,
+    "add": lambda a, b: a + b,
     "multiply": lambda a, b: a * b,
     "subtract": lambda a, b: a - b,
     "maximum": np.maximum,

@@ -89,6 +89,12 @@ def test_shapes_at_the_edge_agree_with_the_definition(dtype: str) -> None:
         assert_close(grad_weight(case), convolution.grad_weight(grad, x, weights, geometry), case.terms)
 
 
+def test_slopes_of_an_activation_go_beside_every_pixel() -> None:
+    for case in [*(random_case(seed, "float64") for seed in range(20)), large_case(11)]:
+        slopes = convolutions.slopes(conv2d.forward, case, "silu")
+        np.testing.assert_allclose(slopes, twins.derivative("silu", forward(case)), rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize("kind", ["linear", "relu", "tanh"])
 def test_the_input_gradient_takes_an_epilogue_as_a_transposed_convolution_does(kind: str) -> None:
     for seed in range(100):

@@ -55,6 +55,17 @@ def test_an_activation_goes_over_every_element_once(kind: str, sizes: tuple[int,
     np.testing.assert_allclose(forward(x, kernel, bias, activation=kind), expected, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("sizes", [(3, 7, 33), (70, 150, 90)])
+def test_slopes_of_an_activation_go_beside_every_element(sizes: tuple[int, int, int]) -> None:
+    rng = np.random.default_rng(0)
+    x, kernel, bias = (normal(rng, "float64", *shape) for shape in (sizes[:2], sizes[1:], sizes[2:]))
+    out, slopes = (unwritten("float64", sizes[0], sizes[2]) for _ in range(2))
+    epilogue = Epilogue(tensor(bias), "silu", tensor(slopes))
+    execute(lambda scratch: dense.forward(tensor(x), tensor(kernel), epilogue, tensor(out), scratch))
+    assert out.tobytes() == forward(x, kernel, bias, activation="silu").tobytes()
+    np.testing.assert_allclose(slopes, twins.derivative("silu", forward(x, kernel, bias)), rtol=1e-12, atol=1e-12)
+
+
 def test_a_hand_computed_product() -> None:
     x, kernel, bias = np.array([[1.0, 2.0]]), np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]), np.array([10.0, 20.0, 30.0])
     np.testing.assert_array_equal(forward(x, kernel, bias), [[19, 32, 45]])

@@ -94,6 +94,12 @@ def test_an_activation_goes_over_every_pixel_once(kind: str) -> None:
         np.testing.assert_allclose(got, getattr(twins, kind)(linear), rtol=1e-13, atol=1e-15)
 
 
+def test_slopes_of_an_activation_go_beside_every_pixel() -> None:
+    for case in [random_case(seed, "float64") for seed in range(20)]:
+        slopes = convolutions.slopes(depthwise.forward, case, "silu")
+        np.testing.assert_allclose(slopes, twins.derivative("silu", forward(case)), rtol=1e-5, atol=1e-6)
+
+
 def test_a_hand_computed_depthwise_convolution() -> None:
     x = np.stack([np.arange(1.0, 10.0), np.ones(9)], -1).reshape(1, 3, 3, 2)
     kernel = np.array([[[1.0, 2.0], [0.0, 1.0]], [[0.0, 0.0], [-1.0, 1.0]]]).reshape(2, 2, 1, 2)

@@ -102,6 +102,12 @@ def test_an_activation_goes_over_every_pixel_once(kind: str) -> None:
         )
 
 
+def test_slopes_of_an_activation_go_beside_every_pixel() -> None:
+    for case in [*(random_case(seed, "float64") for seed in range(20)), large_case(3)]:
+        slopes = convolutions.slopes(winograd.forward, case, "silu")
+        np.testing.assert_allclose(slopes, twins.derivative("silu", forward(case)), rtol=1e-5, atol=1e-6)
+
+
 def test_what_is_exactly_zero_stays_so() -> None:
     # Rows of nothing, as digits have them: a ReLU behind them must not open.
     rng = np.random.default_rng(0)

@@ -13,8 +13,8 @@ from cnncli.kernels.jit.runtime import Tensor
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
-from cnncli.ops.elementwise import Add
 from cnncli.ops.ir import Tape, Value
+from cnncli.ops.merging import Add
 
 layers()
 LOSS = LOSSES.parse("categorical_crossentropy")

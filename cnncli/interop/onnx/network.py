@@ -17,10 +17,10 @@ from cnncli.ops.batch_normalization import FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Add, Softmax
+from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Op
 from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Affine, AffineChannels, Extreme, Multiply, Repeat, Subtract, SwapLast
+from cnncli.ops.merging import Add, Affine, AffineChannels, Broadcast, Extreme, Multiply, Subtract, SwapLast
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
 from cnncli.ops.transpose import Conv2DTranspose
@@ -303,6 +303,7 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Affine: _affine,
     AffineChannels: _affine_channels,
     AveragePool2D: _averaged,
+    Broadcast: lambda graph, call, op: graph.skip(call, ARITHMETIC),
     Concatenate: _concatenated,
     Conv2D: _convolution,
     Conv2DTranspose: _transposed,
@@ -314,7 +315,6 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     GlobalMaxPool2D: _largest_of_all,
     MaxPool2D: _largest,
     Multiply: _each("Mul"),
-    Repeat: lambda graph, call, op: graph.skip(call, (Repeat, *ARITHMETIC)),
     RepeatChannels: lambda graph, call, op: graph.skip(call, (DepthwiseConv2D,)),
     Reshape: _reshape,
     Softmax: _softmax,

@@ -199,6 +199,6 @@ def correlate_worker(real):
                         )
             if p.after != 0:
                 written = p.out + image * p.out_image + first * p.out_row
-                call(p.after, (written, 0, (last - first) * p.columns * p.filters))
+                call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.filters))
 
     return correlate_blocks

@@ -10,7 +10,6 @@ from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
-from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
@@ -55,7 +54,7 @@ def grad_input(
     rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
     packs, steps, unreached = [], [], any(phase.taps == 0 for phase in rows + columns)
     apart = unreached or len(rows) * len(columns) > 1
-    within = epilogue._replace(activation="linear") if apart else epilogue
+    within = Epilogue(epilogue.bias) if apart else epilogue
     if unreached:
         place = {"out": out.address, "size": out.size, "bias": within.bias.address if within.bias else 0}
         steps.append(fill_worker.step(out.dtype, elements(out), **place, channels=depth))
@@ -78,9 +77,7 @@ def grad_input(
             turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
             packs.append(step)
             steps.append(correlate(grad, panels, (y.taps, x.taps), grid, turned, scratch, within))
-    if apart and epilogue.activation != "linear":
-        steps += activations.forward(epilogue.activation, out, out)
-    return [*packs, *steps]
+    return [*packs, *steps, *(epilogue.activated(out) if apart else [])]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:

@@ -226,7 +226,8 @@ def correlate_worker(real, share):
                             real,
                         )
             if p.after != 0:
-                call(p.after, (out, first * p.columns * p.channels, last * p.columns * p.channels))
+                written = out + first * p.columns * step
+                call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.channels))
 
     return correlate
 

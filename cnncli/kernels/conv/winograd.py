@@ -268,6 +268,6 @@ def tile_worker(real, with_pooling):
                 if not with_pooling and p.after != 0:
                     top, bottom = 2 * first, min(p.rows, 2 * last)
                     written = p.out + (image * p.rows + top) * p.columns * cell
-                    call(p.after, (written, 0, (bottom - top) * p.columns * p.filters))
+                    call(p.after, (written, p.slopes + written - p.out, (bottom - top) * p.columns * p.filters))
 
     return convolve

@@ -4,6 +4,7 @@
 `activation_names`; it is compiled when first planned, with its constants inlined.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from numba.np import numpy_support
@@ -11,6 +12,7 @@ from numba.np import numpy_support
 from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import parts
 from cnncli.kernels.jit.runtime import Step, Tensor, block, elements, fields, function, worker
+from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise
 
 FORWARD = block("x out")
@@ -34,18 +36,32 @@ def backward(kind: str, saved: Tensor, grad: Tensor, out: Tensor) -> list[Step]:
     return [backward_worker.step(out.dtype, elements(out), kind, **places)]
 
 
-def in_place(kind: str, dtype: str) -> int:
-    """The address of a C function (x, start, stop): x[start:stop] = f(x[start:stop]), x being an address.
+def with_slopes(kind: str, x: Tensor, slopes: Tensor) -> list[Step]:
+    """x = f(x), and slopes = f′(x), for the kinds in `OF_INPUT`. Raises ValueError as `forward` does."""
+    parts(kind)
+    places = {"x": x.address, "out": slopes.address}
+    return [with_slopes_worker.step(x.dtype, elements(x), kind, **places)]
 
-    Raises ValueError as `forward` does.
+
+def in_place(kind: str, dtype: str, *, slopes: bool = False) -> int:
+    """The address of a C function (x, slopes, count): x[:count] = f(x[:count]), x and slopes being addresses.
+
+    With `slopes`, also slopes[:count] = f′(x[:count]), for the kinds in `OF_INPUT`. Raises ValueError as `forward`
+    does.
     """
     parts(kind)
-    return in_place_worker.address(dtype, kind)
+    return (in_place_with_slopes_worker if slopes else in_place_worker).address(dtype, kind)
+
+
+def _valued(function: Callable[..., Vector], gradient: Callable[..., Vector]) -> Callable[..., tuple[Vector, Vector]]:
+    """Return the formula of both f(x) and f′(x), which share what they have in common, for a kind in `OF_INPUT`."""
+    return lambda x, *constants: (function(x, *constants), gradient(x, x.full(1.0), *constants))
 
 
 KINDS = {kind: number for number, kind in enumerate(FORMULAS)}
 """The index of each kind in the formulas."""
 _functions = elementwise(*(function for function, _ in FORMULAS.values()))
+_with_slopes = elementwise(*(_valued(function, gradient) for function, gradient in FORMULAS.values()))
 _gradients = elementwise(*(gradient for _, gradient in FORMULAS.values()))
 
 
@@ -67,15 +83,38 @@ def forward_worker(real, kind):
     return activation
 
 
-@function
-def in_place_worker(real, kind):
-    """x = f(x) for elements `start` … `stop`-1."""
+@worker(FORWARD)
+def with_slopes_worker(real, kind):
+    """x = f(x), out = f′(x) for some elements."""
     number, constants = KINDS[parts(kind)[0]], constants_of(kind, real)
 
-    def activation_in_place(x, start, stop):
-        _functions(number, (x,), (x,), start, stop, constants, real)
+    def activation_with_slopes(parameters, start, stop, thread):
+        p = fields(parameters, FORWARD)
+        _with_slopes(number, (p.x,), (p.x, p.out), start, stop, constants, real)
+
+    return activation_with_slopes
+
+
+@function
+def in_place_worker(real, kind):
+    """x = f(x) for `count` elements; there are no slopes."""
+    number, constants = KINDS[parts(kind)[0]], constants_of(kind, real)
+
+    def activation_in_place(x, slopes, count):
+        _functions(number, (x,), (x,), 0, count, constants, real)
 
     return activation_in_place
+
+
+@function
+def in_place_with_slopes_worker(real, kind):
+    """x = f(x), slopes = f′(x) for `count` elements."""
+    number, constants = KINDS[parts(kind)[0]], constants_of(kind, real)
+
+    def activation_in_place_with_slopes(x, slopes, count):
+        _with_slopes(number, (x,), (x, slopes), 0, count, constants, real)
+
+    return activation_in_place_with_slopes
 
 
 @worker(BACKWARD)

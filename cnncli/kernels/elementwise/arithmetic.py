@@ -13,7 +13,7 @@ APPLY = block("a b c out scale:f offset:f")
 
 
 def apply(name: str, inputs: Sequence[Tensor], out: Tensor, scale: float = 1.0, offset: float = 0.0) -> list[Step]:
-    """out = the formula `name` of the inputs; only "affine" reads `scale`, it and "rsqrt" read `offset`."""
+    """out = the formula `name` of the inputs; "affine" and "quotient" read `scale`, and as "rsqrt" `offset`."""
     a, b, c = (*inputs, inputs[-1], inputs[-1])[:3]  # unused inputs are not read
     places = {"a": a.address, "b": b.address, "c": c.address, "out": out.address}
     constants = {"scale": scale, "offset": offset}
@@ -30,8 +30,11 @@ def _minimum(a: Vector, b: Vector) -> Vector:
 
 FORMULAS: dict[str, Callable[..., Vector]] = {
     "affine": lambda a, b, c, scale, offset: a.fma(scale, offset),
+    "quotient": lambda a, b, c, scale, offset: a / scale + offset,
     "rsqrt": lambda a, b, c, scale, offset: 1.0 / (a + offset).sqrt(),
     "gradient of rsqrt": lambda grad, y, *_: grad * (y * y * y * -0.5),
+    "copy": lambda a, *_: a,
+    "add": lambda a, b, *_: a + b,
     "multiply": lambda a, b, *_: a * b,
     "subtract": lambda a, b, *_: a - b,
     "maximum": lambda a, b, *_: _maximum(a, b),

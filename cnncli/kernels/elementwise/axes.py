@@ -1,4 +1,4 @@
-"""Repetition along an axis, reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
+"""Reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
 
 from math import prod
 from typing import NamedTuple
@@ -6,12 +6,12 @@ from typing import NamedTuple
 from llvmlite import ir
 
 from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.vector.channels import BLOCK
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
-from cnncli.kernels.vector.sweeps import elementwise, summing
+from cnncli.kernels.vector.sweeps import summing
 
-REPEAT = block("x out times inner")
-REDUCE = block("x out far middle near inner divisor:f")
+REDUCE = block("x y out far middle near inner divisor:f")
 SWAP = block("x out size rows columns")
 
 
@@ -24,20 +24,15 @@ class Lengths(NamedTuple):
     inner: int
 
 
-def repeat(x: Tensor, out: Tensor, times: int, inner: int) -> list[Step]:
-    """out (A, times, inner) = x (A, inner), `times` times."""
-    places = {"x": x.address, "out": out.address}
-    return [repeat_worker.step(out.dtype, elements(out), **places, times=times, inner=inner)]
-
-
-def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0) -> list[Step]:
+def reduce(x: Tensor, out: Tensor, lengths: Lengths, divisor: float = 1.0, y: Tensor | None = None) -> list[Step]:
     """out (A, middle, inner) = Σ x (A, far, middle, near, inner) / divisor, each sum one chain in float64.
 
-    The sum over one axis is the derivative of `repeat`.
+    With `y`, Σ x · y, whose products are rounded to the dtype. This is the derivative of a broadcast.
     """
     size = prod(lengths)
     work = Work(x.size // size, max(1, SPAN // size), x.shape[0])
-    return [reduce_worker.step(out.dtype, work, x=x.address, out=out.address, divisor=divisor, **lengths._asdict())]
+    places = {"x": x.address, "y": (y or x).address, "out": out.address}
+    return [reduce_worker.step(out.dtype, work, y is not None, **places, divisor=divisor, **lengths._asdict())]
 
 
 def swap(x: Tensor, out: Tensor) -> list[Step]:
@@ -47,66 +42,66 @@ def swap(x: Tensor, out: Tensor) -> list[Step]:
     return [swap_worker.step(out.dtype, elements(out), **places, rows=rows, columns=columns)]
 
 
-_copies = elementwise(lambda x: x)
-_fills = elementwise(lambda number: number)
-_sums = summing(1, lambda x: ((), (x.double(),)))
+_sums = summing(1, lambda x, _: ((), (x.double(),)), lambda x, y: ((), ((x * y).double(),)))
 
 
 @emitted()
 def _sum_columns(
-    code: Code, x: Vector, out: Vector, far: Vector, step: Vector, near: Vector, inner: Vector, divisor: Vector
+    code: Code,
+    products: int,
+    x: Vector,
+    y: Vector,
+    out: Vector,
+    far: Vector,
+    step: Vector,
+    near: Vector,
+    inner: Vector,
+    divisor: Vector,
 ) -> None:
-    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step`: stride of far."""
+    """out (inner) = Σ x (far, near, inner) / divisor, each element one chain in float64; `step`: stride of far.
 
-    def column(index: Vector, mask: Vector | None) -> None:
-        total = Variable(code.full(0.0, ir.DoubleType()))
+    With `products`, Σ x · y.
+    """
+
+    def columns(first: Vector, mask: Vector | None, wide: int) -> None:
+        places = [first + code.lanes * k for k in range(wide)]
+        totals = [Variable(code.full(0.0, ir.DoubleType())) for _ in places]
         with code.loop(far) as block, code.loop(near) as row:
-            total.set(total.get() + code.load(x, block * step + row * inner + index, mask).double())
-        code.store((total.get() / code.full(divisor)).rounded(code.item), out, index, mask)
+            start = block * step + row * inner
+            for place, total in zip(places, totals, strict=True):
+                term = code.load(x, start + place, mask)
+                term = term * code.load(y, start + place, mask) if products else term
+                total.set(total.get() + term.double())
+        for place, total in zip(places, totals, strict=True):
+            code.store((total.get() / code.full(divisor)).rounded(code.item), out, place, mask)
 
-    code.sweep(code.word(0), inner, column)
-
-
-@worker(REPEAT)
-def repeat_worker(real):
-    """Process some elements of the output, run by run."""
-    item = real.bitwidth // 8
-
-    def repeat(parameters, start, stop, thread):
-        p = fields(parameters, REPEAT)
-        run = p.times if p.inner == 1 else p.inner
-        while start < stop:
-            number, place = start // run, start % run
-            size, out = min(stop - start, run - place), p.out + start * item
-            if p.inner == 1:
-                _fills(0, (), (out,), 0, size, (view(p.x + number * item, 1, real)[0],), real)
-            else:
-                _copies(0, (p.x + (number // p.times * run + place) * item,), (out,), 0, size, (), real)
-            start += size
-
-    return repeat
+    wide = inner & -(BLOCK * code.lanes)
+    with code.steps(code.word(0), wide, code.word(BLOCK * code.lanes)) as first:
+        columns(first, None, BLOCK)
+    code.sweep(wide, inner, lambda index, mask: columns(index, mask, 1))
 
 
 @worker(REDUCE)
-def reduce_worker(real):
-    """Process some indices of the outer axis."""
-    item = real.bitwidth // 8
+def reduce_worker(real, products):
+    """Process some indices of the outer axis; the terms are products of x and y, or x."""
+    item, kind = real.bitwidth // 8, int(products)
 
     def reduce(parameters, start, stop, thread):
         p = fields(parameters, REDUCE)
         run = p.near * p.inner
         step = p.middle * run
         for place in range(start * p.middle, stop * p.middle):
-            x = p.x + (place // p.middle * p.far * step + place % p.middle * run) * item
-            out = p.out + place * p.inner * item
+            first = (place // p.middle * p.far * step + place % p.middle * run) * item
+            x, y, out = p.x + first, p.y + first, p.out + place * p.inner * item
             if p.inner == 1:
                 total = 0.0
                 for block in range(p.far):
-                    (part,) = _sums(0, (x + block * step * item,), (), 0, run, (), real)
+                    passed = block * step * item
+                    (part,) = _sums(kind, (x + passed, y + passed), (), 0, run, (), real)
                     total += part
                 view(out, 1, real)[0] = total / p.divisor
             else:
-                _sum_columns(x, out, p.far, step, p.near, p.inner, p.divisor, real)
+                _sum_columns(kind, x, y, out, p.far, step, p.near, p.inner, p.divisor, real)
 
     return reduce
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from cnncli.kernels.elementwise.axes import repeat_worker
+from cnncli.kernels.elementwise import broadcast
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
 from cnncli.kernels.vector import channels
@@ -22,8 +22,9 @@ def apply(name: str, x: Tensor, weight: Tensor, out: Tensor, scratch: Scratch) -
     table, steps = weight.address, []
     if length > size:  # repeated to whole vectors
         table = scratch.take(length * bytes_of(weight.dtype))
-        places = {"x": weight.address, "out": table}
-        steps = [repeat_worker.step(weight.dtype, elements(length), **places, times=length // size, inner=size)]
+        rows = Tensor(table, (length // size, size), weight.dtype)
+        (copies,) = broadcast.apply("copy", [Tensor(weight.address, (1, size), weight.dtype)], rows)
+        steps = [copies._replace(work=copies.work._replace(rows=0))]  # they are no rows of the batch
     work = elements(x)._replace(grain=channels.rows_of(size))
     places = {"x": x.address, "table": table, "out": out.address}
     return [*steps, apply_worker.step(x.dtype, work, name, **places, length=length)]

@@ -63,13 +63,16 @@ class Panels(NamedTuple):
 def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = f(x · kernel + bias). x: real (N, ..., in); kernel: (in, units); bias: (units,); out: (N, ..., units).
 
-    Each element starts from its bias and accumulates over the inputs in order; f and the bias are the epilogue's.
+    Each element starts from its bias and accumulates over the inputs in order; f and the bias are the epilogue's. An
+    activation with slopes follows the product: calls for the short rows of its tiles would take longer.
     """
     inputs, units = kernel.shape
     before, panels = right(kernel, x.size // inputs, scratch)
     size = (x.size // inputs, inputs, units)
     factor = Factor(x.address, inputs, 1)
-    return [*before, _product(x.dtype, factor, panels, size, out.address, epilogue=epilogue)]
+    within = epilogue if epilogue.slopes is None else Epilogue(epilogue.bias)
+    product = _product(x.dtype, factor, panels, size, out.address, epilogue=within)
+    return [*before, product, *([] if within is epilogue else epilogue.activated(out))]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
