@@ -26,6 +26,11 @@ LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
     "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
+    "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
+    "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
+    "Ftrl with a rate that reaches 0": "divides by it, here and in Keras",
+    "gamma below 1": "has an infinite slope at a loss of 0, where Keras has nan",
+    "glu": "has a shape in Keras' Activation that is not that of its values",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
@@ -60,7 +65,7 @@ LOSS_OPTIONS = {
     "delta": [1.0, 0.3],
     "alpha": [0.25, 0.7],
     "beta": [0.3],
-    "gamma": [2.0, 0.5],
+    "gamma": [2.0, 1.5],
     "q": [0.3, 0.8],
     "apply_class_balancing": [False, True],
     "axis": [None, -1],
@@ -127,6 +132,8 @@ OF_WEIGHTS = {
     ],
 }
 """By the end of an argument's name: its values, for any weight."""
+NORMED = {"UnitNorm", "MinMaxNorm"}
+"""Constraints that would make rounding errors of a weight of 0 as long as any other: with them it starts elsewhere."""
 VARIANCES = ["ones", {"Constant": {"value": 0.5}}, {"RandomUniform": {"minval": 0.5, "maxval": 1.5}}]
 SCHEDULE_OPTIONS = {
     "decay_steps": [2, 3, 10],
@@ -206,8 +213,14 @@ def attempt(random, kind, name, inputs, shape):
         values = VARIANCES if field == "moving_variance_initializer" else of_weights(field)
         if values and random.random() < 0.3:
             arguments[field] = random.choice(values)
+            if isinstance(arguments[field], dict) and arguments[field].keys() & NORMED:
+                arguments[field.replace("_constraint", "_initializer")] = "random_normal"
     try:
-        return Node(name, LAYERS.parse({kind: arguments}), inputs) if not left_out(kind, arguments, inputs) else None
+        return (
+            Node(name, LAYERS.parse({kind: arguments}), inputs)
+            if not left_out(kind, arguments, inputs, shape)
+            else None
+        )
     except ValidationError:
         return None
 
@@ -216,11 +229,15 @@ def of_weights(field):
     return next((values for ending, values in OF_WEIGHTS.items() if field.endswith(ending)), [])
 
 
-def left_out(kind, arguments, inputs):
+def left_out(kind, arguments, inputs, shape):
     if kind == "Subtract" and len(set(inputs)) == 1:
         return True
     if any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values()):
         return True
+    if kind == "Softmax" and inputs != (INPUT,):
+        return arguments["axis"] not in (-1, len(shape))
+    if kind == "AdaptiveMaxPooling2D":
+        return 1 in (*pair(arguments["output_size"]), *shape[:2])
     if kind == "Conv2DTranspose":
         even = any(length % 2 == 0 for length in pair(arguments["kernel_size"]))
         return pair(arguments["dilation_rate"]) != [1, 1] or (even and arguments["padding"] == "same")
@@ -264,10 +281,10 @@ def drawn_optimizer(random):
     chosen += [needed for field in chosen for needed in optimizer_cases.NEEDED.get(field, ())]
     clips = [field for field in chosen if field in optimizer_cases.ONE_OF]
     options = {field: optimizer_cases.OPTIONS[field] for field in chosen if field not in clips[1:]}
-    return {name: {"learning_rate": drawn_schedule(random) if random.random() < 0.3 else 0.01, **options}}
+    return {name: {"learning_rate": drawn_schedule(random, name) if random.random() < 0.3 else 0.01, **options}}
 
 
-def drawn_schedule(random):
+def drawn_schedule(random, optimizer):
     name = random.choice([name for name in SCHEDULES.classes if name not in LEFT_OUT])
     options = {field: random.choice(SCHEDULE_OPTIONS[field]) for field in SCHEDULES.classes[name].fields
                if field in SCHEDULE_OPTIONS}  # fmt: skip
@@ -275,6 +292,8 @@ def drawn_schedule(random):
         options["initial_learning_rate"] = 0.02
     if "warmup_steps" in SCHEDULES.classes[name].fields and random.random() < 0.5:
         options.update(warmup_steps=2, warmup_target=0.03)
+    if "alpha" in options and optimizer == "Ftrl":
+        options["alpha"] = 0.2
     return {name: options}
 
 

@@ -94,7 +94,7 @@ def described(spec, tree):
         if isinstance(rate, Schedule)
         else None
     )
-    plain = {**options, "learning_rate": 0.01, "exclude": []}
+    plain = {**options, "exclude": [], **({"learning_rate": 0.01} if schedule else {})}
     compiled = CompileSection(loss="mean_squared_error", optimizer={optimizer: plain})
     return {
         **translate(spec.model, compiled),
