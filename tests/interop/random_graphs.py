@@ -29,6 +29,7 @@ LEFT_OUT = {
     "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
     "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
     "Ftrl with a rate that reaches 0": "divides by it, here and in Keras",
+    "LayerNormalization with axes of both signs": "has weights of another shape in Keras, which sorts them as written",
     "gamma below 1": "has an infinite slope at a loss of 0, where Keras has nan",
     "glu": "has a shape in Keras' Activation that is not that of its values",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
@@ -36,6 +37,8 @@ LEFT_OUT = {
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
     "sparsemax": "does not sum to 1 in Keras 3.15 (keras-team/keras#23425)",
     "celu": "has the slope 2 at 0 on TensorFlow",
+    "tanh_shrink": "loses the digits of small numbers in Keras, x - tanh(x): layers_activations.json",
+    "Lion behind a tanh": "takes the signs of gradients, which are rounding errors where tanh is 1",
     "threshold": "needs arguments, which activations by name have none of in Keras: layers_activations.json",
     "data_format": "is channels_last: TensorFlow's CPU has no convolutions of channels_first",
     "ignore_class": "is compared in void.json",
@@ -191,7 +194,7 @@ def drawn(seed):
         },
         "compile": {
             "loss": loss,
-            "optimizer": drawn_optimizer(random),
+            "optimizer": drawn_optimizer(random, activation),
             "metrics": drawn_metrics(random, loss, activation),
         },
         "fit": {"epochs": 1, "batch_size": 5, "shuffle": False},
@@ -230,18 +233,30 @@ def of_weights(field):
 
 
 def left_out(kind, arguments, inputs, shape):
-    if kind == "Subtract" and len(set(inputs)) == 1:
-        return True
-    if any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values()):
-        return True
-    if kind == "Softmax" and inputs != (INPUT,):
-        return arguments["axis"] not in (-1, len(shape))
-    if kind == "AdaptiveMaxPooling2D":
-        return 1 in (*pair(arguments["output_size"]), *shape[:2])
-    if kind == "Conv2DTranspose":
-        even = any(length % 2 == 0 for length in pair(arguments["kernel_size"]))
-        return pair(arguments["dilation_rate"]) != [1, 1] or (even and arguments["padding"] == "same")
-    return kind in ("DepthwiseConv2D", "SeparableConv2D") and len(set(pair(arguments["strides"]))) > 1
+    """Whether it is among LEFT_OUT."""
+    named = any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values())
+    return named or (kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape))
+
+
+def dilated_or_even(arguments, *_):
+    even = any(length % 2 == 0 for length in pair(arguments["kernel_size"]))
+    return pair(arguments["dilation_rate"]) != [1, 1] or (even and arguments["padding"] == "same")
+
+
+def unequal_strides(arguments, *_):
+    return len(set(pair(arguments["strides"]))) > 1
+
+
+LEFT_OUT_OF = {
+    "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
+    "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
+    "Softmax": lambda arguments, inputs, shape: inputs != (INPUT,) and arguments["axis"] not in (-1, len(shape)),
+    "AdaptiveMaxPooling2D": lambda arguments, _, shape: 1 in (*pair(arguments["output_size"]), *shape[:2]),
+    "Conv2DTranspose": dilated_or_even,
+    "DepthwiseConv2D": unequal_strides,
+    "SeparableConv2D": unequal_strides,
+}
+"""By layer: whether it is left out, by its arguments, its inputs and the shape of the first."""
 
 
 def pair(value):
@@ -274,8 +289,8 @@ def drawn_loss(random):
     return {name: {**arguments, "from_logits": True} if logits else arguments}, activation
 
 
-def drawn_optimizer(random):
-    name = random.choice(sorted(KNOWN & set(OPTIMIZERS.classes)))
+def drawn_optimizer(random, activation):
+    name = random.choice(sorted((KNOWN & set(OPTIMIZERS.classes)) - ({"Lion"} if activation == "tanh" else set())))
     fields = [field for field in OPTIMIZERS.classes[name].fields if field not in LEFT_OUT and field != "learning_rate"]
     chosen = random.sample(fields, min(len(fields), random.randint(0, 3)))
     chosen += [needed for field in chosen for needed in optimizer_cases.NEEDED.get(field, ())]
