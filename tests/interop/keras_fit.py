@@ -1,7 +1,8 @@
 """Keras' side of test_keras_live: a script in Keras' own Python, which trains one network for each line it reads.
 
-A line: the path of an .npz file, and the network as `interop.keras.network.translate` describes it. The file has the
-weights by name, and `x`, `y` to train on and `x_val`, `y_val`. The answer: `history` of one epoch, or `error`;
+A line: the path of an .npz file, and the network as `interop.keras.network.translate` describes it, with `metrics`,
+`loss_weights`, `batch_size`, and the optimizer's `schedule` and `exclude`. The file has the weights by name, and `x`,
+`y` to train on and `x_val`, `y_val`. The answer: `history` of one epoch, or `error`;
 weights and statistics after it, and `before`, the predictions of `x_val` before it, lie in the file `….npz.out.npz`.
 """
 
@@ -30,6 +31,21 @@ def made(module, declared):
     return getattr(module, declared["class_name"])(**declared["config"])
 
 
+def optimizer(description):
+    config = dict(description["optimizer"]["config"])
+    if description["schedule"]:
+        config["learning_rate"] = made(keras.optimizers.schedules, description["schedule"])
+    built = getattr(keras.optimizers, description["optimizer"]["class_name"])(**config)
+    if description["exclude"]:
+        built.exclude_from_weight_decay(var_names=description["exclude"])
+    return built
+
+
+def named(metric):
+    """A metric; the name "accuracy", of which Keras makes the one for the targets."""
+    return "accuracy" if metric["class_name"] == "Accuracy" else made(keras.metrics, metric)
+
+
 def fitted(description, path):
     keras.backend.clear_session()
     given = dict(np.load(path))
@@ -38,9 +54,10 @@ def fitted(description, path):
     for name, weight in weights.items():
         weight.assign(given[name].reshape(weight.shape))
     network.compile(
-        optimizer=made(keras.optimizers, description["optimizer"]),
+        optimizer=optimizer(description),
         loss=made(keras.losses, description["loss"]),
-        metrics=[made(keras.metrics, metric) for metric in description["metrics"]],
+        loss_weights=description["loss_weights"],
+        metrics=[named(metric) for metric in description["metrics"]],
         run_eagerly=True,
         jit_compile=False,
     )
@@ -52,6 +69,7 @@ def fitted(description, path):
         batch_size=description["batch_size"],
         shuffle=False,
         verbose=0,
+        callbacks=[keras.callbacks.SwapEMAWeights()] if description["optimizer"]["config"]["use_ema"] else [],
     ).history
     kept = {name: weight.numpy().reshape(given[name].shape) for name, weight in weights.items()}
     np.savez(f"{path}.out.npz", **kept, before=before)

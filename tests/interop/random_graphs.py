@@ -5,6 +5,7 @@ from random import Random
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import INPUT, Model, Node, lower
 from cnncli.interop.keras.network import KNOWN
+from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
@@ -12,6 +13,7 @@ from cnncli.layers.meaning import Meaning
 from cnncli.layers.vocabulary import layers
 from cnncli.training.metrics.vocabulary import METRICS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
+from cnncli.training.optimizers.schedules import SCHEDULES
 from tests.layers.twins import BASES, OPTIONS
 from tests.training import optimizer_cases
 
@@ -24,38 +26,32 @@ LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
     "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
+    "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
+    "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
+    "Ftrl with a rate that reaches 0": "divides by it, here and in Keras",
+    "LayerNormalization with axes of both signs": "has weights of another shape in Keras, which sorts them as written",
+    "gamma below 1": "has an infinite slope at a loss of 0, where Keras has nan",
+    "glu": "has a shape in Keras' Activation that is not that of its values",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
     "sparsemax": "sums to 1 in Keras 3.15 only where one number is far above the others (keras-team/keras#23425)",
     "celu": "has the slope 2 at 0 on TensorFlow",
-    "exclude": "is a method of Keras' optimizers, not an argument: optimizer_options.json",
+    "tanh_shrink": "loses the digits of small numbers in Keras, x - tanh(x): layers_activations.json",
+    "Lion behind a tanh": "takes the signs of gradients, which are rounding errors where tanh is 1",
+    "threshold": "needs arguments, which activations by name have none of in Keras: layers_activations.json",
+    "data_format": "is channels_last: TensorFlow's CPU has no convolutions of channels_first",
+    "ignore_class": "is compared in void.json",
     "multipliers": "is not in Keras",
-    "use_ema": "validates the averages here, which Keras does only with a callback: averages.json",
-    "ema_momentum": "needs use_ema",
-    "ema_overwrite_frequency": "needs use_ema",
-    "loss_scale_factor": "has no effect here: averages.json",
-    "name": "has no effect",
     **dict.fromkeys(
-        ("SensitivityAtSpecificity", "SpecificityAtSensitivity", "PrecisionAtRecall", "RecallAtPrecision"),
-        "needs an argument: metrics_of_scores.json",
+        ("Dice metric", "CohenKappa", "MatthewsCorrelation", "CalibrationError", "OneCycle", "WarmUp"),
+        "is not in Keras",
     ),
-    "Accuracy": "is a choice among Keras' accuracies here, equality of numbers there",
-    "SparseCategoricalAccuracy": "is of class numbers, and Keras is given rows",
-    "SparseTopKCategoricalAccuracy": "is of class numbers, and Keras is given rows",
-    "SparseCategoricalCrossentropy metric": "is of class numbers, and Keras is given rows",
-    "Dice": "of metrics, is not in Keras",
-    "CohenKappa": "is not in Keras",
-    "MatthewsCorrelation": "is not in Keras",
-    "CalibrationError": "is not in Keras",
-    "MeanIoU": "has arguments for the form of targets in Keras: void.json, metrics_of_scores.json",
-    "IoU": "has arguments for the form of targets in Keras: metrics_of_scores.json",
-    "BinaryIoU": "has arguments for the form of targets in Keras: metrics_of_scores.json",
 }
 """What is never drawn, each with why."""
 LARGEST = 1500
 """The most numbers of a layer's output."""
-ACTIVATIONS = {
+LAST = {
     "Poisson": ["softplus", "sigmoid"],
     "MeanSquaredLogarithmicError": ["sigmoid", "softplus"],
     "Hinge": ["linear", "tanh"],
@@ -67,7 +63,95 @@ OF_MEANING = {
     Meaning.LABELS: ["sigmoid"],
     Meaning.NUMBERS: ["linear", "tanh", "sigmoid"],
 }
-LOSS_OPTIONS = {"label_smoothing": [0.0, 0.2], "delta": [1.0, 0.3], "alpha": [0.25, 0.7], "beta": [0.3], "gamma": [2.0]}
+LOSS_OPTIONS = {
+    "label_smoothing": [0.0, 0.2],
+    "delta": [1.0, 0.3],
+    "alpha": [0.25, 0.7],
+    "beta": [0.3],
+    "gamma": [2.0, 1.5],
+    "q": [0.3, 0.8],
+    "apply_class_balancing": [False, True],
+    "axis": [None, -1],
+    "weight": [1.0, 0.5],
+}
+METRIC_OPTIONS = {
+    "k": [1, 2],
+    "threshold": [0.3],
+    "thresholds": [0.3, 0.6],
+    "top_k": [1, 2],
+    "class_id": [0, 2],
+    "num_thresholds": [2, 7, 200],
+    "curve": ["ROC", "PR"],
+    "summation_method": ["interpolation", "minoring", "majoring"],
+    "multi_label": [False, True],
+    "average": ["macro", "micro", "weighted"],
+    "beta": [0.5, 2.0],
+    "label_smoothing": [0.1],
+    "class_aggregation": ["uniform_average", "variance_weighted_average"],
+    "target_class_ids": [[0], [1], [0, 1]],
+    **{name: [0.3, 0.5, 0.8] for name in ("specificity", "sensitivity", "recall", "precision")},
+}
+ALWAYS = ("average", "target_class_ids", "specificity", "sensitivity", "recall", "precision")
+"""Options without which a metric has none of its values, or several."""
+NUMBERED = ("SparseCategoricalCrossentropy", "CategoricalGeneralizedCrossEntropy")
+"""Losses whose targets are class numbers in Keras; those of the others are rows."""
+OF_NUMBERS = (
+    "Accuracy",
+    "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy",
+    "SparseCategoricalCrossentropy",
+    "MeanIoU",
+    "IoU",
+)
+"""Metrics of targets that are class numbers; those of rows are all others, and the last two."""
+BY_NAME = [name for name in ACTIVATIONS.spellings if name not in LEFT_OUT]
+OF_WEIGHTS = {
+    "_initializer": [
+        *("glorot_normal", "glorot_uniform", "he_normal", "he_uniform", "lecun_normal", "lecun_uniform", "orthogonal"),
+        *("ones", "zeros", "random_normal", "random_uniform", "truncated_normal", "identity", "variance_scaling"),
+        {"Constant": {"value": 0.3}},
+        {"Identity": {"gain": 0.5}},
+        {"Orthogonal": {"gain": 0.7, "seed": 3}},
+        {"RandomNormal": {"mean": 0.2, "stddev": 0.5}},
+        {"RandomUniform": {"minval": -0.5, "maxval": 1.0}},
+        {"TruncatedNormal": {"mean": -0.1, "stddev": 0.4}},
+        {"VarianceScaling": {"scale": 2.0, "mode": "fan_avg", "distribution": "uniform"}},
+        {"VarianceScaling": {"mode": "fan_out", "distribution": "untruncated_normal"}},
+    ],
+    "_regularizer": [
+        {"L1": {"l1": 0.03}},
+        {"L2": {"l2": 0.1}},
+        {"L1L2": {"l1": 0.02, "l2": 0.05}},
+        {"OrthogonalRegularizer": {"factor": 0.3, "mode": "rows"}},
+        {"OrthogonalRegularizer": {"factor": 0.3, "mode": "columns"}},
+    ],
+    "_constraint": [
+        "NonNeg",
+        {"UnitNorm": {"axis": 0}},
+        {"UnitNorm": {"axis": -1}},
+        {"MaxNorm": {"max_value": 0.5, "axis": 0}},
+        {"MaxNorm": {"max_value": 1.0, "axis": [0, 1]}},
+        {"MinMaxNorm": {"min_value": 0.5, "max_value": 1.0, "rate": 0.7, "axis": 0}},
+    ],
+}
+"""By the end of an argument's name: its values, for any weight."""
+NORMED = {"UnitNorm", "MinMaxNorm"}
+"""Constraints that would make rounding errors of a weight of 0 as long as any other: with them it starts elsewhere."""
+VARIANCES = ["ones", {"Constant": {"value": 0.5}}, {"RandomUniform": {"minval": 0.5, "maxval": 1.5}}]
+SCHEDULE_OPTIONS = {
+    "decay_steps": [2, 3, 10],
+    "first_decay_steps": [2, 3],
+    "decay_rate": [0.5, 0.9],
+    "staircase": [False, True],
+    "boundaries": [[1, 2]],
+    "values": [[0.02, 0.01, 0.005]],
+    "end_learning_rate": [0.001],
+    "power": [1.0, 2.0],
+    "cycle": [False, True],
+    "alpha": [0.0, 0.2],
+    "t_mul": [2.0, 1.0],
+    "m_mul": [1.0, 0.5],
+}
 
 
 def drawn(seed):
@@ -76,6 +160,7 @@ def drawn(seed):
     shape = (random.randint(3, 8), random.randint(3, 8), random.choice([1, 2, 3, 4]))
     nodes, shapes = [], {INPUT: shape}
     names = sorted(KNOWN & set(layers()))
+    names += 2 * [name for name in names if "activation" in LAYERS.classes[name].fields]  # with weights, or of any kind
     wanted, tries = random.randint(3, 7), 0
     while len(nodes) < wanted and tries < 300:
         tries += 1
@@ -83,13 +168,19 @@ def drawn(seed):
         last = nodes[-1].name if nodes else INPUT
         low, high = LAYERS.classes[kind].arity
         fan_in = low if high == low else random.randint(low, 3)
-        inputs = (last, *random.choices(list(shapes), k=fan_in - 1))
-        node = attempt(random, kind, f"n{len(nodes)}", inputs, shapes[last])
-        found = node and output_shape(shape, [*nodes, node])
+        alike = [name for name, found in shapes.items() if found == shapes[last] and name != last]
+        others = alike if alike and random.random() < 0.7 else list(shapes)
+        inputs = (last, *random.choices(others, k=fan_in - 1))
+        for _ in range(4):  # most arguments of convolutions do not go together
+            node = attempt(random, kind, f"n{len(nodes)}", inputs, shapes[last])
+            found = node and output_shape(shape, [*nodes, node])
+            if found:
+                break
         if found:
             nodes.append(node)
             shapes[node.name] = found
     loss, activation = drawn_loss(random)
+    head = {"units": 3, "activation": activation, "bias_initializer": "random_normal", "name": "head"}
     return {
         "seed": seed,
         "data": {"dataset": "data.npz", "validation_split": 0.0},
@@ -98,10 +189,14 @@ def drawn(seed):
             "layers": [
                 *(entry(node) for node in nodes),
                 "Flatten",
-                {"Dense": {"units": 3, "activation": activation, "bias_initializer": "random_normal", "name": "head"}},
+                {"Dense": head},
             ],
         },
-        "compile": {"loss": loss, "optimizer": drawn_optimizer(random), "metrics": drawn_metrics(random, activation)},
+        "compile": {
+            "loss": loss,
+            "optimizer": drawn_optimizer(random, activation),
+            "metrics": drawn_metrics(random, loss, activation),
+        },
         "fit": {"epochs": 1, "batch_size": 5, "shuffle": False},
     }
 
@@ -115,23 +210,53 @@ def attempt(random, kind, name, inputs, shape):
         arguments["dims"] = random.sample(range(1, len(shape) + 1), len(shape))
     if kind == "Reshape":
         arguments["target_shape"] = random.choice([[-1], [*shape[::-1]], [*shape[:-1], 1, shape[-1]], [shape[0], -1]])
-    if "kernel_size" in arguments and random.random() < 0.3:
-        arguments["kernel_constraint"] = random.choice([{"MaxNorm": {"max_value": 1.0}}, "NonNeg", "UnitNorm"])
+    if "activation" in LAYERS.classes[kind].fields and random.random() < 0.7:
+        arguments["activation"] = random.choice(BY_NAME)
+    for field in LAYERS.classes[kind].fields:
+        values = VARIANCES if field == "moving_variance_initializer" else of_weights(field)
+        if values and random.random() < 0.3:
+            arguments[field] = random.choice(values)
+            if isinstance(arguments[field], dict) and arguments[field].keys() & NORMED:
+                arguments[field.replace("_constraint", "_initializer")] = "random_normal"
     try:
-        return Node(name, LAYERS.parse({kind: arguments}), inputs) if not left_out(kind, arguments, inputs) else None
+        return (
+            Node(name, LAYERS.parse({kind: arguments}), inputs)
+            if not left_out(kind, arguments, inputs, shape)
+            else None
+        )
     except ValidationError:
         return None
 
 
-def left_out(kind, arguments, inputs):
-    if kind == "Subtract" and len(set(inputs)) == 1:
-        return True
-    if any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values()):
-        return True
-    if kind == "Conv2DTranspose":
-        even = any(length % 2 == 0 for length in pair(arguments["kernel_size"]))
-        return pair(arguments["dilation_rate"]) != [1, 1] or (even and arguments["padding"] == "same")
-    return kind in ("DepthwiseConv2D", "SeparableConv2D") and len(set(pair(arguments["strides"]))) > 1
+def of_weights(field):
+    return next((values for ending, values in OF_WEIGHTS.items() if field.endswith(ending)), [])
+
+
+def left_out(kind, arguments, inputs, shape):
+    """Whether it is among LEFT_OUT."""
+    named = any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values())
+    return named or (kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape))
+
+
+def dilated_or_even(arguments, *_):
+    even = any(length % 2 == 0 for length in pair(arguments["kernel_size"]))
+    return pair(arguments["dilation_rate"]) != [1, 1] or (even and arguments["padding"] == "same")
+
+
+def unequal_strides(arguments, *_):
+    return len(set(pair(arguments["strides"]))) > 1
+
+
+LEFT_OUT_OF = {
+    "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
+    "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
+    "Softmax": lambda arguments, inputs, shape: inputs != (INPUT,) and arguments["axis"] not in (-1, len(shape)),
+    "AdaptiveMaxPooling2D": lambda arguments, _, shape: 1 in (*pair(arguments["output_size"]), *shape[:2]),
+    "Conv2DTranspose": dilated_or_even,
+    "DepthwiseConv2D": unequal_strides,
+    "SeparableConv2D": unequal_strides,
+}
+"""By layer: whether it is left out, by its arguments, its inputs and the shape of the first."""
 
 
 def pair(value):
@@ -156,31 +281,60 @@ def entry(node):
 
 
 def drawn_loss(random):
-    name = random.choice(sorted(KNOWN & set(LOSSES.classes)))
+    name = random.choice(sorted(LOSSES.classes))
     cls = LOSSES.classes[name]
     arguments = {field: random.choice(LOSS_OPTIONS[field]) for field in cls.fields if field in LOSS_OPTIONS}
     logits = "from_logits" in cls.fields and random.random() < 0.5
-    activation = "linear" if logits else random.choice(ACTIVATIONS.get(name, OF_MEANING[cls.outputs]))
+    activation = "linear" if logits else random.choice(LAST.get(name, OF_MEANING[cls.outputs]))
     return {name: {**arguments, "from_logits": True} if logits else arguments}, activation
 
 
-def drawn_optimizer(random):
-    name = random.choice(sorted(KNOWN & set(OPTIMIZERS.classes)))
+def drawn_optimizer(random, activation):
+    name = random.choice(sorted((KNOWN & set(OPTIMIZERS.classes)) - ({"Lion"} if activation == "tanh" else set())))
     fields = [field for field in OPTIMIZERS.classes[name].fields if field not in LEFT_OUT and field != "learning_rate"]
-    chosen = random.sample(fields, min(len(fields), random.randint(0, 2)))
+    chosen = random.sample(fields, min(len(fields), random.randint(0, 3)))
+    chosen += [needed for field in chosen for needed in optimizer_cases.NEEDED.get(field, ())]
     clips = [field for field in chosen if field in optimizer_cases.ONE_OF]
     options = {field: optimizer_cases.OPTIONS[field] for field in chosen if field not in clips[1:]}
-    return {name: {"learning_rate": 0.01, **options}}
+    return {name: {"learning_rate": drawn_schedule(random, name) if random.random() < 0.3 else 0.01, **options}}
 
 
-def drawn_metrics(random, activation):
-    """Two metrics of one value, named `first` and `second`."""
+def drawn_schedule(random, optimizer):
+    name = random.choice([name for name in SCHEDULES.classes if name not in LEFT_OUT])
+    options = {field: random.choice(SCHEDULE_OPTIONS[field]) for field in SCHEDULES.classes[name].fields
+               if field in SCHEDULE_OPTIONS}  # fmt: skip
+    if "initial_learning_rate" in SCHEDULES.classes[name].fields:
+        options["initial_learning_rate"] = 0.02
+    if "warmup_steps" in SCHEDULES.classes[name].fields and random.random() < 0.5:
+        options.update(warmup_steps=2, warmup_target=0.03)
+    if "alpha" in options and optimizer == "Ftrl":
+        options["alpha"] = 0.2
+    return {name: options}
+
+
+def drawn_metrics(random, loss, activation):
+    """Two metrics of one value, named `first` and `second`, or as Keras names its choice of accuracies."""
+    (kind,) = loss
+    rows = kind not in NUMBERED
+    of_classes = LOSSES.classes[kind].outputs == Meaning.CLASSES
     names = [
         name
-        for name, cls in METRICS.classes.items()
+        for name in METRICS.classes
         if not LEFT_OUT.keys() & {name, f"{name} metric", f"{name} metric of a {activation}"}
+        and (name in OF_NUMBERS if not rows else not name.startswith("Sparse"))
+        and (of_classes or name != "Accuracy")
     ]
     return [
-        {name: {"name": called, **({"average": "macro"} if "average" in METRICS.classes[name].fields else {})}}
+        {name: {"name": "accuracy" if name == "Accuracy" else called, **metric_options(random, name, activation)}}
         for name, called in zip(random.sample(names, 2), ("first", "second"), strict=True)
     ]
+
+
+def metric_options(random, name, activation):
+    fields = METRICS.classes[name].fields
+    options = {
+        field: random.choice(values)
+        for field, values in METRIC_OPTIONS.items()
+        if field in fields and (field in ALWAYS or random.random() < 0.4)
+    }
+    return {**options, "from_logits": True} if "from_logits" in fields and activation == "linear" else options

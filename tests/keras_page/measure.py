@@ -114,10 +114,29 @@ def of_constraints() -> Measured:
         yield "constraint", case["constraint"], "optimizers.json", apart(weight, case["output"])
 
 
+def of_initializers() -> Measured:
+    """Of those that draw: mean, standard deviation and bounds of large draws, in standard deviations."""
+    for case in updates.FIXTURE["initializers"]:
+        drawn, sample = updates.drawn_like(case), case["sample"]
+        figures = {"mean": drawn.mean(), "std": drawn.std(), "min": drawn.min(), "max": drawn.max()}
+        compared = ("mean", "std") if case["distribution"] == "normal" else tuple(figures)  # which has no bounds
+        far = max(abs(figures[name] - sample[name]) for name in compared) / sample["std"]
+        yield "initializer", case["initializer"], "optimizers.json", far
+    for case in updates.WEIGHTS["initializers"]:
+        yield "initializer", case["initializer"], "weights.json", apart(updates.known(case), case["values"])
+
+
+def of_regularizers() -> Measured:
+    for case in updates.WEIGHTS["regularizers"]:
+        penalty, gradient = updates.penalized(case)
+        far = max(apart(penalty, case["penalty"]), apart(gradient, case["gradient"]))
+        yield "regularizer", case["regularizer"], "weights.json", far
+
+
 def fixtures() -> dict[str, dict[str, dict[str, list]]]:
     """By kind, name and fixture: the number of cases, and the largest deviation."""
     found: dict = {}
-    for measure in (of_layers, of_losses, of_metrics, of_optimizers, of_constraints):
+    for measure in (of_layers, of_losses, of_metrics, of_optimizers, of_constraints, of_initializers, of_regularizers):
         for kind, name, file, far in measure():
             count, largest = found.setdefault(kind, {}).setdefault(name, {}).get(file, [0, 0.0])
             found[kind][name][file] = [count + 1, max(largest, float(f"{far:.1e}"))]

@@ -1,4 +1,4 @@
-"""Constraints and initializers against figures made with real Keras."""
+"""Constraints, initializers and regularizers against figures made with real Keras."""
 
 import json
 from pathlib import Path
@@ -18,6 +18,7 @@ from tests.layers.harness import LayerHarness
 
 vocabulary.layers()
 FIXTURE = json.loads((Path(__file__).parent.parent / "fixtures" / "optimizers.json").read_text())
+WEIGHTS = json.loads((Path(__file__).parent.parent / "fixtures" / "weights.json").read_text())
 
 
 @pytest.mark.parametrize("case", FIXTURE["constraints"], ids=lambda case: f"{case['constraint']}-{case['config']}")
@@ -31,9 +32,7 @@ def test_constraints_give_what_keras_gives(case):
     "case", FIXTURE["initializers"], ids=lambda case: f"{case['initializer']}-{case['config']}-{len(case['shape'])}d"
 )
 def test_initializers_draw_from_the_distribution_of_keras(case):
-    shape = tuple(case["shape"])
-    initializer = INITIALIZERS.parse({case["initializer"]: case["config"]})
-    drawn = np.concatenate([initializer.draw(shape, seed, 3).ravel() for seed in range(200_000 // np.prod(shape))])
+    drawn = drawn_like(case)
     arguments, spread = case["arguments"], case["sample"]["std"]
     if case["distribution"] == "uniform":
         low, high = arguments["minval"], arguments["maxval"]
@@ -48,6 +47,50 @@ def test_initializers_draw_from_the_distribution_of_keras(case):
         assert drawn.min() < low + 0.01 * (high - low)
     assert abs(drawn.std() - spread) < 0.01 * spread
     assert abs(drawn.mean() - (low + high) / 2) < 0.01 * spread
+
+
+def drawn_like(case):
+    """200,000 values of an initializer, of weights of a shape."""
+    shape = tuple(case["shape"])
+    initializer = INITIALIZERS.parse({case["initializer"]: case["config"]})
+    return np.concatenate([initializer.draw(shape, seed, 3).ravel() for seed in range(200_000 // np.prod(shape))])
+
+
+@pytest.mark.parametrize("case", WEIGHTS["initializers"], ids=lambda case: f"{case['initializer']}-{case['shape']}")
+def test_initializers_without_chance_give_what_keras_gives(case):
+    np.testing.assert_allclose(known(case), np.array(case["values"]), rtol=1e-6, atol=1e-6)
+
+
+def known(case):
+    """The weight of an initializer; of Orthogonal, the products of its vectors."""
+    drawn = INITIALIZERS.parse({case["initializer"]: case["config"]}).draw(tuple(case["shape"]), 5, 3)
+    if case["initializer"] != "Orthogonal":
+        return drawn
+    matrix = drawn.reshape(-1, drawn.shape[-1])
+    return matrix.T @ matrix if len(matrix) >= matrix.shape[1] else matrix @ matrix.T
+
+
+@pytest.mark.parametrize("case", WEIGHTS["regularizers"], ids=lambda case: f"{case['regularizer']}-{case['config']}")
+def test_regularizers_give_what_keras_gives(case):
+    penalty, gradient = penalized(case)
+    np.testing.assert_allclose(penalty, case["penalty"], rtol=1e-5)
+    np.testing.assert_allclose(gradient, np.array(case["gradient"]), rtol=1e-5, atol=1e-6)
+
+
+def penalized(case):
+    """The penalty on a weight of a layer of no other use, and its gradient."""
+    weight = np.array(case["weight"], np.float32)
+    regularizer = {"kernel_regularizer": {case["regularizer"]: case["config"]}, "use_bias": False}
+    *size, inputs, units = weight.shape
+    kind = {"Conv2D": {"filters": units, "kernel_size": size}} if size else {"Dense": {"units": units}}
+    ((name, arguments),) = kind.items()
+    layer = LAYERS.parse({name: {**arguments, **regularizer}})
+    one = LayerHarness(layer, [(*size, inputs)], batch=2, dtype="float32", training=True)
+    one.weights["kernel"][...] = weight
+    for array in (*one.inputs, one.cotangent):
+        array[...] = 0
+    _, gradient = one.gradients()
+    return one.penalty(), gradient
 
 
 @pytest.mark.parametrize("shape", [(12, 5), (5, 12), (7, 7), (3, 3, 4, 10), (1, 2, 3, 20)])

@@ -54,7 +54,7 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
     [
         ("Conv2E", "there is no 'Conv2E'; did you mean 'Conv2D'?"),
         ("Linear", "there is no 'Linear'; here it is called 'Dense'"),
-        ("LSTM", "layer 'LSTM' is not in this version; `cnncli layers` lists what there is"),
+        ("LSTM", "layer 'LSTM' is not supported: it is of sequences, and inputs are images"),
         (
             "ctc",
             "loss 'ctc' (CTC in Keras) is not supported: it aligns sequences, which images have none of: use "
@@ -62,7 +62,8 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
         ),
         (
             "RandomElasticTransform",
-            "augmentation 'RandomElasticTransform' is not in this version; `cnncli layers` lists what there is",
+            "augmentation 'RandomElasticTransform' is not supported: use RandomShear and RandomZoom, which distort an "
+            "image as a whole",
         ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),

@@ -15,7 +15,7 @@ from cnncli.layers.vocabulary import layers
 from cnncli.spec.blocks.entries import LAYER_NAME
 from cnncli.spec.validation.messages import REGISTRIES
 from cnncli.spec.validation.sections import SECTIONS
-from cnncli.spec.yaml.mistakes import ENTRIES, NAME_SYNONYMS, REASONS, format_message, unsupported_name
+from cnncli.spec.yaml.mistakes import ENTRIES, NAME_SYNONYMS, format_message, unsupported_name, why_unsupported
 from cnncli.spec.yaml.writer import flow
 
 IN_LAYER = "model:\n  layers:\n    - Dense: {units: 10, %s}"
@@ -141,8 +141,8 @@ def unknown(name: str, known: list[Word]) -> str:
         later = unsupported_name(kind, meant)
         if later:
             called = "" if later == name else f" ({later} in Keras)"
-            why = f"not supported: {REASONS[later]}" if later in REASONS else ""
-            return f"{kind} '{name}'{called} is {why or 'not in this version; `cnncli layers` lists what there is'}"
+            why = f": {reason}" if (reason := why_unsupported(later)) else "; `cnncli layers` lists what there is"
+            return f"{kind} '{name}'{called} is not supported{why}"
     if find(meant, known):
         return f"there is no '{name}'; here it is called '{meant}'"
     if name in (*EMBEDDED, *KNOWN):

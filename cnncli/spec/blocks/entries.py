@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from cnncli.hints import suggestion
 from cnncli.layers.declarations.declaration import REQUIRED
 from cnncli.layers.layer import LAYERS
-from cnncli.spec.yaml.mistakes import ENTRIES, KEY_SYNONYMS, LONGEST, format_message
+from cnncli.spec.yaml.mistakes import ENTRIES, KEY_SYNONYMS, LONGEST, format_message, unsupported_name
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree, is_null
 
@@ -134,7 +134,7 @@ def _several(item: Mapping, problems: Problems) -> None:
 def _report_mistake(kind: Scalar, problems: Problems, after: str = "") -> bool:
     """Report a name that is a common mistake; whether it was one. `after`: the text after its colon."""
     text = str(kind.value)
-    if LAYERS.find(text) is not None and text[:1].isupper():
+    if (LAYERS.find(text) is not None and text[:1].isupper()) or unsupported_name("augmentation", text):
         return False
     layer, _, received = text.partition("(") if "(" in text else text.partition("{")
     if after and received:

@@ -20,12 +20,12 @@ from cnncli.spec.blocks.entries import REPORTED
 from cnncli.spec.yaml.mistakes import (
     KEY_SYNONYMS,
     NAME_SYNONYMS,
-    REASONS,
     REJECTED_KEYS,
     UNNEEDED_CALLBACKS,
     VALUES,
     format_message,
     unsupported_name,
+    why_unsupported,
 )
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
@@ -94,10 +94,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     meant = NAME_SYNONYMS.get(name, name)
     if kind == "callback" and name in UNNEEDED_CALLBACKS:
         return f"callback '{name}' is not needed: {UNNEEDED_CALLBACKS[name]}"
-    unsupported = unsupported_name(kind, meant)
+    unsupported = unsupported_name(kind, name) or unsupported_name(kind, meant)
+    if kind == "layer" and not unsupported:
+        unsupported = unsupported_name("augmentation", name)  # Keras' augmentations are layers
     if unsupported:
         called = f" ({unsupported} in Keras)" if unsupported != name else ""
-        reason = REASONS.get(unsupported)
+        reason = why_unsupported(unsupported)
         return f"{kind} '{name}'{called} is not supported" + (f": {reason}" if reason else _known(known))
     if registry is not None and registry.find(meant) is not None and meant != name:
         return f"unknown {kind} '{name}'; use '{meant}'"

@@ -260,14 +260,19 @@ UNSUPPORTED: dict[str, str] = {
         Attention AdditiveAttention GroupQueryAttention MultiHeadAttention
         CategoryEncoding Discretization HashedCrossing Hashing IntegerLookup StringLookup TextVectorization
         MaxNumBoundingBoxes MelSpectrogram STFTSpectrogram Pipeline
-        FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper""",
-    "optimizer": """Adafactor Muon LossScaleOptimizer MultiOptimizer ScheduleFreeAdamW""",
-    "loss": """CTC Circle""",
-    "metric": """Mean Sum MeanMetricWrapper MeanTensor""",
+        FlaxLayer JaxLayer TFSMLayer TorchModuleWrapper Layer""",
+    "activation": """get serialize deserialize""",
+    "optimizer": """Adafactor Muon LossScaleOptimizer MultiOptimizer OptimizerMap ScheduleFreeAdamW Optimizer""",
+    "schedule": """LearningRateSchedule""",
+    "loss": """CTC Circle Loss LossFunctionWrapper""",
+    "metric": """Mean Sum MeanMetricWrapper MeanTensor Metric""",
     "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
         LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
-    "initializer": """STFT STFTInitializer""",
-    "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE""",
+    "initializer": """STFT STFTInitializer Initializer""",
+    "regularizer": """Regularizer""",
+    "constraint": """Constraint""",
+    "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE
+        ContrastLimitedAdaptiveHistogramEqualization""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
 REASONS: dict[str, str] = {
@@ -278,13 +283,46 @@ REASONS: dict[str, str] = {
     "LearningRateScheduler": "write a schedule in place of the optimizer's learning_rate",
     "TensorBoard": "`cnncli report` shows curves and images of runs",
     "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
-    "MultiOptimizer": "one optimizer updates all weights; `multipliers` sets rates by layer",
+    **dict.fromkeys(
+        ("MultiOptimizer", "OptimizerMap"), "one optimizer updates all weights; `multipliers` sets rates by layer"
+    ),
     "ScheduleFreeAdamW": "use AdamW with a schedule, or with use_ema",
     "CTC": "it aligns sequences, which images have none of: use categorical_crossentropy",
     **dict.fromkeys(("Mean", "Sum", "MeanTensor", "MeanMetricWrapper"), "it is not of predictions and their targets"),
     "Circle": "it compares the images of a batch with each other: use categorical_crossentropy",
+    "EinsumDense": "Dense, and Conv2D with a kernel of 1 × 1, compute its products of images",
+    "SpectralNormalization": "it wraps another layer, and a layer here holds no other: use a kernel_constraint",
+    "MaxNumBoundingBoxes": "boxes are targets that augmentations move along, and no input of layers",
+    "RandomElasticTransform": "use RandomShear and RandomZoom, which distort an image as a whole",
+    "RandomPerspective": "use RandomShear and RandomRotation, which keep parallel lines parallel",
+    "AugMix": "use RandAugment, which draws from the same changes but mixes none of their results",
+    **dict.fromkeys(
+        ("CLAHE", "ContrastLimitedAdaptiveHistogramEqualization"),
+        "use Equalization, whose histogram is that of the whole image",
+    ),
 }
 """Why something of Keras is not supported, by Keras' name."""
+FAMILIES: Table = (
+    (
+        "^(Layer|Wrapper|Loss|LossFunctionWrapper|Optimizer|Metric|LearningRateSchedule|Initializer|Regularizer"
+        "|Constraint)$",
+        "it is a base class, for code",
+    ),
+    (r"^(get|serialize|deserialize)$", "it is a function for code, and no activation"),
+    (r"1D(Transpose)?$", "it is of sequences, and inputs are images"),
+    (r"3D(Transpose)?$", "it is of volumes, and inputs are images"),
+    (
+        r"LSTM|GRU|RNN|^Bidirectional$|^TimeDistributed$|Attention$|^Masking$",
+        "it is of sequences, and inputs are images",
+    ),
+    (
+        r"Embedding$|^TextVectorization$|Lookup$|Hash|^CategoryEncoding$|^Discretization$",
+        "it is of text or categories, and inputs are images",
+    ),
+    (r"Spectrogram$|^STFT", "it is of sounds, and inputs are images"),
+    (r"^(FlaxLayer|JaxLayer|TFSMLayer|TorchModuleWrapper|Pipeline)$", "it wraps code, which a spec never holds"),
+)
+"""Why whole families of names are not supported."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
     "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
     "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
@@ -326,4 +364,13 @@ def format_message(text: str, table: Table, **more: str) -> str:
 def unsupported_name(kind: str, name: str) -> str:
     """Keras' spelling of `name` if Keras has it and cnncli does not support it, else ""."""
     names = UNSUPPORTED.get(kind, "").split()
-    return name if name in names else next((known for known in names if known.lower() == name.lower()), "")
+    return name if name in names else next((known for known in names if _bare(known) == _bare(name)), "")
+
+
+def why_unsupported(name: str) -> str:
+    """Why something of Keras is not supported, by Keras' name; "" if no reason is known."""
+    return REASONS.get(name) or format_message(name, FAMILIES)
+
+
+def _bare(name: str) -> str:
+    return name.lower().replace("_", "")
