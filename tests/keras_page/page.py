@@ -6,7 +6,6 @@ of `deviations.json`, which `tests.keras_page.measure` writes.
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,19 +19,8 @@ from cnncli.spec.yaml.mistakes import ENTRIES, REASONS, format_message
 from tests.interop.random_graphs import LEFT_OUT
 
 HERE = Path(__file__).parent
-FIXTURES = HERE.parent / "fixtures"
-NAMES = json.loads((FIXTURES / "names.json").read_text(encoding="utf-8"))
+NAMES = json.loads((HERE.parent / "fixtures" / "names.json").read_text(encoding="utf-8"))
 MEASURED = json.loads((HERE / "deviations.json").read_text(encoding="utf-8"))
-AUGMENTED = {
-    **{
-        name: f"augmentation.json: {count}, not measured"
-        for name, count in Counter(
-            case["layer"] for case in json.loads((FIXTURES / "augmentation.json").read_text(encoding="utf-8"))["cases"]
-        ).items()
-    },
-    **dict.fromkeys(("MixUp", "CutMix"), "mixing.npz, not measured"),
-}
-"""What tests compare augmentations with."""
 KINDS = {
     "layers": "layer",
     "activations": "activation",
@@ -132,9 +120,7 @@ def _arguments(declared: type[Declaration], theirs: list[str]) -> str:
 
 
 def _cases(title: str, declared: type[Declaration]) -> str:
-    kind = KINDS[title]
-    if issubclass(declared, Augmentation):
-        return f"{AUGMENTED.get(declared.__name__, '')} | "
+    kind = "augmentation" if issubclass(declared, Augmentation) else KINDS[title]
     spelled = REGISTRIES[kind].spell(declared.__name__) if kind == "activation" else declared.__name__
     files = MEASURED["fixtures"].get(kind, {}).get(spelled, {})
     compared = "; ".join(f"{file}: {count}, {far:.0e}" for file, (count, far) in files.items())
