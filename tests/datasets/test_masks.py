@@ -54,6 +54,7 @@ MOVES = [
     {"RandomFlip": {}},
     {"RandomCrop": {"height": 9, "width": 8, "padding": 3}},
     {"RandomPerspective": {"factor": [0.6, 0.9]}},
+    {"RandomElasticTransform": {"factor": [0.6, 0.9], "fill_mode": "wrap"}},
     *(
         {name: {**factors, "fill_mode": fill}}
         for fill in ("constant", "reflect", "wrap", "nearest")

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels.augment import affine, blur, brightness, clahe, colour, erase, levels, perspective
+from cnncli.kernels.augment import affine, blur, brightness, clahe, colour, elastic, erase, levels, perspective
 from cnncli.kernels.jit.runtime import Scratch, run, tensor
 from tests.kernels.support import execute
 from tests.reference.affine import fractions
@@ -34,6 +34,16 @@ CHANGES = {
     "warp": lambda x, clock, scratch, among: perspective.warp(
         x, clock, scratch, STREAM, odds=(1, 1), scale=0.8, nearest=False, fill=(0.0, 0.0), among=among
     ),
+    "distort": lambda x, clock, scratch, among: elastic.distort(
+        *(x, clock, scratch, (STREAM, 7)),
+        odds=(1, 1),
+        scale=(0.8, 1),
+        fill=1,
+        nearest=False,
+        values=(0, 0),
+        limits=(0, 1),
+        among=among,
+    ),
     "affine": lambda x, clock, scratch, among: affine.transform(
         x, clock, scratch, STREAM, move=affine.SHIFT, span=((0.2, 0.4), (0.2, 0.4)), among=among
     ),
@@ -61,7 +71,7 @@ def test_only_the_chosen_images_are_changed_and_those_as_without_a_choice(name):
     assert (everywhere != before).any(axis=(1, 2, 3)).all()
 
 
-@pytest.mark.parametrize("name", ["equalize_tiles", "warp"])
+@pytest.mark.parametrize("name", ["distort", "equalize_tiles", "warp"])
 def test_the_number_of_threads_changes_no_bit(name):
     clock, outcomes = np.array([SEED, STEP]), []
     for threads in (1, 2):

@@ -61,8 +61,8 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
             "categorical_crossentropy",
         ),
         (
-            "RandomElasticTransform",
-            "augmentation 'RandomElasticTransform' is not in this version; `cnncli layers` lists what there is",
+            "AugMix",
+            "augmentation 'AugMix' is not in this version; `cnncli layers` lists what there is",
         ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),

@@ -268,7 +268,7 @@ UNSUPPORTED: dict[str, str] = {
     "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
         LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """STFT STFTInitializer""",
-    "augmentation": """RandomElasticTransform AugMix""",
+    "augmentation": """AugMix""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
 REASONS: dict[str, str] = {
