@@ -12,10 +12,13 @@ if TYPE_CHECKING:
     from cnncli.kernels.augment import affine as affine
     from cnncli.kernels.augment import blur as blur
     from cnncli.kernels.augment import brightness as brightness
+    from cnncli.kernels.augment import clahe as clahe
     from cnncli.kernels.augment import colour as colour
+    from cnncli.kernels.augment import elastic as elastic
     from cnncli.kernels.augment import erase as erase
     from cnncli.kernels.augment import levels as levels
     from cnncli.kernels.augment import mix as mix
+    from cnncli.kernels.augment import perspective as perspective
     from cnncli.kernels.batch import gather as gather
     from cnncli.kernels.batch import random as random
     from cnncli.kernels.batch import reduce as reduce
@@ -55,7 +58,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.pooling import resample as resample
 
 ROOMS = {
-    "augment": ("affine", "blur", "brightness", "colour", "erase", "levels", "mix"),
+    "augment": ("affine", "blur", "brightness", "clahe", "colour", "elastic", "erase", "levels", "mix", "perspective"),
     "batch": ("gather", "random", "reduce", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),

@@ -201,6 +201,22 @@ def test_colours_count_in_the_numbers_of_the_data():
     assert np.allclose(filled(LEVELS, [{"RandomHue": {"factor": 0.5}}]), expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("entry", "refusal"),
+    [
+        ("RandomPerspective", "RandomPerspective requires images of at least 2 × 2 pixels; received 3 × 1"),
+        (
+            "ContrastLimitedAdaptiveHistogramEqualization",
+            "8 × 8 tiles (tile_grid_size) are too many for images of 3 × 1 pixels",
+        ),
+    ],
+)
+def test_images_that_are_too_small_are_refused(entry, refusal):
+    augmentation = AUGMENTATIONS.parse(entry)
+    assert augmentation.shape_error((8, 8, 3)) == ""
+    assert augmentation.shape_error((3, 1, 3)) == refusal
+
+
 @pytest.mark.parametrize(("name", "channels"), [("RandomHue", 1), ("RandomSaturation", 4), ("RandomGrayscale", 1)])
 def test_what_changes_colours_refuses_images_of_other_than_3_channels(name, channels):
     augmentation = AUGMENTATIONS.parse({name: {"factor": 0.5}})

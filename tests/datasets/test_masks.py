@@ -53,6 +53,8 @@ def test_two_classes_are_0_and_1_where_the_model_gives_one_number_a_pixel():
 MOVES = [
     {"RandomFlip": {}},
     {"RandomCrop": {"height": 9, "width": 8, "padding": 3}},
+    {"RandomPerspective": {"factor": [0.6, 0.9]}},
+    {"RandomElasticTransform": {"factor": [0.6, 0.9], "fill_mode": "wrap"}},
     *(
         {name: {**factors, "fill_mode": fill}}
         for fill in ("constant", "reflect", "wrap", "nearest")
@@ -69,7 +71,8 @@ MOVES = [
 @pytest.mark.parametrize("entry", MOVES, ids=lambda entry: "_".join([*entry, entry[min(entry)].get("fill_mode", "")]))
 def test_a_mask_moves_with_its_image_and_is_never_blended(entry):
     ((name, arguments),) = entry.items()
-    nearest = {"interpolation": "nearest"} if "fill_mode" in arguments else {}
+    blends = "fill_mode" in arguments or name == "RandomPerspective"
+    nearest = {"interpolation": "nearest"} if blends else {}
     inputs, targets = filled([{name: {**arguments, **nearest}}])
     assert not np.array_equal(inputs[..., 0], MASKS)
     assert np.array_equal(targets, np.eye(CLASSES)[inputs[..., 0].astype(int)])

@@ -32,8 +32,12 @@ EXCITED = model(
     ("gate", "Conv2D", {"filters": 20, "kernel_size": 1, "activation": "sigmoid"}, ("mean",)),
     ("multiply", "Multiply", {}, ("conv", "gate")),
 )
-NORMALIZED = model(("norm", "LayerNormalization", {}, ("conv",)))
-GROUPED = model(("norm", "GroupNormalization", {"groups": 5}, ("conv",)))
+NORMALIZED = model(("norm", "UnitNormalization", {}, ("conv",)))
+GROUPED = model(
+    ("parts", "Reshape", {"target_shape": [7, 8, 5, 4]}, ("conv",)),
+    ("norm", "UnitNormalization", {"axis": [1, 2, 4]}, ("parts",)),
+    ("whole", "Reshape", {"target_shape": [7, 8, 20]}, ("norm",)),
+)
 
 
 @pytest.mark.parametrize("of", [EXCITED, NORMALIZED, GROUPED], ids=["excited", "normalized", "grouped"])

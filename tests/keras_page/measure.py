@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from cnncli.kernels.augment import mix
 from cnncli.kernels.jit import runtime
 from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.constraints import CONSTRAINTS
@@ -18,7 +19,9 @@ from cnncli.layers.losses import LOSSES
 from cnncli.training.metrics.vocabulary import METRICS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES
+from tests.datasets import test_augmentation as augmentations
 from tests.graph import test_keras_losses as losses
+from tests.kernels import test_mix as mixing
 from tests.layers import test_keras_layers as layers
 from tests.layers import test_keras_updates as updates
 from tests.layers.harness import LayerHarness
@@ -133,10 +136,45 @@ def of_regularizers() -> Measured:
         yield "regularizer", case["regularizer"], "weights.json", far
 
 
+def of_augmentations() -> Measured:
+    with np.load(augmentations.FOLDER / "augmentation.npz") as arrays:
+        for number, case in enumerate(augmentations.CASES):
+            images = np.stack([arrays[case["image"]]] * 16)
+            made = augmentations.filled(images, [{case["layer"]: case["config"]}])
+            far = [min(apart(image, expected) for expected in arrays[str(number)]) for image in made]
+            yield "augmentation", case["layer"], "augmentation.json", max(far)
+
+
+def of_mixing() -> Measured:
+    with np.load(mixing.FIXTURE) as arrays:
+        draws = np.column_stack([arrays[name] for name in ("order", "weight", "left", "top")]).astype(np.float64)
+        for name, array, change in (
+            *(("mix_up", array, mix.blend) for array in ("images", "targets")),
+            *(("cut_mix", array, mix.paste) for array in ("images", "masks")),
+            ("cut_mix", "targets", mix.blend),
+        ):
+            far = apart(_mixed(arrays[array].copy(), change, draws), arrays[f"{name}_{array}"])
+            yield "augmentation", {"mix_up": "MixUp", "cut_mix": "CutMix"}[name], "mixing.npz", far
+
+
+def _mixed(x, change, draws):
+    """What `change` makes of x with these draws; its own are written where memory begins, by its first step."""
+    clock = runtime.tensor(np.zeros(2, np.int64))
+    memory = np.zeros(draws.size + x.size)
+    drawn = mix.Mixing(clock, 0, 0, (1.0, 1.0))
+    memory[: draws.size] = draws.ravel()
+    _, *steps = change(runtime.tensor(x), drawn, runtime.Scratch(memory.ctypes.data))
+    runtime.run(steps)
+    return x
+
+
 def fixtures() -> dict[str, dict[str, dict[str, list]]]:
     """By kind, name and fixture: the number of cases, and the largest deviation."""
     found: dict = {}
-    for measure in (of_layers, of_losses, of_metrics, of_optimizers, of_constraints, of_initializers, of_regularizers):
+    for measure in (
+        *(of_layers, of_losses, of_metrics, of_optimizers, of_constraints, of_initializers, of_regularizers),
+        *(of_augmentations, of_mixing),
+    ):
         for kind, name, file, far in measure():
             count, largest = found.setdefault(kind, {}).setdefault(name, {}).get(file, [0, 0.0])
             found[kind][name][file] = [count + 1, max(largest, float(f"{far:.1e}"))]

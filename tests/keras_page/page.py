@@ -5,7 +5,6 @@ of `deviations.json`, which `tests.keras_page.measure` writes.
 """
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -19,20 +18,8 @@ from cnncli.spec.yaml.mistakes import ENTRIES, format_message, why_unsupported
 from tests.interop.random_graphs import LEFT_OUT
 
 HERE = Path(__file__).parent
-FIXTURES = HERE.parent / "fixtures"
-NAMES = json.loads((FIXTURES / "names.json").read_text(encoding="utf-8"))
+NAMES = json.loads((HERE.parent / "fixtures" / "names.json").read_text(encoding="utf-8"))
 MEASURED = json.loads((HERE / "deviations.json").read_text(encoding="utf-8"))
-AUGMENTED = {
-    **{
-        name: f"augmentation.json: {count}, not measured"
-        for name, count in Counter(
-            case["layer"] for case in json.loads((FIXTURES / "augmentation.json").read_text(encoding="utf-8"))["cases"]
-        ).items()
-    },
-    **dict.fromkeys(("MixUp", "CutMix"), "mixing.npz, not measured"),
-    "RandAugment": "augmentation.json: its parts, not measured",
-}
-"""What tests compare augmentations with."""
 KINDS = {
     "layers": "layer",
     "activations": "activation",
@@ -45,6 +32,7 @@ KINDS = {
     "metrics": "metric",
 }
 """Kinds of declarations by Keras' modules."""
+ELSEWHERE = {"RandAugment": "made of augmentations that are compared"}
 FITTING = {
     "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
     "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of "
@@ -82,9 +70,9 @@ def page() -> str:
         "",
         f"Random graphs: {live['graphs']} networks were trained for an epoch here and in Keras from the same weights "
         f"(tests/interop/test_keras_live.py). Largest deviations: {far}. The last column says in how many of them a "
-        "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers. 16 more networks were "
-        "further apart than 1e-5 in outputs or 1e-4 in the rest, and are not counted: 12 were traced to causes that are "
-        "left out since (at the end), 4 are not explained yet (seeds 1138, 1141, 1167, 1172).",
+        "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers. 16 more networks "
+        "were further apart than 1e-5 in outputs or 1e-4 in the rest, and are not counted: 12 were traced to causes "
+        "that are left out since (at the end), 4 are not explained yet (seeds 1138, 1141, 1167, 1172).",
         "",
         *(line for title in KINDS for line in _table(title)),
         "## compile and fit",
@@ -133,12 +121,11 @@ def _arguments(declared: type[Declaration], theirs: list[str]) -> str:
 
 
 def _cases(title: str, declared: type[Declaration]) -> str:
-    kind = KINDS[title]
-    if issubclass(declared, Augmentation):
-        return f"{AUGMENTED.get(declared.__name__, '')} | "
+    kind = "augmentation" if issubclass(declared, Augmentation) else KINDS[title]
     spelled = REGISTRIES[kind].spell(declared.__name__) if kind == "activation" else declared.__name__
     files = MEASURED["fixtures"].get(kind, {}).get(spelled, {})
     compared = "; ".join(f"{file}: {count}, {far:.0e}" for file, (count, far) in files.items())
+    compared = compared or ELSEWHERE.get(declared.__name__, "")
     return f"{compared} | {MEASURED['live']['in'].get(kind, {}).get(spelled, '')}"
 
 

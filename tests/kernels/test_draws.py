@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from cnncli.kernels.augment import affine, blur, brightness, colour, erase, levels
+from cnncli.kernels.augment import affine, blur, brightness, clahe, colour, elastic, erase, levels, perspective
 from cnncli.kernels.jit.runtime import Scratch, run, tensor
+from tests.kernels.support import execute
 from tests.reference.affine import fractions
 
 SEED, STEP, STREAM, CHOOSER = 3, 2**35, 256, 999
@@ -26,6 +27,22 @@ CHANGES = {
     ),
     "blur": lambda x, clock, scratch, among: blur.blur(
         x, clock, scratch, STREAM, odds=(1, 1), size=3, sigma=(0.5, 1), limits=(0, 1), among=among
+    ),
+    "equalize_tiles": lambda x, clock, scratch, among: clahe.equalize_tiles(
+        x, clock, scratch, (2, 3), 4.0, ends=(0, 1), among=among
+    ),
+    "warp": lambda x, clock, scratch, among: perspective.warp(
+        x, clock, scratch, STREAM, odds=(1, 1), scale=0.8, nearest=False, fill=(0.0, 0.0), among=among
+    ),
+    "distort": lambda x, clock, scratch, among: elastic.distort(
+        *(x, clock, scratch, (STREAM, 7)),
+        odds=(1, 1),
+        scale=(0.8, 1),
+        fill=1,
+        nearest=False,
+        values=(0, 0),
+        limits=(0, 1),
+        among=among,
     ),
     "affine": lambda x, clock, scratch, among: affine.transform(
         x, clock, scratch, STREAM, move=affine.SHIFT, span=((0.2, 0.4), (0.2, 0.4)), among=among
@@ -52,3 +69,13 @@ def test_only_the_chosen_images_are_changed_and_those_as_without_a_choice(name):
     assert 5 < chosen.sum() < 25
     assert np.array_equal(found, np.where(chosen.reshape(-1, 1, 1, 1), everywhere, before))
     assert (everywhere != before).any(axis=(1, 2, 3)).all()
+
+
+@pytest.mark.parametrize("name", ["distort", "equalize_tiles", "warp"])
+def test_the_number_of_threads_changes_no_bit(name):
+    clock, outcomes = np.array([SEED, STEP]), []
+    for threads in (1, 2):
+        x = np.random.default_rng(0).uniform(0.1, 0.9, (60, 24, 20, 3)).astype(np.float32)
+        execute(lambda scratch, x=x: CHANGES[name](tensor(x), tensor(clock), scratch, None), threads)
+        outcomes.append(x.tobytes())
+    assert outcomes[0] == outcomes[1]

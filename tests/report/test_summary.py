@@ -87,7 +87,7 @@ def test_phases_are_said_below_with_the_memory_of_the_largest():
     assert last("model.freeze_until=dense_1", "model.unfreeze_at={epoch: 2, rate_factor: 0.5}") == [
         whole,
         f"epoch 1: {head:,} of {total:,} parameters train",
-        f"epochs 2–15: all {total:,} parameters train, at 0.5 × the learning rate",
+        f"epochs 2–40: all {total:,} parameters train, at 0.5 × the learning rate",
     ]
 
 

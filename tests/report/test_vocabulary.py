@@ -61,9 +61,9 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
             "categorical_crossentropy",
         ),
         (
-            "RandomElasticTransform",
-            "augmentation 'RandomElasticTransform' is not supported: use RandomShear and RandomZoom, which distort an "
-            "image as a whole",
+            "AugMix",
+            "augmentation 'AugMix' is not supported: use RandAugment, which draws from the same changes but mixes none "
+            "of their results",
         ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),

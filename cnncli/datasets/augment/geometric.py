@@ -12,6 +12,7 @@ from cnncli.datasets.augment.augmentation import (
     SignedFactor,
     Targets,
     UnitFactor,
+    from_zero,
     symmetric,
 )
 from cnncli.layers.declarations.declaration import PositiveInt
@@ -144,6 +145,41 @@ class RandomShear(Filled):
     def _move(self) -> "tuple[int, Span]":
         span = symmetric(self.y_factor), symmetric(self.x_factor)
         return kernels.affine.SHEAR, span
+
+
+@AUGMENTATIONS.register
+class RandomPerspective(Augmentation):
+    """Moves the corners of images by up to `scale`/2 of the sides, with a probability (Keras RandomPerspective).
+
+    The probability is drawn from [0, factor] or [lower, upper]. As in Keras, the upper left corner stays where it is,
+    and the others stay on their side of it. Masks move with their images.
+    """
+
+    factor: UnitFactor = 1.0
+    scale: Annotated[float, Number(0, 1)] = 1.0
+    interpolation: Interpolation = "bilinear"
+    fill_value: float = 0.0
+
+    def shape_error(self, shape: tuple[int, ...]) -> str:
+        if min(shape[:2]) > 1:
+            return ""
+        return f"RandomPerspective requires images of at least 2 × 2 pixels; received {shape[0]} × {shape[1]}"
+
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return self._warped(x, context, self.interpolation == "nearest", (self.fill_value * scale,) * 2)
+
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
+        return self._warped(targets.values, context, True, (targets.background, 0.0)) if targets.pixels else []
+
+    def _warped(self, x: "Tensor", context: RandomContext, nearest: bool, fill: tuple[float, float]) -> "list[Step]":
+        return kernels.perspective.warp(
+            *(x, context.clock, context.scratch, context.stream),
+            odds=from_zero(self.factor),
+            scale=self.scale,
+            nearest=nearest,
+            fill=fill,
+            among=context.among,
+        )
 
 
 @AUGMENTATIONS.register

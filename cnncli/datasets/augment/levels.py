@@ -6,6 +6,7 @@ from cnncli import kernels
 from cnncli.datasets.augment.augmentation import AUGMENTATIONS, Factor, RandomContext, UnitFactor, from_zero
 from cnncli.datasets.augment.photometric import Photometric
 from cnncli.layers.declarations.field_types import Integer
+from cnncli.layers.declarations.list_types import ListOf
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
@@ -68,3 +69,29 @@ class Equalization(Photometric):
 
     def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         return kernels.levels.equalize(x, context.clock, context.scratch, self.bins, self._ends(scale), context.among)
+
+
+@AUGMENTATIONS.register
+class ContrastLimitedAdaptiveHistogramEqualization(Photometric):
+    """Equalizes the histograms of tiles of images (CLAHE; Keras ContrastLimitedAdaptiveHistogramEqualization).
+
+    `tile_grid_size` is the number of tiles in height and width. A level's count is limited to `clip_limit` times the
+    mean count, unless it is 0 or less; what is above is given to all levels alike. Not random.
+    """
+
+    clip_limit: float = 4.0
+    tile_grid_size: Annotated[tuple[int, int], ListOf(Integer(1), 2, 2)] = (8, 8)
+
+    def shape_error(self, shape: tuple[int, ...]) -> str:
+        """Keras pads images to whole tiles by mirroring them once."""
+        if all(-(-side // tiles) * tiles <= 2 * side for side, tiles in zip(shape, self.tile_grid_size, strict=False)):
+            return ""
+        rows, columns = self.tile_grid_size
+        return f"{rows} × {columns} tiles (tile_grid_size) are too many for images of {shape[0]} × {shape[1]} pixels"
+
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        return kernels.clahe.equalize_tiles(
+            *(x, context.clock, context.scratch, self.tile_grid_size, self.clip_limit),
+            ends=self._ends(scale),
+            among=context.among,
+        )

@@ -1,6 +1,7 @@
 """Augmentations that change the numbers of pixels where they are, all channels alike (Keras' layers/preprocessing/)."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from math import inf
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnncli import kernels
 from cnncli.datasets.augment.augmentation import (
@@ -8,6 +9,7 @@ from cnncli.datasets.augment.augmentation import (
     Augmentation,
     RandomContext,
     SignedFactor,
+    Targets,
     UnitFactor,
     from_zero,
     symmetric,
@@ -127,6 +129,52 @@ class RandomInvert(Photometric):
     def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
         white = self.value_range[1] * scale
         return kernels.brightness.invert(x, context.clock, context.stream, from_zero(self.factor), white, context.among)
+
+
+@AUGMENTATIONS.register
+class RandomElasticTransform(Photometric):
+    """Distorts images by a field of blurred noise, with a probability (Keras RandomElasticTransform).
+
+    The probability is drawn from [0, factor] or [lower, upper], the strength from `scale` likewise. As in Keras, pixels
+    are moved as far down as to the right. Each image gets its own strength, unlike in Keras, which draws one per
+    batch. Masks move with their images.
+    """
+
+    factor: UnitFactor = 1.0
+    scale: UnitFactor = 1.0
+    interpolation: Literal["bilinear", "nearest"] = "bilinear"
+    fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect"
+    fill_value: float = 0.0
+
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+        fill, limits = self.fill_value * scale, self._limits(scale)
+        return self._distorted(x, context, self.interpolation == "nearest", (fill, fill), limits)
+
+    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
+        values = targets.background, 0.0
+        return self._distorted(targets.values, context, True, values, (-inf, inf)) if targets.pixels else []
+
+    def _distorted(
+        self,
+        x: "Tensor",
+        context: RandomContext,
+        nearest: bool,
+        values: tuple[float, float],
+        limits: tuple[float, float],
+    ) -> "list[Step]":
+        odds, strength = from_zero(self.factor), from_zero(self.scale)
+        if 0 in (odds[1], strength[1]):
+            return []
+        return kernels.elastic.distort(
+            *(x, context.clock, context.scratch, (context.stream, context.noise)),
+            odds=odds,
+            scale=strength,
+            fill=("reflect", "wrap", "constant", "nearest").index(self.fill_mode),
+            nearest=nearest,
+            values=values,
+            limits=limits,
+            among=context.among,
+        )
 
 
 @AUGMENTATIONS.register

@@ -102,7 +102,7 @@ def _matrix(p, numbers):
 
 
 @njit(forceinline=True)
-def _taps(place, length, fill, nearest):
+def taps(place, length, fill, nearest):
     """Return the two cells around a position, and the weight of the second; index `length` means outside."""
     if not 0 <= place <= length - 1:
         if fill == CONSTANT:
@@ -117,7 +117,7 @@ def _taps(place, length, fill, nearest):
 
 @njit
 def _over_the_edge(place, length, nearest):
-    """`_taps` of a position outside, for the constant fill mode."""
+    """`taps` of a position outside, for the constant fill mode."""
     if nearest and -0.5 < place < length - 0.5:
         edge = 0 if place < 0 else length - 1
         return edge, edge, 0.0
@@ -149,7 +149,7 @@ def _within(place, length, fill):
 
 
 @njit
-def _framed(p, x, place, real, item):
+def framed(p, x, place, real, item):
     """Copy the image at address x to `place`, with an additional column and row of the constant."""
     line, value, first = (p.width + 1) * p.channels, real(p.value), real(p.first)
     source = view(place, (p.height + 1) * line, real)
@@ -173,12 +173,12 @@ def _upright(p, matrix, image, source, place, real, item):
     # Numba checks signed indices for negative values (wraparound).
     firsts, seconds = view(place, size, types.uint32), view(place + 4 * size, size, types.uint32)
     for column in range(p.width):
-        first, second, weight = _taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
+        first, second, weight = taps(matrix[0] * column + matrix[2], p.width, p.fill, p.nearest)
         for channel in range(p.channels):
             k = column * p.channels + channel
             firsts[k], seconds[k], weights[k] = first * p.channels + channel, second * p.channels + channel, weight
     for row in range(p.height):
-        first, second, weight = _taps(matrix[4] * row + matrix[5], p.height, p.fill, p.nearest)
+        first, second, weight = taps(matrix[4] * row + matrix[5], p.height, p.fill, p.nearest)
         out, top = image[row * size : (row + 1) * size], source[first * line : (first + 1) * line]
         if p.nearest:
             for k in range(size):
@@ -192,25 +192,31 @@ def _upright(p, matrix, image, source, place, real, item):
             out[k] = (real(1) - weights[k]) * blended[firsts[k]] + weights[k] * blended[seconds[k]]
 
 
+@njit(forceinline=True)
+def read_pixel(image, out, source, x, y, height, width, channels, fill, nearest, real):
+    """Write the channels at place (x, y) of `source`, which is `framed`, to `image` from index `out` on."""
+    line = (width + 1) * channels
+    left, right, across = taps(x, width, fill, nearest)
+    top, bottom, down = taps(y, height, fill, nearest)
+    wide, high = real(across), real(down)
+    above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
+    left, right = left * channels, right * channels
+    for channel in range(channels):
+        first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
+        second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
+        image[out + channel] = (real(1) - high) * first + high * second
+
+
 @njit
 def _turned(p, matrix, image, source, real):
     """Transform with rotation or shear: each pixel from four input pixels."""
-    height, width, channels, fill, nearest = p.height, p.width, p.channels, p.fill, p.nearest
-    line, out = (width + 1) * channels, 0
-    for row in range(height):
-        for column in range(width):
+    out = 0
+    for row in range(p.height):
+        for column in range(p.width):
             x = matrix[0] * column + matrix[1] * row + matrix[2]
             y = matrix[3] * column + matrix[4] * row + matrix[5]
-            left, right, across = _taps(x, width, fill, nearest)
-            top, bottom, down = _taps(y, height, fill, nearest)
-            wide, high = real(across), real(down)
-            above, below = source[top * line : (top + 1) * line], source[bottom * line : (bottom + 1) * line]
-            left, right = left * channels, right * channels
-            for channel in range(channels):
-                first = (real(1) - wide) * above[left + channel] + wide * above[right + channel]
-                second = (real(1) - wide) * below[left + channel] + wide * below[right + channel]
-                image[out] = (real(1) - high) * first + high * second
-                out += 1
+            read_pixel(image, out, source, x, y, p.height, p.width, p.channels, p.fill, p.nearest, real)
+            out += p.channels
 
 
 @worker(AFFINE)
@@ -231,7 +237,7 @@ def affine_worker(real):
             if (a0, a1, a2, b0, b1, b2) == STILL:
                 continue
             image = view(p.x + i * size * item, size, real)
-            source = _framed(p, p.x + i * size * item, place, real, item)
+            source = framed(p, p.x + i * size * item, place, real, item)
             if matrix[1] == 0 and matrix[3] == 0:
                 _upright(p, matrix, image, source, after, real, item)
             else:

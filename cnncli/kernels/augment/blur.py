@@ -95,7 +95,7 @@ def _fill(array, value):
 
 
 @njit
-def _bell(weights, sigma):
+def bell(weights, sigma):
     """Fill `weights` with a Gaussian whose sum is 1."""
     middle, total = (weights.size - 1) / 2, 0.0
     for tap in range(weights.size):
@@ -111,8 +111,8 @@ def _weigh(p, image, across, down):
     numbers = drawn(p, 2 * image)
     if p.gaussian:
         done = numbers[1] < between(p.rare, p.often, numbers[0])
-        _bell(across, between(p.low, p.high, numbers[2]) + NARROWEST)
-        _bell(down, between(p.low, p.high, numbers[3]) + NARROWEST)
+        bell(across, between(p.low, p.high, numbers[2]) + NARROWEST)
+        bell(down, between(p.low, p.high, numbers[3]) + NARROWEST)
         return 1.0 - done, 1.0 * done
     _fill(across, 1.0)
     _fill(down, 1.0)

@@ -70,7 +70,7 @@ def _stretch(length, area, fraction):
 
 
 @njit
-def _normals(drawn):
+def normals(drawn):
     """Convert four numbers in (0, 1) to four normal ones (Box and Muller 1958)."""
     u, v, s, t = drawn
     first, second = sqrt(-2 * log(u)), sqrt(-2 * log(s))
@@ -86,7 +86,7 @@ def _filled(p, clock, image, start, stop, before, real):
             place = before + k
             if place // 4 != four:
                 four = place // 4
-                numbers = _normals(fractions(clock[0], clock[1], p.noise, four))
+                numbers = normals(fractions(clock[0], clock[1], p.noise, four))
             image[k] = real(min(max(numbers[place % 4] * p.deviation, p.least), p.most))
         else:
             image[k] = real(p.value)

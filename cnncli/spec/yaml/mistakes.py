@@ -271,8 +271,7 @@ UNSUPPORTED: dict[str, str] = {
     "initializer": """STFT STFTInitializer Initializer""",
     "regularizer": """Regularizer""",
     "constraint": """Constraint""",
-    "augmentation": """RandomElasticTransform RandomPerspective AugMix CLAHE
-        ContrastLimitedAdaptiveHistogramEqualization""",
+    "augmentation": """AugMix""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
 REASONS: dict[str, str] = {
@@ -293,13 +292,7 @@ REASONS: dict[str, str] = {
     "EinsumDense": "Dense, and Conv2D with a kernel of 1 × 1, compute its products of images",
     "SpectralNormalization": "it wraps another layer, and a layer here holds no other: use a kernel_constraint",
     "MaxNumBoundingBoxes": "boxes are targets that augmentations move along, and no input of layers",
-    "RandomElasticTransform": "use RandomShear and RandomZoom, which distort an image as a whole",
-    "RandomPerspective": "use RandomShear and RandomRotation, which keep parallel lines parallel",
     "AugMix": "use RandAugment, which draws from the same changes but mixes none of their results",
-    **dict.fromkeys(
-        ("CLAHE", "ContrastLimitedAdaptiveHistogramEqualization"),
-        "use Equalization, whose histogram is that of the whole image",
-    ),
 }
 """Why something of Keras is not supported, by Keras' name."""
 FAMILIES: Table = (
