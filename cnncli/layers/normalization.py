@@ -173,7 +173,11 @@ class _Normalization(Layer):
 
 @LAYERS.register
 class LayerNormalization(_Normalization):
-    """Normalizes each sample along `axis`, one or several, then scales and shifts (Keras LayerNormalization)."""
+    """Normalizes each sample along `axis`, one or several, then scales and shifts (Keras LayerNormalization).
+
+    Weights have the input's lengths along these axes, in its order. Keras sorts axes as written: of [2, -1] its weights
+    are the same numbers in the shape of [-1, 2].
+    """
 
     axis: Axes = -1  # type: ignore[assignment]  # others have one axis
 

@@ -1,5 +1,6 @@
 """Specs of random graphs out of all layers, losses, optimizers and metrics that Keras has as well."""
 
+from math import prod
 from random import Random
 
 from cnncli.errors import DeclarationError
@@ -22,6 +23,8 @@ WITHOUT_CHANCE = {
     "GaussianNoise": {"stddev": [0.0]},
 }
 """Layers that draw random numbers, in other ways than Keras: with what they draw none."""
+OF_ANY_GRADIENT = ("Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam", "RMSprop")
+"""Optimizers whose steps are as long for small gradients as for large ones."""
 LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
@@ -29,16 +32,20 @@ LEFT_OUT = {
     "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
     "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
     "Ftrl with a rate that reaches 0": "divides by it, here and in Keras",
-    "LayerNormalization with axes of both signs": "has weights of another shape in Keras, which sorts them as written",
+    "LayerNormalization with axes of both signs": "has its weights in another shape in Keras, which sorts axes as "
+    "written, [2, -1] as [-1, 2]; they are the same numbers in the same order",
+    "UnitNormalization along 1 or 2 numbers": "divides by a norm that may be near 0: magnifies rounding errors",
     "gamma below 1": "has an infinite slope at a loss of 0, where Keras has nan",
     "glu": "has a shape in Keras' Activation that is not that of its values",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
     "BinaryCrossentropy metric of a softmax": "is of logits in Keras, as if they were of a sigmoid",
+    "BinaryCrossentropy metric of a tanh": "takes logarithms of 1 - tanh, which has few digits where tanh is near 1",
     "CategoricalCrossentropy metric of a sigmoid": "is of logits in Keras, as if they were of a softmax",
     "sparsemax": "sums to 1 in Keras 3.15 only where one number is far above the others (keras-team/keras#23425)",
     "celu": "has the slope 2 at 0 on TensorFlow",
     "tanh_shrink": "loses the digits of small numbers in Keras, x - tanh(x): layers_activations.json",
-    "Lion behind a tanh": "takes the signs of gradients, which are rounding errors where tanh is 1",
+    f"{', '.join(OF_ANY_GRADIENT)} behind a tanh": "make long steps of gradients that have few digits where tanh is "
+    "near 1",
     "threshold": "needs arguments, which activations by name have none of in Keras: layers_activations.json",
     "data_format": "is channels_last: TensorFlow's CPU has no convolutions of channels_first",
     "ignore_class": "is compared in void.json",
@@ -247,6 +254,11 @@ def unequal_strides(arguments, *_):
     return len(set(pair(arguments["strides"]))) > 1
 
 
+def of_few(arguments, _, shape):
+    axis, lengths = arguments["axis"], (1, *shape)
+    return prod(lengths[each % len(lengths)] for each in ([axis] if isinstance(axis, int) else axis)) < 3
+
+
 LEFT_OUT_OF = {
     "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
     "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
@@ -255,6 +267,7 @@ LEFT_OUT_OF = {
     "Conv2DTranspose": dilated_or_even,
     "DepthwiseConv2D": unequal_strides,
     "SeparableConv2D": unequal_strides,
+    "UnitNormalization": of_few,
 }
 """By layer: whether it is left out, by its arguments, its inputs and the shape of the first."""
 
@@ -290,7 +303,8 @@ def drawn_loss(random):
 
 
 def drawn_optimizer(random, activation):
-    name = random.choice(sorted((KNOWN & set(OPTIMIZERS.classes)) - ({"Lion"} if activation == "tanh" else set())))
+    without = OF_ANY_GRADIENT if activation == "tanh" else ()
+    name = random.choice(sorted((KNOWN & set(OPTIMIZERS.classes)).difference(without)))
     fields = [field for field in OPTIMIZERS.classes[name].fields if field not in LEFT_OUT and field != "learning_rate"]
     chosen = random.sample(fields, min(len(fields), random.randint(0, 3)))
     chosen += [needed for field in chosen for needed in optimizer_cases.NEEDED.get(field, ())]

@@ -39,13 +39,13 @@ class Outcomes(NamedTuple):
         return ratio(self.true_negatives, self.true_negatives + self.false_positives)
 
 
-def histogram(scores: Array, targets: Array, thresholds: Sequence[float]) -> Array:
+def histogram(scores: Array, targets: Array, thresholds: Sequence[float], even: bool) -> Array:
     """How many are above so many thresholds: int64 (2, thresholds + 1, labels), of positive targets and of others.
 
     scores, targets: real (n, labels); a target other than 0 is positive. `thresholds` rise; below 0 is one that all
-    reach.
+    reach. If they are `even`, from 0 to 1, scores are clipped to 0 and 1.
     """
-    above, positive, (_, labels) = _above(scores, thresholds), targets != 0, scores.shape
+    above, positive, (_, labels) = _above(scores, thresholds, even), targets != 0, scores.shape
     size = len(thresholds) + 1
     places = (above + size * ~positive) * labels + np.arange(labels)
     return np.bincount(places.ravel(), minlength=2 * size * labels).reshape(2, size, labels)
@@ -86,12 +86,16 @@ def area(found: Outcomes, curve: str, method: str) -> Array:
     return total
 
 
-def _above(scores: Array, thresholds: Sequence[float]) -> Array:
-    """How many thresholds a score is above; none for NaN. As in Keras, evenly spaced ones are found by float32."""
+def evenly_spaced(thresholds: Sequence[float]) -> bool:
+    """Whether three or more thresholds are evenly spaced from 0 to 1; Keras asks for no fewer."""
     last = len(thresholds) - 1
-    even = last > 1 and np.allclose(thresholds, np.arange(last + 1) / last, atol=1e-7)
+    return last > 1 and np.allclose(thresholds, np.arange(last + 1) / last, atol=1e-7)
+
+
+def _above(scores: Array, thresholds: Sequence[float], even: bool) -> Array:
+    """How many thresholds a score is above; none for NaN. As in Keras, even ones are found by float32."""
     if even:
-        above = np.ceil(np.clip(scores.astype(np.float32), 0, 1) * np.float32(last))
+        above = np.ceil(np.clip(scores.astype(np.float32), 0, 1) * np.float32(len(thresholds) - 1))
         above = np.maximum(above, 1) if thresholds[0] < 0 else above
     else:
         above = np.searchsorted(np.array(thresholds, np.float32), scores.astype(np.float32), side="left").astype(

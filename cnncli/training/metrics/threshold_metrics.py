@@ -37,6 +37,13 @@ class OfThresholds(Metric):
         """The thresholds, in order of their values."""
         raise NotImplementedError
 
+    @property
+    def even(self) -> bool:
+        """Whether the thresholds are evenly spaced from 0 to 1, so that scores are clipped to these, as in Keras."""
+        from cnncli.training.metrics.threshold_histograms import evenly_spaced
+
+        return evenly_spaced(self.limits())
+
     def seen(self, predictions: "Real", targets: "Real") -> "tuple[Real, Real]":
         """Which scores and targets count, real (n, labels)."""
         return predictions, targets
@@ -45,8 +52,8 @@ class OfThresholds(Metric):
         from cnncli.training.metrics.threshold_histograms import histogram
 
         scores, wanted = self.seen(predictions, targets)
-        columns = scores.shape[-1] if self.apart else 1
-        return {"above": histogram(scores.reshape(-1, columns), wanted.reshape(-1, columns), self.limits())}
+        shape = (-1, scores.shape[-1] if self.apart else 1)
+        return {"above": histogram(scores.reshape(shape), wanted.reshape(shape), self.limits(), self.even)}
 
     @property
     def apart(self) -> bool:
@@ -183,6 +190,10 @@ class BestAt(OfThresholds):
         count = self.num_thresholds
         return [0.5] if count == 1 else [number / (count - 1) for number in range(count)]
 
+    @property
+    def even(self) -> bool:
+        return self.num_thresholds > 1
+
     def seen(self, predictions: "Real", targets: "Real") -> "tuple[Real, Real]":
         return of_class(predictions, targets, self.class_id)
 
@@ -271,6 +282,10 @@ class AUC(OfThresholds):
         last = self.num_thresholds - 1
         inner = [number / last for number in range(1, last)] if self.thresholds is None else sorted(self.thresholds)
         return [-EPSILON, *inner, 1 + EPSILON]
+
+    @property
+    def even(self) -> bool:
+        return self.thresholds is None or super().even
 
     def seen(self, predictions: "Real", targets: "Real") -> "tuple[Real, Real]":
         from numpy import errstate, exp
