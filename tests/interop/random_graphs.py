@@ -28,6 +28,8 @@ OF_ANY_GRADIENT = ("Adam", "AdamW", "Adamax", "Lamb", "Lion", "Nadam", "RMSprop"
 LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
+    "Multiply of a value by itself": "is large, and an exponential of it has few digits",
+    "OrthogonalRegularizer of a single row": "is 0 / 0 in Keras, the sum over no pairs by their number",
     "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
     "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
     "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
@@ -260,6 +262,8 @@ def of_few(arguments, _, shape):
 
 
 LEFT_OUT_OF = {
+    "Dense": lambda arguments, _, shape: shape[-1] == 1 and "rows" in str(arguments.get("kernel_regularizer")),
+    "Multiply": lambda arguments, inputs, shape: len(set(inputs)) < len(inputs),
     "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
     "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
     "Softmax": lambda arguments, inputs, shape: inputs != (INPUT,) and arguments["axis"] not in (-1, len(shape)),

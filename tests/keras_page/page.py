@@ -70,9 +70,10 @@ def page() -> str:
         "",
         f"Random graphs: {live['graphs']} networks were trained for an epoch here and in Keras from the same weights "
         f"(tests/interop/test_keras_live.py). Largest deviations: {far}. The last column says in how many of them a "
-        "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers. 16 more networks "
-        "were further apart than 1e-5 in outputs or 1e-4 in the rest, and are not counted: 15 were traced to causes "
-        "that are left out since (at the end), 1 to a fault here that is mended since (metrics at two thresholds).",
+        "name was. Layers that draw random numbers draw none there, nor in the fixtures of layers. 21 more networks "
+        "were further apart than 1e-5 in outputs or 1e-4 in the rest, and are not counted: 18 were traced to causes "
+        "that are left out since (at the end), 1 to a fault here that is mended since (metrics at two thresholds), 1 "
+        "diverges in Keras, too, and 1 has means of normalized numbers, which are 0 but for rounding errors.",
         "",
         *(line for title in KINDS for line in _table(title)),
         "## compile and fit",
