@@ -256,13 +256,18 @@ def unequal_strides(arguments, *_):
     return len(set(pair(arguments["strides"]))) > 1
 
 
+def of_rows(regularizer):
+    orthogonal = isinstance(regularizer, dict) and regularizer.get("OrthogonalRegularizer")
+    return bool(orthogonal) and orthogonal.get("mode", "rows") == "rows"
+
+
 def of_few(arguments, _, shape):
     axis, lengths = arguments["axis"], (1, *shape)
     return prod(lengths[each % len(lengths)] for each in ([axis] if isinstance(axis, int) else axis)) < 3
 
 
 LEFT_OUT_OF = {
-    "Dense": lambda arguments, _, shape: shape[-1] == 1 and "rows" in str(arguments.get("kernel_regularizer")),
+    "Dense": lambda arguments, _, shape: shape[-1] == 1 and of_rows(arguments.get("kernel_regularizer")),
     "Multiply": lambda arguments, inputs, shape: len(set(inputs)) < len(inputs),
     "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
     "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
