@@ -29,7 +29,7 @@ LEFT_OUT = {
     "Conv2DTranspose with dilation": "needs oneDNN, whose sums are less exact: layers_dilated.json",
     "Conv2DTranspose, same padding of an even kernel": "fails in TensorFlow",
     "Multiply of a value by itself": "is large, and an exponential of it has few digits",
-    "OrthogonalRegularizer of a single row": "is 0 / 0 in Keras, the sum over no pairs by their number",
+    "OrthogonalRegularizer of a single row or column": "is 0 / 0 in Keras, the sum over no pairs by their number",
     "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
     "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
     "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
@@ -244,7 +244,8 @@ def of_weights(field):
 def left_out(kind, arguments, inputs, shape):
     """Whether it is among LEFT_OUT."""
     named = any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values())
-    return named or (kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape))
+    orthogonal = any(isinstance(value, dict) and "OrthogonalRegularizer" in value for value in arguments.values())
+    return named or (orthogonal and 1 in shape) or (kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape))
 
 
 def dilated_or_even(arguments, *_):
@@ -256,18 +257,12 @@ def unequal_strides(arguments, *_):
     return len(set(pair(arguments["strides"]))) > 1
 
 
-def of_rows(regularizer):
-    orthogonal = isinstance(regularizer, dict) and regularizer.get("OrthogonalRegularizer")
-    return bool(orthogonal) and orthogonal.get("mode", "rows") == "rows"
-
-
 def of_few(arguments, _, shape):
     axis, lengths = arguments["axis"], (1, *shape)
     return prod(lengths[each % len(lengths)] for each in ([axis] if isinstance(axis, int) else axis)) < 3
 
 
 LEFT_OUT_OF = {
-    "Dense": lambda arguments, _, shape: shape[-1] == 1 and of_rows(arguments.get("kernel_regularizer")),
     "Multiply": lambda arguments, inputs, shape: len(set(inputs)) < len(inputs),
     "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
     "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
