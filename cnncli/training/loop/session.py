@@ -67,7 +67,7 @@ class Plan:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of the training."""
-        return phases(self.model, self.unfreezing, self.fit.epochs)
+        return phases(self.model, self.unfreezing, self.fit.epochs, self.fit.initial_epoch)
 
     def network(self, dataset: Dataset, threads: int) -> Network:
         """The network of the first phase."""
