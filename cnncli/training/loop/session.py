@@ -75,7 +75,9 @@ class Plan:
             *(self.phases[0].model, self.compile.loss),
             batch_size=self.fit.largest_batch,
             threads=threads,
-            weigh_positions=class_weight.weighs_pixels(self.fit.class_weight, self.data.targets, dataset),
+            weigh_positions=class_weight.weighs_pixels(
+                self.fit.class_weight, self.data.targets, dataset.splits.values()
+            ),
         )
 
 
