@@ -165,7 +165,7 @@ class _Validation:
             return None
         self._warn(model, compiled, data, description)
         places = item_places(self.tree, "fit", "callbacks")
-        spec_warnings.warn_about_stopping(fit.callbacks, self.unfreezing, places, self.problems)
+        spec_warnings.warn_about_stopping(fit, self.unfreezing, places, self.problems)
         spec_warnings.warn_about_epochs(fit, description, self._fit_place(), self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
