@@ -45,7 +45,7 @@ class Spec:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of the training: one, unless frozen layers are unfrozen."""
-        return phases(self.model, self.unfreezing, self.fit.epochs)
+        return phases(self.model, self.unfreezing, self.fit.epochs, self.fit.initial_epoch)
 
     def resolved(self) -> dict[str, Any]:
         """The complete spec as plain data: blocks expanded, defaults filled in, names, inputs and paths explicit."""

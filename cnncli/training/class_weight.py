@@ -5,7 +5,7 @@ It multiplies the loss of each training image, of rows of shares by their greate
 Validation and test are unweighted. Mixed images (MixUp, CutMix) keep the weight of their own class.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from cnncli.datasets.sources.unicode_names import composed
@@ -18,7 +18,7 @@ from cnncli.layers.declarations.validation_errors import ValidationError
 
 if TYPE_CHECKING:
     from cnncli.datasets.batches import OfClasses
-    from cnncli.datasets.dataset import Array, Dataset
+    from cnncli.datasets.dataset import Array, Dataset, Split
     from cnncli.graph.network import Network
 
 BALANCED: Literal["balanced"] = "balanced"
@@ -74,9 +74,9 @@ def by_number(weights: Weights, names: Sequence[str]) -> dict[int, float]:
     return numbered
 
 
-def weighs_pixels(given: str | Weights | None, targets: str, dataset: "Dataset") -> bool:
-    """Whether weights of classes, or those of the dataset, are those of pixels."""
-    weights = [split.weights for split in dataset.splits.values() if split.weights is not None]
+def weighs_pixels(given: str | Weights | None, targets: str, splits: Iterable["Split"] = ()) -> bool:
+    """Whether weights of classes, or those of the splits, are those of pixels."""
+    weights = [split.weights for split in splits if split.weights is not None]
     return (given is not None and targets == "masks") or any(each.ndim > 1 for each in weights)
 
 

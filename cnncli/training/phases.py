@@ -40,16 +40,17 @@ class Phase:
         return {**numbers, "rate_factor": self.rate_factor}
 
 
-def phases(model: Model, unfreezing: Unfreezing | None, epochs: int) -> tuple[Phase, ...]:
-    """The phases of a training of `epochs` epochs, of which there is at least one."""
+def phases(model: Model, unfreezing: Unfreezing | None, epochs: int, initial: int = 0) -> tuple[Phase, ...]:
+    """The phases, at least one, of a training that goes on after `initial` epochs up to `epochs`."""
     if unfreezing is None:
-        return (Phase(1, epochs, model),)
-    frozen = Phase(1, min(epochs, unfreezing.epoch - 1), model.frozen(unfreezing.layers))
+        return (Phase(initial + 1, epochs, model),)
+    frozen = Phase(initial + 1, min(epochs, unfreezing.epoch - 1), model.frozen(unfreezing.layers))
     if epochs < unfreezing.epoch:
         return (frozen,)
-    return frozen, Phase(unfreezing.epoch, epochs, model, unfreezing.rate_factor)
+    whole = Phase(max(initial + 1, unfreezing.epoch), epochs, model, unfreezing.rate_factor)
+    return (frozen, whole) if frozen.first <= frozen.last else (whole,)
 
 
 def phase_of(phases: Sequence[Phase], epoch: int) -> Phase:
-    """The phase of an epoch (from 1)."""
-    return next(phase for phase in reversed(phases) if phase.first <= max(1, epoch))
+    """The phase of an epoch (from 1), of one before all the first."""
+    return next((phase for phase in reversed(phases) if phase.first <= epoch), phases[0])

@@ -102,6 +102,13 @@ class FitSection(Declaration):
         often = self.validation_freq
         return epoch in often if isinstance(often, tuple) else epoch % often == 0
 
+    def validations(self, first: int, last: int) -> int:
+        """How many of the epochs after `first` up to `last` are validated."""
+        often = self.validation_freq
+        if isinstance(often, tuple):
+            return sum(first < epoch <= last for epoch in set(often))
+        return max(0, last // often - first // often)
+
     @property
     def trained_epochs(self) -> int:
         """How many epochs are trained, if no callback ends the training."""

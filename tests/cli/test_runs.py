@@ -89,6 +89,15 @@ def test_a_run_that_is_no_more_than_begun_is_listed(tmp_path):
     assert "0/?" in cnncli(tmp_path, "runs").stdout
 
 
+def test_a_run_with_an_initial_epoch_came_as_far_as_its_last_one(tmp_path):
+    run = tmp_path / "runs/x/20260101-000000"
+    run.mkdir(parents=True)
+    (run / "spec.yaml").write_text("")
+    (run / "metrics.jsonl").write_text('{"epoch": 6, "loss": 0.5}\n{"epoch": 7, "loss": 0.4}\n')
+    (document,) = documents(tmp_path)
+    assert (document["epochs"], document["epoch"], document["figures"]) == (7, 7, {"loss": 0.4})
+
+
 @pytest.fixture
 def folder(tmp_path):
     small.write_data(tmp_path)

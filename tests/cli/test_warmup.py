@@ -6,9 +6,14 @@ import re
 import subprocess
 import sys
 import termios
+from pathlib import Path
 
 import pytest
 
+from cnncli.cli.commands import warmup
+from cnncli.graph.network import Network
+from cnncli.spec.spec import load
+from cnncli.training.loop import loop
 from tests.cli.test_train import SPEC, child_environment
 from tests.training import small
 
@@ -53,6 +58,7 @@ def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
     assert kept(tmp_path) == before
 
 
+SEGMENTATION = Path(__file__).parents[2] / "configs" / "segmentation.yaml"
 EVERY_KIND = """\
 data: {dataset: nowhere.npz}
 model:
@@ -83,6 +89,15 @@ def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_pat
     done = cnncli("warmup", "kinds.yaml")
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"all \d+ functions were already compiled, in \S+\n", cnncli("warmup", "kinds.yaml").stdout)
+
+
+def test_what_weighs_the_classes_of_pixels_is_run(monkeypatch):
+    weighed = []
+    monkeypatch.setattr(loop, "prepare", lambda network, *_: weighed.append(network.weigh_positions))
+    monkeypatch.setattr(Network, "predict", lambda network, n: None)
+    for sets in ([], ["fit.class_weight=balanced"]):
+        warmup._run(load(SEGMENTATION, sets, check_data=False))
+    assert weighed == [False, True]
 
 
 @pytest.mark.long

@@ -76,6 +76,8 @@ def test_layers_are_frozen_until_an_epoch(changes, unfreezing):
     assert "trainable: false" not in spec.to_yaml()
     assert whole.phases == (Phase(1, 4, whole.model),)
     assert parse(TEXT, "f.yaml", [*sets, "fit.epochs=0"]).phases == (Phase(1, 0, frozen.model),)
+    begun = parse(TEXT, "f.yaml", [*sets, "fit.initial_epoch=3"])  # what no epoch trains is no phase
+    assert begun.phases == (Phase(4, 4, whole.model, unfreezing.rate_factor),)
 
 
 def test_nothing_is_differentiated_below_the_lowest_layer_that_trains():

@@ -106,6 +106,8 @@ def test_fine_tuning_freezes_what_is_loaded_but_the_last_layer(tmp_path, sets, l
     sets = [*sets, "model.fine_tune={freeze_epochs: 2, rate_factor: 0.5}"]
     spec = tuned(tmp_path, sets, **layers)
     assert spec.unfreezing == Unfreezing(3, frozen, 0.5)
+    begun = tuned(tmp_path, [*sets, "fit.initial_epoch=4", "fit.epochs=9"], **layers)  # trained first: epoch 5
+    assert begun.unfreezing == Unfreezing(7, frozen, 0.5)
     (tmp_path / "old.safetensors").unlink()  # the run's spec says what is frozen
     assert parse(spec.to_yaml(), "f.yaml", check_data=False) == spec
 
@@ -128,6 +130,11 @@ def test_fine_tuning_needs_a_file_of_weights(tmp_path):
     ("sets", "layers", "said"),
     [
         (["fit.epochs=1"], {}, "fine_tune: freeze_epochs must be less than the epochs, 1; received 1"),
+        (
+            ["fit.initial_epoch=3", "fit.epochs=5", "model.fine_tune={freeze_epochs: 2}"],
+            {},
+            "fine_tune: freeze_epochs must be less than the epochs, 2; received 2",
+        ),
         (
             ["model.freeze_until=head"],
             {},

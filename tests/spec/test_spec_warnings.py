@@ -172,11 +172,19 @@ def test_specs_that_ship_are_not_warned_of(path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "at", "warned_of"),
-    [("{patience: 2}", 4, True), ("{patience: 2}", 3, False), ("{patience: 0, start_from_epoch: 3}", 4, False)],
+    ("arguments", "at", "warned_of", "fit"),
+    [
+        ("{patience: 2}", 4, True, []),
+        ("{patience: 2}", 3, False, []),
+        ("{patience: 0, start_from_epoch: 3}", 4, False, []),
+        ("{patience: 0}", 4, False, ["fit.initial_epoch=3"]),
+        ("{patience: 2}", 7, False, ["fit.validation_freq=3"]),  # only the epochs 3 and 6 are before
+        ("{patience: 1}", 7, True, ["fit.validation_freq=[3, 6]"]),
+        ("{patience: 2, monitor: loss}", 7, True, ["fit.validation_freq=3"]),
+    ],
 )
-def test_stopping_before_frozen_layers_train_is_warned_of(arguments, at, warned_of):
-    sets = ["data.validation_split=0.1", "fit.epochs=9", f"fit.callbacks=[{{EarlyStopping: {arguments}}}]"]
+def test_stopping_before_frozen_layers_train_is_warned_of(arguments, at, warned_of, fit):
+    sets = ["data.validation_split=0.1", "fit.epochs=9", *fit, f"fit.callbacks=[{{EarlyStopping: {arguments}}}]"]
     layers = ["Conv2D: {filters: 2, kernel_size: 3}", "Flatten", dense("softmax")]
     assert warned(*layers, sets=sets) == []
     found = parse(

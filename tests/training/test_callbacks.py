@@ -58,7 +58,7 @@ def test_early_stopping_stops_and_restores_where_keras_does(case):
 def test_a_loss_that_never_falls_ends_a_training_at_the_first_epoch_possible(patience, start, baseline):
     declared = EarlyStopping(patience=patience, start_from_epoch=start, baseline=baseline)
     stopped = Training().follow(declared.hooks(DIRECTIONS), [1.0] * 20, declared.monitor)
-    assert declared.first_end == stopped + 1
+    assert start + declared.fewest == stopped + 1
 
 
 @numbered(STOPPING, 5)

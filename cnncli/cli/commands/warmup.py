@@ -57,11 +57,13 @@ def _ignore(compilation: "Compilation") -> None:
 def _run(spec: Spec) -> None:
     """Run training, evaluation and prediction once on one image."""
     from cnncli.graph.network import Network
+    from cnncli.training import class_weight
     from cnncli.training.loop.loop import prepare
     from cnncli.training.optimizers.update import Update
 
+    pixels = class_weight.weighs_pixels(spec.fit.class_weight, spec.data.targets)  # arrays may, too: they are not read
     for phase in spec.phases:
-        network = Network(phase.model, spec.compile.loss, batch_size=spec.fit.batch_size)
+        network = Network(phase.model, spec.compile.loss, batch_size=spec.fit.batch_size, weigh_positions=pixels)
         network.initialize(spec.seed)
         Update(network, spec.compile.optimizer)
         prepare(network, 1, spec.data.augment)

@@ -128,7 +128,8 @@ def _epochs(run: Trained) -> Table | None:
     names = list(dict.fromkeys(name for line in lines for name in line if name != "epoch"))
     every = -(-len(lines) // MOST_EPOCHS)
     best = run.facts["epoch"]
-    shown = [line for number, line in enumerate(lines, 1) if number % every == 0 or number in (1, len(lines), best)]
+    kept = (lines[0], lines[-1])
+    shown = [line for at, line in enumerate(lines, 1) if at % every == 0 or line in kept or line.get("epoch") == best]
     rows = [[_epoch_cell(line, best), *(_cell(line.get(name)) for name in names)] for line in shown]
     which = "All epochs" if every == 1 else f"Epochs: {len(rows):,} of {len(lines):,}"
     columns = [Column("epoch"), *(Column(figure_name(name)) for name in names)]

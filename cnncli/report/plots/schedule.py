@@ -10,17 +10,17 @@ POINTS = 600
 
 def schedule(spec: Spec, batches: int) -> LineChart:
     """The learning rate before each update, with `batches` updates an epoch."""
-    optimizer, steps = spec.compile.optimizer, spec.fit.trained_epochs * batches
+    optimizer, fit, steps = spec.compile.optimizer, spec.fit, spec.fit.trained_epochs * batches
     chosen = sorted({step * steps // POINTS for step in range(POINTS)} | {max(0, steps - 1)})
-    factors = [phase_of(spec.phases, 1 + step // batches).rate_factor for step in chosen]
+    factors = [phase_of(spec.phases, fit.initial_epoch + 1 + step // batches).rate_factor for step in chosen]
     rates = [optimizer.rate(step, batches) * factor for step, factor in zip(chosen, factors, strict=True)]
     constant = len(set(rates)) == 1
     return LineChart(
         f"Learning rate of {spec.name}",
         "epoch",
         "learning rate",
-        [Series("", [step / batches for step in chosen], rates)],
-        x_bounds=(0.0, float(max(1, spec.fit.trained_epochs))),
+        [Series("", [fit.initial_epoch + step / batches for step in chosen], rates)],
+        x_bounds=(float(fit.initial_epoch), float(fit.initial_epoch + max(1, fit.trained_epochs))),
         y_bounds=(0.0, 2 * rates[0] or 1.0) if constant else None,
         note=f"{type(optimizer).__name__}, {batches:,} updates an epoch, before callbacks change it",
     )

@@ -19,9 +19,9 @@ def facts(run: Path) -> dict[str, Any]:
     """Details of a run, for JSON.
 
     "state" is "finished", "running", "diverged", "interrupted", "failed", or "killed": it ended without a word, and
-    "reason" why a run ended early. "epoch" is the one that "figures" are of: whose weights it hands out, or, where a
-    killed run has not kept that one's, the best of those it has kept. "test": known where it is finished and has test
-    images.
+    "reason" why a run ended early. "epochs": the number of the last one. "epoch" is the one that "figures" are of:
+    whose weights it hands out, or, where a killed run has not kept that one's, the best of those it has kept. "test":
+    known where it is finished and has test images.
     """
     ended, epochs, (planned, best) = past_runs.result(run), _history(run), _planned_and_best(run)
     epoch = ended.get("epoch", best)
@@ -34,7 +34,7 @@ def facts(run: Path) -> dict[str, Any]:
         "began": past_runs.began(run).isoformat(timespec="seconds"),
         "state": "running" if past_runs.is_held(run) else ended.get("state", "killed"),
         "reason": ended.get("reason"),
-        "epochs": len(epochs),
+        "epochs": epochs[-1].get("epoch", len(epochs)) if epochs else 0,  # others may be before its `initial_epoch`
         "planned_epochs": planned,
         "epoch": epoch,
         "figures": {name: value for name, value in found.items() if name not in ("epoch", *MEASURED)},

@@ -12,6 +12,7 @@ from cnncli.spec.validation.sections import ModelSection
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.phases import Unfreezing
+from cnncli.training.sections import FitSection
 
 PlaceOf = Callable[[str], Place]
 """The place of the value of a key of `model`."""
@@ -41,12 +42,14 @@ def fine_tuned(
     lowered: Lowered,
     file: Mapping[str, Shape] | None,
     *,
+    initial: int,
     place: PlaceOf,
     problems: Problems,
 ) -> Unfreezing | None:
     """The layers that `fine_tune` freezes at first: those that are loaded, except the last one; None without it.
 
     `file`: the shapes of the weights of `section.weights`; None if they are not known, then all are taken to be loaded.
+    `initial`: epochs before the first one that trains.
     """
     tune, weights = section.fine_tune, section.weights
     flaw = _misuse(section, file)
@@ -66,7 +69,7 @@ def fine_tuned(
     if not layers:
         problems.add(place("fine_tune"), "fine_tune has no layer to freeze: none but the last is loaded and trains")
         return None
-    return Unfreezing(tune.freeze_epochs + 1, layers, tune.rate_factor)
+    return Unfreezing(initial + tune.freeze_epochs + 1, layers, tune.rate_factor)
 
 
 def _misuse(section: ModelSection, file: Mapping[str, Shape] | None) -> tuple[str, str] | None:
@@ -95,16 +98,17 @@ def check_trainable(
 
 
 def check_epochs(
-    section: ModelSection, unfreezing: Unfreezing | None, epochs: int, place: PlaceOf, problems: Problems
+    section: ModelSection, unfreezing: Unfreezing | None, fit: FitSection, place: PlaceOf, problems: Problems
 ) -> None:
     """Check that frozen layers are unfrozen within the training, unless it has no epochs."""
-    if unfreezing is None or not 0 < epochs < unfreezing.epoch:
+    if unfreezing is None or not fit.trained_epochs or fit.epochs >= unfreezing.epoch:
         return
     if section.fine_tune is not None:
-        received = f"freeze_epochs must be less than the epochs, {epochs}; received {unfreezing.epoch - 1}"
+        trained, frozen = fit.trained_epochs, section.fine_tune.freeze_epochs
+        received = f"freeze_epochs must be less than the epochs, {trained}; received {frozen}"
         problems.add(place("fine_tune"), f"fine_tune: {received}")
     else:
-        received = f"at most the epochs, {epochs}; received {unfreezing.epoch}"
+        received = f"at most the epochs, {fit.epochs}; received {unfreezing.epoch}"
         problems.add(place("unfreeze_at"), f"unfreeze_at must be {received}")
 
 

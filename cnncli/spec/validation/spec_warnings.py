@@ -14,7 +14,6 @@ from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Value
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
-from cnncli.training.callbacks.callback import Callback
 from cnncli.training.callbacks.early_stopping import EarlyStopping
 from cnncli.training.metrics.metrics import Accuracy, BinaryAccuracy, Metric
 from cnncli.training.optimizers.optimizers import Optimizer
@@ -141,13 +140,15 @@ def warn_about_regularizers(model: Model, places: dict[str, Place], problems: Pr
 
 
 def warn_about_stopping(
-    callbacks: Sequence[Callback], unfreezing: Unfreezing | None, places: Sequence[Place], problems: Problems
+    fit: FitSection, unfreezing: Unfreezing | None, places: Sequence[Place], problems: Problems
 ) -> None:
     """Warn about an EarlyStopping that may end the training before frozen layers train. `places`: of the callbacks."""
-    for callback, place in zip(callbacks, places, strict=True):
+    for callback, place in zip(fit.callbacks, places, strict=True):
         if unfreezing is None or not isinstance(callback, EarlyStopping):
             continue
-        if callback.first_end < unfreezing.epoch:
+        first, last = max(fit.initial_epoch, callback.start_from_epoch), unfreezing.epoch - 1
+        seen = fit.validations(first, last) if callback.monitor.startswith("val_") else last - first
+        if seen >= callback.fewest:
             problems.warn(
                 place,
                 f"EarlyStopping may end the training before epoch {unfreezing.epoch}, from which on all layers train: "
@@ -160,8 +161,7 @@ def warn_about_epochs(fit: FitSection, description: Description | None, place: P
     if fit.initial_epoch >= fit.epochs > 0:
         rule = f"initial_epoch {fit.initial_epoch} is not below epochs, {fit.epochs}"
         problems.warn(place, f"nothing is trained: {rule}")
-    often, first, last = fit.validation_freq, fit.initial_epoch, fit.epochs
-    validated = any(first < at <= last for at in often) if isinstance(often, tuple) else first // often < last // often
+    validated = fit.validations(fit.initial_epoch, fit.epochs)
     if description is not None and "validation" in description.samples and fit.trained_epochs and not validated:
         problems.warn(place, "no epoch is validated: validation_freq names none that is trained")
 

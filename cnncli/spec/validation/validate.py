@@ -142,9 +142,9 @@ class _Validation:
         weights = None if section.weights is None else located(section.weights, self.base)
         if weights is not None and (check_weights or section.fine_tune is not None):
             self.file = self._shapes(weights, check=check_weights)
-        model = self._model(section, shape, compiled, data, description)
+        model = self._model(section, shape, compiled, data, description, initial=fit.initial_epoch if fit else 0)
         if fit is not None:
-            check_epochs(section, self.unfreezing, fit.epochs, self._of_model, self.problems)
+            check_epochs(section, self.unfreezing, fit, self._of_model, self.problems)
         if shape is not None and data is not None:
             checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
         if compiled is not None:
@@ -165,7 +165,7 @@ class _Validation:
             return None
         self._warn(model, compiled, data, description)
         places = item_places(self.tree, "fit", "callbacks")
-        spec_warnings.warn_about_stopping(fit.callbacks, self.unfreezing, places, self.problems)
+        spec_warnings.warn_about_stopping(fit, self.unfreezing, places, self.problems)
         spec_warnings.warn_about_epochs(fit, description, self._fit_place(), self.problems)
         if description is not None:
             data = data.replace(dataset=description.source)
@@ -209,6 +209,8 @@ class _Validation:
         compiled: CompileSection | None,
         data: DataSection | None,
         description: Description | None,
+        *,
+        initial: int,
     ) -> Model | None:
         section = self.tree.get("model")
         if section is not None and not isinstance(section, Mapping):
@@ -225,7 +227,9 @@ class _Validation:
             checks.check_unused(model, self.places, self.problems)
         lowered = self.lowered = checks.lowered_model(model, self.places, self.problems)
         if lowered is not None:
-            tuned = fine_tuned(keys, model, lowered, self.file, place=self._of_model, problems=self.problems)
+            tuned = fine_tuned(
+                *(keys, model, lowered, self.file), initial=initial, place=self._of_model, problems=self.problems
+            )
             self.unfreezing = tuned or self.unfreezing
             check_trainable(keys, lowered, self.unfreezing, self._of_model, self.problems)
         if (

@@ -242,6 +242,8 @@ NAME_SYNONYMS: dict[str, str] = {
     "ExponentialLR": "ExponentialDecay",
     "MultiStepLR": "PiecewiseConstantDecay",
     "PiecewiseConstant": "PiecewiseConstantDecay",
+    "CLAHE": "ContrastLimitedAdaptiveHistogramEqualization",
+    "Clahe": "ContrastLimitedAdaptiveHistogramEqualization",
 }
 """Synonyms of names in the vocabulary or in Keras."""
 

@@ -25,10 +25,10 @@ class EarlyStopping(Monitor):
     start_from_epoch: Annotated[int, Integer(0)] = 0
 
     @property
-    def first_end(self) -> int:
-        """The first epoch (from 1) after which it may stop a training."""
+    def fewest(self) -> int:
+        """The fewest epochs with the metric, from `start_from_epoch` on, after which it may stop a training."""
         waited = self.patience - (self.baseline is not None)  # an epoch that misses the baseline counts at once
-        return self.start_from_epoch + 1 + max(1, waited)
+        return 1 + max(1, waited)
 
     def kept_copies(self) -> int:
         return int(self.restore_best_weights)

@@ -103,7 +103,7 @@ class Trainer:
         weights = None if given is None else class_weight.of_training(given, job.dataset, network)
         self.train_feed = self._feed(train, job.augment, weights)
         self.validation_feed = None if validation is None else self._feed(validation)
-        since = self.epochs.before(max(phase.first - 1, job.fit.initial_epoch))
+        since = self.epochs.before(phase.first - 1)
         self.update = Update(network, job.optimizer, self.epochs.longest, since=since, factor=phase.rate_factor)
 
     @property

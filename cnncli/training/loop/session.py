@@ -67,7 +67,7 @@ class Plan:
     @property
     def phases(self) -> tuple[Phase, ...]:
         """The phases of the training."""
-        return phases(self.model, self.unfreezing, self.fit.epochs)
+        return phases(self.model, self.unfreezing, self.fit.epochs, self.fit.initial_epoch)
 
     def network(self, dataset: Dataset, threads: int) -> Network:
         """The network of the first phase."""
@@ -75,7 +75,9 @@ class Plan:
             *(self.phases[0].model, self.compile.loss),
             batch_size=self.fit.largest_batch,
             threads=threads,
-            weigh_positions=class_weight.weighs_pixels(self.fit.class_weight, self.data.targets, dataset),
+            weigh_positions=class_weight.weighs_pixels(
+                self.fit.class_weight, self.data.targets, dataset.splits.values()
+            ),
         )
 
 

@@ -131,6 +131,13 @@ def test_the_epoch_at_which_layers_are_unfrozen_is_said():
     assert re.search(r"unfrozen at epoch\s+2", checked(html(trained(spec=spec))).text)
 
 
+def test_of_many_epochs_the_best_is_among_those_that_are_shown():
+    history = [{"epoch": epoch, "loss": 1 / epoch} for epoch in range(302, 713)]  # `initial_epoch: 301`
+    text = checked(html(trained(history=history, facts={"epoch": 303}))).text
+    assert re.search(r"\b303 \*", text)
+    assert re.search(r"Epochs: 139 of 411", text)
+
+
 def test_nothing_but_a_spec_that_can_not_be_read_is_a_page():
     facts = {"state": "killed", "epochs": 0, "planned_epochs": None, "epoch": None, "figures": {}, "test": None}
     bare = trained(
