@@ -14,9 +14,16 @@ from cnncli.training.sections import CompileSection
 
 def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> list[str]:
     """One warning message per problem."""
-    ranges = [] if dataset.train is None else _ranges(data, dataset.train)
+    ranges = [] if dataset.train is None else [*_weightless(dataset.train), *_ranges(data, dataset.train)]
     counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # a loss over classes rejects such rows
     return [*ranges, *(_several(dataset) if counts else ())]
+
+
+def _weightless(split: Split) -> Iterator[str]:
+    """Weights of images, or of their pixels, that are all 0."""
+    weights = split.weights
+    if weights is not None and not any(weights[row].any() for row in split.numbers):  # stops at the first that counts
+        yield f"{split.source}: the weights of all training images are 0: no layer learns from them"
 
 
 def _ranges(data: DataSection, split: Split) -> Iterator[str]:

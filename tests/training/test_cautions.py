@@ -1,5 +1,7 @@
 """Data that augmentations and metrics take for something else are warned of before a training."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -55,6 +57,15 @@ def test_each_augmentation_that_changes_tones_is_told_and_no_other():
         UNIT, "RandAugment", {"RandomTranslation": {"height_factor": 0.1, "width_factor": 0.1}}, "AutoContrast"
     )
     assert [text.split()[0] for text in found] == ["RandAugment", "AutoContrast"]
+
+
+@pytest.mark.parametrize(("weights", "told"), [(None, 0), ([0, 0, 1], 0), ([0, 0, 0], 1), ([[0], [0], [2]], 0)])
+def test_images_whose_weights_are_all_zero_are_told(weights, told):
+    train = Split(BYTES, np.eye(3, dtype=np.float32), "own.npz", "x_train")
+    train = replace(train, weights=None if weights is None else np.array(weights, np.float32))
+    data, compiled = DataSection(dataset="own.npz"), CompileSection(optimizer="sgd", loss="mse")
+    found = of_data(data, compiled, Dataset("own.npz", train, None, None, (), ""))
+    assert found == ["own.npz: the weights of all training images are 0: no layer learns from them"] * told
 
 
 ONE = np.eye(3, dtype=np.float32)
