@@ -73,7 +73,7 @@ class Equalization(Photometric):
 
 @AUGMENTATIONS.register
 class ContrastLimitedAdaptiveHistogramEqualization(Photometric):
-    """Equalizes the histograms of tiles of images (CLAHE; Keras ContrastLimitedAdaptiveHistogramEqualization).
+    """Equalizes the histograms of tiles of images (CLAHE; Zuiderveld 1994), as Keras does.
 
     `tile_grid_size` is the number of tiles in height and width. A level's count is limited to `clip_limit` times the
     mean count, unless it is 0 or less; what is above is given to all levels alike. Not random.
