@@ -44,15 +44,21 @@ class Rescaling(Layer):
         if isinstance(self.scale, float) and isinstance(self.offset, float):
             return build.affine(inputs[0], self.scale, self.offset)
         channels = inputs[0].shape[-1]
-        lists = [
-            (numbers,) * channels if isinstance(numbers, float) else numbers for numbers in (self.scale, self.offset)
-        ]
+        lists = self.affine(channels)
         if any(len(numbers) != channels for numbers in lists):
             raise ShapeError(
                 f"scale and offset must have a number for each of the {channels} channels; "
                 f"received {', '.join(str(len(numbers)) for numbers in lists)}"
             )
         return build.affine_channels(inputs[0], *lists)
+
+    def affine(self, channels: int) -> tuple[Sequence[float], Sequence[float]]:
+        """The scales and the offsets of the channels."""
+        scale, offset = self.scale, self.offset
+        return (
+            (scale,) * channels if isinstance(scale, float) else scale,
+            (offset,) * channels if isinstance(offset, float) else offset,
+        )
 
 
 @LAYERS.register
@@ -92,11 +98,15 @@ class Normalization(Layer):
             x, order = build.moved_last(x, normalize_axes(self.axis, x.shape)[-1:])
         if self._count(self.mean) not in (0, 1, x.shape[-1]):
             raise ShapeError(f"mean and variance must have {x.shape[-1]} numbers; received {self._count(self.mean)}")
-        means, variances = (self._listed(numbers, x.shape[-1]) for numbers in (self.mean, self.variance))
+        return build.permute(build.affine_channels(x, *self.affine(x.shape[-1])), order)
+
+    def affine(self, channels: int) -> tuple[Sequence[float], Sequence[float]]:
+        """The scales and the offsets along the axis."""
+        means, variances = (self._listed(numbers, channels) for numbers in (self.mean, self.variance))
         roots = [max(sqrt(variance), 1e-7) for variance in variances]  # Keras' bound
-        scales = roots if self.invert else [1 / root for root in roots]
-        offsets = means if self.invert else [-mean / root for mean, root in zip(means, roots, strict=True)]
-        return build.permute(build.affine_channels(x, scales, offsets), order)
+        if self.invert:
+            return roots, means
+        return [1 / root for root in roots], [-mean / root for mean, root in zip(means, roots, strict=True)]
 
     @staticmethod
     def _count(numbers: float | tuple[float, ...] | None) -> int:

@@ -15,6 +15,7 @@ from cnncli.kernels.batch.reduce import in_lanes
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.normalization.batch_normalization import address_of
 from cnncli.kernels.normalization.layer_normalization import weights
 from cnncli.kernels.vector import channels
 from cnncli.kernels.vector.lanes import Vector
@@ -47,7 +48,7 @@ def forward(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scrat
 def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:
     """Recompute the `out` of `forward` from `saved`."""
     places = _places(x, normalization, scratch) | {"out": out.address}
-    places |= {"gamma": _address(normalization.gamma), "beta": _address(normalization.beta)}
+    places |= {"gamma": address_of(normalization.gamma), "beta": address_of(normalization.beta)}
     return [apply_worker.step(x.dtype, images(x.shape[0]), **places)]
 
 
@@ -67,7 +68,7 @@ def backward(
         x.dtype,
         lanes.work(),
         **_places(x, normalization, scratch),
-        gamma=_address(normalization.gamma),
+        gamma=address_of(normalization.gamma),
         grad=grad.address,
         out=out.address,
         totals=totals,
@@ -91,10 +92,6 @@ def _places(x: Tensor, normalization: Normalization, scratch: Scratch) -> dict[s
         "tables": tables,
         "stride": stride,
     }
-
-
-def _address(tensor: Tensor | None) -> int:
-    return tensor.address if tensor else 0
 
 
 def _moments(x: Vector) -> tuple[Vector, Vector]:

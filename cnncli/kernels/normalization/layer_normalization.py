@@ -15,6 +15,7 @@ from cnncli.kernels.batch.reduce import in_lanes
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.normalization.batch_normalization import address_of
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import LANES, add_up, of_number, write
@@ -101,8 +102,8 @@ def weights(
         dtype,
         elements(length),
         sums=sums,
-        grad_gamma=grad_gamma.address if grad_gamma else 0,
-        grad_beta=grad_beta.address if grad_beta else 0,
+        grad_gamma=address_of(grad_gamma),
+        grad_beta=address_of(grad_beta),
         partials=partials,
         length=length,
         padded=padded,
