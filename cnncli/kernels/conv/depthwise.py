@@ -1,9 +1,11 @@
 """Depthwise convolution, channels last: one kernel per channel (Howard et al. 2017, section 3.1).
 
-Vectors run along the channels, `BLOCK` of which are processed at a time. A chunk first copies its input into
-thread-local scratch, zero-padded, so that it stays in cache and the inner loops need no border cases. Each output
-element is one chain of fused multiply-adds, in the order (kh, kw) in the forward pass, reversed in the input gradient,
-and (image, row, column) in the weight gradient.
+Vectors run along the channels. Each output element is one chain of fused multiply-adds, in the order (kh, kw) in the
+forward pass, reversed in the input gradient, and (image, row, column) in the weight gradient.
+
+The forward pass reads the image where it is: a row of output is cut where pixels at the border have fewer taps. The
+weight gradient, whose sums stay in registers over many pixels, first copies lines of the image into thread-local
+scratch, zero-padded, so that its loops need no border cases.
 
 Forward pass and input gradient use the same worker. Output pixels with distance `spread` use the same taps: in the
 forward pass all pixels, with input stride `strides`; in the input gradient, where the output is strided, the pixels of
@@ -15,7 +17,7 @@ from math import gcd
 from typing import NamedTuple
 
 import numpy as np
-from numba import types
+from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
@@ -27,7 +29,7 @@ from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
-CORRELATE = block(f"kernel out blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}")
+CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
 WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
 
 
@@ -54,13 +56,6 @@ class Axis(NamedTuple):
     spread: int
     phases: Sequence[Phase]
 
-    @property
-    def reach(self) -> tuple[int, int]:
-        """The minimum and maximum shift; an axis without taps reads one unused cell."""
-        met = [phase for phase in self.phases if phase.taps]
-        shifts = [p.shift + k * p.distance for p in met for k in (0, p.taps - 1)] or [0]
-        return min(shifts), max(shifts)
-
 
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
@@ -73,7 +68,7 @@ def forward(
     kh, kw = kernel.shape[:2]
     rows = Axis(sy, 1, [Phase(kh, -top, _apart(kh, dy), 0, 1)])
     columns = Axis(sx, 1, [Phase(kw, -left, _apart(kw, dx), 0, 1)])
-    return [_correlate(x, kernel, out, rows, columns, scratch, epilogue)]
+    return [_correlate(x, kernel, out, rows, columns, epilogue)]
 
 
 def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
@@ -83,7 +78,7 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, geometry: Geometry, sc
     """
     (sy, sx), (top, left), (dy, dx), _ = geometry
     rows, columns = _turned(kernel.shape[0], sy, top, dy), _turned(kernel.shape[1], sx, left, dx)
-    return [_correlate(grad, kernel, out, rows, columns, scratch, PLAIN)]
+    return [_correlate(grad, kernel, out, rows, columns, PLAIN)]
 
 
 def grad_weight(
@@ -142,20 +137,11 @@ def _turned(taps: int, stride: int, padding: int, dilation: int) -> Axis:
     return Axis(1, stride, phases)
 
 
-def _correlate(
-    x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, scratch: Scratch, epilogue: Epilogue
-) -> Step:
+def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
     """Chunks are blocks of rows of an image, or several images. The step's block is followed by the phases."""
     batch, height, width, channels = out.shape
-    (low_y, high_y), (low_x, high_x) = rows.reach, columns.reach
-    across = (width - 1) // columns.spread * columns.stride + high_x - low_x + 1
-    most = lines_of(-(-height // rows.spread), rows.stride, high_y - low_y + 1, across) * rows.spread
     work = height * width * channels * kernel.shape[0] * kernel.shape[1]
-    blocks = max(-(-height // most), min(height, work // GRAIN))
-    lines = -(-height // blocks)
-    # Lines that begin within a set of phases extend into the next one.
-    copied = (-(-lines // rows.spread) if rows.spread > 1 else lines - 1) * rows.stride + high_y - low_y + 1
-    image = image_fields(x, (rows.stride, columns.stride), (copied, across), scratch)
+    blocks = max(1, min(height, work // GRAIN))
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     step = correlate_worker.step(
         x.dtype,
@@ -164,16 +150,17 @@ def _correlate(
         kernel=kernel.address,
         out=out.address,
         blocks=blocks,
-        batch=batch,
         rows=height,
         columns=width,
         spread_y=rows.spread,
         spread_x=columns.spread,
-        low_y=low_y,
-        high_y=high_y,
-        low_x=low_x,
         kw=kernel.shape[1],
-        **image,
+        x=x.address,
+        height=x.shape[1],
+        width=x.shape[2],
+        channels=channels,
+        sy=rows.stride,
+        sx=columns.stride,
         **epilogue.fields(x.dtype),
     )
     table = np.array([*rows.phases, *columns.phases], np.int64).ravel()
@@ -185,6 +172,14 @@ def _share(stride: int, distances: Iterable[int]) -> int:
     return stride if stride in SHARED and set(distances) <= {1} else 0
 
 
+@njit
+def taps_inside(first, distance, taps, size):
+    """Return (k, n): of taps at `first` + k · distance, those with 0 ≤ position < size are n from k on."""
+    start = max(0, -(first // distance)) if first < 0 else 0
+    stop = min(taps, (size - 1 - first) // distance + 1)
+    return start, max(0, stop - start)
+
+
 @worker(CORRELATE)
 def correlate_worker(real, share):
     """Process blocks of rows of images."""
@@ -194,37 +189,42 @@ def correlate_worker(real, share):
         p = fields(parameters, CORRELATE)
         phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
         step = p.channels * item
-        copied = p.scratch + thread * p.scratch_step
         # No lane of a missing bias is read, but its address must be valid: masked loads from an invalid one cost
         # hundreds of cycles.
-        bias = p.bias if p.bias != 0 else p.kernel
+        bias, biased = (p.bias, p.channels) if p.bias != 0 else (p.kernel, 0)
         for unit in range(start, stop):
             image, block = unit // p.blocks, unit % p.blocks
             first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
-            top = first // p.spread_y * p.sy + p.low_y
-            lines = (last - 1) // p.spread_y * p.sy + p.high_y + 1 - top
             x, out = p.x + image * p.height * p.width * step, p.out + image * p.rows * p.columns * step
-            for left in range(0, p.channels, p.block):
-                width = min(p.block, p.channels - left)
-                skip, line = left * item, p.copied_columns * LINE
-                part_of = (x + skip, p.height, p.width, step), (top, lines), (p.low_x, p.copied_columns)
-                copy_part(copied, p.plane, *part_of, width, real)
-                for row in range(first, last):
-                    kh, down, distance_y, i, step_y = phases[row % p.spread_y]
-                    source = copied + (row // p.spread_y * p.sy + down - top) * line
-                    for column in range(min(p.spread_x, p.columns)):
-                        kw, right, distance_x, j, step_x = phases[p.spread_y + column]
+            for row in range(first, last):
+                kh, down, distance_y, i, step_y = phases[row % p.spread_y]
+                y = row // p.spread_y * p.sy + down
+                above, high = taps_inside(y, distance_y, kh, p.height)
+                for column in range(min(p.spread_x, p.columns)):
+                    kw, right, distance_x, j, step_x = phases[p.spread_y + column]
+                    pixels = (p.columns - 1 - column) // p.spread_x + 1
+                    # Pixels from `done` to `inner` have all taps.
+                    inner = max(0, (p.width - 1 - (kw - 1) * distance_x - right) // p.sx + 1) if kw else pixels
+                    done = 0
+                    while done < pixels:
+                        left = done * p.sx + right
+                        before, wide = taps_inside(left, distance_x, kw, p.width)
+                        count = max(1, min(inner, pixels) - done) if wide == kw else 1
+                        write = out + (row * p.columns + column + done * p.spread_x) * step
+                        read = x + ((y + above * distance_y) * p.width + left + before * distance_x) * step
+                        weights = p.kernel + ((i + above * step_y) * p.kw + j + before * step_x) * step
                         correlate_row(
                             share,
-                            (out + (row * p.columns + column) * step + skip, p.spread_x * step),
-                            (source + (right - p.low_x) * LINE, p.plane, p.sx * LINE),
-                            (kh, distance_y * line, step_y * p.kw * step),
-                            (kw, distance_x * LINE, step_x * step),
-                            (p.kernel + (i * p.kw + j) * step + skip, bias + skip, width if p.bias != 0 else 0),
-                            (p.columns - 1 - column) // p.spread_x + 1,
-                            width,
+                            (write, p.spread_x * step),
+                            (read, p.sx * step),
+                            (high, distance_y * p.width * step, step_y * p.kw * step),
+                            (wide, distance_x * step, step_x * step),
+                            (weights, bias, biased),
+                            count,
+                            p.channels,
                             real,
                         )
+                        done += count
             if p.after != 0:
                 written = out + first * p.columns * step
                 call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.channels))

@@ -13,7 +13,7 @@ from cnncli.kernels.jit.target import machine
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
 
-PIXELS = {LINE: (8, 4, 1), LINE // 2: (4, 1)}.get(machine().width, (2, 1))
+PIXELS = {LINE: (8, 4, 2, 1), LINE // 2: (4, 1)}.get(machine().width, (2, 1))
 """`correlate_row`: pixels per block, largest first."""
 RUNS = 3, 2
 """`correlate_row`: numbers of adjacent taps in a row that share loads."""
@@ -50,49 +50,47 @@ def correlate_row(
 ) -> None:
     """out[q] = bias + Σ x[q + tap] · kernel[tap] over rows and columns of taps, for `count` pixels.
 
-    target: (out, distance of pixels). source: (x, distance of planes, of pixels). rows, columns: (how many taps,
-    their distance in x, their distance in the kernel). weights: (kernel, bias, `width` or 0 for no bias). `width`
-    channels.
+    target: (out, distance of pixels). source: (x, distance of pixels). rows, columns: (how many taps, their distance in
+    x, their distance in the kernel). weights: (kernel, bias, `width` or 0 for no bias). `width` channels.
     """
-    (out, out_step), (x, plane, x_step), (kernel, bias, given) = target, source, weights
+    (out, out_step), (x, x_step), (kernel, bias, given) = target, source, weights
     (kh, down, kernel_row), (kw, right, kernel_step) = rows, columns
-    step = code.word(share * LINE) if share else x_step
 
-    def channels(index: Vector, mask: Vector | None) -> None:
-        start, image = code.load(bias, index, code.first(given - index)), x + index // code.lanes * plane
+    def pixels(size: int, run: int, read: Vector, write: Vector) -> None:
+        """Process a block of pixels, all channels. A row has `run` taps; 0 for any number, one by one."""
 
-        def pixels(size: int, run: int, read: Vector, write: Vector) -> None:
-            """Process a block of pixels. A row has `run` taps; 0 for any number, one by one."""
+        def channels(index: Vector, mask: Vector | None) -> None:
+            start = code.load(bias, index, code.first(given - index))
             totals = [Variable(start) for _ in range(size)]
             with code.loop(kh) as i:
                 place, weight = read + down * i, kernel + kernel_row * i
                 if run:
                     factors = [code.load(weight + kernel_step * j, index, mask) for j in range(run)]
                     for number, those in _places(size, run, share):
-                        vector = code.load(place + number * LINE)
+                        vector = code.load(place + right * number, index, mask)
                         for r, j in those:
                             totals[r].set(vector.fma(factors[j], totals[r].get()))
                 else:
                     with code.loop(kw) as tap:
                         factor = code.load(weight + kernel_step * tap, index, mask)
                         for r, total in enumerate(totals):
-                            vector = code.load(place + right * tap + step * r)
+                            vector = code.load(place + right * tap + x_step * r, index, mask)
                             total.set(vector.fma(factor, total.get()))
             for r, total in enumerate(totals):
                 code.store(total.get(), write + out_step * r, index, mask)
 
-        def line(run: int) -> None:
-            write, read, left = out, image, count
-            for size in PIXELS:
-                blocks = left // size
-                with code.loop(blocks) as b:
-                    pixels(size, run, read + step * (b * size), write + out_step * (b * size))
-                done = blocks * size
-                write, read, left = write + out_step * done, read + step * done, left - done
+        code.sweep(code.word(0), width, channels)
 
-        code.choose(kw, {run: partial(line, run) for run in RUNS if share}, partial(line, 0))
+    def line(run: int) -> None:
+        write, read, left = out, x, count
+        for size in PIXELS:
+            blocks = left // size
+            with code.loop(blocks) as b:
+                pixels(size, run, read + x_step * (b * size), write + out_step * (b * size))
+            done = blocks * size
+            write, read, left = write + out_step * done, read + x_step * done, left - done
 
-    code.sweep(code.word(0), width, channels)
+    code.choose(kw, {run: partial(line, run) for run in RUNS if share}, partial(line, 0))
 
 
 @emitted()

@@ -15,6 +15,8 @@ BLOCK = 256
 """Bytes of a pixel processed at a time."""
 NEAR = 1 << 14
 """Bytes of a plane copied at a time: it stays in the L1 cache."""
+LEAST = 8
+"""Lines computed from one copy even if that is larger: neighbours share lines, which would be copied again for each."""
 
 IMAGE = "x height width channels block sy sx copied_columns scratch scratch_step plane"
 """An image, the channels processed at a time, the window's strides, and scratch for the copied part."""
@@ -32,7 +34,7 @@ def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scr
 
 def lines_of(rows: int, stride: int, reach: int, across: int) -> int:
     """Return how many of `rows` are computed from one copy of lines of `across` pixels."""
-    return min(rows, max(1, (NEAR // (across * LINE) - reach) // stride + 1))
+    return min(rows, max(LEAST, (NEAR // (across * LINE) - reach) // stride + 1))
 
 
 @njit
