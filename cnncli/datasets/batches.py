@@ -18,7 +18,7 @@ from cnncli.errors import CnncliError
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
-from cnncli.kernels.jit.runtime import Program, Scratch, Step, Tensor
+from cnncli.kernels.jit.runtime import Pass, Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 
@@ -211,10 +211,10 @@ class Feed:
         base = -(-self.scratch.ctypes.data // 64) * 64
         return Program(self._steps(n, Scratch(base, base + self.shared, self.stride)), self.threads)
 
-    def _steps(self, n: int, scratch: Scratch) -> list[Step]:
+    def _steps(self, n: int, scratch: Scratch) -> list[Step | Pass]:
         """Images and labels, then what is done to both; or to images alone, of which the targets are then copies."""
         rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.target))
-        steps = self.images.steps(rows, inputs, scratch)
+        steps: list[Step | Pass] = [*self.images.steps(rows, inputs, scratch)]
         if self.labels is not None:
             steps += self.labels.steps(rows, targets, scratch)
         steps += augmentation.steps(
