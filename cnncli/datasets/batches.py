@@ -12,7 +12,7 @@ from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.masks import byte_of
 from cnncli.datasets.rescale import PerChannel, Rescale, scaling
-from cnncli.datasets.section import MOST_MASKED
+from cnncli.datasets.section import MOST_MASKED, STILL_WEIGHTS
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 from cnncli.graph.model import only
@@ -161,10 +161,7 @@ class Feed:
         if weights is None and split.weights is not None and (split.weights.ndim == 1 or network.weigh_positions):
             weights = split.weights
         if isinstance(weights, np.ndarray) and weights.ndim > 1 and augment:
-            raise CnncliError(
-                f"{split.source}: weights of pixels do not follow augmentations: omit `augment` under `data`, or weigh "
-                "classes by `class_weight` under `fit`, whose weights do"
-            )
+            raise CnncliError(f"{split.source}: {STILL_WEIGHTS}")
         if weights is None and network.weigh_positions:
             weights = OfClasses(np.ones(max(2, only(network.targets).shape[-1]), np.float32))
         if weights is None and network.loss.void is not None:
