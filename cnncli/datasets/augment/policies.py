@@ -123,6 +123,7 @@ class AugMix(Policy):
     `all_ops` not by RandomBrightness, RandomColorDegeneration, RandomContrast and RandomSharpness. The weights of the
     copies are drawn from a Dirichlet distribution, that of the image from Beta(`alpha`, `alpha`). Each image gets its
     own augmentations and weights, unlike in Keras, which draws them per batch. Masks are mixed like their images.
+    `num_chains` · `chain_depth` is at most 32.
     """
 
     num_chains: PositiveInt = 3
