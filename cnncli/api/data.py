@@ -112,6 +112,7 @@ def augmented_images(
     settle(None)
     from cnncli.datasets.inspect import preview
     from cnncli.datasets.load import load
+    from cnncli.training.cautions import of_ranges
 
     base = spec.path.parent if spec.path else Path()
     dataset = load(
@@ -124,5 +125,7 @@ def augmented_images(
     )
     if dataset.train is None:
         raise CnncliError(f"{dataset.source}: there are no training images")
+    for caution in of_ranges(spec.data, dataset.train):
+        on_event(Notice(caution, "warning"))
     drawn = draws if spec.data.augment else 0
     return preview.rows(dataset.train, spec.data.augment, spec.seed, images=images, draws=drawn)

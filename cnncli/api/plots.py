@@ -186,7 +186,7 @@ def _schedule(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) 
     spec = find_spec(targets[0])
     base = spec.path.parent if spec.path else Path()
     images = describe(spec.data, base, spec.model.input_shape, spec.seed).samples.get("train", 0)
-    return drawn(spec.name, [schedule(spec, spec.fit.epochs_of(max(1, images)).longest)])
+    return drawn(spec.name, [schedule(spec, max(1, images))])
 
 
 def _augment(targets: Sequence[Path], options: PlotOptions, on_event: OnEvent) -> Plot:

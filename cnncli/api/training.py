@@ -204,7 +204,7 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
         for notice in oddities(dataset, spec.data.targets):
             tell(notice)
-        for caution in of_data(spec.data, spec.compile, dataset):
+        for caution in of_data(spec.data, spec.compile, dataset, spec.fit.class_weight):
             tell(Notice(caution, "warning"))
         parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
         scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""

@@ -12,13 +12,13 @@ from cnncli.datasets.augment.augmentation import Augmentation, Targets
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.masks import byte_of
 from cnncli.datasets.rescale import PerChannel, Rescale, scaling
-from cnncli.datasets.section import MOST_MASKED
+from cnncli.datasets.section import MOST_MASKED, STILL_WEIGHTS
 from cnncli.datasets.sources.memmap import Mapped
 from cnncli.errors import CnncliError
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.jit import runtime
-from cnncli.kernels.jit.runtime import Program, Scratch, Step, Tensor
+from cnncli.kernels.jit.runtime import Pass, Program, Scratch, Step, Tensor
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
 
@@ -161,10 +161,7 @@ class Feed:
         if weights is None and split.weights is not None and (split.weights.ndim == 1 or network.weigh_positions):
             weights = split.weights
         if isinstance(weights, np.ndarray) and weights.ndim > 1 and augment:
-            raise CnncliError(
-                f"{split.source}: weights of pixels do not follow augmentations: omit `augment` under `data`, or weigh "
-                "classes by `class_weight` under `fit`, whose weights do"
-            )
+            raise CnncliError(f"{split.source}: {STILL_WEIGHTS}")
         if weights is None and network.weigh_positions:
             weights = OfClasses(np.ones(max(2, only(network.targets).shape[-1]), np.float32))
         if weights is None and network.loss.void is not None:
@@ -211,10 +208,10 @@ class Feed:
         base = -(-self.scratch.ctypes.data // 64) * 64
         return Program(self._steps(n, Scratch(base, base + self.shared, self.stride)), self.threads)
 
-    def _steps(self, n: int, scratch: Scratch) -> list[Step]:
+    def _steps(self, n: int, scratch: Scratch) -> list[Step | Pass]:
         """Images and labels, then what is done to both; or to images alone, of which the targets are then copies."""
         rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.target))
-        steps = self.images.steps(rows, inputs, scratch)
+        steps: list[Step | Pass] = [*self.images.steps(rows, inputs, scratch)]
         if self.labels is not None:
             steps += self.labels.steps(rows, targets, scratch)
         steps += augmentation.steps(

@@ -25,7 +25,7 @@ class Description:
     "validation", "test", those that there are. `several`: an image may have any number of the classes. `names`:
     the classes', where they are known without NumPy. `values`: how many numbers an image has with `targets: values`.
     `fold`: images in the fold, of groups. `notes`: the layout that was understood. `weighted`: whether training images
-    have weights of their own.
+    have weights of their own; `pixels_weighted`: whether their pixels have.
     """
 
     source: str | Source
@@ -39,6 +39,7 @@ class Description:
     fold: int | None = None
     notes: tuple[str, ...] = ()
     weighted: bool = False
+    pixels_weighted: bool = False
 
 
 EMBEDDED = {
@@ -210,7 +211,14 @@ def _described(source: Found, data: DataSection) -> Description:
     weights = archive.weights(source, arrays, data.sample_weight, found, masks=data.targets == "masks")
     notes = tuple(archive.notes(source, arrays, found, data.group_by, weights.values()))
     shape, weighted = image_shape(first.shape), "train" in weights
-    return Description(source.name, shape, None, samples, dtype, values=values, notes=notes, weighted=weighted)
+    pixels = any(header.shape[1:] not in ((), (1,)) for header in weights.values())
+    return Description(
+        *(source.name, shape, None, samples, dtype),
+        values=values,
+        notes=notes,
+        weighted=weighted,
+        pixels_weighted=pixels,
+    )
 
 
 def asked(data: DataSection) -> dict[str, Any]:

@@ -164,6 +164,10 @@ AUGMENTING = (geometric, photometric, colour, levels, policies, mixing)
 LARGEST_SIDE = 16_384
 MOST_MASKED = 255
 """The greatest class number of a pixel."""
+STILL_WEIGHTS = (
+    "weights of pixels do not follow augmentations: omit `augment` under `data`, or weigh classes by `class_weight` "
+    "under `fit`, whose weights do"
+)
 FOLDER_KEYS = (
     *("test_split", "image_size", "color_mode", "crop_to_aspect_ratio", "pad_to_aspect_ratio"),
     *("interpolation", "antialias", "on_error", "layout", "alpha", "bit_depth", "palette", "crop_boxes"),

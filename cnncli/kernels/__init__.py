@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.augment import affine as affine
     from cnncli.kernels.augment import blur as blur
     from cnncli.kernels.augment import brightness as brightness
+    from cnncli.kernels.augment import chains as chains
     from cnncli.kernels.augment import clahe as clahe
     from cnncli.kernels.augment import colour as colour
     from cnncli.kernels.augment import elastic as elastic
@@ -58,7 +59,10 @@ if TYPE_CHECKING:
     from cnncli.kernels.pooling import resample as resample
 
 ROOMS = {
-    "augment": ("affine", "blur", "brightness", "clahe", "colour", "elastic", "erase", "levels", "mix", "perspective"),
+    "augment": (
+        *("affine", "blur", "brightness", "chains", "clahe", "colour"),
+        *("elastic", "erase", "levels", "mix", "perspective"),
+    ),
     "batch": ("gather", "random", "reduce", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),

@@ -8,15 +8,20 @@ from cnncli.datasets.augment.photometric import Photometric
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.section import DataSection
 from cnncli.datasets.sources import array_files
+from cnncli.training.class_weight import KEY, Weights, weighs_nothing
 from cnncli.training.metrics.metrics import Accuracy
 from cnncli.training.sections import CompileSection
 
 
-def of_data(data: DataSection, compiled: CompileSection, dataset: Dataset) -> list[str]:
-    """One warning message per problem."""
-    ranges = [] if dataset.train is None else [*_weightless(dataset.train), *_ranges(data, dataset.train)]
+def of_data(
+    data: DataSection, compiled: CompileSection, dataset: Dataset, weights: str | Weights | None = None
+) -> list[str]:
+    """One warning message per problem. `weights`: of classes."""
+    found = [] if dataset.train is None else [*_weightless(dataset.train), *of_ranges(data, dataset.train)]
+    if weighs_nothing(weights, dataset, compiled.loss.void):
+        found.append(f"{dataset.source}: {KEY} is 0 for all classes of training images: no layer learns from them")
     counts = Accuracy() in compiled.metrics and not compiled.loss.classes  # a loss over classes rejects such rows
-    return [*ranges, *(_several(dataset) if counts else ())]
+    return [*found, *(_several(dataset) if counts else ())]
 
 
 def _weightless(split: Split) -> Iterator[str]:
@@ -26,7 +31,7 @@ def _weightless(split: Split) -> Iterator[str]:
         yield f"{split.source}: the weights of all training images are 0: no layer learns from them"
 
 
-def _ranges(data: DataSection, split: Split) -> Iterator[str]:
+def of_ranges(data: DataSection, split: Split) -> Iterator[str]:
     """Augmentations whose `value_range` does not match the images."""
     tones = [augmentation for augmentation in data.augment if isinstance(augmentation, Photometric)]
     if not tones:

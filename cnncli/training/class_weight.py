@@ -80,6 +80,28 @@ def weighs_pixels(given: str | Weights | None, targets: str, splits: Iterable["S
     return (given is not None and targets == "masks") or any(each.ndim > 1 for each in weights)
 
 
+def weighs_nothing(given: str | Weights | None, dataset: "Dataset", void: int | None = None) -> bool:
+    """Whether the weight of every class that training images, or their pixels, show is 0.
+
+    Raises DeclarationError for an unknown class.
+    """
+    train = dataset.train
+    if not isinstance(given, Weights) or 0 not in given.values() or train is None or train.y is None:
+        return False
+    weights = by_number(given, dataset.classes or ("0", "1"))
+    shown = _shown(train, void)
+    return bool(shown) and all(weights.get(number) == 0 for number in shown)
+
+
+def _shown(split: "Split", void: int | None) -> set[int]:
+    """The classes of a split's images, or of their pixels, without `void`; none of rows of several classes."""
+    assert split.y is not None
+    if split.y.ndim > 2:
+        return {int(number) for number in _pixels(split, void).nonzero()[0]}
+    numbers = _numbers(split.y)
+    return set() if numbers is None else set(numbers[split.numbers].tolist()) - {void}
+
+
 def of_training(given: str | Weights, dataset: "Dataset", network: "Network") -> "Array | OfClasses":
     """The weights of the rows of the training split, or of the classes of pixels that the network weighs; see below."""
     if network.weigh_positions:
@@ -96,7 +118,6 @@ def of_pixels(given: str | Weights, dataset: "Dataset", outputs: int, void: int 
     import numpy as np
 
     from cnncli.datasets.batches import OfClasses
-    from cnncli.datasets.masks import byte_of
 
     train = dataset.train
     assert train is not None and train.y is not None
@@ -109,15 +130,25 @@ def of_pixels(given: str | Weights, dataset: "Dataset", outputs: int, void: int 
             if number < len(table):
                 table[number] = weight
         return OfClasses(table.astype(np.float32))
+    table[:] = _balanced(_pixels(train, void)[: len(table)])
+    return OfClasses(table.astype(np.float32))
+
+
+def _pixels(split: "Split", void: int | None) -> "Array":
+    """How many pixels of a split's masks are of each class, int64 (256,), without `void` ones."""
+    import numpy as np
+
+    from cnncli.datasets.masks import byte_of
+
+    assert split.y is not None
     counts = np.zeros(256, np.int64)
-    for row in train.numbers:  # one after another, because they may be larger than memory
-        mask = train.y[row]
+    for row in split.numbers:  # one after another, because they may be larger than memory
+        mask = split.y[row]
         numbers = mask if mask.dtype == np.uint8 else mask[..., 0] > 0.5 if mask.shape[-1] == 1 else mask.argmax(-1)
         counts += np.bincount(numbers.ravel().astype(np.int64), minlength=256)[:256]
     if (ignored := byte_of(void)) is not None:
         counts[ignored] = 0
-    table[:] = _balanced(counts[: len(table)])
-    return OfClasses(table.astype(np.float32))
+    return counts
 
 
 def _balanced(counts: "Array") -> "Array":

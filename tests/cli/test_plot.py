@@ -112,8 +112,20 @@ def test_the_schedule_is_that_of_training(folder):
     assert line.y == pytest.approx(0.05 * (1 + np.cos(np.pi * np.minimum(steps, 12) / 12)))
     assert line.x[-1] == pytest.approx(11 / 6)
     sets = {"model.freeze": ["conv2d"], "model.unfreeze_at": {"epoch": 2, "rate_factor": 0.1}}
-    (unfrozen,) = schedule(open_spec(folder / "cosine.yaml", sets), 6).series
+    (unfrozen,) = schedule(open_spec(folder / "cosine.yaml", sets), 45).series
     assert unfrozen.y == pytest.approx(np.where(steps < 6, line.y, 0.1 * np.array(line.y)))
+
+
+def test_the_schedule_has_the_epochs_of_training_where_steps_per_epoch_cut_the_data(folder):
+    rate = {"Adam": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 0.1, "decay_steps": 8}}}}
+    sets = {"compile.optimizer": rate, "fit.steps_per_epoch": 4, "fit.epochs": 3}
+    chart = schedule(open_spec(folder / "bars.yaml", sets), 45)  # 6 batches: 4, the 2 that are left, 4
+    assert chart.series[0].x == [0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.25, 2.5, 2.75]
+    expected = 0.05 * (1 + np.cos(np.pi * np.minimum(np.arange(10), 8) / 8))
+    assert chart.series[0].y == pytest.approx(expected)
+    assert chart.note.startswith("Adam, up to 4 updates an epoch,")
+    sets |= {"fit.steps_per_epoch": 3, "fit.initial_epoch": 2, "fit.epochs": 2}
+    assert schedule(open_spec(folder / "bars.yaml", sets), 45).series[0].x == [2]
 
 
 def test_filters_are_the_kernels(folder):

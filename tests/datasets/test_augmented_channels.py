@@ -12,8 +12,8 @@ from tests.cli.test_train import cnncli
 MSE = LOSSES.parse("mean_squared_error")
 SIZE = 12
 OF_COLORS = ("RandomHue", "RandomSaturation", "RandomColorDegeneration", "RandomGrayscale", "RandomColorJitter")
-OF_LEVELS = ("RandAugment",)
-"""It needs 1 or 3 channels."""
+OF_LEVELS = ("RandAugment", "AugMix")
+"""They need 1 or 3 channels."""
 DRAWN_BY_NUMBER = ("RandomGaussianNoise", "RandomErasing", "RandomInvert")
 GIVEN = {"RandomColorJitter": {"hue_factor": 0.2}, "RandomCrop": {"height": SIZE, "width": SIZE}}
 

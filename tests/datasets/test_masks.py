@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.datasets import describe
+from cnncli.datasets.augment.policies import AugMix
 from cnncli.datasets.batches import Feed
 from cnncli.datasets.dataset import Split
 from cnncli.datasets.load import load
@@ -91,6 +92,15 @@ def test_what_moves_images_within_other_augmentations_moves_their_masks():
     for image, mask in zip(inputs[..., 0], moved.argmax(-1), strict=True):
         dark, light = image[mask == 0], image[mask == 1]
         assert not dark.size or not light.size or len(np.unique(dark)) + len(np.unique(light)) <= 4
+
+
+def test_aug_mix_mixes_the_moved_masks_as_it_mixes_their_images(monkeypatch):
+    monkeypatch.setattr(AugMix, "parts", property(AugMix._moves))
+    halves = np.broadcast_to(np.uint8([0, 0, 0, 0, 1, 1, 1, 1]), (16, 9, 8)).copy()
+    augment = [{"AugMix": {"factor": 0.5, "interpolation": "nearest", "value_range": [0, 1]}}]
+    inputs, targets = filled(augment, halves, 2, x=halves[..., None])
+    assert np.allclose(targets, np.concatenate([1 - inputs, inputs], axis=-1), rtol=0, atol=1e-6)
+    assert len(np.unique(inputs)) > 16  # soft
 
 
 def test_from_outside_comes_class_0_whatever_images_are_filled_with():

@@ -74,6 +74,15 @@ def test_grey_images_are_left_alone_by_what_takes_colours_away():
     )
 
 
+def test_aug_mix_does_not_depend_on_the_rest_of_the_batch_and_needs_colours_only_to_change_them():
+    assert np.array_equal(filled(IMAGES, ["AugMix"])[:3], filled(IMAGES[:3], ["AugMix"]))
+    assert parsed("AugMix").shape_error((6, 5, 2)) == "AugMix requires images with 1 or 3 channels; received 2"
+    assert parsed("AugMix", all_ops=False).shape_error((6, 5, 2)) == ""
+    assert filled(IMAGES[..., :2], [{"AugMix": {"all_ops": False}}]).max() <= 1
+    once, twice = filled(IMAGES, ["AugMix"]), filled(IMAGES, ["RandomFlip", "AugMix"])
+    assert not np.isclose(once, twice).all(axis=(1, 2, 3)).any()  # each has streams of its own
+
+
 def test_streams_of_parts_are_nobody_elses():
     assert streams.NOISE < streams.PARTS
     assert streams.PARTS + streams.PARTS_EACH * (streams.NOISE - streams.AUGMENTATION) <= streams.DROPOUT
@@ -94,6 +103,16 @@ def test_a_jitter_is_its_parts_one_after_the_other(monkeypatch):
         ("RandomColorJitter", "at least one of brightness_factor, contrast_factor, saturation_factor and hue_factor"),
         ({"RandomColorJitter": {"hue_factor": -0.1}}, "a number from 0 to 1, or a range [lower, upper]"),
         ({"RandAugment": {"num_ops": 0}}, "an integer from 1 to 32"),
+        ({"AugMix": {"num_chains": 0}}, "an integer ≥ 1"),
+        ({"AugMix": {"chain_depth": -1}}, "an integer ≥ 0"),
+        (
+            {"AugMix": {"num_chains": 8, "chain_depth": 5}},
+            "num_chains · chain_depth must be at most 32; received 8 · 5",
+        ),
+        ({"AugMix": {"factor": 1.5}}, "a number from 0 to 1, or a range [lower, upper]"),
+        ({"AugMix": {"alpha": 0}}, "a number > 0"),
+        ({"AugMix": {"interpolation": "bicubic"}}, "one of bilinear, nearest"),
+        ({"AugMix": {"value_range": [1, 1]}}, "value_range must be two different numbers"),
         ({"RandAugment": {"value_range": [1, 1]}}, "value_range must be two different numbers"),
         ({"RandomGaussianBlur": {"kernel_size": 4}}, "an odd integer ≥ 1"),
         ({"RandomPosterization": {"factor": 0}}, "an integer from 1 to 8, or"),

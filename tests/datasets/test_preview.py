@@ -65,6 +65,11 @@ def test_the_command_writes_a_png_and_says_what_is_wrong(tmp_path):
     assert done.stdout == "preview.png  3 training images as they are, and in 4 rows as 4 batches see them\n"
     drawn = np.asarray(Image.open(tmp_path / "preview.png").convert("L"))
     assert drawn.shape[0] > drawn.shape[1]  # five rows of three images
+    tones = ("--set", "data.augment=[{RandomBrightness: {factor: 0.2}}]", "--images", "1")
+    done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", *tones)
+    assert done.returncode == 0
+    assert done.stderr.startswith("warning: RandomBrightness takes images for numbers from 0 to 255; those of ")
+    assert done.stderr.count("\n") == 1
     done = cnncli(tmp_path, "datasets", "preview", "bars.yaml", "--images", "3", "-o", "plain.svg")
     assert (done.returncode, done.stdout) == (0, "plain.svg  3 training images as they are\n")
     assert (tmp_path / "plain.svg").read_text().count("<image ") == 3

@@ -60,11 +60,6 @@ def test_words_are_found_by_every_name_that_a_spec_may_use(name, kinds):
             "loss 'ctc' (CTC in Keras) is not supported: it aligns sequences, which images have none of: use "
             "categorical_crossentropy",
         ),
-        (
-            "AugMix",
-            "augmentation 'AugMix' is not supported: use RandAugment, which draws from the same changes but mixes none "
-            "of their results",
-        ),
         ("kmnist", "'kmnist' is a dataset: `cnncli datasets info kmnist` tells about it"),
         ("units", "'units' is an argument of Dense: `cnncli layers Dense` explains it"),
         ("Input", "there is no Input layer: set `input_shape: [28, 28, 1]` under `model`"),

@@ -8,7 +8,7 @@ import pytest
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.section import DataSection
 from cnncli.training.cautions import of_data
-from cnncli.training.sections import CompileSection
+from cnncli.training.sections import CompileSection, FitSection
 
 UNIT = np.linspace(0, 1, 24, dtype=np.float32).reshape(3, 2, 4, 1)
 BYTES = np.arange(24, dtype=np.uint8).reshape(3, 2, 4, 1)
@@ -66,6 +66,29 @@ def test_images_whose_weights_are_all_zero_are_told(weights, told):
     data, compiled = DataSection(dataset="own.npz"), CompileSection(optimizer="sgd", loss="mse")
     found = of_data(data, compiled, Dataset("own.npz", train, None, None, (), ""))
     assert found == ["own.npz: the weights of all training images are 0: no layer learns from them"] * told
+
+
+@pytest.mark.parametrize(
+    ("weights", "told"),
+    [
+        ({"0": 0, "1": 0}, 1),
+        ({"0": 0, "1": 1}, 0),
+        ({"0": 0}, 0),
+        ({"0": 0, "1": 0, "2": 3}, 1),
+        ("balanced", 0),
+        (None, 0),
+    ],
+)
+@pytest.mark.parametrize("masks", [False, True])
+def test_classes_whose_weights_are_all_zero_are_told(weights, told, masks):
+    y = np.array([0, 1, 1]) if not masks else np.array([[[0, 1]], [[1, 255]], [[0, 0]]], np.uint8)
+    train = Split(BYTES, y, "own.npz", "x_train")
+    loss = {"sparse_categorical_crossentropy": {"ignore_class": 255}}
+    compiled = CompileSection(optimizer="sgd", loss=loss)
+    given = FitSection(class_weight=weights).class_weight
+    found = of_data(DataSection(dataset="own.npz"), compiled, Dataset("own.npz", train, None, None, "012", ""), given)
+    text = "own.npz: class_weight is 0 for all classes of training images: no layer learns from them"
+    assert found == [text] * told
 
 
 ONE = np.eye(3, dtype=np.float32)

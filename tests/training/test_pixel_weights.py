@@ -16,6 +16,7 @@ from cnncli.kernels.losses import loss_functions
 from cnncli.kernels.losses.loss_rules import RULES
 from cnncli.layers.convolution import Conv2D
 from cnncli.layers.losses import LOSSES
+from cnncli.spec.spec import load as load_spec
 from cnncli.spec.spec import parse
 from cnncli.training.class_weight import Weights, of_pixels
 from cnncli.training.loop.session import RunOptions, check, read_data
@@ -116,6 +117,19 @@ def test_a_resumed_run_weighs_on_and_threads_change_no_bits(tmp_path):
     small.interrupt(made, tmp_path / "part", epoch=2, batch=1)
     small.run(made, resume=tmp_path / "part")
     assert small.outcome(tmp_path / "whole") == small.outcome(tmp_path / "part")
+
+
+def test_weights_of_pixels_with_augmentations_are_refused_by_check(tmp_path):
+    arrays = {"x_train": np.zeros((12, 6, 6), np.uint8), "y_train": np.tile(MASKS, (3, 1, 1))}
+    np.savez(tmp_path / "own.npz", **arrays, sample_weight=np.ones((12, 6, 6), np.float32))
+    text = SPEC.replace("{dataset: synthetic", "{dataset: own.npz, augment: [RandomFlip]")
+    text = text.replace("LOSS", "categorical_crossentropy").replace("class_weight: GIVEN", "epochs: 1")
+    (tmp_path / "own.yaml").write_text(text)
+    with pytest.raises(SpecError, match=r"2:36: weights of pixels do not follow augmentations: omit `augment`"):
+        load_spec(tmp_path / "own.yaml")
+    load_spec(tmp_path / "own.yaml", ["data.sample_weight=null"])
+    np.savez(tmp_path / "own.npz", **arrays, sample_weight=np.ones(12, np.float32))
+    load_spec(tmp_path / "own.yaml")
 
 
 def test_weights_of_pixels_are_not_augmented(tmp_path):

@@ -12,7 +12,7 @@ from cnncli.ops import streams
 
 if TYPE_CHECKING:
     from cnncli.kernels.augment.draws import Among
-    from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
+    from cnncli.kernels.jit.runtime import Pass, Scratch, Step, Tensor
 
 
 class Factor(Kind):
@@ -103,11 +103,11 @@ class Augmentation(Declaration):
         """An error message if images of `shape`, (H, W, C), are not supported, else ""."""
         return ""
 
-    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
+    def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "Sequence[Step | Pass]":
         """Steps that change x, real (N, H, W, C), whose values are `scale` times those of the data."""
         raise NotImplementedError
 
-    def target_steps(self, targets: Targets, context: RandomContext) -> "list[Step]":
+    def target_steps(self, targets: Targets, context: RandomContext) -> "Sequence[Step | Pass]":
         """Steps that change the targets to match the images, with the same random numbers; by default none."""
         return []
 
@@ -123,7 +123,7 @@ def steps(
     clock: "Tensor",
     scratch: "Scratch",
     scale: float,
-) -> "list[Step]":
+) -> "list[Step | Pass]":
     """The steps of all of `augment`, in order, on x and on the targets, where there are some that don't come from x.
 
     See `Augmentation.steps`, `Augmentation.target_steps`.
@@ -132,18 +132,20 @@ def steps(
     return all_steps(parts, x, scale) + ([] if targets is None else all_target_steps(parts, targets))
 
 
-def all_steps(parts: Iterable[tuple[Augmentation, RandomContext]], x: "Tensor", scale: float) -> "list[Step]":
+def all_steps(parts: Iterable[tuple[Augmentation, RandomContext]], x: "Tensor", scale: float) -> "list[Step | Pass]":
     """The steps of all `parts`, in order, on x. They use the same working memory, one after the other."""
     return _planned((context, partial(part.steps, x, scale=scale)) for part, context in parts)
 
 
-def all_target_steps(parts: Iterable[tuple[Augmentation, RandomContext]], targets: Targets) -> "list[Step]":
+def all_target_steps(parts: Iterable[tuple[Augmentation, RandomContext]], targets: Targets) -> "list[Step | Pass]":
     """The steps of all `parts`, in order, on the targets. They use the same working memory, one after the other."""
     return _planned((context, partial(part.target_steps, targets)) for part, context in parts)
 
 
-def _planned(plans: "Iterable[tuple[RandomContext, Callable[..., list[Step]]]]") -> "list[Step]":
-    found = []
+def _planned(
+    plans: "Iterable[tuple[RandomContext, Callable[..., Sequence[Step | Pass]]]]",
+) -> "list[Step | Pass]":
+    found: list[Step | Pass] = []
     for context, plan in plans:
         scratch = context.scratch
         own = type(scratch)(scratch.base, scratch.private, scratch.stride)

@@ -137,13 +137,14 @@ class RandomElasticTransform(Photometric):
 
     The probability is drawn from [0, factor] or [lower, upper], the strength from `scale` likewise. As in Keras, pixels
     are moved as far down as to the right. Each image gets its own strength, unlike in Keras, which draws one per
-    batch. Masks move with their images.
+    batch. `fill_mode: mirror` is d c b a b c d; Keras takes it on backends other than TensorFlow. Masks move with their
+    images.
     """
 
     factor: UnitFactor = 1.0
     scale: UnitFactor = 1.0
     interpolation: Literal["bilinear", "nearest"] = "bilinear"
-    fill_mode: Literal["reflect", "wrap", "constant", "nearest"] = "reflect"
+    fill_mode: Literal["reflect", "wrap", "constant", "nearest", "mirror"] = "reflect"
     fill_value: float = 0.0
 
     def steps(self, x: "Tensor", context: RandomContext, scale: float) -> "list[Step]":
@@ -169,7 +170,7 @@ class RandomElasticTransform(Photometric):
             *(x, context.clock, context.scratch, (context.stream, context.noise)),
             odds=odds,
             scale=strength,
-            fill=("reflect", "wrap", "constant", "nearest").index(self.fill_mode),
+            fill=("reflect", "wrap", "constant", "nearest", "mirror").index(self.fill_mode),
             nearest=nearest,
             values=values,
             limits=limits,

@@ -19,6 +19,8 @@ ELASTIC = block(
     DRAWS + "noise height width channels fill nearest scratch stride rare:f often:f low:f high:f first:f value:f "
     "least:f most:f"
 )
+MIRROR = 4
+"""Fill mode beside those of `affine.FILLS`: d c b a b c d c b a."""
 SHIFT, WIDTH = 0.1, 0.05
 """Shares of the longer and of the shorter side: factor of the field, and σ."""
 
@@ -39,15 +41,14 @@ def distort(
 ) -> list[Step]:
     """Distort images of x, real (N, H, W, C), by a strength drawn from `scale`, and clip all to `limits`.
 
-    `streams`: of numbers of images, and of noise. `odds`: range of the probability. `fill`: see `affine.FILLS`.
-    `values`: the first channel of pixels outside, and their others. clock: int64 (2,), [seed, step], read at run time.
-    `among`: see draws.py.
+    `streams`: of numbers of images, and of noise. `odds`: range of the probability. `fill`: one of `affine.FILLS`, or
+    `MIRROR`. `values`: the first channel of pixels outside, and their others. clock: int64 (2,), [seed, step], read at
+    run time. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
     framed_size = (height + 1) * (width + 1) * channels * bytes_of(x.dtype)
-    place, stride = scratch.per_thread(
-        framed_size + 8 * (2 * height * width + _taps(WIDTH * min(height, width) * scale[1]))
-    )
+    taps = _taps.py_func(WIDTH * min(height, width) * scale[1])
+    place, stride = scratch.per_thread(framed_size + 8 * (2 * height * width + taps))
     return [
         each_image(
             *(elastic_worker, x, clock, streams[0], among, PORTION),
@@ -71,7 +72,9 @@ def distort(
     ]
 
 
-def _taps(sigma: float) -> int:
+@njit
+def _taps(sigma):
+    """The pixels of the blur, also for the planner."""
     return 6 * int(sigma) | 1
 
 
@@ -101,6 +104,9 @@ def _within(index, length, fill):
     if fill == REFLECT:
         index = abs(index) % (2 * length)
         return index if index < length else 2 * length - index - 1
+    if fill == MIRROR:
+        index = abs(index) % max(1, 2 * length - 2)
+        return min(index, 2 * length - 2 - index)
     if fill == WRAP:
         return index % length
     return min(max(index, 0), length - 1)
@@ -125,7 +131,7 @@ def elastic_worker(real):
             if numbers[1] < between(p.rare, p.often, numbers[0]):
                 strength = between(p.low, p.high, numbers[2])
                 sigma = WIDTH * strength * min(p.height, p.width)
-                taps = 6 * np.int64(sigma) | 1
+                taps = _taps(sigma)
                 weights = view(place, taps, types.float64)
                 bell(weights, sigma)
                 source = framed(p, p.x + i * pixels * channels * item, place + 8 * taps, real, item)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from cnncli.datasets.describe import Description
-from cnncli.datasets.section import DataSection
+from cnncli.datasets.section import STILL_WEIGHTS, DataSection
 from cnncli.errors import DeclarationError
 from cnncli.graph.model import Lowered, Model, Node, lower
 from cnncli.hints import few, suggestion
@@ -151,9 +151,17 @@ class Figures:
 
 
 def check_augmentations(
-    data: DataSection, shape: Shape, fit: FitSection | None, places: Sequence[Place], problems: Problems
+    data: DataSection,
+    shape: Shape,
+    fit: FitSection | None,
+    places: Sequence[Place],
+    problems: Problems,
+    *,
+    description: Description | None,
 ) -> None:
-    """Check augmentations against images of `shape` and the batch size. `places`: the places of the augmentations."""
+    """Check augmentations, which are at `places`, against images of `shape`, weights of pixels and the batch size."""
+    if data.augment and description is not None and description.pixels_weighted:
+        problems.add(places[0], STILL_WEIGHTS)
     for augmentation, place in zip(data.augment, places, strict=True):
         rank = len(shape)
         message = (

@@ -95,8 +95,6 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> str:
     if kind == "callback" and name in UNNEEDED_CALLBACKS:
         return f"callback '{name}' is not needed: {UNNEEDED_CALLBACKS[name]}"
     unsupported = unsupported_name(kind, name) or unsupported_name(kind, meant)
-    if kind == "layer" and not unsupported:
-        unsupported = unsupported_name("augmentation", name)  # Keras' augmentations are layers
     if unsupported:
         called = f" ({unsupported} in Keras)" if unsupported != name else ""
         reason = why_unsupported(unsupported)

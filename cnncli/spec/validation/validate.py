@@ -146,7 +146,8 @@ class _Validation:
         if fit is not None:
             check_epochs(section, self.unfreezing, fit, self._of_model, self.problems)
         if shape is not None and data is not None:
-            checks.check_augmentations(data, shape, fit, item_places(self.tree, "data", "augment"), self.problems)
+            places = item_places(self.tree, "data", "augment")
+            checks.check_augmentations(data, shape, fit, places, self.problems, description=description)
         if compiled is not None:
             places = item_places(self.tree, "compile", "metrics")
             checks.check_metrics(compiled, self._outputs(), places, self.problems, description)

@@ -273,7 +273,6 @@ UNSUPPORTED: dict[str, str] = {
     "initializer": """STFT STFTInitializer Initializer""",
     "regularizer": """Regularizer""",
     "constraint": """Constraint""",
-    "augmentation": """AugMix""",
 }
 """Names that Keras has and cnncli does not support, by kind."""
 REASONS: dict[str, str] = {
@@ -294,7 +293,6 @@ REASONS: dict[str, str] = {
     "EinsumDense": "Dense, and Conv2D with a kernel of 1 × 1, compute its products of images",
     "SpectralNormalization": "it wraps another layer, and a layer here holds no other: use a kernel_constraint",
     "MaxNumBoundingBoxes": "boxes are targets that augmentations move along, and no input of layers",
-    "AugMix": "use RandAugment, which draws from the same changes but mixes none of their results",
 }
 """Why something of Keras is not supported, by Keras' name."""
 FAMILIES: Table = (
