@@ -1,17 +1,20 @@
 """Before Numba is imported: room for four threads, whatever the machine, so that 1, 2 and 4 can be compared.
 
-Nor does it matter whether it is GitHub that runs the tests.
+Nor does it matter whether it is GitHub that runs the tests. Bytecode is kept even if the environment says otherwise:
+the many processes that tests start would each compile every module that they import.
 """
 
 import os
 import signal
+import sys
 
 import pytest
 from hypothesis import settings
 
 os.environ.setdefault("NUMBA_NUM_THREADS", "4")
-for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+for name in ("GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "PYTHONDONTWRITEBYTECODE"):
     os.environ.pop(name, None)
+sys.dont_write_bytecode = False
 # nohup and a shell's background jobs hand on that Ctrl-C is ignored, also to the processes that tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

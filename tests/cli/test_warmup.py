@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import termios
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,17 +21,34 @@ from tests.training import small
 
 @pytest.fixture
 def cnncli(tmp_path):
-    """Run a command in a folder with a spec and data, with a cache that is empty at first."""
+    """Run a command in a folder with a spec and data."""
     small.write_data(tmp_path)
     (tmp_path / "bars.yaml").write_text(SPEC)
-    environment = {**child_environment(), "CNNCLI_CACHE_DIR": str(tmp_path / "cache")}
 
     def run(*arguments, **more):
         command = [sys.executable, "-m", "cnncli", *arguments]
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
-        return subprocess.run(command, cwd=tmp_path, env=environment, text=True, check=False, **pipes)
+        given = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "env": child_environment(), **more}
+        return subprocess.run(command, cwd=tmp_path, text=True, check=False, **given)
 
     return run
+
+
+@pytest.fixture
+def cold(tmp_path, cnncli):
+    """The same with a cache that is empty at first."""
+    return partial(cnncli, env={**child_environment(), "CNNCLI_CACHE_DIR": str(tmp_path / "cache")})
+
+
+def on_terminal(run, *arguments):
+    """The lines that a command writes on a terminal, and the rest of what it did."""
+    shown, terminal = pty.openpty()
+    termios.tcsetwinsize(terminal, (50, 500))
+    try:
+        done = run(*arguments, stdout=terminal)
+        return os.read(shown, 1 << 16).decode().splitlines(), done
+    finally:
+        os.close(shown)
+        os.close(terminal)
 
 
 def kept(folder):
@@ -38,23 +56,26 @@ def kept(folder):
 
 
 @pytest.mark.long
-def test_what_was_warmed_up_is_not_compiled_again(cnncli, tmp_path):
-    done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
+def test_what_was_warmed_up_is_not_compiled_again_and_a_terminal_has_a_line_for_each_function(cold, tmp_path):
+    lines, done = on_terminal(cold, "warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
     assert (done.returncode, done.stderr) == (0, "")
-    closing = r"compiled (\d+) functions in \d+\.\d s, kept in (\S+)\n"
-    found = re.fullmatch(closing, done.stdout)
+    functions = [line for line in lines if " s  " in line]
+    assert functions[0].split()[1:] == ["s", "driver.run"]
+    assert all(re.fullmatch(r" *\d+\.\d\d s  \w+\.\w+( \w+)?( float32)?( \(cached\))?", line) for line in functions)
+    assert {"update_rules.update", "conv_pool.forward"} <= {line.split()[2] for line in functions}
+    found = re.fullmatch(r"compiled (\d+) functions in \d+\.\d s, kept in (\S+)", lines[len(functions)])
     count, folder = int(found[1]), found[2]
-    assert count > 5
+    assert count == len(functions) > 5
     assert len(kept(tmp_path)) >= count
 
-    done = cnncli("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
+    done = cold("warmup", "bars.yaml", "--set", "compile.optimizer=sgd")
     assert done.stdout == f"all {count} functions were already compiled, in {folder}\n"
-    done = cnncli("warmup", "bars.yaml")
+    done = cold("warmup", "bars.yaml")
     assert re.fullmatch(rf"compiled 1 function in .*; {count - 1} were already compiled\n", done.stdout)
 
     before = kept(tmp_path)
-    assert cnncli("train", "bars.yaml").returncode == 0
-    assert cnncli("evaluate").returncode == 0
+    assert cold("train", "bars.yaml").returncode == 0
+    assert cold("evaluate").returncode == 0
     assert kept(tmp_path) == before
 
 
@@ -85,6 +106,7 @@ compile: {optimizer: {AdamW: {global_clipnorm: 1}}, loss: categorical_crossentro
 
 @pytest.mark.long
 def test_no_kind_of_function_is_compiled_anew_in_another_process(cnncli, tmp_path):
+    """Whichever process compiled it: they share the cache of all tests."""
     (tmp_path / "kinds.yaml").write_text(EVERY_KIND)
     done = cnncli("warmup", "kinds.yaml")
     assert (done.returncode, done.stderr) == (0, "")
@@ -100,26 +122,9 @@ def test_what_weighs_the_classes_of_pixels_is_run(monkeypatch):
     assert weighed == [False, True]
 
 
-@pytest.mark.long
-def test_on_a_terminal_each_function_has_its_line(cnncli):
-    shown, terminal = pty.openpty()
-    termios.tcsetwinsize(terminal, (50, 500))
-    try:
-        assert cnncli("warmup", "bars.yaml", stdout=terminal).returncode == 0
-        lines = os.read(shown, 1 << 16).decode().splitlines()
-    finally:
-        os.close(shown)
-        os.close(terminal)
-    functions = [line for line in lines if " s  " in line]
-    assert functions[0].split()[1:] == ["s", "driver.run"]
-    assert lines[len(functions)].startswith(f"compiled {len(functions)} functions in ")
-    assert all(re.fullmatch(r" *\d+\.\d\d s  \w+\.\w+( \w+)?( float32)?( \(cached\))?", line) for line in functions)
-    assert {"update_rules.update", "conv_pool.forward"} <= {line.split()[2] for line in functions}
-
-
-def test_where_nothing_can_be_kept_it_says_so(cnncli, tmp_path):
+def test_where_nothing_can_be_kept_it_says_so(cold, tmp_path):
     (tmp_path / "cache").touch()
-    done = cnncli("warmup", "bars.yaml")
+    done = cold("warmup", "bars.yaml")
     assert done.returncode == 1
     assert done.stderr.splitlines() == [
         f"warning: compiled kernels are not kept: {tmp_path}/cache can't be made: File exists; "

@@ -41,7 +41,11 @@ WIDTHS = {
 }
 OWN = next((name for name, width in WIDTHS.items() if X86 and width[:2] == (machine().width, machine().fused)), None)
 
-KERNELS = ("tests/kernels", "-k", "not float64")
+KERNELS = (
+    "tests/kernels",
+    "-k",
+    "not float64 and not adjoints and not notices and not (an_activation and not (relu6 or silu))",
+)
 SUITES = {
     "AVX2 kernels": ("AVX2", *KERNELS),
     "SSE2 kernels": ("SSE2", *KERNELS),
@@ -51,12 +55,15 @@ SUITES = {
 """Parts of a narrower width's tests, each a process.
 
 What is slow to compile is tested once: layers and graphs where code differs most from that of this machine, and the
-type that has more numbers in a register. AVX2's numbers are those of AVX-512 to the bit, for both types (below).
+type that has more numbers in a register (adjoints are all of float64). Of activations inside other kernels, two stand
+for all, each of which has tests of its own; that a comparison notices a wrong element does not depend on the width.
+AVX2's numbers are those of AVX-512 to the bit, for both types (below).
 """
 ELSEWHERE = ("widths", "cache", "cache_rooms", "object_files", "lazy_nrt", "losses")
-"""Files of tests/kernels that have nothing to do with vectors, or only through functions that have files of their own.
+"""Files of kernels and layers that have nothing to do with vectors, or only through functions that have others.
 
-A loss maps such functions over rows; it is the slowest file of all to compile.
+A loss maps such functions over rows; it is the slowest of all to compile. Those of SSE2 are compared with Keras' among
+the tests of graphs.
 """
 RUN_SUITES = """
 import sys
@@ -92,7 +99,7 @@ def test_twins_and_contracts_hold_on_narrower_widths(suite):
     available(name)
     if name == OWN:
         return  # the suite that this test is part of
-    ignored = [f"--ignore=tests/kernels/test_{file}.py" for file in ELSEWHERE]
+    ignored = [f"--ignore=tests/{place}/test_{file}.py" for place in ("kernels", "layers") for file in ELSEWHERE]
     with start(name, "-c", RUN_SUITES, "-p", "no:cacheprovider", *arguments, *ignored) as process:
         output = process.communicate(timeout=900)[0]
     assert process.returncode == 0, output
