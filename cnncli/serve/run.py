@@ -1,5 +1,6 @@
 """Running the server: its socket, its signals, and the end."""
 
+import os
 import signal
 import socket
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ def listening(host: str, port: int) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=BACKLOG)
     except OSError as error:
         way_out = "; --port takes another" if port else ""
-        raise CnncliError(f"can't listen on {address(host, port)}: {error.strerror or error}{way_out}") from None
+        said = os.strerror(error.errno) if error.errno and error.errno > 0 else error.strerror or str(error)
+        raise CnncliError(f"can't listen on {address(host, port)}: {said}{way_out}") from None
     except OverflowError:
         raise CnncliError(f"a port must be at most 65535; received {port}") from None
 
