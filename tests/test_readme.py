@@ -22,7 +22,7 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "specs", "training")
+        for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "serve", "specs", "training")
     ),
 )
 TESTED_ELSEWHERE = {

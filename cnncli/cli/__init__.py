@@ -31,6 +31,7 @@ COMMANDS = {
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
+    "serve": ("cnncli.cli.commands.serve", "Answer requests with a trained model, over HTTP."),
     "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
@@ -46,7 +47,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "calibrate", "predict"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict", "serve"),
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

@@ -27,6 +27,13 @@ SECTIONS = {
         rates.measure_training,
         rates.render_training,
     ),
+    "networks": Section(
+        "Networks",
+        "Training steps of the networks of `cnncli init --models` as they are in configs/: on images of 224 × 224 "
+        "(Xception: 299 × 299) with 1,000 classes, and of 32 × 32 with 10.",
+        rates.measure_networks,
+        rates.render_networks,
+    ),
     "inference": Section(
         "Inference",
         "The model's outputs for a batch of random images, and for one image.",

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, share, table, times
 from cnncli.report.benchmarks.runs import benchmark
+from cnncli.spec.init.networks import MODELS
 
 TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime"}
 SHARE = Goal(65, 80, unit="%")
@@ -45,9 +46,24 @@ TRAINING = (
     Match("mobilenet_small", 32, {"torch": Goal(2, 3)}),  # the spec's own
     Match("mobilenet_small", LARGE, {"torch": Goal(2, 3)}),
 )
-INFERENCE = (
-    Match("mnist", 256, {"onnxruntime": Goal(1.2, 1.5)}),
-    Match("mnist", 1, {"onnxruntime": Goal(1)}),
+INFERENCE = tuple(
+    Match(spec, size, {"onnxruntime": Goal(1.2, 1.5)})
+    for spec, batch in (
+        ("mnist", 256),
+        ("resnet20", 256),
+        ("mobilenet_small", 256),
+        ("vgg_small", 256),
+        ("networks/resnet18", 16),
+        ("networks/mobilenetv2", 16),
+    )
+    for size in (batch, 1)
+)
+SMALL_IMAGES, LARGE_IMAGES = 32, 4
+"""Images in a batch of the networks that people name, for small images and for those of 224 × 224."""
+NETWORKS = tuple(
+    Match(choice.file, LARGE_IMAGES if choice.file.startswith("networks/") else SMALL_IMAGES, {"torch": Goal(1, 1.8)})
+    for choice in MODELS.values()
+    if choice.file
 )
 
 
@@ -61,6 +77,11 @@ def measure_inference(rounds: int) -> Figures:
     return _measure(INFERENCE, ("--inference",), rounds)
 
 
+def measure_networks(rounds: int) -> Figures:
+    """The same of training the networks of `cnncli init --models`."""
+    return _measure(NETWORKS, (), rounds)
+
+
 def render_training(figures: Figures) -> list[str]:
     """A row for each match and opponent."""
     return _render(TRAINING, "", figures, rate, "images/s")
@@ -69,6 +90,11 @@ def render_training(figures: Figures) -> list[str]:
 def render_inference(figures: Figures) -> list[str]:
     """A row for each match; times, since it is one image that people wait for."""
     return _render(INFERENCE, " --inference", figures, lambda done: f"{MICRO / done:.1f}", "µs an image")
+
+
+def render_networks(figures: Figures) -> list[str]:
+    """A row for each network."""
+    return _render(NETWORKS, "", figures, lambda done: f"{done:,.1f}", "images/s")
 
 
 def measure_share(rounds: int) -> Figures:

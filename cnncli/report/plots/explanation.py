@@ -95,19 +95,19 @@ def _tiles(each: Explanation) -> Iterator[Tile]:
     size = f"{width} × {height}, {channels} channel{'s' * (channels > 1)}"
     note = drawn_note(channels)
     yield _tile(_fitted(seen, box), "What the network saw", size, *([note] if note else []))
-    gray = _rgb(np.rint(seen.mean(axis=-1)).astype(np.uint8))
+    gray = grayed(seen)
     for layer, cam in each.gradcam.items():
-        heat = over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam))
-        yield _tile(_fitted(heat, box), "Grad-CAM", layer, *([] if cam.any() else ["nothing raises the score"]))
+        none = [] if cam.any() else ["nothing raises the score"]
+        yield _tile(_fitted(heat(gray, cam), box), "Grad-CAM", layer, *none)
     if each.saliency is not None:
         none = [] if each.saliency.any() else ["no pixel changes the score"]
         yield _tile(_fitted(colored(_positive(each.saliency), INFERNO), box), "Saliency", *none)
     if each.occlusion is not None:
         signed = _signed(each.occlusion, LEAST_DROP)
-        heat = over(gray, colored(signed, BLUE_RED), OPACITY * np.sqrt(np.abs(2 * signed - 1)))
+        change_at = over(gray, colored(signed, BLUE_RED), OPACITY * np.sqrt(np.abs(2 * signed - 1)))
         most, least = 100 * each.occlusion.max(), 100 * each.occlusion.min()
         change = f"probability {_points(-most)} … {_points(-least)} points" if most or least else "changes nothing"
-        yield _tile(_fitted(heat, box), "Occlusion", change)
+        yield _tile(_fitted(change_at, box), "Occlusion", change)
     for layer, maps in each.feature_maps.items():
         shown = maps[..., :MOST_MAPS]
         counted = _count(shown.shape[-1], maps.shape[-1], "channel")
@@ -133,6 +133,16 @@ def input_pixels(each: Explanation) -> Array:
     low, high = min(0.0, float(values.min())), max(1.0, float(values.max()))
     values = (values - low) / (high - low)
     return _rgb(np.rint(255 * values).astype(np.uint8))
+
+
+def grayed(pixels: Array) -> Array:
+    """Uint8 (H, W, 3) without its colors, for something to be drawn over."""
+    return _rgb(np.rint(pixels.mean(axis=-1)).astype(np.uint8))
+
+
+def heat(gray: Array, cam: Array) -> Array:
+    """Grad-CAM, from 0 to 1 (H, W), over a gray image, uint8 (H, W, 3)."""
+    return over(gray, colored(cam, INFERNO), OPACITY * np.sqrt(cam))
 
 
 def _rgb(picture: Array) -> Array:
