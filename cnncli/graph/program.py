@@ -8,7 +8,7 @@ import numpy as np
 
 from cnncli.graph import memory
 from cnncli.graph.schedule import segments, spans
-from cnncli.graph.slices import Slices, pass_local_values
+from cnncli.graph.slices import Slices, pass_local_values, uses
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.relocation import placeholder_address
 from cnncli.kernels.jit.runtime import Pass, Scratch, Step, Tensor
@@ -92,7 +92,9 @@ class Program:
 
     def alone(self, n: int) -> tuple[list[list[Step]], list[Array]]:
         """Return the steps of each call on the first `n` samples, to run one by one, and arrays they keep using."""
-        return self._planned(n, self.elsewhere)
+        arrays = {value: aligned(n * value.bytes) for value in self.elsewhere}
+        steps = self._planned(n, {value: array.ctypes.data for value, array in arrays.items()})
+        return steps, list(arrays.values())
 
     def traffic(self, call: Call, n: int) -> int:
         """Return the bytes a call on `n` samples reads and writes, counting each array once."""
@@ -115,11 +117,15 @@ class Program:
         return (n, *value.shape) if value.batched else value.shape
 
     def _bind(self, n: int) -> _Bound:
-        """Plan for the first `n` samples. Values that are not local to a pass for this n get arrays of their own."""
-        steps, arrays = self._planned(n, ())
-        weights, parts = self._scheduled(steps, n)
-        if rest := self.elsewhere.keys() - pass_local_values(parts, self.short_lived):
-            steps, arrays = self._planned(n, rest)
+        """Plan for the first `n` samples. Values that are not local to a pass for this n share a further array."""
+        arrays: list[Array] = []
+        weights, parts = self._scheduled(self._planned(n, {}), n)
+        local = pass_local_values(parts, self.short_lived)
+        if rest := {value: span for value, span in uses(parts, self.short_lived).items() if value not in local}:
+            offsets, size = memory.pack(rest, lambda value: n * value.bytes)
+            arrays.append(aligned(size))
+            base = arrays[0].ctypes.data
+            steps = self._planned(n, {value: base + offset for value, offset in offsets.items()})
             weights, parts = self._scheduled(steps, n)
         cut = self._cut(parts)
         base, stride = self.block.ctypes.data + self.private_at + self.private, self.stride
@@ -131,16 +137,14 @@ class Program:
         whole = runtime.Program([*weights, *parts], self.threads) if weights else again
         return _Bound(whole, again, arrays)
 
-    def _planned(self, n: int, values: Collection[Value]) -> tuple[list[list[Step]], list[Array]]:
-        """Return each call's steps on the first `n` samples; unplaced `values` get arrays, others placeholders."""
-        arrays = {value: aligned(n * value.bytes) for value in values}
-        elsewhere = {**self.elsewhere, **{value: array.ctypes.data for value, array in arrays.items()}}
+    def _planned(self, n: int, places: Mapping[Value, int]) -> list[list[Step]]:
+        """Return each call's steps on the first `n` samples; short-lived values are at `places` or placeholders."""
+        elsewhere = {**self.elsewhere, **places}
         base = self.block.ctypes.data
-        steps = [
+        return [
             self._steps(call, n, Scratch(base + place, base + self.private_at, self.stride), elsewhere)
             for call, place in zip(self.calls, self.places, strict=True)
         ]
-        return steps, list(arrays.values())
 
     def _scheduled(self, steps: Sequence[Sequence[Step]], n: int) -> tuple[list[Step], list[Step | Pass]]:
         """Return the steps that depend on steady weights only, and all other steps on the first `n` samples."""

@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 
 NEAR = 512 << 10
 """Target bytes of a portion's arrays: half of a typical L2 cache."""
-WIDE = 2 * NEAR
-"""Maximum bytes per sample in a segment, so that it fits in cache; all its arrays are alive at the same time."""
+WIDE = 8 << 20
+"""Maximum bytes per sample in a segment: a thread's share of a typical L3 cache.
+
+Wide images go through a segment one by one, which is still faster than the whole batch through memory."""
 FULL = 0.75
 """Minimum thread utilization of a segment with batch reductions, whose lanes have a fixed size."""
 
@@ -112,10 +114,10 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
             if number or len(lanes) > 1 or (last.per_row and batched and not per_row):
                 last = Segment()
                 found.append(last)
-            if number == 0 and made.isdisjoint(call.inputs) and (per_row or not batched):
-                last.weights += before
-            else:
-                last.before += before
+            first = number == 0 and made.isdisjoint(call.inputs)
+            for step in before:
+                constant = per_row or not batched or step.work.constant
+                (last.weights if first and constant else last.before).append(step)
             last.per_row += per_row
             last.after += after
             last.values |= batched if per_row else set()

@@ -26,6 +26,17 @@ def pass_local_values(parts: Iterable[Step | Pass], values: Sequence[Value]) -> 
     return {values[number] for number, found in users.items() if len(found) == 1 and -1 not in found}
 
 
+def uses(parts: Iterable[Step | Pass], values: Sequence[Value]) -> dict[Value, tuple[int, int]]:
+    """Return the first and the last part that uses each of `values`, planned as for `pass_local_values`."""
+    spans: dict[Value, tuple[int, int]] = {}
+    for number, part in enumerate(parts):
+        for step in part.steps if isinstance(part, Pass) else [part]:
+            for mention in mentions(step.parameters):
+                value = values[mention.number]
+                spans[value] = spans.get(value, (number, number))[0], number
+    return spans
+
+
 class Slices:
     """Thread-local buffers for those of `values` that a pass uses; `size` is in bytes per thread.
 

@@ -5,6 +5,7 @@ import pytest
 
 from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
+from cnncli.kernels.gemm import dense
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
@@ -60,6 +61,21 @@ def test_runs_with_steady_weights_give_the_bits_of_others(network):
     assert steps(program, 6, again=True) < steps(program, 6, again=False)
     network.evaluate(6)
     assert (network.losses.tobytes(), network.penalty()) == (losses, penalty)
+
+
+def test_a_repeated_run_packs_no_kernel(network):
+    network.predict(6)
+    packing = dense.pack_worker.address("float32")
+    repeated = network.runs["predict"].program.bound[6]
+    assert packing in {step.worker for step in repeated.whole.steps}
+    assert packing not in {step.worker for step in repeated.again.steps}
+
+
+def test_images_too_few_for_all_threads_go_through_shared_memory(network):
+    network.predict(1)
+    program = network.runs["predict"].program
+    apart = sum(value.bytes for value in program.elsewhere)
+    assert sum(array.nbytes for array in program.bound[1].arrays) < 0.7 * apart
 
 
 def test_weights_that_change_between_are_seen(network):

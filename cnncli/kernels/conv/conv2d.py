@@ -11,8 +11,9 @@ channels contiguous.
 
 from typing import NamedTuple
 
+from cnncli.kernels.conv import pointwise
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN, PACKED, Panels, Source, pack
+from cnncli.kernels.gemm.dense import GRAIN, Panels, Source, pack
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
@@ -23,6 +24,10 @@ COPY = "border copied scratch scratch_step"
 CORRELATE = block(
     f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE}"
 )
+
+PACKED = 16
+"""Output pixels from which on packing a kernel pays although it could be read in place: a packed one is contiguous, and
+packed once for all predictions."""
 
 
 class Geometry(NamedTuple):
@@ -90,11 +95,8 @@ def correlate(
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
     blocks = min(rows, max(1, work // (2 * GRAIN)))
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
-    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless:
-        # A 1×1 kernel does not depend on rows: merge them into fewer, longer products.
-        blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)
-        rows, columns = blocks, rows // blocks * columns
-        x = x._replace(shape=(batch, rows, columns, x.shape[3]))
+    if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
+        return pointwise.correlate(x, kernel, filters, out.address, epilogue)
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     return correlate_worker.step(
         x.dtype,

@@ -3,9 +3,10 @@
 Vectors run along the channels. Each output element is one chain of fused multiply-adds, in the order (kh, kw) in the
 forward pass, reversed in the input gradient, and (image, row, column) in the weight gradient.
 
-The forward pass reads the image where it is: a row of output is cut where pixels at the border have fewer taps. The
-weight gradient, whose sums stay in registers over many pixels, first copies lines of the image into thread-local
-scratch, zero-padded, so that its loops need no border cases.
+The forward pass and the input gradient read the image where it is. The usual kernels, 3 × 3 and 5 × 5 without dilation,
+take zeros where a tap is outside (`filter_rows`); for all others, a row of output is cut where pixels at the border
+have fewer taps (`correlate_row`). The weight gradient, whose sums stay in registers over many pixels, first copies
+lines of the image into thread-local scratch, zero-padded, so that its loops need no border cases.
 
 Forward pass and input gradient use the same worker. Output pixels with distance `spread` use the same taps: in the
 forward pass all pixels, with input stride `strides`; in the input gradient, where the output is strided, the pixels of
@@ -13,7 +14,7 @@ one phase (as in `conv2d_gradient`).
 """
 
 from collections.abc import Iterable, Sequence
-from math import gcd
+from math import gcd, inf
 from typing import NamedTuple
 
 import numpy as np
@@ -21,16 +22,27 @@ from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
 from cnncli.kernels.conv.conv2d import Geometry
-from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, gradient_rows, sum_pixels
+from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, gradient_rows, sum_pixels
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
+FILTER = block(
+    "x kernel out blocks height width channels rows columns sy dy top left kernel_row kernel_step first end block "
+    f"low:f high:f {EPILOGUE}"
+)
 WEIGHT = block(f"grad out bias lane lines batch rows columns kh kw top left dy dx {IMAGE}")
+FILTERED = (3, 5)
+"""Taps in a row, and in a column, that `filter_rows` is compiled for."""
+PLANES = 1 << 14
+"""Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
+LIMITS = {"linear": (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
+"""Activations that only limit, and their least and largest values."""
 
 
 class Phase(NamedTuple):
@@ -139,6 +151,8 @@ def _turned(taps: int, stride: int, padding: int, dilation: int) -> Axis:
 
 def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
     """Chunks are blocks of rows of an image, or several images. The step's block is followed by the phases."""
+    if _uniform(rows, columns):
+        return _filter(x, kernel, out, rows, columns, epilogue)
     batch, height, width, channels = out.shape
     work = height * width * channels * kernel.shape[0] * kernel.shape[1]
     blocks = max(1, min(height, work // GRAIN))
@@ -167,9 +181,94 @@ def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis
     return step._replace(parameters=np.concatenate([step.parameters.view(np.int64), table]))
 
 
+def _uniform(rows: Axis, columns: Axis) -> bool:
+    """Whether all pixels have the same taps, of a number and distance that `filter_rows` is compiled for."""
+    down, across = rows.phases[0], columns.phases[0]
+    square = down.taps == across.taps and across.taps in FILTERED
+    return rows.spread == columns.spread == 1 and square and _share(columns.stride, [across.distance]) > 0
+
+
+def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, epilogue: Epilogue) -> Step:
+    """`_correlate` without a copy of the image, for axes that are `_uniform`."""
+    batch, height, width, channels = out.shape
+    (down,), (across,) = rows.phases, columns.phases
+    item, stride, left = bytes_of(x.dtype), columns.stride, -across.shift
+    work = height * width * channels * down.taps * across.taps
+    blocks = min(height, max(1, work // GRAIN))
+    first = min(width, max(0, -(-left // stride)))
+    end = max(first, min(width, (x.shape[2] - across.taps + left) // stride + 1))
+    near = PLANES // (down.taps * x.shape[2] * LINE) * LINE // item
+    low, high = LIMITS.get(epilogue.activation, (-inf, inf))
+    if epilogue.activation in LIMITS:
+        epilogue = epilogue._replace(activation="linear")
+    return filter_worker.step(
+        x.dtype,
+        images(batch, 1 if blocks > 1 else max(1, GRAIN // work), blocks),
+        stride,
+        across.taps,
+        x=x.address,
+        kernel=kernel.address + (down.first * kernel.shape[1] + across.first) * channels * item,
+        out=out.address,
+        blocks=blocks,
+        height=x.shape[1],
+        width=x.shape[2],
+        channels=channels,
+        rows=height,
+        columns=width,
+        sy=rows.stride,
+        dy=down.distance,
+        top=down.shift,
+        left=across.shift,
+        kernel_row=down.step * kernel.shape[1] * channels * item,
+        kernel_step=across.step * channels * item,
+        first=first,
+        end=end,
+        block=min(channels, max(LINE // item, near)),
+        low=low,
+        high=high,
+        **epilogue.fields(x.dtype),
+    )
+
+
 def _share(stride: int, distances: Iterable[int]) -> int:
     """Select the register block for this stride and these tap distances."""
     return stride if stride in SHARED and set(distances) <= {1} else 0
+
+
+@worker(FILTER)
+def filter_worker(real, share, taps):
+    """Process blocks of rows of images."""
+    item = real.bitwidth // 8
+
+    def filter_all(parameters, start, stop, thread):
+        p = fields(parameters, FILTER)
+        step = p.channels * item
+        line = p.width * step
+        low, high = real(p.low), real(p.high)
+        bias = p.bias if p.bias != 0 else p.kernel  # no lane of it is read then, but its address must be valid
+        for unit in range(start, stop):
+            image, block = unit // p.blocks, unit % p.blocks
+            first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
+            x, out = p.x + image * p.height * line, p.out + image * p.rows * p.columns * step
+            for channel in range(0, p.channels, p.block):
+                width, skip = min(p.block, p.channels - channel), channel * item
+                filter_rows(
+                    share,
+                    taps,
+                    (out + skip, p.columns * step, step),
+                    (x + skip, p.height, p.width, line, step),
+                    (first, last, p.sy, p.top, p.dy),
+                    (p.columns, p.left, p.first, p.end),
+                    (p.kernel + skip, p.kernel_row, p.kernel_step, bias + skip, width if p.bias != 0 else 0),
+                    (low, high),
+                    width,
+                    real,
+                )
+            if p.after != 0:
+                written = out + first * p.columns * step
+                call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.channels))
+
+    return filter_all
 
 
 @njit

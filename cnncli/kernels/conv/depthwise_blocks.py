@@ -13,8 +13,8 @@ from cnncli.kernels.jit.target import machine
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
 
-PIXELS = {LINE: (8, 4, 2, 1), LINE // 2: (4, 1)}.get(machine().width, (2, 1))
-"""`correlate_row`: pixels per block, largest first."""
+PIXELS = {LINE: (8, 4, 2, 1), LINE // 2: (4, 2, 1)}.get(machine().width, (2, 1))
+"""Pixels per block of a row, largest first."""
 RUNS = 3, 2
 """`correlate_row`: numbers of adjacent taps in a row that share loads."""
 HIGH = 3 if machine().width == LINE else 1
@@ -91,6 +91,78 @@ def correlate_row(
             write, read, left = write + out_step * done, read + x_step * done, left - done
 
     code.choose(kw, {run: partial(line, run) for run in RUNS if share}, partial(line, 0))
+
+
+@emitted()
+def filter_rows(
+    code: Code,
+    share: int,
+    taps: int,
+    target: list[Vector],
+    image: list[Vector],
+    rows: list[Vector],
+    columns: list[Vector],
+    weights: list[Vector],
+    limits: list[Vector],
+    width: Vector,
+) -> None:
+    """The same as `correlate_row` for rows of pixels with `taps` × `taps` taps, adjacent in a row.
+
+    target: (out, distance of rows, of pixels). image: (x, height, width, distance of rows, of pixels), without zeros
+    around it. rows: (first, end, distance in the image, place of the first one's first tap, distance of taps). columns:
+    (how many, place of the first tap, first pixel with all taps in the image, end of such pixels). weights: (kernel,
+    distance of rows of taps, of taps, bias, `width` or 0 for no bias). limits: the least and the largest result.
+    """
+    (out, out_row, out_step), (x, high, wide, line, step) = target, image
+    (first_row, last_row, row_step, top, down), (count, left, first, end) = rows, columns
+    (kernel, kernel_row, kernel_step, bias, given), (low, most) = weights, limits
+    zeros = code.zeros()
+
+    def channels(index: Vector, mask: Vector | None) -> None:
+        start = code.load(bias, index, code.first(given - index))
+        least, greatest = code.full(low), code.full(most)
+        factors = [
+            [code.load(kernel + kernel_row * i + kernel_step * j, index, mask) for j in range(taps)]
+            for i in range(taps)
+        ]
+
+        def pixels(size: int, q: Vector, places: list[Vector], steps: list[Vector], target: Vector) -> None:
+            """Process a block of pixels; those of block size 0 are one, which has taps beyond the image."""
+            totals = [Variable(start) for _ in range(size or 1)]
+            column = q * share + left
+            for place, forth, weight in zip(places, steps, factors, strict=True):
+                there = (place + column * forth).opaque()
+                for number, those in _places(size or 1, taps, share):
+                    here = there if size else zeros.where((column + number).outside(wide), there)
+                    vector = code.load(here, 0, mask)
+                    for r, j in those:
+                        totals[r].set(vector.fma(weight[j], totals[r].get()))
+                    there = (there + forth).opaque()
+            cell = (target + out_step * q).opaque()
+            for total in totals:
+                value = total.get()
+                value = least.where(value <= least, value)
+                value = greatest.where(value >= greatest, value)
+                code.store(value, cell, index, mask)
+                cell = (cell + out_step).opaque()
+
+        with code.steps(first_row, last_row, code.word(1)) as row:
+            places, steps = [], []
+            for i in range(taps):
+                y = row * row_step + top + down * i
+                beyond = y.outside(high)
+                places.append(zeros.where(beyond, x + y * line + index * code.item))
+                steps.append(code.word(0).where(beyond, step))
+            written, q = out + out_row * row, first
+            with code.loop(count - (end - first)) as k:
+                pixels(0, k.where(k < first, k - first + end), places, steps, written)
+            for size in PIXELS:
+                blocks = (end - q) // size
+                with code.loop(blocks) as b:
+                    pixels(size, q + b * size, places, steps, written)
+                q = q + blocks * size
+
+    code.sweep(code.word(0), width, channels)
 
 
 @emitted()

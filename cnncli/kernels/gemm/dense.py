@@ -72,6 +72,7 @@ def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch:
     factor = Factor(x.address, inputs, 1)
     within = epilogue if epilogue.slopes is None else Epilogue(epilogue.bias)
     product = _product(x.dtype, factor, panels, size, out.address, epilogue=within)
+    before = [step._replace(work=step.work._replace(constant=True)) for step in before]
     return [*before, product, *([] if within is epilogue else epilogue.activated(out))]
 
 

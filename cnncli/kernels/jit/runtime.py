@@ -73,7 +73,8 @@ class Work(NamedTuple):
 
     Unit numbers continue from strand to strand. `rows`: the number of batch rows if the units belong to these rows in
     order, and a row depends only on the same row of other steps' outputs; otherwise 0. `chained`: the units of a grain
-    run in order, one call after another, because they accumulate into the same sums.
+    run in order, one call after another, because they accumulate into the same sums. `constant`: the step reads nothing
+    but weights.
     """
 
     units: int
@@ -81,6 +82,7 @@ class Work(NamedTuple):
     rows: int = 0
     strands: int = 1
     chained: bool = False
+    constant: bool = False
 
     @property
     def chunks(self) -> int:
@@ -324,7 +326,7 @@ class Program:
 
 
 def _line(step: Step, own: np.ndarray[Any, Any] | None) -> tuple[int, ...]:
-    units, grain, rows, strands, _ = step.work
+    units, grain, rows, strands, *_ = step.work
     address, stride = (step.parameters.ctypes.data, 0) if own is None else (own.ctypes.data, own.strides[0])
     return step.worker, address, units, grain, strands, units // rows if rows else 0, stride
 

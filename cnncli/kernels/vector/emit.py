@@ -102,6 +102,13 @@ class Code:
         kind = ir.VectorType(scalar or self.scalar, self.lanes)
         return Vector(self.builder, ir.Constant(kind, [number] * self.lanes))
 
+    def zeros(self) -> Vector:
+        """Return the address of a vector of zeros."""
+        kind = ir.VectorType(self.scalar, self.lanes)
+        array = cgutils.global_constant(self.builder, "zeros", ir.Constant(kind, None))
+        array.align = LINE
+        return Vector(self.builder, self.builder.ptrtoint(array, WORD))
+
     @contextmanager
     def loop(self, count: Vector) -> Iterator[Vector]:
         """Emit a loop over 0 … count - 1 around the code in this context; yields the index."""

@@ -161,6 +161,18 @@ class Vector:
         """True for elements that are greater, or if either operand is NaN."""
         return Vector(self.builder, self.builder.fcmp_unordered(">", self.value, other.value))
 
+    def opaque(self) -> "Vector":
+        """The same integer, of which the optimizer does not know how it was computed.
+
+        It replaces additions by many loop-carried values, more than there are registers.
+        """
+        kind = ir.FunctionType(self.value.type, [self.value.type])
+        return Vector(self.builder, self.builder.asm(kind, "", "=r,0", [self.value], side_effect=False))
+
+    def outside(self, count: "Vector") -> "Vector":
+        """True for integers that are not in 0 … count − 1."""
+        return Vector(self.builder, self.builder.icmp_unsigned(">=", self.value, count.value))
+
     def where(self, condition: "Vector", otherwise: Operand) -> "Vector":
         """Select its own elements where `condition` holds, otherwise those of `otherwise`."""
         other = self.full(otherwise)
