@@ -6,9 +6,8 @@ from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from importlib.resources import files
 from time import perf_counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL.Image import Image
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -17,13 +16,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from cnncli.datasets.sources.image_files import UnusableError
+from cnncli.datasets.sources.image_files import UnusableError, processors
 from cnncli.errors import CnncliError
 from cnncli.serve.engine import Answer, Engine, OverloadedError
-from cnncli.serve.images import decoded, opened
+from cnncli.serve.images import decoded, opened, prepared
 from cnncli.serve.limits import BodyLimit, Limits
 from cnncli.serve.meters import TYPE, Meters
 from cnncli.serve.openapi import description
+
+if TYPE_CHECKING:
+    from cnncli.datasets.images.inputs import Array
 
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 PAGE = {
@@ -47,6 +49,7 @@ class Server:
 
     def __init__(self, engine: Engine, limits: Limits, meters: Meters, hosts: Sequence[str] | None = None) -> None:
         self.engine, self.limits, self.meters, self.hosts = engine, limits, meters, hosts
+        self.decoding = asyncio.Semaphore(processors())
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -66,11 +69,11 @@ class Server:
         """Predictions for the images of the request, in order."""
         invert = _flag(request, "invert")
         named = await self._received(request)
-        images = [self._image(content) for _, content in named]
-        usable = [image for image in images if isinstance(image, Image)]
         async with self._in_time():
+            images = await asyncio.gather(*(self._prepared(content) for _, content in named))
+            usable = [image for image in images if not isinstance(image, str)]
             found = iter(await self._results(self.engine.predict(usable, invert=invert)))
-        answers = [next(found) if isinstance(image, Image) else {"error": image} for image in images]
+        answers = [{"error": image} if isinstance(image, str) else next(found) for image in images]
         if all("error" in answer for answer in answers):
             raise HTTPException(
                 422, "; ".join(_told(name, answer) for (name, _), answer in zip(named, answers, strict=True))
@@ -90,9 +93,7 @@ class Server:
         named = await self._received(request)
         if len(named) != 1:
             raise HTTPException(400, f"explain takes one image; received {len(named)}")
-        image = self._image(named[0][1])
-        if isinstance(image, str):
-            raise HTTPException(422, image)
+        image = opened(named[0][1], self.limits.pixels)
         async with self._in_time():
             (found,) = await self._results([self.engine.explain(image, invert=invert)])
         return JSONResponse(found)
@@ -180,10 +181,13 @@ class Server:
         body = await request.body()
         return [("[0]", body)] if body else []
 
-    def _image(self, content: bytes) -> Image | str:
-        """An image, or what is wrong with it."""
+    async def _prepared(self, content: bytes) -> "Array | str":
+        """An image as the model takes it, or what is wrong with it. As many are decoded at a time as there are CPUs."""
+        form = self.engine.about.form
+        assert form is not None  # of a model that is served
         try:
-            return opened(content, self.limits.pixels)
+            async with self.decoding:
+                return await asyncio.to_thread(prepared, content, self.limits.pixels, form)
         except UnusableError as error:
             return str(error)
 

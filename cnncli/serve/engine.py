@@ -26,6 +26,8 @@ from cnncli.training.events import Notice, OnEvent, notices_to
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+    from cnncli.datasets.images.decode import Form
+    from cnncli.datasets.images.inputs import Array, Input
     from cnncli.serve.meters import Meters
 
 MOST_TOGETHER = 32
@@ -42,18 +44,24 @@ class OverloadedError(Exception):
 
 @dataclass(frozen=True)
 class About:
-    """The model that is being served, as plain data. `loads`: how many times one was loaded."""
+    """The model that is being served: what there is to say of it, and the `form` of its images. `loads`: how many times
+    one was loaded.
+    """
 
     document: Mapping[str, Any]
     classes: Sequence[str]
+    form: Form | None
     loads: int
 
 
 @dataclass(frozen=True, eq=False)
 class _Job:
-    """An image that waits, and what is wanted of it: its prediction, or with `explained` what explains it."""
+    """An image that waits, and what is wanted of it: its prediction, or with `explained` what explains it.
 
-    image: Image
+    To be predicted, it has been made into the model's form: a decoded picture may be a thousand times as large.
+    """
+
+    image: Input
     invert: bool = False
     explained: bool = False
     future: Future[Answer] = field(default_factory=Future)
@@ -81,7 +89,7 @@ class Engine:
     ) -> None:
         self.load, self.most_waiting, self.reload = load, most_waiting, reload
         self.meters, self.on_event = meters, on_event
-        self.about = About({}, (), 0)
+        self.about = About({}, (), None, 0)
         self._jobs: deque[_Job] = deque()
         self._changed = threading.Condition()
         self._stopping = False
@@ -100,8 +108,8 @@ class Engine:
             self._changed.notify_all()
         self._thread.join()
 
-    def predict(self, images: Sequence[Image], *, invert: bool = False) -> list[Future[Answer]]:
-        """The answers to come for images. Raises OverloadedError if not all of them may wait."""
+    def predict(self, images: Sequence[Array], *, invert: bool = False) -> list[Future[Answer]]:
+        """The answers to come for images in the model's form. Raises OverloadedError if not all of them may wait."""
         return self._put([_Job(image, invert) for image in images])
 
     def explain(self, image: Image, *, invert: bool = False) -> Future[Answer]:
@@ -134,7 +142,7 @@ class Engine:
     def _begin(self, served: _Served) -> None:
         """Make a model the one that is served, once it has predicted an image: its kernels are compiled then."""
         served.warm_up()
-        self.about = About(served.document, served.classes, self.about.loads + 1)
+        self.about = About(served.document, served.classes, served.model.form, self.about.loads + 1)
         self.meters.loads.inc()
 
     def _reloaded(self, old: _Served) -> _Served:
@@ -209,7 +217,7 @@ class _Served:
             if prediction.output is None:
                 raise CnncliError(f"{self.model.path}: {prediction.image.problem}")
 
-    def predict(self, images: Sequence[Image], *, invert: bool) -> list[Answer]:
+    def predict(self, images: Sequence[Input], *, invert: bool) -> list[Answer]:
         """The answers for images, in order; those of unusable ones have an "error"."""
         found: list[Answer] = []
         for prediction in self.model.stream(images, invert=invert):
@@ -217,7 +225,7 @@ class _Served:
             found.append(self.reader.answer(prediction).document if usable else {"error": prediction.image.problem})
         return found
 
-    def explain(self, image: Image, *, invert: bool) -> Answer:
+    def explain(self, image: Input, *, invert: bool) -> Answer:
         """What the network saw and Grad-CAM of the predicted class, as PNG. Raises CnncliError, UnusableError."""
         from cnncli.report.plots.explanation import grayed, heat, input_pixels
 

@@ -1,12 +1,17 @@
-"""Images in the bodies of requests."""
+"""Images in the bodies of requests, and what the network is fed of them."""
 
 import base64
 import binascii
 from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from cnncli.datasets.images.decode import Form, pixels
 from cnncli.datasets.sources.image_files import READERS, UnusableError, read_errors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 def opened(content: bytes, most_pixels: int) -> Image.Image:
@@ -20,6 +25,13 @@ def opened(content: bytes, most_pixels: int) -> Image.Image:
                 f"an image must have at most {most_pixels:,} pixels; it has {image.width * image.height:,}"
             )
         return image
+
+
+def prepared(content: bytes, most_pixels: int, form: Form) -> "NDArray[Any]":
+    """An encoded image as the model takes it, uint8 or float32 (H, W, C). Raises UnusableError."""
+    with read_errors(), opened(content, most_pixels) as image:
+        found: NDArray[Any] = pixels(image, form)
+        return found
 
 
 def decoded(text: object) -> bytes:

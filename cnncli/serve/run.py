@@ -15,6 +15,8 @@ from cnncli.serve.limits import Limits
 from cnncli.serve.meters import Meters
 
 BACKLOG = 256
+MOST_CONNECTIONS = 1024
+"""Beyond them, uvicorn answers 503."""
 
 
 def listening(host: str, port: int) -> socket.socket:
@@ -49,6 +51,7 @@ def serve(engine: Engine, limits: Limits, meters: Meters, socket: socket.socket,
         server_header=False,
         lifespan="off",
         timeout_graceful_shutdown=int(limits.seconds) + 1,
+        limit_concurrency=MOST_CONNECTIONS,
         h11_max_incomplete_event_size=1 << 16,
     )
     try:

@@ -94,13 +94,16 @@ def test_brightness_can_be_inverted(app, model, pictures):
 
 
 def test_an_unusable_image_among_others_is_told_by_itself(app, pictures, expected):
-    body, headers = multipart([("a.png", pictures[0]), ("notes.txt", b"no picture"), ("empty.png", b"")])
+    noise = encoded(np.random.default_rng(0).integers(0, 256, (30, 30), np.uint8))
+    files = [("a.png", pictures[0]), ("notes.txt", b"no picture"), ("empty.png", b""), ("cut.png", noise[:-200])]
+    body, headers = multipart(files)
     status, _, body = call(app, "POST", "/predict", body, headers)
-    first, second, third = json.loads(body)["predictions"]
+    first, second, third, fourth = json.loads(body)["predictions"]
     assert status == 200
     assert first["class"] == expected.labels[0]
     assert second["error"].endswith("its content is not a supported image")
     assert third["error"] == "an image must not be empty; received 0 bytes"
+    assert fourth["error"].startswith("can't be read: ")
 
 
 @pytest.mark.parametrize(
