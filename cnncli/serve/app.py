@@ -45,11 +45,15 @@ TRUE = {"1": True, "true": True, "0": False, "false": False}
 
 
 class Server:
-    """Answers requests for what an engine serves. `hosts`: names by which it may be called; None: any."""
+    """Answers requests for what an engine serves. `hosts`: names by which it may be called; None: any.
+
+    Once it is `ending`, each answer is the last one of its connection, so that no client sends a further request there.
+    """
 
     def __init__(self, engine: Engine, limits: Limits, meters: Meters, hosts: Sequence[str] | None = None) -> None:
         self.engine, self.limits, self.meters, self.hosts = engine, limits, meters, hosts
         self.decoding = asyncio.Semaphore(processors())
+        self.ending: Callable[[], bool] = lambda: False
 
     def app(self) -> Starlette:
         """The ASGI application."""
@@ -142,6 +146,8 @@ class Server:
                 self.meters.requests.labels(path, "500").inc()
                 raise
             response.headers.update(SAFE)
+            if self.ending():
+                response.headers["Connection"] = "close"
             self.meters.requests.labels(path, str(response.status_code)).inc()
             self.meters.seconds.labels(path).observe(perf_counter() - began)
             return response

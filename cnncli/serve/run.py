@@ -1,5 +1,6 @@
 """Running the server: its socket, its signals, and the end."""
 
+import asyncio
 import os
 import signal
 import socket
@@ -15,6 +16,8 @@ from cnncli.serve.limits import Limits
 from cnncli.serve.meters import Meters
 
 BACKLOG = 256
+GRACE = 0.5
+"""Seconds between the end of accepting connections and the end of those where nothing is being answered."""
 MOST_CONNECTIONS = 1024
 """Beyond them, uvicorn answers 503."""
 
@@ -43,9 +46,9 @@ def serve(engine: Engine, limits: Limits, meters: Meters, socket: socket.socket,
     The engine has been started. `begun` is called once requests are answered.
     """
     host = socket.getsockname()[0]
-    app = Server(engine, limits, meters, LOOPBACK if host in ("127.0.0.1", "::1") else None).app()
+    server = Server(engine, limits, meters, LOOPBACK if host in ("127.0.0.1", "::1") else None)
     config = uvicorn.Config(
-        app,
+        server.app(),
         log_level="critical",
         access_log=False,
         server_header=False,
@@ -54,8 +57,10 @@ def serve(engine: Engine, limits: Limits, meters: Meters, socket: socket.socket,
         limit_concurrency=MOST_CONNECTIONS,
         h11_max_incomplete_event_size=1 << 16,
     )
+    process = _Graceful(config, begun)
+    server.ending = lambda: process.should_exit
     try:
-        _Graceful(config, begun).run(sockets=[socket])
+        process.run(sockets=[socket])
     finally:
         engine.stop()
 
@@ -70,6 +75,13 @@ class _Graceful(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.begun()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # What clients are just sending on open connections is answered; they are told that it is the last answer there.
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(GRACE)
+        await super().shutdown(sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
