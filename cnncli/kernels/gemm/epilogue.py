@@ -25,7 +25,7 @@ class Epilogue(NamedTuple):
     summand: Tensor | None = None
 
     def fields(self, dtype: str) -> dict[str, int]:
-        """Return the fields of EPILOGUE: addresses of bias, of a function of `activations`, of slopes or summand; or 0."""
+        """Return the fields of EPILOGUE: addresses of bias, a function of `activations`, slopes or summand; or 0."""
         bias, beside = (0 if given is None else given.address for given in (self.bias, self.slopes or self.summand))
         return {"bias": bias, "after": self._after(dtype), "slopes": beside}
 
