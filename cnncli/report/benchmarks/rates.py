@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, share, table, times
 from cnncli.report.benchmarks.runs import benchmark
 
-TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime"}
+TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 SHARE = Goal(65, 80, unit="%")
 SCALING = Goal(1.75)
 SCALED = ("mnist", "vgg_small", "resnet20", "mobilenet_small")
