@@ -15,6 +15,7 @@ from cnncli.ops.conv_pool import ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Loss
+from cnncli.ops.merging import Add
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,21 @@ def folded(call: Call, around: Surroundings) -> Rewritten | None:
     return [weights, replace(product, op=op, inputs=(x, *weights.outputs), outputs=call.outputs)], {product}
 
 
+def sum_after_product(call: Call, around: Surroundings) -> Rewritten | None:
+    """Add a shortcut where the other summand is computed, with the same bits, instead of in a pass of its own."""
+    if not isinstance(call.op, Add) or len(call.inputs) != 2:
+        return None
+    for value, other in (call.inputs, call.inputs[::-1]):
+        producer = around.sole_producer(value)
+        op = producer.op.with_summand() if producer is not None and other.shape == value.shape else None
+        if producer is not None and op is not None and other.batched:
+            return [replace(producer, op=op, inputs=(*producer.inputs, other), outputs=call.outputs)], {producer}
+    return None
+
+
 TRAINING = (probabilities_of_loss, conv_relu_pool, fuse_activation_training)
 """Rewrites before differentiation. `conv_relu_pool` comes first, because it matches the unfused activation."""
-INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, fuse_activation)
+INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation)
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:

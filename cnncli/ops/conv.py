@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Self
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -34,6 +34,9 @@ class Conv2D(Product):
             )
         return self.results(inputs[0].like((*self.window.output(image[0], image[1]), kernel[3])))
 
+    def with_summand(self) -> Self | None:
+        return None if self.adds or self.activation != "linear" else replace(self, adds=True)
+
     def reads(self, x: Value, output: Value) -> Reaches:
         return of_window(self.window, image_shape(x)[:2])
 
@@ -47,9 +50,9 @@ class Conv2D(Product):
         return tape.emit(Conv2DGradInput(self.window, self.groups, x.shape), grad, kernel)
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
-        x, kernel, *bias = inputs
+        x, kernel, *more = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
-        epilogue = self.epilogue(bias, outputs)
+        epilogue = self.epilogue(more, outputs)
         suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)

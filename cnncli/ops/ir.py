@@ -141,6 +141,13 @@ class Op:
         """
         return None
 
+    def with_summand(self) -> Op | None:
+        """Return this operation with a further, last input that is added to its output, for inference.
+
+        None if it is not supported.
+        """
+        return None
+
     def folding(self, inner: int) -> Folding | None:
         """Return how to fold this operation into the preceding product, for inference; None if not supported.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
 from cnncli.kernels.elementwise.activation_names import of_input
-from cnncli.ops.elementwise import Activated, before_activation
+from cnncli.ops.elementwise import Activated, before_activation, titled
 from cnncli.ops.ir import Call, Tape, Value
 from cnncli.ops.merging import Multiply
 from cnncli.ops.reduce import SumRows
@@ -20,15 +20,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Product(Activated):
-    """(x, kernel[, bias]) → f(x · kernel + bias); subclasses define the product.
+    """(x, kernel[, bias][, summand]) → f(x · kernel + bias + summand); subclasses define the product.
 
-    f is `activation`. If its derivative is not computable from its output, training needs `slopes`: a second output, of
-    f′, which is computed where f is.
+    With `adds`, the last input is a summand of the output's shape. f is `activation`. If its derivative is not
+    computable from its output, training needs `slopes`: a second output, of f′, which is computed where f is.
     """
 
     inner_axes: ClassVar[int] = 0
 
     slopes: bool = field(default=False, kw_only=True)
+    adds: bool = field(default=False, kw_only=True)
+
+    @property
+    def title(self) -> str:
+        return titled(f"{type(self).__name__} + add", self.activation) if self.adds else super().title
 
     def with_activation(self, kind: str, *, derivable: bool) -> Self | None:
         op = super().with_activation(kind, derivable=derivable)
@@ -38,13 +43,15 @@ class Product(Activated):
         """Return the outputs, given the first."""
         return (out, out.like()) if self.slopes else (out,)
 
-    def epilogue(self, bias: Sequence[Tensor], outputs: Sequence[Tensor]) -> Epilogue:
-        """Return the kernels' epilogue; `bias` has one tensor or none."""
-        return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation, *outputs[1:])
+    def epilogue(self, more: Sequence[Tensor], outputs: Sequence[Tensor]) -> Epilogue:
+        """Return the kernels' epilogue; `more` are the inputs after the kernel."""
+        *bias, summand = more if self.adds else (*more, None)
+        slopes = outputs[1] if self.slopes else None
+        return kernels.epilogue.Epilogue(bias[0] if bias else None, self.activation, slopes, summand)
 
     def epilogue_flops(self, call: Call) -> int:
-        """FLOPs of bias and activation."""
-        return call.output.size * ((len(call.inputs) > 2) + (self.activation != "linear"))
+        """FLOPs of bias, summand and activation."""
+        return call.output.size * (len(call.inputs) - 2 + (self.activation != "linear"))
 
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None

@@ -134,13 +134,12 @@ def test_a_peer_is_given_a_schedules_first_rate(run, monkeypatch):
     assert started.call_args.args[2]["optimizer"][1]["lr"] == 0.25
 
 
-def test_a_peer_that_only_infers_is_not_asked_to_train(run, monkeypatch):
+@pytest.mark.parametrize(("name", "title"), [("onnxruntime", "ONNX Runtime"), ("openvino", "OpenVINO")])
+def test_a_peer_that_only_infers_is_not_asked_to_train(run, monkeypatch, name, title):
     monkeypatch.setattr(benchmark, "Bench", None)
-    done = run("--against", "onnxruntime")
+    done = run("--against", name)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == (
-        "error: --against onnxruntime needs --inference: ONNX Runtime only infers, it does not train\n"
-    )
+    assert done.stderr == f"error: --against {name} needs --inference: {title} only infers, it does not train\n"
 
 
 def test_a_peer_that_is_missing_or_cannot_is_told_before_anything_is_measured(run, monkeypatch):
@@ -159,6 +158,6 @@ def test_an_unknown_peer_is_told_with_the_known_ones(run):
     done = run("--against", "tensorflw")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == (
-        "error: --against must be one of torch, tensorflow, onnxruntime; received 'tensorflw'; "
+        "error: --against must be one of torch, tensorflow, onnxruntime, openvino; received 'tensorflw'; "
         "did you mean 'tensorflow'?\n"
     )

@@ -48,7 +48,13 @@ def test_a_peer_that_does_not_end_is_ended(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "title"), [("torch", "PyTorch"), ("tensorflow", "Keras and TensorFlow"), ("onnxruntime", "ONNX Runtime")]
+    ("name", "title"),
+    [
+        ("torch", "PyTorch"),
+        ("tensorflow", "Keras and TensorFlow"),
+        ("onnxruntime", "ONNX Runtime"),
+        ("openvino", "OpenVINO"),
+    ],
 )
 def test_without_a_framework_one_line_says_how_to_get_it(monkeypatch, name, title):
     monkeypatch.setattr(extras, "find_spec", lambda module: None)

@@ -67,6 +67,7 @@ REFUSED = {
     "torch": {"exponential", "sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus"},
     "tensorflow": {"threshold"},  # there only defaults go over
     "onnxruntime": {"sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus"},
+    "openvino": {"sparse_plus", "sparse_sigmoid", "sparsemax", "squareplus"},
 }
 
 
@@ -148,7 +149,7 @@ def test_what_has_no_effect_goes_over(framework):
 @pytest.mark.parametrize("framework", FRAMEWORKS)
 def test_an_activation_without_a_translation_is_refused(framework):
     activation = {"squareplus": {"b": 1.0}}
-    called = "squareplus" if framework == "onnxruntime" else "squareplus(b=1.0)"
+    called = "squareplus" if framework in ("onnxruntime", "openvino") else "squareplus(b=1.0)"
     nodes, shape, _ = trained(activation=activation)
     assert refusal(framework, nodes, shape).endswith(f"of l (Dense) with activation {called}")
     layer = LAYERS.parse({"Activation": {"activation": activation}})
@@ -181,7 +182,7 @@ def test_arguments_of_a_loss_that_would_be_dropped_are_refused(loss, what):
 def test_graphs_are_built_without_the_other_frameworks():
     script = """
 import json, sys
-for name in ("onnx", "onnxruntime", "torch", "keras", "tensorflow"):
+for name in ("onnx", "onnxruntime", "openvino", "torch", "keras", "tensorflow"):
     sys.modules[name] = None  # whoever imports it fails
 from cnncli.interop.peers.peer import FRAMEWORKS
 from cnncli.spec.spec import load

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     metavar="NAME[,NAME]",
     callback=lambda _, __, names: [part.strip() for name in names for part in name.split(",")],
     multiple=True,
-    help="Also time torch, tensorflow, or (with --inference) onnxruntime.",
+    help="Also time torch, tensorflow, or (with --inference) onnxruntime, openvino.",
 )
 @json_option
 def command(

@@ -22,10 +22,11 @@ class Graph:
     """Nodes, constants and weights of the graph of `model`, whose operations are `calls`.
 
     `sources` maps values not needed in ONNX to the values read instead. `flattened` maps values of one axis whose
-    elements are in ONNX' order to their original shape.
+    elements are in ONNX' order to their original shape. `peer` is who the graph is for, in refusals.
     """
 
-    def __init__(self, model: Model, lowered: Lowered, calls: Sequence[Call]) -> None:
+    def __init__(self, model: Model, lowered: Lowered, calls: Sequence[Call], peer: str) -> None:
+        self.peer = peer
         self.layers = {node.name: type(node.layer).__name__ for node in model.nodes}
         self.input, self.output, self.calls = lowered.input, lowered.output, calls
         self.parameters = {parameter.value: parameter.name for parameter in lowered.parameters}
@@ -39,7 +40,7 @@ class Graph:
 
     def refusal(self, call: Call, how: str = "") -> UsageError:
         """Return the error for an operation without an equivalent."""
-        return no_counterpart("onnxruntime", f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}")
+        return no_counterpart(self.peer, f"{call.owner} ({self.layers[call.owner]}){how and f' {how}'}")
 
     def choice(self, call: Call, known: Mapping[str, Found], name: str, what: str) -> Found:
         """Look up `name`, such as a call's activation, in `known`. Raises UsageError if it is missing."""

@@ -1,4 +1,4 @@
-"""Translation of a model to a graph of ONNX operators, as plain data for `onnxruntime_peer`. Does not import ONNX.
+"""Translation of a model to a graph of ONNX operators, as plain data for `onnx_model`. Does not import ONNX.
 
 Operations are translated rather than layers, so any layer made of supported operations works, third-party ones
 included.
@@ -40,6 +40,7 @@ def translate(
     *,
     rescale: float | str | None = None,
     dtype: str = "float32",
+    peer: str = "onnxruntime",
 ) -> dict[str, Any]:
     """Return the inference graph as JSON-serializable data; training settings are ignored.
 
@@ -49,11 +50,11 @@ def translate(
     the names of its inputs and outputs, and its attributes. `constants`: scalars and small arrays, int64 if all
     elements are int, otherwise float32. `weights`: float32, by the names in the model, each transformed by
     `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's output; its input is "input".
-    Raises UsageError for an operation without an equivalent.
+    Raises UsageError for an operation without an equivalent, which says that `peer` has none.
     """
     lowered = lower(model)
     calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
-    graph = Graph(model, lowered, calls)
+    graph = Graph(model, lowered, calls, peer)
     if rescale is not None:
         graph.scale_input(dtype, *scaling(rescale_for(model, rescale), dtype))
     for call in calls:

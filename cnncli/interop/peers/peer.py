@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any, NamedTuple, Self
@@ -114,4 +115,7 @@ FRAMEWORKS = {
     "torch": Framework("PyTorch", ("torch",), "torch_peer.py", to_torch),
     "tensorflow": Framework("Keras and TensorFlow", ("keras", "tensorflow"), "tensorflow_peer.py", to_keras),
     "onnxruntime": Framework("ONNX Runtime", ("onnx", "onnxruntime"), "onnxruntime_peer.py", to_onnx, trains=False),
+    "openvino": Framework(
+        "OpenVINO", ("onnx", "openvino"), "openvino_peer.py", partial(to_onnx, peer="openvino"), trains=False
+    ),
 }

@@ -53,15 +53,30 @@ def in_place(kind: str, dtype: str, *, slopes: bool = False) -> int:
     return (in_place_with_slopes_worker if slopes else in_place_worker).address(dtype, kind)
 
 
+def of_sum(kind: str, dtype: str) -> int:
+    """The address of a C function (x, other, count): x[:count] = f(x[:count] + other[:count]), both being addresses.
+
+    Raises ValueError as `forward` does; "linear" is a kind here.
+    """
+    if kind != "linear":
+        parts(kind)
+    return of_sum_worker.address(dtype, kind)
+
+
 def _valued(function: Callable[..., Vector], gradient: Callable[..., Vector]) -> Callable[..., tuple[Vector, Vector]]:
     """Return the formula of both f(x) and f′(x), which share what they have in common, for a kind in `OF_INPUT`."""
     return lambda x, *constants: (function(x, *constants), gradient(x, x.full(1.0), *constants))
+
+
+def _summed(function: Callable[..., Vector]) -> Callable[..., Vector]:
+    return lambda x, other, *constants: function(x + other, *constants)
 
 
 KINDS = {kind: number for number, kind in enumerate(FORMULAS)}
 """The index of each kind in the formulas."""
 _functions = elementwise(*(function for function, _ in FORMULAS.values()))
 _with_slopes = elementwise(*(_valued(function, gradient) for function, gradient in FORMULAS.values()))
+_of_sums = elementwise(*map(_summed, (function for function, _ in FORMULAS.values())), lambda x, other: x + other)
 _gradients = elementwise(*(gradient for _, gradient in FORMULAS.values()))
 
 
@@ -115,6 +130,18 @@ def in_place_with_slopes_worker(real, kind):
         _with_slopes(number, (x,), (x, slopes), 0, count, constants, real)
 
     return activation_in_place_with_slopes
+
+
+@function
+def of_sum_worker(real, kind):
+    """x = f(x + other) for `count` elements."""
+    linear = kind == "linear"
+    number, constants = (len(KINDS), ()) if linear else (KINDS[parts(kind)[0]], constants_of(kind, real))
+
+    def activation_of_sum(x, other, count):
+        _of_sums(number, (x, other), (x,), 0, count, constants, real)
+
+    return activation_of_sum
 
 
 @worker(BACKWARD)

@@ -84,6 +84,20 @@ def _await(typing_context, address, count):
     return types.void(types.intp, types.intp), generate
 
 
+@intrinsic
+def _threads(typing_context):
+    """The number of threads that Numba has for this one, by the function that its parallel regions call.
+
+    `numba.get_num_threads` takes two microseconds in Python, and code that calls it cannot be cached.
+    """
+
+    def generate(context, builder, signature, arguments):
+        kind = ir.FunctionType(ir.IntType(types.intp.bitwidth), [])
+        return builder.call(cgutils.get_or_insert_function(builder.module, kind, "get_num_threads"), [])
+
+    return types.intp(), generate
+
+
 def _pause(builder: ir.IRBuilder) -> None:
     """Emit the processor's spin-wait hint."""
     if platform.machine() in ("x86_64", "AMD64"):
@@ -147,6 +161,8 @@ DRIVER = [types.void(TABLE, TABLE, TABLE, types.intp, types.intp)]
 def _run(steps, passes, moves, counters, threads):
     """Run the passes in order, in one parallel region; without a parallel region on one thread.
 
+    `threads`: the maximum number, of those that Numba has for the calling thread (asking in Python takes longer).
+
     steps: int64 (count, 7): worker address, parameters address, units per strand, units per chunk, strands, units per
     row of the batch, and stride in bytes between the threads' parameters (0: shared).
     passes: int64 (count, 8): first step, last step + 1, rows, rows per lane (0: a pass of one step with its own
@@ -154,6 +170,7 @@ def _run(steps, passes, moves, counters, threads):
     0's parameters, stride in bytes between threads, value of the word for row 0, increment per thread, and decrement
     per row. counters: address of COUNTERS bytes per pass.
     """
+    threads = min(threads, _threads())
     if threads == 1:
         for number in range(passes.shape[0]):
             for chunk in range(passes[number, 5]):

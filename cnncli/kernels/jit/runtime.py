@@ -307,13 +307,13 @@ class Program:
         self.moves = np.array(moves, np.int64).reshape(-1, 5)
         self.counters = np.zeros(COUNTERS // 8 * len(passes), np.int64)
         self.counters_at = self.counters.ctypes.data  # `ctypes.data` takes microseconds
-        self.most = max([part.chunks for part in parts], default=1)
+        most = max([part.chunks for part in parts], default=1)
+        self.most = max(1, most if threads is None else min(threads, most))
 
     def run(self) -> None:
         """Run all parts in order in one compiled call; blocks while another Python thread runs a program."""
-        count = threads() if self.threads is None else min(self.threads, threads())
         with _turn:
-            drive(self.table, self.passes, self.moves, self.counters_at, max(1, min(count, self.most)))
+            drive(self.table, self.passes, self.moves, self.counters_at, self.most)
 
     def _parameters(self, step: Step) -> np.ndarray[Any, Any]:
         """Return thread-local copies of a step's block: int64 (threads, words), rows padded to whole cache lines."""

@@ -8,7 +8,18 @@ from pathlib import Path
 from cnncli.report.benchmarks.figures import Figures, commands, table
 from cnncli.report.benchmarks.runs import output
 
-PACKAGES = ("cnncli", "numba", "numpy", "llvmlite", "torch", "keras", "tensorflow", "tensorflow-cpu", "onnxruntime")
+PACKAGES = (
+    "cnncli",
+    "numba",
+    "numpy",
+    "llvmlite",
+    "torch",
+    "keras",
+    "tensorflow",
+    "tensorflow-cpu",
+    "onnxruntime",
+    "openvino",
+)
 PEAK = "from cnncli.kernels.jit.peak import peak; print(max(peak({threads}) for _ in range({rounds})))"
 GIGA = 1e9
 

@@ -8,7 +8,7 @@ from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, shar
 from cnncli.report.benchmarks.runs import benchmark
 from cnncli.spec.init.networks import MODELS
 
-TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime"}
+TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 SHARE = Goal(65, 80, unit="%")
 SCALING = Goal(1.75)
 SCALED = ("mnist", "vgg_small", "resnet20", "mobilenet_small")
