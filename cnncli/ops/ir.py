@@ -134,6 +134,13 @@ class Op:
         """
         raise NotImplementedError
 
+    def narrow(self, call: Call) -> bool:
+        """Whether its kernels also take batched real inputs, and give such outputs, stored as bfloat16.
+
+        Each of them may then be stored as bfloat16 or not; all other inputs and outputs stay float32.
+        """
+        return False
+
     def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
         """Return this operation with a fused activation; None if it is not supported.
 

@@ -1,6 +1,6 @@
-"""Storage dtypes of arrays, by NumPy's names."""
+"""Storage dtypes of arrays, by NumPy's names; NumPy holds bfloat16, the upper half of a float32, as uint16."""
 
-BYTES = {"float64": 8, "float32": 4, "int64": 8, "int32": 4, "uint8": 1}
+BYTES = {"float64": 8, "float32": 4, "bfloat16": 2, "int64": 8, "int32": 4, "uint8": 1}
 
 
 def bytes_of(dtype: str) -> int:
