@@ -1,0 +1,38 @@
+"""Every layer with bfloat16 activations: near float32; kernels that store it round what those of float32 compute."""
+
+import numpy as np
+import pytest
+
+from cnncli.graph import precision
+from cnncli.layers.layer import LAYERS
+from cnncli.layers.vocabulary import layers
+from cnncli.ops.product import Product
+from tests.layers.harness import LayerHarness
+from tests.reference import bfloat16
+
+EXAMPLES = [
+    pytest.param(name, dict(example.arguments), list(example.inputs), id=f"{name}-{number}")
+    for name, cls in layers().items()
+    for number, example in enumerate(cls.examples)
+]
+
+
+def results(name, arguments, shapes, *, mixed=True):
+    """The output and the gradients in training, and the operations. Inputs are numbers that bfloat16 has."""
+    layer = LAYERS.parse({name: arguments})
+    one = LayerHarness(layer, shapes, batch=2, dtype="float32", training=True, mixed=mixed).fill(0)
+    for array in (*one.inputs, one.cotangent):
+        array[...] = bfloat16.widen(bfloat16.narrow(array))
+    return [one.run(), *one.gradients()], [call.op for call in one.program.calls]
+
+
+@pytest.mark.parametrize(("name", "arguments", "shapes"), EXAMPLES)
+def test_kernels_that_store_bfloat16_round_what_those_of_float32_compute(name, arguments, shapes, monkeypatch):
+    got, ops = results(name, arguments, shapes)
+    exact, _ = results(name, arguments, shapes, mixed=False)
+    for array, near in zip(got, exact, strict=True):  # by the mean: a rounded number may lie beyond a kink
+        assert np.abs(array - near).mean() < 0.01 * max(1.0, np.abs(near).max())
+    if not any(isinstance(op, Product) for op in ops):
+        monkeypatch.setattr(precision._Rewriting, "_narrow", lambda self, call: False)
+        for array, cast in zip(got, results(name, arguments, shapes)[0], strict=True):
+            np.testing.assert_array_equal(array, cast)
