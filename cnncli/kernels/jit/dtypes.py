@@ -8,3 +8,8 @@ def bytes_of(dtype: str) -> int:
     if dtype not in BYTES:
         raise ValueError(f"the dtype of an array must be one of {', '.join(BYTES)}; received {dtype!r}")
     return BYTES[dtype]
+
+
+def dtype_of_sums(dtype: str) -> str:
+    """Return the dtype that products of `dtype` are summed in: float32 for bfloat16."""
+    return "float32" if dtype == "bfloat16" else dtype
