@@ -9,6 +9,7 @@ from math import gcd
 from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
+from cnncli.kernels.conv import conv2d_weight_bfloat16
 from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
@@ -86,8 +87,10 @@ def grad_input(
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """The adjoint of `forward` in the kernel, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F).
+    x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F). x and grad may both be bfloat16; out is not.
     """
+    if x.dtype == "bfloat16":
+        return conv2d_weight_bfloat16.grad_weight(x, grad, out, geometry, scratch)
     lanes, panel, product, *_ = microkernel.family(x.dtype)
     filters = grad.shape[3]
     width = filters // geometry.groups
