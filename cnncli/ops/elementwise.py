@@ -118,6 +118,7 @@ class Softmax(Elementwise):
     """exp(x)/Σexp(x) along the last axis, or another of its kind: "log_softmax", "sparsemax"."""
 
     as_whole: ClassVar[bool] = True
+    reads_exactly: ClassVar[bool] = True
 
     kind: str = "softmax"
 

@@ -98,6 +98,10 @@ class Op:
     """True if output elements are input elements, zeros, or means of these: the value range of pixels is preserved."""
     overwrites: ClassVar[int | None] = None
     """Index of the input the output may overwrite (in-place), if that input has no later use."""
+    widens: ClassVar[bool] = False
+    """True if its kernels that read bfloat16 also write float32 (see `narrow`)."""
+    reads_exactly: ClassVar[bool] = False
+    """True if what it reads is not rounded to bfloat16: it stays float32."""
     inner_axes: ClassVar[int | None] = None
     """For a product (x, kernel[, bias]): the number of kernel axes after the filter axis."""
 
@@ -135,10 +139,7 @@ class Op:
         raise NotImplementedError
 
     def narrow(self, call: Call) -> bool:
-        """Whether its kernels also take batched real inputs, and give such outputs, stored as bfloat16.
-
-        Each of them may then be stored as bfloat16 or not; all other inputs and outputs stay float32.
-        """
+        """Whether its kernels also take bfloat16: for all batched real inputs and outputs; all others stay float32."""
         return False
 
     def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
