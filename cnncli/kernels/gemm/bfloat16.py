@@ -11,10 +11,11 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from cnncli.kernels.gemm.emitter import Emitter, splat
-from cnncli.kernels.gemm.narrow import INT, BFloat, narrow, pairs
+from cnncli.kernels.gemm.narrow import INT, narrow, pairs
 from cnncli.kernels.gemm.product import product
 from cnncli.kernels.gemm.rearrange import border, transpose
 from cnncli.kernels.jit.target import Machine, machine
+from cnncli.kernels.vector.lanes import BFloat
 
 HIGH = 0xFFFF0000
 """The bits of a pair's second number; those of its value as float32."""
@@ -67,11 +68,10 @@ def way(target: Machine | None = None) -> str:
 
 
 def write(target: Machine) -> Emitter:
-    """Emit the family: `product`, in the way of `target`, and what prepares its factors and rounds its sums."""
-    rounds = way(target) == "avx512_bf16"
-    emit = Dots(target) if rounds else Widened(target)
-    for function in (product, border, transpose):
+    """Emit the family: `product`, in the way of `target`, and what prepares its factors and rounds its sums.
+
+    Rounding is that of `Vector.bfloat16`, for this machine."""
+    emit = Dots(target) if way(target) == "avx512_bf16" else Widened(target)
+    for function in (product, border, transpose, narrow, pairs):
         function(emit)
-    narrow(emit, rounds=rounds)
-    pairs(emit, rounds=rounds)
     return emit

@@ -1,8 +1,4 @@
-"""Conversions for products of bfloat16: rounding to it, and making the pairs that products multiply.
-
-Rounding is to the nearest, ties to even; NaN stays NaN. Where the processor has an instruction for it (AVX-512 BF16),
-that takes denormal numbers as zero.
-"""
+"""Conversions for products of bfloat16: rounding to it, and making the pairs that products multiply."""
 
 from collections.abc import Callable, Iterator
 
@@ -10,39 +6,27 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from cnncli.kernels.gemm.emitter import WORD, Emitter, splat
+from cnncli.kernels.vector.lanes import Vector
 
 NARROW = ("out", "out_row", "x", "x_row", "rows", "columns")
 PAIRS = ("out", "out_row", "x", "x_row", "partner", "rows", "columns")
 HALF, INT, FLOAT = ir.IntType(16), ir.IntType(32), ir.FloatType()
 
 
-class BFloat(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, which llvmlite does not name."""
-
-    def _to_string(self) -> str:
-        return "bfloat"
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, BFloat)
-
-    def __hash__(self) -> int:
-        return hash(BFloat)
-
-
-def narrow(emit: Emitter, *, rounds: bool) -> None:
-    """out[r, c] = x[r, c], rounded from float32 to bfloat16; strides in bytes. `rounds`: the processor can."""
+def narrow(emit: Emitter) -> None:
+    """out[r, c] = x[r, c], rounded from float32 to bfloat16; strides in bytes."""
     builder, p = emit.function("narrow", NARROW)
     for lanes, out, x in _pieces(emit, builder, p, (2, 4)):
-        _store(builder, _rounded(builder, _load(builder, x, FLOAT, lanes), lanes, rounds=rounds), out)
+        _store(builder, _rounded(builder, x, lanes), out)
     builder.ret_void()
 
 
-def pairs(emit: Emitter, *, rounds: bool) -> None:
+def pairs(emit: Emitter) -> None:
     """Emit `pairs`, of float32 numbers, which are rounded, and `interleave`, of bfloat16 numbers.
 
     out[r, c], 32 bits, is the pair of x[r, c] and the number `partner` bytes after it; x[r, c] and 0 if `partner` is 0.
     """
-    _pairs(emit, "pairs", 4, lambda at, x, lanes: _rounded(at, _load(at, x, FLOAT, lanes), lanes, rounds=rounds))
+    _pairs(emit, "pairs", 4, _rounded)
     _pairs(emit, "interleave", 2, lambda at, x, lanes: _load(at, x, HALF, lanes))
 
 
@@ -84,18 +68,9 @@ def _pieces(
             lanes //= 2
 
 
-def _rounded(builder: ir.IRBuilder, x: ir.Value, lanes: int, *, rounds: bool) -> ir.Value:
-    """Round float32 numbers to bfloat16, as 16-bit integers."""
-    if rounds:
-        return builder.bitcast(builder.fptrunc(x, _kind(BFloat(), lanes)), _kind(HALF, lanes))
-    kind = _kind(INT, lanes)
-    bits = builder.bitcast(x, kind)
-    upper = builder.lshr(bits, _constant(kind, 16))
-    even = builder.and_(upper, _constant(kind, 1))
-    nearest = builder.lshr(builder.add(builder.add(bits, _constant(kind, 0x7FFF)), even), _constant(kind, 16))
-    nan = builder.fcmp_unordered("uno", x, x)
-    quiet = builder.or_(upper, _constant(kind, 0x40))
-    return builder.trunc(builder.select(nan, quiet, nearest), _kind(HALF, lanes))
+def _rounded(builder: ir.IRBuilder, address: ir.Value, lanes: int) -> ir.Value:
+    """Load float32 numbers and round them."""
+    return Vector(builder, _load(builder, address, FLOAT, lanes)).bfloat16().value
 
 
 def _kind(scalar: ir.Type, lanes: int) -> ir.Type:
