@@ -38,7 +38,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     target, after = partial_sums(summed, parts, scratch)
     panel = microkernel.family(x.dtype).panel
     padded = -(-filters // panel) * panel
-    cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
+    cut = portions(batch, (-(-rows // 2), -(-columns // 2)), (channels + padded) * item)
     tile_step, square_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, padded))
     copy = cut.pixels * channels * item
     tiles = copy + 4 * cut.capacity * filters * item
