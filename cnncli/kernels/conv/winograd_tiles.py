@@ -108,6 +108,53 @@ def spread_tile(code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, 
     code.sweep(code.word(0), channels, body)
 
 
+def _store_pairs(
+    code: Code,
+    transform: Transform,
+    columns: Sequence[Sequence[Vector]],
+    place: tuple[Vector, Vector],
+    index: Vector,
+    mask: Vector | None,
+) -> None:
+    """Transform two squares, two columns apart, and store pairs of their elements; place: (out, step)."""
+    out, step = place
+    size = len(columns[0])
+    half = [transform(column) for column in columns]
+    squares = [
+        [value for row in zip(*half[2 * k : 2 * k + size], strict=True) for value in transform(row)] for k in range(2)
+    ]
+    for position, both in enumerate(zip(*squares, strict=True)):
+        code.store(_pair(*both), out + step * position, index, mask)
+
+
+@emitted()
+def spread_tile_pair(
+    code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, channels: Vector
+) -> None:
+    """As `spread_tile`, of the tile at x and the next one, into pairs of bfloat16 numbers."""
+    code.lanes = machine().width // 4
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        columns = [[code.load(x + row * i + pixel * j, index, mask) for i in range(4)] for j in range(6)]
+        _store_pairs(code, _input_transform, columns, (out, step), index, mask)
+
+    code.sweep(code.word(0), channels, body)
+
+
+@emitted()
+def spread_gradient_pair(
+    code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, filters: Vector
+) -> None:
+    """As `spread_gradient`, of the square at x and the next one, into pairs of bfloat16 numbers."""
+    code.lanes = machine().width // 4
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        columns = [[code.load(x + row * i + pixel * j, index, mask) for i in range(2)] for j in range(4)]
+        _store_pairs(code, _gradient_transform, columns, (out, step), index, mask)
+
+    code.sweep(code.word(0), filters, body)
+
+
 def _pixels(code: Code, x: Vector, step: Vector, index: Vector, mask: Vector | None) -> list[Vector]:
     """Aᵀ m A: the four pixels of a tile, row by row."""
     square = [[code.load(x + step * (4 * i + j), index, mask, scalar=code.scalar) for j in range(4)] for i in range(4)]
