@@ -10,15 +10,12 @@ from typing import ClassVar
 from llvmlite import ir
 from numba.core import cgutils
 
-from cnncli.kernels.gemm.emitter import Emitter, splat
-from cnncli.kernels.gemm.narrow import INT, narrow, pairs
+from cnncli.kernels.gemm.emitter import WORD, Emitter, splat
+from cnncli.kernels.gemm.narrow import HALF, INT, narrow, pairs
 from cnncli.kernels.gemm.product import product
 from cnncli.kernels.gemm.rearrange import border, transpose
 from cnncli.kernels.jit.target import Machine, machine
 from cnncli.kernels.vector.lanes import BFloat
-
-HIGH = 0xFFFF0000
-"""The bits of a pair's second number; those of its value as float32."""
 
 
 class Dots(Emitter):
@@ -49,16 +46,20 @@ class Widened(Emitter):
 
     def __init__(self, target: Machine) -> None:
         super().__init__(target, 4)
+        self.pairs = ir.VectorType(INT, self.lanes)
 
     def factors(self, builder: ir.IRBuilder, address: ir.Value, term: int) -> ir.Value:
-        return self._widened(builder, self.load(builder, address, ir.VectorType(INT, self.lanes)), term)
+        # Of two types, so that LLVM loads pairs once for each term: it would lack registers to keep them.
+        kind = ir.VectorType(ir.FloatType() if term else INT, self.lanes)
+        pairs, half = builder.bitcast(self.load(builder, address, kind), self.pairs), 0xFFFF0000 if term else 16
+        bits = ir.Constant(self.pairs, [half] * self.lanes)
+        return builder.bitcast(builder.and_(pairs, bits) if term else builder.shl(pairs, bits), self.vector)
 
     def factor(self, builder: ir.IRBuilder, address: ir.Value, term: int) -> ir.Value:
-        return self._widened(builder, splat(builder, self.load(builder, address, INT), self.lanes), term)
-
-    def _widened(self, builder: ir.IRBuilder, pairs: ir.Value, term: int) -> ir.Value:
-        bits = ir.Constant(pairs.type, [HIGH if term else 16] * self.lanes)
-        return builder.bitcast(builder.and_(pairs, bits) if term else builder.shl(pairs, bits), self.vector)
+        place = builder.inttoptr(builder.add(address, WORD(2 * term)), HALF.as_pointer())
+        twice = splat(builder, builder.load(place, align=2), 2 * self.lanes)
+        bits = ir.Constant(self.pairs, [16] * self.lanes)
+        return builder.bitcast(builder.shl(builder.bitcast(twice, self.pairs), bits), self.vector)
 
 
 def way(target: Machine | None = None) -> str:
@@ -67,11 +68,17 @@ def way(target: Machine | None = None) -> str:
     return "avx512_bf16" if "+avx512bf16" in features else "widened"
 
 
+def emitter(target: Machine) -> Emitter:
+    """Return what emits products in the way of `target`."""
+    return Dots(target) if way(target) == "avx512_bf16" else Widened(target)
+
+
 def write(target: Machine) -> Emitter:
     """Emit the family: `product`, in the way of `target`, and what prepares its factors and rounds its sums.
 
-    Rounding is that of `Vector.bfloat16`, for this machine."""
-    emit = Dots(target) if way(target) == "avx512_bf16" else Widened(target)
+    Rounding is that of `Vector.bfloat16`, for this machine.
+    """
+    emit = emitter(target)
     for function in (product, border, transpose, narrow, pairs):
         function(emit)
     return emit
