@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.product import Product
+from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
@@ -40,6 +40,9 @@ class Conv2D(Product):
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells * call.inputs[1].shape[2] + self.epilogue_flops(call)
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[2])
+
     def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
         return tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
 
@@ -69,6 +72,9 @@ class Conv2DGradInput(Op):
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[1].shape[2]
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[3] // self.groups)
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
@@ -90,6 +96,9 @@ class Conv2DGradWeight(Op):
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * 2 * self.window.cells * self.kernel[2]
+
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(self.kernel[2])
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])

@@ -5,9 +5,13 @@ import ctypes
 import numpy as np
 import pytest
 
+from cnncli.kernels.gemm import bfloat16 as bfloat16_products
 from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm.product import product as emit_product
+from cnncli.kernels.jit import object_files
 from cnncli.kernels.jit.target import machine
-from tests.kernels.support import DTYPES, assert_close, normal, unwritten
+from tests.kernels import bfloat16
+from tests.kernels.support import DTYPES, MARGIN, assert_close, normal, unwritten
 
 
 def call(address, *arguments):
@@ -89,3 +93,44 @@ def test_a_part_of_an_image_has_zeros_around_it(first, left):
         place = first, rows, left, columns
         call(family.border, out.ctypes.data, x.ctypes.data + 4 * start, 4, 5, 6 * 4, channels * 4, *place)
         assert_close(out, padded[:, :, start : start + channels])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 16, 30, 37])
+def test_numbers_are_rounded_to_bfloat16_and_paired(columns):
+    rng, family = np.random.default_rng(4), microkernel.family("bfloat16")
+    x = normal(rng, "float32", 6, columns)
+    expected = bfloat16.rounded(x)
+    out = bfloat16.unwritten(3, columns)
+    call(family.narrow, out.ctypes.data, 2 * columns, x.ctypes.data, 8 * columns, 3, columns)
+    np.testing.assert_array_equal(out, expected[::2])
+    stored = np.ascontiguousarray(expected)
+    for address, source in ((family.pairs, x), (family.interleave, stored)):
+        for partner in (source.strides[0], 0):
+            out = bfloat16.unwritten(3, columns, 2)
+            place = source.ctypes.data, 2 * source.strides[0], partner, 3, columns
+            call(address, out.ctypes.data, 4 * columns, *place)
+            np.testing.assert_array_equal(out[..., 0], expected[::2])
+            np.testing.assert_array_equal(out[..., 1], expected[1::2] if partner else np.zeros_like(expected[1::2]))
+            assert (np.r_[out.base[:MARGIN], out.base[-MARGIN:]] == bfloat16.SPOILT).all()
+
+
+@pytest.mark.parametrize("way", [bfloat16_products.Dots, bfloat16_products.Widened])
+def test_both_ways_multiply_pairs(way):
+    if way is bfloat16_products.Dots and bfloat16_products.way() != "avx512_bf16":
+        pytest.skip("this processor has no AVX-512 BF16")
+    emit = way(machine())
+    emit_product(emit)
+    address = object_files.addresses(emit.compiled(), machine())("product")
+    rng, panel = np.random.default_rng(5), 2 * emit.lanes
+    for rows in range(1, 16):
+        for columns in (1, emit.lanes, emit.lanes + 1, panel, panel + 3):
+            a, b = bfloat16.normal(rng, 2, rows, 6), bfloat16.normal(rng, 2, 6, columns)
+            init, out = normal(rng, "float32", columns), unwritten("float32", rows, columns)
+            panels = -(-columns // panel)
+            packed = np.zeros((2, 6, panels * panel), np.uint16)
+            packed[:, :, :columns] = b
+            packed = np.ascontiguousarray(packed.reshape(2, 3, 2, panels, panel).transpose(0, 3, 1, 4, 2))
+            place = a.ctypes.data, 12, 4, 12 * rows, packed.ctypes.data, *packed.strides[2::-1]
+            call(address, out.ctypes.data, 4 * columns, init.ctypes.data, 0, rows, columns, *place, 3, 2)
+            expected = (bfloat16.widened(a) @ bfloat16.widened(b)).sum(axis=0) + init
+            assert_close(out, expected, 12)

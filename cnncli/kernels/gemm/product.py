@@ -6,7 +6,7 @@ The number of sums per variant depends on the number of registers and does not a
 from llvmlite import ir
 from numba.core import cgutils
 
-from cnncli.kernels.gemm.emitter import WORD, Emitter, phi, splat
+from cnncli.kernels.gemm.emitter import WORD, Emitter, phi
 from cnncli.kernels.jit.target import Machine
 
 LEFT, RIGHT = ("a", "a_row", "a_step", "a_batch"), ("b", "b_row", "b_panel", "b_batch")
@@ -60,14 +60,15 @@ def variant(emit: Emitter, vectors: int, rows: int) -> ir.Function:
     builder.position_at_end(steps)
     k, a, b = (phi(builder, WORD, (v, batches)) for v in (WORD(0), a_batch, b_batch))
     inner = [phi(builder, emit.vector, (total, batches)) for total in outer]
-    columns = [
-        emit.load(builder, builder.add(b, WORD(v * emit.lanes * emit.item)), emit.vector) for v in range(vectors)
-    ]
-    sums = []
-    for r in range(rows):
-        value = emit.load(builder, builder.add(a, builder.mul(p["a_row"], WORD(r))), emit.scalar)
-        value = splat(builder, value, emit.lanes)
-        sums += [emit.fma(builder, value, columns[v], inner[r * vectors + v]) for v in range(vectors)]
+    sums: list[ir.Value] = list(inner)
+    for term in emit.terms:
+        columns = [
+            emit.factors(builder, builder.add(b, WORD(v * emit.lanes * emit.item)), term) for v in range(vectors)
+        ]
+        for r in range(rows):
+            value = emit.factor(builder, builder.add(a, builder.mul(p["a_row"], WORD(r))), term)
+            for v in range(vectors):
+                sums[r * vectors + v] = emit.fma(builder, value, columns[v], sums[r * vectors + v])
     for node, value in (
         (k, builder.add(k, WORD(1))),
         (a, builder.add(a, p["a_step"])),

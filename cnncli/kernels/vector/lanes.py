@@ -20,17 +20,17 @@ LINE = 64
 Operand: TypeAlias = "Vector | float"
 
 
-class _BFloat(ir.Type):  # type: ignore[misc]
+class BFloat(ir.Type):  # type: ignore[misc]
     """LLVM's bfloat, which llvmlite lacks."""
 
     def _to_string(self) -> str:
         return "bfloat"
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _BFloat)
+        return isinstance(other, BFloat)
 
     def __hash__(self) -> int:
-        return hash(_BFloat)
+        return hash(BFloat)
 
 
 def element_of(kind: ir.Type) -> ir.Type:
@@ -233,7 +233,7 @@ class Vector:
 
     def _by_instruction(self) -> "Vector":
         """As `bfloat16`, 16 lanes at a time."""
-        kind, half = ir.VectorType(ir.FloatType(), 16), ir.VectorType(_BFloat(), 16)
+        kind, half = ir.VectorType(ir.FloatType(), 16), ir.VectorType(BFloat(), 16)
         signature, name = ir.FunctionType(half, [kind]), "llvm.x86.avx512bf16.cvtneps2bf16.512"
         convert = cgutils.get_or_insert_function(self.builder.module, signature, name)
         parts = []
