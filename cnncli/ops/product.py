@@ -36,6 +36,7 @@ class Product(Activated):
     """
 
     inner_axes: ClassVar[int] = 0
+    widens: ClassVar[bool] = True
 
     slopes: bool = field(default=False, kw_only=True)
 
