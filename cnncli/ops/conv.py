@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -61,6 +61,8 @@ class Conv2D(Product):
 @dataclass(frozen=True)
 class Conv2DGradInput(Op):
     """(grad (OH,OW,F), kernel) → the gradient of the input, (H,W,C): the adjoint of Conv2D."""
+
+    widens: ClassVar[bool] = True
 
     window: Window
     groups: int

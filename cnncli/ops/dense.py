@@ -50,6 +50,7 @@ class DenseGradInput(Op):
     """(grad (…, units), kernel (in, units)) → (…, in)."""
 
     as_whole: ClassVar[bool] = True
+    widens: ClassVar[bool] = True
 
     shape: Shape
 
