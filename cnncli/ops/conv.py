@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv.conv2d import Geometry
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
@@ -53,7 +53,7 @@ class Conv2D(Product):
         x, kernel, *bias = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = self.epilogue(bias, outputs)
-        suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
+        suits = suits_winograd(kernel.shape, places, outputs[0].shape[1:])
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)
 
@@ -80,7 +80,7 @@ class Conv2DGradInput(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
-        suits = kernels.winograd.suits(kernel.shape, places, grad.shape[1:])
+        suits = suits_winograd(kernel.shape, places, grad.shape[1:])
         grad_input = kernels.winograd.grad_input if suits else kernels.conv2d_gradient.grad_input
         return grad_input(grad, kernel, outputs[0], places, scratch)
 
@@ -126,4 +126,4 @@ def checked_image(shape: Shape) -> tuple[int, int, int]:
 def geometry(window: Window, groups: int, image: Shape) -> Geometry:
     """Return the kernels' geometry of a window on an image; `image` begins with (height, width)."""
     padding = window.padding_before(image[0], image[1])
-    return kernels.conv2d.Geometry(window.strides, padding, window.dilation, groups)
+    return Geometry(window.strides, padding, window.dilation, groups)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import conv2d, conv2d_gradient
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
 from cnncli.kernels.jit.runtime import tensor
 from tests.kernels import bfloat16, support

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import winograd, winograd_gradient
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import tensor
 from tests.kernels import bfloat16, support
@@ -121,3 +121,25 @@ def test_the_number_of_threads_does_not_change_bits(operation):
     one = operation(case, 1)
     for threads in (2, 3):
         np.testing.assert_array_equal(one, operation(case, threads))
+
+
+def test_pooled_it_gives_the_maximum_of_what_it_gives_and_names_a_cell_that_won():
+    for seed in range(30):
+        case = even_case(seed)
+        held = case._replace(x=stored(case.x))
+        batch, rows, columns, filters = case.grad.shape
+        if min(rows, columns) < 2:
+            continue
+        out = bfloat16.unwritten(batch, rows // 2, columns // 2, filters)
+        winner = np.full(out.shape, 99, np.uint8)
+        bias = None if case.bias is None else tensor(case.bias)
+        arrays = bfloat16.tensor(held.x), tensor(case.kernel), bias, bfloat16.tensor(out), tensor(winner)
+        execute(lambda scratch, a=arrays, g=case.geometry: winograd.forward_pooled(*a, g, scratch))
+        whole = bfloat16.widened(forward(held))[:, : rows // 2 * 2, : columns // 2 * 2]
+        cells = whole.reshape(batch, rows // 2, 2, columns // 2, 2, filters).transpose(0, 1, 3, 2, 4, 5)
+        cells = cells.reshape(*out.shape[:3], 4, filters)
+        np.testing.assert_array_equal(bfloat16.widened(out), np.maximum(0, cells.max(axis=3)))
+        alive = bfloat16.widened(out) > 0
+        won = np.take_along_axis(cells, np.where(alive, winner, 0)[..., None, :], axis=3)[..., 0, :]
+        np.testing.assert_array_equal(won[alive], bfloat16.widened(out)[alive])
+        assert (winner[~alive] == 4).all()

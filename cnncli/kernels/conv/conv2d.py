@@ -14,6 +14,7 @@ an output of bfloat16, a block of rows is summed in thread-local scratch, and ro
 
 from typing import NamedTuple
 
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import GRAIN, PACKED, ROUNDING, Panels, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
@@ -27,19 +28,6 @@ CORRELATE = block(
     f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE} "
     f"{ROUNDING}"
 )
-
-
-class Geometry(NamedTuple):
-    """Geometry of a convolution; pairs are (vertical, horizontal).
-
-    `padding` is the number of zero rows above and zero columns left of the image; those below and on the right follow
-    from the shape of the output.
-    """
-
-    strides: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
 
 
 class Grid(NamedTuple):

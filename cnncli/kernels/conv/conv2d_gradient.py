@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
 from cnncli.kernels.conv import conv2d_weight_bfloat16
-from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
+from cnncli.kernels.conv.conv2d import COPY, IMAGE, Grid, correlate, image_fields
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue

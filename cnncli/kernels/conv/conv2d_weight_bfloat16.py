@@ -7,7 +7,8 @@ a partner. Each element is one chain over (image, row, pair).
 """
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, image_fields
+from cnncli.kernels.conv.conv2d import COPY, IMAGE, image_fields
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, worker

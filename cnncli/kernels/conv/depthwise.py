@@ -18,8 +18,8 @@ import numpy as np
 from numba import types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, gradient_rows, sum_pixels
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue

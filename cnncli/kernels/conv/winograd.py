@@ -13,7 +13,7 @@ channels with float32 sums (`gemm.bfloat16`). The transforms of sums stay float3
 
 from typing import NamedTuple
 
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.winograd_tiles import (
     gather_pooled,
     gather_tile,
@@ -33,10 +33,6 @@ POSITIONS = 16
 """Elements of a transformed tile."""
 CENTRE = 5
 """The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
-LEAST = 16
-"""Minimum channels and filters for which fewer products outweigh the transforms."""
-LEAST_PIXELS = 4
-"""Minimum output rows and columns: smaller outputs waste too much of their tiles."""
 TILES = 64
 """Maximum tiles per chunk: rows of the products."""
 NEAR = 640 << 10
@@ -48,17 +44,6 @@ TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
     f"beyond {IMAGE} {EPILOGUE} {ROUNDING}"
 )
-
-
-def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether Winograd is faster for a convolution: a function of its shape only.
-
-    kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
-    """
-    taps, depth = kernel[:2], kernel[2:]
-    plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
-    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
-    return taps == (3, 3) and plain and large
 
 
 class Portions(NamedTuple):
@@ -99,7 +84,7 @@ def pad_to_odd_cache_lines(size: int) -> int:
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """Compute the same as `conv2d.forward`, for convolutions that `suits` accepts."""
+    """Compute the same as `conv2d.forward`, for convolutions that `suits_winograd` accepts."""
     return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
 
 

@@ -7,8 +7,8 @@ squares of bfloat16 are transformed in float32, rounded, and multiplied in pairs
 """
 
 from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import Geometry
-from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions, suits
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
+from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions
 from cnncli.kernels.conv.winograd_tiles import (
     gather_weight,
     spread_gradient,
@@ -31,8 +31,8 @@ WEIGHT = block("x out size")
 
 
 def suits_weight(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether Winograd is faster for the weight gradient: if `suits` holds and partial sums are small enough."""
-    return suits(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
+    """Whether Winograd is faster for the weight gradient: if it is forward, and partial sums are small enough."""
+    return suits_winograd(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
