@@ -98,6 +98,27 @@ def test_an_activation_and_its_slopes_are_of_the_sums_in_float32():
         bfloat16.assert_close(slopes, twins.derivative("silu", sums), 4)
 
 
+def test_the_input_gradient_takes_an_epilogue_as_a_transposed_convolution_does():
+    for seed in range(60):
+        case = random_case(seed)
+        taps = case.kernel.shape[:2]
+        if case.geometry.dilation != (1, 1) or any(
+            s > size for s, size in zip(case.geometry.strides, taps, strict=True)
+        ):
+            continue
+        bias = np.linspace(-1, 1, case.x.shape[3], dtype=np.float32)
+        x, kernel, _, grad, geometry = exact(case)
+        expected = convolution.grad_input(grad, x, kernel, geometry) + bias
+        actual = grad_input(case, epilogue=Epilogue(tensor(bias), "relu"))
+        bfloat16.assert_close(actual, np.maximum(0, expected), case.terms)
+
+
+def test_a_bias_for_pixels_that_no_tap_reaches_is_refused():
+    case = case_of(np.random.default_rng(0), 1, (8, 8), (1, 1), (3, 3), (2, 4), Geometry((3, 3), (0, 0)))
+    with pytest.raises(ValueError, match="no tap reaches"):
+        grad_input(case, epilogue=Epilogue(tensor(np.zeros(2, np.float32))))
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("batch", [1, 11])
 def test_the_number_of_threads_does_not_change_bits(operation, batch):
