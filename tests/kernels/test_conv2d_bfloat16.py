@@ -119,6 +119,27 @@ def test_a_bias_for_pixels_that_no_tap_reaches_is_refused():
         grad_input(case, epilogue=Epilogue(tensor(np.zeros(2, np.float32))))
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 5, 5, 160, 202), (3, 12, 12, 64, 100), (2, 6, 10, 256, 136), (16, 5, 5, 160, 202), (3, 1, 2, 8, 6)],
+    ids=str,
+)
+def test_a_single_tap_is_a_product_of_all_pixels(shape):
+    batch, height, width, *depth = shape
+    image = height, width
+    case = case_of(np.random.default_rng(2), batch, image, (1, 1), image, tuple(depth), Geometry((1, 1), (0, 0)))
+    x, kernel, bias, grad, geometry = exact(case)
+    expected = convolution.forward(x, kernel, bias, image, geometry)
+    bfloat16.assert_close(forward(case), expected, case.terms)
+    bfloat16.assert_close(grad_input(case), convolution.grad_input(grad, x, kernel, geometry), case.terms)
+    for threads in (1, 3):
+        np.testing.assert_array_equal(forward(case, threads), forward(case))
+    slopes = bfloat16.unwritten(*grad.shape)
+    y = forward(case, epilogue=Epilogue(None if bias is None else tensor(case.bias), "silu", bfloat16.tensor(slopes)))
+    bfloat16.assert_close(y, twins.silu(expected), case.terms)
+    bfloat16.assert_close(slopes, twins.derivative("silu", expected), case.terms)
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("batch", [1, 11])
 def test_the_number_of_threads_does_not_change_bits(operation, batch):
