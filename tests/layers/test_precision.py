@@ -12,11 +12,18 @@ from cnncli.ops.transpose import Conv2DTranspose
 from tests.layers.harness import LayerHarness
 from tests.reference import bfloat16
 
-EXAMPLES = [
-    pytest.param(name, dict(example.arguments), list(example.inputs), id=f"{name}-{number}")
-    for name, cls in layers().items()
-    for number, example in enumerate(cls.examples)
-]
+
+def pytest_generate_tests(metafunc):
+    """The first example of each layer, because kernels of their own are compiled; `--long`: all examples."""
+    last = None if metafunc.config.getoption("--long") else 1
+    metafunc.parametrize(
+        ("name", "arguments", "shapes"),
+        [
+            pytest.param(name, dict(example.arguments), list(example.inputs), id=f"{name}-{number}")
+            for name, cls in layers().items()
+            for number, example in enumerate(cls.examples[:last])
+        ],
+    )
 
 
 def results(name, arguments, shapes, *, mixed=True):
@@ -28,7 +35,6 @@ def results(name, arguments, shapes, *, mixed=True):
     return [one.run(), *one.gradients()], [call.op for call in one.program.calls]
 
 
-@pytest.mark.parametrize(("name", "arguments", "shapes"), EXAMPLES)
 def test_kernels_that_store_bfloat16_round_what_those_of_float32_compute(name, arguments, shapes, monkeypatch):
     got, ops = results(name, arguments, shapes)
     exact, _ = results(name, arguments, shapes, mixed=False)
