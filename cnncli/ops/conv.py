@@ -53,7 +53,7 @@ class Conv2D(Product):
         x, kernel, *bias = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = self.epilogue(bias, outputs)
-        suits = suits_winograd(kernel.shape, places, outputs[0].shape[1:])
+        suits = suits_winograd(kernel.shape, places, outputs[0].shape[1:]) and kernels.winograd.pays(x.dtype)
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)
 
@@ -80,7 +80,7 @@ class Conv2DGradInput(Op):
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
-        suits = suits_winograd(kernel.shape, places, grad.shape[1:])
+        suits = suits_winograd(kernel.shape, places, grad.shape[1:]) and kernels.winograd.pays(grad.dtype)
         grad_input = kernels.winograd.grad_input if suits else kernels.conv2d_gradient.grad_input
         return grad_input(grad, kernel, outputs[0], places, scratch)
 

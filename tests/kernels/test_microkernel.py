@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.gemm import bfloat16 as bfloat16_products
-from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm import microkernel, tiles
 from cnncli.kernels.gemm.product import product as emit_product
 from cnncli.kernels.jit import object_files
 from cnncli.kernels.jit.target import machine
 from tests.kernels import bfloat16
 from tests.kernels.support import DTYPES, MARGIN, assert_close, normal, unwritten
+from tests.kernels.tile_emulation import Emulated
 
 
 def call(address, *arguments):
@@ -114,23 +115,51 @@ def test_numbers_are_rounded_to_bfloat16_and_paired(columns):
             assert (np.r_[out.base[:MARGIN], out.base[-MARGIN:]] == bfloat16.SPOILT).all()
 
 
+def product_of_pairs(emit):
+    """A function of a: (batch, rows, k) and b: (batch, k, columns) of bfloat16 and init: (columns,) or None.
+
+    It returns init + Σ a[n] · b[n] by the `product` that was emitted, which must be what NumPy finds. k is even.
+    """
+    address, panel = object_files.addresses(emit.compiled(), machine())("product"), 2 * emit.lanes
+
+    def compute(a, b, init=None):
+        (batch, rows, k), columns = a.shape, b.shape[2]
+        out, panels = unwritten("float32", rows, columns), -(-columns // panel)
+        packed = np.zeros((batch, k, panels * panel), np.uint16)
+        packed[:, :, :columns] = b
+        packed = np.ascontiguousarray(packed.reshape(batch, k // 2, 2, panels, panel).transpose(0, 3, 1, 4, 2))
+        start = 0 if init is None else init.ctypes.data
+        place = a.ctypes.data, 2 * k, 4, 2 * k * rows, packed.ctypes.data, *packed.strides[2::-1]
+        call(address, out.ctypes.data, 4 * columns, start, 0, rows, columns, *place, k // 2, batch)
+        expected = (bfloat16.widened(a) @ bfloat16.widened(b)).sum(axis=0) + (0 if init is None else init)
+        assert_close(out, expected, batch * k)
+        return out
+
+    return compute
+
+
 @pytest.mark.parametrize("way", [bfloat16_products.Dots, bfloat16_products.Widened])
 def test_both_ways_multiply_pairs(way):
-    if way is bfloat16_products.Dots and bfloat16_products.way() != "avx512_bf16":
+    if way is bfloat16_products.Dots and bfloat16_products.way() == "widened":
         pytest.skip("this processor has no AVX-512 BF16")
-    emit = way(machine())
+    emit, rng = way(machine()), np.random.default_rng(5)
     emit_product(emit)
-    address = object_files.addresses(emit.compiled(), machine())("product")
-    rng, panel = np.random.default_rng(5), 2 * emit.lanes
+    compute, panel = product_of_pairs(emit), 2 * emit.lanes
     for rows in range(1, 16):
         for columns in (1, emit.lanes, emit.lanes + 1, panel, panel + 3):
             a, b = bfloat16.normal(rng, 2, rows, 6), bfloat16.normal(rng, 2, 6, columns)
-            init, out = normal(rng, "float32", columns), unwritten("float32", rows, columns)
-            panels = -(-columns // panel)
-            packed = np.zeros((2, 6, panels * panel), np.uint16)
-            packed[:, :, :columns] = b
-            packed = np.ascontiguousarray(packed.reshape(2, 3, 2, panels, panel).transpose(0, 3, 1, 4, 2))
-            place = a.ctypes.data, 12, 4, 12 * rows, packed.ctypes.data, *packed.strides[2::-1]
-            call(address, out.ctypes.data, 4 * columns, init.ctypes.data, 0, rows, columns, *place, 3, 2)
-            expected = (bfloat16.widened(a) @ bfloat16.widened(b)).sum(axis=0) + init
-            assert_close(out, expected, 12)
+            compute(a, b, normal(rng, "float32", columns))
+
+
+@pytest.mark.skipif(machine().width != 64, reason="tiles are as wide as the vectors of AVX-512")
+def test_products_on_tiles_whose_instructions_are_emulated():
+    emit, rng = bfloat16_products.Widened(machine()), np.random.default_rng(6)
+    tiles.product(emit, Emulated(emit), emit_product(emit, "product_of_vectors"))
+    compute = product_of_pairs(emit)
+    for rows in (1, 16, 17, 49, 64):
+        for columns in (3, 21, 32, 85):
+            for k in (6, 32, 70):
+                a, b = bfloat16.normal(rng, 2, rows, k), bfloat16.normal(rng, 2, k, columns)
+                out = compute(a, b, normal(rng, "float32", columns) if rows % 2 else None)
+                if rows == 64:  # how rows are divided does not change bits
+                    np.testing.assert_array_equal(out[20:], compute(np.ascontiguousarray(a[:, 20:]), b))

@@ -5,7 +5,7 @@ import re
 import pytest
 from llvmlite import binding
 
-from cnncli.kernels.gemm import bfloat16, product
+from cnncli.kernels.gemm import bfloat16, product, tiles
 from cnncli.kernels.gemm.emitter import Emitter
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.target import described
@@ -59,6 +59,18 @@ def test_no_step_of_a_product_reads_or_writes_the_stack(name, dtype):
     for (vectors, rows), loop in loops.items():
         assert len(re.findall(operation, loop)) == vectors * rows * terms
         assert "sp)" not in loop or ((name, dtype) == ("AVX2", "bfloat16") and vectors == 1)
+
+
+@pytest.mark.skipif(not X86, reason="LLVM is asked for x86 code, which it makes on an x86 only")
+def test_a_step_on_tiles_loads_four_and_multiplies_four():
+    target = described("sapphirerapids", "+avx512f,+avx512bf16,+amx-tile,+amx-bf16")
+    emit = bfloat16.emitter(target)
+    tiles.block(emit, tiles.Tiles(emit), 2, 2)
+    text = target.generator().emit_assembly(binding.parse_assembly(str(emit.module)))
+    first = text.index("\ttdpbf16ps")
+    loop = text[text.rindex("\n.LBB", 0, first) : text.index("\n.LBB", first)]
+    assert len(re.findall(r"\ttdpbf16ps", loop)) == len(re.findall(r"\ttileloadd", loop)) == 4
+    assert "sp)" not in loop
 
 
 @pytest.mark.skipif(not X86, reason="LLVM is asked for x86 code, which it makes on an x86 only")

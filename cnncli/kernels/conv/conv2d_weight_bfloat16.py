@@ -39,7 +39,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
     band = min(stack * rows, max(1, NEAR // (sy * image_row + grad_row)))
     lines = (band - 1) * sy + (out.shape[0] - 1) * dy + 1
     parts = in_lanes(batch, out.size)
-    tiles = max(1, min(out.size // filters // 24, 2 * PARTIALS // parts.number))
+    tiles = max(1, min(out.size // filters // 24, PARTIALS // parts.number))
     target, after = partial_sums(out, parts, scratch)
     image_pairs, pairs_step = scratch.per_thread(lines * image_row)
     grad_pairs, _ = scratch.per_thread(band * grad_row)

@@ -21,7 +21,7 @@ from cnncli.kernels.conv.winograd_tiles import (
     spread_kernel_pairs,
     spread_tile,
 )
-from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm import bfloat16, microkernel
 from cnncli.kernels.gemm.dense import ROUNDING, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
@@ -44,6 +44,14 @@ TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
     f"beyond {IMAGE} {EPILOGUE} {ROUNDING}"
 )
+
+
+def pays(dtype: str) -> bool:
+    """Whether fewer products make up for the transforms of images of `dtype`.
+
+    Not where AMX multiplies: the transforms alone take longer than its direct products (an estimate, not measured).
+    """
+    return dtype != "bfloat16" or bfloat16.way() != "amx_bf16"
 
 
 class Portions(NamedTuple):

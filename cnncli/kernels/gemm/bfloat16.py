@@ -1,6 +1,7 @@
 """Products of bfloat16 factors with float32 sums: two terms a step, from pairs of factors in 32 bits, first one low.
 
-The way depends on what the processor has. AVX-512's `vdpbf16ps` multiplies and adds a pair at once; it takes denormal
+The way depends on what the processor has. AMX multiplies tiles (`tiles`; never run yet, for want of such a processor:
+its instructions are emulated in tests). AVX-512's `vdpbf16ps` multiplies and adds a pair at once; it takes denormal
 factors and gives denormal sums as zero. Elsewhere both factors are widened to float32 in registers, and each term is
 one fused multiply-add, as in the float32 family. Sums therefore differ between the ways in their last bits.
 """
@@ -10,6 +11,7 @@ from typing import ClassVar
 from llvmlite import ir
 from numba.core import cgutils
 
+from cnncli.kernels.gemm import tiles
 from cnncli.kernels.gemm.emitter import WORD, Emitter, splat
 from cnncli.kernels.gemm.narrow import HALF, INT, narrow, pairs
 from cnncli.kernels.gemm.product import product
@@ -63,14 +65,19 @@ class Widened(Emitter):
 
 
 def way(target: Machine | None = None) -> str:
-    """Return how `target` (default: this machine) multiplies bfloat16 numbers: "avx512_bf16" or "widened"."""
+    """Return how `target` (default: this machine) multiplies bfloat16: "amx_bf16", "avx512_bf16" or "widened".
+
+    Asks Linux to permit tiles if the processor has them.
+    """
     features = (target or machine()).features.split(",")
-    return "avx512_bf16" if "+avx512bf16" in features else "widened"
+    if "+avx512bf16" not in features:
+        return "widened"
+    return "amx_bf16" if "+amx-bf16" in features and tiles.permitted() else "avx512_bf16"
 
 
 def emitter(target: Machine) -> Emitter:
     """Return what emits products in the way of `target`."""
-    return Dots(target) if way(target) == "avx512_bf16" else Widened(target)
+    return Widened(target) if way(target) == "widened" else Dots(target)
 
 
 def write(target: Machine) -> Emitter:
@@ -79,6 +86,10 @@ def write(target: Machine) -> Emitter:
     Rounding is that of `Vector.bfloat16`, for this machine.
     """
     emit = emitter(target)
-    for function in (product, border, transpose, narrow, pairs):
+    if way(target) == "amx_bf16":
+        tiles.product(emit, tiles.Tiles(emit), product(emit, "product_of_vectors"))
+    else:
+        product(emit)
+    for function in (border, transpose, narrow, pairs):
         function(emit)
     return emit

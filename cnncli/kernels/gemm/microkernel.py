@@ -46,7 +46,8 @@ class Family(NamedTuple):
 def family(dtype: str) -> Family:
     """Return the micro-kernels for `dtype`, float32, float64 or bfloat16; compiled on first use and cached."""
     target, item = machine(), {"float64": 8}.get(dtype, 4)
-    code = object_files.kept(__name__, f"microkernel-{dtype}.o", lambda: compile_family(target, dtype))
+    kind = f"{dtype}-{bfloat16.way()}" if dtype == "bfloat16" else dtype
+    code = object_files.kept(__name__, f"microkernel-{kind}.o", lambda: compile_family(target, dtype))
     lanes, address = target.width // item, object_files.addresses(code, target)
     names = "product", "border", "transpose", *(("narrow", "pairs", "interleave") if dtype == "bfloat16" else ())
     return Family(lanes, 2 * lanes, *map(address, names))

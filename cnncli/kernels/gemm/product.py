@@ -100,15 +100,15 @@ def variant(emit: Emitter, vectors: int, rows: int) -> ir.Function:
     return builder.function
 
 
-def product(emit: Emitter) -> None:
-    """c = init + Σ_batch a·b for any numbers of rows and columns, at least 1 each.
+def product(emit: Emitter, name: str = "product") -> ir.Function:
+    """Emit the function `name`: c = init + Σ_batch a·b for any numbers of rows and columns, at least 1 each.
 
     a[batch, r, k] lies at a + batch · a_batch + r · a_row + k · a_step, and b[batch, k, f] in panels of two
     vectors at b + batch · b_batch + panel · b_panel + k · b_row; whole vectors of b are read. An init address of 0
     means zeros.
     """
     each = variants(emit)
-    builder, p = emit.function("product", PRODUCT)
+    builder, p = emit.function(name, PRODUCT)
     table = ir.GlobalVariable(emit.module, ir.ArrayType(each[0].type, len(each)), "variants")
     table.global_constant, table.linkage = True, "internal"
     table.initializer = ir.Constant(table.value_type, each)
@@ -153,3 +153,4 @@ def product(emit: Emitter) -> None:
             }
             builder.call(builder.load(place), [arguments[name] for name in VARIANT])
     builder.ret_void()
+    return builder.function

@@ -16,6 +16,7 @@ PREFIXES = ("CNNCLI_", "NUMBA_", "OMP_", "MKL_", "XDG_CACHE_HOME", "NO_COLOR")
 
 
 WAYS = {
+    "amx_bf16": "products of tiles (amx_bf16)",
     "avx512_bf16": "products of pairs (avx512_bf16)",
     "widened": "widened to float32: no instruction for products",
 }
