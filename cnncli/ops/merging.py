@@ -200,6 +200,8 @@ class Reduce(Op):
     of the same shape, the terms are products of both; it then has no gradient.
     """
 
+    takes_bfloat16: ClassVar[bool] = True
+
     kind: Literal["mean", "sum"]
     axes: tuple[int, ...]
     keep: bool = True
@@ -284,6 +286,7 @@ class SwapLast(Op):
     """x (…, n, m) → (…, m, n)."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape

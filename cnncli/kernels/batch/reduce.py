@@ -105,7 +105,7 @@ def _add_rows(
     code: Code, x: Vector, out: Vector, rows: Sequence[Vector], tile: Sequence[Vector], channels: Vector
 ) -> None:
     """Add rows[0] … rows[1] − 1 of x to the sums, for the channels of a tile; sums of bfloat16 are float32."""
-    sums, (first, last) = Code(code.builder, max(code.item, 4)), tile
+    sums, (first, last) = code.wide, tile
 
     def columns(start: Vector, mask: Vector | None, wide: int) -> None:
         places = [start + code.lanes * k for k in range(wide)]

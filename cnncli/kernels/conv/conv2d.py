@@ -18,7 +18,7 @@ from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import GRAIN, PACKED, ROUNDING, Panels, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, worker
 
@@ -109,7 +109,7 @@ def correlate(
         tap_x=kernel.tap_x,
         blocks=blocks,
         **image_fields(x, taps, (rows, columns, filters), lines, geometry, scratch),
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(dtype_of_sums(x.dtype)),
         **rounding(x.dtype, out.dtype, size, scratch, slopes=epilogue.slopes is not None),
     )
 

@@ -24,7 +24,7 @@ from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.intrinsics import call, clear
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks batch rows columns spread_y spread_x low_y high_y low_x kw {EPILOGUE} {IMAGE}")
@@ -174,7 +174,7 @@ def _correlate(
         low_x=low_x,
         kw=kernel.shape[1],
         **image,
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(out.dtype),
     )
     table = np.array([*rows.phases, *columns.phases], np.int64).ravel()
     return step._replace(parameters=np.concatenate([step.parameters.view(np.int64), table]))
@@ -188,12 +188,12 @@ def _share(stride: int, distances: Iterable[int]) -> int:
 @worker(CORRELATE)
 def correlate_worker(real, share):
     """Process blocks of rows of images."""
-    item = real.bitwidth // 8
+    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
 
     def correlate(parameters, start, stop, thread):
         p = fields(parameters, CORRELATE)
         phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
-        step = p.channels * item
+        step, tap = p.channels * item, p.channels * wide
         copied = p.scratch + thread * p.scratch_step
         # No lane of a missing bias is read, but its address must be valid: masked loads from an invalid one cost
         # hundreds of cycles.
@@ -206,7 +206,7 @@ def correlate_worker(real, share):
             x, out = p.x + image * p.height * p.width * step, p.out + image * p.rows * p.columns * step
             for left in range(0, p.channels, p.block):
                 width = min(p.block, p.channels - left)
-                skip, line = left * item, p.copied_columns * LINE
+                skip, line, given = left * item, p.copied_columns * LINE, left * wide
                 part_of = (x + skip, p.height, p.width, step), (top, lines), (p.low_x, p.copied_columns)
                 copy_part(copied, p.plane, *part_of, width, real)
                 for row in range(first, last):
@@ -218,9 +218,9 @@ def correlate_worker(real, share):
                             share,
                             (out + (row * p.columns + column) * step + skip, p.spread_x * step),
                             (source + (right - p.low_x) * LINE, p.plane, p.sx * LINE),
-                            (kh, distance_y * line, step_y * p.kw * step),
-                            (kw, distance_x * LINE, step_x * step),
-                            (p.kernel + (i * p.kw + j) * step + skip, bias + skip, width if p.bias != 0 else 0),
+                            (kh, distance_y * line, step_y * p.kw * tap),
+                            (kw, distance_x * LINE, step_x * tap),
+                            (p.kernel + (i * p.kw + j) * tap + given, bias + given, width if p.bias != 0 else 0),
                             (p.columns - 1 - column) // p.spread_x + 1,
                             width,
                             real,
@@ -239,7 +239,7 @@ TABLE = correlate_worker.dtype.itemsize
 @worker(WEIGHT)
 def weight_worker(real, share):
     """Process some images of a lane, one block of channels."""
-    item = real.bitwidth // 8
+    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
 
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
@@ -248,13 +248,13 @@ def weight_worker(real, share):
         part = start // p.lane
         width = min(p.block, p.channels - first)
         skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
-        out, copied = p.out + part * p.kh * p.kw * step + skip, p.scratch + thread * p.scratch_step
-        bias = p.bias + part * step + skip
+        tap, copied = p.channels * wide, p.scratch + thread * p.scratch_step
+        out, bias = p.out + part * p.kh * p.kw * tap + first * wide, p.bias + part * tap + first * wide
         if start % p.lane == 0:
-            for tap in range(p.kh * p.kw):
-                clear(out + tap * step, width * item)
+            for number in range(p.kh * p.kw):
+                clear(out + number * tap, width * wide)
             if p.bias != 0:
-                clear(bias, width * item)
+                clear(bias, width * wide)
         for image in range(start, stop):
             x = p.x + image * p.height * p.width * step + skip
             grad = p.grad + image * p.rows * p.columns * step + skip
@@ -265,7 +265,7 @@ def weight_worker(real, share):
                 copy_part(copied, p.plane, whole, part_of, across, width, real)
                 gradient_rows(
                     share,
-                    (out, p.kw * step, step),
+                    (out, p.kw * tap, tap),
                     (copied, p.plane, p.sy * line, p.sx * LINE, p.dy * line, p.dx * LINE),
                     (grad + row * p.columns * step, p.columns * step, step),
                     (lines, p.columns),

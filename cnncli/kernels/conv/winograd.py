@@ -181,7 +181,7 @@ def _correlate(
         product_step=product_step,
         beyond=beyond,
         **image_fields(x, out.shape[1:], cut, padding),
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(dtype_of_sums(x.dtype)),
         **rounding(x.dtype, out.dtype, 2 * columns * filters, scratch, slopes=epilogue.slopes is not None),
     )
     return [pack_step, kernel_step, convolution]

@@ -15,7 +15,7 @@ def cast(x: Tensor, out: Tensor) -> list[Step]:
 
 @emitted()
 def _convert(code: Code, widens: int, x: Vector, out: Vector, start: Vector, stop: Vector) -> None:
-    source, target = (code, Code(code.builder, 4))[:: 1 if widens else -1]
+    source, target = (code, code.wide)[:: 1 if widens else -1]
 
     def body(index: Vector, mask: Vector | None) -> None:
         target.store(source.load(x, index, mask), out, index, mask)

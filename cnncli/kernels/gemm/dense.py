@@ -257,7 +257,7 @@ def _product(
         row_tile=row_tile,
         column_tile=column_tile,
         tile_panels=column_tile // panel,
-        **epilogue.fields(dtype),
+        **epilogue.fields(dtype_of_sums(dtype)),
         **rounding(dtype, out.dtype, row_tile * column_tile, scratch, slopes=epilogue.slopes is not None),
     )
 

@@ -7,7 +7,6 @@ one compiled worker serves all activations.
 from typing import NamedTuple
 
 from cnncli.kernels.elementwise import activations
-from cnncli.kernels.jit.dtypes import dtype_of_sums
 from cnncli.kernels.jit.runtime import Step, Tensor
 
 EPILOGUE = "bias after slopes"
@@ -26,10 +25,10 @@ class Epilogue(NamedTuple):
     def fields(self, dtype: str) -> dict[str, int]:
         """Return the fields of EPILOGUE: addresses of bias, a function of `activations.in_place`, and slopes, or 0.
 
-        `dtype`: that of the factors; the function takes their sums.
+        `dtype`: that of the elements that the function takes.
         """
-        slopes, sums = self.slopes is not None, dtype_of_sums(dtype)
-        after = 0 if self.activation == "linear" else activations.in_place(self.activation, sums, slopes=slopes)
+        slopes = self.slopes is not None
+        after = 0 if self.activation == "linear" else activations.in_place(self.activation, dtype, slopes=slopes)
         bias, there = (0 if given is None else given.address for given in (self.bias, self.slopes))
         return {"bias": bias, "after": after, "slopes": there}
 

@@ -186,6 +186,11 @@ def computed(real: types.Type) -> types.Type:
     return types.float32 if real == BFLOAT16 else real
 
 
+def moved(real: types.Type) -> types.Type:
+    """Return the type of elements that are only moved: uint16 for bfloat16."""
+    return types.uint16 if real == BFLOAT16 else real
+
+
 def set_threads(count: int) -> None:
     """Set the number of threads of programs. Raises ValueError for more than Numba was started with."""
     numba.set_num_threads(count)

@@ -95,6 +95,11 @@ class Code:
         self.lanes = lanes or LINE // max(item, 4)
         self.scalar = ir.DoubleType() if item == 8 else ir.FloatType()
 
+    @property
+    def wide(self) -> "Code":
+        """Code for arrays of the real that is computed in: float32 where arrays of reals are stored as bfloat16."""
+        return Code(self.builder, max(self.item, 4), self.lanes)
+
     def word(self, number: int) -> Vector:
         """Return a 64-bit integer constant."""
         return Vector(self.builder, WORD(number))
