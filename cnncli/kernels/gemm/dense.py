@@ -80,7 +80,8 @@ def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch:
     x and out may be bfloat16, or x alone, here and in `grad_input`; `inputs` must then be even.
     """
     inputs, units = kernel.shape
-    before, panels = right(kernel, x.dtype, x.size // inputs, scratch)
+    packing, panels = right(kernel, x.dtype, x.size // inputs, scratch)
+    before = [step._replace(work=step.work._replace(of_weights=True)) for step in packing]
     size = (x.size // inputs, inputs, units)
     factor = Factor(x.address, inputs, terms_of(x.dtype))
     within = epilogue if epilogue.slopes is None or out.dtype == "bfloat16" else Epilogue(epilogue.bias)

@@ -87,7 +87,8 @@ class Work(NamedTuple):
 
     Unit numbers continue from strand to strand. `rows`: the number of batch rows if the units belong to these rows in
     order, and a row depends only on the same row of other steps' outputs; otherwise 0. `chained`: the units of a grain
-    run in order, one call after another, because they accumulate into the same sums.
+    run in order, one call after another, because they accumulate into the same sums. `of_weights`: nothing of the batch
+    is read, although other steps of the operation need the whole batch.
     """
 
     units: int
@@ -95,6 +96,7 @@ class Work(NamedTuple):
     rows: int = 0
     strands: int = 1
     chained: bool = False
+    of_weights: bool = False
 
     @property
     def chunks(self) -> int:
@@ -348,7 +350,7 @@ class Program:
 
 
 def _line(step: Step, own: np.ndarray[Any, Any] | None) -> tuple[int, ...]:
-    units, grain, rows, strands, _ = step.work
+    units, grain, rows, strands, *_ = step.work
     address, stride = (step.parameters.ctypes.data, 0) if own is None else (own.ctypes.data, own.strides[0])
     return step.worker, address, units, grain, strands, units // rows if rows else 0, stride
 
