@@ -78,7 +78,7 @@ def exact(case):
 
 
 def test_all_three_agree_with_the_definition():
-    for seed in range(support.SHAPES):
+    for seed in range(support.SHAPES // 3):
         case = random_case(seed)
         x, kernel, bias, grad, geometry = exact(case)
         expected = convolution.forward(x, kernel, bias, grad.shape[1:3], geometry)

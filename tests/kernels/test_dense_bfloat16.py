@@ -39,7 +39,7 @@ def case(rng, leading, inputs, units):
 
 
 def test_all_three_agree_with_the_matrix_product():
-    for seed in range(support.SHAPES):
+    for seed in range(support.SHAPES // 3):
         rng = np.random.default_rng(seed)
         leading = tuple(int(size) for size in rng.choice([1, 2, 3, 5, 19], size=rng.integers(1, 4)))
         inputs, units = (int(size) for size in rng.choice([2, 4, 6, 16, 34, 118], size=2))
