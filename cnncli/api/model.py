@@ -19,6 +19,7 @@ from cnncli.errors import CnncliError
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec
 from cnncli.training.events import OnEvent, notices_to
+from cnncli.training.policy import POLICIES
 from cnncli.training.resources.threads import settle
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from cnncli.training.runs.checkpoint import ModelFile
     from cnncli.training.tta import View
 
+Dtype = Literal["float32", "bf16"]
 MODES: Mapping[int, Literal["grayscale", "rgb"]] = {1: "grayscale", 3: "rgb"}
 """Pillow image mode by number of input channels."""
 
@@ -46,8 +48,8 @@ MODES: Mapping[int, Literal["grayscale", "rgb"]] = {1: "grayscale", 3: "rgb"}
 class Model:
     """A trained model, returned by `load`. Kernels are compiled on the first prediction or evaluation."""
 
-    def __init__(self, target: Target, *, threads: int | None = None) -> None:
-        self.threads = settle(threads, room=True)
+    def __init__(self, target: Target, *, threads: int | None = None, dtype: Dtype | None = None) -> None:
+        self.threads, self.dtype = settle(threads, room=True), dtype
         from cnncli.training.runs import checkpoint
 
         self.target = target
@@ -69,7 +71,10 @@ class Model:
     @cached_property
     def spec(self) -> Spec:
         """The spec it was trained with, without callbacks and expectations."""
-        return carried_spec(self.file.about, training=False)
+        spec = carried_spec(self.file.about, training=False)
+        if self.dtype is None:
+            return spec
+        return replace(spec, compile=spec.compile.replace(dtype_policy=POLICIES[self.dtype]))
 
     @property
     def classes(self) -> Sequence[str]:
@@ -352,12 +357,17 @@ class Model:
 
 
 def load(
-    target: "PathLike | Run", weights: Literal["best", "last"] | None = None, *, threads: int | None = None
+    target: "PathLike | Run",
+    weights: Literal["best", "last"] | None = None,
+    *,
+    threads: int | None = None,
+    dtype: Dtype | None = None,
 ) -> Model:
     """Load a trained model from a run, a model file, or the newest run of a spec.
 
-    weights: "best" or "last" of a run; default: best, if available. threads: default: the available CPUs. Raises
-    UsageError if there is no model, CnncliError if the model file can't be read.
+    weights: "best" or "last" of a run; default: best, if available. threads: default: the available CPUs. dtype: how
+    activations are stored, "float32" or "bf16"; default: as in training. Raises UsageError if there is no model,
+    CnncliError if the model file can't be read.
     """
     path = target.path if isinstance(target, Run) else Path(target)
-    return Model(find_model(path, weights), threads=threads)
+    return Model(find_model(path, weights), threads=threads, dtype=dtype)

@@ -18,11 +18,11 @@ def network(file: ModelFile, spec: Spec, threads: int, views: Sequence[View] | N
     Raises CnncliError if they do not match the spec, or if batches do not fit in memory.
     """
     _check(file, spec)
-    about = spec.model, spec.compile.loss
+    about, batch, policy = (spec.model, spec.compile.loss), spec.fit.batch_size, spec.compile.dtype_policy
     if views is None:
-        found = Network(*about, batch_size=spec.fit.batch_size, threads=threads)
+        found = Network(*about, batch_size=batch, policy=policy, threads=threads)
     else:
-        found = AveragedNetwork(views, *about, batch_size=spec.fit.batch_size, threads=threads)
+        found = AveragedNetwork(views, *about, batch_size=batch, policy=policy, threads=threads)
     found.load(file.weights)
     return found
 

@@ -8,6 +8,7 @@ from cnncli.datasets.name_pattern import NamePattern
 from cnncli.datasets.section import TableColumns
 from cnncli.errors import UsageError
 from cnncli.layers.declarations.validation_errors import ValidationError
+from cnncli.training.policy import POLICIES
 
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
 ARGUMENTS = "cnncli.arguments"
@@ -47,6 +48,11 @@ def _pattern(ctx: click.Context, param: click.Parameter, value: str | None) -> s
 
 
 threads_option = click.option("--threads", type=Integer(1), help="Number of threads. Default: the available CPUs.")
+dtype_option = click.option(
+    "--dtype",
+    type=click.Choice(list(POLICIES)),
+    help="How activations are stored. Default: as in training.",
+)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
 

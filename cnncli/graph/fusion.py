@@ -109,6 +109,8 @@ def sum_after_product(call: Call, around: Surroundings) -> Rewritten | None:
 TRAINING = (probabilities_of_loss, conv_relu_pool, fuse_activation_training)
 """Rewrites before differentiation. `conv_relu_pool` comes first, because it matches the unfused activation."""
 INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation)
+MIXED_INFERENCE = tuple(rewrite for rewrite in INFERENCE if rewrite is not sum_after_product)
+"""Products of bfloat16 take no summand."""
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:

@@ -11,6 +11,7 @@ import numpy as np
 from cnncli.graph.arena import Arena, fill
 from cnncli.graph.model import Model, lower
 from cnncli.graph.objective import Objective, Purpose, objective
+from cnncli.graph.precision import FLOAT32
 from cnncli.graph.program import Program, aligned
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Step
@@ -42,8 +43,9 @@ class Network:
     `weights` and `gradients` are the arenas of the trainable weights; `frozen` holds all other weights and statistics.
     Fill the first n rows of `inputs` (and `targets`, `sample_weight`), call `train_step`, `evaluate` or `predict`, and
     read `predictions`, `losses`, `gradients`. Targets and predictions are keyed by the names of the model's outputs.
-    All arrays have dtype `dtype`, batch axis first. With `weigh_positions`, a sample weight is one for each position of
-    the output, all its axes but the last. Nothing is allocated after the first call for a given n.
+    All arrays have dtype `dtype`, batch axis first; `policy`, "float32" or "mixed_bfloat16", says how values in between
+    are stored. With `weigh_positions`, a sample weight is one for each position of the output, all its axes but the
+    last. Nothing is allocated after the first call for a given n.
     """
 
     def __init__(
@@ -53,10 +55,11 @@ class Network:
         *,
         batch_size: int,
         dtype: str = "float32",
+        policy: str = FLOAT32,
         threads: int | None = None,
         weigh_positions: bool = False,
     ) -> None:
-        self.model, self.loss, self.batch_size, self.dtype = model, loss, batch_size, dtype
+        self.model, self.loss, self.batch_size, self.dtype, self.policy = model, loss, batch_size, dtype, policy
         self.threads = runtime.threads() if threads is None else threads
         runtime.set_threads(self.threads)
         lowered = lower(model, training=True)
@@ -100,6 +103,7 @@ class Network:
             *(model, self.loss),
             batch_size=self.batch_size,
             dtype=self.dtype,
+            policy=self.policy,
             threads=self.threads,
             weigh_positions=self.weigh_positions,
         )
@@ -181,7 +185,12 @@ class Network:
 
     def _plan(self, purpose: Purpose) -> _Run:
         """Plan one kind of program. All kinds share one block of memory, because only one runs at a time."""
-        what = objective(self.model, self.loss, purpose, dtype=self.dtype, weigh_positions=self.weigh_positions)
+        what = objective(
+            *(self.model, self.loss, purpose),
+            dtype=self.dtype,
+            policy=self.policy,
+            weigh_positions=self.weigh_positions,
+        )
         lowered = what.lowered
         weights = {parameter.value: self.tensor(parameter.name) for parameter in lowered.parameters}
         placed = {

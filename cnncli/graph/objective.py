@@ -6,8 +6,9 @@ from typing import Literal
 
 from cnncli.graph import memory
 from cnncli.graph.broadcasting import broadcast_in_kernels
-from cnncli.graph.fusion import INFERENCE, TRAINING, Rewrite, fuse
+from cnncli.graph.fusion import INFERENCE, MIXED_INFERENCE, TRAINING, Rewrite, fuse
 from cnncli.graph.model import Lowered, Model, lower, only
+from cnncli.graph.precision import FLOAT32, narrowed
 from cnncli.graph.rematerialize import rematerialized
 from cnncli.graph.schedule import spans
 from cnncli.layers.losses import Loss
@@ -63,16 +64,33 @@ def objective(
     rewrites: Sequence[Rewrite] | None = None,
     *,
     dtype: str = "float32",
+    policy: str = FLOAT32,
     weigh_positions: bool = False,
 ) -> Objective:
     """Return the operations of one kind of run in `dtype`, fused by `rewrites` (None: the default ones for `purpose`).
 
-    For "train", the backward pass follows. `weigh_positions`: sample weights are those of positions, all axes but the
-    last.
+    For "train", the backward pass follows. `policy`: one of `precision.POLICIES`. `weigh_positions`: sample weights are
+    those of positions, all axes but the last.
     """
-    training = purpose == "train"
     if rewrites is None:
-        rewrites = TRAINING if training else INFERENCE
+        rewrites = TRAINING if purpose == "train" else INFERENCE if policy == FLOAT32 else MIXED_INFERENCE
+    exact = _exact(model, loss, purpose, rewrites, dtype, weigh_positions=weigh_positions)
+    if policy == FLOAT32:
+        return exact
+    return replace(exact, calls=narrowed(exact.calls, [*exact.given, *exact.kept]))
+
+
+def _exact(
+    model: Model,
+    loss: Loss,
+    purpose: Purpose,
+    rewrites: Sequence[Rewrite],
+    dtype: str,
+    *,
+    weigh_positions: bool,
+) -> Objective:
+    """Return the operations as `objective` does, of one dtype."""
+    training = purpose == "train"
     lowered = lower(model, training=training, dtype=dtype)
     predictions = {name: lowered.outputs[name] for name in model.outputs}
     targets = {name: replace(output, label=f"target of {name}") for name, output in predictions.items()}
@@ -90,12 +108,12 @@ def objective(
     return _differentiated(forward, tape) if training else forward
 
 
-def training_memory(model: Model, loss: Loss, batch_size: int, slots: int) -> int:
-    """Bytes that training in float32 needs for weights, gradients, `slots` of the optimizer, batch and buffers.
+def training_memory(model: Model, loss: Loss, batch_size: int, slots: int, policy: str = FLOAT32) -> int:
+    """Bytes that training needs for weights, gradients, `slots` of the optimizer, batch and buffers.
 
     Kernel scratch, thread-local slices (a few percent) and the interpreter are not counted.
     """
-    train = objective(model, loss, "train")
+    train = objective(model, loss, "train", policy=policy)
 
     def size(value: Value) -> int:
         return value.bytes * (batch_size if value.batched else 1)

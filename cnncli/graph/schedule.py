@@ -114,10 +114,10 @@ def segments(calls: Sequence[Call], steps: Sequence[Sequence[Step]], n: int, wit
             if number or len(lanes) > 1 or (last.per_row and batched and not per_row):
                 last = Segment()
                 found.append(last)
-            first = number == 0 and made.isdisjoint(call.inputs)
+            steady = number == 0 and made.isdisjoint(call.inputs)
             for step in before:
-                constant = per_row or not batched or step.work.constant
-                (last.weights if first and constant else last.before).append(step)
+                of_weights = steady and (bool(per_row) or not batched or step.work.of_weights)
+                (last.weights if of_weights else last.before).append(step)
             last.per_row += per_row
             last.after += after
             last.values |= batched if per_row else set()

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.elementwise import arithmetic as arithmetic
     from cnncli.kernels.elementwise import axes as axes
     from cnncli.kernels.elementwise import broadcast as broadcast
+    from cnncli.kernels.elementwise import cast as cast
     from cnncli.kernels.elementwise import dropout as dropout
     from cnncli.kernels.elementwise import log_softmax as log_softmax
     from cnncli.kernels.elementwise import merge as merge
@@ -69,7 +70,7 @@ ROOMS = {
         *("depthwise", "winograd", "winograd_gradient"),
     ),
     "elementwise": (
-        *("activations", "arithmetic", "axes", "broadcast", "dropout", "merge"),
+        *("activations", "arithmetic", "axes", "broadcast", "cast", "dropout", "merge"),
         *("log_softmax", "softmax", "sparsemax", "weights"),
     ),
     "gemm": ("dense", "epilogue"),

@@ -43,6 +43,7 @@ class Concatenate(Op):
     """Concatenate values along `axis`, counted from 0 without the batch axis."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     axis: int
 
@@ -72,6 +73,7 @@ class Slice(Op):
     """Take `size` elements along `axis` (counted without the batch axis), starting at `start`."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     axis: int
     start: int

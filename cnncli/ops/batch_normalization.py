@@ -44,6 +44,8 @@ class BatchNormalization(_Normalization):
     Further outputs: the batch's mean and 1/√(variance + epsilon), (2, C); the new running mean and variance.
     """
 
+    takes_bfloat16: ClassVar[bool] = True
+
     momentum: float = 0.99
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -72,6 +74,8 @@ class BatchNormalization(_Normalization):
 class Renormalization(Op):
     """(x (…,C), saved (2, C)[, gamma][, beta]) → y: recomputes the output of the BatchNormalization `of`."""
 
+    takes_bfloat16: ClassVar[bool] = True
+
     of: BatchNormalization
 
     @property
@@ -92,6 +96,8 @@ class Renormalization(Op):
 @dataclass(frozen=True)
 class BatchNormalizationGrad(Op):
     """(grad, x, saved[, gamma][, beta]) → the gradients of x[, gamma][, beta]."""
+
+    takes_bfloat16: ClassVar[bool] = True
 
     of: BatchNormalization
     overwrites: ClassVar[int | None] = 0
@@ -121,6 +127,8 @@ class FixedNormalization(_Normalization):
     Only x has a gradient: the layer is frozen, or the run is inference.
     """
 
+    takes_bfloat16: ClassVar[bool] = True
+
     overwrites: ClassVar[int | None] = 0
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
@@ -142,6 +150,8 @@ class FixedNormalization(_Normalization):
 @dataclass(frozen=True)
 class FixedNormalizationGrad(Op):
     """(grad, x, mean, variance[, gamma][, beta]) → the gradient of x."""
+
+    takes_bfloat16: ClassVar[bool] = True
 
     of: FixedNormalization
     overwrites: ClassVar[int | None] = 0

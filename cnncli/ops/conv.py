@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.product import Product
+from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_window
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv.conv2d import Geometry
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 
@@ -43,6 +43,9 @@ class Conv2D(Product):
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * self.window.cells * call.inputs[1].shape[2] + self.epilogue_flops(call)
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[2]) and not self.adds
+
     def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
         return tape.emit(Conv2DGradWeight(self.window, self.groups, kernel.shape), x, grad)
 
@@ -53,7 +56,7 @@ class Conv2D(Product):
         x, kernel, *more = inputs
         places = geometry(self.window, self.groups, x.shape[1:])
         epilogue = self.epilogue(more, outputs)
-        suits = kernels.winograd.suits(kernel.shape, places, outputs[0].shape[1:])
+        suits = suits_winograd(kernel.shape, places, outputs[0].shape[1:]) and kernels.winograd.pays(x.dtype)
         forward = kernels.winograd.forward if suits else kernels.conv2d.forward
         return forward(x, kernel, epilogue, outputs[0], places, scratch)
 
@@ -61,6 +64,8 @@ class Conv2D(Product):
 @dataclass(frozen=True)
 class Conv2DGradInput(Op):
     """(grad (OH,OW,F), kernel) → the gradient of the input, (H,W,C): the adjoint of Conv2D."""
+
+    widens: ClassVar[bool] = True
 
     window: Window
     groups: int
@@ -72,10 +77,13 @@ class Conv2DGradInput(Op):
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.inputs[1].shape[2]
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[3] // self.groups)
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, self.image)
         grad, kernel = inputs
-        suits = kernels.winograd.suits(kernel.shape, places, grad.shape[1:])
+        suits = suits_winograd(kernel.shape, places, grad.shape[1:]) and kernels.winograd.pays(grad.dtype)
         grad_input = kernels.winograd.grad_input if suits else kernels.conv2d_gradient.grad_input
         return grad_input(grad, kernel, outputs[0], places, scratch)
 
@@ -93,6 +101,9 @@ class Conv2DGradWeight(Op):
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * 2 * self.window.cells * self.kernel[2]
+
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(self.kernel[2])
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         places = geometry(self.window, self.groups, inputs[0].shape[1:])
@@ -118,4 +129,4 @@ def checked_image(shape: Shape) -> tuple[int, int, int]:
 def geometry(window: Window, groups: int, image: Shape) -> Geometry:
     """Return the kernels' geometry of a window on an image; `image` begins with (height, width)."""
     padding = window.padding_before(image[0], image[1])
-    return kernels.conv2d.Geometry(window.strides, padding, window.dilation, groups)
+    return Geometry(window.strides, padding, window.dilation, groups)

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cnncli import kernels
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.elementwise import Activation
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
 from cnncli.ops.pooling import MaxPool2D
+from cnncli.ops.product import in_pairs
 from cnncli.ops.window import Window
 
 if TYPE_CHECKING:
-    from cnncli.kernels.conv.conv2d import Geometry
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
 
 POOL = Window((2, 2), (2, 2))
@@ -46,6 +47,11 @@ class ConvPool2D(Op):
         convolution = 2 * self.window.cells * call.inputs[1].shape[2] + (len(call.inputs) > 2)
         return call.output.size * POOL.cells * (convolution + 2)
 
+    def narrow(self, call: Call) -> bool:
+        image, kernel = call.inputs[0].shape, call.inputs[1].shape
+        convolved = self.window.output(*image[:2])
+        return in_pairs(kernel[2]) and suits_winograd(kernel, _geometry(self.window, image), convolved)
+
     def gradient(self, tape: Tape, call: Call, grad: Value | None, needed: Sequence[bool]) -> Sequence[Value | None]:
         assert grad is not None
         x, kernel, *bias = call.inputs
@@ -63,7 +69,7 @@ class ConvPool2D(Op):
         out, winner = outputs
         geometry = _geometry(self.window, x.shape[1:])
         convolved = self.window.output(x.shape[1], x.shape[2])
-        suits = kernels.winograd.suits(kernel.shape, geometry, convolved)
+        suits = suits_winograd(kernel.shape, geometry, convolved)
         forward = kernels.winograd.forward_pooled if suits else kernels.conv_pool.forward
         return forward(x, kernel, bias[0] if bias else None, out, winner, geometry, scratch)
 
@@ -112,4 +118,4 @@ class ConvPool2DGradInput(Op):
 
 
 def _geometry(window: Window, image: Shape) -> Geometry:
-    return kernels.conv2d.Geometry(window.strides, window.padding_before(image[0], image[1]))
+    return Geometry(window.strides, window.padding_before(image[0], image[1]))

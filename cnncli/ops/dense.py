@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.ir import Call, Op, Shape, Tape, Value
-from cnncli.ops.product import Product
+from cnncli.ops.product import Product, in_pairs
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Scratch, Step, Tensor
@@ -30,6 +30,9 @@ class Dense(Product):
     def flops(self, call: Call) -> int:
         return call.output.size * 2 * call.inputs[1].shape[0] + self.epilogue_flops(call)
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[0])
+
     def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
         return tape.emit(DenseGradWeight(), x, grad)
 
@@ -47,6 +50,7 @@ class DenseGradInput(Op):
     """(grad (…, units), kernel (in, units)) → (…, in)."""
 
     as_whole: ClassVar[bool] = True
+    widens: ClassVar[bool] = True
 
     shape: Shape
 
@@ -55,6 +59,9 @@ class DenseGradInput(Op):
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.shape[-1]
+
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(call.inputs[1].shape[1])
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.dense.grad_input(inputs[0], inputs[1], outputs[0], scratch)
@@ -72,6 +79,9 @@ class DenseGradWeight(Op):
 
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * 2 * call.inputs[0].shape[-1]
+
+    def narrow(self, call: Call) -> bool:
+        return True
 
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.dense.grad_weight(inputs[0], inputs[1], outputs[0], scratch)

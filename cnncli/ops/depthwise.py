@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.errors import ShapeError
@@ -26,7 +26,12 @@ class DepthwiseConv2D(Product):
     The kernel has C elements per tap.
     """
 
+    widens: ClassVar[bool] = False
+
     window: Window
+
+    def narrow(self, call: Call) -> bool:
+        return self.activation in ("linear", "relu", "relu6") and not self.slopes  # applied to what is rounded
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         height, width, channels = image_shape(inputs[0])
@@ -63,6 +68,8 @@ class DepthwiseConv2D(Product):
 class DepthwiseConv2DGradInput(Op):
     """(grad (OH,OW,C), kernel) → the gradient of the input, (H,W,C)."""
 
+    takes_bfloat16: ClassVar[bool] = True
+
     window: Window
     image: Shape
 
@@ -80,6 +87,8 @@ class DepthwiseConv2DGradInput(Op):
 @dataclass(frozen=True)
 class DepthwiseConv2DGradWeight(Op):
     """(x (H,W,C), grad (OH,OW,C)) → the gradients of the kernel and, with `bias`, the bias, summed over the batch."""
+
+    takes_bfloat16: ClassVar[bool] = True
 
     window: Window
     kernel: Shape

@@ -19,6 +19,7 @@ class Elementwise(Op):
     """The output has the first input's shape and can be computed in-place."""
 
     overwrites: ClassVar[int | None] = 0
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(),)
@@ -118,6 +119,8 @@ class Softmax(Elementwise):
     """exp(x)/Σexp(x) along the last axis, or another of its kind: "log_softmax", "sparsemax"."""
 
     as_whole: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = False
+    reads_exactly: ClassVar[bool] = True
 
     kind: str = "softmax"
 
@@ -140,6 +143,7 @@ class SoftmaxGrad(Elementwise):
     """(grad, y) → y·(grad − Σ grad·y), y being softmax's output; or the same of another kind."""
 
     as_whole: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = False
 
     kind: str = "softmax"
 

@@ -98,6 +98,12 @@ class Op:
     """True if output elements are input elements, zeros, or means of these: the value range of pixels is preserved."""
     overwrites: ClassVar[int | None] = None
     """Index of the input the output may overwrite (in-place), if that input has no later use."""
+    takes_bfloat16: ClassVar[bool] = False
+    """True if its kernels take bfloat16 for all shapes (see `narrow`)."""
+    widens: ClassVar[bool] = False
+    """True if its kernels that read bfloat16 also write float32 (see `narrow`)."""
+    reads_exactly: ClassVar[bool] = False
+    """True if what it reads is not rounded to bfloat16: it stays float32."""
     inner_axes: ClassVar[int | None] = None
     """For a product (x, kernel[, bias]): the number of kernel axes after the filter axis."""
 
@@ -133,6 +139,10 @@ class Op:
         Gradients that are not `needed` may be None.
         """
         raise NotImplementedError
+
+    def narrow(self, call: Call) -> bool:
+        """Whether its kernels also take bfloat16: for all batched real inputs and outputs; all others stay float32."""
+        return self.takes_bfloat16
 
     def with_activation(self, kind: str, *, derivable: bool) -> Op | None:
         """Return this operation with a fused activation; None if it is not supported.

@@ -30,6 +30,7 @@ class Loss(Op):
     """
 
     as_whole: ClassVar[bool] = True
+    reads_exactly: ClassVar[bool] = True
 
     kind: str
     arguments: Arguments = ()

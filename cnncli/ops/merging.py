@@ -75,6 +75,9 @@ class Merge(Elementwise):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(common_shape(inputs)),)
 
+    def narrow(self, call: Call) -> bool:
+        return all(value.batched for value in call.inputs)  # their kernels take one dtype
+
     @property
     def formula(self) -> str:
         """The kernels' formula of the operation."""
@@ -174,6 +177,7 @@ class Broadcast(Op):
     """x, of the same rank, copied along axes of length 1 to `shape`. A Merge broadcasts its inputs without it."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     shape: Shape
 
@@ -195,6 +199,8 @@ class Reduce(Op):
     Non-adjacent axes may form at most two groups. Sums are accumulated in float64 in a fixed order. With a second input
     of the same shape, the terms are products of both; it then has no gradient.
     """
+
+    takes_bfloat16: ClassVar[bool] = True
 
     kind: Literal["mean", "sum"]
     axes: tuple[int, ...]
@@ -280,6 +286,7 @@ class SwapLast(Op):
     """x (…, n, m) → (…, m, n)."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         *outer, rows, columns = inputs[0].shape

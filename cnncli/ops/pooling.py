@@ -22,6 +22,7 @@ class MaxPool2D(Op):
     """x (H,W,C) → the maximum of each window (OH,OW,C), and the index of its cell (int32); padding is ignored."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     window: Window
 
@@ -54,6 +55,9 @@ class MaxPool2DGrad(Op):
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(self.image),)
 
+    def narrow(self, call: Call) -> bool:
+        return not self.window.overlaps  # where windows overlap, their gradients add up
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.pool2d.max_backward(inputs[0], inputs[1], outputs[0], _window(self.window, self.image))
 
@@ -63,6 +67,7 @@ class AveragePool2D(Op):
     """x (H,W,C) → the mean of each window, (OH,OW,C); padding is not counted."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     window: Window
 
@@ -98,6 +103,9 @@ class AveragePool2DGrad(Op):
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * self.window.cells
 
+    def narrow(self, call: Call) -> bool:
+        return not self.window.overlaps  # where windows overlap, their gradients add up
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         return kernels.pool2d.average_backward(inputs[0], outputs[0], _window(self.window, self.image))
 
@@ -107,6 +115,7 @@ class GlobalMaxPool2D(Op):
     """x (H,W,C) → the maximum of each channel, (C,)."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like((image_shape(inputs[0])[2],)),)
@@ -125,6 +134,8 @@ class GlobalMaxPool2D(Op):
 @dataclass(frozen=True)
 class GlobalMaxPool2DGrad(Op):
     """(x (H,W,C), maxima (C,), grad (C,)) → (H,W,C): equal maxima share the gradient, as in Keras."""
+
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(),)

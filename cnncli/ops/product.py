@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Tensor
 
 
+def in_pairs(terms: int) -> bool:
+    """Whether products of bfloat16 support sums over `terms` channels: they multiply in pairs.
+
+    Both batched inputs of a product, or of one of its gradients, must then be bfloat16, or both float32; outputs of
+    bfloat16 inputs may be either.
+    """
+    return terms % 2 == 0
+
+
 @dataclass(frozen=True)
 class Product(Activated):
     """(x, kernel[, bias][, summand]) → f(x · kernel + bias + summand); subclasses define the product.
@@ -27,6 +36,7 @@ class Product(Activated):
     """
 
     inner_axes: ClassVar[int] = 0
+    widens: ClassVar[bool] = True
 
     slopes: bool = field(default=False, kw_only=True)
     adds: bool = field(default=False, kw_only=True)

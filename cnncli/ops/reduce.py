@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.ops.ir import Call, Op, Value
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class SumRows(Op):
     """x (…, C) → (C,): the sum over the batch and all axes but the last; the gradient of a bias."""
+
+    takes_bfloat16: ClassVar[bool] = True
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         return (inputs[0].like(inputs[0].shape[-1:], batched=False),)

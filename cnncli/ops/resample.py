@@ -23,6 +23,7 @@ class Frame(Op):
     """Pad x (H,W,C) with rows (above, below) and columns (left, right) of zeros; negative numbers crop."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     rows: Pair
     columns: Pair
@@ -49,6 +50,7 @@ class UpSample2D(Op):
     """x (H,W,C) → (H·size, W·size, C), or its adjoint; `interpolation` is "nearest" or "bilinear"."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     size: Pair
     interpolation: str
@@ -108,6 +110,7 @@ class RepeatChannels(Op):
     """x (…, C) → (…, C·times): each channel repeated `times` times, copies adjacent."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     times: int
 

@@ -26,6 +26,7 @@ class Resample(Op):
     """x (H,W,C) → (len(rows), len(columns), C): sums of cells, weighted as `rows` and `columns` say."""
 
     keeps_scale: ClassVar[bool] = True
+    takes_bfloat16: ClassVar[bool] = True
 
     rows: Taps
     columns: Taps

@@ -10,7 +10,7 @@ from cnncli import kernels
 from cnncli.errors import ShapeError
 from cnncli.ops.conv import Conv2D, Conv2DGradWeight, geometry, image_shape
 from cnncli.ops.ir import Call, Tape, Value
-from cnncli.ops.product import Product
+from cnncli.ops.product import Product, in_pairs
 from cnncli.ops.reach import Reaches, of_adjoint
 from cnncli.ops.window import Pair, Window
 
@@ -40,6 +40,10 @@ class Conv2DTranspose(Product):
 
     def flops(self, call: Call) -> int:
         return call.inputs[0].size * 2 * self.window.cells * call.output.shape[2] + self.epilogue_flops(call)
+
+    def narrow(self, call: Call) -> bool:
+        reached = all(size >= stride for size, stride in zip(self.window.size, self.window.strides, strict=True))
+        return in_pairs(call.inputs[1].shape[3]) and reached and self.window.dilation == (1, 1)
 
     def grad_kernel(self, tape: Tape, x: Value, grad: Value, kernel: Value) -> Value:
         return tape.emit(Conv2DGradWeight(self.window, 1, kernel.shape), grad, x)

@@ -31,6 +31,11 @@ class Window:
         """The number of cells read at one position."""
         return self.size[0] * self.size[1]
 
+    @property
+    def overlaps(self) -> bool:
+        """Whether a cell may lie in several windows."""
+        return any(extent > stride for extent, stride in zip(self.extent, self.strides, strict=True))
+
     def output(self, height: int, width: int) -> Pair:
         """Return the number of vertical and horizontal positions. Raises ShapeError if there is none."""
         if self.padding == "same":

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
+from cnncli.graph.precision import FLOAT32
 from cnncli.layers.declarations.declaration import Declaration, PositiveInt, list_of
 from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Only, Schema
 from cnncli.layers.declarations.list_types import ItemOrList, ListOf
@@ -13,6 +14,7 @@ from cnncli.training.class_weight import ClassWeight, Weights
 from cnncli.training.epochs import Epochs
 from cnncli.training.metrics.vocabulary import METRICS, Metric
 from cnncli.training.optimizers.optimizers import OptimizerField
+from cnncli.training.policy import DtypePolicy
 
 COMPILED = "every network is compiled before it runs"
 
@@ -52,6 +54,8 @@ class CompileSection(Declaration):
     optimizer: OptimizerField
     loss: LossField
     metrics: Annotated[tuple[Metric, ...], list_of(METRICS)] = ()
+    dtype_policy: Annotated[str, DtypePolicy()] = FLOAT32
+    """With mixed_bfloat16, activations and their gradients are stored in 16 bits; weights stay float32."""
 
     def __init__(self, /, **values: Any) -> None:
         super().__init__(**values)

@@ -15,6 +15,7 @@ import numpy as np
 from cnncli.errors import UsageError
 from cnncli.graph.model import Model, only
 from cnncli.graph.network import Network
+from cnncli.graph.precision import FLOAT32
 from cnncli.hints import suggestion
 from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Program, Scratch, Step
@@ -123,9 +124,16 @@ class AveragedNetwork(Network):
     """
 
     def __init__(
-        self, views: Sequence[View], model: Model, loss: Loss, *, batch_size: int, threads: int | None = None
+        self,
+        views: Sequence[View],
+        model: Model,
+        loss: Loss,
+        *,
+        batch_size: int,
+        policy: str = FLOAT32,
+        threads: int | None = None,
     ) -> None:
-        super().__init__(model, loss, batch_size=batch_size, threads=threads)
+        super().__init__(model, loss, batch_size=batch_size, policy=policy, threads=threads)
         self.views = views
         shape = only(self.targets).shape
         self.mean, self.logits, self.spare = (np.zeros(shape, np.float32) for _ in range(3))

@@ -5,7 +5,7 @@ import pytest
 
 from cnncli.graph.model import Model, Node, only
 from cnncli.graph.network import Network
-from cnncli.kernels.gemm import dense
+from cnncli.kernels.gemm.dense import pack_worker
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.vocabulary import layers
@@ -24,14 +24,16 @@ ENTRIES = [
 ]
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[(1, "float32"), (2, "float32"), (2, "mixed_bfloat16")], ids=str)
 def network(request):
     nodes, before = [], "input"
     for number, entry in enumerate(ENTRIES):
         nodes.append(Node(f"n{number}", LAYERS.parse(entry), (before,)))
         before = f"n{number}"
     model = Model((8, 8, 16), tuple(nodes))
-    made = Network(model, LOSSES.parse("categorical_crossentropy"), batch_size=6, threads=request.param)
+    threads, policy = request.param
+    loss = LOSSES.parse("categorical_crossentropy")
+    made = Network(model, loss, batch_size=6, threads=threads, policy=policy)
     made.initialize(1)
     rng = np.random.default_rng(2)
     made.inputs[...] = rng.normal(size=made.inputs.shape)
@@ -63,12 +65,14 @@ def test_runs_with_steady_weights_give_the_bits_of_others(network):
     assert (network.losses.tobytes(), network.penalty()) == (losses, penalty)
 
 
-def test_a_repeated_run_packs_no_kernel(network):
-    network.predict(6)
-    packing = dense.pack_worker.address("float32")
-    repeated = network.runs["predict"].program.bound[6]
-    assert packing in {step.worker for step in repeated.whole.steps}
-    assert packing not in {step.worker for step in repeated.again.steps}
+def test_factors_of_products_are_packed_once(network):
+    with network.steady_weights():
+        network.predict(6)
+        network.predict(6)
+    whole, again, _ = network.runs["predict"].program.bound[6]
+    packing = {made.address for made in pack_worker.compiled.values()}
+    assert any(step.worker in packing for step in whole.steps)
+    assert not any(step.worker in packing for step in again.steps)
 
 
 def test_images_too_few_for_all_threads_go_through_shared_memory(network):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Step, tensor
 from tests.kernels.support import execute, unwritten

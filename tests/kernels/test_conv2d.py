@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import conv2d, conv2d_gradient
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor

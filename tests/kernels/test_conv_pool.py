@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import conv2d, conv_pool, conv_pool_gradient
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import PLAIN
 from cnncli.kernels.jit.runtime import Scratch, tensor
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import depthwise
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor

@@ -5,9 +5,14 @@ import ctypes
 import numpy as np
 import pytest
 
-from cnncli.kernels.gemm import microkernel
+from cnncli.kernels.gemm import bfloat16 as bfloat16_products
+from cnncli.kernels.gemm import microkernel, tiles
+from cnncli.kernels.gemm.product import product as emit_product
+from cnncli.kernels.jit import object_files
 from cnncli.kernels.jit.target import machine
-from tests.kernels.support import DTYPES, assert_close, normal, unwritten
+from tests.kernels import bfloat16
+from tests.kernels.support import DTYPES, MARGIN, assert_close, normal, unwritten
+from tests.kernels.tile_emulation import Emulated
 
 
 def call(address, *arguments):
@@ -89,3 +94,72 @@ def test_a_part_of_an_image_has_zeros_around_it(first, left):
         place = first, rows, left, columns
         call(family.border, out.ctypes.data, x.ctypes.data + 4 * start, 4, 5, 6 * 4, channels * 4, *place)
         assert_close(out, padded[:, :, start : start + channels])
+
+
+@pytest.mark.parametrize("columns", [1, 2, 16, 30, 37])
+def test_numbers_are_rounded_to_bfloat16_and_paired(columns):
+    rng, family = np.random.default_rng(4), microkernel.family("bfloat16")
+    x = normal(rng, "float32", 6, columns)
+    expected = bfloat16.rounded(x)
+    out = bfloat16.unwritten(3, columns)
+    call(family.narrow, out.ctypes.data, 2 * columns, x.ctypes.data, 8 * columns, 3, columns)
+    np.testing.assert_array_equal(out, expected[::2])
+    stored = np.ascontiguousarray(expected)
+    for address, source in ((family.pairs, x), (family.interleave, stored)):
+        for partner in (source.strides[0], 0):
+            out = bfloat16.unwritten(3, columns, 2)
+            place = source.ctypes.data, 2 * source.strides[0], partner, 3, columns
+            call(address, out.ctypes.data, 4 * columns, *place)
+            np.testing.assert_array_equal(out[..., 0], expected[::2])
+            np.testing.assert_array_equal(out[..., 1], expected[1::2] if partner else np.zeros_like(expected[1::2]))
+            assert (np.r_[out.base[:MARGIN], out.base[-MARGIN:]] == bfloat16.SPOILT).all()
+
+
+def product_of_pairs(emit):
+    """A function of a: (batch, rows, k) and b: (batch, k, columns) of bfloat16 and init: (columns,) or None.
+
+    It returns init + Σ a[n] · b[n] by the `product` that was emitted, which must be what NumPy finds. k is even.
+    """
+    address, panel = object_files.addresses(emit.compiled(), machine())("product"), 2 * emit.lanes
+
+    def compute(a, b, init=None):
+        (batch, rows, k), columns = a.shape, b.shape[2]
+        out, panels = unwritten("float32", rows, columns), -(-columns // panel)
+        packed = np.zeros((batch, k, panels * panel), np.uint16)
+        packed[:, :, :columns] = b
+        packed = np.ascontiguousarray(packed.reshape(batch, k // 2, 2, panels, panel).transpose(0, 3, 1, 4, 2))
+        start = 0 if init is None else init.ctypes.data
+        place = a.ctypes.data, 2 * k, 4, 2 * k * rows, packed.ctypes.data, *packed.strides[2::-1]
+        call(address, out.ctypes.data, 4 * columns, start, 0, rows, columns, *place, k // 2, batch)
+        expected = (bfloat16.widened(a) @ bfloat16.widened(b)).sum(axis=0) + (0 if init is None else init)
+        assert_close(out, expected, batch * k)
+        return out
+
+    return compute
+
+
+@pytest.mark.parametrize("way", [bfloat16_products.Dots, bfloat16_products.Widened])
+def test_both_ways_multiply_pairs(way):
+    if way is bfloat16_products.Dots and bfloat16_products.way() == "widened":
+        pytest.skip("this processor has no AVX-512 BF16")
+    emit, rng = way(machine()), np.random.default_rng(5)
+    emit_product(emit)
+    compute, panel = product_of_pairs(emit), 2 * emit.lanes
+    for rows in range(1, 16):
+        for columns in (1, emit.lanes, emit.lanes + 1, panel, panel + 3):
+            a, b = bfloat16.normal(rng, 2, rows, 6), bfloat16.normal(rng, 2, 6, columns)
+            compute(a, b, normal(rng, "float32", columns))
+
+
+@pytest.mark.skipif(machine().width != 64, reason="tiles are as wide as the vectors of AVX-512")
+def test_products_on_tiles_whose_instructions_are_emulated():
+    emit, rng = bfloat16_products.Widened(machine()), np.random.default_rng(6)
+    tiles.product(emit, Emulated(emit), emit_product(emit, "product_of_vectors"))
+    compute = product_of_pairs(emit)
+    for rows in (1, 16, 17, 49, 64):
+        for columns in (3, 21, 32, 85):
+            for k in (6, 32, 70):
+                a, b = bfloat16.normal(rng, 2, rows, k), bfloat16.normal(rng, 2, k, columns)
+                out = compute(a, b, normal(rng, "float32", columns) if rows % 2 else None)
+                if rows == 64:  # how rows are divided does not change bits
+                    np.testing.assert_array_equal(out[20:], compute(np.ascontiguousarray(a[:, 20:]), b))

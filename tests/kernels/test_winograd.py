@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cnncli.kernels.conv import winograd, winograd_gradient
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
 from cnncli.kernels.elementwise import activations
 from cnncli.kernels.gemm.epilogue import Epilogue
 from cnncli.kernels.jit.runtime import Scratch, tensor
@@ -181,7 +181,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     ],
 )
 def test_it_is_chosen_by_the_shape_alone(kernel, geometry, out, answer: bool) -> None:
-    assert winograd.suits(kernel, geometry, out) is answer
+    assert suits_winograd(kernel, geometry, out) is answer
     assert winograd_gradient.suits_weight(kernel, geometry, out) is answer
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from cnncli.graph.model import Node, Parameter, lower_node
+from cnncli.graph.precision import narrowed
 from cnncli.graph.program import Program, aligned
 from cnncli.layers.layer import Layer
 from cnncli.ops.builder import Builder
@@ -17,7 +18,8 @@ class LayerHarness:
     """`layer` on `batch` samples of `shapes`; fill `inputs`, `weights` and `cotangent`, then `run`.
 
     The objective is Σ output·cotangent + penalties. `trained` are the weights that have a gradient; what a training
-    step makes of statistics lies in `updated`, by their names, so that a run can be repeated.
+    step makes of statistics lies in `updated`, by their names, so that a run can be repeated. With `mixed`, the layer's
+    own inputs and output, and their gradients, are stored as bfloat16.
     """
 
     def __init__(
@@ -29,12 +31,15 @@ class LayerHarness:
         dtype: str,
         training: bool,
         threads: int = 2,
+        mixed: bool = False,
     ):
         builder = Builder(training=training, dtype=dtype)
         values = [Value(tuple(shape), dtype=dtype) for shape in shapes]
         parameters: list[Parameter] = []
         node = Node("layer", layer, ("input",) * len(values))
-        output = lower_node(builder, node, values, parameters)
+        inputs = [builder.affine(value, 1.0) for value in values] if mixed else values
+        output = lower_node(builder, node, inputs, parameters)
+        output = builder.affine(output, 1.0) if mixed else output
         self.output_shape = output.shape
         penalties = [call.output for call in builder.calls if isinstance(call.op, Penalty)]
         cotangent = output.like()
@@ -57,7 +62,8 @@ class LayerHarness:
         placed |= {cotangent: self.cotangent, builder.clock: self.clock}
         placed |= {new: self.updated[names[old]] for new, old in builder.updates.items()}
         kept = [output, *penalties, *(grad for grad in grads.values() if grad is not None)]
-        self.program = Program(builder.calls, placed, kept, capacity=batch, threads=threads)
+        calls = narrowed(builder.calls, {*placed, *kept}) if mixed else builder.calls
+        self.program = Program(calls, placed, kept, capacity=batch, threads=threads)
         self.program.attach(aligned(self.program.size))
         self.batch, self.output, self.penalties = batch, output, penalties
         self.grads = [grads[value] for value in wanted]

@@ -35,21 +35,22 @@ MODEL = Model((14, 12, 2), tuple(NODES))
 
 @pytest.mark.parametrize("dtype", BYTES)
 def test_an_element_has_the_bytes_it_has_in_numpy(dtype):
-    assert bytes_of(dtype) == np.dtype(dtype).itemsize
-    assert Value((3, 5), dtype=dtype).bytes == np.zeros((3, 5), dtype).nbytes
+    held = {"bfloat16": "uint16"}.get(dtype, dtype)
+    assert bytes_of(dtype) == np.dtype(held).itemsize
+    assert Value((3, 5), dtype=dtype).bytes == np.zeros((3, 5), held).nbytes
 
 
 @pytest.mark.parametrize(
     "ask",
     [
-        lambda: bytes_of("bfloat16"),
-        lambda: Value((3,), dtype="bfloat16").bytes,
-        lambda: merge.add([Tensor(0, (3,), "bfloat16")], Tensor(0, (3,), "bfloat16")),
-        lambda: gather.one_hot(Tensor(0, (3,), "bfloat16"), Tensor(0, (3,), "int64"), Tensor(0, (3, 2), "float32")),
+        lambda: bytes_of("float16"),
+        lambda: Value((3,), dtype="float16").bytes,
+        lambda: merge.add([Tensor(0, (3,), "float16")], Tensor(0, (3,), "float16")),
+        lambda: gather.one_hot(Tensor(0, (3,), "float16"), Tensor(0, (3,), "int64"), Tensor(0, (3, 2), "float32")),
     ],
 )
 def test_an_unknown_dtype_is_refused_by_its_name(ask):
-    with pytest.raises(ValueError, match="bfloat16"):
+    with pytest.raises(ValueError, match="float16"):
         ask()
 
 

@@ -27,20 +27,20 @@ def test_an_old_python_is_amiss():
 
 
 def test_vectors_narrower_than_the_processors_are_amiss():
-    assert advice(machine_facts.processor("cpu", AVX2, AVX2)) == []
-    (line,) = advice(machine_facts.processor("cpu", AVX512, AVX2))
+    assert advice(machine_facts.processor("cpu", AVX2, AVX2, "widened")) == []
+    (line,) = advice(machine_facts.processor("cpu", AVX512, AVX2, "widened"))
     assert line == (
         "kernels use vectors of 256 bits where this processor has 512: unset NUMBA_CPU_NAME and NUMBA_CPU_FEATURES"
     )
-    assert value(machine_facts.processor("cpu", AVX512, AVX2), "vector_bits") == 256
+    assert value(machine_facts.processor("cpu", AVX512, AVX2, "widened"), "vector_bits") == 256
 
 
 def test_a_processor_without_avx2_and_fma_is_amiss(monkeypatch):
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
-    (line,) = advice(machine_facts.processor("old", PLAIN, PLAIN))
+    (line,) = advice(machine_facts.processor("old", PLAIN, PLAIN, "widened"))
     assert "no AVX2 and FMA" in line
     monkeypatch.setattr(platform, "machine", lambda: "arm64")
-    assert advice(machine_facts.processor("new", PLAIN, PLAIN)) == []
+    assert advice(machine_facts.processor("new", PLAIN, PLAIN, "widened")) == []
 
 
 @pytest.mark.parametrize(

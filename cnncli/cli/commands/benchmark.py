@@ -16,6 +16,7 @@ from cnncli.report.terminal.output import echo, emit
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec, load
 from cnncli.training.optimizers.schedules import Schedule
+from cnncli.training.policy import POLICIES
 from cnncli.training.resources import threads as cpus
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
 @click.option("--batch-size", type=Integer(1), help="Images in a batch.")
+@click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored. Default: the spec's.")
 @threads_option
 @click.option(
     "--rounds", type=Integer(1), default=7, show_default=True, help="Number of rounds; each figure is their median."
@@ -47,6 +49,7 @@ def command(
     overrides: tuple[str, ...],
     inference: bool,
     batch_size: int | None,
+    dtype: str | None,
     threads: int | None,
     rounds: int,
     against: list[str],
@@ -60,6 +63,7 @@ def command(
     """
     environment = dict(os.environ)
     changes = [*overrides, *([f"fit.batch_size={batch_size}"] if batch_size is not None else [])]
+    changes += [] if dtype is None else [f"compile.dtype_policy={POLICIES[dtype]}"]
     loaded = _at_first_rate(load(spec, changes, check_data=False))
     mode: Mode = "inference" if inference else "training"
     starts = {name: _starter(name, loaded, mode) for name in dict.fromkeys(against)}

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cnncli.api.model import Model
+from cnncli.api.model import Dtype, Model
 from cnncli.cli.downloads import offline_option
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, dtype_option, example, json_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.report.tables.expectations import Report
@@ -48,6 +48,7 @@ TOP, MANY = 5, 20
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @tta_option
 @threads_option
+@dtype_option
 @offline_option
 @json_option
 def command(
@@ -63,6 +64,7 @@ def command(
     junit: Path | None,
     tta: str | None,
     threads: int | None,
+    dtype: Dtype | None,
     offline: bool,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def command(
     with Report("evaluate", str(model or "the newest run"), junit) as report:
         report.expectations = [Expectation.parse(text) for text in conditions]
         target = find_target(model, weights)
-        loaded = Model(target, threads=threads)
+        loaded = Model(target, threads=threads, dtype=dtype)
         with Status() as status:
             seen = [] if tta is None else loaded.views(tta)
             evaluation = loaded.evaluate(data, tta=tta, offline=offline, on_event=status)

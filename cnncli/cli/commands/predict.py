@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cnncli.api.model import Model
+from cnncli.api.model import Dtype, Model
 from cnncli.cli.compiling import compiling
 from cnncli.cli.inputs import check_inputs, split
-from cnncli.cli.options import Integer, example, json_option, threads_option
+from cnncli.cli.options import Integer, dtype_option, example, json_option, threads_option
 from cnncli.cli.target import find_target, tta_option, weights_option
 from cnncli.cli.unread import unread
 from cnncli.errors import CnncliError, UsageError
@@ -57,6 +57,7 @@ MANY_CLASSES = 20
     help="Sample submission, whose columns, ids and order are taken.",
 )
 @threads_option
+@dtype_option
 @json_option
 def command(
     *,
@@ -71,6 +72,7 @@ def command(
     columns: str | None,
     like: Path | None,
     threads: int | None,
+    dtype: Dtype | None,
     as_json: bool,
 ) -> None:
     """Predict the classes of images with a trained model.
@@ -84,7 +86,7 @@ def command(
         raise UsageError(f"--output must be a file ending in {' or '.join(FILES)}; received {output}")
     _check_submission(submission, columns, like)
     _tell_left_out(inputs)
-    model = Model(find_target(chosen, weights), threads=threads)
+    model = Model(find_target(chosen, weights), threads=threads, dtype=dtype)
     from cnncli.report.prediction.files import file_of
     from cnncli.report.prediction.text import json_object, text
 

@@ -25,6 +25,7 @@ from cnncli.report.terminal.progress import Follower
 from cnncli.spec.spec import Spec
 from cnncli.system import streams
 from cnncli.training.events import TrialBegins
+from cnncli.training.policy import POLICIES
 from cnncli.training.runs import past_runs
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Where(TypedDict):
 @click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
 @click.option("--epochs", type=Integer(0), help="Number of epochs; 0 saves the initial weights.")
 @click.option("--batch-size", type=Integer(1), help="Batch size.")
+@click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored: compile.dtype_policy.")
 @threads_option
 @click.option("--seed", type=Integer(0, 2**63 - 1), help="Random seed.")
 @click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
@@ -71,6 +73,7 @@ def command(
     weights: Path | None,
     epochs: int | None,
     batch_size: int | None,
+    dtype: str | None,
     threads: int | None,
     seed: int | None,
     folds: int | None,
@@ -90,12 +93,19 @@ def command(
         _refuse_together("--plot shows the curves of a training", plot, others)
         curves = partial(_curves, resume) if plot else None
         with Report("train", str(spec or resume or ""), junit) as report, Follower(mode, curves) as follower:
-            options = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
+            options: dict[str, object] = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
+            options["compile.dtype_policy"] = None if dtype is None else POLICIES[dtype]
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
             changes += [] if data is None else [data_setting(data)]
             if resume is not None:
                 given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
-                given |= {"--batch-size": batch_size, "--seed": seed, "--folds": folds, "--seeds": seeds}
+                given |= {
+                    "--batch-size": batch_size,
+                    "--dtype": dtype,
+                    "--seed": seed,
+                    "--folds": folds,
+                    "--seeds": seeds,
+                }
                 _refuse_beside_resume(given)
                 todo = [Trial("", 1, 1, resumed_spec(resume, epochs, data), None)]
                 asked = past_runs.environment(resume).get("spec_epochs")

@@ -63,7 +63,12 @@ def _run(spec: Spec) -> None:
 
     pixels = class_weight.weighs_pixels(spec.fit.class_weight, spec.data.targets)  # arrays may, too: they are not read
     for phase in spec.phases:
-        network = Network(phase.model, spec.compile.loss, batch_size=spec.fit.batch_size, weigh_positions=pixels)
+        network = Network(
+            *(phase.model, spec.compile.loss),
+            batch_size=spec.fit.batch_size,
+            policy=spec.compile.dtype_policy,
+            weigh_positions=pixels,
+        )
         network.initialize(spec.seed)
         Update(network, spec.compile.optimizer)
         prepare(network, 1, spec.data.augment)

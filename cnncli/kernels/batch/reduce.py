@@ -4,11 +4,15 @@ A sum over the batch is split into at most 8 partial sums, a pure function of th
 then added in order: results do not depend on the number of threads.
 """
 
+from collections.abc import Sequence
 from math import prod
 from typing import NamedTuple
 
 from cnncli.kernels.jit.dtypes import bytes_of
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, computed, elements, fields, view, worker
+from cnncli.kernels.vector.channels import BLOCK
+from cnncli.kernels.vector.emit import Code, Variable, emitted
+from cnncli.kernels.vector.lanes import Vector
 
 PARTIALS = 8
 LARGE = 1 << 20
@@ -22,7 +26,7 @@ ROWS = block("x out images rows channels lane")
 
 
 def sum_rows(x: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
-    """out[c] = Σ x[..., c], the gradient of a bias. x: real (N, ..., C); out: (C,)."""
+    """out[c] = Σ x[..., c], the gradient of a bias. x: real (N, ..., C); out: (C,), float32 if x is bfloat16."""
     batch, channels = x.shape[0], x.shape[-1]
     tiles, parts = -(-channels // TILE), in_lanes(batch)
     target, after = partial_sums(out, parts, scratch)
@@ -96,22 +100,44 @@ def partial_sums_worker(real):
     return add
 
 
+@emitted()
+def _add_rows(
+    code: Code, x: Vector, out: Vector, rows: Sequence[Vector], tile: Sequence[Vector], channels: Vector
+) -> None:
+    """Add rows[0] … rows[1] − 1 of x to the sums, for the channels of a tile; sums of bfloat16 are float32."""
+    sums, (first, last) = code.wide, tile
+
+    def columns(start: Vector, mask: Vector | None, wide: int) -> None:
+        places = [start + code.lanes * k for k in range(wide)]
+        totals = [Variable(sums.load(out, place, mask)) for place in places]
+        with code.steps(rows[0], rows[1], code.word(1)) as row:
+            for place, total in zip(places, totals, strict=True):
+                total.set(total.get() + code.load(x, row * channels + place, mask))
+        for place, total in zip(places, totals, strict=True):
+            sums.store(total.get(), out, place, mask)
+
+    step = code.lanes * BLOCK
+    whole = first + ((last - first) & -step)
+    with code.steps(first, whole, code.word(step)) as start:
+        columns(start, None, BLOCK)
+    code.sweep(whole, last, lambda index, mask: columns(index, mask, 1))
+
+
 @worker(ROWS)
 def rows_worker(real):
     """Sum some images of a lane, one tile of channels."""
-    item = real.bitwidth // 8
+    kept = computed(real)
+    item = kept.bitwidth // 8
 
     def rows(parameters, start, stop, thread):
         p = fields(parameters, ROWS)
         first, skip = start // p.images * TILE, start // p.images * p.images
         start, stop, last = start - skip, stop - skip, min(p.channels, first + TILE)
-        x = view(p.x, (p.images * p.rows, p.channels), real)
-        out = view(p.out + start // p.lane * p.channels * item, p.channels, real)
+        out = p.out + start // p.lane * p.channels * item
         if start % p.lane == 0:
+            sums = view(out, p.channels, kept)
             for c in range(first, last):
-                out[c] = 0
-        for r in range(start * p.rows, stop * p.rows):
-            for c in range(first, last):
-                out[c] += x[r, c]
+                sums[c] = 0
+        _add_rows(p.x, out, (start * p.rows, stop * p.rows), (first, last), p.channels, real)
 
     return rows

@@ -7,22 +7,27 @@ A row of output pixels is a sum over kh of matrix products. The left factor is a
 pixel holds the kw · in elements under one kernel row, which are contiguous, so no im2col copy is needed. With padding
 or several groups, each chunk first copies its input into thread-local scratch, zero-padded and with each group's
 channels contiguous.
+
+Images of bfloat16 are multiplied in pairs of channels (`gemm.bfloat16`) by kernels that are rounded when packed; with
+an output of bfloat16, a block of rows is summed in thread-local scratch, and rounded after the epilogue.
 """
 
 from typing import NamedTuple
 
 from cnncli.kernels.conv import pointwise
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import GRAIN, Panels, Source, pack
+from cnncli.kernels.gemm.dense import GRAIN, ROUNDING, Panels, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, worker
 
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE}"
+    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE} "
+    f"{ROUNDING}"
 )
 
 PACKED = 16
@@ -30,24 +35,12 @@ PACKED = 16
 packed once for all predictions."""
 
 
-class Geometry(NamedTuple):
-    """Geometry of a convolution; pairs are (vertical, horizontal).
-
-    `padding` is the number of zero rows above and zero columns left of the image; those below and on the right follow
-    from the shape of the output.
-    """
-
-    strides: tuple[int, int]
-    padding: tuple[int, int]
-    dilation: tuple[int, int] = (1, 1)
-    groups: int = 1
-
-
 class Grid(NamedTuple):
-    """Output pixels: images, rows, columns, channels, the address of the first one, and the strides in bytes."""
+    """Output pixels: images, rows, columns, channels, the address of the first one, dtype, and the strides in bytes."""
 
     sizes: tuple[int, int, int, int]
     address: int
+    dtype: str
     image: int
     row: int
     column: int
@@ -58,23 +51,25 @@ def forward(
 ) -> list[Step]:
     """out = f(x ∗ kernel + bias). x: real (N, H, W, C); kernel: (kh, kw, C/groups, F); out: (N, OH, OW, F).
 
-    Each element starts from its bias; f and the bias are the epilogue's.
+    Each element starts from its bias; f and the bias are the epilogue's. x and out may be bfloat16, or x alone;
+    C/groups must then be even.
     """
     kh, kw, channels, filters = kernel.shape
     width, item = filters // geometry.groups, bytes_of(kernel.dtype)
-    lanes, panel, *_ = microkernel.family(kernel.dtype)
+    lanes, panel, *_ = microkernel.family(x.dtype)
     pixels = out.size // filters
-    if width % lanes or (width > panel and pixels >= PACKED):
+    if x.dtype == "bfloat16" or width % lanes or (width > panel and pixels >= PACKED):
         steps = (width, kw * channels * filters, channels * filters, filters, 1)
         source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
-        step, panels = pack(source, kernel.dtype, scratch)
+        step, panels = pack(source, x.dtype, scratch)
         before = [step]
     else:
         before, row = [], filters * item
         tap = channels * row
         panels = Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
-    row = out.shape[2] * filters * item
-    grid = Grid(out.shape, out.address, out.shape[1] * row, row, filters * item)  # type: ignore[arg-type]
+    column = filters * bytes_of(out.dtype)
+    row = out.shape[2] * column
+    grid = Grid(out.shape, out.address, out.dtype, out.shape[1] * row, row, column)  # type: ignore[arg-type]
     return [*before, correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
 
 
@@ -96,8 +91,15 @@ def correlate(
     blocks = min(rows, max(1, work // (2 * GRAIN)))
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
-        return pointwise.correlate(x, kernel, filters, out.address, epilogue)
+        if x.dtype != "bfloat16":
+            return pointwise.correlate(x, kernel, filters, out.address, epilogue)
+        # A 1×1 kernel does not depend on rows: merge them into fewer, longer products.
+        blocks = max(count for count in range(1, blocks + 1) if rows % count == 0)
+        rows, columns = blocks, rows // blocks * columns
+        x = x._replace(shape=(batch, rows, columns, x.shape[3]))
     together = 1 if blocks > 1 else max(1, GRAIN // work)
+    lines = -(-rows // blocks)
+    size = lines * columns * filters
     return correlate_worker.step(
         x.dtype,
         images(batch, together, blocks),
@@ -113,8 +115,9 @@ def correlate(
         tap_y=kernel.tap_y,
         tap_x=kernel.tap_x,
         blocks=blocks,
-        **image_fields(x, taps, (rows, columns, filters), -(-rows // blocks), geometry, scratch),
-        **epilogue.fields(x.dtype),
+        **image_fields(x, taps, (rows, columns, filters), lines, geometry, scratch),
+        **epilogue.fields(dtype_of_sums(x.dtype)),
+        **rounding(x.dtype, out.dtype, size, scratch, slopes=epilogue.slopes is not None),
     )
 
 
@@ -144,7 +147,8 @@ def image_fields(
 @worker(CORRELATE)
 def correlate_worker(real):
     """Process blocks of rows of images."""
-    item = real.bitwidth // 8
+    item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
+    terms = cell // item
 
     def correlate_blocks(parameters, start, stop, thread):
         p = fields(parameters, CORRELATE)
@@ -158,6 +162,12 @@ def correlate_worker(real):
             image, block = unit // p.blocks, unit % p.blocks
             first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
             copied_rows = (last - 1 - first) * p.sy + (p.kh - 1) * p.dy + 1
+            written = p.out + image * p.out_image + first * p.out_row
+            if p.narrow != 0:
+                sums, column = p.sums + thread * p.sums_step, p.filters * cell
+                line_of_sums = p.columns * column
+            else:
+                sums, line_of_sums, column = written, p.out_row, p.out_column
             for group in range(p.groups):
                 x = p.x + (image * p.height * p.width * p.channels + group * inner) * item
                 if p.copied:
@@ -167,10 +177,10 @@ def correlate_worker(real):
                     x = target
                 else:
                     x += first * p.sy * line
-                bias = p.bias + group * width * item if p.bias != 0 else 0
+                bias = p.bias + group * width * cell if p.bias != 0 else 0
                 b = p.b + group * p.b_group
                 for row in range(first, last):
-                    out = p.out + image * p.out_image + row * p.out_row + group * width * item
+                    out = sums + (row - first) * line_of_sums + group * width * cell
                     above = x + (row - first) * p.sy * line
                     # Skip taps on zero rows, but keep at least one, because the bias must be written.
                     y = row * p.sy - p.top
@@ -182,25 +192,35 @@ def correlate_worker(real):
                             p.product,
                             (
                                 out,
-                                p.out_column,
+                                column,
                                 bias if i == tap else out,
-                                0 if i == tap else p.out_column,
+                                0 if i == tap else column,
                                 p.columns,
                                 width,
                                 above + i * p.dy * line,
                                 p.sx * pixel,
-                                item,
+                                cell,
                                 p.dy * line if whole else p.dx * pixel,
                                 b + i * p.tap_y,
                                 p.b_row,
                                 p.b_panel,
                                 p.tap_y if whole else p.tap_x,
-                                p.kw * inner if whole else inner,
+                                (p.kw * inner if whole else inner) // terms,
                                 end - tap if whole else p.kw,
                             ),
                         )
+            count = (last - first) * p.columns * p.filters
             if p.after != 0:
-                written = p.out + image * p.out_image + first * p.out_row
-                call(p.after, (written, p.slopes + written - p.out, (last - first) * p.columns * p.filters))
+                slopes = sums + p.beside if p.narrow != 0 else p.slopes + written - p.out
+                call(p.after, (sums, slopes, count))
+            if p.narrow != 0:
+                if p.out_row == p.columns * p.out_column and p.out_column == p.filters * item:
+                    call(p.narrow, (written, 0, sums, 0, 1, count))
+                else:
+                    for row in range(last - first):
+                        out, x = written + row * p.out_row, sums + row * line_of_sums
+                        call(p.narrow, (out, p.out_column, x, column, p.columns, p.filters))
+                if p.slopes != 0:
+                    call(p.narrow, (p.slopes + written - p.out, 0, sums + p.beside, 0, 1, count))
 
     return correlate_blocks

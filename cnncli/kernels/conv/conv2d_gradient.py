@@ -9,13 +9,15 @@ from math import gcd
 from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import COPY, IMAGE, Geometry, Grid, correlate, image_fields
+from cnncli.kernels.conv import conv2d_weight_bfloat16
+from cnncli.kernels.conv.conv2d import COPY, IMAGE, Grid, correlate, image_fields
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.dense import Source, pack
 from cnncli.kernels.gemm.epilogue import PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, elements, fields, view, worker
 from cnncli.kernels.vector.sweeps import LANES
 
 LONG = 512
@@ -45,17 +47,19 @@ def grad_input(
     The correlation of the gradient, dilated by `strides`, with the flipped kernel, input channels and filters exchanged
     (Dumoulin & Visin 2016, section 4). Pixels one stride apart use the same taps, so each phase is a separate
     correlation that skips the zeros of the dilated gradient. Pixels that no tap reaches are set to zero. The epilogue
-    is for transposed convolution layers.
+    is for transposed convolution layers. grad and out may be bfloat16, or grad alone; F/groups must then be even.
     """
     kh, kw, channels, filters = kernel.shape
     batch, height, width, depth = out.shape
     (sy, sx), (top, left), (dy, dx), groups = geometry
-    item = bytes_of(out.dtype)
+    item, cell = bytes_of(kernel.dtype), bytes_of(out.dtype)
     rows, columns = list(_phases(kh, sy, top, dy, height)), list(_phases(kw, sx, left, dx, width))
     packs, steps, unreached = [], [], any(phase.taps == 0 for phase in rows + columns)
     apart = unreached or len(rows) * len(columns) > 1
     within = Epilogue(epilogue.bias) if apart else epilogue
     if unreached:
+        if within.bias and out.dtype == "bfloat16":
+            raise ValueError("a bias for pixels that no tap reaches is not supported for bfloat16")
         place = {"out": out.address, "size": out.size, "bias": within.bias.address if within.bias else 0}
         steps.append(fill_worker.step(out.dtype, elements(out), **place, channels=depth))
     for y in rows:
@@ -66,13 +70,14 @@ def grad_input(
             sizes = (groups, y.taps, x.taps, filters // groups, channels)
             tap = channels * filters
             strides = (filters // groups, -y.tap_step * kw * tap, -x.tap_step * tap, 1, filters)
-            step, panels = pack(Source(address, sizes, strides), out.dtype, scratch)
+            step, panels = pack(Source(address, sizes, strides), grad.dtype, scratch)
             grid = Grid(
                 (batch, y.pixels, x.pixels, depth),
-                out.address + (y.first * width + x.first) * depth * item,
-                height * width * depth * item,
-                sy * width * depth * item,
-                sx * depth * item,
+                out.address + (y.first * width + x.first) * depth * cell,
+                out.dtype,
+                height * width * depth * cell,
+                sy * width * depth * cell,
+                sx * depth * cell,
             )
             turned = Geometry((1, 1), (y.padding, x.padding), (y.dilation, x.dilation), groups)
             packs.append(step)
@@ -83,8 +88,10 @@ def grad_input(
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """The adjoint of `forward` in the kernel, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F).
+    x: real (N, H, W, C); grad: (N, OH, OW, F); out: (kh, kw, C/groups, F). x and grad may both be bfloat16; out is not.
     """
+    if x.dtype == "bfloat16":
+        return conv2d_weight_bfloat16.grad_weight(x, grad, out, geometry, scratch)
     lanes, panel, product, *_ = microkernel.family(x.dtype)
     filters = grad.shape[3]
     width = filters // geometry.groups
@@ -205,8 +212,8 @@ def weight_worker(real):
 
 @worker(FILL)
 def fill_worker(real):
-    """Fill some elements with the bias, or zeros."""
-    item = real.bitwidth // 8
+    """Fill some elements with the bias, or zeros, which may be bfloat16."""
+    item, real = real.bitwidth // 8, computed(real)
 
     def fill(parameters, start, stop, thread):
         p = fields(parameters, FILL)

@@ -9,7 +9,7 @@ from math import prod
 
 from numba import njit, types
 
-from cnncli.kernels.conv.conv2d import Geometry
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, POOLED, VECTORS, pool
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy

@@ -8,8 +8,8 @@ row, column, cell, filter).
 from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.conv_pool import PLAN, arranged, band_rows, copy_band, find_places, plan, take, up
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy

@@ -21,14 +21,14 @@ import numpy as np
 from numba import njit, types
 
 from cnncli.kernels.batch.reduce import in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import Geometry
 from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_rows, gradient_rows, sum_pixels
+from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
 from cnncli.kernels.vector.lanes import LINE
 
 CORRELATE = block(f"kernel out blocks rows columns spread_y spread_x kw x height width channels sy sx {EPILOGUE}")
@@ -175,7 +175,7 @@ def _correlate(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis
         channels=channels,
         sy=rows.stride,
         sx=columns.stride,
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(out.dtype),
     )
     table = np.array([*rows.phases, *columns.phases], np.int64).ravel()
     return step._replace(parameters=np.concatenate([step.parameters.view(np.int64), table]))
@@ -192,7 +192,8 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
     """`_correlate` without a copy of the image, for axes that are `_uniform`."""
     batch, height, width, channels = out.shape
     (down,), (across,) = rows.phases, columns.phases
-    item, stride, left = bytes_of(x.dtype), columns.stride, -across.shift
+    item, tap = bytes_of(x.dtype), channels * bytes_of(kernel.dtype)
+    stride, left = columns.stride, -across.shift
     work = height * width * channels * down.taps * across.taps
     blocks = min(height, max(1, work // GRAIN))
     first = min(width, max(0, -(-left // stride)))
@@ -207,7 +208,7 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
         stride,
         across.taps,
         x=x.address,
-        kernel=kernel.address + (down.first * kernel.shape[1] + across.first) * channels * item,
+        kernel=kernel.address + (down.first * kernel.shape[1] + across.first) * tap,
         out=out.address,
         blocks=blocks,
         height=x.shape[1],
@@ -219,14 +220,14 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
         dy=down.distance,
         top=down.shift,
         left=across.shift,
-        kernel_row=down.step * kernel.shape[1] * channels * item,
-        kernel_step=across.step * channels * item,
+        kernel_row=down.step * kernel.shape[1] * tap,
+        kernel_step=across.step * tap,
         first=first,
         end=end,
         block=min(channels, max(LINE // item, near)),
         low=low,
         high=high,
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(out.dtype),
     )
 
 
@@ -238,20 +239,21 @@ def _share(stride: int, distances: Iterable[int]) -> int:
 @worker(FILTER)
 def filter_worker(real, share, taps):
     """Process blocks of rows of images."""
-    item = real.bitwidth // 8
+    item, number = real.bitwidth // 8, computed(real)
+    cell = number.bitwidth // 8
 
     def filter_all(parameters, start, stop, thread):
         p = fields(parameters, FILTER)
         step = p.channels * item
         line = p.width * step
-        low, high = real(p.low), real(p.high)
+        low, high = number(p.low), number(p.high)
         bias = p.bias if p.bias != 0 else p.kernel  # no lane of it is read then, but its address must be valid
         for unit in range(start, stop):
             image, block = unit // p.blocks, unit % p.blocks
             first, last = block * p.rows // p.blocks, (block + 1) * p.rows // p.blocks
             x, out = p.x + image * p.height * line, p.out + image * p.rows * p.columns * step
             for channel in range(0, p.channels, p.block):
-                width, skip = min(p.block, p.channels - channel), channel * item
+                width, skip, given = min(p.block, p.channels - channel), channel * item, channel * cell
                 filter_rows(
                     share,
                     taps,
@@ -259,7 +261,7 @@ def filter_worker(real, share, taps):
                     (x + skip, p.height, p.width, line, step),
                     (first, last, p.sy, p.top, p.dy),
                     (p.columns, p.left, p.first, p.end),
-                    (p.kernel + skip, p.kernel_row, p.kernel_step, bias + skip, width if p.bias != 0 else 0),
+                    (p.kernel + given, p.kernel_row, p.kernel_step, bias + given, width if p.bias != 0 else 0),
                     (low, high),
                     width,
                     real,
@@ -282,12 +284,12 @@ def taps_inside(first, distance, taps, size):
 @worker(CORRELATE)
 def correlate_worker(real, share):
     """Process blocks of rows of images."""
-    item = real.bitwidth // 8
+    item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
 
     def correlate(parameters, start, stop, thread):
         p = fields(parameters, CORRELATE)
         phases = view(parameters + TABLE, (p.spread_y + p.spread_x, 5), types.int64)
-        step = p.channels * item
+        step, tap = p.channels * item, p.channels * cell
         # No lane of a missing bias is read, but its address must be valid: masked loads from an invalid one cost
         # hundreds of cycles.
         bias, biased = (p.bias, p.channels) if p.bias != 0 else (p.kernel, 0)
@@ -311,13 +313,13 @@ def correlate_worker(real, share):
                         count = max(1, min(inner, pixels) - done) if wide == kw else 1
                         write = out + (row * p.columns + column + done * p.spread_x) * step
                         read = x + ((y + above * distance_y) * p.width + left + before * distance_x) * step
-                        weights = p.kernel + ((i + above * step_y) * p.kw + j + before * step_x) * step
+                        weights = p.kernel + ((i + above * step_y) * p.kw + j + before * step_x) * tap
                         correlate_row(
                             share,
                             (write, p.spread_x * step),
                             (read, p.sx * step),
-                            (high, distance_y * p.width * step, step_y * p.kw * step),
-                            (wide, distance_x * step, step_x * step),
+                            (high, distance_y * p.width * step, step_y * p.kw * tap),
+                            (wide, distance_x * step, step_x * tap),
                             (weights, bias, biased),
                             count,
                             p.channels,
@@ -338,7 +340,7 @@ TABLE = correlate_worker.dtype.itemsize
 @worker(WEIGHT)
 def weight_worker(real, share):
     """Process some images of a lane, one block of channels."""
-    item = real.bitwidth // 8
+    item, wide = real.bitwidth // 8, computed(real).bitwidth // 8
 
     def weight(parameters, start, stop, thread):
         p = fields(parameters, WEIGHT)
@@ -347,13 +349,13 @@ def weight_worker(real, share):
         part = start // p.lane
         width = min(p.block, p.channels - first)
         skip, step, line = first * item, p.channels * item, p.copied_columns * LINE
-        out, copied = p.out + part * p.kh * p.kw * step + skip, p.scratch + thread * p.scratch_step
-        bias = p.bias + part * step + skip
+        tap, copied = p.channels * wide, p.scratch + thread * p.scratch_step
+        out, bias = p.out + part * p.kh * p.kw * tap + first * wide, p.bias + part * tap + first * wide
         if start % p.lane == 0:
-            for tap in range(p.kh * p.kw):
-                clear(out + tap * step, width * item)
+            for number in range(p.kh * p.kw):
+                clear(out + number * tap, width * wide)
             if p.bias != 0:
-                clear(bias, width * item)
+                clear(bias, width * wide)
         for image in range(start, stop):
             x = p.x + image * p.height * p.width * step + skip
             grad = p.grad + image * p.rows * p.columns * step + skip
@@ -364,7 +366,7 @@ def weight_worker(real, share):
                 copy_part(copied, p.plane, whole, part_of, across, width, real)
                 gradient_rows(
                     share,
-                    (out, p.kw * step, step),
+                    (out, p.kw * tap, tap),
                     (copied, p.plane, p.sy * line, p.sx * LINE, p.dy * line, p.dx * LINE),
                     (grad + row * p.columns * step, p.columns * step, step),
                     (lines, p.columns),

@@ -3,7 +3,8 @@
 Images are stored in planes: all pixels of one vector of channels are contiguous. The offsets of the pixels in a block
 are therefore compile-time constants, and if adjacent taps read adjacent pixels, a loaded vector is used for all sums
 that need it. The number of pixels or taps per block depends on the number of registers and does not affect results:
-each element is a separate chain. Related arguments are passed as tuples of addresses, strides in bytes and counts.
+each element is a separate chain. Where images are bfloat16, kernels and sums are float32. Related arguments are passed
+as tuples of addresses, strides in bytes and counts.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -51,7 +52,8 @@ def correlate_row(
     """out[q] = bias + Σ x[q + tap] · kernel[tap] over rows and columns of taps, for `count` pixels.
 
     target: (out, distance of pixels). source: (x, distance of pixels). rows, columns: (how many taps, their distance in
-    x, their distance in the kernel). weights: (kernel, bias, `width` or 0 for no bias). `width` channels.
+    x, their distance in the kernel). weights, of the real that is computed in: (kernel, bias, `width` or 0 for no
+    bias). `width` channels.
     """
     (out, out_step), (x, x_step), (kernel, bias, given) = target, source, weights
     (kh, down, kernel_row), (kw, right, kernel_step) = rows, columns
@@ -60,19 +62,19 @@ def correlate_row(
         """Process a block of pixels, all channels. A row has `run` taps; 0 for any number, one by one."""
 
         def channels(index: Vector, mask: Vector | None) -> None:
-            start = code.load(bias, index, code.first(given - index))
+            start = code.wide.load(bias, index, code.first(given - index))
             totals = [Variable(start) for _ in range(size)]
             with code.loop(kh) as i:
                 place, weight = read + down * i, kernel + kernel_row * i
                 if run:
-                    factors = [code.load(weight + kernel_step * j, index, mask) for j in range(run)]
+                    factors = [code.wide.load(weight + kernel_step * j, index, mask) for j in range(run)]
                     for number, those in _places(size, run, share):
                         vector = code.load(place + right * number, index, mask)
                         for r, j in those:
                             totals[r].set(vector.fma(factors[j], totals[r].get()))
                 else:
                     with code.loop(kw) as tap:
-                        factor = code.load(weight + kernel_step * tap, index, mask)
+                        factor = code.wide.load(weight + kernel_step * tap, index, mask)
                         for r, total in enumerate(totals):
                             vector = code.load(place + right * tap + x_step * r, index, mask)
                             total.set(vector.fma(factor, total.get()))
@@ -119,10 +121,10 @@ def filter_rows(
     zeros = code.zeros()
 
     def channels(index: Vector, mask: Vector | None) -> None:
-        start = code.load(bias, index, code.first(given - index))
+        start = code.wide.load(bias, index, code.first(given - index))
         least, greatest = code.full(low), code.full(most)
         factors = [
-            [code.load(kernel + kernel_row * i + kernel_step * j, index, mask) for j in range(taps)]
+            [code.wide.load(kernel + kernel_row * i + kernel_step * j, index, mask) for j in range(taps)]
             for i in range(taps)
         ]
 
@@ -184,6 +186,7 @@ def gradient_rows(
     (out, out_row, out_step), (x, plane, x_row, x_step, tap_row, tap_step) = target, source
     (grad, grad_row, grad_step), (rows, columns), (kh, kw) = gradient, pixels, taps
     step, right = (code.word(share * LINE), code.word(LINE)) if share else (x_step, tap_step)
+    kept = code.wide
 
     def channels(index: Vector, mask: Vector | None) -> None:
         def add(x: Vector, grad: Vector, size: int, totals: Sequence[Sequence[Variable]]) -> None:
@@ -193,7 +196,7 @@ def gradient_rows(
                 meetings: Iterable[tuple[int, list[tuple[int, int]]]]
                 meetings = _places(size, len(row), share) if share else [(j, [(0, j)]) for j in range(len(row))]
                 for number, those in meetings:
-                    vector = code.load(x + tap_row * i + right * number)
+                    vector = kept.load(x + tap_row * i + right * number)
                     for q, j in those:
                         row[j].set(vector.fma(shares[q], row[j].get()))
 
@@ -202,7 +205,7 @@ def gradient_rows(
             cells = [
                 [out + out_row * (i + down) + out_step * (j + across) for across in range(wide)] for down in range(high)
             ]
-            totals = [[Variable(code.load(cell, index, mask)) for cell in row] for row in cells]
+            totals = [[Variable(kept.load(cell, index, mask)) for cell in row] for row in cells]
             image = x + index // code.lanes * plane + tap_row * i + right * j
             with code.loop(rows) as row:
                 read, given, left = image + x_row * row, grad + grad_row * row, columns
@@ -214,7 +217,7 @@ def gradient_rows(
                     read, given, left = read + step * done, given + grad_step * done, left - done
             for places, line in zip(cells, totals, strict=True):
                 for cell, total in zip(places, line, strict=True):
-                    code.store(total.get(), cell, index, mask)
+                    kept.store(total.get(), cell, index, mask)
 
         bands = (kh // HIGH).where(kw.same(3), 0)
         with code.loop(bands) as b:
@@ -234,9 +237,9 @@ def sum_pixels(code: Code, out: Vector, grad: Vector, step: Vector, count: Vecto
     """out += Σ grad over `count` pixels with stride `step` (bytes), for `width` channels."""
 
     def channels(index: Vector, mask: Vector | None) -> None:
-        total = Variable(code.load(out, index, mask))
+        total = Variable(code.wide.load(out, index, mask))
         with code.loop(count) as q:
             total.set(total.get() + code.load(grad + step * q, index, mask))
-        code.store(total.get(), out, index, mask)
+        code.wide.store(total.get(), out, index, mask)
 
     code.sweep(code.word(0), width, channels)

@@ -1,12 +1,12 @@
 """A part of an image in planes: all pixels of one vector of channels are contiguous, with zero padding.
 
 For code that reads such a part, pixel strides are compile-time constants, borders need no special case, and the data
-stays in the L1 cache.
+stays in the L1 cache. bfloat16 becomes float32 there.
 """
 
 from numba import njit
 
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.runtime import Scratch, Tensor
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import LINE, Vector
@@ -25,9 +25,10 @@ IMAGE = "x height width channels block sy sx copied_columns scratch scratch_step
 def image_fields(x: Tensor, strides: tuple[int, int], part: tuple[int, int], scratch: Scratch) -> dict[str, int]:
     """Return the fields of IMAGE; `part`: lines and columns copied at a time."""
     _, height, width, channels = x.shape
-    block = min(channels, BLOCK // bytes_of(x.dtype))
+    item = bytes_of(dtype_of_sums(x.dtype))
+    block = min(channels, BLOCK // item)
     plane = part[0] * part[1] * LINE
-    place, step = scratch.per_thread(plane * -(-block * bytes_of(x.dtype) // LINE))
+    place, step = scratch.per_thread(plane * -(-block * item // LINE))
     values = (x.address, height, width, channels, block, *strides, part[1], place, step, plane)
     return dict(zip(IMAGE.split(), values, strict=True))
 
@@ -64,7 +65,7 @@ def to_planes(code: Code, target: list[Vector], source: list[Vector], count: Vec
     with code.loop(count) as q:
 
         def copy(index: Vector, mask: Vector | None) -> None:
-            code.store(code.load(x + step * q, index, mask), out + q * LINE + index // code.lanes * plane)
+            code.wide.store(code.load(x + step * q, index, mask), out + q * LINE + index // code.lanes * plane)
 
         code.sweep(code.word(0), width, copy)
 
@@ -74,4 +75,4 @@ def no_pixels(code: Code, target: list[Vector], count: Vector, width: Vector) ->
     """Write zeros for `count` pixels of `width` channels. target: (out, distance of planes)."""
     out, plane = target
     with code.loop((width + (code.lanes - 1)) // code.lanes) as v, code.loop(count) as q:
-        code.store(code.full(0.0), out + plane * v + q * LINE)
+        code.wide.store(code.full(0.0), out + plane * v + q * LINE)

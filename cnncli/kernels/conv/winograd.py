@@ -6,50 +6,52 @@ The sums over channels are matrix products, one for each of the 16 positions of 
 is one chain of fused multiply-adds over the channels. Transforms (`winograd_tiles`) add in a fixed order, so results
 depend neither on the vector width nor on the number of threads. Only the 2×2 form is used: larger ones lose precision,
 and exact zeros become nonzero.
+
+Images of bfloat16 are transformed in float32, as are kernels; both are rounded then, and multiplied in pairs of
+channels with float32 sums (`gemm.bfloat16`). The transforms of sums stay float32 until the epilogue is done.
 """
 
 from typing import NamedTuple
 
-from cnncli.kernels.conv.conv2d import Geometry
-from cnncli.kernels.conv.winograd_tiles import gather_pooled, gather_tile, spread_kernel, spread_tile
-from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.gemm.dense import Source, pack
+from cnncli.kernels.conv.geometry import Geometry
+from cnncli.kernels.conv.winograd_tiles import (
+    gather_pooled,
+    gather_tile,
+    spread_kernel,
+    spread_kernel_pairs,
+    spread_tile,
+)
+from cnncli.kernels.gemm import bfloat16, microkernel
+from cnncli.kernels.gemm.dense import ROUNDING, Source, pack, rounding
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
-from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, worker
+from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, computed, fields, images, worker
 from cnncli.kernels.vector.lanes import LINE
 
 POSITIONS = 16
 """Elements of a transformed tile."""
 CENTRE = 5
 """The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
-LEAST = 16
-"""Minimum channels and filters for which fewer products outweigh the transforms."""
-LEAST_PIXELS = 4
-"""Minimum output rows and columns: smaller outputs waste too much of their tiles."""
 TILES = 64
 """Maximum tiles per chunk: rows of the products."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
 
-KERNEL = block("x out tap step size matrix part")
+KERNEL = block("x out tap step size matrix part row")
 IMAGE = "x batch height width channels rows columns filters down across bands together top left"
 TILE = block(
     "product border out winner b b_row b_panel b_step scratch scratch_step tiles tile_step products product_step "
-    f"beyond {IMAGE} {EPILOGUE}"
+    f"beyond {IMAGE} {EPILOGUE} {ROUNDING}"
 )
 
 
-def suits(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether Winograd is faster for a convolution: a function of its shape only.
+def pays(dtype: str) -> bool:
+    """Whether fewer products make up for the transforms of images of `dtype`.
 
-    kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
+    Not where AMX multiplies: the transforms alone take longer than its direct products (an estimate, not measured).
     """
-    taps, depth = kernel[:2], kernel[2:]
-    plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
-    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
-    return taps == (3, 3) and plain and large
+    return dtype != "bfloat16" or bfloat16.way() != "amx_bf16"
 
 
 class Portions(NamedTuple):
@@ -66,10 +68,10 @@ class Portions(NamedTuple):
     pixels: int
 
 
-def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Portions:
-    """Return cache-sized portions of `tiles` (down, across) per image; `depth` is channels plus filters."""
+def portions(batch: int, tiles: tuple[int, int], size: int) -> Portions:
+    """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of a position of a tile."""
     down, across = tiles
-    most = max(14, min(TILES, NEAR // (POSITIONS * depth * item)))
+    most = max(14, min(TILES, NEAR // (POSITIONS * size)))
     bands = -(-down // max(1, min(down, most // across)))
     band = -(-down // bands)
     together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
@@ -90,7 +92,7 @@ def pad_to_odd_cache_lines(size: int) -> int:
 def forward(
     x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, geometry: Geometry, scratch: Scratch
 ) -> list[Step]:
-    """Compute the same as `conv2d.forward`, for convolutions that `suits` accepts."""
+    """Compute the same as `conv2d.forward`, for convolutions that `suits_winograd` accepts."""
     return _correlate(x, _source(kernel), epilogue, out, geometry.padding, scratch)
 
 
@@ -131,8 +133,9 @@ def _correlate(
     """Return the steps for a kernel (3, 3, in, filters) on x, (N, H, W, in); with `winner`, `out` is pooled."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = out.shape[1:]
-    item = bytes_of(x.dtype)
-    pack_step, packed = pack(kernel, x.dtype, scratch)
+    sums = dtype_of_sums(x.dtype)
+    item, cell = bytes_of(x.dtype), bytes_of(sums)
+    pack_step, packed = pack(kernel, sums, scratch)
     panel = microkernel.family(x.dtype).panel
     matrix = channels * panel
     size = -(-filters // panel) * matrix
@@ -148,14 +151,16 @@ def _correlate(
         size=size,
         matrix=matrix,
         part=part,
+        row=panel * cell,
     )
     down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
-    cut = portions(batch, (down, across), channels + filters, item)
+    cut = portions(batch, (down, across), channels * item + filters * cell)
     image = cut.pixels * channels * item
-    tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, filters))
+    sizes = channels * item, filters * cell
+    tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * size) for size in sizes)
     tiles, products = image, image + POSITIONS * tile_step
     beyond = products + POSITIONS * product_step
-    base, stride = scratch.per_thread(beyond + filters * item)
+    base, stride = scratch.per_thread(beyond + filters * cell)
     convolution = tile_worker.step(
         x.dtype,
         images(batch, cut.together, cut.bands),
@@ -165,7 +170,7 @@ def _correlate(
         out=out.address,
         winner=winner.address if winner else 0,
         b=transformed,
-        b_row=panel * item,
+        b_row=panel * cell,
         b_panel=matrix * item,
         b_step=size * item,
         scratch=base,
@@ -176,7 +181,8 @@ def _correlate(
         product_step=product_step,
         beyond=beyond,
         **image_fields(x, out.shape[1:], cut, padding),
-        **epilogue.fields(x.dtype),
+        **epilogue.fields(dtype_of_sums(x.dtype)),
+        **rounding(x.dtype, out.dtype, 2 * columns * filters, scratch, slopes=epilogue.slopes is not None),
     )
     return [pack_step, kernel_step, convolution]
 
@@ -184,14 +190,19 @@ def _correlate(
 @worker(KERNEL)
 def kernel_worker(real):
     """Transform kernels: some rows of a panel for all positions."""
-    item = real.bitwidth // 8
+    sums = computed(real)
+    item, cell = real.bitwidth // 8, sums.bitwidth // 8
+    in_pairs = item < cell
 
     def spread_kernels(parameters, chunk, _, thread):
         p = fields(parameters, KERNEL)
         for start in range(chunk * p.part, min(p.size, (chunk + 1) * p.part), p.matrix):
             # A panel's taps are contiguous, each a matrix (in, panel).
-            x, out = p.x + 9 * start * item, p.out + start * item
-            spread_kernel(x, p.tap, out, p.step, 0, p.matrix, real)
+            x, out = p.x + 9 * start * cell, p.out + start * item
+            if in_pairs:
+                spread_kernel_pairs(x, p.tap, out, p.step, p.row, p.matrix * item // p.row, sums)
+            else:
+                spread_kernel(x, p.tap, out, p.step, 0, p.matrix, real)
 
     return spread_kernels
 
@@ -199,12 +210,14 @@ def kernel_worker(real):
 @worker(TILE)
 def tile_worker(real, with_pooling):
     """Process bands of tiles; if an image is a single band, several images together."""
-    item = real.bitwidth // 8
+    sums = computed(real)
+    item, cell = real.bitwidth // 8, sums.bitwidth // 8
+    terms = cell // item
 
     def convolve(parameters, begin, end, thread):
         p = fields(parameters, TILE)
         base = p.scratch + thread * p.scratch_step
-        pixel, cell = p.channels * item, p.filters * item
+        pixel, row_of = p.channels * item, p.filters * cell
         line, wide = (2 * p.across + 2) * pixel, 2 * p.across + 2
         for unit in range(begin, end, p.together):
             band = unit % p.bands
@@ -227,47 +240,56 @@ def tile_worker(real, with_pooling):
                     p.product,
                     (
                         products + position * p.product_step,
-                        cell,
+                        row_of,
                         p.bias if position == CENTRE else 0,
                         0,
                         count,
                         p.filters,
                         tiles + position * p.tile_step,
                         pixel,
-                        item,
+                        cell,
                         0,
                         p.b + position * p.b_step,
                         p.b_row,
                         p.b_panel,
                         0,
-                        p.channels,
+                        p.channels // terms,
                         1,
                     ),
                 )
             for image in range(start, stop):
                 for row in range(first, last):
-                    for column in range(p.across):
-                        if with_pooling:
+                    if with_pooling:
+                        for column in range(p.across):
                             place = ((image * p.rows + row) * p.columns + column) * p.filters
                             gather_pooled(
                                 products, p.product_step, p.out + place * item, p.winner + place, p.filters, real
                             )
-                        else:
-                            place = p.out + ((image * p.rows + 2 * row) * p.columns + 2 * column) * cell
+                            products += row_of
+                    else:
+                        count = min(2, p.rows - 2 * row) * p.columns * p.filters
+                        offset = (image * p.rows + 2 * row) * p.columns * p.filters
+                        out = p.sums + thread * p.sums_step if p.narrow != 0 else p.out + offset * cell
+                        below = out + p.columns * row_of
+                        for column in range(p.across):
+                            place = 2 * column * row_of
                             # Pixels outside the image are written to an unused buffer.
                             beyond = base + p.beyond
-                            inside, below = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
+                            inside, lower = 2 * column + 1 < p.columns, 2 * row + 1 < p.rows
                             targets = (
-                                place,
-                                place + cell if inside else beyond,
-                                place + p.columns * cell if below else beyond,
-                                place + (p.columns + 1) * cell if inside and below else beyond,
+                                out + place,
+                                out + place + row_of if inside else beyond,
+                                below + place if lower else beyond,
+                                below + place + row_of if inside and lower else beyond,
                             )
-                            gather_tile(products, p.product_step, targets, p.filters, real)
-                        products += cell
-                if not with_pooling and p.after != 0:
-                    top, bottom = 2 * first, min(p.rows, 2 * last)
-                    written = p.out + (image * p.rows + top) * p.columns * cell
-                    call(p.after, (written, p.slopes + written - p.out, (bottom - top) * p.columns * p.filters))
+                            gather_tile(products, p.product_step, targets, p.filters, sums)
+                            products += row_of
+                        if p.after != 0:
+                            slopes = out + p.beside if p.narrow != 0 else p.slopes + offset * cell
+                            call(p.after, (out, slopes, count))
+                        if p.narrow != 0:
+                            call(p.narrow, (p.out + offset * item, 0, out, 0, 1, count))
+                            if p.slopes != 0:
+                                call(p.narrow, (p.slopes + offset * item, 0, out + p.beside, 0, 1, count))
 
     return convolve

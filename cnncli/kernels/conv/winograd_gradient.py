@@ -2,17 +2,24 @@
 
     dg = Gᵀ [Σ (Bᵀ d B) ⊙ (A y Aᵀ)] G    for tiles d of the image and squares y of the gradient
 
-Each element is one chain of fused multiply-adds over (image, tile) in each of at most 8 parts of the batch.
+Each element is one chain of fused multiply-adds over (image, tile) in each of at most 8 parts of the batch. Tiles and
+squares of bfloat16 are transformed in float32, rounded, and multiplied in pairs, those of adjacent tiles.
 """
 
 from cnncli.kernels.batch.reduce import LARGE, in_lanes, partial_sums
-from cnncli.kernels.conv.conv2d import Geometry
-from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions, suits
-from cnncli.kernels.conv.winograd_tiles import gather_weight, spread_gradient, spread_tile
+from cnncli.kernels.conv.geometry import Geometry, suits_winograd
+from cnncli.kernels.conv.winograd import IMAGE, POSITIONS, image_fields, pad_to_odd_cache_lines, portions
+from cnncli.kernels.conv.winograd_tiles import (
+    gather_weight,
+    spread_gradient,
+    spread_gradient_pair,
+    spread_tile,
+    spread_tile_pair,
+)
 from cnncli.kernels.gemm import microkernel
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, elements, fields, worker
 
 PARTS = 4
 """Number of partial sums over the batch that must fit in LARGE elements: the unit of parallelism."""
@@ -24,21 +31,24 @@ WEIGHT = block("x out size")
 
 
 def suits_weight(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
-    """Whether Winograd is faster for the weight gradient: if `suits` holds and partial sums are small enough."""
-    return suits(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
+    """Whether Winograd is faster for the weight gradient: if it is forward, and partial sums are small enough."""
+    return suits_winograd(kernel, geometry, out) and PARTS * POSITIONS * kernel[2] * kernel[3] <= LARGE
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratch: Scratch) -> list[Step]:
     """Compute the same as `conv2d_gradient.grad_weight`, for convolutions that `suits_weight` accepts."""
     batch, channels = x.shape[0], x.shape[3]
     rows, columns, filters = grad.shape[1:]
-    item = bytes_of(x.dtype)
-    summed = Tensor(scratch.take(POSITIONS * channels * filters * item), (POSITIONS, channels, filters), x.dtype)
+    sums = dtype_of_sums(x.dtype)
+    item, cell = bytes_of(x.dtype), bytes_of(sums)
+    summed = Tensor(scratch.take(POSITIONS * channels * filters * cell), (POSITIONS, channels, filters), sums)
     parts = in_lanes(batch, summed.size)
     target, after = partial_sums(summed, parts, scratch)
     panel = microkernel.family(x.dtype).panel
     padded = -(-filters // panel) * panel
-    cut = portions(batch, (-(-rows // 2), -(-columns // 2)), channels + padded, item)
+    across = -(-columns // 2)
+    across += across % (cell // item)
+    cut = portions(batch, (-(-rows // 2), across), (channels + padded) * item)
     tile_step, square_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, padded))
     copy = cut.pixels * channels * item
     tiles = copy + 4 * cut.capacity * filters * item
@@ -53,7 +63,7 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         out=target,
         lane=parts.images,
         padded=padded,
-        panel=panel,
+        panel=panel * cell,
         scratch=base,
         scratch_step=stride,
         copy=copy,
@@ -64,22 +74,25 @@ def grad_weight(x: Tensor, grad: Tensor, out: Tensor, geometry: Geometry, scratc
         **image_fields(x, grad.shape[1:], cut, geometry.padding),
     )
     size = channels * filters
-    weight_step = weight_worker.step(x.dtype, elements(size), x=summed.address, out=out.address, size=size)
+    weight_step = weight_worker.step(sums, elements(size), x=summed.address, out=out.address, size=size)
     return [sum_step, *after, weight_step]
 
 
 @worker(SUM)
 def sum_worker(real):
     """Accumulate the 16 products of some images of a lane, band by band."""
-    item = real.bitwidth // 8
+    item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
+    terms = cell // item
+    in_pairs = terms > 1
 
     def add_up(parameters, begin, end, thread):
         p = fields(parameters, SUM)
         base = p.scratch + thread * p.scratch_step
-        pixel, cell, row_of = p.channels * item, p.filters * item, p.padded * item
-        line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * cell
+        pixel, grad_pixel, row_of = p.channels * item, p.filters * item, p.padded * item
+        line, grad_line = (2 * p.across + 2) * pixel, 2 * p.across * grad_pixel
         tiles, squares, copy = base + p.tiles, base + p.squares, base + p.copy
-        out = p.out + begin // p.lane * POSITIONS * p.channels * cell
+        matrix = p.channels * p.filters * cell
+        out = p.out + begin // p.lane * POSITIONS * matrix
         for start in range(begin, end, p.together):
             for band in range(p.bands):
                 first, last = band * p.down // p.bands, (band + 1) * p.down // p.bands
@@ -88,37 +101,44 @@ def sum_worker(real):
                     x = p.x + image * p.height * p.width * pixel
                     part = 2 * first - p.top, 2 * (last - first) + 2, -p.left, 2 * p.across + 2
                     call(p.border, (base, x, p.height, p.width, pixel, pixel, *part))
-                    grad = p.grad + image * p.rows * p.columns * cell
+                    grad = p.grad + image * p.rows * p.columns * grad_pixel
                     part = 2 * first, 2 * (last - first), 0, 2 * p.across
-                    call(p.border, (copy, grad, p.rows, p.columns, cell, cell, *part))
+                    call(p.border, (copy, grad, p.rows, p.columns, grad_pixel, grad_pixel, *part))
                     for row in range(last - first):
-                        for column in range(p.across):
+                        for column in range(0, p.across, terms):
                             x = base + 2 * row * line + 2 * column * pixel
-                            spread_tile(x, line, pixel, tiles + count * pixel, p.tile_step, p.channels, real)
-                            grad, square = copy + 2 * row * grad_line + 2 * column * cell, squares + count * row_of
-                            spread_gradient(grad, grad_line, cell, square, p.square_step, p.filters, real)
-                            count += 1
+                            grad = copy + 2 * row * grad_line + 2 * column * grad_pixel
+                            tile, square = tiles + count * pixel, squares + count * row_of
+                            if in_pairs:
+                                spread_tile_pair(x, line, pixel, tile, p.tile_step, p.channels, real)
+                                spread_gradient_pair(
+                                    grad, grad_line, grad_pixel, square, p.square_step, p.filters, real
+                                )
+                            else:
+                                spread_tile(x, line, pixel, tile, p.tile_step, p.channels, real)
+                                spread_gradient(grad, grad_line, grad_pixel, square, p.square_step, p.filters, real)
+                            count += terms
                 begun = start % p.lane > 0 or band > 0
                 for position in range(POSITIONS):
-                    target = out + position * p.channels * cell
+                    target = out + position * matrix
                     call(
                         p.product,
                         (
                             target,
-                            cell,
+                            p.filters * cell,
                             target if begun else 0,
-                            cell,
+                            p.filters * cell,
                             p.channels,
                             p.filters,
                             tiles + position * p.tile_step,
-                            item,
-                            pixel,
+                            cell,
+                            pixel * terms,
                             0,
                             squares + position * p.square_step,
-                            row_of,
-                            p.panel * item,
+                            row_of * terms,
+                            p.panel,
                             0,
-                            count,
+                            count // terms,
                             1,
                         ),
                     )

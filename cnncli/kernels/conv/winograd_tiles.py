@@ -6,7 +6,7 @@ from typing import TypeAlias
 from cnncli.kernels.conv.pool_blocks import pooled
 from cnncli.kernels.jit.target import machine
 from cnncli.kernels.vector.emit import Code, emitted
-from cnncli.kernels.vector.lanes import Vector
+from cnncli.kernels.vector.lanes import INT, Vector
 
 Transform: TypeAlias = Callable[[Sequence[Vector]], list[Vector]]
 """The transform of one column of a tile."""
@@ -18,6 +18,11 @@ def _twice(
     """T d Tᵀ: transform each column, then each row of the result."""
     columns = [transform(column) for column in zip(*square, strict=True)]
     return [transform(row) for row in zip(*columns, strict=True)]
+
+
+def _flat(square: Sequence[Sequence[Vector]]) -> list[Vector]:
+    """The elements of a square, row by row."""
+    return [value for row in square for value in row]
 
 
 def _input_transform(d: Sequence[Vector]) -> list[Vector]:
@@ -53,35 +58,113 @@ def spread_kernel(code: Code, x: Vector, tap: Vector, out: Vector, step: Vector,
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + tap * (3 * i + j), index, mask) for j in range(3)] for i in range(3)]
-        for position, value in enumerate(v for row in _twice(_kernel_transform, square) for v in row):
+        for position, value in enumerate(_flat(_twice(_kernel_transform, square))):
             code.store(value, out + step * position, index, mask)
 
     code.sweep(start, stop, body)
 
 
 @emitted()
+def spread_kernel_pairs(
+    code: Code, x: Vector, tap: Vector, out: Vector, step: Vector, row: Vector, pairs: Vector
+) -> None:
+    """As `spread_kernel`, of pairs of rows of `row` bytes, into rows of pairs of bfloat16 numbers."""
+    with code.loop(pairs) as pair:
+
+        def body(index: Vector, mask: Vector | None) -> None:
+            first, second = (
+                _flat(
+                    _twice(
+                        _kernel_transform,
+                        [
+                            [code.load(x + tap * (3 * i + j) + row * (pair * 2 + k), index, mask) for j in range(3)]
+                            for i in range(3)
+                        ],
+                    )
+                )
+                for k in range(2)
+            )
+            for position, both in enumerate(zip(first, second, strict=True)):
+                code.store(_pair(*both), out + step * position + row * pair, index, mask)
+
+        code.sweep(code.word(0), row // code.item, body)
+
+
+def _pair(first: Vector, second: Vector) -> Vector:
+    """Two float32 numbers, rounded to bfloat16, in 32 bits; the first one low."""
+    return (second.bfloat16().widened(INT) << 16) | first.bfloat16().widened(INT)
+
+
+@emitted()
 def spread_tile(code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, channels: Vector) -> None:
     """Bᵀ d B of the tile at x; strides in bytes: `row`, `pixel`, and `step` between positions of the result."""
-    code.lanes = machine().width // code.item
+    code.lanes = machine().width // max(code.item, 4)
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + row * i + pixel * j, index, mask) for j in range(4)] for i in range(4)]
-        for position, value in enumerate(v for line in _twice(_input_transform, square) for v in line):
+        for position, value in enumerate(_flat(_twice(_input_transform, square))):
             code.store(value, out + step * position, index, mask)
 
     code.sweep(code.word(0), channels, body)
 
 
+def _store_pairs(
+    code: Code,
+    transform: Transform,
+    columns: Sequence[Sequence[Vector]],
+    place: tuple[Vector, Vector],
+    index: Vector,
+    mask: Vector | None,
+) -> None:
+    """Transform two squares, two columns apart, and store pairs of their elements; place: (out, step)."""
+    out, step = place
+    size = len(columns[0])
+    half = [transform(column) for column in columns]
+    squares = [
+        [value for row in zip(*half[2 * k : 2 * k + size], strict=True) for value in transform(row)] for k in range(2)
+    ]
+    for position, both in enumerate(zip(*squares, strict=True)):
+        code.store(_pair(*both), out + step * position, index, mask)
+
+
+@emitted()
+def spread_tile_pair(
+    code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, channels: Vector
+) -> None:
+    """As `spread_tile`, of the tile at x and the next one, into pairs of bfloat16 numbers."""
+    code.lanes = machine().width // 4
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        columns = [[code.load(x + row * i + pixel * j, index, mask) for i in range(4)] for j in range(6)]
+        _store_pairs(code, _input_transform, columns, (out, step), index, mask)
+
+    code.sweep(code.word(0), channels, body)
+
+
+@emitted()
+def spread_gradient_pair(
+    code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, filters: Vector
+) -> None:
+    """As `spread_gradient`, of the square at x and the next one, into pairs of bfloat16 numbers."""
+    code.lanes = machine().width // 4
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        columns = [[code.load(x + row * i + pixel * j, index, mask) for i in range(2)] for j in range(4)]
+        _store_pairs(code, _gradient_transform, columns, (out, step), index, mask)
+
+    code.sweep(code.word(0), filters, body)
+
+
 def _pixels(code: Code, x: Vector, step: Vector, index: Vector, mask: Vector | None) -> list[Vector]:
     """Aᵀ m A: the four pixels of a tile, row by row."""
-    square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]
-    return [value for row in _twice(_output_transform, square) for value in row]
+    square = [[code.load(x + step * (4 * i + j), index, mask, scalar=code.scalar) for j in range(4)] for i in range(4)]
+    return _flat(_twice(_output_transform, square))
 
 
 @emitted()
 def gather_tile(code: Code, x: Vector, step: Vector, targets: list[Vector], filters: Vector) -> None:
     """Compute the four pixels of a tile from its products and store each at its address."""
-    code.lanes = machine().width // code.item
+    code.lanes = machine().width // max(code.item, 4)
 
     def body(index: Vector, mask: Vector | None) -> None:
         for value, target in zip(_pixels(code, x, step, index, mask), targets, strict=True):
@@ -107,11 +190,11 @@ def spread_gradient(
     code: Code, x: Vector, row: Vector, pixel: Vector, out: Vector, step: Vector, filters: Vector
 ) -> None:
     """A y Aᵀ of the four gradients at x; strides in bytes: `row`, `pixel`, `step` between positions of the result."""
-    code.lanes = machine().width // code.item
+    code.lanes = machine().width // max(code.item, 4)
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + row * i + pixel * j, index, mask) for j in range(2)] for i in range(2)]
-        for position, value in enumerate(v for line in _twice(_gradient_transform, square) for v in line):
+        for position, value in enumerate(_flat(_twice(_gradient_transform, square))):
             code.store(value, out + step * position, index, mask)
 
     code.sweep(code.word(0), filters, body)
@@ -123,7 +206,7 @@ def gather_weight(code: Code, x: Vector, out: Vector, step: Vector, start: Vecto
 
     def body(index: Vector, mask: Vector | None) -> None:
         square = [[code.load(x + step * (4 * i + j), index, mask) for j in range(4)] for i in range(4)]
-        for tap, value in enumerate(v for row in _twice(_weight_transform, square) for v in row):
+        for tap, value in enumerate(_flat(_twice(_weight_transform, square))):
             code.store(value, out + step * tap, index, mask)
 
     code.sweep(start, stop, body)

@@ -11,7 +11,7 @@ from numba.np import numpy_support
 
 from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import parts
-from cnncli.kernels.jit.runtime import Step, Tensor, block, elements, fields, function, worker
+from cnncli.kernels.jit.runtime import Step, Tensor, block, computed, elements, fields, function, worker
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise
 
@@ -82,7 +82,7 @@ _gradients = elementwise(*(gradient for _, gradient in FORMULAS.values()))
 
 def constants_of(kind: str, real: Any) -> tuple[Any, ...]:
     """Return the constants of a kind as numbers of type `real`, to be passed to a formula."""
-    number = numpy_support.as_dtype(real).type
+    number = numpy_support.as_dtype(computed(real)).type
     return tuple(number(constant) for constant in parts(kind)[1])
 
 

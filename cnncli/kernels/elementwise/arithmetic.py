@@ -1,11 +1,11 @@
-"""Elementwise arithmetic on one to three arrays of one shape: float32 or float64, one dtype, any rank.
+"""Elementwise arithmetic on one to three arrays of one shape: float32, float64 or bfloat16, one dtype, any rank.
 
 `out` may be any of the inputs.
 """
 
 from collections.abc import Callable, Sequence
 
-from cnncli.kernels.jit.runtime import Step, Tensor, block, elements, fields, worker
+from cnncli.kernels.jit.runtime import Step, Tensor, block, computed, elements, fields, worker
 from cnncli.kernels.vector.lanes import Vector
 from cnncli.kernels.vector.sweeps import elementwise
 
@@ -52,10 +52,10 @@ _formulas = elementwise(*FORMULAS.values())
 @worker(APPLY)
 def apply_worker(real, name):
     """Process some elements."""
-    number = NUMBERS[name]
+    formula, number = NUMBERS[name], computed(real)
 
     def arithmetic(parameters, start, stop, thread):
         p = fields(parameters, APPLY)
-        _formulas(number, (p.a, p.b, p.c), (p.out,), start, stop, (real(p.scale), real(p.offset)), real)
+        _formulas(formula, (p.a, p.b, p.c), (p.out,), start, stop, (number(p.scale), number(p.offset)), real)
 
     return arithmetic

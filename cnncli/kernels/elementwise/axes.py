@@ -1,15 +1,15 @@
-"""Reduction over axes, and transposition of two. float32 or float64, one dtype per call."""
+"""Reduction over axes, and transposition of two. float32, float64 or bfloat16, one dtype per call."""
 
 from math import prod
 from typing import NamedTuple
 
 from llvmlite import ir
 
-from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, computed, elements, fields, moved, view, worker
 from cnncli.kernels.vector.channels import BLOCK
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
-from cnncli.kernels.vector.sweeps import summing
+from cnncli.kernels.vector.sweeps import elementwise, summing
 
 REDUCE = block("x y out far middle near inner divisor:f")
 SWAP = block("x out size rows columns")
@@ -42,6 +42,7 @@ def swap(x: Tensor, out: Tensor) -> list[Step]:
     return [swap_worker.step(out.dtype, elements(out), **places, rows=rows, columns=columns)]
 
 
+_filled = elementwise(lambda number: number)
 _sums = summing(1, lambda x, _: ((), (x.double(),)), lambda x, y: ((), ((x * y).double(),)))
 
 
@@ -84,7 +85,7 @@ def _sum_columns(
 @worker(REDUCE)
 def reduce_worker(real, products):
     """Process some indices of the outer axis; the terms are products of x and y, or x."""
-    item, kind = real.bitwidth // 8, int(products)
+    item, number, kind = real.bitwidth // 8, computed(real), int(products)
 
     def reduce(parameters, start, stop, thread):
         p = fields(parameters, REDUCE)
@@ -99,7 +100,7 @@ def reduce_worker(real, products):
                     passed = block * step * item
                     (part,) = _sums(kind, (x + passed, y + passed), (), 0, run, (), real)
                     total += part
-                view(out, 1, real)[0] = total / p.divisor
+                _filled(0, (), (out,), 0, 1, (number(total / p.divisor),), real)
             else:
                 _sum_columns(kind, x, y, out, p.far, step, p.near, p.inner, p.divisor, real)
 
@@ -109,10 +110,11 @@ def reduce_worker(real, products):
 @worker(SWAP)
 def swap_worker(real):
     """Process some elements of the output."""
+    element = moved(real)
 
     def swap(parameters, start, stop, thread):
         p = fields(parameters, SWAP)
-        x, out = view(p.x, p.size, real), view(p.out, p.size, real)
+        x, out = view(p.x, p.size, element), view(p.out, p.size, element)
         square = p.rows * p.columns
         for i in range(start, stop):
             rest = i % square

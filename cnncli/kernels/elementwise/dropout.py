@@ -2,8 +2,8 @@
 
 What becomes of element i of the flat array (batch axis included) depends only on word i mod 4 of Philox block ⌊i/4⌋
 with counter (⌊i/4⌋, stream, step) and the seed as key: see `cnncli.kernels.batch.random`. Every call takes x, out:
-float32 or float64, one shape, may be one array; clock: int64 (2,), [seed, step], read at run time; `seed`: one instead
-of the clock's.
+float32, float64 or bfloat16, one shape, may be one array; clock: int64 (2,), [seed, step], read at run time; `seed`:
+one instead of the clock's.
 """
 
 from collections.abc import Callable
@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 
 from cnncli.kernels.batch.random import CENTRE, MULTIPLY_0, MULTIPLY_1, TAIL, WEYL_0, WEYL_1
-from cnncli.kernels.jit.runtime import Step, Tensor, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import Step, Tensor, block, computed, elements, fields, view, worker
 from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import WORD, Vector, smaller
 from cnncli.kernels.vector.vectormath import log, polynomial
@@ -128,12 +128,12 @@ def _change(
 @worker(DROPOUT)
 def dropout_worker(real, kind):
     """Change some elements, the first of which is a multiple of 4."""
-    number = KINDS[kind]
+    formula, number = KINDS[kind], computed(real)
 
     def dropout(parameters, start, stop, thread):
         p = fields(parameters, DROPOUT)
         clock = view(p.clock, 2, types.int64)
         numbers = p.seed if p.own else clock[0], clock[1], p.stream, p.threshold
-        _change(number, p.x, p.out, (start, stop), numbers, (real(p.a), real(p.b), real(p.c)), real)
+        _change(formula, p.x, p.out, (start, stop), numbers, (number(p.a), number(p.b), number(p.c)), real)
 
     return dropout

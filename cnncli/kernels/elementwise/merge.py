@@ -1,4 +1,4 @@
-"""Addition, concatenation and slicing of arrays. All arrays of a call: float32 or float64, one dtype."""
+"""Addition, concatenation and slicing of arrays. All arrays of a call: float32, float64 or bfloat16, one dtype."""
 
 from collections.abc import Sequence
 from math import prod
@@ -7,11 +7,13 @@ import numpy as np
 from numba import types
 
 from cnncli.kernels.jit.runtime import Step, Tensor, block, elements, fields, view, worker
+from cnncli.kernels.vector.emit import Code, Variable, emitted
+from cnncli.kernels.vector.lanes import WORD, Vector
 from cnncli.kernels.vector.sweeps import elementwise
 
 ADD = block("out count")
 MANY = 4
-"""Number of inputs from which on `add` is a plain loop."""
+"""Number of inputs from which on `add` loops over them."""
 ADD_SIZE = 16
 """Bytes of an ADD block: the inputs' addresses follow it."""
 COPY = block("x out run x_stride x_offset out_stride out_offset")
@@ -73,10 +75,22 @@ _sums = elementwise(lambda a: a, lambda a, b: a + b, lambda a, b, c: (a + b) + c
 _copies = elementwise(lambda x: x)
 
 
+@emitted()
+def _sum_many(code: Code, inputs: Vector, count: Vector, out: Vector, start: Vector, stop: Vector) -> None:
+    """Sum some elements of `count` arrays, whose addresses begin at `inputs`; `out` may be one of the arrays."""
+
+    def body(index: Vector, mask: Vector | None) -> None:
+        total = Variable(code.load(code.number(inputs, 0, WORD), index, mask))
+        with code.steps(code.word(1), count, code.word(1)) as k:
+            total.set(total.get() + code.load(code.number(inputs, k, WORD), index, mask))
+        code.store(total.get(), out, index, mask)
+
+    code.sweep(start, stop, body)
+
+
 @worker(ADD)
 def add_worker(real, number):
     """Sum some elements of `number` inputs, or of `MANY` and more."""
-    width = real.bitwidth // 8
 
     def add(parameters, start, stop, thread):
         p = fields(parameters, ADD)
@@ -88,12 +102,7 @@ def add_worker(real, number):
         elif number == 3:
             _sums(2, (x[0], x[1], x[2]), (p.out,), start, stop, (), real)
         else:
-            # All inputs of an element are read before it is written: `out` may be the last of them.
-            for i in range(start, stop):
-                total = view(x[0] + i * width, 1, real)[0]
-                for k in range(1, p.count):
-                    total += view(x[k] + i * width, 1, real)[0]
-                view(p.out + i * width, 1, real)[0] = total
+            _sum_many(parameters + ADD_SIZE, p.count, p.out, start, stop, real)
 
     return add
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from cnncli.kernels.elementwise import broadcast
-from cnncli.kernels.jit.dtypes import bytes_of
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, elements, fields, worker
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, elements, fields, worker
 from cnncli.kernels.vector import channels
 from cnncli.kernels.vector.lanes import Vector
 
@@ -35,7 +35,7 @@ def affine(x: Tensor, out: Tensor, scales: Sequence[float], offsets: Sequence[fl
     size, length = len(scales), channels.period(len(scales))
     work = elements(x)._replace(grain=channels.rows_of(size))
     step = affine_worker.step(x.dtype, work, x=x.address, out=out.address, length=length)
-    tables = np.tile(np.array([scales, offsets], x.dtype), length // size).ravel().view(np.int64)
+    tables = np.tile(np.array([scales, offsets], dtype_of_sums(x.dtype)), length // size).ravel().view(np.int64)
     return [step._replace(parameters=np.concatenate([step.parameters.view(np.int64), tables]))]
 
 
@@ -63,7 +63,7 @@ def apply_worker(real, name):
 @worker(AFFINE)
 def affine_worker(real):
     """Compute some elements, starting at the first channel."""
-    item = real.bitwidth // 8
+    item = computed(real).bitwidth // 8
 
     def affine(parameters, start, stop, thread):
         p = fields(parameters, AFFINE)

@@ -1,13 +1,17 @@
-"""Dense layers: matrix products in which each element is one chain of fused multiply-adds."""
+"""Dense layers: matrix products in which each element is one chain of fused multiply-adds.
+
+Factors stored as bfloat16 are multiplied in pairs (`gemm.bfloat16`): weights, which are float32, are rounded when they
+are packed. Sums are float32; those for an output of bfloat16 stay in thread-local scratch until the epilogue is done.
+"""
 
 from typing import NamedTuple
 
 from cnncli.kernels.batch.reduce import PARTIALS, Lanes, in_lanes, partial_sums
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import call, clear, copy
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, worker
 
 GRAIN = 1 << 17
 """Minimum multiply-adds per chunk: a few microseconds."""
@@ -20,11 +24,17 @@ prefetches contiguous data."""
 WHOLE = Lanes(1, 1, 1)
 """A sum in a single lane."""
 
+ROUNDING = "narrow sums sums_step beside"
+"""A function that rounds sums, or 0; a thread's sums, and how many bytes after them their slopes are."""
 PRODUCT = block(
     "product a row_step step b b_row b_panel out rows images per_image columns lane row_tile column_tile "
-    f"tile_panels {EPILOGUE}"
+    f"tile_panels {EPILOGUE} {ROUNDING}"
 )
-PACK = block("transpose x out groups taps_y taps_x rows columns panel group_step y_step x_step row_step column_step")
+PACK = block(
+    "transpose pairs strip strip_step x out groups taps_y taps_x rows columns panel "
+    "group_step y_step x_step row_step column_step"
+)
+INTERLEAVE = block("interleave x out rows lane columns width pairs strips")
 
 
 class Factor(NamedTuple):
@@ -49,7 +59,8 @@ class Source(NamedTuple):
 class Panels(NamedTuple):
     """The right factor of products, packed in panels of two vectors; strides in bytes.
 
-    Row r of panel q of matrix [g, y, x] lies at `address + g · group + q · panel + y · tap_y + x · tap_x + r · row`.
+    Row r, or pair r of rows of bfloat16, of panel q of matrix [g, y, x] lies at
+    `address + g · group + q · panel + y · tap_y + x · tap_x + r · row`.
     """
 
     address: int
@@ -65,14 +76,16 @@ def forward(x: Tensor, kernel: Tensor, epilogue: Epilogue, out: Tensor, scratch:
 
     Each element starts from its bias and accumulates over the inputs in order; f and the bias are the epilogue's. An
     activation with slopes follows the product: calls for the short rows of its tiles would take longer.
+
+    x and out may be bfloat16, or x alone, here and in `grad_input`; `inputs` must then be even.
     """
     inputs, units = kernel.shape
-    before, panels = right(kernel, x.size // inputs, scratch)
+    packing, panels = right(kernel, x.dtype, x.size // inputs, scratch)
+    before = [step._replace(work=step.work._replace(of_weights=True)) for step in packing]
     size = (x.size // inputs, inputs, units)
-    factor = Factor(x.address, inputs, 1)
-    within = epilogue if epilogue.slopes is None else Epilogue(epilogue.bias)
-    product = _product(x.dtype, factor, panels, size, out.address, epilogue=within)
-    before = [step._replace(work=step.work._replace(constant=True)) for step in before]
+    factor = Factor(x.address, inputs, terms_of(x.dtype))
+    within = epilogue if epilogue.slopes is None or out.dtype == "bfloat16" else Epilogue(epilogue.bias)
+    product = _product(x.dtype, factor, panels, size, out, scratch, epilogue=within)
     return [*before, product, *([] if within is epilogue else epilogue.activated(out))]
 
 
@@ -80,48 +93,88 @@ def grad_input(grad: Tensor, kernel: Tensor, out: Tensor, scratch: Scratch) -> l
     """out = grad · kernelᵀ. grad: real (N, ..., units); kernel: (in, units); out: (N, ..., in)."""
     inputs, units = kernel.shape
     turned = Source(kernel.address, (1, 1, 1, units, inputs), (0, 0, 0, 1, units))
-    before, panels = pack(turned, kernel.dtype, scratch)
+    before, panels = pack(turned, grad.dtype, scratch)
     size = (grad.size // units, units, inputs)
-    return [before, _product(grad.dtype, Factor(grad.address, units, 1), panels, size, out.address)]
+    factor = Factor(grad.address, units, terms_of(grad.dtype))
+    return [before, _product(grad.dtype, factor, panels, size, out, scratch)]
 
 
 def grad_weight(x: Tensor, grad: Tensor, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = xᵀ · grad, summed over the batch. x: real (N, ..., in); grad: (N, ..., units); out: (in, units).
 
-    The batch is split into partial sums only if there are fewer than 8 inputs to parallelize over.
+    The batch is split into partial sums only if there are fewer than 8 inputs to parallelize over. x and grad may both
+    be bfloat16; out is not.
     """
     inputs, units = out.shape
     batch, rows = x.shape[0], x.size // inputs
     parts = in_lanes(batch, most=max(1, PARTIALS // inputs))
-    before, panels = right(grad._replace(shape=(rows, units)), inputs, scratch)
+    left, right_factor = x._replace(shape=(rows, inputs)), grad._replace(shape=(rows, units))
+    if x.dtype == "bfloat16":
+        first, panel = interleaved(left, parts, inputs, scratch)
+        second, panels = interleaved(right_factor, parts, microkernel.family(x.dtype).panel, scratch)
+        before, factor = [first, second], Factor(panel.address, 2, 2 * inputs)
+    else:
+        before, panels = right(right_factor, x.dtype, inputs, scratch)
+        factor = Factor(x.address, 1, inputs)
     target, after = partial_sums(out, parts, scratch)
-    size = (inputs, rows, units)
-    factor = Factor(x.address, 1, inputs)
-    return [*before, _product(x.dtype, factor, panels, size, target, lanes=parts), *after]
+    product = _product(
+        x.dtype, factor, panels, (inputs, rows, units), out._replace(address=target), scratch, lanes=parts
+    )
+    return [*before, product, *after]
 
 
-def right(matrix: Tensor, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
-    """Return `matrix`, real (rows, columns), as right factor of a product with `uses` rows; packed if faster."""
+def terms_of(dtype: str) -> int:
+    """Return how many terms of a sum a step of the products of `dtype` adds."""
+    return bytes_of(dtype_of_sums(dtype)) // bytes_of(dtype)
+
+
+def rounding(dtype: str, out: str, size: int, scratch: Scratch, *, slopes: bool) -> dict[str, int]:
+    """Return the fields of ROUNDING for factors of `dtype` and an output of dtype `out`.
+
+    `size`: the elements of the output, and of its slopes, that a thread sums before they are rounded.
+    """
+    if out != "bfloat16":
+        return dict.fromkeys(ROUNDING.split(), 0)
+    beside = size * bytes_of("float32")
+    sums, step = scratch.per_thread(beside * (2 if slopes else 1))
+    return {"narrow": microkernel.family(dtype).narrow, "sums": sums, "sums_step": step, "beside": beside}
+
+
+def right(matrix: Tensor, dtype: str, uses: int, scratch: Scratch) -> tuple[list[Step], Panels]:
+    """Return `matrix`, real (rows, columns), as right factor of a product with `uses` rows; packed if faster.
+
+    `dtype`: that of the left factor.
+    """
     rows, columns = matrix.shape
-    lanes, panel, *_ = microkernel.family(matrix.dtype)
-    if columns % lanes == 0 and not (columns > panel and uses >= PACKED):
+    lanes, panel, *_ = microkernel.family(dtype)
+    if dtype != "bfloat16" and columns % lanes == 0 and not (columns > panel and uses >= PACKED):
         item = bytes_of(matrix.dtype)
         return [], Panels(matrix.address, 0, panel * item, 0, 0, columns * item)
-    step, panels = pack(Source(matrix.address, (1, 1, 1, rows, columns), (0, 0, 0, columns, 1)), matrix.dtype, scratch)
+    step, panels = pack(Source(matrix.address, (1, 1, 1, rows, columns), (0, 0, 0, columns, 1)), dtype, scratch)
     return [step], panels
 
 
 def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
-    """Return the step that packs `source` into panels in scratch, zero-padded to whole panels."""
+    """Return the step that packs `source` into panels in scratch, zero-padded to whole panels.
+
+    For bfloat16, the source is float32; pairs of its rows are packed. Raises ValueError for an odd number of rows.
+    """
     groups, taps_y, taps_x, rows, columns = source.sizes
     panel, item = microkernel.family(dtype).panel, bytes_of(dtype)
     count, length = -(-columns // panel), taps_y * taps_x * rows
+    terms = terms_of(dtype)
+    if rows % terms:
+        raise ValueError(f"products of bfloat16 sum pairs of terms; received {rows}")
     out = scratch.take(groups * count * length * panel * item)
+    strip = scratch.per_thread(STRIP * panel * bytes_of("float32")) if terms > 1 else (0, 0)
     names = "group_step", "y_step", "x_step", "row_step", "column_step"
     step = pack_worker.step(
         dtype,
         groups * count * -(-length // STRIP),
         transpose=microkernel.family(dtype).transpose,
+        pairs=microkernel.family(dtype).pairs,
+        strip=strip[0],
+        strip_step=strip[1],
         x=source.address,
         out=out,
         groups=groups,
@@ -133,7 +186,36 @@ def pack(source: Source, dtype: str, scratch: Scratch) -> tuple[Step, Panels]:
         **dict(zip(names, source.steps, strict=True)),
     )
     row = panel * item
-    return step, Panels(out, count * length * row, length * row, taps_x * rows * row, rows * row, row)
+    return step, Panels(out, count * length * row, length * row, taps_x * rows * row, rows * row, terms * row)
+
+
+def interleaved(matrix: Tensor, lanes: Lanes, width: int, scratch: Scratch) -> tuple[Step, Panels]:
+    """Return the step that packs pairs of rows of `matrix`, bfloat16 (rows, columns), into panels of `width` columns.
+
+    The last row of a lane may be alone; its partner is 0. Columns of the last panel beyond the matrix are not written.
+    """
+    rows, columns = matrix.shape
+    lane = lanes.images * (rows // lanes.batch)
+    before, count = lanes.number - 1, -(-columns // width)
+    pairs = before * -(-lane // 2) + -(-(rows - before * lane) // 2)
+    # As in `partial_sums`, a smaller batch may have more lanes.
+    row = width * bytes_of("float32")
+    out = scratch.take((rows // 2 + lanes.most) * count * row)
+    strips = max(1, -(-lane // STRIP))
+    step = interleave_worker.step(
+        matrix.dtype,
+        lanes.number * strips,
+        interleave=microkernel.family(matrix.dtype).interleave,
+        x=matrix.address,
+        out=out,
+        rows=rows,
+        lane=lane,
+        columns=columns,
+        width=width,
+        pairs=pairs,
+        strips=strips,
+    )
+    return step, Panels(out, 0, pairs * row, 0, 0, row)
 
 
 def _product(
@@ -141,7 +223,8 @@ def _product(
     a: Factor,
     b: Panels,
     size: tuple[int, int, int],
-    out: int,
+    out: Tensor,
+    scratch: Scratch,
     *,
     epilogue: Epilogue = PLAIN,
     lanes: Lanes = WHOLE,
@@ -166,7 +249,7 @@ def _product(
         b=b.address,
         b_row=b.row,
         b_panel=b.panel,
-        out=out,
+        out=out.address,
         rows=rows,
         images=lanes.batch,
         per_image=inner // lanes.batch,
@@ -175,14 +258,16 @@ def _product(
         row_tile=row_tile,
         column_tile=column_tile,
         tile_panels=column_tile // panel,
-        **epilogue.fields(dtype),
+        **epilogue.fields(dtype_of_sums(dtype)),
+        **rounding(dtype, out.dtype, row_tile * column_tile, scratch, slopes=epilogue.slopes is not None),
     )
 
 
 @worker(PRODUCT)
 def product_worker(real):
     """Compute a tile of rows and columns of one partial product."""
-    item = real.bitwidth // 8
+    item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
+    terms = cell // item
 
     def product(parameters, chunk, _, thread):
         p = fields(parameters, PRODUCT)
@@ -192,16 +277,20 @@ def product_worker(real):
         row_tiles = -(-p.rows // p.row_tile)
         top = chunk // column_tiles % row_tiles * p.row_tile
         part = chunk // column_tiles // row_tiles
-        first = part * p.lane * p.per_image
-        last = min(p.images, (part + 1) * p.lane) * p.per_image
-        out, step = p.out + ((part * p.rows + top) * p.columns + left) * item, p.columns * item
+        first = part * -(-p.lane * p.per_image // terms)
+        count = -(-min(p.lane, p.images - part * p.lane) * p.per_image // terms)
         rows, columns = min(p.row_tile, p.rows - top), min(p.column_tile, p.columns - left)
+        place = (part * p.rows + top) * p.columns + left
+        if p.narrow != 0:
+            out, step = p.sums + thread * p.sums_step, columns * cell
+        else:
+            out, step = p.out + place * cell, p.columns * cell
         call(
             p.product,
             (
                 out,
                 step,
-                p.bias + left * item if p.bias != 0 else 0,
+                p.bias + left * cell if p.bias != 0 else 0,
                 0,
                 rows,
                 columns,
@@ -213,11 +302,17 @@ def product_worker(real):
                 p.b_row,
                 p.b_panel,
                 0,
-                last - first,
+                count,
                 1,
             ),
         )
-        if p.after != 0:
+        if p.narrow != 0:
+            if p.after != 0:
+                call(p.after, (out, out + p.beside, rows * columns))
+            call(p.narrow, (p.out + place * item, p.columns * item, out, step, rows, columns))
+            if p.slopes != 0:
+                call(p.narrow, (p.slopes + place * item, p.columns * item, out + p.beside, step, rows, columns))
+        elif p.after != 0:
             for row in range(rows):
                 call(p.after, (out + row * step, 0, columns))
 
@@ -227,7 +322,7 @@ def product_worker(real):
 @worker(PACK)
 def pack_worker(real):
     """Pack a strip of rows of one panel; (taps_y, taps_x, rows) is treated as one axis."""
-    item = real.bitwidth // 8
+    item, cell = real.bitwidth // 8, computed(real).bitwidth // 8
 
     def pack(parameters, chunk, _, thread):
         p = fields(parameters, PACK)
@@ -236,19 +331,49 @@ def pack_worker(real):
         strip, panel, group = chunk % strips, chunk // strips % panels, chunk // strips // panels
         left = panel * p.panel
         width = min(p.panel, p.columns - left)
-        line, last = strip * STRIP, min(length, (strip + 1) * STRIP)
+        first, last = strip * STRIP, min(length, (strip + 1) * STRIP)
+        target = p.out + ((group * panels + panel) * length + first) * p.panel * item
+        rows = target if p.pairs == 0 else p.strip + thread * p.strip_step
+        line = first
         while line < last:
             tap, row = line // p.rows, line % p.rows
             count = min(last - line, p.rows - row)
             offset = group * p.group_step + tap // p.taps_x * p.y_step + tap % p.taps_x * p.x_step + row * p.row_step
-            out = p.out + ((group * panels + panel) * length + line) * p.panel * item
-            x = p.x + (offset + left * p.column_step) * item
+            out = rows + (line - first) * p.panel * cell
+            x = p.x + (offset + left * p.column_step) * cell
             if p.column_step != 1:
-                call(p.transpose, (out, p.panel * item, x, p.column_step * item, count, width))
+                call(p.transpose, (out, p.panel * cell, x, p.column_step * cell, count, width))
             for r in range(count):
                 if p.column_step == 1:
-                    copy(out + r * p.panel * item, x + r * p.row_step * item, width * item)
-                clear(out + (r * p.panel + width) * item, (p.panel - width) * item)
+                    copy(out + r * p.panel * cell, x + r * p.row_step * cell, width * cell)
+                clear(out + (r * p.panel + width) * cell, (p.panel - width) * cell)
             line += count
+        if p.pairs != 0:
+            row = p.panel * cell
+            call(p.pairs, (target, row, rows, 2 * row, row, (last - first) // 2, p.panel))
 
     return pack
+
+
+@worker(INTERLEAVE)
+def interleave_worker(real):
+    """Pack a strip of a lane's rows in pairs; the last one may be alone."""
+    item, cell = real.bitwidth // 8, 2 * real.bitwidth // 8
+
+    def interleave(parameters, chunk, _, thread):
+        p = fields(parameters, INTERLEAVE)
+        lane, strip = chunk // p.strips, chunk % p.strips
+        start = lane * p.lane
+        first, last = start + strip * STRIP, min(p.rows, start + p.lane, start + (strip + 1) * STRIP)
+        pair, step = lane * -(-p.lane // 2) + strip * STRIP // 2, p.columns * item
+        for panel in range(-(-p.columns // p.width)):
+            left = panel * p.width
+            x, row = p.x + first * step + left * item, p.width * cell
+            out, width = p.out + (panel * p.pairs + pair) * row, min(p.width, p.columns - left)
+            both = (last - first) // 2
+            if both > 0:
+                call(p.interleave, (out, row, x, 2 * step, step, both, width))
+            if both >= 0 and (last - first) % 2 == 1:
+                call(p.interleave, (out + both * row, row, x + 2 * both * step, 0, 0, 1, width))
+
+    return interleave

@@ -1,5 +1,7 @@
 """Emission of micro-kernel functions as LLVM IR over vectors of one dtype."""
 
+from typing import ClassVar
+
 from llvmlite import binding, ir
 from numba.core import cgutils
 
@@ -10,6 +12,9 @@ WORD = ir.IntType(64)
 
 class Emitter:
     """Emits functions into a module. All addresses, strides (in bytes) and sizes are 64-bit words."""
+
+    terms: ClassVar[tuple[int, ...]] = (0,)
+    """The terms of a step of a product, each with factors of its own."""
 
     def __init__(self, target: Machine, item: int) -> None:
         self.module, self.target, self.item = ir.Module(), target, item
@@ -31,6 +36,14 @@ class Emitter:
         """Declare a function of words; return a builder at its entry, and its arguments by name."""
         function = ir.Function(self.module, ir.FunctionType(ir.VoidType(), [WORD] * len(names)), name)
         return ir.IRBuilder(function.append_basic_block("entry")), dict(zip(names, function.args, strict=True))
+
+    def factors(self, builder: ir.IRBuilder, address: ir.Value, term: int) -> ir.Value:
+        """Load a vector of right factors of a product, one for each column."""
+        return self.load(builder, address, self.vector)
+
+    def factor(self, builder: ir.IRBuilder, address: ir.Value, term: int) -> ir.Value:
+        """Load a left factor of a product for all columns."""
+        return splat(builder, self.load(builder, address, self.scalar), self.lanes)
 
     def fma(self, builder: ir.IRBuilder, a: ir.Value, b: ir.Value, c: ir.Value) -> ir.Value:
         """a·b + c."""

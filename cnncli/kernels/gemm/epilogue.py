@@ -25,7 +25,10 @@ class Epilogue(NamedTuple):
     summand: Tensor | None = None
 
     def fields(self, dtype: str) -> dict[str, int]:
-        """Return the fields of EPILOGUE: addresses of bias, a function of `activations`, slopes or summand; or 0."""
+        """Return the fields of EPILOGUE: addresses of bias, a function of `activations`, slopes or summand; or 0.
+
+        `dtype`: that of the elements that the function takes.
+        """
         bias, beside = (0 if given is None else given.address for given in (self.bias, self.slopes or self.summand))
         return {"bias": bias, "after": self._after(dtype), "slopes": beside}
 

@@ -10,16 +10,22 @@ neither on the vector width nor on the partition of rows and columns. Without FM
 A family is one object file per dtype, stored next to Numba's cache: a variant for each number of rows and one or two
 vectors of columns; `product`, which covers any matrix with them; and helpers that prepare its factors, `border` (zero
 padding of an image) and `transpose`.
+In the family of bfloat16, a and b hold pairs of consecutive k in 32 bits: k counts pairs, and `a_step` and `b_row` go
+from pair to pair. c and init are float32; `narrow` rounds c, `pairs` and `interleave` make pairs of float32 and of
+bfloat16 numbers.
+
 Callers read the addresses from their parameter block, so none of this is compiled into them.
 """
 
 from functools import cache as once
 from typing import NamedTuple
 
+from cnncli.kernels.gemm import bfloat16
 from cnncli.kernels.gemm.emitter import Emitter
 from cnncli.kernels.gemm.product import product
 from cnncli.kernels.gemm.rearrange import border, transpose
 from cnncli.kernels.jit import object_files
+from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.target import Machine, machine
 
 
@@ -31,20 +37,27 @@ class Family(NamedTuple):
     product: int
     border: int
     transpose: int
+    narrow: int = 0
+    pairs: int = 0
+    interleave: int = 0
 
 
 @once
 def family(dtype: str) -> Family:
-    """Return the micro-kernels for `dtype`, float32 or float64; compiled on first use and cached."""
-    target, item = machine(), {"float32": 4, "float64": 8}[dtype]
-    code = object_files.kept(__name__, f"microkernel-{dtype}.o", lambda: compile_family(target, item))
+    """Return the micro-kernels for `dtype`, float32, float64 or bfloat16; compiled on first use and cached."""
+    target, item = machine(), {"float64": 8}.get(dtype, 4)
+    kind = f"{dtype}-{bfloat16.way()}" if dtype == "bfloat16" else dtype
+    code = object_files.kept(__name__, f"microkernel-{kind}.o", lambda: compile_family(target, dtype))
     lanes, address = target.width // item, object_files.addresses(code, target)
-    return Family(lanes, 2 * lanes, address("product"), address("border"), address("transpose"))
+    names = "product", "border", "transpose", *(("narrow", "pairs", "interleave") if dtype == "bfloat16" else ())
+    return Family(lanes, 2 * lanes, *map(address, names))
 
 
-def compile_family(target: Machine, item: int) -> bytes:
-    """Compile the object file of a family for reals of `item` bytes."""
-    emit = Emitter(target, item)
+def compile_family(target: Machine, dtype: str) -> bytes:
+    """Compile the object file of the family of `dtype`."""
+    if dtype == "bfloat16":
+        return bfloat16.write(target).compiled()
+    emit = Emitter(target, bytes_of(dtype))
     for write in (product, border, transpose):
         write(emit)
     return emit.compiled()

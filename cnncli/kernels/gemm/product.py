@@ -6,7 +6,7 @@ The number of sums per variant depends on the number of registers and does not a
 from llvmlite import ir
 from numba.core import cgutils
 
-from cnncli.kernels.gemm.emitter import WORD, Emitter, phi, splat
+from cnncli.kernels.gemm.emitter import WORD, Emitter, phi
 from cnncli.kernels.jit.target import Machine
 
 LEFT, RIGHT = ("a", "a_row", "a_step", "a_batch"), ("b", "b_row", "b_panel", "b_batch")
@@ -60,14 +60,15 @@ def variant(emit: Emitter, vectors: int, rows: int) -> ir.Function:
     builder.position_at_end(steps)
     k, a, b = (phi(builder, WORD, (v, batches)) for v in (WORD(0), a_batch, b_batch))
     inner = [phi(builder, emit.vector, (total, batches)) for total in outer]
-    columns = [
-        emit.load(builder, builder.add(b, WORD(v * emit.lanes * emit.item)), emit.vector) for v in range(vectors)
-    ]
-    sums = []
-    for r in range(rows):
-        value = emit.load(builder, builder.add(a, builder.mul(p["a_row"], WORD(r))), emit.scalar)
-        value = splat(builder, value, emit.lanes)
-        sums += [emit.fma(builder, value, columns[v], inner[r * vectors + v]) for v in range(vectors)]
+    sums: list[ir.Value] = list(inner)
+    for term in emit.terms:
+        columns = [
+            emit.factors(builder, builder.add(b, WORD(v * emit.lanes * emit.item)), term) for v in range(vectors)
+        ]
+        for r in range(rows):
+            value = emit.factor(builder, builder.add(a, builder.mul(p["a_row"], WORD(r))), term)
+            for v in range(vectors):
+                sums[r * vectors + v] = emit.fma(builder, value, columns[v], sums[r * vectors + v])
     for node, value in (
         (k, builder.add(k, WORD(1))),
         (a, builder.add(a, p["a_step"])),
@@ -99,15 +100,15 @@ def variant(emit: Emitter, vectors: int, rows: int) -> ir.Function:
     return builder.function
 
 
-def product(emit: Emitter) -> None:
-    """c = init + Σ_batch a·b for any numbers of rows and columns, at least 1 each.
+def product(emit: Emitter, name: str = "product") -> ir.Function:
+    """Emit the function `name`: c = init + Σ_batch a·b for any numbers of rows and columns, at least 1 each.
 
     a[batch, r, k] lies at a + batch · a_batch + r · a_row + k · a_step, and b[batch, k, f] in panels of two
     vectors at b + batch · b_batch + panel · b_panel + k · b_row; whole vectors of b are read. An init address of 0
     means zeros.
     """
     each = variants(emit)
-    builder, p = emit.function("product", PRODUCT)
+    builder, p = emit.function(name, PRODUCT)
     table = ir.GlobalVariable(emit.module, ir.ArrayType(each[0].type, len(each)), "variants")
     table.global_constant, table.linkage = True, "internal"
     table.initializer = ir.Constant(table.value_type, each)
@@ -152,3 +153,4 @@ def product(emit: Emitter) -> None:
             }
             builder.call(builder.load(place), [arguments[name] for name in VARIANT])
     builder.ret_void()
+    return builder.function

@@ -48,7 +48,21 @@ from cnncli.kernels.jit.compilations import Compilation, tell
 from cnncli.kernels.jit.driver import COUNTERS, LINE, drive
 from cnncli.kernels.jit.relocation import Moved
 
-REALS = {"float32": types.float32, "float64": types.float64}
+
+class _BFloat16(types.Type):  # type: ignore[misc]
+    """A real stored as bfloat16 and computed in float32."""
+
+    bitwidth = 16
+
+    def __init__(self) -> None:
+        super().__init__("bfloat16")
+
+    def __reduce__(self) -> str:  # a part of the key of a compiled function: the same in every process
+        return "BFLOAT16"
+
+
+BFLOAT16 = _BFloat16()
+REALS = {"float32": types.float32, "float64": types.float64, "bfloat16": BFLOAT16}
 WORKER = types.void(*[types.intp] * 4)
 FUNCTION = types.void(*[types.intp] * 3)
 SPAN = 16384
@@ -73,8 +87,8 @@ class Work(NamedTuple):
 
     Unit numbers continue from strand to strand. `rows`: the number of batch rows if the units belong to these rows in
     order, and a row depends only on the same row of other steps' outputs; otherwise 0. `chained`: the units of a grain
-    run in order, one call after another, because they accumulate into the same sums. `constant`: the step reads nothing
-    but weights.
+    run in order, one call after another, because they accumulate into the same sums. `of_weights`: nothing of the batch
+    is read, although other steps of the operation need the whole batch.
     """
 
     units: int
@@ -82,7 +96,7 @@ class Work(NamedTuple):
     rows: int = 0
     strands: int = 1
     chained: bool = False
-    constant: bool = False
+    of_weights: bool = False
 
     @property
     def chunks(self) -> int:
@@ -167,6 +181,16 @@ def _check_cacheable(function: Callable[..., None]) -> None:
             raise TypeError(
                 f"{function.__qualname__} must call {cell.cell_contents.py_func.__name__} as a module's function"
             )
+
+
+def computed(real: types.Type) -> types.Type:
+    """Return the real that is computed in where `real` is stored: float32 for bfloat16."""
+    return types.float32 if real == BFLOAT16 else real
+
+
+def moved(real: types.Type) -> types.Type:
+    """Return the type of elements that are only moved: uint16 for bfloat16."""
+    return types.uint16 if real == BFLOAT16 else real
 
 
 def set_threads(count: int) -> None:

@@ -18,7 +18,7 @@ from cnncli.kernels.elementwise.activation_names import parts
 from cnncli.kernels.elementwise.activations import constants_of
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, Work, block, computed, elements, fields, view, worker
 from cnncli.kernels.vector import channels
 from cnncli.kernels.vector.lanes import Vector
 
@@ -55,13 +55,13 @@ class Running(NamedTuple):
 def training(x: Tensor, normalization: Normalization, running: Running, out: Tensor, scratch: Scratch) -> list[Step]:
     """out = f(x normalized with batch mean and variance); fills `saved` and the new moving statistics.
 
-    x, out: real (N, …, C).
+    x, out: real (N, …, C), or bfloat16; all else is then float32.
     """
     depth = x.shape[-1]
     divided, parts = parts_of(x, scratch)
     moments = moments_worker.step(x.dtype, divided.work(), **parts)
     statistics = statistics_worker.step(
-        x.dtype,
+        normalization.saved.dtype,
         1,
         sums=parts["sums"],
         saved=normalization.saved.address,
@@ -119,13 +119,13 @@ def make_tables(
     """
     depth, saved = x.shape[-1], normalization.saved
     length = channels.period(depth)
-    out = scratch.take((3 + extra) * length * bytes_of(x.dtype))
+    out = scratch.take((3 + extra) * length * bytes_of(saved.dtype))
     step = tables_worker.step(
-        x.dtype,
+        saved.dtype,
         1,
         extra,
         mean=mean.address if mean else saved.address,
-        variance=variance.address if variance else saved.address + depth * bytes_of(x.dtype),
+        variance=variance.address if variance else saved.address + depth * bytes_of(saved.dtype),
         given=int(variance is not None),
         gamma=address_of(normalization.gamma),
         beta=address_of(normalization.beta),
@@ -255,7 +255,7 @@ def tables_worker(real, extra):
 @worker(APPLY)
 def apply_worker(real, kind):
     """Compute f((x − mean) · scale + beta) for some elements that start at the first channel."""
-    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+    (number, constants), item = chosen(kind, real), computed(real).bitwidth // 8
 
     def normalize(parameters, start, stop, thread):
         p = fields(parameters, APPLY)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import OF_INPUT
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, view, worker
 from cnncli.kernels.normalization.batch_normalization import (
     KINDS,
     PARTS,
@@ -44,7 +44,7 @@ def training(
     places = {"grad": grad.address, "tables": tables}
     summed = sums_worker.step(x.dtype, divided.work(), normalization.activation, **places, **parts)
     coefficients = coefficients_worker.step(
-        x.dtype,
+        normalization.saved.dtype,
         1,
         sums=parts["sums"],
         saved=normalization.saved.address,
@@ -116,11 +116,11 @@ _give_input = channels.channelwise(*map(_input_gradient, KINDS))
 @worker(SUMS)
 def sums_worker(real, kind):
     """Accumulate Σg and Σg·(x − mean) of some images of a lane; g is the gradient before the activation."""
-    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+    (number, constants), item, wide = chosen(kind, real), real.bitwidth // 8, computed(real).bitwidth // 8
 
     def gradient_sums(parameters, start, stop, thread):
         p = fields(parameters, SUMS)
-        (sums, together), table = begin_sums(p, start, stop), p.length * item
+        (sums, together), table = begin_sums(p, start, stop), p.length * wide
         tables = (p.tables, p.tables + table, p.tables + 2 * table)
         for image in range(start, stop, together):
             skip, size = image * p.per_image * item, together * p.per_image
@@ -163,7 +163,7 @@ def coefficients_worker(real):
 @worker(INPUT)
 def input_worker(real, kind):
     """Compute scale · g + (x − mean) · slope + offset for some elements that start at the first channel."""
-    (number, constants), item = chosen(kind, real), real.bitwidth // 8
+    (number, constants), item = chosen(kind, real), computed(real).bitwidth // 8
 
     def input_gradient(parameters, start, stop, thread):
         p = fields(parameters, INPUT)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Any, NamedTuple
 
-from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, Worker, block, fields, worker
+from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, Worker, block, computed, fields, worker
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import INT, Vector
 from cnncli.kernels.vector.sweeps import elementwise
@@ -172,7 +172,7 @@ _filled = elementwise(lambda number: number)
 @worker(POOL)
 def forward_worker(real, kind):
     """Process some lines of output pixels."""
-    item = real.bitwidth // 8
+    item, number = real.bitwidth // 8, computed(real)
 
     def pool(parameters, start, stop, thread):
         p = fields(parameters, POOL)
@@ -189,7 +189,7 @@ def forward_worker(real, kind):
                 if kind == "max":
                     _largest((cell, out, p.winner + pixel * 4), sizes, (), channels, real)
                 else:
-                    cells = real(max(1, max(0, last - first) * max(0, right - left)))
+                    cells = number(max(1, max(0, last - first) * max(0, right - left)))
                     _mean((cell, out), sizes, (cells,), channels, real)
 
     return pool
@@ -198,12 +198,12 @@ def forward_worker(real, kind):
 @worker(GRADIENT)
 def gradient_worker(real, kind):
     """Process some lines of input pixels."""
-    item = real.bitwidth // 8
+    item, number = real.bitwidth // 8, computed(real)
 
     def scatter(parameters, line, end, thread):
         p = fields(parameters, GRADIENT)
         channels, line_size = p.channels, p.width * p.channels
-        _filled(0, (), (p.out,), line * line_size, end * line_size, (real(0),), real)
+        _filled(0, (), (p.out,), line * line_size, end * line_size, (number(0),), real)
         while line < end:
             # The lines y … bottom - 1 of one image, counted from the first line of the padding.
             image, y = line // p.height, line % p.height + p.top
@@ -222,7 +222,7 @@ def gradient_worker(real, kind):
                         _to_winner((grad, p.winner + pixel * 4, out), sizes, (), channels, real)
                     else:
                         height = min(p.kh, p.height + p.top - top) - max(0, p.top - top)
-                        _to_all((grad, out), sizes, (real(height * (right - left)),), channels, real)
+                        _to_all((grad, out), sizes, (number(height * (right - left)),), channels, real)
             line += bottom - y
 
     return scatter

@@ -15,7 +15,7 @@ from numba import types
 from cnncli.kernels.gemm import microkernel
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call
-from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, view, worker
+from cnncli.kernels.jit.runtime import SPAN, Step, Tensor, Work, block, elements, fields, moved, view, worker
 from cnncli.kernels.vector.emit import Code, Variable, emitted
 from cnncli.kernels.vector.lanes import Vector
 
@@ -167,10 +167,11 @@ def frame_worker(real):
 @worker(REPEAT)
 def repeat_worker(real):
     """Repeat some elements."""
+    element = moved(real)
 
     def repeat(parameters, start, stop, thread):
         p = fields(parameters, REPEAT)
-        x, out = view(p.x, p.size, real), view(p.out, (p.size, p.times), real)
+        x, out = view(p.x, p.size, element), view(p.out, (p.size, p.times), element)
         for i in range(start, stop):
             for k in range(p.times):
                 out[i, k] = x[i]

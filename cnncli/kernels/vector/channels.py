@@ -2,7 +2,8 @@
 
 An array with C channels is viewed as rows of `period(C)` elements, the least common multiple of C and the vector
 length: every row then consists of whole vectors, and only the last row may be incomplete. Per-channel constants are
-tables of one period, repeated. Sums are accumulated per position of the period in float64, rows in order.
+tables of one period, repeated; they are of the real that is computed in, also where arrays are bfloat16. Sums are
+accumulated per position of the period in float64, rows in order.
 """
 
 from collections.abc import Callable, Sequence
@@ -50,7 +51,7 @@ def channelwise(*formulas: Callable[..., Vector]) -> Any:
 
             def body(index: Vector, mask: Vector | None) -> None:
                 vectors = [code.load(x, index, mask) for x in inputs]
-                known = [code.load(table, index - row) for table in tables]
+                known = [code.load(table, index - row, scalar=code.scalar) for table in tables]
                 code.store(formula(*vectors, *known, *scalars), out, index, mask)
 
             code.sweep(row, smaller(row + length, stop), body)
@@ -76,7 +77,7 @@ def summed(terms: int, *formulas: Callable[..., tuple[Vector, ...]]) -> Any:
         def add(row: Vector, column: Vector, mask: Vector | None, totals: Sequence[Variable]) -> None:
             """Add one vector of a row to its sums."""
             vectors = [code.load(x, row + column, mask) for x in inputs]
-            found = formula(*vectors, *(code.load(table, column) for table in tables), *scalars)
+            found = formula(*vectors, *(code.load(table, column, scalar=code.scalar) for table in tables), *scalars)
             for term, total in zip(found, totals, strict=True):
                 total.set(total.get() + (term.double() if mask is None else term.double().where(mask, 0.0)))
 

@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from cnncli.kernels.vector.lanes import INT, LINE, WORD, Vector, bytes_of
+from cnncli.kernels.vector.lanes import HALF, INT, LINE, WORD, Vector, bytes_of, element_of
 
 
 def emitted(result: types.Type = types.void) -> Callable[[Callable[..., Vector | None]], Any]:
@@ -84,12 +84,21 @@ class Variable:
 
 
 class Code:
-    """Emits loops and memory accesses: holds a builder, the bytes of a real, and the number of lanes of vectors."""
+    """Emits loops and memory accesses: holds a builder, the bytes of a real, and the number of lanes of vectors.
+
+    With 2 bytes, arrays are stored as bfloat16: what is loaded becomes float32, and float32 is rounded when stored.
+    Arrays of another type, tables of constants for example, are loaded by its `scalar`.
+    """
 
     def __init__(self, builder: ir.IRBuilder, item: int, lanes: int = 0) -> None:
         self.builder, self.item = builder, item
-        self.lanes = lanes or LINE // item
-        self.scalar = ir.FloatType() if item == 4 else ir.DoubleType()
+        self.lanes = lanes or LINE // max(item, 4)
+        self.scalar = ir.DoubleType() if item == 8 else ir.FloatType()
+
+    @property
+    def wide(self) -> "Code":
+        """Code for arrays of the real that is computed in: float32 where arrays of reals are stored as bfloat16."""
+        return Code(self.builder, max(self.item, 4), self.lanes)
 
     def word(self, number: int) -> Vector:
         """Return a 64-bit integer constant."""
@@ -148,8 +157,8 @@ class Code:
 
     def number(self, address: Vector, index: Vector | int = 0, scalar: ir.Type | None = None) -> Vector:
         """Load element `index` of the array at `address`."""
-        place, item = self._place(address, index, scalar or self.scalar)
-        return Vector(self.builder, self.builder.load(place, align=item))
+        place, item = self._place(address, index, scalar or self._stored)
+        return self._widened(Vector(self.builder, self.builder.load(place, align=item)), scalar)
 
     def load(
         self,
@@ -160,17 +169,21 @@ class Code:
         scalar: ir.Type | None = None,
     ) -> Vector:
         """Load the vector at element `index` of the array at `address`; `otherwise` in lanes not in the mask."""
-        kind = ir.VectorType(scalar or self.scalar, self.lanes)
+        kind = ir.VectorType(scalar or self._stored, self.lanes)
         place, item = self._place(address, index, kind)
         if mask is None:
-            return Vector(self.builder, self.builder.load(place, align=item))
-        fill = self.full(otherwise, scalar)
+            return self._widened(Vector(self.builder, self.builder.load(place, align=item)), scalar)
+        narrow = kind.element == HALF
+        fill = self.full(0 if narrow else otherwise, kind.element)
         signature = ir.FunctionType(kind, [kind.as_pointer(), INT, mask.value.type, kind])
         load = self._intrinsic(f"llvm.masked.load.{fill.name}.p0", signature)
-        return Vector(self.builder, self.builder.call(load, [place, INT(item), mask.value, fill.value]))
+        found = Vector(self.builder, self.builder.call(load, [place, INT(item), mask.value, fill.value]))
+        return found.from_bfloat16().where(mask, otherwise) if narrow else found
 
     def store(self, vector: Vector, address: Vector, index: Vector | int = 0, mask: Vector | None = None) -> None:
         """Store a vector or scalar at element `index`; lanes not in the mask are not written."""
+        if self.item == 2 and element_of(vector.value.type) == ir.FloatType():
+            vector = vector.bfloat16()
         kind = vector.value.type
         place, item = self._place(address, index, kind)
         if mask is None:
@@ -179,6 +192,15 @@ class Code:
         signature = ir.FunctionType(ir.VoidType(), [kind, kind.as_pointer(), INT, mask.value.type])
         store = self._intrinsic(f"llvm.masked.store.{vector.name}.p0", signature)
         self.builder.call(store, [vector.value, place, INT(item), mask.value])
+
+    @property
+    def _stored(self) -> ir.Type:
+        """The type of an element of an array of reals."""
+        return HALF if self.item == 2 else self.scalar
+
+    def _widened(self, found: Vector, scalar: ir.Type | None) -> Vector:
+        """Return what was loaded, as float32 if it is an array of reals stored as bfloat16."""
+        return found.from_bfloat16() if self.item == 2 and scalar is None else found
 
     def _place(self, address: Vector, index: Vector | int, kind: ir.Type) -> tuple[ir.Value, int]:
         """Return a pointer to element `index`, and the bytes of an element."""

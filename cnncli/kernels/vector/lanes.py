@@ -12,12 +12,25 @@ from typing import TypeAlias
 from llvmlite import ir
 from numba.core import cgutils
 
-from cnncli.kernels.jit.target import multiply_add
+from cnncli.kernels.jit.target import machine, multiply_add
 
-WORD, INT, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(8)
+WORD, INT, HALF, BYTE = ir.IntType(64), ir.IntType(32), ir.IntType(16), ir.IntType(8)
 LINE = 64
 """Bytes of a cache line: the vector length of most loops, independent of the machine's vector width."""
 Operand: TypeAlias = "Vector | float"
+
+
+class BFloat(ir.Type):  # type: ignore[misc]
+    """LLVM's bfloat, which llvmlite lacks."""
+
+    def _to_string(self) -> str:
+        return "bfloat"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, BFloat)
+
+    def __hash__(self) -> int:
+        return hash(BFloat)
 
 
 def element_of(kind: ir.Type) -> ir.Type:
@@ -206,9 +219,44 @@ class Vector:
         return self if self.item == 8 else Vector(self.builder, self.builder.fpext(self.value, kind))
 
     def rounded(self, item: int) -> "Vector":
-        """Convert from float64 to the real of `item` bytes."""
+        """Convert from float64 to the real of `item` bytes; float32 if bfloat16 is stored."""
         kind = ir.VectorType(ir.FloatType(), self.lanes)
         return self if item == 8 else Vector(self.builder, self.builder.fptrunc(self.value, kind))
+
+    def from_bfloat16(self) -> "Vector":
+        """Convert bfloat16, as 16-bit integers, to float32: exact."""
+        bits = self.widened(INT) << 16
+        return Vector(self.builder, self.builder.bitcast(bits.value, self._of(ir.FloatType())))
+
+    def bfloat16(self) -> "Vector":
+        """Round float32 to the nearest bfloat16, as 16-bit integers; ties to even.
+
+        Denormal numbers become 0 and NaN stays NaN, as the processors' own instruction has it: the bits are the same
+        with and without it.
+        """
+        count = self.lanes if isinstance(self.value.type, ir.VectorType) else 1
+        if "+avx512bf16" in machine().features.split(",") and count % 16 == 0:
+            return self._by_instruction()
+        bits = Vector(self.builder, self.builder.bitcast(self.value, self._of(INT)))
+        top = bits.high(16)
+        rounded = (bits + (top & 1) + 0x7FFF).high(16)
+        rounded = rounded.where((bits & 0x7FFFFFFF) <= 0x7F800000, top | 0x40)
+        return rounded.where((bits & 0x7F800000) > 0, top & 0x8000).narrowed(HALF)
+
+    def _by_instruction(self) -> "Vector":
+        """As `bfloat16`, 16 lanes at a time."""
+        kind, half = ir.VectorType(ir.FloatType(), 16), ir.VectorType(BFloat(), 16)
+        signature, name = ir.FunctionType(half, [kind]), "llvm.x86.avx512bf16.cvtneps2bf16.512"
+        convert = cgutils.get_or_insert_function(self.builder.module, signature, name)
+        parts = []
+        for first in range(0, self.lanes, 16):
+            order = ir.Constant(ir.VectorType(INT, 16), list(range(first, first + 16)))
+            part = self.builder.shuffle_vector(self.value, self.value, order)
+            found = self.builder.call(convert, [part])
+            parts.append(Vector(self.builder, self.builder.bitcast(found, ir.VectorType(HALF, 16))))
+        while len(parts) > 1:
+            parts = [a.beside(b, a.lanes) for a, b in zip(parts[::2], parts[1::2], strict=True)]
+        return parts[0]
 
     def widened(self, integer: ir.IntType) -> "Vector":
         """Zero-extend to a wider integer type."""

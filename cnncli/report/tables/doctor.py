@@ -28,13 +28,14 @@ def examine(variables: Mapping[str, str], used: int) -> list[Fact]:
     from llvmlite import binding
     from numba.core.codegen import get_host_cpu_features
 
+    from cnncli.kernels.gemm.bfloat16 import way
     from cnncli.kernels.jit import cache, target
 
     host = target.described(binding.get_host_cpu_name(), get_host_cpu_features())
     packages = {name: version(name) for name in ("numpy", "numba", "llvmlite")}
     return [
         *machine_facts.software(sys.version_info[:3], {"cnncli": __version__, **packages}),
-        *machine_facts.processor(processor_name() or platform.machine(), host, target.machine()),
+        *machine_facts.processor(processor_name() or platform.machine(), host, target.machine(), way()),
         *machine_facts.threads(os.cpu_count() or 1, machine_facts.affinity(), cpus.quota(), used),
         *(machine_facts.uncompiled() if numba.config.DISABLE_JIT else _speed(used)),
         *storage.caches(cache.digest(), cache.rooms().values(), unused=cache.WHY_NOT),

@@ -15,6 +15,14 @@ PREFIXES = ("CNNCLI_", "NUMBA_", "OMP_", "MKL_", "XDG_CACHE_HOME", "NO_COLOR")
 """Of environment variables that change what cnncli does, or how fast."""
 
 
+WAYS = {
+    "amx_bf16": "products of tiles (amx_bf16)",
+    "avx512_bf16": "products of pairs (avx512_bf16)",
+    "widened": "widened to float32: no instruction for products",
+}
+"""How products of bfloat16 are computed, by `kernels.gemm.bfloat16.way`."""
+
+
 class Fact(NamedTuple):
     """A fact about the machine. `part`: its section. `value`: for JSON; `shown`: for text.
 
@@ -38,8 +46,8 @@ def software(python: tuple[int, ...], packages: Mapping[str, str]) -> list[Fact]
     ]
 
 
-def processor(name: str, host: "Machine", used: "Machine") -> list[Fact]:
-    """The processor as it is (`host`) and as code is made for it (`used`)."""
+def processor(name: str, host: "Machine", used: "Machine", bfloat16: str) -> list[Fact]:
+    """The processor as it is (`host`) and as code is made for it (`used`). `bfloat16`: one of WAYS."""
     has = set(host.features.split(","))
     bits = used.width * 8
     lanes = f"{bits} bits, {used.width // 4} float32"
@@ -59,6 +67,7 @@ def processor(name: str, host: "Machine", used: "Machine") -> list[Fact]:
         Fact("processor", "llvm_name", used.cpu, used.cpu),
         Fact("processor", "features", features, " ".join(features) or "none of note", slow),
         Fact("processor", "vector_bits", bits, f"{lanes}, {fused}", narrowed),
+        Fact("processor", "bfloat16", bfloat16, WAYS[bfloat16]),
     ]
 
 

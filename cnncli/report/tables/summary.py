@@ -102,7 +102,8 @@ def phases_data(spec: Spec) -> dict[str, list[dict[str, Any]]]:
 def print_summary(spec: Spec, file: TextIO, *, expand: bool = False) -> None:
     """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
     batch, slots = spec.fit.batch_size, spec.compile.optimizer.memories
-    memory = max(training_memory(phase.model, spec.compile.loss, batch, slots) for phase in spec.phases)
+    about = spec.compile.loss, batch, slots, spec.compile.dtype_policy
+    memory = max(training_memory(phase.model, *about) for phase in spec.phases)
     _print(spec, file, expand, [f"{amount(memory)}B of arrays to train with batches of {batch}"])
     if len(spec.phases) > 1:
         for phase in spec.phases:

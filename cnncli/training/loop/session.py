@@ -75,6 +75,7 @@ class Plan:
             *(self.phases[0].model, self.compile.loss),
             batch_size=self.fit.largest_batch,
             threads=threads,
+            policy=self.compile.dtype_policy,
             weigh_positions=class_weight.weighs_pixels(
                 self.fit.class_weight, self.data.targets, dataset.splits.values()
             ),

@@ -85,7 +85,8 @@ class Bench:
     def __init__(
         self, model: Model, compiled: CompileSection, batch_size: int, threads: int, mode: Mode = "training"
     ) -> None:
-        self.network = Network(model, compiled.loss, batch_size=batch_size, threads=threads)
+        policy = compiled.dtype_policy
+        self.network = Network(model, compiled.loss, batch_size=batch_size, policy=policy, threads=threads)
         self.purpose = PURPOSES[mode]
         self.update = Update(self.network, compiled.optimizer) if mode == "training" else None
         self.random = np.random.default_rng(0)

@@ -15,7 +15,7 @@ def check_memory(model: Model, compiled: CompileSection, batch_size: int, allowe
     """Raise CnncliError if the arrays of training need more than `allowed` bytes."""
 
     def needed(size: int) -> int:
-        return training_memory(model, compiled.loss, size, compiled.optimizer.memories)
+        return training_memory(model, compiled.loss, size, compiled.optimizer.memories, compiled.dtype_policy)
 
     if needed(batch_size) <= allowed:
         return

@@ -1,0 +1,32 @@
+"""The geometry of a convolution, and which way computes it; loads no compiler."""
+
+from typing import NamedTuple
+
+LEAST = 16
+"""Minimum channels and filters for which fewer products outweigh the transforms."""
+LEAST_PIXELS = 4
+"""Minimum output rows and columns: smaller outputs waste too much of their tiles."""
+
+
+class Geometry(NamedTuple):
+    """Geometry of a convolution; pairs are (vertical, horizontal).
+
+    `padding` is the number of zero rows above and zero columns left of the image; those below and on the right follow
+    from the shape of the output.
+    """
+
+    strides: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+
+
+def suits_winograd(kernel: tuple[int, ...], geometry: Geometry, out: tuple[int, ...]) -> bool:
+    """Whether `winograd` is faster for a convolution: a function of its shape only.
+
+    kernel: (kh, kw, in, filters); out: the shape of a convolved image, (OH, OW, …).
+    """
+    taps, depth = kernel[:2], kernel[2:]
+    plain = geometry.strides == (1, 1) and geometry.dilation == (1, 1) and geometry.groups == 1
+    large = min(depth) >= LEAST and min(out[:2]) >= LEAST_PIXELS
+    return taps == (3, 3) and plain and large
