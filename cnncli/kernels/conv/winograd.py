@@ -30,6 +30,10 @@ LEAST_PIXELS = 4
 """Minimum output rows and columns: smaller outputs waste too much of their tiles."""
 TILES = 64
 """Maximum tiles per chunk: rows of the products."""
+LEAST_TILES = 8
+"""Minimum tiles per chunk where few images are divided among threads."""
+FEW = 4
+"""Chunks that few images are divided into."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
 
@@ -66,11 +70,15 @@ class Portions(NamedTuple):
     pixels: int
 
 
-def portions(batch: int, tiles: tuple[int, int], depth: int, item: int) -> Portions:
-    """Return cache-sized portions of `tiles` (down, across) per image; `depth` is channels plus filters."""
+def portions(batch: int, tiles: tuple[int, int], depth: int, item: int, least: int = 1) -> Portions:
+    """Return cache-sized portions of `tiles` (down, across) per image; `depth` is channels plus filters.
+
+    If the tiles are enough, there are at least `least` portions.
+    """
     down, across = tiles
     most = max(14, min(TILES, NEAR // (POSITIONS * depth * item)))
     bands = -(-down // max(1, min(down, most // across)))
+    bands = max(bands, min(-(-least // batch), down, down * across // LEAST_TILES))
     band = -(-down // bands)
     together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
     return Portions(down, across, bands, together, band * across * together, (2 * band + 2) * (2 * across + 2))
@@ -150,7 +158,7 @@ def _correlate(
         part=part,
     )
     down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
-    cut = portions(batch, (down, across), channels + filters, item)
+    cut = portions(batch, (down, across), channels + filters, item, FEW)
     image = cut.pixels * channels * item
     tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * depth * item) for depth in (channels, filters))
     tiles, products = image, image + POSITIONS * tile_step
