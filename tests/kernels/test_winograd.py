@@ -155,6 +155,15 @@ def test_one_large_image_is_divided_among_threads() -> None:
     assert steps[-1].chunks > 1
 
 
+@pytest.mark.parametrize(("side", "chunks"), [(16, 4), (10, 3), (8, 2), (4, 1)])
+def test_few_small_images_are_divided_as_far_as_their_tiles_go(side: int, chunks: int) -> None:
+    x, kernel, out = (
+        np.zeros(shape, np.float32) for shape in ((1, side, side, 16), (3, 3, 16, 16), (1, side, side, 16))
+    )
+    arrays = tensor(x), tensor(kernel), Epilogue(), tensor(out)
+    assert winograd.forward(*arrays, Geometry((1, 1), (1, 1)), Scratch())[-1].chunks == chunks
+
+
 def test_scratch_does_not_fall_when_the_batch_grows() -> None:
     used = []
     case = random_case(0, "float32")
@@ -164,7 +173,7 @@ def test_scratch_does_not_fall_when_the_batch_grows() -> None:
         winograd.forward(tensor(x), tensor(case.kernel), Epilogue(), tensor(out), case.geometry, scratch)
         weight = Scratch()
         winograd_gradient.grad_weight(tensor(x), tensor(out), tensor(case.kernel), case.geometry, weight)
-        used.append((scratch.used, weight.used))
+        used.append((scratch.used, scratch.used_by_thread, weight.used))
     assert [list(sizes) for sizes in zip(*used, strict=True)] == [sorted(sizes) for sizes in zip(*used, strict=True)]
 
 

@@ -33,6 +33,8 @@ CORRELATE = block(
 PACKED = 16
 """Output pixels from which on packing a kernel pays although it could be read in place: a packed one is contiguous, and
 packed once for all predictions."""
+FEW = 4
+"""Images from which on blocks of an image need not be small to occupy all threads."""
 
 
 class Grid(NamedTuple):
@@ -88,7 +90,7 @@ def correlate(
     """
     batch, rows, columns, filters = out.sizes
     work = rows * columns * filters * taps[0] * taps[1] * (x.shape[3] // geometry.groups)
-    blocks = min(rows, max(1, work // (2 * GRAIN)))
+    blocks = min(rows, max(1, work // (GRAIN if batch < FEW else 2 * GRAIN)))
     gapless = out.row == columns * out.column and x.shape[1:3] == (rows, columns)
     if taps == (1, 1) and geometry == Geometry((1, 1), (0, 0)) and gapless and out.image == rows * out.row:
         if x.dtype != "bfloat16":

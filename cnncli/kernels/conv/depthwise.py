@@ -195,7 +195,7 @@ def _filter(x: Tensor, kernel: Tensor, out: Tensor, rows: Axis, columns: Axis, e
     item, tap = bytes_of(x.dtype), channels * bytes_of(kernel.dtype)
     stride, left = columns.stride, -across.shift
     work = height * width * channels * down.taps * across.taps
-    blocks = min(height, max(1, work // GRAIN))
+    blocks = min(height, max(1, 2 * work // GRAIN))
     first = min(width, max(0, -(-left // stride)))
     end = max(first, min(width, (x.shape[2] - across.taps + left) // stride + 1))
     near = PLANES // (down.taps * x.shape[2] * LINE) * LINE // item

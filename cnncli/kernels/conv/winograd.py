@@ -35,6 +35,10 @@ CENTRE = 5
 """The position whose coefficient is +1 for every output pixel of a tile: adding the bias there adds it everywhere."""
 TILES = 64
 """Maximum tiles per chunk: rows of the products."""
+LEAST_TILES = 8
+"""Minimum tiles per chunk where few images are divided among threads."""
+FEW = 4
+"""Chunks that few images are divided into."""
 NEAR = 640 << 10
 """Maximum bytes of a chunk's transformed tiles and products, so that they stay in the L2 cache."""
 
@@ -68,11 +72,15 @@ class Portions(NamedTuple):
     pixels: int
 
 
-def portions(batch: int, tiles: tuple[int, int], size: int) -> Portions:
-    """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of a position of a tile."""
+def portions(batch: int, tiles: tuple[int, int], size: int, least: int = 1) -> Portions:
+    """Return cache-sized portions of `tiles` (down, across) per image; `size`: bytes of a position of a tile.
+
+    If the tiles are enough, there are at least `least` portions.
+    """
     down, across = tiles
     most = max(14, min(TILES, NEAR // (POSITIONS * size)))
     bands = -(-down // max(1, min(down, most // across)))
+    bands = max(bands, min(-(-least // batch), down, down * across // LEAST_TILES))
     band = -(-down // bands)
     together = max(1, min(batch, most // (down * across))) if bands == 1 else 1
     return Portions(down, across, bands, together, band * across * together, (2 * band + 2) * (2 * across + 2))
@@ -154,7 +162,7 @@ def _correlate(
         row=panel * cell,
     )
     down, across = (rows, columns) if winner else (-(-rows // 2), -(-columns // 2))
-    cut = portions(batch, (down, across), channels * item + filters * cell)
+    cut = portions(batch, (down, across), channels * item + filters * cell, FEW)
     image = cut.pixels * channels * item
     sizes = channels * item, filters * cell
     tile_step, product_step = (pad_to_odd_cache_lines(cut.capacity * size) for size in sizes)
