@@ -33,10 +33,18 @@ LEFT_OUT = {
     "Subtract of a value from itself": "is 0: gradients of scales behind it are rounding errors, which Adam magnifies",
     "AdaptiveMaxPooling2D of or to a length of 1": "has random gradients in TensorFlow, which pools no whole windows",
     "Softmax along images, behind a layer": "takes away biases: gradients are rounding errors, which Adam magnifies",
+    "Softmax of a single number": "is 1: gradients are rounding errors where TensorFlow has 1 - 6e-8 for it",
+    "softmax or log_softmax of a constant kernel, behind a layer": "is of equal numbers: gradients are rounding "
+    "errors, which Adam magnifies",
+    "Dot, normalized along images, behind a layer": "takes away scales: gradients are rounding errors, of which Ftrl "
+    "makes the scales",
+    "UnitNormalization with an axis twice": "fails in TensorFlow",
     "Ftrl with a rate that reaches 0": "divides by it, here and in Keras",
     "LayerNormalization with axes of both signs": "has its weights in another shape in Keras, which sorts axes as "
     "written, [2, -1] as [-1, 2]; they are the same numbers in the same order",
-    "UnitNormalization along 1 or 2 numbers": "divides by a norm that may be near 0: magnifies rounding errors",
+    "RMSNormalization of a single number": "is 1 or -1 but for rounding errors, where sparse_sigmoid has kinks",
+    "UnitNormalization, or Dot that normalizes, along 1 or 2 numbers": "divides by a norm that may be near 0: "
+    "magnifies rounding errors",
     "gamma below 1": "has an infinite slope at a loss of 0, where Keras has nan",
     "glu": "has a shape in Keras' Activation that is not that of its values",
     "depthwise with unequal strides": "fails on TensorFlow's CPU",
@@ -245,7 +253,8 @@ def left_out(kind, arguments, inputs, shape):
     """Whether it is among LEFT_OUT."""
     named = any(isinstance(value, str) and value in LEFT_OUT for value in arguments.values())
     orthogonal = any(isinstance(value, dict) and "OrthogonalRegularizer" in value for value in arguments.values())
-    return named or (orthogonal and 1 in shape) or (kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape))
+    of_kind = kind in LEFT_OUT_OF and LEFT_OUT_OF[kind](arguments, inputs, shape)
+    return named or of_kind or (orthogonal and 1 in shape) or softmax_of_equals(arguments, inputs, shape)
 
 
 def dilated_or_even(arguments, *_):
@@ -257,21 +266,44 @@ def unequal_strides(arguments, *_):
     return len(set(pair(arguments["strides"]))) > 1
 
 
-def of_few(arguments, _, shape):
-    axis, lengths = arguments["axis"], (1, *shape)
-    return prod(lengths[each % len(lengths)] for each in ([axis] if isinstance(axis, int) else axis)) < 3
+def numbers_along(axis, shape):
+    """How many numbers lie along one or several axes; 0 where one is named twice."""
+    lengths = (1, *shape)
+    axes = [each % len(lengths) for each in ([axis] if isinstance(axis, int) else axis)]
+    return prod(lengths[each] for each in axes) if len(set(axes)) == len(axes) else 0
+
+
+def along_images_or_one(arguments, inputs, shape):
+    last = arguments["axis"] in (-1, len(shape))
+    return shape[-1] == 1 if last else inputs != (INPUT,)
+
+
+def normalized_along_images_or_few(arguments, inputs, shape):
+    axes = pair(arguments["axes"])
+    along = any(axis not in (-1, len(shape)) for axis in axes) and set(inputs) != {INPUT}
+    return arguments["normalize"] and (along or numbers_along(axes[0], shape) < 3)
+
+
+def softmax_of_equals(arguments, inputs, shape):
+    """Whether all numbers that it is of are one number, or have the same weights in a layer behind others."""
+    initializers = [arguments.get(f"{kernel}_initializer") for kernel in ("kernel", "pointwise")]
+    constant = any(each == "ones" or (isinstance(each, dict) and "Constant" in each) for each in initializers)
+    one = shape[-1] == 1 and not {"filters", "units"} & arguments.keys()
+    return arguments.get("activation") in ("softmax", "log_softmax") and (one or (constant and inputs != (INPUT,)))
 
 
 LEFT_OUT_OF = {
     "Multiply": lambda arguments, inputs, shape: len(set(inputs)) < len(inputs),
     "Subtract": lambda arguments, inputs, shape: len(set(inputs)) == 1,
     "LayerNormalization": lambda arguments, *_: arguments["axis"] == [2, -1],
-    "Softmax": lambda arguments, inputs, shape: inputs != (INPUT,) and arguments["axis"] not in (-1, len(shape)),
+    "Softmax": along_images_or_one,
+    "Dot": normalized_along_images_or_few,
     "AdaptiveMaxPooling2D": lambda arguments, _, shape: 1 in (*pair(arguments["output_size"]), *shape[:2]),
     "Conv2DTranspose": dilated_or_even,
     "DepthwiseConv2D": unequal_strides,
     "SeparableConv2D": unequal_strides,
-    "UnitNormalization": of_few,
+    "UnitNormalization": lambda arguments, _, shape: numbers_along(arguments["axis"], shape) < 3,
+    "RMSNormalization": lambda arguments, _, shape: numbers_along(arguments["axis"], shape) == 1,
 }
 """By layer: whether it is left out, by its arguments, its inputs and the shape of the first."""
 
