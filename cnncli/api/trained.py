@@ -9,8 +9,10 @@ from cnncli.datasets.rescale import Rescale
 from cnncli.spec.spec import Spec
 
 if TYPE_CHECKING:
+    from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
+    from cnncli.layers.meaning import Meaning
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.decisions.decision import Decision
@@ -31,6 +33,10 @@ class Trained(Protocol):
     def spec(self) -> Spec: ...
     @property
     def classes(self) -> Sequence[str]: ...
+    @property
+    def meaning(self) -> "Meaning": ...
+    @property
+    def form(self) -> "Form | None": ...
     @property
     def kind(self) -> str: ...
     @property

@@ -32,6 +32,7 @@ COMMANDS = {
     "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
     "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
+    "export": ("cnncli.cli.commands.export", "Write a trained model for another program."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
@@ -46,7 +47,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "calibrate", "predict"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict", "export"),
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

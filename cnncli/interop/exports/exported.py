@@ -1,0 +1,88 @@
+"""What a format gets: a trained model, and what is done to images before it sees them."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from cnncli.datasets.rescale import PerChannel, Rescale, scaling
+from cnncli.layers.meaning import Meaning
+from cnncli.ops.ir import Shape
+from cnncli.spec.spec import Spec
+from cnncli.version import __version__
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cnncli.datasets.images.decode import Form
+    from cnncli.interop.inference import Inference
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """`fold`: fold normalizations into the products before them. `nhwc`: images are channels last. `preprocessing`: the
+    graph takes uint8 images, which it scales, and returns probabilities.
+    """
+
+    fold: bool = True
+    nhwc: bool = False
+    preprocessing: bool = False
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A trained model. `weights`: by Keras' names, float32. `meaning`: what its outputs mean.
+
+    `rescale`: what images are multiplied by. `form`: the size and colors of image files; None if its input is not an
+    image. `decision`: that of `calibrate` as text; empty without one.
+    """
+
+    spec: Spec
+    weights: "Mapping[str, np.ndarray[Any, Any]]"
+    classes: Sequence[str]
+    meaning: Meaning
+    rescale: Rescale
+    form: "Form | None" = None
+    decision: str = ""
+
+    @property
+    def shape(self) -> Shape:
+        """The shape of an input."""
+        return self.spec.model.input_shape
+
+    def inference(self, options: ExportOptions, *, probabilities: bool = False) -> "Inference":
+        """Its operations; `probabilities`: also if its own outputs are logits."""
+        from cnncli.interop.inference import inference
+
+        loss = self.spec.compile.loss if probabilities else None
+        return inference(self.spec.model, self.weights, fold=options.fold, loss=loss)
+
+    def scale_and_offset(self) -> tuple[list[float], list[float]]:
+        """What the uint8 channels of an image are multiplied by, and what is then added."""
+        factor, divisor = scaling(self.rescale, "uint8")
+        channels = self.shape[-1]
+        if not isinstance(self.rescale, PerChannel):
+            return [factor / divisor] * channels, [0.0] * channels
+        per = self.rescale
+        scales = [factor / divisor * own / root for own, root in zip(per.factor, per.deviation, strict=True)]
+        return scales, [-mean / root for mean, root in zip(per.mean, per.deviation, strict=True)]
+
+    def metadata(self) -> dict[str, str]:
+        """What a program needs to use it, as texts; lists are JSON.
+
+        An image file is decoded as `color_mode`, resized to `input_shape` (height, width, channels) and becomes
+        `scale` · pixel + `offset`, with a number for each channel. `decision`: that of `calibrate`, if there is one.
+        """
+        scale, offset = self.scale_and_offset()
+        found = {
+            "name": self.spec.name,
+            "producer": f"cnncli {__version__}",
+            "input_shape": json.dumps(self.shape),
+            "scale": json.dumps(scale),
+            "offset": json.dumps(offset),
+            "classes": json.dumps(list(self.classes), ensure_ascii=False),
+            "outputs": self.meaning.name.lower(),
+        }
+        if self.form is not None:
+            found |= {"color_mode": self.form.color_mode, "interpolation": self.form.interpolation}
+        return found | ({"decision": self.decision} if self.decision else {})
