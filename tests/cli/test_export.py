@@ -77,6 +77,22 @@ def test_predict_py_needs_no_other_package_than_numpy_and_pillow(trained, tmp_pa
         assert line.startswith(f"{path}: {label} {max(shares):.1%}, ")
 
 
+def test_a_missing_package_is_named_with_the_extra_that_installs_it(trained, monkeypatch):
+    monkeypatch.setattr("cnncli.extras.find_spec", lambda module: None)
+    message, code = refused(trained, "run", "-o", "bars.onnx")
+    assert (message, code) == ("exporting ONNX needs the package onnx: pip install 'cnncli[onnx]'", 2)
+
+
+def test_onnx_runtime_predicts_as_we_do(trained, tmp_path):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
+    file = tmp_path / "bars.onnx"
+    assert cnncli(trained, "export", "run", "-o", file, "--with-preprocessing", "--nhwc").returncode == 0
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 1), np.uint8)
+    (got,) = onnxruntime.InferenceSession(file).run(None, {"input": pixels})
+    expected = library.load(trained / "run").predict(pixels).probabilities
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(trained, tmp_path):
     file = tmp_path / "bars.safetensors"
     file.write_text("mine")

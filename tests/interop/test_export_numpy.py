@@ -11,6 +11,7 @@ from cnncli.interop.exports import numpy_functions
 from cnncli.interop.exports.lines import lines
 from cnncli.interop.exports.numpy_folder import weights
 from cnncli.interop.exports.numpy_operations import TRANSLATORS
+from cnncli.interop.folding import with_normalizations_folded
 from cnncli.interop.inference import inference
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.ops.elementwise import Dropout
@@ -29,7 +30,7 @@ def computed(network, x):
 @pytest.mark.parametrize(("name", "arguments", "shapes"), [pytest.param(*case, id=i) for i, *case in examples()])
 def test_the_code_of_every_layer_computes_what_its_naive_twin_does(name, arguments, shapes):
     one = OneLayer(name, arguments, shapes)
-    got, _ = computed(inference(one.model, one.weights, fold=True), one.x)
+    got, _ = computed(with_normalizations_folded(inference(one.model, one.weights)), one.x)
     assert got.dtype == np.float32
     np.testing.assert_allclose(got, one.expected, rtol=1e-5, atol=1e-5)
 
@@ -57,7 +58,9 @@ def test_a_normalization_is_folded_into_the_product_before_it(product, options):
     whole = inference(model)
     given = {name: random.uniform(0.5, 1.5, value.shape).astype(np.float32) for value, name in whole.names.items()}
     x = random.standard_normal((3, 4, 5, 4)).astype(np.float32)
-    (plain, code), (folded, shorter) = (computed(inference(model, given, fold=fold), x) for fold in (False, True))
+    network = inference(model, given)
+    plain, code = computed(network, x)
+    folded, shorter = computed(with_normalizations_folded(network), x)
     assert "batch_normalization" in code
     assert "batch_normalization" not in shorter
     np.testing.assert_allclose(folded, plain, rtol=1e-5, atol=1e-5)
@@ -71,7 +74,7 @@ def test_a_normalization_stays_where_something_else_reads_the_product():
     )
     model = Model((2, 2, 2), nodes)
     given = {name: np.ones(value.shape, np.float32) for value, name in inference(model).names.items()}
-    code = list(lines(inference(model, given, fold=True), TRANSLATORS, "numpy"))
+    code = list(lines(with_normalizations_folded(inference(model, given)), TRANSLATORS, "numpy"))
     assert [line.partition(" = ")[0] for line in code if line[0] != "#"] == ["conv_out", "x", "x"]
     assert code[-1] == "x = x + conv_out"
 

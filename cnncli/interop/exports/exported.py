@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets.rescale import PerChannel, Rescale, scaling
+from cnncli.interop.inference import Inference, inference
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
 from cnncli.spec.spec import Spec
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnncli.datasets.images.decode import Form
-    from cnncli.interop.inference import Inference
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,13 @@ class Exported:
         """The shape of an input."""
         return self.spec.model.input_shape
 
-    def inference(self, options: ExportOptions, *, probabilities: bool = False) -> "Inference":
+    def inference(self, options: ExportOptions, *, probabilities: bool = False) -> Inference:
         """Its operations; `probabilities`: also if its own outputs are logits."""
-        from cnncli.interop.inference import inference
+        from cnncli.interop.folding import with_normalizations_folded
 
         loss = self.spec.compile.loss if probabilities else None
-        return inference(self.spec.model, self.weights, fold=options.fold, loss=loss)
+        found = inference(self.spec.model, self.weights, loss=loss)
+        return with_normalizations_folded(found) if options.fold else found
 
     def scale_and_offset(self) -> tuple[list[float], list[float]]:
         """What the uint8 channels of an image are multiplied by, and what is then added."""

@@ -48,6 +48,14 @@ FORMATS = {
     "numpy": Format(
         "NumPy", "a folder with predict.py, which needs NumPy and Pillow only", "numpy_folder", options=("fold",)
     ),
+    "onnx": Format(
+        "ONNX",
+        "a graph for ONNX Runtime, OpenVINO and others; images are channels first",
+        "onnx_file",
+        (".onnx",),
+        ("fold", "nhwc", "preprocessing"),
+        ("onnx", "onnx"),
+    ),
     "safetensors": Format("safetensors", "the weights under Keras' names", "safetensors_file", (".safetensors",)),
 }
 CONVERTED = {

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from inspect import getsource
 from textwrap import indent
 from types import CodeType
-from typing import Any
 
 import numpy as np
 
@@ -14,12 +13,11 @@ from cnncli.escaping import one_line
 from cnncli.interop.exports import numpy_functions
 from cnncli.interop.exports.exported import Exported, ExportOptions
 from cnncli.interop.exports.lines import lines
-from cnncli.interop.exports.numpy_operations import TRANSLATORS, matrix_names, taps_of
+from cnncli.interop.exports.numpy_operations import TRANSLATORS, matrix_names
 from cnncli.interop.exports.numpy_reading import answer, preparation
 from cnncli.interop.inference import Inference
-from cnncli.ops.resize import Taps
+from cnncli.interop.resampling import matrices
 
-Array = np.ndarray[Any, Any]
 SCRIPT = '''\
 """{name}: a network trained with cnncli, as NumPy code. It needs NumPy and Pillow only:
 
@@ -88,21 +86,14 @@ def weights(network: Inference) -> bytes:
     """The content of weights.npz: the weights, and the matrices of resamplings."""
     arrays = dict(network.arrays)
     for call in network.calls:
-        taps = taps_of(call)
-        if taps is not None:
-            for name, own, cells in zip(matrix_names(network, call), taps, call.inputs[0].shape[:2], strict=True):
-                arrays[name] = matrix(own, cells)
+        found = matrices(call)
+        if found is not None:
+            arrays |= {
+                name: np.array(own, np.float32) for name, own in zip(matrix_names(network, call), found, strict=True)
+            }
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
     return content.getvalue()
-
-
-def matrix(taps: Taps, cells: int) -> Array:
-    """Taps as a matrix (results, cells), float32."""
-    made = np.zeros((len(taps), cells), np.float32)
-    for row, (first, own) in zip(made, taps, strict=True):
-        row[first : first + len(own)] = own
-    return made
 
 
 def _sources(body: str) -> Iterator[str]:

@@ -124,12 +124,9 @@ def log_softmax(x):
 
 def sparsemax(x):
     """The nearest probabilities (Martins, Astudillo 2016): x − τ where that is positive, with a sum of 1."""
-    ordered = -np.sort(-x, axis=-1)
-    rank = np.arange(1, x.shape[-1] + 1, dtype=np.float32)
-    rest = np.cumsum(ordered, axis=-1) - 1
-    count = (rank * ordered > rest).sum(axis=-1, keepdims=True)
-    level = np.take_along_axis(rest, count - 1, axis=-1) / np.float32(count)
-    return np.maximum(x - level, 0)
+    sums = np.cumsum(-np.sort(-x, axis=-1), axis=-1)
+    levels = (sums - 1) / np.arange(1, x.shape[-1] + 1, dtype=np.float32)
+    return np.maximum(x - levels.max(axis=-1, keepdims=True), 0)
 
 
 def relu(x):

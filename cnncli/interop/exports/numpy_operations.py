@@ -9,6 +9,7 @@ from typing import Any
 from cnncli.interop.exports import numpy_functions
 from cnncli.interop.exports.lines import Names, Translator
 from cnncli.interop.inference import Inference
+from cnncli.interop.resampling import matrices
 from cnncli.kernels.elementwise.activation_names import parts
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.batch_normalization import FixedNormalization
@@ -31,7 +32,7 @@ from cnncli.ops.merging import (
 )
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
-from cnncli.ops.resize import Resample, Taps
+from cnncli.ops.resize import Resample
 from cnncli.ops.sample_normalization import GroupNormalization, LayerNormalization
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Window
@@ -167,24 +168,15 @@ def _larger(names: Names, call: Call, op: UpSample2D) -> str:
 
 def _resampled(names: Names, call: Call, op: Op) -> str:
     """With two matrices, which lie among the weights."""
-    matrices = [f"w[{json.dumps(name)}]" for name in matrix_names(names.network, call)]
-    return f"resample({', '.join([*read(names, call), *matrices])})"
+    pair = [f"w[{json.dumps(name)}]" for name in matrix_names(names.network, call)]
+    return f"resample({', '.join([*read(names, call), *pair])})"
 
 
 def matrix_names(network: Inference, call: Call) -> tuple[str, str]:
     """The names of the two matrices of a resampling: a layer may have several."""
     before = network.calls[: network.calls.index(call)]
-    number = sum(other.owner == call.owner and taps_of(other) is not None for other in before)
+    number = sum(other.owner == call.owner and matrices(other) is not None for other in before)
     return f"{call.owner}/rows{number or ''}", f"{call.owner}/columns{number or ''}"
-
-
-def taps_of(call: Call) -> tuple[Taps, Taps] | None:
-    """What the rows and columns of a resampled image are sums of; None for all other operations."""
-    op = call.op
-    if isinstance(op, UpSample2D) and op.interpolation != "nearest":
-        rows, columns = (op.taps(cells, axis) for axis, cells in enumerate(call.inputs[0].shape[:2]))
-        return rows, columns
-    return (op.rows, op.columns) if isinstance(op, Resample) else None
 
 
 def _extreme(names: Names, call: Call, op: Extreme) -> str:

@@ -1,0 +1,125 @@
+"""How far exported networks are from ours, for docs/export.md: `python -m tests.interop.equality [NETWORK...]`.
+
+Each network of `configs/` has random weights, and statistics as after a training; those of `configs/networks` see images
+of 64 × 64. The deviation is the largest difference, relative to the largest output. Frameworks that are not installed
+here are run by the interpreters in CNNCLI_KERAS_PYTHON and CNNCLI_TORCH_PYTHON. Results go to `equality.json`.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from cnncli.api.export import export
+from cnncli.api.model import Model
+from cnncli.api.targets import Target
+from cnncli.errors import CnncliError
+from cnncli.graph.model import lower
+from cnncli.spec.spec import Spec, load
+from cnncli.training.runs import checkpoint
+
+ROOT = Path(__file__).parents[2]
+FILE = Path(__file__).with_name("equality.json")
+BATCH, SIDE = 3, 64
+Array = np.ndarray[Any, Any]
+PYTHONS = {"keras": "CNNCLI_KERAS_PYTHON", "torch": "CNNCLI_TORCH_PYTHON"}
+
+
+def specs() -> list[Path]:
+    """All bundled networks."""
+    return [*sorted((ROOT / "configs").glob("*.yaml")), *sorted((ROOT / "configs/networks").glob("*.yaml"))]
+
+
+def spec_of(path: Path) -> Spec:
+    """A spec; a large image is made smaller."""
+    spec = load(path, check_data=False)
+    shape = spec.model.input_shape
+    if len(shape) == 3 and max(shape[:2]) > SIDE:
+        spec = load(path, [f"model.input_shape=[{SIDE}, {SIDE}, {shape[2]}]"], check_data=False)
+    return spec
+
+
+def weights_of(spec: Spec) -> dict[str, Array]:
+    """Random weights that keep the size of outputs, and statistics of normalizations near 0 and 1."""
+    random, made = np.random.default_rng(0), {}
+    for parameter in lower(spec.model).parameters:
+        name, shape = parameter.name.rpartition("/")[2], parameter.weight.shape
+        if "kernel" in name:
+            fan = np.prod(shape[:2] if "depthwise" in name else shape[:-1])
+            array = random.standard_normal(shape) * np.sqrt(1.5 / fan)
+        elif name in ("gamma", "moving_variance"):
+            array = random.uniform(0.7, 1.3, shape)
+        else:
+            array = random.standard_normal(shape) * 0.1
+        made[parameter.name] = array.astype(np.float32)
+    return made
+
+
+def model_file(spec: Spec, file: Path) -> Path:
+    """A model file of a spec with random weights."""
+    text = json.dumps(spec.resolved())
+    checkpoint.save(file, checkpoint.ModelFile(weights_of(spec), {"spec": text, "epoch": "0"}))
+    return file
+
+
+def of_numpy(folder: Path, x: Array) -> Array:
+    """What predict.py computes."""
+    names: dict[str, Any] = {"__name__": "predict", "__file__": str(folder / "predict.py")}
+    exec((folder / "predict.py").read_text(), names)
+    with np.load(folder / "weights.npz") as file:
+        return names["network"](x, dict(file))  # type: ignore[no-any-return]
+
+
+def of_onnx(file: Path, x: Array) -> Array:
+    """What ONNX Runtime computes."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {"input": x})
+    return found  # type: ignore[no-any-return]
+
+
+FORMATS: dict[str, tuple[str, dict[str, bool], Callable[[Path, Array], Array]]] = {
+    "numpy": ("numpy", {}, of_numpy),
+    "onnx": ("net.onnx", {"nhwc": True}, of_onnx),
+}
+"""The name of the file or folder, options, and what it computes of images with the channels last."""
+
+
+def deviations(path: Path) -> dict[str, float | str]:
+    """By format: the deviation of a network, or why it is refused."""
+    spec, found = spec_of(path), {}
+    with TemporaryDirectory() as place:
+        model = Model(Target(model_file(spec, Path(place) / "model.safetensors"), None))
+        x = np.random.default_rng(1).random((BATCH, *spec.model.input_shape), np.float32)
+        network = model.network
+        network.inputs[:BATCH] = x
+        network.predict(BATCH)
+        (ours,) = (outputs[:BATCH].copy() for outputs in network.probabilities.values())
+        for name, (file, options, compute) in FORMATS.items():
+            try:
+                made = export(model, Path(place) / file, name, **options)  # type: ignore[arg-type]
+                theirs = compute(made, x)
+                found[name] = float(np.abs(theirs - ours).max() / np.abs(ours).max())
+            except CnncliError as error:
+                found[name] = str(error)
+    return found
+
+
+def main(wanted: list[str]) -> None:
+    """Measure some networks, or all, and write the file."""
+    found = json.loads(FILE.read_text()) if FILE.exists() else {}
+    for path in specs():
+        if not wanted or path.stem in wanted:
+            name = path.stem if path.parent.name == "configs" else f"networks/{path.stem}"
+            found[name] = {**found.get(name, {}), **deviations(path)}
+            print(name, found[name], flush=True)
+            FILE.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
