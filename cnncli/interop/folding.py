@@ -33,13 +33,13 @@ def with_normalizations_folded(found: Inference) -> Inference:
 def _folded(op: FoldNormalization, kernel: Array, mean: Array, variance: Array, *others: Array) -> Any:
     """The kernel and bias with the normalization folded in, computed in float64. `others`: gamma, beta and bias."""
     given = op.of.scale + op.of.center
-    scale, offset = _scale_and_offset(op.of, mean, variance, *others[:given])
+    scale, offset = scale_and_offset(op.of, mean, variance, *others[:given])
     bias = others[given] if len(others) > given else 0.0
     rows = kernel.reshape(-1, len(mean), op.inner) * scale[:, None]
     return rows.reshape(kernel.shape).astype(np.float32), (bias * scale + offset).astype(np.float32)
 
 
-def _scale_and_offset(op: FixedNormalization, mean: Array, variance: Array, *gamma_and_beta: Array) -> Any:
+def scale_and_offset(op: FixedNormalization, mean: Array, variance: Array, *gamma_and_beta: Array) -> Any:
     """The normalization as scale · x + offset of each channel, float64."""
     given = iter(gamma_and_beta)
     gamma = next(given).astype(np.float64) if op.scale else 1.0

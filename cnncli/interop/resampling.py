@@ -9,14 +9,15 @@ Matrix = list[list[float]]
 
 def matrices(call: Call) -> tuple[Matrix, Matrix] | None:
     """The matrices of rows and of columns, (results, cells); None for another operation."""
-    taps = _taps(call)
+    taps = taps_of(call)
     if taps is None:
         return None
     rows, columns = (_matrix(own, cells) for own, cells in zip(taps, call.inputs[0].shape, strict=False))
     return rows, columns
 
 
-def _taps(call: Call) -> tuple[Taps, Taps] | None:
+def taps_of(call: Call) -> tuple[Taps, Taps] | None:
+    """What each row and each column of the result reads; None for another operation."""
     op = call.op
     if isinstance(op, UpSample2D) and op.interpolation != "nearest":
         rows, columns = (op.taps(cells, axis) for axis, cells in enumerate(call.inputs[0].shape[:2]))

@@ -56,7 +56,7 @@ def command(
     """Write the file, and print its size."""
     found = format_of(output, name)
     options = ExportOptions(not no_fold, nhwc, preprocessing)
-    path = export_model(Model(find_target(model, weights)), output, name, options, force=force)
-    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    paths, told = export_model(Model(find_target(model, weights)), output, name, options, force=force)
+    files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
     size = sum(file.stat().st_size for file in files if file.is_file())
-    echo_lines([f"{path}: {found.title}, {size / 1e6:.2f} MB"])
+    echo_lines([f"{', '.join(map(str, paths))}: {found.title}, {size / 1e6:.2f} MB", *told])

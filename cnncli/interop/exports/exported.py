@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets.rescale import PerChannel, Rescale, scaling
@@ -34,7 +34,8 @@ class Exported:
     """A trained model. `weights`: by Keras' names, float32. `meaning`: what its outputs mean.
 
     `rescale`: what images are multiplied by. `form`: the size and colors of image files; None if its input is not an
-    image. `decision`: that of `calibrate` as text; empty without one.
+    image. `decision`: that of `calibrate` as text; empty without one. `stem`: the name of the file, without its suffix.
+    `told`: lines that a format adds for people.
     """
 
     spec: Spec
@@ -44,6 +45,8 @@ class Exported:
     rescale: Rescale
     form: "Form | None" = None
     decision: str = ""
+    stem: str = "model"
+    told: list[str] = field(default_factory=list)
 
     @property
     def shape(self) -> Shape:

@@ -18,7 +18,7 @@ class Format(NamedTuple):
     """A format. `about`: what is written. `module`: of this package, with `export(exported, options) -> Files`.
 
     `suffixes`: of its files; none: it is a folder. `options`: those that it obeys. `package`: a module that it needs,
-    and the extra that installs it.
+    and the extra that installs it. `several`: it is a file for each suffix, which have one name.
     """
 
     title: str
@@ -27,6 +27,14 @@ class Format(NamedTuple):
     suffixes: Sequence[str] = ()
     options: Sequence[str] = ()
     package: tuple[str, str] = ("", "")
+    several: bool = False
+
+    def files(self, path: Path) -> list[Path]:
+        """The files, or the folder, that are written as `path`."""
+        if not self.several:
+            return [path]
+        stem = path.with_suffix("") if path.suffix in self.suffixes else path
+        return [stem.with_name(stem.name + suffix) for suffix in self.suffixes]
 
     def check(self, options: ExportOptions) -> None:
         """Raise UsageError for options that it does not have, and if a package is missing."""
@@ -45,6 +53,7 @@ class Format(NamedTuple):
 
 FLAGS = {"fold": "--no-fold", "nhwc": "--nhwc", "preprocessing": "--with-preprocessing"}
 FORMATS = {
+    "c": Format("C", "a C99 header and source, without dependencies", "c_files", (".c", ".h"), ("fold",), several=True),
     "numpy": Format(
         "NumPy", "a folder with predict.py, which needs NumPy and Pillow only", "numpy_folder", options=("fold",)
     ),

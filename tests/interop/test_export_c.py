@@ -1,0 +1,229 @@
+"""The C code of networks, against the naive twins of the layers and against our own predictions."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from cnncli.api.export import export
+from cnncli.api.model import Model as Trained
+from cnncli.api.targets import Target
+from cnncli.errors import UsageError
+from cnncli.graph.model import INPUT, Model, Node
+from cnncli.interop.exports.c_files import NetworkInC
+from cnncli.interop.exports.exported import Exported
+from cnncli.interop.folding import with_normalizations_folded
+from cnncli.interop.inference import inference
+from cnncli.kernels.elementwise.activation_names import CONSTANTS
+from cnncli.layers.layer import LAYERS, Layer
+from cnncli.layers.meaning import Meaning
+from cnncli.ops.elementwise import Dropout
+from tests.interop.equality import ROOT, model_file, spec_of
+from tests.interop.in_c import COMPILER, compiled, computed, in_c, needs_compiler
+from tests.interop.models import OneLayer, examples
+from tests.reference import activations
+
+
+@needs_compiler
+def test_the_code_of_every_layer_computes_what_its_naive_twin_does(tmp_path):
+    """All in one program: a compiler needs longer to start than for a layer."""
+    names, ones = zip(*((identifier, OneLayer(*case)) for identifier, *case in examples()), strict=True)
+    networks = [(with_normalizations_folded(inference(one.model, one.weights)), one.x) for one in ones]
+    for name, one, got in zip(names, ones, computed(tmp_path, networks), strict=True):
+        np.testing.assert_allclose(got, one.expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+class Apply(Layer):
+    """An activation by its name in the operations."""
+
+    kind: str = "relu"
+
+    def lower(self, build, *inputs):
+        return build.activation(inputs[0], self.kind)
+
+
+@needs_compiler
+def test_activations_are_those_of_the_textbook_far_from_0_too(tmp_path):
+    x = np.float32([[-200, -88, -20, *np.linspace(-8, 8, 41), 20, 80]])
+    models = [Model(x[0].shape, (Node("f", Apply(kind=kind), (INPUT,)),)) for kind in CONSTANTS]
+    for kind, got in zip(CONSTANTS, computed(tmp_path, [(inference(model), x) for model in models]), strict=True):
+        expected = getattr(activations, kind)(x.astype(np.float64))
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6, err_msg=kind)
+
+
+def network(shape, **nodes):
+    """A network without weights of layers and their inputs: name=(entry, *inputs)."""
+    return inference(
+        Model(shape, tuple(Node(name, LAYERS.parse(entry), inputs) for name, (entry, *inputs) in nodes.items()))
+    )
+
+
+@needs_compiler
+def test_values_stay_in_memory_as_long_as_something_reads_them(tmp_path):
+    x = np.random.default_rng(0).standard_normal((2, 3, 4, 2)).astype(np.float32)
+    relu, flat = np.maximum(x, 0), x.reshape(2, -1)
+    cases = [
+        (network((3, 4, 2)), x),
+        (network((3, 4, 2), flat=("Flatten", INPUT)), flat),
+        (network((3, 4, 2), flat=("Flatten", INPUT), relu=("ReLU", "flat")), np.maximum(flat, 0)),
+        (network((3, 4, 2), relu=("ReLU", INPUT), flat=("Flatten", "relu")), np.maximum(flat, 0)),
+        (network((3, 4, 2), relu=("ReLU", INPUT), sum=("Add", "relu", INPUT)), relu + x),
+        (network((3, 4, 2), relu=("ReLU", INPUT), sum=("Add", "relu", "relu")), relu + relu),
+        (
+            network((3, 4, 2), a=("ReLU", INPUT), b=("Flatten", "a"), c=("Flatten", "a"), d=("Subtract", "b", "c")),
+            0 * flat,
+        ),
+        (
+            network(
+                (3, 4, 2),
+                a=({"Activation": {"activation": "tanh"}}, INPUT),
+                b=("ReLU", "a"),
+                c=("Softmax", "b"),
+                d=("Subtract", "a", "b"),
+                e=("Concatenate", "c", "d", "a"),
+            ),
+            None,
+        ),
+    ]
+    tanh = np.tanh(x)
+    e = np.exp(np.maximum(tanh, 0))
+    last = np.concatenate([e / e.sum(-1, keepdims=True), tanh - np.maximum(tanh, 0), tanh], -1)
+    for (_, expected), got in zip(cases, computed(tmp_path, [(made, x) for made, _ in cases]), strict=True):
+        np.testing.assert_allclose(got, last if expected is None else expected, rtol=1e-6, atol=1e-6)
+
+
+def test_memory_is_used_again():
+    """Of a chain of convolutions, two values at a time are in memory."""
+    conv = {"Conv2D": {"filters": 2, "kernel_size": 3, "padding": "same"}}
+    nodes = [Node(f"c{k}", LAYERS.parse(conv), (f"c{k - 1}" if k else INPUT,)) for k in range(6)]
+    model = Model((8, 8, 2), tuple(nodes))
+    weights = {name: np.zeros(value.shape, np.float32) for value, name in inference(model).names.items()}
+    one = 8 * 8 * 2 * 4
+    assert in_c(inference(model, weights), "net").buffers.bytes == 2 * one
+
+
+class Odd(Layer):
+    """An operation of somebody else."""
+
+    def lower(self, build, *inputs):
+        return build.emit(Dropout(0.5, 0), *inputs)
+
+
+def test_an_unknown_operation_is_refused_with_its_layer():
+    with pytest.raises(UsageError, match=r"^--format c knows no counterpart of odd \(Odd\)$"):
+        in_c(inference(Model((3,), (Node("odd", Odd(), (INPUT,)),))), "net")
+
+
+def trained(folder, name):
+    """A bundled network with random weights."""
+    return Trained(Target(model_file(spec_of(ROOT / "configs" / f"{name}.yaml"), folder / f"{name}.safetensors"), None))
+
+
+def predictions(model, x):
+    """Our own."""
+    own = model.network
+    own.inputs[: len(x)] = x
+    own.predict(len(x))
+    (found,) = (outputs[: len(x)].copy() for outputs in own.probabilities.values())
+    return found
+
+
+def check_networks(folder, *names):
+    """That bundled networks compute in C what they do here."""
+    random, cases = np.random.default_rng(1), []
+    for name in names:
+        model = trained(folder, name)
+        x = random.random((3, *model.spec.model.input_shape), np.float32)
+        made = inference(model.spec.model, model.file.weights, loss=model.spec.compile.loss)
+        cases.append(((with_normalizations_folded(made), x), predictions(model, x)))
+    for name, (_, expected), got in zip(names, cases, computed(folder, [case for case, _ in cases]), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@needs_compiler
+def test_small_networks_compute_what_they_do_here(tmp_path):
+    check_networks(tmp_path, "mnist", "lenet5", "mobilenet_small")
+
+
+@needs_compiler
+@pytest.mark.long
+def test_larger_networks_compute_what_they_do_here(tmp_path):
+    check_networks(tmp_path, "resnet20", "unet")
+
+
+MAIN = """\
+#include "digits.h"
+#include <stdio.h>
+
+int main(void)
+{
+    static const char *const names[] = DIGITS_CLASS_NAMES;
+    static uint8_t pixels[DIGITS_INPUTS];
+    static float output[DIGITS_OUTPUTS];
+    for (int k = 0; k < DIGITS_CLASSES; k++)
+        fprintf(stderr, "%s|", names[k]);
+    while (fread(pixels, sizeof pixels, 1, stdin) == 1) {
+        const int best = digits_predict_pixels(pixels, output);
+        printf("%d", best);
+        for (int k = 0; k < DIGITS_OUTPUTS; k++)
+            printf(" %.9g", output[k]);
+        printf("\\n");
+    }
+    return 0;
+}
+"""
+NAMES = ['a"b', "c\\", "d\n*/", "e??/", "f é", "%s", "", "\u202eg", "0", "9\t1"]
+
+
+@needs_compiler
+def test_the_header_has_all_that_a_program_needs(tmp_path):
+    model = trained(tmp_path, "lenet5")
+    made = NetworkInC(
+        Exported(model.spec, model.file.weights, NAMES, Meaning.CLASSES, "auto"),
+        inference(model.spec.model, model.file.weights),
+        "digits",
+    )
+    (tmp_path / "digits.c").write_text(made.source())
+    (tmp_path / "digits.h").write_text(made.header())
+    (tmp_path / "main.c").write_text(MAIN)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), np.uint8)
+    program = compiled(tmp_path, "main.c", "digits.c", optimized="-O2")
+    done = subprocess.run(program, input=pixels.tobytes(), capture_output=True, check=True)
+    assert done.stderr.decode().split("|")[:-1] == NAMES
+    best, *numbers = np.loadtxt(done.stdout.decode().splitlines()).T
+    expected = predictions(model, pixels / np.float32(255))
+    np.testing.assert_allclose(np.transpose(numbers), expected, rtol=1e-5, atol=1e-6)
+    assert best.tolist() == expected.argmax(1).tolist()
+
+
+@needs_compiler
+@pytest.mark.skipif(shutil.which("nm") is None, reason="needs nm")
+def test_nothing_but_the_functions_of_the_header_is_seen_by_other_files(tmp_path):
+    export(trained(tmp_path, "lenet5"), tmp_path / "digits.c")
+    subprocess.run([COMPILER, "-c", "digits.c"], cwd=tmp_path, check=True)
+    listed = subprocess.run(
+        ["nm", "-g", "--defined-only", "digits.o"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    names = {line.split()[-1].lstrip("_") for line in listed.stdout.splitlines()}
+    assert names == {"digits_predict", "digits_predict_pixels"}
+
+
+@pytest.mark.parametrize("name", ["model.c", "model", "3 nets.c", "größe.c"])
+def test_a_header_lies_beside_the_source(tmp_path, name):
+    made = export(trained(tmp_path, "lenet5"), tmp_path / name, "c")
+    assert made.read_text().count(f'#include "{made.stem}.h"') == 1
+    header = made.with_suffix(".h").read_text()
+    (found,) = re.findall(r"int (\w+)_predict\(", header)
+    assert re.fullmatch(r"[a-zA-Z]\w*", found, re.A)
+    with pytest.raises(UsageError, match="exists"):
+        export(trained(tmp_path, "lenet5"), tmp_path / name, "c")
+
+
+def test_a_header_that_exists_is_kept_too(tmp_path):
+    (tmp_path / "model.h").write_text("mine")
+    with pytest.raises(UsageError, match=r"model\.h' exists"):
+        export(trained(tmp_path, "lenet5"), tmp_path / "model.c")
+    assert (tmp_path / "model.h").read_text() == "mine"
+    assert not (tmp_path / "model.c").exists()
