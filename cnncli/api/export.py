@@ -33,9 +33,9 @@ def export(
     """Write a trained model as a file of another program, and return its path.
 
     model: as for `load`, or what that returned. path: the file, or the folder of a format that has several files.
-    format: "numpy", "onnx" or "safetensors"; default: that of the suffix. weights: "best" or "last" of a run. fold: fold
-    normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph takes uint8
-    images and returns probabilities. force: replace an existing file.
+    format: "numpy", "onnx" or "safetensors"; default: that of the suffix. weights: "best" or "last" of a run. fold:
+    fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph takes
+    uint8 images and returns probabilities. force: replace an existing file.
 
     Raises UsageError if there is no such model or format, if the file exists, for layers or options that the format
     does not have; CnncliError if it can't be written.
