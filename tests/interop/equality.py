@@ -1,13 +1,15 @@
 """How far exported networks are from ours, for docs/export.md: `python -m tests.interop.equality [NETWORK...]`.
 
-Each network of `configs/` has random weights, and statistics as after a training; those of `configs/networks` see images
-of 64 × 64. The deviation is the largest difference, relative to the largest output. Frameworks that are not installed
-here are run by the interpreters in CNNCLI_KERAS_PYTHON and CNNCLI_TORCH_PYTHON. Results go to `equality.json`.
+Each network of `configs/` has random weights, and statistics as after a training, and is compared before its softmax;
+those of `configs/networks` see images of 64 × 64. The deviation is the largest difference, relative to the largest
+output. Frameworks that are not installed here are run by the interpreters in CNNCLI_KERAS_PYTHON and
+CNNCLI_TORCH_PYTHON. Results go to `equality.json`, and into the page.
 """
 
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -40,7 +42,10 @@ def spec_of(path: Path) -> Spec:
     shape = spec.model.input_shape
     if len(shape) == 3 and max(shape[:2]) > SIDE:
         spec = load(path, [f"model.input_shape=[{SIDE}, {SIDE}, {shape[2]}]"], check_data=False)
-    return spec
+    *nodes, last = spec.model.nodes
+    if "activation" in last.layer.settings():
+        last = replace(last, layer=last.layer.replace(activation="linear"))
+    return replace(spec, model=replace(spec.model, nodes=(*nodes, last)))
 
 
 def weights_of(spec: Spec) -> dict[str, Array]:
