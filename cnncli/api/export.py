@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from cnncli.api.networks import check
 from cnncli.api.trained import Trained
+from cnncli.api.training import warnings_only
 from cnncli.errors import UsageError
 from cnncli.interop.exports.exported import Exported, ExportOptions
 from cnncli.interop.exports.formats import Format, format_of
@@ -29,6 +30,7 @@ def export(
     fold: bool = True,
     nhwc: bool = False,
     preprocessing: bool = False,
+    int8: bool = False,
     force: bool = False,
 ) -> Path:
     """Write a trained model as a file of another program, and return its path.
@@ -36,7 +38,7 @@ def export(
     model: as for `load`, or what that returned. path: the file, or the folder of a format that has several files.
     format: "c", "numpy", "onnx" or "safetensors"; default: that of the suffix. weights: "best" or "last" of a run.
     fold: fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph
-    takes uint8 images and returns probabilities. force: replace an existing file.
+    takes uint8 images and returns probabilities. int8: compute in int8. force: replace an existing file.
 
     Raises UsageError if there is no such model or format, if the file exists, for layers or options that the format
     does not have; CnncliError if it can't be written.
@@ -44,7 +46,7 @@ def export(
     from cnncli.api.model import Model, load
 
     trained = model if isinstance(model, Model) else load(model, weights)
-    options = ExportOptions(fold, nhwc, preprocessing)
+    options = ExportOptions(fold, nhwc, preprocessing, int8)
     return export_model(trained, Path(path), format, options, force=force).paths[0]
 
 
@@ -72,6 +74,7 @@ def export_model(model: Trained, path: Path, name: str | None, options: ExportOp
         *(model.spec, model.file.weights, model.classes, model.meaning, model.rescale, model.form),
         decision=decision,
         stem=paths[0].stem,
+        dataset=lambda: model.read(None, offline=None, on_event=warnings_only)[1],
     )
     made = found.export(exported, options)
     if isinstance(made, bytes):

@@ -9,6 +9,7 @@ from cnncli.datasets.rescale import Rescale
 from cnncli.spec.spec import Spec
 
 if TYPE_CHECKING:
+    from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.decisions.decision import Decision
+    from cnncli.training.events import OnEvent
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
 
@@ -47,6 +49,7 @@ class Trained(Protocol):
     def decision(self) -> "Decision | None": ...
     @property
     def network(self) -> "Network": ...
+    def read(self, data: str | None, *, offline: bool | None, on_event: "OnEvent") -> "tuple[Spec, Dataset]": ...
     def network_of(self, tta: str | Sequence[str] | None) -> "Network": ...
     def reader(self, *, raw: bool = False) -> "Reader": ...
     def stream(

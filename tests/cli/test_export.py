@@ -1,6 +1,7 @@
 """`cnncli export`: formats, refusals, and what NumPy alone makes of an exported network."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +94,22 @@ def test_onnx_runtime_predicts_as_we_do(trained, tmp_path):
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_c_in_int8_is_told_with_its_size_and_accuracy_beside_those_of_float32(trained, tmp_path):
+    done = cnncli(trained, "export", "run", "-o", tmp_path / "bars.c", "--int8")
+    assert (done.returncode, done.stderr) == (0, "")
+    files, floats, integers = done.stdout.splitlines()
+    assert files.startswith(f"{tmp_path / 'bars.c'}, {tmp_path / 'bars.h'}: C, ")
+    told = r"([\d,]+) bytes of RAM, ([\d,]+) bytes of weights, accuracy (.+)% on 9 test images"
+    sizes = [re.fullmatch(told, line.partition(": ")[2]) for line in (floats, integers)]
+    (ram, weights, exact), (less_ram, less_weights, accuracy) = (
+        [float(number.replace(",", "")) for number in found.groups()] for found in sizes
+    )
+    assert less_ram < 0.3 * ram
+    assert less_weights < 0.5 * weights
+    assert exact == pytest.approx(library.load(trained / "run").evaluate().figures["accuracy"] * 100, abs=0.01)
+    assert accuracy == pytest.approx(exact, abs=12)
+
+
 def test_an_existing_file_is_kept_unless_it_may_be_replaced(trained, tmp_path):
     file = tmp_path / "bars.safetensors"
     file.write_text("mine")
@@ -123,6 +140,7 @@ def test_an_existing_folder_keeps_its_other_files(trained, tmp_path):
         (["-o", "bars.pt"], "'bars.pt' has no suffix of a format ("),
         (["-o", "bars.safetensors", "--format", "numpy"], "'bars.safetensors' has the suffix of another format"),
         (["-o", "bars.safetensors", "--nhwc"], "--nhwc is not for safetensors"),
+        (["-o", "bars.safetensors", "--int8"], "--int8 is not for safetensors"),
         (["-o", "bars.safetensors", "--no-fold"], "--no-fold is not for safetensors"),
         (["-o", "run", "--format", "safetensors", "--force"], "'run' is a directory; safetensors is a file"),
         (["-o", "bars.yaml", "--format", "numpy", "--force"], "'bars.yaml' is a file; NumPy is a folder"),

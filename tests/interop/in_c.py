@@ -36,10 +36,10 @@ static int run_{name}(void)
 }}"""
 
 
-def in_c(network, name, meaning=Meaning.NUMBERS):
-    """The code of an `Inference`."""
+def in_c(network, name, image=None):
+    """The code of an `Inference`; `image`: the scale of its input, if that is int8."""
     spec = SimpleNamespace(name="made", model=SimpleNamespace(input_shape=network.input.shape))
-    return NetworkInC(Exported(spec, {}, [], meaning, 1.0), network, name)
+    return NetworkInC(Exported(spec, {}, [], Meaning.NUMBERS, 1.0), network, name, image)
 
 
 def compiled(folder, *sources, optimized="-O0"):
@@ -61,21 +61,21 @@ def run(program, content=b"", *arguments):
 
 
 def computed(folder, networks):
-    """The outputs of several networks, [(network, inputs)], computed by one program of all of them."""
-    parts = [in_c(network, f"net{k}") for k, (network, _) in enumerate(networks)]
+    """The outputs of several networks, [(network, inputs[, the scale of int8 inputs])], computed by one program."""
+    parts = [in_c(network, f"net{k}", *image) for k, (network, _, *image) in enumerate(networks)]
     macros = (f"#define {part.name.upper()}_{key} {value}" for part in parts for key, value in part.macros().items())
     runs = (
         RUN.format(name=part.name, inputs=x[0].size, outputs=network.output.size, count=len(x))
-        for part, (network, x) in zip(parts, networks, strict=True)
+        for part, (network, x, *_) in zip(parts, networks, strict=True)
     )
     functions = c_text.functions("".join(part.function for part in parts))
     main = f"int main(void)\n{{\n    return {' || '.join(f'run_{part.name}()' for part in parts)};\n}}\n"
     code = [HEAD, functions, *macros, *(part.definitions() for part in parts), *runs, main]
     (folder / "all.c").write_text("\n\n".join(code))
-    content = b"".join(np.float32(x).tobytes() for _, x in networks)
+    content = b"".join(np.float32(x).tobytes() for _, x, *_ in networks)
     numbers = np.frombuffer(run(compiled(folder, "all.c"), content), np.float32)
-    ends = np.cumsum([network.output.size * len(x) for network, x in networks])
+    ends = np.cumsum([network.output.size * len(x) for network, x, *_ in networks])
     return [
         part.reshape(len(x), *network.output.shape)
-        for part, (network, x) in zip(np.split(numbers, ends[:-1]), networks, strict=True)
+        for part, (network, x, *_) in zip(np.split(numbers, ends[:-1]), networks, strict=True)
     ]

@@ -14,11 +14,16 @@ from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.interop.exports.c_files import NetworkInC
 from cnncli.interop.exports.exported import Exported
+from cnncli.interop.exports.int8_accuracy import ranges
+from cnncli.interop.exports.int8_evaluation import COMPUTING
+from cnncli.interop.exports.int8_network import Scale, fixed, quantized
+from cnncli.interop.exports.numpy_evaluation import Evaluation
 from cnncli.interop.folding import with_normalizations_folded
 from cnncli.interop.inference import inference
 from cnncli.kernels.elementwise.activation_names import CONSTANTS
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.meaning import Meaning
+from cnncli.ops.arrange import Reshape
 from cnncli.ops.elementwise import Dropout
 from tests.interop.equality import ROOT, model_file, spec_of
 from tests.interop.in_c import COMPILER, compiled, computed, in_c, needs_compiler
@@ -33,6 +38,44 @@ def test_the_code_of_every_layer_computes_what_its_naive_twin_does(tmp_path):
     networks = [(with_normalizations_folded(inference(one.model, one.weights)), one.x) for one in ones]
     for name, one, got in zip(names, ones, computed(tmp_path, networks), strict=True):
         np.testing.assert_allclose(got, one.expected, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+def in_int8(network, x):
+    """A network in int8, the scale of its input, and what it makes of x, by which it is calibrated."""
+    found = ranges(network, [x])
+    made, image = quantized(network, found), Scale.of(*found[network.input])
+    return made, image, Evaluation(made, COMPUTING).run(image.int8(x))
+
+
+@needs_compiler
+def test_every_layer_in_int8_computes_in_c_what_is_evaluated_and_about_what_its_naive_twin_does(tmp_path):
+    """To the bit, unless something is computed in float32 in between."""
+    names, ones = zip(*((identifier, OneLayer(*case)) for identifier, *case in examples()), strict=True)
+    networks = [in_int8(with_normalizations_folded(inference(one.model, one.weights)), one.x) for one in ones]
+    got = computed(tmp_path, [(made, one.x, image) for one, (made, image, _) in zip(ones, networks, strict=True)])
+    for name, one, (made, _, expected), own in zip(names, ones, networks, got, strict=True):
+        if {type(call.op) for call in made.calls} <= {*COMPUTING, Reshape}:
+            np.testing.assert_array_equal(own, expected, err_msg=name)
+        else:
+            np.testing.assert_allclose(own, expected, rtol=1e-5, atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(own, one.expected, rtol=0, atol=0.04 * np.abs(one.expected).max(), err_msg=name)
+
+
+@pytest.mark.parametrize("factor", [1e-30, 2.0**-31, 0.3, 1 - 2.0**-40, 1.0, 7.0, 2.0**29 + 1, 1e30])
+def test_factors_are_multipliers_of_31_bits_and_shifts(factor):
+    multiplier, shift = fixed(factor)
+    assert 0 <= multiplier < 2**31
+    assert 1 <= shift <= 62
+    if 2.0**-31 <= factor < 2.0**30:
+        assert multiplier / 2**shift == pytest.approx(factor, rel=1e-9)
+
+
+def test_0_is_exact_in_int8():
+    for least, most in [(0, 0), (0.1, 3), (-2, -1), (-1, 2.3), (-1e-30, 1e30)]:
+        scale = Scale.of(least, most)
+        assert scale.numbers(scale.int8(np.zeros(1, np.float32))) == 0
+        ends = np.float32([min(least, 0), max(most, 0)])
+        np.testing.assert_allclose(scale.numbers(scale.int8(ends)), ends, atol=scale.scale)
 
 
 class Apply(Layer):
@@ -178,22 +221,24 @@ NAMES = ['a"b', "c\\", "d\n*/", "e??/", "f é", "%s", "", "\u202eg", "0", "9\t1"
 
 
 @needs_compiler
-def test_the_header_has_all_that_a_program_needs(tmp_path):
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_header_has_all_that_a_program_needs(tmp_path, int8):
     model = trained(tmp_path, "lenet5")
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), np.uint8)
+    network, image = with_normalizations_folded(inference(model.spec.model, model.file.weights)), None
+    expected = predictions(model, pixels / np.float32(255))
+    if int8:
+        network, image, expected = in_int8(network, pixels / np.float32(255))
     made = NetworkInC(
-        Exported(model.spec, model.file.weights, NAMES, Meaning.CLASSES, "auto"),
-        inference(model.spec.model, model.file.weights),
-        "digits",
+        Exported(model.spec, model.file.weights, NAMES, Meaning.CLASSES, "auto"), network, "digits", image
     )
     (tmp_path / "digits.c").write_text(made.source())
     (tmp_path / "digits.h").write_text(made.header())
     (tmp_path / "main.c").write_text(MAIN)
-    pixels = np.random.default_rng(0).integers(0, 256, (5, 28, 28, 1), np.uint8)
     program = compiled(tmp_path, "main.c", "digits.c", optimized="-O2")
     done = subprocess.run(program, input=pixels.tobytes(), capture_output=True, check=True)
     assert done.stderr.decode().split("|")[:-1] == NAMES
     best, *numbers = np.loadtxt(done.stdout.decode().splitlines()).T
-    expected = predictions(model, pixels / np.float32(255))
     np.testing.assert_allclose(np.transpose(numbers), expected, rtol=1e-5, atol=1e-6)
     assert best.tolist() == expected.argmax(1).tolist()
 

@@ -41,6 +41,7 @@ MODEL is a run, a model file or a spec (its newest run). Default: the newest run
 @click.option(
     "--with-preprocessing", "preprocessing", is_flag=True, help="Take uint8 images, and return probabilities."
 )
+@click.option("--int8", is_flag=True, help="Compute in int8, with scales from images of the training.")
 @click.option("--force", is_flag=True, help="Overwrite an existing file.")
 def command(
     *,
@@ -51,11 +52,12 @@ def command(
     no_fold: bool,
     nhwc: bool,
     preprocessing: bool,
+    int8: bool,
     force: bool,
 ) -> None:
     """Write the file, and print its size."""
     found = format_of(output, name)
-    options = ExportOptions(not no_fold, nhwc, preprocessing)
+    options = ExportOptions(not no_fold, nhwc, preprocessing, int8)
     paths, told = export_model(Model(find_target(model, weights)), output, name, options, force=force)
     files = [file for path in paths for file in (path.iterdir() if path.is_dir() else [path])]
     size = sum(file.stat().st_size for file in files if file.is_file())

@@ -5,9 +5,13 @@ from collections.abc import Iterable
 from textwrap import fill, indent
 
 from cnncli.interop.exports import c_text
+from cnncli.interop.exports.c_int8 import TRANSLATORS as OF_INT8
 from cnncli.interop.exports.c_memory import Buffers
+from cnncli.interop.exports.c_operations import TRANSLATORS as OF_FLOATS
 from cnncli.interop.exports.c_operations import Code
 from cnncli.interop.exports.exported import Exported, ExportOptions
+from cnncli.interop.exports.int8_accuracy import in_int8
+from cnncli.interop.exports.int8_network import Scale
 from cnncli.interop.inference import Inference
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
@@ -68,30 +72,52 @@ OF_PIXELS = """\
 int {name}_predict_pixels(const uint8_t *pixels, float *output)
 {{
     static const float scale[] = {upper}_SCALE, offset[] = {upper}_OFFSET;
-    float *image = {place};
+    {image}
     for (int i = 0; i < {upper}_INPUTS; i++)
-        image[i] = (float)pixels[i] * scale[i % {upper}_CHANNELS] + offset[i % {upper}_CHANNELS];
-    return {name}_predict(image, output);
+        image[i] = {number};
+    return {name}_{next};
+}}"""
+SCALED = "(float)pixels[i] * scale[i % {upper}_CHANNELS] + offset[i % {upper}_CHANNELS]"
+PREDICT_INT8 = """\
+static int {name}_run(float *output)
+{{
+    {image}
+{body}
+}}
+
+int {name}_predict(const float *image, float *output)
+{{
+    to_int8(image, {place}, {upper}_INPUTS, {scale}, {zero});
+    return {name}_run(output);
 }}"""
 
 
 def export(exported: Exported, options: ExportOptions) -> dict[str, bytes]:
     """The files by suffix. Raises UsageError for an operation that it does not know."""
-    made = NetworkInC(exported, exported.inference(options, probabilities=True), exported.stem)
-    exported.told.append(f"{made.buffers.bytes:,} bytes of RAM, {made.code.bytes:,} bytes of weights")
+    network = exported.inference(options, probabilities=True)
+    made = NetworkInC(exported, network, exported.stem)
+    exported.told.append(f"{made.ram:,} bytes of RAM, {made.code.bytes:,} bytes of weights")
+    if options.int8:
+        found = in_int8(exported, network)
+        exported.told[0] = f"float32: {exported.told[0]}{found.float32}"
+        made = NetworkInC(exported, found.network, exported.stem, found.image)
+        exported.told.append(f"int8: {made.ram:,} bytes of RAM, {made.code.bytes:,} bytes of weights{found.int8}")
     return {".c": made.source().encode(), ".h": made.header().encode()}
 
 
 class NetworkInC:
-    """A network as C. `name`: what the names of all that it has in common with other files begin with."""
+    """A network as C. `image`: the scale of its input, if that is int8.
 
-    def __init__(self, exported: Exported, network: Inference, stem: str) -> None:
-        self.exported, self.network, self.file = exported, network, stem
+    `name`: what the names of all that it has in common with other files begin with.
+    """
+
+    def __init__(self, exported: Exported, network: Inference, stem: str, image: Scale | None = None) -> None:
+        self.exported, self.network, self.file, self.image = exported, network, stem, image
         name = c_text.identifier(stem)
         self.name = name if name[:1].isalpha() else f"model_{name}"
-        self.buffers = Buffers(network, self.name, pixels=self.of_images)
+        self.buffers = Buffers(network, self.name, pixels=self.of_images or image is not None)
         self.code = Code(network, self.buffers, self.name)
-        self.statements = self.code.statements()
+        self.statements = self.code.statements({**OF_FLOATS, **OF_INT8})
 
     @property
     def of_images(self) -> bool:
@@ -107,7 +133,7 @@ class NetworkInC:
         common = self._common()
         return HEADER.format(
             **common,
-            ram=self.buffers.bytes,
+            ram=self.ram,
             flash=self.code.bytes,
             macros="\n".join(f"#define {common['upper']}_{name} {value}" for name, value in self.macros().items()),
             outputs=_described(self.network.output.shape),
@@ -134,20 +160,39 @@ class NetworkInC:
         if self.of_images:
             both = zip(("SCALE", "OFFSET"), self.exported.scale_and_offset(), strict=True)
             found |= {name: _braced(map(c_text.number, numbers)) for name, numbers in both}
-        return found | {"RAM_BYTES": str(self.buffers.bytes), "FLASH_BYTES": str(self.code.bytes)}
+        return found | {"RAM_BYTES": str(self.ram), "FLASH_BYTES": str(self.code.bytes)}
 
     @property
     def function(self) -> str:
         """The function that predicts."""
         body = "\n".join(map(_statement, [*self.statements, f"return {self._answer()[0]};"]))
-        return PREDICT.format(name=self.name, body=body)
+        if self.image is None:
+            return PREDICT.format(name=self.name, body=body)
+        scale, zero = c_text.number(self.image.scale), self.image.zero
+        image, place = self.buffers.declaration(self.network.input), self.buffers.place(self.network.input)
+        return PREDICT_INT8.format(**self._common(), body=body, image=image, place=place, scale=scale, zero=zero)
+
+    @property
+    def function_of_pixels(self) -> str:
+        """The function that scales pixels, and predicts."""
+        common = self._common()
+        number, then = SCALED.format(**common), "predict(image, output)"
+        if self.image is not None:
+            number, then = f"as_int8({number}, {c_text.number(self.image.scale)}, {self.image.zero})", "run(output)"
+        image = self.buffers.declaration(self.network.input)
+        return OF_PIXELS.format(**common, image=image, number=number, next=then)
+
+    @property
+    def ram(self) -> int:
+        """The size of the array of values, which is one of floats."""
+        return -(-self.buffers.bytes // 4) * 4
 
     def definitions(self) -> str:
         """Its constants and functions."""
-        memory = [f"static float {self.buffers.array}[{self.buffers.bytes // 4}];"] if self.buffers.bytes else []
+        memory = [f"static float {self.buffers.array}[{self.ram // 4}];"] if self.ram else []
         found = [*self.code.definitions(), *memory, self.function]
         if self.of_images:
-            found.append(OF_PIXELS.format(**self._common(), place=self.buffers.place(self.network.input)))
+            found.append(self.function_of_pixels)
         return "\n\n".join(found)
 
     def _answer(self) -> tuple[str, str]:

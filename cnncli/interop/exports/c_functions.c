@@ -170,8 +170,8 @@ static void up_sample2d(const float *restrict x, Image in, float *restrict y, Im
 }
 
 /* Pixels that are weighted sums of `taps` rows and columns of an image, from a first one on. */
-static void resample(const float *restrict x, Image in, const int *first_rows, const float *row_weights, int row_taps,
-                     const int *first_columns, const float *column_weights, int column_taps, float *restrict y,
+static void resample(const float *restrict x, Image in, const int32_t *first_rows, const float *row_weights, int row_taps,
+                     const int32_t *first_columns, const float *column_weights, int column_taps, float *restrict y,
                      Image out)
 {
     for (int row = 0; row < out.height; row++)
@@ -462,4 +462,109 @@ static int place_of_greatest(const float *x, int count)
     for (int k = 1; k < count; k++)
         place = x[k] > x[place] ? k : place;
     return place;
+}
+
+/* The nearest number from -128 to 127. */
+static int8_t saturated(int64_t x)
+{
+    return (int8_t)(x < -128 ? -128 : x > 127 ? 127 : x);
+}
+
+/* x / 2^shift, rounded; halves are rounded away from 0. */
+static int64_t rounded(int64_t x, int shift)
+{
+    const int64_t half = (int64_t)1 << (shift - 1);
+    return x < 0 ? -((half - x) >> shift) : (half + x) >> shift;
+}
+
+/* x in int8: x / scale + zero, rounded. */
+static int8_t as_int8(float x, float scale, int zero)
+{
+    const float q = rintf(x / scale) + (float)zero;
+    return (int8_t)(q > 127.0f ? 127.0f : q > -128.0f ? q : -128.0f);
+}
+
+static void to_int8(const float *x, int8_t *y, int count, float scale, int zero)
+{
+    for (int k = 0; k < count; k++)
+        y[k] = as_int8(x[k], scale, zero);
+}
+
+static void to_float(const int8_t *x, float *y, int count, float scale, int zero)
+{
+    for (int k = 0; k < count; k++)
+        y[k] = (float)(x[k] - zero) * scale;
+}
+
+/* Convolution of groups of channels; sums become int8 by a factor for each filter, multiplier / 2^shift. The kernel is
+   (filters, height, width, channels / groups). */
+static void conv2d_int8(const int8_t *restrict x, Image in, int x_zero, const int8_t *restrict kernel,
+                        const int32_t *bias, Window w, int groups, const int32_t *multipliers, const uint8_t *shifts,
+                        int8_t *restrict y, Image out, int y_zero)
+{
+    const int channels = in.channels / groups, filters = out.channels / groups;
+    for (int row = 0; row < out.height; row++)
+        for (int column = 0; column < out.width; column++) {
+            const int8_t *weights = kernel;
+            for (int f = 0; f < out.channels; f++) {
+                int32_t sum = bias[f];
+                for (int i = 0; i < w.size[0]; i++)
+                    for (int j = 0; j < w.size[1]; j++, weights += channels) {
+                        const int pixel = met(in, w, row, column, i, j);
+                        for (int k = 0; pixel >= 0 && k < channels; k++)
+                            sum += (x[pixel + f / filters * channels + k] - x_zero) * weights[k];
+                    }
+                *y++ = saturated(rounded((int64_t)sum * multipliers[f], shifts[f]) + y_zero);
+            }
+        }
+}
+
+/* The maximum of each window; padding does not count. */
+static void max_pool2d_int8(const int8_t *restrict x, Image in, Window w, int8_t *restrict y, Image out)
+{
+    for (int row = 0; row < out.height; row++)
+        for (int column = 0; column < out.width; column++, y += out.channels) {
+            memset(y, -128, (size_t)out.channels);
+            for (int i = 0; i < w.size[0]; i++)
+                for (int j = 0; j < w.size[1]; j++) {
+                    const int pixel = met(in, w, row, column, i, j);
+                    for (int k = 0; pixel >= 0 && k < out.channels; k++)
+                        y[k] = x[pixel + k] > y[k] ? x[pixel + k] : y[k];
+                }
+        }
+}
+
+/* The rounded mean of each window; padding does not count. */
+static void average_pool2d_int8(const int8_t *restrict x, Image in, Window w, int8_t *restrict y, Image out)
+{
+    for (int row = 0; row < out.height; row++)
+        for (int column = 0; column < out.width; column++)
+            for (int k = 0; k < out.channels; k++) {
+                int32_t sum = 0, count = 0;
+                for (int i = 0; i < w.size[0]; i++)
+                    for (int j = 0; j < w.size[1]; j++) {
+                        const int pixel = met(in, w, row, column, i, j);
+                        sum += pixel >= 0 ? x[pixel + k] : 0;
+                        count += pixel >= 0;
+                    }
+                *y++ = (int8_t)((sum < 0 ? sum - count / 2 : sum + count / 2) / count);
+            }
+}
+
+/* The sum of two numbers, each multiplied by a factor: multiplier / 2^shift. */
+static void add_int8(const int8_t *a, int a_zero, int32_t a_multiplier, const int8_t *b, int b_zero, int32_t b_multiplier,
+                     int shift, int8_t *y, int y_zero, int count)
+{
+    for (int k = 0; k < count; k++) {
+        const int64_t sum = (int64_t)(a[k] - a_zero) * a_multiplier + (int64_t)(b[k] - b_zero) * b_multiplier;
+        y[k] = saturated(rounded(sum, shift) + y_zero);
+    }
+}
+
+/* What a table has for each number of rows; the steps are those from one row to the next. */
+static void look_up(const int8_t *x, int x_step, int8_t *y, int y_step, int rows, int length, const int8_t *table)
+{
+    for (int row = 0; row < rows; row++, x += x_step, y += y_step)
+        for (int k = 0; k < length; k++)
+            y[k] = table[x[k] + 128];
 }

@@ -37,8 +37,9 @@ class Buffers:
 
     def place(self, value: Value) -> str:
         """The place of a value in the array."""
-        offset = self.offsets[value] // 4
-        return f"{self.array} + {offset}" if offset else self.array
+        offset = self.offsets[value] // _bytes_of_number(value)
+        array = self.array if value.dtype == "float32" else f"({_kind(value)} *){self.array}"
+        return f"{array} + {offset}" if offset else array
 
     def declared(self, value: Value) -> str:
         """The declaration of the pointer to a value; empty if there is one."""
@@ -46,8 +47,20 @@ class Buffers:
         if owner in self.names:
             return ""
         self.names[owner] = f"x{len(self.names) - 2}"
-        return f"float *{self.names[owner]} = {self.place(owner)};"
+        return self.declaration(owner)
+
+    def declaration(self, value: Value) -> str:
+        """The declaration of a pointer to a place in the array."""
+        return f"{_kind(value)} *{self.names[value]} = {self.place(value)};"
 
 
 def _bytes(value: Value) -> int:
-    return value.bytes
+    return value.size * _bytes_of_number(value)
+
+
+def _bytes_of_number(value: Value) -> int:
+    return 1 if value.dtype == "int8" else value.bytes // value.size
+
+
+def _kind(value: Value) -> str:
+    return "float" if value.dtype == "float32" else f"{value.dtype}_t"

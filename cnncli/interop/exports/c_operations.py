@@ -80,17 +80,17 @@ class Code:
     @property
     def bytes(self) -> int:
         """The size of all arrays."""
-        return sum(values.size * 4 for values, _ in self.constants.values())
+        return sum(values.nbytes for values, _ in self.constants.values())
 
-    def statements(self) -> Lines:
+    def statements(self, translators: "Mapping[type[Op], Translator]") -> Lines:
         """The statements of the network. Raises UsageError for an unknown operation."""
         lines: Lines = []
-        owner = None
+        owner = ""
         for call in self.network.calls:
-            if type(call.op) not in TRANSLATORS:
+            if type(call.op) not in translators:
                 raise no_counterpart("c", self.network.title(call), "--format")
             declared = self.buffers.declared(call.output)
-            made = TRANSLATORS[type(call.op)](self, call, call.op)
+            made = translators[type(call.op)](self, call, call.op)
             if made and call.owner != owner:
                 owner = call.owner
                 lines.append(f"/* {comment(self.network.title(call))}: {size(call.output.shape)} */")
@@ -101,11 +101,12 @@ class Code:
         return lines
 
 
-def _invoke(name: str, *arguments: object) -> Lines:
+def invoke(name: str, *arguments: object) -> Lines:
+    """The call of a function."""
     return [f"{name}({', '.join(map(str, arguments))});"]
 
 
-def _window(window: Window, shape: Shape) -> str:
+def window_of(window: Window, shape: Shape) -> str:
     """A `Window` that slides over an image of a shape."""
     pairs = {
         "size": window.size,
@@ -125,9 +126,9 @@ def _sliding(name: str, *, transposed: bool = False) -> Translator:
 
     def translate(code: Code, call: Call, op: Any) -> Lines:
         x, kernel = call.inputs[:2]
-        window = _window(op.window, call.output.shape if transposed else x.shape)
+        window = window_of(op.window, call.output.shape if transposed else x.shape)
         groups = [op.groups] if getattr(op, "groups", 1) > 1 else []
-        return _invoke(
+        return invoke(
             f"grouped_{name}" if groups else name,
             *(code[x], image(x.shape), code[kernel], _bias(code, call), window, *groups),
             *(code[call.output], image(call.output.shape)),
@@ -139,17 +140,15 @@ def _sliding(name: str, *, transposed: bool = False) -> Translator:
 def _dense(code: Code, call: Call, op: Dense) -> Lines:
     x, kernel = call.inputs[:2]
     inputs, units = kernel.shape
-    return _invoke(
-        "dense", code[x], x.size // inputs, inputs, code[kernel], _bias(code, call), code[call.output], units
-    )
+    return invoke("dense", code[x], x.size // inputs, inputs, code[kernel], _bias(code, call), code[call.output], units)
 
 
 def _pooled(name: str) -> Translator:
     def translate(code: Code, call: Call, op: Any) -> Lines:
         (x,) = call.inputs
-        window = _window(getattr(op, "window", Window(x.shape[:2])), x.shape)  # type: ignore[arg-type]  # two lengths
+        window = window_of(getattr(op, "window", Window(x.shape[:2])), x.shape)  # type: ignore[arg-type]  # two lengths
         out = call.output.shape if len(call.output.shape) == 3 else (1, 1, *call.output.shape)
-        return _invoke(name, code[x], image(x.shape), window, code[call.output], image(out))
+        return invoke(name, code[x], image(x.shape), window, code[call.output], image(out))
 
     return translate
 
@@ -206,7 +205,7 @@ def _normalized(code: Code, call: Call, op: FixedNormalization) -> Lines:
 def _sample_normalized(code: Code, call: Call, op: Any, name: str, *lengths: int) -> Lines:
     given = iter(call.inputs[1:])
     weights = [code[next(given)] if wanted else "0" for wanted in (op.scale, op.center)]
-    return _invoke(name, code[call.inputs[0]], *lengths, *weights, number(op.epsilon), code[call.output])
+    return invoke(name, code[call.inputs[0]], *lengths, *weights, number(op.epsilon), code[call.output])
 
 
 def _layer_normalized(code: Code, call: Call, op: LayerNormalization) -> Lines:
@@ -223,7 +222,7 @@ def _group_normalized(code: Code, call: Call, op: GroupNormalization) -> Lines:
 
 def _softmax(code: Code, call: Call, op: Softmax) -> Lines:
     *rows, count = call.output.shape
-    return _invoke(op.kind, code[call.inputs[0]], prod(rows), count, code[call.output])
+    return invoke(op.kind, code[call.inputs[0]], prod(rows), count, code[call.output])
 
 
 def _rsqrt(code: Code, call: Call, op: Rsqrt) -> Lines:
@@ -235,7 +234,7 @@ def _concatenated(code: Code, call: Call, op: Concatenate) -> Lines:
     for x in call.inputs:
         length = prod(x.shape[op.axis :])
         y = f"{code[call.output]} + {start}" if start else code[call.output]
-        lines += _invoke("copy_rows", code[x], length, y, prod(whole[op.axis :]), prod(whole[: op.axis]), length)
+        lines += invoke("copy_rows", code[x], length, y, prod(whole[op.axis :]), prod(whole[: op.axis]), length)
         start += length
     return lines
 
@@ -245,14 +244,14 @@ def _sliced(code: Code, call: Call, op: Slice) -> Lines:
     inner = prod(x.shape[op.axis + 1 :])
     start = f"{code[x]} + {op.start * inner}" if op.start else code[x]
     length = op.size * inner
-    return _invoke(
+    return invoke(
         *("copy_rows", start, prod(x.shape[op.axis :]), code[call.output], length, prod(x.shape[: op.axis]), length)
     )
 
 
 def _swapped(code: Code, call: Call, op: SwapLast) -> Lines:
     *outer, rows, columns = call.inputs[0].shape
-    return _invoke("swap_last", code[call.inputs[0]], prod(outer), rows, columns, code[call.output])
+    return invoke("swap_last", code[call.inputs[0]], prod(outer), rows, columns, code[call.output])
 
 
 def _repeated(code: Code, call: Call, op: RepeatChannels) -> Lines:
@@ -280,13 +279,13 @@ def _reduced(code: Code, call: Call, op: Reduce) -> Lines:
 
 def _framed(code: Code, call: Call, op: Frame) -> Lines:
     (x,), y = call.inputs, call.output
-    return _invoke("frame", code[x], image(x.shape), -op.rows[0], -op.columns[0], code[y], image(y.shape))
+    return invoke("frame", code[x], image(x.shape), -op.rows[0], -op.columns[0], code[y], image(y.shape))
 
 
 def _larger(code: Code, call: Call, op: UpSample2D) -> Lines:
     (x,), y = call.inputs, call.output
     if op.interpolation == "nearest":
-        return _invoke("up_sample2d", code[x], image(x.shape), code[y], image(y.shape))
+        return invoke("up_sample2d", code[x], image(x.shape), code[y], image(y.shape))
     return _resampled(code, call, op)
 
 
@@ -303,7 +302,7 @@ def _resampled(code: Code, call: Call, op: Op) -> Lines:
             code.constant(f"{call.owner}/{name}_weights", weights, about.format("weights")),
             weights.shape[1],
         ]
-    return _invoke("resample", code[x], image(x.shape), *arguments, code[y], image(y.shape))
+    return invoke("resample", code[x], image(x.shape), *arguments, code[y], image(y.shape))
 
 
 def _table(taps: Taps, cells: int) -> tuple[Array, Array]:

@@ -16,7 +16,7 @@ from cnncli.ops.ir import Shape
 Array = np.ndarray[Any, Any]
 FUNCTIONS = Path(__file__).with_name("c_functions.c")
 WIDTH = 120
-IN_LINE = 6
+IN_LINE = {"float": 6, "int32_t": 9, "int8_t": 18, "uint8_t": 18}
 """Numbers of an array in a line."""
 
 
@@ -52,10 +52,11 @@ def exact(value: float) -> str:
 
 
 def array(name: str, values: Array, about: str) -> str:
-    """The definition of a constant array: float32 or int."""
-    kind = "int" if values.dtype.kind == "i" else "float"
-    literals = list(map(str if kind == "int" else exact, values.ravel().tolist()))
-    body = ",\n".join(f"    {', '.join(literals[k : k + IN_LINE])}" for k in range(0, len(literals), IN_LINE))
+    """The definition of a constant array: float32 or integers."""
+    kind = "float" if values.dtype.kind == "f" else f"{values.dtype.name}_t"
+    literals = list(map(exact if kind == "float" else str, values.ravel().tolist()))
+    count = IN_LINE[kind]
+    body = ",\n".join(f"    {', '.join(literals[k : k + count])}" for k in range(0, len(literals), count))
     return f"static const {kind} {name}[{values.size}] = {{ /* {about} */\n{body}\n}};"
 
 

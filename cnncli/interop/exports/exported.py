@@ -1,7 +1,7 @@
 """What a format gets: a trained model, and what is done to images before it sees them."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -15,18 +15,20 @@ from cnncli.version import __version__
 if TYPE_CHECKING:
     import numpy as np
 
+    from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
 
 
 @dataclass(frozen=True)
 class ExportOptions:
     """`fold`: fold normalizations into the products before them. `nhwc`: images are channels last. `preprocessing`: the
-    graph takes uint8 images, which it scales, and returns probabilities.
+    graph takes uint8 images, which it scales, and returns probabilities. `int8`: compute in int8.
     """
 
     fold: bool = True
     nhwc: bool = False
     preprocessing: bool = False
+    int8: bool = False
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Exported:
 
     `rescale`: what images are multiplied by. `form`: the size and colors of image files; None if its input is not an
     image. `decision`: that of `calibrate` as text; empty without one. `stem`: the name of the file, without its suffix.
-    `told`: lines that a format adds for people.
+    `told`: lines that a format adds for people. `dataset`: reads the data of the training.
     """
 
     spec: Spec
@@ -47,6 +49,7 @@ class Exported:
     decision: str = ""
     stem: str = "model"
     told: list[str] = field(default_factory=list)
+    dataset: "Callable[[], Dataset] | None" = None
 
     @property
     def shape(self) -> Shape:
@@ -61,9 +64,16 @@ class Exported:
         found = inference(self.spec.model, self.weights, loss=loss)
         return with_normalizations_folded(found) if options.fold else found
 
-    def scale_and_offset(self) -> tuple[list[float], list[float]]:
-        """What the uint8 channels of an image are multiplied by, and what is then added."""
-        factor, divisor = scaling(self.rescale, "uint8")
+    def prepared(self, images: "np.ndarray[Any, Any]") -> "np.ndarray[Any, Any]":
+        """Images of a dataset, uint8 or float32, as the network sees them: float32."""
+        import numpy as np
+
+        scale, offset = (np.array(own, np.float32) for own in self.scale_and_offset(images.dtype.name))
+        return images.astype(np.float32) * scale + offset
+
+    def scale_and_offset(self, dtype: str = "uint8") -> tuple[list[float], list[float]]:
+        """What the channels of an image of a dtype are multiplied by, and what is then added."""
+        factor, divisor = scaling(self.rescale, dtype)
         channels = self.shape[-1]
         if not isinstance(self.rescale, PerChannel):
             return [factor / divisor] * channels, [0.0] * channels

@@ -51,9 +51,11 @@ class Format(NamedTuple):
         return make(exported, options)
 
 
-FLAGS = {"fold": "--no-fold", "nhwc": "--nhwc", "preprocessing": "--with-preprocessing"}
+FLAGS = {"fold": "--no-fold", "nhwc": "--nhwc", "preprocessing": "--with-preprocessing", "int8": "--int8"}
 FORMATS = {
-    "c": Format("C", "a C99 header and source, without dependencies", "c_files", (".c", ".h"), ("fold",), several=True),
+    "c": Format(
+        "C", "a C99 header and source, without dependencies", "c_files", (".c", ".h"), ("fold", "int8"), several=True
+    ),
     "numpy": Format(
         "NumPy", "a folder with predict.py, which needs NumPy and Pillow only", "numpy_folder", options=("fold",)
     ),

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from inspect import getsource
 from textwrap import indent
 from types import CodeType
+from typing import Any
 
 import numpy as np
 
@@ -83,17 +84,22 @@ def script(exported: Exported, network: Inference) -> str:
 
 
 def weights(network: Inference) -> bytes:
-    """The content of weights.npz: the weights, and the matrices of resamplings."""
-    arrays = dict(network.arrays)
-    for call in network.calls:
-        found = matrices(call)
-        if found is not None:
-            arrays |= {
-                name: np.array(own, np.float32) for name, own in zip(matrix_names(network, call), found, strict=True)
-            }
+    """The content of weights.npz."""
     content = io.BytesIO()
-    np.savez(content, allow_pickle=False, **arrays)
+    np.savez(content, allow_pickle=False, **arrays(network))
     return content.getvalue()
+
+
+def arrays(network: Inference) -> dict[str, Any]:
+    """The weights, and the matrices of resamplings."""
+    found = dict(network.arrays)
+    for call in network.calls:
+        pair = matrices(call)
+        if pair is not None:
+            found |= {
+                name: np.array(own, np.float32) for name, own in zip(matrix_names(network, call), pair, strict=True)
+            }
+    return found
 
 
 def _sources(body: str) -> Iterator[str]:
