@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from cnncli.api.model import Model
     from cnncli.api.runs import Run
 
+SLOT = "optimizer/"
+"""Prefix of the optimizer's state in a checkpoint."""
 PathLike = str | os.PathLike[str]
 
 
@@ -33,9 +35,9 @@ def export(
     """Write a trained model as a file of another program, and return its path.
 
     model: as for `load`, or what that returned. path: the file, or the folder of a format that has several files.
-    format: "numpy", "onnx" or "safetensors"; default: that of the suffix. weights: "best" or "last" of a run. fold:
-    fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph takes
-    uint8 images and returns probabilities. force: replace an existing file.
+    format: its name, as listed by `cnncli export --help`; default: that of the suffix. weights: "best" or "last" of a
+    run. fold: fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph
+    takes uint8 images and returns probabilities. force: replace an existing file.
 
     Raises UsageError if there is no such model or format, if the file exists, for layers or options that the format
     does not have; CnncliError if it can't be written.
@@ -57,6 +59,7 @@ def export_model(model: Trained, path: Path, name: str | None, options: ExportOp
     if path.is_file() and not found.suffixes:
         raise UsageError(f"'{path}' is a file; {found.title} is a folder")
     from cnncli.training.decisions.decision import KEY
+    from cnncli.training.state import State
 
     check(model.file, model.spec)
     decision = model.file.metadata.get(KEY, "")
@@ -65,6 +68,8 @@ def export_model(model: Trained, path: Path, name: str | None, options: ExportOp
     exported = Exported(
         *(model.spec, model.file.weights, model.classes, model.meaning, model.rescale, model.form),
         decision=decision,
+        slots={name.removeprefix(SLOT): array for name, array in model.file.extra.items() if name.startswith(SLOT)},
+        progress=model.file.about.value("state", State) if "state" in model.file.metadata else None,
     )
     made = found.export(exported, options)
     if isinstance(made, bytes):

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from cnncli.datasets.rescale import PerChannel, Rescale, scaling
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cnncli.datasets.images.decode import Form
+    from cnncli.training.state import State
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,8 @@ class Exported:
     """A trained model. `weights`: by Keras' names, float32. `meaning`: what its outputs mean.
 
     `rescale`: what images are multiplied by. `form`: the size and colors of image files; None if its input is not an
-    image. `decision`: that of `calibrate` as text; empty without one.
+    image. `decision`: that of `calibrate` as text; empty without one. `slots`: the optimizer's state ("momentum/dense/
+    kernel"), and `progress` how far the training is; only of checkpoints.
     """
 
     spec: Spec
@@ -44,6 +46,8 @@ class Exported:
     rescale: Rescale
     form: "Form | None" = None
     decision: str = ""
+    slots: "Mapping[str, np.ndarray[Any, Any]]" = field(default_factory=dict)
+    progress: "State | None" = None
 
     @property
     def shape(self) -> Shape:

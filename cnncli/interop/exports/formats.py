@@ -45,6 +45,13 @@ class Format(NamedTuple):
 
 FLAGS = {"fold": "--no-fold", "nhwc": "--nhwc", "preprocessing": "--with-preprocessing"}
 FORMATS = {
+    "keras": Format(
+        "Keras",
+        "an archive that keras.saving.load_model reads",
+        "keras_archive",
+        (".keras",),
+        package=("h5py", "keras"),
+    ),
     "numpy": Format(
         "NumPy", "a folder with predict.py, which needs NumPy and Pillow only", "numpy_folder", options=("fold",)
     ),
