@@ -64,6 +64,7 @@ FORMATS = {
         ("onnx", "onnx"),
     ),
     "safetensors": Format("safetensors", "the weights under Keras' names", "safetensors_file", (".safetensors",)),
+    "torch": Format("PyTorch", "a folder with model.py, an nn.Module, and its state_dict", "torch_folder"),
 }
 CONVERTED = {
     "openvino": ((".xml",), "ovc model.onnx", "openvino"),
