@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from cnncli.api.model import Model
     from cnncli.api.runs import Run
 
+SLOT = "optimizer/"
+"""Prefix of the optimizer's state in a checkpoint."""
 PathLike = str | os.PathLike[str]
 
 
@@ -36,8 +38,8 @@ def export(
     """Write a trained model as a file of another program, and return its path.
 
     model: as for `load`, or what that returned. path: the file, or the folder of a format that has several files.
-    format: "c", "numpy", "onnx" or "safetensors"; default: that of the suffix. weights: "best" or "last" of a run.
-    fold: fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph
+    format: its name, as listed by `cnncli export --help`; default: that of the suffix. weights: "best" or "last" of a
+    run. fold: fold normalizations into the layers before them. nhwc: images are channels last. preprocessing: the graph
     takes uint8 images and returns probabilities. int8: compute in int8. force: replace an existing file.
 
     Raises UsageError if there is no such model or format, if the file exists, for layers or options that the format
@@ -65,6 +67,7 @@ def export_model(model: Trained, path: Path, name: str | None, options: ExportOp
     for file in paths:
         _check_free(file, found, force=force)
     from cnncli.training.decisions.decision import KEY
+    from cnncli.training.state import State
 
     check(model.file, model.spec)
     decision = model.file.metadata.get(KEY, "")
@@ -75,6 +78,8 @@ def export_model(model: Trained, path: Path, name: str | None, options: ExportOp
         decision=decision,
         stem=paths[0].stem,
         dataset=lambda: model.read(None, offline=None, on_event=warnings_only)[1],
+        slots={name.removeprefix(SLOT): array for name, array in model.file.extra.items() if name.startswith(SLOT)},
+        progress=model.file.about.value("state", State) if "state" in model.file.metadata else None,
     )
     made = found.export(exported, options)
     if isinstance(made, bytes):

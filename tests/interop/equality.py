@@ -7,6 +7,8 @@ CNNCLI_TORCH_PYTHON. Results go to `equality.json`, and into the page.
 """
 
 import json
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,9 +28,10 @@ from cnncli.training.runs import checkpoint
 
 ROOT = Path(__file__).parents[2]
 FILE = Path(__file__).with_name("equality.json")
+PAGE = ROOT / "docs" / "export.md"
+MARK = "<!-- Made by `python -m tests.interop.equality`. -->"
 BATCH, SIDE = 3, 64
 Array = np.ndarray[Any, Any]
-PYTHONS = {"keras": "CNNCLI_KERAS_PYTHON", "torch": "CNNCLI_TORCH_PYTHON"}
 
 
 def specs() -> list[Path]:
@@ -88,11 +91,35 @@ def of_onnx(file: Path, x: Array) -> Array:
     return found  # type: ignore[no-any-return]
 
 
+def elsewhere(python: str, script: str, path: Path, x: Array) -> Array:
+    """What a script beside this one computes with another Python, of the only export in a folder."""
+    np.savez(path.with_suffix(".npz"), x=x)
+    settings = {**os.environ, "PYTHONPATH": str(ROOT / "tests/fixtures")}
+    command = [os.environ[python], str(Path(__file__).with_name(script)), str(path.parent)]
+    subprocess.run(command, env=settings, check=True, capture_output=True)
+    return np.load(path.with_suffix(".out.npz"))["y"]  # type: ignore[no-any-return]
+
+
+def of_keras(file: Path, x: Array) -> Array:
+    """What Keras computes."""
+    return elsewhere("CNNCLI_KERAS_PYTHON", "keras_load.py", file, x)
+
+
+def of_torch(folder: Path, x: Array) -> Array:
+    """What PyTorch computes, whose images are channels first."""
+    first = np.ascontiguousarray(np.moveaxis(x, -1, 1))
+    y = elsewhere("CNNCLI_TORCH_PYTHON", "torch_load.py", folder, first)
+    return np.moveaxis(y, 1, -1)
+
+
 FORMATS: dict[str, tuple[str, dict[str, bool], Callable[[Path, Array], Array]]] = {
+    "keras": ("keras/net.keras", {}, of_keras),
     "numpy": ("numpy", {}, of_numpy),
     "onnx": ("net.onnx", {"nhwc": True}, of_onnx),
+    "torch": ("torch/net", {}, of_torch),
 }
 """The name of the file or folder, options, and what it computes of images with the channels last."""
+NEEDED = {"keras": "CNNCLI_KERAS_PYTHON", "torch": "CNNCLI_TORCH_PYTHON"}
 
 
 def deviations(path: Path) -> dict[str, float | str]:
@@ -106,7 +133,10 @@ def deviations(path: Path) -> dict[str, float | str]:
         network.predict(BATCH)
         (ours,) = (outputs[:BATCH].copy() for outputs in network.probabilities.values())
         for name, (file, options, compute) in FORMATS.items():
+            if NEEDED.get(name, "PATH") not in os.environ:
+                continue
             try:
+                (Path(place) / file).parent.mkdir(exist_ok=True)
                 made = export(model, Path(place) / file, name, **options)  # type: ignore[arg-type]
                 theirs = compute(made, x)
                 found[name] = float(np.abs(theirs - ours).max() / np.abs(ours).max())
@@ -115,15 +145,33 @@ def deviations(path: Path) -> dict[str, float | str]:
     return found
 
 
+def table(found: dict[str, dict[str, float | str]]) -> str:
+    """The table of docs/export.md."""
+    rows = [f"| network | {' | '.join(FORMATS)} |", f"|---|{'---|' * len(FORMATS)}"]
+    for name, row in found.items():
+        cells = (row.get(key, "") for key in FORMATS)
+        shown = (f"{cell:.1e}" if isinstance(cell, float) else cell and "refused" for cell in cells)
+        rows.append(f"| {name} | {' | '.join(shown)} |")
+    return "\n".join(rows)
+
+
+def with_table(page: str, found: dict[str, dict[str, float | str]]) -> str:
+    """The page with the table in its place."""
+    before, _, rest = page.partition(f"{MARK}\n\n")
+    _, _, after = rest.partition("|\n\n")
+    return f"{before}{MARK}\n\n{table(found)}\n\n{after}"
+
+
 def main(wanted: list[str]) -> None:
-    """Measure some networks, or all, and write the file."""
+    """Measure some networks, or all, and write the file and the page."""
     found = json.loads(FILE.read_text()) if FILE.exists() else {}
     for path in specs():
-        if not wanted or path.stem in wanted:
-            name = path.stem if path.parent.name == "configs" else f"networks/{path.stem}"
+        name = path.stem if path.parent.name == "configs" else f"networks/{path.stem}"
+        if not wanted or name in wanted:
             found[name] = {**found.get(name, {}), **deviations(path)}
             print(name, found[name], flush=True)
             FILE.write_text(json.dumps(found, indent=1) + "\n")
+    PAGE.write_text(with_table(PAGE.read_text(), found))
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from cnncli.datasets.dataset import Dataset
     from cnncli.datasets.images.decode import Form
+    from cnncli.training.state import State
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class Exported:
     """A trained model. `weights`: by Keras' names, float32. `meaning`: what its outputs mean.
 
     `rescale`: what images are multiplied by. `form`: the size and colors of image files; None if its input is not an
-    image. `decision`: that of `calibrate` as text; empty without one. `stem`: the name of the file, without its suffix.
-    `told`: lines that a format adds for people. `dataset`: reads the data of the training.
+    image. `decision`: that of `calibrate` as text; empty without one. `slots`: the optimizer's state ("momentum/dense/
+    kernel"), and `progress` how far the training is; only of checkpoints. `stem`: the name of the file,
+    without its suffix. `told`: lines that a format adds for people. `dataset`: reads the data of the training.
     """
 
     spec: Spec
@@ -50,6 +52,8 @@ class Exported:
     stem: str = "model"
     told: list[str] = field(default_factory=list)
     dataset: "Callable[[], Dataset] | None" = None
+    slots: "Mapping[str, np.ndarray[Any, Any]]" = field(default_factory=dict)
+    progress: "State | None" = None
 
     @property
     def shape(self) -> Shape:

@@ -56,6 +56,13 @@ FORMATS = {
     "c": Format(
         "C", "a C99 header and source, without dependencies", "c_files", (".c", ".h"), ("fold", "int8"), several=True
     ),
+    "keras": Format(
+        "Keras",
+        "an archive that keras.saving.load_model reads",
+        "keras_archive",
+        (".keras",),
+        package=("h5py", "keras"),
+    ),
     "numpy": Format(
         "NumPy", "a folder with predict.py, which needs NumPy and Pillow only", "numpy_folder", options=("fold",)
     ),
@@ -68,6 +75,7 @@ FORMATS = {
         ("onnx", "onnx"),
     ),
     "safetensors": Format("safetensors", "the weights under Keras' names", "safetensors_file", (".safetensors",)),
+    "torch": Format("PyTorch", "a folder with model.py, an nn.Module, and its state_dict", "torch_folder"),
 }
 CONVERTED = {
     "openvino": ((".xml",), "ovc model.onnx", "openvino"),

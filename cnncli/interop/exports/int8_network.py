@@ -148,17 +148,17 @@ class _Quantizing:
         self._scale(source.input)
         self.ints[source.input] = source.input.like(dtype="int8")
         given = self.ints[source.input]
-        for call in self._merged():
-            self.owner = call.owner
-            translate = TRANSLATORS.get(type(call.op))
-            if translate is None or not translate(self, call, call.op):
-                self._as_it_is(call)
+        for call, bound in self._with_bounds():
+            if bound is None or not self._in_int8(replace(call, outputs=bound.outputs)):
+                for own in (call, *([] if bound is None else [bound])):
+                    if not self._in_int8(own):
+                        self._as_it_is(own)
         output = self._float(source.output)
         changed = source.changed(self.calls, source.names, source.arrays)
         return replace(changed, input=given, output=output)
 
-    def _merged(self) -> Iterable[Call]:
-        """The calls; a product writes what is behind an activation that only bounds it."""
+    def _with_bounds(self) -> Iterable[tuple[Call, Call | None]]:
+        """The calls, each with an activation behind it that only bounds the range of its results, if there is one."""
         calls, skipped = list(self.source.calls), set[Call]()
         for call in calls:
             if call in skipped:
@@ -168,9 +168,15 @@ class _Quantizing:
                 (reader,) = readers
                 if isinstance(reader.op, Activation) and reader.op.kind in CLAMPS:
                     skipped.add(reader)
-                    yield replace(call, outputs=reader.outputs)
+                    yield call, reader
                     continue
-            yield call
+            yield call, None
+
+    def _in_int8(self, call: Call) -> bool:
+        """Emit a call in int8, if that is possible."""
+        self.owner = call.owner
+        translate = TRANSLATORS.get(type(call.op))
+        return translate is not None and bool(translate(self, call, call.op))
 
     def _scale(self, value: Value) -> Scale:
         """The scale of a value: that of its range, unless it has one."""

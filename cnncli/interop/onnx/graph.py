@@ -142,13 +142,14 @@ class Graph:
         name = self.names[call.output] = self._append(call.owner, operator, inputs, **attributes)
         return name
 
-    def leave_unused(self, count: int) -> None:
-        """Give the last node so many further outputs, which nothing reads."""
-        self.nodes[-1]["unused"] = count
+    def note(self, **facts: int) -> None:
+        """Add facts to the last node: `unused`, the number of outputs that nothing reads; `rank`, of its values."""
+        self.nodes[-1].update(facts)
 
     def _append(self, owner: str, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
         name = f"{owner}/{len(self.nodes)}"
-        self.nodes.append({"operator": operator, "inputs": list(inputs), "output": name, "attributes": attributes})
+        about = {"operator": operator, "layer": owner, "attributes": attributes}
+        self.nodes.append({**about, "inputs": list(inputs), "output": name})
         return name
 
     def channels_last(self, call: Call, x: str, rank: int) -> str:

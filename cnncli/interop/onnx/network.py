@@ -61,7 +61,8 @@ def translate(
     `rescale`: that of the spec's `data`; the graph then takes images of `dtype`, uint8 or float32, as stored in files,
     and scales them itself. Otherwise it takes scaled float32 images.
     `input_shape`, `output_shape`: channels first. `input_type`: the dtype. `nodes`: in order, each with its operator,
-    the names of its inputs and its output, and its attributes; some have further outputs, whose number is `unused`.
+    its layer, the names of its inputs and its output, and its attributes; some have further outputs, whose number is
+    `unused`, and normalizations the `rank` of their values.
     `constants`: scalars and lists of them or of lists, int64 if all elements are int, otherwise float32. `weights`:
     float32, by the names in the model, each transformed by `.reshape(view).transpose(axes).reshape(shape)`. `output`:
     the name of the model's output; its input is "input".
@@ -174,6 +175,7 @@ def _normalized(graph: Graph, call: Call, op: FixedNormalization) -> None:
     beta = graph.weight(next(given)) if op.center else graph.constant([0.0] * channels)
     inputs = [graph.name(call, x), gamma, beta, graph.weight(mean), graph.weight(variance)]
     graph.emit(call, "BatchNormalization", inputs, epsilon=op.epsilon)
+    graph.note(rank=len(x.shape))
 
 
 def _activation(graph: Graph, call: Call, op: Activation) -> None:
@@ -247,6 +249,7 @@ def _affine_channels(graph: Graph, call: Call, op: AffineChannels) -> None:
     channels = len(op.scales)
     numbers = list(op.scales), list(op.offsets), [0.0] * channels, [1.0] * channels
     graph.emit(call, "BatchNormalization", [*graph.read(call), *map(graph.constant, numbers)], epsilon=0.0)
+    graph.note(rank=len(call.output.shape))
 
 
 def _concatenated(graph: Graph, call: Call, op: Concatenate) -> None:
@@ -375,7 +378,7 @@ def _sparsemax(graph: Graph, call: Call) -> None:
     """x − τ where that is positive; τ is the greatest (sum of the k greatest − 1) / k."""
     (x,), length, rank = graph.read(call), call.output.shape[-1], len(call.output.shape)
     ordered = graph.emit(call, "TopK", [x, graph.constant([length])], axis=1)
-    graph.leave_unused(1)
+    graph.note(unused=1)
     sums = graph.emit(call, "CumSum", [ordered, graph.constant(1)])
     less_1 = graph.emit(call, "Sub", [sums, graph.constant(1.0)])
     levels = graph.emit(call, "Div", [less_1, graph.of_channels(range(1, length + 1), rank)])
