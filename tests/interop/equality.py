@@ -6,8 +6,10 @@ output. Frameworks that are not installed here are run by the interpreters in CN
 CNNCLI_TORCH_PYTHON. Results go to `equality.json`, and into the page.
 """
 
+import ctypes
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -112,13 +114,28 @@ def of_torch(folder: Path, x: Array) -> Array:
     return np.moveaxis(y, 1, -1)
 
 
+def of_c(source: Path, x: Array) -> Array:
+    """What the C code computes, compiled by the compiler of this machine."""
+    library = source.with_suffix(".so")
+    subprocess.run(["cc", "-std=c99", "-O2", "-shared", "-fPIC", source, "-o", library, "-lm"], check=True)
+    outputs = re.search(r"_OUTPUTS (\d+)", source.with_suffix(".h").read_text())
+    assert outputs is not None
+    y = np.zeros((len(x), int(outputs[1])), np.float32)
+    for image, output in zip(x, y, strict=True):
+        ctypes.CDLL(str(library)).net_predict(ctypes.c_void_p(image.ctypes.data), ctypes.c_void_p(output.ctypes.data))
+    return y
+
+
 FORMATS: dict[str, tuple[str, dict[str, bool], Callable[[Path, Array], Array]]] = {
+    "c": ("net.c", {}, of_c),
     "keras": ("keras/net.keras", {}, of_keras),
     "numpy": ("numpy", {}, of_numpy),
     "onnx": ("net.onnx", {"nhwc": True}, of_onnx),
     "torch": ("torch/net", {}, of_torch),
 }
 """The name of the file or folder, options, and what it computes of images with the channels last."""
+MOST_IN_C = 5_000_000
+"""Weights that a compiler reads in a minute."""
 NEEDED = {"keras": "CNNCLI_KERAS_PYTHON", "torch": "CNNCLI_TORCH_PYTHON"}
 
 
@@ -133,12 +150,13 @@ def deviations(path: Path) -> dict[str, float | str]:
         network.predict(BATCH)
         (ours,) = (outputs[:BATCH].copy() for outputs in network.probabilities.values())
         for name, (file, options, compute) in FORMATS.items():
-            if NEEDED.get(name, "PATH") not in os.environ:
+            weights = sum(weight.size for weight in model.file.weights.values())
+            if NEEDED.get(name, "PATH") not in os.environ or (name == "c" and weights > MOST_IN_C):
                 continue
             try:
                 (Path(place) / file).parent.mkdir(exist_ok=True)
                 made = export(model, Path(place) / file, name, **options)  # type: ignore[arg-type]
-                theirs = compute(made, x)
+                theirs = compute(made, x).reshape(ours.shape)
                 found[name] = float(np.abs(theirs - ours).max() / np.abs(ours).max())
             except CnncliError as error:
                 found[name] = str(error)

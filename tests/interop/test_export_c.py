@@ -61,6 +61,32 @@ def test_every_layer_in_int8_computes_in_c_what_is_evaluated_and_about_what_its_
         np.testing.assert_allclose(own, one.expected, rtol=0, atol=0.04 * np.abs(one.expected).max(), err_msg=name)
 
 
+@needs_compiler
+def test_int8_and_float32_take_turns(tmp_path):
+    """A sum that is broadcast is computed in float32, and the activation behind it all the same."""
+    x = np.random.default_rng(0).standard_normal((4, 5, 4, 2)).astype(np.float32)
+    made, image, evaluated = in_int8(
+        network(
+            (5, 4, 2),
+            pool=({"GlobalAveragePooling2D": {"keepdims": True}}, INPUT),
+            sum=("Add", INPUT, "pool"),
+            relu=("ReLU", "sum"),
+            norm=({"LayerNormalization": {"scale": False, "center": False}}, "relu"),
+            same=("Add", "norm", "relu"),
+            both=("Concatenate", "same", "sum", INPUT),
+        ),
+        x,
+    )
+    (got,) = computed(tmp_path, [(made, x, image)])
+    np.testing.assert_allclose(got, evaluated, rtol=1e-5, atol=1e-5)
+    total = x + x.mean((1, 2), keepdims=True)
+    relu = np.maximum(total, 0)
+    norm = (relu - relu.mean(-1, keepdims=True)) / np.sqrt(relu.var(-1, keepdims=True) + 1e-3)
+    expected = np.concatenate([norm + relu, total, x], -1)
+    assert np.median(np.abs(got - expected)) < 0.02 * np.abs(expected).max()
+    assert np.abs(got - expected).max() < 0.1 * np.abs(expected).max()
+
+
 @pytest.mark.parametrize("factor", [1e-30, 2.0**-31, 0.3, 1 - 2.0**-40, 1.0, 7.0, 2.0**29 + 1, 1e30])
 def test_factors_are_multipliers_of_31_bits_and_shifts(factor):
     multiplier, shift = fixed(factor)

@@ -38,9 +38,14 @@ class Evaluation:
 
     def run(self, x: Array, see: Callable[[Value, Array], object] = lambda value, array: None) -> Array:
         """The output for x; `see` is called with each value."""
-        found = {self.network.input: x}
-        see(self.network.input, x)
-        for call in self.network.calls:
-            found[call.output] = self.of(call, *(found[value] for value in call.inputs if value.batched))
+        network, found = self.network, {self.network.input: x}
+        last = {value: call for call in network.calls for value in call.inputs}
+        see(network.input, x)
+        for call in network.calls:
+            read = [value for value in call.inputs if value.batched]
+            found[call.output] = self.of(call, *(found[value] for value in read))
             see(call.output, found[call.output])
-        return found[self.network.output]
+            for value in {*read} - {network.output}:
+                if last[value] is call:
+                    del found[value]
+        return found[network.output]
