@@ -36,10 +36,10 @@ static int run_{name}(void)
 }}"""
 
 
-def in_c(network, name, image=None):
+def in_c(network, name, image=None, classes=()):
     """The code of an `Inference`; `image`: the scale of its input, if that is int8."""
     spec = SimpleNamespace(name="made", model=SimpleNamespace(input_shape=network.input.shape))
-    return NetworkInC(Exported(spec, {}, [], Meaning.NUMBERS, 1.0), network, name, image)
+    return NetworkInC(Exported(spec, {}, classes, Meaning.NUMBERS, 1.0), network, name, image)
 
 
 def compiled(folder, *sources, optimized="-O0"):

@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +11,12 @@ import pytest
 from cnncli.api.export import export
 from cnncli.api.model import Model as Trained
 from cnncli.api.targets import Target
+from cnncli.datasets.rescale import PerChannel
 from cnncli.errors import UsageError
 from cnncli.graph.model import INPUT, Model, Node
 from cnncli.interop.exports.c_files import NetworkInC
 from cnncli.interop.exports.exported import Exported
+from cnncli.interop.exports.int8_accuracy import in_int8 as in_int8_of_data
 from cnncli.interop.exports.int8_accuracy import ranges
 from cnncli.interop.exports.int8_evaluation import COMPUTING
 from cnncli.interop.exports.int8_network import Scale, fixed, quantized
@@ -26,7 +29,7 @@ from cnncli.layers.meaning import Meaning
 from cnncli.ops.arrange import Reshape
 from cnncli.ops.elementwise import Dropout
 from tests.interop.equality import ROOT, model_file, spec_of
-from tests.interop.in_c import COMPILER, compiled, computed, in_c, needs_compiler
+from tests.interop.in_c import COMPILER, FLAGS, compiled, computed, in_c, needs_compiler
 from tests.interop.models import OneLayer, examples
 from tests.reference import activations
 
@@ -85,6 +88,26 @@ def test_int8_and_float32_take_turns(tmp_path):
     expected = np.concatenate([norm + relu, total, x], -1)
     assert np.median(np.abs(got - expected)) < 0.02 * np.abs(expected).max()
     assert np.abs(got - expected).max() < 0.1 * np.abs(expected).max()
+
+
+def test_int8_needs_images_of_the_training_and_numbers_that_are_finite():
+    made = network((2,), relu=("ReLU", INPUT))
+    with pytest.raises(UsageError, match=r"^--int8 needs images of the training, and there are none$"):
+        in_int8_of_data(Exported(None, {}, [], Meaning.NUMBERS, 1.0), made)
+    with pytest.raises(UsageError, match=r"^--int8 needs values that are finite"):
+        ranges(made, [np.float32([[1, np.inf]])])
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_of_a_dataset_are_scaled_as_in_the_training(dtype):
+    x = np.arange(24).reshape(2, 2, 2, 3).astype(dtype)
+    per = PerChannel("auto", (1.0, 2.0, 3.0), (0.5, 0.25, 0.0), (0.5, 1.0, 2.0))
+    spec = SimpleNamespace(model=SimpleNamespace(input_shape=(2, 2, 3)))
+    got = Exported(spec, {}, [], Meaning.NUMBERS, per).prepared(x)
+    plain = x / np.float32(255) if dtype == "uint8" else x
+    expected = (plain * np.array(per.factor) - np.array(per.mean)) / np.array(per.deviation)
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+    assert got.dtype == np.float32
 
 
 @pytest.mark.parametrize("factor", [1e-30, 2.0**-31, 0.3, 1 - 2.0**-40, 1.0, 7.0, 2.0**29 + 1, 1e30])
@@ -218,8 +241,8 @@ def test_small_networks_compute_what_they_do_here(tmp_path):
 
 @needs_compiler
 @pytest.mark.long
-def test_larger_networks_compute_what_they_do_here(tmp_path):
-    check_networks(tmp_path, "resnet20", "unet")
+def test_a_larger_network_computes_what_it_does_here(tmp_path):
+    check_networks(tmp_path, "resnet20")
 
 
 MAIN = """\
@@ -267,6 +290,17 @@ def test_the_header_has_all_that_a_program_needs(tmp_path, int8):
     best, *numbers = np.loadtxt(done.stdout.decode().splitlines()).T
     np.testing.assert_allclose(np.transpose(numbers), expected, rtol=1e-5, atol=1e-6)
     assert best.tolist() == expected.argmax(1).tolist()
+
+
+@needs_compiler
+def test_the_program_of_the_documentation_is_one(tmp_path):
+    page = (ROOT / "docs" / "export.md").read_text()
+    (main,) = re.findall(r"^```c\n(.*?)^```", page, re.M | re.S)
+    (tmp_path / "main.c").write_text(main)
+    model = trained(tmp_path, "lenet5")
+    made = in_c(inference(model.spec.model, model.file.weights), "digits", classes=list("0123456789"))
+    (tmp_path / "digits.h").write_text(made.header())
+    subprocess.run([COMPILER, *FLAGS, "-c", "main.c"], cwd=tmp_path, check=True)
 
 
 @needs_compiler
