@@ -15,6 +15,7 @@ import pytest
 from safetensors.numpy import load
 
 from cnncli.graph.model import INPUT, Model, Node
+from cnncli.interop.exports import numpy_folder
 from cnncli.interop.exports.exported import Exported, ExportOptions
 from cnncli.interop.exports.torch_folder import export
 from cnncli.interop.inference import inference
@@ -82,6 +83,16 @@ def test_the_code_of_a_network_is_that_which_people_write():
         in text
     )
     assert load(files["weights.safetensors"])["norm.num_batches_tracked"] == 0
+
+
+@pytest.mark.parametrize("name", ["class", "1st", "x²", "forward", "a/b", "x", "stage1/conv\n"])
+def test_any_name_of_a_layer_becomes_one_in_python(name):
+    dense, both = LAYERS.parse({"Dense": {"units": 2}}), LAYERS.parse("Add")
+    model = Model((2,), (Node(name, dense, (INPUT,)), Node("sum", both, (name, INPUT))))
+    weights = {name: np.zeros(value.shape, np.float32) for value, name in inference(model).names.items()}
+    found = Exported(Spec(model), weights, [], Meaning.NUMBERS, 1.0)
+    compile(export(found, ExportOptions())["model.py"], "model.py", "exec")
+    compile(numpy_folder.export(found, ExportOptions())["predict.py"], "predict.py", "exec")
 
 
 @pytest.mark.long
