@@ -21,8 +21,7 @@ from cnncli.interop.exports.torch_folder import export
 from cnncli.interop.inference import inference
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.meaning import Meaning
-from tests.interop.models import OneLayer, examples
-from tests.interop.test_export_onnx import Spec, first
+from tests.interop.models import OneLayer, Spec, channels_first, examples
 
 PYTHON = os.environ.get("CNNCLI_TORCH_PYTHON") or (sys.executable if find_spec("torch") else "")
 HERE = Path(__file__).parent
@@ -101,8 +100,8 @@ def test_pytorch_computes_of_every_layer_what_its_naive_twin_does(tmp_path):
     expected = {}
     for case, name, arguments, shapes in CASES:
         one = OneLayer(name, arguments, shapes)
-        expected[case] = first(one.expected)
-        np.savez(tmp_path / f"{case}.npz", x=np.ascontiguousarray(first(one.x)))
+        expected[case] = channels_first(one.expected)
+        np.savez(tmp_path / f"{case}.npz", x=np.ascontiguousarray(channels_first(one.x)))
         (tmp_path / case).mkdir()
         for file, content in exported(one.model, one.weights).items():
             (tmp_path / case / file).write_bytes(content)
