@@ -188,6 +188,7 @@ def main(wanted: list[str]) -> None:
         if not wanted or name in wanted:
             found[name] = {**found.get(name, {}), **deviations(path)}
             print(name, found[name], flush=True)
+            found = dict(sorted(found.items(), key=lambda item: ("/" in item[0], item[0])))
             FILE.write_text(json.dumps(found, indent=1) + "\n")
     PAGE.write_text(with_table(PAGE.read_text(), found))
 

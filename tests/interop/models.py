@@ -10,6 +10,7 @@ from cnncli.layers.declarations.field_types import Integer
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.layers.layer import LAYERS, Layer
 from cnncli.layers.vocabulary import layers
+from cnncli.training.sections import CompileSection
 from tests.layers.twins import TWINS
 
 BATCH = 2
@@ -67,3 +68,16 @@ def examples():
     for name, cls in layers().items():
         for number, example in enumerate(cls.examples):
             yield f"{name}-{number}", name, dict(example.arguments), list(example.inputs)
+
+
+def channels_first(x: np.ndarray) -> np.ndarray:
+    """A batch of images, or what else has several axes, with the channels first."""
+    return np.ascontiguousarray(np.moveaxis(x, -1, 1))
+
+
+class Spec:
+    """What an export reads of a spec: its name, model and loss."""
+
+    def __init__(self, model: Model, loss: str | dict[str, Any] = "mse"):
+        self.model, self.name = model, "made"
+        self.compile = CompileSection(optimizer="adam", loss=loss)

@@ -13,10 +13,11 @@ from cnncli.interop.inference import inference
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.meaning import Meaning
 from cnncli.spec.spec import parse
-from tests.interop.models import OneLayer, examples
+from tests.interop.models import OneLayer, Spec, channels_first, examples
 
 onnx = pytest.importorskip("onnx", reason="needs the package onnx")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the package onnxruntime")
+LOGITS = {"categorical_crossentropy": {"from_logits": True}}
 SPEC = """\
 name: made
 data: {dataset: {synthetic: {}}, rescale: 0.5}
@@ -25,16 +26,8 @@ compile: {optimizer: adam, loss: {categorical_crossentropy: {from_logits: true}}
 """
 
 
-class Spec:
-    """What an export reads of a spec."""
-
-    def __init__(self, model):
-        self.model, self.name = model, "made"
-        self.compile = parse(SPEC, "made.yaml", check_data=False).compile
-
-
 def exported(model, weights, rescale=1.0):
-    return Exported(Spec(model), weights, ["a", "b"], Meaning.CLASSES, rescale)
+    return Exported(Spec(model, LOGITS), weights, ["a", "b"], Meaning.CLASSES, rescale)
 
 
 def session(content):
@@ -49,16 +42,11 @@ def run(content, x):
     return found
 
 
-def first(x):
-    """With the channels first."""
-    return np.moveaxis(x, -1, 1) if x.ndim > 2 else x
-
-
 @pytest.mark.parametrize(("name", "arguments", "shapes"), [pytest.param(*case, id=i) for i, *case in examples()])
 def test_onnx_runtime_computes_of_every_layer_what_its_naive_twin_does(name, arguments, shapes):
     one = OneLayer(name, arguments, shapes)
     content = export(exported(one.model, one.weights), ExportOptions())
-    np.testing.assert_allclose(run(content, first(one.x)), first(one.expected), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(run(content, channels_first(one.x)), channels_first(one.expected), rtol=1e-5, atol=1e-5)
 
 
 @pytest.fixture
@@ -77,7 +65,7 @@ def test_images_may_have_their_channels_last_and_come_in_any_number(small):
     assert session(content).get_inputs()[0].shape == ["N", 3, 4, 5]
     for count in (1, 7):
         x = np.random.default_rng(count).random((count, 4, 5, 3), np.float32)
-        np.testing.assert_allclose(run(last, x), run(content, first(x)), rtol=1e-6, atol=1e-6)
+        np.testing.assert_allclose(run(last, x), run(content, channels_first(x)), rtol=1e-6, atol=1e-6)
 
 
 def test_images_as_outputs_have_their_channels_last_too():
@@ -100,9 +88,9 @@ def test_with_preprocessing_uint8_images_become_probabilities(small, rescale, sc
     scale = scale or [1 / 255 / 0.5, 2 / 255, 3 / 255 / 2]
     made = exported(*small, rescale)
     pixels = np.random.default_rng(0).integers(0, 256, (2, 4, 5, 3), np.uint8)
-    logits = run(export(made, ExportOptions()), first((pixels * np.array(scale) + offset).astype(np.float32)))
+    logits = run(export(made, ExportOptions()), channels_first((pixels * np.array(scale) + offset).astype(np.float32)))
     content = export(made, ExportOptions(nhwc=nhwc, preprocessing=True))
-    got = run(content, pixels if nhwc else first(pixels))
+    got = run(content, pixels if nhwc else channels_first(pixels))
     shares = np.exp(logits - logits.max(1, keepdims=True))
     np.testing.assert_allclose(got, shares / shares.sum(1, keepdims=True), rtol=1e-4, atol=1e-5)
     metadata = {prop.key: prop.value for prop in onnx.load_from_string(content).metadata_props}

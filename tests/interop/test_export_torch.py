@@ -15,13 +15,13 @@ import pytest
 from safetensors.numpy import load
 
 from cnncli.graph.model import INPUT, Model, Node
+from cnncli.interop.exports import numpy_folder
 from cnncli.interop.exports.exported import Exported, ExportOptions
 from cnncli.interop.exports.torch_folder import export
 from cnncli.interop.inference import inference
 from cnncli.layers.layer import LAYERS
 from cnncli.layers.meaning import Meaning
-from tests.interop.models import OneLayer, examples
-from tests.interop.test_export_onnx import Spec, first
+from tests.interop.models import OneLayer, Spec, channels_first, examples
 
 PYTHON = os.environ.get("CNNCLI_TORCH_PYTHON") or (sys.executable if find_spec("torch") else "")
 HERE = Path(__file__).parent
@@ -84,14 +84,24 @@ def test_the_code_of_a_network_is_that_which_people_write():
     assert load(files["weights.safetensors"])["norm.num_batches_tracked"] == 0
 
 
+@pytest.mark.parametrize("name", ["class", "1st", "x²", "forward", "a/b", "x", "stage1/conv\n"])
+def test_any_name_of_a_layer_becomes_one_in_python(name):
+    dense, both = LAYERS.parse({"Dense": {"units": 2}}), LAYERS.parse("Add")
+    model = Model((2,), (Node(name, dense, (INPUT,)), Node("sum", both, (name, INPUT))))
+    weights = {name: np.zeros(value.shape, np.float32) for value, name in inference(model).names.items()}
+    found = Exported(Spec(model), weights, [], Meaning.NUMBERS, 1.0)
+    compile(export(found, ExportOptions())["model.py"], "model.py", "exec")
+    compile(numpy_folder.export(found, ExportOptions())["predict.py"], "predict.py", "exec")
+
+
 @pytest.mark.long
 @pytest.mark.skipif(not PYTHON, reason="needs PyTorch, or CNNCLI_TORCH_PYTHON with it")
 def test_pytorch_computes_of_every_layer_what_its_naive_twin_does(tmp_path):
     expected = {}
     for case, name, arguments, shapes in CASES:
         one = OneLayer(name, arguments, shapes)
-        expected[case] = first(one.expected)
-        np.savez(tmp_path / f"{case}.npz", x=np.ascontiguousarray(first(one.x)))
+        expected[case] = channels_first(one.expected)
+        np.savez(tmp_path / f"{case}.npz", x=np.ascontiguousarray(channels_first(one.x)))
         (tmp_path / case).mkdir()
         for file, content in exported(one.model, one.weights).items():
             (tmp_path / case / file).write_bytes(content)

@@ -31,7 +31,9 @@ class Names:
         if network.reads(value) == list(following) or value is network.output:
             self.names[value] = "x"
         else:
-            self.names[value] = self._free(re.sub(r"\W", "_", call.owner) + "_out")
+            self.names[value] = self._free(
+                "_" * call.owner[:1].isdigit() + re.sub(r"\W", "_", call.owner, flags=re.ASCII) + "_out"
+            )
         return self.names[value]
 
     def _free(self, name: str) -> str:

@@ -7,6 +7,7 @@ so that the network can be trained further.
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from keyword import kwlist
 from textwrap import indent
 from typing import Any
 
@@ -81,7 +82,7 @@ class _Module:
         self.nodes: list[Node] = self.description["nodes"]
         self.state: dict[str, Array] = {}
         self.modules: list[str] = []
-        self.taken = {"x", *_RESERVED}
+        self.taken = {"x", *_RESERVED, *kwlist}
         self.variables = {"input": "x"}
         self.body = list(self._body())
 
@@ -196,7 +197,7 @@ class _Module:
         return round(1 - getattr(layer, "momentum", 0.9), 9)
 
     def _free(self, name: str) -> str:
-        plain = re.sub(r"\W", "_", name)
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
         plain = plain if not plain[0].isdigit() else f"_{plain}"
         number, found = 1, plain
         while found in self.taken:
