@@ -68,7 +68,7 @@ FORMATS = {
     ),
     "onnx": Format(
         "ONNX",
-        "a graph for ONNX Runtime, OpenVINO and others; images are channels first",
+        "a graph for ONNX Runtime, OpenVINO and others",
         "onnx_file",
         (".onnx",),
         ("fold", "nhwc", "preprocessing"),
