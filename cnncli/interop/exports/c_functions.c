@@ -1,4 +1,4 @@
-/* The operations of networks in C99: `c_functions.py` copies into an exported file those that its network calls.
+/* The operations of networks in C99: `c_text.py` copies into an exported file those that its network calls.
 
    Images are rows of pixels, channels last; kernels have Keras' layouts. */
 
@@ -179,7 +179,8 @@ static void resample(const float *restrict x, Image in, const int32_t *first_row
             start(y, 0, out.channels);
             for (int i = 0; i < row_taps; i++)
                 for (int j = 0; j < column_taps; j++) {
-                    const float *pixel = x + ((first_rows[row] + i) * in.width + first_columns[column] + j) * in.channels;
+                    const int place = (first_rows[row] + i) * in.width + first_columns[column] + j;
+                    const float *pixel = x + place * in.channels;
                     const float weight = row_weights[row * row_taps + i] * column_weights[column * column_taps + j];
                     for (int k = 0; k < out.channels; k++)
                         y[k] += weight * pixel[k];
@@ -496,27 +497,62 @@ static void to_float(const int8_t *x, float *y, int count, float scale, int zero
         y[k] = (float)(x[k] - zero) * scale;
 }
 
-/* Convolution of groups of channels; sums become int8 by a factor for each filter, multiplier / 2^shift. The kernel is
-   (filters, height, width, channels / groups). */
+/* Sums become int8 by a factor for each filter, multiplier / 2^shift. */
+static void scaled(const int32_t *sums, const int32_t *multipliers, const uint8_t *shifts, int8_t *y, int y_zero,
+                   int count)
+{
+    for (int f = 0; f < count; f++)
+        y[f] = saturated(rounded((int64_t)sums[f] * multipliers[f], shifts[f]) + y_zero);
+}
+
+/* Convolution of groups of channels, of up to 32 filters at a time. The kernel is (height, width, channels / groups,
+   filters). */
 static void conv2d_int8(const int8_t *restrict x, Image in, int x_zero, const int8_t *restrict kernel,
                         const int32_t *bias, Window w, int groups, const int32_t *multipliers, const uint8_t *shifts,
                         int8_t *restrict y, Image out, int y_zero)
 {
     const int channels = in.channels / groups, filters = out.channels / groups;
     for (int row = 0; row < out.height; row++)
-        for (int column = 0; column < out.width; column++) {
-            const int8_t *weights = kernel;
-            for (int f = 0; f < out.channels; f++) {
-                int32_t sum = bias[f];
+        for (int column = 0; column < out.width; column++, y += out.channels)
+            for (int first = 0, count; first < out.channels; first += count) {
+                const int group = first / filters, rest = (group + 1) * filters - first;
+                int32_t sums[32];
+                count = rest < 32 ? rest : 32;
+                memcpy(sums, bias + first, (size_t)count * sizeof *sums);
                 for (int i = 0; i < w.size[0]; i++)
-                    for (int j = 0; j < w.size[1]; j++, weights += channels) {
+                    for (int j = 0; j < w.size[1]; j++) {
+                        const int8_t *weights = kernel + (i * w.size[1] + j) * channels * out.channels + first;
                         const int pixel = met(in, w, row, column, i, j);
-                        for (int k = 0; pixel >= 0 && k < channels; k++)
-                            sum += (x[pixel + f / filters * channels + k] - x_zero) * weights[k];
+                        for (int k = 0; pixel >= 0 && k < channels; k++, weights += out.channels) {
+                            const int value = x[pixel + group * channels + k] - x_zero;
+                            for (int f = 0; f < count; f++)
+                                sums[f] += value * weights[f];
+                        }
                     }
-                *y++ = saturated(rounded((int64_t)sum * multipliers[f], shifts[f]) + y_zero);
+                scaled(sums, multipliers + first, shifts + first, y + first, y_zero, count);
             }
-        }
+}
+
+/* Convolution of each channel by itself, of up to 32 channels at a time. The kernel is (height, width, channels). */
+static void depthwise_conv2d_int8(const int8_t *restrict x, Image in, int x_zero, const int8_t *restrict kernel,
+                                  const int32_t *bias, Window w, const int32_t *multipliers, const uint8_t *shifts,
+                                  int8_t *restrict y, Image out, int y_zero)
+{
+    for (int row = 0; row < out.height; row++)
+        for (int column = 0; column < out.width; column++, y += out.channels)
+            for (int first = 0; first < out.channels; first += 32) {
+                const int count = out.channels - first < 32 ? out.channels - first : 32;
+                const int8_t *weights = kernel + first;
+                int32_t sums[32];
+                memcpy(sums, bias + first, (size_t)count * sizeof *sums);
+                for (int i = 0; i < w.size[0]; i++)
+                    for (int j = 0; j < w.size[1]; j++, weights += out.channels) {
+                        const int pixel = met(in, w, row, column, i, j);
+                        for (int k = 0; pixel >= 0 && k < count; k++)
+                            sums[k] += (x[pixel + first + k] - x_zero) * weights[k];
+                    }
+                scaled(sums, multipliers + first, shifts + first, y + first, y_zero, count);
+            }
 }
 
 /* The maximum of each window; padding does not count. */

@@ -18,14 +18,21 @@ def _converted(name: str) -> Translator:
 
 
 def _products(code: Code, call: Call, op: Products) -> Lines:
-    arrays = {"kernel": op.kernel, "bias": op.bias, "multipliers": op.multipliers, "shifts": op.shifts}
+    arrays = {
+        "kernel": op.kernel.transpose(1, 2, 3, 0),
+        "bias": op.bias,
+        "multipliers": op.multipliers,
+        "shifts": op.shifts,
+    }
     kernel, bias, multipliers, shifts = (
         code.constant(f"{call.owner}/{name}", values, f"{comment(call.owner)}: {name}")
         for name, values in arrays.items()
     )
+    depthwise = op.groups == len(op.kernel) == op.image[-1]
     return invoke(
-        "conv2d_int8",
-        *(code[call.inputs[0]], image(op.image), op.x_zero, kernel, bias, window_of(op.window, op.image), op.groups),
+        "depthwise_conv2d_int8" if depthwise else "conv2d_int8",
+        *(code[call.inputs[0]], image(op.image), op.x_zero, kernel, bias, window_of(op.window, op.image)),
+        *([] if depthwise else [op.groups]),
         *(multipliers, shifts, code[call.output], image(op.out), op.y_zero),
     )
 
