@@ -176,6 +176,17 @@ def test_a_disk_that_gets_full_leaves_nothing(trained, arguments):
     assert names(trained) == before
 
 
+def test_decisions_become_metadata_with_a_warning(trained, tmp_path):
+    model = library.load(trained / "run")
+    model.calibrate()
+    model.save(tmp_path / "model.safetensors")
+    done = cnncli(trained, "export", tmp_path / "model.safetensors", "-o", tmp_path / "out.safetensors")
+    assert "the decisions of `calibrate` become metadata" in done.stderr
+    content = (tmp_path / "out.safetensors").read_bytes()
+    metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+    assert json.loads(metadata["decision"])["temperature"] == pytest.approx(model.decision.temperature)
+
+
 def test_python_exports_what_it_has_loaded(trained, tmp_path):
     model = library.load(trained / "run")
     assert library.export(model, tmp_path / "a.safetensors") == tmp_path / "a.safetensors"

@@ -19,6 +19,7 @@ from cnncli.interop.keras.network import configured, configured_loss, configured
 from cnncli.interop.refusal import NoCounterpart, no_counterpart
 from cnncli.notices import warn
 from cnncli.ops.ir import Shape
+from cnncli.training.optimizers.optimizers import Nadam
 from cnncli.training.optimizers.schedules import EPOCHS, Schedule, updates
 
 Array = np.ndarray[Any, Any]
@@ -207,6 +208,9 @@ class _Network:
                     for slot in group:
                         new = np.full(parameter.weight.shape, starts[slot], np.float32)
                         yield slots.get(f"{slot}/{parameter.name}", new)
+        if isinstance(optimizer, Nadam):
+            done = (progress.step if progress else 0) // (optimizer.gradient_accumulation_steps or 1)
+            yield np.array(optimizer.product(done), np.float32)
 
 
 def _in_batches(value: Any, batches: int) -> Any:
