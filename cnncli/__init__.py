@@ -13,6 +13,7 @@ from cnncli.version import __version__ as __version__
 
 TYPE_CHECKING = False  # avoids importing `typing` before `__main__` has set up signals
 if TYPE_CHECKING:
+    from cnncli.api.export import export as export
     from cnncli.api.model import Model as Model
     from cnncli.api.model import load as load
     from cnncli.api.plots import Plot as Plot
@@ -35,6 +36,7 @@ _PLACES = {
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
     **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
+    "export": "cnncli.api.export",
     "Predictions": "cnncli.api.predictions",
     "Run": "cnncli.api.runs",
     "Summary": "cnncli.api.summary",
@@ -51,6 +53,7 @@ __all__ = [
     "Trials",
     "check",
     "events",
+    "export",
     "forecast",
     "load",
     "plot",

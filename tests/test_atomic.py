@@ -80,6 +80,29 @@ def test_nothing_stands_there_before_all_is_written(tmp_path):
     assert names(tmp_path) == ["file"]
 
 
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    atomic.write_folder(tmp_path / "new", {"a": b"1", "b": b"2"})
+    assert [(tmp_path / "new" / name).read_bytes() for name in "ab"] == [b"1", b"2"]
+    with full_disk(), pytest.raises(CnncliError, match=r"can't be written: File too large$"):
+        atomic.write_folder(tmp_path / "full", {"a": b"1", "b": b"2" * 11})
+    assert names(tmp_path) == ["new"]
+
+
+def test_files_of_an_existing_folder_are_replaced_one_by_one(tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "a").write_text("old")
+    atomic.write_folder(tmp_path, {"a": b"new", "b": b"2"})
+    assert [(tmp_path / name).read_text() for name in names(tmp_path)] == ["new", "2", "mine"]
+
+
+def test_a_folder_can_not_replace_a_file(tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(CnncliError, match=r"can't be written: Not a directory; the existing file is unchanged$"):
+        atomic.write_folder(tmp_path / "file", {"a": b"1"})
+    assert (tmp_path / "file").read_text() == "mine"
+    assert names(tmp_path) == ["file"]
+
+
 def test_a_pipe_is_written_to_as_it_is(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     read = []

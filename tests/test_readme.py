@@ -22,7 +22,9 @@ PAGES = (
     "README.md",
     *(
         f"docs/{name}.md"
-        for name in ("ci", "data", "evaluation", "performance", "pictures", "reports", "serve", "specs", "training")
+        for name in (
+            *("ci", "data", "evaluation", "export", "performance", "pictures", "reports", "serve", "specs", "training"),
+        )
     ),
 )
 TESTED_ELSEWHERE = {
@@ -134,11 +136,12 @@ def checkout(tmp_path):
 
 @pytest.fixture
 def run(checkout, tmp_path):
-    """Runs a script in the checkout, where `cnncli` is this one."""
+    """Runs a script in the checkout, where `cnncli` and `python` are these ones."""
     tools = tmp_path / "bin"
     tools.mkdir()
-    (tools / "cnncli").write_text(f'#!/bin/sh\nexec "{sys.executable}" -m cnncli "$@"\n')
-    (tools / "cnncli").chmod(0o755)
+    for name, command in (("cnncli", " -m cnncli"), ("python", "")):
+        (tools / name).write_text(f'#!/bin/sh\nexec "{sys.executable}"{command} "$@"\n')
+        (tools / name).chmod(0o755)
     environment = {**os.environ, "PATH": f"{tools}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": str(ROOT)}
 
     def run(text):

@@ -73,6 +73,22 @@ def test_no_exception_is_raised_that_others_could_catch():
     assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
 
 
+def test_a_folder_that_is_being_written_goes(tmp_path):
+    before = f"""
+from pathlib import Path
+from cnncli.system import atomic
+class Files(dict):
+    def items(self):
+        yield "a", b"1"
+        os.kill(os.getpid(), signal.SIGINT)
+        yield "b", b"2"
+atomic.write_folder(Path({str(tmp_path / "new")!r}), Files())
+"""
+    done = run(signalled(before, 0))
+    assert (done.returncode, done.stderr) == (130, "error: interrupted\n")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_peer_at_work_is_killed():
     code = """
 import sys

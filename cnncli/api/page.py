@@ -57,7 +57,18 @@ same as on the command line.
 
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
-FUNCTIONS = ("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations", "write_report")
+FUNCTIONS = (
+    "train",
+    "resume",
+    "trials",
+    "forecast",
+    "load",
+    "check",
+    "plot",
+    "plot_explanations",
+    "write_report",
+    "export",
+)
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
     *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),

@@ -9,11 +9,15 @@ from cnncli.datasets.rescale import Rescale
 from cnncli.spec.spec import Spec
 
 if TYPE_CHECKING:
+    from cnncli.datasets.dataset import Dataset
+    from cnncli.datasets.images.decode import Form
     from cnncli.datasets.images.inputs import Input
     from cnncli.graph.network import Network
+    from cnncli.layers.meaning import Meaning
     from cnncli.report.prediction.out_of_distribution import InputCheck
     from cnncli.report.prediction.outputs import Reader
     from cnncli.training.decisions.decision import Decision
+    from cnncli.training.events import OnEvent
     from cnncli.training.prediction import Prediction
     from cnncli.training.runs.checkpoint import ModelFile
 
@@ -32,6 +36,10 @@ class Trained(Protocol):
     @property
     def classes(self) -> Sequence[str]: ...
     @property
+    def meaning(self) -> "Meaning": ...
+    @property
+    def form(self) -> "Form | None": ...
+    @property
     def kind(self) -> str: ...
     @property
     def rescale(self) -> Rescale: ...
@@ -41,6 +49,7 @@ class Trained(Protocol):
     def decision(self) -> "Decision | None": ...
     @property
     def network(self) -> "Network": ...
+    def read(self, data: str | None, *, offline: bool | None, on_event: "OnEvent") -> "tuple[Spec, Dataset]": ...
     def network_of(self, tta: str | Sequence[str] | None) -> "Network": ...
     def reader(self, *, raw: bool = False) -> "Reader": ...
     def stream(

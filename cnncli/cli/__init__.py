@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
     "serve": ("cnncli.cli.commands.serve", "Answer requests with a trained model, over HTTP."),
     "explain": ("cnncli.cli.commands.explain", "Draw what a prediction depends on."),
+    "export": ("cnncli.cli.commands.export", "Write a trained model for another program."),
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
@@ -47,7 +48,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "calibrate", "predict", "serve"),
+    "Train": ("init", "train", "evaluate", "calibrate", "predict", "export", "serve"),
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

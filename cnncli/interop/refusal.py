@@ -3,6 +3,14 @@
 from cnncli.errors import UsageError
 
 
-def no_counterpart(framework: str, what: str) -> UsageError:
-    """Return the error for `what` if the framework has no equivalent, or one with different semantics."""
-    return UsageError(f"--against {framework} knows no counterpart of {what}")
+class NoCounterpart(UsageError):
+    """A framework has no equivalent of `what`, or one with different semantics. `wish`: what asked for it."""
+
+    def __init__(self, framework: str, what: str, wish: str) -> None:
+        super().__init__(f"{wish} {framework} knows no counterpart of {what}")
+        self.what = what
+
+
+def no_counterpart(framework: str, what: str, wish: str = "--against") -> NoCounterpart:
+    """Return the error for `what`; `wish`: the option that asked for the framework."""
+    return NoCounterpart(framework, what, wish)

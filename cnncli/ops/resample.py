@@ -91,6 +91,14 @@ class UpSample2D(Op):
             reads = [{place: read[cell] for place, read in enumerate(reads) if cell in read} for cell in range(cells)]
         return kernels.resample.Bands([min(read) for read in reads], [list(read.values()) for read in reads])
 
+    def taps(self, cells: int, axis: int) -> tuple[tuple[int, tuple[float, ...]], ...]:
+        """Of each cell of the large image along an axis: the first cell that it reads of `cells`, and the weights of it
+        and the next ones.
+        """
+        size = self.size[axis]
+        reads = [self._reads(place, cells, size) for place in range(cells * size)]
+        return tuple((read[0][0], tuple(weight for _, weight in read)) for read in reads)
+
     def _reads(self, place: int, cells: int, size: int) -> list[tuple[int, float]]:
         """Return the source cells of a position in the large image, in order: (cell, weight).
 

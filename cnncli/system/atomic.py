@@ -6,8 +6,9 @@ signal leaves the old file unchanged and no temporary file.
 
 import errno
 import os
+import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -24,6 +25,27 @@ def write(path: Path, content: bytes) -> None:
     """Write `content` to `path` atomically. Raises CnncliError as `replacing` does."""
     with replacing(path) as file, write_errors(path):
         file.write(content)
+
+
+def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    """Write a folder with these files. A new one appears when all of them are on disk; in an existing one, each file is
+    replaced, and others stay. Raises CnncliError as `replacing` does.
+    """
+    if path.is_dir():
+        for name, content in files.items():
+            write(path / name, content)
+        return
+    temporary = path.with_name(f".{os.urandom(4).hex()}.tmp")
+    with _removed(lambda: shutil.rmtree(temporary, ignore_errors=True)), write_errors(path):
+        temporary.mkdir()
+        for name, content in files.items():
+            with (temporary / name).open("xb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        sync(temporary)
+        temporary.rename(path)
+        sync(path.absolute().parent)
 
 
 @contextmanager

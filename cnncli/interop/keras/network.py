@@ -12,6 +12,8 @@ from cnncli.interop.refusal import no_counterpart
 from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
 from cnncli.layers.initializers import Initializer
+from cnncli.layers.losses import Loss
+from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection
 
@@ -28,6 +30,7 @@ NAMES = """
     Adadelta Adagrad Adam AdamW Adamax Ftrl Lamb Lion Nadam RMSprop SGD
     Constant GlorotNormal GlorotUniform HeNormal HeUniform Identity LecunNormal LecunUniform Ones Orthogonal
     RandomNormal RandomUniform TruncatedNormal VarianceScaling Zeros
+    CosineDecay CosineDecayRestarts ExponentialDecay InverseTimeDecay PiecewiseConstantDecay PolynomialDecay
     L1 L1L2 L2 MaxNorm MinMaxNorm NonNeg OrthogonalRegularizer UnitNorm
 """
 KNOWN = frozenset(NAMES.split())
@@ -57,23 +60,32 @@ def translate(model: Model, compiled: CompileSection | None) -> dict[str, Any]:
 
 
 def _training(compiled: CompileSection) -> dict[str, Any]:
-    loss, optimizer = compiled.loss, compiled.optimizer
-    if isinstance(optimizer.learning_rate, Schedule):  # its epochs depend on a dataset
-        raise _refusal(f"the optimizer {type(optimizer).__name__} with a schedule")
-    own = [name for name in NOT_IN_KERAS if getattr(optimizer, name)]
-    if own:
-        raise _refusal(f"the optimizer {type(optimizer).__name__} with {own[0]}")
+    if isinstance(compiled.optimizer.learning_rate, Schedule):  # its epochs depend on a dataset
+        raise _refusal(f"the optimizer {type(compiled.optimizer).__name__} with a schedule")
+    described = configured_loss(compiled.loss)
+    name = described["class_name"]
+    return {
+        "loss": {**described, "class_name": ON_ROWS.get(name, name)},
+        "targets": compiled.loss.outputs.name.lower(),
+        "optimizer": configured_optimizer(compiled.optimizer),
+    }
+
+
+def configured_loss(loss: Loss) -> dict[str, Any]:
+    """Return a loss as a Keras configuration, as `configured`. Raises UsageError for several, or for one with more."""
     if loss.void is not None:
         raise _refusal(f"the loss {type(loss).__name__} with ignore_class")
     if len(loss.parts) > 1 or loss.weight != 1:
         raise _refusal(f"the loss {loss.title} with a weight")
-    described = _without(configured(loss, "the loss "), OF_CNNCLI)
-    name = described["class_name"]
-    return {
-        "loss": {**described, "class_name": ON_ROWS.get(name, name)},
-        "targets": loss.outputs.name.lower(),
-        "optimizer": _without(configured(optimizer, "the optimizer "), NOT_IN_KERAS),
-    }
+    return _without(configured(loss, "the loss "), OF_CNNCLI)
+
+
+def configured_optimizer(optimizer: Optimizer) -> dict[str, Any]:
+    """Return an optimizer as a Keras configuration, as `configured`; a schedule keeps its epochs."""
+    own = [name for name in NOT_IN_KERAS if getattr(optimizer, name)]
+    if own:
+        raise _refusal(f"the optimizer {type(optimizer).__name__} with {own[0]}")
+    return _without(configured(optimizer, "the optimizer "), NOT_IN_KERAS)
 
 
 def _without(configuration: dict[str, Any], names: Collection[str]) -> dict[str, Any]:

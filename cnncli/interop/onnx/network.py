@@ -1,28 +1,43 @@
-"""Translation of a model to a graph of ONNX operators, as plain data for `onnx_model`. Does not import ONNX.
+"""Translation of a model to a graph of ONNX operators, as plain data for `proto`. Does not import ONNX.
 
 Operations are translated rather than layers, so any layer made of supported operations works, third-party ones
 included.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import inf
 from typing import Any
 
 from cnncli.datasets.rescale import rescale_for, scaling
-from cnncli.graph.model import Model, lower
+from cnncli.graph.model import Model
+from cnncli.interop.inference import inference
 from cnncli.interop.onnx.graph import Graph
+from cnncli.interop.resampling import matrices
 from cnncli.kernels.elementwise.activation_names import parts
 from cnncli.ops.arrange import Concatenate, Reshape
 from cnncli.ops.batch_normalization import FixedNormalization
 from cnncli.ops.conv import Conv2D
 from cnncli.ops.dense import Dense
 from cnncli.ops.depthwise import DepthwiseConv2D
-from cnncli.ops.elementwise import Activation, Softmax
+from cnncli.ops.elementwise import Activation, Rsqrt, Softmax
 from cnncli.ops.ir import Call, Op
-from cnncli.ops.losses import Penalty
-from cnncli.ops.merging import Add, Affine, AffineChannels, Broadcast, Extreme, Multiply, Subtract, SwapLast
+from cnncli.ops.merging import (
+    Add,
+    Affine,
+    AffineChannels,
+    Broadcast,
+    Extreme,
+    Multiply,
+    Reduce,
+    Subtract,
+    SwapLast,
+    Weighted,
+    common_shape,
+)
 from cnncli.ops.pooling import AveragePool2D, GlobalMaxPool2D, MaxPool2D
 from cnncli.ops.resample import Frame, RepeatChannels, UpSample2D
+from cnncli.ops.resize import Resample
+from cnncli.ops.sample_normalization import GroupNormalization, LayerNormalization
 from cnncli.ops.transpose import Conv2DTranspose
 from cnncli.ops.window import Window
 from cnncli.training.sections import CompileSection
@@ -47,20 +62,26 @@ def translate(
     `rescale`: that of the spec's `data`; the graph then takes images of `dtype`, uint8 or float32, as stored in files,
     and scales them itself. Otherwise it takes scaled float32 images.
     `input_shape`, `output_shape`: channels first. `input_type`: the dtype. `nodes`: in order, each with its operator,
-    the names of its inputs and outputs, and its attributes. `constants`: scalars and small arrays, int64 if all
-    elements are int, otherwise float32. `weights`: float32, by the names in the model, each transformed by
-    `.reshape(view).transpose(axes).reshape(shape)`. `output`: the name of the model's output; its input is "input".
+    its layer, the names of its inputs and its output, and its attributes; some have further outputs, whose number is
+    `unused`, and normalizations the `rank` of their values.
+    `constants`: scalars and lists of them or of lists, int64 if all elements are int, otherwise float32. `weights`:
+    float32, by the names in the model, each transformed by `.reshape(view).transpose(axes).reshape(shape)`. `output`:
+    the name of the model's output; its input is "input".
     Raises UsageError for an operation without an equivalent, which says that `peer` has none.
     """
-    lowered = lower(model)
-    calls = [call for call in lowered.builder.calls if not isinstance(call.op, Penalty)]
-    graph = Graph(model, lowered, calls, peer)
+    graph = Graph(inference(model), ("--against", peer))
     if rescale is not None:
         graph.scale_input(dtype, *scaling(rescale_for(model, rescale), dtype))
-    for call in calls:
+    return describe(graph)
+
+
+def describe(graph: Graph, *, channels_last: bool = False) -> dict[str, Any]:
+    """Return the graph with all of its operations, as `translate`; an output image may have its channels last."""
+    for call in graph.calls:
         if type(call.op) not in TRANSLATORS:
             raise graph.refusal(call)
         TRANSLATORS[type(call.op)](graph, call, call.op)
+    graph.finish(channels_last=channels_last)
     return {"opset": OPSET, **graph.description()}
 
 
@@ -155,6 +176,7 @@ def _normalized(graph: Graph, call: Call, op: FixedNormalization) -> None:
     beta = graph.weight(next(given)) if op.center else graph.constant([0.0] * channels)
     inputs = [graph.name(call, x), gamma, beta, graph.weight(mean), graph.weight(variance)]
     graph.emit(call, "BatchNormalization", inputs, epsilon=op.epsilon)
+    graph.note(rank=len(x.shape))
 
 
 def _activation(graph: Graph, call: Call, op: Activation) -> None:
@@ -189,8 +211,12 @@ def _threshold(graph: Graph, call: Call, threshold: float, value: float) -> None
 
 def _clipped(graph: Graph, call: Call, most: float, slope: float, threshold: float) -> None:
     if slope or (threshold and most != inf):
-        raise graph.refusal(call, f"with max_value={most}, negative_slope={slope}, threshold={threshold}")
-    if threshold:
+        x = graph.read(call)
+        above = graph.emit(call, "Greater", [*x, graph.constant(threshold)])
+        most_of_x = x[0] if most == inf else graph.emit(call, "Min", [*x, graph.constant(most)])
+        below = graph.emit(call, "Sub", [*x, graph.constant(threshold)]) if threshold else x[0]
+        graph.emit(call, "Where", [above, most_of_x, graph.emit(call, "Mul", [below, graph.constant(slope)])])
+    elif threshold:
         graph.emit(call, "ThresholdedRelu", graph.read(call), alpha=threshold)
     else:
         _bounded(graph, call, 0.0, most)
@@ -212,9 +238,11 @@ def _reshape(graph: Graph, call: Call, op: Reshape) -> None:
 
 
 def _affine(graph: Graph, call: Call, op: Affine) -> None:
-    scaled = graph.emit(call, "Mul", [*graph.read(call), graph.constant(op.scale)])
+    (x,) = graph.read(call)
+    if op.scale != 1 or not op.offset:
+        x = graph.emit(call, "Mul", [x, graph.constant(op.scale)])
     if op.offset:
-        graph.emit(call, "Add", [scaled, graph.constant(op.offset)])
+        graph.emit(call, "Add", [x, graph.constant(op.offset)])
 
 
 def _affine_channels(graph: Graph, call: Call, op: AffineChannels) -> None:
@@ -222,6 +250,7 @@ def _affine_channels(graph: Graph, call: Call, op: AffineChannels) -> None:
     channels = len(op.scales)
     numbers = list(op.scales), list(op.offsets), [0.0] * channels, [1.0] * channels
     graph.emit(call, "BatchNormalization", [*graph.read(call), *map(graph.constant, numbers)], epsilon=0.0)
+    graph.note(rank=len(call.output.shape))
 
 
 def _concatenated(graph: Graph, call: Call, op: Concatenate) -> None:
@@ -245,8 +274,138 @@ def _larger(graph: Graph, call: Call, op: UpSample2D) -> None:
     graph.emit(call, "Resize", [*graph.read(call), "", scales], **how)
 
 
+def _resampled(graph: Graph, call: Call, op: Resample) -> None:
+    """Products with a matrix from the left, of rows, and one from the right, of columns."""
+    found = matrices(call)
+    assert found is not None
+    rows, columns = found
+    y = graph.emit(call, "MatMul", [graph.constant(rows), *graph.read(call)])
+    graph.emit(call, "MatMul", [y, graph.constant(list(map(list, zip(*columns, strict=True))))])
+
+
+def _weighted(graph: Graph, call: Call, op: Weighted) -> None:
+    x, weight = call.inputs
+    operator = {"multiply": "Mul", "add": "Add"}[op.kind]
+    graph.emit(call, operator, [graph.name(call, x), graph.aligned_weight(weight, len(x.shape))])
+
+
+def _reduced(graph: Graph, call: Call, op: Reduce) -> None:
+    names, shape = graph.read(call), call.inputs[0].shape
+    x = names[0] if len(names) == 1 else graph.emit(call, "Mul", names)
+    axes = graph.constant([_axis(axis, len(shape)) for axis in op.axes])
+    y = graph.emit(call, {"mean": "ReduceMean", "sum": "ReduceSum"}[op.kind], [x, axes], keepdims=1)
+    if not op.keep:
+        kept = tuple(1 if axis in op.axes else length for axis, length in enumerate(shape))
+        graph.reshape(call, y, kept, call.output.shape)
+
+
+def _axis(axis: int, rank: int) -> int:
+    """An axis, counted without the batch axis, in ONNX' order."""
+    return 1 if axis == rank - 1 else axis + 2
+
+
+def _rsqrt(graph: Graph, call: Call, op: Rsqrt) -> None:
+    (x,) = graph.read(call)
+    if op.epsilon:
+        x = graph.emit(call, "Add", [x, graph.constant(op.epsilon)])
+    graph.emit(call, "Reciprocal", [graph.emit(call, "Sqrt", [x])])
+
+
+def _layer_normalized(graph: Graph, call: Call, op: LayerNormalization) -> None:
+    """With the channels last, as the operator wants it; without centering, as arithmetic."""
+    x, *given = call.inputs
+    rank, name = len(x.shape), graph.name(call, x)
+    if not op.centered:
+        axes = graph.constant([_axis(axis, rank) for axis in range(rank - op.axes, rank)])
+        squares = graph.emit(call, "ReduceMean", [graph.emit(call, "Mul", [name, name]), axes], keepdims=1)
+        root = graph.emit(call, "Sqrt", [graph.emit(call, "Add", [squares, graph.constant(op.epsilon)])])
+        _scaled_and_shifted(graph, call, graph.emit(call, "Div", [name, root]), op)
+        return
+    lengths = x.shape[rank - op.axes :]
+    gamma = graph.weight(given[0]) if op.scale else graph.constant(_ones(lengths))
+    beta = [graph.weight(given[-1])] if op.center else []
+    inputs = [graph.channels_last(call, name, rank), gamma, *beta]
+    y = graph.emit(call, "LayerNormalization", inputs, axis=-op.axes, epsilon=op.epsilon)
+    graph.channels_first(call, y, rank)
+
+
+def _ones(lengths: Sequence[int]) -> float | list[Any]:
+    return [_ones(lengths[1:])] * lengths[0] if lengths else 1.0
+
+
+def _group_normalized(graph: Graph, call: Call, op: GroupNormalization) -> None:
+    """Normalization of each group as if it were a channel: GroupNormalization scales groups up to opset 20."""
+    (x, *_), ones, zeros = call.inputs, [1.0] * op.groups, [0.0] * op.groups
+    rows = graph.emit(call, "Reshape", [graph.name(call, x), graph.constant([0, op.groups, -1])])
+    inputs = [rows, graph.constant(ones), graph.constant(zeros)]
+    y = graph.emit(call, "InstanceNormalization", inputs, epsilon=op.epsilon)
+    shape = graph.constant([0, x.shape[-1], *x.shape[:-1]])
+    _scaled_and_shifted(graph, call, graph.emit(call, "Reshape", [y, shape]), op)
+
+
+def _scaled_and_shifted(graph: Graph, call: Call, y: str, op: GroupNormalization | LayerNormalization) -> None:
+    """Append what gamma and beta do to a normalized value."""
+    (x, *given), operators = call.inputs, [*(["Mul"] if op.scale else []), *(["Add"] if op.center else [])]
+    for operator, weight in zip(operators, given, strict=True):
+        y = graph.emit(call, operator, [y, graph.aligned_weight(weight, len(x.shape))])
+
+
+def _broadcast(graph: Graph, call: Call, op: Broadcast) -> None:
+    """Nothing before operations that broadcast by themselves."""
+    if call.output is not graph.output and all(
+        _broadcasts(graph, call, reader) for reader in graph.network.reads(call.output)
+    ):
+        graph.skip(call, ARITHMETIC)
+    else:
+        graph.emit(call, "Expand", [*graph.read(call), graph.constant([1, op.shape[-1], *op.shape[:-1]])])
+
+
+def _broadcasts(graph: Graph, call: Call, reader: Call) -> bool:
+    """Whether a reader makes the same of the input of a broadcast as of its output."""
+    read = [call.inputs[0] if value is call.output else graph.source(value) for value in reader.inputs]
+    return isinstance(reader.op, ARITHMETIC) and common_shape(read) == reader.output.shape
+
+
+def _repeated(graph: Graph, call: Call, op: RepeatChannels) -> None:
+    """Nothing before depthwise convolutions, which are grouped ones."""
+    if call.output is not graph.output and graph.read_only_by(call.output, (DepthwiseConv2D,)):
+        graph.skip(call, (DepthwiseConv2D,))
+    else:
+        places = [place for place in range(call.inputs[0].shape[-1]) for _ in range(op.times)]
+        graph.emit(call, "Gather", [*graph.read(call), graph.constant(places)], axis=1)
+
+
+def _sparsemax(graph: Graph, call: Call) -> None:
+    """x − τ where that is positive; τ is the greatest (sum of the k greatest − 1) / k."""
+    (x,), length, rank = graph.read(call), call.output.shape[-1], len(call.output.shape)
+    ordered = graph.emit(call, "TopK", [x, graph.constant([length])], axis=1)
+    graph.note(unused=1)
+    sums = graph.emit(call, "CumSum", [ordered, graph.constant(1)])
+    less_1 = graph.emit(call, "Sub", [sums, graph.constant(1.0)])
+    levels = graph.emit(call, "Div", [less_1, graph.of_channels(range(1, length + 1), rank)])
+    level = graph.emit(call, "ReduceMax", [levels, graph.constant([1])], keepdims=1)
+    graph.emit(call, "Relu", [graph.emit(call, "Sub", [x, level])])
+
+
+def _squareplus(graph: Graph, call: Call, b: float) -> None:
+    (x,) = graph.read(call)
+    square = graph.emit(call, "Mul", [x, x])
+    root = graph.emit(call, "Sqrt", [graph.emit(call, "Add", [square, graph.constant(b)])])
+    graph.emit(call, "Mul", [graph.emit(call, "Add", [x, root]), graph.constant(0.5)])
+
+
+def _sparse_plus(graph: Graph, call: Call) -> None:
+    (x,) = graph.read(call)
+    above = graph.emit(call, "Greater", [x, graph.constant(1.0)])
+    half = graph.emit(call, "HardSigmoid", [x], alpha=0.5, beta=0.5)
+    graph.emit(call, "Where", [above, x, graph.emit(call, "Mul", [half, half])])
+
+
 def _softmax(graph: Graph, call: Call, op: Softmax) -> None:
-    graph.emit(call, graph.choice(call, SOFTMAXES, op.kind, "activation"), graph.read(call), axis=1)
+    if op.kind == "sparsemax":
+        _sparsemax(graph, call)
+    else:
+        graph.emit(call, graph.choice(call, SOFTMAXES, op.kind, "activation"), graph.read(call), axis=1)
 
 
 def _each(operator: str) -> Translator:
@@ -288,6 +447,9 @@ ACTIVATIONS: Mapping[str, Callable[..., object]] = {
     "soft_shrink": lambda graph, call, threshold: _shrink(graph, call, threshold, threshold),
     "softplus": _plain("Softplus"),
     "softsign": _plain("Softsign"),
+    "sparse_plus": _sparse_plus,
+    "sparse_sigmoid": _plain("HardSigmoid", alpha=0.5, beta=0.5),
+    "squareplus": _squareplus,
     "tanh_shrink": _tanh_shrink,
     "threshold": _threshold,
 }
@@ -304,7 +466,7 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Affine: _affine,
     AffineChannels: _affine_channels,
     AveragePool2D: _averaged,
-    Broadcast: lambda graph, call, op: graph.skip(call, ARITHMETIC),
+    Broadcast: _broadcast,
     Concatenate: _concatenated,
     Conv2D: _convolution,
     Conv2DTranspose: _transposed,
@@ -313,14 +475,20 @@ TRANSLATORS: Mapping[type[Op], Translator] = {
     Extreme: lambda graph, call, op: graph.emit(call, graph.choice(call, EXTREMES, op.kind, "kind"), graph.read(call)),
     FixedNormalization: _normalized,
     Frame: _framed,
+    GroupNormalization: _group_normalized,
     GlobalMaxPool2D: _largest_of_all,
+    LayerNormalization: _layer_normalized,
     MaxPool2D: _largest,
     Multiply: _each("Mul"),
-    RepeatChannels: lambda graph, call, op: graph.skip(call, (DepthwiseConv2D,)),
+    Reduce: _reduced,
+    RepeatChannels: _repeated,
+    Resample: _resampled,
     Reshape: _reshape,
+    Rsqrt: _rsqrt,
     Softmax: _softmax,
     Subtract: _each("Sub"),
     SwapLast: _swapped,
     UpSample2D: _larger,
+    Weighted: _weighted,
 }
 """Translators of operations: append nodes to the graph. The calls are not fused, so no operation has an activation."""

@@ -1,4 +1,4 @@
-"""ONNX Runtime's side of `benchmark --inference --against onnxruntime`: a script that imports only `onnx_model`.
+"""ONNX Runtime's side of `benchmark --inference --against onnxruntime`: a script that imports only how ONNX is built.
 
 It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`.
 
@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import onnxruntime
 
-from cnncli.interop.peers.onnx_model import built, drawn
+from cnncli.interop.onnx.proto import built
+from cnncli.interop.peers.drawn import drawn
 
 VARIANTS = ("run", "io_binding")
 WARM_UP = 3

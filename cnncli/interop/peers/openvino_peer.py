@@ -1,4 +1,4 @@
-"""OpenVINO's side of `benchmark --inference --against openvino`: a script that imports only `onnx_model`.
+"""OpenVINO's side of `benchmark --inference --against openvino`: a script that imports only how ONNX is built.
 
 It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`. OpenVINO computes in float32
 and on one batch at a time, as the others do; by itself it would choose bfloat16 where the processor has it.
@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import openvino
 
-from cnncli.interop.peers.onnx_model import built, drawn
+from cnncli.interop.onnx.proto import built
+from cnncli.interop.peers.drawn import drawn
 
 VARIANT = "float32"
 WARM_UP = 3

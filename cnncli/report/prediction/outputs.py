@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -13,7 +13,9 @@ from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.training.decisions.decision import NONE, UNKNOWN, Decision
 from cnncli.training.metrics.statistics import class_names, class_numbers
-from cnncli.training.prediction import Prediction
+
+if TYPE_CHECKING:
+    from cnncli.training.prediction import Prediction
 
 Array = np.ndarray[Any, Any]
 
@@ -44,7 +46,7 @@ class Reader(Protocol):
     def columns(self) -> Sequence[str]:
         """What `cells` go below, in a table whose first column is the file."""
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         """Interpret the output, which must not be None."""
 
 
@@ -86,7 +88,7 @@ class Classes:
     def columns(self) -> Sequence[str]:
         return ["predicted", *self.classes]
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         assert prediction.output is not None
         output = prediction.output
         shares = output if len(output) > 1 else np.array([1 - output[0], output[0]])
@@ -110,7 +112,7 @@ class Labels:
     def columns(self) -> Sequence[str]:
         return ["predicted", *self.classes]
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         assert prediction.output is not None
         output = prediction.output
         numbers, ranked = [number(share) for share in output], _ranked(self.classes, output)
@@ -134,7 +136,7 @@ class Numbers:
     def columns(self) -> Sequence[str]:
         return self.classes
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         assert prediction.output is not None
         values = [number(value) for value in prediction.output]
         pairs = list(zip(self.classes, map(float, prediction.output), strict=True))
@@ -151,7 +153,7 @@ class Mask:
     def columns(self) -> Sequence[str]:
         return ["predicted", *self.classes]
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         assert prediction.output is not None
         pixels = prediction.output.reshape(-1, prediction.output.shape[-1])
         shares = (np.bincount(class_numbers(pixels), minlength=len(self.classes)) / len(pixels)).astype(np.float32)
@@ -167,7 +169,7 @@ class Reconstruction:
     classes: Sequence[str] = ()
     columns: Sequence[str] = ("error", "minimum", "mean", "maximum")
 
-    def answer(self, prediction: Prediction) -> Answer:
+    def answer(self, prediction: "Prediction") -> Answer:
         fed, output = prediction.fed, prediction.output
         assert fed is not None
         assert output is not None

@@ -223,9 +223,13 @@ class Nadam(OfMoments):
 
     def numbers(self, step: int, rate: float) -> Sequence[float]:
         now, following = (self.beta_1 * (1 - 0.5 * 0.96**t) for t in (step, step + 1))
-        product = self.beta_1**step * _WARMTH[min(step, len(_WARMTH)) - 1]  # product of all μ so far
+        product = self.product(step)
         of_m, of_g = rate * following / (1 - product * following), rate * (1 - now) / (1 - product)
         return (of_m, of_g, 1 / (1 - self.beta_2**step), self.epsilon, 1 - self.beta_1, 1 - self.beta_2)
+
+    def product(self, step: int) -> float:
+        """μ₁ · … · μₜ at update t = `step`."""
+        return self.beta_1**step * _WARMTH[min(step, len(_WARMTH)) - 1] if step else 1.0
 
 
 _WARMTH = tuple(accumulate((1 - 0.5 * 0.96**t for t in range(1, 1000)), mul))

@@ -64,7 +64,7 @@ def save(path: Path, model: ModelFile) -> None:
     }
     metadata["seal"] = model_file.seal(starmap(_plain, tensors.items()), metadata)
     content = serialize({name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}, metadata)
-    atomic.write(path, _ordered(content))
+    atomic.write(path, ordered(content))
 
 
 def load(path: Path) -> ModelFile:
@@ -87,7 +87,7 @@ def load(path: Path) -> ModelFile:
     return ModelFile(weights, {key: text for key, text in about.texts.items() if key not in own}, tensors, path)
 
 
-def _ordered(content: bytes) -> bytes:
+def ordered(content: bytes) -> bytes:
     """The same file with sorted metadata: safetensors' order differs between processes."""
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])

@@ -1,0 +1,1 @@
+"""Trained models as files of other programs, one module per format."""
