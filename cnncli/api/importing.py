@@ -49,9 +49,9 @@ def import_model(
 ) -> ImportedModel:
     """Import a network with its weights, and write a spec and a model file into a new folder.
 
-    path: a Keras archive (.keras). changes: of the spec's `data`, as `--set` takes them ("data.rescale=1"). classes:
-    names of the classes, in the order of the outputs. image_size: height and width of the images, if the network leaves
-    them open.
+    path: a Keras archive (.keras) or an ONNX file (.onnx). changes: of the spec's `data`, as `--set` takes them
+    ("data.rescale=1"). classes: names of the classes, in the order of the outputs. image_size: height and width of the
+    images, if the network leaves them open.
 
     Raises UsageError that lists every layer that can't be imported, CnncliError for a damaged file; nothing is written
     then.
@@ -62,9 +62,9 @@ def import_model(
     if other := next((change for change in changes if not change.startswith(CHANGED)), None):
         raise UsageError(f"import changes keys of `data` only, such as data.rescale=1; received {other}")
     draft, refusals = _reader(source)(source, image_size)
-    from cnncli.interop.incoming.network import imported
+    from cnncli.interop.incoming.network import imported, with_output
 
-    found = imported(source, draft, refusals)
+    found = with_output(imported(source, draft, refusals))
     text, spec = _spec(found, source, folder, changes)
     _check_classes(classes, found.lowered.output.shape[-1])
     _write(folder, text, spec, found, classes)
@@ -85,7 +85,11 @@ def _reader(path: Path) -> Reader:
         from cnncli.interop.keras.reading import read
 
         return read
-    raise UsageError(f"{path}: import reads .keras; received {ending or 'no ending'}")
+    if ending == ".onnx":
+        from cnncli.interop.onnx.reading import read as read_onnx
+
+        return read_onnx
+    raise UsageError(f"{path}: import reads .keras and .onnx; received {ending or 'no ending'}")
 
 
 def _refuse_used(folder: Path) -> None:

@@ -64,7 +64,7 @@ def command(
 ) -> None:
     """Import a network with its weights, as a spec and a model file.
 
-    FILE is a Keras archive (.keras). It is read as data: no code in it runs, and no other file is opened. DIR then is
+    FILE is a Keras archive (.keras) or an ONNX file (.onnx). It is read as data: no code in it runs, and no other file is opened. DIR then is
     a MODEL for every command, and DIR/spec.yaml trains it. What can't be imported is listed layer by layer.
     """
     found = import_model(file, output, changes, classes=classes, image_size=image_size)

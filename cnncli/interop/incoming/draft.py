@@ -45,6 +45,10 @@ class Draft:
         return replace(self, entries=entries)
 
 
+class UnsupportedError(Exception):
+    """Something has no counterpart here; the message says what, for the layer, node or section that has it."""
+
+
 class Names:
     """Names of layers for a spec, each given once."""
 

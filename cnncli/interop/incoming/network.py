@@ -1,7 +1,7 @@
 """From a draft to a model with weights: every layer, shape and array is validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -14,7 +14,6 @@ from cnncli.layers.core import Flatten
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.layers.layer import Layer
 from cnncli.layers.vocabulary import layers
-from cnncli.ops.ir import Shape
 from cnncli.system import memory
 
 
@@ -38,13 +37,6 @@ def imported(path: object, draft: Draft, refusals: Refusals) -> Imported:
     if not nodes:
         raise CnncliError(f"{path}: the network has no layers")
     model, lowered = _lowered(path, Model(draft.input_shape, tuple(nodes)), refusals)
-    notes = list(draft.notes)
-    if not _is_output(lowered.output.shape, model.input_shape):
-        notes.append(
-            f"Flattened: the output, {list(lowered.output.shape)}, which here is a vector, or as large as images."
-        )
-        last = Node(Names({node.name for node in nodes}).unique("flattened"), Flatten(), (nodes[-1].name,))
-        model, lowered = _lowered(path, Model(draft.input_shape, (*nodes, last)), refusals)
     given = {f"{entry.name}/{own}": array for entry in draft.entries for own, array in entry.weights.items()}
     weights = {}
     for parameter in lowered.parameters:
@@ -54,7 +46,19 @@ def imported(path: object, draft: Draft, refusals: Refusals) -> Imported:
         weights[parameter.name] = finite(path, parameter.name, array, parameter.weight.shape)
     if given:
         raise CnncliError(f"{path}: the layer of the weight {next(iter(given))} has no such weight")
-    return Imported(model, lowered, weights, draft.compiled, tuple(notes))
+    return Imported(model, lowered, weights, draft.compiled, tuple(draft.notes))
+
+
+def with_output(found: Imported) -> Imported:
+    """The network with an output that a spec's may have: a vector, or one for each pixel; another is flattened."""
+    output, image = found.lowered.output.shape, found.model.input_shape
+    if len(output) == 1 or (len(output) == len(image) == 3 and output[:2] == image[:2]):
+        return found
+    nodes = found.model.nodes
+    last = Node(Names({node.name for node in nodes}).unique("flattened"), Flatten(), (nodes[-1].name,))
+    model = Model(image, (*nodes, last))
+    note = f"The output, {list(output)}, is flattened: it is to be a vector, or an image of the input's size."
+    return replace(found, model=model, lowered=lower(model), notes=(*found.notes, note))
 
 
 def _lowered(path: object, model: Model, refusals: Refusals) -> tuple[Model, Lowered]:
@@ -62,11 +66,6 @@ def _lowered(path: object, model: Model, refusals: Refusals) -> tuple[Model, Low
     lowered = lower(model, report=lambda node, error: refusals.add(node.name, kinds[node.name], str(error)))
     refusals.raise_any(path)
     return model, lowered
-
-
-def _is_output(output: Shape, image: Shape) -> bool:
-    """Whether a spec's network may have such an output: a vector, or one for each pixel."""
-    return len(output) == 1 or (len(output) == len(image) == 3 and output[:2] == image[:2])
 
 
 def finite(path: object, name: str, array: Array, shape: tuple[int, ...]) -> Array:

@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from cnncli.errors import CnncliError
 from cnncli.graph.model import INPUT
-from cnncli.interop.incoming.draft import MOST_LAYERS, Array, Draft, Entry, Names, Refusals, needed
+from cnncli.interop.incoming.draft import MOST_LAYERS, Array, Draft, Entry, Names, Refusals, UnsupportedError, needed
 from cnncli.interop.keras.operations import operation
-from cnncli.interop.keras.serialized import UnsupportedError, arguments, check_dtype, class_of
+from cnncli.interop.keras.serialized import arguments, check_dtype, class_of
 from cnncli.layers.vocabulary import layers
 from cnncli.ops.ir import Shape
 

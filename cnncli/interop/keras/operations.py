@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnncli.interop.keras.serialized import UnsupportedError
+from cnncli.interop.incoming.draft import UnsupportedError
 from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.declarations.declaration import snake_case
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from cnncli.interop.incoming.draft import Array, Draft, Refusals
+from cnncli.interop.incoming.draft import Array, Draft, Refusals, UnsupportedError
 from cnncli.interop.incoming.text import short
 from cnncli.interop.keras.archive import opened
 from cnncli.interop.keras.config import Reader
-from cnncli.interop.keras.serialized import UnsupportedError, plain
+from cnncli.interop.keras.serialized import plain
 from cnncli.interop.keras.stored import Stored
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.sections import CompileSection

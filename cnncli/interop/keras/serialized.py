@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from cnncli.interop.incoming.draft import UnsupportedError
 from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declarations.declaration import Registry
@@ -30,10 +31,6 @@ FLOATS = ("float32", "mixed_float16", "mixed_bfloat16")
 """Policies whose weights are float32."""
 NOT_ARGUMENTS = ("name", "dtype", "seed", "batch_input_shape", "batch_shape", "build_input_shape")
 CODE = ("__lambda__", "Lambda")
-
-
-class UnsupportedError(Exception):
-    """Something has no counterpart; the message says what, for the layer or section that has it."""
 
 
 def is_own(value: Mapping[str, Any]) -> bool:
