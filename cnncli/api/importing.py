@@ -1,15 +1,17 @@
 """Importing networks of other frameworks: a file becomes a folder with a spec and a model file."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
 from cnncli.errors import CnncliError, UsageError, reason
-from cnncli.spec.spec import Spec, parse
+from cnncli.hints import MODEL_ENDING
+from cnncli.spec.spec import Spec, load, parse
 from cnncli.system.atomic import write
 from cnncli.training.runs.past_runs import MODEL_FILES, SPEC
 
@@ -23,6 +25,8 @@ Reader = Callable[[Path, Size | None], "tuple[Draft, Refusals]"]
 CHANGED = "data."
 """The section that changes may be of: the network and its weights are the file's."""
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")
+HDF5 = (".h5", ".hdf5")
+ALONE = "has weights alone: say whose with --spec SPEC, a spec with the same layers"
 PICKLED = "such files can run code when they are read: save {} instead"
 
 
@@ -44,12 +48,14 @@ def import_model(
     output: "PathLike",
     changes: Iterable[str] = (),
     *,
+    spec: "PathLike | None" = None,
     classes: Sequence[str] = (),
     image_size: Size | None = None,
 ) -> ImportedModel:
     """Import a network with its weights, and write a spec and a model file into a new folder.
 
-    path: a Keras archive (.keras) or an ONNX file (.onnx). changes: of the spec's `data`, as `--set` takes them
+    path: a Keras archive (.keras), an older Keras model (.h5) or an ONNX file (.onnx); or weights alone (.weights.h5,
+    .h5, .safetensors) for the network of `spec`. changes: of the spec's `data`, as `--set` takes them
     ("data.rescale=1"). classes: names of the classes, in the order of the outputs. image_size: height and width of the
     images, if the network leaves them open.
 
@@ -61,26 +67,58 @@ def import_model(
     changes = list(changes)
     if other := next((change for change in changes if not change.startswith(CHANGED)), None):
         raise UsageError(f"import changes keys of `data` only, such as data.rescale=1; received {other}")
-    draft, refusals = _reader(source)(source, image_size)
-    from cnncli.interop.incoming.network import imported, with_output
+    data: dict[str, object] = {}
+    if spec is not None:
+        given = load(Path(spec), check_data=False)
+        found, data = _weights(source, given), _data(given, folder)
+    else:
+        from cnncli.interop.incoming.network import imported, with_output
 
-    found = with_output(imported(source, draft, refusals))
-    text, spec = _spec(found, source, folder, changes)
+        draft, refusals = _reader(source)(source, image_size)
+        found = with_output(imported(source, draft, refusals))
+    text, made = _spec(found, source, folder, data, changes)
     _check_classes(classes, found.lowered.output.shape[-1])
-    _write(folder, text, spec, found, classes)
+    _write(folder, text, made, found, classes)
     return ImportedModel(
-        folder, spec, len(found.model.nodes), sum(array.size for array in found.weights.values()), found.notes
+        folder, made, len(found.model.nodes), sum(array.size for array in found.weights.values()), found.notes
     )
 
 
-def _reader(path: Path) -> Reader:
-    """What reads the file, by its ending."""
+def _ending(path: Path) -> str:
+    """The ending of a file that exists and may be read. Raises UsageError for others."""
     ending = path.suffix.lower()
     if ending in PICKLES:
         what = "a .keras archive, ONNX, or the weights as safetensors"
         raise UsageError(f"{path}: {PICKLED.format(what)}")
     if not path.exists():
         raise UsageError(f"there is no file '{path}'")
+    return ending
+
+
+def _weights(path: Path, given: Spec) -> "Imported":
+    """The network of a spec with the weights of a file."""
+    ending = _ending(path)
+    from cnncli.interop.incoming.onto import counted, onto
+    from cnncli.interop.incoming.text import brief
+    from cnncli.interop.keras.config import snake_case
+
+    numbered = counted({node.name: snake_case(type(node.layer).__name__) for node in given.model.nodes})
+    if ending in HDF5:
+        from cnncli.interop.keras.weight_files import layers
+
+        found = onto(path, given.model, layers(path), numbered)
+    elif ending == MODEL_ENDING:
+        from cnncli.interop.incoming import tensors
+
+        found = onto(path, given.model, tensors.layers(tensors.read(path)), numbered)
+    else:
+        raise UsageError(f"{path}: with --spec import reads weights (.weights.h5, .h5, .safetensors)")
+    return replace(found, compiled=brief(given.compile))
+
+
+def _reader(path: Path) -> Reader:
+    """What reads the file, by its ending."""
+    ending = _ending(path)
     if ending == ".keras":
         from cnncli.interop.keras.reading import read
 
@@ -89,7 +127,13 @@ def _reader(path: Path) -> Reader:
         from cnncli.interop.onnx.reading import read as read_onnx
 
         return read_onnx
-    raise UsageError(f"{path}: import reads .keras and .onnx; received {ending or 'no ending'}")
+    if ending in HDF5:
+        from cnncli.interop.keras.weight_files import read as read_hdf5
+
+        return read_hdf5
+    if ending == MODEL_ENDING:
+        raise UsageError(f"{path}: {ALONE}")
+    raise UsageError(f"{path}: import reads .keras, .h5 and .onnx; received {ending or 'no ending'}")
 
 
 def _refuse_used(folder: Path) -> None:
@@ -101,17 +145,30 @@ def _refuse_used(folder: Path) -> None:
         raise UsageError(f"-o must be a new or empty folder; '{folder}' exists")
 
 
-def _spec(found: "Imported", source: Path, folder: Path, changes: list[str]) -> tuple[str, Spec]:
-    """The text of the spec, and the spec."""
+def _data(given: Spec, folder: Path) -> dict[str, object]:
+    """The `data` of a spec for another folder, to which paths are relative."""
+    from cnncli.interop.incoming.text import brief
+
+    found = {"rescale": given.data.rescale, **brief(given.data)}
+    dataset = given.data.dataset
+    if isinstance(dataset, str) and given.path is not None and (given.path.parent / dataset).exists():
+        found["dataset"] = os.path.relpath((given.path.parent / dataset).resolve(), folder.resolve())
+    return found
+
+
+def _spec(
+    found: "Imported", source: Path, folder: Path, data: Mapping[str, object], changes: list[str]
+) -> tuple[str, Spec]:
+    """The text of the spec, and the spec. `data`: keys of that section, if they are known."""
     from cnncli.interop.incoming.text import brief, spec_text
 
     def text(data: Mapping[str, object]) -> str:
         return spec_text(found, name=folder.resolve().name or "imported", weights=MODEL_FILES[0], head=head, data=data)
 
     head = f"Imported from {source.name}. It begins with the weights in {MODEL_FILES[0]}."
-    spec = _parsed(text({}), folder, changes)
+    spec = _parsed(text(data), folder, changes)
     if not changes:
-        return text({}), spec
+        return text(data), spec
     changed = text({"rescale": "auto", **brief(spec.data)})
     return changed, _parsed(changed, folder, ())
 

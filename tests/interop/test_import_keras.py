@@ -2,6 +2,8 @@
 
 import io
 import json
+import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -31,11 +33,11 @@ def outputs_of(folder, given):
     return found
 
 
-@pytest.mark.parametrize("name", ["nested", "operations"])
-def test_an_imported_archive_has_the_outputs_of_keras(name, tmp_path):
-    found = import_model(FOLDER / f"{name}.keras", tmp_path / "imported")
+@pytest.mark.parametrize("name", ["nested.keras", "nested.h5", "operations.keras", "operations.h5"])
+def test_an_imported_model_has_the_outputs_of_keras(name, tmp_path):
+    found = import_model(FOLDER / name, tmp_path / "imported")
     with np.load(FOLDER / "outputs.npz") as arrays:
-        expected = arrays[name]
+        expected = arrays[name.partition(".")[0]]
     given = image(*found.spec.model.input_shape)
     np.testing.assert_allclose(outputs_of(found.path, given), expected, rtol=0, atol=1e-5)
 
@@ -242,7 +244,7 @@ def test_archives_that_are_damaged_bombs_or_something_else_are_refused(tmp_path)
         "outside.keras": (outside.getvalue(), "it has no config.json"),
         "weights.pt": (b"PK", "can run code"),
         "model.pkl": (b"\x80", "can run code"),
-        "model.tflite": (b"", "import reads .keras"),
+        "model.tflite": (b"", "import reads .keras, .h5 and .onnx"),
     }
     for name, (content, why) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -251,3 +253,35 @@ def test_archives_that_are_damaged_bombs_or_something_else_are_refused(tmp_path)
     with pytest.raises(UsageError, match="there is no file"):
         import_model(tmp_path / "none.keras", tmp_path / "imported")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(cases)
+
+
+def test_weights_alone_are_paired_by_name_class_or_order(tmp_path):
+    whole = import_model(FOLDER / "nested.h5", tmp_path / "whole")
+    text = (whole.path / "spec.yaml").read_text()
+    (tmp_path / "flat.yaml").write_text(re.sub("body/|features/", "", text))
+    (tmp_path / "renamed.yaml").write_text(
+        re.sub(r"(name|inputs): (\[?)", r"\1: \2my_", text).replace(", body", ", my_body")
+    )
+    shutil.copy(whole.path / "best.safetensors", tmp_path)
+    (tmp_path / "other.yaml").write_text(text.replace("units: 3", "units: 4").replace("classes: 3", "classes: 4"))
+    cases = {
+        ("nested.weights.h5", "whole/spec.yaml"): "Weights were paired by name.",
+        ("nested.weights.h5", "flat.yaml"): "Weights were paired by name.",
+        ("best.safetensors", "renamed.yaml"): "Weights were paired by order.",
+    }
+    for number, ((file, spec), note) in enumerate(cases.items()):
+        path = tmp_path / file if file.endswith(".safetensors") else FOLDER / file
+        found = import_model(path, tmp_path / str(number), spec=tmp_path / spec)
+        assert found.notes == (note,)
+        weights, expected = (cnncli.load(folder).weights().values() for folder in (found.path, whole.path))
+        assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
+    for file in ("nested.weights.h5", "operations.weights.h5"):
+        with pytest.raises(CnncliError, match="layers do not fit the 4 with weights"):
+            import_model(FOLDER / file, tmp_path / "none", spec=tmp_path / "other.yaml")
+    for path in (FOLDER / "nested.weights.h5", tmp_path / "best.safetensors"):
+        with pytest.raises(UsageError, match="weights alone"):
+            import_model(path, tmp_path / "none")
+    (tmp_path / "cut.safetensors").write_bytes((tmp_path / "best.safetensors").read_bytes()[:-20])
+    with pytest.raises(CnncliError, match="is damaged or no safetensors file"):
+        import_model(tmp_path / "cut.safetensors", tmp_path / "none", spec=whole.path / "spec.yaml")
+    assert not (tmp_path / "none").exists()

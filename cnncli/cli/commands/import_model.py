@@ -42,6 +42,7 @@ def _classes(ctx: click.Context, param: click.Parameter, value: str | None) -> t
 @click.option(
     "-o", "--output", required=True, metavar="DIR", type=click.Path(path_type=Path), help="New or empty folder."
 )
+@click.option("--spec", type=click.Path(path_type=Path), help="Take the network of this spec, and weights of FILE.")
 @click.option(
     "--image-size", metavar="HEIGHT,WIDTH", callback=_size, help="Size of the images, if the network leaves it open."
 )
@@ -57,6 +58,7 @@ def command(
     *,
     file: Path,
     output: Path,
+    spec: Path | None,
     image_size: tuple[int, int] | None,
     classes: tuple[str, ...],
     changes: tuple[str, ...],
@@ -64,10 +66,11 @@ def command(
 ) -> None:
     """Import a network with its weights, as a spec and a model file.
 
-    FILE is a Keras archive (.keras) or an ONNX file (.onnx). It is read as data: no code in it runs, and no other file is opened. DIR then is
-    a MODEL for every command, and DIR/spec.yaml trains it. What can't be imported is listed layer by layer.
+    FILE is a Keras archive (.keras), an older Keras model (.h5) or an ONNX file (.onnx); with --spec also weights alone
+    (.weights.h5, .safetensors). It is read as data: no code in it runs, and no other file is opened. DIR then is a
+    MODEL for every command, and DIR/spec.yaml trains it. What can't be imported is listed layer by layer.
     """
-    found = import_model(file, output, changes, classes=classes, image_size=image_size)
+    found = import_model(file, output, changes, spec=spec, classes=classes, image_size=image_size)
     if as_json:
         echo_json(
             {

@@ -101,6 +101,8 @@ class Reader:
             before = len(self.entries)
             if _is_operation(layer):
                 made[node] = self._operation(layer, calls[node], made, called)
+            elif any(not _is_of_tensors(value) for value in _arguments_of(calls[node])):
+                raise UnsupportedError(f"{node[0]} is called with something else than outputs of layers")
             else:
                 made[node] = self._layer(layer, where, called, [str(source) for source in sources])
             if node[1] and any(entry.weights for entry in self.entries[before:]):
@@ -218,8 +220,14 @@ def snake_case(name: str) -> str:
 
 
 def _is_operation(layer: Mapping[str, Any]) -> bool:
-    """Whether it is a function such as `x + 3`, which Keras does not count among layers."""
-    return ".ops." in f"{layer.get('module')}."
+    """Whether it is a function such as `x + 3`, which Keras does not count among layers.
+
+    A layer's configuration says whether it trains and its dtype; HDF5 files name no modules.
+    """
+    if "module" in layer:
+        return ".ops." in f"{layer['module']}."
+    config = _mapping(layer, "config")
+    return layer.get("class_name") not in MODELS and not {"trainable", "dtype"} & set(config)
 
 
 def _ordered(calls: Mapping[Node, Any], inputs: Sequence[str]) -> Iterator[Node]:
@@ -260,6 +268,12 @@ def _arguments_of(call: Any) -> list[Any]:
 def _tensors(call: Any) -> list[Node]:
     """The outputs of layers among the arguments of a call."""
     return [tensor for value in _arguments_of(call) for tensor in _in(value)]
+
+
+def _is_of_tensors(value: Any) -> bool:
+    """Whether a value is an output of a layer, or a list of these."""
+    listed = value if isinstance(value, list) else [value]
+    return bool(listed) and all(_tensor(each) is not None for each in listed)
 
 
 def _in(value: Any) -> Iterator[Node]:

@@ -76,8 +76,8 @@ def plain(value: Any) -> Any:
         return config.get("value")
     if name == "function":
         return config
-    registry = _registry(str(value.get("module", "")))
-    cls = registry.find(name) if registry is not None else None
+    registries = [_registry(str(value["module"]))] if "module" in value else [*REGISTRIES.values()]  # Keras 2 has none
+    cls = next((found for one in registries if one is not None and (found := one.find(name)) is not None), None)
     if cls is None:
         raise UnsupportedError(f"{name} is not supported")
     return {cls.__name__: arguments(cls, config or {})}
