@@ -26,7 +26,6 @@ CHANGED = "data."
 """The section that changes may be of: the network and its weights are the file's."""
 PICKLES = (".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".bin", ".joblib")
 HDF5 = (".h5", ".hdf5")
-ALONE = "has weights alone: say whose with --spec SPEC, a spec with the same layers"
 PICKLED = "such files can run code when they are read: save {} instead"
 
 
@@ -76,6 +75,7 @@ def import_model(
 
         draft, refusals = _reader(source)(source, image_size)
         found = with_output(imported(source, draft, refusals))
+        data = dict(found.data)
     text, made = _spec(found, source, folder, data, changes)
     _check_classes(classes, found.lowered.output.shape[-1])
     _write(folder, text, made, found, classes)
@@ -132,8 +132,10 @@ def _reader(path: Path) -> Reader:
 
         return read_hdf5
     if ending == MODEL_ENDING:
-        raise UsageError(f"{path}: {ALONE}")
-    raise UsageError(f"{path}: import reads .keras, .h5 and .onnx; received {ending or 'no ending'}")
+        from cnncli.interop.torch.reading import read as read_torch
+
+        return read_torch
+    raise UsageError(f"{path}: import reads .keras, .h5, .onnx and .safetensors; received {ending or 'no ending'}")
 
 
 def _refuse_used(folder: Path) -> None:

@@ -244,7 +244,7 @@ def test_archives_that_are_damaged_bombs_or_something_else_are_refused(tmp_path)
         "outside.keras": (outside.getvalue(), "it has no config.json"),
         "weights.pt": (b"PK", "can run code"),
         "model.pkl": (b"\x80", "can run code"),
-        "model.tflite": (b"", "import reads .keras, .h5 and .onnx"),
+        "model.tflite": (b"", "import reads .keras, .h5, .onnx"),
     }
     for name, (content, why) in cases.items():
         (tmp_path / name).write_bytes(content)
@@ -279,7 +279,7 @@ def test_weights_alone_are_paired_by_name_class_or_order(tmp_path):
         with pytest.raises(CnncliError, match="layers do not fit the 4 with weights"):
             import_model(FOLDER / file, tmp_path / "none", spec=tmp_path / "other.yaml")
     for path in (FOLDER / "nested.weights.h5", tmp_path / "best.safetensors"):
-        with pytest.raises(UsageError, match="weights alone"):
+        with pytest.raises(UsageError, match="has weights alone"):
             import_model(path, tmp_path / "none")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "best.safetensors").read_bytes()[:-20])
     with pytest.raises(CnncliError, match="is damaged or no safetensors file"):

@@ -31,14 +31,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Draft:
-    """Layers in topological order, the output last. `compiled`: the keys of `compile` as plain data, where they are
-    known. `notes`: what is not taken over, for people.
+    """Layers in topological order, the output last. `compiled`, `data`: keys of these sections as plain data, where
+    they are known. `notes`: what is not taken over, for people.
     """
 
     input_shape: Shape
     entries: Sequence[Entry]
     compiled: Mapping[str, Any] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    data: Mapping[str, Any] = field(default_factory=dict)
 
     def replaced(self, entries: Sequence[Entry]) -> "Draft":
         """The draft with other layers."""
@@ -57,8 +58,12 @@ class Names:
 
     def unique(self, name: str) -> str:
         """A name like this one, of letters, digits, _ and -, with / between its parts."""
-        parts = [re.sub(r"[^A-Za-z0-9_-]+", "_", part) for part in name.split("/")]
-        parts = [part if re.match("[A-Za-z_]", part) else f"_{part}" for part in parts if part.strip("_-")]
+        parts: list[str] = []
+        for part in (re.sub(r"[^A-Za-z0-9_-]+", "_", part) for part in name.split("/")):
+            if re.match("[A-Za-z_]", part):
+                parts.append(part)
+            elif part:  # a number belongs to the part before it: layer1.0 → layer1_0
+                parts.append(f"{parts.pop() if parts else ''}_{part}")
         stem = found = "/".join(parts) or "layer"
         number = 0
         while found in self.taken:

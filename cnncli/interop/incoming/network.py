@@ -1,7 +1,7 @@
 """From a draft to a model with weights: every layer, shape and array is validated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -26,6 +26,7 @@ class Imported:
     weights: Mapping[str, Array]
     compiled: Mapping[str, Any]
     notes: tuple[str, ...]
+    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 def imported(path: object, draft: Draft, refusals: Refusals) -> Imported:
@@ -46,7 +47,7 @@ def imported(path: object, draft: Draft, refusals: Refusals) -> Imported:
         weights[parameter.name] = finite(path, parameter.name, array, parameter.weight.shape)
     if given:
         raise CnncliError(f"{path}: the layer of the weight {next(iter(given))} has no such weight")
-    return Imported(model, lowered, weights, draft.compiled, tuple(draft.notes))
+    return Imported(model, lowered, weights, draft.compiled, tuple(draft.notes), draft.data)
 
 
 def with_output(found: Imported) -> Imported:
