@@ -66,10 +66,10 @@ def command(
 ) -> None:
     """Import a network with its weights, as a spec and a model file.
 
-    FILE is a Keras archive (.keras), an older Keras model (.h5), an ONNX file (.onnx) or the state dict of a torchvision
-    network (.safetensors); with --spec, weights alone (.weights.h5, .safetensors). It is read as data: no code in it
-    runs, and no other file is opened. DIR then is a MODEL for every command, and DIR/spec.yaml trains it. What can't be
-    imported is listed layer by layer.
+    FILE is a Keras archive (.keras), an older Keras model (.h5), an ONNX file (.onnx) or the state dict of a network
+    of torchvision (.safetensors); with --spec, weights alone (.weights.h5, .safetensors). It is read as data: no code
+    in it runs, and no other file is opened. DIR then is a MODEL for every command, and DIR/spec.yaml trains it. What
+    can't be imported is listed layer by layer.
     """
     found = import_model(file, output, changes, spec=spec, classes=classes, image_size=image_size)
     if as_json:
