@@ -3,16 +3,18 @@
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from cnncli.api.targets import carried_spec, find_model
 from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.hints import MODEL_ENDING
 from cnncli.spec.spec import Spec, load, parse
 from cnncli.system.atomic import write
+from cnncli.training.runs import model_file
 from cnncli.training.runs.past_runs import MODEL_FILES, SPEC
 
 if TYPE_CHECKING:
@@ -216,6 +218,36 @@ def _folder(folder: Path) -> Iterator[None]:
         if made:
             folder.rmdir()
         raise
+
+
+@dataclass(frozen=True)
+class Base:
+    """A network to begin another one with: its spec, and its model file."""
+
+    spec: Spec
+    file: Path
+
+
+def open_base(path: "PathLike", folder: Path) -> Base:
+    """A trained or imported network; a file of another framework is imported into the new folder first.
+
+    Raises UsageError and CnncliError as `import_model`, and for a folder without a model.
+    """
+    source = Path(path)
+    if source.is_dir():
+        file = find_model(source).file
+    elif source.suffix == MODEL_ENDING and _is_own(source):
+        file = source
+    else:
+        file = import_model(source, folder).path / MODEL_FILES[0]
+    return Base(carried_spec(model_file.about(file), training=False), file)
+
+
+def _is_own(path: Path) -> bool:
+    """Whether it is a model file of ours."""
+    with suppress(CnncliError):
+        return bool(model_file.about(path).texts)
+    return False
 
 
 def next_steps(found: ImportedModel) -> Iterator[str]:

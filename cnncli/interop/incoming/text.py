@@ -1,10 +1,10 @@
 """The spec of an imported network as YAML for people: defaults, and inputs that are the layer above, are left out."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cnncli.datasets.sources.synthetic import EDGES, FORMS, GROUNDS, LARGEST_SIDE, MOST_CHANNELS, SMALLEST_SIDE
-from cnncli.graph.model import INPUT
+from cnncli.graph.model import INPUT, Node
 from cnncli.interop.incoming.network import Imported
 from cnncli.layers.activation_functions import ActivationFunction
 from cnncli.layers.declarations.declaration import Declaration
@@ -34,7 +34,7 @@ def spec_text(found: Imported, *, name: str, weights: str, head: str, data: Mapp
         f"  input_shape: {flow(list(found.model.input_shape))}",
         f"  weights: {scalar(weights)}",
         "  layers:",
-        *_layers(found),
+        *node_lines(found.model.nodes),
         "compile:",
         *(f"  {key}: {flow(value)}" for key, value in compiled.items()),
         "fit:",
@@ -96,9 +96,10 @@ def _last_activation(found: Imported) -> str:
     return activation.name if isinstance(activation, ActivationFunction) else type(layer).__name__.lower()
 
 
-def _layers(found: Imported) -> Iterator[str]:
+def node_lines(nodes: Sequence[Node]) -> Iterator[str]:
+    """The entries of `layers`."""
     previous = INPUT
-    for node in found.model.nodes:
+    for node in nodes:
         inputs = {} if node.inputs == (previous,) else {"inputs": list(node.inputs)}
         arguments = {"name": node.name, **inputs, **brief(node.layer)}
         yield from wrapped(f"{type(node.layer).__name__}: {flow(arguments)}", "    - ", "        ")
