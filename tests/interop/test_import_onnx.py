@@ -2,6 +2,7 @@
 
 import re
 import struct
+from math import erf
 
 import numpy as np
 import pytest
@@ -239,6 +240,25 @@ def test_channels_are_moved_by_names_of_axes_alone_where_nothing_depends_on_them
     content = model([*turned, node("Relu", ["b"], ["y"])], {}, (1, 4, 5, 3))
     draft, _ = reading.draft("test", messages.model(memoryview(content)))
     assert [entry.kind for entry in draft.entries] == ["ReLU"]
+
+
+@pytest.mark.parametrize("halved", ["last", "first", "elsewhere"])
+def test_gelu_by_erf_is_one_activation_unless_its_parts_are_read_elsewhere(halved):
+    constants = {"root": np.array(2**0.5, "f4"), "one": np.array(1.0, "f4"), "half": np.array(0.5, "f4")}
+    nodes = [node("Div", ["x", "root"], ["a"]), node("Erf", ["a"], ["b"]), node("Add", ["b", "one"], ["c"])]
+    if halved == "first":
+        nodes += [node("Mul", ["half", "x"], ["d"]), node("Mul", ["d", "c"], ["y"])]
+    else:
+        nodes += [node("Mul", ["x", "c"], ["d"]), node("Mul", ["d", "half"], ["y"])]
+    if halved == "elsewhere":
+        nodes[-1:] = [node("Mul", ["d", "half"], ["e"]), node("Add", ["e", "a"], ["y"])]
+    x = np.linspace(-3, 3, 24, dtype="f4").reshape(2, 3, 2, 2)
+    if halved == "elsewhere":
+        with pytest.raises(UsageError, match=r"n_b \(Erf\): there is no layer"):
+            run(nodes, constants, x)
+        return
+    expected = [0.5 * v * (1 + erf(v / 2**0.5)) for v in x.ravel()]
+    np.testing.assert_allclose(run(nodes, constants, x).ravel(), expected, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,9 @@ from cnncli.layers.layer import Layer
 from cnncli.layers.vocabulary import layers
 from cnncli.system import memory
 
+NUMBERS = {"loss": "mean_squared_error", "metrics": ["mean_absolute_error"]}
+"""`compile` for an output that is neither of classes nor of pixels."""
+
 
 @dataclass(frozen=True)
 class Imported:
@@ -59,7 +62,8 @@ def with_output(found: Imported) -> Imported:
     last = Node(Names({node.name for node in nodes}).unique("flattened"), Flatten(), (nodes[-1].name,))
     model = Model(image, (*nodes, last))
     note = f"The output, {list(output)}, is flattened: it is to be a vector, or an image of the input's size."
-    return replace(found, model=model, lowered=lower(model), notes=(*found.notes, note))
+    compiled = found.compiled or NUMBERS
+    return replace(found, model=model, lowered=lower(model), compiled=compiled, notes=(*found.notes, note))
 
 
 def _lowered(path: object, model: Model, refusals: Refusals) -> tuple[Model, Lowered]:

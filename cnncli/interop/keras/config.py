@@ -51,6 +51,8 @@ class Reader:
             output = self._model(config, (), (), [INPUT])
         except UnsupportedError as error:
             raise CnncliError(f"{self.path}: the model can't be imported: {error}") from None
+        except (LookupError, TypeError, ValueError, AttributeError, RecursionError):
+            raise CnncliError(f"{self.path}: is damaged: its configuration is none that Keras writes") from None
         if self.shape is None:
             raise CnncliError(f"{self.path}: the model has no input layer, which says the size of its images")
         return Draft(self.shape, list(needed(self.entries, output)))
@@ -154,7 +156,7 @@ class Reader:
             kind, inputs, given = operation(str(layer.get("class_name")), values, _mapping(layer, "config"))
         except UnsupportedError as error:
             self.refusals.add(name, str(layer.get("class_name")), str(error))
-            kind, inputs, given = "Identity", [next(value for value in values if isinstance(value, str))], {}
+            kind, inputs, given = "Identity", [made[tensor] for tensor in _tensors(call)][:1], {}
         self.entries.append(Entry(self.names.unique(name), kind, tuple(inputs), given))
         return self.entries[-1].name
 

@@ -12,7 +12,7 @@ from cnncli.interop.incoming.text import short
 from cnncli.interop.keras.archive import opened
 from cnncli.interop.keras.config import Reader
 from cnncli.interop.keras.serialized import plain
-from cnncli.interop.keras.stored import Stored
+from cnncli.interop.keras.stored import Stored, tried
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.sections import CompileSection
 
@@ -22,6 +22,10 @@ def read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
 
     `size`: height and width of the images, where the network leaves them open.
     """
+    return tried(path, lambda: _read(path, size))
+
+
+def _read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
     with opened(path) as (config, stored):
         reader = Reader(path, ByPlace(stored), size)
         draft = reader.draft(config)

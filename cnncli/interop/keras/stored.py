@@ -1,20 +1,36 @@
 """Arrays in HDF5 files of weights: what the file itself holds, never what it refers to in others."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import numpy as np
 
 from cnncli.errors import CnncliError
 from cnncli.interop.incoming.draft import Array
+from cnncli.system.trial import survives
 
 DEEPEST, MOST = 60, 10_000
 """Levels of groups, and names in one."""
+LARGEST_TEXT = 32 << 20
+"""Bytes of an attribute, such as the configuration of a model as JSON."""
 DAMAGED = (OSError, RuntimeError, TypeError, ValueError, KeyError, AttributeError, OverflowError, MemoryError)
 """What h5py raises for damaged files."""
+
+
+Read = TypeVar("Read")
+
+
+def tried(path: Path, read: Callable[[], Read]) -> Read:
+    """What a function reads of an HDF5 file, once a copy of this process has read it: damaged files take HDF5 down.
+
+    Raises CnncliError if it did, and what the function raises.
+    """
+    if not survives(read):
+        raise CnncliError(f"{path}: is damaged: HDF5 can't read it")
+    return read()
 
 
 class Stored:
@@ -55,9 +71,15 @@ class Stored:
             return [str(name) for name in group]
 
     def attribute(self, group: Any, name: str) -> Any:
-        """An attribute, or None."""
+        """An attribute, or None. Raises CnncliError for one of more values or bytes than any file of Keras has."""
         with self._errors():
-            return group.attrs.get(name)
+            if name not in group.attrs:
+                return None
+            found = group.attrs.get_id(name)
+            count = prod(found.shape or ())
+            if count > MOST or count * found.dtype.itemsize > LARGEST_TEXT:
+                raise CnncliError(f"{self.path}: is damaged: {name} has {count:,} values")
+            return group.attrs[name]
 
     def arrays(self, *names: str) -> Mapping[str, Array]:
         """The arrays in a group by name, in the order of their numbers; empty if there is no such group."""

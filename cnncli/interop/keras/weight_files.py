@@ -1,9 +1,11 @@
 """Keras' HDF5 files: weights alone (`.weights.h5`, or `.h5` of older versions) and whole models (`.h5`)."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BytesIO
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,14 @@ from cnncli.interop.incoming.draft import Array, Draft, Refusals
 from cnncli.interop.incoming.onto import FileLayer
 from cnncli.interop.keras.config import Reader
 from cnncli.interop.keras.reading import compile_section
-from cnncli.interop.keras.stored import DEEPEST, Stored
+from cnncli.interop.keras.stored import DEEPEST, LARGEST_TEXT, MOST, Stored, tried
 from cnncli.system import memory
 from cnncli.system.files import read_bounded
 
-LARGEST_TEXT = 32 << 20
+HEAP = rb"GCOL\x01"
+"""How a heap of strings begins."""
+MOST_STRINGS, HEADER = 1_000_000, 16
+"""Strings in a file; bytes before each in its heap."""
 ALONE = "has weights alone: say whose with --spec SPEC, a spec with the same layers"
 Layers = Mapping[str, Sequence[Array]]
 """Arrays by the path of their layer, in the order of the file."""
@@ -25,6 +30,15 @@ Layers = Mapping[str, Sequence[Array]]
 
 def read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
     """The draft of a whole model. Raises UsageError for weights alone, CnncliError for a bad file."""
+    return tried(path, lambda: _read(path, size))
+
+
+def layers(path: Path) -> list[FileLayer]:
+    """The weights of each layer of a file. Raises CnncliError for a bad file."""
+    return tried(path, lambda: _layers(path))
+
+
+def _read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
     with _opened(path) as stored:
         config, compiled = (_json(stored, name) for name in ("model_config", "training_config"))
         if config is None:
@@ -35,8 +49,7 @@ def read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
     return Draft(draft.input_shape, draft.entries, section, notes), reader.refusals
 
 
-def layers(path: Path) -> list[FileLayer]:
-    """The weights of each layer of a file. Raises CnncliError for a bad file."""
+def _layers(path: Path) -> list[FileLayer]:
     with _opened(path) as stored:
         place = () if stored.attribute(stored.file, "layer_names") is not None else ("model_weights",)
         if stored.group(*place) is not None and stored.attribute(stored.group(*place), "layer_names") is not None:
@@ -69,8 +82,51 @@ def _opened(path: Path) -> Iterator[Stored]:
         content = read_bounded(path, memory.limit() // 2)
     except OSError as error:
         raise CnncliError(f"{path}: can't be read: {reason(error)}") from None
+    _check_strings(path, content)
     with Stored.opened(path, BytesIO(content)) as stored:
+        if stored.file.userblock_size:
+            raise CnncliError(f"{path}: must be an HDF5 file from its first byte on")
         yield stored
+
+
+def _check_strings(path: Path, content: bytes) -> None:
+    """Raise CnncliError for strings that HDF5 would read without an end, or make gigabytes of room for.
+
+    A string is stored as its length, the address of a heap in 8 bytes, and its number in the heap.
+    """
+    damaged = CnncliError(f"{path}: is damaged: its strings can't be read")
+    heaps = [found.start() for found in islice(re.finditer(HEAP, content), MOST + 1)]
+    count = 0
+    for heap in heaps:
+        sizes = _strings(content, heap)
+        if sizes is None or len(heaps) > MOST:
+            raise damaged
+        address = heap.to_bytes(8, "little")
+        place = content.find(address, 4)
+        while place >= 0:
+            count += 1
+            number = _integer(content, place + 8, 4)
+            if count > MOST_STRINGS or (number in sizes and _integer(content, place - 4, 4) > sizes[number]):
+                raise damaged
+            place = content.find(address, place + 1)
+
+
+def _strings(content: bytes, heap: int) -> dict[int, int] | None:
+    """The sizes of a heap's strings by their numbers; None if they are not one after the other up to its end."""
+    end, place, sizes = heap + _integer(content, heap + 8, 8), heap + 16, dict[int, int]()
+    if end > len(content):
+        return None
+    while end - place >= HEADER:
+        number, size = _integer(content, place, 2), _integer(content, place + 8, 8)
+        if number == 0:  # what is free
+            return sizes if size == end - place else None
+        sizes[number] = size
+        place += HEADER + -(-size // 8) * 8
+    return sizes if place <= end else None
+
+
+def _integer(content: bytes, place: int, size: int) -> int:
+    return int.from_bytes(content[place : place + size], "little")
 
 
 def _json(stored: Stored, name: str) -> Any:

@@ -134,7 +134,7 @@ def _attribute(message: memoryview) -> tuple[str, Any, bool]:
         if key == 1:
             name = text(value)
         elif key == 2:
-            single = number(value)
+            single = float(str(np.float32(number(value))))  # 1e-05, not 9.999999747378752e-06
         elif key == 3:
             single = signed(value)
         elif key == 4:

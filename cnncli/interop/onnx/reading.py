@@ -14,6 +14,7 @@ from cnncli.interop.onnx.arithmetic import ARITHMETIC, Translator
 from cnncli.interop.onnx.arranging import ARRANGING
 from cnncli.interop.onnx.call import Call, Operand
 from cnncli.interop.onnx.constants import computed
+from cnncli.interop.onnx.gelu import with_gelus
 from cnncli.interop.onnx.messages import Input, OnnxGraph, OnnxNode
 from cnncli.interop.onnx.values import IMAGE, Flow, Tensor
 from cnncli.interop.onnx.windows import WINDOWS
@@ -51,7 +52,7 @@ def draft(path: object, graph: OnnxGraph, size: tuple[int, int] | None = None) -
     flow, refusals = Flow(shape, order), Refusals("node")
     values: dict[str, Known] = {**graph.constants, given[0].name: flow.input}
     room = memory.limit() // 4
-    for node in graph.nodes:
+    for node in with_gelus(graph):
         for array in _translate(node, values, flow, graph.opset, refusals):
             room -= array.nbytes if array.base is None else 0
         if room < 0:

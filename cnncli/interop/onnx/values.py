@@ -23,6 +23,10 @@ IMAGE = (2, 3, 1)
 """ONNX' axes of an image in our order: height, width, channels."""
 
 
+PARTS = {"Cropping2D": "crop", "Permute": "permute", "ZeroPadding2D": "pad"}
+"""Layers that a node has beside the one that goes by its name."""
+
+
 @dataclass(frozen=True)
 class Tensor:
     """An output of a layer. `shape`: in ONNX, with a batch of 1. `order`: ONNX' axis of each of our axes.
@@ -65,7 +69,7 @@ class Flow:
         own = tuple(shape[axis] for axis in order)
         self.values = {INPUT: Value(own, label=INPUT)}
         self.input = Tensor(INPUT, shape, order)
-        self.owner = ""
+        self.owner = INPUT
 
     def layer(
         self,
@@ -83,7 +87,8 @@ class Flow:
         """
         if len(self.entries) >= MOST_LAYERS:
             raise UnsupportedError(f"a model must not have more than {MOST_LAYERS:,} layers")
-        name = self.names.unique(self.owner or kind)
+        part = PARTS.get(kind, "")
+        name = self.names.unique(f"{self.owner}_{part}" if part and part not in self.owner.lower() else self.owner)
         made, entry = self._lowered(Entry(name, kind, tuple(x.name for x in inputs), arguments, weights or {}))
         self.entries.append(entry)
         self.values[name] = made
