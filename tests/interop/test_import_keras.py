@@ -285,3 +285,18 @@ def test_weights_alone_are_paired_by_name_class_or_order(tmp_path):
     with pytest.raises(CnncliError, match="is damaged or no safetensors file"):
         import_model(tmp_path / "cut.safetensors", tmp_path / "none", spec=whole.path / "spec.yaml")
     assert not (tmp_path / "none").exists()
+
+
+def test_strings_of_hdf5_files_that_would_take_gigabytes_or_no_end_are_refused(tmp_path):
+    whole = (FOLDER / "nested.h5").read_bytes()
+    heap = whole.find(b"GCOL\x01")
+    address = heap.to_bytes(8, "little")
+    places = [place for place in range(8, len(whole) - 12) if whole[place : place + 8] == address]
+    long, endless = bytearray(whole), bytearray(whole)
+    record = next(place for place in places if whole[place + 8] and not any(whole[place + 9 : place + 12]))
+    long[record - 1] = 0x80  # the length of a string, 2 GiB
+    endless[heap + 24] += 0x40  # that of the first string in the heap
+    for content in (long, endless):
+        (tmp_path / "hostile.h5").write_bytes(content)
+        with pytest.raises(CnncliError, match="its strings can't be read"):
+            import_model(tmp_path / "hostile.h5", tmp_path / "imported")
