@@ -14,6 +14,8 @@ from cnncli.version import __version__ as __version__
 TYPE_CHECKING = False  # avoids importing `typing` before `__main__` has set up signals
 if TYPE_CHECKING:
     from cnncli.api.export import export as export
+    from cnncli.api.importing import ImportedModel as ImportedModel
+    from cnncli.api.importing import import_model as import_model
     from cnncli.api.model import Model as Model
     from cnncli.api.model import load as load
     from cnncli.api.plots import Plot as Plot
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     **dict.fromkeys(("Model", "load"), "cnncli.api.model"),
+    **dict.fromkeys(("ImportedModel", "import_model"), "cnncli.api.importing"),
     **dict.fromkeys(("forecast", "resume", "train"), "cnncli.api.training"),
     **dict.fromkeys(("Trials", "trials"), "cnncli.api.trials"),
     **dict.fromkeys(("Plot", "plot", "plot_explanations"), "cnncli.api.plots"),
@@ -45,6 +48,7 @@ _PLACES = {
 }
 """Public names and their modules. Public modules: `cnncli.errors`, `cnncli.events`."""
 __all__ = [
+    "ImportedModel",
     "Model",
     "Plot",
     "Predictions",
@@ -55,6 +59,7 @@ __all__ = [
     "events",
     "export",
     "forecast",
+    "import_model",
     "load",
     "plot",
     "plot_explanations",

@@ -23,7 +23,8 @@ PAGES = (
     *(
         f"docs/{name}.md"
         for name in (
-            *("ci", "data", "evaluation", "export", "performance", "pictures", "reports", "serve", "specs", "training"),
+            *("ci", "data", "evaluation", "export", "import", "performance", "pictures", "reports", "serve", "specs"),
+            "training",
         )
     ),
 )
@@ -109,6 +110,7 @@ def checkout(tmp_path):
     folder.mkdir()
     for name in ("configs", "data"):
         (folder / name).symlink_to(ROOT / name)
+    (folder / "digits.keras").symlink_to(ROOT / "tests/fixtures/archives/digits.keras")
     digit = np.asarray(Image.open(ROOT / "data/samples/3.png"))
     Image.fromarray(255 - digit).save(folder / "three.png")
     (folder / "broken.yaml").write_text(BROKEN)
@@ -175,6 +177,7 @@ def test_commands_of_a_page_run_in_order_end_well_and_overwrite_nothing(page, ch
 
 SAID = {
     "README.md": [r"^epoch 40/40 .*\ntest .*\nrun   runs/mnist/", r"^three.png\t3\t", r"^run   runs/photos/"],
+    "docs/import.md": ["^digits.keras: 6 layers, 5,258 parameters", "accuracy 0.8940", "accuracy 0.9320"],
     "docs/training.md": [r"^epoch 6/6 .*\n(.*\n)*run   runs/mine/", "^mean of 5 trainings", "^mean of 3 trainings"],
 }
 """Lines that the commands of a page must have said."""

@@ -54,12 +54,20 @@ class EvaluationData:
         """Load other `data`, or by default the model's own; return them with the resulting spec."""
         spec, dataset = self._own() if data is None else self._other(data)
         _check_classes(dataset.source, dataset.classes, self.classes, spec.data.targets)
+        if not self.classes:
+            self._check_count(spec, dataset)
         if data is not None and spec.data.targets == "labels":
             dataset = _by_name(dataset, self.classes)
         lacking = self._without_class(dataset, own=data is None) if spec.data.targets == "labels" else ()
         for notice in (*skipped(dataset), *lacking):
             self.on_event(notice)
         return spec, dataset
+
+    def _check_count(self, spec: Spec, dataset: "Dataset") -> None:
+        """Raise CnncliError for more classes than an imported model without names has: the first class is output 0."""
+        outputs = lower(spec.model).output.shape[-1]
+        if spec.data.targets == "labels" and len(dataset.classes) > max(2, outputs):
+            raise CnncliError(f"{dataset.source}: the model has {outputs} classes; received {len(dataset.classes)}")
 
     def _without_class(self, dataset: "Dataset", *, own: bool) -> "Iterator[Notice]":
         """Warnings about classes that the split lacks: of those that are trained on, or else of the model's."""
@@ -128,7 +136,11 @@ class EvaluationData:
 
 
 def _check_classes(source: str, classes: Sequence[str], names: Sequence[str], targets: str = "labels") -> None:
-    """Raise CnncliError if the data have classes that the model has not, or other values."""
+    """Raise CnncliError if the data have classes that the model has not, or other values. A model without names, as an
+    imported one may be, has those of the data.
+    """
+    if not names:
+        return
     known, given = list(map(composed, names)), list(map(composed, classes))
     named = any(name != str(number) for number, name in enumerate(classes))
     if named and given != known and (targets == "values" or not set(given) <= set(known)):

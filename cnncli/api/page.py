@@ -58,21 +58,14 @@ same as on the command line.
 <!-- Made from docstrings by `python -m cnncli.api.page > docs/api.md`. -->
 """
 FUNCTIONS = (
-    "train",
-    "resume",
-    "trials",
-    "forecast",
-    "load",
-    "check",
-    "plot",
-    "plot_explanations",
-    "write_report",
+    *("train", "resume", "trials", "forecast", "load", "check", "plot", "plot_explanations", "write_report"),
     "export",
+    "import_model",
 )
 RESULTS = (
     *(cnncli.Run, cnncli.Trials, cnncli.Model, cnncli.Predictions, Explanation, cnncli.Summary, cnncli.Plot),
     *(Evaluation, ClassRow, Mistake, ConfusedPair, Roc, PrecisionRecall, BestThreshold, Calibration, ReliabilityBin),
-    *(Decision, Threshold, Fitted, PlotOptions, DiagramOptions),
+    *(Decision, Threshold, Fitted, PlotOptions, DiagramOptions, cnncli.ImportedModel),
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
+    "import": ("cnncli.cli.commands.import_model", "Import a network of Keras, ONNX or PyTorch with its weights."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
@@ -48,7 +49,7 @@ COMMANDS = {
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "train", "evaluate", "calibrate", "predict", "export", "serve"),
+    "Train": ("init", "import", "train", "evaluate", "calibrate", "predict", "export", "serve"),
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),

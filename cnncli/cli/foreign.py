@@ -70,6 +70,7 @@ COMMANDS: dict[str, str] = {
     "download": "datasets download NAME",
     "preview": "datasets preview SPEC",
     "compile": "warmup SPEC",
+    **dict.fromkeys(("convert", "from-keras", "from-onnx"), "import FILE -o DIR"),
     **dict.fromkeys(("bench", "profile", "speed"), "benchmark SPEC"),
     "clean": "doctor --clean",
 }

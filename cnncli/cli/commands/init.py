@@ -4,13 +4,15 @@ import json
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shlex import join, quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from cnncli.api.data import counting
+from cnncli.api.importing import Base, open_base
 from cnncli.cli.options import columns_option, example, label_from_option, layout_option
 from cnncli.datasets.describe import find
 from cnncli.datasets.files import shipped
@@ -24,7 +26,7 @@ from cnncli.hints import suggestion
 from cnncli.report.terminal.output import echo_lines
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.init.networks import MODELS
-from cnncli.spec.init.template import SCHEMA, SEED, template
+from cnncli.spec.init.template import SCHEMA, SEED, Network, template
 from cnncli.spec.schema import schema
 from cnncli.spec.spec import Spec, load, parse
 from cnncli.spec.yaml.writer import scalar
@@ -32,6 +34,7 @@ from cnncli.system import atomic
 
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspect_source import SourceSummary
+    from cnncli.spec.init.proposal import Proposal
 
 MOST_CLASSES, MOST_SIZES = 12, 3
 SMALL = next(iter(MODELS))
@@ -55,6 +58,8 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
     metavar="NAME",
     help="Network for the data (see --models). Default: small.",
 )
+@click.option("--base", metavar="FILE", help="Begin with an imported or trained network, or a file to import.")
+@click.option("--freeze", is_flag=True, help="With --base, train the new last layer alone.")
 @click.option("--models", is_flag=True, help="List the networks of --model, with their parameters.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
@@ -66,6 +71,8 @@ def command(
     name: str | None,
     data: str | None,
     model: str | None,
+    base: str | None,
+    freeze: bool,
     models: bool,
     output: Path | None,
     layout: LayoutName,
@@ -82,13 +89,16 @@ def command(
         return
     if data is not None and name is not None:
         raise UsageError(f"init takes the name of a spec or --data, not both; received '{name}' and --data {data}")
-    if data is None and model is not None:
-        raise UsageError("--model needs --data: a bundled spec has its own network")
+    if data is None and (model or base):
+        raise UsageError(f"{'--model' if model else '--base'} needs --data: a bundled spec has its own network")
+    if (base and model) or (freeze and not base):
+        raise UsageError("--base takes the place of --model, and --freeze needs --base")
     if data is None:
         _copy(name, output, force=force)
     else:
         section = DataSection(dataset=data, layout=layout, columns=columns, label_from=label_from)
-        _propose(section, model or SMALL, output, force=force)
+        given = None if base is None else _Base(base, freeze)
+        _propose(section, model or SMALL, output, force=force, base=given)
 
 
 def _networks() -> Iterator[str]:
@@ -117,7 +127,14 @@ def _copy(name: str | None, output: Path | None, *, force: bool) -> None:
     echo_lines([f"{output}: {_parameters(spec)} · {spec.data.name}", *_next(output)])
 
 
-def _propose(data: DataSection, model: str, output: Path | None, *, force: bool) -> None:
+class _Base(NamedTuple):
+    """A network to begin with, and whether its layers are frozen."""
+
+    path: str
+    freeze: bool
+
+
+def _propose(data: DataSection, model: str, output: Path | None, *, force: bool, base: _Base | None) -> None:
     """Inspect the data, choose a spec, validate it and write it."""
     source = data.name
     output = output or Path(f"{_stem(source)}.yaml")
@@ -129,20 +146,50 @@ def _propose(data: DataSection, model: str, output: Path | None, *, force: bool)
         seen = inspect_source(data, counting("looking at images", status))
     if seen.masks is not None and model != SMALL:
         raise UsageError(f"{source}: images with masks need a U-Net, which init writes without --model")
+    if base is not None and seen.masks is not None:
+        raise UsageError(f"{source}: --base is for classes and numbers; the data have masks")
     chosen = propose(seen, SEED, MODELS[model].least)
+    network: str | Network = model
     command = ["cnncli", "init", "--data", source, *(["--model", model] if model != SMALL else [])]
+    if base is not None:
+        command += ["--base", base.path, *(["--freeze"] if base.freeze else [])]
+        opened = open_base(base.path, output.with_name(f"{output.stem}.base"))
+        seen, chosen, network = _begun(opened, output, seen, chosen, freeze=base.freeze)
     command += ["--layout", data.layout] if data.layout != "auto" else []
     for key, names in (data.columns or {}).items():
         command += [f"--columns={key}={name}" for name in ([names] if isinstance(names, str) else names)]
     command += ["--label-from", data.label_from] if data.label_from else []
     source = name_within(source, find(data, Path())) if seen.kind == "folder" else source
-    named = _from(output, source, seen.kind)
+    dataset = _from(output, source, seen.kind)
     remarks = {"file": one_line(quote(str(output))), "command": one_line(join(command))}
-    text = template(seen, chosen, model=model, name=_stem(output.name), source=named, **remarks)
+    text = template(seen, chosen, model=network, name=_stem(output.name), source=dataset, **remarks)
     spec = parse(text, str(output))
     _write(output, text, force=force)
     _provide_schema(output.with_name(SCHEMA))
-    echo_lines([*_found(source, seen), *_decided(output, model, spec, seen, chosen.samples), *_next(output)])
+    named = model if base is None else f"{Path(base.path).stem}-based"
+    echo_lines([*_found(source, seen), *_decided(output, named, spec, seen, chosen.samples), *_next(output)])
+
+
+def _begun(
+    base: Base, output: Path, seen: "SourceSummary", chosen: "Proposal", *, freeze: bool
+) -> "tuple[SourceSummary, Proposal, Network]":
+    """What was seen and chosen, as a network to begin with needs it: its image size, channels and scaling; and the
+    lines of its layers.
+    """
+    from cnncli.interop.incoming.body import model_lines
+    from cnncli.interop.incoming.text import brief
+
+    model, scaling = base.spec.model, ("rescale", "normalize", "color_mode")
+    height, width, channels = model.input_shape
+    keys = {key: value for key, value in brief(base.spec.data).items() if key in scaling}
+    keys = {"color_mode": "grayscale", **keys} if channels == 1 and seen.kind == "folder" else keys
+    weights = os.path.relpath(base.file.resolve(), output.resolve().parent)
+    seen = replace(seen, channels=channels, keys={**seen.keys, **keys}, levels=False)
+    return (
+        seen,
+        replace(chosen, size=(height, width)),
+        lambda last: model_lines(model, weights=weights, freeze=freeze, output=last),
+    )
 
 
 def _provide_schema(file: Path) -> None:

@@ -1,6 +1,6 @@
 """The text of the spec that `cnncli init` creates for data, with comments on what to try."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from cnncli.escaping import one_line
@@ -11,6 +11,8 @@ from cnncli.spec.yaml.writer import flow, scalar
 if TYPE_CHECKING:
     from cnncli.datasets.inspect.inspect_source import SourceSummary
 
+Network = Callable[[str], list[str]]
+BASE = "The layers of --base with their weights, and a new last layer."
 SCHEMA = "spec.schema.json"
 COLUMN = 33
 """Column of the comments."""
@@ -20,9 +22,18 @@ PATIENCE = 5
 
 
 def template(
-    seen: "SourceSummary", chosen: Proposal, *, file: str, name: str, source: str, model: str, command: str
+    seen: "SourceSummary",
+    chosen: Proposal,
+    *,
+    file: str,
+    name: str,
+    source: str,
+    model: str | Network,
+    command: str,
 ) -> str:
-    """The text. `file`: its path. `source`: the dataset in the spec. `command`: the command that creates it."""
+    """The text. `file`: its path. `source`: the dataset in the spec. `model`: the network's name, or what gives the
+    lines under `model:` for the arguments of the last layer. `command`: the command that creates it.
+    """
     lines = [
         f"# yaml-language-server: $schema={SCHEMA}",
         f"# Written by `{command}`.",
@@ -61,7 +72,7 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
         )
         if chosen.cropped:
             yield _line("  crop_to_aspect_ratio: true", "crop the edges instead of distorting images")
-        if seen.channels == 1:
+        if seen.channels == 1 and "color_mode" not in seen.keys:
             yield _line("  color_mode: grayscale", "all inspected images are grayscale; or rgb")
     if seen.levels:
         yield _line("  rescale: 1/255", "the arrays hold floats up to 255")
@@ -89,20 +100,22 @@ def _data(seen: "SourceSummary", chosen: Proposal, source: str) -> Iterator[str]
         yield "  #   - RandomRotation: {factor: 0.04}"
 
 
-def _model(seen: "SourceSummary", chosen: Proposal, model: str) -> Iterator[str]:
+def _model(seen: "SourceSummary", chosen: Proposal, model: str | Network) -> Iterator[str]:
     height, width = chosen.size
     activation = "" if seen.values else f", activation: {'sigmoid' if seen.several else 'softmax'}"
-    about = MODELS[model].about if seen.masks is None else UNET
+    given = MODELS[model].about if isinstance(model, str) else BASE
+    about = given if seen.masks is None else UNET
     yield f"# Input: {height} × {width} × {seen.channels}. {about}"
     yield "model:"
     if seen.masks is not None:
         *lines, last = unet(f"{{filters: {len(seen.classes)}, kernel_size: 1, activation: softmax}}")
         yield from [*lines, _line(last, "one score per class, for each pixel")]
         return
-    if seen.kind == "made":
+    if seen.kind == "made" and isinstance(model, str):
         yield f"  input_shape: [{height}, {width}, {seen.channels}]"
     units = len(seen.values or seen.classes)
-    *lines, last = network(model, chosen.size, f"{{units: {units}{activation}}}")
+    output = f"{{units: {units}{activation}}}"
+    *lines, last = network(model, chosen.size, output) if isinstance(model, str) else model(output)
     yield from lines
     if seen.values:
         yield _line(last, f"one output per value: {one_line(', '.join(seen.values))}")

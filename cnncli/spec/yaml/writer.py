@@ -24,9 +24,9 @@ def to_yaml(data: Mapping[str, Any]) -> str:
             if isinstance(item, list) and item and isinstance(item[0], dict):
                 lines.append(f"  {scalar(inner)}:")
                 for entry in item:
-                    lines += _wrapped(_entry(entry), "    - ", "        ")
+                    lines += wrapped(_entry(entry), "    - ", "        ")
             else:
-                lines += _wrapped(f"{scalar(inner)}: {flow(item)}", "  ", "      ")
+                lines += wrapped(f"{scalar(inner)}: {flow(item)}", "  ", "      ")
     return "\n".join(lines) + "\n"
 
 
@@ -35,7 +35,8 @@ def _entry(entry: dict[str, Any]) -> str:
     return f"{scalar(name)}: {flow(given)}"
 
 
-def _wrapped(text: str, first: str, further: str) -> list[str]:
+def wrapped(text: str, first: str, further: str) -> list[str]:
+    """YAML in flow style, begun by `first` and wrapped where it is long."""
     if '"' in text or "'" in text:
         return [first + text]
     text = text.replace(": ", ":\0")  # a key and its value stay on one line

@@ -1,0 +1,1 @@
+"""Networks of other frameworks on their way in: layers with weights, and the spec written of them."""
