@@ -47,7 +47,7 @@ FLAGS = {"fold": "--no-fold", "nhwc": "--nhwc", "preprocessing": "--with-preproc
 FORMATS = {
     "keras": Format(
         "Keras",
-        "an archive that keras.saving.load_model reads",
+        "a compiled model for keras.saving.load_model",
         "keras_archive",
         (".keras",),
         package=("h5py", "keras"),
@@ -57,7 +57,7 @@ FORMATS = {
     ),
     "onnx": Format(
         "ONNX",
-        "a graph for ONNX Runtime, OpenVINO and others; images are channels first",
+        "a graph for ONNX Runtime, OpenVINO and others",
         "onnx_file",
         (".onnx",),
         ("fold", "nhwc", "preprocessing"),
