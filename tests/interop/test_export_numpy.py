@@ -124,6 +124,7 @@ def script(data, form, *, meaning=Meaning.CLASSES, classes=(), shape=(6, 9, 3), 
 )
 @pytest.mark.parametrize("size", [(6, 9), (20, 13), (5, 31)])
 @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "P"])
+@pytest.mark.filterwarnings("ignore:Palette images")
 def test_predict_py_prepares_image_files_as_training_does(data, form, channels, size, mode, tmp_path):
     names, wanted = script(data, form, shape=(6, 9, channels))
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 4), np.uint8)

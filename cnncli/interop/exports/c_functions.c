@@ -149,7 +149,7 @@ static void average_pool2d(const float *restrict x, Image in, Window w, float *r
         }
 }
 
-/* An image with so many rows above and columns left of it cut off; negative numbers add zeros, as at the other ends. */
+/* An image with so many rows above and columns left of it cut off; negative numbers add zeros, as at other ends. */
 static void frame(const float *restrict x, Image in, int above, int left, float *restrict y, Image out)
 {
     const Window cell = {{1, 1}, {1, 1}, {-above, -left}, {1, 1}};
@@ -170,9 +170,9 @@ static void up_sample2d(const float *restrict x, Image in, float *restrict y, Im
 }
 
 /* Pixels that are weighted sums of `taps` rows and columns of an image, from a first one on. */
-static void resample(const float *restrict x, Image in, const int32_t *first_rows, const float *row_weights, int row_taps,
-                     const int32_t *first_columns, const float *column_weights, int column_taps, float *restrict y,
-                     Image out)
+static void resample(const float *restrict x, Image in, const int32_t *first_rows, const float *row_weights,
+                     int row_taps, const int32_t *first_columns, const float *column_weights, int column_taps,
+                     float *restrict y, Image out)
 {
     for (int row = 0; row < out.height; row++)
         for (int column = 0; column < out.width; column++, y += out.channels) {
@@ -588,8 +588,8 @@ static void average_pool2d_int8(const int8_t *restrict x, Image in, Window w, in
 }
 
 /* The sum of two numbers, each multiplied by a factor: multiplier / 2^shift. */
-static void add_int8(const int8_t *a, int a_zero, int32_t a_multiplier, const int8_t *b, int b_zero, int32_t b_multiplier,
-                     int shift, int8_t *y, int y_zero, int count)
+static void add_int8(const int8_t *a, int a_zero, int32_t a_multiplier, const int8_t *b, int b_zero,
+                     int32_t b_multiplier, int shift, int8_t *y, int y_zero, int count)
 {
     for (int k = 0; k < count; k++) {
         const int64_t sum = (int64_t)(a[k] - a_zero) * a_multiplier + (int64_t)(b[k] - b_zero) * b_multiplier;

@@ -58,7 +58,7 @@ FORMATS = {
     ),
     "keras": Format(
         "Keras",
-        "an archive that keras.saving.load_model reads",
+        "a compiled model for keras.saving.load_model",
         "keras_archive",
         (".keras",),
         package=("h5py", "keras"),
