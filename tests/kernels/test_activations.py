@@ -1,3 +1,5 @@
+from math import erfc, pi, sqrt
+
 import numpy as np
 import pytest
 
@@ -115,6 +117,16 @@ def test_values_and_slopes_of_hostile_numbers_are_those_of_the_textbook(kind, dt
         run(activations.backward(kind, *tensors(x if of_input(kind) else y, ones, slope)))
         np.testing.assert_allclose(y, textbook(kind, x), rtol=1e-6, atol=1e-6)
         np.testing.assert_allclose(slope, derivative(kind, x), rtol=1e-6, atol=1e-6)
+
+
+def test_gelu_and_its_slope_far_below_0_have_the_digits_that_keras_has():
+    x = np.linspace(-12, -2, 1001, dtype=np.float32)  # erfc: as TensorFlow's gelu
+    wide = x.astype(np.float64)
+    normal = np.array([erfc(-value / sqrt(2)) / 2 for value in wide])
+    ones, slope = np.ones_like(x), np.empty_like(x)
+    run(activations.backward("gelu", *tensors(x, ones, slope)))
+    np.testing.assert_allclose(forward("gelu", x), wide * normal, rtol=2e-6)
+    np.testing.assert_allclose(slope, normal + wide * np.exp(-(wide**2) / 2) / sqrt(2 * pi), rtol=2e-6)
 
 
 def test_at_a_kink_the_slope_is_keras_one():

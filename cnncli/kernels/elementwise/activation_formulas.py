@@ -4,7 +4,7 @@ from collections.abc import Callable
 from math import pi, sqrt
 
 from cnncli.kernels.vector.lanes import Vector, smaller
-from cnncli.kernels.vector.vectormath import decay, decay_less_1, erf, exp, log1p, sigmoid, tanh
+from cnncli.kernels.vector.vectormath import bell, decay, decay_less_1, exp, log1p, normal, sigmoid, tanh
 
 SELU = 1.0507009873554805, 1.7580993408473768
 """Its slope above 0, and the value that it approaches below, negated (Klambauer et al. 2017)."""
@@ -45,14 +45,8 @@ def _hard_sigmoid(x: Vector) -> Vector:
     return _relu6(x + 3.0) / 6.0
 
 
-def _normal(x: Vector) -> Vector:
-    """The standard normal distribution function, within 2 units in the last place of 1."""
-    return (erf(x * sqrt(0.5)) + 1.0) * 0.5
-
-
 def _gelu_gradient(x: Vector, grad: Vector) -> Vector:
-    density = exp(x * x * -0.5) * (1 / sqrt(2 * pi))
-    return grad * x.fma(density, _normal(x))
+    return grad * x.fma(bell(x) * (1 / sqrt(2 * pi)), normal(x))
 
 
 def _silu_gradient(x: Vector, grad: Vector) -> Vector:
@@ -182,7 +176,7 @@ FORMULAS: dict[str, tuple[Callable[..., Vector], Callable[..., Vector]]] = {
     "sigmoid": (sigmoid, lambda y, grad: grad * (y * (1.0 - y))),
     "hard_sigmoid": (_hard_sigmoid, lambda y, grad: _within(y, 1.0, grad / 6.0)),
     "tanh": (tanh, lambda y, grad: grad * (1.0 - y * y)),
-    "gelu": (lambda x: x * _normal(x), _gelu_gradient),
+    "gelu": (lambda x: x * normal(x), _gelu_gradient),
     "silu": (lambda x: x * sigmoid(x), _silu_gradient),
     "hard_silu": (lambda x: x * _hard_sigmoid(x), _hard_silu_gradient),
     "celu": (_celu, _celu_gradient),
