@@ -70,15 +70,12 @@ COMMANDS: dict[str, str] = {
     "download": "datasets download NAME",
     "preview": "datasets preview SPEC",
     "compile": "warmup SPEC",
+    "deploy": "serve MODEL",
     **dict.fromkeys(("convert", "from-keras", "from-onnx"), "import FILE -o DIR"),
     **dict.fromkeys(("bench", "profile", "speed"), "benchmark SPEC"),
     "clean": "doctor --clean",
 }
 """Equivalent of a command; words in capitals are placeholders for the given arguments."""
-LACKING: dict[str, str] = {
-    "export": "best.safetensors in a run's directory has the weights, which any reader of safetensors loads",
-}
-"""Commands without an equivalent: alternatives."""
 
 
 def option(word: str, value: str | None, command: str, known: Sequence[str]) -> str:
@@ -99,8 +96,6 @@ def option(word: str, value: str | None, command: str, known: Sequence[str]) -> 
 def command(words: Sequence[str]) -> str:
     """Suggestion for a command line that begins with another tool's command; empty if unknown."""
     name = words[0].lower()
-    if name in LACKING:
-        return f"; {LACKING[name]}"
     if name not in COMMANDS:
         return ""
     own = [word for word in COMMANDS[name].split() if not (words[1:] and word.isupper())]

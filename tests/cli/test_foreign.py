@@ -28,7 +28,6 @@ from tests.cli.test_commands import MNIST, cnncli
         (["test"], "write `cnncli evaluate MODEL`"),
         (["val"], "write `cnncli evaluate MODEL`"),
         (["infer"], "write `cnncli predict MODEL IMAGE`"),
-        (["export"], "there is no command 'export'; best.safetensors"),
     ],
 )
 def test_another_tools_word_is_answered_with_what_to_write(arguments, said):

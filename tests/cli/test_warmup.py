@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import termios
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -44,11 +45,17 @@ def on_terminal(run, *arguments):
     shown, terminal = pty.openpty()
     termios.tcsetwinsize(terminal, (50, 500))
     try:
-        done = run(*arguments, stdout=terminal)
-        return os.read(shown, 1 << 16).decode().splitlines(), done
+        try:
+            done = run(*arguments, stdout=terminal)
+        finally:
+            os.close(terminal)
+        written = bytearray()
+        with suppress(OSError):  # how the end is told
+            while part := os.read(shown, 1 << 16):  # of which a terminal gives 4 kB at a time
+                written += part
+        return written.decode().splitlines(), done
     finally:
         os.close(shown)
-        os.close(terminal)
 
 
 def kept(folder):

@@ -1,6 +1,7 @@
 """docs/benchmarks.md: figures as they stand on the page, what is kept, and specs of growth that are valid."""
 
 import json
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -10,8 +11,11 @@ from cnncli.report.benchmarks import breakdown, data, feeding, growth, machine, 
 from cnncli.report.benchmarks.__main__ import main
 from cnncli.report.benchmarks.figures import Goal
 from cnncli.report.benchmarks.page import SECTIONS, page
+from cnncli.spec.init import networks
 from cnncli.spec.spec import load
 from tests.datasets.photos import classes
+
+ROOT = Path(__file__).parents[2]
 
 
 def said(images_per_second, others_cpus=0.0, **against):
@@ -67,6 +71,27 @@ def test_inference_is_told_in_microseconds_an_image():
         ["mnist", "1", "62.5", "ONNX Runtime", "50.0", "0.80 ×", "0.30 – 1.05", "≥ 1.2 × ✗", "≥ 1.5 × ✗"],
     ]
     assert "cnncli benchmark configs/mnist.yaml --batch-size 1 --against onnxruntime --inference" in lines
+
+
+def test_the_rates_that_init_shows_are_those_of_the_page(monkeypatch, tmp_path):
+    measured = json.loads((ROOT / "docs" / "benchmarks.json").read_text(encoding="utf-8"))
+    figures = measured["networks"]["figures"]
+    machine, shown = networks.rates()
+    assert machine == "{cores} cores, {cpu}".format(**measured["machine"]["figures"])
+    assert shown.keys() == {name for name, choice in networks.MODELS.items() if choice.file}
+    assert {shown["resnet18"], shown["vgg"]} == {
+        figures[name]["images_per_second"] for name in ("networks/resnet18-4", "vgg_small-32")
+    }
+    monkeypatch.setattr(rates, "RATES", tmp_path / "rates.json")
+    monkeypatch.setattr(networks, "RATES", tmp_path / "rates.json")
+    rates.keep_rates({"networks/vgg16-4": said(3.5), "resnet20-32": said(900.0)}, "a machine")
+    assert networks.rates() == ("a machine", {"resnet20": 900.0, "vgg16": 3.5})
+
+
+def test_networks_have_a_row_each_with_small_rates_told_exactly():
+    lines = rates.render_networks({"networks/vgg16-4": said(3.54, torch=(2.0, 1.77))})
+    cells = ["networks/vgg16", "4", "3.5", "PyTorch", "2.0", "1.77 ×", "1.27 – 2.02", "≥ 1 × ✓", "≥ 1.8 × ✗"]
+    assert rows(lines) == [cells]
 
 
 def test_the_share_of_the_peak_is_that_of_whole_steps():

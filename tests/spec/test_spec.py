@@ -87,7 +87,7 @@ def test_the_resolved_form_says_everything() -> None:
                 }
             },
             "loss": {"CategoricalCrossentropy": {"from_logits": False, "label_smoothing": 0.0, "weight": 1.0}},
-            "metrics": [{"Accuracy": {"name": None}}],
+            "metrics": [{"Accuracy": {"name": None}}], "dtype_policy": "float32",
         },
         "fit": {
             "epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "initial_epoch": 0,

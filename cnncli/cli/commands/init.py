@@ -25,7 +25,7 @@ from cnncli.graph.model import lower
 from cnncli.hints import suggestion
 from cnncli.report.terminal.output import echo_lines
 from cnncli.report.terminal.progress import Status
-from cnncli.spec.init.networks import MODELS
+from cnncli.spec.init.networks import MODELS, rates
 from cnncli.spec.init.template import SCHEMA, SEED, Network, template
 from cnncli.spec.schema import schema
 from cnncli.spec.spec import Spec, load, parse
@@ -60,7 +60,7 @@ def _names(ctx: click.Context, param: click.Parameter, typed: str) -> list[str]:
 )
 @click.option("--base", metavar="FILE", help="Begin with an imported or trained network, or a file to import.")
 @click.option("--freeze", is_flag=True, help="With --base, train the new last layer alone.")
-@click.option("--models", is_flag=True, help="List the networks of --model, with their parameters.")
+@click.option("--models", is_flag=True, help="List the networks of --model, with their parameters and speed.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), metavar="FILE", help="Default: NAME.yaml.")
 @layout_option
 @columns_option
@@ -102,11 +102,16 @@ def command(
 
 
 def _networks() -> Iterator[str]:
-    """A line for each network: its name, its parameters as it is shipped, and what it is."""
+    """A line for each network: its name, its parameters and images/s as it is shipped, and what it is."""
+    machine, speeds = rates()
+    yield f"{'':<17} {'parameters':>13}  {'images/s':>8}"
     for name, choice in MODELS.items():
         file = shipped("configs") / f"{choice.file}.yaml"
         count = f"{_count(load(file, check_data=False)):,}" if choice.file else "by image size"
-        yield f"{name:<17} {count:>13}  {choice.about}"
+        speed = speeds.get(name, 0)
+        shown = f"{speed:,.{0 if speed >= 100 else 1}f}" if speed else ""
+        yield f"{name:<17} {count:>13}  {shown:>8}  {choice.about}"
+    yield f"images/s: training on {machine}, as in docs/benchmarks.md; 224 × 224 pixels, the first ones 32 × 32"
 
 
 def _copy(name: str | None, output: Path | None, *, force: bool) -> None:

@@ -10,6 +10,7 @@ import click
 
 from cnncli.errors import CnncliError
 from cnncli.report.benchmarks.page import SECTIONS, page
+from cnncli.report.benchmarks.rates import keep_rates
 from cnncli.report.terminal.output import echo
 
 
@@ -46,10 +47,13 @@ def main(folder: Path, only: str | None, rounds: int) -> None:
 
 
 def write(folder: Path, measured: dict[str, Any]) -> None:
-    """The page and its pictures."""
+    """The page, its pictures, and the rates that `cnncli init --models` shows."""
     notes = folder / "benchmarks_notes.md"
     text = page(measured, notes.read_text(encoding="utf-8") if notes.exists() else "")
     (folder / "benchmarks.md").write_text(text, encoding="utf-8")
+    if "networks" in measured and "machine" in measured:
+        machine = measured["machine"]["figures"]
+        keep_rates(measured["networks"]["figures"], f"{machine['cores']} cores, {machine['cpu']}")
     if "growth" in measured:
         # Only here: Pillow would make this process a larger one, which counts as part of those that it starts.
         from cnncli.report.benchmarks.plots import draw_growth

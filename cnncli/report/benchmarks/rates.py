@@ -1,12 +1,13 @@
 """Throughput: training and inference compared with peers, share of the peak, one and two threads."""
 
+import json
 from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any, NamedTuple
 
 from cnncli.report.benchmarks.figures import Figures, Goal, commands, rate, share, table, times
 from cnncli.report.benchmarks.runs import benchmark
-from cnncli.spec.init.networks import MODELS
+from cnncli.spec.init.networks import MODELS, RATES
 
 TITLES = {"torch": "PyTorch", "tensorflow": "Keras, TensorFlow", "onnxruntime": "ONNX Runtime", "openvino": "OpenVINO"}
 SHARE = Goal(65, 80, unit="%")
@@ -95,6 +96,14 @@ def render_inference(figures: Figures) -> list[str]:
 def render_networks(figures: Figures) -> list[str]:
     """A row for each network."""
     return _render(NETWORKS, "", figures, lambda done: f"{done:,.1f}", "images/s")
+
+
+def keep_rates(figures: Figures, machine: str) -> None:
+    """Write what `cnncli init --models` shows of the networks."""
+    keys = {name: match.key for name, choice in MODELS.items() for match in NETWORKS if match.spec == choice.file}
+    found = {name: figures[key]["images_per_second"] for name, key in keys.items() if key in figures}
+    text = json.dumps({"machine": machine, "images_per_second": found}, indent=1)
+    RATES.write_text(f"{text}\n", encoding="utf-8")
 
 
 def measure_share(rounds: int) -> Figures:

@@ -1,7 +1,9 @@
 """The networks of `cnncli init`: the lines of a spec's `model` section, adapted to the image size and classes."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from cnncli.datasets.files import shipped
@@ -36,6 +38,8 @@ MODELS: dict[str, Choice] = {
     "vgg16": Choice("networks/vgg16", "VGG-16: 3 × 3 convolutions; many parameters.", 32),
 }
 """By their --model name."""
+RATES = Path(__file__).with_name("rates.json")
+"""Images/s that the networks of MODELS train, and the "machine": written when docs/benchmarks.md is measured."""
 UNET = "A small U-Net (Ronneberger, Fischer, Brox 2015); try more filters, or one more step down and up."
 NORMALIZATION = re.compile(r"(?m)BatchNormalization(?:: \{([^}]*)\})?(?: *#.*)?$")
 MOMENTUM = "momentum: 0.9"
@@ -54,6 +58,12 @@ LEAST_PHOTO, LEAST_DEEP = 40, 64
 """Shorter side in pixels from which the small network has three and four stages."""
 LARGEST_FLAT = 64
 """Side in pixels above which a VGG uses global average pooling: Flatten would add millions of weights."""
+
+
+def rates() -> tuple[str, Mapping[str, float]]:
+    """The machine on which training has been timed, and the images/s by --model name."""
+    found = json.loads(RATES.read_text(encoding="utf-8"))
+    return found["machine"], found["images_per_second"]
 
 
 def network(model: str, size: tuple[int, int], output: str) -> list[str]:
