@@ -24,6 +24,7 @@ ULPS = {
     "bell": 1.4,
     "normal": 14.2,
 }
+SLACK = {"normal": 4.0}  # its error is greatest without fused multiply-add
 NAMES = list(ULPS)
 BLOCK = block("x out")
 _functions = elementwise(*(getattr(vectormath, name) for name in NAMES))
@@ -109,7 +110,7 @@ def test_the_error_stays_below_what_the_docstring_says(name, dtype):
     finite = np.isfinite(rounded)
     assert np.array_equal(found[~finite], rounded[~finite], equal_nan=True)
     assert ulps[finite].max() <= ULPS[name]
-    assert ulps[finite].max() > ULPS[name] - max(0.6, ULPS[name] / 3.5), "the samples miss the worst arguments"
+    assert ulps[finite].max() > ULPS[name] - SLACK.get(name, 0.6), "the samples miss the worst arguments"
 
 
 def test_the_normal_distributions_truth_is_that_of_python():
