@@ -9,36 +9,26 @@ and output buffers.
 import json
 import sys
 from collections.abc import Callable, Mapping
-from time import perf_counter
 from typing import Any
 
-import numpy as np
 import onnxruntime
 
 from cnncli.interop.onnx.proto import built
-from cnncli.interop.peers.drawn import drawn
+from cnncli.interop.peers.onnx_rounds import Rounds, drawn
 
 VARIANTS = ("run", "io_binding")
-WARM_UP = 3
 
 
-class Runner:
+class Runner(Rounds):
     """Runs one variant of the network on random batches."""
 
     def __init__(self, session: Any, description: Mapping[str, Any], variant: str) -> None:
-        self.session, self.variant = session, variant
-        self.shape = (description["batch_size"], *description["input_shape"])
-        self.random = np.random.default_rng(0)
-        self.binding = session.io_binding()
-        self.begin()
-        self.run(WARM_UP)
-        self.steps = 1
-        while self.time(self.steps) < description["seconds"] / 2:
-            self.steps *= 2
+        self.session, self.variant, self.binding = session, variant, session.io_binding()
+        super().__init__(description)
 
     def begin(self) -> None:
         """Set a new batch; a bound output buffer is allocated in the first run."""
-        self.x = self.random.random(self.shape, np.float32)
+        self.x = self.batch()
         if self.variant == "io_binding":
             value = onnxruntime.OrtValue.ortvalue_from_numpy(self.x)
             self.binding.bind_ortvalue_input("input", value)
@@ -47,24 +37,11 @@ class Runner:
             self.binding.bind_ortvalue_output(self.session.get_outputs()[0].name, self.binding.get_outputs()[0])
 
     def run(self, steps: int) -> None:
-        """Run inference."""
         for _ in range(steps):
             if self.variant == "io_binding":
                 self.session.run_with_iobinding(self.binding)
             else:
                 self.session.run(None, {"input": self.x})
-
-    def time(self, steps: int) -> float:
-        """Return the seconds of `steps` steps."""
-        start = perf_counter()
-        self.run(steps)
-        return perf_counter() - start
-
-    def round(self) -> dict[str, float]:
-        """Run one round; return its images and seconds."""
-        self.begin()
-        self.run(1)
-        return {"images": self.steps * self.shape[0], "seconds": self.time(self.steps)}
 
 
 def started(model: Any, threads: int) -> Any:
