@@ -163,8 +163,6 @@ class Server:
 
     async def _received(self, request: Request) -> list[tuple[str, bytes]]:
         """The encoded images of a request, with their names. Raises HTTPException."""
-        if (refusal := getattr(request.state, "too_long", None)) is not None:
-            raise refusal
         try:
             async with asyncio.timeout(self.limits.seconds):
                 found = await self._images(request)

@@ -74,8 +74,8 @@ class _Job:
 class Engine:
     """Serves the model that `load` returns; `start` it before it is asked, `stop` it in the end.
 
-    `most_waiting`: images that may wait. With `reload`, the model is loaded again when its file has changed, between
-    two batches; one that can't be loaded is told as a warning, and the old one stays.
+    `most_waiting`: images that may wait. `watched`: the model's file; when it has changed, the model is loaded again,
+    between two batches. One that can't be loaded is told as a warning, and the old one stays.
     """
 
     def __init__(
@@ -84,10 +84,10 @@ class Engine:
         *,
         most_waiting: int,
         meters: Meters,
-        reload: bool = False,
+        watched: Path | None = None,
         on_event: OnEvent = lambda event: None,
     ) -> None:
-        self.load, self.most_waiting, self.reload = load, most_waiting, reload
+        self.load, self.most_waiting, self.watched = load, most_waiting, watched
         self.meters, self.on_event = meters, on_event
         self.about = About({}, (), None, 0)
         self._jobs: deque[_Job] = deque()
@@ -126,6 +126,7 @@ class Engine:
         return [job.future for job in jobs]
 
     def _work(self) -> None:
+        seen = self._stamp()  # before the file is read: what is written meanwhile is newer
         try:
             served = _Served(self.load())
             self._begin(served)
@@ -136,8 +137,16 @@ class Engine:
         while (jobs := self._next()) is not None:
             if jobs:
                 _answer(served, jobs, self.meters)
-            if self.reload and served.changed():
-                served = self._reloaded(served)
+            if (now := self._stamp()) not in (None, seen):
+                seen, served = now, self._reloaded(served)
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """What changes when the watched file is written again; None without one, and while it is not there."""
+        if self.watched is not None:
+            with suppress(OSError):
+                found = self.watched.stat()
+                return found.st_mtime_ns, found.st_ino, found.st_size
+        return None
 
     def _begin(self, served: _Served) -> None:
         """Make a model the one that is served, once it has predicted an image: its kernels are compiled then."""
@@ -151,7 +160,6 @@ class Engine:
             self._begin(new)
         except CnncliError as error:
             self.on_event(Notice(f"the model stays as it is: {error}", "warning"))
-            old.seen = old.stamp()
             return old
         self.on_event(Notice(f"loaded again: {new.model.path}, epoch {new.model.epoch}"))
         return new
@@ -165,7 +173,7 @@ class Engine:
             while not self._jobs:
                 if self._stopping:
                     return None
-                if not self._changed.wait(LOOK if self.reload else None):
+                if not self._changed.wait(LOOK if self.watched else None):
                     return []
             first = self._jobs[0]
             count = next((n for n, job in enumerate(self._jobs) if n and not job.goes_with(first)), len(self._jobs))
@@ -180,7 +188,6 @@ class _Served:
 
     def __init__(self, model: Model) -> None:
         self.model, self.reader = model, model.reader()
-        self.seen = self.stamp()
         self.explaining: dict[bool, Explaining] = {}
         self.classes = tuple(self.reader.classes)
         self.document = {
@@ -194,17 +201,6 @@ class _Served:
             "meaning": model.meaning.name.lower(),
             "calibrated": model.decision is not None,
         }
-
-    def stamp(self) -> tuple[int, int, int]:
-        """What changes when the file is written again."""
-        found = Path(self.model.path).stat()
-        return found.st_mtime_ns, found.st_ino, found.st_size
-
-    def changed(self) -> bool:
-        """Whether the model's file has been written again."""
-        with suppress(OSError):
-            return self.stamp() != self.seen
-        return False
 
     def warm_up(self) -> None:
         """Predict a black image. Raises CnncliError for a model that does not take image files."""

@@ -30,21 +30,21 @@ class BodyLimit:
         self.app, self.most = app, most
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what is received."""
+        """Count what is received; a body that says that it is longer is not read at all."""
+        lengths = (value for name, value in scope.get("headers", ()) if name == b"content-length")
+        declared = next((int(value) for value in lengths if value.isdigit()), 0)
         got = 0
 
         async def counted() -> Message:
             nonlocal got
+            if declared > self.most:
+                raise self._refusal()
             message: MutableMapping[str, Any] = await receive()
             got += len(message.get("body", b""))
             if got > self.most:
                 raise self._refusal()
             return message
 
-        if scope["type"] == "http":
-            length = next((value for name, value in scope["headers"] if name == b"content-length"), b"0")
-            if length.isdigit() and int(length) > self.most:
-                scope["state"] = {**scope.get("state", {}), "too_long": self._refusal()}
         await self.app(scope, counted, send)
 
     def _refusal(self) -> HTTPException:

@@ -117,7 +117,7 @@ def test_a_model_that_gets_better_is_loaded_again_and_a_damaged_one_is_not(place
         heard.set()
 
     shutil.copy(place / "run" / "last.safetensors", file)
-    engine = Engine(lambda: cnncli.load(file), most_waiting=4, meters=Meters(), reload=True, on_event=hear)
+    engine = Engine(lambda: cnncli.load(file), most_waiting=4, meters=Meters(), watched=file, on_event=hear)
     engine.start()
     before = engine.predict(pictures[:1])[0].result(20)
     other = cnncli.load(file)

@@ -1,6 +1,5 @@
 """`cnncli serve`: answer requests with a trained model."""
 
-import sys
 from pathlib import Path
 
 import click
@@ -69,7 +68,7 @@ def command(
         lambda: Model(target, threads=threads),
         most_waiting=limits.waiting,
         meters=meters,
-        reload=reload,
+        watched=target.file if reload else None,
         on_event=_tell,
     )
     with listening(host, port) as socket:
@@ -80,7 +79,6 @@ def command(
         name = one_line(str(engine.about.document["name"]))
         begun = f"serving {name} at http://{where} · Ctrl-C ends it"
         serve(engine, limits, meters, socket, lambda: echo_lines([begun]))
-    sys.stdout.flush()
 
 
 def _tell(event: Event) -> None:
