@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 @click.option(
     "--dtype",
     type=click.Choice(list(POLICIES)),
-    help="How activations are stored, by others also: with bf16, they may use it. Default: the spec's.",
+    help="How activations are stored; with bf16, --against also times others in it. Default: the spec's.",
 )
 @threads_option
 @click.option(
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     multiple=True,
     help="Also time torch, tensorflow, or (with --inference) onnxruntime, openvino. The fastest way of each counts.",
 )
-@click.option("--compile", "compiles", is_flag=True, help="Also time torch with torch.compile.")
+@click.option("--compile", "compiles", is_flag=True, help="Also time torch with torch.compile, which takes minutes.")
 @json_option
 def command(
     *,
