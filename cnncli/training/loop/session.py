@@ -158,6 +158,22 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     return network
 
 
+def ready(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report: Callable[[Event], None]) -> Network:
+    """The network of the first phase, as `check` returns it, with the weights that training starts from; all kernels of
+    the training are compiled.
+    """
+    network = check(plan, dataset, place, threads)
+    for phase in plan.phases[1:]:
+        prepare(network.of(phase.model), 1, plan.data.augment)
+    prepare(network, 1, plan.data.augment)
+    network.initialize(plan.seed)
+    if place.weights:
+        _load(network, place.weights)
+    elif place.fitting:
+        report(_transfer(network, place.fitting))
+    return network
+
+
 def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report: Callable[[Event], None]) -> Result:
     """Train, and evaluate the final weights on the test split.
 
@@ -165,15 +181,7 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     Nothing is written before all checks pass; a run that could not start leaves no files.
     """
     with Interruption() as interruption:
-        network = check(plan, dataset, place, threads)
-        for phase in plan.phases[1:]:
-            prepare(network.of(phase.model), 1, plan.data.augment)
-        prepare(network, 1, plan.data.augment)
-        network.initialize(plan.seed)
-        if place.weights:
-            _load(network, place.weights)
-        elif place.fitting:
-            report(_transfer(network, place.fitting))
+        network = ready(plan, dataset, place, threads, report)
         run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
