@@ -45,6 +45,7 @@ COMMANDS = {
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
     "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
     "benchmark": ("cnncli.cli.commands.benchmark", "Benchmark a model, operation by operation."),
+    "profile": ("cnncli.cli.commands.profile", "Show where the time of an epoch goes."),
     "warmup": ("cnncli.cli.commands.warmup", "Compile the kernels of a spec before its first run."),
     "doctor": ("cnncli.cli.commands.doctor", "Show hardware, settings and caches, and report problems."),
 }
@@ -54,7 +55,7 @@ GROUPS = {
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
-    "Machine": ("benchmark", "warmup", "doctor"),
+    "Machine": ("benchmark", "profile", "warmup", "doctor"),
 }
 """Sections of `--help`, in order."""
 

@@ -182,10 +182,10 @@ def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     """
     with Interruption() as interruption:
         network = ready(plan, dataset, place, threads, report)
-        run = reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads)
+        run = reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads)
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
-            trainer = Trainer(network, _job(plan, dataset), run, report, interruption)
+            trainer = Trainer(network, job_of(plan, dataset), run, report, interruption)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             epoch = trainer.train()
@@ -343,7 +343,8 @@ def _test(
     return figures
 
 
-def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
+def new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
+    """Create the run directory of a training, as `run_directory.create`."""
     splits: dict[str, Any] = {name: split.document() for name, split in dataset.splits.items()}
     if dataset.skipped:
         splits["skipped"] = dict(dataset.skipped)
@@ -353,7 +354,8 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 
 
-def _job(plan: Plan, dataset: Dataset) -> Job:
+def job_of(plan: Plan, dataset: Dataset) -> Job:
+    """What a training does, with the metadata of its model files."""
     assert dataset.train is not None  # see read_data
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),
