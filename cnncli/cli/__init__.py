@@ -39,6 +39,10 @@ COMMANDS = {
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
+    "verify-resume": (
+        "cnncli.cli.commands.verify_resume",
+        "Prove that an interrupted training resumes to the same bits.",
+    ),
     "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
     "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
@@ -55,7 +59,7 @@ GROUPS = {
     "Look": ("check", "summary", "plot", "explain", "runs", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
-    "Machine": ("benchmark", "profile", "warmup", "doctor"),
+    "Machine": ("benchmark", "profile", "warmup", "verify-resume", "doctor"),
 }
 """Sections of `--help`, in order."""
 

@@ -95,12 +95,14 @@ class RunOptions:
     """Start and output of a training.
 
     `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
+    `listed`: whether `cnncli runs` is told of it.
     """
 
     resume: Path | None = None
     weights: Path | None = None
     output: Path | None = None
     fitting: Fitting | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -174,15 +176,24 @@ def ready(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report:
     return network
 
 
-def train(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report: Callable[[Event], None]) -> Result:
-    """Train, and evaluate the final weights on the test split.
+def train(
+    plan: Plan,
+    dataset: Dataset,
+    place: RunOptions,
+    threads: int,
+    report: Callable[[Event], None],
+    *,
+    interrupted_by: Interruption | None = None,
+) -> Result:
+    """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals.
 
     Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
     Nothing is written before all checks pass; a run that could not start leaves no files.
     """
-    with Interruption() as interruption:
+    with interrupted_by or Interruption() as interruption:
         network = ready(plan, dataset, place, threads, report)
         run = reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads)
+        run.listed = place.listed
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
             trainer = Trainer(network, job_of(plan, dataset), run, report, interruption)

@@ -31,8 +31,10 @@ class Run:
     """A run directory, locked by this process until it is closed or exits, so that only one training writes to it.
 
     `dated`: named by its start time. `made`: directories created by this process, the run's first. `begun`: it can be
-    resumed.
+    resumed. `listed`: `announce` makes it findable.
     """
+
+    listed = True
 
     def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
         self.path, self.dated, self.made, self.begun = path, dated, made, begun
@@ -79,6 +81,8 @@ class Run:
     def announce(self) -> None:
         """Mark the run as started, once there is a model, and make it findable: `latest` points to a dated run."""
         self.begun = True
+        if not self.listed:
+            return
         if not self.dated:
             registry.register(self.path, self.shown)
             return
