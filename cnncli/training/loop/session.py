@@ -288,7 +288,8 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
     restore(trainer, saved)
     if trainer.ended and past_runs.result(run.path).get("state") == "finished":
         trainer.report(Notice(_nothing_left(trainer)))
-    run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
+    with atomic.write_errors(run.result):
+        run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
     run.announce()
     atomic.write(run.spec, plan.text.encode())
     trainer.interruption.resume = resume
