@@ -6,6 +6,7 @@ a fork: NUMBA_THREADING_LAYER=workqueue.
 """
 
 import contextlib
+import itertools
 import os
 import random
 import shutil
@@ -25,6 +26,7 @@ from tests.training import small
 ROOT = Path(__file__).parents[2]
 COUNT = 200
 EPOCHS = 25
+DONE = "had come to its end before"
 NEVER = ("there is nothing to resume", "no such run", "is no run")
 """What is said of a run that never began."""
 
@@ -99,7 +101,7 @@ def kill(folder: Path, number: int, early: float, late: float, torn: Counter) ->
         time.sleep(early)
     os.kill(process, signal.SIGKILL)
     if ended(process) == 0:
-        return "had come to its end"
+        return DONE
     torn["a temporary file"] += any(run.glob(".*.tmp"))
     torn["a checkpoint"] += (run / "last.safetensors").exists()
     again = ended(forked(lambda: resume(folder, run)))
@@ -122,7 +124,9 @@ def main(count: int, folder: Path) -> int:
     assert ended(process) == 0
     saving, chosen = time.perf_counter() - start - before, random.Random(count)
     ends, torn = Counter(), Counter()
-    for number in range(count):
+    for number in itertools.count():
+        if ends.total() - ends[DONE] == count:
+            break
         late = chosen.uniform(0, saving) if number % 8 else 0.0
         ends[kill(folder, number, chosen.uniform(0, before), late, torn)] += 1
         shutil.rmtree(folder / f"{number}", ignore_errors=True)

@@ -13,8 +13,9 @@ from cnncli.cli.characters import draw_in_characters
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example, json_option, threads_option
 from cnncli.errors import UsageError
+from cnncli.escaping import one_line
 from cnncli.report.pictures.save import suffix_of
-from cnncli.report.terminal.output import echo, echo_json, echo_lines
+from cnncli.report.terminal.output import echo, echo_json, echo_lines, echo_raw
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import load
 
@@ -88,6 +89,6 @@ def _print(found: LearningRates, train: list[str]) -> None:
     test = found.test
     role = f", as the highest rate of {found.schedule}" if found.schedule else ""
     echo(f"suggested  {test.suggestion:g}, a tenth of the rate of the least loss{role}")
-    echo_lines([f"next       {join([*train, '--set', found.setting])}"])
+    echo_raw(one_line(f"next       {join([*train, '--set', found.setting])}"))  # unbroken, it can be copied
     if test.still_falling:
         echo("notice: the loss was still falling at the last rate: --to tests higher ones", err=True)
