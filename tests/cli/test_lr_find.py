@@ -60,6 +60,8 @@ def test_json_has_all_numbers_the_same_every_time_and_nothing_is_written(folder)
     ("arguments", "code", "error"),
     [
         (("--from", "1", "--to", "0.1"), 2, "--from must be below --to; received 1 and 0.1"),
+        (("--to", "nan"), 2, "--to must be a number from 1e-12 to 1000000.0; received 'nan'"),
+        (("--from", "0"), 2, "--from must be a number from 1e-12 to 1000000.0; received '0.0'"),
         (("-o", "rates.pdf"), 2, "pictures are written as .svg or .png; received 'rates.pdf'"),
         (("--from", "1e-9", "--to", "1e-8"), 1, "the loss, "),
     ],

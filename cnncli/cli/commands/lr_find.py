@@ -1,7 +1,9 @@
 """`cnncli lr-find`: find a learning rate."""
 
+from math import isnan
 from pathlib import Path
 from shlex import join
+from typing import Any
 
 import click
 
@@ -21,15 +23,32 @@ from cnncli.spec.spec import load
 
 FEWEST = 20
 """Updates, of which fewer say nothing."""
-RATE = click.FloatRange(0, 1e6, min_open=True)
+LOWEST, HIGHEST = 1e-12, 1e6
+
+
+class Rate(click.FloatRange):
+    """A learning rate; help does not show the bounds."""
+
+    name = "rate"
+
+    def __init__(self) -> None:
+        super().__init__(LOWEST, HIGHEST)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails for NaN, too."""
+        number = super().convert(value, param, ctx)
+        return self.fail(f"'{value}' is not a number", param, ctx) if isnan(number) else number
+
+    def _describe_range(self) -> str:
+        return ""
 
 
 @click.command("lr-find", epilog=example("cnncli lr-find mnist.yaml -o rates.svg"))
 @click.argument("spec", type=click.Path(path_type=Path))
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--data", metavar="SOURCE", help="Dataset to train on.")
-@click.option("--from", "first", metavar="RATE", type=RATE, default=1e-6, help="First learning rate. Default: 1e-6.")
-@click.option("--to", "last", metavar="RATE", type=RATE, default=10.0, help="Last learning rate. Default: 10.")
+@click.option("--from", "first", metavar="RATE", type=Rate(), default=1e-6, help="First learning rate. Default: 1e-6.")
+@click.option("--to", "last", metavar="RATE", type=Rate(), default=10.0, help="Last learning rate. Default: 10.")
 @click.option("--updates", type=Integer(FEWEST), default=150, show_default=True, help="Number of learning rates.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Also write the chart, as SVG or PNG.")
 @threads_option
