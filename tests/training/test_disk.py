@@ -115,7 +115,7 @@ def test_a_disk_that_fails_is_one_line_and_costs_no_more_than_what_was_not_saved
 def test_a_process_that_is_killed_loses_no_more_than_what_was_not_saved(data, here, pytestconfig, resume):
     done = operations(data, here, resume=resume)
     cases = [(number, power) for number in chosen(done, pytestconfig) for power in (False, True)]
-    for number, power in cases if pytestconfig.getoption("--long") else cases[::3]:
+    for number, power in cases if pytestconfig.getoption("--long") else cases[::4]:
         run = here / f"{number} {power}"
         if resume:
             begin(data, run)
