@@ -126,7 +126,7 @@ def train_spec(
     output: Path | None = None,
 ) -> Run:
     """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
-    with _begun(spec, around) as (settled, plan, dataset, threads, _):
+    with begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
         from cnncli.training.loop.session import RunOptions, train
 
@@ -152,7 +152,7 @@ def forecast_spec(
     output: Path | None = None,
 ) -> "Forecast":
     """Estimate the training of a spec, with the same checks as `train_spec`; nothing is written."""
-    with _begun(spec, around) as (_, plan, dataset, threads, before):
+    with begun(spec, around) as (_, plan, dataset, threads, before):
         from cnncli.training.loop.forecast import forecast
         from cnncli.training.loop.session import RunOptions, check
 
@@ -185,7 +185,7 @@ class Beginning(NamedTuple):
 
 
 @contextmanager
-def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
+def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
     """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
     with notices_to(tell):
