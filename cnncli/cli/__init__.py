@@ -38,7 +38,8 @@ COMMANDS = {
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
-    "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "runs": ("cnncli.cli.commands.runs", "List, show, annotate and remove past runs."),
+    "compare": ("cnncli.cli.commands.compare", "Compare runs: specs, curves and figures."),
     "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
@@ -50,7 +51,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "import", "train", "evaluate", "calibrate", "predict", "export", "serve"),
-    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "compare", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "warmup", "doctor"),

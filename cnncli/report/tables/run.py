@@ -4,34 +4,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from cnncli.errors import CnncliError
 from cnncli.report.terminal.console import console_on
 from cnncli.report.terminal.figures import figure
 from cnncli.training.runs import past_runs
-from cnncli.training.runs.facts import facts
-from cnncli.training.runs.model_file import about
+from cnncli.training.runs.facts import digest, facts
 
 
 def details(run: Path) -> dict[str, Any]:
     """All there is to know of a run, for JSON: its facts, the figures of every epoch, environment and digests."""
     return {
         **facts(run),
-        "digest": _digest(run),
+        "digest": digest(run),
         "images": past_runs.sizes(run),
         "environment": past_runs.environment(run),
         "history": past_runs.history(run),
         "files": {name: size for name, size, _ in past_runs.files(run)},
     }
-
-
-def _digest(run: Path) -> str | None:
-    """The digest of the weights it hands out."""
-    for file in past_runs.model_files(run):
-        try:
-            return about(file).texts.get("digest")
-        except CnncliError:
-            continue
-    return None
 
 
 def print_run(found: Mapping[str, Any], file: TextIO) -> None:

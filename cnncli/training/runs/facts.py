@@ -61,6 +61,11 @@ def record(run: Path) -> Record:
     return Record(known, json.dumps({key: _without_layers(part) for key, part in spec.items()}))
 
 
+def digest(run: Path) -> str | None:
+    """The digest of the weights it hands out, as its model file tells it; None if there is none."""
+    return next((file.texts.get("digest") for file in _carried(run).values()), None)
+
+
 def _without_layers(part: Any) -> Any:
     return {key: value for key, value in part.items() if key != "layers"} if isinstance(part, dict) else part
 
