@@ -78,6 +78,11 @@ def test_runs_are_sorted_and_those_without_a_value_are_last(key, names):
     [
         ("test_acuracy > 1", "no run has 'test_acuracy'; did you mean 'test_accuracy'?"),
         ("fit.batchsize == 1", "no run has 'fit.batchsize'; did you mean 'fit.batch_size'?"),
+        ("learning_rate > 1", "no run has 'learning_rate'; did you mean 'compile.optimizer.Adam.learning_rate'?"),
+        (
+            "xyz > 1",
+            "no run has 'xyz'; there are run, name, state, seed, tags, began, val_loss, test_accuracy, and keys",
+        ),
         ("state == finishd", "there is no state 'finishd'; did you mean 'finished'?"),
         ("test_accuracy", "expected an operator (==, =, !=, <=, >=, <, >) after 'test_accuracy'; it ends there"),
         ("test_accuracy ( 3", "after 'test_accuracy'; received '('"),

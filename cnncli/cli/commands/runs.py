@@ -127,7 +127,7 @@ def show(*, run: Path, as_json: bool) -> None:
     """Show all there is about RUN: a run, or a spec (its newest run)."""
     from cnncli.report.tables.run import details, print_run
 
-    found = details(find_run(run, "show"))
+    found = details(find_run(run, "runs show"))
     if as_json:
         echo_json(found)
     else:
@@ -152,7 +152,7 @@ def note(*, run: Path, text: str | None) -> None:
     """Write a note about RUN, or show it; an empty TEXT removes it."""
     from cnncli.training.runs import notes
 
-    place = find_run(run, "note")
+    place = find_run(run, "runs note")
     if text is not None:
         notes.change(place, lambda before: before.noted(text))
     elif written := notes.read(place).note:
@@ -170,7 +170,7 @@ def tag(*, run: Path, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
     """
     from cnncli.training.runs import notes
 
-    place = find_run(run, "tag")
+    place = find_run(run, "runs tag")
     found = notes.change(place, lambda before: before.tagged(tags, remove)) if tags or remove else notes.read(place)
     if found.tags:
         echo_lines(["  ".join(found.tags)])
@@ -195,7 +195,9 @@ def remove(*, runs: tuple[Path, ...], yes: bool) -> None:
             more = f"  with {', '.join(plan.others)}" if plan.others else ""
             echo_lines([f"{plan.path}  {plan.size / 1e6:,.1f} MB{more}"], err=True)
         if not sys.stdin.isatty():
-            raise UsageError("rm asks before it removes, and there is nobody to answer: --yes removes without asking")
+            raise UsageError(
+                "runs rm asks before it removes, and there is nobody to answer: --yes removes without asking"
+            )
         what = "this run" if len(plans) == 1 else f"these {len(plans)} runs"
         if not click.confirm(f"Remove {what} ({size})?", err=True):
             echo("nothing was removed", err=True)

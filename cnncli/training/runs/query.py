@@ -115,7 +115,9 @@ def _check(key: str, runs: Sequence[Run], text: str, value: str = "") -> None:
     """Raise UsageError if no run has the key, or if there is no state of this name."""
     if runs and all(run.value(key) is ABSENT for run in runs):
         known = list(dict.fromkeys(name for run in runs for name in run.keys()))  # noqa: SIM118
-        near = suggestion(key, known) or f"; there are {few(known, 30)}"
+        ending = next((f"; did you mean '{name}'?" for name in known if name.endswith(f".{key}")), "")
+        plain = [name for name in known if "." not in name]
+        near = ending or suggestion(key, known) or f"; there are {few(plain, 30)}, and keys of specs"
         raise UsageError(f"{text}: no run has '{key}'{near}")
     if key == "state" and value and value.casefold() not in STATES:
         near = suggestion(value, STATES) or f"; there are {', '.join(STATES)}"
