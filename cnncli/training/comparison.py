@@ -15,7 +15,7 @@ from cnncli.training.metrics.spread import Spread
 
 MOST = len(ascii_uppercase)
 """Groups at most: each has a letter."""
-ABSENT = "–"
+ABSENT, UNKNOWN = "–", "?"
 OFF: tuple[Any, ...] = (None, False, [], {})
 """Values of options without an effect."""
 TOLERANCE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%|pp|)")
@@ -135,7 +135,8 @@ class Comparison:
 
     @property
     def differences(self) -> dict[str, list[Any]]:
-        """The keys of the specs that differ between groups, with the value of each; ABSENT where there is none.
+        """The keys of the specs that differ between groups, with the value of each; ABSENT where there is none, UNKNOWN
+        where the spec is.
 
         Left out is what follows: the arguments of a layer that others lack, and options that others lack and that are
         off.
@@ -144,14 +145,14 @@ class Comparison:
             {key: _shared(key, group, value) for key, value in _flat(group.trials[0].spec)} for group in self.groups
         ]
         keys = dict.fromkeys(key for one in flat for key in one)
-        rows = {key: [one.get(key, ABSENT) for one in flat] for key in keys}
-        found = {key: values for key, values in rows.items() if any(value != values[0] for value in values)}
+        rows = {key: [one.get(key, ABSENT) if one else UNKNOWN for one in flat] for key in keys}
+        found = {key: values for key, values in rows.items() if _differ(values)}
         lacking = {key for key, values in found.items() if ABSENT in values}
         return {
             key: values
             for key, values in found.items()
             if key not in lacking
-            or (key.rpartition(".")[0] not in lacking and any(value not in (ABSENT, *OFF) for value in values))
+            or (key.rpartition(".")[0] not in lacking and any(value not in (ABSENT, UNKNOWN, *OFF) for value in values))
         }
 
     @property
@@ -257,6 +258,12 @@ def paired_trials(first: Group, second: Group) -> list[tuple[Trial, Trial]]:
     return found or [(first.trials[0], second.trials[0])]
 
 
+def _differ(values: Sequence[Any]) -> bool:
+    """Whether some of the values that are known differ."""
+    known = [value for value in values if value != UNKNOWN]
+    return any(value != known[0] for value in known)
+
+
 def _means(lines: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     names = [name for name in lines[0] if name != "epoch" and all(_is_number(line.get(name)) for line in lines)]
     return {name: Spread.of([line[name] for line in lines]).mean for name in names}
@@ -291,5 +298,5 @@ def _flat(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
     elif isinstance(value, Mapping) and value:
         for name, inner in value.items():
             yield from _flat(inner, f"{key}.{name}" if key else name)
-    else:
+    elif key:
         yield key, value

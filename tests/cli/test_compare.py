@@ -93,6 +93,22 @@ def test_what_can_not_be_paired_is_told(folder, tmp_path):
     assert "data: the runs were trained on different data" in text
 
 
+def test_a_damaged_run_is_compared_as_far_as_it_is_known(folder, tmp_path):
+    run = tmp_path / "damaged"
+    run.mkdir()
+    (run / "spec.yaml").write_text("model: [")
+    (run / "last.safetensors").write_bytes(b"damaged")
+    (run / "metrics.jsonl").write_text('{"epoch": 1, "loss": NaN, "val_loss": 0.5, "seconds": null}\n{"epo')
+    (run / "result.json").write_text('{"test": {"loss": 1%s, "accuracy": "high"}, "digest": 3}' % ("0" * 400))
+    found = document(folder, "a1", run)
+    assert (found["spec"], found["same_data"], found["equal_weights"]) == ({}, None, [])
+    assert found["figures"]["loss"][1]["mean"] is None
+    assert (found["figures"]["val_loss"][1]["mean"], found["figures"]["test_loss"][1]) == (0.5, None)
+    text = cnncli(folder, "compare", "a1", run, "--paired").stdout
+    assert "spec: that of B can't be read" in text
+    assert f"not tested: a1 and {run}: " in text
+
+
 def test_a_gate_exits_with_1_if_a_run_is_worse(folder):
     accuracy = document(folder, "a1", "b1")["figures"]["test_accuracy"]
     order = ["a1", "b1"] if accuracy[0]["mean"] >= accuracy[1]["mean"] else ["b1", "a1"]

@@ -71,6 +71,16 @@ def test_only_what_differs_between_specs_is_listed():
     }
 
 
+def test_what_is_unknown_or_not_finite_ends_nothing():
+    unknown = trial("c", {}, seed=None, fold=None, val_loss=math.nan)
+    found = Comparison(grouped([trial("a"), trial("b", WIDE), unknown]))
+    assert found.differences == {"fit.batch_size": [8, 16, "?"]}
+    assert Comparison(grouped([trial("a"), unknown])).differences == {}
+    runs = [trial("a", val_loss=math.inf), trial("b", seed=2), trial("c", WIDE)]
+    spread = Comparison(grouped(runs)).figures["val_loss"][0]
+    assert (spread.mean, math.isnan(spread.deviation)) == (math.inf, True)
+
+
 def test_the_curve_of_a_group_is_the_mean_of_the_epochs_that_all_have():
     first = [{"epoch": n, "loss": 1 / n, "val_loss": 2.0} for n in (1, 2, 3)]
     second = [{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}]

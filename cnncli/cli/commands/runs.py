@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cnncli.api.targets import find_run
 from cnncli.cli.options import DefaultGroup, Integer, example
 from cnncli.errors import UsageError
 from cnncli.hints import suggestion
@@ -125,6 +124,7 @@ def _tell_none(
 @json_option
 def show(*, run: Path, as_json: bool) -> None:
     """Show all there is about RUN: a run, or a spec (its newest run)."""
+    from cnncli.api.targets import find_run
     from cnncli.report.tables.run import details, print_run
 
     found = details(find_run(run, "runs show"))
@@ -150,6 +150,7 @@ def _draw(history: "Sequence[Mapping[str, Any]]") -> None:
 @click.argument("text", required=False)
 def note(*, run: Path, text: str | None) -> None:
     """Write a note about RUN, or show it; an empty TEXT removes it."""
+    from cnncli.api.targets import find_run
     from cnncli.training.runs import notes
 
     place = find_run(run, "runs note")
@@ -168,6 +169,7 @@ def tag(*, run: Path, tags: tuple[str, ...], remove: tuple[str, ...]) -> None:
 
     `cnncli runs --where 'tags == best'` finds it.
     """
+    from cnncli.api.targets import find_run
     from cnncli.training.runs import notes
 
     place = find_run(run, "runs tag")

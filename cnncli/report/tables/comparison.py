@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from math import isnan
+from math import isfinite, isnan
 from typing import Any, TextIO
 
 from rich.table import Table
 
 from cnncli.report.terminal.console import console_on, fits
 from cnncli.report.terminal.figures import figure
-from cnncli.training.comparison import ABSENT, MEASURED, Comparison, Group, Pair, Trial
+from cnncli.training.comparison import ABSENT, MEASURED, UNKNOWN, Comparison, Group, Pair, Trial
 from cnncli.training.metrics.spread import Spread
 
 LIKELY = 0.05
@@ -26,10 +26,11 @@ def document(found: Comparison) -> dict[str, Any]:
             {"letter": group.letter, "runs": [_trial(trial) for trial in group.trials]} for group in found.groups
         ],
         "spec": {
-            key: [None if value == ABSENT else value for value in values] for key, values in found.differences.items()
+            key: [None if value in (ABSENT, UNKNOWN) else value for value in values]
+            for key, values in found.differences.items()
         },
         "figures": {
-            name: [None if spread is None else asdict(spread) for spread in spreads]
+            name: [None if spread is None else _finite(asdict(spread)) for spread in spreads]
             for name, spreads in found.figures.items()
         },
         "equal_weights": found.equal_weights,
@@ -37,6 +38,15 @@ def document(found: Comparison) -> dict[str, Any]:
         "paired": [_paired(pair) for pair in found.pairs],
         "unpaired": list(found.unpaired),
     }
+
+
+def _finite(value: Any) -> Any:
+    """With null for what is not finite, for which JSON has no word."""
+    if isinstance(value, dict):
+        return {name: _finite(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_finite(inner) for inner in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
 
 
 def _trial(trial: Trial) -> dict[str, Any]:
@@ -81,7 +91,7 @@ def _print_differences(found: Comparison, file: TextIO) -> None:
     rows = [(key, *(_value(value) for value in values)) for key, values in found.differences.items()]
     if rows:
         _print(file, ("spec", *(group.letter for group in found.groups)), rows)
-    else:
+    elif all(group.trials[0].spec for group in found.groups):
         print("the specs are equal", file=file)
     print(file=file)
 
@@ -145,6 +155,9 @@ def _print(file: TextIO, heads: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 
 def _findings(found: Comparison) -> Iterator[str]:
+    for group in found.groups:
+        if not group.trials[0].spec:
+            yield f"spec: that of {group.letter} can't be read"
     letters = {trial.path: group.letter for group in found.groups for trial in group.trials}
     for paths in found.equal_weights:
         named = [letters[path] for path in paths]

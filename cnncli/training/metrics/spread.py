@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isfinite, nan
 from statistics import mean, stdev
 
 
@@ -16,4 +17,6 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> "Spread":
         """Of at least one value."""
+        if not all(map(isfinite, values)):  # which `stdev` does not take
+            return cls(sum(values) / len(values), nan, values)
         return cls(mean(values), stdev(values) if len(values) > 1 else 0.0, values)

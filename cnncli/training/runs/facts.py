@@ -114,8 +114,13 @@ def _section(spec: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _integer(value: object) -> int | None:
-    return value if isinstance(value, int) else None
+    return value if isinstance(value, int) and _is_number(value) else None
 
 
 def _numbers(figures: Mapping[str, Any]) -> dict[str, float]:
-    return {name: value for name, value in figures.items() if isinstance(value, int | float)}
+    return {name: value for name, value in figures.items() if _is_number(value)}
+
+
+def _is_number(value: object) -> bool:
+    """Whether it is a number that has room in a float."""
+    return isinstance(value, float) or (isinstance(value, int) and abs(value) < 1 << 1000)

@@ -235,7 +235,7 @@ def _paths(value: dict[str, Any], before: str) -> Iterator[str]:
     """The dotted keys of a spec that have a value."""
     for key, inner in value.items():
         if isinstance(inner, dict) and inner:
-            if len(inner) == 1:
+            if len(inner) == 1 and before:
                 yield f"{before}{key}"
             yield from _paths(inner, f"{before}{key}.")
         else:
