@@ -42,7 +42,8 @@ def _trial(run: Path) -> Trial:
     except CnncliError:
         pass  # of a newer version, or damaged: what is known of it is compared
     history = past_runs.history(run)
-    return Trial(facts(run), history, resolved, digest(run), past_runs.data_digest(run), parameters, directions)
+    digests = digest(run), past_runs.data_digest(run)
+    return Trial(facts(run), history, resolved, *digests, parameters, directions, past_runs.environment(run))
 
 
 def with_pairs(

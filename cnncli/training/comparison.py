@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from string import ascii_uppercase
 from typing import Any
@@ -16,6 +17,8 @@ from cnncli.training.metrics.spread import Spread
 MOST = len(ascii_uppercase)
 """Groups at most: each has a letter."""
 ABSENT, UNKNOWN = "–", "?"
+ENVIRONMENT = ("cnncli", "python", "numpy", "numba", "llvmlite", "platform", "cpu", "threads", "commit")
+"""What figures, or their times, may depend on besides the spec."""
 OFF: tuple[Any, ...] = (None, False, [], {})
 """Values of options without an effect."""
 TOLERANCE = re.compile(r"(\d+(?:\.\d*)?|\.\d+)\s*(%|pp|)")
@@ -27,7 +30,8 @@ SLACK = 1e-9
 class Trial:
     """A run: its facts (those of `runs --json`), the epochs, the resolved spec (empty if unknown), and the digests.
 
-    `parameters`: of its model, if known. `directions`: of its metrics, "min" or "max".
+    `parameters`: of its model, if known. `directions`: of its metrics, "min" or "max". `environment`: as in
+    environment.json.
     """
 
     facts: Mapping[str, Any]
@@ -37,6 +41,7 @@ class Trial:
     data_digest: str | None
     parameters: int | None
     directions: Mapping[str, str]
+    environment: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> str:
@@ -156,6 +161,13 @@ class Comparison:
         }
 
     @property
+    def environments(self) -> dict[str, list[Any]]:
+        """What differs between the environments of the groups: versions, processor, threads, commit."""
+        found = [group.trials[0].environment for group in self.groups]
+        rows = {key: [one.get(key, UNKNOWN) for one in found] for key in ENVIRONMENT}
+        return {key: values for key, values in rows.items() if _differ(values)}
+
+    @property
     def equal_weights(self) -> list[list[str]]:
         """The paths of runs whose weights are equal, bit for bit."""
         return [paths for paths in self._by("digest").values() if len(paths) > 1]
@@ -238,14 +250,17 @@ class Tolerance:
 
 
 def grouped(trials: Sequence[Trial]) -> list[Group]:
-    """Trials of one spec as a group, in the order given; if all are of one spec, each is a group.
+    """Trials of one spec as a group, in the order given; if all would be one group, each is one.
 
-    Raises UsageError for too many groups.
+    A trial that has been repeated, with the same seed and fold, begins another group: of the same spec, perhaps by
+    another version of cnncli. Raises UsageError for too many groups.
     """
-    by_spec: dict[str, list[Trial]] = {}
+    found: dict[tuple[str, int], list[Trial]] = {}
+    seen: Counter[tuple[str, Any]] = Counter()
     for trial in trials:
-        by_spec.setdefault(trial.rest, []).append(trial)
-    groups = list(by_spec.values()) if len(by_spec) > 1 else [[trial] for trial in trials]
+        found.setdefault((trial.rest, seen[trial.rest, trial.part]), []).append(trial)
+        seen[trial.rest, trial.part] += 1
+    groups = list(found.values()) if len(found) > 1 else [[trial] for trial in trials]
     if len(groups) > MOST:
         raise UsageError(f"at most {MOST} runs or groups of runs are compared; received {len(groups)}")
     return [Group(letter, group) for letter, group in zip(ascii_uppercase, groups, strict=False)]

@@ -18,11 +18,13 @@ SPEC = {
 DIRECTIONS = {"loss": "min", "accuracy": "max"}
 
 
-def trial(run, spec=SPEC, *, seed=1, fold=1, accuracy=0.5, digest="a", data="d", history=(), **figures):
+def trial(
+    run, spec=SPEC, *, seed=1, fold=1, accuracy=0.5, digest="a", data="d", history=(), environment=None, **figures
+):
     resolved = {**spec, "seed": seed, "data": {**spec.get("data", {}), "fold": fold}} if spec else {}
     own = {"loss": 0.25, "val_loss": 0.5, **figures}
     facts = {"run": run, "state": "finished", "epochs": 2, "epoch": 1, "figures": own, "test": {"accuracy": accuracy}}
-    return Trial(facts, list(history), resolved, digest, data, 7, DIRECTIONS)
+    return Trial(facts, list(history), resolved, digest, data, 7, DIRECTIONS, environment or {})
 
 
 def changed(**sections):
@@ -42,6 +44,13 @@ def test_runs_that_are_all_of_one_spec_are_compared_one_by_one():
     found = Comparison(grouped([trial("a"), trial("b", seed=2)]))
     assert [group.letter for group in found.groups] == ["A", "B"]
     assert found.differences == {"seed": [1, 2]}
+
+
+def test_trials_that_were_repeated_are_another_group():
+    runs = [trial("a", environment={"numpy": "1"}), trial("b", seed=2), trial("c", environment={"numpy": "2"})]
+    found = Comparison(grouped([*runs, trial("d", seed=2)]))
+    assert [[one.path for one in group.trials] for group in found.groups] == [["a", "b"], ["c", "d"]]
+    assert (found.differences, found.environments) == ({}, {"numpy": ["1", "2"]})
 
 
 def test_figures_are_means_with_the_deviation_of_the_sample():

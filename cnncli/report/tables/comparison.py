@@ -15,6 +15,8 @@ from cnncli.training.metrics.spread import Spread
 
 LIKELY = 0.05
 """A difference with a p-value of at least this may well be chance."""
+SHORT = 12
+"""Digits of a commit."""
 LONGEST = 40
 """Characters of a value of a spec."""
 
@@ -28,6 +30,9 @@ def document(found: Comparison) -> dict[str, Any]:
         "spec": {
             key: [None if value in (ABSENT, UNKNOWN) else value for value in values]
             for key, values in found.differences.items()
+        },
+        "environment": {
+            key: [None if value == UNKNOWN else value for value in values] for key, values in found.environments.items()
         },
         "figures": {
             name: [None if spread is None else _finite(asdict(spread)) for spread in spreads]
@@ -63,7 +68,7 @@ def _paired(pair: Pair) -> dict[str, Any]:
 
 
 def print_comparison(found: Comparison, file: TextIO) -> None:
-    """The runs, what differs between their specs, their figures, and paired tests."""
+    """The runs, what differs between their specs and environments, their figures, and paired tests."""
     console = console_on(file)
     for group in found.groups:
         console.print(_who(group), soft_wrap=True)
@@ -89,10 +94,12 @@ def _state(trial: Trial) -> str:
 
 def _print_differences(found: Comparison, file: TextIO) -> None:
     rows = [(key, *(_value(value) for value in values)) for key, values in found.differences.items()]
+    for key, values in found.environments.items():
+        rows.append((f"({key})", *(_value(str(value)[:SHORT] if key == "commit" else value) for value in values)))
+    if not found.differences and all(group.trials[0].spec for group in found.groups):
+        print("the specs are equal", file=file)
     if rows:
         _print(file, ("spec", *(group.letter for group in found.groups)), rows)
-    elif all(group.trials[0].spec for group in found.groups):
-        print("the specs are equal", file=file)
     print(file=file)
 
 
