@@ -8,7 +8,7 @@ from contextlib import chdir
 
 import pytest
 
-from cnncli.training.runs import catalogue, facts, notes
+from cnncli.training.runs import catalogue, facts, notes, past_runs
 from cnncli.training.runs.past_runs import all_runs
 
 COUNT = 60
@@ -117,4 +117,7 @@ def test_facts_are_sound_whatever_the_files_say(here):
     (run / "notes.json").write_text('{"note": 3, "tags": "x"}')
     found = facts.facts(run)
     assert (found["state"], found["epoch"], found["test"], found["reason"]) == ("3", 1, {"loss": 1}, "[]")
+    for start in ('"x"', "1e999", "null", "[]"):
+        (run / "splits.json").write_text(f'{{"train": {{"start": {start}, "stop": 1}}}}')
+        assert past_runs.sizes(run) == {}
     assert (found["note"], found["tags"], found["figures"]) == ("", [], {"loss": 0.5, "val_loss": 0.25})

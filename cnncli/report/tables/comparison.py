@@ -76,7 +76,7 @@ def print_comparison(found: Comparison, file: TextIO) -> None:
     _print_differences(found, file)
     _print_figures(found, file)
     for line in (*_findings(found), *_tests(found)):
-        console.print(line)
+        console.print(line, soft_wrap=not console.is_terminal)
 
 
 def _who(group: Group) -> str:

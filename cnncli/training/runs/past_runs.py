@@ -160,7 +160,7 @@ def result(run: Path) -> dict[str, Any]:
 def sizes(run: Path) -> dict[str, int]:
     """The number of images of each split; empty if not recorded."""
     splits = _object(run / SPLITS, LARGEST_SPLITS)
-    with suppress(TypeError, KeyError):
+    with suppress(TypeError, KeyError, ValueError, OverflowError):
         return {name: _size(split) for name, split in splits.items() if isinstance(split, dict)}
     return {}
 
