@@ -65,7 +65,6 @@ def test_click_prints_the_script_for_a_shell():
         (["datasets", "pre"], ["preview"]),
         (["runs", "sh"], ["show"]),
         (["runs", "--wh"], ["--where"]),
-        (["runs", "list", "--js"], ["--json"]),
         (["runs", "--limit", "2", "--js"], ["--json"]),
         (["runs", "show", "configs/mn"], ["dir,configs/mn"]),
         (["train", "--res"], ["--resume"]),
