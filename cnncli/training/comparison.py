@@ -92,7 +92,7 @@ class Group:
     def short(self) -> str:
         """The end of the first run's path, and the number of runs of several."""
         path = "/".join(self.trials[0].path.split("/")[-2:])
-        return f"{path} and {len(self.trials) - 1} more" if len(self.trials) > 1 else path
+        return f"{path} ×{len(self.trials)}" if len(self.trials) > 1 else path
 
     def spread(self, figure: str) -> Spread | None:
         """A figure over the trials; None if not all have it."""

@@ -83,12 +83,16 @@ def list_all(
     (fit.batch_size, compile.optimizer).
     """
     from cnncli.report.tables.runs import csv_text, print_runs
+    from cnncli.report.terminal.progress import Status
+    from cnncli.training.events import Progress
     from cnncli.training.runs.catalogue import records
     from cnncli.training.runs.query import matching, ordered
 
     if as_json and as_csv:
         raise UsageError("--json and --csv can't be used together")
-    everything = records(all_runs())
+    with Status() as status:
+        status(Progress("reading runs …"))
+        everything = records(all_runs())
     named = [record for record in everything if not names or record.facts["name"] in names]
     named = [record for record in named if pattern is None or fnmatchcase(record.facts["name"], pattern)]
     chosen = matching(named, conditions)
