@@ -18,7 +18,9 @@ from cnncli.datasets.section import TRAIN
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
+from cnncli.spec.expected import expected_figures
 from cnncli.spec.spec import Spec, load
+from cnncli.system.memory import peak
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
@@ -140,7 +142,9 @@ def train_spec(
             )
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
-        return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
+        path = Path(result.run)
+        more = expected_figures(settled, past_runs.history(path), dataset.sizes["train"], peak())
+        return Run(path, settled, result.epoch, result.digest, result.figures, result.test, unjudged, more)
 
 
 def forecast_spec(

@@ -43,7 +43,8 @@ COMMANDS = {
         "cnncli.cli.commands.verify_resume",
         "Prove that an interrupted training resumes to the same bits.",
     ),
-    "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "runs": ("cnncli.cli.commands.runs", "List, show, annotate and remove past runs."),
+    "compare": ("cnncli.cli.commands.compare", "Compare runs: specs, curves and figures."),
     "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
@@ -56,7 +57,7 @@ COMMANDS = {
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
     "Train": ("init", "import", "lr-find", "train", "evaluate", "calibrate", "predict", "export", "serve"),
-    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "compare", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
     "Machine": ("benchmark", "profile", "warmup", "verify-resume", "doctor"),

@@ -88,7 +88,7 @@ class Run:
             return
         try:
             registry.make_folder()
-            _point(self.path)
+            point(self.path)
         except OSError as error:
             warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
 
@@ -245,7 +245,7 @@ def _dated(folder: Path) -> Path:
     raise AssertionError
 
 
-def _point(path: Path) -> None:
+def point(path: Path) -> None:
     """Atomically point `latest` to this run. Raises OSError on failure."""
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
