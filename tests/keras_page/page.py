@@ -30,9 +30,16 @@ KINDS = {
     "optimizers": "optimizer",
     "schedules": "schedule",
     "metrics": "metric",
+    "callbacks": "callback",
 }
 """Kinds of declarations by Keras' modules."""
-ELSEWHERE = {"RandAugment": "made of augmentations that are compared"}
+TRACED = {
+    "EarlyStopping": "traces: early_stopping.json",
+    "ReduceLROnPlateau": "traces: reduce_lr_on_plateau.json, callbacks.json",
+    **dict.fromkeys(("ModelCheckpoint", "LearningRateScheduler"), "traces: callbacks.json"),
+    "SwapEMAWeights": "averages.json",
+}
+ELSEWHERE = {"RandAugment": "made of augmentations that are compared", **TRACED}
 FITTING = {
     "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
     "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of "

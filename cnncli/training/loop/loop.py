@@ -138,6 +138,8 @@ class Trainer:
 
     def _epoch(self) -> None:
         self._begin_phase()
+        if not self.state.batch:
+            self._each(Hooks.epoch_begins)
         start, done = perf_counter(), self.sums.samples
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.sums.samples - done
@@ -172,7 +174,8 @@ class Trainer:
     def _each(self, hook: Callable[..., None], *about: object) -> None:
         """Call a hook of every callback, in the order of the spec."""
         for declared, hooks in zip(self.job.fit.callbacks, self.hooks, strict=True):
-            context = Context(type(declared).__name__, self.network, self.update, self.state, self.run)
+            name = type(declared).__name__
+            context = Context(name, self.network, self.update, self.state, self.run, about=self.job.about)
             getattr(hooks, hook.__name__)(context, *about)
 
     def _train_epoch(self) -> None:
