@@ -16,6 +16,8 @@ from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.arena import Arena
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
+from cnncli.graph.nonfinite import first_of_step, first_weight, is_finite
+from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
 from cnncli.training.callbacks.callback import Hooks
@@ -83,6 +85,7 @@ class Trainer:
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
         self.sums, self.best = Sums(job.metrics), Best()
+        self.saved = self.progress
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -190,10 +193,12 @@ class Trainer:
             self.network.train_step(n, self.job.seed, state.step + 1)
             loss = self.sums.add(self.network, n)
             if not isfinite(loss):
-                raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
+                raise self._diverged_in_batch(f"the loss is {loss}", n)
+            self.reduce_gradients(self.network.gradients)
+            if not is_finite(self.network.gradients.data):  # before they reach the weights
+                raise self._diverged_in_batch("gradients are not finite", n)
             state.step += 1
             state.batch += 1
-            self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
             event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
             self._each(Hooks.batch_done, event)
@@ -218,23 +223,36 @@ class Trainer:
         return {f"val_{name}": value for name, value in figures.items()}
 
     def _check_weights(self) -> None:
-        if not all(np.isfinite(arena.data).all() for arena in (self.network.weights, self.network.frozen)):
-            raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
+        """Raise DivergedError if weights are not finite: no checkpoint may have them."""
+        if weight := first_weight(self.network):
+            raise self._diverged(f"the weights are no longer finite {self.progress}: {weight}")
+
+    def _diverged_in_batch(self, what: str, n: int) -> DivergedError:
+        """The error that ends the training in the batch of `n` rows that follows those which are done."""
+        where = f"{what} in epoch {self.state.epoch + 1}, batch {self.state.batch + 1}"
+        first = first_of_step(self.network, n, limit() // 4)
+        return self._diverged(f"{where}; first, {first}" if first else where)
 
     def _diverged(self, what: str) -> DivergedError:
-        kept = f"those of epoch {self.state.epoch}" if self.state.history else "the first ones"
+        kept = f"those {self.saved}" if self.saved else "the first ones"
         return DivergedError(
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
+
+    @property
+    def progress(self) -> str:
+        """How far the training is, for messages; empty before its first batch."""
+        state = self.state
+        if state.batch:
+            return f"in epoch {state.epoch + 1} after batch {state.batch}"
+        return f"after epoch {state.epoch}" if state.history else ""
 
     def _raise_if_interrupted(self) -> None:
         """Between batches: save and stop if a signal was received."""
         if self.interruption.signal is not None:
             self._save()
-            state = self.state
-            self.interruption.raise_if_interrupted(
-                f"in epoch {state.epoch + 1} after batch {state.batch} of {len(self.epochs.portions(state.epoch))}"
-            )
+            batches = len(self.epochs.portions(self.state.epoch))
+            self.interruption.raise_if_interrupted(f"{self.progress} of {batches}")
 
     def _hand_out(self) -> int:
         """Ensure that `best` has the final weights; return their epoch."""
@@ -260,6 +278,7 @@ class Trainer:
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
+        """Write the checkpoint. Raises DivergedError, and keeps the last one, if weights are not finite."""
         self.state.callbacks = [hooks.state for hooks in self.hooks]
         extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
         extra |= {
@@ -271,7 +290,9 @@ class Trainer:
             extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         with self.update.averages(shown=False):
+            self._check_weights()
             checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
+        self.saved = self.progress
 
     def _feed(
         self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | OfClasses | None = None

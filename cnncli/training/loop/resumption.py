@@ -73,6 +73,7 @@ def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
         hooks.state, hooks.tensors = remembered, _under(f"callback/{number}/", saved.extra)
     _add_up(trainer, saved, state)
     trainer.state = state
+    trainer.saved = trainer.progress
     chooser, epoch = trainer.chosen()
     if chooser is not None:
         _check_copy(trainer, chooser.tensors, epoch)
