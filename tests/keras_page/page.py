@@ -47,6 +47,7 @@ FITTING = {
     "initial_epoch, steps_per_epoch": "as in Keras: fit.json",
     "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
     "the best validated epoch",
+    "BackupAndRestore's `save_freq`": "`fit.save_freq`, also a duration like 10m",
     "validation_split, sample_weight of validation data": "under `data`",
     "verbose, steps_per_execution, auto_scale_loss": "have no effect",
     "jit_compile, run_eagerly": "every network is compiled before it runs",

@@ -38,12 +38,13 @@ class Report:
         self.command, self.what, self.file = command, what, file
         self.expectations: Sequence[Expectation] = ()
         self.start = perf_counter()
+        self.concluded = False
 
     def __enter__(self) -> "Report":
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CnncliError) and not isinstance(error, ExpectationError) and self.file:
+        if isinstance(error, CnncliError) and not self.concluded and self.file:
             with suppress(CnncliError):  # the error that the command ends with is the one to tell
                 self._write({}, error=error)
 
@@ -52,6 +53,7 @@ class Report:
 
         Raises ExpectationError, CnncliError where something can't be written.
         """
+        self.concluded = True
         if self.file:
             self._write(figures, unjudged)
         summarize(f"{self.command} {self.what}", () if unjudged else self.expectations, figures)
@@ -99,11 +101,11 @@ def junit(
     """
     skipped = f"not reached: {case.name} failed" if case.error else unjudged
     missed = [one for one in expectations if not skipped and not _holds(one, figures)]
-    diverged = isinstance(case.error, DivergedError)
+    failed = isinstance(case.error, DivergedError | ExpectationError)
     counts = {
         "tests": 1 + len(expectations),
-        "failures": len(missed) + diverged,
-        "errors": int(case.error is not None and not diverged),
+        "failures": len(missed) + failed,
+        "errors": int(case.error is not None and not failed),
         "skipped": len(expectations) if skipped else 0,
     }
     about = {"name": suite, **{name: str(count) for name, count in counts.items()}, "time": f"{case.seconds:.3f}"}
@@ -115,7 +117,7 @@ def junit(
     if case.error:
         text = _valid(str(case.error))
         attributes = {"type": type(case.error).__name__, "message": text.partition("\n")[0]}
-        ElementTree.SubElement(element, "failure" if diverged else "error", attributes).text = text
+        ElementTree.SubElement(element, "failure" if failed else "error", attributes).text = text
     for one in expectations:
         element = _case(root, str(one), 0.0)
         if skipped:

@@ -138,6 +138,8 @@ KEY_SYNONYMS: dict[str, str] = {
     "nb_epoch": "epochs",
     "num_epochs": "epochs",
     "max_epochs": "epochs",
+    "time_limit": "max_time",
+    "checkpoint_every": "save_freq",
     "batch": "batch_size",
     "criterion": "loss",
     "val_split": "validation_split",

@@ -24,6 +24,7 @@ from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
 from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
+from cnncli.training.loop.limits import Limits
 from cnncli.training.metrics.evaluation import Sums, evaluate
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
@@ -85,7 +86,7 @@ class Trainer:
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
         self.sums, self.best = Sums(job.metrics), Best()
-        self.saved = self.progress
+        self.saved, self.cut, self.limits = self.progress, 0, Limits(job.fit)
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -111,19 +112,30 @@ class Trainer:
 
     @property
     def ended(self) -> bool:
-        """Whether training is complete."""
-        stopped = self.state.stopped_by and not self.state.batch  # in an unfinished epoch
-        return bool(stopped) or self.state.epoch >= self.job.fit.epochs
+        """Whether training is complete; not in the middle of an epoch."""
+        state = self.state
+        stopped = state.stopped_by or self.limits.reached(state.step) or state.epoch >= self.job.fit.epochs
+        return bool(stopped) and not state.batch
+
+    @property
+    def stopped_by(self) -> str:
+        """The callback or limit that ended the training before its last epoch; empty if none did."""
+        state = self.state
+        early = self.cut or state.epoch < self.job.fit.epochs
+        return state.stopped_by or (self.limits.reached(state.step) if early else "")
 
     def train(self) -> int:
         """Train to the end, write the final weights to the run's `best` file and return their epoch.
 
         Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
         """
+        self.limits.begin()
         try:
             self._each(Hooks.training_begins)
             while not self.ended:
                 self._epoch()
+            if self.stopped_by and not self.state.stopped_by:
+                self.report(Stopped(self.state.epoch, self.stopped_by, self.cut))
             self._each(Hooks.training_ends)
         except ChangedDataError:  # no batch with changed data was used
             if self.state.batch:  # else all is saved: a new phase has changed nothing yet
@@ -146,12 +158,25 @@ class Trainer:
         start, done = perf_counter(), self.sums.samples
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.sums.samples - done
+        cut = self._cut_after
+        if cut:  # a resumed run goes on from here, as if nothing had ended it
+            self._save(cut=True)
         with self.update.averages():
-            self._judge_epoch(start, trained / seconds if trained else 0.0)
+            self._judge_epoch(start, trained / seconds if trained else 0.0, cut=cut)
         self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
 
-    def _judge_epoch(self, start: float, rate: float) -> None:
-        """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second."""
+    @property
+    def _cut_after(self) -> int:
+        """The batch after which a limit ends the epoch; 0 if none does."""
+        state = self.state
+        whole = state.stopped_by or state.batch == len(self.epochs.portions(state.epoch))
+        return state.batch if self.limits.reached(state.step) and not whole else 0
+
+    def _judge_epoch(self, start: float, rate: float, *, cut: int) -> None:
+        """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second.
+
+        `cut`: the last batch of an epoch that is cut short and already saved, or 0.
+        """
         state = self.state
         figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
@@ -165,12 +190,14 @@ class Trainer:
         if self.best.improves(figures, state.best_value):
             state.best_value, state.best_epoch = judged, state.epoch
             self.save_best(self.network.tensors(), state.epoch)
-        self._save()
+        if not cut:
+            self._save()
         measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
         self.run.append({**figures, **measured})
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
+        self.cut = cut
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
 
@@ -182,11 +209,11 @@ class Trainer:
             getattr(hooks, hook.__name__)(context, *about)
 
     def _train_epoch(self) -> None:
-        """Train the remaining batches of the epoch; a callback may end it early."""
+        """Train the remaining batches of the epoch; a callback or a limit may end it early."""
         state, epochs = self.state, self.epochs
         rows = order(epochs.count, self.job.seed, epochs.passes(state.epoch), shuffle=self.job.fit.shuffle)
         batches = epochs.portions(state.epoch)
-        left = [] if state.stopped_by else batches[state.batch :]
+        left = [] if state.stopped_by or self._cut_after else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
             self.train_feed.expect(rows[coming])
@@ -204,8 +231,10 @@ class Trainer:
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()
-            if state.stopped_by:
+            if state.stopped_by or self._cut_after:
                 break
+            if self.limits.save_is_due(state.step):
+                self._save()
         self.network.sample_weight[:] = 1  # those of the training images apply to them only
 
     def _validate(self) -> dict[str, float]:
@@ -277,8 +306,12 @@ class Trainer:
         }  # the extra tensors of a checkpoint are sorted by name
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
-    def _save(self) -> None:
-        """Write the checkpoint. Raises DivergedError, and keeps the last one, if weights are not finite."""
+    def _save(self, *, cut: bool = False) -> None:
+        """Write the checkpoint. Raises DivergedError, and keeps the last one, if weights are not finite.
+
+        `cut`: the end of the training follows, in the middle of an epoch. The checkpoint then also has the weights of
+        the best epoch, because those of this one, which a resumed run completes, may take their place.
+        """
         self.state.callbacks = [hooks.state for hooks in self.hooks]
         extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
         extra |= {
@@ -288,11 +321,14 @@ class Trainer:
         }
         for number, hooks in enumerate(self.hooks):
             extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
+        if cut and self.state.history:
+            extra |= {f"best/{name}": tensor for name, tensor in checkpoint.load(self.run.best).weights.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         with self.update.averages(shown=False):
             self._check_weights()
             checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
         self.saved = self.progress
+        self.limits.has_saved()
 
     def _feed(
         self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | OfClasses | None = None

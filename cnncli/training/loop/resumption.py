@@ -41,6 +41,13 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
     run.rewrite(state.history)
     if run.best.exists():
         best = checkpoint.load(run.best)
+        if best.about.epoch > state.epoch and (kept := _under("best/", saved.extra)):
+            _check_copy(trainer, kept, state.best_epoch)
+            trainer.save_best(kept, state.best_epoch)
+            return
+        if best.about.epoch > state.epoch and not state.history:
+            run.best.unlink()
+            return
         if not job.about.items() <= best.metadata.items():  # `epochs` was increased
             try:
                 _check_copy(trainer, best.weights, best.about.epoch)
