@@ -1,6 +1,6 @@
 """Which value of a training step was the first not to be finite."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -20,11 +20,10 @@ def is_finite(array: Array) -> bool:
         return bool(np.isfinite(np.dot(flat, flat))) or bool(np.isfinite(array).all())
 
 
-def first_weight(network: Network) -> str:
-    """The first weight or statistic that is not finite, with a value: "dense/kernel has nan"; "" if all are."""
-    return next(
-        (f"{name} has {_example(tensor)}" for name, tensor in network.tensors().items() if not is_finite(tensor)), ""
-    )
+def first_weight(weights: Mapping[str, Array]) -> str:
+    """The first weight that is not finite, with a value: "dense/kernel has nan"; "" if all are."""
+    broken = (f"{name} has {_example(tensor)}" for name, tensor in weights.items() if not is_finite(tensor))
+    return next(broken, "")
 
 
 def first_of_step(network: Network, n: int, memory: int) -> str:
@@ -33,7 +32,7 @@ def first_of_step(network: Network, n: int, memory: int) -> str:
 
     The step runs again, with the memory of no value shared; statistics that it updates are updated twice.
     """
-    if weight := first_weight(network):
+    if weight := first_weight(network.weights.tensors()):  # the others are statistics, which this step has updated
         return f"the weight {weight}"
     if not is_finite(network.inputs[:n]):
         return f"an image has {_example(network.inputs[:n])}"

@@ -253,7 +253,7 @@ class Trainer:
 
     def _check_weights(self) -> None:
         """Raise DivergedError if weights are not finite: no checkpoint may have them."""
-        if weight := first_weight(self.network):
+        if weight := first_weight(self.network.tensors()):
             raise self._diverged(f"the weights are no longer finite {self.progress}: {weight}")
 
     def _diverged_in_batch(self, what: str, n: int) -> DivergedError:
