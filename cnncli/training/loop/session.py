@@ -303,9 +303,10 @@ def _nothing_left(trainer: Trainer) -> str:
         return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
     callbacks = " or ".join(type(callback).__name__ for callback in fit.callbacks)
     spec = quote(str(Path(run.shown) / run.spec.name))
+    without = "fit.callbacks=[]" if fit.overfit_batches is None else "fit.overfit_batches=null"
     return (
         f"{callbacks} ended this run after epoch {state.epoch} of {fit.epochs}, so there is nothing to resume. "
-        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set fit.callbacks=[]"
+        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set {without}"
     )
 
 
