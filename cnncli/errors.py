@@ -5,7 +5,7 @@
     │   └── SpecError            2: has every problem of a spec with its location
     ├── DeclarationError         2: a declaration is invalid; the spec reader adds the location
     │   └── ShapeError           2: a layer does not match its input shape
-    ├── DivergedError            3: the loss is no longer a finite number
+    ├── DivergedError            3: the loss, gradients or weights are no longer finite numbers
     ├── ExpectationError         4: `expect:` is not met
     └── InterruptedRun           129, 130 or 143: stopped by a signal, everything saved
 
@@ -85,7 +85,7 @@ class ShapeError(DeclarationError):
 
 
 class DivergedError(CnncliError):
-    """Training produced a loss that is not finite."""
+    """Training produced a loss, gradients or weights that are not finite."""
 
     exit_code = 3
 

@@ -84,6 +84,7 @@ class _Reader:
         from cnncli.report.html.trained import Trained
 
         run, environment = self.run, past_runs.environment(self.run)
+        stopped_by = past_runs.result(run).get("stopped_by", "")
         text = self._try(
             "", lambda: read_bounded(run / past_runs.SPEC, past_runs.LARGEST_RESULT).decode(errors="replace")
         )
@@ -99,7 +100,7 @@ class _Reader:
             spec,
             model.file.digest if model else "",
             self.missing,
-            why_unjudged(spec.fit.epochs, environment.get("spec_epochs")) if spec else "",
+            why_unjudged(spec.fit, environment, stopped_by) if spec else "",
             dataset,
             evaluation,
             examples,

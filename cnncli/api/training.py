@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from shlex import quote
@@ -15,7 +15,7 @@ from cnncli.api.specs import Changes, Source, data_setting, open_spec, settings
 from cnncli.api.targets import find_model, no_run
 from cnncli.datasets.rescale import image_scale, rescaling_layer
 from cnncli.datasets.section import TRAIN
-from cnncli.errors import CnncliError, UsageError
+from cnncli.errors import CnncliError, ExpectationError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.spec.expected import expected_figures
@@ -24,13 +24,19 @@ from cnncli.system.memory import peak
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
+from cnncli.training.sections import FitSection
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
     from cnncli.training.loop.forecast import Forecast
+    from cnncli.training.loop.overfitting import Verdict
     from cnncli.training.loop.session import Fitting, Plan
 
 PathLike = str | os.PathLike[str]
+LIMITS = ("max_steps", "max_time")
+"""Keys of `fit` that may end a training before its last epoch."""
+LENGTHS = tuple(f"fit.{name}=" for name in ("epochs", *LIMITS))
+"""Changes of how long is trained."""
 
 
 def warnings_only(event: Event) -> None:
@@ -71,14 +77,14 @@ def train(
     default, warnings are printed.
 
     Raises SpecError for a spec with problems, UsageError, DivergedError, InterruptedRun after Ctrl-C (everything is
-    saved), CnncliError if something can't be read or written. `expect` is not evaluated: call `Run.judge`.
+    saved), CnncliError if something can't be read or written, ExpectationError if `overfit_batches` fails. `expect` is
+    not evaluated: call `Run.judge`.
     """
     listed = [*settings(changes), *([] if data is None else [data_setting(data)])]
     opened = open_spec(spec, listed)
     tell_doubts(opened, on_event)
     start = None if weights is None else find_model(Path(weights)).file
-    asked = asked_epochs(spec, listed, opened)
-    around = Surroundings(threads, offline, on_event, {"spec_epochs": asked})
+    around = Surroundings(threads, offline, on_event, asked_of(spec, listed, opened))
     return train_spec(opened, around, weights=start, output=None if output is None else Path(output))
 
 
@@ -86,6 +92,8 @@ def resume(
     run: PathLike,
     *,
     epochs: int | None = None,
+    max_steps: int | None = None,
+    max_time: float | str | None = None,
     data: PathLike | None = None,
     threads: int | None = None,
     offline: bool | None = None,
@@ -93,12 +101,13 @@ def resume(
 ) -> Run:
     """Resume an interrupted run, or train a finished one for more epochs; weights equal those of an uninterrupted run.
 
-    epochs: total number of epochs; may only increase. data: new location of the run's data. The rest is as in `train`.
+    epochs: total number of epochs; may only increase. max_steps, max_time: new limits. data: new location of the run's
+    data. The rest is as in `train`.
     """
     path = Path(run)
-    spec = resumed_spec(path, epochs, data)
+    spec = resumed_spec(path, {"epochs": epochs, "max_steps": max_steps, "max_time": max_time}, data)
     tell_doubts(spec, on_event)
-    origin = {"spec_epochs": past_runs.environment(path).get("spec_epochs")}
+    origin = asked_before(path)
     return train_spec(spec, Surroundings(threads, offline, on_event, origin), run=path)
 
 
@@ -141,10 +150,19 @@ def train_spec(
                 plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
             )
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
-        unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
+        if result.overfitting is not None:
+            _tell(result.overfitting, around.on_event)
+        unjudged = why_unjudged(spec.fit, around.origin, result.stopped_by)
         path = Path(result.run)
         more = expected_figures(settled, past_runs.history(path), dataset.sizes["train"], peak())
         return Run(path, settled, result.epoch, result.digest, result.figures, result.test, unjudged, more)
+
+
+def _tell(verdict: "Verdict", on_event: OnEvent) -> None:
+    """Report what came of `overfit_batches`. Raises ExpectationError if the loss is not small."""
+    if not verdict.succeeded:
+        raise ExpectationError(verdict.text)
+    on_event(Notice(verdict.text))
 
 
 def forecast_spec(
@@ -234,34 +252,54 @@ def tell_doubts(spec: Spec, on_event: OnEvent) -> None:
         on_event(Notice(warning.text, "warning", located=True))
 
 
-def asked_epochs(source: Source, changes: list[str], opened: Spec) -> int:
-    """The epochs of the spec itself, or those of the changes if these also set `expect`."""
-    others = [change for change in changes if not change.startswith("fit.epochs=")]
-    if len(others) == len(changes) or any(change.startswith("expect.") for change in changes):
-        return opened.fit.epochs
-    try:
-        return open_spec(source, others, check_data=False).fit.epochs
-    except CnncliError:  # it is valid only with the changes
-        return opened.fit.epochs
+def asked_of(source: Source, changes: list[str], opened: Spec) -> dict[str, object]:
+    """Entries for environment.json: the epochs of the spec itself and the limits that it has, or those of the changes
+    if these also set `expect`.
+    """
+    others = [change for change in changes if not change.startswith(LENGTHS)]
+    if len(others) != len(changes) and not any(change.startswith("expect.") for change in changes):
+        with suppress(CnncliError):  # else it is valid only with the changes
+            opened = open_spec(source, others, check_data=False)
+    limits = [name for name in LIMITS if getattr(opened.fit, name) is not None]
+    return {"spec_epochs": opened.fit.epochs, **({"spec_limits": limits} if limits else {})}
 
 
-def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
-    """The spec of a run, with its epochs increased to `epochs` and its data at `data`."""
+def asked_before(run: Path) -> dict[str, object]:
+    """What `asked_of` returned when a run began."""
+    return {key: value for key, value in past_runs.environment(run).items() if key in ("spec_epochs", "spec_limits")}
+
+
+def resumed_spec(run: Path, lengths: Mapping[str, object], data: PathLike | None) -> Spec:
+    """The spec of a run, with its data at `data`. `lengths`: new `epochs`, which may only increase, and limits, each of
+    which may be None.
+    """
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
     moved = [] if data is None else [data_setting(data)]
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
     spec = load(path, moved, check_weights=False)
-    if epochs is None or epochs == spec.fit.epochs:
+    given = [f"fit.{name}={value}" for name, value in lengths.items() if value is not None]
+    if not given:
         return spec
-    if epochs < spec.fit.epochs:
-        raise UsageError(f"a resumed run's epochs may only grow: it has {spec.fit.epochs}; received {epochs}")
-    return load(path, [*moved, f"fit.epochs={epochs}"], check_weights=False)
+    longer = load(path, [*moved, *given], check_weights=False)
+    if longer.fit.epochs < spec.fit.epochs:
+        received = f"it has {spec.fit.epochs}; received {longer.fit.epochs}"
+        raise UsageError(f"a resumed run's epochs may only grow: {received}")
+    return longer
 
 
-def why_unjudged(epochs: int, asked: object) -> str:
-    """Why expectations are not evaluated: fewer epochs were trained than the spec requests."""
+def why_unjudged(fit: FitSection, origin: Mapping[str, object], stopped_by: object = "") -> str:
+    """Why expectations are not evaluated: fewer epochs were trained than the spec requests, or a limit that it does not
+    have ended the training, or it was one on few batches.
+    """
+    if fit.overfit_batches is not None:
+        return "overfit_batches trains on few images"
+    own = origin.get("spec_limits", ())
+    if stopped_by in LIMITS and not (isinstance(own, list) and stopped_by in own):
+        return f"{stopped_by} ended the training"
+    asked = origin.get("spec_epochs")
+    epochs = fit.epochs
     if not isinstance(asked, int) or epochs >= asked:
         return ""
     return f"the run has {epochs} epoch{'s' * (epochs != 1)}, the spec asks for {asked}"

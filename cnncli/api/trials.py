@@ -7,7 +7,7 @@ from pathlib import Path
 from cnncli.api.runs import Run
 from cnncli.api.specs import Changes, Source, open_spec, settings
 from cnncli.api.targets import find_model
-from cnncli.api.training import PathLike, Surroundings, asked_epochs, tell_doubts, train_spec, warnings_only
+from cnncli.api.training import PathLike, Surroundings, asked_of, tell_doubts, train_spec, warnings_only
 from cnncli.errors import UsageError
 from cnncli.spec.spec import Spec
 from cnncli.training.events import OnEvent, TrialBegins
@@ -64,7 +64,7 @@ def trials(
     listed = settings(changes)
     opened = open_spec(spec, listed)
     tell_doubts(opened, on_event)
-    origin = {"spec_epochs": asked_epochs(spec, listed, opened)}
+    origin = asked_of(spec, listed, opened)
     around = Surroundings(threads, offline, on_event, origin)
     start = None if weights is None else find_model(Path(weights)).file
     place = None if output is None else Path(output)

@@ -17,6 +17,7 @@ from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
+from cnncli.ops.ir import Value
 
 Array = np.ndarray[Any, Any]
 
@@ -183,8 +184,23 @@ class Network:
         self.current = self.results[purpose]
         self.runs[purpose].program.run(n, steady=self.steady and again)
 
-    def _plan(self, purpose: Purpose) -> _Run:
-        """Plan one kind of program. All kinds share one block of memory, because only one runs at a time."""
+    def traced(self, n: int, memory: int) -> tuple[Objective, dict[Value, Array]]:
+        """Run the last `train_step` on `n` rows again with all values in memory of their own; return its operations
+        and the floating-point values, none if that takes more than `memory` bytes.
+        """
+        program, what = self._plan("train", everything=True)
+        if program.size > memory:
+            return what, {}
+        program.attach(aligned(program.size))
+        program.run(n)
+        values = (value for call in what.calls for value in call.outputs)
+        return what, {value: _as_float(program.read(value), n if value.batched else None) for value in values}
+
+    def _plan(self, purpose: Purpose, *, everything: bool = False) -> _Run:
+        """Plan one kind of program. All kinds share one block of memory, because only one runs at a time.
+
+        With `everything`, no two values of the program share memory.
+        """
         what = objective(
             *(self.model, self.loss, purpose),
             dtype=self.dtype,
@@ -205,12 +221,18 @@ class Network:
         program = Program(
             what.calls,
             placed,
-            what.kept,
+            [value for call in what.calls for value in call.outputs] if everything else what.kept,
             capacity=self.batch_size,
             threads=self.threads,
             steady=purpose != "train",
         )
         return _Run(program, what)
+
+
+def _as_float(array: Array, n: int | None) -> Array:
+    """The first `n` rows, or all, of an array; of bfloat16, its numbers as float32."""
+    rows = array[:n]
+    return (rows.astype(np.uint32) << 16).view(np.float32) if rows.dtype == np.uint16 else rows
 
 
 def _results(run: _Run) -> _Results:

@@ -101,13 +101,17 @@ class Program:
         return sum(value.bytes * (n if value.batched else 1) for value in (*call.inputs, *call.outputs))
 
     def read(self, value: Value) -> Array:
-        """Return a view of `value`, `capacity` samples if batched; rows past the last run's n are stale."""
+        """Return a view of `value`, `capacity` samples if batched; rows past the last run's n are stale.
+
+        Bfloat16 is viewed as uint16.
+        """
         owner = self.layout.owner(value)
         shape = self._shape(value, self.capacity)
         if owner in self.placed:
             return self.placed[owner].reshape(shape)
         start = self.layout.offsets[owner]
-        return self.block[start : start + self._size(value)].view(value.dtype).reshape(shape)
+        dtype = "uint16" if value.dtype == "bfloat16" else value.dtype
+        return self.block[start : start + self._size(value)].view(dtype).reshape(shape)
 
     def _size(self, value: Value) -> int:
         return value.bytes * (self.capacity if value.batched else 1)

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Epochs:
     """Epochs of `count` rows in batches of `size`. With `steps`, an epoch has so many batches: the next ones, until the
-    data end, with which it ends too (as Keras' epochs do). `first`: completed epochs before the first one.
+    data end, with which it ends too (as Keras' epochs do). `first`: completed epochs before the first one. With `only`,
+    the batches are the first so many of the first pass, again and again.
     """
 
     count: int
     size: int
     steps: int | None = None
     first: int = 0
+    only: int | None = None
 
     @property
     def batches(self) -> int:
@@ -27,13 +29,14 @@ class Epochs:
 
     def passes(self, epoch: int) -> int:
         """How often all rows were gone through before an epoch, counted from 0, or would have been before the first."""
-        return self.first + (epoch - self.first) // self._parts
+        return self.first + (0 if self.only else (epoch - self.first) // self._parts)
 
     def portions(self, epoch: int) -> Sequence[slice]:
         """The batches of an epoch, counted from 0, in the order of their pass through the rows."""
         start = (epoch - self.first) % self._parts * self.longest
         numbers = range(start, min(start + self.longest, self.batches))
-        return [slice(number * self.size, min((number + 1) * self.size, self.count)) for number in numbers]
+        chosen = [number % (self.only or self.batches) for number in numbers]
+        return [slice(number * self.size, min((number + 1) * self.size, self.count)) for number in chosen]
 
     def before(self, epoch: int) -> int:
         """The batches that are trained before an epoch, counted from 0."""

@@ -120,10 +120,17 @@ class EpochDone:
 
 @dataclass(frozen=True)
 class Stopped:
-    """A callback stopped training after this epoch (from 1)."""
+    """A callback, or a limit such as max_time, stopped training after this epoch (from 1). `batch`: the batch of it
+    (from 1) after which a limit did; 0 for the last one.
+    """
 
     epoch: int
     callback: str
+    batch: int = 0
+
+    def __str__(self) -> str:
+        place = f"in epoch {self.epoch} after batch {self.batch}" if self.batch else f"after epoch {self.epoch}"
+        return f"{self.callback} stopped the training {place}"
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from cnncli.layers.declarations.validation_errors import ErrorDetail, Validation
 from cnncli.layers.losses import LossField, OneOrSeveral
 from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
+from cnncli.training.durations import Duration, SaveFreq
 from cnncli.training.epochs import Epochs
 from cnncli.training.metrics.vocabulary import METRICS, Metric
 from cnncli.training.optimizers.optimizers import OptimizerField
@@ -95,11 +96,20 @@ class FitSection(Declaration):
     """Batch size of validation; by default batch_size."""
     validation_freq: Annotated[int | tuple[int, ...], ItemOrList(Integer(1))] = 1
     """Validate every so many epochs, or after the epochs of a list."""
+    max_steps: Annotated[int | None, Maybe(Integer(1))] = None
+    """Batches after which training ends, also in the middle of an epoch; a resumed run goes on with the next ones."""
+    max_time: Annotated[float | None, Maybe(Duration())] = None
+    """Time after which training ends, also in the middle of an epoch; a resumed run has it anew."""
+    save_freq: Annotated[str | int, SaveFreq()] = "epoch"
+    """How often last.safetensors is saved, from which the run can be resumed; always after epochs."""
+    overfit_batches: Annotated[int | None, Maybe(Integer(1))] = None
+    """Train on so many batches alone, without augmentation, validation, test and callbacks, until their loss is small.
+    """
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()
 
     def epochs_of(self, images: int) -> Epochs:
         """The epochs of so many training images."""
-        return Epochs(images, self.batch_size, self.steps_per_epoch, self.initial_epoch)
+        return Epochs(images, self.batch_size, self.steps_per_epoch, self.initial_epoch, self.overfit_batches)
 
     def validates(self, epoch: int) -> bool:
         """Whether an epoch, counted from 1, is validated."""

@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from cnncli.cli import main
+from cnncli.training.runs import checkpoint
 from tests.report.terminal import screen
 from tests.training import small
 
@@ -214,6 +215,58 @@ def test_a_finished_run_that_is_resumed_says_so_and_how_to_train_on(folder):
     assert (folder / "run/last.safetensors").read_bytes() == before
     assert json.loads((folder / "run/result.json").read_text())["state"] == "finished"
     assert cnncli(folder, "train", "--resume", "run", "--epochs", 3).stderr == ""
+
+
+def digest(file):
+    return checkpoint.load(file).digest
+
+
+def test_a_run_that_a_limit_ended_goes_on_with_more(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--max-steps", 3, "--output", "run")
+    said = "max_steps stopped the training in epoch {} after batch 3\n"
+    assert (done.returncode, done.stderr) == (0, said.format(1))
+    done = cnncli(folder, "train", "--resume", "run", "--max-steps", 9)
+    assert (done.returncode, done.stderr) == (0, said.format(2))
+    done = cnncli(folder, "train", "--resume", "run", "--max-time", "1h")
+    assert done.stderr.startswith("notice: max_steps 9 ended this run; add --max-steps 18 to train on\n")
+    done = cnncli(folder, "train", "--resume", "run", "--max-steps", 99)
+    assert (done.returncode, done.stderr) == (0, "")
+    cnncli(folder, "train", "bars.yaml", "--output", "whole")
+    for name in ("best", "last"):
+        assert digest(folder / f"run/{name}.safetensors") == digest(folder / f"whole/{name}.safetensors")
+
+
+def test_expectations_are_not_checked_after_a_limit_that_the_spec_does_not_have(folder):
+    expecting = (folder / "bars.yaml").read_text() + "expect: {val_loss: < -1}\n"
+    (folder / "expecting.yaml").write_text(expecting)
+    done = cnncli(folder, "train", "expecting.yaml", "--max-steps", 3)
+    assert (done.returncode, done.stderr.splitlines()[1]) == (
+        0,
+        "notice: expectations not checked: max_steps ended the training",
+    )
+    (folder / "expecting.yaml").write_text(expecting.replace("epochs: 2", "epochs: 2\n  max_steps: 3"))
+    assert cnncli(folder, "train", "expecting.yaml").returncode == 4
+
+
+def test_a_network_that_does_not_learn_a_batch_fails_with_what_that_means(folder):
+    done = cnncli(folder, "train", "bars.yaml", "--overfit-batches", 1, "--epochs", 1, "--junit", "result.xml")
+    assert done.returncode == 4
+    assert "error: overfit_batches: the loss of the 8 images went from " in done.stderr
+    assert 'failures="1"' in (folder / "result.xml").read_text()
+    done = cnncli(folder, "train", "--resume", "runs/bars/latest", "--overfit-batches", 1)
+    assert done.stderr.endswith("it can't be combined with --overfit-batches\n")
+
+
+def test_a_model_that_a_callback_saved_is_a_model_file(folder):
+    saving = "fit.callbacks=[{ModelCheckpoint: {filepath: 'kept/{epoch}.safetensors', max_to_keep: 1}}]"
+    cnncli(folder, "train", "bars.yaml", "--set", saving, "--output", "run")
+    assert [file.name for file in (folder / "run/kept").iterdir()] == ["2.safetensors"]
+    assert cnncli(folder, "evaluate", "run/kept/2.safetensors").returncode == 0
+    done = cnncli(
+        folder, "train", "bars.yaml", "--epochs", 0, "--weights", "run/kept/2.safetensors", "--json", "-o", "on"
+    )
+    last, on = (checkpoint.load(folder / name).digest for name in ("run/last.safetensors", "on/best.safetensors"))
+    assert (done.returncode, last) == (0, on)
 
 
 def test_a_run_that_early_stopping_ended_says_so_and_the_command_it_names_trains_on(folder):

@@ -30,9 +30,16 @@ KINDS = {
     "optimizers": "optimizer",
     "schedules": "schedule",
     "metrics": "metric",
+    "callbacks": "callback",
 }
 """Kinds of declarations by Keras' modules."""
-ELSEWHERE = {"RandAugment": "made of augmentations that are compared"}
+TRACED = {
+    "EarlyStopping": "traces: early_stopping.json",
+    "ReduceLROnPlateau": "traces: reduce_lr_on_plateau.json, callbacks.json",
+    **dict.fromkeys(("ModelCheckpoint", "LearningRateScheduler"), "traces: callbacks.json"),
+    "SwapEMAWeights": "averages.json",
+}
+ELSEWHERE = {"RandAugment": "made of augmentations that are compared", **TRACED}
 FITTING = {
     "sample_weight": "an array beside y_train or a column of a table; negative weights are refused: fit.json",
     "class_weight": "also balanced, and of masks, which Keras weighs by sample_weight only; refused for rows of "
@@ -40,6 +47,7 @@ FITTING = {
     "initial_epoch, steps_per_epoch": "as in Keras: fit.json",
     "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
     "the best validated epoch",
+    "BackupAndRestore's `save_freq`": "`fit.save_freq`, also a duration like 10m",
     "validation_split, sample_weight of validation data": "under `data`",
     "verbose, steps_per_execution, auto_scale_loss": "have no effect",
     "jit_compile, run_eagerly": "every network is compiled before it runs",

@@ -41,14 +41,14 @@ def spec_of(title, name):
         layers[1] = f"Dense: {{units: 3, {argument}: {name}}}"
     elif title == "schedules":
         compiled["optimizer"] = f"{{SGD: {{learning_rate: {name}}}}}"
-    else:
+    elif title != "callbacks":
         compiled |= {"losses": {"loss": name}, "optimizers": {"optimizer": name}}.get(title, {"metrics": f"[{name}]"})
     return (
         "data: {dataset: mnist}\nmodel:\n  input_shape: [28, 28, 1]\n  layers:\n"
         + "".join(f"  - {layer}\n" for layer in layers)
         + "compile:\n"
         + "".join(f"  {key}: {value}\n" for key, value in compiled.items())
-        + "fit: {epochs: 1}\n"
+        + f"fit: {{epochs: 1, callbacks: [{name if title == 'callbacks' else ''}]}}\n"
     )
 
 

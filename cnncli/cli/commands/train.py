@@ -1,7 +1,8 @@
 """`cnncli train`: train the model of a spec."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from shlex import join
@@ -11,7 +12,7 @@ import click
 
 from cnncli.api.specs import data_setting
 from cnncli.api.targets import find_model
-from cnncli.api.training import Surroundings, asked_epochs, forecast_spec, resumed_spec, train_spec
+from cnncli.api.training import Surroundings, asked_before, asked_of, forecast_spec, resumed_spec, train_spec
 from cnncli.api.trials import Trial, Trials, each_trial
 from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
@@ -52,6 +53,9 @@ class Where(TypedDict):
 @click.option("--resume", metavar="RUN", type=click.Path(path_type=Path), help="Resume a run, using its saved spec.")
 @click.option("--weights", type=click.Path(path_type=Path), help="Start from the weights of a model file or run.")
 @click.option("--epochs", type=Integer(0), help="Number of epochs; 0 saves the initial weights.")
+@click.option("--max-steps", type=Integer(1), help="End after so many batches.")
+@click.option("--max-time", metavar="TIME", help="End after a time, such as 90s, 10m or 1h30m.")
+@click.option("--overfit-batches", type=Integer(1), help="Train on N batches alone, until their loss is small.")
 @click.option("--batch-size", type=Integer(1), help="Batch size.")
 @click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored: compile.dtype_policy.")
 @threads_option
@@ -76,6 +80,9 @@ def command(
     resume: Path | None,
     weights: Path | None,
     epochs: int | None,
+    max_steps: int | None,
+    max_time: str | None,
+    overfit_batches: int | None,
     batch_size: int | None,
     dtype: str | None,
     threads: int | None,
@@ -92,7 +99,7 @@ def command(
 ) -> None:
     """Train the model of SPEC and write a run directory."""
     mode = "json" if as_json else "quiet" if quiet else "text"
-    try:
+    with _errors_as_json(as_json):
         alone: dict[str, object] = {
             "--resume": resume,
             "--output": output,
@@ -107,13 +114,16 @@ def command(
         _refuse_together("--plot shows the curves of a training", plot, others)
         curves = partial(_curves, resume) if plot else None
         with Report("train", str(spec or resume or ""), junit) as report, Follower(mode, curves) as follower:
-            options: dict[str, object] = {"fit.epochs": epochs, "fit.batch_size": batch_size, "seed": seed}
+            lengths = {"epochs": epochs, "max_steps": max_steps, "max_time": max_time}
+            options: dict[str, object] = {f"fit.{name}": value for name, value in lengths.items()}
+            options |= {"fit.overfit_batches": overfit_batches, "fit.batch_size": batch_size, "seed": seed}
             options["compile.dtype_policy"] = None if dtype is None else POLICIES[dtype]
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
             changes += [] if data is None else [data_setting(data)]
             if resume is not None:
                 given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
                 given |= {
+                    "--overfit-batches": overfit_batches,
                     "--batch-size": batch_size,
                     "--dtype": dtype,
                     "--seed": seed,
@@ -121,11 +131,11 @@ def command(
                     "--seeds": seeds,
                 }
                 _refuse_beside_resume(given)
-                todo = [Trial("", 1, 1, resumed_spec(resume, epochs, data), None)]
-                asked = past_runs.environment(resume).get("spec_epochs")
+                todo = [Trial("", 1, 1, resumed_spec(resume, lengths, data), None)]
+                asked = asked_before(resume)
             elif spec is not None:
                 todo = list(each_trial(spec, changes, seeds, folds, output))
-                asked = asked_epochs(spec, changes, todo[0].spec)
+                asked = asked_of(spec, changes, todo[0].spec)
             else:
                 raise UsageError("train needs a SPEC, or --resume RUN")
             first = todo[0].spec
@@ -135,7 +145,7 @@ def command(
             report.what, report.expectations = first.name, first.expect
             tell_warnings(first.warnings)
             start = None if weights is None else find_model(weights).file
-            around = Surroundings(threads, offline, follower, {"command": _command(), "spec_epochs": asked})
+            around = Surroundings(threads, offline, follower, {"command": _command(), **asked})
             if not dry_run and streams.do_without_output():
                 warn("standard output is closed; metrics are still saved in the run")
             runs = []
@@ -149,8 +159,15 @@ def command(
                     runs.append(train_spec(trial.spec, around, **where))
             if runs:
                 report.conclude(_figures(Trials(runs), mode), runs[0].unjudged)
+
+
+@contextmanager
+def _errors_as_json(wanted: bool) -> Iterator[None]:
+    """Context whose errors are also printed as JSON, if wanted."""
+    try:
+        yield
     except CnncliError as error:
-        if as_json:
+        if wanted:
             emit({"event": "error", "exit_code": error.exit_code, "message": str(error)})
         raise
 

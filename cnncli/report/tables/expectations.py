@@ -39,6 +39,7 @@ class Report:
         self.command, self.what, self.file = command, what, file
         self.expectations: Sequence[Expectation] = ()
         self.start = perf_counter()
+        self.concluded = False
 
     def __enter__(self) -> "Report":
         signals.undo(self._interrupted)
@@ -46,7 +47,7 @@ class Report:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         signals.keep(self._interrupted)
-        if isinstance(error, Exception) and not isinstance(error, ExpectationError) and self.file:
+        if isinstance(error, Exception) and not self.concluded and self.file:
             with suppress(CnncliError):  # the error that the command ends with is the one to tell
                 self._write({}, error=error)
 
@@ -55,6 +56,7 @@ class Report:
 
         Raises ExpectationError, CnncliError where something can't be written.
         """
+        self.concluded = True
         if self.file:
             self._write(figures, unjudged)
         summarize(f"{self.command} {self.what}", () if unjudged else self.expectations, figures)
@@ -109,11 +111,11 @@ def junit(
     """
     skipped = f"not reached: {case.name} failed" if case.error else unjudged
     missed = [one for one in expectations if not skipped and not _holds(one, figures)]
-    diverged = isinstance(case.error, DivergedError)
+    failed = isinstance(case.error, DivergedError | ExpectationError)
     counts = {
         "tests": 1 + len(expectations),
-        "failures": len(missed) + diverged,
-        "errors": int(case.error is not None and not diverged),
+        "failures": len(missed) + failed,
+        "errors": int(case.error is not None and not failed),
         "skipped": len(expectations) if skipped else 0,
     }
     about = {"name": suite, **{name: str(count) for name, count in counts.items()}, "time": f"{case.seconds:.3f}"}
@@ -125,7 +127,7 @@ def junit(
     if case.error:
         text = _valid(str(case.error))
         attributes = {"type": type(case.error).__name__, "message": text.partition("\n")[0]}
-        ElementTree.SubElement(element, "failure" if diverged else "error", attributes).text = text
+        ElementTree.SubElement(element, "failure" if failed else "error", attributes).text = text
     for one in expectations:
         element = _case(root, str(one), 0.0)
         if skipped:

@@ -146,7 +146,7 @@ class Follower(Status):
 
     def _stopped(self, event: Stopped) -> None:
         if self.mode != "quiet":
-            echo(f"{event.callback} stopped the training after epoch {event.epoch}", err=True)
+            echo(str(event), err=True)
 
     def _trial(self, event: Trial) -> None:
         if self.mode != "json":

@@ -12,12 +12,12 @@ from cnncli.layers.declarations.declaration import snake_case
 from cnncli.layers.losses import Loss
 from cnncli.layers.meaning import Meaning
 from cnncli.ops.ir import Shape
+from cnncli.spec.validation.declare import item_places
 from cnncli.spec.yaml.problems import Problems
-from cnncli.spec.yaml.tree import Place
+from cnncli.spec.yaml.tree import Mapping, Place
 from cnncli.training.class_weight import WITH_OTHERS, Weights, by_number
 from cnncli.training.metrics.expectations import RESOURCES, Expectation
 from cnncli.training.optimizers.optimizers import Optimizer, is_for
-from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
 
 OFTEN = ("bias", "beta", "gamma")
@@ -145,6 +145,8 @@ class Figures:
             return f"'{name}' needs validation data: add `validation_split: 0.1` under `data`"
         if name.removeprefix("test_") in self.own and not self.test:
             return f"'{name}' needs test data, which this dataset does not have"
+        if name in self.each_epoch() and known == self.own:
+            return f"'{name}' is computed after epochs, not after batches; available: {', '.join(known)}"
         if name.startswith("test_") and known == self.each_epoch():
             return f"'{name}' is computed only after training; available each epoch: {', '.join(known)}"
         return f"unknown metric '{name}'{suggestion(name, known) or '; available: ' + ', '.join(known)}"
@@ -177,17 +179,20 @@ def check_augmentations(
 
 
 def check_callbacks(
-    fit: FitSection, compiled: CompileSection, figures: Figures, places: Sequence[Place], problems: Problems
+    fit: FitSection, compiled: CompileSection, figures: Figures, tree: Mapping, problems: Problems
 ) -> None:
-    """Check that callbacks monitor a metric of each epoch and fit the optimizer. `places`: the monitors' places."""
-    scheduled = isinstance(compiled.optimizer.learning_rate, Schedule)
-    for callback, place in zip(fit.callbacks, places, strict=True):
+    """Check that callbacks read metrics that exist when they do, and fit the optimizer."""
+    places = item_places(tree, "fit", "callbacks", "monitor")
+    for number, (callback, place) in enumerate(zip(fit.callbacks, places, strict=True)):
         name = type(callback).__name__
-        for monitored in callback.monitors():
-            message = figures.missing(monitored, figures.each_epoch())
-            if message:
-                problems.add(place, f"{name}'s monitor: {message}")
-        message = callback.contradicts(scheduled=scheduled)
+        known = figures.own if callback.in_batches else figures.each_epoch()
+        for argument, metrics in callback.metrics().items():
+            for metric in metrics:
+                message = figures.missing(metric, known)
+                if message:
+                    at = item_places(tree, "fit", "callbacks", argument)[number]
+                    problems.add(at, f"{name}'s {argument}: {message}")
+        message = callback.contradicts(compiled.optimizer)
         if message:
             problems.add(place, message)
 

@@ -334,7 +334,6 @@ class _Validation:
         outputs = self._outputs() or MOST_VALUES
         figures = checks.Figures(compiled, outputs, validation=validation, test="test" in description.samples)
         if fit is not None:
-            places = item_places(self.tree, "fit", "callbacks", "monitor")
-            checks.check_callbacks(fit, compiled, figures, places, self.problems)
+            checks.check_callbacks(fit, compiled, figures, self.tree, self.problems)
         expectations = [expectation for expectation, _ in expect]
         checks.check_expectations(expectations, figures, [place for _, place in expect], self.problems)

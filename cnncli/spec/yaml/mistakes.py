@@ -109,6 +109,8 @@ VALUES: Table = (
 """Strings that were meant as another value."""
 
 KEY_SYNONYMS: dict[str, str] = {
+    "keep": "max_to_keep",
+    "save_top_k": "max_to_keep",
     "lr": "learning_rate",
     "kernel": "kernel_size",
     "kernel_shape": "kernel_size",
@@ -136,6 +138,8 @@ KEY_SYNONYMS: dict[str, str] = {
     "nb_epoch": "epochs",
     "num_epochs": "epochs",
     "max_epochs": "epochs",
+    "time_limit": "max_time",
+    "checkpoint_every": "save_freq",
     "batch": "batch_size",
     "criterion": "loss",
     "val_split": "validation_split",
@@ -268,8 +272,8 @@ UNSUPPORTED: dict[str, str] = {
     "schedule": """LearningRateSchedule""",
     "loss": """CTC Circle Loss LossFunctionWrapper""",
     "metric": """Mean Sum MeanMetricWrapper MeanTensor Metric""",
-    "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
-        LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
+    "callback": """TensorBoard CSVLogger BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor History
+        OrbaxCheckpoint Callback CallbackList""",
     "initializer": """STFT STFTInitializer Initializer""",
     "regularizer": """Regularizer""",
     "constraint": """Constraint""",
@@ -280,8 +284,8 @@ REASONS: dict[str, str] = {
     "Muon": "it is for dense kernels, and updates those of convolutions as AdamW does: use AdamW",
     "LossScaleOptimizer": "gradients are float32, where nothing is lost that a factor would save",
     "LambdaCallback": "a spec holds no code; in Python, `cnncli.train` reports every event",
-    "LearningRateScheduler": "write a schedule in place of the optimizer's learning_rate",
     "TensorBoard": "`cnncli report` shows curves and images of runs",
+    "OrbaxCheckpoint": "ModelCheckpoint saves models, and `cnncli train --resume` goes on from the last checkpoint",
     "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
     **dict.fromkeys(
         ("MultiOptimizer", "OptimizerMap"), "one optimizer updates all weights; `multipliers` sets rates by layer"
@@ -298,7 +302,7 @@ REASONS: dict[str, str] = {
 FAMILIES: Table = (
     (
         "^(Layer|Wrapper|Loss|LossFunctionWrapper|Optimizer|Metric|LearningRateSchedule|Initializer|Regularizer"
-        "|Constraint)$",
+        "|Constraint|Callback|CallbackList)$",
         "it is a base class, for code",
     ),
     (r"^(get|serialize|deserialize)$", "it is a function for code, and no activation"),
@@ -317,13 +321,10 @@ FAMILIES: Table = (
 )
 """Why whole families of names are not supported."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
-    "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
     "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
     "History": "metrics.jsonl always has the metrics of each epoch",
     "ProgbarLogger": "a terminal always shows the progress",
-    "BackupAndRestore": "`cnncli train --resume` continues an interrupted run",
-    "TerminateOnNaN": "training always stops if the loss is not finite",
-    "SwapEMAWeights": "with the optimizer's `use_ema`, the averages are always what is validated and saved",
+    "BackupAndRestore": "`cnncli train --resume` continues an interrupted run; `fit.save_freq` saves more often",
 }
 """Keras callbacks whose work is always done, each with how."""
 
@@ -362,7 +363,7 @@ def unsupported_name(kind: str, name: str) -> str:
 
 def why_unsupported(name: str) -> str:
     """Why something of Keras is not supported, by Keras' name; "" if no reason is known."""
-    return REASONS.get(name) or format_message(name, FAMILIES)
+    return REASONS.get(name) or UNNEEDED_CALLBACKS.get(name) or format_message(name, FAMILIES)
 
 
 def _bare(name: str) -> str:

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cnncli.layers.declarations.declaration import Declaration, Registry
 from cnncli.layers.declarations.field_types import Integer, Schema
+from cnncli.training.optimizers.schedules import Schedule
 
 if TYPE_CHECKING:
     import numpy as np
 
     from cnncli.training.callbacks.context import Context
     from cnncli.training.events import BatchDone
+    from cnncli.training.optimizers.optimizers import Optimizer
 
     Tensors = Mapping[str, np.ndarray[Any, Any]]
 
@@ -35,6 +37,9 @@ class Hooks:
     def training_begins(self, context: "Context") -> None:
         """Called when training starts or resumes."""
 
+    def epoch_begins(self, context: "Context") -> None:
+        """Called before the first batch of an epoch; not if a training resumes in the middle of it."""
+
     def batch_done(self, context: "Context", event: "BatchDone") -> None:
         """Called after each batch, when the weights have been updated."""
 
@@ -53,16 +58,21 @@ class Hooks:
 class Callback(Declaration):
     """Called during training; may stop it or change the learning rate."""
 
-    def monitors(self) -> tuple[str, ...]:
-        """Names of the metrics it reads after each epoch; a spec that never produces one of them is invalid."""
-        return ()
+    def metrics(self) -> Mapping[str, tuple[str, ...]]:
+        """The metrics it reads, by the argument that names them; a spec that never produces one of them is invalid."""
+        return {}
+
+    @property
+    def in_batches(self) -> bool:
+        """Whether it reads them after batches, when only those of training are known, not after epochs."""
+        return False
 
     def kept_copies(self) -> int:
         """Maximum number of copies of all weights it keeps, for the memory estimate."""
         return 0
 
-    def contradicts(self, *, scheduled: bool) -> str:
-        """Error message if incompatible with the spec, else empty. `scheduled`: the learning rate is a schedule."""
+    def contradicts(self, optimizer: "Optimizer") -> str:
+        """Error message if incompatible with the optimizer, else empty."""
         return ""
 
     def hooks(self, directions: Directions) -> Hooks:
@@ -87,25 +97,49 @@ class _Verbosity(Integer):
         return {"type": ["integer", "boolean"]}
 
 
+Verbose = Annotated[int, _Verbosity()]
+
+
 class Monitor(Callback):
-    """A callback that monitors a metric after each epoch (keras/src/callbacks/monitor_callback.py)."""
+    """A callback that monitors a metric (keras/src/callbacks/monitor_callback.py)."""
 
     monitor: str = "val_loss"
     mode: Literal["auto", "min", "max"] = "auto"
-    min_delta: float = 0.0
-    verbose: Annotated[int, _Verbosity()] = 0
+    verbose: Verbose = 0
     """Accepted without effect: a training always reports what its callbacks do."""
 
-    def monitors(self) -> tuple[str, ...]:
-        return (self.monitor,)
+    def metrics(self) -> Mapping[str, tuple[str, ...]]:
+        return {"monitor": (self.monitor,)}
 
     def direction(self, directions: Directions) -> Literal["min", "max"]:
         """Direction of improvement of `monitor`."""
         return directions.get(self.monitor.removeprefix("val_"), "min") if self.mode == "auto" else self.mode
 
+    @property
+    def margin(self) -> float:
+        """By how much a value must be better than another to improve on it."""
+        return 0.0
+
     def improves(self, value: float, reference: float | None, direction: Literal["min", "max"]) -> bool:
-        """Whether `value` is better than `reference` by more than `min_delta`; always true if `reference` is None."""
+        """Whether `value` is better than `reference` by more than the margin; true if `reference` is None."""
         if reference is None:
             return True
-        delta = abs(self.min_delta)
-        return value + delta < reference if direction == "min" else value - delta > reference
+        return value + self.margin < reference if direction == "min" else value - self.margin > reference
+
+
+class PatientMonitor(Monitor):
+    """A callback that acts if a metric has not improved for some epochs."""
+
+    min_delta: float = 0.0
+    patience: int
+
+    @property
+    def margin(self) -> float:
+        return abs(self.min_delta)
+
+
+def unscheduled(name: str, optimizer: "Optimizer") -> str:
+    """Error message if a callback that sets the learning rate is used with a schedule, else empty."""
+    if not isinstance(optimizer.learning_rate, Schedule):
+        return ""
+    return f"{name} does not go with a schedule: give learning_rate as a number, or leave one of them out"

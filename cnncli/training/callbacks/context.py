@@ -7,6 +7,8 @@ import numpy as np
 
 from cnncli.graph.network import Network
 from cnncli.training.optimizers.update import Update
+from cnncli.training.runs import checkpoint
+from cnncli.training.runs.checkpoint import ModelFile
 from cnncli.training.runs.run_directory import Run
 from cnncli.training.state import State
 
@@ -14,11 +16,13 @@ Array = np.ndarray[Any, Any]
 
 
 class Context:
-    """Context for the callback `name`."""
+    """Context for the callback `name`. `about`: metadata of model files."""
 
-    def __init__(self, name: str, network: Network, update: Update, state: State, run: Run) -> None:
+    def __init__(
+        self, name: str, network: Network, update: Update, state: State, run: Run, *, about: Mapping[str, str]
+    ) -> None:
         self.name = name
-        self._network, self._update, self._state, self._run = network, update, state, run
+        self._network, self._update, self._state, self._run, self._about = network, update, state, run, about
 
     @property
     def epoch(self) -> int:
@@ -61,3 +65,15 @@ class Context:
     def write(self, name: str, content: bytes) -> None:
         """Atomically write a file in the run directory. Raises CnncliError on failure."""
         self._run.write(name, content)
+
+    def save_model(self, name: str, epoch: int) -> None:
+        """Atomically write a model file in the run directory, with the weights of this moment in `epoch` (from 1), or
+        their averages with `use_ema`. Raises CnncliError on failure.
+        """
+        with self._update.averages():
+            model = ModelFile(self._network.tensors(), {**self._about, "epoch": str(epoch)})
+            checkpoint.save(self._run.place(name), model)
+
+    def remove_model(self, name: str) -> None:
+        """Remove a model file that `save_model` wrote; it may be gone. Raises CnncliError on failure."""
+        self._run.remove(name)

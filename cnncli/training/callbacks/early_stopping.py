@@ -4,14 +4,14 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncli.layers.declarations.field_types import Integer
-from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
+from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, PatientMonitor
 
 if TYPE_CHECKING:
     from cnncli.training.callbacks.context import Context
 
 
 @CALLBACKS.register
-class EarlyStopping(Monitor):
+class EarlyStopping(PatientMonitor):
     """Stop when `monitor` has not improved by more than `min_delta` for `patience` epochs (Keras EarlyStopping).
 
     With `restore_best_weights`, the final weights are those of the best `monitor`. Without it, they are those of the

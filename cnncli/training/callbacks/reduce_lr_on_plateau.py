@@ -5,14 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from cnncli.layers.declarations.declaration import NonNegative
 from cnncli.layers.declarations.field_types import Integer, Number
-from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, Monitor
+from cnncli.training.callbacks.callback import CALLBACKS, Directions, Hooks, PatientMonitor, unscheduled
 
 if TYPE_CHECKING:
     from cnncli.training.callbacks.context import Context
+    from cnncli.training.optimizers.optimizers import Optimizer
 
 
 @CALLBACKS.register
-class ReduceLROnPlateau(Monitor):
+class ReduceLROnPlateau(PatientMonitor):
     """Multiply the learning rate by `factor` when `monitor` has not improved for `patience` epochs; then wait for
     `cooldown` epochs. The learning rate never falls below `min_lr` (Keras ReduceLROnPlateau).
     """
@@ -23,10 +24,8 @@ class ReduceLROnPlateau(Monitor):
     cooldown: Annotated[int, Integer(0)] = 0
     min_lr: NonNegative = 0.0
 
-    def contradicts(self, *, scheduled: bool) -> str:
-        if not scheduled:
-            return ""
-        return "ReduceLROnPlateau does not go with a schedule: give learning_rate as a number, or leave one of them out"
+    def contradicts(self, optimizer: "Optimizer") -> str:
+        return unscheduled("ReduceLROnPlateau", optimizer)
 
     def hooks(self, directions: Directions) -> Hooks:
         return _Reducer(self, self.direction(directions))

@@ -1,8 +1,14 @@
 """All built-in callbacks: importing this module registers them."""
 
-from cnncli.training.callbacks import early_stopping, reduce_lr_on_plateau
+from cnncli.training.callbacks import (
+    always_done,
+    early_stopping,
+    learning_rate_scheduler,
+    model_checkpoint,
+    reduce_lr_on_plateau,
+)
 from cnncli.training.callbacks.callback import CALLBACKS, Callback
 
-BUILT_IN = (early_stopping, reduce_lr_on_plateau)
+BUILT_IN = (early_stopping, reduce_lr_on_plateau, model_checkpoint, learning_rate_scheduler, always_done)
 
 __all__ = ["BUILT_IN", "CALLBACKS", "Callback"]

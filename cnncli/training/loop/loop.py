@@ -16,12 +16,15 @@ from cnncli.errors import ChangedDataError, CnncliError, DivergedError
 from cnncli.graph.arena import Arena
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
+from cnncli.graph.nonfinite import first_of_step, first_weight, is_finite
+from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
 from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
 from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
+from cnncli.training.loop.limits import Limits
 from cnncli.training.metrics.evaluation import Sums, evaluate
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
@@ -83,6 +86,7 @@ class Trainer:
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
         self.sums, self.best = Sums(job.metrics), Best()
+        self.saved, self.cut, self.limits = self.progress, 0, Limits(job.fit)
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -108,19 +112,30 @@ class Trainer:
 
     @property
     def ended(self) -> bool:
-        """Whether training is complete."""
-        stopped = self.state.stopped_by and not self.state.batch  # in an unfinished epoch
-        return bool(stopped) or self.state.epoch >= self.job.fit.epochs
+        """Whether training is complete; not in the middle of an epoch."""
+        state = self.state
+        stopped = state.stopped_by or self.limits.reached(state.step) or state.epoch >= self.job.fit.epochs
+        return bool(stopped) and not state.batch
+
+    @property
+    def stopped_by(self) -> str:
+        """The callback or limit that ended the training before its last epoch; empty if none did."""
+        state = self.state
+        early = self.cut or state.epoch < self.job.fit.epochs
+        return state.stopped_by or (self.limits.reached(state.step) if early else "")
 
     def train(self) -> int:
         """Train to the end, write the final weights to the run's `best` file and return their epoch.
 
         Raises DivergedError; InterruptedRun after a signal, and ChangedDataError, with everything saved.
         """
+        self.limits.begin()
         try:
             self._each(Hooks.training_begins)
             while not self.ended:
                 self._epoch()
+            if self.stopped_by and not self.state.stopped_by:
+                self.report(Stopped(self.state.epoch, self.stopped_by, self.cut))
             self._each(Hooks.training_ends)
         except ChangedDataError:  # no batch with changed data was used
             if self.state.batch:  # else all is saved: a new phase has changed nothing yet
@@ -138,15 +153,30 @@ class Trainer:
 
     def _epoch(self) -> None:
         self._begin_phase()
+        if not self.state.batch:
+            self._each(Hooks.epoch_begins)
         start, done = perf_counter(), self.sums.samples
         self._train_epoch()
         seconds, trained = perf_counter() - start, self.sums.samples - done
+        cut = self._cut_after
+        if cut:  # a resumed run goes on from here, as if nothing had ended it
+            self._save(cut=True)
         with self.update.averages():
-            self._judge_epoch(start, trained / seconds if trained else 0.0)
+            self._judge_epoch(start, trained / seconds if trained else 0.0, cut=cut)
         self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
 
-    def _judge_epoch(self, start: float, rate: float) -> None:
-        """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second."""
+    @property
+    def _cut_after(self) -> int:
+        """The batch after which a limit ends the epoch; 0 if none does."""
+        state = self.state
+        whole = state.stopped_by or state.batch == len(self.epochs.portions(state.epoch))
+        return state.batch if self.limits.reached(state.step) and not whole else 0
+
+    def _judge_epoch(self, start: float, rate: float, *, cut: int) -> None:
+        """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second.
+
+        `cut`: the last batch of an epoch that is cut short and already saved, or 0.
+        """
         state = self.state
         figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
@@ -162,42 +192,49 @@ class Trainer:
             self.save_best(self.network.tensors(), state.epoch)
         measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
         self.run.append({**figures, **measured})  # before the checkpoint, which knows the figures but not these
-        self._save()
+        if not cut:
+            self._save()
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))
+        self.cut = cut
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
 
     def _each(self, hook: Callable[..., None], *about: object) -> None:
         """Call a hook of every callback, in the order of the spec."""
         for declared, hooks in zip(self.job.fit.callbacks, self.hooks, strict=True):
-            context = Context(type(declared).__name__, self.network, self.update, self.state, self.run)
+            name = type(declared).__name__
+            context = Context(name, self.network, self.update, self.state, self.run, about=self.job.about)
             getattr(hooks, hook.__name__)(context, *about)
 
     def _train_epoch(self) -> None:
-        """Train the remaining batches of the epoch; a callback may end it early."""
+        """Train the remaining batches of the epoch; a callback or a limit may end it early."""
         state, epochs = self.state, self.epochs
         rows = order(epochs.count, self.job.seed, epochs.passes(state.epoch), shuffle=self.job.fit.shuffle)
         batches = epochs.portions(state.epoch)
-        left = [] if state.stopped_by else batches[state.batch :]
+        left = [] if state.stopped_by or self._cut_after else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
             n = self.train_feed.fill(rows[portion], state.step + 1)
             self.train_feed.expect(rows[coming])
             self.network.train_step(n, self.job.seed, state.step + 1)
             loss = self.sums.add(self.network, n)
             if not isfinite(loss):
-                raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
+                raise self._diverged_in_batch(f"the loss is {loss}", n)
+            self.reduce_gradients(self.network.gradients)
+            if not is_finite(self.network.gradients.data):  # before they reach the weights
+                raise self._diverged_in_batch("gradients are not finite", n)
             state.step += 1
             state.batch += 1
-            self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
             event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()
-            if state.stopped_by:
+            if state.stopped_by or self._cut_after:
                 break
+            if self.limits.save_is_due(state.step):
+                self._save()
         self.network.sample_weight[:] = 1  # those of the training images apply to them only
 
     def _validate(self) -> dict[str, float]:
@@ -215,23 +252,36 @@ class Trainer:
         return {f"val_{name}": value for name, value in figures.items()}
 
     def _check_weights(self) -> None:
-        if not all(np.isfinite(arena.data).all() for arena in (self.network.weights, self.network.frozen)):
-            raise self._diverged(f"the weights are no longer finite after epoch {self.state.epoch + 1}")
+        """Raise DivergedError if weights are not finite: no checkpoint may have them."""
+        if weight := first_weight(self.network.tensors()):
+            raise self._diverged(f"the weights are no longer finite {self.progress}: {weight}")
+
+    def _diverged_in_batch(self, what: str, n: int) -> DivergedError:
+        """The error that ends the training in the batch of `n` rows that follows those which are done."""
+        where = f"{what} in epoch {self.state.epoch + 1}, batch {self.state.batch + 1}"
+        first = first_of_step(self.network, n, limit() // 4)
+        return self._diverged(f"{where}; first, {first}" if first else where)
 
     def _diverged(self, what: str) -> DivergedError:
-        kept = f"those of epoch {self.state.epoch}" if self.state.history else "the first ones"
+        kept = f"those {self.saved}" if self.saved else "the first ones"
         return DivergedError(
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
+
+    @property
+    def progress(self) -> str:
+        """How far the training is, for messages; empty before its first batch."""
+        state = self.state
+        if state.batch:
+            return f"in epoch {state.epoch + 1} after batch {state.batch}"
+        return f"after epoch {state.epoch}" if state.history else ""
 
     def _raise_if_interrupted(self) -> None:
         """Between batches: save and stop if a signal was received."""
         if self.interruption.signal is not None:
             self._save()
-            state = self.state
-            self.interruption.raise_if_interrupted(
-                f"in epoch {state.epoch + 1} after batch {state.batch} of {len(self.epochs.portions(state.epoch))}"
-            )
+            batches = len(self.epochs.portions(self.state.epoch))
+            self.interruption.raise_if_interrupted(f"{self.progress} of {batches}")
 
     def _hand_out(self) -> int:
         """Ensure that `best` has the final weights; return their epoch."""
@@ -256,7 +306,12 @@ class Trainer:
         }  # the extra tensors of a checkpoint are sorted by name
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
-    def _save(self) -> None:
+    def _save(self, *, cut: bool = False) -> None:
+        """Write the checkpoint. Raises DivergedError, and keeps the last one, if weights are not finite.
+
+        `cut`: the end of the training follows, in the middle of an epoch. The checkpoint then also has the weights of
+        the best epoch, because those of this one, which a resumed run completes, may take their place.
+        """
         self.state.callbacks = [hooks.state for hooks in self.hooks]
         extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
         extra |= {
@@ -266,9 +321,14 @@ class Trainer:
         }
         for number, hooks in enumerate(self.hooks):
             extra |= {f"callback/{number}/{name}": tensor for name, tensor in hooks.tensors.items()}
+        if cut and self.state.history:
+            extra |= {f"best/{name}": tensor for name, tensor in checkpoint.load(self.run.best).weights.items()}
         about = {**self.job.about, "epoch": str(self.state.epoch), "state": self.state.dump()}
         with self.update.averages(shown=False):
+            self._check_weights()
             checkpoint.save(self.run.last, ModelFile(self.network.tensors(), about, extra))
+        self.saved = self.progress
+        self.limits.has_saved()
 
     def _feed(
         self, split: Split, augment: Sequence[Augmentation] = (), weights: Array | OfClasses | None = None

@@ -201,9 +201,9 @@ class _Watched(Trainer):
         with self.recorder.span(SAVING):
             super().save_best(weights, epoch)
 
-    def _save(self) -> None:
+    def _save(self, *, cut: bool = False) -> None:
         with self.recorder.span(SAVING):
-            super()._save()
+            super()._save(cut=cut)
 
 
 def sizes(batches: Iterable[slice]) -> set[int]:

@@ -41,6 +41,13 @@ def restore(trainer: Trainer, saved: ModelFile) -> None:
     run.rewrite(state.history)
     if run.best.exists():
         best = checkpoint.load(run.best)
+        if best.about.epoch > state.epoch and (kept := _under("best/", saved.extra)):
+            _check_copy(trainer, kept, state.best_epoch)
+            trainer.save_best(kept, state.best_epoch)
+            return
+        if best.about.epoch > state.epoch and not state.history:
+            run.best.unlink()
+            return
         if not job.about.items() <= best.metadata.items():  # `epochs` was increased
             try:
                 _check_copy(trainer, best.weights, best.about.epoch)
@@ -73,6 +80,7 @@ def _fill(trainer: Trainer, saved: ModelFile, state: State) -> None:
         hooks.state, hooks.tensors = remembered, _under(f"callback/{number}/", saved.extra)
     _add_up(trainer, saved, state)
     trainer.state = state
+    trainer.saved = trainer.progress
     chooser, epoch = trainer.chosen()
     if chooser is not None:
         _check_copy(trainer, chooser.tensors, epoch)

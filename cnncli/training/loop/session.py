@@ -27,6 +27,7 @@ from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
 from cnncli.training.events import Event, Notice, WeightsLoaded
+from cnncli.training.loop import overfitting
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
@@ -69,6 +70,11 @@ class Plan:
         """The phases of the training."""
         return phases(self.model, self.unfreezing, self.fit.epochs, self.fit.initial_epoch)
 
+    def overfitted_images(self, dataset: Dataset) -> int:
+        """How many images `overfit_batches` trains on; 0 without it."""
+        assert dataset.train is not None  # see read_data
+        return min((self.fit.overfit_batches or 0) * self.fit.batch_size, len(dataset.train))
+
     def network(self, dataset: Dataset, threads: int) -> Network:
         """The network of the first phase."""
         return Network(
@@ -110,7 +116,9 @@ class Result:
     """Result of a training.
 
     `run`: its directory, as a user may type it. `epoch`: the epoch of the final weights; `digest`: their digest.
-    `figures`: the metrics of that epoch. `test`: metrics on the test split, without prefix.
+    `figures`: the metrics of that epoch. `test`: metrics on the test split, without prefix. `stopped_by`: the callback
+    or limit that ended it before its last epoch; empty if none did. `overfitting`: with `overfit_batches`, what came of
+    it.
     """
 
     run: str
@@ -118,6 +126,8 @@ class Result:
     digest: str
     figures: Mapping[str, float]
     test: Mapping[str, float] | None
+    stopped_by: str = ""
+    overfitting: "overfitting.Verdict | None" = None
 
 
 def read_data(plan: Plan, on_progress: Callable[[int, int], None] = lambda done, total: None) -> Dataset:
@@ -190,6 +200,11 @@ def train(
     Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
     Nothing is written before all checks pass; a run that could not start leaves no files.
     """
+    images = plan.overfitted_images(dataset)
+    if images:
+        report(Notice(f"overfit_batches: training on {images:,} images alone, {overfitting.WITHOUT}"))
+        fit, dataset = overfitting.limited(plan.fit, dataset)
+        plan = replace(plan, data=plan.data.replace(augment=()), fit=fit)
     with interrupted_by or Interruption() as interruption:
         network = ready(plan, dataset, place, threads, report)
         run = reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads)
@@ -204,7 +219,9 @@ def train(
             best = _load(trainer.network, run.best)
             _keep_decision(run, before, best, report)
             test = _test(plan, dataset, trainer.network, interruption, f"with the weights of epoch {epoch}")
-            run.conclude({"state": "finished", "epoch": epoch, "test": test})
+            stopped_by = trainer.stopped_by
+            why = {"stopped_by": stopped_by} if stopped_by else {}
+            run.conclude({"state": "finished", "epoch": epoch, "test": test, **why})
         except ChangedDataError as error:
             if not interruption.resume:
                 raise
@@ -220,7 +237,8 @@ def train(
             run.close()
     kept = next((figures for figures in history if figures["epoch"] == epoch), {})
     figures = {key: value for key, value in kept.items() if key != "epoch"}
-    return Result(run.shown, epoch, best.digest, figures, test)
+    verdict = overfitting.verdict(trainer.hooks, images) if images else None
+    return Result(run.shown, epoch, best.digest, figures, test, stopped_by, verdict)
 
 
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
@@ -286,7 +304,8 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"with: {', '.join(changed)}"
         )
     restore(trainer, saved)
-    if trainer.ended and past_runs.result(run.path).get("state") == "finished":
+    over = trainer.ended or trainer.limits.reached(trainer.state.step)
+    if over and past_runs.result(run.path).get("state") == "finished":
         trainer.report(Notice(_nothing_left(trainer)))
     with atomic.write_errors(run.result):
         run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
@@ -298,13 +317,16 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
 def _nothing_left(trainer: Trainer) -> str:
     """Message that a run is complete, and how to train for more epochs."""
     run, state, fit = trainer.run, trainer.state, trainer.job.fit
+    if fit.max_steps is not None and state.step >= fit.max_steps:
+        return f"max_steps {fit.max_steps:,} ended this run; add --max-steps {2 * fit.max_steps} to train on"
     if not state.stopped_by:
         return f"already finished ({state.epoch}/{fit.epochs}); add --epochs {2 * fit.epochs or 1} to train on"
     callbacks = " or ".join(type(callback).__name__ for callback in fit.callbacks)
     spec = quote(str(Path(run.shown) / run.spec.name))
+    without = "fit.callbacks=[]" if fit.overfit_batches is None else "fit.overfit_batches=null"
     return (
         f"{callbacks} ended this run after epoch {state.epoch} of {fit.epochs}, so there is nothing to resume. "
-        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set fit.callbacks=[]"
+        f"To train on from its weights: cnncli train {spec} --weights {quote(run.shown)} --set {without}"
     )
 
 
@@ -313,7 +335,7 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
     Keys unknown to the version of cnncli that started the run have their defaults.
     """
-    free = {"data": ("dataset",), "fit": ("epochs",)}
+    free = {"data": ("dataset",), "fit": ("epochs", "max_steps", "max_time", "save_freq")}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
         with suppress(ValidationError, TypeError):  # then it differs and is reported

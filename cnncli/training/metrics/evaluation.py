@@ -24,13 +24,16 @@ class Sums:
         self.losses: list[float] = []
         """The summed loss of each batch's samples, one number per batch."""
         self.totals = [Totals() for _ in metrics]
+        self.data_loss = 0.0
+        """The mean loss of the last batch's samples, without penalties."""
 
     def add(self, network: Network, n: int) -> float:
         """Add the last run of `network` on `n` rows; return its loss contribution, which may not be finite.
 
         Keras weights a batch by its size: n·(mean of the rows' losses + penalties).
         """
-        loss = float(network.losses[:n].sum(dtype=np.float64)) + n * network.penalty()
+        of_rows = float(network.losses[:n].sum(dtype=np.float64))
+        loss, self.data_loss = of_rows + n * network.penalty(), of_rows / n
         predictions, targets = of_valid(network.loss, only(network.predictions)[:n], only(network.targets)[:n])
         self.samples += n
         self.losses.append(loss)

@@ -16,7 +16,7 @@ from cnncli.errors import CnncliError, UsageError, reason
 from cnncli.hints import is_run
 from cnncli.notices import warn
 from cnncli.system import signals
-from cnncli.system.atomic import sync, write
+from cnncli.system.atomic import sync, write, write_errors
 from cnncli.system.folders import RUNS
 from cnncli.training.runs import past_runs, registry
 from cnncli.training.runs.commit import commit
@@ -125,6 +125,23 @@ class Run:
         """Atomically write the file `name` in the directory. Raises CnncliError on failure."""
         write(self.path / name, content)
 
+    def place(self, name: str) -> Path:
+        """The path of a file in the directory, whose parent exists. Raises CnncliError if links lead out of it."""
+        path = self.path / name
+        if not path.resolve().is_relative_to(self.path.resolve()):
+            raise CnncliError(f"{path}: can't be written: it is outside of the run directory")
+        with write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def remove(self, name: str) -> None:
+        """Remove a file in the directory, if it exists. Raises CnncliError on failure."""
+        path = self.place(name)
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise CnncliError(f"{path}: can't be removed: {reason(error)}") from None
+
     def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
         """Rewrite metrics.jsonl from `history`, dropping later lines and keeping measured values."""
         measured = {
@@ -177,7 +194,7 @@ def reopen(path: Path) -> Run:
         run = Run(path)
     except OSError as error:
         raise CnncliError(f"{path}: can't be opened: {reason(error)}") from None
-    for left in path.glob(".*.tmp"):  # from a process that was killed while writing
+    for left in path.rglob(".*.tmp"):  # from a process that was killed while writing
         with suppress(OSError):
             left.unlink()
     return run
