@@ -20,6 +20,7 @@ from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec, load
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
+from cnncli.training.loggers.listening import logged
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
 
@@ -85,16 +86,18 @@ def resume(
     *,
     epochs: int | None = None,
     data: PathLike | None = None,
+    log: str | None = None,
     threads: int | None = None,
     offline: bool | None = None,
     on_event: OnEvent = warnings_only,
 ) -> Run:
     """Resume an interrupted run, or train a finished one for more epochs; weights equal those of an uninterrupted run.
 
-    epochs: total number of epochs; may only increase. data: new location of the run's data. The rest is as in `train`.
+    epochs: total number of epochs; may only increase. data: new location of the run's data. log: other loggers, such as
+    "csv,tensorboard"; "" for none. The rest is as in `train`.
     """
     path = Path(run)
-    spec = resumed_spec(path, epochs, data)
+    spec = resumed_spec(path, epochs, data, log)
     tell_doubts(spec, on_event)
     origin = {"spec_epochs": past_runs.environment(path).get("spec_epochs")}
     return train_spec(spec, Surroundings(threads, offline, on_event, origin), run=path)
@@ -134,11 +137,12 @@ def train_spec(
         heard = compilations.heard_by(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
-        with heard:
-            result = train(
-                plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
-            )
-        around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
+        with logged(spec.fit.loggers, around.on_event) as tell:
+            with heard:
+                result = train(
+                    plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, tell
+                )
+            tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
 
@@ -241,13 +245,14 @@ def asked_epochs(source: Source, changes: list[str], opened: Spec) -> int:
         return opened.fit.epochs
 
 
-def resumed_spec(run: Path, epochs: int | None, data: PathLike | None) -> Spec:
-    """The spec of a run, with its epochs increased to `epochs` and its data at `data`."""
+def resumed_spec(run: Path, epochs: int | None, data: PathLike | None, log: str | None = None) -> Spec:
+    """The spec of a run, with its epochs increased to `epochs`, its data at `data`, and the loggers `log`."""
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
     moved = [] if data is None else [data_setting(data)]
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
+    moved += [] if log is None else [f"fit.log=[{log}]"]
     spec = load(path, moved, check_weights=False)
     if epochs is None or epochs == spec.fit.epochs:
         return spec

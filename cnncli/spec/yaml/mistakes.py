@@ -268,7 +268,7 @@ UNSUPPORTED: dict[str, str] = {
     "schedule": """LearningRateSchedule""",
     "loss": """CTC Circle Loss LossFunctionWrapper""",
     "metric": """Mean Sum MeanMetricWrapper MeanTensor Metric""",
-    "callback": """ModelCheckpoint LearningRateScheduler TensorBoard CSVLogger TerminateOnNaN BackupAndRestore
+    "callback": """ModelCheckpoint LearningRateScheduler TerminateOnNaN BackupAndRestore
         LambdaCallback ProgbarLogger RemoteMonitor SwapEMAWeights History""",
     "initializer": """STFT STFTInitializer Initializer""",
     "regularizer": """Regularizer""",
@@ -281,7 +281,6 @@ REASONS: dict[str, str] = {
     "LossScaleOptimizer": "gradients are float32, where nothing is lost that a factor would save",
     "LambdaCallback": "a spec holds no code; in Python, `cnncli.train` reports every event",
     "LearningRateScheduler": "write a schedule in place of the optimizer's learning_rate",
-    "TensorBoard": "`cnncli report` shows curves and images of runs",
     "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
     **dict.fromkeys(
         ("MultiOptimizer", "OptimizerMap"), "one optimizer updates all weights; `multipliers` sets rates by layer"
@@ -318,7 +317,6 @@ FAMILIES: Table = (
 """Why whole families of names are not supported."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
     "ModelCheckpoint": "best.safetensors and last.safetensors are always saved",
-    "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
     "History": "metrics.jsonl always has the metrics of each epoch",
     "ProgbarLogger": "a terminal always shows the progress",
     "BackupAndRestore": "`cnncli train --resume` continues an interrupted run",

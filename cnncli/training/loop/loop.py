@@ -165,7 +165,7 @@ class Trainer:
         self.run.append({**figures, **measured})
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
-        self.report(EpochDone(figures, perf_counter() - start, rate, best))
+        self.report(EpochDone(figures, perf_counter() - start, rate, best, used))
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
 
@@ -192,7 +192,7 @@ class Trainer:
             state.batch += 1
             self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
-            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
+            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums, state.step)
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()
