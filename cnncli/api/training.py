@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
@@ -142,9 +143,21 @@ def train_spec(
                 result = train(
                     plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, tell
                 )
-            tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
+            pictures = partial(_pictures, Path(result.run))
+            tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data, pictures))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
         return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
+
+
+def _pictures(run: Path) -> dict[str, bytes]:
+    """The curves of a run, as SVG by file name; none without a complete epoch."""
+    from cnncli.report.pictures.draw import draw
+    from cnncli.report.pictures.drawing import beside
+    from cnncli.report.pictures.svg import svg
+    from cnncli.report.plots.curves import History, curves
+
+    charts = curves([History(run.name, past_runs.history(run), past_runs.best_epoch(run))])
+    return {"curves.svg": svg(beside([draw(chart) for chart in charts], 2, 24.0)).encode()} if charts else {}
 
 
 def forecast_spec(

@@ -116,12 +116,13 @@ class Inside(Protocol):
 
 @dataclass(frozen=True)
 class RunBegins:
-    """The run directory `run` is ready, new or to be resumed after `step` batches.
+    """The directory `run` of a spec's `name` is ready, new or to be resumed after `step` batches.
 
     `hyperparameters`: settings that are not as by default, by dotted keys of the spec. `history`: the metrics of each
     completed epoch. `inside`: weights and gradients to read.
     """
 
+    name: str
     run: Path
     hyperparameters: Mapping[str, float | str | bool] = field(repr=False)
     model: "Model" = field(repr=False)
@@ -184,7 +185,7 @@ class Stopped:
 class Ended:
     """Training has finished: `run` is its directory, `epoch` the epoch of the final weights, `digest` their digest.
 
-    `test`: the metrics on the test split; None without a test split.
+    `test`: the metrics on the test split; None without a test split. `pictures`: draws the curves, as SVG by file name.
     """
 
     run: str
@@ -192,6 +193,7 @@ class Ended:
     digest: str
     test: Mapping[str, float] | None
     data: "DataSection" = field(repr=False)
+    pictures: Callable[[], Mapping[str, bytes]] = field(default=dict, repr=False, compare=False)
 
 
 Beginning = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded

@@ -41,6 +41,8 @@ FITTING = {
     "validation_steps, validation_batch_size, validation_freq": "as in Keras: fit.json; the final weights are those of "
     "the best validated epoch",
     "validation_split, sample_weight of validation data": "under `data`",
+    "callbacks CSVLogger, TensorBoard": "the loggers csv and tensorboard (docs/logging.md); without `write_images`, "
+    "`profile_batch` and `embeddings_freq`: csv_logger.json, tensorboard_messages.json",
     "verbose, steps_per_execution, auto_scale_loss": "have no effect",
     "jit_compile, run_eagerly": "every network is compiled before it runs",
     "loss_weights": "a factor of the loss, or one for each of a list of losses",

@@ -9,9 +9,10 @@ from cnncli.training.events import BatchDone, Ended, EpochDone, RunBegins
 from cnncli.training.loggers import summaries
 from cnncli.training.loggers.event_file import GRAPH, SUMMARY, EventFile, message
 from cnncli.training.loggers.logger import Log
+from cnncli.training.loggers.update_freq import BATCH, is_due
 from cnncli.training.runs.past_runs import Ending
 
-BATCH, EPOCH, FINAL, VALIDATION = "batch_", "epoch_", "final/", "val_"
+EPOCH, FINAL, VALIDATION = "epoch_", "final/", "val_"
 MISTAKES = "validation images that the weights get wrong, the surest answers first"
 
 
@@ -35,6 +36,7 @@ class Board(Log):
             mistakes,
         )
         self.write_graph, self.write_steps_per_second = write_graph, write_steps_per_second
+        self.reads_batches = update_freq != "epoch" or write_steps_per_second or histogram_freq > 0
         self.batches = 0
         self.files: list[EventFile] = []
         self.history: dict[int, Mapping[str, float]] = {}
@@ -121,11 +123,6 @@ class Board(Log):
         found = self.inside.mistakes(self.mistakes)
         if found:
             _write(file, step, summaries.images("mistakes", found, MISTAKES))
-
-
-def is_due(update_freq: str | int, step: int) -> bool:
-    """Whether a batch, counted from 1, is one that `update_freq` names."""
-    return update_freq != "epoch" and step % (1 if isinstance(update_freq, str) else update_freq) == 0
 
 
 def _scalars(prefix: str, figures: Mapping[str, float]) -> Iterator[bytes]:

@@ -24,12 +24,13 @@ def logged(loggers: Sequence[Logger], on_event: OnEvent) -> Iterator[OnEvent]:
         yield on_event
         return
     logs = [_Guarded(logger, on_event) for logger in loggers]
+    of_batches = [log for log in logs if log.log is not None and log.log.reads_batches]
 
     def listen(event: Event) -> None:
         on_event(event)
         handler = HANDLERS.get(type(event))
         if handler is not None:
-            for log in logs:
+            for log in of_batches if isinstance(event, BatchDone) else logs:
                 log.call(handler, event)
 
     how: Ending = "finished"

@@ -20,12 +20,15 @@ class Log:
     it is handed.
     """
 
+    reads_batches = False
+    """Whether `batch` is called."""
+
     def begin(self, event: "RunBegins") -> None:
         """Called when training starts or resumes. Points after the checkpoint that it resumes from are to be removed,
         and epochs of its history that are missing to be added."""
 
     def batch(self, event: "BatchDone") -> None:
-        """Called after each batch."""
+        """Called after each batch, if it reads them."""
 
     def epoch(self, event: "EpochDone") -> None:
         """Called after an epoch has been trained, validated and saved."""

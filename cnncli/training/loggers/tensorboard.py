@@ -1,27 +1,11 @@
 """TensorBoard (keras/src/callbacks/tensorboard.py), without TensorFlow."""
 
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
-from cnncli.layers.declarations.field_types import Integer, Kind, Only, Schema
+from cnncli.layers.declarations.field_types import Integer, Kind, Only
 from cnncli.training.loggers.logger import LOGGERS, InRun, Log, Logger
-
-
-class UpdateFreq(Kind):
-    """How often losses and metrics are written: after each epoch, and also every so many batches."""
-
-    rule = "epoch, batch, or an integer ≥ 1 (every so many batches)"
-    sample = "epoch"
-
-    def read(self, value: Any) -> str | int:
-        if value in ("epoch", "batch") and isinstance(value, str):
-            return value
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise self.refuse()
-        return value
-
-    def schema(self) -> Schema:
-        return {"anyOf": [{"enum": ["epoch", "batch"]}, {"type": "integer", "minimum": 1}]}
+from cnncli.training.loggers.update_freq import UpdateFreq
 
 
 @LOGGERS.register

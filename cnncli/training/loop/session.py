@@ -216,7 +216,7 @@ def _run_begins(trainer: Trainer, plan: Plan) -> RunBegins:
         **hyperparameters(sections),
     }
     view = View(trainer, trainer.job.dataset.classes)
-    return RunBegins(trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
+    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
 
 
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:

@@ -25,6 +25,8 @@ METHODS = ("begin", "batch", "epoch", "end", "close")
 class Noting(Log):
     """Writes down which of its methods are called; `fails` raises."""
 
+    reads_batches = True
+
     def __init__(self, fails=""):
         self.fails, self.called = fails, []
 
@@ -128,6 +130,31 @@ def test_nor_does_a_file_where_its_folder_should_be_end_a_training(data, tmp_pat
 def test_a_logger_writes_in_the_run_directory_only_and_not_over_the_runs_files(path):
     with pytest.raises(ValidationError):
         LOGGERS.parse({"csv": {"filename": path}})
+
+
+def test_keras_callbacks_are_loggers():
+    callbacks = [
+        {"CSVLogger": {"filename": "a.csv", "separator": ";", "append": True}},
+        "EarlyStopping",
+        {"TensorBoard": {"log_dir": "board", "update_freq": "batch", "profile_batch": 0, "write_images": False}},
+    ]
+    fit = FitSection(callbacks=callbacks, log=["csv"])
+    assert [logger.place for logger in fit.loggers] == ["log.csv", "a.csv", "board"]
+    assert [callback.hooks({}).state for callback in fit.callbacks if callback in fit.loggers] == [{}, {}]
+
+
+@pytest.mark.parametrize(
+    ("given", "reason"),
+    [
+        ({"profile_batch": 2}, "`cnncli benchmark` measures"),
+        ({"write_images": True}, "`cnncli plot --what filters` draws"),
+        ({"embeddings_freq": 1}, "no embeddings"),
+    ],
+)
+def test_what_of_keras_tensorboard_has_no_meaning_here_says_why(given, reason):
+    with pytest.raises(ValidationError) as caught:
+        FitSection(callbacks=[{"TensorBoard": given}])
+    assert reason in caught.value.details[0].text
 
 
 def test_two_loggers_have_two_places():

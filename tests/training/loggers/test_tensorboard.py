@@ -20,8 +20,8 @@ from cnncli.layers.vocabulary import LAYERS
 from cnncli.protobuf import content, fields, text
 from cnncli.training.events import EpochDone
 from cnncli.training.loggers import event_file, summaries
-from cnncli.training.loggers.board import is_due
 from cnncli.training.loggers.event_file import EventFile, masked_crc, message, point, record, records
+from cnncli.training.loggers.update_freq import is_due
 from tests.fixtures.tensorboard_messages_cases import HPARAMS, VALUES
 from tests.training import small
 from tests.training.loggers.training import train

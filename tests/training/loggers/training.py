@@ -22,4 +22,4 @@ def train(plan, loggers, folder=None, *, resume=None, on_event=lambda event: Non
 
 def begins(run, history=(), step=0):
     """The event with which a run in a folder begins, without anything of a network."""
-    return RunBegins(run, {}, small.model(), step, tuple(history), None)
+    return RunBegins("small", run, {}, small.model(), step, tuple(history), None)
