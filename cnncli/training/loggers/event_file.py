@@ -15,7 +15,7 @@ MASK = 0xA282EAD8
 FILE_VERSION, GRAPH, SUMMARY, SESSION = 3, 4, 5, 7
 """Fields of an Event; before them its wall time, and its step."""
 START = put_integer(1, 1)
-"""A SessionLog that makes TensorBoard drop the points from its step on, which it read before."""
+"""A SessionLog with which each file begins: from the second on, it makes TensorBoard drop the points that it has."""
 
 
 def _table() -> tuple[int, ...]:
@@ -80,25 +80,26 @@ def point(data: bytes) -> tuple[int, str] | None:
 class EventFile:
     """The event file of a folder, which has one.
 
-    A resumed run gets a new one, that TensorBoard may be reading the old one: it begins with the points of the old one
-    that `keeps(step, tag)`, and then takes its place. `last` is the last step of each tag among them.
+    A resumed run gets a new one, which begins with those points of the old one that `keeps(step, tag)`; `last` is the
+    last step of each tag among them. The old one is removed at the end, because TensorBoard may be reading it, and goes
+    on to the next file only from one that is there; the new one tells it to forget what it has read.
     """
 
     def __init__(self, folder: Path, keeps: Callable[[int, str], bool]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         before = sorted(folder.glob(f"{PREFIX}*"))
         stamp = int(time.time())
-        parts = [record(message(FILE_VERSION, "brain.Event:2"))]
+        parts = [record(message(FILE_VERSION, "brain.Event:2")), record(message(SESSION, START))]
         self.last: dict[str, int] = {}
         if before:
-            parts.append(record(message(SESSION, START)))
             stamp = max(stamp, _stamp(before[-1]) + 1)
             parts += self._kept(before[-1].read_bytes(), keeps)
-        path = folder / f"{PREFIX}{stamp}.cnncli"
-        atomic.write(path, b"".join(parts))
-        for old in before:
+        self.path = folder / f"{PREFIX}{stamp}.cnncli"
+        atomic.write(self.path, b"".join(parts))
+        for old in before[:-1]:
             old.unlink()
-        self.file = path.open("ab")
+        self.old = before[-1:]
+        self.file = self.path.open("ab")
 
     def _kept(self, old: bytes, keeps: Callable[[int, str], bool]) -> Iterator[bytes]:
         """The records of an old file to keep."""
@@ -116,9 +117,11 @@ class EventFile:
         self.file.flush()
 
     def close(self) -> None:
-        """Close the file; what could not be written has been reported."""
+        """Close the file, and remove the old one; what could not be written has been reported."""
         with suppress(OSError):
             self.file.close()
+        for old in self.old:
+            old.unlink(missing_ok=True)
 
 
 def _stamp(path: Path) -> int:

@@ -219,7 +219,7 @@ def test_update_freq_counts_batches_as_keras_does(given, due):
 
 @NEEDS
 def test_tensorboard_reads_it(whole):
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
     from tensorboard.util import tensor_util
 
     _, run = whole
@@ -232,3 +232,23 @@ def test_tensorboard_reads_it(whole):
         }
         assert read == scalars(run, folder, "epoch_loss")
         assert reader.SummaryMetadata("epoch_loss").plugin_data.plugin_name == plugin
+
+
+@NEEDS
+def test_tensorboard_that_runs_on_while_a_run_is_killed_and_resumed_shows_no_point_twice(tmp_path):
+    from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator
+
+    first = EventFile(tmp_path, lambda step, tag: True)
+    for step in range(5):
+        first.write(message(5, _summary("epoch_loss"), step))
+    reader = EventAccumulator(str(tmp_path), {"tensors": 0})
+    reader.Reload()
+    first.file.write(record(b"x" * 50)[:-9])
+    first.close()
+    second = EventFile(tmp_path, lambda step, tag: step < 3)
+    for step in range(3, 6):
+        second.write(message(5, _summary("epoch_loss"), step))
+    reader.Reload()
+    second.close()
+    assert list(tmp_path.iterdir()) == [second.path]
+    assert [event.step for event in reader.Tensors("epoch_loss")] == list(range(6))
