@@ -29,13 +29,8 @@ class Board(Log):
         update_freq: str | int,
         mistakes: int,
     ) -> None:
-        self.log_dir, self.histogram_freq, self.update_freq, self.mistakes = (
-            log_dir,
-            histogram_freq,
-            update_freq,
-            mistakes,
-        )
-        self.write_graph, self.write_steps_per_second = write_graph, write_steps_per_second
+        self.log_dir, self.histogram_freq, self.update_freq = log_dir, histogram_freq, update_freq
+        self.write_graph, self.write_steps_per_second, self.mistakes = write_graph, write_steps_per_second, mistakes
         self.reads_batches = update_freq != "epoch" or write_steps_per_second or histogram_freq > 0
         self.batches = 0
         self.files: list[EventFile] = []
@@ -54,11 +49,9 @@ class Board(Log):
         _write(self.run, 0, summaries.session_start(event.run.name, event.hyperparameters, time.time()))
         if self.write_graph:
             self.train.write(message(GRAPH, summaries.graph(event.model)))
-        written = self.train.last.get(f"{EPOCH}loss", -1)
         for figures in event.history:
-            if figures["epoch"] - 1 > written:  # the process was killed between the checkpoint and the log
-                last = {"learning_rate": self.inside.learning_rate} if figures["epoch"] == epochs else {}
-                self._points({**last, **figures})
+            last = {"learning_rate": self.inside.learning_rate} if figures["epoch"] == epochs else {}
+            self._points({**last, **figures})
 
     def batch(self, event: BatchDone) -> None:
         self.batches = event.batches
@@ -80,10 +73,9 @@ class Board(Log):
 
     def end(self, event: Ended) -> None:
         test = {f"test_{name}": value for name, value in (event.test or {}).items()}
-        final = {**self.history.get(event.epoch, {}), **test}
-        if final:
-            _write(self.run, event.epoch - 1, *_scalars(FINAL, final))
-        self._show_mistakes(self.run, event.epoch - 1)
+        step = max(0, event.epoch - 1)
+        _write(self.run, step, *_scalars(FINAL, {**self.history.get(event.epoch, {}), **test}))
+        self._show_mistakes(self.run, step)
 
     def close(self, ending: Ending) -> None:
         try:
@@ -99,18 +91,18 @@ class Board(Log):
         return file
 
     def _points(self, figures: Mapping[str, float]) -> None:
-        """Write the figures of an epoch; those of validation have the tags of training, so that one chart has both."""
+        """Write the figures of an epoch to the files that do not have them: those of a resumed run may, unless it was
+        killed between the checkpoint and the log. Those of validation have the tags of training, so that one chart has
+        both.
+        """
         self.history[int(figures["epoch"])] = figures
         step = int(figures["epoch"]) - 1
-        of_training = {
-            name: value for name, value in figures.items() if name != "epoch" and not name.startswith(VALIDATION)
-        }
-        of_validation = {
-            name.removeprefix(VALIDATION): value for name, value in figures.items() if name.startswith(VALIDATION)
-        }
-        _write(self.train, step, *_scalars(EPOCH, of_training))
-        if of_validation:
-            _write(self.validation, step, *_scalars(EPOCH, of_validation))
+        of_validation = {name: value for name, value in figures.items() if name.startswith(VALIDATION)}
+        of_training = {name: value for name, value in figures.items() if name not in of_validation}
+        for file, found in ((self.train, of_training), (self.validation, of_validation)):
+            if found and step > file.last.get(f"{EPOCH}loss", -1):
+                tags = {name.removeprefix(VALIDATION): value for name, value in found.items()}
+                _write(file, step, *_scalars(EPOCH, tags))
 
     def _histograms(self) -> Iterator[bytes]:
         """Of all weights, and of their gradients, unless the run was resumed after the last batch of the epoch."""

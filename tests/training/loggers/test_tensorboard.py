@@ -156,6 +156,7 @@ def test_interrupted_anywhere_and_resumed_it_has_the_same_points(whole, tmp_path
             if after == BATCHES:  # no batch of that epoch was trained by the process that resumed
                 expected = {key: value for key, value in expected.items() if key[1] != 0 or "gradient" not in key[0]}
             assert points(path / "logs" / folder) == expected, (after, folder)
+        assert scalars(path, "", "final/") == scalars(run, "", "final/")
 
 
 def test_killed_anywhere_and_resumed_it_has_the_same_points(whole, tmp_path):
