@@ -29,6 +29,7 @@ PAGES = (
                 "evaluation",
                 "export",
                 "import",
+                "logging",
                 "performance",
                 "pictures",
                 "reports",

@@ -69,7 +69,8 @@ RESULTS = (
 )
 READERS = (
     *(events.Notice, events.Progress, events.Download, events.TrialBegins, events.Begun),
-    *(events.WeightsLoaded, Matched, events.PhaseBegins, events.BatchDone, events.EpochDone),
+    *(events.WeightsLoaded, Matched, events.RunBegins, events.Inside, events.WrongImage, events.PhaseBegins),
+    *(events.BatchDone, events.EpochDone),
     *(events.Stopped, events.Ended),
 )
 WIDEST = 90

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,6 +23,7 @@ from cnncli.spec.expected import expected_figures
 from cnncli.spec.spec import Spec, load
 from cnncli.system.memory import peak
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
+from cnncli.training.loggers.listening import logged
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
 from cnncli.training.sections import FitSection
@@ -95,6 +97,7 @@ def resume(
     max_steps: int | None = None,
     max_time: float | str | None = None,
     data: PathLike | None = None,
+    log: str | None = None,
     threads: int | None = None,
     offline: bool | None = None,
     on_event: OnEvent = warnings_only,
@@ -102,10 +105,10 @@ def resume(
     """Resume an interrupted run, or train a finished one for more epochs; weights equal those of an uninterrupted run.
 
     epochs: total number of epochs; may only increase. max_steps, max_time: new limits. data: new location of the run's
-    data. The rest is as in `train`.
+    data. log: other loggers, such as "csv,tensorboard"; "" for none. The rest is as in `train`.
     """
     path = Path(run)
-    spec = resumed_spec(path, {"epochs": epochs, "max_steps": max_steps, "max_time": max_time}, data)
+    spec = resumed_spec(path, {"epochs": epochs, "max_steps": max_steps, "max_time": max_time}, data, log)
     tell_doubts(spec, on_event)
     origin = asked_before(path)
     return train_spec(spec, Surroundings(threads, offline, on_event, origin), run=path)
@@ -145,11 +148,13 @@ def train_spec(
         heard = compilations.heard_by(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
-        with heard:
-            result = train(
-                plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
-            )
-        around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
+        with logged(spec.fit.loggers, around.on_event) as tell:
+            with heard:
+                result = train(
+                    plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, tell
+                )
+            pictures = partial(_pictures, Path(result.run))
+            tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data, pictures))
         if result.overfitting is not None:
             _tell(result.overfitting, around.on_event)
         unjudged = why_unjudged(spec.fit, around.origin, result.stopped_by)
@@ -163,6 +168,17 @@ def _tell(verdict: "Verdict", on_event: OnEvent) -> None:
     if not verdict.succeeded:
         raise ExpectationError(verdict.text)
     on_event(Notice(verdict.text))
+
+
+def _pictures(run: Path) -> dict[str, bytes]:
+    """The curves of a run, as SVG by file name; none without a complete epoch."""
+    from cnncli.report.pictures.draw import draw
+    from cnncli.report.pictures.drawing import beside
+    from cnncli.report.pictures.svg import svg
+    from cnncli.report.plots.curves import History, curves
+
+    charts = curves([History(run.name, past_runs.history(run), past_runs.best_epoch(run))])
+    return {"curves.svg": svg(beside([draw(chart) for chart in charts], 2, 24.0)).encode()} if charts else {}
 
 
 def forecast_spec(
@@ -269,15 +285,16 @@ def asked_before(run: Path) -> dict[str, object]:
     return {key: value for key, value in past_runs.environment(run).items() if key in ("spec_epochs", "spec_limits")}
 
 
-def resumed_spec(run: Path, lengths: Mapping[str, object], data: PathLike | None) -> Spec:
-    """The spec of a run, with its data at `data`. `lengths`: new `epochs`, which may only increase, and limits, each of
-    which may be None.
+def resumed_spec(run: Path, lengths: Mapping[str, object], data: PathLike | None, log: str | None = None) -> Spec:
+    """The spec of a run, with its data at `data`, and the loggers `log`. `lengths`: new `epochs`, which may only
+    increase, and limits, each of which may be None.
     """
     path = run / "spec.yaml"
     if not path.is_file():
         raise UsageError(f"--resume needs a run; {no_run(run)}")
     moved = [] if data is None else [data_setting(data)]
     refuse_moved(load(path, moved, check_data=False).data, f"cnncli train --resume {quote(str(run))}")
+    moved += [] if log is None else [f"fit.log=[{log}]"]
     spec = load(path, moved, check_weights=False)
     given = [f"fit.{name}={value}" for name, value in lengths.items() if value is not None]
     if not given:

@@ -3,17 +3,23 @@
 This module imports neither NumPy nor Numba, so it can be imported before the number of threads is set.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from cnncli.notices import heard_by
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from cnncli.datasets.section import DataSection
     from cnncli.graph.matching import Matched
+    from cnncli.graph.model import Model
     from cnncli.training.metrics.evaluation import Sums
+
+    Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,49 @@ class WeightsLoaded:
         return f"notice: weights of {self.file}: {self.layers}"
 
 
+class WrongImage(NamedTuple):
+    """A misclassified validation image, as the data hold it: (H, W, C); `title` says what was true and predicted."""
+
+    image: "Array"
+    title: str
+
+
+class Inside(Protocol):
+    """What listeners may read of a training while they handle an event."""
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate of the next update."""
+
+    @property
+    def weights(self) -> "dict[str, Array]":
+        """All weights and statistics by name; read-only, and changed by the next update."""
+
+    @property
+    def gradients(self) -> "dict[str, Array]":
+        """The gradients of the last batch by the names of their weights; read-only."""
+
+    def mistakes(self, most: int) -> list[WrongImage]:
+        """The `most` misclassified validation images with the most probable wrong answers; without classes, none."""
+
+
+@dataclass(frozen=True)
+class RunBegins:
+    """The directory `run` of a spec's `name` is ready, new or to be resumed after `step` batches.
+
+    `hyperparameters`: settings that are not as by default, by dotted keys of the spec. `history`: the metrics of each
+    completed epoch. `inside`: weights and gradients to read.
+    """
+
+    name: str
+    run: Path
+    hyperparameters: Mapping[str, float | str | bool] = field(repr=False)
+    model: "Model" = field(repr=False)
+    step: int
+    history: Sequence[Mapping[str, float]] = field(repr=False)
+    inside: Inside = field(repr=False)
+
+
 @dataclass(frozen=True)
 class PhaseBegins:
     """Epochs `first` to `last` (from 1) train `trainable_parameters` of all `parameters`, at the learning rate times
@@ -97,12 +146,16 @@ class PhaseBegins:
 
 @dataclass(frozen=True)
 class BatchDone:
-    """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place."""
+    """A batch has been trained (both numbers from 1); `sums` are the running sums of the epoch, updated in place.
+
+    `step`: the batches trained since the training began.
+    """
 
     epoch: int
     batch: int
     batches: int
     sums: "Sums" = field(repr=False)
+    step: int = 0
 
 
 @dataclass(frozen=True)
@@ -110,12 +163,14 @@ class EpochDone:
     """An epoch has been trained, validated and saved. `images_per_second`: training only, without validation.
 
     `best`: this epoch is the best so far; its weights would be the final ones if training stopped here.
+    `learning_rate`: as in metrics.jsonl.
     """
 
     figures: Mapping[str, float]
     seconds: float
     images_per_second: float
     best: bool = False
+    learning_rate: float | None = None
 
 
 @dataclass(frozen=True)
@@ -137,7 +192,7 @@ class Stopped:
 class Ended:
     """Training has finished: `run` is its directory, `epoch` the epoch of the final weights, `digest` their digest.
 
-    `test`: the metrics on the test split; None without a test split.
+    `test`: the metrics on the test split; None without a test split. `pictures`: draws the curves, as SVG by file name.
     """
 
     run: str
@@ -145,10 +200,11 @@ class Ended:
     digest: str
     test: Mapping[str, float] | None
     data: "DataSection" = field(repr=False)
+    pictures: Callable[[], Mapping[str, bytes]] = field(default=dict, repr=False, compare=False)
 
 
 Beginning = Notice | Progress | Download | TrialBegins | Begun | WeightsLoaded
-Event = Beginning | PhaseBegins | BatchDone | EpochDone | Stopped | Ended
+Event = Beginning | RunBegins | PhaseBegins | BatchDone | EpochDone | Stopped | Ended
 OnEvent = Callable[[Event], None]
 
 

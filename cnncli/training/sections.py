@@ -13,6 +13,7 @@ from cnncli.training.callbacks.vocabulary import CALLBACKS, Callback
 from cnncli.training.class_weight import ClassWeight, Weights
 from cnncli.training.durations import Duration, SaveFreq
 from cnncli.training.epochs import Epochs
+from cnncli.training.loggers.vocabulary import LOGGERS, Logger
 from cnncli.training.metrics.vocabulary import METRICS, Metric
 from cnncli.training.optimizers.optimizers import OptimizerField
 from cnncli.training.policy import DtypePolicy
@@ -106,6 +107,18 @@ class FitSection(Declaration):
     """Train on so many batches alone, without augmentation, validation, test and callbacks, until their loss is small.
     """
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()
+    log: Annotated[tuple[Logger, ...], list_of(LOGGERS)] = ()
+    """Loggers, such as csv, tensorboard and mlflow; without effect on the training."""
+
+    def contradiction(self) -> str:
+        places = [logger.place for logger in self.loggers if logger.place]
+        twice = next((place for place in places if places.count(place) > 1), None)
+        return f"two loggers write '{twice}': give one of them another path" if twice else ""
+
+    @property
+    def loggers(self) -> tuple[Logger, ...]:
+        """Those of `log`, and those that Keras has as callbacks."""
+        return *self.log, *(callback for callback in self.callbacks if isinstance(callback, Logger))
 
     def epochs_of(self, images: int) -> Epochs:
         """The epochs of so many training images."""

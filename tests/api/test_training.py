@@ -1,5 +1,6 @@
 """`cnncli.train` and what belongs to it, as a program or a notebook uses it."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -71,6 +72,18 @@ def test_a_spec_may_be_plain_data_with_paths_and_numbers_of_numpy(place):
 def test_what_yaml_could_not_say_is_refused(place):
     with pytest.raises(UsageError, match=r"^a spec must be plain data, as YAML has it: received object"):
         cnncli.train({"data": object()})
+
+
+def test_each_trial_has_logs_of_its_own(place):
+    log = ["csv", "tensorboard", {"mlflow": {"tracking_uri": str(place / "mlruns")}}]
+    done = cnncli.trials("bars.yaml", {"fit.epochs": 1, "fit.log": log}, seeds=2)
+    for run in done.runs:
+        (row,) = csv.DictReader((run.path / "log.csv").read_text().splitlines())
+        assert float(row["val_loss"]) == run.figures["val_loss"]
+        assert len(list((run.path / "logs").rglob("events.out.tfevents.*"))) == 3
+    curves = [file.read_text() for file in (place / "mlruns").glob("*/*/artifacts/curves.svg")]
+    assert len(curves) == 2
+    assert all("<svg" in text for text in curves)
 
 
 def test_events_come_in_their_order(place):

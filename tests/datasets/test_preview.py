@@ -8,10 +8,10 @@ from PIL import Image
 
 from cnncli.api.specs import open_spec
 from cnncli.datasets.dataset import Split
+from cnncli.datasets.images.as_image import as_image
 from cnncli.datasets.inspect.preview import rows
 from cnncli.datasets.load import load
 from cnncli.datasets.section import AUGMENTATIONS
-from cnncli.report.plots.images import as_image
 from tests.cli.test_train import SPEC, cnncli
 from tests.datasets.photos import picture
 from tests.training import small

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 import cnncli
+from cnncli import protobuf
 from cnncli.api.importing import import_model
 from cnncli.errors import CnncliError, UsageError
 from cnncli.graph.network import Network
 from cnncli.interop.incoming.draft import Refusals
 from cnncli.interop.incoming.network import imported
-from cnncli.interop.onnx import messages, reading, wire
+from cnncli.interop.onnx import messages, reading
 from cnncli.layers.losses import LOSSES
 from tests.interop import onnx_nodes
 
@@ -278,11 +279,11 @@ def test_pools_whose_padding_no_layer_has_take_every_second_window(operator, att
 
 def test_the_wire_format_is_read_as_it_is_written():
     for number in (0, 1, 127, 128, 300, (1 << 63) - 1, -1, -(1 << 63)):
-        ((key, found),) = wire.fields(memoryview(field(5, number)))
-        assert (key, wire.signed(found)) == (5, number)
-    assert wire.integers(memoryview(varint(3) + varint(-7))) == [3, -7]
-    ((_, found),) = wire.fields(memoryview(field(2, 0.5)))
-    assert wire.number(found) == 0.5
+        ((key, found),) = protobuf.fields(memoryview(field(5, number)))
+        assert (key, protobuf.signed(found)) == (5, number)
+    assert protobuf.integers(memoryview(varint(3) + varint(-7))) == [3, -7]
+    ((_, found),) = protobuf.fields(memoryview(field(2, 0.5)))
+    assert protobuf.number(found) == 0.5
 
 
 def test_a_network_of_a_draft_needs_its_weights():

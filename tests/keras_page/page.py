@@ -49,6 +49,8 @@ FITTING = {
     "the best validated epoch",
     "BackupAndRestore's `save_freq`": "`fit.save_freq`, also a duration like 10m",
     "validation_split, sample_weight of validation data": "under `data`",
+    "callbacks CSVLogger, TensorBoard": "the loggers csv and tensorboard (docs/logging.md); without `write_images`, "
+    "`profile_batch` and `embeddings_freq`: csv_logger.json, tensorboard_messages.json",
     "verbose, steps_per_execution, auto_scale_loss": "have no effect",
     "jit_compile, run_eagerly": "every network is compiled before it runs",
     "loss_weights": "a factor of the loss, or one for each of a list of losses",

@@ -10,11 +10,11 @@ import numpy as np
 from PIL import Image
 
 from cnncli.datasets.dataset import Dataset, Split
+from cnncli.datasets.images.as_image import as_image
 from cnncli.report.pictures.draw import draw
 from cnncli.report.pictures.drawing import LINE, TEXT, Drawing, Group, Item, Label, text_width
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.report.pictures.parts import EDGE, SMALL
-from cnncli.report.plots.images import as_image
 from cnncli.report.plots.overlays import class_colors, covered
 
 MOST_FOLDERS, MOST_NAMES, MOST_LINES, LONGEST = 6, 4, 3, 40

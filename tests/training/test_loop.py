@@ -232,7 +232,7 @@ def test_an_epochs_figures_are_means_over_its_samples(data):
     means = []
     small.run(plan, data / "run", report=means.append)
     epoch = means[-1].figures
-    assert [event.batch for event in means[:-1]] == list(range(1, BATCHES + 1))
+    assert [event.batch for event in means[1:-1]] == list(range(1, BATCHES + 1))
     assert epoch["loss"] == means[-2].sums.figures()["loss"]
     assert epoch["accuracy"] * 45 == pytest.approx(round(epoch["accuracy"] * 45), abs=1e-9)
     kernel = checkpoint.load(data / "run/best.safetensors").weights["conv2d/kernel"]

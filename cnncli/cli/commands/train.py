@@ -63,6 +63,7 @@ class Where(TypedDict):
 @click.option("--folds", type=Integer(2), help="K-fold cross-validation with N folds.")
 @click.option("--seeds", type=Integer(2), help="Repeat with N consecutive seeds.")
 @offline_option
+@click.option("--log", metavar="NAMES", help="Loggers, such as csv,tensorboard,mlflow: fit.log. '' for none.")
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
 @click.option(
@@ -90,6 +91,7 @@ def command(
     folds: int | None,
     seeds: int | None,
     offline: bool,
+    log: str | None,
     junit: Path | None,
     dry_run: bool,
     deterministic_check: bool,
@@ -120,6 +122,7 @@ def command(
             options["compile.dtype_policy"] = None if dtype is None else POLICIES[dtype]
             changes = [*overrides, *(f"{key}={value}" for key, value in options.items() if value is not None)]
             changes += [] if data is None else [data_setting(data)]
+            changes += [] if log is None else [f"fit.log=[{log}]"]
             if resume is not None:
                 given: dict[str, object] = {"SPEC": spec, "--set": overrides, "--output": output, "--weights": weights}
                 given |= {
@@ -131,7 +134,7 @@ def command(
                     "--seeds": seeds,
                 }
                 _refuse_beside_resume(given)
-                todo = [Trial("", 1, 1, resumed_spec(resume, lengths, data), None)]
+                todo = [Trial("", 1, 1, resumed_spec(resume, lengths, data, log), None)]
                 asked = asked_before(resume)
             elif spec is not None:
                 todo = list(each_trial(spec, changes, seeds, folds, output))

@@ -10,7 +10,7 @@ import numpy as np
 
 from cnncli.errors import CnncliError, reason
 from cnncli.interop.incoming.draft import Array
-from cnncli.interop.onnx.wire import DamagedError, content, fields, integers, number, signed, text
+from cnncli.protobuf import DamagedError, content, fields, integers, number, signed, text
 from cnncli.system import memory
 from cnncli.system.files import read_bounded
 

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from cnncli.datasets.channels import drawn_note
+from cnncli.datasets.images.as_image import as_image
 from cnncli.report.pictures.figures import Sheet, Tile
-from cnncli.report.plots.images import COLUMNS, as_image
+from cnncli.report.plots.images import COLUMNS
 
 Array = np.ndarray[Any, Any]
 

@@ -8,9 +8,10 @@ import numpy as np
 from PIL import Image
 
 from cnncli.datasets.channels import drawn_note
+from cnncli.datasets.images.as_image import as_image
 from cnncli.datasets.inspect.inspection import Inspection
 from cnncli.report.pictures.figures import Sheet, Tile
-from cnncli.report.plots.images import COLUMNS, as_image
+from cnncli.report.plots.images import COLUMNS
 from cnncli.report.plots.overlays import class_colors, covered
 
 Array = np.ndarray[Any, Any]

@@ -1,30 +1,13 @@
-"""Images of arrays, and the sheet of misclassified ones."""
+"""The sheet of misclassified images."""
 
-from typing import Any
-
-import numpy as np
-from PIL import Image
-
-from cnncli.datasets.channels import drawn, drawn_note
+from cnncli.datasets.channels import drawn_note
+from cnncli.datasets.images.as_image import as_image
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.training.metrics.evaluation_record import Evaluation
 
-Array = np.ndarray[Any, Any]
 MOST = 48
 """Misclassified images on a sheet."""
 COLUMNS = 8
-
-
-def as_image(pixels: Array) -> Image.Image:
-    """An image of an array (H, W, C), uint8 or floating point, which is spread over black to white.
-
-    Of images with neither one nor three channels the first ones are shown (see `drawn`).
-    """
-    pixels = drawn(pixels)
-    if pixels.dtype != np.uint8:
-        low, high = float(pixels.min()), float(pixels.max())
-        pixels = ((pixels - low) * (255 / max(high - low, float(np.finfo(np.float32).tiny)))).round().astype(np.uint8)
-    return Image.fromarray(np.ascontiguousarray(pixels if pixels.shape[2] == 3 else pixels[..., 0]))
 
 
 def mistakes(evaluation: Evaluation, most: int = MOST) -> Sheet | None:

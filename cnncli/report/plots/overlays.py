@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cnncli.datasets.images.as_image import as_image
 from cnncli.report.pictures.figures import Sheet, Tile
 from cnncli.report.pictures.theme import rgb, series
-from cnncli.report.plots.images import as_image
 from cnncli.training.metrics.evaluation_record import Evaluation
 from cnncli.training.metrics.worst_masks import MaskMistake
 

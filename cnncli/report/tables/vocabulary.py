@@ -30,13 +30,14 @@ PLACES: Mapping[str, tuple[str, str]] = {
     "schedule": ("Learning-rate schedules", "compile:\n  optimizer: {SGD: {learning_rate: %s}}"),
     "metric": ("Metrics", "compile:\n  metrics: [%s]"),
     "callback": ("Callbacks", "fit:\n  callbacks:\n    - %s"),
+    "logger": ("Loggers", "fit:\n  log:\n    - %s"),
     "dataset": ("Datasets with arguments", "data:\n  dataset: %s"),
     "augmentation": ("Augmentations", "data:\n  augment:\n    - %s"),
     "section": ("Sections of a spec", "%s"),
 }
 """Of each kind its chapter's title, and where in a spec such a word stands."""
 
-BARE = ("layer", "callback", "augmentation", "section")
+BARE = ("layer", "callback", "logger", "augmentation", "section")
 """Kinds whose words begin an item or a line, so that a mapping needs no braces."""
 
 

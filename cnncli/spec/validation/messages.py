@@ -30,6 +30,7 @@ from cnncli.spec.yaml.mistakes import (
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Entry, Mapping, Place, Scalar, Sequence, Tree
 from cnncli.training.callbacks.vocabulary import CALLBACKS
+from cnncli.training.loggers.vocabulary import LOGGERS
 from cnncli.training.metrics.vocabulary import METRICS
 from cnncli.training.optimizers.optimizers import OPTIMIZERS
 from cnncli.training.optimizers.schedules import SCHEDULES
@@ -49,6 +50,7 @@ REGISTRIES: dict[str, Registry[Any]] = {
         SCHEDULES,
         METRICS,
         CALLBACKS,
+        LOGGERS,
         SOURCES,
         AUGMENTATIONS,
     )

@@ -272,7 +272,7 @@ UNSUPPORTED: dict[str, str] = {
     "schedule": """LearningRateSchedule""",
     "loss": """CTC Circle Loss LossFunctionWrapper""",
     "metric": """Mean Sum MeanMetricWrapper MeanTensor Metric""",
-    "callback": """TensorBoard CSVLogger BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor History
+    "callback": """BackupAndRestore LambdaCallback ProgbarLogger RemoteMonitor History
         OrbaxCheckpoint Callback CallbackList""",
     "initializer": """STFT STFTInitializer Initializer""",
     "regularizer": """Regularizer""",
@@ -284,7 +284,6 @@ REASONS: dict[str, str] = {
     "Muon": "it is for dense kernels, and updates those of convolutions as AdamW does: use AdamW",
     "LossScaleOptimizer": "gradients are float32, where nothing is lost that a factor would save",
     "LambdaCallback": "a spec holds no code; in Python, `cnncli.train` reports every event",
-    "TensorBoard": "`cnncli report` shows curves and images of runs",
     "OrbaxCheckpoint": "ModelCheckpoint saves models, and `cnncli train --resume` goes on from the last checkpoint",
     "RemoteMonitor": "metrics.jsonl has the metrics of each epoch, for any program to read",
     **dict.fromkeys(
@@ -321,7 +320,6 @@ FAMILIES: Table = (
 )
 """Why whole families of names are not supported."""
 UNNEEDED_CALLBACKS: dict[str, str] = {
-    "CSVLogger": "metrics.jsonl always has the metrics of each epoch",
     "History": "metrics.jsonl always has the metrics of each epoch",
     "ProgbarLogger": "a terminal always shows the progress",
     "BackupAndRestore": "`cnncli train --resume` continues an interrupted run; `fit.save_freq` saves more often",

@@ -196,7 +196,7 @@ class Trainer:
             self._save()
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
-        self.report(EpochDone(figures, perf_counter() - start, rate, best))
+        self.report(EpochDone(figures, perf_counter() - start, rate, best, used))
         self.cut = cut
         if state.stopped_by:
             self.report(Stopped(state.epoch, state.stopped_by))
@@ -227,7 +227,7 @@ class Trainer:
             state.step += 1
             state.batch += 1
             self.update.run(state.step, state.rate_factor)
-            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
+            event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums, state.step)
             self._each(Hooks.batch_done, event)
             self.report(event)
             self._raise_if_interrupted()

@@ -15,7 +15,7 @@ from cnncli.datasets.images.brightness_stats import BrightnessStats
 from cnncli.datasets.load import load
 from cnncli.datasets.rescale import PerChannel, Rescale, image_scale
 from cnncli.datasets.section import DataSection
-from cnncli.errors import ChangedDataError, CnncliError, DivergedError, InterruptedRun, UsageError
+from cnncli.errors import ChangedDataError, CnncliError, DivergedError, UsageError
 from cnncli.graph.matching import By
 from cnncli.graph.model import Model, lower
 from cnncli.graph.network import Network
@@ -26,8 +26,10 @@ from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
-from cnncli.training.events import Event, Notice, WeightsLoaded
+from cnncli.training.events import Event, Notice, RunBegins, WeightsLoaded
+from cnncli.training.hyperparameters import hyperparameters
 from cnncli.training.loop import overfitting
+from cnncli.training.loop.inside import View
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
@@ -214,6 +216,7 @@ def train(
             trainer = Trainer(network, job_of(plan, dataset), run, report, interruption)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
+            report(_run_begins(trainer, plan))
             epoch = trainer.train()
             history = trainer.state.history
             best = _load(trainer.network, run.best)
@@ -241,13 +244,23 @@ def train(
     return Result(run.shown, epoch, best.digest, figures, test, stopped_by, verdict)
 
 
+def _run_begins(trainer: Trainer, plan: Plan) -> RunBegins:
+    network, state = trainer.network, trainer.state
+    sections = {"data": plan.data, "compile": plan.compile, "fit": plan.fit}
+    settings = {
+        "seed": plan.seed,
+        "model.parameters": sum(parameter.size for parameter in network.parameters),
+        **hyperparameters(sections),
+    }
+    view = View(trainer, trainer.job.dataset.classes)
+    return RunBegins(plan.name, trainer.run.path, settings, plan.model, state.step, tuple(state.history), view)
+
+
 def _give_up(run: Run, error: BaseException, interruption: Interruption) -> None:
     """Record, if possible, how an unfinished run ended."""
-    interrupted = isinstance(error, InterruptedRun | KeyboardInterrupt)
-    state = "interrupted" if interrupted else "diverged" if isinstance(error, DivergedError) else "failed"
     if interruption.resume:
         with suppress(CnncliError):
-            run.conclude({"state": state, "reason": str(error)})
+            run.conclude({"state": past_runs.ending(error), "reason": str(error)})
 
 
 def _keep_decision(run: Run, before: Mapping[str, str], best: ModelFile, report: Callable[[Event], None]) -> None:
@@ -335,7 +348,7 @@ def _settled(resolved: Mapping[str, Any]) -> dict[str, Any]:
 
     Keys unknown to the version of cnncli that started the run have their defaults.
     """
-    free = {"data": ("dataset",), "fit": ("epochs", "max_steps", "max_time", "save_freq")}
+    free = {"data": ("dataset",), "fit": ("epochs", "max_steps", "max_time", "save_freq", "log")}
     sections = {key: resolved.get(key) for key in ("seed", "data", "model", "compile", "fit")}
     for key, cls in {"data": DataSection, "compile": CompileSection, "fit": FitSection}.items():
         with suppress(ValidationError, TypeError):  # then it differs and is reported

@@ -7,9 +7,9 @@ import re
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cnncli.errors import CnncliError
+from cnncli.errors import CnncliError, DivergedError, InterruptedRun
 from cnncli.system.files import bounded_lines, open_regular, read_bounded
 from cnncli.system.folders import RUNS
 from cnncli.training.runs.model_file import about
@@ -19,6 +19,9 @@ SPEC, METRICS, RESULT, ENVIRONMENT = "spec.yaml", "metrics.jsonl", "result.json"
 SPLITS = "splits.json"
 MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the final weights first."""
+OWN_FILES = (SPEC, METRICS, RESULT, ENVIRONMENT, SPLITS, *MODEL_FILES)
+Ending = Literal["finished", "diverged", "interrupted", "failed"]
+"""How a run can end."""
 STAMP = "%Y%m%d-%H%M%S"
 """Start time in a run's directory name; more runs within the same second get a numeric suffix."""
 DATED = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(-\d+)?")
@@ -155,6 +158,13 @@ def result(run: Path) -> dict[str, Any]:
     """
     found = _object(run / RESULT)
     return {"state": "finished", **found} if found else {}
+
+
+def ending(error: BaseException) -> Ending:
+    """How a run ends with this error."""
+    if isinstance(error, InterruptedRun | KeyboardInterrupt):
+        return "interrupted"
+    return "diverged" if isinstance(error, DivergedError) else "failed"
 
 
 def sizes(run: Path) -> dict[str, int]:

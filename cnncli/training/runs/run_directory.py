@@ -20,7 +20,17 @@ from cnncli.system.atomic import sync, write, write_errors
 from cnncli.system.folders import RUNS
 from cnncli.training.runs import past_runs, registry
 from cnncli.training.runs.commit import commit
-from cnncli.training.runs.past_runs import ENVIRONMENT, MEASURED, METRICS, MODEL_FILES, RESULT, SPEC, SPLITS, STAMP
+from cnncli.training.runs.past_runs import (
+    ENVIRONMENT,
+    MEASURED,
+    METRICS,
+    MODEL_FILES,
+    OWN_FILES,
+    RESULT,
+    SPEC,
+    SPLITS,
+    STAMP,
+)
 from cnncli.version import __version__
 
 LATEST = "latest"
@@ -96,7 +106,7 @@ class Run:
         """Remove what `create` created, unless the run has started."""
         if self.begun:
             return
-        for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
+        for name in OWN_FILES:
             with suppress(OSError):
                 (self.path / name).unlink()
         _remove_empty(self.made)

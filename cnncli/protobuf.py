@@ -1,11 +1,11 @@
-"""Protocol buffers' wire format, as far as ONNX files need it: fields of messages, without a schema.
+"""Protocol buffers' wire format: reading the fields of a message, and writing them, without a schema.
 
 Written here rather than taken from a package: a hundred lines of Python read a hostile file without harm, need nothing
 installed, and never look for the other files that an ONNX model may name.
 """
 
 from collections.abc import Iterator
-from struct import unpack
+from struct import pack, unpack
 
 VARINT, EIGHT_BYTES, BYTES, FOUR_BYTES = 0, 1, 2, 5
 LONGEST_VARINT = 10
@@ -75,6 +75,33 @@ def content(value: int | memoryview) -> memoryview:
 def text(value: int | memoryview) -> str:
     """A string."""
     return bytes(content(value)).decode("utf-8", "replace")
+
+
+def varint(value: int) -> bytes:
+    """An integer as it is written; a negative one as its 64 bits."""
+    value &= (1 << 64) - 1
+    written = bytearray()
+    while value > 0x7F:
+        written.append(value & 0x7F | 0x80)
+        value >>= 7
+    written.append(value)
+    return bytes(written)
+
+
+def put_integer(field: int, value: int) -> bytes:
+    """A field with an integer, an enumerator or a truth value."""
+    return varint(field << 3 | VARINT) + varint(value)
+
+
+def put_double(field: int, value: float) -> bytes:
+    """A field with a float64."""
+    return varint(field << 3 | EIGHT_BYTES) + pack("<d", value)
+
+
+def put_bytes(field: int, value: bytes | str) -> bytes:
+    """A field with a message, a string, bytes or packed numbers."""
+    content = value.encode("utf-8", "replace") if isinstance(value, str) else value
+    return varint(field << 3 | BYTES) + varint(len(content)) + content
 
 
 def _varint(message: memoryview, place: int) -> tuple[int, int]:

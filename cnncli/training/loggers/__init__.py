@@ -1,0 +1,1 @@
+"""Loggers: what a training reports, written for other programs."""
