@@ -19,9 +19,11 @@ from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
 from cnncli.spec.spec import Spec, load
+from cnncli.training.distributed.launch import group, threads_of_process
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
+from cnncli.version import __version__
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
@@ -136,7 +138,12 @@ def train_spec(
         )
         with heard:
             result = train(
-                plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, around.on_event
+                plan,
+                dataset,
+                RunOptions(run, weights, output, fitting(spec, run, weights)),
+                threads,
+                around.on_event,
+                group=group(),
             )
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
@@ -189,8 +196,9 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
     """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
     with notices_to(tell):
-        obtain(spec.data, tell, offline=around.offline)
-        threads = settle(around.threads, room=True)  # before Numba is imported
+        processes = group()
+        threads = around.threads if processes.size == 1 else around.threads or threads_of_process()
+        threads = settle(threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
         from cnncli.training.loop.forecast import resident
         from cnncli.training.loop.session import Plan, read_data
@@ -199,7 +207,13 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         sections = spec.data, base, spec.model, spec.compile, spec.fit
         plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin, spec.unfreezing)
         memory = resident()
-        dataset = read_data(plan, decoding(tell))
+
+        def read() -> "Dataset":
+            obtain(spec.data, tell, offline=around.offline)
+            return read_data(plan, decoding(tell))
+
+        dataset = processes.first_does(read, read)  # others find on a shared disk what the first has decoded
+        processes.same({"version of cnncli": __version__, "data": dataset.digest, "spec": spec.to_yaml()})
         settled = _normalized(spec, dataset)
         plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
         for notice in oddities(dataset, spec.data.targets):

@@ -76,7 +76,7 @@ class Network:
         self.weigh_positions = weigh_positions
         positions = lowered.output.shape[:-1] if weigh_positions else ()
         self.sample_weight: Array = np.ones((batch_size, *positions), dtype)
-        self.clock: Array = np.zeros(2, np.int64)
+        self.clock: Array = np.zeros(3, np.int64)
         self.memory: Array = aligned(0)
         self.runs: dict[str, _Run] = {}
         self.results: dict[str, _Results] = {}
@@ -97,6 +97,13 @@ class Network:
         """Return views of all weights and statistics by name, in model order."""
         return {parameter.name: self.tensor(parameter.name) for parameter in self.parameters}
 
+    @property
+    def updated(self) -> list[str]:
+        """Names of the statistics that a training step updates."""
+        lowered = lower(self.model, training=True)
+        replaced = set(lowered.builder.updates.values())
+        return [parameter.name for parameter in lowered.parameters if parameter.value in replaced]
+
     def of(self, model: Model) -> "Network":
         """A network of another model, with the loss and all settings of this one."""
         return Network(
@@ -112,12 +119,13 @@ class Network:
         """Load weights by name. Raises CnncliError if names or shapes differ from the model's."""
         fill(self.tensors(), tensors)
 
-    def train_step(self, n: int, seed: int, step: int) -> None:
+    def train_step(self, n: int, seed: int, step: int, first: int = 0) -> None:
         """Forward and backward pass over the first `n` rows.
 
-        Fills `gradients` with the gradients of the mean loss plus penalties. `seed` and `step` key the dropout masks.
+        Fills `gradients` with the gradients of the mean loss plus penalties. `seed` and `step` key the dropout masks,
+        with the number that the first row has in its batch, a multiple of 4, if these rows are a part of one.
         """
-        self.clock[:] = seed, step
+        self.clock[:] = seed, step, first
         self._run("train", n)
 
     def evaluate(self, n: int) -> None:

@@ -95,6 +95,9 @@ class FitSection(Declaration):
     """Batch size of validation; by default batch_size."""
     validation_freq: Annotated[int | tuple[int, ...], ItemOrList(Integer(1))] = 1
     """Validate every so many epochs, or after the epochs of a list."""
+    shards: Annotated[int | None, Maybe(Integer(1))] = None
+    """Train each batch in so many parts, whose gradients are added in a fixed order: the results are then the same for
+    1, 2, 4, … processes up to that number, and the memory of activations is that of a part."""
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()
 
     def epochs_of(self, images: int) -> Epochs:

@@ -92,6 +92,7 @@ def test_the_resolved_form_says_everything() -> None:
         "fit": {
             "epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "initial_epoch": 0,
             "steps_per_epoch": None, "validation_steps": None, "validation_batch_size": None, "validation_freq": 1,
+            "shards": None,
             "callbacks": [],
         },
         "expect": {},

@@ -13,16 +13,16 @@ from cnncli.datasets.batches import Feed, OfClasses, order
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
-from cnncli.graph.arena import Arena
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
 from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
+from cnncli.training.distributed.batch import BatchTrainer, Parts
 from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
-from cnncli.training.metrics.evaluation import Sums, evaluate
+from cnncli.training.metrics.evaluation import Sums, evaluated
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
@@ -56,8 +56,8 @@ class Trainer:
     """Trains `network`, whose weights are set, and writes checkpoints and metrics to `run`.
 
     `network` is that of the first phase of the job; every phase has its own, which takes over the weights.
-    `reduce_gradients` may modify a batch's gradients in place before the update, e.g. to sum them over processes that
-    share a batch. Raises CnncliError if the data do not match the network.
+    Processes of a group train the `parts` of each batch and keep the same weights; only the first one writes. Raises
+    CnncliError if the data do not match the network.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class Trainer:
         report: Callable[[Event], None],
         interruption: Interruption,
         *,
-        reduce_gradients: Callable[[Arena], None] = lambda gradients: None,
+        parts: Parts,
     ) -> None:
         self.job, self.run, self.report, self.interruption = job, run, report, interruption
-        self.reduce_gradients = reduce_gradients
+        self.parts, self.group = parts, parts.group
         train = job.dataset.train
         if train is None:
             raise CnncliError(f"{job.dataset.source}: no training images")
@@ -101,7 +101,8 @@ class Trainer:
         self.phase, self.network = phase, network
         given = job.fit.class_weight
         weights = None if given is None else class_weight.of_training(given, job.dataset, network)
-        self.train_feed = self._feed(train, job.augment, weights)
+        feed = self._feed(train, job.augment, weights)
+        self.batches = BatchTrainer(network, feed, job.seed, self.parts)
         self.validation_feed = None if validation is None else self._feed(validation)
         since = self.epochs.before(phase.first - 1)
         self.update = Update(network, job.optimizer, self.epochs.longest, since=since, factor=phase.rate_factor)
@@ -123,7 +124,7 @@ class Trainer:
                 self._epoch()
             self._each(Hooks.training_ends)
         except ChangedDataError:  # no batch with changed data was used
-            if self.state.batch:  # else all is saved: a new phase has changed nothing yet
+            if self.state.batch and self.group.size == 1:  # else all is saved: a new phase has changed nothing yet
                 self._save()
             raise
         return self._hand_out()
@@ -143,12 +144,13 @@ class Trainer:
         seconds, trained = perf_counter() - start, self.sums.samples - done
         with self.update.averages():
             self._judge_epoch(start, trained / seconds if trained else 0.0)
-        self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
+        if self._interrupted():
+            self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
 
     def _judge_epoch(self, start: float, rate: float) -> None:
         """Validate the weights, or their averages, and save them. `start`: of the epoch; `rate`: images per second."""
         state = self.state
-        figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
+        figures = {"epoch": state.epoch + 1, **self.parts.trained(self.sums).figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
         if isinstance(self.job.optimizer.learning_rate, Schedule) or self.phase.rate_factor * state.rate_factor != 1:
             figures["learning_rate"] = used
@@ -182,15 +184,12 @@ class Trainer:
         batches = epochs.portions(state.epoch)
         left = [] if state.stopped_by else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
-            n = self.train_feed.fill(rows[portion], state.step + 1)
-            self.train_feed.expect(rows[coming])
-            self.network.train_step(n, self.job.seed, state.step + 1)
-            loss = self.sums.add(self.network, n)
+            signal = self.interruption.signal or 0
+            loss = self.batches.train(rows[portion], rows[coming], state.step + 1, self.sums, signal)
             if not isfinite(loss):
                 raise self._diverged(f"the loss is {loss} in epoch {state.epoch + 1}, batch {state.batch + 1}")
             state.step += 1
             state.batch += 1
-            self.reduce_gradients(self.network.gradients)
             self.update.run(state.step, state.rate_factor)
             event = BatchDone(state.epoch + 1, state.batch, len(batches), self.sums)
             self._each(Hooks.batch_done, event)
@@ -204,12 +203,15 @@ class Trainer:
         fit = self.job.fit
         if self.validation_feed is None or not fit.validates(self.state.epoch + 1):
             return {}
-        figures = evaluate(
+        sums = evaluated(
             *(self.network, self.validation_feed, self.job.metrics),
             batch_size=fit.validation_batch_size or fit.batch_size,
             steps=fit.validation_steps,
-            after_batch=lambda rows: self._raise_if_interrupted(),
+            after_batch=lambda rows: None if self.group.size > 1 else self._raise_if_interrupted(),
+            share=(self.group.rank, self.group.size),
         )
+        figures = self.parts.evaluated(sums, self.interruption.signal or 0).figures()
+        self._raise_if_interrupted()
         if not isfinite(figures["loss"]):
             raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
         return {f"val_{name}": value for name, value in figures.items()}
@@ -224,9 +226,17 @@ class Trainer:
             f"{what}; a smaller learning_rate often helps. The last good weights, {kept}, are in {self.run.last}"
         )
 
+    def _interrupted(self) -> bool:
+        """Whether a signal was received; by any process of a group, which all know of it at the same place."""
+        if self.group.size == 1:
+            return self.interruption.signal is not None
+        if self.parts.signal:
+            self.interruption.signal = self.parts.signal
+        return self.parts.signal != 0
+
     def _raise_if_interrupted(self) -> None:
-        """Between batches: save and stop if a signal was received."""
-        if self.interruption.signal is not None:
+        """Between batches: save and stop if a signal was received, by any process of a group."""
+        if self._interrupted():
             self._save()
             state = self.state
             self.interruption.raise_if_interrupted(
@@ -251,14 +261,19 @@ class Trainer:
 
     def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
         """Write the model file with the final weights."""
+        if not self.group.first:
+            return
         ordered = {
             name: weights[name] for name in self.network.tensors()
         }  # the extra tensors of a checkpoint are sorted by name
         checkpoint.save(self.run.best, ModelFile(ordered, {**self.job.about, "epoch": str(epoch)}))
 
     def _save(self) -> None:
+        sums = self.parts.trained(self.sums)
+        if not self.group.first:
+            return
         self.state.callbacks = [hooks.state for hooks in self.hooks]
-        extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
+        extra = {f"sums/{name}": tensor for name, tensor in sums.tensors().items()}
         extra |= {
             f"optimizer/{slot}/{name}": tensor
             for slot, arena in self.update.slots.items()
