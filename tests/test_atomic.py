@@ -1,5 +1,6 @@
 """What is written stands there whole or not at all."""
 
+import errno
 import os
 import resource
 import stat
@@ -63,6 +64,20 @@ def test_on_a_full_disk_the_old_file_stays_and_nothing_new_is_left(tmp_path, old
     assert str(caught.value) == f"{tmp_path}/file: can't be written: File too large{intact}"
     assert names(tmp_path) == ([] if old is None else ["file"])
     assert old is None or (tmp_path / "file").read_bytes() == old
+
+
+def test_a_folder_that_can_not_be_flushed_is_told_when_the_file_is_written(tmp_path, monkeypatch):
+    def broken(folder):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    (tmp_path / "file").write_bytes(b"old")
+    monkeypatch.setattr(atomic, "sync", broken)
+    with pytest.raises(CnncliError) as caught:
+        atomic.write(tmp_path / "file", b"new")
+    said = "is written, but may be gone after a power failure: Input/output error"
+    assert str(caught.value) == f"{tmp_path}/file: {said}"
+    assert (tmp_path / "file").read_bytes() == b"new"
+    assert names(tmp_path) == ["file"]
 
 
 def test_what_goes_wrong_in_the_block_leaves_nothing(tmp_path):

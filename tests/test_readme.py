@@ -23,7 +23,19 @@ PAGES = (
     *(
         f"docs/{name}.md"
         for name in (
-            *("ci", "data", "evaluation", "export", "import", "performance", "pictures", "reports", "serve", "specs"),
+            *(
+                "ci",
+                "data",
+                "evaluation",
+                "export",
+                "import",
+                "performance",
+                "pictures",
+                "reports",
+                "runs",
+                "serve",
+                "specs",
+            ),
             "training",
         )
     ),

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from cnncli.api.model import Model
 from cnncli.api.runs import Run
-from cnncli.api.targets import find_model, find_spec, no_run
+from cnncli.api.targets import find_model, find_run, find_spec
 from cnncli.api.training import PathLike, warnings_only, why_unjudged
 from cnncli.errors import CnncliError, UsageError, reason
-from cnncli.hints import MODEL_ENDING, is_run
 from cnncli.layers.meaning import Meaning
 from cnncli.system import atomic
 from cnncli.system.files import read_bounded
 from cnncli.training.events import OnEvent, Progress, notices_to
 from cnncli.training.runs import past_runs
+from cnncli.training.runs.facts import facts
 from cnncli.version import __version__
 
 if TYPE_CHECKING:
@@ -48,7 +48,8 @@ def write_report(
     What can't be read, such as data that were moved, is left out, and the page says so. Raises UsageError if there is
     no such run, CnncliError if the page can't be written.
     """
-    places = [_run(run) for run in ([runs] if isinstance(runs, str | os.PathLike | Run) else runs)]
+    listed = [runs] if isinstance(runs, str | os.PathLike | Run) else runs
+    places = [find_run(run.path if isinstance(run, Run) else Path(run), "report") for run in listed]
     if not places:
         raise UsageError("a report needs at least one run; received none")
     if len(places) > MOST_RUNS:
@@ -67,33 +68,6 @@ def write_report(
     return target
 
 
-def _run(given: PathLike | Run) -> Path:
-    """The run directory. Raises UsageError if there is none."""
-    path = given.path if isinstance(given, Run) else Path(given)
-    if path.is_dir() and is_run(path):
-        return path.parent / path.readlink() if path.is_symlink() else path  # `latest` will be another one
-    if path.is_dir() or not path.exists():
-        raise UsageError(f"report needs a run; {no_run(path)}")
-    run = find_model(path).run
-    if run is None:
-        what = "a model file without its run" if path.suffix == MODEL_ENDING else "a file"
-        raise UsageError(f"report needs a run; '{path}' is {what}")
-    return run
-
-
-def _sound(facts: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a run without what is no number where a number belongs: anyone may have written its files."""
-    epoch, planned, test = (facts[name] for name in ("epoch", "planned_epochs", "test"))
-    return {
-        **facts,
-        "state": str(facts["state"]),
-        "epoch": epoch if isinstance(epoch, int) else None,
-        "planned_epochs": planned if isinstance(planned, int) else None,
-        "figures": _numbers(facts["figures"]),
-        "test": _numbers(test) if isinstance(test, dict) else None,
-    }
-
-
 def _numbers(figures: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if isinstance(value, int | float)}
 
@@ -108,7 +82,6 @@ class _Reader:
     def read(self) -> "Trained":
         """All there is."""
         from cnncli.report.html.trained import Trained
-        from cnncli.report.tables.runs import facts
 
         run, environment = self.run, past_runs.environment(self.run)
         text = self._try(
@@ -118,7 +91,7 @@ class _Reader:
         model = self._try("There is no model to evaluate", lambda: Model(find_model(run), threads=self.threads))
         dataset, evaluation, examples = self._judged(model) if model else (None, None, None)
         return Trained(
-            _sound(facts(run)),
+            facts(run),
             text or "",
             [_numbers(line) for line in past_runs.history(run) if isinstance(line.get("epoch"), int)],
             environment,

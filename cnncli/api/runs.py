@@ -17,6 +17,7 @@ class Run:
     `path`: the run directory. `epoch`: epoch (from 1) of the final weights, in best.safetensors; `digest`: theirs.
     `figures`: metrics of that epoch, such as `loss`, `val_loss`, `val_accuracy`; `test`: metrics on the test split,
     without prefix; None without a test split. `unjudged`: why `expect` can't be evaluated; empty if it can.
+    `resources`: what `expect` names besides metrics, such as `epoch_seconds`.
     """
 
     path: Path
@@ -26,11 +27,13 @@ class Run:
     figures: Mapping[str, float]
     test: Mapping[str, float] | None
     unjudged: str = ""
+    resources: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def metrics(self) -> dict[str, float]:
-        """`figures` and the test metrics with the prefix `test_`: the names that `expect` uses."""
-        return {**self.figures, **{f"test_{name}": value for name, value in (self.test or {}).items()}}
+        """`figures`, the test metrics with the prefix `test_`, and `resources`: the names that `expect` uses."""
+        own = {**self.figures, **{f"test_{name}": value for name, value in (self.test or {}).items()}}
+        return {**own, **{name: value for name, value in self.resources.items() if name not in own}}
 
     @property
     def history(self) -> Sequence[Mapping[str, Any]]:

@@ -61,6 +61,22 @@ def find_model(path: Path, weights: str | None = None) -> Target:
     return Target(path, path.parent if inside else None)
 
 
+def find_run(path: Path, command: str) -> Path:
+    """The run directory of `path`: a run, a file in one, or a spec (its newest run).
+
+    Raises UsageError, with what `command` needs, if there is none.
+    """
+    if path.is_dir() and hints.is_run(path):
+        return path.parent / path.readlink() if path.is_symlink() else path  # `latest` will be another one
+    if path.is_dir() or not path.exists():
+        raise UsageError(f"{command} needs a run; {no_run(path)}")
+    run = find_model(path).run
+    if run is None:
+        what = "a model file without its run" if path.suffix == hints.MODEL_ENDING else "a file"
+        raise UsageError(f"{command} needs a run; '{path}' is {what}")
+    return run
+
+
 def newest_run(name: str | None = None, otherwise: str = NO_RUN) -> Path:
     """The newest run, of `name` or of all names. Raises UsageError with the message `otherwise` if there is none."""
     run = past_runs.newest(name)

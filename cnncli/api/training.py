@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,9 @@ from cnncli.datasets.section import TRAIN
 from cnncli.errors import CnncliError, UsageError
 from cnncli.escaping import one_line
 from cnncli.graph.model import lower
+from cnncli.spec.expected import expected_figures
 from cnncli.spec.spec import Spec, load
+from cnncli.system.memory import peak
 from cnncli.training.distributed.launch import group, threads_of_process
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.resources.threads import settle
@@ -27,6 +30,7 @@ from cnncli.version import __version__
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
+    from cnncli.training.distributed.group import Group
     from cnncli.training.loop.forecast import Forecast
     from cnncli.training.loop.session import Fitting, Plan
 
@@ -128,7 +132,7 @@ def train_spec(
     output: Path | None = None,
 ) -> Run:
     """Train a spec, or resume `run`, which has this spec. `weights`: the model file to start from."""
-    with _begun(spec, around) as (settled, plan, dataset, threads, _):
+    with begun(spec, around) as (settled, plan, dataset, threads, _):
         from cnncli.kernels.jit import compilations
         from cnncli.training.loop.session import RunOptions, train
 
@@ -147,7 +151,9 @@ def train_spec(
             )
         around.on_event(Ended(result.run, result.epoch, result.digest, result.test, settled.data))
         unjudged = why_unjudged(spec.fit.epochs, around.origin.get("spec_epochs"))
-        return Run(Path(result.run), settled, result.epoch, result.digest, result.figures, result.test, unjudged)
+        path = Path(result.run)
+        more = expected_figures(settled, past_runs.history(path), dataset.sizes["train"], peak())
+        return Run(path, settled, result.epoch, result.digest, result.figures, result.test, unjudged, more)
 
 
 def forecast_spec(
@@ -159,7 +165,7 @@ def forecast_spec(
     output: Path | None = None,
 ) -> "Forecast":
     """Estimate the training of a spec, with the same checks as `train_spec`; nothing is written."""
-    with _begun(spec, around) as (_, plan, dataset, threads, before):
+    with begun(spec, around) as (_, plan, dataset, threads, before):
         from cnncli.training.loop.forecast import forecast
         from cnncli.training.loop.session import RunOptions, check
 
@@ -192,7 +198,7 @@ class Beginning(NamedTuple):
 
 
 @contextmanager
-def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
+def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
     """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
     with notices_to(tell):
@@ -203,9 +209,10 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         from cnncli.training.loop.forecast import resident
         from cnncli.training.loop.session import Plan, read_data
 
+        origin = {**around.origin, **({"processes": processes.size} if processes.size > 1 else {})}
         base = spec.path.parent if spec.path else Path()
         sections = spec.data, base, spec.model, spec.compile, spec.fit
-        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin, spec.unfreezing)
+        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), origin, spec.unfreezing)
         memory = resident()
 
         def read() -> "Dataset":
@@ -213,7 +220,10 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
             return read_data(plan, decoding(tell))
 
         dataset = processes.first_does(read, read)  # others find on a shared disk what the first has decoded
-        processes.same({"version of cnncli": __version__, "data": dataset.digest, "spec": spec.to_yaml()})
+        digest = sha256(spec.to_yaml().encode()).hexdigest()[:12]
+        processes.same({"version of cnncli": __version__, "spec": digest, "data": dataset.digest[:19]})
+        for notice in differing(processes):
+            tell(notice)
         settled = _normalized(spec, dataset)
         plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
         for notice in oddities(dataset, spec.data.targets):
@@ -223,8 +233,23 @@ def _begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
         scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""
         about = parameters, dataset.sizes, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
-        tell(Begun(spec.name, *about))
+        tell(Begun(spec.name, *about, processes=processes.size))
         yield Beginning(settled, plan, dataset, threads, memory)
+
+
+def differing(processes: "Group") -> Iterator[Notice]:
+    """A warning if processes of a group compute with different instructions, and may round differently."""
+    if processes.size == 1:
+        return
+    from cnncli.kernels.jit.target import machine
+
+    found = processes.gather((machine().cpu, machine().features))
+    if len(set(found)) > 1:
+        names = ", ".join(dict.fromkeys(cpu for cpu, _ in found))
+        yield Notice(
+            f"the processes run on different processors ({names}): results depend on which process runs on which",
+            "warning",
+        )
 
 
 def _normalized(spec: Spec, dataset: "Dataset") -> Spec:

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean, stdev
 
 from cnncli.api.runs import Run
 from cnncli.api.specs import Changes, Source, open_spec, settings
@@ -12,15 +11,7 @@ from cnncli.api.training import PathLike, Surroundings, asked_epochs, tell_doubt
 from cnncli.errors import UsageError
 from cnncli.spec.spec import Spec
 from cnncli.training.events import OnEvent, TrialBegins
-
-
-@dataclass(frozen=True)
-class Spread:
-    """A metric over several trainings: mean, sample standard deviation, and values."""
-
-    mean: float
-    deviation: float
-    values: Sequence[float]
+from cnncli.training.metrics.spread import Spread
 
 
 @dataclass(frozen=True)
@@ -34,7 +25,7 @@ class Trials:
         """Statistics of every metric that all trainings have; test metrics as `test_…`."""
         found = [run.metrics for run in self.runs]
         values = {name: [one[name] for one in found] for name in found[0] if all(name in one for one in found)}
-        return {name: Spread(mean(of), stdev(of), of) for name, of in values.items()}
+        return {name: Spread.of(of) for name, of in values.items()}
 
 
 @dataclass(frozen=True)

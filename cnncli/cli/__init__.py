@@ -29,6 +29,7 @@ COMMANDS = {
     "init": ("cnncli.cli.commands.init", "Create a starter spec, from a template or from your images."),
     "import": ("cnncli.cli.commands.import_model", "Import a network of Keras, ONNX or PyTorch with its weights."),
     "train": ("cnncli.cli.commands.train", "Train the model of a spec."),
+    "lr-find": ("cnncli.cli.commands.lr_find", "Find a learning rate."),
     "evaluate": ("cnncli.cli.commands.evaluate", "Evaluate a trained model on test data."),
     "calibrate": ("cnncli.cli.commands.calibrate", "Make probabilities honest, and choose decision thresholds."),
     "predict": ("cnncli.cli.commands.predict", "Predict the classes of images."),
@@ -38,22 +39,28 @@ COMMANDS = {
     "summary": ("cnncli.cli.commands.summary", "Show a model layer by layer: shapes, parameters, FLOPs."),
     "plot": ("cnncli.cli.commands.plot", "Draw layers, curves, confusion matrix and more."),
     "check": ("cnncli.cli.commands.check", "Check a spec and report every problem."),
-    "runs": ("cnncli.cli.commands.runs", "List past runs and their metrics."),
+    "verify-resume": (
+        "cnncli.cli.commands.verify_resume",
+        "Prove that an interrupted training resumes to the same bits.",
+    ),
+    "runs": ("cnncli.cli.commands.runs", "List, show, annotate and remove past runs."),
+    "compare": ("cnncli.cli.commands.compare", "Compare runs: specs, curves and figures."),
     "report": ("cnncli.cli.commands.report", "Write a report of runs, as one HTML page."),
     "layers": ("cnncli.cli.commands.layers", "Explain a layer, loss or optimizer, or list all."),
     "schema": ("cnncli.cli.commands.schema", "Print the JSON Schema of specs, for editors."),
     "datasets": ("cnncli.cli.commands.datasets", "List and download datasets; check and preview data."),
     "benchmark": ("cnncli.cli.commands.benchmark", "Benchmark a model, operation by operation."),
+    "profile": ("cnncli.cli.commands.profile", "Show where the time of an epoch goes."),
     "warmup": ("cnncli.cli.commands.warmup", "Compile the kernels of a spec before its first run."),
     "doctor": ("cnncli.cli.commands.doctor", "Show hardware, settings and caches, and report problems."),
 }
 """Command name → module with its `command`, and its one-line summary."""
 GROUPS = {
-    "Train": ("init", "import", "train", "evaluate", "calibrate", "predict", "export", "serve"),
-    "Look": ("check", "summary", "plot", "explain", "runs", "report"),
+    "Train": ("init", "import", "lr-find", "train", "evaluate", "calibrate", "predict", "export", "serve"),
+    "Look": ("check", "summary", "plot", "explain", "runs", "compare", "report"),
     "Data": ("datasets",),
     "Learn": ("layers", "schema"),
-    "Machine": ("benchmark", "warmup", "doctor"),
+    "Machine": ("benchmark", "profile", "warmup", "verify-resume", "doctor"),
 }
 """Sections of `--help`, in order."""
 

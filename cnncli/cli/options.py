@@ -1,6 +1,7 @@
 """Shared parts of commands: help without arguments, integers as `N` in help, and the end of help texts."""
 
 from shlex import quote
+from typing import TYPE_CHECKING
 
 import click
 
@@ -9,6 +10,9 @@ from cnncli.datasets.section import TableColumns
 from cnncli.errors import UsageError
 from cnncli.layers.declarations.validation_errors import ValidationError
 from cnncli.training.policy import POLICIES
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 DOCS = "README.md, docs/reference.md, docs/errors.md (in the source)"
 ARGUMENTS = "cnncli.arguments"
@@ -32,6 +36,31 @@ class Group(click.Group):
         if not args or args[0] == "help":
             args = [*args[1:], "--help"]
         return super().parse_args(ctx, args)
+
+
+class DefaultGroup(Group):
+    """A group of which `default` names the command that its arguments are for if they begin with no other: `runs NAME`
+    is `runs list NAME`.
+    """
+
+    default = "list"
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the default command first, unless another is named, or the shell completes the first argument."""
+        named = bool(args) and args[0] in (*self.commands, "help", *ctx.help_option_names)
+        if not named and (args or not ctx.resilient_parsing):
+            args = [self.default, *args]
+        return super().parse_args(ctx, args) if args else click.Command.parse_args(self, ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        """Commands, and what the default command can begin with."""
+        command = self.commands[self.default]
+        inner = command.make_context(self.default, [], parent=ctx, resilient_parsing=True)
+        names = {item.value: item for item in super().shell_complete(ctx, incomplete)}
+        arguments = [param for param in command.params if isinstance(param, click.Argument)]
+        values = [] if incomplete.startswith("-") else arguments[0].shell_complete(inner, incomplete)
+        found = [*values, *command.shell_complete(inner, incomplete)]
+        return [*names.values(), *(item for item in found if item.value not in names)]
 
 
 def example(line: str) -> str:

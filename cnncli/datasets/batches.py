@@ -45,6 +45,13 @@ class Filler(Protocol):
         """Steps that fill `out`, real (n, …), with the rows whose numbers `rows`, int64 (n,), holds when they run."""
 
 
+class Runnable(Protocol):
+    """A program, or several in a row."""
+
+    def run(self) -> None:
+        """Run it."""
+
+
 @dataclass(frozen=True, eq=False)
 class Scaled:
     """Rows of `source`, uint8 or float32 (N, …), times `factor` and divided by `divisor`, all in float32."""
@@ -141,7 +148,7 @@ class Feed:
         self.threads, self.scratch = runtime.threads(), np.zeros(0, np.uint8)
         self.shared = self.stride = 0
         self.every, self.chosen = split.numbers, np.zeros(len(inputs), np.int64)
-        self.programs: dict[int, Program] = {}
+        self.programs: dict[int, Runnable] = {}
         self.mapped, self.read = Mapped(split.x), [Mapped(array) for array in (split.x, split.y) if array is not None]
 
     @classmethod
@@ -199,22 +206,29 @@ class Feed:
         self.mapped.expect(self.every[rows])
 
     def _program(self, n: int) -> Program:
-        """What fills the first `n` rows. Its scratch is as large for any number of rows."""
-        if not self.programs:
+        """What fills the first `n` rows."""
+        return Program([step for steps in self._measured_parts(n).values() for step in steps], self.threads)
+
+    def programs_of_parts(self, n: int) -> Mapping[str, Program]:
+        """What fills the first `n` rows, in parts that are run in this order: "images", "targets", "augmentation"."""
+        return {name: Program(steps, self.threads) for name, steps in self._measured_parts(n).items() if steps}
+
+    def _measured_parts(self, n: int) -> Mapping[str, list[Step | Pass]]:
+        """The parts for the first `n` rows. Their scratch is as large for any number of rows."""
+        if not self.scratch.size:
             measured = Scratch()
-            self._steps(len(self.inputs), measured)
+            self._parts(len(self.inputs), measured)
             self.shared, self.stride = measured.used, measured.used_by_thread
             self.scratch = np.zeros(self.shared + self.threads * self.stride + 64, np.uint8)
         base = -(-self.scratch.ctypes.data // 64) * 64
-        return Program(self._steps(n, Scratch(base, base + self.shared, self.stride)), self.threads)
+        return self._parts(n, Scratch(base, base + self.shared, self.stride))
 
-    def _steps(self, n: int, scratch: Scratch) -> list[Step | Pass]:
+    def _parts(self, n: int, scratch: Scratch) -> Mapping[str, list[Step | Pass]]:
         """Images and labels, then what is done to both; or to images alone, of which the targets are then copies."""
         rows, inputs, targets = (runtime.tensor(array[:n]) for array in (self.chosen, self.inputs, self.target))
-        steps: list[Step | Pass] = [*self.images.steps(rows, inputs, scratch)]
-        if self.labels is not None:
-            steps += self.labels.steps(rows, targets, scratch)
-        steps += augmentation.steps(
+        images: list[Step | Pass] = [*self.images.steps(rows, inputs, scratch)]
+        labels: list[Step | Pass] = [] if self.labels is None else [*self.labels.steps(rows, targets, scratch)]
+        augmented: list[Step | Pass] = augmentation.steps(
             self.augment,
             inputs,
             None if self.labels is None else self._followers(targets),
@@ -223,10 +237,14 @@ class Feed:
             scale=self.images.factor / self.images.divisor,
         )
         if self.channels is not None:
-            steps += self.channels.steps(inputs)
+            augmented += self.channels.steps(inputs)
         if self.labels is None:
-            steps += kernels.gather.copied(inputs, targets)
-        return steps + self._weighted(n, rows, targets, scratch)
+            augmented += kernels.gather.copied(inputs, targets)
+        return {
+            "images": images,
+            "targets": labels,
+            "augmentation": augmented + self._weighted(n, rows, targets, scratch),
+        }
 
     def _weighted(self, n: int, rows: Tensor, targets: Tensor, scratch: Scratch) -> list[Step]:
         """What weighs the samples, by their targets as these are after augmentation."""

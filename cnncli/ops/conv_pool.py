@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from cnncli import kernels
 from cnncli.kernels.conv.geometry import Geometry, suits_winograd
@@ -89,6 +89,9 @@ class ConvPool2DGradWeight(Op):
     def flops(self, call: Call) -> int:
         return call.inputs[1].size * (2 * self.window.cells * self.kernel[2] + self.bias)
 
+    def narrow(self, call: Call) -> bool:
+        return in_pairs(self.kernel[2])  # others are of images of 1 or 3 channels, which stay exact
+
     def steps(self, inputs: Sequence[Tensor], outputs: Sequence[Tensor], scratch: Scratch) -> list[Step]:
         x, grad, winner = inputs
         kernel, *bias = outputs
@@ -102,6 +105,7 @@ class ConvPool2DGradWeight(Op):
 class ConvPool2DGradInput(Op):
     """(grad (PH,PW,F), winner, kernel) → the gradient of the input, (H,W,C)."""
 
+    takes_bfloat16: ClassVar[bool] = True
     window: Window
     image: Shape
 

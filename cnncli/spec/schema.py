@@ -126,7 +126,7 @@ def _model() -> dict[str, Any]:
 
 def _expect() -> dict[str, Any]:
     return {
-        "description": "metrics the run must reach, each with a condition, like test_accuracy: '>= 0.95'",
+        "description": "what the run must reach: conditions such as test_accuracy: '>= 0.95', loss: decreasing",
         "type": ["object", "null"],
         "additionalProperties": {"type": "string", "pattern": f"^{CONDITION}$"},
     }

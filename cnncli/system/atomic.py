@@ -45,7 +45,7 @@ def write_folder(path: Path, files: Mapping[str, bytes]) -> None:
                 os.fsync(file.fileno())
         sync(temporary)
         temporary.rename(path)
-        sync(path.absolute().parent)
+    _sync_above(path.absolute(), path)
 
 
 @contextmanager
@@ -53,7 +53,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
     """A file to write in the block, which replaces `path` after it: flushed to disk, then renamed.
 
     Links are followed; the permissions of a replaced file are kept; devices, pipes and streams such as /dev/stdout are
-    written directly. Raises CnncliError on failure, with the existing file unchanged.
+    written directly. Raises CnncliError on failure, with the existing file unchanged, unless only its folder can't be
+    flushed to disk.
     """
     number = _stream(path)
     if number is not None or _is_special(path):
@@ -77,7 +78,7 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
                 os.fsync(file.fileno())
         with write_errors(path):
             temporary.replace(target)
-            sync(target.parent)
+        _sync_above(target, path)
 
 
 @contextmanager
@@ -97,7 +98,16 @@ def sync(folder: Path) -> None:
     try:
         os.fsync(descriptor)
     finally:
-        os.close(descriptor)
+        with suppress(OSError):
+            os.close(descriptor)
+
+
+def _sync_above(target: Path, path: Path) -> None:
+    """Flush the name of `target`, which the user calls `path`. Raises CnncliError."""
+    try:
+        sync(target.parent)
+    except OSError as error:
+        raise CnncliError(f"{path}: is written, but may be gone after a power failure: {reason(error)}") from None
 
 
 @contextmanager

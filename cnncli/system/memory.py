@@ -1,6 +1,7 @@
 """The memory limit of this process; imports only control groups."""
 
 import os
+import sys
 from pathlib import Path
 
 from cnncli.system.control_groups import groups, text
@@ -19,6 +20,15 @@ def limit(root: Path = Path("/")) -> int:
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     said = [text(folder / LIMITS[version]) for version, folder in groups("memory", root)]
     return min([machine, *_resources(), *(int(number) for number in said if number.isdecimal())])
+
+
+def peak() -> int | None:
+    """The most bytes of memory that this process has had so far; None where the system does not say it."""
+    try:
+        import resource  # here, because only POSIX has it
+    except ImportError:
+        return None
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
 def shown(size: int) -> str:

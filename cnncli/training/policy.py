@@ -8,6 +8,7 @@ from cnncli.layers.declarations.validation_errors import ErrorDetail, Validation
 
 POLICIES = {"float32": FLOAT32, "bf16": MIXED}
 """The policy of each value of --dtype."""
+DTYPES = {policy: dtype for dtype, policy in POLICIES.items()}
 SCALED = "float16 has a narrow range, so that losses must be scaled; bfloat16 has that of float32"
 ROUNDED = "weights would be rounded, and small updates lost: mixed_bfloat16 keeps them float32"
 REFUSED = {

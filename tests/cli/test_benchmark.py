@@ -93,10 +93,31 @@ def test_a_peer_takes_its_turns(run, monkeypatch):
     assert (against["version"], against["variant"], against["images_per_second"]) == ("9.9", "channels_last", 24.0)
     least, most = against["ratio_range"]
     assert 0 < least <= against["ratio"] <= most
+    assert against["variants"] == {"default": 4.0, "channels_last": 24.0}
     assert re.search(
         r"\ntorch 9\.9 \(channels_last\): 166\.67 ms · 24 images/s; cnncli does [\d.]+ × as",
         run("--against", "torch").stdout,
     )
+
+
+def test_a_peer_is_told_the_dtype_and_what_is_not_its_fastest_way_is_told(run, monkeypatch):
+    monkeypatch.setattr("cnncli.interop.peers.peer.Framework.command", lambda framework, name: FAKE)
+    with patch("cnncli.interop.peers.peer.Peer", wraps=Peer) as started:
+        done = run("--against", "torch", "--dtype", "bf16", "--compile")
+        data = json.loads(run("--against", "torch", "--json").stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    told = [(call.args[2]["dtypes"], call.args[2]["compile"]) for call in started.call_args_list]
+    assert told == [(["float32", "bf16"], True), (["float32"], False)]
+    assert done.stdout.startswith("tiny · training · batch 4 · bf16 · ")
+    assert done.stdout.splitlines()[-1] == "torch in other ways, images/s: 4 (default)"
+    assert data["dtype"] == "float32"
+
+
+def test_only_pytorch_compiles(run, monkeypatch):
+    monkeypatch.setattr(benchmark, "Bench", None)
+    done = run("--compile", "--against", "tensorflow")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "error: --compile needs --against torch\n"
 
 
 def test_inference_is_one_pass_with_a_peer_that_does_no_more(run, monkeypatch):

@@ -1,11 +1,15 @@
 """What `train`, `evaluate` and `check` leave for the machinery that runs them."""
 
 import json
+import re
+import subprocess
+import sys
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.cli.test_train import SPEC, cnncli
+from cnncli.report.tables.expectations import Report
+from tests.cli.test_train import SPEC, child_environment, cnncli, interrupted
 from tests.training import small
 
 EXPECT = 'expect:\n  test_accuracy: "<= 1"\n  val_loss: "< 0"\n'
@@ -62,6 +66,70 @@ def test_expectations_that_are_not_judged_are_skipped_cases_with_the_reason(fold
     suite = report(folder, tests=3, skipped=2)
     reasons = {skipped.get("message") for skipped in suite.iter("skipped")}
     assert reasons == {"the run has 1 epoch, the spec asks for 2"}
+
+
+GATES = """\
+expect:
+  loss: decreasing
+  val_loss: increasing
+  epoch_seconds: "< 100"
+  images_per_second: "> 1e9"
+  parameters: "== 86"
+  peak_memory: "< 1 MB"
+"""
+
+
+def test_time_memory_parameters_and_trends_are_expected_like_metrics(folder):
+    (folder / "bars.yaml").write_text(SPEC + GATES)
+    done = cnncli(folder, "train", "bars.yaml", "--junit", "report.xml", "-o", "run")
+    assert done.returncode == 4
+    suite = report(folder, tests=7, failures=3)
+    cases = [case.get("name") for case in suite.iter("testcase") if case.find("failure") is not None]
+    assert cases == ["val_loss increasing", "images_per_second > 1000000000.0", "peak_memory < 1.0 MB"]
+    found = {one.get("name"): float(one.get("value")) for one in suite.iter("property")}
+    lines = [json.loads(line) for line in (folder / "run/metrics.jsonl").read_text().splitlines()]
+    assert found["loss_change"] == lines[1]["loss"] - lines[0]["loss"] < 0
+    assert found["epoch_seconds"] == pytest.approx((lines[0]["seconds"] + lines[1]["seconds"]) / 2)
+    assert found["images_per_second"] == pytest.approx(45 / found["epoch_seconds"])
+    assert 20e6 < found["peak_memory"] < 100e9
+    change = lines[1]["val_loss"] - lines[0]["val_loss"]
+    assert f"the last val_loss is the first − {abs(change):.6g} and the spec expects increasing; " in done.stderr
+    assert re.search(r"peak_memory is [\d.,]+ .B and the spec expects < 1.0 MB\n", done.stderr)
+
+
+def test_a_trend_over_a_single_value_is_not_met(folder):
+    (folder / "bars.yaml").write_text(SPEC.replace("epochs: 2", "epochs: 1") + "expect: {loss: decreasing}\n")
+    done = cnncli(folder, "train", "bars.yaml")
+    assert done.returncode == 4
+    assert "the spec expects 'loss decreasing', which needs two epochs with a loss\n" in done.stderr
+
+
+def test_an_interrupted_training_is_an_error_that_says_how_to_resume(folder):
+    code, _ = interrupted(folder, "bars.yaml", "--epochs", "10000", "--junit", "report.xml")
+    assert code == 130
+    suite = report(folder, tests=3, errors=1, skipped=2)
+    (error,) = suite.iter("error")
+    assert error.get("type") == "InterruptedRun"
+    assert "everything is saved. To resume: cnncli train --resume" in error.text
+
+
+def test_a_signal_that_ends_the_process_at_once_leaves_a_report(folder):
+    code = (
+        "from cnncli.system import signals; signals.install()\n"
+        "import os; from pathlib import Path; from cnncli.report.tables.expectations import Report\n"
+        "with Report('train', 'bars', Path('report.xml')): os.kill(os.getpid(), 15)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=child_environment(), check=False)
+    assert done.returncode == 143
+    suite = ElementTree.parse(folder / "report.xml").getroot()
+    assert [error.get("type") for error in suite.iter("error")] == ["InterruptedRun"]
+
+
+def test_an_error_that_nobody_foresaw_is_an_error_of_the_report(folder):
+    with pytest.raises(ZeroDivisionError), Report("train", "bars", folder / "report.xml"):
+        raise ZeroDivisionError("no\x00thing")
+    (error,) = ElementTree.parse(folder / "report.xml").getroot().iter("error")
+    assert (error.get("type"), error.text) == ("ZeroDivisionError", "no\\x00thing")
 
 
 def test_divergence_is_a_failure_and_what_was_expected_is_skipped(folder):

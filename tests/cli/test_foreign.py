@@ -59,6 +59,6 @@ def test_what_is_to_be_written_is_an_option_or_a_command_that_there_is():
         name, *rest = shlex.split(line)
         command = main.get_command(None, name)
         if isinstance(command, click.Group):
-            command = command.get_command(None, rest.pop(0))
+            command = command.get_command(None, rest.pop(0) if rest else command.default)
         command.make_context(name, rest)
     assert not set(foreign.COMMANDS) & set(COMMANDS)

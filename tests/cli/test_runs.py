@@ -1,12 +1,15 @@
 """`cnncli runs`: what there has been, told from the files that runs leave."""
 
+import csv
 import json
 import re
 import shutil
+import sys
 
 import pytest
 
-from cnncli.report.tables.runs import facts, print_runs
+from cnncli.report.tables.runs import print_runs
+from cnncli.training.runs.facts import facts
 from tests.cli.test_train import SPEC, cnncli, cnncli_process, interrupted
 from tests.report.test_console import Terminal
 from tests.training import small
@@ -187,3 +190,100 @@ def test_on_a_narrow_terminal_a_run_has_a_few_lines(trained, monkeypatch):
     assert re.fullmatch(r"  2/2  killed  0\.\d MB", lines[1])
     assert [line.split()[0] for line in lines[2:3]] == ["validation"]
     assert max(map(len, lines[1:3])) <= 60
+
+
+def names(folder, *arguments):
+    done = cnncli(folder, "runs", *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return [run["run"][-15:] for run in json.loads(done.stdout)]
+
+
+def test_runs_are_chosen_sorted_and_limited(trained):
+    both = names(trained)
+    killed, finished = both
+    assert (
+        names(trained, "list", "bars")
+        == names(trained, "--name", "b*rs")
+        == names(trained, "bars", "--name", "*")
+        == both
+    )
+    assert names(trained, "--name", "rods*") == []
+    assert names(trained, "--where", "state == killed") == [killed]
+    assert names(trained, "bars", "--where", "fit.batch_size == 8", "--where", "test_accuracy >= 0") == [finished]
+    assert names(trained, "--sort", "began") == [finished, killed]
+    assert names(trained, "--sort", "-began", "--limit", 1) == [killed]
+    none = cnncli(trained, "runs", "--where", "seed > 3")
+    assert (none.returncode, none.stdout, none.stderr) == (0, "", "none of 2 runs matches seed > 3\n")
+
+
+def test_an_unknown_name_or_command_is_an_error_with_a_suggestion(trained):
+    for word, near in (("barz", "bars"), ("shwo", "show")):
+        done = cnncli(trained, "runs", word)
+        told = f"error: there is no run of '{word}' under runs/ yet; did you mean '{near}'?\n"
+        assert (done.returncode, done.stderr) == (2, told)
+
+
+def test_csv_has_the_figures_of_json_in_columns(trained):
+    rows = list(csv.DictReader(cnncli(trained, "runs", "--csv").stdout.splitlines()))
+    for row, document in zip(rows, documents(trained), strict=True):
+        assert (row["run"], row["state"], row["seed"]) == (document["run"], document["state"], "3")
+        assert {name: float(row[name]) for name in document["figures"]} == document["figures"]
+        test = document["test"] or {}
+        assert (row["test_loss"], row["test_accuracy"]) == tuple(
+            str(test.get(name, "")) for name in ("loss", "accuracy")
+        )
+
+
+def test_show_has_all_there_is(trained):
+    _, run = documents(trained)
+    found = json.loads(cnncli(trained, "runs", "show", run["run"], "--json").stdout)
+    assert {name: found[name] for name in run} == run
+    assert (len(found["history"]), found["images"]) == (2, {"train": 45, "validation": 5, "test": 9})
+    assert found["environment"]["command"].startswith("cnncli train bars.yaml")
+    text = cnncli(trained, "runs", "show", run["run"]).stdout
+    assert text.splitlines()[0] == run["run"]
+    assert f"weights     {found['digest']}\n" in text
+    accuracy = next(line.split() for line in text.splitlines() if line.startswith("  accuracy"))
+    figures, test = run["figures"], run["test"]
+    values = figures["accuracy"], figures["val_accuracy"], test["accuracy"]
+    assert accuracy[1:] == [f"{value:.4f}" for value in values]
+
+
+def test_notes_and_tags_are_shown_found_and_survive_resuming(trained, tmp_path):
+    (run,) = (trained / "runs/bars").glob("2[!9]*")
+    mine = tmp_path / "runs/bars" / run.name
+    shutil.copytree(run, mine)
+    assert cnncli(tmp_path, "runs", "note", mine, "wider, no dropout").stdout == ""
+    assert cnncli(tmp_path, "runs", "note", mine).stdout == "wider, no dropout\n"
+    assert cnncli(tmp_path, "runs", "tag", mine, "best", "new").stdout == "best  new\n"
+    assert cnncli(tmp_path, "runs", "tag", mine, "--remove", "new").stdout == "best\n"
+    assert cnncli(tmp_path, "train", "--resume", mine, "--epochs", 3).returncode == 0
+    assert names(tmp_path, "--where", "tags == best and note == 'wider, no dropout'") == [run.name]
+    assert "#best  wider, no dropout\n" in cnncli(tmp_path, "runs").stdout
+    done = cnncli(tmp_path, "runs", "tag", mine, "--remove", "old")
+    assert (done.returncode, done.stderr) == (2, "error: the run has no tag 'old': it has best\n")
+
+
+def test_runs_are_removed_after_a_question(tmp_path, monkeypatch):
+    paths = [f"runs/bars/2026010{number}-000000" for number in (1, 2, 3)]
+    for path in paths:
+        (tmp_path / path).mkdir(parents=True)
+        (tmp_path / path / "spec.yaml").write_text("x" * 100_000)
+    (tmp_path / paths[0] / "own.txt").touch()
+    done = cnncli(tmp_path, "runs", "rm", *paths[:2])
+    assert done.returncode == 2
+    assert done.stderr.splitlines()[:2] == [f"{paths[0]}  0.1 MB  with own.txt", f"{paths[1]}  0.1 MB"]
+    assert "--yes removes without asking" in done.stderr
+    monkeypatch.setattr(sys, "stdin", Terminal("n\n"))
+    done = cnncli(tmp_path, "runs", "rm", *paths[:2])
+    assert done.returncode == 0
+    assert "Remove these 2 runs (0.2 MB)? [y/N]: " in done.stderr
+    assert done.stderr.endswith("nothing was removed\n")
+    monkeypatch.setattr(sys, "stdin", Terminal("y\n"))
+    done = cnncli(tmp_path, "runs", "rm", paths[0])
+    assert done.stdout == f"removed  {paths[0]}\n"
+    assert cnncli(tmp_path, "runs", "rm", paths[1], paths[1], "--yes").stdout == f"removed  {paths[1]}\n"
+    assert names(tmp_path) == ["20260103-000000"]
+    done = cnncli(tmp_path, "runs", "rm", paths[2], "runs/bars/none", "--yes")
+    assert (done.returncode, done.stderr) == (2, "error: 'runs/bars/none' is no run: it has no spec.yaml\n")
+    assert (tmp_path / paths[2]).exists()

@@ -1,6 +1,11 @@
-"""A peer waits at its pipe, answers in order, ends with its input, and says what went wrong."""
+"""A peer waits at its pipe, answers in order, ends with its input, and says what went wrong.
+
+The frameworks themselves are asked where they are installed: `CNNCLI_BENCH_PYTHON` is the Python of an environment with
+the extra `bench`.
+"""
 
 import os
+import subprocess
 import sys
 from contextlib import chdir
 from pathlib import Path
@@ -11,7 +16,10 @@ from cnncli import extras
 from cnncli.errors import CnncliError, UsageError
 from cnncli.interop.peers import peer
 from cnncli.interop.peers.peer import FRAMEWORKS, Peer
+from cnncli.spec.spec import load
 
+ROOT = Path(__file__).parents[2]
+BENCH = os.environ.get("CNNCLI_BENCH_PYTHON") or sys.executable
 FAKE = [sys.executable, str(Path(__file__).with_name("fake_peer.py"))]
 
 
@@ -71,3 +79,30 @@ def test_pytorch_is_the_installed_one_whatever_lies_in_the_working_directory(mon
     environment = {**os.environ, "PYTHONPATH": str(installed)}  # neither is cnncli on the path
     with chdir(tmp_path), pytest.raises(CnncliError, match=r"^torch could not run the network: the installed one$"):
         Peer("torch", FRAMEWORKS["torch"].command("torch"), {}, environment)
+
+
+@pytest.mark.parametrize("dtypes", [["float32"], ["float32", "bf16"]])
+@pytest.mark.parametrize(
+    ("name", "mode", "ways"),
+    [
+        ("torch", "training", ["default", "channels_last"]),
+        ("torch", "inference", ["default", "channels_last"]),
+        ("tensorflow", "training", ["graph", "xla"]),
+        ("onnxruntime", "inference", ["run", "io_binding"]),
+        ("openvino", "inference", []),
+    ],
+)
+def test_a_framework_runs_in_each_of_its_ways_in_the_dtypes_it_is_allowed(name, mode, ways, dtypes):
+    framework = FRAMEWORKS[name]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    look = f"from importlib.util import find_spec; exit(not all(map(find_spec, {framework.modules})))"
+    if subprocess.run([BENCH, "-c", look], check=False).returncode:
+        pytest.skip(f"needs the package {framework.modules[-1]}")
+    spec = load(ROOT / "configs" / "smoke.yaml", [], check_data=False)
+    about = {"mode": mode, "batch_size": 2, "threads": 1, "seconds": 1e-3, "dtypes": dtypes, "compile": False}
+    network = framework.translate(spec.model, spec.compile if mode == "training" else None)
+    command = [BENCH, "-P", str(Path(peer.__file__).with_name(framework.script))]
+    with Peer(name, command, {**network, **about}, environment) as other:
+        own = ["float32"] if name == "onnxruntime" else dtypes
+        assert other.variants == ([f"{dtype}, {way}" for dtype in own for way in ways] or own)
+        assert all(other.round(variant) > 0 for variant in other.variants)

@@ -9,6 +9,7 @@ from cnncli.kernels.conv import conv2d, conv_pool, conv_pool_gradient
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.gemm.epilogue import PLAIN
 from cnncli.kernels.jit.runtime import Scratch, tensor
+from tests.kernels import bfloat16
 from tests.kernels.support import DTYPES, SHAPES, assert_close, execute, normal, unwritten
 from tests.reference import conv_pool as twin
 
@@ -102,6 +103,32 @@ def assert_agrees(case: Case) -> None:
 def test_all_of_it_agrees_with_the_definition(dtype: str) -> None:
     for seed in range(SHAPES):
         assert_agrees(random_case(seed, dtype))
+
+
+def gradients_of_bfloat16(case: Case, winner: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Those in kernel, bias and image, of arrays stored as bfloat16."""
+    out, bias = unwritten("float32", *case.kernel.shape), unwritten("float32", case.kernel.shape[3])
+    image = bfloat16.unwritten(*case.x.shape)
+    grad, won = bfloat16.tensor(case.grad), tensor(winner)
+    weights = bfloat16.tensor(case.x), grad, won, tensor(out), tensor(bias)
+    execute(lambda scratch: conv_pool_gradient.grad_weight(*weights, case.geometry, scratch), 2)
+    arrays = grad, won, tensor(case.kernel), bfloat16.tensor(image)
+    execute(lambda scratch: conv_pool_gradient.grad_input(*arrays, case.geometry, scratch), 2)
+    bfloat16.assert_untouched(image)
+    return out, bias, image
+
+
+def test_gradients_of_bfloat16_are_those_of_the_same_numbers_in_float32() -> None:
+    """To the bit: numbers are widened where they are read, and what is written is rounded once."""
+    for seed in range(SHAPES):
+        case = random_case(seed, "float32")
+        _, winner = forward(case)
+        held = case._replace(x=bfloat16.stored(case.x), grad=bfloat16.stored(case.grad))
+        exact = case._replace(x=bfloat16.widened(held.x).astype("f4"), grad=bfloat16.widened(held.grad).astype("f4"))
+        *weights, image = gradients_of_bfloat16(held, winner)
+        for actual, expected in zip(weights, grad_weight(exact, winner), strict=True):
+            np.testing.assert_array_equal(actual, expected)
+        np.testing.assert_array_equal(image, bfloat16.rounded(grad_input(exact, winner)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -48,13 +48,6 @@ def grad_weight(case, threads=2):
 OPERATIONS = (forward, grad_input, grad_weight)
 
 
-def stored(x):
-    """The same numbers as bfloat16, with NaN around them in memory."""
-    array = bfloat16.unwritten(*x.shape)
-    array[...] = bfloat16.rounded(x)
-    return array
-
-
 def even_case(seed):
     """A 3×3 convolution of even channels and filters, its numbers in float32."""
     case = random_case(seed, "float32")
@@ -72,7 +65,7 @@ def test_small_integers_give_exact_results():
         kernel = 4 * rng.integers(-2, 3, case.kernel.shape).astype(np.float32)
         bias = None if case.bias is None else np.rint(case.bias)
         exact = Case(x, kernel, bias, grad, case.geometry)
-        held = exact._replace(x=stored(x), grad=stored(grad))
+        held = exact._replace(x=bfloat16.stored(x), grad=bfloat16.stored(grad))
         expected = convolution.forward(x, kernel, bias, grad.shape[1:3], case.geometry)
         np.testing.assert_array_equal(forward(held), bfloat16.rounded(expected))
         np.testing.assert_array_equal(forward(held, out=support.unwritten("float32", *grad.shape)), expected)
@@ -87,7 +80,7 @@ def test_all_three_are_near_the_definition():
 
     for seed in range(30):
         case = even_case(seed)
-        held = case._replace(x=stored(case.x), grad=stored(case.grad))
+        held = case._replace(x=bfloat16.stored(case.x), grad=bfloat16.stored(case.grad))
         x, grad, kernel = bfloat16.widened(held.x), bfloat16.widened(held.grad), case.kernel
         expected = convolution.forward(x, kernel, case.bias, grad.shape[1:3], case.geometry)
         assert_near(bfloat16.widened(forward(held)), expected)
@@ -98,7 +91,7 @@ def test_all_three_are_near_the_definition():
 def test_an_activation_and_its_slopes_are_of_the_sums_in_float32():
     for seed in range(20):
         case = even_case(seed)
-        held = case._replace(x=stored(case.x), grad=stored(case.grad))
+        held = case._replace(x=bfloat16.stored(case.x), grad=bfloat16.stored(case.grad))
         sums = forward(held, out=support.unwritten("float32", *case.grad.shape)).astype(np.float64)
         slopes = bfloat16.unwritten(*case.grad.shape)
         bias = None if case.bias is None else tensor(case.bias)
@@ -126,7 +119,7 @@ def test_the_number_of_threads_does_not_change_bits(operation):
 def test_pooled_it_gives_the_maximum_of_what_it_gives_and_names_a_cell_that_won():
     for seed in range(30):
         case = even_case(seed)
-        held = case._replace(x=stored(case.x))
+        held = case._replace(x=bfloat16.stored(case.x))
         batch, rows, columns, filters = case.grad.shape
         if min(rows, columns) < 2:
             continue

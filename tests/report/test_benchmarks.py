@@ -1,13 +1,14 @@
 """docs/benchmarks.md: figures as they stand on the page, what is kept, and specs of growth that are valid."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
 from cnncli.errors import CnncliError
-from cnncli.report.benchmarks import breakdown, data, feeding, growth, machine, processes, rates, runs
+from cnncli.report.benchmarks import breakdown, data, feeding, growth, machine, narrow, processes, rates, runs
 from cnncli.report.benchmarks.__main__ import main
 from cnncli.report.benchmarks.figures import Goal
 from cnncli.report.benchmarks.page import SECTIONS, page
@@ -71,6 +72,45 @@ def test_inference_is_told_in_microseconds_an_image():
         ["mnist", "1", "62.5", "ONNX Runtime", "50.0", "0.80 ×", "0.30 – 1.05", "≥ 1.2 × ✗", "≥ 1.5 × ✗"],
     ]
     assert "cnncli benchmark configs/mnist.yaml --batch-size 1 --against onnxruntime --inference" in lines
+
+
+def test_a_network_on_images_of_another_size_is_told_with_it():
+    key = next(match.key for match in rates.INFERENCE if match.side and match.batch_size == 1)
+    lines = rates.render_inference({key: said(250.0, onnxruntime=(200.0, 1.25))})
+    assert rows(lines)[0][:3] == ["networks/mobilenetv2, 160 × 160", "1", "4000.0"]
+    assert lines[1] == (
+        "cnncli benchmark configs/networks/mobilenetv2.yaml --set 'model.input_shape=[160, 160, 3]' --batch-size 1 "
+        "--against onnxruntime --inference"
+    )
+
+
+@pytest.mark.parametrize("match", [*rates.TRAINING, *rates.INFERENCE, *narrow.TRAINING], ids=lambda match: match.key)
+def test_a_match_is_of_a_spec_that_there_is_with_images_of_its_side(match):
+    path, *options = match.arguments
+    changes = [value for option, value in pairwise(options) if option == "--set"]
+    spec = load(ROOT / path, changes, check_data=False)
+    assert spec.model.input_shape[0] == match.side or not (changes or match.side)
+
+
+def test_bfloat16_is_held_against_our_float32_and_the_best_of_a_peer():
+    variants = {"float32, a": 400.0, "float32, b": 500.0, "bf16, a": 1600.0, "bf16, b, compiled": 900.0}
+    document = said(2400.0, torch=(1600.0, 1.5))
+    document["against"]["torch"]["variants"] = variants
+    lines = narrow.render_training({"vgg_small-128": {"float32": said(2000.0), "bf16": document}})
+    assert rows(lines) == [
+        ["vgg_small", "128", "2,000", "500", "2,400", "1,600", "1.20 ×", "≥ 1.3 × ✗", "1.50 ×", "1.00 – 1.75"]
+    ]
+    assert lines[1:3] == [
+        "cnncli benchmark configs/vgg_small.yaml --batch-size 128",
+        "cnncli benchmark configs/vgg_small.yaml --batch-size 128 --dtype bf16 --against torch",
+    ]
+
+    document = said(100_000.0, 0.5, openvino=(80_000.0, 1.25))
+    document["against"]["openvino"]["variants"] = {"float32": 40_000.0, "bf16": 80_000.0}
+    lines = narrow.render_inference({"mnist-256": {"float32": said(50_000.0), "bf16": document}})
+    assert rows(lines) == [["mnist", "256", "20.0", "25.0", "10.0", "12.5", "2.00 ×", "1.25 ×", "0.75 – 1.50"]]
+    assert "cnncli benchmark configs/mnist.yaml --batch-size 256 --inference --dtype bf16 --against openvino" in lines
+    assert "Other processes kept up to 0.5 CPUs busy meanwhile: these figures are worth little." in lines
 
 
 def test_the_rates_that_init_shows_are_those_of_the_page(monkeypatch, tmp_path):

@@ -279,8 +279,8 @@ def test_the_last_override_wins() -> None:
         ("model.layers.0.Conv2D.inputs=dense", "--set can't change a layer's inputs; change it in the file"),
         ("model.layers.conv2d.filters=0", "filters must be an integer ≥ 1; received 0"),
         ("fit.callbacks.1.patience=7", "unknown item '1' in callbacks; available: EarlyStopping"),
-        ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
-         "received 'high'"),
+        ("expect.test_accuracy=high", 'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95", '
+         "or decreasing or increasing; received 'high'"),
         ("fit=3", "'fit' is a section; set one of its keys, like fit.epochs"),
         ("fit.epochs.x=3", "'epochs' has no keys, so 'x' can't be set"),
         ("fit.epochs", "an override must be KEY=VALUE, like fit.epochs=3"),

@@ -16,7 +16,7 @@ from cnncli.report.terminal.output import echo, emit
 from cnncli.report.terminal.progress import Status
 from cnncli.spec.spec import Spec, load
 from cnncli.training.optimizers.schedules import Schedule
-from cnncli.training.policy import POLICIES
+from cnncli.training.policy import DTYPES, POLICIES
 from cnncli.training.resources import threads as cpus
 
 if TYPE_CHECKING:
@@ -30,7 +30,11 @@ if TYPE_CHECKING:
 @click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Change a value of the spec. Repeatable.")
 @click.option("--inference", is_flag=True, help="Time predictions instead of training steps.")
 @click.option("--batch-size", type=Integer(1), help="Images in a batch.")
-@click.option("--dtype", type=click.Choice(list(POLICIES)), help="How activations are stored. Default: the spec's.")
+@click.option(
+    "--dtype",
+    type=click.Choice(list(POLICIES)),
+    help="How activations are stored; with bf16, --against also times others in it. Default: the spec's.",
+)
 @threads_option
 @click.option(
     "--rounds", type=Integer(1), default=7, show_default=True, help="Number of rounds; each figure is their median."
@@ -40,8 +44,9 @@ if TYPE_CHECKING:
     metavar="NAME[,NAME]",
     callback=lambda _, __, names: [part.strip() for name in names for part in name.split(",")],
     multiple=True,
-    help="Also time torch, tensorflow, or (with --inference) onnxruntime, openvino.",
+    help="Also time torch, tensorflow, or (with --inference) onnxruntime, openvino. The fastest way of each counts.",
 )
+@click.option("--compile", "compiles", is_flag=True, help="Also time torch with torch.compile, which takes minutes.")
 @json_option
 def command(
     *,
@@ -53,6 +58,7 @@ def command(
     threads: int | None,
     rounds: int,
     against: list[str],
+    compiles: bool,
     as_json: bool,
 ) -> None:
     """Time training steps of SPEC, or predictions, on random images: whole ones, and each operation of them.
@@ -66,7 +72,9 @@ def command(
     changes += [] if dtype is None else [f"compile.dtype_policy={POLICIES[dtype]}"]
     loaded = _at_first_rate(load(spec, changes, check_data=False))
     mode: Mode = "inference" if inference else "training"
-    starts = {name: _starter(name, loaded, mode) for name in dict.fromkeys(against)}
+    if compiles and "torch" not in against:
+        raise UsageError("--compile needs --against torch")
+    starts = {name: _starter(name, loaded, mode, compiles=compiles) for name in dict.fromkeys(against)}
     count = cpus.settle(threads)
     with Status() as notice, ExitStack() as stack:
         peers = {}
@@ -116,7 +124,18 @@ def _measure(
         notice.say(f"whole {STEP[mode]}s …")
         ours = [bench.round() for _ in range(rounds)]
     best = max(best, peak(threads))
-    return Benchmark(spec.name, mode, spec.fit.batch_size, threads, best, timed, median(ours), duels, bench.others)
+    return Benchmark(
+        spec.name,
+        mode,
+        spec.fit.batch_size,
+        DTYPES[spec.compile.dtype_policy],
+        threads,
+        best,
+        timed,
+        median(ours),
+        duels,
+        bench.others,
+    )
 
 
 def _teller(notice: Status, what: str, rounds: int) -> Callable[[int], None]:
@@ -124,10 +143,11 @@ def _teller(notice: Status, what: str, rounds: int) -> Callable[[int], None]:
     return lambda number: notice.say(f"{what}: round {number + 1}/{rounds}")
 
 
-def _starter(name: str, spec: Spec, mode: "Mode") -> "Callable[[int, Mapping[str, str]], Peer]":
+def _starter(name: str, spec: Spec, mode: "Mode", *, compiles: bool) -> "Callable[[int, Mapping[str, str]], Peer]":
     """Factory that starts the peer with a number of threads. Raises UsageError if missing or unable to run the network.
 
-    The peer gets the user's environment, without cnncli's own thread settings.
+    The peer gets the user's environment, without cnncli's own thread settings. It may compute in float32, and in the
+    spec's dtype.
     """
     from cnncli.interop.peers.peer import FRAMEWORKS, Peer
 
@@ -142,7 +162,14 @@ def _starter(name: str, spec: Spec, mode: "Mode") -> "Callable[[int, Mapping[str
     def start(threads: int, environment: Mapping[str, str]) -> Peer:
         from cnncli.training.resources.benchmark import ROUND
 
-        about: dict[str, Any] = {"mode": mode, "batch_size": spec.fit.batch_size, "threads": threads, "seconds": ROUND}
+        about: dict[str, Any] = {
+            "mode": mode,
+            "batch_size": spec.fit.batch_size,
+            "threads": threads,
+            "seconds": ROUND,
+            "dtypes": list(dict.fromkeys(["float32", DTYPES[spec.compile.dtype_policy]])),
+            "compile": compiles,
+        }
         return Peer(name, command, {**network, **about}, environment)
 
     return start

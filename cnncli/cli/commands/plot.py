@@ -1,29 +1,25 @@
 """`cnncli plot`: pictures of specs, runs and models."""
 
-import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from click.core import ParameterSource
 
 from cnncli.api.plots import WHATS, Plot, PlotOptions, What, diagram, plotted
+from cnncli.cli.characters import draw_in_characters
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import Integer, example, threads_option
 from cnncli.cli.target import given_or_newest, weights_option
 from cnncli.errors import UsageError
 from cnncli.report.diagram.diagram import DiagramOptions
 from cnncli.report.pictures.save import DPI, SUFFIXES, suffix_of
-from cnncli.report.terminal.figures import coloured, drawable
 from cnncli.report.terminal.output import echo_lines, echo_raw
 from cnncli.report.terminal.progress import Status
 from cnncli.system import atomic
-
-if TYPE_CHECKING:
-    from cnncli.report.pictures.figures import Figure
 
 TEXTS = ("mermaid", "dot")
 FORMATS = (*(suffix[1:] for suffix in SUFFIXES), *TEXTS)
@@ -41,8 +37,6 @@ CONCERNS = {
     "data": ("confusion", "mistakes", "calibration", "roc", "precision-recall"),
 }
 """What an option is for; all others are for everything."""
-ROWS = 18
-"""Lines of a chart of characters."""
 
 
 @click.command("plot", epilog=example("cnncli plot runs/mnist/latest --what curves -o curves.svg"))
@@ -179,23 +173,4 @@ def _shown(made: Plot) -> bool:
         drawn = Image.open(BytesIO(png(made.drawing, scale=scale, dark=terminal.dark)))
         echo_raw(picture(drawn, terminal.protocol))
         return True
-    lines = drawable(line for figure in made.figures for line in _lines(figure))
-    if lines:
-        echo_raw("\n".join(lines))
-    return bool(lines)
-
-
-def _lines(figure: "Figure") -> list[str]:
-    """The figure with characters; nothing if it has no such form."""
-    from cnncli.escaping import one_line
-    from cnncli.report.pictures.characters import bar_lines, chart_lines
-    from cnncli.report.pictures.figures import BarChart, LineChart
-
-    width = shutil.get_terminal_size().columns - 1
-    if isinstance(figure, LineChart):
-        lines = chart_lines(figure, width, ROWS, colored=coloured())
-    elif isinstance(figure, BarChart):
-        lines = bar_lines(figure, width, ROWS)
-    else:
-        return []
-    return [*lines, *(one_line(line)[:width] for line in figure.note.split("\n") if line)]
+    return draw_in_characters(made.figures)

@@ -16,6 +16,7 @@ from cnncli.api.trials import Trial, Trials, each_trial
 from cnncli.cli import tell_warnings
 from cnncli.cli.downloads import offline_option
 from cnncli.cli.options import ARGUMENTS, Integer, example, threads_option
+from cnncli.cli.proofs import check_threads
 from cnncli.errors import CnncliError, UsageError
 from cnncli.notices import warn
 from cnncli.report.tables.expectations import Report
@@ -61,6 +62,9 @@ class Where(TypedDict):
 @offline_option
 @click.option("--junit", type=click.Path(path_type=Path), help="Write a JUnit report to this file.")
 @click.option("--dry-run", is_flag=True, help="Show shapes, estimated memory and time without training.")
+@click.option(
+    "--deterministic-check", is_flag=True, help="Train with one and with several threads, and compare all bits."
+)
 @click.option("--plot", is_flag=True, help="Show the curves as they grow, and at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
 @click.option("--quiet", is_flag=True, help="Print only the final results.")
@@ -83,6 +87,7 @@ def command(
     offline: bool,
     junit: Path | None,
     dry_run: bool,
+    deterministic_check: bool,
     plot: bool,
     as_json: bool,
     quiet: bool,
@@ -90,6 +95,15 @@ def command(
     """Train the model of SPEC and write a run directory."""
     mode = "json" if as_json else "quiet" if quiet else "text"
     try:
+        alone: dict[str, object] = {
+            "--resume": resume,
+            "--output": output,
+            "--weights": weights,
+            "--folds": folds,
+            "--seeds": seeds,
+        }
+        alone |= {"--junit": junit, "--dry-run": dry_run, "--plot": plot}
+        _refuse_together("--deterministic-check compares trainings and leaves no run", deterministic_check, alone)
         _refuse_together("--junit reports the result of a training", junit, {"--dry-run": dry_run})
         others = {"--json": as_json, "--quiet": quiet, "--dry-run": dry_run}
         _refuse_together("--plot shows the curves of a training", plot, others)
@@ -117,6 +131,9 @@ def command(
             else:
                 raise UsageError("train needs a SPEC, or --resume RUN")
             first = todo[0].spec
+            if deterministic_check:
+                check_threads(first, threads, offline=offline, as_json=as_json)
+                return
             report.what, report.expectations = first.name, first.expect
             tell_warnings(first.warnings)
             start = None if weights is None else find_model(weights).file
@@ -140,7 +157,7 @@ def command(
         raise
 
 
-def _refuse_together(what: str, given: object, others: Mapping[str, bool]) -> None:
+def _refuse_together(what: str, given: object, others: Mapping[str, object]) -> None:
     """Raise UsageError if an option is given together with one of those that it can't be used with."""
     for name, also in others.items():
         if given and also:

@@ -1,7 +1,10 @@
 """OpenVINO's side of `benchmark --inference --against openvino`: a script that imports only how ONNX is built.
 
-It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`. OpenVINO computes in float32
-and on one batch at a time, as the others do; by itself it would choose bfloat16 where the processor has it.
+It uses the protocol of `torch_peer`; the network is described by `onnx.network.translate`. OpenVINO runs one batch at a
+time, as the others do.
+
+The variants are the described dtypes, each set explicitly: by itself OpenVINO would choose bfloat16 where the processor
+has it.
 """
 
 import json
@@ -14,14 +17,15 @@ import openvino
 from cnncli.interop.onnx.proto import built
 from cnncli.interop.peers.onnx_rounds import Rounds, drawn
 
-VARIANT = "float32"
+PRECISIONS = {"float32": "f32", "bf16": "bf16"}
+"""OpenVINO's names of dtypes."""
 
 
 class Runner(Rounds):
-    """Runs the network on random batches."""
+    """Runs the network in one dtype on random batches."""
 
-    def __init__(self, description: Mapping[str, Any]) -> None:
-        self.request = compiled(description).create_infer_request()
+    def __init__(self, description: Mapping[str, Any], dtype: str) -> None:
+        self.request = compiled(description, dtype).create_infer_request()
         super().__init__(description)
 
     def begin(self) -> None:
@@ -33,14 +37,14 @@ class Runner(Rounds):
             self.request.infer()
 
 
-def compiled(description: Mapping[str, Any]) -> Any:
+def compiled(description: Mapping[str, Any], dtype: str) -> Any:
     """Compile the network for batches of the description's size and its number of threads."""
     core = openvino.Core()
     model = core.read_model(built(description, drawn(description)).SerializeToString())
     model.reshape([description["batch_size"], *description["input_shape"]])
     options = {
         "INFERENCE_NUM_THREADS": description["threads"],
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": PRECISIONS[dtype],
         "PERFORMANCE_HINT": "LATENCY",
     }
     return core.compile_model(model, "CPU", options)
@@ -48,10 +52,11 @@ def compiled(description: Mapping[str, Any]) -> Any:
 
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
     """Serve requests until standard input is closed."""
-    runner = Runner(json.loads(sys.stdin.readline()))
-    answer({"version": openvino.__version__.partition("-")[0], "variants": [VARIANT]})
-    for _ in sys.stdin:
-        answer(runner.round())
+    description = json.loads(sys.stdin.readline())
+    runners = {dtype: Runner(description, dtype) for dtype in description["dtypes"]}
+    answer({"version": openvino.__version__.partition("-")[0], "variants": list(runners)})
+    for line in sys.stdin:
+        answer(runners[json.loads(line)].round())
 
 
 if __name__ == "__main__":

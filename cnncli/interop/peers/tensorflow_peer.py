@@ -3,13 +3,15 @@
 It trains with Keras' `fit`, and infers with the model as a compiled function. It uses the protocol of
 `torch_peer`; the network is described by `keras.network.translate`.
 
-The two variants are a step compiled by XLA, and a step as a TensorFlow graph.
+The variants, `DTYPE, WAY`, are a step compiled by XLA and a step as a TensorFlow graph, for each of the dtypes:
+float32, and bf16 through the policy mixed_bfloat16.
 """
 
 import json
 import os
 import sys
 from collections.abc import Callable, Mapping
+from itertools import product
 from time import perf_counter
 from typing import Any
 
@@ -21,14 +23,16 @@ import numpy as np
 import tensorflow
 
 COMPILED = {"graph": False, "xla": True}
+POLICIES = {"float32": "float32", "bf16": "mixed_bfloat16"}
 WARM_UP = 3
 
 
 class Runner:
     """Runs one variant of the network on random batches."""
 
-    def __init__(self, description: Mapping[str, Any], jit: bool) -> None:
+    def __init__(self, description: Mapping[str, Any], policy: str, jit: bool) -> None:
         self.batch = description["batch_size"]
+        keras.config.set_dtype_policy(policy)
         keras.utils.set_random_seed(0)
         image = keras.Input(tuple(description["input_shape"]))
         values = {"input": image}
@@ -98,7 +102,10 @@ def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
     description = json.loads(sys.stdin.readline())
     tensorflow.config.threading.set_intra_op_parallelism_threads(description["threads"])
     tensorflow.config.threading.set_inter_op_parallelism_threads(description["threads"])
-    runners = {name: Runner(description, jit) for name, jit in COMPILED.items()}
+    runners = {
+        f"{dtype}, {way}": Runner(description, POLICIES[dtype], jit)
+        for dtype, (way, jit) in product(description["dtypes"], COMPILED.items())
+    }
     answer({"version": tensorflow.__version__, "variants": list(runners)})
     for line in sys.stdin:
         answer(runners[json.loads(line)].round())

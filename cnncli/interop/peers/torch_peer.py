@@ -1,18 +1,21 @@
 """PyTorch's side of `benchmark --against torch`: a script in a separate process that imports no cnncli.
 
-The first line on standard input describes the network (`torch.network.translate`, with "mode", "batch_size", "threads"
-and the "seconds" of a round); the answer is `{"version", "variants"}`. Each further line names a variant; the script
-runs a round of training or inference steps and answers with `{"images", "seconds"}`. It exits at the end of input.
+The first line on standard input describes the network (`torch.network.translate`, with "mode", "batch_size", "threads",
+the "seconds" of a round, "dtypes" and "compile"); the answer is `{"version", "variants"}`. Each further line names a
+variant; the script runs a round of training or inference steps and answers with `{"images", "seconds"}`. It exits at
+the end of input.
 
-The variants are two memory formats of the same network: PyTorch's default and channels_last.
+The variants, `DTYPE, WAY`, are two memory formats of the same network, PyTorch's default and channels_last, for each of
+the dtypes: float32, and bf16 through autocast. With "compile", each also runs through torch.compile.
 """
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import reduce
+from itertools import product
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
@@ -54,24 +57,64 @@ class ChannelNorm(torch.nn.LayerNorm):  # type: ignore[misc]  # as above
 OWN = {"Scale": Scale, "ChannelNorm": ChannelNorm}
 
 
-class Runner:
-    """Runs the network in one memory format on random batches."""
+class Network(torch.nn.Module):  # type: ignore[misc]  # as above
+    """The described network."""
 
-    def __init__(self, description: Mapping[str, Any], memory_format: Any) -> None:
-        self.description, self.memory_format = description, memory_format
-        torch.manual_seed(0)
+    def __init__(self, nodes: Sequence[Mapping[str, Any]]) -> None:
+        super().__init__()
+        self.plan = [(node["name"], node["inputs"], node["join"]) for node in nodes]
         self.sequences = torch.nn.ModuleList(
-            torch.nn.Sequential(*(module(name)(**arguments) for name, arguments in node["modules"]))
-            for node in description["nodes"]
-        ).to(memory_format=memory_format)
-        self.start = {name: tensor.clone() for name, tensor in self.sequences.state_dict().items()}
+            torch.nn.Sequential(*(module(name)(**arguments) for name, arguments in node["modules"])) for node in nodes
+        )
+
+    def forward(self, x: Any) -> Any:
+        """Return the output for a batch."""
+        values = {"input": x}
+        for (name, inputs, join), sequence in zip(self.plan, self.sequences, strict=True):
+            output = values[name] = sequence(joined([values[name] for name in inputs], join))
+        return output
+
+
+def joined(inputs: Sequence[Any], join: str | int | None) -> Any:
+    """Combine the inputs of a node: by one of JOINS, or along an axis; a single one as it is."""
+    if join is None:
+        return inputs[0]
+    if join not in JOINS:
+        return torch.cat(inputs, join)
+    x = reduce(JOINS[join], inputs)
+    return x / len(inputs) if join == "average" else x
+
+
+class Variant(NamedTuple):
+    """A way to run the network: a dtype, a memory format, and whether it is compiled."""
+
+    dtype: str
+    form: str
+    compiled: bool
+
+    @property
+    def name(self) -> str:
+        """What the answers call it."""
+        return ", ".join([self.dtype, self.form, *(["compiled"] if self.compiled else [])])
+
+
+class Runner:
+    """Runs one variant of the network on random batches."""
+
+    def __init__(self, description: Mapping[str, Any], variant: Variant) -> None:
+        self.description, self.memory_format = description, FORMATS[variant.form]
+        self.bf16 = variant.dtype == "bf16"
+        torch.manual_seed(0)
+        self.network = Network(description["nodes"]).to(memory_format=self.memory_format)
+        self.forward = torch.compile(self.network) if variant.compiled else self.network
+        self.start = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
         self.trains = description["mode"] == "training"
-        self.sequences.train(self.trains)
+        self.network.train(self.trains)
         if self.trains:
             name, arguments = description["loss"]
             self.loss = getattr(torch.nn, name)(**arguments)
             name, arguments = description["optimizer"]
-            self.optimizer = getattr(torch.optim, name)(self.sequences.parameters(), **arguments)
+            self.optimizer = getattr(torch.optim, name)(self.network.parameters(), **arguments)
         self.begin()
         self.run(WARM_UP)
         self.steps = 1
@@ -80,7 +123,7 @@ class Runner:
 
     def begin(self) -> None:
         """Restore the initial weights, and set a new batch."""
-        self.sequences.load_state_dict(self.start)
+        self.network.load_state_dict(self.start)
         x = torch.rand(self.description["batch_size"], *self.description["input_shape"])
         self.x = x.to(memory_format=self.memory_format)
         if self.trains:
@@ -89,36 +132,33 @@ class Runner:
     def aim(self) -> None:
         """Draw new targets."""
         with torch.no_grad():
-            output = self.forward()
+            output = self.network(self.x)
         if self.description["targets"] == "classes":
             self.target = torch.randint(output.shape[1], (output.shape[0], *output.shape[2:]))
         else:
             self.target = torch.rand(output.shape)
 
-    def forward(self) -> Any:
-        """Return the output for the batch."""
-        values = {"input": self.x}
-        for node, sequence in zip(self.description["nodes"], self.sequences, strict=True):
-            inputs = [values[name] for name in node["inputs"]]
-            x = inputs[0]
-            if node["join"] in JOINS:
-                x = reduce(JOINS[node["join"]], inputs)
-                x = x / len(inputs) if node["join"] == "average" else x
-            elif node["join"] is not None:
-                x = torch.cat(inputs, node["join"])
-            output = values[node["name"]] = sequence(x)
-        return output
-
     def run(self, steps: int) -> None:
         """Run training or inference steps."""
-        with torch.inference_mode(not self.trains):
+        if self.trains:
             for _ in range(steps):
-                if self.trains:
-                    self.optimizer.zero_grad()
-                    self.loss(self.forward(), self.target).backward()
-                    self.optimizer.step()
-                else:
-                    self.forward()
+                self.train()
+            return
+        with torch.inference_mode(), self.autocast():  # one context for all steps: it casts the weights only once
+            for _ in range(steps):
+                self.forward(self.x)
+
+    def train(self) -> None:
+        """Run one training step."""
+        self.optimizer.zero_grad()
+        with self.autocast():
+            loss = self.loss(self.forward(self.x), self.target)
+        loss.backward()
+        self.optimizer.step()
+
+    def autocast(self) -> Any:
+        """Return a context that computes in bfloat16 where PyTorch recommends it, if the variant does."""
+        return torch.autocast("cpu", torch.bfloat16, enabled=self.bf16)
 
     def time(self, steps: int) -> float:
         """Return the seconds of `steps` steps."""
@@ -138,16 +178,19 @@ def module(name: str) -> Any:
     return OWN.get(name) or getattr(torch.nn, name)
 
 
+def variants(description: Mapping[str, Any]) -> Iterator[Variant]:
+    """Return the variants of the described network; a memory format is of images."""
+    forms = FORMATS if len(description["input_shape"]) == 3 else ("default",)
+    for compiled, dtype, form in product((False, True), description["dtypes"], forms):
+        if not compiled or description["compile"]:
+            yield Variant(dtype, form, compiled)
+
+
 def main(answer: Callable[[Mapping[str, Any]], None]) -> None:
     """Serve requests until standard input is closed."""
     description = json.loads(sys.stdin.readline())
     torch.set_num_threads(description["threads"])
-    images = len(description["input_shape"]) == 3
-    runners = {
-        name: Runner(description, memory_format)
-        for name, memory_format in FORMATS.items()
-        if images or name == "default"
-    }
+    runners = {variant.name: Runner(description, variant) for variant in variants(description)}
     answer({"version": torch.__version__, "variants": list(runners)})
     for line in sys.stdin:
         answer(runners[json.loads(line)].round())

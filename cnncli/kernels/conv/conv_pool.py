@@ -11,9 +11,10 @@ from numba import njit, types
 
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, POOLED, VECTORS, pool
-from cnncli.kernels.jit.dtypes import bytes_of
+from cnncli.kernels.jit.dtypes import bytes_of, dtype_of_sums
 from cnncli.kernels.jit.intrinsics import clear, copy
 from cnncli.kernels.jit.runtime import SPAN, Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.vector import storage
 from cnncli.kernels.vector.lanes import LINE
 
 BAND = 24 << 10
@@ -85,7 +86,7 @@ def _wide(kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
 
 def band_rows(x: Tensor, kernel: Tensor, pooled: Tensor, geometry: Geometry) -> int:
     """Return the pooled rows per band: its part of the image has at most BAND bytes, the band at least LEAST pixels."""
-    line = _wide(kernel, pooled, geometry) * x.shape[3] * bytes_of(x.dtype)
+    line = _wide(kernel, pooled, geometry) * x.shape[3] * bytes_of(dtype_of_sums(x.dtype))
     rows = ((BAND // line - kernel.shape[0]) // geometry.strides[0] + 1) // 2
     return min(pooled.shape[1], max(rows, -(-LEAST // pooled.shape[2])))
 
@@ -109,7 +110,7 @@ def plan(
     """
     wide = _wide(kernel, pooled, geometry)
     needed = _needed(pooled.shape[1] if whole else rows, kernel, geometry)
-    image = (needed + DENSE[0]) * wide * x.shape[3] * bytes_of(x.dtype) + 2 * LINE
+    image = (needed + DENSE[0]) * wide * x.shape[3] * bytes_of(dtype_of_sums(x.dtype)) + 2 * LINE
     sizes = [up(size, LINE) for size in (image, (rows * pooled.shape[2] + POOLED) * 8, *areas.values())]
     base, step = scratch.per_thread(sum(sizes))
     values = (*x.shape, *pooled.shape[1:], *kernel.shape[:2], *geometry.strides, *geometry.padding)
@@ -169,18 +170,23 @@ def arrange_worker(real):
 
 
 @njit(inline="always")
-def copy_band(p, image, first, last, target, item):
-    """Copy the image part read by pooled rows first … last-1 to `target`, with zeros outside the image."""
-    pixel = p.channels * item
-    length, before, inside = p.wide * pixel, p.left * pixel, min(p.width, p.wide - p.left) * pixel
+def copy_band(p, image, first, last, target, sizes, real):
+    """Copy the image part read by pooled rows first … last-1 to `target`, with zeros outside the image.
+
+    sizes: the bytes of a number as it is stored and as it is computed with.
+    """
+    item, cell = sizes
+    pixel, inside = p.channels * cell, min(p.width, p.wide - p.left)
+    length, before, after = p.wide * pixel, p.left * pixel, (p.wide - p.left - inside) * pixel
     for r in range((2 * (last - first) - 1) * p.sy + p.kh):
         y = 2 * first * p.sy - p.top + r
         if y < 0 or y >= p.height:
             clear(target, length)
         else:
             clear(target, before)
-            copy(target + before, p.x + (image * p.height + y) * p.width * pixel, inside)
-            clear(target + before + inside, length - before - inside)
+            x = p.x + (image * p.height + y) * p.width * p.channels * item
+            storage.read(target + before, x, inside * p.channels, real)
+            clear(target + length - after, after)
         target += length
 
 
@@ -210,7 +216,7 @@ def forward_worker(real):
         for unit in range(start, stop):
             image, first = unit // p.bands, unit % p.bands * p.band
             last = min(p.rows, first + p.band)
-            copy_band(p, image, first, last, base, item)
+            copy_band(p, image, first, last, base, (item, item), real)
             places = find_places(p, base, base + p.places, item)
             count = (last - first) * p.columns
             for i in range(POOLED):

@@ -13,7 +13,8 @@ from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.pool_blocks import DENSE, DROPPED, combine_row, combine_rows, masked, masked_sum, passing, sort
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import clear, copy
-from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, fields, images, view, worker
+from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
+from cnncli.kernels.vector import storage
 from cnncli.kernels.vector.lanes import LINE
 
 HIGH, WIDE, DEEP = DENSE
@@ -33,10 +34,11 @@ def grad_weight(
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in kernel and bias, summed over the batch.
 
-    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, from `forward`; out: (kh, kw, C, F); bias: (F,).
+    x: real (N, H, W, C); grad: (N, PH, PW, F); winner: uint8, from `forward`; out: (kh, kw, C, F); bias: (F,). x and
+    grad may both be bfloat16; out and bias are not.
     """
     kh, kw, channels, filters = out.shape
-    run, item = kw * channels, bytes_of(x.dtype)
+    run, item = kw * channels, bytes_of(out.dtype)
     lanes = LINE // item
     few = kh * run <= FEW
     tile = DEEP * lanes
@@ -47,7 +49,7 @@ def grad_weight(
         padded, across = up(filters, tile), up(run, lanes)
         part, strides = filters * kh * across + padded, (across, 1, kh * across)
     parts = in_lanes(x.shape[0], out.size)
-    total = take(scratch, x.dtype, part)
+    total = take(scratch, out.dtype, part)
     target, after = partial_sums(total, parts, scratch)
     rows = band_rows(x, out, grad, geometry)
     pixels = rows * grad.shape[2]
@@ -90,11 +92,12 @@ def grad_input(
 ) -> list[Step]:
     """The adjoint of `conv_pool.forward` in x. grad: real (N, PH, PW, F); winner: uint8, from `forward`.
 
-    kernel: (kh, kw, C, F); out: (N, H, W, C). A non-finite gradient may also propagate to neighbouring pixels.
+    kernel: (kh, kw, C, F); out: (N, H, W, C). grad and out may both be bfloat16. A non-finite gradient may also
+    propagate to neighbouring pixels.
     """
     kh, kw, channels, filters = kernel.shape
-    run = up(kw * channels, LINE // bytes_of(grad.dtype))
-    packed = take(scratch, grad.dtype, filters, kh, run)
+    run = up(kw * channels, LINE // bytes_of(kernel.dtype))
+    packed = take(scratch, kernel.dtype, filters, kh, run)
     pack = arranged(kernel, packed, (1, kw * channels * filters, filters), limit=kw * channels)
     rows = min(grad.shape[1], max(1, LIST // (grad.shape[2] * min(filters, BLOCK))))
     size = (4 * rows * grad.shape[2] + 1) * min(filters, BLOCK)
@@ -106,7 +109,7 @@ def grad_input(
         rows,
         scratch,
         whole=True,
-        factors=size * bytes_of(grad.dtype),
+        factors=size * bytes_of(kernel.dtype),
         offsets=size * 4,
         counts=4 * rows * grad.shape[2] * 4,
     )
@@ -147,7 +150,9 @@ def weight_worker(real, kind):
     positions with a gradient are accumulated: (filters, kh, run).
     """
     item, few = real.bitwidth // 8, kind == "dense"
-    lanes = LINE // item
+    sums = computed(real)
+    cell = sums.bitwidth // 8
+    lanes = LINE // cell
     width = DEEP * lanes
 
     def weight(parameters, start, stop, thread):
@@ -156,27 +161,27 @@ def weight_worker(real, kind):
         start, stop, left = start - tile * p.batch, stop - tile * p.batch, tile * width
         part, begun = start // p.lane, start % p.lane > 0
         right = min(p.filters, left + width)
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
-        patch = p.sx * p.channels * item, p.sy * row, row
-        out, depth = p.out + part * p.part * item, p.kh * p.run * item
-        bias = out + (p.part - p.padded + left) * item
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * cell
+        patch = p.sx * p.channels * cell, p.sy * row, row
+        out, depth = p.out + part * p.part * cell, p.kh * p.run * cell
+        bias = out + (p.part - p.padded + left) * cell
         offsets, factors = base + p.offsets, base + p.factors
-        find_places(p, base, base + p.places, item)
+        find_places(p, base, base + p.places, cell)
         if not begun:
             if few:
                 for unit in range(p.part // p.padded - 1):
-                    clear(out + (unit * p.padded + left) * item, width * item)
+                    clear(out + (unit * p.padded + left) * cell, width * cell)
             else:
                 clear(out + left * depth, (right - left) * depth)
-            clear(bias, width * item)
+            clear(bias, width * cell)
         if not few:
             cells = view(base + p.cells, DROPPED + 1, types.int64)
-            for cell in range(DROPPED + 1):
-                cells[cell] = (cell & 1) * patch[0] + (cell >> 1) * patch[1] - base
+            for n in range(DROPPED + 1):
+                cells[n] = (n & 1) * patch[0] + (n >> 1) * patch[1] - base
         for image in range(start, stop):
             for first in range(0, p.rows, p.band):
                 last = min(p.rows, first + p.band)
-                copy_band(p, image, first, last, base, item)
+                copy_band(p, image, first, last, base, (item, cell), real)
                 count, pixel = (last - first) * p.columns, (image * p.rows + first) * p.columns
                 pixels = whole_vectors(p, base, pixel, count, left, width, item)
                 masked_sum(bias, pixels, real)
@@ -184,16 +189,16 @@ def weight_worker(real, kind):
                     # Reload addresses from the block: as variables they would cause sums to be spilled.
                     for i in range(0, p.kh, HIGH):
                         for k in range(0, p.run, WIDE):
-                            step = p.padded * item
-                            target = out + (i * p.run + k) * step + left * item, p.run * step, step
-                            masked(target, base + p.places, i * row + k * item, pixels, patch, real)
+                            step = p.padded * cell
+                            target = out + (i * p.run + k) * step + left * cell, p.run * step, step
+                            masked(target, base + p.places, i * row + k * cell, pixels, patch, real)
                 else:
                     for f in range(left, right):
                         element, tables = pixel * p.filters + f, (base + p.places, base + p.cells)
                         grad, winner = p.grad + element * item, p.winner + element
                         n = passing((offsets, factors), tables, grad, winner, p.filters, count, real)
-                        filter_out, terms = (out + f * depth, p.run * item), (offsets, factors, n)
-                        combine_rows(filter_out, (base, row), terms, p.kh, p.run // lanes, real)
+                        filter_out, terms = (out + f * depth, p.run * cell), (offsets, factors, n)
+                        combine_rows(filter_out, (base, row), terms, p.kh, p.run // lanes, sums)
 
     return weight
 
@@ -201,16 +206,17 @@ def weight_worker(real, kind):
 @worker(INPUT)
 def input_worker(real):
     """Process some images: sort gradients by pixel and winner, then apply one kernel row at a time (fits in L1)."""
-    item = real.bitwidth // 8
-    lanes = LINE // item
+    item, sums = real.bitwidth // 8, computed(real)
+    cell = sums.bitwidth // 8
+    lanes = LINE // cell
 
     def spread(parameters, start, stop, thread):
         p = fields(parameters, INPUT)
-        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * item
+        base, row = p.scratch + thread * p.scratch_step, p.wide * p.channels * cell
         needed = (2 * p.rows - 1) * p.sy + p.kh
-        beside, below = p.sx * p.channels * item, p.sy * row
-        line = p.run * item
-        places = find_places(p, base, base + p.places, item)
+        beside, below = p.sx * p.channels * cell, p.sy * row
+        line = p.run * cell
+        places = find_places(p, base, base + p.places, cell)
         counts = view(base + p.counts, 4 * p.band * p.columns, types.int32)
         offsets, factors = base + p.offsets, base + p.factors
         for image in range(start, stop):
@@ -224,27 +230,27 @@ def input_worker(real):
                     for q in range(count):
                         # Dropped elements are overwritten by those of the next pixel.
                         place, element = 4 * q * block, (pixel + q) * p.filters + f
-                        lists = offsets + place * 4, factors + place * item
+                        lists = offsets + place * 4, factors + place * cell
                         seen = sort(lists, p.grad + element * item, p.winner + element, p.kh * line, block, real)
-                        for cell in range(4):
-                            counts[4 * q + cell] = seen >> (12 * cell) & 0xFFF
+                        for n in range(4):
+                            counts[4 * q + n] = seen >> (12 * n) & 0xFFF
                     for i in range(p.kh):
                         for vector in range(0, p.run // lanes, PASS):
                             source = kernel + i * line + vector * LINE, 0
                             for q in range(count):
-                                for cell in range(4):
-                                    place, passed = (4 * q + cell) * block, counts[4 * q + cell]
+                                for n in range(4):
+                                    place, passed = (4 * q + n) * block, counts[4 * q + n]
                                     if passed == 0:
                                         continue
-                                    out = places[q] + shift + (cell & 1) * beside + (cell >> 1) * below + i * row
-                                    terms = offsets + place * 4, factors + place * item, passed
+                                    out = places[q] + shift + (n & 1) * beside + (n >> 1) * below + i * row
+                                    terms = offsets + place * 4, factors + place * cell, passed
                                     vectors = min(PASS, p.run // lanes - vector)
-                                    combine_row((out + vector * LINE, 0), source, terms, 1, vectors, real)
-            width, inside = p.width * p.channels * item, min(p.width, p.wide - p.left) * p.channels * item
+                                    combine_row((out + vector * LINE, 0), source, terms, 1, vectors, sums)
+            width, inside = p.width * p.channels, min(p.width, p.wide - p.left) * p.channels
             for y in range(p.height):
-                out, r = p.out + (image * p.height + y) * width, y + p.top
+                out, r = p.out + (image * p.height + y) * width * item, y + p.top
                 reached = inside if r < needed else 0
-                copy(out, base + r * row + p.left * p.channels * item, reached)
-                clear(out + reached, width - reached)
+                storage.write(out, base + r * row + p.left * p.channels * cell, reached, real)
+                clear(out + reached * item, (width - reached) * item)
 
     return spread

@@ -5,6 +5,8 @@ separate chain. Related arguments are passed as tuples of addresses, strides in 
 
     patch: the distances to the patch on the right, to the one below and to the next row of the image
     pixels: how many rows of gradients, the first gradient, the distance to the next row, the first winner (uint8), too
+
+Gradients are read as they are stored; images, sums and terms are of the real that is computed in.
 """
 
 from collections.abc import Sequence
@@ -131,22 +133,23 @@ def masked(
     """
     (out, out_row, out_step), (count, grad, grad_step, winner, winner_step) = target, pixels
     right, below, row = patch
-    high, wide, vectors = DENSE
-    elements = [(i, k, v) for i in range(high) for k in range(wide) for v in range(vectors)]
+    high, across, vectors = DENSE
+    wide = code.wide
+    elements = [(i, k, v) for i in range(high) for k in range(across) for v in range(vectors)]
     targets = [out + out_row * i + out_step * k + v * LINE for i, k, v in elements]
-    totals = _sums(code, targets)
+    totals = _sums(wide, targets)
     with code.loop(count) as q:
         place = code.number(places, q, WORD) + shift
         grads, winners = grad + q * grad_step, winner + q * winner_step
-        values = [code.load(grads + v * LINE) for v in range(vectors)]
+        values = [code.load(grads, v * code.lanes) for v in range(vectors)]
         labels = [code.load(winners + v * code.lanes, scalar=BYTE) for v in range(vectors)]
         for cell, offset in enumerate([code.word(0), right, below, right + below]):
             parts = [value.where(label.same(cell), 0.0) for value, label in zip(values, labels, strict=True)]
             start = place + offset
             for (i, k, v), total in zip(elements, totals, strict=True):
-                x = code.full(code.number(start + row * i + k * code.item))
+                x = wide.full(wide.number(start + row * i + k * wide.item))
                 total.set(x.fma(parts[v], total.get()))
-    _written(code, totals, targets)
+    _written(wide, totals, targets)
 
 
 @emitted()
@@ -154,13 +157,13 @@ def masked_sum(code: Code, out: Vector, pixels: list[Vector]) -> None:
     """out += Σ grad where a cell has won, for DENSE's vectors."""
     count, grad, grad_step, winner, winner_step = pixels
     targets = [out + v * LINE for v in range(DENSE[2])]
-    totals = _sums(code, targets)
+    totals = _sums(code.wide, targets)
     with code.loop(count) as q:
         grads, winners = grad + q * grad_step, winner + q * winner_step
         for v, total in enumerate(totals):
             cells = code.load(winners + v * code.lanes, scalar=BYTE)
-            total.set(total.get() + code.load(grads + v * LINE).where(cells < DROPPED, 0.0))
-    _written(code, totals, targets)
+            total.set(total.get() + code.load(grads, v * code.lanes).where(cells < DROPPED, 0.0))
+    _written(code.wide, totals, targets)
 
 
 @emitted(types.intp)
@@ -181,7 +184,7 @@ def passing(
         place = code.number(places, q, WORD) + code.number(cells, cell, WORD)
         value = code.number(grad, at)
         code.store(place.narrowed(INT), offsets, n)
-        code.store(value, factors, n)
+        code.wide.store(value, factors, n)
         found.set(n + (cell < DROPPED).widened(WORD))
         position.set(at + step)
     return found.get()
@@ -201,7 +204,7 @@ def sort(code: Code, terms: list[Vector], grad: Vector, winner: Vector, step: Ve
         shift, counts, number = cell * 12, seen.get(), offset.get()
         n = cell * count + (counts.high(shift) & 0xFFF)
         code.store(number.narrowed(INT), offsets, n)
-        code.store(value, factors, n)
+        code.wide.store(value, factors, n)
         seen.set(counts + (code.word(1) << shift))
         offset.set(number + step)
     return seen.get()

@@ -1,21 +1,27 @@
 """Breakdown of the time of a training step by kind of operation, now and before."""
 
+from shlex import join
 from typing import Any
 
 from cnncli.report.benchmarks.figures import Figures, commands, rate, share, table
-from cnncli.report.benchmarks.rates import LARGE, disturbance
+from cnncli.report.benchmarks.rates import LARGE, SIDE, WIDE, Match, disturbance
 from cnncli.report.benchmarks.runs import benchmark
 
-SPECS = ("mnist", "resnet20", "mobilenet_small")
+CASES = {
+    match.spec: match
+    for match in (
+        Match("mnist", LARGE),
+        Match("resnet20", LARGE),
+        Match("mobilenet_small", LARGE),
+        Match("networks/resnet18", WIDE),
+        Match("networks/mobilenetv2", WIDE, side=SIDE),
+    )
+}
 
 
 def measure(rounds: int) -> Figures:
     """{"now": {spec: sums}}. What stands beside it as "before", with its "commit", is never measured anew."""
-    return {
-        "now": {
-            spec: sums(benchmark(f"configs/{spec}.yaml", "--batch-size", str(LARGE), rounds=rounds)) for spec in SPECS
-        }
-    }
+    return {"now": {spec: sums(benchmark(*match.arguments, rounds=rounds)) for spec, match in CASES.items()}}
 
 
 def sums(document: Figures) -> dict[str, Any]:
@@ -31,13 +37,13 @@ def sums(document: Figures) -> dict[str, Any]:
 def render(figures: Figures) -> list[str]:
     """A table for each spec, the longest first; what is done only before or only now has a dash on the other side."""
     before = figures.get("before", {"commit": "", "specs": {}})
-    lines = commands(*(f"cnncli benchmark configs/{spec}.yaml --batch-size {LARGE}" for spec in figures["now"]))
+    lines = commands(*(f"cnncli benchmark {join(CASES[spec].arguments)}" for spec in figures["now"]))
     for spec, now in figures["now"].items():
         then = before["specs"].get(spec, {"kinds": {}})
         rates = f"{rate(now['images_per_second'])} images/s"
         if then["kinds"]:
             rates += f"; {rate(then['images_per_second'])} before, at {before['commit']}"
-        lines += [f"### {spec}", "", f"Whole steps: {rates}.", "", *_kinds(then["kinds"], now["kinds"])]
+        lines += [f"### {CASES[spec].title}", "", f"Whole steps: {rates}.", "", *_kinds(then["kinds"], now["kinds"])]
         lines += disturbance([now])
         if warned := disturbance([then]):
             lines += ["Before: " + warned[0][0].lower() + warned[0][1:], ""]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cnncli.report.benchmarks.figures import Figures, commands, table
 from cnncli.report.benchmarks.runs import output
+from cnncli.report.tables.machine_facts import WAYS
 
 PACKAGES = (
     "cnncli",
@@ -21,11 +22,12 @@ PACKAGES = (
     "openvino",
 )
 PEAK = "from cnncli.kernels.jit.peak import peak; print(max(peak({threads}) for _ in range({rounds})))"
+WAY = "from cnncli.kernels.gemm.bfloat16 import way; print(way())"
 GIGA = 1e9
 
 
 def measure(rounds: int) -> Figures:
-    """Names, sizes and versions; FLOP/s of multiply-adds on 1 and 2 threads."""
+    """Names, sizes and versions; FLOP/s of multiply-adds on 1 and 2 threads; how bfloat16 is multiplied."""
     return {
         "cpu": _field(Path("/proc/cpuinfo"), "model name") or platform.machine(),
         "cores": os.cpu_count(),
@@ -36,6 +38,7 @@ def measure(rounds: int) -> Figures:
         "python": platform.python_version(),
         "packages": {name: found for name in PACKAGES if (found := _version(name))},
         "peak": {str(n): float(output("-c", PEAK.format(threads=n, rounds=rounds))) for n in (1, 2)},
+        "bfloat16": output("-c", WAY).strip(),
     }
 
 
@@ -53,6 +56,7 @@ def render(figures: Figures) -> list[str]:
         ("Python", figures["python"]),
         ("Packages", packages),
         ("Peak of float32 multiply-adds", f"{peaks}, in GFLOP/s"),
+        *([("bfloat16", WAYS[figures["bfloat16"]])] if "bfloat16" in figures else []),
     ]
     command = 'python -c "from cnncli.kernels.jit.peak import peak; print(peak(1), peak(2))"'
     return [*commands(command), *table(["", ""], rows)]

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from cnncli.report.benchmarks import breakdown, data, growth, machine, processes, rates
+from cnncli.report.benchmarks import breakdown, data, growth, machine, narrow, processes, rates
 from cnncli.report.benchmarks.figures import Figures
 
 COMMAND = "python -m cnncli.report.benchmarks docs"
@@ -40,6 +40,19 @@ SECTIONS = {
         rates.measure_inference,
         rates.render_inference,
     ),
+    "bf16": Section(
+        "Training in bfloat16",
+        "Training steps with `--dtype bf16`: against our own float32, as the gain, and against the faster of PyTorch's "
+        "float32 and its bf16 autocast.",
+        narrow.measure_training,
+        narrow.render_training,
+    ),
+    "bf16_inference": Section(
+        "Inference in bfloat16",
+        "The same of inference, against OpenVINO in float32 and in bfloat16.",
+        narrow.measure_inference,
+        narrow.render_inference,
+    ),
     "share": Section(
         "Share of the peak",
         "FLOPs of a whole training step, counted as if nothing were skipped, held against the most multiply-adds that "
@@ -63,9 +76,9 @@ SECTIONS = {
     "processes": Section("Start and memory", "Of whole processes, in turns.", processes.measure, processes.render),
     "breakdown": Section(
         "Where the time goes",
-        "A training step of 128 images by kind of operation, added over the layers. Each operation is timed alone, on "
-        "the whole batch; a real step takes portions of the batch through several of them and is shorter than their "
-        "sum.",
+        "A training step of 128 images (of 224 × 224 and 160 × 160 pixels: 16) by kind of operation, added over the "
+        "layers. Each operation is timed alone, on the whole batch; a real step takes portions of the batch through "
+        "several of them and is shorter than their sum.",
         breakdown.measure,
         breakdown.render,
     ),

@@ -1,7 +1,8 @@
 """Throughput: training and inference compared with peers, share of the peak, one and two threads."""
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from shlex import join
 from statistics import median
 from typing import Any, NamedTuple
 
@@ -14,28 +15,40 @@ SHARE = Goal(65, 80, unit="%")
 SCALING = Goal(1.75)
 SCALED = ("mnist", "vgg_small", "resnet20", "mobilenet_small")
 LARGE = 128
+WIDE, SIDE = 16, 160
+"""Images in a batch of the networks for 224 × 224 pixels, and the height and width of MobileNetV2's here."""
 MICRO = 1e6
 DISTURBANCE = 0.2
 """CPUs, kept busy by others, from which on figures are to be doubted: the same of which `cnncli benchmark` warns."""
 
 
 class Match(NamedTuple):
-    """A spec of `configs/` at a batch size, and for each opponent what our images a second are to be of its."""
+    """A spec of `configs/` at a batch size, and for each opponent what our images a second are to be of its.
+
+    `side`: the height and width of the images, where they are not the spec's.
+    """
 
     spec: str
     batch_size: int
-    goals: dict[str, Goal]
+    goals: Mapping[str, Goal] = {}
+    side: int | None = None
 
     @property
     def arguments(self) -> list[str]:
         """Those of `cnncli benchmark`."""
-        against = ",".join(self.goals)
-        return [f"configs/{self.spec}.yaml", "--batch-size", str(self.batch_size), "--against", against]
+        changed = ["--set", f"model.input_shape=[{self.side}, {self.side}, 3]"] if self.side else []
+        against = ["--against", ",".join(self.goals)] if self.goals else []
+        return [f"configs/{self.spec}.yaml", *changed, "--batch-size", str(self.batch_size), *against]
+
+    @property
+    def title(self) -> str:
+        """What the page calls it."""
+        return f"{self.spec}, {self.side} × {self.side}" if self.side else self.spec
 
     @property
     def key(self) -> str:
         """What it is called in the measurements."""
-        return f"{self.spec}-{self.batch_size}"
+        return f"{self.spec}{f'@{self.side}' if self.side else ''}-{self.batch_size}"
 
 
 TRAINING = (
@@ -46,16 +59,18 @@ TRAINING = (
     Match("resnet20", LARGE, {"torch": Goal(1.4, 1.8)}),
     Match("mobilenet_small", 32, {"torch": Goal(2, 3)}),  # the spec's own
     Match("mobilenet_small", LARGE, {"torch": Goal(2, 3)}),
+    Match("networks/resnet18", WIDE, {"torch": Goal(1.8)}),
+    Match("networks/mobilenetv2", WIDE, {"torch": Goal(2.5)}, side=SIDE),
 )
 INFERENCE = tuple(
-    Match(spec, size, {"onnxruntime": Goal(1.2, 1.5)})
-    for spec, batch in (
-        ("mnist", 256),
-        ("resnet20", 256),
-        ("mobilenet_small", 256),
-        ("vgg_small", 256),
-        ("networks/resnet18", 16),
-        ("networks/mobilenetv2", 16),
+    Match(spec, size, {"onnxruntime": Goal(1.2, 1.5)}, side)
+    for spec, batch, side in (
+        ("mnist", 256, None),
+        ("resnet20", 256, None),
+        ("mobilenet_small", 256, None),
+        ("vgg_small", 256, None),
+        ("networks/resnet18", WIDE, None),
+        ("networks/mobilenetv2", WIDE, SIDE),
     )
     for size in (batch, 1)
 )
@@ -108,9 +123,7 @@ def keep_rates(figures: Figures, machine: str) -> None:
 
 def measure_share(rounds: int) -> Figures:
     """What `cnncli benchmark` says of vgg_small, alone on the machine."""
-    return {
-        "vgg_small": _without_layers(benchmark("configs/vgg_small.yaml", "--batch-size", str(LARGE), rounds=rounds))
-    }
+    return {"vgg_small": without_layers(benchmark("configs/vgg_small.yaml", "--batch-size", str(LARGE), rounds=rounds))}
 
 
 def render_share(figures: Figures) -> list[str]:
@@ -131,7 +144,7 @@ def measure_threads(rounds: int) -> Figures:
         for _ in range(rounds):
             for threads, said in turns.items():
                 options = ("--batch-size", str(LARGE), "--threads", threads)
-                said.append(_without_layers(benchmark(f"configs/{spec}.yaml", *options, rounds=1)))
+                said.append(without_layers(benchmark(f"configs/{spec}.yaml", *options, rounds=1)))
         found[spec] = turns
     return found
 
@@ -159,7 +172,7 @@ def disturbance(documents: Iterable[Figures]) -> list[str]:
 
 
 def _measure(matches: tuple[Match, ...], options: tuple[str, ...], rounds: int) -> Figures:
-    return {match.key: _without_layers(benchmark(*match.arguments, *options, rounds=rounds)) for match in matches}
+    return {match.key: without_layers(benchmark(*match.arguments, *options, rounds=rounds)) for match in matches}
 
 
 def _render(
@@ -169,13 +182,13 @@ def _render(
     for match in matches:
         if (found := figures.get(match.key)) is None:
             continue
-        shown.append(f"cnncli benchmark {' '.join(match.arguments)}{options}")
+        shown.append(f"cnncli benchmark {join(match.arguments)}{options}")
         for name, goal in match.goals.items():
             theirs = found["against"][name]
             compared = [formatted(found["images_per_second"]), TITLES[name], formatted(theirs["images_per_second"])]
             least, most = theirs["ratio_range"]
             ratio = [times(theirs["ratio"]), f"{least:.2f} – {most:.2f}"]
-            rows.append([match.spec, str(match.batch_size), *compared, *ratio, *goal.cells(theirs["ratio"])])
+            rows.append([match.title, str(match.batch_size), *compared, *ratio, *goal.cells(theirs["ratio"])])
     columns = ["network", ">batch", f">cnncli, {unit}", "against", f">{unit}", ">ratio", ">in a round", ">goal"]
     return [*commands(*shown), *table([*columns, ">stretch"], rows), *disturbance(figures.values())]
 
@@ -184,5 +197,6 @@ def _ratio(one: list[Any], two: list[Any], key: str) -> float:
     return float(median(second[key] / first[key] for first, second in zip(one, two, strict=True)))
 
 
-def _without_layers(document: dict[str, Any]) -> dict[str, Any]:
+def without_layers(document: dict[str, Any]) -> dict[str, Any]:
+    """What `cnncli benchmark` says, without its operations."""
     return {key: value for key, value in document.items() if key != "layers"}

@@ -18,6 +18,7 @@ from cnncli.report.html.trained import Trained
 from cnncli.report.pictures.figures import LineChart
 from cnncli.report.plots.curves import History, curves, rates
 from cnncli.report.terminal.figures import figure
+from cnncli.spec.expected import expected_figures
 from cnncli.training.runs.past_runs import SPEC
 
 MOST_EPOCHS = 200
@@ -109,12 +110,12 @@ def _facts(run: Trained) -> Iterator[Fact]:
 def _verdicts(run: Trained) -> list[Verdict]:
     if run.spec is None:
         return []
-    figures = measured(run)
+    figures = {**expected_figures(run.spec, run.history, run.sizes.get("train")), **measured(run)}
     return [
         Verdict(
             str(one),
-            figure(figures[one.figure]) if one.figure in figures else "–",
-            None if run.unjudged or one.figure not in figures else one.holds(figures[one.figure]),
+            figure(figures[one.reads]) if one.reads in figures else "–",
+            None if run.unjudged or one.reads not in figures else one.holds(figures[one.reads]),
         )
         for one in run.spec.expect
     ]

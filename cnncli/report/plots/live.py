@@ -28,15 +28,18 @@ class LiveCurves:
 
     def lines(self, width: int, height: int, *, colored: bool) -> Sequence[str]:
         """The loss, and on a wide terminal the first metric beside it; nothing before the second epoch."""
-        charts = curves([History("", self.epochs)])[: 2 if width >= WIDE else 1]
-        if len(self.epochs) < 2 or not charts:
-            return []
-        each = (width - GAP * (len(charts) - 1)) // len(charts)
-        high = max(LOWEST, min(HIGHEST, height))
-        parts = [chart_lines(chart, each, high, colored=colored) for chart in charts]
-        return [
-            "".join(_padded(line, each + GAP) for line in row).rstrip() for row in zip_longest(*parts, fillvalue="")
-        ]
+        return side_by_side([History("", self.epochs)], width, height, colored=colored)
+
+
+def side_by_side(histories: Sequence[History], width: int, height: int, *, colored: bool) -> Sequence[str]:
+    """The loss, and on a wide terminal the first metric beside it; nothing where no run has two epochs."""
+    charts = curves(histories)[: 2 if width >= WIDE else 1]
+    if not charts or all(len(history.epochs) < 2 for history in histories):
+        return []
+    each = (width - GAP * (len(charts) - 1)) // len(charts)
+    high = max(LOWEST, min(HIGHEST, height))
+    parts = [chart_lines(chart, each, high, colored=colored) for chart in charts]
+    return ["".join(_padded(line, each + GAP) for line in row).rstrip() for row in zip_longest(*parts, fillvalue="")]
 
 
 def _padded(line: str, width: int) -> str:

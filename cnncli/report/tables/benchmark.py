@@ -20,13 +20,14 @@ DISTURBANCE = 0.2
 class Benchmark:
     """Results of a benchmark.
 
-    `peak`: FLOP/s of bare multiply-adds on as many threads. `others`: the CPUs that other processes kept busy
-    meanwhile, None where that is not known.
+    `dtype`: a value of --dtype. `peak`: FLOP/s of bare float32 multiply-adds on as many threads. `others`: the CPUs
+    that other processes kept busy meanwhile, None where that is not known.
     """
 
     name: str
     mode: Mode
     batch_size: int
+    dtype: str
     threads: int
     peak: float
     timed: Sequence[Timed]
@@ -54,6 +55,7 @@ class Benchmark:
         return {
             "mode": self.mode,
             "batch_size": self.batch_size,
+            "dtype": self.dtype,
             "threads": self.threads,
             "peak_gflops": round(self.peak / 1e9, 2),
             "gflops": round(self.flops_per_second / 1e9, 2),
@@ -65,6 +67,7 @@ class Benchmark:
                     "version": duel.version,
                     "variant": duel.variant,
                     "images_per_second": round(duel.images_per_second, 1),
+                    "variants": {variant: round(speed, 1) for variant, speed in duel.variants.items()},
                     "ratio": round(duel.ratio, 3),
                     "ratio_range": [round(duel.least, 3), round(duel.most, 3)],
                 }
@@ -76,7 +79,9 @@ class Benchmark:
         """The table and its closing lines; without colour where `file` is no terminal or NO_COLOR is set."""
         console = console_on(file)
         cores = f"{self.threads} thread{'s' * (self.threads > 1)}"
-        title = f"{self.name} · {self.mode} · batch {self.batch_size} · {cores} · peak {self.peak / 1e9:.0f} GFLOP/s"
+        narrow = "" if self.dtype == "float32" else f"{self.dtype} · "
+        work = f"{self.name} · {self.mode} · batch {self.batch_size} · {narrow}{cores}"
+        title = f"{work} · peak {self.peak / 1e9:.0f} GFLOP/s"
         heads = ["Layer", "Operation", "Pass", "Time", f"Of {STEP[self.mode]}", "GFLOP/s", "Of peak", "GB/s"]
         total = sum(seconds for _, seconds in self.timed)
         print_table(console, title, heads, [self._cells(timed, total) for timed in self.timed], range(3))
@@ -100,6 +105,11 @@ class Benchmark:
                 f"{name} {duel.version} ({duel.variant}): {self._speed(duel.images_per_second)}; "
                 f"cnncli does {duel.ratio:.2f} × as many (from {duel.least:.2f} to {duel.most:.2f} × in a round)"
             )
+            others = [
+                f"{speed:,.0f} ({variant})" for variant, speed in duel.variants.items() if variant != duel.variant
+            ]
+            if others:
+                lines.append(f"{name} in other ways, images/s: {' · '.join(others)}")
         return lines
 
     def _seconds(self, direction: Direction) -> list[float]:

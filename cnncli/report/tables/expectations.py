@@ -8,11 +8,12 @@ from time import perf_counter
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from cnncli.errors import CnncliError, DivergedError, ExpectationError, UsageError
+from cnncli.errors import CnncliError, DivergedError, ExpectationError, InterruptedRun, UsageError
 from cnncli.escaping import one_line
 from cnncli.hints import suggestion
 from cnncli.report.terminal.figures import figure
 from cnncli.report.terminal.output import echo
+from cnncli.system import signals
 from cnncli.system.atomic import write
 from cnncli.training.metrics.expectations import Expectation
 
@@ -40,10 +41,12 @@ class Report:
         self.start = perf_counter()
 
     def __enter__(self) -> "Report":
+        signals.undo(self._interrupted)
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, CnncliError) and not isinstance(error, ExpectationError) and self.file:
+        signals.keep(self._interrupted)
+        if isinstance(error, Exception) and not isinstance(error, ExpectationError) and self.file:
             with suppress(CnncliError):  # the error that the command ends with is the one to tell
                 self._write({}, error=error)
 
@@ -60,7 +63,12 @@ class Report:
         elif not unjudged:
             judge(self.command, self.expectations, figures)
 
-    def _write(self, figures: Mapping[str, float], unjudged: str = "", error: CnncliError | None = None) -> None:
+    def _interrupted(self) -> None:
+        """Write the report when a signal ends the process at once."""
+        if self.file:
+            self._write({}, error=InterruptedRun("interrupted", 0))
+
+    def _write(self, figures: Mapping[str, float], unjudged: str = "", error: Exception | None = None) -> None:
         assert self.file
         case = Case(f"{self.command} {self.what}", perf_counter() - self.start, error)
         file, self.file = self.file, None
@@ -72,7 +80,7 @@ class Case(NamedTuple):
 
     name: str
     seconds: float
-    error: CnncliError | None = None
+    error: Exception | None = None
 
 
 def judge(command: str, expectations: Sequence[Expectation], figures: Mapping[str, float]) -> None:
@@ -83,10 +91,12 @@ def judge(command: str, expectations: Sequence[Expectation], figures: Mapping[st
 
 
 def _missed(one: Expectation, asking: str, figures: Mapping[str, float]) -> str:
-    if one.figure not in figures:
+    if one.is_trend and one.reads not in figures:
+        return f"{asking} '{one}', which needs two epochs with a {one.figure}"
+    if one.figure not in figures and not one.is_trend:
         known = suggestion(one.figure, figures) or f"; there are {', '.join(figures)}"
         return f"there is no figure '{one.figure}' for '{one}'{known}"
-    return f"{one.figure} is {figures[one.figure]:.6g} and {asking} {one.condition}"
+    return f"{one.missed(figures[one.reads])} and {asking} {one.condition}"
 
 
 def junit(
@@ -94,8 +104,8 @@ def junit(
 ) -> bytes:
     """A JUnit report: the case of the command itself, then one for each expectation.
 
-    Divergence is a failure, as an expectation is that is not met; any other error is an error. Expectations that are
-    not judged, because of an error or for the reason `unjudged`, are skipped.
+    Divergence is a failure, as an expectation is that is not met; any other error, such as an interruption, is an
+    error. Expectations that are not judged, because of an error or for the reason `unjudged`, are skipped.
     """
     skipped = f"not reached: {case.name} failed" if case.error else unjudged
     missed = [one for one in expectations if not skipped and not _holds(one, figures)]
@@ -121,7 +131,7 @@ def junit(
         if skipped:
             ElementTree.SubElement(element, "skipped", message=_valid(skipped))
         elif one in missed:
-            message = f"{one.figure} is {figures.get(one.figure, 'not there')}"
+            message = f"{one.reads} is {figures.get(one.reads, 'not there')}"
             ElementTree.SubElement(element, "failure", type="ExpectationError", message=message)
     return bytes(ElementTree.tostring(root, encoding="utf-8", xml_declaration=True)) + b"\n"
 
@@ -148,9 +158,9 @@ def summarize(title: str, expectations: Sequence[Expectation], figures: Mapping[
         f"| {name} | {figure(value)} | {_verdicts(name, expectations, figures)} |" for name, value in figures.items()
     ]
     missing = [
-        f"| {one.figure} | | {one.condition}: there is no such figure ❌ |"
+        f"| {one.reads} | | {one.condition}: there is no such figure ❌ |"
         for one in expectations
-        if one.figure not in figures
+        if one.reads not in figures
     ]
     lines = [f"### {title}", "", "| figure | value | expected |", "|---|--:|---|", *rows, *missing]
     try:
@@ -161,9 +171,9 @@ def summarize(title: str, expectations: Sequence[Expectation], figures: Mapping[
 
 
 def _verdicts(name: str, expectations: Sequence[Expectation], figures: Mapping[str, float]) -> str:
-    own = [one for one in expectations if one.figure == name]
+    own = [one for one in expectations if one.reads == name]
     return ", ".join(f"{one.condition} {'✅' if _holds(one, figures) else '❌'}" for one in own)
 
 
 def _holds(one: Expectation, figures: Mapping[str, float]) -> bool:
-    return one.figure in figures and one.holds(figures[one.figure])
+    return one.reads in figures and one.holds(figures[one.reads])

@@ -15,7 +15,7 @@ from cnncli.ops.ir import Shape
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Place
 from cnncli.training.class_weight import WITH_OTHERS, Weights, by_number
-from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.metrics.expectations import RESOURCES, Expectation
 from cnncli.training.optimizers.optimizers import Optimizer, is_for
 from cnncli.training.optimizers.schedules import Schedule
 from cnncli.training.sections import CompileSection, FitSection
@@ -134,8 +134,8 @@ class Figures:
         return [*self.own, *(f"val_{name}" for name in self.own if self.validation)]
 
     def at_the_end(self) -> list[str]:
-        """The metrics that `expect` can name."""
-        return [*self.each_epoch(), *(f"test_{name}" for name in self.own if self.test)]
+        """The metrics, and other figures, that `expect` can name."""
+        return [*self.each_epoch(), *(f"test_{name}" for name in self.own if self.test), *RESOURCES]
 
     def missing(self, name: str, known: Sequence[str]) -> str:
         """The error for a metric that is not among `known`; "" if it is."""
@@ -240,6 +240,9 @@ def check_expectations(
     """Check that expectations name metrics of the run."""
     for expectation, place in zip(expect, places, strict=True):
         message = figures.missing(expectation.figure, figures.at_the_end())
+        if not message and expectation.is_trend and expectation.figure not in figures.each_epoch():
+            known = ", ".join(figures.each_epoch())
+            message = f"'{expectation.figure}' has one value; {expectation.operator} is for {known}"
         if message:
             problems.add(place, message)
 

@@ -13,7 +13,7 @@ from cnncli.spec.validation.sections import KEYS_OF, MODEL_KEYS, REQUIRED, Head,
 from cnncli.spec.yaml.mistakes import format_message
 from cnncli.spec.yaml.problems import Problems
 from cnncli.spec.yaml.tree import Mapping, Place, Scalar, Sequence, Tree, is_null, plain
-from cnncli.training.metrics.expectations import Expectation
+from cnncli.training.metrics.expectations import RULE, Expectation
 
 D = TypeVar("D", bound=Declaration)
 LONGEST_NAME = 200
@@ -78,10 +78,7 @@ def expectations_of(tree: Mapping, problems: Problems) -> list[tuple[Expectation
         value = entry.value.value if isinstance(entry.value, Scalar) else None
         try:
             if not isinstance(value, str):
-                raise DeclarationError(
-                    'a condition must be one of >=, >, <=, <, == and a number, like ">= 0.95"; '
-                    f"received {messages.format_value(entry.value)}"
-                )
+                raise DeclarationError(f"{RULE}; received {messages.format_value(entry.value)}")
             found.append((Expectation.of(entry.name, value), entry.key.place))
         except DeclarationError as error:
             problems.add(entry.value.place, str(error))

@@ -162,9 +162,9 @@ class Trainer:
         if self.best.improves(figures, state.best_value):
             state.best_value, state.best_epoch = judged, state.epoch
             self.save_best(self.network.tensors(), state.epoch)
-        self._save()
         measured = {"learning_rate": used, "seconds": round(perf_counter() - start, 3)}
-        self.run.append({**figures, **measured})
+        self.run.append({**figures, **measured})  # before the checkpoint, which knows the figures but not these
+        self._save()
         chooser, epoch = self.chosen()
         best = epoch == state.epoch and (chooser is not None or judged is not None)
         self.report(EpochDone(figures, perf_counter() - start, rate, best))

@@ -97,12 +97,14 @@ class RunOptions:
     """Start and output of a training.
 
     `resume`: the run to resume. `weights`: the model file to start from. `output`: the run directory; default: dated.
+    `listed`: whether `cnncli runs` is told of it.
     """
 
     resume: Path | None = None
     weights: Path | None = None
     output: Path | None = None
     fitting: Fitting | None = None
+    listed: bool = True
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,22 @@ def check(plan: Plan, dataset: Dataset, place: RunOptions, threads: int) -> Netw
     return network
 
 
+def ready(plan: Plan, dataset: Dataset, place: RunOptions, threads: int, report: Callable[[Event], None]) -> Network:
+    """The network of the first phase, as `check` returns it, with the weights that training starts from; all kernels of
+    the training are compiled.
+    """
+    network = check(plan, dataset, place, threads)
+    for phase in plan.phases[1:]:
+        prepare(network.of(phase.model), 1, plan.data.augment)
+    prepare(network, 1, plan.data.augment)
+    network.initialize(plan.seed)
+    if place.weights:
+        _load(network, place.weights)
+    elif place.fitting:
+        report(_transfer(network, place.fitting))
+    return network
+
+
 def train(
     plan: Plan,
     dataset: Dataset,
@@ -167,30 +185,25 @@ def train(
     threads: int,
     report: Callable[[Event], None],
     *,
+    interrupted_by: Interruption | None = None,
     group: Group = ALONE,
 ) -> Result:
-    """Train, and evaluate the final weights on the test split. Every process of a `group` does so.
+    """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals. Every process of a
+    `group` does so.
 
     Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
     Nothing is written before all checks pass; a run that could not start leaves no files.
     """
-    with Interruption() as interruption:
+    with interrupted_by or Interruption() as interruption:
         parts = Parts(group, plan.fit.shards)
-        network = check(plan, dataset, place, threads)
-        for phase in plan.phases[1:]:
-            prepare(network.of(phase.model), 1, plan.data.augment)
-        prepare(network, 1, plan.data.augment)
-        network.initialize(plan.seed)
-        if place.weights:
-            _load(network, place.weights)
-        elif place.fitting:
-            report(_transfer(network, place.fitting))
+        network = ready(plan, dataset, place, threads, report)
         run = group.first_does(
-            lambda: reopen(place.resume) if place.resume else _new_run(plan, dataset, place.output, threads), Elsewhere
+            lambda: reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads), Elsewhere
         )
+        run.listed = place.listed
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
-            trainer = Trainer(network, _job(plan, dataset), run, report, interruption, parts=parts)
+            trainer = Trainer(network, job_of(plan, dataset), run, report, interruption, parts=parts)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             epoch = trainer.train()
@@ -273,7 +286,8 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
         return
     if trainer.ended and past_runs.result(run.path).get("state") == "finished":
         trainer.report(Notice(_nothing_left(trainer)))
-    run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
+    with atomic.write_errors(run.result):
+        run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
     run.announce()
     atomic.write(run.spec, plan.text.encode())
     trainer.interruption.resume = resume
@@ -364,7 +378,8 @@ def _test(plan: Plan, dataset: Dataset, trainer: Trainer, weights: str) -> dict[
     return figures
 
 
-def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
+def new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) -> Run:
+    """Create the run directory of a training, as `run_directory.create`."""
     splits: dict[str, Any] = {name: split.document() for name, split in dataset.splits.items()}
     if dataset.skipped:
         splits["skipped"] = dict(dataset.skipped)
@@ -374,7 +389,8 @@ def _new_run(plan: Plan, dataset: Dataset, output: Path | None, threads: int) ->
     return create(plan.name, output, plan.text, about, {"source": dataset.source, **splits})
 
 
-def _job(plan: Plan, dataset: Dataset) -> Job:
+def job_of(plan: Plan, dataset: Dataset) -> Job:
+    """What a training does, with the metadata of its model files."""
     assert dataset.train is not None  # see read_data
     about = {
         "spec": json.dumps(plan.resolved, ensure_ascii=False),

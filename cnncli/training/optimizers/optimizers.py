@@ -12,7 +12,7 @@ from cnncli.layers.declarations.declaration import Declaration, Fraction, Named,
 from cnncli.layers.declarations.field_types import Integer, Maybe, Number, String
 from cnncli.layers.declarations.list_types import ListOf
 from cnncli.layers.declarations.mapping_types import Numbers, NumbersBy
-from cnncli.training.optimizers.schedules import RateField, rate_of
+from cnncli.training.optimizers.schedules import RateField, Schedule, rate_of
 
 if TYPE_CHECKING:
     from cnncli.kernels.jit.runtime import Step, Tensor
@@ -111,6 +111,16 @@ class Optimizer(Declaration):
     def rate(self, step: int, batches: int) -> float:
         """The learning rate after `step` updates, with `batches` batches per epoch."""
         return rate_of(self.learning_rate, step, batches)
+
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        """The argument that makes `rate` its learning rate, or the highest of its schedule: key and value for `--set`,
+        below `compile.optimizer`.
+        """
+        key, chosen = f"{type(self).__name__}.learning_rate", self.learning_rate
+        if not isinstance(chosen, Schedule):
+            return key, rate
+        inner, value = chosen.with_highest(rate)
+        return f"{key}.{type(chosen).__name__}.{inner}", value
 
     def group(self, weight: str) -> Group:
         """What a weight has of its own."""

@@ -94,6 +94,10 @@ class Schedule(Declaration):
         """The learning rate after `step` updates, with `batches` batches per epoch."""
         raise NotImplementedError
 
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        """The argument that makes `rate` its highest rate, as `--set` takes it: key (perhaps dotted) and value."""
+        return "initial_learning_rate", rate
+
 
 SCHEDULES = Registry("schedule", Schedule)
 
@@ -158,6 +162,10 @@ class PiecewiseConstantDecay(Schedule):
     def rate(self, step: int, batches: int) -> float:
         return self.values[bisect_left([updates(boundary, batches) for boundary in self.boundaries], step)]
 
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        factor = rate / (max(self.values) or 1.0)
+        return "values", [float(f"{value * factor:.3g}") for value in self.values]
+
 
 @SCHEDULES.register
 class PolynomialDecay(Schedule):
@@ -215,6 +223,9 @@ class CosineDecay(Schedule):
         decay_steps = updates(self.decay_steps, batches)
         return initial * _cosine(min(step - warmup_steps, decay_steps) / decay_steps, self.alpha)
 
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        return "initial_learning_rate" if self.warmup_target is None else "warmup_target", rate
+
 
 @SCHEDULES.register
 class CosineDecayRestarts(Schedule):
@@ -265,6 +276,9 @@ class OneCycle(Schedule):
         end, before, after = phases[-1]
         return self._annealed(before, after, at - begin, end - begin)
 
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        return "max_learning_rate", rate
+
     def _annealed(self, before: float, after: float, done: float, length: float) -> float:
         """The rate after `done` of the `length` updates of a phase."""
         part = done / length if length > 0 else 1.0
@@ -284,6 +298,12 @@ class WarmUp(Schedule):
         if step < steps:
             return _between(self.initial_learning_rate, rate_of(self.then, 0, batches), step / steps)
         return rate_of(self.then, step - steps, batches)
+
+    def with_highest(self, rate: float) -> tuple[str, object]:
+        if not isinstance(self.then, Schedule):
+            return "then", rate
+        key, value = self.then.with_highest(rate)
+        return f"then.{type(self.then).__name__}.{key}", value
 
 
 def rate_of(rate: float | Schedule, step: int, batches: int) -> float:

@@ -65,15 +65,25 @@ class Opponent(Protocol):
 class Duel:
     """Comparison with the best variant of a peer. `ratio`: our images/s divided by the peer's, median of all rounds.
 
-    `least`, `most`: minimum and maximum over the rounds; far apart if other processes were running.
+    `variants`: the images/s of each variant. `least`, `most`: minimum and maximum of the ratio over the rounds; far
+    apart if other processes were running.
     """
 
     version: str
-    variant: str
-    images_per_second: float
+    variants: Mapping[str, float]
     ratio: float
     least: float
     most: float
+
+    @property
+    def variant(self) -> str:
+        """The best variant."""
+        return max(self.variants, key=self.variants.__getitem__)
+
+    @property
+    def images_per_second(self) -> float:
+        """Of the best variant."""
+        return self.variants[self.variant]
 
 
 class Bench:
@@ -224,9 +234,9 @@ def duel(
             ours.append(bench.round())
             theirs[variant].append(opponent.round(variant))
             ratios[variant].append(ours[-1] / theirs[variant][-1])
-    best = max(theirs, key=lambda variant: median(theirs[variant]))
-    ratio = ratios[best]
-    return median(ours), Duel(opponent.version, best, median(theirs[best]), median(ratio), min(ratio), max(ratio))
+    speeds = {variant: median(done) for variant, done in theirs.items()}
+    ratio = ratios[max(speeds, key=speeds.__getitem__)]
+    return median(ours), Duel(opponent.version, speeds, median(ratio), min(ratio), max(ratio))
 
 
 def _update(update: Update, weights: int) -> Part:

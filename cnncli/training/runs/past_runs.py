@@ -21,6 +21,7 @@ MODEL_FILES = ("best.safetensors", "last.safetensors")
 """The model files of a run, the final weights first."""
 STAMP = "%Y%m%d-%H%M%S"
 """Start time in a run's directory name; more runs within the same second get a numeric suffix."""
+DATED = re.compile(r"(\d{4})(\d\d)(\d\d)-(\d\d)(\d\d)(\d\d)(-\d+)?")
 LARGEST_RESULT = 1 << 20
 LARGEST_SPLITS = 1 << 28
 """Bytes."""
@@ -30,11 +31,33 @@ MEASURED = ("learning_rate", "seconds")
 
 def all_runs(name: str | None = None) -> list[Path]:
     """The runs of `name`, or of all names, wherever they are, newest first."""
-    files = RUNS.glob(f"*/*/{SPEC}") if name is None else (RUNS / name).glob(f"*/{SPEC}")
-    found = [file.parent for file in files if not file.parent.is_symlink()]
-    found += [run for run in registered() if name in (None, name_of(run))]
-    places = {run.resolve(): run for run in reversed(found)}
-    return sorted(places.values(), key=lambda run: (began(run), _first_written(run).stat().st_mtime_ns), reverse=True)
+    elsewhere = [run for run in registered() if name in (None, name_of(run))]
+    places = {run.resolve(): run for run in reversed(elsewhere)}
+    for folder in _folders(RUNS) if name is None else [RUNS / name]:
+        place = folder.resolve()
+        places |= {place / run.name: run for run in _folders(folder, links=False) if (run / SPEC).exists()}
+    return sorted(places.values(), key=lambda run: (began(run), _first_written(run)), reverse=True)
+
+
+def _folders(folder: Path, *, links: bool = True) -> list[Path]:
+    """The directories in a directory, without hidden ones; `links`: also links to directories."""
+    try:
+        with os.scandir(folder) as entries:
+            found = [entry.name for entry in entries if entry.is_dir(follow_symlinks=links)]
+    except OSError:
+        return []
+    return [folder / name for name in found if not name.startswith(".")]
+
+
+def files(run: Path) -> list[tuple[str, int, int]]:
+    """Name, bytes and time of the last change (ns) of each file in a run directory, in the order of names."""
+    found = []
+    with os.scandir(run) as entries:
+        for entry in entries:
+            with suppress(OSError):  # it has just been replaced, or is a broken link
+                if entry.is_file():
+                    found.append((entry.name, entry.stat().st_size, entry.stat().st_mtime_ns))
+    return sorted(found)
 
 
 def newest(name: str | None = None) -> Path | None:
@@ -59,17 +82,22 @@ def model_files(run: Path) -> list[Path]:
 
 def began(run: Path) -> datetime:
     """Start in local time, from its directory name, its environment.json or else its spec's modification time."""
-    stamp = re.fullmatch(r"(\d{8}-\d{6})(-\d+)?", run.name)
+    stamp = DATED.fullmatch(run.name)
     with suppress(ValueError):
-        return datetime.strptime(stamp[1] if stamp else "", STAMP)
+        if stamp:
+            year, month, day, hour, minute, second = map(int, stamp.groups()[:6])
+            return datetime(year, month, day, hour, minute, second)
     with suppress(ValueError, TypeError, OverflowError):
         return datetime.fromisoformat(environment(run)["started"]).astimezone().replace(tzinfo=None)
-    return datetime.fromtimestamp(_first_written(run).stat().st_mtime)
+    return datetime.fromtimestamp(_first_written(run) / 1e9)
 
 
-def _first_written(run: Path) -> Path:
-    """A file that is written when a run starts and, unlike its spec, not when it is resumed."""
-    return next(file for file in (run / ENVIRONMENT, run / SPEC) if file.exists() or file.name == SPEC)
+def _first_written(run: Path) -> int:
+    """When (ns) a file was written that is written when a run starts and, unlike its spec, not when it is resumed."""
+    for file in (run / ENVIRONMENT, run / SPEC):
+        with suppress(OSError):
+            return file.stat().st_mtime_ns
+    return 0
 
 
 def environment(run: Path) -> dict[str, Any]:
@@ -132,7 +160,7 @@ def result(run: Path) -> dict[str, Any]:
 def sizes(run: Path) -> dict[str, int]:
     """The number of images of each split; empty if not recorded."""
     splits = _object(run / SPLITS, LARGEST_SPLITS)
-    with suppress(TypeError, KeyError):
+    with suppress(TypeError, KeyError, ValueError, OverflowError):
         return {name: _size(split) for name, split in splits.items() if isinstance(split, dict)}
     return {}
 

@@ -31,8 +31,10 @@ class Run:
     """A run directory, locked by this process until it is closed or exits, so that only one training writes to it.
 
     `dated`: named by its start time. `made`: directories created by this process, the run's first. `begun`: it can be
-    resumed.
+    resumed. `listed`: `announce` makes it findable.
     """
+
+    listed = True
 
     def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
         self.path, self.dated, self.made, self.begun = path, dated, made, begun
@@ -79,12 +81,14 @@ class Run:
     def announce(self) -> None:
         """Mark the run as started, once there is a model, and make it findable: `latest` points to a dated run."""
         self.begun = True
+        if not self.listed:
+            return
         if not self.dated:
             registry.register(self.path, self.shown)
             return
         try:
             registry.make_folder()
-            _point(self.path)
+            point(self.path)
         except OSError as error:
             warn(f"{self.path.parent / LATEST} can't be made a link to this run: {reason(error)}")
 
@@ -93,10 +97,9 @@ class Run:
         if self.begun:
             return
         for name in (SPEC, METRICS, ENVIRONMENT, SPLITS, *MODEL_FILES):
-            (self.path / name).unlink(missing_ok=True)
-        for folder in self.made:
-            with suppress(OSError):  # another run uses a parent folder
-                folder.rmdir()
+            with suppress(OSError):
+                (self.path / name).unlink()
+        _remove_empty(self.made)
 
     def conclude(self, result: Mapping[str, Any]) -> None:
         """Write the result. Raises CnncliError on failure."""
@@ -105,15 +108,18 @@ class Run:
     def close(self) -> None:
         """Release the lock on the directory."""
         signals.keep(self.discard)
-        os.close(self.descriptor)
+        with suppress(OSError):
+            os.close(self.descriptor)
 
     def append(self, figures: Mapping[str, float]) -> None:
-        """Append the line of an epoch. Raises CnncliError on failure."""
+        """Append the line of an epoch, also on disk. Raises CnncliError on failure."""
         try:
             with self.metrics.open("a", encoding="utf-8") as file:
                 file.write(_line(figures))
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
-            raise CnncliError(f"{self.metrics}: can't be written: {error.strerror or error}") from None
+            raise CnncliError(f"{self.metrics}: can't be written: {reason(error)}") from None
 
     def write(self, name: str, content: bytes) -> None:
         """Atomically write the file `name` in the directory. Raises CnncliError on failure."""
@@ -171,8 +177,10 @@ def create(name: str, output: Path | None, spec: str, environment: Mapping[str, 
     try:
         above.mkdir(parents=True, exist_ok=True)
         path = output or _dated(above)
-        run = Run(path, dated=not output, made=made if output else [path, *made], begun=False)
+        made = made if output else [path, *made]
+        run = Run(path, dated=not output, made=made, begun=False)
     except OSError as error:
+        _remove_empty(made)
         way = "" if output else "; --output puts the run elsewhere"
         raise CnncliError(f"{above}: can't be made: {error.strerror or error}{way}") from None
     signals.undo(run.discard)
@@ -194,9 +202,13 @@ def reopen(path: Path) -> Run:
     if not (path / SPEC).is_file():
         what = "is no run: it has no spec.yaml" if path.is_dir() else "no such run"
         raise UsageError(f"{path}: {what}")
-    run = Run(path)
+    try:
+        run = Run(path)
+    except OSError as error:
+        raise CnncliError(f"{path}: can't be opened: {reason(error)}") from None
     for left in path.glob(".*.tmp"):  # from a process that was killed while writing
-        left.unlink(missing_ok=True)
+        with suppress(OSError):
+            left.unlink()
     return run
 
 
@@ -242,6 +254,13 @@ def _has_something(folder: Path) -> bool:
     return folder.exists() and any(folder.iterdir())
 
 
+def _remove_empty(folders: Sequence[Path]) -> None:
+    """Remove those that exist and that nothing else uses."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
 def _dated(folder: Path) -> Path:
     """Create a folder named by date and time; a second run within the same second gets the suffix -2, and so on."""
     stamp = datetime.now().strftime(STAMP)
@@ -255,7 +274,7 @@ def _dated(folder: Path) -> Path:
     raise AssertionError
 
 
-def _point(path: Path) -> None:
+def point(path: Path) -> None:
     """Atomically point `latest` to this run. Raises OSError on failure."""
     temporary = path.parent / f".{LATEST}.{os.getpid()}"
     temporary.unlink(missing_ok=True)
