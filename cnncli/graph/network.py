@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnncli import kernels
 from cnncli.graph.arena import Arena, fill
 from cnncli.graph.model import Model, lower
 from cnncli.graph.objective import Objective, Purpose, objective
@@ -17,8 +18,14 @@ from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
+from cnncli.ops.ir import Call, Value
+from cnncli.ops.ready import Ready
 
 Array = np.ndarray[Any, Any]
+
+
+BUCKETS, BUCKET = 4, 1 << 18
+"""Gradients that processes add up are sent in at most so many buckets, of at least so many bytes."""
 
 
 class _Run(NamedTuple):
@@ -191,6 +198,22 @@ class Network:
         self.current = self.results[purpose]
         self.runs[purpose].program.run(n, steady=self.steady and again)
 
+    @property
+    def buckets(self) -> list[slice]:
+        """Ranges of the gradients, in the order in which the backward pass completes them, roughly."""
+        return self.gradients.buckets(BUCKETS, BUCKET)
+
+    def _signalling(self, calls: Sequence[Call], gradients: Mapping[str, Value]) -> list[Call]:
+        """The calls with signals where the gradients of a bucket are complete; the last bucket needs none."""
+        found = list(calls)
+        for number, bucket in enumerate(self.buckets[:-1]):
+            places = self.gradients.segments
+            values = {value for name, value in gradients.items() if bucket.start <= places[name].offset < bucket.stop}
+            if values:
+                ready = Call(Ready(number), tuple(values), Ready(number).infer(*values))
+                found.insert(_after(found, values), ready)
+        return found
+
     def _plan(self, purpose: Purpose) -> _Run:
         """Plan one kind of program. All kinds share one block of memory, because only one runs at a time."""
         what = objective(
@@ -210,8 +233,11 @@ class Network:
             **{new: weights[old] for new, old in lowered.builder.updates.items()},
             **{grad: self.gradients[name] for name, grad in what.gradients.items()},
         }
+        calls = what.calls
+        if purpose == "train" and kernels.shared.shared():
+            calls = self._signalling(calls, what.gradients)
         program = Program(
-            what.calls,
+            calls,
             placed,
             what.kept,
             capacity=self.batch_size,
@@ -219,6 +245,11 @@ class Network:
             steady=purpose != "train",
         )
         return _Run(program, what)
+
+
+def _after(calls: Sequence[Call], values: set[Value]) -> int:
+    """The number of calls up to the last one that makes one of the values."""
+    return max(number for number, call in enumerate(calls, 1) if not values.isdisjoint(call.outputs))
 
 
 def _results(run: _Run) -> _Results:

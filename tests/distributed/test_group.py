@@ -13,7 +13,7 @@ from cnncli.graph.network import Network
 from cnncli.layers.losses import OneOrSeveral
 from cnncli.layers.vocabulary import LAYERS
 from cnncli.training.distributed.batch import BatchTrainer, Parts
-from cnncli.training.distributed.group import ALONE, Group, OfFirst, add_pairs, shares
+from cnncli.training.distributed.group import ALONE, Group, OfFirst, TreeSum, add_pairs, shares
 from cnncli.training.distributed.launch import launched, rank_told
 from cnncli.training.metrics.evaluation import Sums
 
@@ -34,8 +34,9 @@ class Threads(Group):
     def gather_numbers(self, numbers):
         return np.stack(self.gather(numbers.copy()))
 
-    def sum_tree(self, data):
+    def begin_tree(self, data, number):
         data[:] = add_pairs([rows.copy() for rows in self.gather(data.copy())])
+        return TreeSum(data)
 
 
 def in_threads(size, work):

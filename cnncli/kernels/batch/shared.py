@@ -21,10 +21,12 @@ FIELDS = ("sums", "partials", "size", "own", "count", "weighted")
 class Share:
     """This process' share of the current batch. `total`: returns the sum of an array, float64 (k,), over all processes,
     the same bits in each. `fraction`: the part of the batch's rows that this process has, 0 for none (it then runs a
-    row that does not count). `error`: what went wrong in a step.
+    row that does not count). `ready(k)` is called when the gradients of bucket k are complete. `error`: what went wrong
+    in a step.
     """
 
     total: Callable[[Float64], Float64]
+    ready: Callable[[int], None]
     fraction: float = 1.0
     error: BaseException | None = None
 
@@ -36,6 +38,11 @@ class Share:
 
 
 _share: Share | None = None
+
+
+def shared() -> bool:
+    """Whether programs are planned for parts of batches that processes share."""
+    return _share is not None
 
 
 def share(found: Share | None) -> None:
@@ -58,12 +65,25 @@ def summed(sums: int, partials: int, size: int, reader: Step, *, weighted: bool)
     return [Step(_ADDRESS, np.array([sums, partials, size, own, place, weighted], np.int64), Work(1))]
 
 
+def ready(number: int) -> list[Step]:
+    """Tell that the gradients of a bucket are complete."""
+    return [Step(_READY, np.array([number], np.int64), Work(1))]
+
+
+def _tell_ready(parameters: int, start: int, stop: int, thread: int) -> None:
+    _guarded(lambda found: found.ready(int(_numbers(ctypes.c_int64, parameters, 1)[0])))
+
+
 def _exchange(parameters: int, start: int, stop: int, thread: int) -> None:
+    _guarded(lambda found: _sum(found, *_numbers(ctypes.c_int64, parameters, len(FIELDS)).tolist()))
+
+
+def _guarded(work: Callable[[Share], None]) -> None:
     found = _share
     if found is None or found.error is not None:
         return
     try:
-        _sum(found, *_numbers(ctypes.c_int64, parameters, len(FIELDS)).tolist())
+        work(found)
     except BaseException as error:  # none may pass through compiled code: see `Share.check`
         found.error = error
 
@@ -82,5 +102,5 @@ def _numbers(kind: Any, address: int, count: int) -> np.ndarray[Any, Any]:
     return np.ctypeslib.as_array((kind * count).from_address(address))
 
 
-_CALL = ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 4)(_exchange)
-_ADDRESS = ctypes.cast(_CALL, ctypes.c_void_p).value or 0
+_CALLS = [ctypes.CFUNCTYPE(None, *[ctypes.c_ssize_t] * 4)(call) for call in (_exchange, _tell_ready)]
+_ADDRESS, _READY = (ctypes.cast(call, ctypes.c_void_p).value or 0 for call in _CALLS)

@@ -15,7 +15,7 @@ from cnncli.errors import UsageError
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.kernels.batch import shared
-from cnncli.training.distributed.group import Group, add_pairs, shares
+from cnncli.training.distributed.group import Group, TreeSum, add_pairs, shares
 from cnncli.training.metrics.evaluation import Sums
 from cnncli.training.metrics.statistics import valid_rows
 
@@ -36,7 +36,8 @@ class Parts:
         if count is not None and (self.count % group.size or (group.size > 1 and not _is_power_of_2(self.own))):
             ways = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0 and _is_power_of_2(count // n))
             raise UsageError(f"fit.shards: {count} can be trained by {ways} processes; there are {group.size}")
-        self.share = shared.Share(group.total) if group.size > 1 and self.own == 1 and count is None else None
+        shares_batches = group.size > 1 and self.own == 1 and count is None
+        self.share = shared.Share(group.total, lambda bucket: None) if shares_batches else None
         shared.share(self.share)
         self.signal = 0
         """The number of a signal that one of the processes has received, known to all since the last batch."""
@@ -87,7 +88,7 @@ class BatchTrainer:
     def __init__(self, network: Network, feed: Feed, seed: int, parts: Parts) -> None:
         self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
         self.statistics = [network.tensor(name) for name in network.updated]
-        self.size = network.gradients.data.size
+        self.size, self.buckets, self.fraction = network.gradients.data.size, network.buckets, 1.0
 
     def train(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int = 0) -> float:
         """Forward and backward pass over the rows `rows` of the split, added to `sums`; return the batch's loss.
@@ -101,6 +102,8 @@ class BatchTrainer:
             self.feed.expect(coming)
             self.network.train_step(n, self.seed, step)
             return sums.add(self.network, n)
+        if self.parts.share is not None:
+            return self._shared(rows, coming, step, sums, signal)
         begun = [tensor.copy() for tensor in self.statistics]
         losses, made = [], []
         for part in self.parts.of(len(rows)):
@@ -113,22 +116,57 @@ class BatchTrainer:
             self.feed.expect(coming[part])
         return self._joined(len(rows), losses, made, sums, signal)
 
+    def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
+        """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
+        share, gradients, sent = self.parts.share, self.network.gradients.data, dict[int, TreeSum]()
+        assert share is not None  # see `train`
+
+        def send(number: int) -> None:
+            sent[number] = self._begin(gradients[self.buckets[number]], share.fraction, number)
+            for each in sent.values():
+                each.advance()
+
+        share.ready = send
+        loss = self._run(rows, self.parts.of(len(rows))[0], step, sums)
+        for coming_part in self.parts.of(len(coming)):
+            self.feed.expect(coming[coming_part])
+        for number, bucket in enumerate(self.buckets):
+            if number not in sent:
+                sent[number] = self._begin(gradients[bucket], share.fraction, number)
+        statistics = np.concatenate([np.zeros(0, gradients.dtype), *(tensor.ravel() for tensor in self.statistics)])
+        rest = self._begin(statistics, share.fraction, len(self.buckets))
+        for number, bucket in enumerate(self.buckets):
+            gradients[bucket] = sent[number].finish()
+        self._take(rest.finish())
+        return self._told([loss], len(rows), sums, signal)
+
+    def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
+        """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
+        own = data * data.dtype.type(fraction) if fraction else np.zeros_like(data)
+        return self.parts.group.begin_tree(own, number)
+
     def _part(self, rows: Array, part: slice, step: int, sums: Sums) -> tuple[float, Array]:
         """Train a part; return its share of the batch's loss, and of gradients and statistics in one array."""
+        loss, network = self._run(rows, part, step, sums), self.network
+        fraction, numbers = self.fraction, (network.gradients.data, *(tensor.ravel() for tensor in self.statistics))
+        if not fraction:
+            return 0.0, np.zeros(sum(map(len, numbers)), network.dtype)
+        return loss, np.concatenate(numbers) * network.gradients.data.dtype.type(fraction)
+
+    def _run(self, rows: Array, part: slice, step: int, sums: Sums) -> float:
+        """Train a part; return its share of the batch's loss. `fraction` becomes its part of the batch."""
         network, parts, n = self.network, self.parts, part.stop - part.start
         self.feed.fill(rows[part] if n else rows[:1], step, part.start)
-        fraction = self._fraction(len(rows), n)
+        self.fraction = self._fraction(len(rows), n)
         if parts.share is not None:
-            parts.share.fraction = fraction
+            parts.share.fraction = self.fraction
         network.train_step(n or 1, self.seed, step, part.start)
         if parts.share is not None:
             parts.share.check()
-        numbers = (network.gradients.data, *(tensor.ravel() for tensor in self.statistics))
-        if not fraction:
-            return 0.0, np.zeros(sum(map(len, numbers)), network.dtype)
-        made = np.concatenate(numbers) * network.gradients.data.dtype.type(fraction)
+        if not self.fraction:
+            return 0.0
         loss = sums.count(network, n)
-        return loss if network.loss.void is None else loss * fraction * len(rows) / n, made
+        return loss if network.loss.void is None else loss * self.fraction * len(rows) / n
 
     def _fraction(self, rows: int, n: int) -> float:
         """The part of the batch's mean loss that is due to `n` of its rows, or to those of them that are valid."""
@@ -141,12 +179,20 @@ class BatchTrainer:
     def _joined(self, rows: int, losses: Sequence[float], made: list[Array], sums: Sums, signal: int) -> float:
         """Join the parts of all processes: gradients, statistics, loss and signals."""
         data = add_pairs(made)
-        self.parts.group.sum_tree(data)
+        self.parts.group.begin_tree(data, 0).finish()
         self.network.gradients.data[:] = data[: self.size]
-        at = self.size
+        self._take(data[self.size :])
+        return self._told(losses, rows, sums, signal)
+
+    def _take(self, numbers: Array) -> None:
+        """Set the statistics to numbers that stand one after another."""
+        at = 0
         for tensor in self.statistics:
-            tensor[...] = data[at : at + tensor.size].reshape(tensor.shape)
+            tensor[...] = numbers[at : at + tensor.size].reshape(tensor.shape)
             at += tensor.size
+
+    def _told(self, losses: Sequence[float], rows: int, sums: Sums, signal: int) -> float:
+        """Tell the losses of this process' parts and a signal that it has received; return the loss of the batch."""
         told = self.parts.group.gather_numbers(np.array([*losses, signal]))
         self.parts.signal = int(told[:, -1].max())
         loss = fsum(told[:, :-1].ravel())

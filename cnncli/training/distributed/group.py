@@ -20,6 +20,25 @@ class OfFirst(CnncliError):
         self.exit_code = exit_code
 
 
+SUMS = 5
+"""The number of sums that may be under way together."""
+
+
+class TreeSum:
+    """A sum over processes that is under way; here over a single one."""
+
+    def __init__(self, data: Array) -> None:
+        self.data = data
+
+    def advance(self) -> bool:
+        """Go on without waiting; whether it is done."""
+        return True
+
+    def finish(self) -> Array:
+        """Wait for the sum."""
+        return self.data
+
+
 class Group:
     """Processes with numbers 0 … size − 1, of which this one is `rank`; here a single one.
 
@@ -91,8 +110,12 @@ class Group:
         """The sum over all processes, in the order of their ranks. numbers: float64 (k,)."""
         return add_in_order(self.gather_numbers(numbers))
 
-    def sum_tree(self, data: Array) -> None:
-        """Replace data, float32 or float64 (k,), by the sum over all processes, added as `add_pairs` does."""
+    def begin_tree(self, data: Array, number: int) -> "TreeSum":
+        """Begin to replace data, float32 or float64 (k,), by the sum over all processes, added as `add_pairs` does.
+
+        `number`: of one of SUMS sums, which may be under way together.
+        """
+        return TreeSum(data)
 
 
 ALONE = Group()

@@ -8,7 +8,7 @@ import numpy as np
 from mpi4py import MPI
 
 from cnncli.errors import CnncliError, UsageError
-from cnncli.training.distributed.group import Array, Float64, Group, add_pairs
+from cnncli.training.distributed.group import SUMS, Array, Float64, Group, TreeSum, add_pairs
 
 SPIN = 0.002
 """Seconds for which a waiting process asks again at once; then it sleeps a little in between, which leaves its core to
@@ -22,6 +22,7 @@ class MpiGroup(Group):
     def __init__(self, communicator: "MPI.Intracomm") -> None:
         self.communicator = communicator
         self.ends = communicator.Dup()
+        self.lines = [communicator.Dup() for _ in range(SUMS)]
         self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
 
     @classmethod
@@ -38,7 +39,7 @@ class MpiGroup(Group):
 
     def gather(self, thing: Any) -> list[Any]:
         self._meet()
-        things: list[Any] = self._guarded(lambda: self.communicator.allgather(thing))
+        things: list[Any] = self.guarded(lambda: self.communicator.allgather(thing))
         return things
 
     def neighbours(self, cpus: frozenset[int]) -> int:
@@ -60,36 +61,66 @@ class MpiGroup(Group):
 
     def gather_numbers(self, numbers: Float64) -> Float64:
         everyone = np.empty((self.size, len(numbers)))
-        self._wait(self.communicator.Iallgather(np.ascontiguousarray(numbers), everyone))
+        self.wait(self.communicator.Iallgather(np.ascontiguousarray(numbers), everyone))
         return everyone
 
-    def sum_tree(self, data: Array) -> None:
-        # Each process adds up one segment of all, in a fixed order, and hands the sums out: 2 · (size − 1) / size of
-        # the data are sent by each, as few as possible.
-        bounds = [len(data) * number // self.size for number in range(self.size + 1)]
-        counts, own = np.diff(bounds), bounds[self.rank + 1] - bounds[self.rank]
-        kind = MPI.FLOAT if data.dtype == np.float32 else MPI.DOUBLE
-        segments = np.empty((self.size, own), data.dtype)
-        sent = [data, (counts, bounds[:-1]), kind]
-        received = [segments, ([own] * self.size, [own * number for number in range(self.size)]), kind]
-        self._wait(self.communicator.Ialltoallv(sent, received))
-        mine = add_pairs(list(segments))
-        self._wait(self.communicator.Iallgatherv([mine, own, kind], [data, (counts, bounds[:-1]), kind]))
+    def begin_tree(self, data: Array, number: int) -> TreeSum:
+        return MpiTreeSum(self, self.lines[number], data)
 
     def _meet(self) -> None:
         """Wait for all, so that a blocking call that follows takes no time."""
-        self._wait(self.communicator.Ibarrier())
+        self.wait(self.communicator.Ibarrier())
 
-    def _wait(self, request: "MPI.Request") -> None:
+    def wait(self, request: "MPI.Request") -> None:
+        """Wait until it is done."""
         start = time.perf_counter()
-        while not self._guarded(request.Test):
+        while not self.guarded(request.Test):
             if time.perf_counter() - start > SPIN:
                 time.sleep(NAP)
             else:
                 os.sched_yield()  # to a process that is waited for, if there are more of them than cores
 
-    def _guarded(self, call: Any) -> Any:
+    def guarded(self, call: Any) -> Any:
+        """The result of a call. Raises CnncliError if the others can't be reached."""
         try:
             return call()
         except MPI.Exception as error:
             raise CnncliError(f"process {self.rank} of {self.size} lost the others: {error}") from None
+
+
+class MpiTreeSum(TreeSum):
+    """A sum over processes. Each adds up one segment of all, in a fixed order, and hands the sums out: every process
+    sends 2 · (size − 1) / size of the data, as little as possible.
+
+    Its two exchanges have a line of their own, because they may begin in another order in each process.
+    """
+
+    def __init__(self, group: MpiGroup, line: "MPI.Intracomm", data: Array) -> None:
+        super().__init__(data)
+        size, rank = group.size, group.rank
+        self.group, self.line = group, line
+        bounds = [len(data) * number // size for number in range(size + 1)]
+        own = bounds[rank + 1] - bounds[rank]
+        self.kind = MPI.FLOAT if data.dtype == np.float32 else MPI.DOUBLE
+        self.whole = [data, (np.diff(bounds), bounds[:-1]), self.kind]
+        self.segments = np.empty((size, own), data.dtype)
+        received = [self.segments, ([own] * size, [own * number for number in range(size)]), self.kind]
+        self.request, self.summed = line.Ialltoallv(self.whole, received), False
+
+    def advance(self) -> bool:
+        if not self.group.guarded(self.request.Test):
+            return False
+        if not self.summed:
+            self._hand_out()
+        return bool(self.group.guarded(self.request.Test))
+
+    def finish(self) -> Array:
+        self.group.wait(self.request)
+        if not self.summed:
+            self._hand_out()
+            self.group.wait(self.request)
+        return self.data
+
+    def _hand_out(self) -> None:
+        self.summed, self.mine = True, add_pairs(list(self.segments))
+        self.request = self.line.Iallgatherv([self.mine, len(self.mine), self.kind], self.whole)
