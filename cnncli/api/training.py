@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
@@ -22,14 +23,17 @@ from cnncli.graph.model import lower
 from cnncli.spec.expected import expected_figures
 from cnncli.spec.spec import Spec, load
 from cnncli.system.memory import peak
+from cnncli.training.distributed.launch import group, threads_of_process
 from cnncli.training.events import Begun, Ended, Event, Notice, OnEvent, Progress, WeightsLoaded, notices_to
 from cnncli.training.loggers.listening import logged
 from cnncli.training.resources.threads import settle
 from cnncli.training.runs import past_runs
 from cnncli.training.sections import FitSection
+from cnncli.version import __version__
 
 if TYPE_CHECKING:
     from cnncli.datasets.dataset import Dataset
+    from cnncli.training.distributed.group import Group
     from cnncli.training.loop.forecast import Forecast
     from cnncli.training.loop.overfitting import Verdict
     from cnncli.training.loop.session import Fitting, Plan
@@ -148,11 +152,11 @@ def train_spec(
         heard = compilations.heard_by(
             lambda made: around.on_event(Progress(f"compiling kernels … {made.name} is ready"))
         )
-        with logged(spec.fit.loggers, around.on_event) as tell:
+        processes = group()
+        with logged(spec.fit.loggers if processes.first else (), around.on_event) as tell:
             with heard:
-                result = train(
-                    plan, dataset, RunOptions(run, weights, output, fitting(spec, run, weights)), threads, tell
-                )
+                place = RunOptions(run, weights, output, fitting(spec, run, weights))
+                result = train(plan, dataset, place, threads, tell, group=processes)
             pictures = partial(_pictures, Path(result.run))
             tell(Ended(result.run, result.epoch, result.digest, result.test, settled.data, pictures))
         if result.overfitting is not None:
@@ -227,17 +231,28 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
     """Load the data and report warnings and the start. Notices within the block are reported as events."""
     tell = around.on_event
     with notices_to(tell):
-        obtain(spec.data, tell, offline=around.offline)
-        threads = settle(around.threads, room=True)  # before Numba is imported
+        processes = group()
+        threads = around.threads if processes.size == 1 else around.threads or threads_of_process()
+        threads = settle(threads, room=True)  # before Numba is imported
         from cnncli.training.cautions import of_data
         from cnncli.training.loop.forecast import resident
         from cnncli.training.loop.session import Plan, read_data
 
+        origin = {**around.origin, **({"processes": processes.size} if processes.size > 1 else {})}
         base = spec.path.parent if spec.path else Path()
         sections = spec.data, base, spec.model, spec.compile, spec.fit
-        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), around.origin, spec.unfreezing)
+        plan = Plan(spec.name, spec.seed, *sections, spec.to_yaml(), spec.resolved(), origin, spec.unfreezing)
         memory = resident()
-        dataset = read_data(plan, decoding(tell))
+
+        def read() -> "Dataset":
+            obtain(spec.data, tell, offline=around.offline)
+            return read_data(plan, decoding(tell))
+
+        dataset = processes.first_does(read, read)  # others find on a shared disk what the first has decoded
+        digest = sha256(spec.to_yaml().encode()).hexdigest()[:12]
+        processes.same({"version of cnncli": __version__, "spec": digest, "data": dataset.digest[:19]})
+        for notice in differing(processes):
+            tell(notice)
         settled = _normalized(spec, dataset)
         plan = replace(plan, data=settled.data, text=settled.to_yaml(), resolved=settled.resolved())
         for notice in oddities(dataset, spec.data.targets):
@@ -247,8 +262,23 @@ def begun(spec: Spec, around: Surroundings) -> Iterator[Beginning]:
         parameters = sum(parameter.size for parameter in lower(spec.model).parameters)
         scaled = rescaling_layer(spec.model) if spec.data.rescale == "auto" else ""
         about = parameters, dataset.sizes, dataset.source, threads, spec.seed, spec.fit.epochs, scaled
-        tell(Begun(spec.name, *about))
+        tell(Begun(spec.name, *about, processes=processes.size))
         yield Beginning(settled, plan, dataset, threads, memory)
+
+
+def differing(processes: "Group") -> Iterator[Notice]:
+    """A warning if processes of a group compute with different instructions, and may round differently."""
+    if processes.size == 1:
+        return
+    from cnncli.kernels.jit.target import machine
+
+    found = processes.gather((machine().cpu, machine().features))
+    if len(set(found)) > 1:
+        names = ", ".join(dict.fromkeys(cpu for cpu, _ in found))
+        yield Notice(
+            f"the processes run on different processors ({names}): results depend on which process runs on which",
+            "warning",
+        )
 
 
 def _normalized(spec: Spec, dataset: "Dataset") -> Spec:

@@ -138,7 +138,7 @@ class Feed:
                 f"received {split.x.shape[1:]}"
             )
         self.split, self.loss, self.inputs, self.target = split, loss, inputs, only(targets)
-        self.clock = np.array([seed, 0], np.uint64).view(np.int64)
+        self.clock = np.array([seed, 0, 0], np.uint64).view(np.int64)
         self.augment, self.images = augment, scaled(np.ascontiguousarray(split.x), rescale)
         self.channels = channels(rescale, inputs.shape[1:])
         self.labels = None if split.y is None else self._labels(split.y)
@@ -180,15 +180,15 @@ class Feed:
             weights=None if weights is None else (weights, network.sample_weight),
         )
 
-    def fill(self, rows: Rows, step: int = 0) -> int:
+    def fill(self, rows: Rows, step: int = 0, first: int = 0) -> int:
         """Put the rows `rows` of the split first into the arrays; their number. Raises IndexError for one beyond, and
         ChangedDataError where a file that they are in was written to since it was opened.
 
-        `step` keys what is done at random.
+        `step` keys what is done at random, with the number that the first row has in its batch.
         """
         numbers = self.every[rows]
         n = len(numbers)
-        self.chosen[:n], self.clock[1] = numbers, step
+        self.chosen[:n], self.clock[1:] = numbers, (step, first)
         if n not in self.programs:
             self.programs[n] = self._program(n)
         self._check_files()

@@ -1,6 +1,7 @@
 """Arenas: many tensors in one flat array, so that an update takes one pass and a checkpoint one write."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from math import prod
 from typing import Any, NamedTuple
 
@@ -40,6 +41,14 @@ class Arena:
     def tensors(self) -> dict[str, Array]:
         """Return every tensor by name, in order, as views."""
         return {name: self[name] for name in self.segments}
+
+    def buckets(self, most: int, least: int) -> list[slice]:
+        """Divide the elements into at most `most` ranges between tensors, of at least `least` bytes, the last first."""
+        size, bounds = max(least // self.data.itemsize, len(self.data) // most), [len(self.data)]
+        for segment in reversed(self.segments.values()):
+            if bounds[-1] - segment.offset >= size and len(bounds) < most:
+                bounds.append(segment.offset)
+        return [slice(first, last) for last, first in pairwise([*bounds, 0]) if first < last]
 
     def places(self) -> Array:
         """Start and end index (exclusive) of each tensor in `data`: int64 (tensors, 2)."""

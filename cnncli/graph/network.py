@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from cnncli import kernels
 from cnncli.graph.arena import Arena, fill
 from cnncli.graph.model import Model, lower
 from cnncli.graph.objective import Objective, Purpose, objective
@@ -17,9 +18,14 @@ from cnncli.kernels.jit import runtime
 from cnncli.kernels.jit.runtime import Step
 from cnncli.layers.losses import Loss
 from cnncli.ops import streams
-from cnncli.ops.ir import Value
+from cnncli.ops.ir import Call, Value
+from cnncli.ops.ready import Ready
 
 Array = np.ndarray[Any, Any]
+
+
+BUCKETS, BUCKET = 4, 1 << 18
+"""Gradients that processes add up are sent in at most so many buckets, of at least so many bytes."""
 
 
 class _Run(NamedTuple):
@@ -77,7 +83,7 @@ class Network:
         self.weigh_positions = weigh_positions
         positions = lowered.output.shape[:-1] if weigh_positions else ()
         self.sample_weight: Array = np.ones((batch_size, *positions), dtype)
-        self.clock: Array = np.zeros(2, np.int64)
+        self.clock: Array = np.zeros(3, np.int64)
         self.memory: Array = aligned(0)
         self.runs: dict[str, _Run] = {}
         self.results: dict[str, _Results] = {}
@@ -98,6 +104,13 @@ class Network:
         """Return views of all weights and statistics by name, in model order."""
         return {parameter.name: self.tensor(parameter.name) for parameter in self.parameters}
 
+    @property
+    def updated(self) -> list[str]:
+        """Names of the statistics that a training step updates."""
+        lowered = lower(self.model, training=True)
+        replaced = set(lowered.builder.updates.values())
+        return [parameter.name for parameter in lowered.parameters if parameter.value in replaced]
+
     def of(self, model: Model) -> "Network":
         """A network of another model, with the loss and all settings of this one."""
         return Network(
@@ -113,12 +126,13 @@ class Network:
         """Load weights by name. Raises CnncliError if names or shapes differ from the model's."""
         fill(self.tensors(), tensors)
 
-    def train_step(self, n: int, seed: int, step: int) -> None:
+    def train_step(self, n: int, seed: int, step: int, first: int = 0) -> None:
         """Forward and backward pass over the first `n` rows.
 
-        Fills `gradients` with the gradients of the mean loss plus penalties. `seed` and `step` key the dropout masks.
+        Fills `gradients` with the gradients of the mean loss plus penalties. `seed` and `step` key the dropout masks,
+        with the number that the first row has in its batch, a multiple of 4, if these rows are a part of one.
         """
-        self.clock[:] = seed, step
+        self.clock[:] = seed, step, first
         self._run("train", n)
 
     def evaluate(self, n: int) -> None:
@@ -184,6 +198,22 @@ class Network:
         self.current = self.results[purpose]
         self.runs[purpose].program.run(n, steady=self.steady and again)
 
+    @property
+    def buckets(self) -> list[slice]:
+        """Ranges of the gradients, in the order in which the backward pass completes them, roughly."""
+        return self.gradients.buckets(BUCKETS, BUCKET)
+
+    def _signalling(self, calls: Sequence[Call], gradients: Mapping[str, Value]) -> list[Call]:
+        """The calls with signals where the gradients of a bucket are complete; the last bucket needs none."""
+        found = list(calls)
+        for number, bucket in enumerate(self.buckets[:-1]):
+            places = self.gradients.segments
+            values = {value for name, value in gradients.items() if bucket.start <= places[name].offset < bucket.stop}
+            if values:
+                ready = Call(Ready(number), tuple(values), Ready(number).infer(*values))
+                found.insert(_after(found, values), ready)
+        return found
+
     def traced(self, n: int, memory: int) -> tuple[Objective, dict[Value, Array]]:
         """Run the last `train_step` on `n` rows again with all values in memory of their own; return its operations
         and the floating-point values, none if that takes more than `memory` bytes.
@@ -218,8 +248,11 @@ class Network:
             **{new: weights[old] for new, old in lowered.builder.updates.items()},
             **{grad: self.gradients[name] for name, grad in what.gradients.items()},
         }
+        calls = what.calls
+        if purpose == "train" and kernels.shared.shared():
+            calls = self._signalling(calls, what.gradients)
         program = Program(
-            what.calls,
+            calls,
             placed,
             [value for call in what.calls for value in call.outputs] if everything else what.kept,
             capacity=self.batch_size,
@@ -227,6 +260,11 @@ class Network:
             steady=purpose != "train",
         )
         return _Run(program, what)
+
+
+def _after(calls: Sequence[Call], values: set[Value]) -> int:
+    """The number of calls up to the last one that makes one of the values."""
+    return max(number for number, call in enumerate(calls, 1) if not values.isdisjoint(call.outputs))
 
 
 def _as_float(array: Array, n: int | None) -> Array:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from cnncli.kernels.batch import gather as gather
     from cnncli.kernels.batch import random as random
     from cnncli.kernels.batch import reduce as reduce
+    from cnncli.kernels.batch import shared as shared
     from cnncli.kernels.batch import valid as valid
     from cnncli.kernels.conv import conv2d as conv2d
     from cnncli.kernels.conv import conv2d_gradient as conv2d_gradient
@@ -64,7 +65,7 @@ ROOMS = {
         *("affine", "blur", "brightness", "chains", "clahe", "colour"),
         *("elastic", "erase", "levels", "mix", "perspective"),
     ),
-    "batch": ("gather", "random", "reduce", "valid"),
+    "batch": ("gather", "random", "reduce", "shared", "valid"),
     "conv": (
         *("conv2d", "conv2d_gradient", "conv_pool", "conv_pool_gradient"),
         *("depthwise", "winograd", "winograd_gradient"),

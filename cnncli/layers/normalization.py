@@ -280,7 +280,6 @@ class BatchNormalization(_Normalization):
 
     ignored: ClassVar[Mapping[str, Kind]] = {
         **Layer.ignored,
-        "synchronized": Boolean(),  # one process has the whole batch
         "renorm": _Renorm(),
         "renorm_momentum": Number(),
         "renorm_clipping": Maybe(NumbersBy(Number(0), "rmax, rmin and dmax", {"rmax": 3.0, "rmin": 0.3, "dmax": 5.0})),
@@ -289,6 +288,9 @@ class BatchNormalization(_Normalization):
     momentum: Annotated[float, Number(0, 1)] = 0.99
     moving_mean_initializer: InitializerField = Zeros()
     moving_variance_initializer: InitializerField = Ones()
+    synchronized: bool = True
+    """If several processes share a batch (`mpiexec`), use the mean and variance of the whole batch, so that results do
+    not depend on their number; with false, those of the rows of each process. Keras' default is false."""
     activity_regularizer: RegularizerField = None
 
     examples: ClassVar[Sequence[Example]] = (
@@ -297,7 +299,7 @@ class BatchNormalization(_Normalization):
         _example((7,), center=False, momentum=0.5),
         _example((2, 2, 17), scale=False, center=False),
         _example((3, 2, 4), trainable=False),
-        _example((3, 2, 4), axis=1, synchronized=True),
+        _example((3, 2, 4), axis=1, synchronized=False),
         _example((3, 2, 4), gamma_regularizer={"l2": {"l2": 0.1}}, beta_regularizer="l1"),
         _example((3, 2, 4), activity_regularizer={"l2": {"l2": 0.1}}),
     )
@@ -313,7 +315,7 @@ class BatchNormalization(_Normalization):
     def lower(self, build: Builder, *inputs: Value) -> Value:
         momentum = self.momentum if self.trainable else None
         x, order = build.moved_last(inputs[0], [normalize_axis(self.axis, inputs[0].shape)])
-        y = build.permute(build.batch_normalization(x, self.epsilon, momentum), order)
+        y = build.permute(build.batch_normalization(x, self.epsilon, momentum, synchronized=self.synchronized), order)
         if self.activity_regularizer is not None:
             self.activity_regularizer.penalize(build, y)
         return y

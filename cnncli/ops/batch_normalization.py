@@ -41,12 +41,17 @@ class _Normalization(Activated):
 class BatchNormalization(_Normalization):
     """(x (…,C), running mean and variance (C,)[, gamma (C,)][, beta (C,)]) → y, …: normalized with batch statistics.
 
-    Further outputs: the batch's mean and 1/√(variance + epsilon), (2, C); the new running mean and variance.
+    Further outputs: the batch's mean and 1/√(variance + epsilon), (2, C); the new running mean and variance. If several
+    processes share the batch, these are of all its rows with `synchronized`, else of those of this process.
     """
 
     takes_bfloat16: ClassVar[bool] = True
 
     momentum: float = 0.99
+    synchronized: bool = False
+
+    def constants(self, saved: Tensor, gamma_and_beta: Sequence[Tensor]) -> Normalization:
+        return super().constants(saved, gamma_and_beta)._replace(synchronized=self.synchronized)
 
     def infer(self, *inputs: Value) -> tuple[Value, ...]:
         x, mean, variance = inputs[:3]

@@ -55,16 +55,16 @@ class Builder(Tape):
     """A tape with one method per operation.
 
     `training` selects the training behaviour of layers that have one (Dropout). `own` maps Keras' names to the weights
-    of the layer being lowered; `dtype` is that of weights. `clock` is (seed, step), int64. `updates` maps the new value
-    of each statistic after a training step to the weight it replaces. `logits` maps the output of each softmax and
-    sigmoid to its input; as in Keras, an operation that returns a new value loses this association, even if the
-    elements are unchanged.
+    of the layer being lowered; `dtype` is that of weights. `clock` is (seed, step, first row), int64. `updates` maps
+    the new value of each statistic after a training step to the weight it replaces. `logits` maps the output of each
+    softmax and sigmoid to its input; as in Keras, an operation that returns a new value loses this association, even if
+    the elements are unchanged.
     """
 
     training: bool = False
     dtype: str = "float32"
     own: Mapping[str, Value] = field(default_factory=dict)
-    clock: Value = field(default_factory=lambda: Value((2,), batched=False, dtype="int64", label="clock"))
+    clock: Value = field(default_factory=lambda: Value((3,), batched=False, dtype="int64", label="clock"))
     dropouts: int = 0
     updates: dict[Value, Value] = field(default_factory=dict)
     logits: dict[Value, Logits] = field(default_factory=dict)
@@ -98,7 +98,9 @@ class Builder(Tape):
         """Matrix product over the last axis with a kernel (in, units)."""
         return self.emit(Dense(), x, kernel, *_given(bias))
 
-    def batch_normalization(self, x: Value, epsilon: float, momentum: float | None) -> Value:
+    def batch_normalization(
+        self, x: Value, epsilon: float, momentum: float | None, *, synchronized: bool = False
+    ) -> Value:
         """Batch normalization with the weights of the layer being lowered.
 
         Uses batch statistics in training, moving statistics in inference or if `momentum` is None. The weights are
@@ -110,7 +112,7 @@ class Builder(Tape):
         given = gamma is not None, beta is not None
         if momentum is None or not self.training:
             return self.emit(FixedNormalization(epsilon, *given), *inputs)
-        op = BatchNormalization(epsilon, *given, momentum=momentum)
+        op = BatchNormalization(epsilon, *given, momentum=momentum, synchronized=synchronized)
         y, _, new_mean, new_variance = self.emit_all(op, *inputs)
         self.updates |= {new_mean: mean, new_variance: variance}
         return y

@@ -157,8 +157,8 @@ class SoftmaxGrad(Elementwise):
 class Dropout(Elementwise):
     """(x, clock) → x/(1−rate) where kept, else 0 (Srivastava et al. 2014, inverted).
 
-    `clock` is (seed, step), int64. The mask is a pure function of it, `stream` and the element's position, so the
-    derivative regenerates it and nothing is saved.
+    `clock` is (seed, step, first row), int64. The mask is a pure function of it, `stream` and the element's position,
+    so the derivative regenerates it and nothing is saved.
     """
 
     rate: float

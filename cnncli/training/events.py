@@ -64,7 +64,7 @@ class Begun:
     """The data are loaded and match the model; training is about to start.
 
     `images`: number per split. `source`: name or path of the data. `rescaled_by`: type of the layer with which the
-    model rescales images itself, if the spec relies on it.
+    model rescales images itself, if the spec relies on it. `threads`: of each of the `processes`.
     """
 
     name: str
@@ -75,6 +75,7 @@ class Begun:
     seed: int
     epochs: int
     rescaled_by: str = ""
+    processes: int = 1
 
 
 @dataclass(frozen=True)

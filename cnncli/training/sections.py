@@ -106,6 +106,9 @@ class FitSection(Declaration):
     overfit_batches: Annotated[int | None, Maybe(Integer(1))] = None
     """Train on so many batches alone, without augmentation, validation, test and callbacks, until their loss is small.
     """
+    shards: Annotated[int | None, Maybe(Integer(1))] = None
+    """Train each batch in so many parts, whose gradients are added in a fixed order: the results are then the same for
+    1, 2, 4, … processes up to that number, and the memory of activations is that of a part."""
     callbacks: Annotated[tuple[Callback, ...], list_of(CALLBACKS)] = ()
     log: Annotated[tuple[Logger, ...], list_of(LOGGERS)] = ()
     """Loggers, such as csv, tensorboard and mlflow; without effect on the training."""

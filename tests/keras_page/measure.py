@@ -159,7 +159,7 @@ def of_mixing() -> Measured:
 
 def _mixed(x, change, draws):
     """What `change` makes of x with these draws; its own are written where memory begins, by its first step."""
-    clock = runtime.tensor(np.zeros(2, np.int64))
+    clock = runtime.tensor(np.zeros(3, np.int64))
     memory = np.zeros(draws.size + x.size)
     drawn = mix.Mixing(clock, 0, 0, (1.0, 1.0))
     memory[: draws.size] = draws.ravel()

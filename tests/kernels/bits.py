@@ -130,7 +130,7 @@ def _others(keep, given, dtype):
     roots = np.empty_like(images)
     keep("rsqrt", roots, lambda _: arithmetic.apply("rsqrt", [tensor(images)], tensor(roots), offset=20.0))
     w, g, m = given(999), given(999), given(999)
-    dropped, clock = np.empty_like(w), np.array([3, 4])
+    dropped, clock = np.empty_like(w), np.array([3, 4, 0])
     keep("dropout", dropped, lambda _: dropout.apply(tensor(w), tensor(dropped), tensor(clock), 0.3, 1))
     for kind in sorted(dropout.FORMULAS.keys() - {"kept"}):  # whose numbers are two
         noisy = np.empty_like(w)

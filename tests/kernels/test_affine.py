@@ -16,7 +16,7 @@ SHAPES = [(9, 5, 7, 1), (4, 8, 6, 3), (3, 1, 5, 2), (3, 6, 1, 17)]
 
 def move(images, kind, span, fill="constant", **options):
     """The images moved; the ones given stay."""
-    out, clock = images.copy(), np.array([SEED, STEP])
+    out, clock = images.copy(), np.array([SEED, STEP, 0])
     options["fill"] = FILLS.index(fill)
     execute(
         lambda scratch: affine.transform(tensor(out), tensor(clock), scratch, STREAM, move=kind, span=span, **options)
@@ -124,7 +124,7 @@ def test_each_image_step_seed_and_stream_draws_its_own():
     one = np.tile(drawn_images((1, 6, 6, 1), "float32"), (5, 1, 1, 1))
 
     def made(seed, step, stream):
-        out, clock = one.copy(), np.array([seed, step])
+        out, clock = one.copy(), np.array([seed, step, 0])
         span = SPANS[affine.SHIFT]
         execute(
             lambda scratch: affine.transform(
@@ -140,7 +140,7 @@ def test_each_image_step_seed_and_stream_draws_its_own():
 
 @pytest.mark.parametrize("kind", [affine.TURN, affine.ZOOM])
 def test_the_number_of_threads_changes_no_bit(kind):
-    images, clock = drawn_images((50, 28, 28, 1), "float32"), np.array([SEED, STEP])
+    images, clock = drawn_images((50, 28, 28, 1), "float32"), np.array([SEED, STEP, 0])
     measured = Scratch()
     places = tensor(images), tensor(clock)
     options = {"move": kind, "span": SPANS[kind], "fill": affine.REFLECT, "nearest": False}

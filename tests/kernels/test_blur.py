@@ -10,7 +10,7 @@ from tests.reference.affine import between, fractions
 from tests.reference.colour import filtered, gaussian
 
 SEED, STEP, STREAM = 3, 2**35, 256
-CLOCK = np.array([SEED, STEP])
+CLOCK = np.array([SEED, STEP, 0])
 SHAPES = [(8, 7, 4, 1), (8, 4, 9, 3), (6, 1, 2, 5), (6, 1, 1, 2)]
 
 

@@ -7,15 +7,15 @@ from cnncli.kernels.augment import brightness, chains
 from cnncli.kernels.jit.runtime import Scratch, images, run, tensor
 from tests.kernels.support import execute
 
-CLOCK = np.array([7, 3])
+CLOCK = np.array([7, 3, 0])
 ROWS, CHAINS = 40_000, 3
 EVERYTHING = (-np.inf, np.inf)
 
 
-def weights(alpha, rows=ROWS):
+def weights(alpha, rows=ROWS, clock=CLOCK):
     """The weights of the chains of each row, and its own."""
     found, sums = np.zeros((rows, CHAINS + 1)), np.ones(rows, np.float32)
-    places = {"clock": CLOCK.ctypes.data, "weights": found.ctypes.data, "sum": sums.ctypes.data}
+    places = {"clock": clock.ctypes.data, "weights": found.ctypes.data, "sum": sums.ctypes.data}
     work = images(rows, 1000)
     run([chains.weights_worker.step("float32", work, **places, stream=9, chains=CHAINS, size=1, alpha=alpha)])
     assert not sums.any()
@@ -53,6 +53,11 @@ def test_weights_of_any_parameter_are_numbers_that_sum_to_1(alpha):
     shares, own = weights(alpha, 100)
     assert np.allclose(shares.sum(axis=1), 1, rtol=0, atol=1e-12)
     assert ((own >= 0) & (own <= 1)).all()
+
+
+def test_rows_of_a_part_of_a_batch_have_the_weights_that_they_have_within_it():
+    for whole, part in zip(weights(0.5, 30), weights(0.5, 18, np.array([7, 3, 12])), strict=True):
+        assert part.tobytes() == whole[12:].tobytes()
 
 
 def brighter(x, scratch, limits=EVERYTHING):

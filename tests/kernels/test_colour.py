@@ -10,7 +10,7 @@ from tests.reference.affine import between, fractions
 from tests.reference.colour import greyed, recoloured
 
 SEED, STEP, STREAM = 3, 2**35, 256
-CLOCK = np.array([SEED, STEP])
+CLOCK = np.array([SEED, STEP, 0])
 SHAPES = [(6, 7, 4, 3), (4, 1, 1, 3), (9, 2, 9, 3)]
 
 

@@ -50,8 +50,10 @@ CHANGES = {
 }
 
 
-def changed(name, among):
-    x, clock = np.random.default_rng(0).uniform(0.1, 0.9, (30, 6, 5, 3)).astype(np.float32), np.array([SEED, STEP])
+def changed(name, among, rows=slice(None)):
+    """Some rows of 30 images before and after the change, with the clock of their place among all."""
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (30, 6, 5, 3)).astype(np.float32)[rows].copy()
+    clock = np.array([SEED, STEP, rows.start or 0])
     measured = Scratch()
     CHANGES[name](tensor(x), tensor(clock), measured, among)
     memory = np.zeros((2, measured.used_by_thread), np.uint8)
@@ -71,9 +73,16 @@ def test_only_the_chosen_images_are_changed_and_those_as_without_a_choice(name):
     assert (everywhere != before).any(axis=(1, 2, 3)).all()
 
 
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_part_of_a_batch_is_changed_as_within_the_batch(name):
+    _, whole = changed(name, (CHOOSER, 0.25, 0.75))
+    _, part = changed(name, (CHOOSER, 0.25, 0.75), slice(12, 23))
+    assert part.tobytes() == whole[12:23].tobytes()
+
+
 @pytest.mark.parametrize("name", ["distort", "equalize_tiles", "warp"])
 def test_the_number_of_threads_changes_no_bit(name):
-    clock, outcomes = np.array([SEED, STEP]), []
+    clock, outcomes = np.array([SEED, STEP, 0]), []
     for threads in (1, 2):
         x = np.random.default_rng(0).uniform(0.1, 0.9, (60, 24, 20, 3)).astype(np.float32)
         execute(lambda scratch, x=x: CHANGES[name](tensor(x), tensor(clock), scratch, None), threads)

@@ -11,7 +11,7 @@ from tests.reference import random as twin
 
 
 def apply(x, seed, step, rate, stream):
-    out, clock = np.full_like(x, 7), np.array([seed, step], np.int64)
+    out, clock = np.full_like(x, 7), np.array([seed, step, 0], np.int64)
     run(dropout.apply(*tensors(x, out, clock), rate, stream))
     return out
 
@@ -25,7 +25,7 @@ def test_dropout_keeps_what_the_twin_keeps_also_in_place(dtype):
         seed, step, stream = (int(generator.integers(0, 2**top)) for top in (62, 40, 32))
         out = apply(x, seed, step, rate, stream)
         assert_agree(out, twin.dropout(x.astype(np.float64), seed, step, rate, stream), shape)
-        clock = np.array([seed, step])
+        clock = np.array([seed, step, 0])
         run(dropout.apply(*tensors(x, x, clock), rate, stream))
         assert x.tobytes() == out.tobytes()
 
@@ -45,6 +45,14 @@ def test_the_share_kept_is_one_minus_the_rate_and_the_mean_stays():
         assert out.mean(dtype=np.float64) == pytest.approx(1, abs=4 * deviation / (1 - rate))
 
 
+@pytest.mark.parametrize(("rows", "size"), [(12, 7), (4, 3), (8, 16)])
+def test_a_part_of_a_batch_keeps_what_the_batch_does(rows, size):
+    whole = apply(np.ones((20, size), np.float32), 5, 6, 0.5, 9)
+    x, clock = np.ones((20 - rows, size), np.float32), np.array([5, 6, rows])
+    run(dropout.apply(*tensors(x, x, clock), 0.5, 9))
+    assert x.tobytes() == whole[rows:].tobytes()
+
+
 def test_rate_0_keeps_all_and_rate_1_drops_all_even_what_is_not_finite():
     x = np.array([1.5, -2, np.inf, np.nan, 0])
     assert np.array_equal(apply(x, 0, 0, 0.0, 0), x, equal_nan=True)
@@ -54,7 +62,7 @@ def test_rate_0_keeps_all_and_rate_1_drops_all_even_what_is_not_finite():
 
 
 def test_one_plan_reads_the_clock_anew_and_gives_its_gradient_the_same_mask():
-    x, out, grad, clock = np.ones(1000), np.empty(1000), np.full(1000, 3.0), np.array([5, 0])
+    x, out, grad, clock = np.ones(1000), np.empty(1000), np.full(1000, 3.0), np.array([5, 0, 0])
     program = Program(dropout.apply(*tensors(x, out, clock), 0.25, 9))
     backward = Program(dropout.apply(*tensors(grad, grad, clock), 0.25, 9))
     masks = []
@@ -74,14 +82,14 @@ def test_a_sample_keeps_its_mask_whatever_the_batch_holds_after_it():
 
 
 def test_threads_do_not_change_a_bit():
-    x, out, clock = np.ones(3 * SPAN + 3, "float32"), np.empty(3 * SPAN + 3, "float32"), np.array([3, 4])
+    x, out, clock = np.ones(3 * SPAN + 3, "float32"), np.empty(3 * SPAN + 3, "float32"), np.array([3, 4, 0])
     assert same_bits_on_1_and_2_threads(lambda: dropout.apply(*tensors(x, out, clock), 0.5, 1), out)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_normal_numbers_are_the_quantiles_of_the_words(dtype):
     x = draw(np.random.default_rng(5), 10_001, dtype)
-    clock, exact = np.array([7, 3]), x.astype(np.float64)
+    clock, exact = np.array([7, 3, 0]), x.astype(np.float64)
     normal = random.quantile((random.bits(11, 9, 3, x.size) + 0.5) / 2.0**32)
     assert np.abs(normal).max() > 3.5
     out = np.empty_like(x)
@@ -94,10 +102,10 @@ def test_normal_numbers_are_the_quantiles_of_the_words(dtype):
 
 
 def test_a_seed_replaces_that_of_the_clock():
-    x, clock = np.ones(1000), np.array([11, 3])
+    x, clock = np.ones(1000), np.array([11, 3, 0])
     own, of_clock = np.empty_like(x), np.empty_like(x)
     run(dropout.apply(*tensors(x, of_clock, clock), 0.5, 9))
-    other = np.array([8, 3])
+    other = np.array([8, 3, 0])
     run(dropout.apply(*tensors(x, own, other), 0.5, 9, 11))
     assert own.tobytes() == of_clock.tobytes()
     run(dropout.noise("affine of kept", *tensors(x, own, other), 9, 11, 0.5, 3, -1, 7))

@@ -39,7 +39,7 @@ def erased(x, patch):
 
 
 def apply(x, patch):
-    clock = np.array([SEED, STEP])
+    clock = np.array([SEED, STEP, 0])
     run(erase.erase(tensor(x), tensor(clock), STREAM, NOISE, patch))
     return x
 
@@ -73,7 +73,7 @@ def test_noise_is_normal():
 
 
 def test_the_number_of_threads_changes_no_bit():
-    x, clock = np.zeros((60, 28, 28, 1), np.float32), np.array([SEED, STEP])
+    x, clock = np.zeros((60, 28, 28, 1), np.float32), np.array([SEED, STEP, 0])
     places = tensor(x), tensor(clock)
     patch = CONSTANT._replace(value=None, deviation=1.0)
     assert same_bits_on_1_and_2_threads(lambda: erase.erase(*places, STREAM, NOISE, patch), x)

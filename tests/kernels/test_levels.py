@@ -12,7 +12,7 @@ from tests.reference.affine import between, fractions
 from tests.reference.colour import equalized
 
 SEED, STEP, STREAM = 3, 2**35, 256
-CLOCK = np.array([SEED, STEP])
+CLOCK = np.array([SEED, STEP, 0])
 SHAPES = [(8, 7, 4, 1), (8, 4, 9, 3), (6, 1, 1, 2), (5, 16, 17, 2)]
 ENDS = [(0, 255), (0, 1), (-1, 3), (0, -1)]
 

@@ -19,7 +19,7 @@ FIXTURE = Path(__file__).parent.parent / "fixtures" / "mixing.npz"
 
 
 def apply(change, x, alpha, step=STEP):
-    clock = np.array([SEED, step])
+    clock = np.array([SEED, step, 0])
     mixing = Mixing(tensor(clock), STREAM, WEIGHTS, alpha)
     execute(lambda scratch: change(tensor(x), mixing, scratch))
     return x
@@ -88,7 +88,7 @@ def test_weights_come_from_a_beta_distribution(alpha, distribution):
 
 @pytest.mark.parametrize("change", [mix.blend, mix.paste])
 def test_the_number_of_threads_changes_no_bit(change):
-    x, clock = np.random.default_rng(1).random((60, 28, 28, 1), np.float32), np.array([SEED, STEP])
+    x, clock = np.random.default_rng(1).random((60, 28, 28, 1), np.float32), np.array([SEED, STEP, 0])
     measured, mixing = Scratch(), Mixing(tensor(clock), STREAM, WEIGHTS, (1, 1))
     change(tensor(x), mixing, measured)
     memory = np.zeros(measured.used + 64, np.uint8)

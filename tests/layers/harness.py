@@ -57,7 +57,7 @@ class LayerHarness:
         names = {value: name for name, value in weights.items()}
         self.updated = {names[old]: make(old) for old in builder.updates.values()}
         self.cotangent = make(cotangent)
-        self.clock = np.array([7, 3], np.int64)
+        self.clock = np.array([7, 3, 0], np.int64)
         placed = dict(zip([*values, *weights.values()], [*self.inputs, *self.weights.values()], strict=True))
         placed |= {cotangent: self.cotangent, builder.clock: self.clock}
         placed |= {new: self.updated[names[old]] for new, old in builder.updates.items()}

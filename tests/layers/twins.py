@@ -327,6 +327,7 @@ OPTIONS = {
         **GAMMA_AND_BETA,
         "axis": [-1, 3, 1, -2],
         "momentum": [0.99, 0.5],
+        "synchronized": [True, False],
         "activity_regularizer": [None, {"L2": {"l2": 0.3}}],
     },
     "Conv2D": {

@@ -92,8 +92,8 @@ def test_the_resolved_form_says_everything() -> None:
         "fit": {
             "epochs": 1, "batch_size": 32, "shuffle": True, "class_weight": None, "initial_epoch": 0,
             "steps_per_epoch": None, "validation_steps": None, "validation_batch_size": None, "validation_freq": 1,
-            "max_steps": None, "max_time": None, "save_freq": "epoch", "overfit_batches": None, "callbacks": [],
-            "log": [],
+            "max_steps": None, "max_time": None, "save_freq": "epoch", "overfit_batches": None, "shards": None,
+            "callbacks": [], "log": [],
         },
         "expect": {},
     }  # fmt: skip

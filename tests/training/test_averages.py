@@ -15,7 +15,7 @@ from cnncli.graph.network import Network
 from cnncli.layers.core import Dense, Flatten
 from cnncli.layers.losses import LOSSES
 from cnncli.training.loop import loop
-from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.metrics.evaluation import evaluated
 from cnncli.training.optimizers.update import Update
 from cnncli.training.runs import checkpoint
 from cnncli.training.sections import CompileSection, FitSection
@@ -76,11 +76,11 @@ def test_callbacks_keep_the_averages_of_the_best_epoch(data):
 def test_an_interruption_while_validating_the_averages_saves_the_weights(data, monkeypatch):
     def interrupting(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(*arguments, **options)
+        return evaluated(*arguments, **options)
 
     plan = small.plan(data, optimizer=AVERAGED, epochs=2)
     small.run(plan, data / "whole")
-    monkeypatch.setattr(loop, "evaluate", interrupting)
+    monkeypatch.setattr(loop, "evaluated", interrupting)
     with pytest.raises(InterruptedRun):
         small.run(plan, data / "run")
     monkeypatch.undo()

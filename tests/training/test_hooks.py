@@ -8,7 +8,6 @@ import pytest
 from cnncli.errors import InterruptedRun
 from cnncli.training.callbacks.callback import Callback, Hooks
 from cnncli.training.events import BatchDone, Stopped
-from cnncli.training.loop import session
 from cnncli.training.runs import checkpoint
 from tests.training import small
 from tests.training.small import BATCHES, interrupter, outcome
@@ -138,17 +137,3 @@ def test_accumulated_gradients_outlive_an_interruption(data, after):
         small.run(plan, data / "run", report=interrupter(after))
     small.run(plan, resume=data / "run")
     assert outcome(data / "run") == outcome(data / "whole")
-
-
-def test_gradients_are_reduced_before_they_are_taken_in(data, monkeypatch):
-    """Four times the gradient at a quarter of the rate is the same step of plain gradient descent, to the bit."""
-    small.run(small.plan(data, epochs=1, callbacks=[], optimizer={"SGD": {"learning_rate": 0.25}}), data / "plain")
-
-    def quadrupled(gradients):
-        gradients.data *= 4
-
-    made = session.Trainer
-    monkeypatch.setattr(session, "Trainer", lambda *given: made(*given, reduce_gradients=quadrupled))
-    small.run(small.plan(data, epochs=1, callbacks=[], optimizer={"SGD": {"learning_rate": 0.0625}}), data / "scaled")
-    plain, scaled = (checkpoint.load(data / f"{name}/last.safetensors").digest for name in ("plain", "scaled"))
-    assert plain == scaled

@@ -11,7 +11,7 @@ from cnncli.system import signals
 from cnncli.training.events import BatchDone, EpochDone, Stopped
 from cnncli.training.loop import loop, session
 from cnncli.training.loop.interruption import Interruption
-from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.metrics.evaluation import evaluated
 from cnncli.training.runs import checkpoint
 from tests.training import small
 from tests.training.small import BATCHES, interrupter
@@ -69,9 +69,9 @@ def test_the_number_of_threads_changes_no_bit(data, whole, threads):
 def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch):
     def interrupting(*arguments, **options):
         os.kill(os.getpid(), signal.SIGINT)
-        return evaluate(*arguments, **options)
+        return evaluated(*arguments, **options)
 
-    monkeypatch.setattr(loop, "evaluate", interrupting)
+    monkeypatch.setattr(loop, "evaluated", interrupting)
     with pytest.raises(InterruptedRun, match=f"^interrupted in epoch 1 after batch {BATCHES} of {BATCHES}"):
         small.run(small.plan(data), data / "run")
     monkeypatch.undo()
@@ -82,9 +82,9 @@ def test_an_interruption_while_validating_is_saved_too(data, whole, monkeypatch)
 def test_an_interruption_in_the_final_test_names_the_command_that_goes_on(data, whole, monkeypatch):
     def interrupting(*arguments, **options):
         os.kill(os.getpid(), signal.SIGTERM)
-        return evaluate(*arguments, **options)
+        return evaluated(*arguments, **options)
 
-    monkeypatch.setattr(session, "evaluate", interrupting)
+    monkeypatch.setattr(session, "evaluated", interrupting)
     with pytest.raises(InterruptedRun) as caught:
         small.run(small.plan(data), data / "run")
     monkeypatch.undo()

@@ -26,6 +26,7 @@ from cnncli.report.terminal.output import echo, emit
 from cnncli.report.terminal.progress import Follower
 from cnncli.spec.spec import Spec
 from cnncli.system import streams
+from cnncli.training.distributed.launch import together
 from cnncli.training.events import TrialBegins
 from cnncli.training.policy import POLICIES
 from cnncli.training.runs import past_runs
@@ -72,6 +73,7 @@ class Where(TypedDict):
 @click.option("--plot", is_flag=True, help="Show the curves as they grow, and at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per event.")
 @click.option("--quiet", is_flag=True, help="Print only the final results.")
+@together()
 def command(
     *,
     spec: Path | None,

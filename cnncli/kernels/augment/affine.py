@@ -48,7 +48,7 @@ def transform(
 
     FLIP: with probability 1/2, along the axes whose numbers are not 0. SHIFT: fractions of height and width. TURN:
     fraction of a full rotation, from the first pair. ZOOM: factors; ZOOM_EVENLY: one factor, from the first pair.
-    SHEAR: with random sign. CROP: whole pixels. clock: int64 (2,), [seed, step], read at run time. `value` is the fill
+    SHEAR: with random sign. CROP: whole pixels. clock: int64 (3,), see draws.py, read at run time. `value` is the fill
     value of CONSTANT, `first` that of the first channel, if different. `among`: see draws.py.
     """
     _, height, width, channels = x.shape

@@ -33,7 +33,7 @@ def blur(
     """Blur images of x, real (N, H, W, C), with Gaussians over `size` pixels, and clip all images to `limits`.
 
     `odds`: range of the probability of blurring. Horizontal and vertical standard deviations are drawn from `sigma`.
-    clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    clock: int64 (3,), see draws.py, read at run time. `among`: see draws.py.
     """
     (rare, often), (low, high) = odds, sigma
     span: dict[str, Any] = {"rare": rare, "often": often, "low": low, "high": high}
@@ -52,8 +52,8 @@ def sharpen(
 ) -> list[Step]:
     """Blend x, real (N, H, W, C), with its mean over 3 × 3 pixels, the centre weighted 5: 0 the mean, 1 x, 2 sharper.
 
-    The blending factor is twice a number drawn from `factor`; the result is clipped to `limits`. clock: int64 (2,),
-    [seed, step], read at run time. `among`: see draws.py.
+    The blending factor is twice a number drawn from `factor`; the result is clipped to `limits`. clock: int64 (3,),
+    see draws.py, read at run time. `among`: see draws.py.
     """
     span: dict[str, Any] = {"rare": 1.0, "often": 1.0, "low": factor[0], "high": factor[1]}
     return _mixed(x, clock, scratch, stream, among, limits, size=3, gaussian=0, **span)
@@ -108,7 +108,7 @@ def bell(weights, sigma):
 @njit
 def _weigh(p, image, across, down):
     """Fill in the horizontal and vertical weights; return the factors of the image and of the weighted sum."""
-    numbers = drawn(p, 2 * image)
+    numbers = drawn(p, image, 0, 2)
     if p.gaussian:
         done = numbers[1] < between(p.rare, p.often, numbers[0])
         bell(across, between(p.low, p.high, numbers[2]) + NARROWEST)

@@ -13,7 +13,7 @@ def brighten(
 ) -> list[Step]:
     """Add a number drawn from `change` to each image of x, real (N, H, W, C), and clip to `limits`.
 
-    clock: int64 (2,), [seed, step], read at run time. `among`: see kernels/augment/draws.py.
+    clock: int64 (3,), see draws.py, read at run time. `among`: see kernels/augment/draws.py.
     """
     return [_step(brighten_worker, x, clock, stream, among, change, limits)]
 
@@ -23,7 +23,7 @@ def contrast(
 ) -> list[Step]:
     """Multiply each channel's distance from its mean by a number drawn from `factor`, and clip to `limits`.
 
-    x: real (N, H, W, C). clock: int64 (2,), [seed, step], read at run time. A mean is one chain of sums in float64.
+    x: real (N, H, W, C). clock: int64 (3,), see draws.py, read at run time. A mean is one chain of sums in float64.
     """
     return [_step(contrast_worker, x, clock, stream, among, factor, limits)]
 
@@ -31,7 +31,7 @@ def contrast(
 def invert(x: Tensor, clock: Tensor, stream: int, odds: Range, white: float, among: Among | None = None) -> list[Step]:
     """Invert images of x, real (N, H, W, C): `white` − x.
 
-    `odds`: range of the probability of inversion. clock: int64 (2,), [seed, step], read at run time.
+    `odds`: range of the probability of inversion. clock: int64 (3,), see draws.py, read at run time.
     `among`: see kernels/augment/draws.py.
     """
     return [_step(invert_worker, x, clock, stream, among, odds, (white, white))]

@@ -40,7 +40,7 @@ def mix(
     """x = w · x + (1 - w) · the weighted mean of `chains` changed copies of x, real (N, …), clipped to `limits`.
 
     `changes` returns the steps of a chain, by its number, on a copy of x: of the type of x, in the given scratch; their
-    units are images. clock: int64 (2,), [seed, step], read at run time. `stream`: the random stream of the weights.
+    units are images. clock: int64 (3,), see draws.py, read at run time. `stream`: the random stream of the weights.
     """
     size = prod(x.shape[1:])
     rows = min(x.shape[0], max(1, PORTION // size))
@@ -91,10 +91,10 @@ def weights_worker(real):
 
     def weights(parameters, start, stop, thread):
         p = fields(parameters, WEIGHTS)
-        clock, chains = view(p.clock, 2, types.int64), p.chains
+        clock, chains = view(p.clock, 3, types.int64), p.chains
         for i in range(start, stop):
             found = view(p.weights + i * (chains + 1) * 8, chains + 1, types.float64)
-            first, most = i * (chains + 2), LEAST
+            first, most = (clock[2] + i) * (chains + 2), LEAST
             for chain in range(chains):
                 found[chain] = log_gamma(clock[0], clock[1], p.stream, first + chain, p.alpha)
                 most = max(most, found[chain])

@@ -29,7 +29,7 @@ def equalize_tiles(
 
     Images that are no whole tiles are continued by their mirror images, H or W pixels at most. `limit`: of a level's
     count, as a multiple of the mean; none if ≤ 0. `ends`: the values of levels 0 and 255. `among`: see draws.py;
-    clock: int64 (2,), [seed, step], read at run time.
+    clock: int64 (3,), see draws.py, read at run time.
     """
     _, height, width, channels = x.shape
     place, stride = scratch.per_thread(4 * LEVELS * tiles[0] * tiles[1] + 16 * width + height * width)

@@ -23,7 +23,7 @@ def turn_hue(
 ) -> list[Step]:
     """Shift the hue of each image of x, real (N, H, W, 3), by half of a number drawn from `factor`, with random sign.
 
-    1 is a full circle. `ends`: the values of 0 and 1; results stay within them. clock: int64 (2,), [seed, step], read
+    1 is a full circle. `ends`: the values of 0 and 1; results stay within them. clock: int64 (3,), see draws.py, read
     at run time. `among`: see draws.py.
     """
     return _coloured(x, clock, stream, among, ends, saturating=0, low=factor[0], high=factor[1])
@@ -34,7 +34,7 @@ def saturate(
 ) -> list[Step]:
     """Multiply the saturation of each image of x, real (N, H, W, 3), by f / (1 - f), f from `factor`, within [0, 1].
 
-    `ends`: the values of 0 and 1. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of 0 and 1. clock: int64 (3,), see draws.py, read at run time. `among`: see draws.py.
     """
     return _coloured(x, clock, stream, among, ends, saturating=1, low=factor[0], high=factor[1])
 
@@ -57,7 +57,7 @@ def degenerate(
 ) -> list[Step]:
     """Blend images of x, real (N, H, W, 3), with grey; the weight of grey is drawn from `factor`.
 
-    The result is clipped to `limits`. `odds`: range of the probability of the change. clock: int64 (2,), [seed, step],
+    The result is clipped to `limits`. `odds`: range of the probability of the change. clock: int64 (3,), see draws.py,
     read at run time. `among`: see draws.py.
     """
     _, height, width, _ = x.shape

@@ -1,6 +1,7 @@
 """Shared by all random changes of images: selection of images in a batch, and random numbers for each.
 
-The numbers of an image depend on (seed, step), a stream and the image's position in the batch; they are float64.
+The numbers of an image depend on (seed, step), a stream and the image's position in the batch, whose rows may be those
+of a larger batch from the clock's first row on; they are float64.
 """
 
 from typing import Any
@@ -23,8 +24,8 @@ def each_image(
 ) -> Step:
     """Return the step that changes each image of x, real (N, H, W, C), or those `among`; `portion` elements per chunk.
 
-    clock: int64 (2,), [seed, step], read at run time. `stream`: the random stream. `parameters`: the fields of the
-    worker's block besides `DRAWS`.
+    clock: int64 (3,), [seed, step, first row], read at run time. `stream`: the random stream. `parameters`: the fields
+    of the worker's block besides `DRAWS`.
     """
     batch, height, width, channels = x.shape
     chooser, lowest, highest = among or (0, 0.0, 1.0)
@@ -44,15 +45,15 @@ def each_image(
 @njit
 def chosen(p, image):
     """Whether an image is selected."""
-    clock = view(p.clock, 2, types.int64)
-    return p.lowest < fractions(clock[0], clock[1], p.chooser, image)[0] <= p.highest
+    clock = view(p.clock, 3, types.int64)
+    return p.lowest < fractions(clock[0], clock[1], p.chooser, clock[2] + image)[0] <= p.highest
 
 
 @njit
-def drawn(p, position):
-    """Four numbers in (0, 1); `position`: the image's position, or a distinct one for each four numbers of an image."""
-    clock = view(p.clock, 2, types.int64)
-    return fractions(clock[0], clock[1], p.stream, position)
+def drawn(p, image, number=0, of=1):
+    """Four numbers in (0, 1) of an image: those with this number, of so many that each image has."""
+    clock = view(p.clock, 3, types.int64)
+    return fractions(clock[0], clock[1], p.stream, (clock[2] + image) * of + number)
 
 
 @njit

@@ -42,7 +42,7 @@ def distort(
     """Distort images of x, real (N, H, W, C), by a strength drawn from `scale`, and clip all to `limits`.
 
     `streams`: of numbers of images, and of noise. `odds`: range of the probability. `fill`: one of `affine.FILLS`, or
-    `MIRROR`. `values`: the first channel of pixels outside, and their others. clock: int64 (2,), [seed, step], read at
+    `MIRROR`. `values`: the first channel of pixels outside, and their others. clock: int64 (3,), see draws.py, read at
     run time. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
@@ -119,7 +119,7 @@ def elastic_worker(real):
 
     def elastic(parameters, start, stop, thread):
         p = fields(parameters, ELASTIC)
-        clock, pixels, channels = view(p.clock, 2, types.int64), p.height * p.width, p.channels
+        clock, pixels, channels = view(p.clock, 3, types.int64), p.height * p.width, p.channels
         place, line = p.scratch + thread * p.stride, (p.width + 1) * channels
         field, across = view(place, pixels, types.float64), view(place + 8 * pixels, pixels, types.float64)
         place += 16 * pixels
@@ -138,7 +138,9 @@ def elastic_worker(real):
                 four = (0.0, 0.0, 0.0, 0.0)
                 for k in range(pixels):
                     if k % 4 == 0:
-                        four = normals(fractions(clock[0], clock[1], p.noise, i * ((pixels + 3) // 4) + k // 4))
+                        four = normals(
+                            fractions(clock[0], clock[1], p.noise, (clock[2] + i) * ((pixels + 3) // 4) + k // 4)
+                        )
                     field[k] = sigma * four[k % 4]
                 _blurred(field, across, weights, p.height, p.width, SHIFT * strength * max(p.height, p.width))
                 for k in range(pixels):

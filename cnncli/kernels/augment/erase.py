@@ -37,7 +37,7 @@ class Patch(NamedTuple):
 def erase(x: Tensor, clock: Tensor, stream: int, noise: int, patch: Patch, among: Among | None = None) -> list[Step]:
     """Erase a rectangle in some of the images of x, real (N, H, W, C).
 
-    Its sides are the square roots of two areas, as fractions of the image's. clock: int64 (2,), [seed, step], read at
+    Its sides are the square roots of two areas, as fractions of the image's. clock: int64 (3,), see draws.py, read at
     run time. `stream`, `noise`: the streams of the rectangles and of the noise. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
@@ -99,17 +99,17 @@ def erase_worker(real):
 
     def erase(parameters, start, stop, thread):
         p = fields(parameters, ERASE)
-        clock, size = view(p.clock, 2, types.int64), p.height * p.width * p.channels
+        clock, size = view(p.clock, 3, types.int64), p.height * p.width * p.channels
         for i in range(start, stop):
-            across, down, left, top = drawn(p, 2 * i)
-            odds, threshold, _, _ = drawn(p, 2 * i + 1)
+            across, down, left, top = drawn(p, i, 0, 2)
+            odds, threshold, _, _ = drawn(p, i, 1, 2)
             if threshold >= between(p.low, p.high, odds) or not chosen(p, i):
                 continue
             first, last = _stretch(p.width, between(p.small, p.large, across), left)
             upper, lower = _stretch(p.height, between(p.small, p.large, down), top)
-            image = view(p.x + i * size * item, size, real)
+            image, before = view(p.x + i * size * item, size, real), (clock[2] + i) * size
             for row in range(upper, lower):
                 line = row * p.width
-                _filled(p, clock, image, (line + first) * p.channels, (line + last) * p.channels, i * size, real)
+                _filled(p, clock, image, (line + first) * p.channels, (line + last) * p.channels, before, real)
 
     return erase

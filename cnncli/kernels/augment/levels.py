@@ -25,7 +25,7 @@ def solarize(
 ) -> list[Step]:
     """Add levels drawn from `addition` to each image of x, real (N, H, W, C), clip, and invert levels ≥ `threshold`.
 
-    `ends`: the values of levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of levels 0 and 255. clock: int64 (3,), see draws.py, read at run time. `among`: see draws.py.
     """
     (low, high), (dark, bright) = addition, threshold
     return _points(x, clock, stream, among, ends, posterizing=0, low=low, high=high, dark=dark, bright=bright)
@@ -36,7 +36,7 @@ def posterize(
 ) -> list[Step]:
     """Keep the most significant of the 8 bits of each level of x, real (N, H, W, C): bits[0] to bits[1] of them.
 
-    `ends`: the values of levels 0 and 255. clock: int64 (2,), [seed, step], read at run time. `among`: see draws.py.
+    `ends`: the values of levels 0 and 255. clock: int64 (3,), see draws.py, read at run time. `among`: see draws.py.
     """
     low, high = bits
     return _points(x, clock, stream, among, ends, posterizing=1, low=low, high=high + 1, dark=0.0, bright=0.0)
@@ -58,7 +58,7 @@ def _points(x: Tensor, clock: Tensor, stream: int, among: Among | None, ends: Ra
 def stretch(x: Tensor, clock: Tensor, limits: Range, among: Among | None = None) -> list[Step]:
     """Stretch each channel of each image of x, real (N, H, W, C), to `limits`, except constant channels.
 
-    `among`: see draws.py; clock: int64 (2,), [seed, step], read at run time.
+    `among`: see draws.py; clock: int64 (3,), see draws.py, read at run time.
     """
     _, height, width, channels = x.shape
     return [
@@ -78,7 +78,7 @@ def equalize(
     """Equalize the histogram, of `bins` bins, of each channel of each image of x, real (N, H, W, C).
 
     A channel within a single bin is unchanged. `ends`: the values of levels 0 and 255. `among`: see draws.py; clock:
-    int64 (2,), [seed, step], read at run time.
+    int64 (3,), see draws.py, read at run time.
     """
     _, height, width, channels = x.shape
     place, stride = scratch.per_thread(8 * bins + 4 * height * width)

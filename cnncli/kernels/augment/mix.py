@@ -31,7 +31,7 @@ PORTION = 1 << 14
 class Mixing(NamedTuple):
     """Random streams and parameters of mixing: α is drawn once per batch, from a range in (0, 1].
 
-    clock: int64 (2,), [seed, step], read at run time. `stream`, `weights`: the streams of partners and places, and of
+    clock: int64 (3,), see draws.py, read at run time. `stream`, `weights`: the streams of partners and places, and of
     weights.
     """
 
@@ -111,15 +111,15 @@ def draw_worker(real):
 
     def draw(parameters, start, stop, thread):
         p = fields(parameters, DRAWN)
-        clock, drawn = view(p.clock, 2, types.int64), view(p.drawn, (p.batch, 4), types.float64)
-        alpha = p.low + (p.high - p.low) * fractions(clock[0], clock[1], p.stream, p.batch)[0]
+        clock, drawn = view(p.clock, 3, types.int64), view(p.drawn, (p.batch, 4), types.float64)
+        alpha = p.low + (p.high - p.low) * fractions(clock[0], clock[1], p.stream, clock[2] + p.batch)[0]
         for i in range(p.batch):
             drawn[i, PARTNER] = i
         for i in range(p.batch - 1, -1, -1):
-            chosen, left, top, _ = fractions(clock[0], clock[1], p.stream, i)
+            chosen, left, top, _ = fractions(clock[0], clock[1], p.stream, clock[2] + i)
             other = np.int64(chosen * (i + 1))
             drawn[i, PARTNER], drawn[other, PARTNER] = drawn[other, PARTNER], drawn[i, PARTNER]
-            drawn[i, WEIGHT] = beta(clock[0], clock[1], p.weights, i, alpha)
+            drawn[i, WEIGHT] = beta(clock[0], clock[1], p.weights, clock[2] + i, alpha)
             drawn[i, LEFT], drawn[i, TOP] = left, top
 
     return draw

@@ -29,8 +29,8 @@ def warp(
 ) -> list[Step]:
     """Move the corners of images of x, real (N, H, W, C), H, W > 1, by up to `scale`/2 of the sides, with their pixels.
 
-    `odds`: range of the probability. `fill`: the first channel of pixels outside, and their others. clock: int64 (2,),
-    [seed, step], read at run time. `among`: see draws.py.
+    `odds`: range of the probability. `fill`: the first channel of pixels outside, and their others. clock: int64 (3,),
+    see draws.py, read at run time. `among`: see draws.py.
     """
     _, height, width, channels = x.shape
     place, stride = scratch.per_thread((height + 1) * (width + 1) * channels * bytes_of(x.dtype))
@@ -77,10 +77,10 @@ def warp_worker(real):
         p = fields(parameters, WARP)
         size = p.height * p.width * p.channels
         for i in range(start, stop):
-            odds, threshold, _, _ = drawn(p, 2 * i)
+            odds, threshold, _, _ = drawn(p, i, 0, 2)
             if threshold >= between(p.rare, p.often, odds) or not chosen(p, i):
                 continue
-            across, down, by_column, by_row = _coefficients(p, drawn(p, 2 * i + 1))
+            across, down, by_column, by_row = _coefficients(p, drawn(p, i, 1, 2))
             image = view(p.x + i * size * item, size, real)
             source = framed(p, p.x + i * size * item, p.scratch + thread * p.stride, real, item)
             out = 0

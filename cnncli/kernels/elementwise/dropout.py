@@ -2,8 +2,8 @@
 
 What becomes of element i of the flat array (batch axis included) depends only on word i mod 4 of Philox block ⌊i/4⌋
 with counter (⌊i/4⌋, stream, step) and the seed as key: see `cnncli.kernels.batch.random`. Every call takes x, out:
-float32, float64 or bfloat16, one shape, may be one array; clock: int64 (2,), [seed, step], read at run time; `seed`:
-one instead of the clock's.
+float32, float64 or bfloat16, one shape, may be one array; clock: int64 (3,), [seed, step, first row], read at run time;
+`seed`: one instead of the clock's. The first row is that of the batch which x is a part of: a multiple of 4.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ from cnncli.kernels.vector.emit import Code, emitted
 from cnncli.kernels.vector.lanes import WORD, Vector, smaller
 from cnncli.kernels.vector.vectormath import log, polynomial
 
-DROPOUT = block("x out clock threshold stream own seed a:f b:f c:f")
+DROPOUT = block("x out clock row threshold stream own seed a:f b:f c:f")
 
 
 def apply(x: Tensor, out: Tensor, clock: Tensor, rate: float, stream: int, seed: int | None = None) -> list[Step]:
@@ -52,6 +52,7 @@ def noise(
             x=x.address,
             out=out.address,
             clock=clock.address,
+            row=out.size // out.shape[0],
             threshold=int(np.ceil(rate * 2.0**32)),
             stream=stream & 0xFFFFFFFF,
             own=seed is not None,
@@ -107,17 +108,17 @@ def _change(
 ) -> None:
     """Change elements `part[0]` … `part[1]` - 1 of the array at address x; the first is a multiple of 4.
 
-    numbers: (seed, step, stream, threshold); constants: (a, b, c).
+    numbers: (seed, step, stream, threshold, number of the first block); constants: (a, b, c).
     """
     code, blocks = Code(code.builder, code.item, 4 * BLOCKS), Code(code.builder, code.item, BLOCKS)
     seeds, steps, streams = map(blocks.full, numbers[:3])
     key, after = [seeds & LOW, seeds.high(32)], [streams & LOW, steps & LOW, steps.high(32)]
     numbered = Vector(code.builder, ir.Constant(ir.VectorType(WORD, BLOCKS), list(range(BLOCKS))))
-    given = [code.full(numbers[3]), *map(code.full, constants)]
+    base, given = blocks.full(numbers[4]), [code.full(numbers[3]), *map(code.full, constants)]
     formula = list(FORMULAS.values())[kind]
 
     def body(index: Vector, mask: Vector | None) -> None:
-        first = blocks.full(index.high(2))
+        first = blocks.full(index.high(2)) + base
         w0, w1, w2, w3 = _philox([(first + numbered) & LOW, *after], key)
         words = w0.beside(w1, 1).beside(w2.beside(w3, 1), 2)
         code.store(formula(code.load(x, index, mask), words, *given), out, index, mask)
@@ -132,8 +133,8 @@ def dropout_worker(real, kind):
 
     def dropout(parameters, start, stop, thread):
         p = fields(parameters, DROPOUT)
-        clock = view(p.clock, 2, types.int64)
-        numbers = p.seed if p.own else clock[0], clock[1], p.stream, p.threshold
+        clock = view(p.clock, 3, types.int64)
+        numbers = p.seed if p.own else clock[0], clock[1], p.stream, p.threshold, clock[2] * p.row // 4
         _change(formula, p.x, p.out, (start, stop), numbers, (number(p.a), number(p.b), number(p.c)), real)
 
     return dropout

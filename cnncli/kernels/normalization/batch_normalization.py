@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from numba import njit, types
 
+from cnncli.kernels.batch import shared
 from cnncli.kernels.batch.reduce import Lanes, in_lanes
 from cnncli.kernels.elementwise.activation_formulas import FORMULAS
 from cnncli.kernels.elementwise.activation_names import parts
@@ -32,7 +33,8 @@ APPLY = block("x tables out length")
 class Normalization(NamedTuple):
     """Parameters besides x: `gamma`, `beta` (None for 1 and 0), `saved` and the constants.
 
-    saved: real (2, C), the batch's mean and 1/√(variance + epsilon).
+    saved: real (2, C), the batch's mean and 1/√(variance + epsilon). `synchronized`: if processes share a batch,
+    all of its rows count, instead of those of this process.
     """
 
     gamma: Tensor | None
@@ -40,6 +42,7 @@ class Normalization(NamedTuple):
     saved: Tensor
     epsilon: float
     activation: str = "linear"
+    synchronized: bool = False
 
 
 class Running(NamedTuple):
@@ -76,7 +79,17 @@ def training(x: Tensor, normalization: Normalization, running: Running, out: Ten
         momentum=running.momentum,
         epsilon=normalization.epsilon,
     )
-    return [moments, statistics, *again(x, normalization, out, scratch)]
+    steps = [moments, *everyone(normalization, parts, divided, statistics), statistics]
+    return [*steps, *again(x, normalization, out, scratch)]
+
+
+def everyone(
+    normalization: Normalization, parts: dict[str, int], divided: Lanes, reader: Step, *, weighted: bool = False
+) -> list[Step]:
+    """Return the steps that make the two sums of each channel those of all processes, if they are synchronized."""
+    if not normalization.synchronized:
+        return []
+    return shared.summed(parts["sums"], divided.number, 2 * parts["length"], reader, weighted=weighted)
 
 
 def again(x: Tensor, normalization: Normalization, out: Tensor, scratch: Scratch) -> list[Step]:

@@ -16,6 +16,7 @@ from cnncli.kernels.normalization.batch_normalization import (
     begin_sums,
     chosen,
     elements_of,
+    everyone,
     folded,
     make_tables,
     parts_of,
@@ -43,21 +44,27 @@ def training(
     table, tables = make_tables(normalization, x, scratch, extra=2)
     places = {"grad": grad.address, "tables": tables}
     summed = sums_worker.step(x.dtype, divided.work(), normalization.activation, **places, **parts)
-    coefficients = coefficients_worker.step(
-        normalization.saved.dtype,
-        1,
-        sums=parts["sums"],
-        saved=normalization.saved.address,
-        gamma=address_of(normalization.gamma),
-        grad_gamma=address_of(grad_gamma),
-        grad_beta=address_of(grad_beta),
-        tables=tables,
-        count=x.size // depth,
-        channels=depth,
-        length=parts["length"],
-        partials=divided.number,
-    )
-    return [table, summed, coefficients, _input(x, grad, tables, out, normalization.activation)]
+
+    def coefficients(gamma: Tensor | None, beta: Tensor | None) -> Step:
+        return coefficients_worker.step(
+            normalization.saved.dtype,
+            1,
+            sums=parts["sums"],
+            saved=normalization.saved.address,
+            gamma=address_of(normalization.gamma),
+            grad_gamma=address_of(gamma),
+            grad_beta=address_of(beta),
+            tables=tables,
+            count=x.size // depth,
+            channels=depth,
+            length=parts["length"],
+            partials=divided.number,
+        )
+
+    steps, last = [table, summed, coefficients(grad_gamma, grad_beta)], coefficients(None, None)
+    if after := everyone(normalization, parts, divided, last, weighted=True):
+        steps += [*after, last]  # gradients of gamma and beta are summed over processes later, with all others
+    return [*steps, _input(x, grad, tables, out, normalization.activation)]
 
 
 def inference(

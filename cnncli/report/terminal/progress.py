@@ -217,4 +217,6 @@ def header(event: Begun) -> list[str]:
     images = ", ".join(f"{count:,} {SPLITS[name]}" for name, count in event.images.items())
     source = one_line(Path(event.source).name)
     threads = f"{event.threads} thread{'s' * (event.threads > 1)}"
+    if event.processes > 1:
+        threads = f"{event.processes} processes with {threads} each"
     return [f"{event.name}: {event.parameters:,} parameters", f"{images} ({source})", threads, f"seed {event.seed}"]

@@ -70,10 +70,13 @@ class Context:
         """Atomically write a model file in the run directory, with the weights of this moment in `epoch` (from 1), or
         their averages with `use_ema`. Raises CnncliError on failure.
         """
+        if self._run.elsewhere:
+            return
         with self._update.averages():
             model = ModelFile(self._network.tensors(), {**self._about, "epoch": str(epoch)})
             checkpoint.save(self._run.place(name), model)
 
     def remove_model(self, name: str) -> None:
         """Remove a model file that `save_model` wrote; it may be gone. Raises CnncliError on failure."""
-        self._run.remove(name)
+        if not self._run.elsewhere:
+            self._run.remove(name)

@@ -13,7 +13,6 @@ from cnncli.datasets.batches import Feed, OfClasses, order
 from cnncli.datasets.dataset import Dataset, Split
 from cnncli.datasets.rescale import Rescale
 from cnncli.errors import ChangedDataError, CnncliError, DivergedError
-from cnncli.graph.arena import Arena
 from cnncli.graph.model import only
 from cnncli.graph.network import Network
 from cnncli.graph.nonfinite import first_of_step, first_weight, is_finite
@@ -22,10 +21,11 @@ from cnncli.training import class_weight
 from cnncli.training.callbacks.best_epoch import Best
 from cnncli.training.callbacks.callback import Hooks
 from cnncli.training.callbacks.context import Context
+from cnncli.training.distributed.batch import BatchTrainer, Parts
 from cnncli.training.events import BatchDone, EpochDone, Event, PhaseBegins, Stopped
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.limits import Limits
-from cnncli.training.metrics.evaluation import Sums, evaluate
+from cnncli.training.metrics.evaluation import Sums, evaluated
 from cnncli.training.metrics.metrics import Metric
 from cnncli.training.optimizers.optimizers import Optimizer
 from cnncli.training.optimizers.schedules import Schedule
@@ -59,8 +59,8 @@ class Trainer:
     """Trains `network`, whose weights are set, and writes checkpoints and metrics to `run`.
 
     `network` is that of the first phase of the job; every phase has its own, which takes over the weights.
-    `reduce_gradients` may modify a batch's gradients in place before the update, e.g. to sum them over processes that
-    share a batch. Raises CnncliError if the data do not match the network.
+    Processes of a group train the `parts` of each batch and keep the same weights; only the first one writes. Raises
+    CnncliError if the data do not match the network.
     """
 
     def __init__(
@@ -71,10 +71,10 @@ class Trainer:
         report: Callable[[Event], None],
         interruption: Interruption,
         *,
-        reduce_gradients: Callable[[Arena], None] = lambda gradients: None,
+        parts: Parts,
     ) -> None:
         self.job, self.run, self.report, self.interruption = job, run, report, interruption
-        self.reduce_gradients = reduce_gradients
+        self.parts, self.group = parts, parts.group
         train = job.dataset.train
         if train is None:
             raise CnncliError(f"{job.dataset.source}: no training images")
@@ -86,7 +86,7 @@ class Trainer:
         self.hooks = [callback.hooks(directions) for callback in job.fit.callbacks]
         self.state = State(job.dataset.digest, epoch=job.fit.initial_epoch)
         self.sums, self.best = Sums(job.metrics), Best()
-        self.saved, self.cut, self.limits = self.progress, 0, Limits(job.fit)
+        self.saved, self.cut, self.limits = self.progress, 0, Limits(job.fit, parts.clock)
 
     def begin(self) -> None:
         """Save the initial weights: from here on the run can be resumed."""
@@ -105,7 +105,8 @@ class Trainer:
         self.phase, self.network = phase, network
         given = job.fit.class_weight
         weights = None if given is None else class_weight.of_training(given, job.dataset, network)
-        self.train_feed = self._feed(train, job.augment, weights)
+        feed = self._feed(train, job.augment, weights)
+        self.batches = BatchTrainer(network, feed, job.seed, self.parts)
         self.validation_feed = None if validation is None else self._feed(validation)
         since = self.epochs.before(phase.first - 1)
         self.update = Update(network, job.optimizer, self.epochs.longest, since=since, factor=phase.rate_factor)
@@ -138,7 +139,7 @@ class Trainer:
                 self.report(Stopped(self.state.epoch, self.stopped_by, self.cut))
             self._each(Hooks.training_ends)
         except ChangedDataError:  # no batch with changed data was used
-            if self.state.batch:  # else all is saved: a new phase has changed nothing yet
+            if self.state.batch and self.group.size == 1:  # else all is saved: a new phase has changed nothing yet
                 self._save()
             raise
         return self._hand_out()
@@ -163,7 +164,8 @@ class Trainer:
             self._save(cut=True)
         with self.update.averages():
             self._judge_epoch(start, trained / seconds if trained else 0.0, cut=cut)
-        self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
+        if self._interrupted():
+            self.interruption.raise_if_interrupted(f"after epoch {self.state.epoch}")
 
     @property
     def _cut_after(self) -> int:
@@ -178,7 +180,7 @@ class Trainer:
         `cut`: the last batch of an epoch that is cut short and already saved, or 0.
         """
         state = self.state
-        figures = {"epoch": state.epoch + 1, **self.sums.figures(), **self._validate()}
+        figures = {"epoch": state.epoch + 1, **self.parts.trained(self.sums).figures(), **self._validate()}
         used = self.update.rate(state.step, state.rate_factor)
         if isinstance(self.job.optimizer.learning_rate, Schedule) or self.phase.rate_factor * state.rate_factor != 1:
             figures["learning_rate"] = used
@@ -215,15 +217,12 @@ class Trainer:
         batches = epochs.portions(state.epoch)
         left = [] if state.stopped_by or self._cut_after else batches[state.batch :]
         for portion, coming in zip(left, [*left[1:], slice(0)], strict=False):
-            n = self.train_feed.fill(rows[portion], state.step + 1)
-            self.train_feed.expect(rows[coming])
-            self.network.train_step(n, self.job.seed, state.step + 1)
-            loss = self.sums.add(self.network, n)
+            signal = self.interruption.signal or 0
+            loss = self.batches.train(rows[portion], rows[coming], state.step + 1, self.sums, signal)
             if not isfinite(loss):
-                raise self._diverged_in_batch(f"the loss is {loss}", n)
-            self.reduce_gradients(self.network.gradients)
+                raise self._diverged_in_batch(f"the loss is {loss}")
             if not is_finite(self.network.gradients.data):  # before they reach the weights
-                raise self._diverged_in_batch("gradients are not finite", n)
+                raise self._diverged_in_batch("gradients are not finite")
             state.step += 1
             state.batch += 1
             self.update.run(state.step, state.rate_factor)
@@ -241,12 +240,15 @@ class Trainer:
         fit = self.job.fit
         if self.validation_feed is None or not fit.validates(self.state.epoch + 1):
             return {}
-        figures = evaluate(
+        sums = evaluated(
             *(self.network, self.validation_feed, self.job.metrics),
             batch_size=fit.validation_batch_size or fit.batch_size,
             steps=fit.validation_steps,
-            after_batch=lambda rows: self._raise_if_interrupted(),
+            after_batch=lambda rows: None if self.group.size > 1 else self._raise_if_interrupted(),
+            share=(self.group.rank, self.group.size),
         )
+        figures = self.parts.evaluated(sums, self.interruption.signal or 0).figures()
+        self._raise_if_interrupted()
         if not isfinite(figures["loss"]):
             raise self._diverged(f"the validation loss is {figures['loss']} after epoch {self.state.epoch + 1}")
         return {f"val_{name}": value for name, value in figures.items()}
@@ -256,10 +258,13 @@ class Trainer:
         if weight := first_weight(self.network.tensors()):
             raise self._diverged(f"the weights are no longer finite {self.progress}: {weight}")
 
-    def _diverged_in_batch(self, what: str, n: int) -> DivergedError:
-        """The error that ends the training in the batch of `n` rows that follows those which are done."""
-        where = f"{what} in epoch {self.state.epoch + 1}, batch {self.state.batch + 1}"
-        first = first_of_step(self.network, n, limit() // 4)
+    def _diverged_in_batch(self, what: str) -> DivergedError:
+        """The error that ends the training in the batch that follows those which are done."""
+        state = self.state
+        where = f"{what} in epoch {state.epoch + 1}, batch {state.batch + 1}"
+        rows = self.epochs.portions(state.epoch)[state.batch]
+        # Of a batch in parts, the network has only one.
+        first = first_of_step(self.network, rows.stop - rows.start, limit() // 4) if self.parts.whole else ""
         return self._diverged(f"{where}; first, {first}" if first else where)
 
     def _diverged(self, what: str) -> DivergedError:
@@ -276,9 +281,17 @@ class Trainer:
             return f"in epoch {state.epoch + 1} after batch {state.batch}"
         return f"after epoch {state.epoch}" if state.history else ""
 
+    def _interrupted(self) -> bool:
+        """Whether a signal was received; by any process of a group, which all know of it at the same place."""
+        if self.group.size == 1:
+            return self.interruption.signal is not None
+        if self.parts.signal:
+            self.interruption.signal = self.parts.signal
+        return self.parts.signal != 0
+
     def _raise_if_interrupted(self) -> None:
-        """Between batches: save and stop if a signal was received."""
-        if self.interruption.signal is not None:
+        """Between batches: save and stop if a signal was received, by any process of a group."""
+        if self._interrupted():
             self._save()
             batches = len(self.epochs.portions(self.state.epoch))
             self.interruption.raise_if_interrupted(f"{self.progress} of {batches}")
@@ -301,6 +314,8 @@ class Trainer:
 
     def save_best(self, weights: Mapping[str, Array], epoch: int) -> None:
         """Write the model file with the final weights."""
+        if not self.group.first:
+            return
         ordered = {
             name: weights[name] for name in self.network.tensors()
         }  # the extra tensors of a checkpoint are sorted by name
@@ -312,8 +327,11 @@ class Trainer:
         `cut`: the end of the training follows, in the middle of an epoch. The checkpoint then also has the weights of
         the best epoch, because those of this one, which a resumed run completes, may take their place.
         """
+        sums = self.parts.trained(self.sums)
+        if not self.group.first:
+            return
         self.state.callbacks = [hooks.state for hooks in self.hooks]
-        extra = {f"sums/{name}": tensor for name, tensor in self.sums.tensors().items()}
+        extra = {f"sums/{name}": tensor for name, tensor in sums.tensors().items()}
         extra |= {
             f"optimizer/{slot}/{name}": tensor
             for slot, arena in self.update.slots.items()

@@ -18,6 +18,8 @@ from cnncli.datasets.dataset import Dataset
 from cnncli.errors import DivergedError
 from cnncli.graph.network import Network
 from cnncli.kernels.jit.runtime import Program
+from cnncli.training.distributed.batch import Parts
+from cnncli.training.distributed.group import ALONE
 from cnncli.training.events import BatchDone, Event
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
@@ -154,7 +156,7 @@ class _Watched(Trainer):
 
     def __init__(self, network: Network, job: Job, run: Run, recorder: _Recorder) -> None:
         self.recorder = recorder
-        super().__init__(network, job, run, self._hear, Interruption())
+        super().__init__(network, job, run, self._hear, Interruption(), parts=Parts(ALONE, job.fit.shards))
         recorder.watch(run, "append", SAVING)
 
     def _hear(self, event: Event) -> None:
@@ -163,7 +165,7 @@ class _Watched(Trainer):
 
     def _train_in(self, phase: Phase, network: Network) -> None:
         super()._train_in(phase, network)
-        self._watch_feed(self.train_feed, sizes(self.epochs.portions(self.epochs.first)))
+        self._watch_feed(self.batches.feed, sizes(self.epochs.portions(self.epochs.first)))
         if self.validation_feed is not None:
             self._watch_feed(self.validation_feed, sizes(validated(self.job)))
         self.recorder.watch(network, "train_step", STEP)

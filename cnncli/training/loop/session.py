@@ -26,6 +26,8 @@ from cnncli.system import atomic
 from cnncli.system.memory import limit
 from cnncli.training import class_weight
 from cnncli.training.decisions.decision import KEY
+from cnncli.training.distributed.batch import Parts
+from cnncli.training.distributed.group import ALONE, Group
 from cnncli.training.events import Event, Notice, RunBegins, WeightsLoaded
 from cnncli.training.hyperparameters import hyperparameters
 from cnncli.training.loop import overfitting
@@ -33,12 +35,12 @@ from cnncli.training.loop.inside import View
 from cnncli.training.loop.interruption import Interruption
 from cnncli.training.loop.loop import Job, Trainer, prepare
 from cnncli.training.loop.resumption import restore
-from cnncli.training.metrics.evaluation import evaluate
+from cnncli.training.metrics.evaluation import evaluated
 from cnncli.training.phases import Phase, Unfreezing, phases
 from cnncli.training.resources.memory_check import check_memory
 from cnncli.training.runs import checkpoint, model_file, past_runs
 from cnncli.training.runs.checkpoint import ModelFile
-from cnncli.training.runs.run_directory import Run, check_output, create, environment, reopen
+from cnncli.training.runs.run_directory import Elsewhere, Run, check_output, create, environment, reopen
 from cnncli.training.sections import CompileSection, FitSection
 
 
@@ -196,8 +198,10 @@ def train(
     report: Callable[[Event], None],
     *,
     interrupted_by: Interruption | None = None,
+    group: Group = ALONE,
 ) -> Result:
-    """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals.
+    """Train, and evaluate the final weights on the test split. `interrupted_by`: by default signals. Every process of a
+    `group` does so.
 
     Raises DivergedError, InterruptedRun, and CnncliError if something can't be read or written or does not match.
     Nothing is written before all checks pass; a run that could not start leaves no files.
@@ -208,20 +212,25 @@ def train(
         fit, dataset = overfitting.limited(plan.fit, dataset)
         plan = replace(plan, data=plan.data.replace(augment=()), fit=fit)
     with interrupted_by or Interruption() as interruption:
+        parts = Parts(group, plan.fit.shards)
         network = ready(plan, dataset, place, threads, report)
-        run = reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads)
+        run = group.first_does(
+            lambda: reopen(place.resume) if place.resume else new_run(plan, dataset, place.output, threads), Elsewhere
+        )
         run.listed = place.listed
         try:
             before = model_file.about(run.best).texts if place.resume and run.best.exists() else {}
-            trainer = Trainer(network, job_of(plan, dataset), run, report, interruption)
+            trainer = Trainer(network, job_of(plan, dataset), run, report, interruption, parts=parts)
             del network  # every phase has its own
             _begin(trainer, plan, resumed=place.resume is not None)
             report(_run_begins(trainer, plan))
             epoch = trainer.train()
             history = trainer.state.history
-            best = _load(trainer.network, run.best)
-            _keep_decision(run, before, best, report)
-            test = _test(plan, dataset, trainer.network, interruption, f"with the weights of epoch {epoch}")
+            best = group.from_first(checkpoint.load(run.best) if group.first else None)
+            trainer.network.load(best.weights)
+            if group.first:
+                _keep_decision(run, before, best, report)
+            test = _test(plan, dataset, trainer, f"with the weights of epoch {epoch}")
             stopped_by = trainer.stopped_by
             why = {"stopped_by": stopped_by} if stopped_by else {}
             run.conclude({"state": "finished", "epoch": epoch, "test": test, **why})
@@ -294,12 +303,30 @@ def _transfer(network: Network, start: Fitting) -> WeightsLoaded:
 
 
 def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
-    run, resume = trainer.run, f"cnncli train --resume {quote(trainer.run.shown)}"
+    run, group, resume = trainer.run, trainer.group, f"cnncli train --resume {quote(trainer.run.shown)}"
     if not resumed:
         trainer.begin()
         trainer.interruption.resume = resume
         run.announce()
         return
+    saved = group.first_does(lambda: _saved(run, plan), lambda: None)
+    saved = group.from_first(saved)
+    restore(trainer, saved)
+    if not group.first:
+        trainer.interruption.resume = resume
+        return
+    over = trainer.ended or trainer.limits.reached(trainer.state.step)
+    if over and past_runs.result(run.path).get("state") == "finished":
+        trainer.report(Notice(_nothing_left(trainer)))
+    with atomic.write_errors(run.result):
+        run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
+    run.announce()
+    atomic.write(run.spec, plan.text.encode())
+    trainer.interruption.resume = resume
+
+
+def _saved(run: Run, plan: Plan) -> ModelFile:
+    """The checkpoint of a run. Raises UsageError if there is none, or if the spec has changed since."""
     if not run.last.exists():
         raise UsageError(
             f"{run.shown}: there is nothing to resume: it ended before {run.last.name} was written; "
@@ -316,15 +343,7 @@ def _begin(trainer: Trainer, plan: Plan, *, resumed: bool) -> None:
             f"{run.spec}: a resumed run's epochs may grow, and its data may move; these are other than the run began "
             f"with: {', '.join(changed)}"
         )
-    restore(trainer, saved)
-    over = trainer.ended or trainer.limits.reached(trainer.state.step)
-    if over and past_runs.result(run.path).get("state") == "finished":
-        trainer.report(Notice(_nothing_left(trainer)))
-    with atomic.write_errors(run.result):
-        run.result.unlink(missing_ok=True)  # replaced by the result of the resumed run
-    run.announce()
-    atomic.write(run.spec, plan.text.encode())
-    trainer.interruption.resume = resume
+    return saved
 
 
 def _nothing_left(trainer: Trainer) -> str:
@@ -369,22 +388,26 @@ def _layer(entry: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     return {kind: {**given, **LAYERS.classes[kind](**arguments).plain()}}
 
 
-def _test(
-    plan: Plan, dataset: Dataset, network: Network, interruption: Interruption, weights: str
-) -> dict[str, float] | None:
+def _test(plan: Plan, dataset: Dataset, trainer: Trainer, weights: str) -> dict[str, float] | None:
     """The metrics on the test split, if there is one. `weights` names the weights in error messages."""
     if dataset.test is None:
         return None
     weighed = dataset.test.weights is not None and dataset.test.weights.ndim == 1  # as `cnncli evaluate` does
     test = dataset.test if weighed else replace(dataset.test, weights=None)
-    feed = Feed.of(test, plan.rescale, network)
-    figures = evaluate(
-        network,
-        feed,
-        plan.compile.metrics,
+    feed, group, interruption = Feed.of(test, plan.rescale, trainer.network), trainer.group, trainer.interruption
+
+    def stop_if_interrupted(rows: slice | None = None) -> None:
+        if rows is None or group.size == 1:
+            interruption.raise_if_interrupted("in the final test")
+
+    sums = evaluated(
+        *(trainer.network, feed, plan.compile.metrics),
         batch_size=plan.fit.batch_size,
-        after_batch=lambda rows: interruption.raise_if_interrupted("in the final test"),
+        after_batch=stop_if_interrupted,
+        share=(group.rank, group.size),
     )
+    figures = trainer.parts.evaluated(sums).figures()
+    stop_if_interrupted()
     if not isfinite(figures["loss"]):
         raise DivergedError(f"the loss on the test images is {figures['loss']} {weights}")
     return figures

@@ -32,14 +32,30 @@ class Sums:
 
         Keras weights a batch by its size: n·(mean of the rows' losses + penalties).
         """
+        loss = self.count(network, n)
+        self.record(loss, n)
+        return loss
+
+    def count(self, network: Network, n: int) -> float:
+        """Add the counts of the metrics only; return the loss contribution."""
         of_rows = float(network.losses[:n].sum(dtype=np.float64))
-        loss, self.data_loss = of_rows + n * network.penalty(), of_rows / n
+        self.data_loss = of_rows / n
         predictions, targets = of_valid(network.loss, only(network.predictions)[:n], only(network.targets)[:n])
-        self.samples += n
-        self.losses.append(loss)
         for metric, totals in zip(self.metrics, self.totals, strict=True):
             totals.add(metric.count(predictions, targets))
-        return loss
+        return of_rows + n * network.penalty()
+
+    def record(self, loss: float, samples: int) -> None:
+        """Add the loss contribution of a batch."""
+        self.samples += samples
+        self.losses.append(loss)
+
+    def add_counts(self, everyone: Sequence[Sequence[Mapping[str, Array]]]) -> None:
+        """Add the tensors of the totals of several sums."""
+        for tensors in everyone:
+            for totals, found in zip(self.totals, tensors, strict=True):
+                for position in range(max(map(len, found.values()), default=0)):
+                    totals.add({name: array[position] for name, array in found.items() if position < len(array)})
 
     def figures(self) -> dict[str, float]:
         """The mean loss over the samples, and the values of each metric."""
@@ -85,12 +101,27 @@ def evaluate(
 
     `batch_size`: by default the network's. `steps`: so many batches only, the first ones.
     """
+    return evaluated(*(network, feed, metrics), batch_size=batch_size, steps=steps, after_batch=after_batch).figures()
+
+
+def evaluated(
+    network: Network,
+    feed: Feed,
+    metrics: Sequence[Metric],
+    *,
+    batch_size: int | None = None,
+    steps: int | None = None,
+    after_batch: Callable[[slice], None] = lambda rows: None,
+    share: tuple[int, int] = (0, 1),
+) -> Sums:
+    """The sums of `evaluate`. `share`: (k, n) for every n-th batch only, from the k-th on."""
     sums = Sums(metrics)
     with network.steady_weights():
-        for rows in islice(portions(len(feed.split), batch_size or network.batch_size), steps):
+        batches = islice(portions(len(feed.split), batch_size or network.batch_size), steps)
+        for rows in islice(batches, share[0], None, share[1]):
             n = feed.fill(rows)
             network.evaluate(n)
             sums.add(network, n)
             after_batch(rows)
     network.sample_weight[:] = 1  # those of this split are not those of others
-    return sums.figures()
+    return sums

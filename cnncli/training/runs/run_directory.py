@@ -46,6 +46,9 @@ class Run:
 
     listed = True
 
+    elsewhere = False
+    """Whether another process writes it."""
+
     def __init__(self, path: Path, *, dated: bool = False, made: Sequence[Path] = (), begun: bool = True) -> None:
         self.path, self.dated, self.made, self.begun = path, dated, made, begun
         self.descriptor = os.open(path, os.O_RDONLY)
@@ -160,6 +163,37 @@ class Run:
         }
         lines = [{**figures, **measured.get(str(figures["epoch"]), {})} for figures in history]
         write(self.metrics, "".join(map(_line, lines)).encode())
+
+
+class Elsewhere(Run):
+    """The run of a process that is not the first of its group: that one has the directory, and writes it."""
+
+    elsewhere = True
+
+    def __init__(self) -> None:
+        self.path, self.begun, self.dated, self.made = Path(os.devnull) / "run", True, False, ()
+
+    @property
+    def shown(self) -> str:
+        return "RUN"
+
+    def announce(self) -> None:
+        """Nothing."""
+
+    def conclude(self, result: Mapping[str, Any]) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def append(self, figures: Mapping[str, float]) -> None:
+        """Nothing."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Nothing."""
+
+    def rewrite(self, history: Sequence[Mapping[str, float]]) -> None:
+        """Nothing."""
 
 
 def create(name: str, output: Path | None, spec: str, environment: Mapping[str, Any], splits: Mapping[str, Any]) -> Run:

@@ -1,0 +1,1 @@
+"""Processes that train one model together: each has a part of every batch."""

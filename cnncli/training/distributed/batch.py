@@ -1,0 +1,211 @@
+"""Training of batches in parts: those of several processes, or several of one process, one after the other.
+
+The gradients of the parts are averaged, weighted by their rows, in a binary tree whose shape depends only on the number
+of parts. So 8 parts give the same bits whether 1, 2, 4 or 8 processes train them.
+"""
+
+from collections.abc import Sequence
+from math import fsum
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+from cnncli.datasets.batches import Feed
+from cnncli.errors import UsageError
+from cnncli.graph.model import only
+from cnncli.graph.network import Network
+from cnncli.kernels.batch import shared
+from cnncli.training.distributed.group import Group, TreeSum, add_pairs, shares
+from cnncli.training.metrics.evaluation import Sums
+from cnncli.training.metrics.statistics import valid_rows
+
+Array = np.ndarray[Any, Any]
+
+
+class Parts:
+    """The parts that batches are trained in. `count`: of all processes; None for one in each process.
+
+    With one part in each process, batch normalization may use the statistics of the whole batch; of further parts, each
+    is normalized alone. Programs planned from now on are for these parts. Raises UsageError if the processes can't have
+    equally many parts, in a tree of one shape.
+    """
+
+    def __init__(self, group: Group, count: int | None = None) -> None:
+        self.group, self.count = group, group.size if count is None else count
+        self.own = self.count // group.size
+        if count is not None and (self.count % group.size or (group.size > 1 and not _is_power_of_2(self.own))):
+            ways = ", ".join(str(n) for n in range(1, count + 1) if count % n == 0 and _is_power_of_2(count // n))
+            raise UsageError(f"fit.shards: {count} can be trained by {ways} processes; there are {group.size}")
+        shares_batches = group.size > 1 and self.own == 1 and count is None
+        self.share = shared.Share(group.total, lambda bucket: None) if shares_batches else None
+        shared.share(self.share)
+        self.signal = 0
+        """The number of a signal that one of the processes has received, known to all since the last batch."""
+        self.began, self.seconds = perf_counter(), 0.0
+        """`seconds`: since `began`, as the first process told all of them after the last batch."""
+
+    @property
+    def whole(self) -> bool:
+        """Whether a batch is in one part."""
+        return self.count == 1
+
+    def clock(self) -> float:
+        """Seconds that decide on the course of a training: the same in all processes."""
+        return perf_counter() if self.group.size == 1 else self.seconds
+
+    def of(self, rows: int) -> list[slice]:
+        """The parts of a batch that this process trains; some may be empty."""
+        first = self.group.rank * self.own
+        return shares(rows, self.count)[first : first + self.own]
+
+    def trained(self, sums: Sums) -> Sums:
+        """The sums of a training with the counts of all processes."""
+        if self.group.size == 1:
+            return sums
+        found = Sums(sums.metrics)
+        found.samples, found.losses = sums.samples, list(sums.losses)
+        found.add_counts(self.group.gather([totals.tensors() for totals in sums.totals]))
+        return found
+
+    def evaluated(self, sums: Sums, signal: int = 0) -> Sums:
+        """The sums of an evaluation whose batches are shared out among the processes."""
+        if self.group.size == 1:
+            return sums
+        counts = [totals.tensors() for totals in sums.totals]
+        told = self.group.gather((sums.samples, sums.losses, counts, signal))
+        samples, losses, everyone, signals = zip(*told, strict=True)
+        self.signal = max(signals)
+        found = Sums(sums.metrics)
+        found.samples, found.losses = sum(samples), [loss for part in losses for loss in part]
+        found.add_counts(everyone)
+        return found
+
+
+def _is_power_of_2(number: int) -> bool:
+    return number & (number - 1) == 0
+
+
+class BatchTrainer:
+    """Trains the batches of `feed`, in parts; `network.gradients` are then those of the whole batch.
+
+    A batch in one part is trained as it is.
+    """
+
+    def __init__(self, network: Network, feed: Feed, seed: int, parts: Parts) -> None:
+        self.network, self.feed, self.seed, self.parts = network, feed, seed, parts
+        self.statistics = [network.tensor(name) for name in network.updated]
+        self.size, self.buckets, self.fraction = network.gradients.data.size, network.buckets, 1.0
+        self.data_loss = 0.0
+
+    def train(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int = 0) -> float:
+        """Forward and backward pass over the rows `rows` of the split, added to `sums`; return the batch's loss.
+
+        `coming`: the rows after these. `signal`: one that this process has received, or 0. Losses and numbers of
+        samples in `sums` are those of all processes, counts of metrics those of this one.
+        """
+        if self.parts.whole:
+            self.parts.signal = signal
+            n = self.feed.fill(rows, step)
+            self.feed.expect(coming)
+            self.network.train_step(n, self.seed, step)
+            return sums.add(self.network, n)
+        self.data_loss = 0.0
+        if self.parts.share is not None:
+            return self._shared(rows, coming, step, sums, signal)
+        begun = [tensor.copy() for tensor in self.statistics]
+        losses, made = [], []
+        for part in self.parts.of(len(rows)):
+            for tensor, start in zip(self.statistics, begun, strict=True):
+                tensor[...] = start
+            loss, result = self._part(rows, part, step, sums)
+            losses.append(loss)
+            made.append(result)
+        for part in self.parts.of(len(coming)):
+            self.feed.expect(coming[part])
+        return self._joined(len(rows), losses, made, sums, signal)
+
+    def _shared(self, rows: Array, coming: Array, step: int, sums: Sums, signal: int) -> float:
+        """Train this process' part, and send each bucket of gradients while the backward pass goes on."""
+        share, gradients, sent = self.parts.share, self.network.gradients.data, dict[int, TreeSum]()
+        assert share is not None  # see `train`
+
+        def send(number: int) -> None:
+            sent[number] = self._begin(gradients[self.buckets[number]], share.fraction, number)
+            for each in sent.values():
+                each.advance()
+
+        share.ready = send
+        loss = self._run(rows, self.parts.of(len(rows))[0], step, sums)
+        for coming_part in self.parts.of(len(coming)):
+            self.feed.expect(coming[coming_part])
+        for number, bucket in enumerate(self.buckets):
+            if number not in sent:
+                sent[number] = self._begin(gradients[bucket], share.fraction, number)
+        statistics = np.concatenate([np.zeros(0, gradients.dtype), *(tensor.ravel() for tensor in self.statistics)])
+        rest = self._begin(statistics, share.fraction, len(self.buckets))
+        for number, bucket in enumerate(self.buckets):
+            gradients[bucket] = sent[number].finish()
+        self._take(rest.finish())
+        return self._told([loss], len(rows), sums, signal)
+
+    def _begin(self, data: Array, fraction: float, number: int) -> TreeSum:
+        """Begin to add up weighted numbers of all processes; those of an idle one need not be finite."""
+        own = data * data.dtype.type(fraction) if fraction else np.zeros_like(data)
+        return self.parts.group.begin_tree(own, number)
+
+    def _part(self, rows: Array, part: slice, step: int, sums: Sums) -> tuple[float, Array]:
+        """Train a part; return its share of the batch's loss, and of gradients and statistics in one array."""
+        loss, network = self._run(rows, part, step, sums), self.network
+        fraction, numbers = self.fraction, (network.gradients.data, *(tensor.ravel() for tensor in self.statistics))
+        if not fraction:
+            return 0.0, np.zeros(sum(map(len, numbers)), network.dtype)
+        return loss, np.concatenate(numbers) * network.gradients.data.dtype.type(fraction)
+
+    def _run(self, rows: Array, part: slice, step: int, sums: Sums) -> float:
+        """Train a part; return its share of the batch's loss. `fraction` becomes its part of the batch."""
+        network, parts, n = self.network, self.parts, part.stop - part.start
+        self.feed.fill(rows[part] if n else rows[:1], step, part.start)
+        self.fraction = self._fraction(len(rows), n)
+        if parts.share is not None:
+            parts.share.fraction = self.fraction
+        network.train_step(n or 1, self.seed, step, part.start)
+        if parts.share is not None:
+            parts.share.check()
+        if not self.fraction:
+            return 0.0
+        loss = sums.count(network, n)
+        self.data_loss += sums.data_loss * self.fraction
+        return loss if network.loss.void is None else loss * self.fraction * len(rows) / n
+
+    def _fraction(self, rows: int, n: int) -> float:
+        """The part of the batch's mean loss that is due to `n` of its rows, or to those of them that are valid."""
+        if self.network.loss.void is None:
+            return n / rows
+        valid = int(valid_rows(self.network.loss, only(self.network.targets)[:n]).sum()) if n else 0
+        everyone = self.parts.group.total(np.array([float(valid)]))[0]
+        return valid / everyone if everyone else 0.0
+
+    def _joined(self, rows: int, losses: Sequence[float], made: list[Array], sums: Sums, signal: int) -> float:
+        """Join the parts of all processes: gradients, statistics, loss and signals."""
+        data = add_pairs(made)
+        self.parts.group.begin_tree(data, 0).finish()
+        self.network.gradients.data[:] = data[: self.size]
+        self._take(data[self.size :])
+        return self._told(losses, rows, sums, signal)
+
+    def _take(self, numbers: Array) -> None:
+        """Set the statistics to numbers that stand one after another."""
+        at = 0
+        for tensor in self.statistics:
+            tensor[...] = numbers[at : at + tensor.size].reshape(tensor.shape)
+            at += tensor.size
+
+    def _told(self, losses: Sequence[float], rows: int, sums: Sums, signal: int) -> float:
+        """Tell the losses of this process' parts and a signal that it has received; return the loss of the batch."""
+        parts = self.parts
+        told = parts.group.gather_numbers(np.array([*losses, self.data_loss, signal, perf_counter() - parts.began]))
+        parts.signal, parts.seconds = int(told[:, -2].max()), told[0, -1]
+        loss, sums.data_loss = fsum(told[:, :-3].ravel()), fsum(told[:, -3])
+        sums.record(loss, rows)
+        return loss

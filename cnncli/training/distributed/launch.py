@@ -1,0 +1,94 @@
+"""Finding the processes that were started together, by `mpiexec` or `srun`.
+
+Imports neither NumPy nor Numba nor mpi4py unless there are several processes.
+"""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING
+
+from cnncli.errors import CnncliError, UsageError
+from cnncli.extras import require
+from cnncli.training.resources.threads import available
+
+if TYPE_CHECKING:
+    from cnncli.training.distributed.group import Group
+
+SIZES = {
+    "PMI_SIZE": "MPICH or Intel MPI",
+    "OMPI_COMM_WORLD_SIZE": "Open MPI",
+    "MV2_COMM_WORLD_SIZE": "MVAPICH",
+    "SLURM_STEP_NUM_TASKS": "srun",
+}
+"""Variables with the number of processes, and which launcher sets them."""
+GRACE = 2.0
+"""Seconds that a process which failed waits for the others to fail, too, before it ends them."""
+RANKS = ("PMI_RANK", "OMPI_COMM_WORLD_RANK", "MV2_COMM_WORLD_RANK", "PMIX_RANK", "SLURM_PROCID")
+
+
+def launched(environment: Mapping[str, str] = os.environ) -> int:
+    """The number of processes that a launcher started together; 1 without one."""
+    numbers = [environment.get(name, "") for name in SIZES]
+    return max([int(number) for number in numbers if number.isdecimal()], default=1)
+
+
+def rank_told(environment: Mapping[str, str] = os.environ) -> int:
+    """The number that the launcher gave this process, before MPI is started; 0 if none."""
+    numbers = [environment.get(name, "") for name in RANKS]
+    return next((int(number) for number in numbers if number.isdecimal()), 0)
+
+
+@cache
+def group() -> "Group":
+    """The processes that were started with this one. Raises UsageError if they can't reach each other."""
+    size = launched()
+    if size == 1:
+        from cnncli.training.distributed.group import ALONE
+
+        return ALONE
+    require(f"training in {size} processes", "mpi4py", ("mpi4py",), "mpi")
+    try:
+        from cnncli.training.distributed.mpi import MpiGroup
+    except (ImportError, RuntimeError) as error:  # no MPI library, or one that mpi4py was not built for
+        raise UsageError(
+            f"a launcher started {size} processes, but mpi4py can't load an MPI library ({error}): install one, for "
+            "example with `pip install mpich`, and start with its mpiexec"
+        ) from None
+    return MpiGroup.world(size)
+
+
+def threads_of_process() -> int:
+    """The number of CPUs for this process, if processes on this machine share those that they may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    cpus = frozenset(affinity(0) if affinity else range(os.cpu_count() or 1))
+    return max(1, available() // group().neighbours(cpus))
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Context in which processes that a launcher started work together: only the first one prints.
+
+    If one of them fails alone, it says why and ends the others, which may be waiting for it.
+    """
+    if launched() == 1:
+        yield
+        return
+    console = os.dup(2)
+    if rank_told():
+        silent = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            os.dup2(silent, stream.fileno())
+    found = group()
+    try:
+        yield
+        found.all_end(None)
+    except BaseException as error:
+        if not found.all_end(GRACE):
+            code = error.exit_code if isinstance(error, CnncliError) else 1
+            os.write(console, os.fsencode(f"error: process {found.rank}: {error or type(error).__name__}\n"))
+            found.abort(code)
+        raise

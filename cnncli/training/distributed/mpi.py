@@ -1,0 +1,126 @@
+"""A group of processes over MPI."""
+
+import os
+import time
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from cnncli.errors import CnncliError, UsageError
+from cnncli.training.distributed.group import SUMS, Array, Float64, Group, TreeSum, add_pairs
+
+SPIN = 0.002
+"""Seconds for which a waiting process asks again at once; then it sleeps a little in between, which leaves its core to
+others and lets a signal be handled."""
+NAP = 0.0002
+
+
+class MpiGroup(Group):
+    """The processes of a communicator."""
+
+    def __init__(self, communicator: "MPI.Intracomm") -> None:
+        self.communicator = communicator
+        self.ends = communicator.Dup()
+        self.lines = [communicator.Dup() for _ in range(SUMS)]
+        self.rank, self.size = communicator.Get_rank(), communicator.Get_size()
+
+    @classmethod
+    def world(cls, expected: int) -> "MpiGroup":
+        """All processes. Raises UsageError if MPI sees another number than the launcher started."""
+        found = MPI.COMM_WORLD.Get_size()
+        if found != expected:
+            library = MPI.Get_library_version().split("\n")[0].strip("\0 ,")
+            raise UsageError(
+                f"the launcher started {expected} processes, but MPI sees {found}: mpi4py uses {library}, and this "
+                "mpiexec may be of another MPI; start with the mpiexec that belongs to it"
+            )
+        return cls(MPI.COMM_WORLD.Dup())
+
+    def gather(self, thing: Any) -> list[Any]:
+        self._meet()
+        things: list[Any] = self.guarded(lambda: self.communicator.allgather(thing))
+        return things
+
+    def neighbours(self, cpus: frozenset[int]) -> int:
+        here = self.communicator.Split_type(MPI.COMM_TYPE_SHARED)
+        found = sum(bool(cpus & others) for others in here.allgather(cpus))
+        here.Free()
+        return found
+
+    def all_end(self, seconds: float | None) -> bool:
+        request, start = self.ends.Ibarrier(), time.perf_counter()
+        while not request.Test():
+            if seconds is not None and time.perf_counter() - start > seconds:
+                return False
+            time.sleep(NAP)
+        return True
+
+    def abort(self, code: int) -> None:
+        self.communicator.Abort(code)
+
+    def gather_numbers(self, numbers: Float64) -> Float64:
+        everyone = np.empty((self.size, len(numbers)))
+        self.wait(self.communicator.Iallgather(np.ascontiguousarray(numbers), everyone))
+        return everyone
+
+    def begin_tree(self, data: Array, number: int) -> TreeSum:
+        return MpiTreeSum(self, self.lines[number], data)
+
+    def _meet(self) -> None:
+        """Wait for all, so that a blocking call that follows takes no time."""
+        self.wait(self.communicator.Ibarrier())
+
+    def wait(self, request: "MPI.Request") -> None:
+        """Wait until it is done."""
+        start = time.perf_counter()
+        while not self.guarded(request.Test):
+            if time.perf_counter() - start > SPIN:
+                time.sleep(NAP)
+            else:
+                os.sched_yield()  # to a process that is waited for, if there are more of them than cores
+
+    def guarded(self, call: Any) -> Any:
+        """The result of a call. Raises CnncliError if the others can't be reached."""
+        try:
+            return call()
+        except MPI.Exception as error:
+            raise CnncliError(f"process {self.rank} of {self.size} lost the others: {error}") from None
+
+
+class MpiTreeSum(TreeSum):
+    """A sum over processes. Each adds up one segment of all, in a fixed order, and hands the sums out: every process
+    sends 2 · (size − 1) / size of the data, as little as possible.
+
+    Its two exchanges have a line of their own, because they may begin in another order in each process.
+    """
+
+    def __init__(self, group: MpiGroup, line: "MPI.Intracomm", data: Array) -> None:
+        super().__init__(data)
+        size, rank = group.size, group.rank
+        self.group, self.line = group, line
+        bounds = [len(data) * number // size for number in range(size + 1)]
+        own = bounds[rank + 1] - bounds[rank]
+        self.kind = MPI.FLOAT if data.dtype == np.float32 else MPI.DOUBLE
+        self.whole = [data, (np.diff(bounds), bounds[:-1]), self.kind]
+        self.segments = np.empty((size, own), data.dtype)
+        received = [self.segments, ([own] * size, [own * number for number in range(size)]), self.kind]
+        self.request, self.summed = line.Ialltoallv(self.whole, received), False
+
+    def advance(self) -> bool:
+        if not self.group.guarded(self.request.Test):
+            return False
+        if not self.summed:
+            self._hand_out()
+        return bool(self.group.guarded(self.request.Test))
+
+    def finish(self) -> Array:
+        self.group.wait(self.request)
+        if not self.summed:
+            self._hand_out()
+            self.group.wait(self.request)
+        return self.data
+
+    def _hand_out(self) -> None:
+        self.summed, self.mine = True, add_pairs(list(self.segments))
+        self.request = self.line.Iallgatherv([self.mine, len(self.mine), self.kind], self.whole)
