@@ -5,9 +5,10 @@ from dataclasses import replace
 
 import pytest
 
+from cnncli.training.distributed import batch
 from cnncli.training.durations import Duration, SaveFreq, seconds
 from cnncli.training.events import BatchDone, EpochDone, Stopped
-from cnncli.training.loop import limits, loop
+from cnncli.training.loop import loop
 from cnncli.training.runs import checkpoint
 from tests.training import small
 from tests.training.small import BATCHES, outcome
@@ -87,8 +88,14 @@ def test_a_training_of_which_max_steps_is_the_last_one_is_not_cut_short(data, tm
 @pytest.mark.parametrize("best", [1, 2])
 def test_the_best_epoch_before_a_cut_comes_back_when_the_run_goes_on(data, tmp_path, monkeypatch, best):
     """The second epoch is cut after two batches; its validation is better than the first, or worse."""
-    losses, real = iter([2.0, 1.0 if best == 2 else 3.0]), loop.evaluate
-    monkeypatch.setattr(loop, "evaluate", lambda *given, **more: {**real(*given, **more), "loss": next(losses)})
+    losses, real = iter([2.0, 1.0 if best == 2 else 3.0]), loop.evaluated
+
+    def evaluated(*given, **more):
+        sums = real(*given, **more)
+        sums.losses = [next(losses) * sums.samples]
+        return sums
+
+    monkeypatch.setattr(loop, "evaluated", evaluated)
     whole = small.plan(data, epochs=EPOCHS, callbacks=[])
     limited = replace(whole, fit=whole.fit.replace(max_steps=BATCHES + 2))
     assert small.run(limited, tmp_path / "run").epoch == best
@@ -107,7 +114,7 @@ class Clock:
 
     def __init__(self, monkeypatch):
         self.now = 0.0
-        monkeypatch.setattr(limits, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(batch, "perf_counter", lambda: self.now)
 
     def __call__(self, event):
         self.now += isinstance(event, BatchDone)
