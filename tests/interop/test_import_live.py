@@ -69,15 +69,15 @@ REAL = {
     "ch_PP-OCRv4_det_infer.onnx": ((1, 3, 320, 320), None),
     "common_det.onnx": ((1, 3, 416, 416), None),
     "320n.onnx": ((1, 3, 320, 320), ("/model.22/Sub (Sub)", "/model.22/Add_10 (Add)")),
-    "light_bvlc_alexnet.onnx": ((1, 3, 224, 224), ("n2 (LRN)", "n6 (LRN)")),
+    "light_bvlc_alexnet.onnx": ((1, 3, 224, 224), None),
     "light_densenet121.onnx": ((1, 3, 224, 224), None),
-    "light_inception_v1.onnx": ((1, 3, 224, 224), ("n3 (LRN)", "n8 (LRN)")),
+    "light_inception_v1.onnx": ((1, 3, 224, 224), None),
     "light_inception_v2.onnx": ((1, 3, 224, 224), None),
     "light_resnet50.onnx": ((1, 3, 224, 224), None),
     "light_shufflenet.onnx": ((1, 3, 224, 224), None),
     "light_squeezenet.onnx": ((1, 3, 224, 224), None),
     "light_vgg19.onnx": ((1, 3, 224, 224), None),
-    "light_zfnet512.onnx": ((1, 3, 224, 224), ("n2 (LRN)", "n5 (LRN)")),
+    "light_zfnet512.onnx": ((1, 3, 224, 224), None),
 }
 """Shapes of the inputs, and the nodes that can't be imported, or None."""
 
