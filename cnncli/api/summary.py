@@ -14,7 +14,7 @@ class Summary:
 
     `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
     columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
-    are per image (forward).
+    are per image (forward). `c_export`: flash_bytes and ram_bytes of `cnncli export -o FILE.c`.
     """
 
     layers: Sequence[Mapping[str, Any]]
@@ -22,6 +22,7 @@ class Summary:
     trainable_parameters: int
     flops: int
     output_bytes: int
+    c_export: Mapping[str, int]
     text: str
 
     def __str__(self) -> str:
@@ -30,8 +31,8 @@ class Summary:
 
 def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
-    from cnncli.report.tables.summary import print_summary, summary_data
+    from cnncli.report.tables.summary import c_export_data, print_summary, summary_data
 
     text = io.StringIO()
     print_summary(spec, text, expand=expand)
-    return Summary(**summary_data(spec.model), text=text.getvalue())
+    return Summary(**summary_data(spec.model), **c_export_data(spec), text=text.getvalue())

@@ -23,9 +23,9 @@ def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_jso
     file. Default: the newest run.
     """
     spec = find_spec(given_or_newest(target), overrides)
-    from cnncli.report.tables.summary import phases_data, print_summary, summary_data
+    from cnncli.report.tables.summary import c_export_data, phases_data, print_summary, summary_data
 
     if as_json:
-        echo_json({**summary_data(spec.model), **phases_data(spec)})
+        echo_json({**summary_data(spec.model), **c_export_data(spec), **phases_data(spec)})
     else:
         print_summary(spec, sys.stdout, expand=expand)
