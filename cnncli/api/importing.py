@@ -134,6 +134,8 @@ def _reader(path: Path) -> Reader:
 
         return read_hdf5
     if ending == MODEL_ENDING:
+        if _is_own(path):
+            raise UsageError(f"{path}: is a model file of cnncli, which every command takes as it is")
         from cnncli.interop.torch.reading import read as read_torch
 
         return read_torch
