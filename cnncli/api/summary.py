@@ -31,8 +31,16 @@ class Summary:
 
 def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
-    from cnncli.report.tables.summary import c_export_data, print_summary, summary_data
+    from cnncli.report.tables.summary import print_summary, summary_data
 
-    text = io.StringIO()
-    print_summary(spec, text, expand=expand)
-    return Summary(**summary_data(spec.model), **c_export_data(spec), text=text.getvalue())
+    text, in_c = io.StringIO(), c_export(spec)
+    print_summary(spec, text, in_c, expand=expand)
+    return Summary(**summary_data(spec.model), c_export=in_c, text=text.getvalue())
+
+
+def c_export(spec: Spec) -> dict[str, int]:
+    """Bytes of the network in C, by their macros' names."""
+    from cnncli.interop.exports.c_sizes import sizes
+
+    found = sizes(spec.model, spec.compile.loss)
+    return {"flash_bytes": found.flash, "ram_bytes": found.ram}

@@ -294,8 +294,11 @@ def test_weights_alone_are_paired_by_name_class_or_order(tmp_path):
     for file in ("nested.weights.h5", "operations.weights.h5"):
         with pytest.raises(CnncliError, match=r"those of the file .* and of the spec \(4\)"):
             import_model(FOLDER / file, tmp_path / "none", spec=tmp_path / "other.yaml")
-    for path in (FOLDER / "nested.weights.h5", tmp_path / "best.safetensors"):
-        with pytest.raises(UsageError, match="has weights alone"):
+    for path, why in (
+        (FOLDER / "nested.weights.h5", "has weights alone"),
+        (tmp_path / "best.safetensors", "is a model file of cnncli"),
+    ):
+        with pytest.raises(UsageError, match=why):
             import_model(path, tmp_path / "none")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "best.safetensors").read_bytes()[:-20])
     with pytest.raises(CnncliError, match="is damaged or no safetensors file"):

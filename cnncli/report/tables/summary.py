@@ -10,7 +10,6 @@ from cnncli.graph.blocks import Block, grouped
 from cnncli.graph.model import INPUT, LayerSummary, Model, Node, lower, summarize
 from cnncli.graph.objective import training_memory
 from cnncli.graph.receptive_field import receptive_fields
-from cnncli.interop.exports.c_sizes import sizes
 from cnncli.layers.declarations.declaration import snake_case
 from cnncli.report.terminal.console import console_on, fits
 from cnncli.report.terminal.figures import phase_line
@@ -95,27 +94,22 @@ def summary_data(model: Model) -> dict[str, Any]:
     }
 
 
-def c_export_data(spec: Spec) -> dict[str, Any]:
-    """What `summary --json` prints of the network in C, in bytes."""
-    found = sizes(spec.model, spec.compile.loss)
-    return {"c_export": {"flash_bytes": found.flash, "ram_bytes": found.ram}}
-
-
 def phases_data(spec: Spec) -> dict[str, list[dict[str, Any]]]:
     """What `summary --json` prints of the phases of a training, if there are several."""
     return {"phases": [phase.facts() for phase in spec.phases]} if len(spec.phases) > 1 else {}
 
 
-def print_summary(spec: Spec, file: TextIO, *, expand: bool = False) -> None:
-    """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
+def print_summary(spec: Spec, file: TextIO, c_export: Mapping[str, int] | None = None, *, expand: bool = False) -> None:
+    """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set.
+
+    `c_export`: flash_bytes and ram_bytes of the network in C, for a line of their own.
+    """
     batch, slots = spec.fit.batch_size, spec.compile.optimizer.memories
     about = spec.compile.loss, batch, slots, spec.compile.dtype_policy
     memory = max(training_memory(phase.model, *about) for phase in spec.phases)
-    in_c = sizes(spec.model, spec.compile.loss)
-    more = [
-        f"{amount(memory)}B of arrays to train with batches of {batch}",
-        f"C export: flash {amount(in_c.flash)}B, RAM {amount(in_c.ram)}B",
-    ]
+    more = [f"{amount(memory)}B of arrays to train with batches of {batch}"]
+    if c_export is not None:
+        more.append(f"C export: flash {amount(c_export['flash_bytes'])}B, RAM {amount(c_export['ram_bytes'])}B")
     _print(spec, file, expand, more)
     if len(spec.phases) > 1:
         for phase in spec.phases:
