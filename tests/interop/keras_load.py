@@ -1,7 +1,8 @@
 """Keras' side of test_export_keras: a script in Keras' own Python, which loads the archives of a folder in safe mode.
 
 NAME.npz beside NAME.keras has `x`: NAME.out.npz gets the predictions `y`, or `error`. If it also has `xs` and `ys`,
-batches, `losses` are those of training on each, `names` those of the results, and `iterations` those of the optimizer before.
+batches, `losses` are those of training on each, `names` those of the results, and `iterations` those of the optimizer
+before.
 """
 
 import sys
