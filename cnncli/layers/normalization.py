@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
-from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient
+from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient, Schema
 from cnncli.layers.declarations.list_types import ItemOrList
 from cnncli.layers.declarations.mapping_types import NumbersBy
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
@@ -163,11 +163,17 @@ class UnitNormalization(Layer):
 
 
 class _Power(Number):
-    def read(self, value: Any) -> float:
-        found = super().read(value)
-        if found not in (0.5, 0.75, 1):
-            raise ValidationError([ErrorDetail((), "sentence", f"beta must be 0.5, 0.75 or 1; received {found:g}")])
-        return found
+    usual: ClassVar[float] = 0.75
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rule = "0.5, 0.75 or 1"
+
+    def _holds(self, value: float) -> bool:
+        return value in (0.5, 0.75, 1)
+
+    def schema(self) -> Schema:
+        return {"enum": [0.5, 0.75, 1]}
 
 
 @LAYERS.register
