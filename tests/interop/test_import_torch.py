@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnncli
 from cnncli.api.importing import import_model
 from cnncli.errors import UsageError
 from cnncli.interop.incoming import tensors
@@ -33,6 +34,7 @@ def test_a_state_dict_has_the_outputs_of_torchvision(name, tmp_path):
     assert found.spec.compile.loss.from_logits
     for node in with_weights(found.spec):
         assert node.layer.trainable is not isinstance(node.layer, BatchNormalization)
+    assert all(node.layer.trainable for node in with_weights(cnncli.load(found.path).spec))  # for init --base
 
 
 def test_weights_of_other_networks_are_refused():
