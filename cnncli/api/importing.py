@@ -80,7 +80,7 @@ def import_model(
         data = dict(found.data)
     text, made = _spec(found, source, folder, data, changes)
     _check_classes(classes, found.lowered.output.shape[-1])
-    _write(folder, text, made, found, classes)
+    _write(folder, text, _parsed(text, folder, ["model.freeze=[]"]), found, classes)
     return ImportedModel(
         folder, made, len(found.model.nodes), sum(array.size for array in found.weights.values()), found.notes
     )
@@ -134,6 +134,8 @@ def _reader(path: Path) -> Reader:
 
         return read_hdf5
     if ending == MODEL_ENDING:
+        if _is_own(path):
+            raise UsageError(f"{path}: is a model file of cnncli, which every command takes as it is")
         from cnncli.interop.torch.reading import read as read_torch
 
         return read_torch
@@ -188,7 +190,7 @@ def _check_classes(classes: Sequence[str], outputs: int) -> None:
 
 
 def _write(folder: Path, text: str, spec: Spec, found: "Imported", classes: Sequence[str]) -> None:
-    """Write both files, or nothing."""
+    """Write both files, or nothing. `spec`: that of the file itself, in which nothing is frozen beyond what it says."""
     from cnncli.training.runs.checkpoint import ModelFile, save
 
     resolved = spec.resolved()

@@ -14,7 +14,7 @@ class Summary:
 
     `layers`: name, type, output_shape, parameters, flops, trainable_parameters, output_bytes, receptive_field ([rows,
     columns], or None where a layer's outputs have no place in the image) and inputs of each. `flops` and `output_bytes`
-    are per image (forward).
+    are per image (forward). `c_export`: flash_bytes and ram_bytes of `cnncli export -o FILE.c`.
     """
 
     layers: Sequence[Mapping[str, Any]]
@@ -22,6 +22,7 @@ class Summary:
     trainable_parameters: int
     flops: int
     output_bytes: int
+    c_export: Mapping[str, int]
     text: str
 
     def __str__(self) -> str:
@@ -32,6 +33,14 @@ def summarize(spec: Spec, *, expand: bool = False) -> Summary:
     """Summary of a spec's model, layer by layer."""
     from cnncli.report.tables.summary import print_summary, summary_data
 
-    text = io.StringIO()
-    print_summary(spec, text, expand=expand)
-    return Summary(**summary_data(spec.model), text=text.getvalue())
+    text, in_c = io.StringIO(), c_export(spec)
+    print_summary(spec, text, in_c, expand=expand)
+    return Summary(**summary_data(spec.model), c_export=in_c, text=text.getvalue())
+
+
+def c_export(spec: Spec) -> dict[str, int]:
+    """Bytes of the network in C, by their macros' names."""
+    from cnncli.interop.exports.c_sizes import sizes
+
+    found = sizes(spec.model, spec.compile.loss)
+    return {"flash_bytes": found.flash, "ram_bytes": found.ram}

@@ -1,15 +1,16 @@
 """Folding of normalizations into the products before them, as the kernels do it for inference."""
 
 from collections import Counter
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from cnncli.graph.fusion import folded, fuse
 from cnncli.interop.inference import Inference
 from cnncli.ops.batch_normalization import FixedNormalization, FoldNormalization
 
-Array = np.ndarray[Any, Any]
+if TYPE_CHECKING:
+    import numpy as np
+
+    Array = np.ndarray[Any, Any]
 
 
 def with_normalizations_folded(found: Inference) -> Inference:
@@ -24,14 +25,17 @@ def with_normalizations_folded(found: Inference) -> Inference:
         bias = f"{kernel.rpartition('/')[0]}/bias"
         if uses[call.inputs[0]] > 1 or (bias in arrays and bias not in map(names.get, call.inputs)):
             kernel, bias = f"{call.owner}/folded_kernel", f"{call.owner}/folded_bias"
-        made = _folded(call.op, *(found.arrays[names[value]] for value in call.inputs))
-        for name, value, array in zip((kernel, bias), call.outputs, made, strict=True):
-            names[value], arrays[name] = name, array
+        names.update(zip(call.outputs, (kernel, bias), strict=True))
+        if found.arrays:
+            made = _folded(call.op, *(found.arrays[names[value]] for value in call.inputs))
+            arrays.update(zip((kernel, bias), made, strict=True))
     return found.changed(calls, names, arrays)
 
 
-def _folded(op: FoldNormalization, kernel: Array, mean: Array, variance: Array, *others: Array) -> Any:
+def _folded(op: FoldNormalization, kernel: "Array", mean: "Array", variance: "Array", *others: "Array") -> Any:
     """The kernel and bias with the normalization folded in, computed in float64. `others`: gamma, beta and bias."""
+    import numpy as np
+
     given = op.of.scale + op.of.center
     scale, offset = scale_and_offset(op.of, mean, variance, *others[:given])
     bias = others[given] if len(others) > given else 0.0
@@ -39,8 +43,10 @@ def _folded(op: FoldNormalization, kernel: Array, mean: Array, variance: Array, 
     return rows.reshape(kernel.shape).astype(np.float32), (bias * scale + offset).astype(np.float32)
 
 
-def scale_and_offset(op: FixedNormalization, mean: Array, variance: Array, *gamma_and_beta: Array) -> Any:
+def scale_and_offset(op: FixedNormalization, mean: "Array", variance: "Array", *gamma_and_beta: "Array") -> Any:
     """The normalization as scale · x + offset of each channel, float64."""
+    import numpy as np
+
     given = iter(gamma_and_beta)
     gamma = next(given).astype(np.float64) if op.scale else 1.0
     beta = next(given).astype(np.float64) if op.center else 0.0

@@ -1,13 +1,13 @@
 """Normalization layers."""
 
 from collections.abc import Mapping, Sequence
-from math import sqrt
+from math import prod, sqrt
 from typing import Annotated, Any, ClassVar
 
 from cnncli.errors import ShapeError
 from cnncli.layers.constraints import ConstraintField
 from cnncli.layers.declarations.declaration import NonNegative, PositiveInt
-from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient
+from cnncli.layers.declarations.field_types import Boolean, Integer, Kind, Maybe, Number, Quotient, Schema
 from cnncli.layers.declarations.list_types import ItemOrList
 from cnncli.layers.declarations.mapping_types import NumbersBy
 from cnncli.layers.declarations.validation_errors import ErrorDetail, ValidationError
@@ -17,6 +17,7 @@ from cnncli.layers.layer import LAYERS, Example, Layer, Weight
 from cnncli.layers.regularizers import RegularizerField
 from cnncli.ops.builder import Builder
 from cnncli.ops.ir import Shape, Value
+from cnncli.ops.window import Window
 
 Numbers = Annotated[float | tuple[float, ...], ItemOrList(Quotient())]
 
@@ -159,6 +160,56 @@ class UnitNormalization(Layer):
         x = inputs[0]
         squares = build.reduce("sum", build.multiply(x, x), normalize_axes(self.axis, x.shape))
         return build.multiply(x, build.rsqrt(build.activation(squares, "threshold", 1e-24, 1e-24)))
+
+
+class _Power(Number):
+    usual: ClassVar[float] = 0.75
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rule = "0.5, 0.75 or 1"
+
+    def _holds(self, value: float) -> bool:
+        return value in (0.5, 0.75, 1)
+
+    def schema(self) -> Schema:
+        return {"enum": [0.5, 0.75, 1]}
+
+
+@LAYERS.register
+class LocalResponseNormalization(Layer):
+    """Divides by (bias + alpha · m) ** beta; m is the mean of the squares of `size` neighbouring channels.
+
+    That of AlexNet and of the first Inception, as in PyTorch (LocalResponseNorm) and ONNX (LRN); Keras has none.
+    Channels beyond the first and the last count as 0.
+    """
+
+    size: PositiveInt
+    alpha: NonNegative = 0.0001
+    beta: Annotated[float, _Power()] = 0.75
+    bias: Annotated[float, Number(above=0)] = 1.0
+
+    examples: ClassVar[Sequence[Example]] = (
+        _example((2, 3, 6), size=5, alpha=2.0),
+        _example((2, 3, 4), size=2, alpha=2.0, beta=0.5),
+        _example((5,), size=3, alpha=0.5, beta=1.0, bias=2.0),
+    )
+
+    def lower(self, build: Builder, *inputs: Value) -> Value:
+        x = inputs[0]
+        channels = x.shape[-1]
+        rows = build.reshape(build.multiply(x, x), (prod(x.shape[:-1]), channels, 1))
+        framed = build.frame(rows, (0, 0), ((self.size - 1) // 2, self.size // 2))
+        means = build.reshape(build.average_pool2d(framed, Window((1, self.size))), x.shape)
+        base = build.affine(means, self.alpha, self.bias)
+        return build.multiply(x, self._inverse_power(build, base))
+
+    def _inverse_power(self, build: Builder, base: Value) -> Value:
+        """base ** −beta, from 1 / √: that of base · base ** −½, which is √base, is base ** −¼."""
+        root = build.rsqrt(base)
+        if self.beta == 0.5:
+            return root
+        return build.multiply(root, root if self.beta == 1 else build.rsqrt(build.multiply(base, root)))
 
 
 class _Normalization(Layer):

@@ -106,7 +106,8 @@ def test_summary_has_a_row_for_a_block_and_shows_its_layers_on_demand() -> None:
 
 def test_summary_json_has_the_promised_form() -> None:
     data = json.loads(cnncli("summary", MNIST, "--json").stdout)
-    assert list(data) == ["layers", "parameters", "trainable_parameters", "flops", "output_bytes"]
+    assert list(data) == ["layers", "parameters", "trainable_parameters", "flops", "output_bytes", "c_export"]
+    assert data["c_export"] == {"flash_bytes": 900136, "ram_bytes": 108160}
     assert data["layers"][0] == {
         "name": "conv2d", "type": "Conv2D", "output_shape": [26, 26, 32], "parameters": 320, "flops": 432640,
         "trainable_parameters": 320, "output_bytes": 4 * 26 * 26 * 32, "receptive_field": [3, 3], "inputs": ["input"],

@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from cnncli.spec.spec import parse
 from cnncli.training.runs import checkpoint
 from cnncli.training.runs.checkpoint import ModelFile
+from tests.interop.equality import model_file
+from tests.interop.test_import_onnx import model, node
 
 SPEC = """\
 data: {dataset: {synthetic: {image_shape: [8, 8, 1], classes: 3, train: 60, test: 12}}, validation_split: 0.1}
@@ -17,6 +20,7 @@ model: {layers: [Flatten, Dense: {units: 3, activation: softmax}]}
 compile: {optimizer: {SGD: {learning_rate: 0.01}}, loss: categorical_crossentropy, metrics: [accuracy]}
 fit: {epochs: 1}
 """
+ARCHIVES = Path(__file__).parent.parent / "fixtures" / "archives"
 RUN = Path("runs/mine/20260101-120000")
 TABLES = {
     "columns": b"name,label\n0.png,cat\n",
@@ -48,7 +52,7 @@ def fill(folder: Path, shipped: Path) -> None:
 
 
 def fill_from_run(folder: Path) -> None:
-    """Model files, made from that of the run at RUN."""
+    """Model files, made from that of the run at RUN; files of other frameworks."""
     content = (folder / RUN / "best.safetensors").read_bytes()
     (folder / "old.safetensors").write_bytes(content)
     (folder / "begun.safetensors").write_bytes(content[:30])
@@ -60,6 +64,27 @@ def fill_from_run(folder: Path) -> None:
     _resealed(folder / "unnamed.safetensors", made, class_names='{"0": "cat"}')
     nothing = {name: np.full_like(weight, np.nan) for name, weight in made.weights.items()}
     _resealed(folder / "nan.safetensors", replace(made, weights=nothing))
+
+    scaled = SPEC.replace("[Flatten,", "[LayerScale: {name: scaled, init_values: 1, projection_dim: 1}, Flatten,")
+    model_file(parse(scaled, "scaled.yaml"), folder / "scaled.safetensors")
+    _of_others(folder)
+
+
+def _of_others(folder: Path) -> None:
+    for name in ("digits.keras", "refused.keras"):
+        shutil.copy(ARCHIVES / name, folder)
+    (folder / "cut.keras").write_bytes((ARCHIVES / "digits.keras").read_bytes()[:5000])
+    (folder / "text.onnx").write_text("hello")
+    x = node("Relu", ["x"], ["a"])
+    graphs = {
+        "several": model(
+            [x, node("Loop", ["a"], ["b"]), node("MatMul", ["a", "x"], ["c"]), node("Add", "bc", "y")], {}
+        ),
+        "open": model([node("Relu", ["x"], ["y"])], {}, shape=(None, 3, None, None)),
+    }
+    for name, content in graphs.items():
+        (folder / f"{name}.onnx").write_bytes(content)
+    (folder / "cut.onnx").write_bytes(graphs["several"][:-40])
 
 
 def _resealed(path: Path, made: ModelFile, **metadata: str) -> None:

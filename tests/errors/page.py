@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Iterator
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
+from socket import create_server
 from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
@@ -25,6 +26,8 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "errors.md"
 ROWS = re.compile(r"(?<=<!-- mistakes -->\n).*(?=<!-- end -->)", re.DOTALL)
 HOME = "…"
+USED = "8000"
+"""Stands for the number of a port that is in use."""
 
 
 def page(text: str) -> str:
@@ -35,13 +38,14 @@ def page(text: str) -> str:
         said = run(f"cnncli train mine.yaml --epochs 0 --output {folder.RUN}", place)
         assert said == "exit code 0\n", said
         folder.fill_from_run(place)
-        lines = list(_answered(text.splitlines(), place))
+        with create_server(("127.0.0.1", 0)) as server:
+            lines = list(_answered(text.splitlines(), place, server.getsockname()[1]))
     return ROWS.sub(lambda _: "\n".join(_rows()) + "\n", "\n".join(lines) + "\n")
 
 
-def run(line: str, place: Path) -> str:
-    """What a command line, after its variables, says on standard error, and its exit code."""
-    words = shlex.split(line)
+def run(line: str, place: Path, port: int = 0) -> str:
+    """What a command line, after its variables, says on standard error, and its exit code. `port`: one in use."""
+    words = shlex.split(line.replace(USED, str(port)))
     start = words.index("cnncli")
     errors = io.StringIO()
     with (
@@ -54,18 +58,19 @@ def run(line: str, place: Path) -> str:
         except SystemExit as done:
             code = done.code
     said = errors.getvalue().replace(str(place), HOME)
+    said = said.replace(str(port), USED) if USED in line else said
     said = re.sub(r"(?<=process may use )[\d.,]+ .B", "16.0 GB", said)
     return f"{said}exit code {code}\n"
 
 
-def _answered(lines: list[str], place: Path) -> Iterator[str]:
+def _answered(lines: list[str], place: Path, port: int) -> Iterator[str]:
     """The lines, with what is said below each command in the place of what was said before."""
     answering = False
     for line in lines:
         if line.startswith("$ "):
             answering = True
             yield line
-            yield from run(line[2:], place).splitlines()
+            yield from run(line[2:], place, port).splitlines()
         elif line.startswith("```") or not answering:
             answering = False
             yield line

@@ -1,7 +1,8 @@
 """Keras' side of test_export_keras: a script in Keras' own Python, which loads the archives of a folder in safe mode.
 
 NAME.npz beside NAME.keras has `x`: NAME.out.npz gets the predictions `y`, or `error`. If it also has `xs` and `ys`,
-batches, `losses` are those of training on each, and `iterations` those of the optimizer before.
+batches, `losses` are those of training on each, `names` those of the results, and `iterations` those of the optimizer
+before.
 """
 
 import sys
@@ -27,7 +28,9 @@ def main(folder):
             found["losses"] = []
             for x, y in batches:
                 model.reset_metrics()
-                found["losses"].append(model.train_on_batch(x, y, return_dict=True)["loss"])
+                results = model.train_on_batch(x, y, return_dict=True)
+                found["losses"].append(results["loss"])
+            found["names"] = list(results)
         np.savez(path.with_suffix(".out.npz"), **found)
 
 

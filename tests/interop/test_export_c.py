@@ -13,8 +13,9 @@ from cnncli.api.model import Model as Trained
 from cnncli.api.targets import Target
 from cnncli.datasets.rescale import PerChannel
 from cnncli.errors import UsageError
-from cnncli.graph.model import INPUT, Model, Node
+from cnncli.graph.model import INPUT, Model, Node, lower
 from cnncli.interop.exports.c_files import NetworkInC
+from cnncli.interop.exports.c_sizes import sizes
 from cnncli.interop.exports.exported import Exported
 from cnncli.interop.exports.int8_accuracy import in_int8 as in_int8_of_data
 from cnncli.interop.exports.int8_accuracy import ranges
@@ -194,6 +195,18 @@ def test_memory_is_used_again():
     weights = {name: np.zeros(value.shape, np.float32) for value, name in inference(model).names.items()}
     one = 8 * 8 * 2 * 4
     assert in_c(inference(model, weights), "net").buffers.bytes == 2 * one
+
+
+def test_shapes_alone_tell_the_memory_of_every_layer_and_of_networks():
+    for name, *case in examples():
+        one = OneLayer(*case)
+        made = in_c(with_normalizations_folded(inference(one.model, one.weights)), "net")
+        assert sizes(one.model) == (made.ram, made.code.bytes), name
+    for name in ("mnist", "mobilenet_small", "unet"):
+        spec = spec_of(ROOT / "configs" / f"{name}.yaml")
+        weights = {one.name: np.ones(one.weight.shape, np.float32) for one in lower(spec.model).parameters}
+        made = in_c(with_normalizations_folded(inference(spec.model, weights, loss=spec.compile.loss)), "net")
+        assert sizes(spec.model, spec.compile.loss) == (made.ram, made.code.bytes), name
 
 
 class Odd(Layer):

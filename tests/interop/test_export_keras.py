@@ -25,6 +25,7 @@ from cnncli.layers.layer import LAYERS
 from cnncli.layers.meaning import Meaning
 from cnncli.notices import heard_by
 from cnncli.spec.spec import parse
+from cnncli.training.metrics.vocabulary import METRICS
 from cnncli.training.optimizers.update import Update
 from cnncli.training.state import State
 from tests.interop.models import OneLayer, examples
@@ -133,6 +134,51 @@ def test_weights_and_the_state_of_the_optimizer_lie_where_keras_has_them():
     assert config["compile_config"]["metrics"] == ["accuracy"]
 
 
+def metrics_of(metrics, loss="categorical_crossentropy"):
+    """The metrics of an archive, and the warnings."""
+    spec = spec_of()
+    spec = replace(spec, compile=spec.compile.replace(metrics=metrics, loss=loss))
+    weights = {p.name: np.ones(p.weight.shape, np.float32) for p in lower(spec.model).parameters}
+    said = []
+    with heard_by(said.append):
+        content = export(Exported(spec, weights, [], Meaning.CLASSES, 1.0))
+    return parts(content)[0]["compile_config"]["metrics"], said, content
+
+
+NAMED = [
+    "accuracy",
+    {"Precision": {"class_id": 1, "name": "of_1"}},
+    "auc",
+    "f1_score",
+    "mean_iou",
+    "categorical_accuracy",
+]
+
+
+def test_metrics_that_keras_computes_of_the_same_targets_go_along():
+    found, said, _ = metrics_of([*NAMED, "cohen_kappa", "sparse_categorical_accuracy"])
+    assert [one if isinstance(one, str) else one["class_name"] for one in found] == [
+        *("accuracy", "Precision", "AUC", "F1Score", "MeanIoU", "CategoricalAccuracy"),
+    ]
+    assert found[1]["config"] == {"class_id": 1, "name": "of_1"}
+    assert found[4]["config"] == {"num_classes": 3, "sparse_y_true": False, "sparse_y_pred": False}
+    assert [text.split(",")[0] for text in said] == [
+        "the Keras model has no metric CohenKappa",
+        "the Keras model has no metric SparseCategoricalAccuracy",
+    ]
+    found, said, _ = metrics_of(["auc", "sparse_categorical_accuracy"], "sparse_categorical_crossentropy")
+    assert [one["class_name"] for one in found] == ["SparseCategoricalAccuracy"]
+    assert len(said) == 1
+
+
+def test_metrics_that_only_we_have_are_those_that_keras_lacks():
+    from cnncli.interop.exports.keras_archive import OF_ROWS, ONLY_HERE
+
+    theirs = set(json.loads((HERE.parent / "fixtures" / "names.json").read_text())["metrics"])
+    assert set(ONLY_HERE) == METRICS.classes.keys() - theirs
+    assert set(OF_ROWS) <= METRICS.classes.keys()
+
+
 def test_a_schedule_in_epochs_is_one_in_batches_as_far_as_these_are_known():
     schedule = {"Adam": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 0.01, "decay_steps": "9 epochs"}}}}
     made = Trained(schedule).exported
@@ -232,6 +278,17 @@ OPTIMIZERS = {
     "accumulated": {"Adam": {"gradient_accumulation_steps": 2}},
     "decaying": {"SGD": {"learning_rate": {"CosineDecay": {"initial_learning_rate": 0.01, "decay_steps": 30}}}},
 }
+
+
+@live
+@pytest.mark.long
+def test_keras_computes_the_metrics_that_go_along(tmp_path):
+    (tmp_path / "metrics.keras").write_bytes(metrics_of(NAMED)[2])
+    random = np.random.default_rng(0)
+    x, y = random.random((1, 6, 6, 5, 2), np.float32), np.eye(3, dtype=np.float32)[random.integers(0, 3, (1, 6))]
+    np.savez(tmp_path / "metrics.npz", x=x[0], xs=x, ys=y)
+    found = loaded(tmp_path)["metrics"]
+    assert {"accuracy", "of_1", "categorical_accuracy"} <= {*found["names"]}
 
 
 @live

@@ -43,6 +43,11 @@ def test_the_module_of_every_layer_is_python_and_has_each_tensor_of_its_state(na
         if (isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "register_buffer")
         or (isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Attribute))
     }
+    made -= {
+        node.targets[0].attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and ast.unparse(node.value).startswith("nn.Dropout")
+    }
     state = load(files["weights.safetensors"])
     assert {key.partition(".")[0] for key in state} == made
     assert sum(tensor.size for tensor in state.values()) >= sum(weight.size for weight in one.weights.values())
@@ -52,7 +57,9 @@ def test_the_code_of_a_network_is_that_which_people_write():
     entries = {
         "conv": {"Conv2D": {"filters": 4, "kernel_size": 3, "strides": 2, "activation": "relu"}},
         "norm": {"BatchNormalization": {"momentum": 0.9}},
+        "spatial": {"SpatialDropout2D": {"rate": 0.1}},
         "flatten": "Flatten",
+        "dropout": {"Dropout": {"rate": 0.4}},
         "dense": {"Dense": {"units": 2, "activation": "softmax"}},
     }
     nodes = [Node(n, LAYERS.parse(e), (b,)) for (n, e), b in zip(entries.items(), [INPUT, *entries], strict=False)]
@@ -64,6 +71,8 @@ def test_the_code_of_a_network_is_that_which_people_write():
         """\
         self.conv = nn.Conv2d(1, 4, 3, stride=2)
         self.norm = nn.BatchNorm2d(4, eps=0.001, momentum=0.1)
+        self.spatial = nn.Dropout2d(0.1)
+        self.dropout = nn.Dropout(0.4)
         self.dense = nn.Linear(16, 2)
 
     def forward(self, x):
@@ -72,8 +81,13 @@ def test_the_code_of_a_network_is_that_which_people_write():
         x = F.relu(x)
         # norm (BatchNormalization)
         x = self.norm(x)
+        # spatial (SpatialDropout2D)
+        x = self.spatial(x)
         # flatten (Flatten)
+        x = x.permute(0, 2, 3, 1)
         x = torch.flatten(x, 1)
+        # dropout (Dropout)
+        x = self.dropout(x)
         # dense (Dense)
         x = self.dense(x)
         x = torch.softmax(x, dim=1)

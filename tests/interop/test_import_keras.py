@@ -35,11 +35,27 @@ def outputs_of(folder, given):
 
 @pytest.mark.parametrize("name", ["nested.keras", "nested.h5", "operations.keras", "operations.h5"])
 def test_an_imported_model_has_the_outputs_of_keras(name, tmp_path):
+    check_outputs(name, "outputs.npz", tmp_path)
+
+
+@pytest.mark.parametrize("name", ["keras2.keras", "keras2.h5"])
+def test_a_model_of_keras_2_has_its_outputs_and_what_it_was_compiled_with(name, tmp_path):
+    found = check_outputs(name, "keras2.npz", tmp_path)
+    assert not found.notes
+    section = found.spec.compile
+    assert section.optimizer.learning_rate.decay_steps == 100
+    assert type(section.loss).__name__ == "SparseCategoricalCrossentropy"
+    assert [type(metric).__name__ for metric in section.metrics] == ["Accuracy"]
+
+
+def check_outputs(name, outputs, tmp_path):
+    """Import an archive and compare its outputs with those that Keras has computed."""
     found = import_model(FOLDER / name, tmp_path / "imported")
-    with np.load(FOLDER / "outputs.npz") as arrays:
+    with np.load(FOLDER / outputs) as arrays:
         expected = arrays[name.partition(".")[0]]
     given = image(*found.spec.model.input_shape)
     np.testing.assert_allclose(outputs_of(found.path, given), expected, rtol=0, atol=1e-5)
+    return found
 
 
 def test_nested_models_are_flattened_and_what_was_compiled_is_taken_over(tmp_path):
@@ -276,10 +292,13 @@ def test_weights_alone_are_paired_by_name_class_or_order(tmp_path):
         weights, expected = (cnncli.load(folder).weights().values() for folder in (found.path, whole.path))
         assert all(np.array_equal(*pair) for pair in zip(weights, expected, strict=True))
     for file in ("nested.weights.h5", "operations.weights.h5"):
-        with pytest.raises(CnncliError, match="layers do not fit the 4 with weights"):
+        with pytest.raises(CnncliError, match=r"those of the file .* and of the spec \(4\)"):
             import_model(FOLDER / file, tmp_path / "none", spec=tmp_path / "other.yaml")
-    for path in (FOLDER / "nested.weights.h5", tmp_path / "best.safetensors"):
-        with pytest.raises(UsageError, match="has weights alone"):
+    for path, why in (
+        (FOLDER / "nested.weights.h5", "has weights alone"),
+        (tmp_path / "best.safetensors", "is a model file of cnncli"),
+    ):
+        with pytest.raises(UsageError, match=why):
             import_model(path, tmp_path / "none")
     (tmp_path / "cut.safetensors").write_bytes((tmp_path / "best.safetensors").read_bytes()[:-20])
     with pytest.raises(CnncliError, match="is damaged or no safetensors file"):

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnncli
 from cnncli.api.importing import import_model
 from cnncli.errors import UsageError
 from tests.fixtures.applications import image
@@ -64,20 +65,55 @@ def test_an_archive_of_keras_applications_has_its_outputs(name, tmp_path):
     assert deviation <= 1e-4
 
 
+FITTING = """
+import json, sys
+import numpy as np
+from keras_setup import keras
+path, digits = sys.argv[1:]
+with np.load(digits) as arrays:
+    data = {name: arrays[name] for name in arrays.files}
+x, given = (data[name][..., np.newaxis] / np.float32(255) for name in ("x_train", "x_test"))
+model = keras.saving.load_model(path, safe_mode=True)
+found = {"iterations": int(model.optimizer.iterations)}
+found["before"] = model.evaluate(given, data["y_test"], verbose=0)
+model.fit(x, data["y_train"], epochs=1, batch_size=32, verbose=0)
+found["after"] = model.evaluate(given, data["y_test"], verbose=0)
+print("FOUND", json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(not KERAS, reason="needs CNNCLI_KERAS_PYTHON, the Python of an environment with Keras")
+def test_a_model_of_keras_is_trained_here_and_fitted_further_there(tmp_path):
+    """From 1,000 digits there to 4,000 here, and again 4,000 there; the optimizer's state goes along."""
+    made = import_model(FIXTURES / "archives" / "digits.keras", tmp_path / "digits")
+    imported = cnncli.load(made.path).evaluate("mnist5k").figures
+    run = cnncli.train(made.path / "spec.yaml", {"fit.epochs": 2}, data="mnist5k", output=tmp_path / "run")
+    archive = cnncli.export(run, tmp_path / "again.keras", weights="last")
+    trained = cnncli.load(run, "last").evaluate().figures
+    line = [KERAS, "-c", FITTING, str(archive), str(FIXTURES.parent.parent / "data" / "mnist5k.npz")]
+    folders = {"PYTHONPATH": str(FIXTURES)}
+    done = subprocess.run(line, env={**os.environ, **folders}, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.partition("FOUND ")[2])
+    print(json.dumps({"imported": imported["accuracy"], "trained": trained["accuracy"], **found}))
+    assert found["iterations"] == 2 * 4000 // 32
+    assert found["before"] == pytest.approx([trained["loss"], trained["accuracy"]], abs=1e-5)
+    assert imported["accuracy"] < trained["accuracy"] < found["after"][1]
+
+
 REAL = {
     "ch_ppocr_mobile_v2.0_cls_infer.onnx": ((2, 3, 48, 192), None),
     "ch_PP-OCRv4_det_infer.onnx": ((1, 3, 320, 320), None),
     "common_det.onnx": ((1, 3, 416, 416), None),
     "320n.onnx": ((1, 3, 320, 320), ("/model.22/Sub (Sub)", "/model.22/Add_10 (Add)")),
-    "light_bvlc_alexnet.onnx": ((1, 3, 224, 224), ("n2 (LRN)", "n6 (LRN)")),
+    "light_bvlc_alexnet.onnx": ((1, 3, 224, 224), None),
     "light_densenet121.onnx": ((1, 3, 224, 224), None),
-    "light_inception_v1.onnx": ((1, 3, 224, 224), ("n3 (LRN)", "n8 (LRN)")),
+    "light_inception_v1.onnx": ((1, 3, 224, 224), None),
     "light_inception_v2.onnx": ((1, 3, 224, 224), None),
     "light_resnet50.onnx": ((1, 3, 224, 224), None),
     "light_shufflenet.onnx": ((1, 3, 224, 224), None),
     "light_squeezenet.onnx": ((1, 3, 224, 224), None),
     "light_vgg19.onnx": ((1, 3, 224, 224), None),
-    "light_zfnet512.onnx": ((1, 3, 224, 224), ("n2 (LRN)", "n5 (LRN)")),
+    "light_zfnet512.onnx": ((1, 3, 224, 224), None),
 }
 """Shapes of the inputs, and the nodes that can't be imported, or None."""
 

@@ -149,7 +149,7 @@ def test_a_classifier_comes_in_with_its_outputs_and_readable_layers(tmp_path):
 
 def test_every_node_that_cannot_be_imported_is_listed_once_and_nothing_written(tmp_path):
     nodes = [
-        node("LRN", ["x"], ["a"], size=3),
+        node("Det", ["x"], ["a"]),
         node("Relu", ["a"], ["b"]),
         node("Add", ["x", "grid"], ["c"]),
         node("Loop", ["x"], ["d"]),
@@ -162,7 +162,7 @@ def test_every_node_that_cannot_be_imported_is_listed_once_and_nothing_written(t
     head, *lines = str(caught.value).splitlines()
     assert head.endswith("net.onnx: 4 nodes can't be imported:")
     assert [line.strip() for line in lines] == [
-        "n_a (LRN): there is no layer for this operator",
+        "n_a (Det): there is no layer for this operator",
         "n_c (Add): a constant of the shape [1, 3, 8, 8] is not one number for each channel",
         "n_d (Loop): there is no layer for this operator",
         "n_e (MaxPool): a maximum with dilation, or with its places, has no layer",
@@ -267,12 +267,16 @@ def test_gelu_by_erf_is_one_activation_unless_its_parts_are_read_elsewhere(halve
     [
         ("MaxPool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, "max"),
         ("AveragePool", {"kernel_shape": [3, 3], "strides": [2, 2], "pads": [1, 1, 1, 1]}, "mean"),
+        ("AveragePool", {"kernel_shape": [6, 6], "strides": [1, 1], "pads": [0, 1, 1, 0]}, "mean"),
+        ("MaxPool", {"kernel_shape": [4, 3], "strides": [3, 1], "pads": [1, 0, 2, 1]}, "max"),
     ],
 )
-def test_pools_whose_padding_no_layer_has_take_every_second_window(operator, attributes, function):
+def test_pools_whose_padding_no_layer_has_take_some_of_all_windows(operator, attributes, function):
     x = np.random.default_rng(3).normal(size=(1, 2, 8, 6)).astype("f4") - 3
-    padded = np.pad(x, ((0, 0), (0, 0), (1, 1), (1, 1)), constant_values=np.nan)
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (3, 3), (2, 3))[:, :, ::2, ::2]
+    top, left, bottom, right = attributes["pads"]
+    (rows, columns), size = attributes["strides"], attributes["kernel_shape"]
+    padded = np.pad(x, ((0, 0), (0, 0), (top, bottom), (left, right)), constant_values=np.nan)
+    windows = np.lib.stride_tricks.sliding_window_view(padded, size, (2, 3))[:, :, ::rows, ::columns]
     expected = getattr(np, f"nan{function}")(windows, axis=(4, 5))
     np.testing.assert_allclose(run([node(operator, ["x"], ["y"], **attributes)], {}, x), expected, atol=1e-6)
 

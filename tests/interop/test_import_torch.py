@@ -5,14 +5,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import cnncli
 from cnncli.api.importing import import_model
 from cnncli.errors import UsageError
 from cnncli.interop.incoming import tensors
 from cnncli.interop.torch.reading import draft
+from cnncli.layers.normalization import BatchNormalization
 from tests.interop.test_import_keras import outputs_of
 
 FOLDER = Path(__file__).parent.parent / "fixtures" / "states"
 NAMES = sorted(path.stem for path in FOLDER.glob("*.safetensors"))
+
+
+def with_weights(spec):
+    return [node for node in spec.model.nodes if "trainable" in node.layer.fields]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -26,6 +32,9 @@ def test_a_state_dict_has_the_outputs_of_torchvision(name, tmp_path):
     data = found.spec.data
     assert (data.rescale, data.normalize["mean"]) == ("auto", (0.485, 0.456, 0.406))
     assert found.spec.compile.loss.from_logits
+    for node in with_weights(found.spec):
+        assert node.layer.trainable is not isinstance(node.layer, BatchNormalization)
+    assert all(node.layer.trainable for node in with_weights(cnncli.load(found.path).spec))  # for init --base
 
 
 def test_weights_of_other_networks_are_refused():

@@ -131,6 +131,16 @@ def unit_normalization(layer, x):
     return x / np.sqrt((x**2).sum(layer.axis, keepdims=True))
 
 
+def local_response_normalization(layer, x):
+    """Channel by channel; of an even number of neighbours, the odd one is after it."""
+    channels, y = x.shape[-1], np.empty_like(x)
+    for c in range(channels):
+        near = range(max(0, c - (layer.size - 1) // 2), min(channels, c + layer.size // 2 + 1))
+        squares = (x[..., list(near)] ** 2).sum(-1)
+        y[..., c] = x[..., c] / (layer.bias + layer.alpha / layer.size * squares) ** layer.beta
+    return y
+
+
 def centered_and_divided(x, axes, epsilon):
     x = x - x.mean(axes, keepdims=True)
     return x / np.sqrt((x**2).mean(axes, keepdims=True) + epsilon)
@@ -251,6 +261,7 @@ TWINS = {
     "GaussianDropout": lambda layer, x: x,
     "GaussianNoise": lambda layer, x: x,
     "PReLU": lambda layer, x, alpha: np.maximum(x, 0) + alpha * np.minimum(x, 0),
+    "LocalResponseNormalization": local_response_normalization,
     "UnitNormalization": unit_normalization,
     "CenterCrop": center_crop,
     "Activation": lambda layer, x: activated(x, layer.activation),
@@ -379,6 +390,7 @@ OPTIONS = {
     "Reshape": {"target_shape": [[24], [4, 3, 2], [2, -1], [2, 3, 2, 2]]},
     "Permute": {"dims": [[1, 2, 3], [1, 3, 2], [2, 1, 3], [2, 3, 1], [3, 1, 2], [3, 2, 1]]},
     "RepeatVector": {"n": [1, 2, 5]},
+    "LocalResponseNormalization": {"size": [1, 2, 5, 9], "alpha": [0.0001, 3.0], "beta": [0.5, 1.0], "bias": [2.0]},
     "UnitNormalization": {"axis": [-1, 1, 2, [1, 2], [1, 3], [2, -1], [1, 2, 3]]},
     "CenterCrop": {"height": [1, 2, 5], "width": [1, 3, 6]},
     "Activation": {"activation": [name for name in ACTIVATIONS.spellings if name != "threshold"]},
@@ -451,6 +463,7 @@ BASES = {
     "Reshape": ({}, [(2, 3, 4)]),
     "Permute": ({}, [(2, 3, 4)]),
     "RepeatVector": ({}, [(5,)]),
+    "LocalResponseNormalization": ({"size": 3}, [(3, 4, 5)]),
     "UnitNormalization": ({}, [(3, 4, 2)]),
     "CenterCrop": ({}, [(5, 6, 3)]),
     "Activation": ({}, [(3, 4)]),

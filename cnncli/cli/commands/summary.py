@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from cnncli.api.summary import c_export
 from cnncli.api.targets import find_spec
 from cnncli.cli.options import example, json_option
 from cnncli.cli.target import given_or_newest
@@ -26,6 +27,6 @@ def command(target: str | None, overrides: tuple[str, ...], expand: bool, as_jso
     from cnncli.report.tables.summary import phases_data, print_summary, summary_data
 
     if as_json:
-        echo_json({**summary_data(spec.model), **phases_data(spec)})
+        echo_json({**summary_data(spec.model), "c_export": c_export(spec), **phases_data(spec)})
     else:
-        print_summary(spec, sys.stdout, expand=expand)
+        print_summary(spec, sys.stdout, c_export(spec), expand=expand)

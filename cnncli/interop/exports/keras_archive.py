@@ -43,6 +43,15 @@ SLOTS = {
     "SGD": (("momentum",),),
 }
 """By optimizer: the variables that Keras creates, in its order; those of a group are created weight by weight."""
+ONLY_HERE = ("CalibrationError", "CohenKappa", "Dice", "MatthewsCorrelation")
+"""Metrics that Keras does not have."""
+OF_ROWS = (
+    *("AUC", "BinaryCrossentropy", "CategoricalAccuracy", "CategoricalCrossentropy", "F1Score", "FBetaScore"),
+    *("FalseNegatives", "FalsePositives", "Precision", "PrecisionAtRecall", "Recall", "RecallAtPrecision"),
+    *("SensitivityAtSpecificity", "SpecificityAtSensitivity", "TopKCategoricalAccuracy", "TrueNegatives"),
+    "TruePositives",
+)
+"""Metrics of rows as long as the output, which numbers of classes are not."""
 BEFORE_SLOTS = (("average",), ("accumulated_gradient",))
 """Those of any optimizer, which come first."""
 
@@ -141,7 +150,7 @@ class _Network:
         }
 
     def _compiled(self) -> Config | None:
-        """Optimizer, loss and accuracy; None where Keras does not have them, which a warning tells."""
+        """Optimizer, loss and metrics; None where Keras does not have them, which a warning tells."""
         compiled = self.exported.spec.compile
         try:
             loss = _placed(configured_loss(compiled.loss), "keras.losses")
@@ -149,17 +158,32 @@ class _Network:
         except NoCounterpart as error:
             warn(f"the Keras model is not compiled: Keras knows no counterpart of {error.what}")
             return None
-        metrics = [metric for metric in compiled.metrics if type(metric).__name__ == "Accuracy"]
         return {
             "optimizer": optimizer,
             "loss": loss,
             "loss_weights": None,
-            "metrics": ["accuracy"] if metrics else None,
+            "metrics": list(self._metrics()) or None,
             "weighted_metrics": None,
             "run_eagerly": False,
             "steps_per_execution": 1,
             "jit_compile": "auto",
         }
+
+    def _metrics(self) -> Iterator[Any]:
+        """The metrics that Keras computes of the targets that the loss takes; a warning tells the others."""
+        compiled, classes = self.exported.spec.compile, self.shapes[self.exported.spec.model.nodes[-1].name][-1]
+        sparse = type(compiled.loss).__name__.startswith("Sparse")
+        for metric in compiled.metrics:
+            name = type(metric).__name__
+            if name == "Accuracy":
+                yield "accuracy"
+            elif name in ONLY_HERE or (name in OF_ROWS and sparse) or (name.startswith("Sparse") and not sparse):
+                warn(f"the Keras model has no metric {name}, which Keras does not compute of the loss' targets")
+            else:
+                form = {"num_classes": classes, "sparse_y_true": sparse, "sparse_y_pred": False}
+                given = {key: value for key, value in metric.plain().items() if value is not None}
+                more = form if name in ("IoU", "MeanIoU") else {}
+                yield _configuration("keras.metrics", name, {**given, **more})
 
     def _optimizer(self) -> Any:
         """The optimizer with a schedule in batches, and with what callbacks made of its rate."""

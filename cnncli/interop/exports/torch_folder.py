@@ -6,7 +6,6 @@ so that the network can be trained further.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from keyword import kwlist
 from textwrap import indent
 from typing import Any
@@ -16,7 +15,10 @@ from safetensors.numpy import save
 
 from cnncli.escaping import one_line
 from cnncli.interop.exports.exported import Exported, ExportOptions
+from cnncli.interop.exports.torch_dropout import TRANSLATORS as OF_DROPOUT
+from cnncli.interop.exports.torch_dropout import with_dropout
 from cnncli.interop.exports.torch_expressions import EXPRESSIONS, framed, padding
+from cnncli.interop.inference import inference
 from cnncli.interop.onnx.graph import Graph
 from cnncli.interop.onnx.network import describe
 from cnncli.training.runs.checkpoint import ordered
@@ -62,23 +64,25 @@ def load():
 
 def export(exported: Exported, options: ExportOptions) -> dict[str, bytes]:
     """The files. Raises UsageError for an operation without an equivalent."""
-    made = _Module(exported, replace(options, fold=False))
+    del options
+    made = _Module(exported)
     return {"model.py": made.script().encode(), "weights.safetensors": made.weights()}
 
 
 class _Module:
     """A network as a module. `modules`: the lines that create its parts. `state`: its state_dict."""
 
-    def __init__(self, exported: Exported, options: ExportOptions) -> None:
+    def __init__(self, exported: Exported) -> None:
         self.exported = exported
-        network = exported.inference(options)
+        model = exported.spec.model
+        network = inference(with_dropout(model), exported.weights)
         graph = Graph(network, ("--format", "torch"))
-        self.description = describe(graph)
+        self.description = describe(graph, more=OF_DROPOUT)
         self.arrays: dict[str, Array] = {
             name: network.arrays[name].reshape(how["view"]).transpose(how["axes"]).reshape(how["shape"])
             for name, how in self.description["weights"].items()
         }
-        self.layers = network.layers
+        self.layers = {node.name: type(node.layer).__name__ for node in model.nodes}
         self.nodes: list[Node] = self.description["nodes"]
         self.state: dict[str, Array] = {}
         self.modules: list[str] = []
@@ -134,12 +138,19 @@ class _Module:
         made = MODULES.get(node["operator"])
         if made is not None and self._has_weights(node):
             return made(self, node)
+        if node["operator"] == "Dropout":
+            return self._dropout(node, **node["attributes"])
         if node["operator"] == "BatchNormalization":
             scale, offset = (
                 self._buffer(node, np.array(self._number(name), np.float32)) for name in node["inputs"][1:3]
             )
             return f"{self.variables[node['inputs'][0]]} * {scale} + {offset}"
         return EXPRESSIONS[node["operator"]]([self._given(node, name) for name in node["inputs"]], node["attributes"])
+
+    def _dropout(self, node: Node, ratio: float, whole_channels: int) -> str:
+        attribute = self._free(node["layer"])
+        self.modules.append(f"self.{attribute} = nn.Dropout{'2d' * whole_channels}({ratio})")
+        return f"self.{attribute}({self.source(node)})"
 
     def _has_weights(self, node: Node) -> bool:
         return any(name in self.arrays for name in node["inputs"][1:])

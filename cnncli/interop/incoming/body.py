@@ -28,7 +28,7 @@ def body(model: Model) -> tuple[Node, ...]:
 def model_lines(model: Model, *, weights: str, freeze: bool, output: str) -> list[str]:
     """The lines under `model:`: the body, and a last layer with the arguments `output`; `weights` is the model file.
 
-    The body is frozen, or fine-tuned: the new layer trains alone for an epoch, then all at a tenth of the rate.
+    The body is frozen, or fine-tuned: the new layer trains alone for an epoch, then all at a lower rate.
     """
     nodes = body(model)
     names = Names(node.name for node in nodes)
@@ -38,7 +38,7 @@ def model_lines(model: Model, *, weights: str, freeze: bool, output: str) -> lis
     return [
         f"  input_shape: {list(model.input_shape)}",
         f"  weights: {scalar(weights)}",
-        f"  freeze_until: {head}" if freeze else "  fine_tune: {freeze_epochs: 1, rate_factor: 0.1}",
+        f"  freeze_until: {head}" if freeze else "  fine_tune: {freeze_epochs: 1, rate_factor: 0.3}",
         "  layers:",
         *node_lines(nodes),
         *pooled,

@@ -46,7 +46,8 @@ def onto(path: object, model: Model, found: Sequence[FileLayer], numbered: Mappi
             whys.append(f"  {how}: {str(error).removeprefix(f'{path}: ')}")
         else:
             return Imported(model, lowered, weights, {}, (f"Weights were paired {how}.",))
-    raise CnncliError(f"{path}: its {len(found):,} layers do not fit the {len(places):,} with weights:", *whys)
+    counts = f"those of the file ({len(found):,}) and of the spec ({len(places):,})"
+    raise CnncliError(f"{path}: layers with weights do not fit each other, {counts}:", *whys)
 
 
 def _places(lowered: Lowered) -> Places:

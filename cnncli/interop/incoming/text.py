@@ -12,6 +12,7 @@ from cnncli.layers.declarations.field_types import Kind, Maybe
 from cnncli.layers.declarations.list_types import PairOf
 from cnncli.layers.losses import LOSSES
 from cnncli.layers.meaning import Meaning
+from cnncli.layers.normalization import BatchNormalization
 from cnncli.spec.yaml.writer import flow, scalar, wrapped
 
 PLACEHOLDER = "photos/"
@@ -33,6 +34,7 @@ def spec_text(found: Imported, *, name: str, weights: str, head: str, data: Mapp
         "model:",
         f"  input_shape: {flow(list(found.model.input_shape))}",
         f"  weights: {scalar(weights)}",
+        *(freeze_lines(found.model.nodes) if "optimizer" not in found.compiled else ()),
         "  layers:",
         *node_lines(found.model.nodes),
         "compile:",
@@ -54,6 +56,17 @@ REMARKS = {
     "dataset": "Stands for your own data, such as a folder that has a folder of images for each class.",
     "rescale": "Factor of the pixels; use that with which the network was trained. auto divides them by 255.",
 }
+
+
+def freeze_lines(nodes: Sequence[Node]) -> Iterator[str]:
+    """The key that keeps the statistics of batch normalizations, where there are any and other layers to train.
+
+    With few images, those of a batch differ so much from those of all images that training begins with a setback.
+    """
+    kinds = {type(node.layer) for node in nodes if "trainable" in node.layer.fields}
+    if BatchNormalization in kinds and len(kinds) > 1:
+        yield "  # Keeps the means and variances of the images that the network was trained with."
+        yield f"  freeze: [{BatchNormalization.__name__}]"
 
 
 def usual(found: Imported) -> dict[str, Any]:

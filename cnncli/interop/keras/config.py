@@ -16,6 +16,8 @@ from cnncli.ops.ir import Shape
 
 MODELS = ("Functional", "Sequential", "Model")
 SEVERAL = "a network here has one input and one output"
+TF_FUNCTION = "TFOpLambda"
+"""Keras 2's class of functions of TensorFlow, such as `x + 3`."""
 SHARED = "it is used several times with the same weights, which a spec can't say"
 DEEPEST = 50
 """Models within models."""
@@ -90,6 +92,8 @@ class Reader:
             for name, (_, layer) in by_name.items()
             for number, call in enumerate(_list(layer, "inbound_nodes"))
         }
+        first = {name: _first_call(name, layer, calls, wanted) for name, (_, layer) in by_name.items()}
+        calls = {(name, number + first[name]): call for (name, number), call in calls.items()}
         made: dict[Node, str] = {}
         for node in _ordered(calls, [name for name in by_name if by_name[name][1].get("class_name") == "InputLayer"]):
             number, layer = by_name[node[0]]
@@ -107,7 +111,7 @@ class Reader:
                 raise UnsupportedError(f"{node[0]} is called with something else than outputs of layers")
             else:
                 made[node] = self._layer(layer, where, called, [str(source) for source in sources])
-            if node[1] and any(entry.weights for entry in self.entries[before:]):
+            if node[1] > first[node[0]] and any(entry.weights for entry in self.entries[before:]):
                 self.refusals.add("/".join((*called, node[0])), str(layer.get("class_name")), SHARED)
         if wanted[0] not in made:
             raise UnsupportedError("its output is not connected to the input")
@@ -153,7 +157,7 @@ class Reader:
         name = "/".join((*called, str(layer.get("name", "operation"))))
         values = [made.get(tensor) if (tensor := _tensor(value)) else value for value in _arguments_of(call)]
         try:
-            kind, inputs, given = operation(str(layer.get("class_name")), values, _mapping(layer, "config"))
+            kind, inputs, given = operation(*_function(layer), values)
         except UnsupportedError as error:
             self.refusals.add(name, str(layer.get("class_name")), str(error))
             kind, inputs, given = "Identity", [made[tensor] for tensor in _tensors(call)][:1], {}
@@ -221,11 +225,30 @@ def snake_case(name: str) -> str:
     return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
+def _first_call(name: str, layer: Mapping[str, Any], calls: Mapping[Node, Any], outputs: Sequence[Node]) -> int:
+    """The number of a layer's first call: models count from 1 in Keras 2, where building them is a call."""
+    if layer.get("class_name") not in MODELS:
+        return 0
+    count = len(_list(layer, "inbound_nodes"))
+    return int((name, count) in {*outputs, *(tensor for call in calls.values() for tensor in _tensors(call))})
+
+
+def _function(layer: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """The name of a function of tensors, and its configuration. Keras 2: "math.multiply", "__operators__.add"."""
+    config = _mapping(layer, "config")
+    if layer.get("class_name") != TF_FUNCTION:
+        return str(layer.get("class_name")), config
+    name = str(config.get("function")).rpartition(".")[2]
+    return name.title() if name in ("add", "subtract", "multiply", "divide", "truediv") else name, {}
+
+
 def _is_operation(layer: Mapping[str, Any]) -> bool:
     """Whether it is a function such as `x + 3`, which Keras does not count among layers.
 
     A layer's configuration says whether it trains and its dtype; HDF5 files name no modules.
     """
+    if layer.get("class_name") == TF_FUNCTION:
+        return True
     if "module" in layer:
         return ".ops." in f"{layer['module']}."
     config = _mapping(layer, "config")
@@ -256,8 +279,8 @@ def _ordered(calls: Mapping[Node, Any], inputs: Sequence[str]) -> Iterator[Node]
 
 def _arguments_of(call: Any) -> list[Any]:
     """The arguments of a call that are tensors, numbers and lists. Raises UnsupportedError for others by keyword."""
-    if isinstance(call, list):  # Keras 2: [[layer, node, tensor, keywords], …]
-        return [{"class_name": "__keras_tensor__", "config": {"keras_history": each}} for each in call]
+    if isinstance(call, list):
+        return list(_listed(call))
     found = list(_list(_object(call), "args"))
     for key, value in _mapping(call, "kwargs").items():
         if any(_in(value)):
@@ -265,6 +288,26 @@ def _arguments_of(call: Any) -> list[Any]:
         elif value not in (None, False):
             raise UnsupportedError(f"a layer is called with {key}={value!r:.40}")
     return found
+
+
+def _listed(call: list[Any]) -> Iterator[Any]:
+    """The arguments of a call in Keras 2: [[layer, node, tensor, keywords], …], of functions the first of these alone.
+
+    One of a number and a tensor is ["_CONSTANT_VALUE", -1, 2.0, {"y": [layer, node, tensor]}].
+    """
+    function = bool(call) and isinstance(call[0], str)
+    for each in [call] if function else call:
+        history, keywords = each[:3], each[3] if len(each) > 3 else {}
+        yield each[2] if function and each[0] == "_CONSTANT_VALUE" else _keras_tensor(history)
+        for key, value in keywords.items():
+            if function and key in ("x", "y"):
+                yield _keras_tensor(value) if isinstance(value, list) else value
+            elif value not in (None, False):
+                raise UnsupportedError(f"a layer is called with {key}={value!r:.40}")
+
+
+def _keras_tensor(history: Any) -> dict[str, Any]:
+    return {"class_name": "__keras_tensor__", "config": {"keras_history": history}}
 
 
 def _tensors(call: Any) -> list[Node]:

@@ -12,7 +12,7 @@ Layer = tuple[str, list[str], dict[str, Any]]
 """Class, inputs, arguments."""
 
 
-def operation(kind: str, values: Sequence[Any], config: Mapping[str, Any]) -> Layer:
+def operation(kind: str, config: Mapping[str, Any], values: Sequence[Any]) -> Layer:
     """The layer for a function. `values`: its arguments, tensors as the names of layers. Raises UnsupportedError."""
     tensors = [value for value in values if isinstance(value, str)]
     if kind in MERGES and len(values) == len(tensors) == 2:
@@ -38,6 +38,6 @@ def _affine(kind: str, first: Any, second: Any) -> tuple[float, float] | None:
         return float(number), 0.0
     if kind == "Subtract":
         return (-1.0, float(number)) if flipped else (1.0, -float(number))
-    if kind in ("Divide", "TrueDivide") and not flipped and number:
+    if kind in ("Divide", "TrueDivide", "Truediv") and not flipped and number:
         return 1.0 / number, 0.0
     return None

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from cnncli.interop.incoming.draft import UnsupportedError
+from cnncli.interop.keras.keras2 import renewed
 from cnncli.layers.activation_functions import ACTIVATIONS
 from cnncli.layers.constraints import CONSTRAINTS
 from cnncli.layers.declarations.declaration import Registry
@@ -57,8 +58,8 @@ def arguments(cls: Any, config: Mapping[str, Any]) -> dict[str, Any]:
         raise UnsupportedError("its config is not an object")
     known = cls.kinds()
     return {
-        str(key): plain(value)
-        for key, value in config.items()
+        key: plain(value)
+        for key, value in renewed(cls.__name__, config).items()
         if key not in NOT_ARGUMENTS and (key in known or value not in (None, False))
     }
 

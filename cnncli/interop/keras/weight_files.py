@@ -14,6 +14,7 @@ from cnncli.extras import require
 from cnncli.interop.incoming.draft import Array, Draft, Refusals
 from cnncli.interop.incoming.onto import FileLayer
 from cnncli.interop.keras.config import Reader
+from cnncli.interop.keras.keras2 import compiled
 from cnncli.interop.keras.reading import compile_section
 from cnncli.interop.keras.stored import DEEPEST, LARGEST_TEXT, MOST, Stored, tried
 from cnncli.system import memory
@@ -40,12 +41,12 @@ def layers(path: Path) -> list[FileLayer]:
 
 def _read(path: Path, size: tuple[int, int] | None) -> tuple[Draft, Refusals]:
     with _opened(path) as stored:
-        config, compiled = (_json(stored, name) for name in ("model_config", "training_config"))
+        config, training = (_json(stored, name) for name in ("model_config", "training_config"))
         if config is None:
             raise UsageError(f"{path}: {ALONE}")
         reader = Reader(path, ByName(_of_names(stored, ("model_weights",))), size)
         draft = reader.draft(config)
-    section, notes = compile_section(_compiled(compiled))
+    section, notes = compile_section(compiled(training) if isinstance(training, Mapping) else None)
     return Draft(draft.input_shape, draft.entries, section, notes), reader.refusals
 
 
@@ -138,13 +139,6 @@ def _json(stored: Stored, name: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         raise CnncliError(f"{stored.path}: is damaged: {name} can't be read as JSON") from None
-
-
-def _compiled(config: Any) -> Any:
-    """What a model was compiled with, whose keys older versions call otherwise."""
-    if isinstance(config, Mapping) and "optimizer_config" in config:
-        return {**config, "optimizer": config["optimizer_config"]}
-    return config
 
 
 def _of_names(stored: Stored, place: Sequence[str]) -> Layers:

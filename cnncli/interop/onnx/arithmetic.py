@@ -345,6 +345,19 @@ def _lp_normalization(call: Call) -> Tensor:
     return call.flow.layer("UnitNormalization", x, axis=_axis(x, call.attribute("axis", -1)))
 
 
+def _local_response_normalization(call: Call) -> Tensor:
+    given = {name: call.attribute(name, usual) for name, usual in (("alpha", 1e-4), ("beta", 0.75), ("bias", 1.0))}
+    size = call.attribute("size", 0)
+    return call.flow.layer("LocalResponseNormalization", call.flow.image(call.tensor(0)), size=size, **given)
+
+
+def _absolute(call: Call) -> Tensor:
+    """max(x, −x)."""
+    x = call.tensor(0)
+    negated = _rescaled(call, x, -1.0, 0.0)
+    return call.flow.layer("Maximum", x, negated, elements=x.elements, positive=True)
+
+
 def _parametric(call: Call) -> Tensor:
     x, slope = call.flow.whole(call.tensor(0)), call.constant(1)
     shape = (1,) * (x.rank - slope.ndim) + slope.shape
@@ -358,6 +371,7 @@ def _parametric(call: Call) -> Tensor:
 
 
 ARITHMETIC: Mapping[str, Translator] = {
+    "Abs": _absolute,
     "Add": _add,
     "BatchNormalization": _batch_normalization,
     "Celu": _celu,
@@ -372,6 +386,7 @@ ARITHMETIC: Mapping[str, Translator] = {
     "HardSwish": _activation("hard_silu"),
     "InstanceNormalization": _instance_normalization,
     "LayerNormalization": _layer_normalization,
+    "LRN": _local_response_normalization,
     "LeakyRelu": _leaky,
     "LogSoftmax": _softmax("log_softmax"),
     "LpNormalization": _lp_normalization,

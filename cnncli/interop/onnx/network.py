@@ -75,12 +75,18 @@ def translate(
     return describe(graph)
 
 
-def describe(graph: Graph, *, channels_last: bool = False) -> dict[str, Any]:
-    """Return the graph with all of its operations, as `translate`; an output image may have its channels last."""
+def describe(
+    graph: Graph, *, channels_last: bool = False, more: "Mapping[type[Op], Translator] | None" = None
+) -> dict[str, Any]:
+    """Return the graph with all of its operations, as `translate`; an output image may have its channels last.
+
+    `more`: translators of operations that ONNX does not have.
+    """
+    translators = {**TRANSLATORS, **(more or {})}
     for call in graph.calls:
-        if type(call.op) not in TRANSLATORS:
+        if type(call.op) not in translators:
             raise graph.refusal(call)
-        TRANSLATORS[type(call.op)](graph, call, call.op)
+        translators[type(call.op)](graph, call, call.op)
     graph.finish(channels_last=channels_last)
     return {"opset": OPSET, **graph.description()}
 

@@ -1,7 +1,7 @@
 """ONNX operators of images → layers: convolutions, pooling, padding, resizing."""
 
 from collections.abc import Callable, Mapping, Sequence
-from math import ceil, floor
+from math import ceil, floor, prod
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -167,14 +167,19 @@ def _largest(call: Call) -> Tensor:
 
 
 def _thinned(call: Call, kind: str, x: Tensor, pool: Pool) -> Tensor:
-    """A pool whose padding no layer has: one with every window, of which the strides are taken then."""
+    """A pool whose padding no layer has: one with a window around every pixel, of which some are taken then."""
     size, strides, sides = pool
-    halves = [(k - 1) // 2 for k in size]
-    fits = [before == half and after <= half for (before, after), half in zip(sides, halves, strict=True)]
-    if not all(fits) or not all(k % 2 for k in size):
-        raise UnsupportedError(f"its pads {[list(side) for side in sides]} are no padding of a layer")
-    every = call.flow.layer(kind, x, pool_size=list(size), strides=[1, 1], padding="same")
-    return call.flow.layer("MaxPooling2D", every, pool_size=[1, 1], strides=list(strides))
+    cropping = []
+    for n, k, s, (before, after) in zip(x.own_shape[:2], size, strides, sides, strict=True):
+        first = (k - 1) // 2 - before
+        left = n - 1 - first - (n + before + after - k) // s * s
+        if first < 0 or left < 0:
+            raise UnsupportedError(f"its pads {[list(side) for side in sides]} are no padding of a layer")
+        cropping.append([first, left if left >= s else 0])
+    found = call.flow.layer(kind, x, pool_size=list(size), strides=[1, 1], padding="same")
+    if cropping != [[0, 0], [0, 0]]:
+        found = call.flow.layer("Cropping2D", found, cropping=cropping)
+    return found if strides == (1, 1) else call.flow.layer("MaxPooling2D", found, pool_size=1, strides=list(strides))
 
 
 def _pool_sides(call: Call, x: Tensor, size: Pair, strides: Pair) -> Sides:
@@ -213,18 +218,63 @@ def _global(kind: str) -> Translator:
     return translate
 
 
-def _reduced(kind: str) -> Translator:
-    """A mean or maximum of each channel."""
+def _reduced_mean(call: Call) -> Tensor:
+    return _reduced(call, call.tensor(0), "GlobalAveragePooling2D")
 
-    def translate(call: Call) -> Tensor:
-        x, keep = call.tensor(0), call.attribute("keepdims", 1)
-        axes = call.integers(1) if call.has(1) else call.attribute("axes", [])
-        if x.rank != 4 or sorted(axis % 4 for axis in axes) != [2, 3]:
-            raise UnsupportedError(f"along the axes {axes} there is no layer, but along height and width")
-        x = call.flow.image(x)
-        return call.flow.layer(kind, x, order=IMAGE if keep else (1,), keepdims=bool(keep))
 
-    return translate
+def _reduced_largest(call: Call) -> Tensor:
+    return _reduced(call, call.tensor(0), "GlobalMaxPooling2D")
+
+
+def _reduced_smallest(call: Call) -> Tensor:
+    return _negated(call, _reduced(call, _negated(call, call.tensor(0)), "GlobalMaxPooling2D"))
+
+
+def _negated(call: Call, x: Tensor) -> Tensor:
+    return call.flow.layer("Rescaling", x, positive=False, scale=-1.0)
+
+
+def _reduced_sum(call: Call) -> Tensor:
+    return _sum(call, call.tensor(0))
+
+
+def _reduced_squares(call: Call) -> Tensor:
+    return _sum(call, call.flow.layer("Multiply", call.tensor(0), call.tensor(0), positive=True))
+
+
+def _sum(call: Call, x: Tensor) -> Tensor:
+    found = _reduced(call, x, "GlobalAveragePooling2D")
+    return call.flow.layer("Rescaling", found, scale=float(prod(x.shape[axis] for axis in _reduced_axes(call, x))))
+
+
+def _reduced_axes(call: Call, x: Tensor) -> list[int]:
+    axes = call.integers(1) if call.has(1) else call.attribute("axes", [])
+    if not all(-x.rank <= axis < x.rank for axis in axes):
+        raise UnsupportedError(f"its axes are {axes}, of {x.rank}")
+    every = () if call.attribute("noop_with_empty_axes", 0) else range(x.rank)
+    found = sorted({axis % x.rank for axis in axes} or every)
+    if 0 in found:
+        raise UnsupportedError("it works along the batch")
+    return found
+
+
+def _reduced(call: Call, x: Tensor, kind: str) -> Tensor:
+    """A mean or maximum along some axes, by a global pooling."""
+    keep, axes = bool(call.attribute("keepdims", 1)), _reduced_axes(call, x)
+    if not axes:
+        return x
+    if x.rank == 4 and axes == [2, 3]:
+        return call.flow.layer(kind, call.flow.image(x), order=IMAGE if keep else (1,), keepdims=keep)
+    kept = [axis for axis in range(1, x.rank) if axis not in axes]
+    if not kept and not keep:
+        raise UnsupportedError("it leaves one number of each image, without an axis")
+    lengths = [x.shape[axis] for axis in kept]
+    x = call.flow.ordered(x, [*axes, *kept])
+    target = [prod(x.shape[axis] for axis in axes), 1, prod(lengths)]
+    pooled = call.flow.layer(kind, call.flow.layer("Reshape", x, order=(1, 2, 3), target_shape=target), order=(1,))
+    if keep:
+        return call.flow.layer("Reshape", pooled, order=(*axes, *kept), target_shape=[*(1 for _ in axes), *lengths])
+    return call.flow.layer("Reshape", pooled, order=tuple(range(1, len(kept) + 1)), target_shape=lengths)
 
 
 def _bordered(call: Call) -> Tensor:
@@ -352,8 +402,11 @@ WINDOWS: Mapping[str, Translator] = {
     "GlobalMaxPool": _global("GlobalMaxPooling2D"),
     "MaxPool": _largest,
     "Pad": _bordered,
-    "ReduceMax": _reduced("GlobalMaxPooling2D"),
-    "ReduceMean": _reduced("GlobalAveragePooling2D"),
+    "ReduceMax": _reduced_largest,
+    "ReduceMean": _reduced_mean,
+    "ReduceMin": _reduced_smallest,
+    "ReduceSum": _reduced_sum,
+    "ReduceSumSquare": _reduced_squares,
     "Resize": _resized,
     "Upsample": _resized,
 }

@@ -99,12 +99,18 @@ def phases_data(spec: Spec) -> dict[str, list[dict[str, Any]]]:
     return {"phases": [phase.facts() for phase in spec.phases]} if len(spec.phases) > 1 else {}
 
 
-def print_summary(spec: Spec, file: TextIO, *, expand: bool = False) -> None:
-    """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set."""
+def print_summary(spec: Spec, file: TextIO, c_export: Mapping[str, int] | None = None, *, expand: bool = False) -> None:
+    """What `summary` prints on `file`; without colour where it is no terminal or NO_COLOR is set.
+
+    `c_export`: flash_bytes and ram_bytes of the network in C, for a line of their own.
+    """
     batch, slots = spec.fit.batch_size, spec.compile.optimizer.memories
     about = spec.compile.loss, batch, slots, spec.compile.dtype_policy
     memory = max(training_memory(phase.model, *about) for phase in spec.phases)
-    _print(spec, file, expand, [f"{amount(memory)}B of arrays to train with batches of {batch}"])
+    more = [f"{amount(memory)}B of arrays to train with batches of {batch}"]
+    if c_export is not None:
+        more.append(f"C export: flash {amount(c_export['flash_bytes'])}B, RAM {amount(c_export['ram_bytes'])}B")
+    _print(spec, file, expand, more)
     if len(spec.phases) > 1:
         for phase in spec.phases:
             print(phase_line(**phase.facts()), file=file)

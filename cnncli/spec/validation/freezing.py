@@ -113,9 +113,13 @@ def check_epochs(
 
 
 def _by_pattern(section: ModelSection, nodes: Sequence[Node], place: PlaceOf, problems: Problems) -> set[str]:
-    """The names of layers with weights that `freeze` matches."""
-    names = [node.name for node in nodes if _has_weights(node)]
-    found = {pattern: [name for name in names if fnmatchcase(name, pattern)] for pattern in section.freeze}
+    """The names of layers with weights that `freeze` matches, by their names or classes."""
+    kinds = {node.name: type(node.layer).__name__ for node in nodes if _has_weights(node)}
+    names = list(kinds)
+    found = {
+        pattern: [name for name, kind in kinds.items() if pattern == kind or fnmatchcase(name, pattern)]
+        for pattern in section.freeze
+    }
     for pattern in (pattern for pattern, matched in found.items() if not matched):
         hint = suggestion(pattern, names) or f"; they are {few(names, 5)}"
         problems.add(place("freeze"), f"freeze: no layer with weights matches '{pattern}'{hint}")

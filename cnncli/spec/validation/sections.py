@@ -48,7 +48,7 @@ class ModelSection(Declaration):
 
     input_shape: Annotated[tuple[int, ...] | None, Maybe(ListOf(Integer(1), 1, 4))] = None
     freeze: Annotated[tuple[str, ...], ListOf(String(), rule='a list of layer patterns, like ["stage1/*"]')] = ()
-    """Layers that are not trained, as with `trainable: false`: patterns of their names."""
+    """Layers that are not trained, as with `trainable: false`: patterns of their names, or classes."""
     freeze_until: Annotated[str | None, Maybe(String())] = None
     """A layer or block; the layers before it are not trained."""
     unfreeze_at: Annotated[
