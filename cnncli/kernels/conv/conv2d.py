@@ -26,8 +26,8 @@ from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, f
 IMAGE = "x batch height width channels groups rows columns filters kh kw sy sx top left dy dx"
 COPY = "border copied scratch scratch_step"
 CORRELATE = block(
-    f"product out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} {COPY} {EPILOGUE} "
-    f"{ROUNDING}"
+    f"product limited limits out out_image out_row out_column b b_row b_panel b_group tap_y tap_x blocks {IMAGE} "
+    f"{COPY} {EPILOGUE} {ROUNDING}"
 )
 
 PACKED = 16
@@ -101,11 +101,16 @@ def correlate(
         x = x._replace(shape=(batch, rows, columns, x.shape[3]))
     together = 1 if blocks > 1 else max(1, GRAIN // work)
     lines = -(-rows // blocks)
+    limits = epilogue.limits(x.dtype) if x.dtype != "bfloat16" else 0
+    if limits:
+        epilogue = epilogue._replace(activation="linear")
     size = lines * columns * filters
     return correlate_worker.step(
         x.dtype,
         images(batch, together, blocks),
         product=microkernel.family(x.dtype).product,
+        limited=microkernel.family(x.dtype).limited,
+        limits=limits,
         out=out.address,
         out_image=out.image,
         out_row=columns * out.column if gapless else out.row,
@@ -189,28 +194,30 @@ def correlate_worker(real):
                     tap, end = max(0, -(y // p.dy)), min(p.kh, (p.height - 1 - y) // p.dy + 1)
                     if tap >= end:
                         tap, end = 0, 1
-                    for i in range(tap, tap + 1 if whole else end):
-                        call(
-                            p.product,
-                            (
-                                out,
-                                column,
-                                bias if i == tap else out,
-                                0 if i == tap else column,
-                                p.columns,
-                                width,
-                                above + i * p.dy * line,
-                                p.sx * pixel,
-                                cell,
-                                p.dy * line if whole else p.dx * pixel,
-                                b + i * p.tap_y,
-                                p.b_row,
-                                p.b_panel,
-                                p.tap_y if whole else p.tap_x,
-                                (p.kw * inner if whole else inner) // terms,
-                                end - tap if whole else p.kw,
-                            ),
+                    stop = tap + 1 if whole else end
+                    for i in range(tap, stop):
+                        factors = (
+                            out,
+                            column,
+                            bias if i == tap else out,
+                            0 if i == tap else column,
+                            p.columns,
+                            width,
+                            above + i * p.dy * line,
+                            p.sx * pixel,
+                            cell,
+                            p.dy * line if whole else p.dx * pixel,
+                            b + i * p.tap_y,
+                            p.b_row,
+                            p.b_panel,
+                            p.tap_y if whole else p.tap_x,
+                            (p.kw * inner if whole else inner) // terms,
+                            end - tap if whole else p.kw,
                         )
+                        if p.limits != 0 and i == stop - 1:
+                            call(p.limited, (*factors, p.limits))
+                        else:
+                            call(p.product, factors)
             count = (last - first) * p.columns * p.filters
             if p.after != 0:
                 slopes = sums + p.beside if p.narrow != 0 else p.slopes + written - p.out

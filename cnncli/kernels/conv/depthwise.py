@@ -25,7 +25,7 @@ from cnncli.kernels.conv.depthwise_blocks import SHARED, correlate_row, filter_r
 from cnncli.kernels.conv.geometry import Geometry
 from cnncli.kernels.conv.planes import IMAGE, copy_part, image_fields, lines_of
 from cnncli.kernels.gemm.dense import GRAIN
-from cnncli.kernels.gemm.epilogue import EPILOGUE, PLAIN, Epilogue
+from cnncli.kernels.gemm.epilogue import EPILOGUE, LIMITS, PLAIN, Epilogue
 from cnncli.kernels.jit.dtypes import bytes_of
 from cnncli.kernels.jit.intrinsics import call, clear
 from cnncli.kernels.jit.runtime import Scratch, Step, Tensor, block, computed, fields, images, view, worker
@@ -41,8 +41,6 @@ FILTERED = (3, 5)
 """Taps in a row, and in a column, that `filter_rows` is compiled for."""
 PLANES = 1 << 14
 """Bytes of the rows of an image, and of the channels of them, that are read at a time: they stay in the L1 cache."""
-LIMITS = {"linear": (-inf, inf), "relu": (0.0, inf), "relu6": (0.0, 6.0)}
-"""Activations that only limit, and their least and largest values."""
 
 
 class Phase(NamedTuple):
