@@ -13,6 +13,7 @@ from math import prod
 
 from cnncli.ops.conv_pool import ConvPool2D
 from cnncli.ops.elementwise import Activation, Softmax
+from cnncli.ops.expanded_depthwise import ExpandedDepthwise
 from cnncli.ops.ir import Call, Value
 from cnncli.ops.losses import Loss
 from cnncli.ops.merging import Add
@@ -106,11 +107,20 @@ def sum_after_product(call: Call, around: Surroundings) -> Rewritten | None:
     return None
 
 
+def expanded_depthwise(call: Call, around: Surroundings) -> Rewritten | None:
+    """Fuse a 1×1 convolution into the depthwise one that reads it, so that the expanded image stays in the cache."""
+    expansion = around.sole_producer(call.inputs[0])
+    op = ExpandedDepthwise.instead_of(expansion, call) if expansion is not None else None
+    if expansion is None or op is None:
+        return None
+    return [replace(call, op=op, inputs=(*expansion.inputs, *call.inputs[1:]))], {expansion}
+
+
 TRAINING = (probabilities_of_loss, conv_relu_pool, fuse_activation_training)
 """Rewrites before differentiation. `conv_relu_pool` comes first, because it matches the unfused activation."""
-INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation)
-MIXED_INFERENCE = tuple(rewrite for rewrite in INFERENCE if rewrite is not sum_after_product)
-"""Products of bfloat16 take no summand."""
+MIXED_INFERENCE = (probabilities_of_loss, folded, conv_relu_pool, fuse_activation)
+"""Products of bfloat16 take no summand, and their sums are rounded before they are filtered."""
+INFERENCE = (probabilities_of_loss, folded, sum_after_product, conv_relu_pool, fuse_activation, expanded_depthwise)
 
 
 def fuse(calls: Sequence[Call], rewrites: Sequence[Rewrite], kept: Collection[Value] = ()) -> list[Call]:

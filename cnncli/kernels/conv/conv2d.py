@@ -56,23 +56,29 @@ def forward(
     Each element starts from its bias; f and the bias are the epilogue's. x and out may be bfloat16, or x alone;
     C/groups must then be even.
     """
-    kh, kw, channels, filters = kernel.shape
-    width, item = filters // geometry.groups, bytes_of(kernel.dtype)
-    lanes, panel, *_ = microkernel.family(x.dtype)
-    pixels = out.size // filters
-    if x.dtype == "bfloat16" or width % lanes or (width > panel and pixels >= PACKED):
-        steps = (width, kw * channels * filters, channels * filters, filters, 1)
-        source = Source(kernel.address, (geometry.groups, kh, kw, channels, width), steps)
-        step, panels = pack(source, x.dtype, scratch)
-        before = [step]
-    else:
-        before, row = [], filters * item
-        tap = channels * row
-        panels = Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
+    filters = kernel.shape[3]
+    before, panels = packed(kernel, x.dtype, geometry.groups, out.size // filters, scratch)
     column = filters * bytes_of(out.dtype)
     row = out.shape[2] * column
     grid = Grid(out.shape, out.address, out.dtype, out.shape[1] * row, row, column)  # type: ignore[arg-type]
-    return [*before, correlate(x, panels, (kh, kw), grid, geometry, scratch, epilogue)]
+    return [*before, correlate(x, panels, kernel.shape[:2], grid, geometry, scratch, epilogue)]  # type: ignore[arg-type]
+
+
+def packed(kernel: Tensor, dtype: str, groups: int, pixels: int, scratch: Scratch) -> tuple[list[Step], Panels]:
+    """Return `kernel`, real (kh, kw, C/groups, F), as right factor of a product with `pixels`; packed if faster.
+
+    `dtype`: that of the images.
+    """
+    kh, kw, channels, filters = kernel.shape
+    width, item = filters // groups, bytes_of(kernel.dtype)
+    lanes, panel, *_ = microkernel.family(dtype)
+    if dtype == "bfloat16" or width % lanes or (width > panel and pixels >= PACKED):
+        steps = (width, kw * channels * filters, channels * filters, filters, 1)
+        step, panels = pack(Source(kernel.address, (groups, kh, kw, channels, width), steps), dtype, scratch)
+        return [step], panels
+    row = filters * item
+    tap = channels * row
+    return [], Panels(kernel.address, width * item, panel * item, kw * tap, tap, row)
 
 
 def correlate(
